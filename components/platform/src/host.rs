@@ -1,0 +1,52 @@
+//! The platform as Atoll provides it to a component.
+
+use std::time::Duration;
+
+use wasip3::clocks::{monotonic_clock, system_clock};
+use wasip3::random::random;
+
+use crate::Platform;
+use crate::bindings::atoll::state::transactions::{self, Check, Error, Page, Versioned, Write};
+use crate::bindings::wasi::config::store;
+
+/// The host that this component runs in.
+#[derive(Debug, Clone, Copy)]
+pub struct Host;
+
+impl Platform for Host {
+    fn current() -> Self {
+        Self
+    }
+
+    async fn get_many(&self, keys: Vec<String>) -> Result<Vec<Option<Versioned>>, Error> {
+        transactions::get_many(keys).await
+    }
+
+    async fn scan(&self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, Error> {
+        transactions::scan(prefix, after, limit).await
+    }
+
+    async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>) -> Result<u64, Error> {
+        transactions::commit(checks, writes).await
+    }
+
+    fn setting(&self, key: &str) -> Result<Option<String>, String> {
+        store::get(key).map_err(|error| match error {
+            store::Error::Upstream(text) | store::Error::Io(text) => text,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        let now = system_clock::now();
+        // A clock that stands before 1970 is as wrong as one that stands at 1970.
+        u64::try_from(now.seconds).unwrap_or(0) * 1_000 + u64::from(now.nanoseconds / 1_000_000)
+    }
+
+    fn random(&self) -> u64 {
+        random::get_random_u64()
+    }
+
+    async fn wait(&self, time: Duration) {
+        monotonic_clock::wait_for(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).await;
+    }
+}

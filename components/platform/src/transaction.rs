@@ -1,0 +1,181 @@
+//! Optimistic transactions: read, decide, commit; and from the beginning again if somebody else was quicker.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::Platform;
+use crate::transactions::{Check, Error, Put, Write};
+
+/// How often a transaction is tried before the service says that it is busy. With the pauses below, 64 writers of one
+/// key (the last items of a product on sale) all come through; a request that lost 24 times has waited about 0.7 s.
+const ATTEMPTS: u32 = 24;
+/// The longest pause between two attempts. Pauses double from 1 ms to this, and each is a random part of that, so that
+/// those who conflicted do not meet again.
+const LONGEST_PAUSE_MS: u64 = 64;
+
+/// Why the state gave no answer; the part of the contracts' `error` that is the same for every service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// An argument is out of its bounds.
+    Invalid {
+        /// A JSON pointer to the argument.
+        pointer: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The store cannot answer now, or too many others write the same keys. Trying again may help.
+    Unavailable(String),
+    /// What is stored is not what this service stores, or it is over the host's limits: this service's fault.
+    Internal(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(text) => Self::Unavailable(text),
+            Error::Conflict(key) => Self::Unavailable(format!("{key} changes too often")),
+            Error::TooLarge(text) => Self::Internal(format!("over a limit of the store: {text}")),
+        }
+    }
+}
+
+/// One attempt: what was read, and what is to be written if that still holds.
+#[derive(Debug)]
+pub struct Transaction<'p, P> {
+    platform: &'p P,
+    checks: Vec<Check>,
+    writes: Vec<Write>,
+}
+
+impl<P: Platform> Transaction<'_, P> {
+    /// Reads keys in one snapshot. The commit demands that none of them has changed.
+    pub async fn read<const N: usize>(&mut self, keys: [String; N]) -> Result<[Option<Vec<u8>>; N], Failure> {
+        let values = self.read_many(keys.to_vec()).await?;
+        values.try_into().map_err(|_| Failure::Internal("the store answered for other keys".to_owned()))
+    }
+
+    /// [`Transaction::read`] for a number of keys that is not known before.
+    pub async fn read_many(&mut self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        let found = self.platform.get_many(keys.clone()).await?;
+        let versions = found.iter().map(|value| value.as_ref().map_or(0, |value| value.version));
+        self.checks.extend(keys.into_iter().zip(versions).map(|(key, version)| Check { key, version }));
+        Ok(found.into_iter().map(|value| value.map(|value| value.value)).collect())
+    }
+
+    /// Demands that `key` is absent when the transaction commits; it is not read now.
+    pub fn claim(&mut self, key: String) {
+        self.checks.push(Check { key, version: 0 });
+    }
+
+    /// Writes `value` as JSON when the transaction commits.
+    pub fn put(&mut self, key: String, value: &impl serde::Serialize) {
+        let value = serde_json::to_vec(value).expect("records have string keys and no fallible serializer");
+        self.writes.push(Write::Put(Put { key, value }));
+    }
+
+    /// Removes `key` when the transaction commits.
+    pub fn delete(&mut self, key: String) {
+        self.writes.push(Write::Delete(key));
+    }
+}
+
+/// The record in the bytes found at `key`.
+pub fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(value).map_err(|error| Failure::Internal(format!("{key} holds no such record: {error}")))
+}
+
+/// Runs `decide` and commits what it wrote; runs it again if something that it read has changed meanwhile.
+///
+/// An error of `decide` ends the transaction with nothing written. So does an answer without writes: it rests on what
+/// was read, so read in one call what has to fit together.
+pub async fn transact<P, T, E>(
+    platform: &P,
+    mut decide: impl AsyncFnMut(&mut Transaction<'_, P>) -> Result<T, E>,
+) -> Result<T, E>
+where
+    P: Platform,
+    E: From<Failure>,
+{
+    let mut lost = String::new();
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 {
+            platform.wait(pause(attempt, platform.random())).await;
+        }
+        let mut transaction = Transaction { platform, checks: Vec::new(), writes: Vec::new() };
+        let answer = decide(&mut transaction).await?;
+        if transaction.writes.is_empty() {
+            return Ok(answer);
+        }
+        match platform.commit(transaction.checks, transaction.writes).await {
+            Ok(_) => return Ok(answer),
+            Err(Error::Conflict(key)) => lost = key,
+            Err(error) => return Err(Failure::from(error).into()),
+        }
+    }
+    Err(Failure::from(Error::Conflict(lost)).into())
+}
+
+/// The pause before an attempt; `attempt` is at least 1.
+fn pause(attempt: u32, random: u64) -> Duration {
+    let longest = LONGEST_PAUSE_MS.min(1 << (attempt - 1).min(u64::BITS - 1));
+    Duration::from_micros(random % (longest * 1_000))
+}
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use super::*;
+    use crate::memory::{Memory, block_on, interleave};
+
+    async fn increment(memory: &Memory) -> Result<u64, Failure> {
+        transact(memory, async |transaction| {
+            let [value] = transaction.read(["n".to_owned()]).await?;
+            let next = value.map_or(Ok(0), |value| decode::<u64>("n", &value))? + 1;
+            transaction.put("n".to_owned(), &next);
+            Ok(next)
+        })
+        .await
+    }
+
+    #[test]
+    fn increments_that_interleave_are_all_counted() {
+        for seed in 0..200 {
+            let memory = Memory::fresh();
+            let mut answers = interleave(seed, (0..12).map(|_| increment(&memory)).collect());
+            answers.sort_by_key(|answer| answer.clone().ok());
+            assert_eq!(answers, (1..=12).map(Ok).collect::<Vec<_>>(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_always_loses_ends() {
+        let memory = Memory::fresh();
+        memory.before_every_commit(|memory| memory.put("n", b"0"));
+        let answer = block_on(increment(&memory));
+        assert_eq!(answer, Err(Failure::Unavailable("n changes too often".to_owned())));
+        assert!(memory.waited() > Duration::ZERO && memory.waited() < Duration::from_secs(2), "{:?}", memory.waited());
+    }
+
+    #[test]
+    fn an_error_writes_nothing() {
+        let memory = Memory::fresh();
+        let answer = block_on(transact(&memory, async |transaction| {
+            transaction.put("n".to_owned(), &1);
+            Err::<(), _>(Failure::Internal("refused".to_owned()))
+        }));
+        assert!(answer.is_err());
+        assert_eq!(memory.keys(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_claimed_key_must_be_absent() {
+        let memory = Memory::fresh();
+        memory.put("taken", b"");
+        let answer = block_on(transact(&memory, async |transaction| {
+            transaction.claim("taken".to_owned());
+            transaction.put("n".to_owned(), &1);
+            Ok::<_, Failure>(())
+        }));
+        assert_eq!(answer, Err(Failure::Unavailable("taken changes too often".to_owned())));
+    }
+}

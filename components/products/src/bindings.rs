@@ -1,0 +1,20 @@
+//! The bindings of the world `shop:products/service`, generated from `wit/`, and the exports of the component.
+#![allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated code")]
+
+wit_bindgen::generate!({
+    path: ["../../wit", "../../wit/state", "../../wit/products"],
+    world: "shop:products/service",
+    additional_derives: [PartialEq, Eq],
+    with: {
+        "atoll:state/transactions@0.1.0": platform::transactions,
+        "wasi:clocks/types@0.3.2": wasip3::clocks::types,
+        "wasi:config/store@0.2.0-rc.1": platform::config,
+        "wasi:http/types@0.3.2": wasip3::http::types,
+    },
+});
+
+// Only a component has exports: as symbols of a native library their names would not be valid.
+#[cfg(target_arch = "wasm32")]
+type Component = crate::products::Products<platform::Host>;
+#[cfg(target_arch = "wasm32")]
+export!(Component);

@@ -1,0 +1,270 @@
+//! The users: the contract `shop:users` on top of the platform's transactions.
+
+use std::marker::PhantomData;
+
+use platform::{Failure, Platform, decode, find_many, list, new_id, record_key, transact};
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::exports::shop::users::users::{
+    Error, FieldError, Guest, NewUser, User, UserChanges, UserId, UserPage,
+};
+use crate::rules;
+
+const KIND: &str = "user";
+
+/// The users kept on the platform `P`.
+#[derive(Debug)]
+pub struct Users<P>(PhantomData<P>);
+
+/// A user as it is stored; its id is in its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    name: String,
+    email: String,
+}
+
+impl Record {
+    fn with_id(self, id: UserId) -> User {
+        User { id, name: self.name, email: self.email }
+    }
+}
+
+impl<P: Platform> Guest for Users<P> {
+    async fn create(user: NewUser) -> Result<User, Error> {
+        let changes = rules::accept(UserChanges { name: Some(user.name), email: Some(user.email) })?;
+        let platform = P::current();
+        transact(&platform, async |transaction| {
+            let record = changes.clone().apply(None);
+            let [owner] = transaction.read([email_key(&record.email)]).await?;
+            if owner.is_some() {
+                return Err(email_taken(&record.email));
+            }
+            let id = new_id(&platform);
+            transaction.claim(record_key(KIND, id));
+            transaction.put(record_key(KIND, id), &record);
+            transaction.put(email_key(&record.email), &id);
+            Ok(record.with_id(id))
+        })
+        .await
+    }
+
+    async fn get(id: UserId) -> Result<User, Error> {
+        let mut found = Self::get_many(vec![id]).await?;
+        found.pop().flatten().ok_or(Error::NotFound)
+    }
+
+    async fn get_many(ids: Vec<UserId>) -> Result<Vec<Option<User>>, Error> {
+        let found = find_many::<Record>(&P::current(), KIND, &ids).await?;
+        Ok(found.into_iter().zip(ids).map(|(record, id)| record.map(|record| record.with_id(id))).collect())
+    }
+
+    async fn list(limit: Option<u32>, cursor: Option<String>) -> Result<UserPage, Error> {
+        let page = list::<Record>(&P::current(), KIND, limit, cursor.as_deref()).await?;
+        let items = page.items.into_iter().map(|(id, record)| record.with_id(id)).collect();
+        Ok(UserPage { items, next_cursor: page.next_cursor })
+    }
+
+    async fn update(id: UserId, changes: UserChanges) -> Result<User, Error> {
+        let changes = rules::accept(changes)?;
+        let key = record_key(KIND, id);
+        transact(&P::current(), async |transaction| {
+            let mut keys = vec![key.clone()];
+            keys.extend(changes.email.as_deref().map(email_key));
+            // One snapshot: were they read one after the other, an update with the same email in between would look
+            // like somebody else who has taken it.
+            let mut found = transaction.read_many(keys).await?.into_iter();
+            let stored: Record = decode(&key, &found.next().flatten().ok_or(Error::NotFound)?)?;
+            let owner = found.next().flatten();
+            let changed = changes.clone().apply(Some(stored.clone()));
+            let (old_email, new_email) = (email_key(&stored.email), email_key(&changed.email));
+            if old_email != new_email {
+                if owner.is_some() {
+                    return Err(email_taken(&changed.email));
+                }
+                transaction.delete(old_email);
+                transaction.put(new_email, &id);
+            }
+            if changed != stored {
+                transaction.put(key.clone(), &changed);
+            }
+            Ok(changed.with_id(id))
+        })
+        .await
+    }
+
+    async fn remove(id: UserId) -> Result<(), Error> {
+        let key = record_key(KIND, id);
+        transact(&P::current(), async |transaction| {
+            let [stored] = transaction.read([key.clone()]).await?;
+            let stored: Record = decode(&key, &stored.ok_or(Error::NotFound)?)?;
+            transaction.delete(key.clone());
+            // It needs no check of its own: it changes only together with the user, who is checked.
+            transaction.delete(email_key(&stored.email));
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl UserChanges {
+    /// The record after these changes; without a record before, all fields are given.
+    fn apply(self, stored: Option<Record>) -> Record {
+        let (name, email) = stored.map(|stored| (stored.name, stored.email)).unzip();
+        Record {
+            name: self.name.or(name).expect("a new user has a name"),
+            email: self.email.or(email).expect("a new user has an email"),
+        }
+    }
+}
+
+fn email_key(email: &str) -> String {
+    format!("email/{}", email.to_lowercase())
+}
+
+fn email_taken(email: &str) -> Error {
+    Error::Conflict(format!("the email {email} is taken"))
+}
+
+impl From<Vec<FieldError>> for Error {
+    fn from(errors: Vec<FieldError>) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid { pointer, detail } => {
+                Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
+            }
+            Failure::Unavailable(text) => Self::Unavailable(text),
+            Failure::Internal(text) => Self::Internal(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use platform::memory::{Memory, block_on, interleave};
+
+    use super::*;
+
+    type Service = Users<Memory>;
+    type Step = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+
+    fn new_user(name: &str, email: &str) -> NewUser {
+        NewUser { name: name.to_owned(), email: email.to_owned() }
+    }
+
+    fn create(name: &str, email: &str) -> Result<User, Error> {
+        block_on(Service::create(new_user(name, email)))
+    }
+
+    fn email(email: &str) -> UserChanges {
+        UserChanges { name: None, email: Some(email.to_owned()) }
+    }
+
+    /// What a crash or a race must never break: each email belongs to a user who exists and has it.
+    fn assert_whole(memory: &Memory, users: usize) {
+        let all = block_on(Service::list(Some(100), None)).expect("the list").items;
+        assert_eq!(all.len(), users);
+        let expected: Vec<_> = all.iter().map(|user| email_key(&user.email)).collect();
+        let keys = memory.keys();
+        let emails: Vec<_> = keys.iter().filter(|key| key.starts_with("email/")).collect();
+        assert_eq!(emails.len(), users, "{keys:?}");
+        assert!(expected.iter().all(|key| emails.contains(&key)), "{keys:?}");
+    }
+
+    #[test]
+    fn a_user_lives_and_dies() {
+        let memory = Memory::fresh();
+        let ada = create(" Ada ", "Ada@Example.org").expect("created");
+        assert_eq!((ada.name.as_str(), ada.email.as_str()), ("Ada", "Ada@Example.org"));
+        assert_eq!(block_on(Service::get(ada.id)), Ok(ada.clone()));
+        let renamed = block_on(Service::update(ada.id, UserChanges { name: Some("A. L.".to_owned()), email: None }));
+        assert_eq!(renamed, Ok(User { name: "A. L.".to_owned(), ..ada.clone() }));
+        assert_eq!(block_on(Service::remove(ada.id)), Ok(()));
+        assert_eq!(memory.keys(), Vec::<String>::new());
+        assert_eq!(block_on(Service::get(ada.id)), Err(Error::NotFound));
+        assert_eq!(block_on(Service::remove(ada.id)), Err(Error::NotFound));
+        assert_eq!(block_on(Service::update(ada.id, email("a@b.co"))), Err(Error::NotFound));
+    }
+
+    #[test]
+    fn an_email_is_taken_in_any_case_and_free_again_after() {
+        let memory = Memory::fresh();
+        let ada = create("Ada", "ada@example.org").expect("created");
+        let bob = create("Bob", "bob@example.org").expect("created");
+        assert!(matches!(create("Eve", "ADA@example.ORG"), Err(Error::Conflict(_))));
+        assert!(matches!(block_on(Service::update(bob.id, email("Ada@example.org"))), Err(Error::Conflict(_))));
+        assert_eq!(block_on(Service::update(ada.id, email("ADA@example.org"))).map(|ada| ada.email), Ok("ADA@example.org".into()));
+        assert!(block_on(Service::update(ada.id, email("countess@example.org"))).is_ok());
+        assert!(block_on(Service::update(bob.id, email("ada@example.org"))).is_ok());
+        assert_whole(&memory, 2);
+    }
+
+    #[test]
+    fn two_at_once_never_share_an_email_or_an_id() {
+        for seed in 0..300 {
+            let memory = Memory::fresh();
+            let emails = ["a@x.org", "A@x.org", "b@x.org", "a@X.org", "c@x.org", "B@x.org"];
+            let created = interleave(seed, emails.map(|email| Service::create(new_user("N", email))).into());
+            assert_eq!(created.iter().filter(|user| user.is_ok()).count(), 3, "seed {seed}");
+            let refused = created.iter().filter_map(|user| user.as_ref().err());
+            assert!(refused.into_iter().all(|error| matches!(error, Error::Conflict(_))), "seed {seed}");
+            assert_whole(&memory, 3);
+        }
+    }
+
+    #[test]
+    fn changes_and_removals_that_meet_leave_a_whole_state() {
+        for seed in 0..300 {
+            let memory = Memory::fresh();
+            let id = create("Ada", "ada@x.org").expect("created").id;
+            let change = |to: &'static str| async move { Service::update(id, email(to)).await.map(|_| ()) };
+            let steps: Vec<Step> = vec![
+                Box::pin(change("ada@y.org")),
+                Box::pin(change("ada@y.org")),
+                Box::pin(change("ada@z.org")),
+                Box::pin(async move { Service::remove(id).await }),
+                Box::pin(async move { Service::create(new_user("Eve", "ada@x.org")).await.map(|_| ()) }),
+            ];
+            let answers = interleave(seed, steps);
+            assert_eq!(answers[3], Ok(()), "seed {seed}");
+            for answer in &answers[..3] {
+                assert!(matches!(answer, Ok(()) | Err(Error::NotFound)), "seed {seed}: {answer:?}");
+            }
+            assert_whole(&memory, usize::from(answers[4].is_ok()));
+        }
+    }
+
+    #[test]
+    fn an_id_that_exists_is_not_given_again() {
+        let memory = Memory::fresh();
+        let before = memory.clone();
+        let first = create("Ada", "ada@x.org").expect("created").id;
+        before.repeat_random();
+        let second = create("Bob", "bob@x.org").expect("created").id;
+        assert_ne!(first, second);
+        assert_whole(&memory, 2);
+    }
+
+    #[test]
+    fn what_the_platform_cannot_do_is_unavailable() {
+        let memory = Memory::fresh();
+        memory.set_down(true);
+        assert!(matches!(create("Ada", "ada@x.org"), Err(Error::Unavailable(_))));
+        assert!(matches!(block_on(Service::list(None, None)), Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn get_many_keeps_the_order() {
+        let _memory = Memory::fresh();
+        let ada = create("Ada", "ada@x.org").expect("created");
+        let bob = create("Bob", "bob@x.org").expect("created");
+        let found = block_on(Service::get_many(vec![bob.id, 1, ada.id]));
+        assert_eq!(found, Ok(vec![Some(bob), None, Some(ada)]));
+    }
+}

@@ -1,0 +1,17 @@
+//! HTTP for the shop's services: what two adapters would otherwise both write.
+//!
+//! An adapter is one function from a [`Request`] to a [`Response`] or a [`Problem`]. [`answer`] runs it and turns a
+//! problem into its body; [`serve`] does that behind `wasi:http/handler`. Requests and responses are plain values, so
+//! adapters are tested natively. Bodies are small JSON documents and are held whole, bounded by [`MAX_BODY`].
+
+mod fields;
+mod handler;
+mod problem;
+mod request;
+mod response;
+
+pub use fields::{Expect, FieldError, Fields};
+pub use handler::serve;
+pub use problem::Problem;
+pub use request::{MAX_BODY, PageQuery, Request};
+pub use response::{Response, answer};

@@ -1,0 +1,190 @@
+//! A request as an adapter sees it: method, path, query, headers, and the body already read.
+
+use crate::fields::{Expect, FieldError, Fields};
+use crate::problem::Problem;
+
+/// The longest body that is read, in bytes. A user or a product has at most a few KiB.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// It is longer than [`MAX_BODY`].
+    TooLarge,
+    /// It broke off.
+    Incomplete,
+}
+
+/// Which part of a list is wanted; both are as in the contracts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageQuery {
+    /// The greatest number of items; absent: the service's default.
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// One HTTP request.
+#[derive(Debug)]
+pub struct Request {
+    method: String,
+    path: String,
+    query: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Result<Vec<u8>, BodyError>,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: &str, path_with_query: &str) -> Self {
+        let (path, query) = path_with_query.split_once('?').unwrap_or((path_with_query, ""));
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: Vec::new(),
+            body: Ok(Vec::new()),
+        }
+    }
+
+    /// Adds a header.
+    pub fn with_header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn with_body(self, body: impl Into<Vec<u8>>) -> Self {
+        self.with_body_result(Ok(body.into()))
+    }
+
+    pub(crate) fn with_body_result(mut self, body: Result<Vec<u8>, BodyError>) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// The method for which the adapter answers: `GET` for HEAD too, whose answer is the same without its body.
+    pub fn method(&self) -> &str {
+        if self.is_head() { "GET" } else { &self.method }
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == "HEAD"
+    }
+
+    /// The path's segments, as they are on the wire: `/users/7` gives `users` and `7`.
+    pub fn segments(&self) -> Vec<&str> {
+        self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
+    }
+
+    /// The first value of a header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The first value of a query parameter, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let (_, value) = pairs.into_iter().find(|(key, _)| decode(key) == name)?;
+        Some(decode(value))
+    }
+
+    /// The parameters `limit` and `cursor`. A limit that is no number fails validation like one out of range.
+    pub fn page(&self) -> Result<PageQuery, Problem> {
+        let number = |text: String| {
+            let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+            let refuse = || Problem::invalid(vec![FieldError::new("/limit", "must be a whole number from 1 to 100")]);
+            text.parse().ok().filter(|_| digits).ok_or_else(refuse)
+        };
+        Ok(PageQuery { limit: self.query("limit").map(number).transpose()?, cursor: self.query("cursor") })
+    }
+
+    /// The fields of the JSON object in the body; `expect` says whether all of them have to be there.
+    pub fn fields(&self, expect: Expect) -> Result<Fields, Problem> {
+        let media_type = self.header("content-type").unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let json = media_type.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"));
+        if !json {
+            return Err(Problem::unsupported_media_type());
+        }
+        Fields::parse(self.body()?, expect)
+    }
+
+    /// The bytes of the body, whatever they are.
+    pub fn body(&self) -> Result<&[u8], Problem> {
+        match &self.body {
+            Ok(body) => Ok(body),
+            Err(BodyError::TooLarge) => Err(Problem::content_too_large(MAX_BODY)),
+            Err(BodyError::Incomplete) => Err(Problem::bad_request("the body broke off")),
+        }
+    }
+}
+
+/// Decodes `+` and `%XX`. What is no valid escape stays as it is: a parameter's own check refuses it.
+fn decode(text: &str) -> String {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        let (byte, rest) = match (first, rest) {
+            (b'+', _) => (b' ', rest),
+            (b'%', [high, low, rest @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                (nibble(*high) << 4 | nibble(*low), rest)
+            }
+            _ => (*first, rest),
+        };
+        decoded.push(byte);
+        bytes = rest;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_parameters_are_decoded() {
+        let request = Request::new("GET", "/users?cursor=a%2Fb+c%zz%4&limit=5&limit=9");
+        assert_eq!(request.query("cursor").as_deref(), Some("a/b c%zz%4"));
+        assert_eq!(request.page().map(|page| page.limit), Ok(Some(5)));
+        assert_eq!(request.query("other"), None);
+        assert_eq!(request.segments(), ["users"]);
+    }
+
+    #[test]
+    fn a_limit_that_is_no_number_is_refused() {
+        for limit in ["", "x", "+5", "-1", "1.5", "99999999999"] {
+            let request = Request::new("GET", &format!("/users?limit={}", limit.replace('+', "%2B")));
+            assert_eq!(request.page().map_err(|problem| problem.status()), Err(422), "{limit}");
+        }
+    }
+
+    #[test]
+    fn only_json_media_types_are_read() {
+        let post = |media_type: &str| Request::new("POST", "/").with_header("Content-Type", media_type).with_body("{}");
+        for media_type in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+            assert!(post(media_type).fields(Expect::Some).is_ok(), "{media_type}");
+        }
+        for media_type in ["", "text/json", "application/x-www-form-urlencoded", "application/xjson"] {
+            let problem = post(media_type).fields(Expect::Some).map(|_| ()).map_err(|problem| problem.status());
+            assert_eq!(problem, Err(415), "{media_type}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_not_read_is_refused() {
+        for (error, status) in [(BodyError::TooLarge, 413), (BodyError::Incomplete, 400)] {
+            let request = Request::new("POST", "/").with_header("content-type", "application/json");
+            let request = request.with_body_result(Err(error));
+            assert_eq!(request.fields(Expect::All).map(|_| ()).map_err(|problem| problem.status()), Err(status));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Who is let in: the checks that stand before every resource.
+
+use super::admin::Settings;
+use super::problem::Problem;
+use super::token::Token;
+use http::header::{AUTHORIZATION, AsHeaderName, HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use std::net::IpAddr;
+
+/// What a request must show to be let in.
+#[derive(Debug)]
+pub(super) struct Guard {
+    /// Only this machine can connect, so a name that is not this machine's is a trick.
+    loopback: bool,
+    token: Option<Token>,
+}
+
+impl Guard {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { loopback: settings.address.ip().to_canonical().is_loopback(), token: settings.token }
+    }
+
+    /// Lets the request in, or says why not.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+        let host = self.host(request)?;
+        check_origin(request.headers(), host.as_ref())?;
+        // The probes of an orchestrator carry no secret, and learn none.
+        if matches!(request.uri().path(), "/healthz" | "/readyz") {
+            Ok(())
+        } else {
+            self.check_token(request.headers())
+        }
+    }
+
+    /// The authority that the request is meant for. On loopback it has to be a name of this machine: a page whose own name was made to
+    /// resolve to 127.0.0.1 (DNS rebinding) is same-origin for its browser, and `Host` is all that gives it away. Beyond loopback the
+    /// host has names that it does not know, and the token protects it.
+    fn host<B>(&self, request: &Request<B>) -> Result<Option<Authority>, Problem> {
+        let header = sole(request.headers(), HOST).and_then(|value| Authority::try_from(value.as_bytes()).ok());
+        // A request target with an authority takes the place of `Host` (RFC 9112, 3.2.2); two that differ are a trick.
+        let agree = request.uri().authority().is_none_or(|target| header.as_ref() == Some(target));
+        if self.loopback && !(agree && header.as_ref().is_some_and(is_this_machine)) {
+            return Err(Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "foreign-host",
+                "the admin listens on loopback and answers to `localhost` and loopback addresses only: check the Host header",
+            ));
+        }
+        Ok(header)
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let admitted = match &self.token {
+            Some(token) => bearer(headers).is_some_and(|presented| token.matches(presented)),
+            // The configuration demands a token beyond loopback; should that ever fail, nobody gets in.
+            None => self.loopback,
+        };
+        if admitted {
+            return Ok(());
+        }
+        let detail = "the admin demands its token: send `Authorization: Bearer …` with the value of ATOLL_ADMIN_TOKEN";
+        Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
+    }
+}
+
+/// Refuses what a browser sends for a page that is not the admin's own. Any method counts: there is nothing here for such a page.
+fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
+    if !headers.contains_key(ORIGIN) {
+        return Ok(());
+    }
+    let origin = sole(headers, ORIGIN).and_then(|origin| origin.to_str().ok());
+    // A proxy may have taken TLS off, so the scheme says nothing; `null` has no authority and is foreign.
+    let authority =
+        origin.and_then(|origin| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")));
+    let authority = authority.and_then(|text| text.parse::<Authority>().ok());
+    if authority.is_some() && authority.as_ref() == host {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the admin answers no page of another origin"))
+}
+
+/// The value of a header that is there exactly once.
+fn sole(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The token that the request shows.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let (scheme, token) = sole(headers, AUTHORIZATION)?.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Whether the authority, with any port (a tunnel has its own), is a name of this machine that no DNS answers for.
+fn is_this_machine(authority: &Authority) -> bool {
+    let host = authority.host();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse::<IpAddr>();
+    let known = host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.to_canonical().is_loopback());
+    known && !authority.as_str().contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_this_machine() {
+        for own in ["localhost", "LOCALHOST:9090", "127.0.0.1:9090", "127.1.2.3", "[::1]:80", "[::ffff:127.0.0.1]"] {
+            assert!(is_this_machine(&Authority::from_static(own)), "{own}");
+        }
+        for foreign in [
+            "evil.example",
+            "localhost.evil.example:9090",
+            "127.0.0.1.nip.io",
+            "10.0.0.1:9090",
+            "0.0.0.0:9090",
+            "[::]:9090",
+            "a@localhost",
+            "2130706433",
+        ] {
+            assert!(!is_this_machine(&Authority::from_static(foreign)), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_is_one_header_with_the_right_scheme() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+            }
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        assert_eq!(of(&["Bearer abc"]), Some(b"abc".to_vec()));
+        assert_eq!(of(&["bearer  abc"]), Some(b"abc".to_vec()));
+        for bad in [&[][..], &["abc"], &["Basic abc"], &["Bearerabc"], &["Bearer abc", "Bearer abc"]] {
+            assert_eq!(of(bad), None, "{bad:?}");
+        }
+    }
+}

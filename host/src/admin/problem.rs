@@ -1,0 +1,84 @@
+//! Refusals, and the one place where their bodies are written.
+
+use super::operations::{OperationError, OperationErrorKind};
+use super::view::ProblemView;
+use crate::base::{Body, RequestId, empty_body, full_body};
+use axum::response::IntoResponse;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+
+/// Why a request is refused.
+///
+/// As a response it has a status and no body yet: [`Problem::write`] adds it at the end, where every answer passes and the request's id
+/// is known. So no handler needs to carry the id along.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// The last part of its type: kebab-case.
+    kind: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, detail: detail.into() }
+    }
+
+    /// Nothing is called `name`.
+    pub(super) fn no_service(name: &str) -> Self {
+        let detail = format!("there is no service `{name}`: GET /v1/services lists those that there are");
+        Self::new(StatusCode::NOT_FOUND, "no-such-service", detail)
+    }
+
+    /// What the operator is told.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Gives `response` the body that its problem asks for, if it is one.
+    pub(super) fn write(response: &mut Response<Body>, id: &RequestId) {
+        let Some(problem) = response.extensions_mut().remove::<Self>() else { return };
+        let view = ProblemView {
+            kind: format!("urn:atoll:problem:{}", problem.kind),
+            title: problem.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: problem.status.as_u16(),
+            detail: problem.detail,
+            request_id: id.to_string(),
+        };
+        *response.body_mut() = full_body(serde_json::to_vec(&view).expect("texts and a number are JSON"));
+        let headers = response.headers_mut();
+        // axum has counted the body that was not there yet.
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if problem.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="atoll admin""#));
+        }
+    }
+}
+
+impl From<Problem> for Response<Body> {
+    fn from(problem: Problem) -> Self {
+        let mut response = Response::new(empty_body());
+        *response.status_mut() = problem.status;
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> axum::response::Response {
+        Response::<Body>::from(self).map(axum::body::Body::new)
+    }
+}
+
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        let (status, kind) = match error.kind {
+            OperationErrorKind::NotFound => (StatusCode::NOT_FOUND, "no-such-service"),
+            OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
+            OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Self::new(status, kind, error.message)
+    }
+}

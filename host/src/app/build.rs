@@ -1,0 +1,110 @@
+//! The rooms, built from the manifest in the order of their floors.
+
+use crate::config::{Manifest, ManifestErrors, Service};
+use crate::mesh::{self, HttpClient};
+use crate::registry::Registry;
+use crate::rollout::{Plan, Rollout};
+use crate::runtime::{Component, LoadError, Runtime};
+use crate::state::Store;
+use anyhow::Context;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Reads the manifest and the variables that override it.
+pub(super) fn manifest(path: &Path) -> Result<Manifest, ManifestErrors> {
+    Manifest::load(path, &|name| std::env::var(name).ok())
+}
+
+/// An engine whose pool fits the manifest's services.
+pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
+    let with_component = || manifest.services.iter().filter(|service| service.component.is_some());
+    let slots = manifest.runtime.slots(with_component().map(|service| (service.replicas, &service.limits)));
+    let memory = with_component().map(|service| service.limits.memory).max().unwrap_or(1 << 16);
+    let runtime = Runtime::new(&manifest.runtime, slots, memory).map_err(anyhow::Error::from);
+    runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
+}
+
+/// The component of each service of the manifest, in its order; `None` for one of addresses alone. Compiles on every core.
+///
+/// # Errors
+/// All components that cannot serve, each at its place in the manifest.
+pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
+    let cores = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
+    let compiling: Vec<_> = manifest.services.iter().map(|service| compile(service, runtime, &cores)).collect();
+    let (mut components, mut findings) = (Vec::new(), Vec::new());
+    for (service, compiling) in manifest.services.iter().zip(compiling) {
+        let Some(compiling) = compiling else {
+            components.push(None);
+            continue;
+        };
+        match compiling.await.context("a task that compiles never panics")? {
+            Ok(component) => components.push(Some(component)),
+            Err(error) => findings.push(diagnose(manifest, service, &error)),
+        }
+    }
+    match ManifestErrors::from_findings(findings) {
+        Some(errors) => Err(errors.into()),
+        None => Ok(components),
+    }
+}
+
+fn compile(
+    service: &Service,
+    runtime: &Arc<Runtime>,
+    cores: &Arc<Semaphore>,
+) -> Option<JoinHandle<Result<Component, LoadError>>> {
+    let path = service.component.clone()?;
+    let (runtime, cores) = (Arc::clone(runtime), Arc::clone(cores));
+    let (name, state) = (service.name.clone(), service.state);
+    Some(tokio::spawn(async move {
+        let _core = cores.acquire_owned().await.expect("the semaphore is never closed");
+        let compiled = spawn_blocking(move || {
+            let component = runtime.load(&path)?;
+            component.permitted(&name, state)?;
+            Ok(component)
+        });
+        compiled.await.expect("the compiler does not panic")
+    }))
+}
+
+fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError) -> crate::config::Finding {
+    let help = match error {
+        LoadError::Read { .. } => "build it first, or correct the path".to_owned(),
+        LoadError::Invalid(_) => {
+            "the file must be a component, not a core module: build it for the target wasm32-wasip2".to_owned()
+        }
+        LoadError::NoHandler(_) => "export the handler of WASI HTTP; the README shows the smallest service".to_owned(),
+        LoadError::UnknownImports(_) => {
+            "a service may import WASI 0.2 and 0.3, wasi:config, wasi:keyvalue and atoll:state".to_owned()
+        }
+        LoadError::NotGranted { grant, .. } => format!("add `{grant}` to [service.{}]", service.name),
+        LoadError::Link(_) => "rebuild it against the host's version of its imports".to_owned(),
+    };
+    let verb = if matches!(error, LoadError::Read { .. }) { "" } else { "the component " };
+    manifest.diagnose(&service.name, format!("service `{}`: {verb}{error}", service.name), help)
+}
+
+/// The services in the discovery table.
+pub(super) fn launch(
+    manifest: &Manifest,
+    components: &[Option<Component>],
+    runtime: &Arc<Runtime>,
+    registry: &Arc<Registry<mesh::Service>>,
+    store: Option<&Store>,
+) -> anyhow::Result<Rollout> {
+    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry));
+    let client = HttpClient::default();
+    for (service, component) in manifest.services.iter().zip(components) {
+        let launched = rollout.launch(plan(service), component.as_ref(), store, &client);
+        launched.with_context(|| format!("service `{}`", service.name))?;
+    }
+    Ok(rollout)
+}
+
+fn plan(service: &Service) -> Plan {
+    let Service { name, urls, replicas, state, config, limits, breaker, balance, .. } = service.clone();
+    Plan { name, urls, replicas, state, config, limits, breaker, balance }
+}

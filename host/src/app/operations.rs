@@ -1,0 +1,113 @@
+//! What admin asks for, answered by the rooms that know.
+
+use crate::admin::{
+    BreakerView, EndpointView, OperationError, OperationErrorKind, Operations, Readiness, RouteView, ServiceView, SwapView,
+};
+use crate::breaker::State;
+use crate::gateway::Target;
+use crate::listen::Drain;
+use crate::mesh::{Endpoint, Service};
+use crate::registry::Registry;
+use crate::rollout::{Rollout, SwapError, Swapped};
+use crate::route::{Rewrite, Table};
+use crate::telemetry::Metrics;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// The host as operators see it.
+pub(super) struct Host {
+    pub(super) rollout: Rollout,
+    pub(super) registry: Arc<Registry<Service>>,
+    pub(super) routes: Arc<Table<Target>>,
+    pub(super) metrics: Metrics,
+    /// The gateway's.
+    pub(super) drain: Drain,
+}
+
+impl Operations for Host {
+    fn ready(&self) -> Readiness {
+        if self.drain.is_started() { Readiness::Draining } else { Readiness::Ready }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.encode()
+    }
+
+    fn services(&self) -> Vec<ServiceView> {
+        self.registry.snapshot().iter().map(|(_, service)| view(service)).collect()
+    }
+
+    fn service(&self, name: &str) -> Option<ServiceView> {
+        self.registry.snapshot().get(name).map(|service| view(service))
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
+            matches: rule.description(),
+            service: target.service.to_string(),
+            rewrite: match rule.rewrite() {
+                Rewrite::None => None,
+                rewrite => Some(rewrite.to_string()),
+            },
+        };
+        self.routes.routes().iter().map(route).collect()
+    }
+
+    async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
+        self.rollout.swap(name, component).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+    }
+
+    async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
+        self.rollout.rollback(name).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+    }
+}
+
+fn view(service: &Service) -> ServiceView {
+    let now = Instant::now();
+    let revision = service.revision.as_ref();
+    ServiceView {
+        name: service.name.to_string(),
+        revision: revision.map(|revision| revision.digest.short()),
+        digest: revision.map(|revision| revision.digest.to_string()),
+        // A clock that was set back makes a revision young, not an error.
+        age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
+        differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
+        previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
+        endpoints: service.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+    }
+}
+
+fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
+    let state = endpoint.state(now);
+    EndpointView {
+        id: endpoint.id.clone(),
+        place: endpoint.place.to_string(),
+        breaker: match state.breaker {
+            State::Closed => BreakerView::Closed,
+            State::Open => BreakerView::Open,
+            State::HalfOpen => BreakerView::HalfOpen,
+        },
+        requests: state.requests,
+        failures: state.failures,
+        in_flight: state.in_flight as u64,
+    }
+}
+
+fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
+    SwapView {
+        service: name.to_owned(),
+        revision: swapped.revision.short(),
+        previous: swapped.previous.map(|digest| digest.short()),
+    }
+}
+
+fn refusal(error: SwapError) -> OperationError {
+    let kind = match error {
+        SwapError::Unknown(_) => OperationErrorKind::NotFound,
+        SwapError::NoComponent(_) | SwapError::NoPrevious(_) => OperationErrorKind::Conflict,
+        SwapError::Refused(_) | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
+        SwapError::Host(_) => OperationErrorKind::Internal,
+    };
+    OperationError::new(kind, error.to_string())
+}

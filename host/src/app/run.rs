@@ -1,0 +1,129 @@
+//! The life of the host: build, serve, drain, close.
+
+use super::build;
+use super::operations::Host;
+use crate::admin::{self, Admin, Token};
+use crate::config::Manifest;
+use crate::gateway::{self, Gateway, Target};
+use crate::listen::{Drain, Listener};
+use crate::mesh::{Discovered, Mesh};
+use crate::registry::Registry;
+use crate::route::Table;
+use crate::state::Store;
+use crate::telemetry::Metrics;
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+
+/// What admin gets for its last answers once the gateway is quiet.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+
+/// Serves what the manifest at `path` says until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight finish.
+/// A second signal cuts them off. `announce` gets one line for each address, when requests are taken there.
+///
+/// # Errors
+/// Faults of the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address that is taken, a store
+/// that cannot be opened. Nothing was served then.
+pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let manifest = build::manifest(path)?;
+    raise_file_limit();
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
+    let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
+
+    let runtime = build::engine(&manifest)?;
+    let components = build::components(&manifest, &runtime).await?;
+    let store = open_store(&manifest).await?;
+    let registry = Arc::new(Registry::default());
+    let rollout = build::launch(&manifest, &components, &runtime, &registry, store.as_ref())?;
+    drop(components);
+
+    let drain = Drain::new();
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry)));
+    let routes = Arc::new(Table::new(manifest.routes.iter().map(route).collect()));
+    let gateway = Arc::new(Gateway::new(gateway_settings(&manifest), Arc::clone(&routes), mesh));
+    let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
+    let host = Host { rollout, registry, routes, metrics, drain: drain.clone() };
+    let admin = Admin::new(admin_settings(&manifest), Arc::new(host));
+
+    announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
+    announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
+    tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
+
+    let admin_drain = Drain::new();
+    let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
+    let admin_edge = tokio::spawn(admin_edge);
+    let signals = tokio::spawn(stop_at_signals(terminate, interrupt, drain.clone(), manifest.gateway.drain));
+    let cut_off = gateway_socket
+        .serve(
+            move |request, peer| {
+                let gateway = Arc::clone(&gateway);
+                async move { gateway.handle(request, peer).await }
+            },
+            drain,
+        )
+        .await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off at the end of the drain");
+    }
+    admin_drain.start(ADMIN_DRAIN);
+    admin_edge.await.context("the admin's task")?;
+    signals.abort();
+    if let Some(store) = store {
+        spawn_blocking(move || store.close()).await.context("closing the store")?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn stop_at_signals(mut terminate: Signal, mut interrupt: Signal, drain: Drain, within: Duration) {
+    for within in [within, Duration::ZERO] {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, seconds = within.as_secs(), "draining");
+        drain.start(within);
+    }
+}
+
+/// The store, if any service keeps data. Opening reads the file, and after a crash all of it.
+async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
+    if !manifest.services.iter().any(|service| service.state) {
+        return Ok(None);
+    }
+    let settings = manifest.state.clone();
+    Ok(Some(spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??))
+}
+
+/// A connection is a file, and the usual soft limit of 1,024 files is below the gateway's default bound on connections.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit on open files stays as it is");
+    }
+}
+
+fn route(route: &crate::config::Route) -> (crate::route::Rule, Target) {
+    let target = Target { service: route.service.clone(), body_limit: route.body, timeout: route.timeout };
+    (route.rule.clone(), target)
+}
+
+fn gateway_settings(manifest: &Manifest) -> gateway::Settings {
+    gateway::Settings {
+        trusted_proxies: manifest.gateway.trusted_proxies.clone(),
+        max_headers: manifest.gateway.listen.max_headers,
+        header_bytes: manifest.gateway.listen.header_bytes,
+    }
+}
+
+fn admin_settings(manifest: &Manifest) -> admin::Settings {
+    let token = manifest.admin.token.as_ref().map(|secret| Token::new(secret.expose()));
+    admin::Settings { address: manifest.admin.listen.address, token }
+}

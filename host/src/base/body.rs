@@ -1,0 +1,36 @@
+//! The body type that every room passes along: streaming, with errors that keep their kind.
+
+use crate::base::ErrorKind;
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+
+/// A streaming body, of a request or of a response.
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why a body broke off.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub struct BodyError {
+    /// What went wrong: [`ErrorKind::ClientGone`] or [`ErrorKind::BodyTooLarge`] on the way in, a fault of the service on the way out.
+    pub kind: ErrorKind,
+    /// For the log; never shown outside.
+    pub detail: String,
+}
+
+impl BodyError {
+    /// An error of `kind`, described for the log.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+}
+
+/// A body without a byte.
+pub fn empty_body() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that is there already.
+pub fn full_body(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,88 @@
+//! What travels with a call from the gateway to the last service.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The id of one request at the gateway, also in `x-request-id`: 1 to 64 visible ASCII characters.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// Longest id that is accepted from outside, in bytes.
+    pub const MAX: usize = 64;
+
+    /// Takes over an id from outside: `None` unless it is 1 to 64 characters of `A-Z a-z 0-9 - _ . :` (an id goes into logs and headers).
+    pub fn accept(text: &str) -> Option<Self> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+        let valid = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(legal);
+        valid.then(|| Self(text.into()))
+    }
+
+    /// A new id from 128 random bits.
+    pub fn from_random(bits: u128) -> Self {
+        Self(format!("{bits:032x}").into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The context of one call; a call that is made on its behalf gets what is left of it.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    /// The request at the gateway that this call serves.
+    pub request_id: RequestId,
+    /// When the caller stops waiting for the head of the answer.
+    pub deadline: Instant,
+}
+
+impl CallContext {
+    /// A context whose call must be answered within `timeout` from `now`.
+    pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
+        Self { request_id, deadline: now + timeout }
+    }
+
+    /// The same call with at most `timeout` from `now`: a deadline only ever shrinks.
+    #[must_use]
+    pub fn within(&self, now: Instant, timeout: Duration) -> Self {
+        Self { request_id: self.request_id.clone(), deadline: self.deadline.min(now + timeout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_from_outside_is_bounded_and_clean() {
+        assert!(RequestId::accept("abc-DEF_1.2:3").is_some());
+        assert!(RequestId::accept(&"x".repeat(64)).is_some());
+        for bad in ["", "a b", "a\nb", "é", &"x".repeat(65)] {
+            assert!(RequestId::accept(bad).is_none(), "{bad:?}");
+        }
+        assert!(RequestId::accept(RequestId::from_random(7).as_str()).is_some());
+    }
+
+    #[test]
+    fn a_deadline_only_shrinks() {
+        let now = Instant::now();
+        let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
+        assert_eq!(context.within(now, Duration::from_secs(9)).deadline, context.deadline);
+        assert_eq!(context.within(now, Duration::from_secs(2)).deadline, now + Duration::from_secs(2));
+    }
+}

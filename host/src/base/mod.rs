@@ -1,0 +1,15 @@
+//! Floor 0: the vocabulary that several rooms use.
+//!
+//! Owns names and ids, the context that travels with a call, the body type that every room passes along, and the kinds of error with
+//! their blame. What always holds: a value of these types is valid (a [`ServiceName`] that exists is a legal name). Never: I/O, tokio,
+//! policy. Tests stand beside each noun.
+
+mod body;
+mod context;
+mod error;
+mod name;
+
+pub use body::{Body, BodyError, empty_body, full_body};
+pub use context::{CallContext, RequestId};
+pub use error::{Blame, ErrorKind};
+pub use name::{Digest, InvalidName, ServiceName};

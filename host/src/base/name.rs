@@ -1,0 +1,102 @@
+//! Names and digests.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest service name, in bytes: a DNS label, since a name also appears as a host (`users.internal`).
+const MAX_NAME: usize = 63;
+
+/// The name that callers use for a service: a DNS label, `[a-z]([a-z0-9-]*[a-z0-9])?`, at most 63 bytes.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceName(Arc<str>);
+
+/// A text that is no [`ServiceName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no service name: 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' last")]
+pub struct InvalidName(String);
+
+impl ServiceName {
+    /// Checks and keeps `name`.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it is no DNS label.
+    pub fn new(name: &str) -> Result<Self, InvalidName> {
+        let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let bytes = name.as_bytes();
+        let valid = bytes.len() <= MAX_NAME
+            && bytes.first().is_some_and(u8::is_ascii_lowercase)
+            && bytes.last() != Some(&b'-')
+            && bytes.iter().copied().all(legal);
+        if valid { Ok(Self(name.into())) } else { Err(InvalidName(name.into())) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::borrow::Borrow<str> for ServiceName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The SHA-256 of a component's bytes; it names a revision.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The first 12 hex digits: enough to tell the revisions of one service apart.
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.short())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_dns_label() {
+        for good in ["a", "users", "users-2", &"a".repeat(63)] {
+            assert_eq!(ServiceName::new(good).map(|n| n.to_string()), Ok(good.to_string()));
+        }
+        for bad in ["", "-a", "a-", "Users", "a_b", "a.b", "2a", "é", &"a".repeat(64)] {
+            assert_eq!(ServiceName::new(bad), Err(InvalidName(bad.to_string())));
+        }
+    }
+
+    #[test]
+    fn a_digest_prints_as_hex() {
+        let digest = Digest([0xab; 32]);
+        assert_eq!(digest.to_string(), "ab".repeat(32));
+        assert_eq!(digest.short(), "ab".repeat(6));
+    }
+}

@@ -1,0 +1,91 @@
+//! Where an admin listens.
+
+use http::Uri;
+use std::fmt;
+use std::str::FromStr;
+
+/// The base of the admin's URLs, without a slash at the end: `http://127.0.0.1:9090`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AdminAddress(String);
+
+/// A text that is no [`AdminAddress`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidAddress {
+    #[error("it must look like http://127.0.0.1:9090")]
+    Form,
+    #[error(
+        "only http is spoken here: for a host behind TLS or on another machine, use a tunnel (`ssh -L 9090:127.0.0.1:9090 HOST`)"
+    )]
+    Scheme,
+    #[error("no user or password belongs here: the token goes into ATOLL_ADMIN_TOKEN")]
+    UserInfo,
+}
+
+impl AdminAddress {
+    /// Where the admin listens unless the manifest says otherwise.
+    pub(super) const DEFAULT: &str = "http://127.0.0.1:9090";
+
+    /// The URL of one of the admin's resources; `path` starts with a slash.
+    pub(super) fn resource(&self, path: &str) -> String {
+        format!("{self}{path}")
+    }
+}
+
+impl FromStr for AdminAddress {
+    type Err = InvalidAddress;
+
+    /// Takes `host:port` for `http://host:port`.
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = text.parse().map_err(|_| InvalidAddress::Form)?;
+        if uri.scheme_str() != Some("http") {
+            return Err(InvalidAddress::Scheme);
+        }
+        let authority = uri.authority().filter(|authority| !authority.host().is_empty()).ok_or(InvalidAddress::Form)?;
+        if authority.as_str().contains('@') {
+            return Err(InvalidAddress::UserInfo);
+        }
+        if uri.query().is_some() {
+            return Err(InvalidAddress::Form);
+        }
+        Ok(Self(format!("http://{authority}{}", uri.path().trim_end_matches('/'))))
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_plain_http() {
+        for (text, base) in [
+            ("http://127.0.0.1:9090", "http://127.0.0.1:9090"),
+            ("http://localhost/", "http://localhost"),
+            ("localhost:4000", "http://localhost:4000"),
+            ("[::1]:9090", "http://[::1]:9090"),
+            ("http://ops.example/atoll/", "http://ops.example/atoll"),
+        ] {
+            assert_eq!(text.parse(), Ok(AdminAddress(base.into())), "{text}");
+        }
+        assert_eq!(
+            "http://a:1".parse::<AdminAddress>().map(|a| a.resource("/healthz")),
+            Ok("http://a:1/healthz".into())
+        );
+        for (text, error) in [
+            ("", InvalidAddress::Form),
+            ("http://", InvalidAddress::Form),
+            ("http://a b", InvalidAddress::Form),
+            ("http://a/?b", InvalidAddress::Form),
+            ("https://a", InvalidAddress::Scheme),
+            ("http://token@a", InvalidAddress::UserInfo),
+        ] {
+            assert_eq!(text.parse::<AdminAddress>(), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The client of the admin's API.
+
+use super::address::AdminAddress;
+use super::failure::Failure;
+use crate::admin::{MAX_COMPONENT, ProblemView, SwapView};
+use crate::base::ServiceName;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer about what there is may take.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long a change may take: a large component is uploaded and compiled.
+const CHANGE: Duration = Duration::from_secs(600);
+/// The longest answer that is read, in bytes: thousands of services.
+const LONGEST: usize = 16 * 1024 * 1024;
+
+/// A client of one admin.
+pub(super) struct Client {
+    admin: AdminAddress,
+    authorization: Option<HeaderValue>,
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+}
+
+impl Client {
+    /// A client that shows `token`, if there is one. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Failure::Token`] when the token cannot stand in a header.
+    pub(super) fn new(admin: AdminAddress, token: Option<&str>) -> Result<Self, Failure> {
+        let bearer = |token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Failure::Token)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        let authorization = token.map(bearer).transpose()?;
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        Ok(Self { admin, authorization, http: HttpClient::builder(TokioExecutor::new()).build(connector) })
+    }
+
+    /// What the admin has at `path`, as it wrote it.
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+        self.send(Method::GET, path, None, LOOK).await
+    }
+
+    /// The wire type that `answer` holds.
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Bytes) -> Result<T, Failure> {
+        serde_json::from_slice(answer).map_err(|error| self.strange(error))
+    }
+
+    /// Lets the component in `file` serve `service`.
+    pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, Failure> {
+        let component = read_component(file)?;
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), Some(component), CHANGE).await?;
+        self.read(&answer)
+    }
+
+    /// Lets the revision before serve `service` again.
+    pub(super) async fn rollback(&self, service: &ServiceName) -> Result<SwapView, Failure> {
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/rollback"), None, CHANGE).await?;
+        self.read(&answer)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        component: Option<Bytes>,
+        within: Duration,
+    ) -> Result<Bytes, Failure> {
+        let mut request = Request::builder().method(method).uri(self.admin.resource(path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if component.is_some() {
+            request = request.header(CONTENT_TYPE, "application/wasm");
+        }
+        let request = request.body(Full::new(component.unwrap_or_default())).map_err(|error| self.strange(error))?;
+        let exchange = async {
+            let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
+            let (head, body) = response.into_parts();
+            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
+            Ok((head.status, body.to_bytes()))
+        };
+        let silent = |_| Failure::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
+        let (status, body) = timeout(within, exchange).await.map_err(silent)??;
+        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+        match serde_json::from_slice::<ProblemView>(body) {
+            Ok(problem) => Failure::Refused { status, detail: problem.detail, request_id: problem.request_id },
+            Err(_) => self.strange(format!("it answers {status}")),
+        }
+    }
+
+    fn unreachable(&self, error: &dyn Error) -> Failure {
+        // The outermost error says "client error"; the innermost says what happened.
+        let mut cause = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Failure::Unreachable { admin: self.admin.to_string(), reason: cause.to_string() }
+    }
+
+    fn strange(&self, reason: impl ToString) -> Failure {
+        Failure::Strange { admin: self.admin.to_string(), reason: reason.to_string() }
+    }
+}
+
+/// The component's bytes, of a bounded number: the path may be a device or a pipe.
+fn read_component(path: &Path) -> Result<Bytes, Failure> {
+    let mut component = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_COMPONENT as u64 + 1).read_to_end(&mut component));
+    read.map_err(|error| Failure::File { path: path.into(), error })?;
+    if component.len() > MAX_COMPONENT {
+        return Err(Failure::TooLarge { path: path.into(), max: MAX_COMPONENT / 1024 / 1024 });
+    }
+    Ok(component.into())
+}

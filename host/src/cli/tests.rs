@@ -1,0 +1,215 @@
+//! The command line, and the verbs against an admin on a loopback socket.
+
+use super::address::AdminAddress;
+use super::command::{Command, LogFormat, Remote, Verb};
+use super::failure::Failure;
+use super::verb::ask;
+use crate::admin::fake::Fake;
+use crate::admin::{Admin, MAX_COMPONENT, ServiceView, Settings, Token};
+use crate::base::ServiceName;
+use crate::listen::{self, Drain, Listener};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use http::StatusCode;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+use tokio::net::TcpSocket;
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Command::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Command::command().debug_assert();
+    let admin = Command::command();
+    let admin = admin.get_arguments().find(|argument| argument.get_id() == "admin").expect("a global option");
+    assert_eq!(admin.get_default_values(), ["http://127.0.0.1:9090"]);
+    assert_eq!(admin.get_env(), Some("ATOLL_ADMIN".as_ref()));
+}
+
+#[test]
+fn run_and_check_take_a_manifest() {
+    for (line, path, format) in [
+        ("atoll run", "atoll.toml", LogFormat::Pretty),
+        ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormat::Json),
+    ] {
+        let Verb::Run { manifest, log_format } = parse(line).expect(line).verb else { panic!("{line}") };
+        assert_eq!((manifest.path.as_path(), log_format), (Path::new(path), format));
+    }
+    assert!(matches!(parse("atoll check").expect("right").verb, Verb::Check { .. }));
+}
+
+#[test]
+fn the_admin_is_named_before_or_after_the_verb() {
+    for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
+        let command = parse(line).expect(line);
+        assert_eq!(command.admin.to_string(), "http://localhost:7");
+        assert!(matches!(command.verb, Verb::Remote(Remote::Ps { json: true })));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for line in [
+        "atoll",
+        "atoll start",
+        "atoll swap users",
+        "atoll swap Users new.wasm",
+        "atoll rollback",
+        "atoll run --log-format xml",
+        "atoll ps --admin https://example.org",
+    ] {
+        let error = parse(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+    let name = parse("atoll swap Users new.wasm").expect_err("a capital letter").to_string();
+    assert!(name.contains("is no service name"), "{name}");
+}
+
+#[test]
+fn the_help_teaches() {
+    let error = parse("atoll --help").expect_err("help is no command");
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0));
+    let help = error.to_string();
+    for word in
+        ["run", "check", "ps", "swap", "rollback", "Examples:", "ATOLL_ADMIN_TOKEN", "Exit codes:", "--admin <URL>"]
+    {
+        assert!(help.contains(word), "{word} is missing in:\n{help}");
+    }
+}
+
+/// An admin before a fake host; it serves until it is dropped.
+struct Host {
+    fake: Arc<Fake>,
+    address: AdminAddress,
+    drain: Drain,
+}
+
+impl Host {
+    async fn start(token: Option<&str>) -> Self {
+        let socket = Listener::bind(listen::Settings::default()).await.expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        let fake = Arc::new(Fake::default());
+        let admin = Admin::new(Settings { address, token: token.map(Token::new) }, fake.clone());
+        let drain = Drain::new();
+        tokio::spawn(socket.serve(move |request, _peer| admin.handle(request), drain.clone()));
+        Self { fake, address: address.to_string().parse().expect("an address"), drain }
+    }
+
+    async fn ask(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
+        ask(verb, self.address.clone(), token).await
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.drain.start(std::time::Duration::ZERO);
+    }
+}
+
+fn file(bytes: &[u8]) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    file
+}
+
+fn swap(file: &Path) -> Remote {
+    Remote::Swap { service: ServiceName::new("users").expect("a name"), file: file.into() }
+}
+
+fn rollback(name: &str) -> Remote {
+    Remote::Rollback { service: ServiceName::new(name).expect("a name") }
+}
+
+/// What a failed verb says, and its help.
+fn failure(outcome: anyhow::Result<String>) -> (Failure, String) {
+    let failure = outcome.expect_err("it fails").downcast::<Failure>().expect("a failure of ours");
+    let help = failure.help().unwrap_or_default();
+    (failure, help)
+}
+
+#[tokio::test]
+async fn the_verbs_reach_the_admin() {
+    let host = Host::start(None).await;
+    let table = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    assert!(table.contains("aaaaaaaaaaaa*"), "{table}");
+    let json = host.ask(Remote::Ps { json: true }, None).await.expect("JSON");
+    assert_eq!(serde_json::from_str::<Vec<ServiceView>>(&json).expect("services").len(), 2);
+    let routes = host.ask(Remote::Routes { json: false }, None).await.expect("a table");
+    assert!(routes.contains("/legacy/{id}"), "{routes}");
+
+    // Larger than the buffers of a socket, so that it is streamed.
+    let mut component = b"\0asm".to_vec();
+    component.resize(3 * 1024 * 1024, 7);
+    let told = host.ask(swap(file(&component).path()), None).await.expect("swapped");
+    assert_eq!(told, "users: cccccccccccc serves; `atoll rollback users` returns to aaaaaaaaaaaa");
+    assert!(host.fake.swapped.lock().expect("free").iter().eq([&component]));
+    assert_eq!(host.ask(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_reason() {
+    let host = Host::start(None).await;
+    let (broken, help) = failure(host.ask(swap(file(b"text").path()), None).await);
+    assert_eq!(broken.to_string(), "not a component: the magic number is missing");
+    assert!(help.contains("nothing was changed"), "{help}");
+    let (nothing, _) = failure(host.ask(rollback("legacy"), None).await);
+    assert!(matches!(nothing, Failure::Refused { status: StatusCode::CONFLICT, .. }), "{nothing}");
+    let (unknown, help) = failure(host.ask(rollback("nobody"), None).await);
+    assert_eq!(unknown.to_string(), "there is no service `nobody`");
+    assert!(help.contains("atoll ps"), "{help}");
+    let (missing, _) = failure(host.ask(swap(Path::new("no/such/file.wasm")), None).await);
+    assert!(missing.to_string().starts_with("cannot read no/such/file.wasm: "), "{missing}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_is_not_sent() {
+    let host = Host::start(None).await;
+    let sparse = file(b"\0asm");
+    sparse.as_file().set_len(MAX_COMPONENT as u64 + 1).expect("a sparse file");
+    let (failure, _) = failure(host.ask(swap(sparse.path()), None).await);
+    assert!(matches!(failure, Failure::TooLarge { max: 128, .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn the_token_is_shown_and_never_told() {
+    let host = Host::start(Some("s3cret")).await;
+    assert!(host.ask(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
+    for wrong in [None, Some(""), Some("wr0ng")] {
+        let (failure, help) = failure(host.ask(Remote::Ps { json: false }, wrong).await);
+        assert!(matches!(failure, Failure::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
+        assert!(help.contains("ATOLL_ADMIN_TOKEN"), "{help}");
+        assert!(!format!("{failure:?}{failure}").contains("wr0ng"));
+    }
+    let (unsendable, _) = failure(host.ask(Remote::Ps { json: false }, Some("a\nb")).await);
+    assert!(matches!(unsendable, Failure::Token));
+}
+
+#[tokio::test]
+async fn without_a_host_the_complaint_says_so() {
+    // Bound, so that nobody else gets the port, but not listening.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("an address");
+    let admin: AdminAddress = address.to_string().parse().expect("an address");
+    let (unreachable, help) = failure(ask(Remote::Ps { json: false }, admin, None).await);
+    assert!(matches!(unreachable, Failure::Unreachable { .. }), "{unreachable}");
+    assert!(help.contains("is the host running?"), "{help}");
+}
+
+#[tokio::test]
+async fn an_answer_of_something_else_is_no_admin() {
+    let socket = Listener::bind(listen::Settings::default()).await.expect("a free port");
+    let address = socket.local_addr().expect("an address");
+    let drain = Drain::new();
+    let hello = |_request, _peer| async { http::Response::new(crate::base::full_body("hello")) };
+    tokio::spawn(socket.serve(hello, drain.clone()));
+    let admin: AdminAddress = address.to_string().parse().expect("an address");
+    let (strange, _) = failure(ask(Remote::Ps { json: true }, admin, None).await);
+    assert!(matches!(strange, Failure::Strange { .. }), "{strange}");
+    drain.start(std::time::Duration::ZERO);
+}

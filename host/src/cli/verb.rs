@@ -1,0 +1,74 @@
+//! The verbs, done: the one place that calls `app`, and the one that asks the admin.
+
+use super::address::AdminAddress;
+use super::client::Client;
+use super::command::{Command, LogFormat, Remote, Verb};
+use super::{table, terminal};
+use crate::admin::SwapView;
+use crate::{app, telemetry};
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use tokio::runtime;
+
+/// Does what `command` says, and prints its result.
+///
+/// # Errors
+/// Why it was not done; a `Failure` or the manifest's errors where there is more to tell than a message.
+pub(super) fn execute(command: Command) -> anyhow::Result<()> {
+    match command.verb {
+        Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
+        Verb::Check { manifest } => check(&manifest.path),
+        Verb::Remote(verb) => {
+            let token = std::env::var("ATOLL_ADMIN_TOKEN").ok();
+            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+            let text = runtime.block_on(ask(verb, command.admin, token.as_deref()))?;
+            Ok(terminal::print(&text)?)
+        }
+    }
+}
+
+fn run(manifest: &Path, log_format: LogFormat) -> anyhow::Result<()> {
+    telemetry::init(log_format.into());
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(app::run(manifest, terminal::announce))
+}
+
+fn check(manifest: &Path) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let app::Summary { services, components, routes } = runtime.block_on(app::check(manifest))?;
+    let path = manifest.display();
+    Ok(terminal::print(&format!("{path} is right: {services} services ({components} components), {routes} routes"))?)
+}
+
+/// What the admin answers to a verb, as text for the terminal.
+pub(super) async fn ask(verb: Remote, admin: AdminAddress, token: Option<&str>) -> anyhow::Result<String> {
+    let client = Client::new(admin, token.filter(|token| !token.is_empty()))?;
+    match verb {
+        Remote::Ps { json } => list(&client, "/v1/services", json, table::services).await,
+        Remote::Routes { json } => list(&client, "/v1/routes", json, table::routes).await,
+        Remote::Swap { service, file } => Ok(served(&client.swap(&service, &file).await?)),
+        Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
+    }
+}
+
+/// What the admin has at `path`: its own JSON, or drawn by `draw`.
+async fn list<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    json: bool,
+    draw: fn(&[T]) -> String,
+) -> anyhow::Result<String> {
+    let answer = client.get(path).await?;
+    // Read in both cases, so that a script never gets JSON that is no answer of an admin.
+    let items: Vec<T> = client.read(&answer)?;
+    Ok(if json { String::from_utf8(answer.into())? } else { draw(&items) })
+}
+
+/// The line that tells of a change.
+fn served(swap: &SwapView) -> String {
+    let SwapView { service, revision, previous } = swap;
+    match previous {
+        Some(previous) => format!("{service}: {revision} serves; `atoll rollback {service}` returns to {previous}"),
+        None => format!("{service}: {revision} serves"),
+    }
+}

@@ -1,0 +1,225 @@
+//! The kinds of values that a key can have: what is accepted, and what is said when something else stands there.
+
+use crate::config::finding::Span;
+use crate::config::suggest::did_you_mean;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// Why a value is refused: `says` follows the key's name ("must be …").
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) span: Span,
+    pub(super) says: String,
+    pub(super) help: String,
+}
+
+/// A kind of value.
+pub(super) trait Kind: Sync {
+    /// What the value is read into.
+    type Value;
+
+    /// What is accepted, with its bounds: "a whole number of 1 to 64".
+    fn accepts(&self) -> String;
+
+    /// How a right value is written.
+    fn help(&self) -> String;
+
+    /// The value, or all that is wrong with it: a list may hold several faults.
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>>;
+}
+
+/// What is said of a value that is not of `kind`.
+pub(super) fn refused(kind: &impl Kind, value: &Spanned<DeValue<'_>>) -> Vec<Problem> {
+    let says = format!("must be {}, not {}", kind.accepts(), shown(value.get_ref()));
+    vec![Problem { span: value.span(), says, help: kind.help() }]
+}
+
+/// A value as an error quotes it.
+fn shown(value: &DeValue<'_>) -> String {
+    /// Longer strings are cut: they are marked in the text anyway.
+    const LONGEST: usize = 60;
+    match value {
+        DeValue::String(text) if text.chars().count() > LONGEST => {
+            format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>())
+        }
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(_) => "a date".into(),
+        DeValue::Array(items) if items.is_empty() => "an empty list".into(),
+        DeValue::Array(items) => format!("a list of {}", items.len()),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+/// A whole number that is not negative and fits.
+pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// `true` or `false`.
+pub(super) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn accepts(&self) -> String {
+        "true or false".into()
+    }
+
+    fn help(&self) -> String {
+        "write true or false, without quotes".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<Problem>> {
+        value.get_ref().as_bool().ok_or_else(|| refused(self, value))
+    }
+}
+
+/// A whole number from `min` to `max`.
+pub(super) struct Count<T> {
+    pub(super) min: T,
+    pub(super) max: T,
+}
+
+impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> Kind for Count<T> {
+    type Value = T;
+
+    fn accepts(&self) -> String {
+        format!("a whole number of {} to {}", self.min, self.max)
+    }
+
+    fn help(&self) -> String {
+        format!("write a number of {} to {}, without quotes", self.min, self.max)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<Problem>> {
+        let number = whole(value.get_ref()).and_then(|number| T::try_from(number).ok());
+        number.filter(|number| (self.min..=self.max).contains(number)).ok_or_else(|| refused(self, value))
+    }
+}
+
+/// A text of `min` to 8,192 bytes.
+pub(super) struct Text {
+    pub(super) min: usize,
+}
+
+/// The longest text that a key accepts, in bytes.
+const LONGEST_TEXT: usize = 8192;
+
+impl Kind for Text {
+    type Value = String;
+
+    fn accepts(&self) -> String {
+        format!("a text of {} to {LONGEST_TEXT} bytes", self.min)
+    }
+
+    fn help(&self) -> String {
+        "put the value in quotes".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<Problem>> {
+        let text = value.get_ref().as_str().filter(|text| (self.min..=LONGEST_TEXT).contains(&text.len()));
+        text.map(Into::into).ok_or_else(|| refused(self, value))
+    }
+}
+
+/// One of several words.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T: Copy + Sync> Kind for Choice<T> {
+    type Value = T;
+
+    fn accepts(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        words.join(" or ")
+    }
+
+    fn help(&self) -> String {
+        format!("write {}", self.accepts())
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<Problem>> {
+        let word = value.get_ref().as_str();
+        let found = word.and_then(|word| self.0.iter().find(|(known, _)| *known == word));
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let mut problems = refused(self, value);
+            if let (Some(word), Some(problem)) = (word, problems.first_mut()) {
+                problem.help = did_you_mean(word, self.0.iter().map(|(known, _)| *known), "the words known here");
+            }
+            problems
+        })
+    }
+}
+
+/// A list of at most `max` values of one kind.
+pub(super) struct List<K> {
+    pub(super) of: K,
+    pub(super) max: usize,
+}
+
+impl<K: Kind> Kind for List<K> {
+    type Value = Vec<Spanned<K::Value>>;
+
+    fn accepts(&self) -> String {
+        format!("a list of at most {}, each {}", self.max, self.of.accepts())
+    }
+
+    fn help(&self) -> String {
+        format!("write at most {} in square brackets, separated by commas", self.max)
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {
+        let items = value.get_ref().as_array().filter(|items| items.len() <= self.max);
+        let items = items.ok_or_else(|| refused(self, value))?;
+        gather(items.iter().map(|item| Ok(Spanned::new(item.span(), self.of.read(item)?))))
+    }
+}
+
+/// A table of values of one kind, under names that the manifest chooses.
+pub(super) struct Table<K>(pub(super) K);
+
+/// The most entries of a [`Table`].
+const MOST_ENTRIES: usize = 256;
+
+impl<K: Kind> Kind for Table<K> {
+    type Value = BTreeMap<String, K::Value>;
+
+    fn accepts(&self) -> String {
+        format!("a table of at most {MOST_ENTRIES}, each {}", self.0.accepts())
+    }
+
+    fn help(&self) -> String {
+        "write it in braces: { name = \"value\" }".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {
+        let table = value.get_ref().as_table().filter(|table| table.len() <= MOST_ENTRIES);
+        let table = table.ok_or_else(|| refused(self, value))?;
+        gather(table.iter().map(|(name, value)| {
+            let name = name.get_ref().to_string();
+            match self.0.read(value) {
+                Ok(value) => Ok((name, value)),
+                Err(problems) => Err(problems.into_iter().map(|problem| problem.of(&name)).collect()),
+            }
+        }))
+    }
+}
+
+impl Problem {
+    /// The same problem, said of the entry `name`.
+    fn of(self, name: &str) -> Self {
+        Self { says: format!("has an entry `{name}`, which {}", self.says), ..self }
+    }
+}
+
+/// All values, or all problems.
+fn gather<T, C: FromIterator<T>>(results: impl Iterator<Item = Result<T, Vec<Problem>>>) -> Result<C, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let values = results.filter_map(|result| result.map_err(|mut found| problems.append(&mut found)).ok()).collect();
+    if problems.is_empty() { Ok(values) } else { Err(problems) }
+}

@@ -1,0 +1,40 @@
+//! Floor 8: the manifest `atoll.toml`.
+//!
+//! Owns its parsing, its checks and their explanation: it turns the file and the environment into the `Settings` of the rooms below.
+//!
+//! What always holds:
+//! - A [`Manifest`] that exists is whole and within its bounds: every route names a service that is there, every component's file was
+//!   there, every address parses, and an admin that other machines can reach has a token.
+//! - An unknown key is refused. All faults are told at once, each with its place in the text and how to mend it; a variable of the
+//!   environment that is at fault is named.
+//! - A key's default is written once, beside its bounds, and read by the same code as what people write.
+//! - A [`Secret`] does not print.
+//!
+//! Never: is imported by a room below, opens a socket, reads more files than the manifest (of the components it asks whether they are
+//! there).
+//!
+//! Within the room: [`Manifest`] reads the sections in `edge`, `service` and `route`; each of these lists its keys on top. A `section` is
+//! one table, a `kind` is what a key accepts, a [`Finding`] is what is wrong. Tests: `tests/`, one of which holds `docs/manifest.md`
+//! against the keys.
+
+mod address;
+mod edge;
+mod finding;
+mod kind;
+mod manifest;
+mod measure;
+mod route;
+mod secret;
+mod section;
+mod service;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub use edge::{AdminSettings, GatewaySettings};
+pub use finding::{Finding, Look, ManifestErrors};
+pub use manifest::Manifest;
+pub use route::Route;
+pub use secret::Secret;
+pub use service::Service;

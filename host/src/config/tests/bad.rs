@@ -1,0 +1,248 @@
+//! Manifests that are wrong: where, what is said, and how to mend it.
+
+use super::{folder, parse};
+use crate::base::ServiceName;
+use crate::config::{Look, Manifest, ManifestErrors};
+use std::path::Path;
+
+/// `line:column message | help` of each finding.
+fn told(errors: &ManifestErrors) -> Vec<String> {
+    let line = |finding: &crate::config::Finding| {
+        let place = finding.position().map_or_else(|| "-".into(), |(line, column)| format!("{line}:{column}"));
+        format!("{place} {} | {}", finding.message(), finding.help())
+    };
+    errors.findings().iter().map(line).collect()
+}
+
+/// A manifest whose one fault is told at `place`, with these words in the message and in the help.
+struct Case {
+    text: &'static str,
+    place: &'static str,
+    message: &'static str,
+    help: &'static str,
+}
+
+#[track_caller]
+fn check(cases: &[Case]) {
+    for Case { text, place, message, help } in cases {
+        let told = told(&parse(text, &[]).expect_err(text));
+        let [one] = &told[..] else { panic!("not one finding for:\n{text}\n{told:#?}") };
+        let (before, after) = one.split_once(" | ").expect("message and help");
+        let right = before.starts_with(&format!("{place} ")) && before.contains(message) && after.contains(help);
+        assert!(right, "{text}\nexpected: {place} {message} | {help}\ntold:     {one}");
+    }
+}
+
+macro_rules! cases {
+    ($($text:expr => $place:literal, $message:literal, $help:literal;)*) => {
+        check(&[$(Case { text: $text, place: $place, message: $message, help: $help }),*])
+    };
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    cases! {
+        "[gatway]" => "1:2", "unknown key `gatway` in the manifest", "did you mean `gateway`?";
+        "[gateway]\nlissen = 1" => "2:1", "unknown key `lissen` in [gateway]", "did you mean `listen`?";
+        "[admin]\ncolour = 1" => "2:1", "unknown key `colour` in [admin]", "the keys known here: `listen`";
+        "[service.a]\nurls = ['http://a:1']\nreplica = 2" => "3:1", "`replica` in [service.a]", "did you mean `replicas`?";
+        "[service.a]\nurls = ['http://a:1']\nlimits = { mem = 1, body = 1 }" =>
+            "3:12", "unknown key `mem` in `limits` of [service.a]", "`memory`";
+        "[service.a]\nurls = ['http://a:1']\n[service.a.breaker]\nrecovery = '5s'" =>
+            "4:1", "unknown key `recovery` in `breaker` of [service.a]", "`recovery_timeout`";
+        "[service.a]\nurls=['http://a:1']\n[[route]]\nprefix='/'\nservice='a'\nstrip-prefix='/a'" =>
+            "6:1", "unknown key `strip-prefix` in [[route]]", "did you mean `strip_prefix`?";
+    }
+}
+
+#[test]
+fn values_are_of_their_kind_and_within_their_bounds() {
+    cases! {
+        "[gateway]\nlisten = 'localhost:8080'" => "2:10", "`listen` must be an IP address and a port, not \"localhost:8080\"", "\"127.0.0.1:8080\"";
+        "[gateway]\nlisten = 8080" => "2:10", "must be an IP address and a port, not 8080", "0.0.0.0:8080";
+        "[gateway]\ndrain = 30" => "2:9", "`drain` must be a duration of 0 to 1h, not 30", "\"5s\"";
+        "[gateway]\ndrain = '2h'" => "2:9", "must be a duration of 0 to 1h, not \"2h\"", "\"5s\"";
+        "[gateway]\nmax_headers = '100'" => "2:15", "must be a whole number of 10 to 1000, not \"100\"", "without quotes";
+        "[gateway]\nmax_headers = -1" => "2:15", "not -1", "10 to 1000";
+        "[gateway]\nheader_bytes = '2 GB'" => "2:16", "must be a size of 1KiB to 1MiB, not \"2 GB\"", "\"64MiB\"";
+        "[gateway]\ntrusted_proxies = ['10.0.0.1', '10.0.0.0/8']" => "2:32", "must be an IP address, not \"10.0.0.0/8\"", "network mask";
+        "gateway = 1" => "1:11", "[gateway] must be a table", "section";
+        "[state]\npath = ''" => "2:8", "`path` must be a path, not \"\"", "relative to the manifest";
+        "[runtime]\ninstances = 1.5" => "2:13", "`instances` must be a whole number of 0 to 100000, not 1.5", "0 to 100000";
+    }
+}
+
+#[test]
+fn services_are_checked() {
+    cases! {
+        "[service.Users]\nurls = ['http://a:1']" => "1:10", "`Users` is no service name", "rename it";
+        "[service.a]" => "1:10", "service `a` has neither `component` nor `urls`", "urls = [";
+        "[service.a]\nurls = []" => "1:10", "neither", "component = ";
+        "service = 1" => "1:11", "must be a table", "section";
+        "[service]\na = 1" => "2:5", "[service.a] must be a table", "section";
+        "[service.a]\ncomponent = 'gone.wasm'" => "2:13", "cannot find the component `gone.wasm`", "gone.wasm";
+        "[service.a]\ncomponent = '.'" => "2:13", "`.` is no file", ".wasm";
+        "[service.a]\ncomponent = 'users.wasm'\nreplicas = 0" => "3:12", "`replicas` must be a whole number of 1 to 64, not 0", "1 to 64";
+        "[service.a]\ncomponent = 'users.wasm'\nreplicas = 65" => "3:12", "not 65", "1 to 64";
+        "[service.a]\ncomponent = 'users.wasm'\nstate = 'yes'" => "3:9", "`state` must be true or false", "without quotes";
+        "[service.a]\ncomponent = 'users.wasm'\nconfig = { a = 'x', size = 50 }" =>
+            "3:28", "`config` has an entry `size`, which must be a text", "in quotes";
+        "[service.a]\ncomponent = 'users.wasm'\nbalance = 'round_robin'" =>
+            "3:11", "`balance` must be \"random\" or \"round-robin\"", "did you mean `round-robin`?";
+        "[service.a]\ncomponent = 'users.wasm'\nlimits = { memory = '5GiB' }" => "3:21", "`memory` must be a size of 64KiB to 4GiB", "64MiB";
+        "[service.a]\nurls = ['http://a:1', 'https://b:1']" => "2:23", "`urls` cannot be https:// yet", "http://";
+        "[service.a]\nurls = ['http://me@a:1']" => "2:9", "user or a password", "http://127.0.0.1:5001";
+        "[service.a]\nurls = ['http://a:1/x?y']" => "2:9", "without path or query", "strip_prefix";
+        "[service.a]\nurls = ['http://a:1', 'http://a:1/']" => "2:23", "`http://a:1/` is there twice", "once";
+    }
+}
+
+/// A manifest with one service, `users`, and these lines of one route.
+macro_rules! route {
+    ($lines:literal) => {
+        concat!("service.users.urls = ['http://a:1']\n[[route]]\n", $lines)
+    };
+}
+
+#[test]
+fn routes_are_checked() {
+    cases! {
+        route!("service = 'users'") => "2:1", "neither `prefix` nor `path`", "prefix = \"/\"";
+        route!("prefix = '/a'") => "2:1", "names no service", "service = \"NAME\"";
+        route!("service = 'users'\nprefix = '/a'\npath = '/a'") => "5:8", "exclude each other", "leave one";
+        route!("service = 'user'\nprefix = '/a'") => "3:11", "there is no service `user`", "did you mean `users`?";
+        route!("service = 'x'\nprefix = '/a'") => "3:11", "there is no service `x`", "the services of this manifest: `users`";
+        route!("service = 'users'\nprefix = 'a'") => "4:10", "`a` is not a usable path", "starts with `/`";
+        route!("service = 'users'\nprefix = '/a/'") => "4:10", "`/a/` ends with `/`", "leave it out";
+        route!("service = 'users'\npath = '/{a'") => "4:8", "`{a` is no parameter", "write a whole segment";
+        route!("service = 'users'\nprefix = '/api'\nstrip_prefix = '/ap'") => "5:16", "`/ap` cannot be stripped", "whole segments";
+        route!("service = 'users'\npath = '/a/{id}'\nrewrite = '/b/{name}'") => "5:11", "uses `{name}`", "add it there";
+        route!("service = 'users'\npath = '/a/{id}'\nstrip_prefix = '/a'\nrewrite = '/b'") => "6:11", "exclude each other", "leave one";
+        route!("service = 'users'\nprefix = '/'\nhost = 'http://a'") => "5:8", "is no host", "without scheme";
+        route!("service = 'users'\nprefix = '/'\nmethod = 'get'") => "5:10", "`get` is no HTTP method", "capitals";
+        route!("service = 'users'\nprefix = '/'\nmethod = 1") => "5:10", "`method` must be a method, or a list of at most 16", "\"GET\"";
+        route!("service = 'users'\nprefix = '/'\nheaders = { 'a b' = '1' }") => "5:11", "`a b` is no header name", "letters";
+        route!("service = 'users'\nprefix = '/'\ntimeout = '1d'") => "5:11", "`timeout` must be a duration", "\"1m\"";
+        "route = [1]" => "1:10", "[[route]] must be a table", "section";
+        "service.users.urls = ['http://a:1']\n[route]\nprefix = '/'" => "2:1", "`route` must be a list of tables", "[[route]]";
+    }
+}
+
+#[test]
+fn two_routes_that_match_the_same_are_refused() {
+    cases! {
+        route!("prefix = '/a'\nservice = 'users'\n[[route]]\nprefix = '/a'\nservice = 'users'") =>
+            "6:10", "the same requests as the one in line 3", "tell them apart";
+        route!("path = '/a/{b}'\nservice = 'users'\n[[route]]\npath = '/a/{c}'\nservice = 'users'") => "6:8", "line 3", "first";
+        route!("prefix = '/'\nheaders = { A = '1', b = '2' }\nservice = 'users'\n[[route]]\nprefix = '/'\nheaders = { B = '2', a = '1' }\nservice = 'users'") =>
+            "7:10", "line 3", "first";
+    }
+    let apart = route!("prefix = '/a'\nservice = 'users'\n[[route]]\nprefix = '/a'\nmethod = 'GET'\nservice = 'users'");
+    assert!(parse(apart, &[]).is_ok());
+}
+
+#[test]
+fn text_that_is_not_toml_is_explained() {
+    cases! {
+        "[gateway]\nlisten = 127.0.0.1:80" => "2:15", "invalid", "a value is";
+        "[service.a]\nurls = ['http://a:1']\nlimits = { memory = 64MiB }" => "3:21", "must be quoted", "double quotes";
+        "[gateway]\ndrain = '1s'\ndrain = '2s'" => "3:1", "duplicate key", "keep one";
+        "[gateway]\ndrain" => "2:6", "key with no value", "key = value";
+        // The section is lost, and with it the service: that the route names it is no fault.
+        "[service.users\nurls = ['http://a:1']\n[[route]]\nprefix = '/'\nservice = 'users'" => "1:15", "unclosed table", "close";
+        // Neither a method that cannot be read, nor an address, is taken for absent.
+        route!("prefix = '/'\nservice = 'users'\n[[route]]\nprefix = '/'\nmethod = GET\nservice = 'users'") => "7:10", "quoted", "quotes";
+        "[gateway]\nlisten = '127.0.0.1:9090'\n[admin]\nlisten = 127.0.0.1:9091" => "4:15", "invalid", "a value is";
+        "[state]\npath = \"a" => "2:10", "basic string", "double quote";
+    }
+}
+
+#[test]
+fn the_sockets_are_held_against_each_other() {
+    cases! {
+        "[gateway]\nlisten = '127.0.0.1:9090'" => "2:10", "cannot listen on the same port", "another port";
+        "[admin]\nlisten = '127.0.0.1:8080'" => "2:10", "cannot listen on the same port", "another port";
+        "[gateway]\nlisten = '0.0.0.0:9090'" => "2:10", "cannot listen on the same port", "another port";
+        // What the admin was meant to listen on is not known.
+        "[gateway]\nlisten = '127.0.0.1:9090'\n[admin]\nlisten = 'x'" => "4:10", "not \"x\"", "port";
+        "[admin]\nlisten = '0.0.0.0:9090'" => "2:10", "demands a token", "ATOLL_ADMIN_TOKEN";
+        "[admin]\nlisten = '10.1.1.1:9090'" => "2:10", "can be reached from other machines", "127.0.0.1";
+    }
+}
+
+#[test]
+fn a_variable_at_fault_is_named() {
+    let errors =
+        parse("", &[("ATOLL_GATEWAY_LISTEN", "8080"), ("ATOLL_ADMIN_LISTEN", "0.0.0.0:1")]).expect_err("errors");
+    let told = told(&errors);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("- ATOLL_GATEWAY_LISTEN: must be an IP address and a port, not \"8080\" | "),
+        "{told:#?}"
+    );
+    assert!(told[1].starts_with("- ATOLL_ADMIN_LISTEN: 0.0.0.0:1 can be reached from other machines"), "{told:#?}");
+
+    let errors = parse("", &[("ATOLL_ADMIN_TOKEN", "secret\n")]).expect_err("errors");
+    assert!(errors.to_string().starts_with("ATOLL_ADMIN_TOKEN: must be visible ASCII"), "{errors}");
+    assert!(!errors.to_string().contains("secret"), "{errors}");
+}
+
+#[test]
+fn all_errors_are_told_at_once_in_the_order_of_the_text() {
+    let text = "[gateway]\nlisten = 'x'\ndrian = '1s'\ntimeout = 5s\n\n[service.users]\nreplicas = 100\nlimits = { memory = 1 }\n\
+                urls = ['https://a', 'http://b/c']\n[[route]]\nservice = 'users'\nprefix = 'a'\nmethod = 'get'\nhost = '*'";
+    let told = told(&parse(text, &[]).expect_err("errors"));
+    let places: Vec<&str> = told.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(places, ["2:10", "3:1", "4:11", "7:12", "8:21", "9:9", "9:22", "12:10", "13:10", "14:8"], "{told:#?}");
+}
+
+#[test]
+fn an_error_shows_file_line_column_span_and_help() {
+    let text = "[service.users]\nurls = [\"http://127.0.0.1:5001\"]\nlimits = { memory = \"8EiB\" }\n";
+    let errors = parse(text, &[("ATOLL_STATE_PATH", "\0")]).expect_err("errors");
+    assert_eq!(errors.render(Look::Plain), include_str!("rendered.txt"));
+    assert!(errors.render(Look::Terminal).contains("atoll.toml:3:21"));
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_explained() {
+    let folder = folder();
+    let path = folder.path().join("atoll.toml");
+    let errors = Manifest::load(&path, &|_| None).expect_err("no file");
+    assert!(errors.to_string().contains("cannot read the manifest"), "{errors}");
+    assert!(errors.render(Look::Plain).contains("help: name the manifest on the command line"));
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).expect("a file");
+    let errors = Manifest::load(&path, &|_| None).expect_err("too long");
+    assert!(errors.to_string().contains("longer than 1 MiB"), "{errors}");
+    std::fs::write(&path, b"a = \"\xff\"").expect("a file");
+    assert!(Manifest::load(&path, &|_| None).is_err());
+}
+
+#[test]
+fn a_later_fault_is_shown_at_the_component() {
+    let text = "[service.users]\ncomponent = 'users.wasm'\n[service.legacy]\nurls = ['http://a:1']";
+    let manifest = parse(text, &[]).expect("a manifest");
+    let diagnose = |name: &str| {
+        let name = ServiceName::new(name).expect("a name");
+        manifest.diagnose(&name, "it imports a store", "write state = true").to_string()
+    };
+    assert_eq!(diagnose("users"), "atoll.toml:2:13: it imports a store");
+    assert_eq!(diagnose("legacy"), "atoll.toml:3:10: it imports a store");
+    assert_eq!(diagnose("other"), "it imports a store");
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    let text = include_str!("every_key.toml");
+    for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
+        for cut in [&text[..end], &text[end..]] {
+            if let Err(errors) = Manifest::parse("atoll.toml", cut.into(), Path::new(""), &|_| None) {
+                assert!(errors.findings().iter().all(|finding| !finding.help().is_empty()));
+            }
+        }
+    }
+    for text in ["\u{feff}[gateway]\nlisten = 1", "é = 'é", "a = \"\u{1F600}", "[[[", "\r\n[a]\r\n", "[é]\nü=1"] {
+        let errors = Manifest::parse("atoll.toml", text.into(), Path::new(""), &|_| None).expect_err(text);
+        assert!(errors.render(Look::Plain).contains("atoll.toml:"), "{text}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Holds `docs/manifest.md` against the keys that the code reads.
+
+use super::{folder, parse};
+use crate::config::finding::Source;
+use crate::config::manifest::read;
+use crate::config::section::{KeyFacts, Report, Section};
+use crate::config::syntax;
+use std::sync::Arc;
+
+/// Every key that is read from a manifest with all sections, once.
+fn facts() -> Vec<KeyFacts> {
+    let source = Arc::new(Source { name: "atoll.toml".into(), text: include_str!("every_key.toml").into() });
+    let (table, syntax) = syntax::parse(&source);
+    let report = Report::new(source.clone(), syntax);
+    read(Section::root(table.get_ref(), &report), folder().path(), &|_| None);
+    let mut facts: Vec<KeyFacts> = Vec::new();
+    for mut key in report.keys.take() {
+        key.section = key.section.replace("users", "NAME").replace("legacy", "NAME").replace('`', "");
+        if !facts.contains(&key) {
+            facts.push(key);
+        }
+    }
+    facts
+}
+
+#[test]
+fn the_reference_has_every_key_with_its_type_bounds_and_default() {
+    let reference = include_str!("../../../../docs/manifest.md");
+    let mut missing = Vec::new();
+    let mut rows = 0;
+    for key in facts() {
+        let default = key.default.map_or_else(|| "none".into(), |default| format!("`{default}`"));
+        let row = format!("| `{}` | {} | {default} | ", key.name, key.accepts);
+        let section = reference.split("\n## ").find(|part| part.starts_with(&format!("{}\n", key.section)));
+        rows += 1;
+        if !section.is_some_and(|section| section.lines().any(|line| line.starts_with(&row))) {
+            missing.push(format!("## {}\n{row}…", key.section));
+        }
+    }
+    assert!(missing.is_empty(), "docs/manifest.md lacks:\n{}", missing.join("\n"));
+    let written = reference.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(written, rows, "docs/manifest.md has rows for keys that are not there");
+}
+
+#[test]
+fn the_example_of_the_reference_is_right() {
+    let reference = include_str!("../../../../docs/manifest.md");
+    let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let manifest = parse(&example.replace("components/dist/users.wasm", "users.wasm"), &[]);
+    let manifest = manifest.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!((manifest.services.len(), manifest.routes.len()), (2, 2));
+}

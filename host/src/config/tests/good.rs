@@ -1,0 +1,127 @@
+//! Manifests that are right, and what they become.
+
+use super::{folder, parse};
+use crate::config::Manifest;
+use crate::route::Rule;
+use crate::{balance, breaker, listen, runtime, state};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn an_empty_manifest_has_the_defaults_of_the_rooms() {
+    let manifest = Manifest::parse("atoll.toml", String::new(), Path::new("/base"), &|_| None).expect("a manifest");
+    let gateway = manifest.gateway;
+    let listen = listen::Settings { address: address("127.0.0.1:8080"), ..listen::Settings::default() };
+    assert_eq!(format!("{:?}", gateway.listen), format!("{listen:?}"));
+    assert_eq!((gateway.drain, gateway.timeout), (Duration::from_secs(30), Duration::from_secs(15)));
+    assert_eq!(gateway.trusted_proxies, Vec::<IpAddr>::new());
+    assert_eq!(manifest.admin.listen.address, address("127.0.0.1:9090"));
+    assert!(manifest.admin.token.is_none());
+    let state = state::Settings { path: "/base/.atoll/state.redb".into(), ..state::Settings::default() };
+    assert_eq!(manifest.state, state);
+    let runtime = runtime::Settings { cache: "/base/.atoll/cache".into(), ..runtime::Settings::default() };
+    assert_eq!(manifest.runtime, runtime);
+    assert!(manifest.services.is_empty() && manifest.routes.is_empty());
+}
+
+#[test]
+fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
+    let text = "[service.users]\ncomponent = 'users.wasm'\n[[route]]\nprefix = '/users'\nservice = 'users'";
+    let manifest = parse(text, &[]).expect("a manifest");
+    let service = &manifest.services[0];
+    assert!(service.component.as_ref().is_some_and(|path| path.ends_with("users.wasm") && path.is_absolute()));
+    assert_eq!((service.replicas, service.state, service.urls.len(), service.config.len()), (1, false, 0, 0));
+    assert_eq!(service.limits, runtime::Limits::default());
+    let lease = runtime::Limits::default().timeout + Duration::from_secs(1);
+    assert_eq!(service.breaker, breaker::Settings { probe_lease: lease, ..breaker::Settings::default() });
+    assert_eq!(service.balance, balance::Policy::Random);
+    let route = &manifest.routes[0];
+    assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
+    assert_eq!(Ok(&route.rule), Rule::prefix("/users").as_ref());
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = include_str!("every_key.toml");
+    let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let listen = &manifest.gateway.listen;
+    assert_eq!(listen.address, address("[::1]:1"));
+    assert_eq!((listen.header_timeout, listen.idle_timeout), (Duration::from_secs(2), Duration::from_secs(3)));
+    assert_eq!((listen.write_timeout, listen.max_headers), (Duration::from_secs(4), 50));
+    assert_eq!((listen.header_bytes, listen.connections), (16 << 10, 500));
+    assert_eq!((manifest.gateway.drain, manifest.gateway.timeout), (Duration::ZERO, Duration::from_secs(60)));
+    assert_eq!(manifest.gateway.trusted_proxies, [IpAddr::from([10, 0, 0, 7])]);
+    assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
+    let path = "/var/lib/atoll/state.redb".into();
+    assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
+    assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
+
+    let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
+    assert_eq!((users.name.as_str(), users.replicas, users.state), ("users", 2, true));
+    assert_eq!(users.urls, ["http://127.0.0.1:5001", "http://legacy:5003"]);
+    assert_eq!(users.config["page_size"], "50");
+    let timeout = Duration::from_millis(2500);
+    assert_eq!(users.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8, waiting: 0 });
+    let (recovery_timeout, probe_lease) = (Duration::from_secs(60), Duration::from_millis(3500));
+    assert_eq!(users.breaker, breaker::Settings { failure_threshold: 3, recovery_timeout, probe_lease });
+    assert_eq!((users.body, users.balance), (1000, balance::Policy::RoundRobin));
+    assert_eq!((legacy.name.as_str(), &legacy.component), ("legacy", &None));
+
+    let [first, second] = &manifest.routes[..] else { panic!("two routes") };
+    assert_eq!(first.rule.description(), "GET,HEAD api.example.com/api/users/* [x-canary: 1]");
+    assert_eq!((first.body, first.timeout), (10 << 20, Duration::from_secs(30)));
+    assert_eq!(second.rule.description(), "GET /legacy/{id}");
+    assert_eq!((second.body, second.service.as_str()), (2 << 20, "legacy"));
+}
+
+#[test]
+fn the_environment_goes_first() {
+    let text = "[gateway]\nlisten = '127.0.0.1:1'\n[state]\npath = 'a.redb'";
+    let variables = [
+        ("ATOLL_GATEWAY_LISTEN", "127.0.0.1:2"),
+        ("ATOLL_ADMIN_LISTEN", "0.0.0.0:3"),
+        ("ATOLL_ADMIN_TOKEN", "hunter2"),
+        ("ATOLL_STATE_PATH", "/data/b.redb"),
+    ];
+    let manifest = parse(text, &variables).expect("a manifest");
+    assert_eq!(manifest.gateway.listen.address, address("127.0.0.1:2"));
+    assert_eq!(manifest.admin.listen.address, address("0.0.0.0:3"));
+    assert_eq!(manifest.admin.token.as_ref().map(|token| token.expose()), Some("hunter2"));
+    assert_eq!(manifest.state.path, Path::new("/data/b.redb"));
+    assert!(!format!("{manifest:?}").contains("hunter2"));
+
+    let unset = parse(text, &[("ATOLL_GATEWAY_LISTEN", ""), ("ATOLL_ADMIN_TOKEN", "")]).expect("a manifest");
+    assert_eq!(unset.gateway.listen.address, address("127.0.0.1:1"));
+    assert!(unset.admin.token.is_none());
+}
+
+#[test]
+fn loopback_needs_no_token_and_port_0_is_never_the_same() {
+    for text in
+        ["[admin]\nlisten = '127.0.0.2:1'", "[admin]\nlisten = '[::1]:1'", "[admin]\nlisten = '[::ffff:127.0.0.1]:1'"]
+    {
+        assert!(parse(text, &[]).is_ok(), "{text}");
+    }
+    assert!(parse("[gateway]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'", &[]).is_ok());
+}
+
+#[test]
+fn the_shops_manifest_is_right() {
+    let folder = folder();
+    let dist = folder.path().join("components/dist");
+    std::fs::create_dir_all(&dist).expect("a folder");
+    for name in ["users", "products"] {
+        std::fs::write(dist.join(format!("{name}.wasm")), b"").expect("a file");
+    }
+    let path = folder.path().join("atoll.toml");
+    std::fs::write(&path, include_str!("../../../../atoll.toml")).expect("a file");
+    let manifest = Manifest::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
+    let names: Vec<_> = manifest.services.iter().map(|service| service.name.as_str()).collect();
+    assert_eq!(names, ["users", "products"]);
+    assert_eq!(manifest.state.path, folder.path().join(".atoll/state.redb"));
+}

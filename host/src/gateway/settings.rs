@@ -1,0 +1,33 @@
+//! What the gateway is told: its bounds, whom it trusts, and what a route leads to.
+
+use crate::base::ServiceName;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The bounds of a request's head, and the peers whose word about a client is taken.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The proxies whose `x-request-id`, `Forwarded` and `X-Forwarded-*` are believed; anybody else's are replaced.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// The most header fields of a request; more are answered with 431.
+    pub max_headers: usize,
+    /// The most bytes of a request's header fields as they are sent; more are answered with 431.
+    pub header_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { trusted_proxies: Vec::new(), max_headers: 100, header_bytes: 32 * 1024 }
+    }
+}
+
+/// What a route leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The service that is called.
+    pub service: ServiceName,
+    /// The most bytes of a request's body; more are answered with 413.
+    pub body_limit: u64,
+    /// How long the service may take until the head of its answer.
+    pub timeout: Duration,
+}

@@ -1,0 +1,100 @@
+//! The one table from what went wrong with a call to what the client is told.
+
+use super::call::Failure;
+use super::problem::Problem;
+use crate::base::{ErrorKind, ServiceName};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use std::time::Duration;
+
+/// The status, the title, and what is said of the service, for each kind of failure.
+fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
+    use ErrorKind as K;
+    use StatusCode as S;
+    match kind {
+        K::Trap => (S::BAD_GATEWAY, "The service crashed", "crashed while it worked on this request"),
+        K::Memory => (S::BAD_GATEWAY, "The service ran out of memory", "needed more memory than it is allowed"),
+        K::Instantiation => (S::BAD_GATEWAY, "The service did not start", "could not be started for this request"),
+        K::BadAnswer => (S::BAD_GATEWAY, "The service gave no valid answer", "ended without a valid HTTP response"),
+        K::Connect => (S::BAD_GATEWAY, "The service cannot be reached", "did not accept a connection"),
+        K::Reset => (S::BAD_GATEWAY, "The service broke off", "closed the connection before it had answered"),
+        K::Timeout => (S::GATEWAY_TIMEOUT, "The service took too long", "did not answer in the time it is given"),
+        K::CircuitOpen => {
+            (S::SERVICE_UNAVAILABLE, "The service is unavailable", "failed too often and is given a pause")
+        }
+        K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
+        K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
+        K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
+        K::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not take a request body of this size"),
+        K::ClientGone => (S::BAD_REQUEST, "The request is incomplete", "did not get the whole body of this request"),
+        K::Host => (S::INTERNAL_SERVER_ERROR, "The host failed", "could not be called because of a fault of the host"),
+    }
+}
+
+/// The problem for a failure of this kind.
+pub(super) fn problem(kind: ErrorKind, service: &ServiceName) -> Problem {
+    let (status, title, predicate) = row(kind);
+    Problem::new(status, kind.as_str(), title, format!("service `{service}` {predicate}")).about(service)
+}
+
+/// The problem for a failed call of `service`.
+pub(super) fn failed(failure: &Failure, service: &ServiceName) -> Problem {
+    let problem = problem(failure.kind, service);
+    match failure.retry_after {
+        Some(wait) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            problem.with_header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)))
+        }
+        _ => problem,
+    }
+}
+
+/// A wait in whole seconds: rounded up, since who comes early is refused again, and at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    let up = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(up).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Blame;
+
+    const ALL: [ErrorKind; 14] = [
+        ErrorKind::Trap,
+        ErrorKind::Memory,
+        ErrorKind::Instantiation,
+        ErrorKind::BadAnswer,
+        ErrorKind::Connect,
+        ErrorKind::Reset,
+        ErrorKind::Timeout,
+        ErrorKind::CircuitOpen,
+        ErrorKind::Overloaded,
+        ErrorKind::Draining,
+        ErrorKind::NoEndpoint,
+        ErrorKind::BodyTooLarge,
+        ErrorKind::ClientGone,
+        ErrorKind::Host,
+    ];
+
+    #[test]
+    fn the_status_tells_whose_fault_it_is() {
+        for kind in ALL {
+            let status = row(kind).0.as_u16();
+            let fits = match kind.blame() {
+                Blame::Client => (400..500).contains(&status),
+                Blame::Service => matches!(status, 502 | 504),
+                Blame::Refusal => status == 503,
+                Blame::Host => status == 500,
+            };
+            assert!(fits, "{kind}: {status}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        let cases = [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (4500, 5)];
+        for (millis, seconds) in cases {
+            assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);
+        }
+    }
+}

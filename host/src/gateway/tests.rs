@@ -1,0 +1,387 @@
+//! The room over real sockets: a listener, the pipeline, and a mesh made of a closure.
+
+use super::{Call, Failure, Gateway, Settings, Target};
+use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, empty_body, full_body};
+use crate::listen::wire::{Answer, Wire, within};
+use crate::listen::{self, Drain, Listener};
+use crate::route::{Rule, Table};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+type Outcome = Result<Response<Body>, Failure>;
+
+struct Fake<F>(F);
+
+impl<F, A> Call for Fake<F>
+where
+    F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
+    A: Future<Output = Outcome> + Send,
+{
+    fn call(
+        &self,
+        service: &ServiceName,
+        request: Request<Body>,
+        context: &CallContext,
+    ) -> impl Future<Output = Outcome> + Send {
+        (self.0)(service.clone(), request, context.clone())
+    }
+}
+
+fn routes() -> Table<Target> {
+    let target = |service: &str| Target {
+        service: ServiceName::new(service).expect("a name"),
+        body_limit: 16,
+        timeout: Duration::from_millis(300),
+    };
+    let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));
+    let legacy = Rule::exact("/legacy/{id}").and_then(|rule| rule.with_rewrite("/users/{id}"));
+    let orders = Rule::exact("/orders").and_then(|rule| rule.with_methods(&["GET", "POST"]));
+    Table::new(vec![
+        (users.expect("a rule"), target("users")),
+        (legacy.expect("a rule"), target("legacy")),
+        (orders.expect("a rule"), target("orders")),
+    ])
+}
+
+/// Serves a gateway over `mesh`, and connects to it.
+async fn gateway<F, A>(settings: Settings, mesh: F) -> SocketAddr
+where
+    F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
+    A: Future<Output = Outcome> + Send + 'static,
+{
+    let gateway = Arc::new(Gateway::new(settings, Arc::new(routes()), Arc::new(Fake(mesh))));
+    let listener = Listener::bind(listen::Settings::default()).await.expect("port 0 is free");
+    let addr = listener.local_addr().expect("it is bound");
+    let service = move |request, peer| {
+        let gateway = gateway.clone();
+        async move { gateway.handle(request, peer).await }
+    };
+    tokio::spawn(listener.serve(service, Drain::new()));
+    addr
+}
+
+/// Answers with what the service got, as JSON.
+async fn mirror(service: ServiceName, request: Request<Body>, _: CallContext) -> Outcome {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+    let headers: serde_json::Map<String, Value> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()))
+        .collect();
+    let seen = json!({
+        "service": service.as_str(), "method": head.method.as_str(), "uri": head.uri.to_string(), "headers": headers,
+        "body": body.unwrap_or_else(|error| format!("broken: {}", error.kind)),
+    });
+    Ok(Response::new(full_body(seen.to_string())))
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+/// Checks that `answer` is a problem that has what every problem has.
+fn assert_problem(answer: &Answer, status: u16, kind: &str) {
+    let problem = json(answer);
+    assert_eq!((answer.status, problem["status"].as_u64()), (status, Some(status.into())), "{problem}");
+    assert_eq!(problem["type"], format!("urn:atoll:problem:{kind}"));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"));
+    assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+}
+
+#[tokio::test]
+async fn a_request_reaches_its_service_without_what_was_for_us_only() {
+    let addr = gateway(Settings::default(), mirror).await;
+    let mut wire = Wire::connect(addr).await;
+    let answer = wire
+        .ask(
+            "POST /api/users/7?a=%2F&b HTTP/1.1\r\nHost: Shop:80\r\nConnection: X-Secret, X-Forwarded-For, Host\r\n\
+             X-Secret: 1\r\nX-Kept: 2\r\nTE: trailers\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nProxy-Authorization: x\r\n\
+             X-Request-Id: mine\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Port: 1\r\nForwarded: for=9.9.9.9\r\n\
+             Content-Length: 2\r\n\r\nhi",
+        )
+        .await;
+    let id = answer.header("x-request-id").expect("an id");
+    assert_ne!(id, "mine");
+    let expected = json!({
+        "service": "users", "method": "POST", "uri": "/users/7?a=%2F&b", "body": "hi",
+        "headers": {
+            "host": "Shop:80", "content-length": "2", "x-kept": "2", "x-request-id": id,
+            "forwarded": "for=127.0.0.1;host=\"Shop:80\";proto=http", "x-forwarded-for": "127.0.0.1",
+            "x-forwarded-host": "Shop:80", "x-forwarded-proto": "http", "x-forwarded-prefix": "/api",
+        },
+    });
+    assert_eq!(json(&answer), expected);
+
+    let answer = wire.ask("GET http://shop/legacy/7 HTTP/1.1\r\nHost: shop\r\n\r\n").await;
+    assert_eq!((json(&answer)["uri"].as_str(), json(&answer)["service"].as_str()), (Some("/users/7"), Some("legacy")));
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_request() {
+    let settings = Settings { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], ..Settings::default() };
+    let addr = gateway(settings, mirror).await;
+    let mut wire = Wire::connect(addr).await;
+    let named =
+        |id: &str| format!("GET /orders HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
+    let answer = wire.ask(named("theirs")).await;
+    assert_eq!(answer.header("x-request-id"), Some("theirs"));
+    assert_eq!(json(&answer)["headers"]["x-request-id"], "theirs");
+    assert_eq!(json(&answer)["headers"]["x-forwarded-for"], "9.9.9.9, 127.0.0.1");
+    let answer = wire.ask(named("no good id")).await;
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
+}
+
+#[tokio::test]
+async fn what_is_refused_never_reaches_a_service() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let addr = gateway(Settings::default(), {
+        let calls = calls.clone();
+        move |_, _, _| {
+            calls.fetch_add(1, Relaxed);
+            async { Ok(Response::new(empty_body())) }
+        }
+    })
+    .await;
+    let many = "x: y\r\n".repeat(105);
+    let large = format!("x: {}\r\n", "y".repeat(33 * 1024));
+    let cases = [
+        ("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404, "no-route"),
+        ("GET /api/usersx HTTP/1.1\r\nHost: a\r\n\r\n", 404, "no-route"),
+        ("GET /api/users/../x HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-path"),
+        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-path"),
+        ("GET /orders HTTP/1.1\r\nHost: a\r\nX_A: b\r\n\r\n", 400, "bad-header"),
+        ("GET /orders HTTP/1.1\r\n\r\n", 400, "bad-host"),
+        ("GET /orders HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad-host"),
+        ("GET http://b/orders HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-host"),
+        ("GET /orders HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "upgrade"),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "method-not-allowed"),
+        ("DELETE /orders HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method-not-allowed"),
+        (
+            "POST /orders HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "transfer-coding",
+        ),
+        (&format!("GET /orders HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431, "headers-too-large"),
+        (&format!("GET /orders HTTP/1.1\r\nHost: a\r\n{large}\r\n"), 431, "headers-too-large"),
+    ];
+    for (request, status, kind) in cases {
+        let answer = Wire::connect(addr).await.ask(request).await;
+        assert_problem(&answer, status, kind);
+        if request.starts_with("DELETE") {
+            assert_eq!(answer.header("allow"), Some("GET, POST"));
+        }
+    }
+    assert_eq!(calls.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_request_hidden_in_an_ambiguous_one_is_not_served() {
+    let addr = gateway(Settings::default(), mirror).await;
+    let mut wire = Wire::connect(addr).await;
+    let answer = wire
+        .ask(
+            "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
+             GET /orders HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .await;
+    let seen = json(&answer);
+    assert_eq!((seen["body"].as_str(), &seen["headers"]["content-length"]), (Some(""), &Value::Null));
+    assert_eq!(wire.closed().await, "");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_the_answer_whatever_the_service_says() {
+    let addr = gateway(Settings::default(), mirror).await;
+    let post = |fields: &str| format!("POST /orders HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+
+    let mut announced = Wire::connect(addr).await;
+    let answer = announced.ask(post("Content-Length: 17")).await;
+    assert_problem(&answer, 413, "body-too-large");
+    assert_eq!((json(&answer)["service"].as_str(), answer.header("connection")), (Some("orders"), Some("close")));
+
+    let mut streamed = Wire::connect(addr).await;
+    streamed.send(post("Transfer-Encoding: chunked")).await;
+    let answer = streamed.ask("10\r\n0123456789abcdef\r\n1\r\nx\r\n").await;
+    assert_problem(&answer, 413, "body-too-large");
+
+    let mut exact = Wire::connect(addr).await;
+    exact.send(post("Transfer-Encoding: chunked")).await;
+    let answer = exact.ask("10\r\n0123456789abcdef\r\n0\r\n\r\n").await;
+    assert_eq!(json(&answer)["body"], "0123456789abcdef");
+}
+
+#[tokio::test]
+async fn a_body_is_asked_for_when_the_service_reads_it() {
+    let addr = gateway(Settings::default(), mirror).await;
+    let mut wire = Wire::connect(addr).await;
+    wire.send("POST /orders HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+    assert_eq!(wire.head().await.status, 100);
+    let seen = json(&wire.ask("hi").await);
+    assert_eq!((seen["body"].as_str(), &seen["headers"]["expect"]), (Some("hi"), &Value::Null));
+}
+
+#[tokio::test]
+async fn each_failure_has_its_status() {
+    let failure = |kind, retry_after| {
+        move |_, _, _| async move { Err(Failure { kind, retry_after, detail: "the inside".into() }) }
+    };
+    let cases = [
+        (ErrorKind::Trap, None, 502, None),
+        (ErrorKind::Timeout, Some(Duration::from_secs(1)), 504, None),
+        (ErrorKind::CircuitOpen, Some(Duration::from_millis(4200)), 503, Some("5")),
+        (ErrorKind::Overloaded, Some(Duration::ZERO), 503, Some("1")),
+        (ErrorKind::Draining, None, 503, None),
+        (ErrorKind::Host, None, 500, None),
+    ];
+    for (kind, wait, status, retry_after) in cases {
+        let addr = gateway(Settings::default(), failure(kind, wait)).await;
+        let answer = Wire::connect(addr).await.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_problem(&answer, status, kind.as_str());
+        assert_eq!(answer.header("retry-after"), retry_after);
+        assert_eq!(json(&answer)["service"], "orders");
+        assert!(!answer.text().contains("the inside"));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_send_its_body_is_at_fault_and_not_the_service() {
+    let addr = gateway(Settings::default(), |_, request, context| async move {
+        let left = context.deadline.saturating_duration_since(std::time::Instant::now());
+        let kind = match tokio::time::timeout(left, request.into_body().collect()).await {
+            Ok(_) => ErrorKind::Trap,
+            Err(_) => ErrorKind::Timeout,
+        };
+        Err(Failure { kind, retry_after: None, detail: String::new() })
+    })
+    .await;
+    let mut slow = Wire::connect(addr).await;
+    let answer = slow.ask("POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi").await;
+    assert_problem(&answer, 408, "slow-body");
+
+    let mut broken = Wire::connect(addr).await;
+    let answer = broken.ask("POST /orders HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    assert_problem(&answer, 400, "client-gone");
+}
+
+#[tokio::test]
+async fn an_answer_goes_out_without_what_was_for_us_only() {
+    let addr = gateway(Settings::default(), |_, _, _| async {
+        let answer = Response::builder().status(201).header("location", "/users/8").header("x-request-id", "its own");
+        let answer =
+            answer.header("connection", "x-inside, keep-alive").header("x-inside", "1").header("keep-alive", "1");
+        Ok(answer.header("x-outside", "2").body(full_body("made")).expect("an answer"))
+    })
+    .await;
+    let mut wire = Wire::connect(addr).await;
+    let answer = wire.ask("POST /api/users HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((answer.status, answer.text()), (201, "made"));
+    assert_eq!(answer.header("location"), Some("/api/users/8"));
+    assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
+    assert_eq!(answer.header("x-outside"), Some("2"));
+    for gone in ["connection", "keep-alive", "x-inside"] {
+        assert_eq!(answer.header(gone), None, "{gone}");
+    }
+    let answer = wire.ask("POST /legacy/7 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer.header("location"), Some("/legacy/8"));
+}
+
+#[tokio::test]
+async fn the_answer_to_head_has_no_body() {
+    let addr = gateway(Settings::default(), |_, request, _| async move {
+        assert_eq!(request.method(), Method::HEAD);
+        Ok(Response::builder().header("content-length", "4").body(full_body("body")).expect("an answer"))
+    })
+    .await;
+    let mut wire = Wire::connect(addr).await;
+    for _ in 0..2 {
+        wire.send("HEAD /api/users HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let head = wire.head().await;
+        assert_eq!((head.status, head.header("content-length")), (200, Some("4")));
+    }
+    wire.send("HEAD /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(wire.head().await.status, 404);
+    assert_eq!(wire.closed().await, "");
+}
+
+fn broken_answer() -> Response<Body> {
+    let frames = [Ok(Frame::data(Bytes::from("half"))), Err(BodyError::new(ErrorKind::Trap, "unreachable"))];
+    Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_has_no_final_chunk() {
+    let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer()) }).await;
+    let answer = Wire::connect(addr).await.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((answer.status, answer.text(), answer.whole), (200, "half", false));
+}
+
+/// The lines of a log, for one test.
+#[derive(Clone)]
+struct Lines(mpsc::UnboundedSender<String>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Everything of a test runs on its one thread, so what is logged in it goes to `log`.
+#[tokio::test]
+async fn each_request_leaves_one_line() {
+    let (lines, mut log) = mpsc::unbounded_channel();
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Lines(lines.clone()));
+    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let mut access = async || loop {
+        let line = within(log.recv()).await.expect("the log goes on");
+        let line: Value = serde_json::from_str(&line).expect("JSON");
+        if line["target"] == "access" {
+            return line;
+        }
+    };
+
+    let addr = gateway(Settings::default(), |_, request, _| async move {
+        match request.uri().query() {
+            Some("break") => Ok(broken_answer()),
+            Some("hang") => std::future::pending().await,
+            _ => Ok(Response::new(full_body("four"))),
+        }
+    })
+    .await;
+    let mut wire = Wire::connect(addr).await;
+    let answer = wire.ask("GET /orders?secret HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let line = access().await;
+    assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
+    assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/orders")));
+    assert_eq!((line["status"].as_u64(), line["bytes"].as_u64()), (Some(200), Some(4)));
+    assert_eq!((line["service"].as_str(), line["end"].as_str()), (Some("orders"), Some("whole")));
+    assert!(line["duration_ms"].is_number());
+
+    wire.ask("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let line = access().await;
+    assert_eq!((line["status"].as_u64(), &line["service"]), (Some(404), &Value::Null));
+
+    wire.ask("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(access().await["end"], "broken");
+
+    let mut gone = Wire::connect(addr).await;
+    gone.send("GET /orders?hang HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    drop(gone);
+    let line = access().await;
+    assert_eq!((line["status"].as_u64(), line["end"].as_str()), (Some(499), Some("gone")));
+}

@@ -1,0 +1,362 @@
+//! The room over real sockets, down to the bytes.
+
+use super::wire::{Wire, within};
+use super::{Drain, Listener, Peer, Settings};
+use crate::base::{Body, BodyError, ErrorKind, empty_body, full_body};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const SHORT: Duration = Duration::from_millis(150);
+
+struct Server {
+    addr: SocketAddr,
+    drain: Drain,
+    serving: JoinHandle<usize>,
+}
+
+async fn serve<S, F>(settings: Settings, service: S) -> Server
+where
+    S: Fn(Request<Body>, Peer) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let listener = Listener::bind(settings).await.expect("port 0 is free");
+    let addr = listener.local_addr().expect("it is bound");
+    let drain = Drain::new();
+    let serving = tokio::spawn(listener.serve(service, drain.clone()));
+    Server { addr, drain, serving }
+}
+
+/// A server that answers with the path and the body of the request, and remembers the paths.
+async fn echo(settings: Settings) -> (Server, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let server = serve(settings, {
+        let seen = seen.clone();
+        move |request: Request<Body>, _| {
+            let path = request.uri().path().to_owned();
+            seen.lock().expect("no panic").push(path.clone());
+            async move {
+                match request.into_body().collect().await {
+                    Ok(body) => Response::new(full_body([path.as_bytes(), b":", &body.to_bytes()].concat())),
+                    Err(error) => Response::new(full_body(format!("broken: {}", error.kind))),
+                }
+            }
+        }
+    })
+    .await;
+    (server, seen)
+}
+
+fn chunks(frames: Vec<Result<&'static str, BodyError>>) -> Body {
+    let frames = frames.into_iter().map(|f| f.map(|text| Frame::data(Bytes::from(text))));
+    StreamBody::new(stream::iter(frames)).boxed_unsync()
+}
+
+#[tokio::test]
+async fn a_bind_error_names_the_address() {
+    let taken = Listener::bind(Settings::default()).await.expect("port 0 is free");
+    let address = taken.local_addr().expect("it is bound");
+    let error = Listener::bind(Settings { address, ..Settings::default() }).await.expect_err("it is taken");
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let (server, _) = echo(Settings::default()).await;
+    let mut wire = Wire::connect(server.addr).await;
+    for round in 0..3 {
+        let answer = wire.ask(format!("POST /{round} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")).await;
+        assert_eq!((answer.status, answer.text()), (200, &*format!("/{round}:hi")));
+    }
+    let answer =
+        wire.ask("POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n").await;
+    assert_eq!(answer.text(), "/c:hi");
+}
+
+#[tokio::test]
+async fn slow_headers_are_answered_and_idle_connections_are_not() {
+    let settings = Settings { header_timeout: SHORT, idle_timeout: SHORT, ..Settings::default() };
+    let (server, seen) = echo(settings).await;
+
+    let mut silent = Wire::connect(server.addr).await;
+    assert_eq!(silent.closed().await, "");
+
+    let mut slow = Wire::connect(server.addr).await;
+    let answer = slow.ask("GET / HTTP/1.1\r\nHost:").await;
+    assert_eq!(answer.status, 408);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(problem["status"], 408);
+    assert_eq!(problem["request_id"].as_str(), answer.header("x-request-id"));
+    assert_eq!(slow.closed().await, "");
+
+    let mut idle = Wire::connect(server.addr).await;
+    assert_eq!(idle.ask(GET).await.status, 200);
+    assert_eq!(idle.closed().await, "");
+
+    let mut second = Wire::connect(server.addr).await;
+    assert_eq!(second.ask(GET).await.status, 200);
+    assert_eq!(second.ask("GET / HT").await.status, 408);
+    assert_eq!(seen.lock().expect("no panic").len(), 2);
+}
+
+#[tokio::test]
+async fn the_idle_bound_does_not_touch_a_request_at_work() {
+    let settings = Settings { header_timeout: SHORT, idle_timeout: SHORT, ..Settings::default() };
+    let server = serve(settings, |_, _| async {
+        tokio::time::sleep(SHORT * 3).await;
+        Response::new(full_body("late"))
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    assert_eq!(wire.ask(GET).await.text(), "late");
+}
+
+#[tokio::test]
+async fn framing_that_two_parsers_could_read_differently_is_refused() {
+    let (server, seen) = echo(Settings::default()).await;
+    let refused = [
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 4\r\n\r\nabcd",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n folded\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\0c\r\n\r\n",
+        "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ];
+    for request in refused {
+        let mut wire = Wire::connect(server.addr).await;
+        assert_eq!(wire.ask(request).await.status, 400, "{request:?}");
+        assert_eq!(wire.closed().await, "", "{request:?}");
+    }
+    assert!(seen.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn a_request_behind_an_ambiguous_body_is_not_served() {
+    for order in ["Content-Length: 6\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 6"]
+    {
+        let (server, seen) = echo(Settings::default()).await;
+        let mut wire = Wire::connect(server.addr).await;
+        let answer = wire
+            .ask(format!(
+                "POST /one HTTP/1.1\r\nHost: a\r\n{order}\r\n\r\n0\r\n\r\nGET /two HTTP/1.1\r\nHost: a\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(answer.text(), "/one:");
+        assert_eq!(wire.closed().await, "");
+        assert_eq!(*seen.lock().expect("no panic"), ["/one"]);
+    }
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_hard_ceiling_is_refused_by_the_parser() {
+    let (server, seen) = echo(Settings { max_headers: 10, header_bytes: 1024, ..Settings::default() }).await;
+    for junk in ["x-a: b\r\n".repeat(60), format!("x-a: {}\r\n", "b".repeat(40_000))] {
+        let mut wire = Wire::connect(server.addr).await;
+        let answer = wire.ask(format!("GET / HTTP/1.1\r\nHost: a\r\n{junk}\r\n")).await;
+        assert_eq!(answer.status, 431);
+        wire.closed().await;
+    }
+    assert!(seen.lock().expect("no panic").is_empty());
+}
+
+#[tokio::test]
+async fn a_request_body_that_breaks_off_is_the_clients_doing() {
+    let (kinds, mut kind) = mpsc::unbounded_channel();
+    let server = serve(Settings::default(), move |request: Request<Body>, _| {
+        let kinds = kinds.clone();
+        async move {
+            let error = request.into_body().collect().await.expect_err("it breaks off");
+            let _ = kinds.send(error.kind);
+            Response::new(empty_body())
+        }
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n").await;
+    assert_eq!(within(kind.recv()).await, Some(ErrorKind::ClientGone));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_never_looks_complete() {
+    let server = serve(Settings::default(), |_, _| async {
+        Response::new(chunks(vec![Ok("first"), Ok("second"), Err(BodyError::new(ErrorKind::Trap, "boom"))]))
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    let answer = wire.ask(GET).await;
+    assert_eq!((answer.status, answer.text(), answer.whole), (200, "firstsecond", false));
+
+    // Without a length or chunks it takes a reset.
+    let mut old = Wire::connect(server.addr).await;
+    old.send("GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(old.ending().await.expect_err("a reset").kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn an_answer_reaches_a_client_that_is_still_sending() {
+    let server = serve(Settings::default(), |_, _| async { Response::new(full_body("no")) }).await;
+    let mut wire = Wire::connect(server.addr).await;
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n").await;
+    wire.send(vec![b'x'; 3_000_000]).await;
+    assert_eq!(wire.answer().await.text(), "no");
+}
+
+#[tokio::test]
+async fn a_service_that_has_answered_may_read_on() {
+    let (bodies, mut body) = mpsc::unbounded_channel();
+    let settings = Settings { header_timeout: SHORT, idle_timeout: SHORT, ..Settings::default() };
+    let server = serve(settings, move |request: Request<Body>, _| {
+        let bodies = bodies.clone();
+        tokio::spawn(async move { bodies.send(request.into_body().collect().await.map(|body| body.to_bytes())) });
+        async { Response::new(full_body("early")) }
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    let answer = wire.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nab").await;
+    assert_eq!(answer.text(), "early");
+    assert!(tokio::time::timeout(SHORT * 3, wire.stream.readable()).await.is_err(), "cut off while the body is read");
+    wire.send("cd").await;
+    let body = within(body.recv()).await.expect("the service goes on").expect("a whole body");
+    assert_eq!(body, "abcd");
+    assert_eq!(wire.closed().await, "", "idle at last");
+}
+
+/// Sends a message when it is dropped.
+struct Farewell(mpsc::UnboundedSender<()>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_no_byte_is_cut_off() {
+    let (gone, mut farewell) = mpsc::unbounded_channel();
+    let server = serve(Settings { write_timeout: SHORT, ..Settings::default() }, move |_, _| {
+        let guard = Farewell(gone.clone());
+        let endless = stream::repeat_with(move || {
+            let _held = &guard;
+            Ok(Frame::data(Bytes::from(vec![0; 64 * 1024])))
+        });
+        async { Response::new(StreamBody::new(endless).boxed_unsync()) }
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    wire.send(GET).await;
+    assert_eq!(within(farewell.recv()).await, Some(()));
+}
+
+#[tokio::test]
+async fn a_request_is_dropped_when_its_peer_goes_away() {
+    let (gone, mut farewell) = mpsc::unbounded_channel();
+    let arrived = Arc::new(Notify::new());
+    let server = serve(Settings::default(), {
+        let arrived = arrived.clone();
+        move |_, _| {
+            let guard = Farewell(gone.clone());
+            arrived.notify_one();
+            async move {
+                std::future::pending::<()>().await;
+                drop(guard);
+                Response::new(empty_body())
+            }
+        }
+    })
+    .await;
+    let mut wire = Wire::connect(server.addr).await;
+    wire.send(GET).await;
+    within(arrived.notified()).await;
+    drop(wire);
+    assert_eq!(within(farewell.recv()).await, Some(()));
+}
+
+#[tokio::test]
+async fn beyond_the_bound_a_connection_waits() {
+    let (server, _) = echo(Settings { connections: 1, ..Settings::default() }).await;
+    let mut first = Wire::connect(server.addr).await;
+    assert_eq!(first.ask(GET).await.status, 200);
+    let mut second = Wire::connect(server.addr).await;
+    second.send(GET).await;
+    assert!(tokio::time::timeout(SHORT, second.stream.readable()).await.is_err(), "served beyond the bound");
+    drop(first);
+    assert_eq!(second.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_connection_only() {
+    let server = serve(Settings::default(), |request: Request<Body>, _| async move {
+        assert_ne!(request.uri().path(), "/panic", "on purpose");
+        Response::new(full_body("well"))
+    })
+    .await;
+    let mut calm = Wire::connect(server.addr).await;
+    assert_eq!(calm.ask(GET).await.text(), "well");
+    let mut loud = Wire::connect(server.addr).await;
+    loud.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(loud.closed().await, "");
+    assert_eq!(calm.ask(GET).await.text(), "well");
+}
+
+/// A server whose requests arrive, and then wait for leave to be answered.
+async fn gated() -> (Server, Arc<Notify>, Arc<Notify>) {
+    let (arrived, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let server = serve(Settings::default(), {
+        let (arrived, leave) = (arrived.clone(), leave.clone());
+        move |_, _| {
+            let (arrived, leave) = (arrived.clone(), leave.clone());
+            async move {
+                arrived.notify_one();
+                leave.notified().await;
+                Response::new(full_body("finished"))
+            }
+        }
+    })
+    .await;
+    (server, arrived, leave)
+}
+
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_refuses_connections() {
+    let (server, arrived, leave) = gated().await;
+    let mut idle = Wire::connect(server.addr).await;
+    let mut busy = Wire::connect(server.addr).await;
+    busy.send(GET).await;
+    within(arrived.notified()).await;
+
+    server.drain.start(Duration::from_secs(60));
+    assert_eq!(idle.closed().await, "", "an idle connection ends at once");
+    // The accept loop hears of the drain in its own time.
+    within(async { while TcpStream::connect(server.addr).await.is_ok() {} }).await;
+
+    leave.notify_one();
+    let answer = busy.answer().await;
+    assert_eq!((answer.text(), answer.header("connection")), ("finished", Some("close")));
+    assert_eq!(busy.closed().await, "");
+    assert_eq!(within(server.serving).await.expect("it ends"), 0);
+}
+
+#[tokio::test]
+async fn a_drain_cuts_off_what_is_left_at_its_deadline() {
+    let (server, arrived, _leave) = gated().await;
+    let mut busy = Wire::connect(server.addr).await;
+    busy.send(GET).await;
+    within(arrived.notified()).await;
+    server.drain.start(SHORT);
+    assert_eq!(within(server.serving).await.expect("it ends"), 1);
+    assert_eq!(busy.closed().await, "");
+}

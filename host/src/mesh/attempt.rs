@@ -1,0 +1,76 @@
+//! One attempt at one endpoint, and the single place where its outcome is recorded.
+
+use super::endpoint::Endpoint;
+use crate::base::{Blame, ErrorKind};
+use crate::breaker::{Permit, Verdict};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// An attempt under way. Dropped without a verdict it is neutral: the caller went away.
+pub(super) struct Attempt {
+    endpoint: Arc<Endpoint>,
+    /// Taken by the verdict, so that there is one at most.
+    permit: Option<Permit>,
+    started: Instant,
+}
+
+impl Attempt {
+    pub(super) fn start(endpoint: &Arc<Endpoint>, permit: Permit, now: Instant) -> Self {
+        endpoint.metrics.request();
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { endpoint: Arc::clone(endpoint), permit: Some(permit), started: now }
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The head came.
+    pub(super) fn answered(&self) {
+        self.endpoint.metrics.answered(self.started.elapsed());
+    }
+
+    /// The answer is whole.
+    pub(super) fn succeeded(&mut self) {
+        self.record(Verdict::Success);
+    }
+
+    /// There is no answer, or it broke off.
+    pub(super) fn failed(&mut self, kind: ErrorKind) {
+        match kind.blame() {
+            Blame::Service => {
+                if self.record(Verdict::Failure) {
+                    self.endpoint.metrics.failure();
+                }
+            }
+            Blame::Client | Blame::Host | Blame::Refusal => {
+                self.record(Verdict::Neutral);
+            }
+        }
+    }
+
+    /// The answer is the service's own admission of a fault: a status of 5xx.
+    pub(super) fn admitted_fault(&mut self) {
+        if self.record(Verdict::Failure) {
+            self.endpoint.metrics.failure();
+        }
+    }
+
+    /// Whether this was the first verdict.
+    fn record(&mut self, verdict: Verdict) -> bool {
+        match self.permit.take() {
+            Some(permit) => {
+                permit.record(verdict, Instant::now());
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

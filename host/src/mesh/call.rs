@@ -1,0 +1,87 @@
+//! One call, from the name to the answer.
+
+use super::answer::AnswerBody;
+use super::attempt::Attempt;
+use super::error::CallError;
+use super::service::Service;
+use super::upload::Upload;
+use crate::base::{Body, CallContext, ErrorKind, ServiceName};
+use crate::registry::Registry;
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The mesh: every service call of the host goes through [`Mesh::call`].
+pub struct Mesh {
+    registry: Arc<Registry<Service>>,
+}
+
+impl Mesh {
+    /// A mesh over the services of `registry`.
+    pub fn new(registry: Arc<Registry<Service>>) -> Self {
+        Self { registry }
+    }
+
+    /// Calls `service`; the answer's body streams, and the call lasts until its end.
+    ///
+    /// A status of 5xx is an answer like any other, and counts as the service's fault. Dropping the future or the body ends the call and
+    /// is nobody's fault.
+    ///
+    /// # Errors
+    /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`].
+    pub async fn call(
+        &self,
+        service: &ServiceName,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> Result<http::Response<Body>, CallError> {
+        let entry = self.registry.snapshot().get(service.as_str()).cloned();
+        let entry = entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
+        let now = Instant::now();
+        let attempt = admit(&entry, now)?;
+        let context = context.within(now, entry.timeout);
+        let (request, upload) = Upload::watch(request);
+        let outcome = attempt.endpoint().invoke(request, &context).await;
+        attempt.answered();
+        conclude(&entry, attempt, &upload, outcome)
+    }
+}
+
+/// An attempt at an endpoint whose circuit lets it through.
+fn admit(service: &Service, now: Instant) -> Result<Attempt, CallError> {
+    let refusal = match service.pick(now) {
+        Ok((endpoint, permit)) => return Ok(Attempt::start(endpoint, permit, now)),
+        Err(None) => CallError::new(&service.name, ErrorKind::NoEndpoint, "it has no endpoint"),
+        Err(retry_after) => {
+            let error = CallError::new(&service.name, ErrorKind::CircuitOpen, "every endpoint's circuit is open");
+            CallError { retry_after, ..error }
+        }
+    };
+    service.metrics.refused(refusal.kind.as_str());
+    Err(refusal)
+}
+
+/// Records what is known now; the rest of an answer's outcome is known at the end of its body.
+fn conclude(
+    service: &Service,
+    mut attempt: Attempt,
+    upload: &Upload,
+    outcome: Result<http::Response<Body>, (ErrorKind, String)>,
+) -> Result<http::Response<Body>, CallError> {
+    match outcome {
+        Ok(response) => {
+            if response.status().is_server_error() {
+                attempt.admitted_fault();
+            }
+            Ok(response.map(|body| AnswerBody::new(body, attempt, service.timeout).boxed_unsync()))
+        }
+        Err((kind, detail)) => {
+            let (kind, detail) = upload.blame(kind).unwrap_or((kind, detail));
+            attempt.failed(kind);
+            if kind == ErrorKind::Overloaded {
+                service.metrics.refused(kind.as_str());
+            }
+            Err(CallError::new(&service.name, kind, detail))
+        }
+    }
+}

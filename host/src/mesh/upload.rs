@@ -1,0 +1,78 @@
+//! The way of the request's body, watched, so that a slow or broken client is not taken for a slow or broken service.
+
+use crate::base::{Body, BodyError, ErrorKind};
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// How the client's sending goes.
+#[derive(Default)]
+enum State {
+    #[default]
+    Flowing,
+    /// The service has asked for more, and the client has not sent it.
+    Awaited,
+    Failed(BodyError),
+}
+
+/// The watch over one request's body.
+#[derive(Clone, Default)]
+pub(super) struct Upload(Arc<Mutex<State>>);
+
+impl Upload {
+    /// Watches the body of `request`.
+    pub(super) fn watch(request: http::Request<Body>) -> (http::Request<Body>, Self) {
+        let upload = Self::default();
+        if request.body().is_end_stream() {
+            return (request, upload);
+        }
+        let watched = request.map(|body| Watched { body, upload: upload.clone() }.boxed_unsync());
+        (watched, upload)
+    }
+
+    /// The client's part in a failure of `kind`, if it is the client's fault after all.
+    pub(super) fn blame(&self, kind: ErrorKind) -> Option<(ErrorKind, String)> {
+        match &*self.state() {
+            State::Failed(error) => Some((error.kind, error.detail.clone())),
+            State::Awaited if kind == ErrorKind::Timeout => {
+                Some((ErrorKind::ClientGone, "the client did not send its body in time".into()))
+            }
+            State::Flowing | State::Awaited => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watched {
+    body: Body,
+    upload: Upload,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        *self.upload.state() = match &polled {
+            Poll::Pending => State::Awaited,
+            Poll::Ready(Some(Err(error))) => State::Failed(error.clone()),
+            Poll::Ready(_) => State::Flowing,
+        };
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

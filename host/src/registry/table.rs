@@ -1,0 +1,96 @@
+//! The table and its snapshots.
+
+use crate::base::ServiceName;
+use arc_swap::{ArcSwap, Guard};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The discovery table at one moment: never changed, only replaced.
+pub struct Snapshot<T>(BTreeMap<ServiceName, Arc<T>>);
+
+impl<T> Snapshot<T> {
+    /// What stands behind `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<T>> {
+        self.0.get(name)
+    }
+
+    /// Every service, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &Arc<T>)> {
+        self.0.iter()
+    }
+}
+
+/// The discovery table. One value holds all that a call needs (endpoints with their instances and breakers), so one publication
+/// swaps name, revision and callable together.
+pub struct Registry<T>(ArcSwap<Snapshot<T>>);
+
+impl<T> Default for Registry<T> {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee(Snapshot(BTreeMap::new())))
+    }
+}
+
+impl<T> Registry<T> {
+    /// The table as it is now. Hold it for one decision, not for a whole call: it keeps what was replaced alive.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot<T>>> {
+        self.0.load()
+    }
+
+    /// Puts `value` behind `name` and returns what stood there.
+    pub fn publish(&self, name: &ServiceName, value: T) -> Option<Arc<T>> {
+        let value = Arc::new(value);
+        self.change(|table| table.insert(name.clone(), Arc::clone(&value)))
+    }
+
+    /// Takes `name` out of the table and returns what stood there.
+    pub fn withdraw(&self, name: &ServiceName) -> Option<Arc<T>> {
+        self.change(|table| table.remove(name))
+    }
+
+    fn change<R>(&self, edit: impl Fn(&mut BTreeMap<ServiceName, Arc<T>>) -> R) -> R {
+        let mut result = None;
+        // `rcu` runs the edit again on the newer snapshot when another writer came between: no change is lost.
+        self.0.rcu(|snapshot| {
+            let mut table = snapshot.0.clone();
+            result = Some(edit(&mut table));
+            Snapshot(table)
+        });
+        result.expect("rcu runs the edit at least once")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ServiceName {
+        ServiceName::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_snapshot_never_changes() {
+        let registry = Registry::default();
+        assert!(registry.publish(&name("users"), 1).is_none());
+        let old = registry.snapshot();
+        assert_eq!(registry.publish(&name("users"), 2).as_deref(), Some(&1));
+        assert_eq!(registry.withdraw(&name("users")).as_deref(), Some(&2));
+        assert_eq!(old.get("users").map(|value| **value), Some(1));
+        assert!(registry.snapshot().get("users").is_none());
+    }
+
+    #[test]
+    fn concurrent_writers_lose_nothing() {
+        let registry = Registry::default();
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let registry = &registry;
+                scope.spawn(move || {
+                    for number in 0..50 {
+                        registry.publish(&name(&format!("s{writer}-{number}")), number);
+                    }
+                });
+            }
+        });
+        assert_eq!(registry.snapshot().iter().count(), 400);
+    }
+}

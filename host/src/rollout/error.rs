@@ -1,0 +1,27 @@
+//! A swap that was refused. Nothing has changed.
+
+use crate::base::ServiceName;
+use crate::runtime::{InvokeError, LoadError};
+
+/// Why a revision was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    /// No such service.
+    #[error("there is no service `{0}`")]
+    Unknown(String),
+    /// The service is plain HTTP addresses alone.
+    #[error("service `{0}` has no component: its `urls` are swapped in the manifest")]
+    NoComponent(ServiceName),
+    /// Nothing served before.
+    #[error("service `{0}` has no revision to go back to")]
+    NoPrevious(ServiceName),
+    /// The component cannot serve.
+    #[error("the component is refused: it {0}")]
+    Refused(#[from] LoadError),
+    /// The component does not start.
+    #[error("the component is refused: it does not start: {0}")]
+    DoesNotStart(InvokeError),
+    /// The host failed while it compiled.
+    #[error("the host failed: {0}")]
+    Host(String),
+}

@@ -1,0 +1,88 @@
+//! Bodies that cross between the host and a guest.
+
+use super::invocation::{Fault, Leash};
+use crate::base::{Body, BodyError, ErrorKind};
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// The request as a guest reads it: a client's failure reaches it as an error code of WASI HTTP.
+pub(super) fn for_guest(request: http::Request<Body>) -> http::Request<WasiBody> {
+    request.map(|body| {
+        body.map_err(|error| match error.kind {
+            ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
+            _ => Error::ConnectionTerminated,
+        })
+        .boxed_unsync()
+    })
+}
+
+/// A guest's answer as it streams: it knows an end from a break, and holds the instance on its leash until the end.
+pub(super) struct GuestBody {
+    inner: WasiBody,
+    /// Bytes that the head promised and that have not come yet.
+    remaining: Option<u64>,
+    leash: Leash,
+    fault: Fault,
+}
+
+impl GuestBody {
+    pub(super) fn new(inner: WasiBody, length: Option<u64>, leash: Leash, fault: Fault) -> Self {
+        let mut body = Self { inner, remaining: length, leash, fault };
+        body.release_when_whole();
+        body
+    }
+
+    fn whole(&self) -> bool {
+        self.fault.get().is_none() && (self.remaining == Some(0) || self.inner.is_end_stream())
+    }
+
+    fn release_when_whole(&mut self) {
+        if self.whole() {
+            self.leash.release();
+        }
+    }
+
+    fn broken(&self, error: Option<&Error>) -> BodyError {
+        match self.fault.get() {
+            Some((kind, detail)) => BodyError::new(*kind, detail.clone()),
+            None => BodyError::new(ErrorKind::Reset, format!("the guest broke its answer off: {error:?}")),
+        }
+    }
+}
+
+impl http_body::Body for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(polled) = Pin::new(&mut self.inner).poll_frame(cx) else { return Poll::Pending };
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => {
+                if let (Some(remaining), Some(data)) = (self.remaining.as_mut(), frame.data_ref()) {
+                    *remaining = remaining.saturating_sub(data.len() as u64);
+                }
+                self.release_when_whole();
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => Some(Err(self.broken(Some(&error)))),
+            // The channel closes in both cases: when the guest ended its body, and when its store went. The fault tells which.
+            None if self.fault.get().is_some() => Some(Err(self.broken(None))),
+            None => {
+                self.leash.release();
+                None
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.whole()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.remaining.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,118 @@
+//! The engine: its configuration, its epochs, and the loading of components.
+
+use super::bindings;
+use super::cache::Cache;
+use super::component::Component;
+use super::context::Context;
+use super::error::LoadError;
+use super::settings::Settings;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often a guest that computes must let others run. 10 ms: long against a switch, short against a deadline.
+const EPOCH: Duration = Duration::from_millis(10);
+/// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in.
+const KEEP_RESIDENT: usize = 1 << 20;
+/// Freed slots that are given back to the kernel in one go.
+const DECOMMIT_BATCH: usize = 32;
+/// What one slot of the pool may use. Components from wit-bindgen need two or three core instances (the module, its shim and the
+/// fix-up of the shim's table), one memory and two tables; a composed component takes several slots (see `Component::slots`).
+pub(super) const CORE_INSTANCES_PER_SLOT: u32 = 4;
+pub(super) const MEMORIES_PER_SLOT: u32 = 2;
+pub(super) const TABLES_PER_SLOT: u32 = 4;
+/// Fibers that one slot may have: the call itself, and calls that it has suspended.
+const STACKS_PER_SLOT: u32 = 2;
+/// The most that one component may be made of.
+const MOST_PER_COMPONENT: u32 = 64;
+
+/// The engine with everything that all services share.
+pub struct Runtime {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<Context>,
+    pub(super) cache: Cache,
+    /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
+    pub(super) slots: Arc<Semaphore>,
+    pub(super) total_slots: usize,
+}
+
+impl Runtime {
+    /// Starts an engine whose pool holds `slots` instances of at most `memory` bytes each.
+    ///
+    /// # Errors
+    /// When the pool's address space cannot be reserved, or the linker's interfaces clash.
+    pub fn new(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(slots, memory))?;
+        let ticker = engine.weak();
+        std::thread::Builder::new().name("epoch".into()).spawn(move || {
+            while let Some(engine) = ticker.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(EPOCH);
+            }
+        })?;
+        Ok(Self {
+            linker: bindings::linker(&engine)?,
+            cache: Cache::open(&settings.cache, &engine),
+            slots: Arc::new(Semaphore::new(slots)),
+            total_slots: slots,
+            engine,
+        })
+    }
+
+    /// Reads and compiles the component in `path`, or takes its code from the cache. It computes for up to a second: call it from a
+    /// blocking thread.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no component that answers HTTP with the host's interfaces.
+    pub fn load(&self, path: &Path) -> Result<Component, LoadError> {
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        self.compile(&bytes)
+    }
+
+    /// The same for bytes that are there already.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        let digest = Component::digest_of(bytes);
+        let code = self.cache.get_or_compile(&self.engine, digest, bytes)?;
+        Component::check(self, digest, code)
+    }
+
+    /// Slots of the pool that are free now, and all.
+    pub fn free_slots(&self) -> (usize, usize) {
+        (self.slots.available_permits(), self.total_slots)
+    }
+}
+
+fn config(slots: usize, memory: usize) -> Config {
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX / 64);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_SLOT))
+        .total_memories(slots.saturating_mul(MEMORIES_PER_SLOT))
+        .total_tables(slots.saturating_mul(TABLES_PER_SLOT))
+        .total_stacks(slots.saturating_mul(STACKS_PER_SLOT))
+        .max_core_instances_per_component(MOST_PER_COMPONENT)
+        .max_memories_per_component(MOST_PER_COMPONENT)
+        .max_tables_per_component(MOST_PER_COMPONENT)
+        .max_memories_per_module(MEMORIES_PER_SLOT)
+        .max_tables_per_module(TABLES_PER_SLOT)
+        .max_memory_size(memory)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto)
+        .decommit_batch_size(DECOMMIT_BATCH)
+        .max_unused_warm_slots(slots.min(256));
+    let mut config = Config::new();
+    config
+        .wasm_component_model_async(true)
+        .epoch_interruption(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}

@@ -1,0 +1,63 @@
+//! What goes wrong in this room: when a component is loaded, and when an instance is invoked.
+
+use crate::base::{Blame, ErrorKind};
+use std::path::PathBuf;
+
+/// A component that cannot serve. Nothing has changed when one of these is returned.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The bytes are no component that this engine compiles.
+    #[error("not a valid WebAssembly component: {0}")]
+    Invalid(String),
+    /// It is a component, but answers no HTTP.
+    #[error(
+        "exports no HTTP handler: it needs `wasi:http/handler@0.3.x` (world wasi:http/service) or \
+         `wasi:http/incoming-handler@0.2.x` (world wasi:http/proxy); it exports {0}"
+    )]
+    NoHandler(String),
+    /// It imports what this host does not have.
+    #[error("imports what this host does not offer: {}", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    /// It imports what its service is not granted.
+    #[error("imports {interface}, which needs `{grant}` in [service.{service}] of the manifest")]
+    NotGranted {
+        /// The interface that it imports.
+        interface: String,
+        /// The line that would grant it.
+        grant: &'static str,
+        /// The service that it was loaded for.
+        service: String,
+    },
+    /// Its imports do not fit the host's, or it does not fit the pool.
+    #[error("does not link: {0}")]
+    Link(String),
+}
+
+/// An invocation without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct InvokeError {
+    /// What happened.
+    pub kind: ErrorKind,
+    /// For the log; never shown outside.
+    pub detail: String,
+}
+
+impl InvokeError {
+    pub(super) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        self.kind.blame()
+    }
+}

@@ -1,0 +1,83 @@
+//! What one service may reach.
+
+use super::error::LoadError;
+use crate::base::ServiceName;
+use crate::state::Bucket;
+use std::collections::BTreeMap;
+use wasmtime_wasi_config::WasiConfigVariables;
+
+/// What the manifest grants to a service's instances. What is not here, they do not have.
+pub struct Grants {
+    /// Whose instances they are.
+    pub service: ServiceName,
+    /// The service's own data; `None` refuses every component that imports a store.
+    pub state: Option<Bucket>,
+    config: WasiConfigVariables,
+}
+
+/// The packages that the host offers to everybody, and those that a grant opens.
+const OFFERED: [&str; 8] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:config/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const STATE: [&str; 2] = ["atoll:state/", "wasi:keyvalue/"];
+
+impl Grants {
+    /// Grants for `service`: its data if it has any, and its configuration (`wasi:config/store`).
+    pub fn new(service: ServiceName, state: Option<Bucket>, config: &BTreeMap<String, String>) -> Self {
+        let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Self { service, state, config }
+    }
+
+    pub(super) fn config(&self) -> &WasiConfigVariables {
+        &self.config
+    }
+}
+
+/// Whether a component with these imports may be loaded for `service`, which has a store of its own if `state`.
+///
+/// # Errors
+/// The first import that needs a grant which the manifest does not give.
+pub(super) fn check<'a>(
+    service: &ServiceName,
+    state: bool,
+    mut imports: impl Iterator<Item = &'a str>,
+) -> Result<(), LoadError> {
+    match imports.find(|import| is_state(import)) {
+        Some(interface) if !state => Err(LoadError::NotGranted {
+            interface: interface.into(),
+            grant: "state = true",
+            service: service.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the host has this interface at all, granted or not.
+pub(super) fn is_known(import: &str) -> bool {
+    is_state(import) || OFFERED.iter().any(|package| import.starts_with(package))
+}
+
+fn is_state(import: &str) -> bool {
+    STATE.iter().any(|package| import.starts_with(package))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_refused_without_its_grant() {
+        let users = ServiceName::new("users").unwrap();
+        assert!(check(&users, false, ["wasi:http/types@0.3.0", "wasi:cli/stdout@0.2.6"].into_iter()).is_ok());
+        for import in ["atoll:state/transactions@0.1.0", "wasi:keyvalue/store@0.2.0-draft"] {
+            assert!(check(&users, true, [import].into_iter()).is_ok());
+            let error = check(&users, false, [import].into_iter()).unwrap_err().to_string();
+            assert_eq!(error, format!("imports {import}, which needs `state = true` in [service.users] of the manifest"));
+        }
+    }
+
+    #[test]
+    fn foreign_packages_are_not_known() {
+        assert!(is_known("wasi:io/poll@0.2.6") && is_known("atoll:state/transactions@0.1.0"));
+        assert!(!is_known("wasi:iot/poll") && !is_known("shop:products/products@1.0.0"));
+    }
+}

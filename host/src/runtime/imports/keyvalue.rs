@@ -1,0 +1,143 @@
+//! `wasi:keyvalue` 0.2.0-draft over the service's bucket, for components that are written against the draft.
+//!
+//! What it writes, `atoll:state/transactions` reads, and the other way round. Differences that the draft allows: `increment` keeps its
+//! counter as decimal text; the cursor of `list-keys` counts the keys that were listed, so a page deep in a large bucket costs a walk to it.
+
+use crate::runtime::bindings::keyvalue::wasi::keyvalue::{atomics, batch, store};
+use crate::runtime::context::Context;
+use crate::state::{Bucket, Change, Error, Key, Transaction, limit};
+use wasmtime::component::{HasData, Resource};
+use wasmtime_wasi::TrappableError;
+
+/// What the linker knows this implementation by.
+pub(in crate::runtime) struct KeyValue;
+
+impl HasData for KeyValue {
+    type Data<'a> = &'a mut Context;
+}
+
+/// A bucket that the guest has opened; there is but one that it may open.
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
+pub struct OpenBucket(Bucket);
+
+/// An error that the guest sees, or a trap.
+#[expect(unreachable_pub, reason = "generated code re-exports it")]
+pub type KeyValueError = TrappableError<store::Error>;
+
+impl From<Error> for KeyValueError {
+    fn from(error: Error) -> Self {
+        if error.kind().is_some() {
+            tracing::error!(%error, "the store failed");
+        }
+        store::Error::Other(error.for_guest()).into()
+    }
+}
+
+impl Context {
+    fn bucket(&self, bucket: &Resource<OpenBucket>) -> Result<Bucket, KeyValueError> {
+        Ok(self.table.get(bucket).map_err(KeyValueError::trap)?.0.clone())
+    }
+}
+
+impl store::Host for Context {
+    async fn open(&mut self, identifier: String) -> Result<Resource<OpenBucket>, KeyValueError> {
+        let own = self.identity.grants.service.as_str();
+        let state = self.identity.grants.state.as_ref().filter(|_| ["", "default", own].contains(&identifier.as_str()));
+        let Some(bucket) = state.cloned() else { return Err(store::Error::AccessDenied.into()) };
+        self.table.push(OpenBucket(bucket)).map_err(KeyValueError::trap)
+    }
+
+    fn convert_error(&mut self, error: KeyValueError) -> wasmtime::Result<store::Error> {
+        error.downcast()
+    }
+}
+
+impl store::HostBucket for Context {
+    async fn get(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<Option<Vec<u8>>, KeyValueError> {
+        let found = self.bucket(&bucket)?.get(vec![key.into()]).await?;
+        Ok(found.into_iter().flatten().next().map(|item| item.value))
+    }
+
+    async fn set(&mut self, bucket: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Result<(), KeyValueError> {
+        write(&self.bucket(&bucket)?, [(key, Change::Put(value))]).await
+    }
+
+    async fn delete(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<(), KeyValueError> {
+        write(&self.bucket(&bucket)?, [(key, Change::Delete)]).await
+    }
+
+    async fn exists(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<bool, KeyValueError> {
+        Ok(self.get(bucket, key).await?.is_some())
+    }
+
+    async fn list_keys(
+        &mut self,
+        bucket: Resource<OpenBucket>,
+        cursor: Option<u64>,
+    ) -> Result<store::KeyResponse, KeyValueError> {
+        let bucket = self.bucket(&bucket)?;
+        let listed = cursor.unwrap_or(0);
+        let (mut to_skip, mut after) = (listed, None);
+        loop {
+            let most = usize::try_from(to_skip).unwrap_or(usize::MAX).clamp(1, limit::PAGE);
+            let most = if to_skip == 0 { limit::PAGE } else { most };
+            let page = bucket.keys(Key::new(), after, most).await?;
+            if to_skip == 0 {
+                let cursor = page.next.is_some().then(|| listed + page.items.len() as u64);
+                let keys = page.items.into_iter().map(|key| String::from_utf8_lossy(&key).into_owned()).collect();
+                return Ok(store::KeyResponse { keys, cursor });
+            }
+            to_skip = to_skip.saturating_sub(page.items.len() as u64);
+            after = page.next;
+            if after.is_none() {
+                return Ok(store::KeyResponse { keys: Vec::new(), cursor: None });
+            }
+        }
+    }
+
+    async fn drop(&mut self, bucket: Resource<OpenBucket>) -> wasmtime::Result<()> {
+        self.table.delete(bucket)?;
+        Ok(())
+    }
+}
+
+impl atomics::Host for Context {
+    async fn increment(
+        &mut self,
+        bucket: Resource<OpenBucket>,
+        key: String,
+        delta: u64,
+    ) -> Result<u64, KeyValueError> {
+        Ok(self.bucket(&bucket)?.increment(key.into(), delta).await?)
+    }
+}
+
+impl batch::Host for Context {
+    async fn get_many(
+        &mut self,
+        bucket: Resource<OpenBucket>,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<(String, Vec<u8>)>>, KeyValueError> {
+        let found = self.bucket(&bucket)?.get(keys.iter().map(|key| key.clone().into()).collect()).await?;
+        Ok(keys.into_iter().zip(found).map(|(key, item)| Some((key, item?.value))).collect())
+    }
+
+    async fn set_many(
+        &mut self,
+        bucket: Resource<OpenBucket>,
+        pairs: Vec<(String, Vec<u8>)>,
+    ) -> Result<(), KeyValueError> {
+        write(&self.bucket(&bucket)?, pairs.into_iter().map(|(key, value)| (key, Change::Put(value)))).await
+    }
+
+    async fn delete_many(&mut self, bucket: Resource<OpenBucket>, keys: Vec<String>) -> Result<(), KeyValueError> {
+        write(&self.bucket(&bucket)?, keys.into_iter().map(|key| (key, Change::Delete))).await
+    }
+}
+
+/// One commit for all of them: the draft does not promise it, but a batch is whole here.
+async fn write(bucket: &Bucket, changes: impl IntoIterator<Item = (String, Change)>) -> Result<(), KeyValueError> {
+    let writes = changes.into_iter().map(|(key, change)| (key.into(), change)).collect();
+    bucket.commit(Transaction { checks: Vec::new(), writes }).await?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! `atoll:state/transactions` over the service's bucket.
+
+use crate::runtime::bindings::state::atoll::state::transactions as contract;
+use crate::runtime::context::Context;
+use crate::state::{Bucket, Change, Error, Key, Transaction};
+use wasmtime::component::{Accessor, HasData};
+
+/// What the linker knows this implementation by.
+pub(in crate::runtime) struct Transactions;
+
+impl HasData for Transactions {
+    type Data<'a> = &'a mut Context;
+}
+
+impl contract::Host for Context {}
+
+type Answer<T> = wasmtime::Result<Result<T, contract::Error>>;
+
+impl<T: 'static> contract::HostWithStore<T> for Transactions {
+    async fn get_many(
+        accessor: &Accessor<T, Self>,
+        keys: Vec<String>,
+    ) -> Answer<Vec<Option<contract::Versioned>>> {
+        let found = bucket(accessor).get(keys.into_iter().map(Key::from).collect()).await;
+        Ok(found.map_err(shown).map(|found| {
+            let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
+            found.into_iter().map(|item| item.map(versioned)).collect()
+        }))
+    }
+
+    async fn scan(
+        accessor: &Accessor<T, Self>,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Answer<contract::Page> {
+        let page = bucket(accessor).scan(prefix.into(), after.map(Key::from), limit as usize).await;
+        Ok(page.map_err(shown).and_then(|page| {
+            let entries = page.items.into_iter().map(|entry| {
+                let crate::state::Versioned { value, version } = entry.value;
+                Ok(contract::Entry { key: text(entry.key)?, value, version })
+            });
+            Ok(contract::Page { entries: entries.collect::<Result<_, _>>()?, next: page.next.map(text).transpose()? })
+        }))
+    }
+
+    async fn commit(
+        accessor: &Accessor<T, Self>,
+        checks: Vec<contract::Check>,
+        writes: Vec<contract::Write>,
+    ) -> Answer<u64> {
+        let transaction = Transaction {
+            checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
+            writes: writes.into_iter().map(change).collect(),
+        };
+        Ok(bucket(accessor).commit(transaction).await.map(|committed| committed.version).map_err(shown))
+    }
+}
+
+fn bucket<T: 'static>(accessor: &Accessor<T, Transactions>) -> Bucket {
+    accessor.with(|mut access| {
+        let state = access.get().identity.grants.state.as_ref();
+        state.expect("a component that imports a store is not loaded without one").clone()
+    })
+}
+
+fn change(write: contract::Write) -> (Key, Change) {
+    match write {
+        contract::Write::Put(put) => (put.key.into(), Change::Put(put.value)),
+        contract::Write::Delete(key) => (key.into(), Change::Delete),
+    }
+}
+
+/// Keys are written as text through this contract and `wasi:keyvalue` alike, so they read as text.
+fn text(key: Key) -> Result<String, contract::Error> {
+    String::from_utf8(key).map_err(|_| contract::Error::Unavailable("a key in the store is no text".into()))
+}
+
+fn shown(error: Error) -> contract::Error {
+    match error {
+        Error::Conflict { key } => contract::Error::Conflict(String::from_utf8_lossy(&key).into_owned()),
+        Error::TooLarge { .. } | Error::EmptyKey | Error::NotANumber { .. } => {
+            contract::Error::TooLarge(error.for_guest())
+        }
+        Error::Overloaded => contract::Error::Unavailable(error.for_guest()),
+        _ => {
+            tracing::error!(%error, "the store failed");
+            contract::Error::Unavailable(error.for_guest())
+        }
+    }
+}

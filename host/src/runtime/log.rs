@@ -1,0 +1,103 @@
+//! A guest's standard output and error, as lines of the host's log.
+
+use super::context::Identity;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+/// Longest line in bytes; what is longer is logged in pieces.
+const LINE: usize = 4096;
+
+#[derive(Clone, Copy)]
+pub(super) enum Stream {
+    Out,
+    Err,
+}
+
+/// One of an instance's two streams. All handles that the guest opens share one unfinished line.
+#[derive(Clone)]
+pub(super) struct GuestLog(Arc<Mutex<Line>>);
+
+struct Line {
+    stream: Stream,
+    identity: Identity,
+    bytes: Vec<u8>,
+}
+
+impl GuestLog {
+    pub(super) fn new(stream: Stream, identity: Identity) -> Self {
+        Self(Arc::new(Mutex::new(Line { stream, identity, bytes: Vec::new() })))
+    }
+}
+
+impl Line {
+    fn write(&mut self, bytes: &[u8]) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            for part in piece.chunks(LINE) {
+                if self.bytes.len() + part.len() > LINE {
+                    self.flush();
+                }
+                self.bytes.extend_from_slice(part);
+            }
+            if self.bytes.ends_with(b"\n") {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let text = text.trim_end();
+        if !text.is_empty() {
+            let Identity { grants, revision, instance, request } = &self.identity;
+            let (service, revision) = (&grants.service, revision.short());
+            match self.stream {
+                Stream::Out => {
+                    tracing::info!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
+                }
+                Stream::Err => {
+                    tracing::warn!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
+                }
+            }
+        }
+        self.bytes.clear();
+    }
+}
+
+impl Drop for Line {
+    /// A last line without its newline is a line too.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl IsTerminal for GuestLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestLog {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // A poisoned lock means a panic while a line was logged; the line itself is still a line.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

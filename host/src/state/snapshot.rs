@@ -1,0 +1,83 @@
+//! Reading one bucket as it is at one moment.
+
+use super::transaction::{Entry, Key, Page, Versioned, limit};
+use redb::{ReadOnlyTable, StorageError};
+use std::ops::Bound;
+
+/// A bucket's table at one moment. A bucket that was never written has none.
+pub(super) type Snapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8])>;
+
+/// The values of `keys` in their order; `None` if they have more than [`limit::BYTES`] together.
+pub(super) fn values(table: Option<Snapshot>, keys: &[Key]) -> Result<Option<Vec<Option<Versioned>>>, StorageError> {
+    let Some(table) = table else { return Ok(Some(vec![None; keys.len()])) };
+    let mut values = Vec::with_capacity(keys.len());
+    let mut bytes = 0;
+    for key in keys {
+        let value = table.get(key.as_slice())?.map(|entry| versioned(entry.value()));
+        bytes += value.as_ref().map_or(0, |found| found.value.len());
+        if bytes > limit::BYTES {
+            return Ok(None);
+        }
+        values.push(value);
+    }
+    Ok(Some(values))
+}
+
+/// A page of at most `most` entries.
+pub(super) fn entries(
+    table: Option<Snapshot>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    most: usize,
+) -> Result<Page<Entry>, StorageError> {
+    let entry = |key: &[u8], value: (u64, &[u8])| Entry { key: key.into(), value: versioned(value) };
+    walk(table, prefix, after, (most, limit::PAGE_BYTES), entry)
+}
+
+/// A page of at most `most` keys.
+pub(super) fn keys(
+    table: Option<Snapshot>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    most: usize,
+) -> Result<Page<Key>, StorageError> {
+    walk(table, prefix, after, (most, limit::WALK_BYTES), |key, _| key.into())
+}
+
+/// What comes after `after` under `prefix`, until there are `most.0` items or more would pass `most.1` bytes of keys and values.
+fn walk<T>(
+    table: Option<Snapshot>,
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    most: (usize, usize),
+    item: impl Fn(&[u8], (u64, &[u8])) -> T,
+) -> Result<Page<T>, StorageError> {
+    let mut page = Page { items: Vec::new(), next: None };
+    let Some(table) = table else { return Ok(page) };
+    let start = match after {
+        Some(after) if after >= prefix => Bound::Excluded(after),
+        _ => Bound::Included(prefix),
+    };
+    let mut bytes = 0;
+    let mut last = None;
+    for entry in table.range::<&[u8]>((start, Bound::Unbounded))? {
+        let (key, value) = entry?;
+        // The keys of a prefix are neighbours, so the first of another ends them.
+        if !key.value().starts_with(prefix) {
+            break;
+        }
+        bytes += key.value().len() + value.value().1.len();
+        let full = page.items.len() == most.0 || bytes > most.1;
+        if full && last.is_some() {
+            page.next = last.map(|key: redb::AccessGuard<&[u8]>| key.value().to_vec());
+            break;
+        }
+        page.items.push(item(key.value(), value.value()));
+        last = Some(key);
+    }
+    Ok(page)
+}
+
+fn versioned((version, value): (u64, &[u8])) -> Versioned {
+    Versioned { value: value.to_vec(), version }
+}

@@ -1,0 +1,215 @@
+//! Many writers at once: nothing lost, syncs shared, services kept apart.
+
+use super::super::{Bucket, Change, Embedded, Error, Settings, Store, Transaction};
+use super::{name, open_on, put, puts, sim_disk::SimDisk};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+fn store_on(disk: &SimDisk, settings: &Settings) -> Store {
+    Store::new(Arc::new(Embedded::start(open_on(disk).unwrap(), settings).unwrap()))
+}
+
+/// Polls each future once, so that all of them have begun to wait.
+async fn begin<F: Future + Unpin>(futures: &mut [F]) {
+    poll_fn(|context| {
+        for future in futures.iter_mut() {
+            assert!(Pin::new(future).poll(context).is_pending());
+        }
+        Poll::Ready(())
+    })
+    .await;
+}
+
+async fn value(bucket: &Bucket, key: &str) -> Option<Vec<u8>> {
+    bucket.get(vec![key.into()]).await.unwrap().remove(0).map(|found| found.value)
+}
+
+#[tokio::test]
+async fn commits_that_wait_together_share_a_sync() {
+    let disk = SimDisk::default();
+    let store = store_on(&disk, &Settings::default());
+    let bucket = store.bucket(&name("users"));
+    bucket.commit(puts(&[("warm", "up")])).await.unwrap();
+    let one = {
+        let before = disk.syncs();
+        bucket.commit(puts(&[("a", "1")])).await.unwrap();
+        disk.syncs() - before
+    };
+
+    let before = disk.syncs();
+    disk.shut_gate();
+    let mut first = [Box::pin(bucket.commit(puts(&[("first", "1")])))];
+    begin(&mut first).await;
+    disk.wait_for_sync();
+    let keys: Vec<String> = (0..64).map(|n| format!("key-{n}")).collect();
+    let mut waiting: Vec<_> = keys.iter().map(|key| Box::pin(bucket.commit(puts(&[(key, "1")])))).collect();
+    begin(&mut waiting).await;
+    disk.open_gate();
+    for commit in first.into_iter().chain(waiting) {
+        commit.await.unwrap();
+    }
+    assert_eq!(disk.syncs() - before, 2 * one, "65 commits, of which 64 waited together");
+    for key in &keys {
+        assert!(value(&bucket, key).await.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_counter_that_is_read_and_written_loses_nothing() {
+    const TASKS: usize = 16;
+    const EACH: usize = 20;
+    let store = store_on(&SimDisk::default(), &Settings::default());
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| {
+            let bucket = store.bucket(&name("users"));
+            tokio::spawn(async move {
+                let mut versions = Vec::new();
+                while versions.len() < EACH {
+                    let found = bucket.get(vec!["n".into()]).await.unwrap().remove(0);
+                    let (number, version) = found
+                        .map_or((0, 0), |f| (String::from_utf8(f.value).unwrap().parse::<u64>().unwrap(), f.version));
+                    let next = Change::Put((number + 1).to_string().into());
+                    let transaction =
+                        Transaction { checks: vec![("n".into(), version)], writes: vec![("n".into(), next)] };
+                    match bucket.commit(transaction).await {
+                        Ok(committed) => versions.push(committed.version),
+                        Err(Error::Conflict { .. }) => {}
+                        Err(e) => panic!("{e}"),
+                    }
+                }
+                versions
+            })
+        })
+        .collect();
+    let mut versions = Vec::new();
+    for task in tasks {
+        versions.extend(task.await.unwrap());
+    }
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!(versions.len(), TASKS * EACH, "each commit has a version of its own");
+    let total = value(&store.bucket(&name("users")), "n").await;
+    assert_eq!(total, Some((TASKS * EACH).to_string().into()));
+}
+
+#[tokio::test]
+async fn additions_do_not_conflict_and_share_a_sync() {
+    let disk = SimDisk::default();
+    let store = store_on(&disk, &Settings::default());
+    let bucket = store.bucket(&name("users"));
+    assert_eq!(bucket.increment("n".into(), 5).await, Ok(5));
+    disk.shut_gate();
+    let mut first = [Box::pin(bucket.increment("n".into(), 1))];
+    begin(&mut first).await;
+    disk.wait_for_sync();
+    let before = disk.syncs();
+    let mut waiting: Vec<_> = (0..50).map(|_| Box::pin(bucket.increment("n".into(), 1))).collect();
+    begin(&mut waiting).await;
+    disk.open_gate();
+    let mut sums = Vec::new();
+    for increment in first.into_iter().chain(waiting) {
+        sums.push(increment.await.unwrap());
+    }
+    assert_eq!(sums, (6..=56).collect::<Vec<_>>());
+    assert!(disk.syncs() - before <= 2);
+}
+
+#[tokio::test]
+async fn a_service_does_not_see_the_data_of_another() {
+    let store = store_on(&SimDisk::default(), &Settings::default());
+    let (users, user) = (store.bucket(&name("users")), store.bucket(&name("user")));
+    users.commit(puts(&[("id", "of users"), ("s/id", "x")])).await.unwrap();
+    assert_eq!(value(&user, "id").await, None);
+    assert!(user.scan(Vec::new(), None, 10).await.unwrap().items.is_empty());
+    user.commit(puts(&[("id", "of user")])).await.unwrap();
+    let both = Transaction { checks: vec![("id".into(), 0)], writes: vec![("id".into(), Change::Delete)] };
+    assert!(matches!(user.commit(both).await, Err(Error::Conflict { .. })));
+    user.commit(Transaction { checks: Vec::new(), writes: vec![("id".into(), Change::Delete)] }).await.unwrap();
+    assert_eq!(value(&users, "id").await, Some("of users".into()));
+    assert_eq!(users.keys(Vec::new(), None, 10).await.unwrap().items, [b"id".to_vec(), b"s/id".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_refused_transaction_leaves_nothing_behind() {
+    let store = store_on(&SimDisk::default(), &Settings::default());
+    let bucket = store.bucket(&name("users"));
+    let email = || Transaction { checks: vec![("email".into(), 0)], writes: vec![put("email", "1"), put("user", "1")] };
+    bucket.commit(email()).await.unwrap();
+    let mut second = email();
+    second.writes[1] = put("user/2", "2");
+    assert_eq!(bucket.commit(second).await, Err(Error::Conflict { key: "email".into() }));
+    assert_eq!(value(&bucket, "user/2").await, None);
+    let add = Transaction { checks: Vec::new(), writes: vec![put("before", "1"), ("x".into(), Change::Add(1))] };
+    bucket.commit(puts(&[("x", "no number")])).await.unwrap();
+    assert_eq!(bucket.commit(add).await, Err(Error::NotANumber { key: "x".into() }));
+    assert_eq!(value(&bucket, "before").await, None);
+}
+
+#[tokio::test]
+async fn a_flood_is_refused_and_its_neighbour_is_not() {
+    let disk = SimDisk::default();
+    let settings = Settings { queue: 8 * 1024 + 100, ..Settings::default() };
+    let store = store_on(&disk, &settings);
+    let (flood, quiet) = (store.bucket(&name("flood")), store.bucket(&name("quiet")));
+    disk.shut_gate();
+    let mut first = [Box::pin(flood.commit(puts(&[("a", "1")])))];
+    begin(&mut first).await;
+    disk.wait_for_sync();
+    let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(flood.commit(puts(&[("a", "2")])))).collect();
+    begin(&mut waiting).await;
+    assert_eq!(flood.commit(puts(&[("a", "3")])).await, Err(Error::Overloaded));
+    let mut neighbour = [Box::pin(quiet.commit(puts(&[("a", "4")])))];
+    begin(&mut neighbour).await;
+    disk.open_gate();
+    for commit in first.into_iter().chain(waiting).chain(neighbour) {
+        commit.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn closing_finishes_what_waits_and_refuses_the_rest() {
+    let disk = SimDisk::default();
+    let store = store_on(&disk, &Settings::default());
+    let bucket = store.bucket(&name("users"));
+    disk.shut_gate();
+    let mut commits: Vec<_> = ["a", "b", "c"].map(|key| Box::pin(bucket.commit(puts(&[(key, "1")])))).into();
+    begin(&mut commits).await;
+    disk.wait_for_sync();
+    let closing = tokio::task::spawn_blocking({
+        let store = store.clone();
+        move || store.close()
+    });
+    disk.open_gate();
+    closing.await.unwrap();
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    assert_eq!(bucket.commit(puts(&[("d", "1")])).await, Err(Error::Closed));
+    assert_eq!(bucket.get(vec!["a".into()]).await, Err(Error::Closed));
+    store.close();
+
+    let again = store_on(&disk, &Settings::default());
+    assert_eq!(again.bucket(&name("users")).keys(Vec::new(), None, 9).await.unwrap().items, [b"a", b"b", b"c"]);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_written() {
+    let disk = SimDisk::default();
+    let store = store_on(&disk, &Settings::default());
+    let bucket = store.bucket(&name("users"));
+    disk.shut_gate();
+    let mut first = [Box::pin(bucket.commit(puts(&[("a", "1")])))];
+    begin(&mut first).await;
+    disk.wait_for_sync();
+    let mut given_up = vec![Box::pin(bucket.commit(puts(&[("b", "1")])))];
+    begin(&mut given_up).await;
+    drop(given_up);
+    disk.open_gate();
+    for commit in first {
+        commit.await.unwrap();
+    }
+    bucket.commit(puts(&[("c", "1")])).await.unwrap();
+    assert_eq!(value(&bucket, "b").await, None);
+}

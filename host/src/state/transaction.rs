@@ -1,0 +1,131 @@
+//! What is read, what is committed, and how much of it.
+
+use super::error::Error;
+
+/// A key: 1 to [`limit::KEY`] bytes, in byte order.
+pub type Key = Vec<u8>;
+
+/// The bounds of every request, the same for every backend.
+pub mod limit {
+    /// Longest key, in bytes.
+    pub const KEY: usize = 1024;
+    /// Longest value, in bytes.
+    pub const VALUE: usize = 1 << 20;
+    /// Most checks and most writes of a transaction, and most keys of a read.
+    pub const KEYS: usize = 1000;
+    /// Most bytes of all the keys and values of a transaction, and of the values that one read answers.
+    pub const BYTES: usize = 4 << 20;
+    /// Most entries of a page.
+    pub const PAGE: usize = 1000;
+    /// A page of entries ends before it exceeds this many bytes, unless its first entry does so alone.
+    pub const PAGE_BYTES: usize = 1 << 20;
+    /// A page of keys ends when keys and values of this many bytes were passed: values are not returned, but read from disk they are.
+    pub const WALK_BYTES: usize = 16 << 20;
+}
+
+/// A value and the commit that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The bytes, at most [`limit::VALUE`].
+    pub value: Vec<u8>,
+    /// The version of the commit that wrote it; never 0, which means absent in [`Transaction::checks`].
+    pub version: u64,
+}
+
+/// A key with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// Its value.
+    pub value: Versioned,
+}
+
+/// A part of a listing, in the order of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The entries or keys of this page.
+    pub items: Vec<T>,
+    /// Where the next page starts: pass it as `after`. `None` when nothing follows.
+    pub next: Option<Key>,
+}
+
+/// What a transaction does to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Sets the value.
+    Put(Vec<u8>),
+    /// Removes the key, if it is there.
+    Delete,
+    /// Adds to a counter that is kept as decimal text; an absent key counts as 0.
+    ///
+    /// The writer adds, so many may count at once without a conflict and share a sync; a read with a check would let one of them through
+    /// for each sync.
+    Add(u64),
+}
+
+/// Changes that apply together, if nothing that they depend on has changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Transaction {
+    /// The version that each key must have; 0 means that the key must be absent.
+    pub checks: Vec<(Key, u64)>,
+    /// The changes, applied in this order; a later one of the same key builds on the earlier.
+    pub writes: Vec<(Key, Change)>,
+}
+
+/// The answer to a commit that is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The version that every written key has now. Of a transaction without writes: that of the latest commit.
+    pub version: u64,
+    /// The new value of each [`Change::Add`], in the order of the writes.
+    pub sums: Vec<u64>,
+}
+
+impl Transaction {
+    /// The bytes of all keys and values.
+    pub fn size(&self) -> usize {
+        let checks: usize = self.checks.iter().map(|(key, _)| key.len()).sum();
+        let writes: usize = self.writes.iter().map(|(key, change)| key.len() + change.size()).sum();
+        checks + writes
+    }
+
+    /// Refuses what is out of bounds.
+    pub(super) fn check_limits(&self) -> Result<(), Error> {
+        let too_large = |what, limit, unit| Err(Error::TooLarge { what, limit, unit });
+        if self.checks.len() > limit::KEYS {
+            return too_large("the checks of a transaction", limit::KEYS, "keys");
+        }
+        if self.writes.len() > limit::KEYS {
+            return too_large("the writes of a transaction", limit::KEYS, "keys");
+        }
+        for key in self.checks.iter().map(|(key, _)| key).chain(self.writes.iter().map(|(key, _)| key)) {
+            check_key(key)?;
+        }
+        if self.writes.iter().any(|(_, change)| change.size() > limit::VALUE) {
+            return too_large("a value", limit::VALUE, "bytes");
+        }
+        if self.size() > limit::BYTES {
+            return too_large("a transaction", limit::BYTES, "bytes");
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    fn size(&self) -> usize {
+        match self {
+            Self::Put(value) => value.len(),
+            Self::Delete | Self::Add(_) => 0,
+        }
+    }
+}
+
+/// Refuses a key that is empty or too long.
+pub(super) fn check_key(key: &[u8]) -> Result<(), Error> {
+    match key.len() {
+        0 => Err(Error::EmptyKey),
+        1..=limit::KEY => Ok(()),
+        _ => Err(Error::TooLarge { what: "a key", limit: limit::KEY, unit: "bytes" }),
+    }
+}

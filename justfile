@@ -1,0 +1,70 @@
+# Every command that a person runs. `./just` is `just` for machines that do not have it.
+
+# Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built.
+profile := "release"
+
+# Arguments reach a recipe as "$@", so that their quoting survives.
+set positional-arguments
+
+# Show this list
+[private]
+default:
+    @"{{ just_executable() }}" --list --unsorted
+
+# Start the example shop: `just run`, `just run --log-format json`
+[group("run")]
+run *ARGS: build-components
+    @exec cargo run --profile {{ profile }} --bin atoll -- run atoll.toml "$@"
+
+# Talk to the running host: `just atoll ps`, `just atoll swap users new.wasm`, `just atoll --help`
+[group("run")]
+atoll *ARGS: setup
+    @exec cargo run --quiet --profile {{ profile }} --bin atoll -- "$@"
+
+# Fetch what Rust needs beyond itself: the pinned toolchain and the WebAssembly target
+[group("build")]
+setup:
+    @cargo --version >/dev/null 2>&1 || rustup toolchain install
+    @! command -v rustup >/dev/null || rustup --quiet target add wasm32-wasip2
+
+# Build every component and fixture into components/dist/
+[group("build")]
+build-components: setup
+    @components/build.sh
+
+# Format all code
+[group("build")]
+fmt: setup
+    cargo fmt --all
+
+# Run all tests, or those whose name contains FILTER: `just test breaker`
+[group("verify")]
+test *FILTER: build-components
+    cargo test -p host -- "$@"
+    cargo test --lib $(components/build.sh --packages components) -- "$@"
+
+# All that a change must pass: lint, test, doc, audit
+[group("verify")]
+check: lint test doc audit
+
+# Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
+[group("verify")]
+lint: setup
+    cargo fmt --all --check
+    cargo clippy -p host --all-targets -- -D warnings
+    cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
+
+# Build the documentation of the code, broken links as errors
+[group("verify")]
+doc: setup
+    RUSTDOCFLAGS="-D warnings" cargo doc -p host --no-deps --document-private-items
+
+# Check licences, advisories and sources of the dependencies, if cargo-deny is installed
+[group("verify")]
+audit:
+    @if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo "audit: cargo-deny is not installed, skipped"; fi
+
+# Run the benchmarks and the programs that they compare with
+[group("verify")]
+bench *ARGS: build-components
+    @exec cargo run --release -p bench -- "$@"

@@ -1,0 +1,238 @@
+//! The real binary, with a manifest and a state of its own, and an HTTP client to speak to it.
+
+use super::components::{component, workspace};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long anything that must happen may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a manifest; what the host writes goes there too.
+pub struct Home {
+    pub folder: TempDir,
+}
+
+impl Home {
+    /// A home whose manifest is `manifest`; `{component:NAME}` in it becomes the path of that component.
+    pub fn new(manifest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let home = Self { folder };
+        home.write(manifest);
+        home
+    }
+
+    /// Replaces the manifest.
+    pub fn write(&self, manifest: &str) {
+        let mut text = String::new();
+        let mut rest = manifest;
+        while let Some((before, after)) = rest.split_once("{component:") {
+            let (name, after) = after.split_once('}').expect("a closed brace");
+            text += before;
+            text += &component(name).display().to_string();
+            rest = after;
+        }
+        fs::write(self.manifest(), text + rest).unwrap();
+    }
+
+    /// The manifest's path.
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.path().join("atoll.toml")
+    }
+
+    /// A command of the binary in this home. Compiled code is shared by all tests.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_remove("ATOLL_ADMIN")
+            .env_remove("ATOLL_ADMIN_TOKEN")
+            .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
+            .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a verb to its end.
+    pub async fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().await.unwrap()
+    }
+
+    /// Starts the host and waits until it says where it listens.
+    pub async fn start(&self) -> Atoll {
+        self.link_cache();
+        let command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
+        Atoll::spawn(command).await
+    }
+
+    /// Lets this home use the tests' common cache of compiled code, which is what takes the time.
+    fn link_cache(&self) {
+        let shared = workspace().join("target/test-cache");
+        fs::create_dir_all(&shared).unwrap();
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o700)).unwrap();
+        let text = fs::read_to_string(self.manifest()).unwrap();
+        if !text.contains("[runtime]") {
+            fs::write(self.manifest(), format!("{text}\n[runtime]\ncache = {:?}\n", shared.display().to_string())).unwrap();
+        }
+    }
+}
+
+/// A running host.
+pub struct Atoll {
+    child: Child,
+    pub gateway: String,
+    pub admin: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Atoll {
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
+        let sink = Arc::clone(&log);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = errors.next_line().await {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut found = HashMap::new();
+        let started = Instant::now();
+        while found.len() < 2 {
+            let line = tokio::time::timeout(PATIENCE.saturating_sub(started.elapsed()), lines.next_line()).await;
+            let Ok(Ok(Some(line))) = line else { panic!("the host did not start:\n{}", log.lock().unwrap().join("\n")) };
+            if let Some((edge, address)) = line.split_once(" listening on ") {
+                found.insert(edge.to_owned(), address.to_owned());
+            }
+        }
+        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id().expect("the host runs")).unwrap()
+    }
+
+    /// Sends a signal to the host.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the host's end.
+    pub async fn wait(&mut self) -> ExitStatus {
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the host ends in time").unwrap()
+    }
+
+    /// `kill -9`, and no goodbye.
+    pub async fn kill(mut self) {
+        self.child.start_kill().unwrap();
+        self.wait().await;
+    }
+
+    /// The lines of its log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// An HTTP client with pooled connections.
+#[derive(Clone)]
+pub struct Http(Client<HttpConnector, Full<Bytes>>);
+
+impl Default for Http {
+    fn default() -> Self {
+        Self(Client::builder(TokioExecutor::new()).build_http())
+    }
+}
+
+impl Http {
+    /// Sends a request; an error is a connection that failed or a body that broke off.
+    pub async fn try_send(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, String> {
+        let sent = tokio::time::timeout(PATIENCE, self.0.request(request)).await.map_err(|_| "no answer".to_owned())?;
+        let (head, body) = sent.map_err(|error| format!("{error:?}"))?.into_parts();
+        let body = body.collect().await.map_err(|error| format!("the body broke off: {error}"))?.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// GETs `url`.
+    pub async fn get(&self, url: &str) -> Answer {
+        self.try_send(http::Request::get(url).body(Full::default()).unwrap()).await.unwrap()
+    }
+
+    /// Sends `body` as JSON.
+    pub async fn json(&self, method: Method, url: &str, body: &Value) -> Answer {
+        let request = http::Request::builder().method(method).uri(url).header("content-type", "application/json");
+        self.try_send(request.body(Full::from(body.to_string())).unwrap()).await.unwrap()
+    }
+}
+
+/// Asks again and again until `look` has something to say.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Another revision of the fixture `hello`: the same component with another name in its place.
+pub fn hello_revision(name: &[u8; 16], folder: &Path) -> PathBuf {
+    let mut bytes = fs::read(component("fixture-hello")).unwrap();
+    let original = b"revision-000-aaa";
+    let places: Vec<_> = bytes.windows(16).enumerate().filter(|(_, window)| window == original).map(|(at, _)| at).collect();
+    assert_eq!(places.len(), 1, "the name stands in the component once");
+    bytes[places[0]..places[0] + 16].copy_from_slice(name);
+    let path = folder.join(format!("hello-{}.wasm", String::from_utf8_lossy(name)));
+    fs::write(&path, bytes).unwrap();
+    path
+}

@@ -1,0 +1,47 @@
+//! The components that tests load, built on first need.
+//!
+//! `just test` builds them before it starts the tests. A bare `cargo test -p host` on a clean clone does not, so the first
+//! test that asks for a missing component builds all of them, with the same script. A component that is there is
+//! taken as it is: whoever edits one and runs cargo by hand runs `just build-components` first.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The file of the component `name` (its package's name: `users`, `fixture-hostile`).
+///
+/// Blocks for as long as a first build takes, a minute or two.
+///
+/// # Panics
+/// If the build fails, with the compiler's output, or if no package has this name.
+pub fn component(name: &str) -> PathBuf {
+    let file = workspace().join(format!("components/dist/{name}.wasm"));
+    if !file.exists() {
+        build_components_once(&file);
+    }
+    assert!(file.exists(), "no package under components/ is named {name:?}");
+    file
+}
+
+/// The root of the checkout.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate stands inside the workspace")
+}
+
+/// Builds all components, unless another test did so while this one waited for the lock.
+///
+/// The lock is a file's, because test runners differ: one process for all tests, or one for each.
+fn build_components_once(wanted: &Path) {
+    let dist = workspace().join("components/dist");
+    fs::create_dir_all(&dist).expect("components/dist can be created");
+    let lock = File::create(dist.join(".lock")).expect("the lock file can be created");
+    lock.lock().expect("the lock file can be locked"); // released when `lock` is dropped
+    if wanted.exists() {
+        return;
+    }
+    let build = Command::new(workspace().join("components/build.sh"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("components/build.sh can be started");
+    assert!(build.status.success(), "components/build.sh failed:\n{}", String::from_utf8_lossy(&build.stderr));
+}

@@ -1,0 +1,99 @@
+//! Guests that misbehave: what each costs its caller, and that it costs nobody else anything.
+
+use super::house::{House, plan};
+use host::base::ErrorKind;
+use host::breaker;
+use host::rollout::Plan;
+use host::runtime::Limits;
+use std::time::Duration;
+
+fn impatient(name: &str) -> Plan {
+    let plan = plan(name);
+    Plan { limits: Limits { timeout: Duration::from_millis(300), ..plan.limits }, ..plan }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_has_its_kind() {
+    let house = House::new(vec![(impatient("hostile"), "fixture-hostile")]);
+    for (path, kind) in [
+        ("/trap", ErrorKind::Trap),
+        ("/panic", ErrorKind::Trap),
+        ("/loop", ErrorKind::Timeout),
+        ("/sleep?ms=60000", ErrorKind::Timeout),
+        ("/eat", ErrorKind::Memory),
+        ("/panic-mid-stream", ErrorKind::Trap),
+        ("/loop-mid-stream", ErrorKind::Timeout),
+        ("/stall-mid-stream", ErrorKind::Timeout),
+    ] {
+        assert_eq!(house.failure("hostile", path).await, kind, "{path}");
+    }
+    assert_eq!(house.get("hostile", "/ok").await.unwrap().0, 200);
+    assert_eq!(house.get("hostile", "/status/500").await.unwrap().0, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_does_not_start_is_a_failed_instantiation() {
+    let house = House::new(vec![(plan("broken"), "fixture-broken-start")]);
+    assert_eq!(house.failure("broken", "/").await, ErrorKind::Instantiation);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_of_wasi_0_2_runs_unmodified() {
+    let house = House::new(vec![(plan("legacy"), "fixture-legacy02")]);
+    let (status, body) = house.get("legacy", "/").await.unwrap();
+    assert_eq!(status, 200, "{body:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neighbours_answer_every_request_meanwhile() {
+    let house = House::new(vec![(impatient("hostile"), "fixture-hostile"), (plan("hello"), "fixture-hello")]);
+    let attack = async {
+        for _ in 0..4 {
+            let paths = ["/loop", "/trap", "/eat", "/loop-mid-stream", "/panic-mid-stream", "/loop"];
+            futures_util::future::join_all(paths.map(|path| house.failure("hostile", path))).await;
+        }
+    };
+    let neighbour = async {
+        for _ in 0..200 {
+            assert_eq!(house.get("hello", "/").await.unwrap().0, 200);
+        }
+    };
+    tokio::join!(attack, neighbour);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_in_a_fresh_instance() {
+    let house = House::new(vec![(plan("hostile"), "fixture-hostile")]);
+    for _ in 0..5 {
+        assert_eq!(house.get("hostile", "/count").await.unwrap().1, "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_out_is_closed() {
+    let house = House::new(vec![(plan("hostile"), "fixture-hostile")]);
+    let get = async |path: &str| String::from_utf8(house.get("hostile", path).await.unwrap().1.to_vec()).unwrap();
+    assert!(get("/dial?url=http://127.0.0.1:9090/v1/services").await.starts_with("denied"));
+    for path in ["/connect?addr=127.0.0.1:9090", "/fs", "/env"] {
+        println!("{path}: {}", get(path).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_circuit_refuses_and_a_success_closes_it() {
+    let plan = plan("hostile");
+    let settings = breaker::Settings {
+        failure_threshold: 3,
+        recovery_timeout: Duration::from_millis(200),
+        probe_lease: Duration::from_secs(6),
+    };
+    let house = House::new(vec![(Plan { breaker: settings, ..plan }, "fixture-hostile")]);
+    for _ in 0..3 {
+        assert_eq!(house.failure("hostile", "/trap").await, ErrorKind::Trap);
+    }
+    let refused = house.get("hostile", "/ok").await.unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::CircuitOpen);
+    tokio::time::sleep(refused.retry_after.unwrap()).await;
+    assert_eq!(house.get("hostile", "/ok").await.unwrap().0, 200);
+    assert_eq!(house.get("hostile", "/ok").await.unwrap().0, 200);
+}

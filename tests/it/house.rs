@@ -1,0 +1,88 @@
+//! The rooms up to the mesh, built by hand: for tests that look closer than HTTP lets them.
+
+use super::components::component;
+use bytes::Bytes;
+use host::balance::Policy;
+use host::base::{Body, CallContext, ErrorKind, RequestId, ServiceName, empty_body};
+use host::breaker;
+use host::mesh::{CallError, HttpClient, Mesh, Service};
+use host::registry::Registry;
+use host::rollout::{Plan, Rollout};
+use host::runtime::{Limits, Runtime, Settings};
+use http_body_util::BodyExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A mesh over services of fixtures.
+pub struct House {
+    pub mesh: Arc<Mesh>,
+    pub registry: Arc<Registry<Service>>,
+    pub rollout: Rollout,
+    pub runtime: Arc<Runtime>,
+    _home: TempDir,
+}
+
+/// A plan for `name` with limits that suit a test.
+pub fn plan(name: &str) -> Plan {
+    Plan {
+        name: ServiceName::new(name).unwrap(),
+        urls: Vec::new(),
+        replicas: 1,
+        state: false,
+        config: BTreeMap::new(),
+        limits: Limits { memory: 16 << 20, timeout: Duration::from_secs(5), concurrency: 64, waiting: 64 },
+        breaker: breaker::Settings {
+            failure_threshold: 1_000_000,
+            recovery_timeout: Duration::from_secs(5),
+            probe_lease: Duration::from_secs(6),
+        },
+        balance: Policy::Random,
+    }
+}
+
+impl House {
+    /// Services from `(plan, fixture)`.
+    pub fn new(services: Vec<(Plan, &str)>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        // The cache is shared by all tests: compiled code is what takes the time.
+        let cache = super::components::workspace().join("target/test-cache");
+        let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
+        let registry = Arc::new(Registry::default());
+        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry));
+        let client = HttpClient::default();
+        for (plan, fixture) in services {
+            let component = runtime.load(&component(fixture)).unwrap();
+            rollout.launch(plan, Some(&component), None, &client).unwrap();
+        }
+        let mesh = Arc::new(Mesh::new(Arc::clone(&registry)));
+        Self { mesh, registry, rollout, runtime, _home: home }
+    }
+
+    /// GETs `path` of `service`: status and body.
+    pub async fn get(&self, service: &str, path: &str) -> Result<(u16, Bytes), CallError> {
+        let request = http::Request::get(path).header("host", "shop.test").body(empty_body()).unwrap();
+        self.send(service, request).await
+    }
+
+    /// Sends `request` to `service`; a body that breaks off is an error of its kind.
+    pub async fn send(&self, service: &str, request: http::Request<Body>) -> Result<(u16, Bytes), CallError> {
+        let name = ServiceName::new(service).unwrap();
+        let context = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(60));
+        let response = self.mesh.call(&name, request, &context).await?;
+        let status = response.status().as_u16();
+        match response.into_body().collect().await {
+            Ok(body) => Ok((status, body.to_bytes())),
+            Err(error) => Err(CallError::new(&name, error.kind, error.detail)),
+        }
+    }
+
+    /// The kind of the failure that a GET of `path` ends with.
+    pub async fn failure(&self, service: &str, path: &str) -> ErrorKind {
+        match self.get(service, path).await {
+            Ok((status, body)) => panic!("{path} answered {status} {body:?}"),
+            Err(error) => error.kind,
+        }
+    }
+}

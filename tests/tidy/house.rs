@@ -1,0 +1,119 @@
+//! The house as a table: which room stands on which floor, and what a room must never name.
+
+/// The rooms of `host/src` by floor. A room imports only from floors below its own.
+const FLOORS: [&[&str]; 11] = [
+    &["base"],
+    &["telemetry"],
+    &["breaker", "balance", "limit", "cache", "route", "contract"],
+    &["registry", "state", "events", "listen"],
+    &["runtime"],
+    &["mesh"],
+    &["rollout", "saga", "delivery"],
+    &["gateway", "admin"],
+    &["config"],
+    &["app"],
+    &["cli"],
+];
+
+/// Imports that the floors would allow and the charters forbid: room, what it must not import, why.
+const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
+    (
+        "gateway",
+        &["runtime", "registry", "breaker", "balance", "state"],
+        "the gateway reaches services through the mesh alone",
+    ),
+    ("runtime", &["route", "registry", "breaker"], "the runtime runs components and does not know who calls them"),
+];
+
+/// The floor of `room`, or nothing if no such room is planned.
+pub fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// The rule that an import of `target` by `room` breaks, if it breaks one.
+pub fn broken_by_import(room: &str, target: &str) -> Option<String> {
+    let Some(from) = floor(room) else {
+        return Some(format!("`{room}` is not a room: add it to the table of floors, or move the code"));
+    };
+    if room == target {
+        return None;
+    }
+    let Some(to) = floor(target) else {
+        return Some(format!("`crate::{target}` is not a room: import from the room that owns it"));
+    };
+    if to >= from {
+        let direction = if to == from { "sideways" } else { "up" };
+        return Some(format!(
+            "{room} (floor {from}) imports {target} (floor {to}), {direction}: a room imports only from floors below it"
+        ));
+    }
+    let (_, _, why) = CLOSED_DOORS.iter().find(|(from, closed, _)| *from == room && closed.contains(&target))?;
+    Some(format!("{room} must not import {target}: {why}"))
+}
+
+/// Tokens that code in some places must not contain.
+pub struct Ban {
+    /// The tokens in a row. One that ends in `*` stands for every name that begins so.
+    pub tokens: &'static [&'static str],
+    /// Whether the ban holds in the room; `None` is `lib.rs` and `main.rs`.
+    pub holds_in: fn(Option<&str>) -> bool,
+    /// Whether the ban holds in the room's own tests too.
+    pub holds_in_tests: bool,
+    pub why: &'static str,
+}
+
+const fn always(tokens: &'static [&'static str], holds_in: fn(Option<&str>) -> bool, why: &'static str) -> Ban {
+    Ban { tokens, holds_in, holds_in_tests: true, why }
+}
+
+const fn outside_tests(tokens: &'static [&'static str], holds_in: fn(Option<&str>) -> bool, why: &'static str) -> Ban {
+    Ban { tokens, holds_in, holds_in_tests: false, why }
+}
+
+fn anywhere(_: Option<&str>) -> bool {
+    true
+}
+
+fn outside_runtime(room: Option<&str>) -> bool {
+    room != Some("runtime")
+}
+
+fn below_app(room: Option<&str>) -> bool {
+    room.is_some_and(|room| room != "app" && room != "cli")
+}
+
+fn vocabulary(room: Option<&str>) -> bool {
+    room.and_then(floor) == Some(0)
+}
+
+fn decisions(room: Option<&str>) -> bool {
+    room.and_then(floor) == Some(2)
+}
+
+const WASMTIME: &str = "only `runtime` names Wasmtime";
+const ANYHOW: &str = "`anyhow` is for `app` and `cli`; a room has its own error enum";
+const NO_IO: &str = "floor 0 is vocabulary: no I/O, no tokio";
+const PURE: &str = "floor 2 decides from values: it does not wait, read a clock, draw at random, log, or know hyper";
+const HIDDEN_DOOR: &str = "this hides an import from the walls";
+
+/// Every ban.
+pub const BANS: [Ban; 18] = [
+    always(&["wasmtime*", "::"], outside_runtime, WASMTIME),
+    always(&["use", "wasmtime*"], outside_runtime, WASMTIME),
+    always(&["anyhow", "::"], below_app, ANYHOW),
+    always(&["#", "[", "path", "="], anywhere, HIDDEN_DOOR),
+    always(&["extern", "crate", "self"], anywhere, HIDDEN_DOOR),
+    outside_tests(&["tokio*", "::"], vocabulary, NO_IO),
+    outside_tests(&["hyper*", "::"], vocabulary, NO_IO),
+    outside_tests(&["std", "::", "fs"], vocabulary, NO_IO),
+    outside_tests(&[".", "await"], decisions, PURE),
+    outside_tests(&["Instant", "::", "now"], decisions, PURE),
+    outside_tests(&["SystemTime", "::", "now"], decisions, PURE),
+    outside_tests(&[".", "elapsed", "(", ")"], decisions, PURE),
+    outside_tests(&["rand", "::", "rng"], decisions, PURE),
+    outside_tests(&["rand", "::", "random*"], decisions, PURE),
+    outside_tests(&["tracing*", "::"], decisions, PURE),
+    outside_tests(&["log", "::"], decisions, PURE),
+    outside_tests(&["hyper*", "::"], decisions, PURE),
+    outside_tests(&["use", "hyper*"], decisions, PURE),
+];
