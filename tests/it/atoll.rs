@@ -63,6 +63,8 @@ impl Home {
             .current_dir(self.folder.path())
             .env_remove("ATOLL_ADMIN")
             .env_remove("ATOLL_ADMIN_TOKEN")
+            .env_remove("ATOLL_STATE_PATH")
+            .env_remove("ATOLL_LOG")
             .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
             .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
             .env("NO_COLOR", "1")
@@ -78,13 +80,19 @@ impl Home {
 
     /// Starts the host and waits until it says where it listens.
     pub async fn start(&self) -> Atoll {
+        self.start_with(&[]).await
+    }
+
+    /// Starts the host with more variables in its environment.
+    pub async fn start_with(&self, variables: &[(&str, &str)]) -> Atoll {
         self.link_cache();
-        let command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
+        let mut command = self.command(&["run", "atoll.toml", "--log-format", "json"]);
+        command.envs(variables.iter().copied());
         Atoll::spawn(command).await
     }
 
     /// Lets this home use the tests' common cache of compiled code, which is what takes the time.
-    fn link_cache(&self) {
+    pub fn link_cache(&self) {
         let shared = workspace().join("target/test-cache");
         fs::create_dir_all(&shared).unwrap();
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o700)).unwrap();
@@ -180,6 +188,18 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
+
+    /// The problem body: every member is there and agrees with the head, as for every answer that is an error.
+    pub fn problem(&self) -> Value {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        for member in ["type", "title", "detail", "request_id"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} is missing: {self:?}");
+        }
+        assert_eq!(problem["status"], self.status.as_u16(), "{self:?}");
+        assert_eq!(problem["request_id"], self.header("x-request-id"), "{self:?}");
+        problem
+    }
 }
 
 /// An HTTP client with pooled connections.
@@ -204,6 +224,11 @@ impl Http {
     /// GETs `url`.
     pub async fn get(&self, url: &str) -> Answer {
         self.try_send(http::Request::get(url).body(Full::default()).unwrap()).await.unwrap()
+    }
+
+    /// Sends a request that is built by hand.
+    pub async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
+        self.try_send(request.body(Full::from(body.into())).unwrap()).await.unwrap()
     }
 
     /// Sends `body` as JSON.

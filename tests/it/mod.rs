@@ -1,5 +1,7 @@
 //! System tests: the real binary, with real components, over real sockets on ports that the system picks.
 
+mod atoll;
 pub mod components;
 mod faults;
 mod house;
+mod shop;

@@ -133,9 +133,8 @@ impl Platform for Memory {
         if let Some(interfere) = self.0.before_commit.borrow().as_ref() {
             interfere(self);
         }
-        let failed = |check: &Check| {
-            self.0.entries.borrow().get(&check.key).map_or(0, |(_, version)| *version) != check.version
-        };
+        let failed =
+            |check: &Check| self.0.entries.borrow().get(&check.key).map_or(0, |(_, version)| *version) != check.version;
         if let Some(check) = checks.into_iter().find(failed) {
             return Err(Error::Conflict(check.key));
         }

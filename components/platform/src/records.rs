@@ -1,4 +1,4 @@
-//! Records by id: one key each, `kind/` and the id with leading zeros, so that a scan lists them in the order of their ids.
+//! Records by id: one key each, `kind/` and the id with leading zeros, so that a scan lists them in the order of ids.
 
 use serde::de::DeserializeOwned;
 
@@ -35,7 +35,8 @@ pub async fn find_many<T: DeserializeOwned>(
     }
     let keys: Vec<_> = ids.iter().map(|id| record_key(kind, *id)).collect();
     let found = platform.get_many(keys.clone()).await?;
-    let decoded = found.into_iter().zip(&keys).map(|(found, key)| found.map(|found| decode(key, &found.value)).transpose());
+    let decoded =
+        found.into_iter().zip(&keys).map(|(found, key)| found.map(|found| decode(key, &found.value)).transpose());
     decoded.collect()
 }
 

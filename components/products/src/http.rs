@@ -111,7 +111,8 @@ fn reservation_key(request: &Request) -> Result<String, Problem> {
     let key = request.header("idempotency-key").unwrap_or_default();
     let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
     if !visible || !(1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()) {
-        let detail = format!("this needs a header Idempotency-Key of 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters");
+        let detail =
+            format!("this needs a header Idempotency-Key of 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters");
         return Err(Problem::bad_request(detail));
     }
     Ok(format!("http/{key}"))
@@ -221,8 +222,12 @@ mod tests {
     fn validation_names_every_field_that_failed() {
         let _memory = Memory::fresh();
         let missing = send("POST", "/products", "{}");
-        assert_eq!((missing.status, pointers(&missing)), (422, ["/sku", "/name", "/price", "/stock"].map(String::from).into()));
-        let wrong = r#"{"sku": "a b", "name": "", "price": {"amount": -1, "currency": "eur"}, "stock": 4294967296, "x": 0}"#;
+        assert_eq!(
+            (missing.status, pointers(&missing)),
+            (422, ["/sku", "/name", "/price", "/stock"].map(String::from).into())
+        );
+        let wrong =
+            r#"{"sku": "a b", "name": "", "price": {"amount": -1, "currency": "eur"}, "stock": 4294967296, "x": 0}"#;
         let mut found = pointers(&send("POST", "/products", wrong));
         found.sort_unstable();
         assert_eq!(found, ["/name", "/price/amount", "/price/currency", "/sku", "/stock", "/x"]);
@@ -241,7 +246,10 @@ mod tests {
             run(json_request("POST", &format!("{path}/reserve"), &body).with_header("Idempotency-Key", key))
         };
         let first = reserve("a", "2");
-        assert_eq!((first.status, &document(&first)["stock"], &document(&first)["quantity"]), (200, &1.into(), &2.into()));
+        assert_eq!(
+            (first.status, &document(&first)["stock"], &document(&first)["quantity"]),
+            (200, &1.into(), &2.into())
+        );
         assert_eq!(reserve("a", "2"), first);
         assert_eq!(reserve("a", "1").status, 409);
         assert_eq!(reserve("b", "2").status, 409);
@@ -254,7 +262,8 @@ mod tests {
             assert_eq!(reserve(key, "1").status, 400, "{key}");
         }
         assert_eq!(send("POST", &format!("{path}/reserve"), r#"{"quantity": 1}"#).status, 400);
-        let unknown = json_request("POST", "/products/7/reserve", r#"{"quantity": 1}"#).with_header("idempotency-key", "d");
+        let unknown =
+            json_request("POST", "/products/7/reserve", r#"{"quantity": 1}"#).with_header("idempotency-key", "d");
         assert_eq!(run(unknown).status, 404);
         let wrong = send("GET", &format!("{path}/reserve"), "");
         assert!(wrong.status == 405 && wrong.headers.contains(&("allow", "POST".to_owned())));

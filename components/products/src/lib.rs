@@ -1,7 +1,8 @@
 //! The service `products`: the component behind the contract `shop:products`.
 //!
 //! `products` and `reservations` are the domain and implement the contract; `rules` says what its values may be, with
-//! the currencies in `currency`; `http` is an adapter that calls the contract and nothing else; `bindings` is generated.
+//! the currencies in `currency`; `http` is an adapter that calls the contract and nothing else; `bindings` is
+//! generated.
 //!
 //! State: `product/ID` holds a product, `sku/SKU` the id of the product that has it, `reservation/KEY` what was taken
 //! under that key, or that it was released. What belongs together changes in one commit: a product and its SKU, a

@@ -146,7 +146,9 @@ mod tests {
     fn pages_follow_their_cursor() {
         let _memory = Memory::fresh();
         let ids: Vec<_> = (0..5)
-            .map(|n| document(&send("POST", "/users", &format!(r#"{{"name": "N", "email": "n{n}@x.org"}}"#)))["id"].clone())
+            .map(|n| {
+                document(&send("POST", "/users", &format!(r#"{{"name": "N", "email": "n{n}@x.org"}}"#)))["id"].clone()
+            })
             .collect();
         let (mut listed, mut path) = (Vec::new(), "/users?limit=2".to_owned());
         for _ in 0..3 {
@@ -169,7 +171,10 @@ mod tests {
     fn errors_have_their_status() {
         let _memory = Memory::fresh();
         assert_eq!(send("POST", "/users", ADA).status, 201);
-        assert_eq!(send("POST", "/users", &ADA.to_uppercase().replace("NAME", "name").replace("EMAIL", "email")).status, 409);
+        assert_eq!(
+            send("POST", "/users", &ADA.to_uppercase().replace("NAME", "name").replace("EMAIL", "email")).status,
+            409
+        );
         assert_eq!(send("POST", "/users", "{").status, 400);
         for path in ["/", "/user", "/users/", "/users/x", "/users/007", "/users/+7", "/users/7", "/users/7/x"] {
             assert_eq!(send("GET", path, "").status, 404, "{path}");

@@ -199,7 +199,10 @@ mod tests {
         let bob = create("Bob", "bob@example.org").expect("created");
         assert!(matches!(create("Eve", "ADA@example.ORG"), Err(Error::Conflict(_))));
         assert!(matches!(block_on(Service::update(bob.id, email("Ada@example.org"))), Err(Error::Conflict(_))));
-        assert_eq!(block_on(Service::update(ada.id, email("ADA@example.org"))).map(|ada| ada.email), Ok("ADA@example.org".into()));
+        assert_eq!(
+            block_on(Service::update(ada.id, email("ADA@example.org"))).map(|ada| ada.email),
+            Ok("ADA@example.org".into())
+        );
         assert!(block_on(Service::update(ada.id, email("countess@example.org"))).is_ok());
         assert!(block_on(Service::update(bob.id, email("ada@example.org"))).is_ok());
         assert_whole(&memory, 2);

@@ -106,7 +106,8 @@ impl Fields {
     }
 
     fn into_errors(mut self) -> Vec<FieldError> {
-        let unknown: Vec<_> = self.object.keys().map(|name| FieldError::new(self.point(name), "is not known")).collect();
+        let unknown: Vec<_> =
+            self.object.keys().map(|name| FieldError::new(self.point(name), "is not known")).collect();
         self.errors.extend(unknown);
         self.errors
     }
@@ -151,7 +152,8 @@ mod tests {
     #[test]
     fn what_is_no_json_is_malformed_and_what_is_no_object_invalid() {
         for (body, status) in [("", 400), ("{", 400), ("{\"a\":1}x", 400), ("\u{1}", 400), ("[]", 422), ("null", 422)] {
-            let status_found = Fields::parse(body.as_bytes(), Expect::All).map(|_| ()).map_err(|problem| problem.status());
+            let status_found =
+                Fields::parse(body.as_bytes(), Expect::All).map(|_| ()).map_err(|problem| problem.status());
             assert_eq!(status_found, Err(status), "{body}");
         }
         assert!(Fields::parse(&b"[".repeat(100_000), Expect::All).is_err(), "deep nesting ends in an error");

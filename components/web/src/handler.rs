@@ -73,7 +73,8 @@ fn internal(error: impl std::fmt::Debug) -> ErrorCode {
     ErrorCode::InternalError(Some(format!("{error:?}")))
 }
 
-fn method_name(method: Method) -> String {
+/// The method as it is on the wire.
+pub fn method_name(method: Method) -> String {
     let name = match method {
         Method::Get => "GET",
         Method::Head => "HEAD",

@@ -11,7 +11,7 @@ mod request;
 mod response;
 
 pub use fields::{Expect, FieldError, Fields};
-pub use handler::serve;
+pub use handler::{method_name, serve};
 pub use problem::Problem;
 pub use request::{MAX_BODY, PageQuery, Request};
 pub use response::{Response, answer};

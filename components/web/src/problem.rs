@@ -121,7 +121,8 @@ fn title(status: u16) -> &'static str {
     }
 }
 
-/// A line on standard error, which the host logs with the service and the request id. There is nobody to tell if that fails.
+/// A line on standard error, which the host logs with the service and the request id. If that fails, there is nobody to
+/// tell.
 fn log(what: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "{what}: {reason}");
 }

@@ -104,7 +104,8 @@ impl Request {
     pub fn fields(&self, expect: Expect) -> Result<Fields, Problem> {
         let media_type = self.header("content-type").unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let json = media_type.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"));
+        let json =
+            media_type.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"));
         if !json {
             return Err(Problem::unsupported_media_type());
         }

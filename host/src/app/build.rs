@@ -1,6 +1,6 @@
 //! The rooms, built from the manifest in the order of their floors.
 
-use crate::config::{Manifest, ManifestErrors, Service};
+use crate::config::{Manifest, ManifestErrors, Service, environment};
 use crate::mesh::{self, HttpClient};
 use crate::registry::Registry;
 use crate::rollout::{Plan, Rollout};
@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Reads the manifest and the variables that override it.
 pub(super) fn manifest(path: &Path) -> Result<Manifest, ManifestErrors> {
-    Manifest::load(path, &|name| std::env::var(name).ok())
+    Manifest::load(path, &environment)
 }
 
 /// An engine whose pool fits the manifest's services.

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::command::{Command, LogFormat, Remote, Verb};
 use super::{table, terminal};
 use crate::admin::SwapView;
+use crate::config::environment;
 use crate::{app, telemetry};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -19,7 +20,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
         Verb::Check { manifest } => check(&manifest.path),
         Verb::Remote(verb) => {
-            let token = std::env::var("ATOLL_ADMIN_TOKEN").ok();
+            let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let text = runtime.block_on(ask(verb, command.admin, token.as_deref()))?;
             Ok(terminal::print(&text)?)

@@ -98,6 +98,13 @@ impl Manifest {
     }
 }
 
+/// The variables of this process, for [`Manifest::load`]. What is no UTF-8 is shown with replacement characters rather than ignored: a
+/// wrong path is an error that somebody sees, a default in its place is not.
+pub fn environment(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment for the host")]
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
 /// The text, of a bounded length: the path may be a device or a pipe.
 fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();

@@ -34,7 +34,7 @@ mod tests;
 
 pub use edge::{AdminSettings, GatewaySettings};
 pub use finding::{Finding, Look, ManifestErrors};
-pub use manifest::Manifest;
+pub use manifest::{Manifest, environment};
 pub use route::Route;
 pub use secret::Secret;
 pub use service::Service;

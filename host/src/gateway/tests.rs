@@ -376,6 +376,11 @@ async fn each_request_leaves_one_line() {
     let line = access().await;
     assert_eq!((line["status"].as_u64(), &line["service"]), (Some(404), &Value::Null));
 
+    wire.send("HEAD /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    wire.head().await;
+    let line = access().await;
+    assert_eq!((line["bytes"].as_u64(), line["end"].as_str()), (Some(0), Some("whole")));
+
     wire.ask("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(access().await["end"], "broken");
 

@@ -38,7 +38,7 @@ impl Deployment {
         let bucket = store.filter(|_| plan.state).map(|store| store.bucket(&plan.name));
         let address = |(index, base): (usize, &http::Uri)| {
             let place = Place::Url { base: base.clone(), client: client.clone() };
-            Arc::new(Endpoint::new(format!("{}-url-{index}", plan.name), place, plan.breaker.clone()))
+            Arc::new(Endpoint::new(format!("{}-url-{index}", plan.name), place, plan.breaker))
         };
         Self {
             grants: Arc::new(Grants::new(plan.name.clone(), bucket, &plan.config)),
@@ -59,7 +59,7 @@ impl Deployment {
     pub(super) fn service(&self, runtime: &Arc<Runtime>, line: &Line) -> Service {
         let replica = |revision: &Arc<Revision>, index: usize| {
             let place = Place::Instances(self.pool(runtime, revision));
-            Arc::new(Endpoint::new(format!("{}-{index}", self.plan.name), place, self.plan.breaker.clone()))
+            Arc::new(Endpoint::new(format!("{}-{index}", self.plan.name), place, self.plan.breaker))
         };
         let replicas = line.stable.iter().flat_map(|revision| (0..self.plan.replicas).map(|index| replica(revision, index)));
         Service {

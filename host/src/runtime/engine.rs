@@ -51,6 +51,7 @@ impl Runtime {
             while let Some(engine) = ticker.upgrade() {
                 engine.increment_epoch();
                 drop(engine);
+                #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
                 std::thread::sleep(EPOCH);
             }
         })?;

@@ -15,7 +15,7 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The bytes are no component that this engine compiles.
-    #[error("not a valid WebAssembly component: {0}")]
+    #[error("is not a valid WebAssembly component: {0}")]
     Invalid(String),
     /// It is a component, but answers no HTTP.
     #[error(

@@ -147,6 +147,7 @@ fn pages<T>(limit: usize, mut page: impl FnMut(Option<&[u8]>) -> Page<T>) -> Vec
     loop {
         let page = page(after.as_deref());
         assert!(page.items.len() == limit || page.next.is_none() && page.items.len() < limit);
+        assert!(page.next.is_none() || page.next > after, "the cursor moves on");
         all.extend(page.items);
         after = page.next;
         if after.is_none() {

@@ -5,9 +5,13 @@ use rand::{RngExt, SeedableRng};
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 /// What a disk writes at once or not at all, in bytes.
 const SECTOR: usize = 512;
+
+/// How long a sync that never comes is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A handle on the disk; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -92,10 +96,8 @@ impl SimDisk {
 
     /// Waits until a sync stands at the gate.
     pub(super) fn wait_for_sync(&self) {
-        let mut state = self.lock();
-        while !state.at_gate {
-            state = self.state.1.wait(state).unwrap();
-        }
+        let waited = self.state.1.wait_timeout_while(self.lock(), PATIENCE, |state| !state.at_gate).unwrap();
+        assert!(!waited.1.timed_out(), "no sync came");
     }
 
     /// Lets the sync through.

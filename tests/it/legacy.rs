@@ -1,0 +1,241 @@
+//! Services behind `urls`: plain HTTP with the same gateway, balancing and breaker as components.
+
+use super::atoll::{Answer, Atoll, Home, Http, eventually};
+use super::plain::{Dead, Plain};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// A host whose one service, `legacy`, has these addresses and these further keys.
+struct Host {
+    atoll: Atoll,
+    http: Http,
+    _home: Home,
+}
+
+impl Host {
+    async fn start(addresses: &[SocketAddr], keys: &str) -> Self {
+        let urls: Vec<_> = addresses.iter().map(|address| format!("http://{address}")).collect();
+        let home = Home::new(&format!(
+            r#"
+            [service.legacy]
+            urls = {urls:?}
+            {keys}
+
+            [[route]]
+            path = "/legacy/{{id}}"
+            service = "legacy"
+            rewrite = "/users/{{id}}"
+
+            [[route]]
+            prefix = "/plain"
+            strip_prefix = "/plain"
+            service = "legacy"
+            "#
+        ));
+        Self { atoll: home.start().await, http: Http::default(), _home: home }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.atoll.gateway)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.http.get(&self.url(path)).await
+    }
+
+    /// The member `key` of each endpoint, as operators see it.
+    async fn endpoints(&self, key: &str) -> Vec<Value> {
+        let service = self.http.get(&format!("{}/v1/services/legacy", self.atoll.admin)).await.json();
+        service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[key].clone()).collect()
+    }
+}
+
+#[tokio::test]
+async fn every_verb_goes_through() {
+    let plain = Plain::start("only").await;
+    let host = Host::start(&[plain.address], "").await;
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"] {
+        let body = if matches!(method, "POST" | "PUT" | "PATCH") { "some text" } else { "" };
+        let answer = host.http.send(Request::builder().method(method).uri(host.url("/legacy/7?a=%2Fb&c")), body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let seen = answer.json();
+        let expected = [json!(method), json!("/users/7?a=%2Fb&c"), json!(body)];
+        assert_eq!([&seen["method"], &seen["target"], &seen["body"]], expected.each_ref());
+    }
+    let head = host.http.send(Request::head(host.url("/legacy/7")), "").await;
+    assert_eq!((head.status.as_u16(), head.header("x-method"), head.body.len()), (200, "HEAD", 0));
+    assert_eq!(host.get("/legacy/a%20b").await.json()["target"], "/users/a%20b");
+    assert_eq!(host.get("/legacy/7/x").await.status, 404, "a parameter is one segment");
+    for status in [204, 304, 404, 418] {
+        assert_eq!(host.get(&format!("/plain/status/{status}")).await.status, status);
+    }
+    assert_eq!(host.endpoints("failures").await, [json!(0)], "an answer of 4xx is nobody's failure");
+    assert!(plain.connections() < plain.requests() / 2, "connections are used again: {}", plain.connections());
+}
+
+#[tokio::test]
+async fn the_service_is_told_who_asks() {
+    let plain = Plain::start("only").await;
+    let host = Host::start(&[plain.address], "").await;
+    let request = Request::get(host.url("/plain/anything"))
+        .header("x-forwarded-for", "9.9.9.9")
+        .header("forwarded", "for=9.9.9.9")
+        .header("connection", "x-secret")
+        .header("x-secret", "between us two")
+        .header("x-request-id", "chosen-by-a-stranger")
+        .header("x-kept", "kept");
+    let answer = host.http.send(request, "").await;
+    let headers = &answer.json()["headers"];
+    let public = host.atoll.gateway.strip_prefix("http://").unwrap();
+    for (name, value) in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", public),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-prefix", "/plain"),
+        ("forwarded", &format!("for=127.0.0.1;host=\"{public}\";proto=http")),
+        ("host", public),
+        ("x-request-id", answer.header("x-request-id")),
+        ("x-kept", "kept"),
+    ] {
+        assert_eq!(headers[name], value, "{name}");
+    }
+    assert_eq!(headers["x-secret"], Value::Null, "it was for the hop to the gateway alone");
+    assert_ne!(answer.header("x-request-id"), "chosen-by-a-stranger");
+    let moved = host.get("/plain/moved").await;
+    assert_eq!((moved.status.as_u16(), moved.header("location")), (301, "/plain/users/7?from=moved"));
+}
+
+#[tokio::test]
+async fn bodies_stream_both_ways() {
+    let plain = Plain::start("only").await;
+    let host = Host::start(&[plain.address], "limits = { body = \"64MiB\" }").await;
+    let gateway = host.atoll.gateway.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(gateway).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (pieces, mut taken) = mpsc::channel::<Bytes>(1);
+    let body = stream::poll_fn(move |context| {
+        taken.poll_recv(context).map(|piece| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
+    });
+    let request = Request::post("/plain/echo").header("host", gateway).body(StreamBody::new(body)).unwrap();
+    let mut answer = sender.send_request(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // Each piece comes back before the next is sent: nobody on the way waits for the end.
+    for n in 0..5 {
+        let piece = Bytes::from(format!("piece {n}"));
+        pieces.send(piece.clone()).await.unwrap();
+        let mut back = Vec::new();
+        while back.len() < piece.len() {
+            back.extend_from_slice(&answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        assert_eq!(back, piece);
+    }
+    drop(pieces);
+    assert!(answer.body_mut().frame().await.is_none());
+
+    let large = Bytes::from(vec![b'x'; 32 << 20]);
+    let answer = host.http.send(Request::post(host.url("/plain/echo")), large.clone()).await;
+    assert!(answer.body == large, "{} bytes of {}", answer.body.len(), large.len());
+}
+
+#[tokio::test]
+async fn the_circuit_of_a_dead_address_opens() {
+    let (plain, dead) = (Plain::start("alive").await, Dead::new());
+    let keys = "balance = \"round-robin\"\nbreaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
+    let host = Host::start(&[plain.address, dead.address()], keys).await;
+    let mut failures = 0;
+    while host.endpoints("breaker").await[1] != "open" {
+        let answer = host.get("/legacy/7").await;
+        if answer.status != 200 {
+            assert_eq!((answer.status.as_u16(), &answer.problem()["service"]), (502, &json!("legacy")));
+            failures += 1;
+        }
+    }
+    assert_eq!(failures, 3, "each request that the dead address got, and no more");
+    for (method, n) in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].iter().cycle().zip(0..50) {
+        let answer = host.http.send(Request::builder().method(method).uri(host.url("/legacy/7")), n.to_string()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!((&answer.json()["name"], &answer.json()["body"]), (&json!("alive"), &json!(n.to_string())));
+    }
+    assert_eq!(host.endpoints("breaker").await, ["closed", "open"]);
+    assert_eq!(host.endpoints("failures").await, [json!(0), json!(3)]);
+    assert_eq!(host.endpoints("place").await[1], format!("http://{}/", dead.address()));
+}
+
+#[tokio::test]
+async fn an_address_that_comes_back_is_used_again() {
+    let dead = Dead::new();
+    let keys = "breaker = { failure_threshold = 1, recovery_timeout = \"50ms\" }";
+    let host = Host::start(&[dead.address()], keys).await;
+    assert_eq!(host.get("/legacy/7").await.problem()["status"], 502);
+    let _back = Plain::serve("back", dead.rise());
+    eventually("the address is used again", async || (host.get("/legacy/7").await.status == 200).then_some(())).await;
+    assert_eq!(host.endpoints("breaker").await, ["closed"]);
+}
+
+#[tokio::test]
+async fn when_all_circuits_are_open_the_gateway_says_so_at_once() {
+    let (one, other) = (Dead::new(), Dead::new());
+    let keys = "breaker = { failure_threshold = 2, recovery_timeout = \"90s\" }";
+    let host = Host::start(&[one.address(), other.address()], keys).await;
+    let mut statuses = BTreeMap::new();
+    for _ in 0..10 {
+        let answer = host.get("/legacy/7").await;
+        assert_eq!(answer.problem()["service"], "legacy");
+        *statuses.entry(answer.status.as_u16()).or_insert(0) += 1;
+    }
+    assert_eq!(statuses, BTreeMap::from([(502, 4), (503, 6)]), "two failures open a circuit, and there are two");
+    let refused = host.get("/legacy/7").await;
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=90).contains(&wait), "{wait}");
+    assert!(refused.problem()["detail"].as_str().unwrap().contains("`legacy`"));
+    assert_eq!(host.endpoints("requests").await, [json!(2), json!(2)], "a refused call asks nobody");
+}
+
+#[tokio::test]
+async fn faults_of_the_service_open_its_circuit() {
+    let plain = Plain::start("only").await;
+    let host = Host::start(&[plain.address], "breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }").await;
+    assert_eq!(host.get("/plain/status/500").await.status, 500, "the service's own answer goes through");
+    for _ in 0..2 {
+        let broken = host.http.try_send(Request::get(host.url("/plain/broken")).body(Default::default()).unwrap()).await;
+        assert!(broken.is_err(), "the answer breaks off for the client too: {broken:?}");
+    }
+    assert_eq!(host.get("/plain/status/200").await.problem()["status"], 503);
+    assert_eq!(host.endpoints("failures").await, [json!(3)]);
+}
+
+#[tokio::test]
+async fn turns_are_taken_where_the_manifest_says_so() {
+    let (one, other) = (Plain::start("one").await, Plain::start("other").await);
+    let host = Host::start(&[one.address, other.address], "balance = \"round-robin\"").await;
+    let mut names = Vec::new();
+    for _ in 0..10 {
+        names.push(host.get("/legacy/7").await.json()["name"].clone());
+    }
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_service_may_be_half_moved() {
+    let plain = Plain::start("old").await;
+    let component = super::components::component("fixture-hello");
+    let keys = format!("component = {component:?}\nbalance = \"round-robin\"");
+    let host = Host::start(&[plain.address], &keys).await;
+    for _ in 0..10 {
+        assert_eq!(host.get("/legacy/7").await.status, 200);
+    }
+    assert_eq!(plain.requests(), 5, "the component answered the other half");
+    assert_eq!(host.endpoints("requests").await, [json!(5), json!(5)]);
+    assert_eq!(host.endpoints("place").await, [json!("instance"), json!(format!("http://{}/", plain.address))]);
+}

@@ -1,0 +1,95 @@
+//! The example shop behind the gateway: the manifest that `just run` starts, with its two services.
+
+mod products;
+mod rush;
+mod users;
+
+use super::atoll::{Answer, Atoll, Home, Http};
+use super::components::{component, workspace};
+use http::{Method, Request};
+use serde_json::Value;
+use std::fs;
+
+/// The running shop.
+struct Shop {
+    atoll: Atoll,
+    http: Http,
+    _home: Home,
+}
+
+impl Shop {
+    /// The shop of the repository's own manifest, with nothing in its store.
+    async fn open() -> Self {
+        let manifest = fs::read_to_string(workspace().join("atoll.toml")).unwrap();
+        let dist = component("users").parent().unwrap().display().to_string();
+        let home = Home::new(&manifest.replace("components/dist", &dist));
+        Self { atoll: home.start().await, http: Http::default(), _home: home }
+    }
+
+    /// The address of `path` at the gateway.
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.atoll.gateway)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.http.get(&self.url(path)).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
+        self.http.json(method, &self.url(path), body).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, body).await
+    }
+
+    /// Reserves `quantity` of the product at `path` under `key`.
+    async fn reserve(&self, path: &str, key: &str, quantity: &Value) -> Answer {
+        let request = Request::post(self.url(&format!("{path}/reserve")))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key);
+        self.http.send(request, serde_json::json!({ "quantity": quantity }).to_string()).await
+    }
+
+    /// Every item of a list, page by page, `limit` at a time; only the last page may be shorter.
+    async fn list(&self, path: &str, limit: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let answer = self.get(&format!("{path}?limit={limit}{cursor}")).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let page = answer.json();
+            let part = page["items"].as_array().unwrap();
+            items.extend(part.iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+            assert_eq!(part.len(), limit, "a page that is not the last is full");
+        }
+    }
+}
+
+/// The path that the outside reaches a new item by; the answer says it and the item's id agrees.
+fn location(created: &Answer, collection: &str) -> String {
+    assert_eq!(created.status, 201, "{created:?}");
+    let id = id(&created.json()).to_string();
+    assert_eq!(created.header("location"), format!("{collection}/{id}"));
+    format!("{collection}/{id}")
+}
+
+/// The id of a user or a product: in JSON a string of digits.
+fn id(item: &Value) -> u64 {
+    item["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// The fields that a 422 names.
+fn pointers(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let problem = answer.problem();
+    let errors = problem["errors"].as_array().unwrap();
+    assert!(errors.iter().all(|error| !error["detail"].as_str().unwrap().is_empty()), "{errors:?}");
+    let mut pointers: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
+    pointers.sort_unstable();
+    pointers
+}
