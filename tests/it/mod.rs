@@ -2,6 +2,11 @@
 
 mod atoll;
 pub mod components;
+mod drain;
+mod edges;
 mod faults;
 mod house;
+mod legacy;
+mod plain;
 mod shop;
+mod verbs;
