@@ -98,7 +98,8 @@ impl Home {
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o700)).unwrap();
         let text = fs::read_to_string(self.manifest()).unwrap();
         if !text.contains("[runtime]") {
-            fs::write(self.manifest(), format!("{text}\n[runtime]\ncache = {:?}\n", shared.display().to_string())).unwrap();
+            fs::write(self.manifest(), format!("{text}\n[runtime]\ncache = {:?}\n", shared.display().to_string()))
+                .unwrap();
         }
     }
 }
@@ -127,7 +128,9 @@ impl Atoll {
         let started = Instant::now();
         while found.len() < 2 {
             let line = tokio::time::timeout(PATIENCE.saturating_sub(started.elapsed()), lines.next_line()).await;
-            let Ok(Ok(Some(line))) = line else { panic!("the host did not start:\n{}", log.lock().unwrap().join("\n")) };
+            let Ok(Ok(Some(line))) = line else {
+                panic!("the host did not start:\n{}", log.lock().unwrap().join("\n"))
+            };
             if let Some((edge, address)) = line.split_once(" listening on ") {
                 found.insert(edge.to_owned(), address.to_owned());
             }
@@ -254,7 +257,8 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 pub fn hello_revision(name: &[u8; 16], folder: &Path) -> PathBuf {
     let mut bytes = fs::read(component("fixture-hello")).unwrap();
     let original = b"revision-000-aaa";
-    let places: Vec<_> = bytes.windows(16).enumerate().filter(|(_, window)| window == original).map(|(at, _)| at).collect();
+    let places: Vec<_> =
+        bytes.windows(16).enumerate().filter(|(_, window)| window == original).map(|(at, _)| at).collect();
     assert_eq!(places.len(), 1, "the name stands in the component once");
     bytes[places[0]..places[0] + 16].copy_from_slice(name);
     let path = folder.join(format!("hello-{}.wasm", String::from_utf8_lossy(name)));

@@ -55,7 +55,9 @@ impl Held {
         tokio::spawn(connection);
         let (pieces, mut taken) = mpsc::channel(1);
         let body = stream::poll_fn(move |context| {
-            taken.poll_recv(context).map(|piece: Option<Bytes>| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
+            taken
+                .poll_recv(context)
+                .map(|piece: Option<Bytes>| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
         });
         let request = Request::post("/hostile/echo").header("host", gateway).body(StreamBody::new(body)).unwrap();
         let answer = sender.send_request(request).await.unwrap();
@@ -118,7 +120,8 @@ async fn what_is_in_flight_finishes_and_nothing_new_begins() {
     assert!(held.finish().await);
     let status = atoll.wait().await;
     assert_eq!(status.code(), Some(0), "{status}");
-    let log = eventually("its last line", async || Some(atoll.log()).filter(|log| logged(log, "stopped").is_some())).await;
+    let log =
+        eventually("its last line", async || Some(atoll.log()).filter(|log| logged(log, "stopped").is_some())).await;
     assert!(logged(&log, "cut off").is_none(), "{log:?}");
 }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use host::balance::Policy;
 use host::base::{Body, CallContext, ErrorKind, RequestId, ServiceName, empty_body};
 use host::breaker;
-use host::mesh::{CallError, HttpClient, Mesh, Service};
+use host::mesh::{CallError, HttpClient, Mesh};
 use host::registry::Registry;
 use host::rollout::{Plan, Rollout};
 use host::runtime::{Limits, Runtime, Settings};
@@ -13,15 +13,12 @@ use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// A mesh over services of fixtures.
 pub struct House {
-    pub mesh: Arc<Mesh>,
-    pub registry: Arc<Registry<Service>>,
+    mesh: Mesh,
+    /// The table holds the services as long as it lives; so does this, for what a swap needs.
     pub rollout: Rollout,
-    pub runtime: Arc<Runtime>,
-    _home: TempDir,
 }
 
 /// A plan for `name` with limits that suit a test.
@@ -45,7 +42,6 @@ pub fn plan(name: &str) -> Plan {
 impl House {
     /// Services from `(plan, fixture)`.
     pub fn new(services: Vec<(Plan, &str)>) -> Self {
-        let home = tempfile::tempdir().unwrap();
         // The cache is shared by all tests: compiled code is what takes the time.
         let cache = super::components::workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
@@ -56,8 +52,7 @@ impl House {
             let component = runtime.load(&component(fixture)).unwrap();
             rollout.launch(plan, Some(&component), None, &client).unwrap();
         }
-        let mesh = Arc::new(Mesh::new(Arc::clone(&registry)));
-        Self { mesh, registry, rollout, runtime, _home: home }
+        Self { mesh: Mesh::new(registry), rollout }
     }
 
     /// GETs `path` of `service`: status and body.

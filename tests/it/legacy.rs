@@ -162,7 +162,8 @@ async fn the_circuit_of_a_dead_address_opens() {
         }
     }
     assert_eq!(failures, 3, "each request that the dead address got, and no more");
-    for (method, n) in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].iter().cycle().zip(0..50) {
+    for (method, n) in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].iter().cycle().zip(0..50)
+    {
         let answer = host.http.send(Request::builder().method(method).uri(host.url("/legacy/7")), n.to_string()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!((&answer.json()["name"], &answer.json()["body"]), (&json!("alive"), &json!(n.to_string())));
@@ -208,7 +209,8 @@ async fn faults_of_the_service_open_its_circuit() {
     let host = Host::start(&[plain.address], "breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }").await;
     assert_eq!(host.get("/plain/status/500").await.status, 500, "the service's own answer goes through");
     for _ in 0..2 {
-        let broken = host.http.try_send(Request::get(host.url("/plain/broken")).body(Default::default()).unwrap()).await;
+        let broken =
+            host.http.try_send(Request::get(host.url("/plain/broken")).body(Default::default()).unwrap()).await;
         assert!(broken.is_err(), "the answer breaks off for the client too: {broken:?}");
     }
     assert_eq!(host.get("/plain/status/200").await.problem()["status"], 503);

@@ -2,6 +2,7 @@
 
 mod atoll;
 pub mod components;
+mod crash;
 mod drain;
 mod edges;
 mod faults;
@@ -9,4 +10,5 @@ mod house;
 mod legacy;
 mod plain;
 mod shop;
+mod swaps;
 mod verbs;

@@ -118,11 +118,20 @@ async fn answer(name: &str, request: Request<Incoming>) -> Result<Answer, hyper:
         return Ok(Response::builder().status(301).header("location", "/users/7?from=moved").body(whole("")).unwrap());
     }
     if path == "/broken" {
-        let pieces = [Ok(Frame::data(Bytes::from_static(b"ten bytes."))), Err(io::Error::other("as asked"))];
-        let body = StreamBody::new(futures_util::stream::iter(pieces)).boxed();
+        // The break waits for a turn of the runtime, so that the head is on its way before it.
+        let pieces = futures_util::stream::unfold(0, async |piece| match piece {
+            0 => Some((Ok(Frame::data(Bytes::from_static(b"ten bytes."))), 1)),
+            1 => {
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::other("as asked")), 2))
+            }
+            _ => None,
+        });
+        let body = BodyExt::boxed(StreamBody::new(Box::pin(pieces)));
         return Ok(Response::builder().header("content-length", "100").body(body).unwrap());
     }
-    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), value.to_str().unwrap().into());
+    let header =
+        |(name, value): (&http::HeaderName, &http::HeaderValue)| (name.to_string(), value.to_str().unwrap().into());
     let seen = json!({
         "name": name,
         "method": head.method.as_str(),

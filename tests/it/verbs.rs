@@ -203,7 +203,10 @@ async fn every_fault_of_a_manifest_is_told_at_once() {
             ("atoll.toml:6:12", "`replicas`", "1"),
             ("atoll.toml:10:11", "`user`", "did you mean `users`?"),
         ] {
-            assert!([place, what, help].iter().all(|part| complaint.contains(part)), "{place} {what} {help}:\n{complaint}");
+            assert!(
+                [place, what, help].iter().all(|part| complaint.contains(part)),
+                "{place} {what} {help}:\n{complaint}"
+            );
         }
     }
 }

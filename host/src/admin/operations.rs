@@ -20,7 +20,7 @@ pub trait Operations: Send + Sync + 'static {
     /// One service.
     fn service(&self, name: &str) -> Option<ServiceView>;
 
-    /// Every route, in the order of precedence.
+    /// Every route, in the order of the manifest.
     fn routes(&self) -> Vec<RouteView>;
 
     /// Lets `component` serve `name`; returns when it does. On an error nothing has changed.

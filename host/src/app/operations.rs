@@ -1,7 +1,8 @@
 //! What admin asks for, answered by the rooms that know.
 
 use crate::admin::{
-    BreakerView, EndpointView, OperationError, OperationErrorKind, Operations, Readiness, RouteView, ServiceView, SwapView,
+    BreakerView, EndpointView, OperationError, OperationErrorKind, Operations, Readiness, RouteView, ServiceView,
+    SwapView,
 };
 use crate::breaker::State;
 use crate::gateway::Target;

@@ -102,6 +102,8 @@ impl Client {
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
         match serde_json::from_slice::<ProblemView>(body) {
+            // The gateway's own word for a path without a route; the admin has another.
+            Ok(problem) if problem.kind.ends_with(":no-route") => self.strange("it has no such resource"),
             Ok(problem) => Failure::Refused { status, detail: problem.detail, request_id: problem.request_id },
             Err(_) => self.strange(format!("it answers {status}")),
         }

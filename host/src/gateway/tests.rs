@@ -328,11 +328,11 @@ async fn an_answer_that_breaks_off_has_no_final_chunk() {
 
 /// The lines of a log, for one test.
 #[derive(Clone)]
-struct Lines(mpsc::UnboundedSender<String>);
+struct Lines(mpsc::Sender<String>);
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+        let _ = self.0.try_send(String::from_utf8_lossy(bytes).into_owned());
         Ok(bytes.len())
     }
 
@@ -344,7 +344,7 @@ impl std::io::Write for Lines {
 /// Everything of a test runs on its one thread, so what is logged in it goes to `log`.
 #[tokio::test]
 async fn each_request_leaves_one_line() {
-    let (lines, mut log) = mpsc::unbounded_channel();
+    let (lines, mut log) = mpsc::channel(64);
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Lines(lines.clone()));
     let _guard = tracing::subscriber::set_default(subscriber.finish());
     let mut access = async || loop {

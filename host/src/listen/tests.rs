@@ -177,12 +177,12 @@ async fn a_head_beyond_the_hard_ceiling_is_refused_by_the_parser() {
 
 #[tokio::test]
 async fn a_request_body_that_breaks_off_is_the_clients_doing() {
-    let (kinds, mut kind) = mpsc::unbounded_channel();
+    let (kinds, mut kind) = mpsc::channel(64);
     let server = serve(Settings::default(), move |request: Request<Body>, _| {
         let kinds = kinds.clone();
         async move {
             let error = request.into_body().collect().await.expect_err("it breaks off");
-            let _ = kinds.send(error.kind);
+            let _ = kinds.try_send(error.kind);
             Response::new(empty_body())
         }
     })
@@ -224,11 +224,11 @@ async fn an_answer_reaches_a_client_that_is_still_sending() {
 
 #[tokio::test]
 async fn a_service_that_has_answered_may_read_on() {
-    let (bodies, mut body) = mpsc::unbounded_channel();
+    let (bodies, mut body) = mpsc::channel(64);
     let settings = Settings { idle_timeout: SHORT, ..Settings::default() };
     let server = serve(settings, move |request: Request<Body>, _| {
         let bodies = bodies.clone();
-        tokio::spawn(async move { bodies.send(request.into_body().collect().await.map(|body| body.to_bytes())) });
+        tokio::spawn(async move { bodies.try_send(request.into_body().collect().await.map(|body| body.to_bytes())) });
         async { Response::new(full_body("early")) }
     })
     .await;
@@ -243,17 +243,17 @@ async fn a_service_that_has_answered_may_read_on() {
 }
 
 /// Sends a message when it is dropped.
-struct Farewell(mpsc::UnboundedSender<()>);
+struct Farewell(mpsc::Sender<()>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let _ = self.0.send(());
+        let _ = self.0.try_send(());
     }
 }
 
 #[tokio::test]
 async fn a_peer_that_takes_no_byte_is_cut_off() {
-    let (gone, mut farewell) = mpsc::unbounded_channel();
+    let (gone, mut farewell) = mpsc::channel(64);
     let server = serve(Settings { write_timeout: SHORT, ..Settings::default() }, move |_, _| {
         let guard = Farewell(gone.clone());
         let endless = stream::repeat_with(move || {
@@ -270,7 +270,7 @@ async fn a_peer_that_takes_no_byte_is_cut_off() {
 
 #[tokio::test]
 async fn a_request_is_dropped_when_its_peer_goes_away() {
-    let (gone, mut farewell) = mpsc::unbounded_channel();
+    let (gone, mut farewell) = mpsc::channel(64);
     let arrived = Arc::new(Notify::new());
     let server = serve(Settings::default(), {
         let arrived = arrived.clone();

@@ -36,7 +36,8 @@ impl Mesh {
         context: &CallContext,
     ) -> Result<http::Response<Body>, CallError> {
         let entry = self.registry.snapshot().get(service.as_str()).cloned();
-        let entry = entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
+        let entry =
+            entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
         let now = Instant::now();
         let attempt = admit(&entry, now)?;
         let context = context.within(now, entry.timeout);

@@ -86,9 +86,7 @@ impl Endpoint {
         context: &CallContext,
     ) -> Result<http::Response<Body>, (ErrorKind, String)> {
         match &self.place {
-            Place::Instances(pool) => {
-                pool.invoke(request, context).await.map_err(|error| (error.kind, error.detail))
-            }
+            Place::Instances(pool) => pool.invoke(request, context).await.map_err(|error| (error.kind, error.detail)),
             Place::Url { base, client } => client.send(base, request, context).await,
         }
     }

@@ -49,9 +49,8 @@ impl HttpClient {
         match timeout_at(Instant::from_std(context.deadline), sent).await {
             Err(_) => Err((ErrorKind::Timeout, "no answer before the deadline".into())),
             Ok(Err(error)) => Err((kind(&error), explain(&error))),
-            Ok(Ok(response)) => Ok(response.map(|body| {
-                body.map_err(|error| BodyError::new(ErrorKind::Reset, error.to_string())).boxed_unsync()
-            })),
+            Ok(Ok(response)) => Ok(response
+                .map(|body| body.map_err(|error| BodyError::new(ErrorKind::Reset, error.to_string())).boxed_unsync())),
         }
     }
 }

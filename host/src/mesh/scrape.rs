@@ -30,7 +30,10 @@ impl Source for Discovered {
             };
             (sample, Arc::clone(&endpoint.metrics))
         };
-        table.iter().flat_map(|(_, service)| service.endpoints.iter().map(move |endpoint| sample(service, endpoint))).collect()
+        table
+            .iter()
+            .flat_map(|(_, service)| service.endpoints.iter().map(move |endpoint| sample(service, endpoint)))
+            .collect()
     }
 
     fn services(&self) -> Vec<(String, Arc<ServiceMetrics>)> {

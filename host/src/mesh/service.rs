@@ -47,7 +47,9 @@ impl Service {
         let mut random = |below: usize| rand::random_range(0..below);
         let picked = self.balancer.pick(self.endpoints.len(), &mut random, |index| {
             let granted = self.endpoints[index].breaker.try_acquire(now);
-            granted.map_err(|refused| soonest = Some(soonest.map_or(refused.retry_after, |s| s.min(refused.retry_after)))).ok()
+            granted
+                .map_err(|refused| soonest = Some(soonest.map_or(refused.retry_after, |s| s.min(refused.retry_after))))
+                .ok()
         });
         picked.map(|(index, permit)| (&self.endpoints[index], permit)).ok_or(soonest)
     }

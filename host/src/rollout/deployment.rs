@@ -61,7 +61,8 @@ impl Deployment {
             let place = Place::Instances(self.pool(runtime, revision));
             Arc::new(Endpoint::new(format!("{}-{index}", self.plan.name), place, self.plan.breaker))
         };
-        let replicas = line.stable.iter().flat_map(|revision| (0..self.plan.replicas).map(|index| replica(revision, index)));
+        let replicas =
+            line.stable.iter().flat_map(|revision| (0..self.plan.replicas).map(|index| replica(revision, index)));
         Service {
             name: self.plan.name.clone(),
             endpoints: replicas.chain(self.addresses.iter().cloned()).collect(),

@@ -103,7 +103,8 @@ impl Rollout {
 
     /// Starts one instance of `revision` before anybody depends on it.
     async fn rehearse(&self, deployment: &Deployment, revision: &Arc<Revision>) -> Result<(), SwapError> {
-        let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), deployment.plan.limits.timeout);
+        let context =
+            CallContext::new(RequestId::from_random(rand::random()), Instant::now(), deployment.plan.limits.timeout);
         let pool = deployment.pool(&self.runtime, revision);
         pool.rehearse(&context).await.map_err(SwapError::DoesNotStart)
     }

@@ -3,7 +3,10 @@
 //! An entry is machine code that the host will run: whoever can write it owns the host. So the folder must belong to this user and be
 //! closed to others, and an entry that does not is rebuilt. An entry's name holds the component's digest and a hash of everything that
 //! the code depends on (Wasmtime's version, its settings, the processor), so a foreign entry is never found.
-#![allow(unsafe_code, reason = "`deserialize_file` trusts the file; the checks of this module are what makes that sound")]
+#![allow(
+    unsafe_code,
+    reason = "`deserialize_file` trusts the file; the checks of this module are what makes that sound"
+)]
 
 use super::error::LoadError;
 use crate::base::Digest;

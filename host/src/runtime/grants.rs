@@ -16,8 +16,16 @@ pub struct Grants {
 }
 
 /// The packages that the host offers to everybody, and those that a grant opens.
-const OFFERED: [&str; 8] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:config/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const OFFERED: [&str; 8] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:config/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 const STATE: [&str; 2] = ["atoll:state/", "wasi:keyvalue/"];
 
 impl Grants {
@@ -71,7 +79,10 @@ mod tests {
         for import in ["atoll:state/transactions@0.1.0", "wasi:keyvalue/store@0.2.0-draft"] {
             assert!(check(&users, true, [import].into_iter()).is_ok());
             let error = check(&users, false, [import].into_iter()).unwrap_err().to_string();
-            assert_eq!(error, format!("imports {import}, which needs `state = true` in [service.users] of the manifest"));
+            assert_eq!(
+                error,
+                format!("imports {import}, which needs `state = true` in [service.users] of the manifest")
+            );
         }
     }
 

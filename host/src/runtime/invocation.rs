@@ -115,7 +115,9 @@ impl Invocation {
                 let length = if self.bodiless { Some(0) } else { length };
                 response.map(|body| GuestBody::new(body, length, self.leash, self.fault).boxed_unsync())
             }),
-            Ok(Err(_)) => Err(InvokeError::new(ErrorKind::Host, "the instance's task was lost: the host panicked in it")),
+            Ok(Err(_)) => {
+                Err(InvokeError::new(ErrorKind::Host, "the instance's task was lost: the host panicked in it"))
+            }
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "no answer before the deadline")),
         }
     }

@@ -68,7 +68,12 @@ impl InstancePool {
         let deadline = Instant::from_std(context.deadline);
         let _lease = self.lease(deadline).await?;
         let identity = self.identity(context);
-        match timeout_at(deadline, invocation::instantiate(&self.runtime.engine, &self.revision, &self.limits, identity)).await {
+        match timeout_at(
+            deadline,
+            invocation::instantiate(&self.runtime.engine, &self.revision, &self.limits, identity),
+        )
+        .await
+        {
             Ok(instantiated) => instantiated,
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),
         }

@@ -29,9 +29,7 @@ pub fn init(format: LogFormat) {
             let colours = std::io::stderr().is_terminal();
             registry.with(layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
         }
-        LogFormat::Json => {
-            registry.with(layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
-        }
+        LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
     };
     // The only failure is a log that runs already, in a process that starts the host twice: a test.
     drop(started);

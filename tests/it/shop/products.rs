@@ -72,15 +72,17 @@ async fn every_error() {
         let text = shop.http.send(request.header("content-type", "text/plain"), mug().to_string()).await;
         assert_eq!((text.status.as_u16(), text.problem()["status"].as_u64()), (415, Some(415)), "{method}");
     }
-    for (method, path, body) in [
-        (Method::POST, PRODUCTS, mug()),
-        (Method::PUT, &cup, mug()),
-        (Method::PATCH, &cup, json!({"sku": "mug-01"})),
-    ] {
+    for (method, path, body) in
+        [(Method::POST, PRODUCTS, mug()), (Method::PUT, &cup, mug()), (Method::PATCH, &cup, json!({"sku": "mug-01"}))]
+    {
         let taken = shop.send(method.clone(), path, &body).await;
         assert_eq!((taken.status.as_u16(), taken.problem()["status"].as_u64()), (409, Some(409)), "{method}");
     }
-    assert_eq!(shop.post(PRODUCTS, &with(mug(), "sku", json!("MUG-01"))).await.status, 201, "the case of an SKU counts");
+    assert_eq!(
+        shop.post(PRODUCTS, &with(mug(), "sku", json!("MUG-01"))).await.status,
+        201,
+        "the case of an SKU counts"
+    );
     let reserve = format!("{path}/reserve");
     for (method, path, allow) in [
         (Method::DELETE, PRODUCTS, "GET, HEAD, POST"),

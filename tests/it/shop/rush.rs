@@ -28,7 +28,7 @@ async fn two_users_never_share_an_id() {
 async fn two_users_never_share_an_email() {
     let shop = Shop::open().await;
     let create = async |n: usize| {
-        let email = if n % 2 == 0 { "one@example.org" } else { "ONE@example.org" };
+        let email = if n.is_multiple_of(2) { "one@example.org" } else { "ONE@example.org" };
         shop.post("/api/users", &json!({"name": format!("User {n}"), "email": email})).await
     };
     let answers = join_all((0..32).map(create)).await;

@@ -68,7 +68,9 @@ async fn pages() {
     let rest = shop.get(&format!("{USERS}?limit=100&cursor={cursor}")).await.json();
     assert_eq!(rest["items"].as_array().unwrap()[..], created[2..]);
 
-    for (query, pointer) in [("limit=0", "/limit"), ("limit=101", "/limit"), ("limit=x", "/limit"), ("cursor=x", "/cursor")] {
+    for (query, pointer) in
+        [("limit=0", "/limit"), ("limit=101", "/limit"), ("limit=x", "/limit"), ("cursor=x", "/cursor")]
+    {
         assert_eq!(pointers(&shop.get(&format!("{USERS}?{query}")).await), [pointer], "{query}");
     }
 }
@@ -79,9 +81,8 @@ async fn what_is_malformed_or_invalid() {
     let path = location(&shop.post(USERS, &ada()).await, USERS);
     let targets = [(Method::POST, USERS), (Method::PUT, path.as_str()), (Method::PATCH, path.as_str())];
     for (method, path) in &targets {
-        let request = |media_type: &str| {
-            Request::builder().method(method).uri(shop.url(path)).header("content-type", media_type)
-        };
+        let request =
+            |media_type: &str| Request::builder().method(method).uri(shop.url(path)).header("content-type", media_type);
         for body in ["", "{", "{\"name\": }", "nonsense", "{} {}"] {
             let answer = shop.http.send(request("application/json"), body).await;
             assert_eq!(answer.status, 400, "{method} {body}");
@@ -153,6 +154,7 @@ async fn what_the_gateway_refuses_has_the_same_shape() {
         let answer = shop.post(USERS, &large(bytes)).await;
         assert_eq!((answer.status.as_u16(), answer.problem()["status"].as_u64()), (413, Some(413)), "{who}");
     }
-    let ids: Vec<_> = [shop.get(USERS).await, shop.get(USERS).await].map(|answer| answer.header("x-request-id").to_owned()).into();
+    let ids: Vec<_> =
+        [shop.get(USERS).await, shop.get(USERS).await].map(|answer| answer.header("x-request-id").to_owned()).into();
     assert_ne!(ids[0], ids[1]);
 }

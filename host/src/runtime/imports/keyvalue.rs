@@ -102,12 +102,7 @@ impl store::HostBucket for Context {
 }
 
 impl atomics::Host for Context {
-    async fn increment(
-        &mut self,
-        bucket: Resource<OpenBucket>,
-        key: String,
-        delta: u64,
-    ) -> Result<u64, KeyValueError> {
+    async fn increment(&mut self, bucket: Resource<OpenBucket>, key: String, delta: u64) -> Result<u64, KeyValueError> {
         Ok(self.bucket(&bucket)?.increment(key.into(), delta).await?)
     }
 }

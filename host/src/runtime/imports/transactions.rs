@@ -17,13 +17,11 @@ impl contract::Host for Context {}
 type Answer<T> = wasmtime::Result<Result<T, contract::Error>>;
 
 impl<T: 'static> contract::HostWithStore<T> for Transactions {
-    async fn get_many(
-        accessor: &Accessor<T, Self>,
-        keys: Vec<String>,
-    ) -> Answer<Vec<Option<contract::Versioned>>> {
+    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
         let found = bucket(accessor).get(keys.into_iter().map(Key::from).collect()).await;
         Ok(found.map_err(shown).map(|found| {
-            let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
+            let versioned =
+                |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
             found.into_iter().map(|item| item.map(versioned)).collect()
         }))
     }
