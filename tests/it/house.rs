@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 /// A mesh over services of fixtures.
 pub struct House {
     mesh: Mesh,
-    /// The table holds the services as long as it lives; so does this, for what a swap needs.
-    pub rollout: Rollout,
 }
 
 /// A plan for `name` with limits that suit a test.
@@ -52,7 +50,7 @@ impl House {
             let component = runtime.load(&component(fixture)).unwrap();
             rollout.launch(plan, Some(&component), None, &client).unwrap();
         }
-        Self { mesh: Mesh::new(registry), rollout }
+        Self { mesh: Mesh::new(registry) }
     }
 
     /// GETs `path` of `service`: status and body.

@@ -6,7 +6,7 @@
 //! What always holds:
 //! - nothing that a peer does, or leaves undone, ends the accept loop: an error of one connection ends that connection, and a lack of
 //!   file descriptors makes the loop wait;
-//! - a connection is always in one [`stage`](stage::Stage), and each has a bound: the header section `header_timeout`, the pause
+//! - a connection is always in one `Stage`, and each has a bound: the header section `header_timeout`, the pause
 //!   between two requests `idle_timeout`, a peer that takes no byte `write_timeout`; while a service works its own deadline holds;
 //! - a body that breaks off never looks like one that ended: the connection is closed before the final chunk;
 //! - once a [`Drain`] has started no connection is accepted, requests in flight finish with `Connection: close`, and what is left at

@@ -9,6 +9,7 @@ use super::settings::Limits;
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
@@ -53,11 +54,12 @@ impl InstancePool {
         context: &CallContext,
     ) -> Result<http::Response<Body>, InvokeError> {
         let deadline = Instant::from_std(context.deadline);
+        let asked = Instant::now();
         let lease = self.lease(deadline).await?;
+        let leased = Instant::now();
         let identity = self.identity(context);
-        invocation::start(&self.runtime.engine, &self.revision, &self.limits, identity, lease, request)
-            .answer(deadline)
-            .await
+        let started = invocation::start(&self.runtime.engine, &self.revision, &self.limits, identity, lease, request);
+        started.answer(deadline).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
     }
 
     /// Instantiates once, answers nothing, and lets the instance go: shows that the revision starts within its limits.
@@ -117,6 +119,16 @@ impl InstancePool {
             }
         }
     }
+}
+
+/// Whoever waits until just before its deadline gets an instance with no time left for it: that is a full pool, not a slow service,
+/// and must not count against it.
+fn fairly(error: InvokeError, waited: Duration, served: Duration) -> InvokeError {
+    if error.kind == ErrorKind::Timeout && waited > served {
+        let detail = format!("waited {waited:?} for an instance, and {served:?} were left for the answer");
+        return InvokeError::new(ErrorKind::Overloaded, detail);
+    }
+    error
 }
 
 /// A place in the queue, given back when it is dropped.
