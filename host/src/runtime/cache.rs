@@ -171,6 +171,7 @@ mod tests {
     fn a_folder_or_entry_that_others_can_write_is_not_used() {
         let engine = Engine::default();
         let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let cache = Cache::open(home.path(), &engine);
         cache.get_or_compile(&engine, digest(), EMPTY).unwrap();
         let entry = cache.path(digest()).unwrap();

@@ -6,10 +6,10 @@
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,14 +59,15 @@ impl EndpointMetrics {
 /// What is counted for a service, whichever revision it runs.
 #[derive(Default)]
 pub struct ServiceMetrics {
-    refused: Family<[(&'static str, &'static str); 1], Counter>,
+    /// By kind. Refusals are rare beside calls, so a lock will do.
+    refused: Mutex<BTreeMap<&'static str, Counter>>,
     swaps: Counter,
 }
 
 impl ServiceMetrics {
     /// A call was refused before any endpoint was asked; `kind` is one of a handful of constants.
     pub fn refused(&self, kind: &'static str) {
-        self.refused.get_or_create(&[("kind", kind)]).inc();
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().inc();
     }
 
     /// The service's revision was replaced.
@@ -176,8 +177,9 @@ fn encode_services(
     let help = "Calls refused before an endpoint was asked";
     let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
     for (name, metrics) in services {
-        let service: [(&str, &str); 1] = [("service", name)];
-        metrics.refused.encode(family.encode_family(&service)?)?;
+        for (kind, count) in metrics.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            count.encode(family.encode_family(&[("service", name.as_str()), ("kind", kind)])?)?;
+        }
     }
     Ok(())
 }
