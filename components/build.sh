@@ -56,7 +56,7 @@ trap 'rm -f "$messages"' EXIT
 
 # Cargo itself says where each file went, so any target folder will do (CARGO_TARGET_DIR, build.target-dir, --config).
 # shellcheck disable=SC2086 # the selection is several words
-cargo build --release --target "$target" $selection --message-format json-render-diagnostics >"$messages"
+cargo build --profile component --target "$target" $selection --message-format json-render-diagnostics >"$messages"
 
 sed -n '/"reason":"compiler-artifact"/s/.*"filenames":\[[^]]*"\([^"]*\.wasm\)".*/\1/p' "$messages" |
     while IFS= read -r file; do

@@ -200,7 +200,7 @@ impl Failure {
             Self::Guest(ErrorKind::Trap, error) if denied => (ErrorKind::Memory, error),
             Self::Guest(kind, error) => (kind, error),
         };
-        InvokeError::new(kind, format!("{error:?}"))
+        InvokeError::new(kind, format!("{error:#}"))
     }
 }
 

@@ -170,7 +170,7 @@ impl Trader {
             let before = stock(&door.list("/api/products").await, made.product);
             let answer = door.ask(&Method::POST, &made.path(), Some(&made.key), &made.body()).await;
             assert_eq!(answer.status, 200, "{made:?}: {answer:?}");
-            // Others settle theirs meanwhile, so the stock may be lower; it is never lower than what a fresh one has left.
+            // Stock only falls: one that happened before the crash has left as much as there is now, or more; a fresh one leaves less.
             let happened = answer.json()["stock"].as_u64().unwrap() >= before;
             if happened {
                 self.doubts.0 += 1

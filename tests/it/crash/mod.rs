@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const CRASHES: usize = 50;
-/// Writers of each kind; together they are more than the groups of commits that a disk can keep apart.
+/// Writers of each kind; several, so that commits share a sync and die together.
 const WRITERS: usize = 4;
 /// How long the writers write before a crash, in milliseconds: from the first commits to some hundreds.
 const LIFE: std::ops::Range<u64> = 50..300;
