@@ -16,6 +16,12 @@ breaker = { failure_threshold = FAILURES, recovery_timeout = "300ms" }
 [service.broken]
 component = "{component:fixture-broken-start}"
 
+[service.kv]
+component = "{component:fixture-kv}"
+state = true
+limits = { timeout = "400ms" }
+breaker = { failure_threshold = 1, recovery_timeout = "1h" }
+
 [service.hello]
 component = "{component:fixture-hello}"
 
@@ -31,6 +37,10 @@ service = "broken"
 [[route]]
 prefix = "/hello"
 service = "hello"
+
+[[route]]
+prefix = "/bucket"
+service = "kv"
 "#;
 
 struct Host {
@@ -201,6 +211,27 @@ async fn bodies_are_bounded_and_streamed() {
         (413, &"urn:atoll:problem:body-too-large".into())
     );
     assert_eq!(host.get("/hostile/ok").await.status, 200, "which opened no circuit");
+}
+
+#[tokio::test]
+async fn a_client_that_is_slow_or_breaks_off_opens_no_circuit() {
+    let host = Host::start(1).await;
+    let address = host.atoll.gateway.trim_start_matches("http://");
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"PUT /bucket/default/a HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+    let mut raw = Vec::new();
+    slow.read_to_end(&mut raw).await.unwrap();
+    let text = String::from_utf8_lossy(&raw);
+    assert!(text.starts_with("HTTP/1.1 408") && text.contains("urn:atoll:problem:slow-body"), "{text}");
+    let mut broken = TcpStream::connect(address).await.unwrap();
+    broken
+        .write_all(b"PUT /bucket/default/a HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n")
+        .await
+        .unwrap();
+    raw.clear();
+    broken.read_to_end(&mut raw).await.unwrap();
+    assert!(raw.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&raw));
+    assert_eq!(host.get("/bucket/default/a").await.status, 404, "the service answers, and the value was never set");
 }
 
 #[tokio::test]

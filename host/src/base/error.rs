@@ -45,6 +45,8 @@ pub enum ErrorKind {
     NoEndpoint,
     /// The request's body is larger than allowed.
     BodyTooLarge,
+    /// The client did not send its body in the time that the service is given.
+    SlowBody,
     /// The client went away or broke its body off.
     ClientGone,
     /// A fault of the host.
@@ -63,7 +65,7 @@ impl ErrorKind {
             | Self::Reset
             | Self::Timeout => Blame::Service,
             Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint => Blame::Refusal,
-            Self::BodyTooLarge | Self::ClientGone => Blame::Client,
+            Self::BodyTooLarge | Self::SlowBody | Self::ClientGone => Blame::Client,
             Self::Host => Blame::Host,
         }
     }
@@ -83,6 +85,7 @@ impl ErrorKind {
             Self::Draining => "draining",
             Self::NoEndpoint => "no-endpoint",
             Self::BodyTooLarge => "body-too-large",
+            Self::SlowBody => "slow-body",
             Self::ClientGone => "client-gone",
             Self::Host => "host",
         }

@@ -5,7 +5,7 @@ use super::call::{Call, Failure};
 use super::forward::{self, Origin, REQUEST_ID};
 use super::problem::Problem;
 use super::settings::{Settings, Target};
-use super::upload::{Progress, Upload};
+use super::upload::Upload;
 use super::{answer, head, status};
 use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
 use crate::listen::Peer;
@@ -68,7 +68,7 @@ impl<C: Call> Gateway<C> {
         let request = forward::request(&head, body, &route, &origin)?;
         let context = CallContext::new(caller.id.clone(), caller.began, *timeout);
         let outcome = self.mesh.call(service, request, &context).await;
-        let answer = settle(outcome, upload.progress(), service, caller.id)?;
+        let answer = settle(outcome, &upload, service, caller.id)?;
         answer::publish(answer, &head.method, host, &route).map_err(|kind| {
             let (request_id, service) = (caller.id.as_str(), service.as_str());
             tracing::warn!(request_id, service, kind = kind.as_str(), "the service's answer is no valid response");
@@ -122,15 +122,14 @@ fn method_not_allowed(methods: &[Method]) -> Problem {
     problem.with_header(ALLOW, HeaderValue::from_str(&names).expect("methods are tokens"))
 }
 
-/// What a call came to, in the light of what became of the request's body: a body that was too large is the answer whatever the service
-/// made of it, and a service that failed for want of the body did not fail by itself.
+/// What a call came to. A body that was too large is the answer, whatever the service made of it.
 fn settle(
     outcome: Result<Response<Body>, Failure>,
-    upload: Progress,
+    upload: &Upload,
     service: &ServiceName,
     id: &RequestId,
 ) -> Result<Response<Body>, Problem> {
-    if upload == Progress::TooLarge {
+    if upload.was_too_large() {
         return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
     }
     let failure = match outcome {
@@ -145,16 +144,7 @@ fn settle(
             tracing::debug!(request_id, service = name, kind, %error, "a call was refused")
         }
     }
-    Err(match (upload, failure.kind) {
-        (Progress::Broken, _) => status::problem(ErrorKind::ClientGone, service).closing(),
-        (Progress::Awaited, ErrorKind::Timeout) => body_awaited(service),
-        (_, ErrorKind::BodyTooLarge | ErrorKind::ClientGone) => status::failed(&failure, service).closing(),
-        _ => status::failed(&failure, service),
-    })
-}
-
-/// The service's time went by while it waited for the client.
-fn body_awaited(service: &ServiceName) -> Problem {
-    let detail = "the body of the request did not arrive in the time that the service is given";
-    Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "The body is too slow", detail).about(service).closing()
+    let problem = status::failed(&failure, service);
+    // What is left of the client's body may still be on its way: it must not be read as the next request.
+    Err(if failure.kind.blame() == Blame::Client { problem.closing() } else { problem })
 }

@@ -26,6 +26,7 @@ fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
         K::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not take a request body of this size"),
+        K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in its time"),
         K::ClientGone => (S::BAD_REQUEST, "The request is incomplete", "did not get the whole body of this request"),
         K::Host => (S::INTERNAL_SERVER_ERROR, "The host failed", "could not be called because of a fault of the host"),
     }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 14] = [
+    const ALL: [ErrorKind; 15] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
@@ -72,6 +73,7 @@ mod tests {
         ErrorKind::Draining,
         ErrorKind::NoEndpoint,
         ErrorKind::BodyTooLarge,
+        ErrorKind::SlowBody,
         ErrorKind::ClientGone,
         ErrorKind::Host,
     ];

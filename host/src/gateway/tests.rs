@@ -259,8 +259,9 @@ async fn a_client_that_does_not_send_its_body_is_at_fault_and_not_the_service() 
     let addr = gateway(Settings::default(), |_, request, context| async move {
         let left = context.deadline.saturating_duration_since(std::time::Instant::now());
         let kind = match tokio::time::timeout(left, request.into_body().collect()).await {
-            Ok(_) => ErrorKind::Trap,
-            Err(_) => ErrorKind::Timeout,
+            Ok(Ok(_)) => ErrorKind::Trap,
+            Ok(Err(error)) => error.kind,
+            Err(_) => ErrorKind::SlowBody,
         };
         Err(Failure { kind, retry_after: None, detail: String::new() })
     })

@@ -38,7 +38,7 @@ impl Upload {
         match &*self.state() {
             State::Failed(error) => Some((error.kind, error.detail.clone())),
             State::Awaited if kind == ErrorKind::Timeout => {
-                Some((ErrorKind::ClientGone, "the client did not send its body in time".into()))
+                Some((ErrorKind::SlowBody, "the client did not send its body in time".into()))
             }
             State::Flowing | State::Awaited => None,
         }
