@@ -254,3 +254,24 @@ async fn every_way_out_is_closed() {
     assert!(environment["env"].as_object().is_some_and(serde_json::Map::is_empty), "{environment}");
     assert!(host.atoll.log().iter().any(|line| line.contains("outbound HTTP is denied")));
 }
+
+#[tokio::test]
+async fn a_full_pool_makes_requests_wait() {
+    let home = Home::new(
+        r#"
+[runtime]
+instances = 2
+
+[service.hello]
+component = "{component:fixture-hello}"
+
+[[route]]
+prefix = "/"
+service = "hello"
+"#,
+    );
+    let (atoll, http) = (home.start().await, Http::default());
+    let url = format!("{}/slow?ms=50", atoll.gateway);
+    let answers = futures_util::future::join_all((0..12).map(|_| http.get(&url))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+}

@@ -1,0 +1,112 @@
+//! The real binary, with a manifest and a state of its own.
+
+use crate::{Plan, progress};
+use anyhow::{Context, bail, ensure};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A running host; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Atoll {
+    child: Child,
+    /// Kept open: a host that cannot print is not the one that people run.
+    _output: BufReader<ChildStdout>,
+    /// Where the gateway listens: `http://127.0.0.1:…`.
+    pub(crate) gateway: String,
+}
+
+/// Builds the binary, with all optimisations, beside this one.
+///
+/// # Errors
+/// If it does not build; cargo has said why.
+pub(crate) fn build(plan: &Plan) -> anyhow::Result<PathBuf> {
+    progress("building the host");
+    let target = plan.binaries.parent().context("the binaries lie in a profile's folder of the target folder")?;
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "host", "--bin", "atoll", "--target-dir"])
+        .arg(target)
+        .current_dir(&plan.workspace)
+        .status()
+        .context("cargo cannot be started")?;
+    ensure!(built.success(), "the host does not build");
+    Ok(plan.binaries.join("atoll"))
+}
+
+impl Atoll {
+    /// Starts `binary` with `manifest` in `folder`, and waits until it says where it listens. The manifest's edges are on port 0. Its log, in
+    /// JSON as in production, goes to a file there. Blocks for as long as the host takes to start.
+    ///
+    /// # Errors
+    /// If the host ends before it listens, with its log.
+    pub(crate) fn start(binary: &Path, folder: &Path, manifest: &str) -> anyhow::Result<Self> {
+        fs::write(folder.join("atoll.toml"), manifest)?;
+        let log = folder.join("atoll.log");
+        let mut child = Command::new(binary)
+            .args(["run", "atoll.toml", "--log-format", "json"])
+            .current_dir(folder)
+            .env_remove("ATOLL_ADMIN_TOKEN")
+            .env_remove("ATOLL_STATE_PATH")
+            .env_remove("ATOLL_LOG")
+            .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
+            .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", binary.display()))?;
+        let mut output = BufReader::new(child.stdout.take().context("standard output is piped")?);
+        match read_addresses(&mut output) {
+            Ok(gateway) => Ok(Self { child, _output: output, gateway }),
+            Err(error) => {
+                stop(&mut child);
+                Err(error.context(format!("the host did not start:\n{}", fs::read_to_string(&log).unwrap_or_default())))
+            }
+        }
+    }
+}
+
+impl Drop for Atoll {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+/// No drain: the measurement is over, and the state is thrown away.
+fn stop(child: &mut Child) {
+    // Either fails only for a process that has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Reads the two lines that say where the edges listen, and answers the gateway's address.
+fn read_addresses(output: &mut impl BufRead) -> anyhow::Result<String> {
+    let (mut gateway, mut admin) = (None, None);
+    for line in output.lines() {
+        let line = line?;
+        match line.split_once(" listening on ") {
+            Some(("gateway", address)) => gateway = Some(address.to_owned()),
+            Some(("admin", address)) => admin = Some(address.to_owned()),
+            _ => {}
+        }
+        if let (Some(gateway), Some(_)) = (&gateway, &admin) {
+            return Ok(gateway.clone());
+        }
+    }
+    bail!("its output ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_lines_are_awaited() {
+        let mut whole =
+            "hello\nadmin listening on http://127.0.0.1:2\ngateway listening on http://127.0.0.1:1\nmore".as_bytes();
+        assert_eq!(read_addresses(&mut whole).unwrap(), "http://127.0.0.1:1");
+        assert_eq!(whole, b"more");
+        assert!(read_addresses(&mut "gateway listening on http://127.0.0.1:1\n".as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! Rounds: the sides of a comparison measured in turns, A B A B …, and what came out.
+//!
+//! A machine's speed drifts: its clock, its disk, its neighbours. Measured in turns the sides share the drift, and a ratio is taken within each
+//! round before anything is summed up. Medians with the least and the most show how far to trust them.
+
+use std::fmt;
+
+/// What several rounds measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rounds {
+    /// The values of each side, one a round.
+    sides: Vec<Vec<f64>>,
+}
+
+/// The middle of several values, and how far they spread.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+}
+
+impl Rounds {
+    /// Measures sides 0 to `sides` - 1 in turns: one round that does not count, since it warms caches and disk, then `rounds` that do.
+    ///
+    /// # Errors
+    /// The first error of `measure`.
+    pub(crate) async fn alternate(
+        rounds: u32,
+        sides: usize,
+        mut measure: impl AsyncFnMut(usize) -> anyhow::Result<f64>,
+    ) -> anyhow::Result<Self> {
+        let mut measured = vec![Vec::new(); sides];
+        for round in 0..=rounds {
+            for (side, values) in measured.iter_mut().enumerate() {
+                let value = measure(side).await?;
+                if round > 0 {
+                    values.push(value);
+                }
+            }
+        }
+        Ok(Self { sides: measured })
+    }
+
+    /// The values of one side.
+    pub(crate) fn side(&self, side: usize) -> Spread {
+        Spread::of(&self.sides[side])
+    }
+
+    /// How many times as much side `a` made as side `b`, each round by itself.
+    pub(crate) fn ratio(&self, a: usize, b: usize) -> Spread {
+        let ratios: Vec<f64> = self.sides[a].iter().zip(&self.sides[b]).map(|(a, b)| a / b).collect();
+        Spread::of(&ratios)
+    }
+}
+
+impl Spread {
+    /// # Panics
+    /// If there are no values.
+    pub(crate) fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (min, max) = sorted.first().zip(sorted.last()).expect("at least one round was measured");
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        Self { median, min: *min, max: *max }
+    }
+}
+
+/// `median (min–max)`, with as many decimals as asked for: `{:.1}`.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = f.precision().unwrap_or(0);
+        write!(f, "{:.decimals$} ({:.decimals$}–{:.decimals$})", self.median, self.min, self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(Spread::of(&[7.0]), Spread { median: 7.0, min: 7.0, max: 7.0 });
+        assert_eq!(Spread::of(&[9.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 9.0 });
+        assert_eq!(Spread::of(&[4.0, 1.0, 2.0, 100.0]), Spread { median: 3.0, min: 1.0, max: 100.0 });
+    }
+
+    #[test]
+    fn a_spread_is_shown_with_its_bounds() {
+        let spread = Spread::of(&[1.26, 3.0, 2.0]);
+        assert_eq!(format!("{spread}"), "2 (1–3)");
+        assert_eq!(format!("{spread:.1}"), "2.0 (1.3–3.0)");
+    }
+
+    #[tokio::test]
+    async fn sides_take_turns_and_the_first_round_does_not_count() {
+        let mut order = Vec::new();
+        let values = [100.0, 100.0, 2.0, 1.0, 12.0, 4.0];
+        let rounds = Rounds::alternate(2, 2, async |side| {
+            order.push(side);
+            Ok(values[order.len() - 1])
+        });
+        let rounds = rounds.await.unwrap();
+        assert_eq!(order, [0, 1, 0, 1, 0, 1]);
+        assert_eq!(rounds.side(0), Spread { median: 7.0, min: 2.0, max: 12.0 });
+        assert_eq!(rounds.side(1), Spread { median: 2.5, min: 1.0, max: 4.0 });
+        assert_eq!(
+            rounds.ratio(0, 1),
+            Spread { median: 2.5, min: 2.0, max: 3.0 },
+            "within each round, not of the medians"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_the_rounds() {
+        assert!(Rounds::alternate(9, 2, async |_| anyhow::bail!("no")).await.is_err());
+    }
+}
