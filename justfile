@@ -43,9 +43,14 @@ test *FILTER: build-components
     cargo test -p host -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
-# All that a change must pass: lint, test, doc, audit
+# All that a change must pass: lint, test, examples, doc, audit
 [group("verify")]
-check: lint test doc audit
+check: lint test examples doc audit
+
+# Build every example as its reader would
+[group("verify")]
+examples: setup
+    for manifest in examples/*/Cargo.toml; do cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; done
 
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]

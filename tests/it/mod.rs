@@ -11,6 +11,7 @@ mod house;
 mod keyvalue;
 mod legacy;
 mod plain;
+mod readme;
 mod shop;
 mod swaps;
 mod verbs;

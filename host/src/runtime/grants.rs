@@ -26,7 +26,8 @@ const OFFERED: [&str; 8] = [
     "wasi:random/",
     "wasi:sockets/",
 ];
-const STATE: [&str; 2] = ["atoll:state/", "wasi:keyvalue/"];
+const STATE: [&str; 4] =
+    ["atoll:state/transactions@", "wasi:keyvalue/atomics@", "wasi:keyvalue/batch@", "wasi:keyvalue/store@"];
 
 impl Grants {
     /// Grants for `service`: its data if it has any, and its configuration (`wasi:config/store`).
@@ -89,6 +90,7 @@ mod tests {
     #[test]
     fn foreign_packages_are_not_known() {
         assert!(is_known("wasi:io/poll@0.2.6") && is_known("atoll:state/transactions@0.1.0"));
+        assert!(!is_known("wasi:keyvalue/watcher@0.2.0-draft"));
         assert!(!is_known("wasi:iot/poll") && !is_known("shop:products/products@1.0.0"));
     }
 }
