@@ -56,7 +56,8 @@ examples: setup
 [group("verify")]
 lint: setup
     cargo fmt --all --check
-    cargo clippy -p host --all-targets -- -D warnings
+    cargo clippy -p host -p bench --all-targets -- -D warnings
+    cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
 
 # Build the documentation of the code, broken links as errors

@@ -200,3 +200,12 @@ fn read(folders: &[&str], extension: &str) -> BTreeMap<String, String> {
     }
     files
 }
+
+/// With the feature `default-send-request` of wasmtime-wasi-http any guest could dial out, to the admin's port for one. What the
+/// feature brings along would stand in the lock file.
+#[test]
+fn guests_are_given_no_client() {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    let package = lock.split("[[package]]").find(|package| package.contains("name = \"wasmtime-wasi-http\"")).unwrap();
+    assert!(package.contains("\"hyper\"") && !package.contains("rustls"), "{package}");
+}

@@ -15,3 +15,4 @@ mod readme;
 mod shop;
 mod swaps;
 mod verbs;
+mod verdicts;

@@ -22,7 +22,7 @@ pub fn new_id(platform: &impl Platform) -> u64 {
     id.max(1)
 }
 
-#[cfg(all(test, feature = "memory"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::Memory;

@@ -7,7 +7,7 @@
 mod bindings;
 mod host;
 mod id;
-#[cfg(feature = "memory")]
+#[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod records;
 mod transaction;

@@ -80,7 +80,7 @@ fn parse_cursor(cursor: &str) -> Result<u64, Failure> {
     id.ok_or_else(|| Failure::Invalid { pointer: "/cursor", detail: "is not a cursor of this list".to_owned() })
 }
 
-#[cfg(all(test, feature = "memory"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::{Memory, block_on};

@@ -122,7 +122,7 @@ fn pause(attempt: u32, random: u64) -> Duration {
     Duration::from_micros(random % (longest * 1_000))
 }
 
-#[cfg(all(test, feature = "memory"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::{Memory, block_on, interleave};

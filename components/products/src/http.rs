@@ -10,7 +10,7 @@ use crate::bindings::exports::shop::products::products::{
 };
 use crate::bindings::exports::wasi::http::handler;
 use crate::products::Products;
-use crate::rules::{self, MAX_AMOUNT};
+use crate::rules::{self, MAX_AMOUNT, MAX_STOCK};
 
 /// In bytes; with the prefix of [`reservation_key`] it stays below the contract's 255.
 const MAX_IDEMPOTENCY_KEY: usize = 200;
@@ -99,7 +99,7 @@ fn read_changes(request: &Request, expect: Expect) -> Result<ProductChanges, Pro
             amount: price.integer("amount", 0, MAX_AMOUNT),
             currency: price.string("currency"),
         }),
-        stock: fields.integer("stock", 0, u32::MAX.into()),
+        stock: fields.integer("stock", 0, MAX_STOCK),
     };
     fields.finish(rules::check(&changes).into_iter().map(field_error))?;
     Ok(changes)
@@ -233,7 +233,10 @@ mod tests {
         assert_eq!(found, ["/name", "/price/amount", "/price/currency", "/sku", "/stock", "/x"]);
         let path = create_mug();
         assert_eq!(pointers(&send("PUT", &path, &MUG.replace(r#", "currency": "EUR""#, ""))), ["/price/currency"]);
-        assert_eq!(pointers(&send("PATCH", &path, r#"{"stock": -1}"#)), ["/stock"]);
+        for stock in ["-1", "1000000001", "4294967295"] {
+            assert_eq!(pointers(&send("PATCH", &path, &format!(r#"{{"stock": {stock}}}"#))), ["/stock"], "{stock}");
+        }
+        assert_eq!(send("PATCH", &path, r#"{"stock": 1000000000}"#).status, 200);
         assert_eq!(pointers(&send("PATCH", &path, r#"{"price": {"amount": 9007199254740992}}"#)), ["/price/amount"]);
     }
 

@@ -138,7 +138,7 @@ fn accept_new(product: NewProduct) -> Result<Record, Error> {
         sku: Some(given.sku.clone()),
         name: Some(given.name.clone()),
         price: Some(PriceChanges { amount: Some(amount), currency: Some(given.currency.clone()) }),
-        stock: None,
+        stock: Some(stock),
     })?;
     Ok(given.changed(changes))
 }
@@ -239,7 +239,7 @@ mod tests {
     fn a_new_product_is_checked_whole() {
         let _memory = Memory::fresh();
         let price = Price { amount: u64::MAX, currency: "Euro".to_owned() };
-        let wrong = NewProduct { sku: String::new(), name: String::new(), price, stock: 0 };
-        assert!(matches!(block_on(Service::create(wrong)), Err(Error::Invalid(errors)) if errors.len() == 4));
+        let wrong = NewProduct { sku: String::new(), name: String::new(), price, stock: u32::MAX };
+        assert!(matches!(block_on(Service::create(wrong)), Err(Error::Invalid(errors)) if errors.len() == 5));
     }
 }

@@ -7,6 +7,8 @@ use crate::currency::is_currency;
 
 /// The greatest whole number that JSON carries exactly (RFC 8259, section 6).
 pub(crate) const MAX_AMOUNT: u64 = (1 << 53) - 1;
+/// The greatest stock that may be given. The rest of `u32` is room for the pieces that releases give back on top of it.
+pub(crate) const MAX_STOCK: u32 = 1_000_000_000;
 /// In characters.
 const MAX_NAME: usize = 200;
 const MAX_SKU: usize = 64;
@@ -33,11 +35,13 @@ pub(crate) fn check(changes: &ProductChanges) -> Vec<FieldError> {
     let name = changes.name.as_deref().filter(|name| !is_name(name.trim()));
     let amount = amount.filter(|amount| *amount > MAX_AMOUNT);
     let currency = currency.filter(|currency| !is_currency(currency));
+    let stock = changes.stock.filter(|stock| *stock > MAX_STOCK);
     let errors = [
         sku.map(|_| error("/sku", format!("must be 1 to {MAX_SKU} of A-Z, a-z, 0-9, '.', '_' and '-'"))),
         name.map(|_| error("/name", format!("must be 1 to {MAX_NAME} characters, and no control characters"))),
         amount.map(|_| error("/price/amount", format!("must be a whole number from 0 to {MAX_AMOUNT}"))),
         currency.map(|_| error("/price/currency", "must be a currency of ISO 4217 in capitals")),
+        stock.map(|_| error("/stock", format!("must be a whole number from 0 to {MAX_STOCK}"))),
     ];
     errors.into_iter().flatten().collect()
 }
@@ -96,11 +100,12 @@ mod tests {
             sku: Some("a b".to_owned()),
             name: Some(" ".to_owned()),
             price: Some(price),
-            stock: Some(u32::MAX),
+            stock: Some(MAX_STOCK + 1),
         };
-        assert_eq!(pointers(check(&wrong)), ["/sku", "/name", "/price/amount", "/price/currency"]);
+        assert_eq!(pointers(check(&wrong)), ["/sku", "/name", "/price/amount", "/price/currency", "/stock"]);
         let nothing = ProductChanges { sku: None, name: None, price: None, stock: None };
         assert_eq!(check(&nothing), vec![]);
+        assert_eq!(check(&ProductChanges { stock: Some(MAX_STOCK), ..nothing }), vec![]);
     }
 
     #[test]

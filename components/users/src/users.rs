@@ -117,8 +117,15 @@ impl UserChanges {
     }
 }
 
+/// One key for all ways to write an email in capitals and small letters.
+///
+/// Lower case alone does not do: `ß` and `SS`, or `ſ` and `S`, are one letter in capitals and two in lower case; upper
+/// case alone does not either: it leaves `ẞ` as it is. And it goes letter by letter, because `str::to_lowercase` makes
+/// of a sigma what its place in the word asks for. A key has at most three times the bytes of its email.
 fn email_key(email: &str) -> String {
-    format!("email/{}", email.to_lowercase())
+    let lower = email.chars().flat_map(char::to_lowercase);
+    let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
+    format!("email/{folded}")
 }
 
 fn email_taken(email: &str) -> Error {
@@ -206,6 +213,34 @@ mod tests {
         assert!(block_on(Service::update(ada.id, email("countess@example.org"))).is_ok());
         assert!(block_on(Service::update(bob.id, email("ada@example.org"))).is_ok());
         assert_whole(&memory, 2);
+    }
+
+    #[test]
+    fn an_email_is_one_in_all_scripts() {
+        for (first, second) in [
+            ("straße@x.org", "STRASSE@x.org"),
+            ("straße@x.org", "STRAẞE@x.org"),
+            ("ΟΔΥΣΣΕΥΣ@x.org", "οδυσσευς@x.org"),
+            ("ΟΔΥΣΣΕΥΣ.A@x.org", "οδυσσευσ.a@x.org"),
+            ("ſam@x.org", "Sam@x.org"),
+            ("ada@ÉCOLE.org", "ada@école.org"),
+        ] {
+            let memory = Memory::fresh();
+            let ada = create("Ada", first).expect("created");
+            assert!(matches!(create("Eve", second), Err(Error::Conflict(_))), "{first} {second}");
+            assert!(block_on(Service::update(ada.id, email(second))).is_ok(), "it is still Ada's own");
+            assert_whole(&memory, 1);
+        }
+    }
+
+    #[test]
+    fn no_letter_has_two_keys() {
+        for letter in ('\0'..=char::MAX).map(String::from) {
+            let key = email_key(&letter);
+            assert_eq!(email_key(&letter.to_uppercase()), key, "{letter}");
+            assert_eq!(email_key(&letter.to_lowercase()), key, "{letter}");
+            assert!(key.len() <= "email/".len() + 3 * letter.len(), "{letter}");
+        }
     }
 
     #[test]

@@ -56,9 +56,10 @@ impl Problem {
         Self::new(413, format!("the body is longer than {max} bytes"))
     }
 
-    pub(crate) fn unsupported_media_type() -> Self {
-        let header = Some(("accept", "application/json, application/merge-patch+json".to_owned()));
-        Self { header, ..Self::new(415, "the body has to be application/json") }
+    /// 415: the method takes only bodies of these media types.
+    pub(crate) fn unsupported_media_type(media_types: &[&str]) -> Self {
+        let header = Some(("accept", media_types.join(", ")));
+        Self { header, ..Self::new(415, format!("the body has to be {} in UTF-8", media_types.join(" or "))) }
     }
 
     /// 422: these fields failed validation.

@@ -6,6 +6,12 @@ use crate::problem::Problem;
 /// The longest body that is read, in bytes. A user or a product has at most a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// What a body may be.
+const JSON: &[&str] = &["application/json"];
+/// What the body of a PATCH may be: the fields to change, which RFC 7396 gives a name of their own. Another kind of
+/// patch is JSON as well and means something else.
+const JSON_CHANGES: &[&str] = &["application/json", "application/merge-patch+json"];
+
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -102,12 +108,9 @@ impl Request {
 
     /// The fields of the JSON object in the body; `expect` says whether all of them have to be there.
     pub fn fields(&self, expect: Expect) -> Result<Fields, Problem> {
-        let media_type = self.header("content-type").unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let json =
-            media_type.strip_prefix("application/").is_some_and(|kind| kind == "json" || kind.ends_with("+json"));
-        if !json {
-            return Err(Problem::unsupported_media_type());
+        let media_types = if self.method() == "PATCH" { JSON_CHANGES } else { JSON };
+        if !is_one_of(media_types, self.header("content-type").unwrap_or_default()) {
+            return Err(Problem::unsupported_media_type(media_types));
         }
         Fields::parse(self.body()?, expect)
     }
@@ -120,6 +123,20 @@ impl Request {
             Err(BodyError::Incomplete) => Err(Problem::bad_request("the body broke off")),
         }
     }
+}
+
+/// Whether a content type is one of these media types, in UTF-8 as JSON always is (RFC 8259, section 8.1). It defines no
+/// `charset`, but clients send one; only one that contradicts is refused.
+fn is_one_of(media_types: &[&str], content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let agrees = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    media_types.iter().any(|known| known.eq_ignore_ascii_case(media_type)) && parts.all(agrees)
 }
 
 /// Decodes `+` and `%XX`. What is no valid escape stays as it is: a parameter's own check refuses it.
@@ -151,6 +168,11 @@ fn nibble(digit: u8) -> u8 {
 mod tests {
     use super::*;
 
+    fn read(method: &str, content_type: &str) -> Result<(), Problem> {
+        let request = Request::new(method, "/").with_header("Content-Type", content_type).with_body("{}");
+        request.fields(Expect::Some).map(|_| ())
+    }
+
     #[test]
     fn query_parameters_are_decoded() {
         let request = Request::new("GET", "/users?cursor=a%2Fb+c%zz%4&limit=5&limit=9");
@@ -170,14 +192,36 @@ mod tests {
 
     #[test]
     fn only_json_media_types_are_read() {
-        let post = |media_type: &str| Request::new("POST", "/").with_header("Content-Type", media_type).with_body("{}");
-        for media_type in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
-            assert!(post(media_type).fields(Expect::Some).is_ok(), "{media_type}");
+        for method in ["POST", "PUT", "PATCH"] {
+            for good in [
+                "application/json",
+                "Application/JSON; charset=utf-8",
+                "application/json;Charset=\"UTF-8\"",
+                "application/json; version=1;",
+            ] {
+                assert_eq!(read(method, good), Ok(()), "{method} {good}");
+            }
+            for bad in [
+                "",
+                "text/json",
+                "application/x-www-form-urlencoded",
+                "application/xjson",
+                "application/json-patch+json",
+                "application/problem+json",
+                "application/json; charset=iso-8859-1",
+                "application/json; charset=utf-8; charset=utf-16",
+            ] {
+                assert!(matches!(read(method, bad), Err(problem) if problem.status() == 415), "{method} {bad}");
+            }
         }
-        for media_type in ["", "text/json", "application/x-www-form-urlencoded", "application/xjson"] {
-            let problem = post(media_type).fields(Expect::Some).map(|_| ()).map_err(|problem| problem.status());
-            assert_eq!(problem, Err(415), "{media_type}");
-        }
+    }
+
+    #[test]
+    fn a_merge_patch_is_a_body_of_patch_alone() {
+        assert_eq!(read("PATCH", "application/merge-patch+json"), Ok(()));
+        assert_eq!(read("POST", "application/merge-patch+json"), Err(Problem::unsupported_media_type(JSON)));
+        assert_eq!(read("PUT", "application/merge-patch+json"), Err(Problem::unsupported_media_type(JSON)));
+        assert_eq!(read("PATCH", "text/plain"), Err(Problem::unsupported_media_type(JSON_CHANGES)));
     }
 
     #[test]

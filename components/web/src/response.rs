@@ -91,6 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_media_type_says_what_is_taken() {
+        let refused = Problem::unsupported_media_type(&["application/json", "application/merge-patch+json"]);
+        let response = run(Request::new("PATCH", "/"), Err(refused));
+        assert_eq!(response.status, 415);
+        assert!(response.headers.contains(&("accept", "application/json, application/merge-patch+json".to_owned())));
+    }
+
+    #[test]
     fn what_went_wrong_inside_stays_inside() {
         for problem in [Problem::internal("secret"), Problem::unavailable("secret")] {
             let response = run(Request::new("GET", "/"), Err(problem));

@@ -33,8 +33,6 @@ pub trait Operations: Send + Sync + 'static {
 /// Whether the host takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// Not yet: components are being loaded.
-    Loading,
     /// It does.
     Ready,
     /// No more: it was told to stop.

@@ -49,7 +49,6 @@ async fn health() -> Json<Value> {
 async fn ready<O: Operations>(State(desk): State<Arc<Desk<O>>>) -> Result<Json<Value>, Problem> {
     let detail = match desk.operations.ready() {
         Readiness::Ready => return Ok(Json(json!({ "status": "ready" }))),
-        Readiness::Loading => "the host is loading its services",
         Readiness::Draining => "the host was told to stop and finishes the requests in flight",
     };
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))

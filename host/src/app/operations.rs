@@ -106,7 +106,7 @@ fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
 fn refusal(error: SwapError) -> OperationError {
     let kind = match error {
         SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) => OperationErrorKind::Conflict,
+        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_) | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
         SwapError::Host(_) => OperationErrorKind::Internal,
     };

@@ -9,6 +9,7 @@ use crate::listen::{Drain, Listener};
 use crate::mesh::{Discovered, Mesh};
 use crate::registry::Registry;
 use crate::route::Table;
+use crate::runtime::{Component, Runtime};
 use crate::state::Store;
 use crate::telemetry::Metrics;
 use anyhow::Context;
@@ -21,6 +22,8 @@ use tokio::task::spawn_blocking;
 
 /// What admin gets for its last answers once the gateway is quiet.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// What guests get for their work after the last answer.
+const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves what the manifest at `path` says until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight finish.
 /// A second signal cuts them off. `announce` gets one line for each address, when requests are taken there.
@@ -32,13 +35,19 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
     let manifest = build::manifest(path)?;
     raise_file_limit();
-    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::catch()?;
     let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
     let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
 
     let runtime = build::engine(&manifest)?;
-    let components = build::components(&manifest, &runtime).await?;
-    let store = open_store(&manifest).await?;
+    // Compiling, and repairing a store after a crash, take their time: a signal ends the host there too.
+    let (components, store) = tokio::select! {
+        loaded = load(&manifest, &runtime) => loaded?,
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before it served");
+            return Ok(());
+        }
+    };
     let registry = Arc::new(Registry::default());
     let rollout = build::launch(&manifest, &components, &runtime, &registry, store.as_ref())?;
     drop(components);
@@ -58,7 +67,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
-    let signals = tokio::spawn(stop_at_signals(terminate, interrupt, drain.clone(), manifest.gateway.drain));
+    let signals = tokio::spawn(stop_at_signals(signals, drain.clone(), manifest.gateway.drain));
     let cut_off = gateway_socket
         .serve(
             move |request, peer| {
@@ -74,6 +83,10 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     admin_drain.start(ADMIN_DRAIN);
     admin_edge.await.context("the admin's task")?;
     signals.abort();
+    // Guests that were released with their answers may still be working, and committing.
+    if !runtime.idle(GUESTS_DRAIN).await {
+        tracing::warn!("instances that still worked were ended");
+    }
     if let Some(store) = store {
         spawn_blocking(move || store.close()).await.context("closing the store")?;
     }
@@ -81,12 +94,32 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn stop_at_signals(mut terminate: Signal, mut interrupt: Signal, drain: Drain, within: Duration) {
+/// The two signals that tell the host to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+async fn load(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Vec<Option<Component>>, Option<Store>)> {
+    Ok((build::components(manifest, runtime).await?, open_store(manifest).await?))
+}
+
+async fn stop_at_signals(mut signals: Signals, drain: Drain, within: Duration) {
     for within in [within, Duration::ZERO] {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
+        let name = signals.next().await;
         tracing::info!(signal = name, seconds = within.as_secs(), "draining");
         drain.start(within);
     }

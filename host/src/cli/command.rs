@@ -45,9 +45,9 @@ Examples:
 Environment:
   ATOLL_ADMIN            Where the admin of the running host listens, like --admin
   ATOLL_ADMIN_TOKEN      The admin's token: `run` demands it of operators, the other verbs show it
-  ATOLL_GATEWAY_LISTEN   For `run`: takes the place of `listen` in [gateway]
-  ATOLL_ADMIN_LISTEN     For `run`: takes the place of `listen` in [admin]
-  ATOLL_STATE_PATH       For `run`: takes the place of `path` in [state]
+  ATOLL_GATEWAY_LISTEN   For `run` and `check`: takes the place of `listen` in [gateway]
+  ATOLL_ADMIN_LISTEN     For `run` and `check`: takes the place of `listen` in [admin]
+  ATOLL_STATE_PATH       For `run` and `check`: takes the place of `path` in [state]
   ATOLL_LOG              For `run`: what is logged, `info` unless set; for example `debug` or `access=off,info`
 
 Exit codes:
@@ -101,7 +101,7 @@ pub(super) enum Remote {
         json: bool,
     },
 
-    /// List routes in the order of their precedence
+    /// List routes in the order of the manifest
     Routes {
         /// Print the admin's JSON instead of a table
         #[arg(long)]

@@ -51,7 +51,7 @@ fn rows(service: &ServiceView) -> Vec<[String; 8]> {
     service.endpoints.iter().map(row).collect()
 }
 
-/// Routes in the order of their precedence.
+/// Routes in the order of the manifest.
 pub(super) fn routes(routes: &[RouteView]) -> String {
     const COLUMNS: [(&str, Side); 3] = [("MATCHES", Left), ("SERVICE", Left), ("REWRITE", Left)];
     if routes.is_empty() {

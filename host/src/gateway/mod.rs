@@ -5,7 +5,8 @@
 //! access log.
 //!
 //! What always holds:
-//! - every answer carries `x-request-id`, and every answer of the gateway's own is an RFC 9457 problem;
+//! - every answer that comes through here carries `x-request-id`, and every answer of the gateway's own is an RFC 9457 problem
+//!   (what hyper cannot parse at all, it answers itself: see `listen`);
 //! - the outside sees kinds of failures and names of services, never the inside's message;
 //! - what a client says about the way of its request (`Forwarded`, `X-Forwarded-*`, `x-request-id`) is replaced, unless it is a
 //!   trusted proxy;

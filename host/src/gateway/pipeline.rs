@@ -69,11 +69,7 @@ impl<C: Call> Gateway<C> {
         let context = CallContext::new(caller.id.clone(), caller.began, *timeout);
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
-        answer::publish(answer, &head.method, host, &route).map_err(|kind| {
-            let (request_id, service) = (caller.id.as_str(), service.as_str());
-            tracing::warn!(request_id, service, kind = kind.as_str(), "the service's answer is no valid response");
-            status::problem(kind, &route.target.service)
-        })
+        Ok(answer::publish(answer, &head.method, host, &route))
     }
 
     fn route<'a>(

@@ -64,15 +64,21 @@ impl Listener {
     {
         let protocol = protocol(&self.settings);
         let mut connections = JoinSet::new();
+        let mut draining = false;
         loop {
             let (stream, addr, permit) = tokio::select! {
                 biased;
-                () = drain.started() => break,
+                () = drain.started(), if !draining => {
+                    draining = true;
+                    continue;
+                }
                 Some(ended) = connections.join_next() => {
                     report(ended);
                     continue;
                 }
                 accepted = self.accept() => accepted,
+                // Those that the kernel accepted before the drain have been promised an answer: closing would reset them.
+                () = std::future::ready(()), if draining => break,
             };
             let (service, protocol, settings) = (service.clone(), protocol.clone(), self.settings.clone());
             let drain = drain.clone();

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the caller: the attempt ends with it.
 
 use super::attempt::Attempt;
+use super::upload::Upload;
 use crate::base::{Body, BodyError, ErrorKind};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -13,6 +14,8 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct AnswerBody {
     inner: Body,
     attempt: Attempt,
+    /// A service that streams while it reads falls silent, or breaks off, when its client does.
+    upload: Upload,
     /// The longest silence that the reader puts up with.
     patience: Duration,
     /// Runs while the reader waits for the service, and only then: a slow reader is not the service's fault.
@@ -21,12 +24,16 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(inner: Body, attempt: Attempt, patience: Duration) -> Self {
-        Self { inner, attempt, patience, timer: None, broken: false }
+    pub(super) fn new(inner: Body, attempt: Attempt, upload: Upload, patience: Duration) -> Self {
+        Self { inner, attempt, upload, patience, timer: None, broken: false }
     }
 
     fn fail(&mut self, error: BodyError) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.broken = true;
+        let error = match self.upload.blame(error.kind) {
+            Some((kind, detail)) => BodyError::new(kind, detail),
+            None => error,
+        };
         self.attempt.failed(error.kind);
         Some(Err(error))
     }

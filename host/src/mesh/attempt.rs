@@ -12,6 +12,8 @@ pub(super) struct Attempt {
     endpoint: Arc<Endpoint>,
     /// Taken by the verdict, so that there is one at most.
     permit: Option<Permit>,
+    /// The verdict on the answer once it is whole.
+    whole: Verdict,
     started: Instant,
 }
 
@@ -19,21 +21,28 @@ impl Attempt {
     pub(super) fn start(endpoint: &Arc<Endpoint>, permit: Permit, now: Instant) -> Self {
         endpoint.metrics.request();
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { endpoint: Arc::clone(endpoint), permit: Some(permit), started: now }
+        Self { endpoint: Arc::clone(endpoint), permit: Some(permit), whole: Verdict::Success, started: now }
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The head came.
-    pub(super) fn answered(&self) {
-        self.endpoint.metrics.answered(self.started.elapsed());
+    /// The head came, or `error` in its place. A refusal says nothing about the service's speed.
+    pub(super) fn answered(&self, error: Option<ErrorKind>) {
+        if error.is_none_or(|kind| kind.blame() != Blame::Refusal) {
+            self.endpoint.metrics.answered(self.started.elapsed());
+        }
     }
 
     /// The answer is whole.
     pub(super) fn succeeded(&mut self) {
-        self.record(Verdict::Success);
+        self.record(self.whole);
+    }
+
+    /// The answer says that the client is at fault (4xx): whole, it neither counts nor clears.
+    pub(super) fn blames_client(&mut self) {
+        self.whole = Verdict::Neutral;
     }
 
     /// There is no answer, or it broke off.

@@ -3,6 +3,7 @@
 use super::answer::AnswerBody;
 use super::attempt::Attempt;
 use super::error::CallError;
+use super::head;
 use super::service::Service;
 use super::upload::Upload;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
@@ -42,9 +43,13 @@ impl Mesh {
         let attempt = admit(&entry, now)?;
         let context = context.within(now, entry.timeout);
         let (request, upload) = Upload::watch(request);
-        let outcome = attempt.endpoint().invoke(request, &context).await;
-        attempt.answered();
-        conclude(&entry, attempt, &upload, outcome)
+        let method = request.method().clone();
+        let outcome = attempt.endpoint().invoke(request, &context).await.and_then(|answer| {
+            let checked = head::check(&answer, &method);
+            checked.map(|()| answer).map_err(|wrong| (ErrorKind::BadAnswer, wrong.to_owned()))
+        });
+        attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
+        conclude(&entry, attempt, upload, outcome)
     }
 }
 
@@ -66,15 +71,24 @@ fn admit(service: &Service, now: Instant) -> Result<Attempt, CallError> {
 fn conclude(
     service: &Service,
     mut attempt: Attempt,
-    upload: &Upload,
+    upload: Upload,
     outcome: Result<http::Response<Body>, (ErrorKind, String)>,
 ) -> Result<http::Response<Body>, CallError> {
     match outcome {
         Ok(response) => {
-            if response.status().is_server_error() {
-                attempt.admitted_fault();
+            match upload.failed() {
+                // The answer to a body that was too large is that it was, whatever the service makes of it.
+                Some(error) if error.kind == ErrorKind::BodyTooLarge => {
+                    attempt.failed(error.kind);
+                    return Err(CallError::new(&service.name, error.kind, error.detail));
+                }
+                // Most services answer 500 when a body breaks off: not their fault.
+                Some(error) => attempt.failed(error.kind),
+                None if response.status().is_server_error() => attempt.admitted_fault(),
+                None if response.status().is_client_error() => attempt.blames_client(),
+                None => {}
             }
-            Ok(response.map(|body| AnswerBody::new(body, attempt, service.timeout).boxed_unsync()))
+            Ok(response.map(|body| AnswerBody::new(body, attempt, upload, service.timeout).boxed_unsync()))
         }
         Err((kind, detail)) => {
             let (kind, detail) = upload.blame(kind).unwrap_or((kind, detail));

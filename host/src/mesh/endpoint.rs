@@ -72,6 +72,14 @@ impl Endpoint {
         }
     }
 
+    /// Instances that serve a request now; none at a plain HTTP address.
+    pub(super) fn instances(&self) -> usize {
+        match &self.place {
+            Place::Instances(pool) => pool.in_use(),
+            Place::Url { .. } => 0,
+        }
+    }
+
     /// The endpoint as it is at `now`.
     pub fn state(&self, now: Instant) -> EndpointState {
         let (requests, failures) = self.metrics.counts();

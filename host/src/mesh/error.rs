@@ -1,6 +1,6 @@
 //! A call without an answer.
 
-use crate::base::{Blame, ErrorKind, ServiceName};
+use crate::base::{ErrorKind, ServiceName};
 use std::time::Duration;
 
 /// Why a call has no answer.
@@ -21,10 +21,5 @@ impl CallError {
     /// A failed call to `service`.
     pub fn new(service: &ServiceName, kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, service: service.clone(), retry_after: None, detail: detail.into() }
-    }
-
-    /// Whose fault it is.
-    pub fn blame(&self) -> Blame {
-        self.kind.blame()
     }
 }

@@ -14,6 +14,7 @@ mod attempt;
 mod call;
 mod endpoint;
 mod error;
+mod head;
 mod http_client;
 mod scrape;
 mod service;

@@ -27,6 +27,7 @@ impl Source for Discovered {
                     State::Open => 2,
                 },
                 in_flight: state.in_flight,
+                instances: endpoint.instances(),
             };
             (sample, Arc::clone(&endpoint.metrics))
         };

@@ -44,6 +44,14 @@ impl Upload {
         }
     }
 
+    /// The client's failure to send its body, if that is how it ended.
+    pub(super) fn failed(&self) -> Option<BodyError> {
+        match &*self.state() {
+            State::Failed(error) => Some(error.clone()),
+            State::Flowing | State::Awaited => None,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,6 +60,16 @@ impl Upload {
 struct Watched {
     body: Body,
     upload: Upload,
+}
+
+impl Drop for Watched {
+    /// A service that wants no more of the body waits for nobody.
+    fn drop(&mut self) {
+        let mut state = self.upload.state();
+        if matches!(*state, State::Awaited) {
+            *state = State::Flowing;
+        }
+    }
 }
 
 impl http_body::Body for Watched {

@@ -21,6 +21,9 @@ pub enum SwapError {
     /// The component does not start.
     #[error("the component is refused: it does not start: {0}")]
     DoesNotStart(InvokeError),
+    /// No instance was free to try the component.
+    #[error("the host is too busy to try the component; try again: {0}")]
+    Busy(InvokeError),
     /// The host failed while it compiled.
     #[error("the host failed: {0}")]
     Host(String),

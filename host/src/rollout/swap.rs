@@ -3,7 +3,7 @@
 use super::deployment::{Deployment, Line};
 use super::error::SwapError;
 use super::plan::Plan;
-use crate::base::{CallContext, Digest, RequestId, ServiceName};
+use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::mesh::{HttpClient, Service};
 use crate::registry::Registry;
 use crate::runtime::{Component, LoadError, Revision, Runtime};
@@ -106,7 +106,10 @@ impl Rollout {
         let context =
             CallContext::new(RequestId::from_random(rand::random()), Instant::now(), deployment.plan.limits.timeout);
         let pool = deployment.pool(&self.runtime, revision);
-        pool.rehearse(&context).await.map_err(SwapError::DoesNotStart)
+        pool.rehearse(&context).await.map_err(|error| match error.kind.blame() {
+            Blame::Refusal => SwapError::Busy(error),
+            _ => SwapError::DoesNotStart(error),
+        })
     }
 
     fn publish(&self, deployment: &Deployment, line: &Line) {

@@ -1,16 +1,22 @@
 //! Bodies that cross between the host and a guest.
 
 use super::invocation::{Fault, Leash};
-use crate::base::{Body, BodyError, ErrorKind};
+use crate::base::{Body, BodyError, ErrorKind, ServiceName};
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{Entry, HOST};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The request as a guest reads it: a client's failure reaches it as an error code of WASI HTTP.
-pub(super) fn for_guest(request: http::Request<Body>) -> http::Request<WasiBody> {
+/// The request as a guest reads it: a client's failure reaches it as an error code of WASI HTTP, and a request that names no host (as
+/// HTTP/1.0 may) names the service, since WASI HTTP has no request without an authority.
+pub(super) fn for_guest(mut request: http::Request<Body>, service: &ServiceName) -> http::Request<WasiBody> {
+    if let Entry::Vacant(host) = request.headers_mut().entry(HOST) {
+        host.insert(HeaderValue::from_str(service.as_str()).expect("a service's name is visible ASCII"));
+    }
     request.map(|body| {
         body.map_err(|error| match error.kind {
             ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
@@ -70,7 +76,9 @@ impl http_body::Body for GuestBody {
             }
             Some(Err(error)) => Some(Err(self.broken(Some(&error)))),
             // The channel closes in both cases: when the guest ended its body, and when its store went. The fault tells which.
-            None if self.fault.get().is_some() => Some(Err(self.broken(None))),
+            None if self.fault.get().is_some() || self.remaining.is_some_and(|bytes| bytes > 0) => {
+                Some(Err(self.broken(None)))
+            }
             None => {
                 self.leash.release();
                 None

@@ -1,7 +1,7 @@
 //! A component: compiled, checked, and linked for one service.
 
 use super::context::Context;
-use super::engine::{CORE_INSTANCES_PER_SLOT, MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
+use super::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
 use super::error::LoadError;
 use super::grants::{self, Grants};
 use crate::base::{Digest, ServiceName};
@@ -106,7 +106,5 @@ fn slots_of(code: &Code) -> Result<u32, LoadError> {
         .ok_or_else(|| LoadError::Link("imports core modules, so its size cannot be known in advance".into()))?;
     let memories = needs.num_memories.div_ceil(MEMORIES_PER_SLOT);
     let tables = needs.num_tables.div_ceil(TABLES_PER_SLOT);
-    // A core instance without memory and table is glue; a module of its own has at least one of them.
-    let instances = (needs.num_memories + needs.num_tables).div_ceil(CORE_INSTANCES_PER_SLOT);
-    Ok(memories.max(tables).max(instances).max(1))
+    Ok(memories.max(tables).max(1))
 }

@@ -20,7 +20,7 @@ const FIELDS_BYTES: usize = 128 << 10;
 /// Core instances and tables of one store: far above what a component is made of.
 const MOST_ITEMS: usize = 256;
 /// Elements of one table (8 bytes each).
-const MOST_ELEMENTS: usize = 100_000;
+pub(super) const MOST_ELEMENTS: usize = 100_000;
 
 /// Who an instance is, for its log lines.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use super::bindings;
 use super::cache::Cache;
 use super::component::Component;
-use super::context::Context;
+use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
 use super::settings::Settings;
 use std::path::Path;
@@ -19,9 +19,8 @@ const EPOCH: Duration = Duration::from_millis(10);
 const KEEP_RESIDENT: usize = 1 << 20;
 /// Freed slots that are given back to the kernel in one go.
 const DECOMMIT_BATCH: usize = 32;
-/// What one slot of the pool may use. Components from wit-bindgen need two or three core instances (the module, its shim and the
-/// fix-up of the shim's table), one memory and two tables; a composed component takes several slots (see `Component::slots`).
-pub(super) const CORE_INSTANCES_PER_SLOT: u32 = 4;
+/// What one slot of the pool may use. Components from wit-bindgen need one memory and two tables; a composed component takes several
+/// slots (see `Component::slots`).
 pub(super) const MEMORIES_PER_SLOT: u32 = 2;
 pub(super) const TABLES_PER_SLOT: u32 = 4;
 /// Fibers that one slot may have: the call itself, and calls that it has suspended.
@@ -85,9 +84,10 @@ impl Runtime {
         Component::check(self, digest, code)
     }
 
-    /// Slots of the pool that are free now, and all.
-    pub fn free_slots(&self) -> (usize, usize) {
-        (self.slots.available_permits(), self.total_slots)
+    /// Waits until no instance is left, for `patience` at most; says whether that came about.
+    pub async fn idle(&self, patience: Duration) -> bool {
+        let all = u32::try_from(self.total_slots).unwrap_or(u32::MAX);
+        tokio::time::timeout(patience, self.slots.acquire_many(all)).await.is_ok()
     }
 }
 
@@ -105,7 +105,8 @@ fn config(slots: usize, memory: usize) -> Config {
     let slots = u32::try_from(slots).unwrap_or(u32::MAX / 64);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_SLOT))
+        // A mere counter: it reserves nothing, so it never runs out before the slots do.
+        .total_core_instances(slots.saturating_mul(MOST_PER_COMPONENT))
         .total_memories(slots.saturating_mul(MEMORIES_PER_SLOT))
         .total_tables(slots.saturating_mul(TABLES_PER_SLOT))
         .total_stacks(slots.saturating_mul(STACKS_PER_SLOT))
@@ -115,6 +116,7 @@ fn config(slots: usize, memory: usize) -> Config {
         .max_memories_per_module(MEMORIES_PER_SLOT)
         .max_tables_per_module(TABLES_PER_SLOT)
         .max_memory_size(memory)
+        .table_elements(MOST_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10)

@@ -1,6 +1,6 @@
 //! What goes wrong in this room: when a component is loaded, and when an instance is invoked.
 
-use crate::base::{Blame, ErrorKind};
+use crate::base::ErrorKind;
 use std::path::PathBuf;
 
 /// A component that cannot serve. Nothing has changed when one of these is returned.
@@ -54,10 +54,5 @@ pub struct InvokeError {
 impl InvokeError {
     pub(super) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
-    }
-
-    /// Whose fault it is.
-    pub fn blame(&self) -> Blame {
-        self.kind.blame()
     }
 }

@@ -81,14 +81,16 @@ pub(super) fn start(
     let (released, release) = oneshot::channel();
     let bodiless = request.method() == http::Method::HEAD;
     let fault = Fault::default();
+    let request = for_guest(request, &identity.grants.service);
     let instance = Instance {
         store: Context::store(engine, identity, limits.memory),
         revision: Arc::clone(revision),
         head: HeadSlot(Arc::new(Mutex::new(Some(sender)))),
         fault: Arc::clone(&fault),
+        ended: false,
         _lease: lease,
     };
-    let task = tokio::spawn(instance.run(for_guest(request), release, limits.timeout)).abort_handle();
+    let task = tokio::spawn(instance.run(request, release, limits.timeout)).abort_handle();
     Invocation { head, leash: Leash { task, released: Some(released) }, fault, bodiless }
 }
 
@@ -102,7 +104,7 @@ pub(super) async fn instantiate(
     let mut store = Context::store(engine, identity, limits.memory);
     match revision.handler.instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::Instantiation(error).explain(false)),
+        Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
     }
 }
 
@@ -112,7 +114,8 @@ impl Invocation {
         match timeout_at(deadline, self.head).await {
             Ok(Ok(head)) => head.map(|response| {
                 let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-                let length = if self.bodiless { Some(0) } else { length };
+                let without_body = self.bodiless || matches!(response.status().as_u16(), 204 | 304);
+                let length = if without_body { Some(0) } else { length };
                 response.map(|body| GuestBody::new(body, length, self.leash, self.fault).boxed_unsync())
             }),
             Ok(Err(_)) => {
@@ -143,7 +146,19 @@ struct Instance {
     revision: Arc<Revision>,
     head: HeadSlot,
     fault: Fault,
+    /// Its task came to its end.
+    ended: bool,
     _lease: Lease,
+}
+
+impl Drop for Instance {
+    /// A panic of the host in this task must not look like the end of an answer. Where the task has ended in order the fault is set, or
+    /// the guest has nothing left to say.
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.fault.set((ErrorKind::Host, "the instance's task was lost".into()));
+        }
+    }
 }
 
 impl Instance {
@@ -174,12 +189,15 @@ impl Instance {
                 error
             }
         };
+        self.ended = true;
         self.head.send(Err(error));
     }
 }
 
 /// How an instance failed.
 enum Failure {
+    /// Before the guest was asked anything.
+    Host(wasmtime::Error),
     Instantiation(wasmtime::Error),
     Guest(ErrorKind, wasmtime::Error),
 }
@@ -194,8 +212,13 @@ impl Failure {
     /// `denied`: the guest was refused memory before. Allocators abort on that, and the abort itself is a plain trap.
     fn explain(self, denied: bool) -> InvokeError {
         let (kind, error) = match self {
-            // The host counts slots before it instantiates; if its count and the pool's ever differ, it is a full pool all the same.
-            Self::Instantiation(error) if error.is::<PoolConcurrencyLimitError>() => (ErrorKind::Overloaded, error),
+            // The host counts slots before it instantiates. Where its count and the pool's differ (a call may need a stack more), it is a
+            // full pool all the same, and no fault of this service.
+            Self::Instantiation(error) | Self::Guest(_, error) if error.is::<PoolConcurrencyLimitError>() => {
+                (ErrorKind::Overloaded, error)
+            }
+            Self::Host(error) => (ErrorKind::Host, error),
+            Self::Instantiation(error) if denied => (ErrorKind::Memory, error),
             Self::Instantiation(error) => (ErrorKind::Instantiation, error),
             Self::Guest(ErrorKind::Trap, error) if denied => (ErrorKind::Memory, error),
             Self::Guest(kind, error) => (kind, error),
@@ -216,7 +239,7 @@ async fn serve(
         .run_concurrent(async |accessor| {
             match &proxy {
                 Proxy::P2(guest) => {
-                    let (request, answer) = accessor.with(|mut access| {
+                    let prepared = accessor.with(|mut access| {
                         let mut http = access.get().http();
                         let request = http.new_incoming_request(Scheme::Http, request)?;
                         let answer = http.new_response_outparam_from_callback({
@@ -224,7 +247,8 @@ async fn serve(
                             move |answer| head.send(answer.map_err(refused))
                         })?;
                         wasmtime::error::Ok((request, answer))
-                    })?;
+                    });
+                    let (request, answer) = prepared.map_err(Failure::Host)?;
                     guest
                         .wasi_http_incoming_handler()
                         .func_handle()
@@ -244,17 +268,18 @@ async fn answer_p3(
     guest: &p3::bindings::Service,
     accessor: &Accessor<Context>,
     request: http::Request<WasiBody>,
-) -> wasmtime::Result<Head> {
-    let (request, sent) = accessor.with(|mut access| {
+) -> Result<Head, Failure> {
+    let prepared = accessor.with(|mut access| {
         let http = access.get().http();
         let (request, sent) = p3::Request::from_http(http.hooks, request);
         wasmtime::error::Ok((http.table.push(request)?, sent.boxed()))
-    })?;
+    });
+    let (request, sent) = prepared.map_err(Failure::Host)?;
     match guest.wasi_http_handler().call_handle(accessor, request).await? {
-        Ok(response) => accessor.with(|mut access| {
+        Ok(response) => Ok(accessor.with(|mut access| {
             let response = access.get().http().table.delete(response)?;
             response.into_http_with_getter(access.as_context_mut(), sent, Context::http).map(Ok)
-        }),
+        })?),
         Err(error) => Ok(Err(refused(error))),
     }
 }

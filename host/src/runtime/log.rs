@@ -10,6 +10,9 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 /// Longest line in bytes; what is longer is logged in pieces.
 const LINE: usize = 4096;
+/// What one instance may log on one stream: far more than a request has to say, far less than fills a disk.
+const MOST_LINES: usize = 1000;
+const MOST_BYTES: usize = 256 << 10;
 
 #[derive(Clone, Copy)]
 pub(super) enum Stream {
@@ -25,11 +28,15 @@ struct Line {
     stream: Stream,
     identity: Identity,
     bytes: Vec<u8>,
+    /// What was logged so far, and the lines that were dropped because that was too much.
+    lines: usize,
+    logged: usize,
+    dropped: usize,
 }
 
 impl GuestLog {
     pub(super) fn new(stream: Stream, identity: Identity) -> Self {
-        Self(Arc::new(Mutex::new(Line { stream, identity, bytes: Vec::new() })))
+        Self(Arc::new(Mutex::new(Line { stream, identity, bytes: Vec::new(), lines: 0, logged: 0, dropped: 0 })))
     }
 }
 
@@ -51,19 +58,27 @@ impl Line {
     fn flush(&mut self) {
         let text = String::from_utf8_lossy(&self.bytes);
         let text = text.trim_end();
-        if !text.is_empty() {
-            let Identity { grants, revision, instance, request } = &self.identity;
-            let (service, revision) = (&grants.service, revision.short());
-            match self.stream {
-                Stream::Out => {
-                    tracing::info!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
-                }
-                Stream::Err => {
-                    tracing::warn!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
-                }
-            }
+        if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
+            self.dropped += 1;
+        } else if !text.is_empty() {
+            self.log(text);
+            self.lines += 1;
+            self.logged += text.len();
         }
         self.bytes.clear();
+    }
+
+    fn log(&self, text: &str) {
+        let Identity { grants, revision, instance, request } = &self.identity;
+        let (service, revision) = (&grants.service, revision.short());
+        match self.stream {
+            Stream::Out => {
+                tracing::info!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
+            }
+            Stream::Err => {
+                tracing::warn!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
+            }
+        }
     }
 }
 
@@ -71,6 +86,9 @@ impl Drop for Line {
     /// A last line without its newline is a line too.
     fn drop(&mut self) {
         self.flush();
+        if self.dropped > 0 {
+            self.log(&format!("{} more lines of this instance were dropped", self.dropped));
+        }
     }
 }
 

@@ -8,11 +8,13 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 pub(super) struct Outbound {
     identity: Identity,
+    /// The log says it once for each instance.
+    warned: bool,
 }
 
 impl Outbound {
     pub(super) fn new(identity: Identity) -> Self {
-        Self { identity }
+        Self { identity, warned: false }
     }
 }
 
@@ -28,10 +30,12 @@ impl WasiHttpHooks for Outbound {
         _transmission: Transmission,
     ) -> Box<dyn Future<Output = Answer> + Send> {
         let Identity { grants, instance, request: id, .. } = &self.identity;
-        tracing::warn!(
-            service = %grants.service, instance, request_id = %id, authority = request.uri().authority().map(|a| a.as_str()),
-            "outbound HTTP is denied: services have no way out of the host"
-        );
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                service = %grants.service, instance, request_id = %id, authority = request.uri().authority().map(|a| a.as_str()),
+                "outbound HTTP is denied: services have no way out of the host"
+            );
+        }
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
     }
 }

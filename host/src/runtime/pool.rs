@@ -90,34 +90,40 @@ impl InstancePool {
         }
     }
 
-    /// One of the endpoint's places first, then slots of the engine's pool; both within the deadline.
+    /// One of the endpoint's places first, then slots of the engine's pool; both within the deadline, from one seat of the queue.
     async fn lease(&self, deadline: Instant) -> Result<Lease, InvokeError> {
-        let place = self.wait(&self.free, 1, deadline, "the service's `concurrency`").await?;
-        let slots = self.wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`").await?;
-        Ok(Lease { _place: place, _slots: slots })
-    }
-
-    async fn wait(
-        &self,
-        semaphore: &Arc<Semaphore>,
-        permits: u32,
-        deadline: Instant,
-        what: &str,
-    ) -> Result<OwnedSemaphorePermit, InvokeError> {
-        if let Ok(permit) = Arc::clone(semaphore).try_acquire_many_owned(permits) {
-            return Ok(permit);
-        }
+        let (place, slots) = (try_acquire(&self.free, 1), || try_acquire(&self.runtime.slots, self.revision.slots));
+        let place = match place.map(|place| (slots(), place)) {
+            Some((Some(slots), place)) => return Ok(Lease { _place: place, _slots: slots }),
+            Some((None, place)) => Some(place),
+            None => None,
+        };
         let _seat = Seat::take(&self.waiting, self.limits.waiting).ok_or_else(|| {
-            let detail = format!("{what} is used up and {} requests wait already", self.limits.waiting);
+            let detail = format!("{} requests wait for an instance already", self.limits.waiting);
             InvokeError::new(ErrorKind::Overloaded, detail)
         })?;
-        match timeout_at(deadline, Arc::clone(semaphore).acquire_many_owned(permits)).await {
-            Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
-            Err(_) => {
-                let detail = format!("{what} was used up until the deadline");
-                Err(InvokeError::new(ErrorKind::Overloaded, detail))
-            }
-        }
+        let place = match place {
+            Some(place) => place,
+            None => wait(&self.free, 1, deadline, "the service's `concurrency`").await?,
+        };
+        let slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`").await?;
+        Ok(Lease { _place: place, _slots: slots })
+    }
+}
+
+fn try_acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(semaphore).try_acquire_many_owned(permits).ok()
+}
+
+async fn wait(
+    semaphore: &Arc<Semaphore>,
+    permits: u32,
+    deadline: Instant,
+    what: &str,
+) -> Result<OwnedSemaphorePermit, InvokeError> {
+    match timeout_at(deadline, Arc::clone(semaphore).acquire_many_owned(permits)).await {
+        Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
+        Err(_) => Err(InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))),
     }
 }
 

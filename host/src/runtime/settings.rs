@@ -18,8 +18,8 @@ impl Default for Settings {
     }
 }
 
-/// Most slots that the pool gets without being told a number. A slot reserves address space (a 4 GiB memory, a 2 MiB stack with its
-/// guard page), and the kernel allows 65,530 mappings to a process by default.
+/// Most slots that the pool gets without being told a number. A slot reserves address space (two 4 GiB memories, two 2 MiB stacks with
+/// their guard pages), and the kernel allows 65,530 mappings to a process by default.
 const MOST_SLOTS: usize = 4096;
 
 impl Settings {
@@ -28,13 +28,17 @@ impl Settings {
     ///
     /// `demand`: for each service its replicas and its limits.
     pub fn slots<'a>(&self, demand: impl Iterator<Item = (usize, &'a Limits)>) -> usize {
-        match self.instances {
-            0 => {
-                let both = demand.map(|(replicas, limits)| 2 * replicas * limits.concurrency).sum::<usize>();
-                both.clamp(64, MOST_SLOTS)
-            }
-            told => told,
+        let both = demand.map(|(replicas, limits)| 2 * replicas * limits.concurrency).sum::<usize>();
+        let slots = if self.instances == 0 { both.clamp(64, MOST_SLOTS) } else { self.instances };
+        if slots < both {
+            tracing::warn!(
+                slots,
+                demand = both,
+                "the pool holds fewer instances than all services may use at once: a flood of one can make others wait; raise \
+                 `instances` in [runtime] or lower `concurrency`"
+            );
         }
+        slots
     }
 }
 

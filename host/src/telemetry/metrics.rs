@@ -18,8 +18,8 @@ use std::time::Duration;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Bounds of the latency histogram in seconds: a fresh instance answers in tens of microseconds, a deadline is seconds away.
-const LATENCY: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const LATENCY: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// What is counted at one endpoint.
 pub struct EndpointMetrics {
@@ -88,6 +88,8 @@ pub struct Sample {
     pub breaker: u8,
     /// Requests at the endpoint now.
     pub in_flight: usize,
+    /// Instances that serve one of them.
+    pub instances: usize,
 }
 
 impl Sample {
@@ -137,14 +139,13 @@ impl<S: Source> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let endpoints = self.0.endpoints();
         type Read<'a> = &'a dyn Fn(&Sample, &EndpointMetrics) -> Box<dyn EncodeMetric>;
-        let families: [(&str, &str, Read<'_>); 5] = [
-            ("requests", "Requests sent to an endpoint", &|_, m| Box::new(m.requests.clone())),
+        let families: [(&str, &str, Read<'_>); 6] = [
+            ("requests", "Requests that chose an endpoint", &|_, m| Box::new(m.requests.clone())),
             ("failures", "Requests that failed by the service's fault", &|_, m| Box::new(m.failures.clone())),
             ("latency_seconds", "Time to the head of the answer", &|_, m| Box::new(m.latency.clone())),
             ("breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open", &|s, _| gauge(s.breaker.into())),
-            ("instances", "Requests at an endpoint now, each on an instance of its own", &|s, _| {
-                gauge(i64::try_from(s.in_flight).unwrap_or(i64::MAX))
-            }),
+            ("in_flight", "Requests at an endpoint now, waiting ones included", &|s, _| gauge(s.in_flight)),
+            ("instances", "Instances that serve a request now", &|s, _| gauge(s.instances)),
         ];
         for (name, help, read) in families {
             let Some((first, handles)) = endpoints.first() else { continue };
@@ -158,8 +159,8 @@ impl<S: Source> Collector for Scrape<S> {
     }
 }
 
-fn gauge(value: i64) -> Box<dyn EncodeMetric> {
-    Box::new(ConstGauge::new(value))
+fn gauge(value: usize) -> Box<dyn EncodeMetric> {
+    Box::new(ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))
 }
 
 fn encode_services(
@@ -198,6 +199,7 @@ mod tests {
                 endpoint: "users-0".into(),
                 breaker: 2,
                 in_flight: 3,
+                instances: 2,
             };
             vec![(sample, Arc::clone(&self.0))]
         }
@@ -222,7 +224,8 @@ mod tests {
             r#"atoll_failures_total{service="users",revision="abc",endpoint="users-0"} 1"#,
             r#"atoll_latency_seconds_bucket{le="0.0025",service="users",revision="abc",endpoint="users-0"} 1"#,
             r#"atoll_breaker_state{service="users",revision="abc",endpoint="users-0"} 2"#,
-            r#"atoll_instances{service="users",revision="abc",endpoint="users-0"} 3"#,
+            r#"atoll_in_flight{service="users",revision="abc",endpoint="users-0"} 3"#,
+            r#"atoll_instances{service="users",revision="abc",endpoint="users-0"} 2"#,
             r#"atoll_swaps_total{service="users"} 1"#,
             r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
             "# EOF",
