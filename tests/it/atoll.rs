@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 /// How long anything that must happen may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,6 +111,8 @@ pub struct Atoll {
     pub gateway: String,
     pub admin: String,
     log: Arc<Mutex<Vec<String>>>,
+    /// Copies the log until the host closes it.
+    reader: JoinHandle<()>,
 }
 
 impl Atoll {
@@ -118,7 +121,7 @@ impl Atoll {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
         let sink = Arc::clone(&log);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = errors.next_line().await {
                 sink.lock().unwrap().push(line);
             }
@@ -135,7 +138,7 @@ impl Atoll {
                 found.insert(edge.to_owned(), address.to_owned());
             }
         }
-        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log }
+        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log, reader }
     }
 
     /// The process.
@@ -158,6 +161,20 @@ impl Atoll {
     pub async fn kill(mut self) {
         self.child.start_kill().unwrap();
         self.wait().await;
+    }
+
+    /// Ends the host as an operator does. Returns its whole log, which is what says that something was never logged.
+    pub async fn stop(mut self) -> Vec<String> {
+        self.signal(rustix::process::Signal::TERM);
+        let status = self.wait().await;
+        assert_eq!(status.code(), Some(0), "{status}");
+        tokio::time::timeout(PATIENCE, self.reader).await.expect("the log ends with the host").unwrap();
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a line of its log that has `text` in it: the log comes through a pipe, a little later than an answer.
+    pub async fn logged(&self, text: &str) -> String {
+        eventually(text, async || self.log().into_iter().find(|line| line.contains(text))).await
     }
 
     /// The lines of its log so far.

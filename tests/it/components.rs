@@ -23,6 +23,14 @@ pub fn component(name: &str) -> PathBuf {
     file
 }
 
+/// The repository's own manifest, with the shop's components as this checkout builds them.
+pub fn shop_manifest() -> String {
+    let dist = component("users").with_file_name("").display().to_string();
+    component("products");
+    let manifest = fs::read_to_string(workspace().join("atoll.toml")).expect("the checkout has a manifest");
+    manifest.replace("components/dist/", &dist)
+}
+
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate stands inside the workspace")

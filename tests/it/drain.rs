@@ -1,19 +1,13 @@
 //! The end of the host: requests in flight finish, nothing new begins, and a deadline holds.
 
-use super::atoll::{Atoll, Home, Http, PATIENCE, eventually};
-use bytes::Bytes;
-use futures_util::stream;
-use http::{Request, Response};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper_util::rt::TokioIo;
+use super::atoll::{Home, Http, eventually};
+use super::held::{Held, in_flight};
 use rustix::process::Signal;
-use std::convert::Infallible;
 use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 
-/// A host with both fixtures that can be made to wait, for as long as it takes.
+/// A host with time for everything.
 fn home(drain: &str) -> Home {
     Home::new(&format!(
         r#"
@@ -28,6 +22,15 @@ fn home(drain: &str) -> Home {
         component = "{{component:fixture-hostile}}"
         limits = {{ timeout = "10m" }}
 
+        [service.kv]
+        component = "{{component:fixture-kv}}"
+        state = true
+        limits = {{ timeout = "10m" }}
+
+        [[route]]
+        prefix = "/bucket"
+        service = "kv"
+
         [[route]]
         prefix = "/hello"
         strip_prefix = "/hello"
@@ -41,52 +44,6 @@ fn home(drain: &str) -> Home {
     ))
 }
 
-/// An exchange that is in flight for as long as the test wants: the service echoes what the test sends.
-struct Held {
-    pieces: mpsc::Sender<Bytes>,
-    answer: Response<Incoming>,
-}
-
-impl Held {
-    async fn begin(atoll: &Atoll) -> Self {
-        let gateway = atoll.gateway.strip_prefix("http://").unwrap();
-        let stream = TcpStream::connect(gateway).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let (pieces, mut taken) = mpsc::channel(1);
-        let body = stream::poll_fn(move |context| {
-            taken
-                .poll_recv(context)
-                .map(|piece: Option<Bytes>| piece.map(|piece| Ok::<_, Infallible>(Frame::data(piece))))
-        });
-        let request = Request::post("/hostile/echo").header("host", gateway).body(StreamBody::new(body)).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        let mut held = Self { pieces, answer };
-        held.echo("before").await;
-        held
-    }
-
-    async fn echo(&mut self, text: &'static str) {
-        self.pieces.send(Bytes::from_static(text.as_bytes())).await.unwrap();
-        assert_eq!(self.answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), text);
-    }
-
-    /// Ends the request; true if the answer then ends as it should.
-    async fn finish(self) -> bool {
-        drop(self.pieces);
-        let rest = tokio::time::timeout(PATIENCE, self.answer.into_body().collect()).await;
-        rest.expect("the answer ends").is_ok_and(|rest| rest.to_bytes().is_empty())
-    }
-}
-
-/// Waits until `count` requests are in flight at `service`.
-async fn in_flight(atoll: &Atoll, service: &str, count: u64) {
-    let (http, url) = (Http::default(), format!("{}/v1/services/{service}", atoll.admin));
-    let look = async || (http.get(&url).await.json()["endpoints"][0]["in_flight"] == count).then_some(());
-    eventually("the requests are in flight", look).await;
-}
-
 fn logged<'l>(log: &'l [String], text: &str) -> Option<&'l String> {
     log.iter().find(|line| line.contains(text))
 }
@@ -97,12 +54,11 @@ async fn what_is_in_flight_finishes_and_nothing_new_begins() {
     let mut atoll = home.start().await;
     let http = Http::default();
     assert_eq!(http.get(&format!("{}/readyz", atoll.admin)).await.status, 200);
-    let mut held = Held::begin(&atoll).await;
-    let slow = tokio::spawn({
-        let (http, url) = (http.clone(), format!("{}/hello/slow?ms=1000", atoll.gateway));
-        async move { http.get(&url).await }
-    });
-    in_flight(&atoll, "hello", 1).await;
+    let mut held = Held::begin(&atoll, "/hostile/echo").await;
+    // One whose answer has begun, and one whose answer waits for the rest of the body.
+    let mut half = TcpStream::connect(atoll.gateway.strip_prefix("http://").unwrap()).await.unwrap();
+    half.write_all(b"PUT /bucket/default/a HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+    in_flight(&atoll, "kv", 1).await;
 
     atoll.signal(Signal::TERM);
     let unready = eventually("it is no longer ready", async || {
@@ -116,8 +72,11 @@ async fn what_is_in_flight_finishes_and_nothing_new_begins() {
     eventually("new connections are refused", async || TcpStream::connect(gateway).await.err()).await;
 
     held.echo("after").await;
-    assert_eq!(slow.await.unwrap().status, 200);
     assert!(held.finish().await);
+    half.write_all(b" more").await.unwrap();
+    let mut answer = String::new();
+    half.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
     let status = atoll.wait().await;
     assert_eq!(status.code(), Some(0), "{status}");
     let log =
@@ -140,7 +99,7 @@ async fn an_idle_connection_holds_nothing_up() {
 async fn the_deadline_of_the_drain_cuts_off() {
     let home = home("300ms");
     let mut atoll = home.start().await;
-    let held = Held::begin(&atoll).await;
+    let held = Held::begin(&atoll, "/hostile/echo").await;
     let began = Instant::now();
     atoll.signal(Signal::TERM);
     assert_eq!(atoll.wait().await.code(), Some(0));
@@ -153,7 +112,7 @@ async fn the_deadline_of_the_drain_cuts_off() {
 async fn a_second_signal_cuts_off_at_once() {
     let home = home("1h");
     let mut atoll = home.start().await;
-    let held = Held::begin(&atoll).await;
+    let held = Held::begin(&atoll, "/hostile/echo").await;
     atoll.signal(Signal::TERM);
     eventually("the first signal is heard", async || logged(&atoll.log(), "draining").cloned()).await;
     atoll.signal(Signal::TERM);

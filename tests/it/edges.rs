@@ -121,17 +121,20 @@ async fn metrics_and_probes() {
         assert_eq!(text.matches(&line).count(), 1, "{line} stands once in\n{text}");
     }
     let labels = format!("service=\"hostile\",revision=\"{revision}\",endpoint=\"hostile-0\"");
-    for (name, value) in [
-        ("requests_total", 1),
-        ("failures_total", 1),
-        ("latency_seconds_count", 1),
-        ("breaker_state", 0),
-        ("instances", 0),
-    ] {
+    for (name, value) in
+        [("requests_total", 1), ("failures_total", 1), ("latency_seconds_count", 1), ("breaker_state", 0)]
+    {
         let line = format!("atoll_{name}{{{labels}}} {value}\n");
         assert!(text.contains(&line), "{line} is missing in\n{text}");
     }
     assert!(text.contains("atoll_swaps_total{service=\"hello\"} 0\n"), "{text}");
+    // The answer does not wait for its instance to be gone.
+    let none = format!("atoll_instances{{{labels}}} 0\n");
+    eventually("the instance is gone", async || {
+        let metrics = http.get(&format!("{}/metrics", atoll.admin)).await;
+        String::from_utf8_lossy(&metrics.body).contains(&none).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -193,7 +196,7 @@ async fn beyond_loopback_the_token_is_demanded() {
         let mut ps = home.command(&["ps", "--admin", &atoll.admin]);
         assert_eq!(ps.env("ATOLL_ADMIN_TOKEN", shown).output().await.unwrap().status.code(), code, "{shown}");
     }
-    assert!(!atoll.log().join("\n").contains(token), "a secret is never logged");
+    assert!(!atoll.stop().await.join("\n").contains(token), "a secret is never logged");
 }
 
 #[tokio::test]

@@ -70,16 +70,6 @@ async fn nothing_is_left_in_a_fresh_instance() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_way_out_is_closed() {
-    let house = House::new(vec![(plan("hostile"), "fixture-hostile")]);
-    let get = async |path: &str| String::from_utf8(house.get("hostile", path).await.unwrap().1.to_vec()).unwrap();
-    assert!(get("/dial?url=http://127.0.0.1:9090/v1/services").await.starts_with("denied"));
-    for path in ["/connect?addr=127.0.0.1:9090", "/fs", "/env"] {
-        println!("{path}: {}", get(path).await);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_circuit_refuses_and_a_success_closes_it() {
     let plan = plan("hostile");
     let settings = breaker::Settings {

@@ -6,6 +6,7 @@ mod crash;
 mod drain;
 mod edges;
 mod faults;
+mod held;
 mod hostile;
 mod house;
 mod keyvalue;

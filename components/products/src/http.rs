@@ -99,7 +99,7 @@ fn read_changes(request: &Request, expect: Expect) -> Result<ProductChanges, Pro
             amount: price.integer("amount", 0, MAX_AMOUNT),
             currency: price.string("currency"),
         }),
-        stock: fields.integer("stock", 0, MAX_STOCK),
+        stock: fields.integer("stock", 0, MAX_STOCK.into()),
     };
     fields.finish(rules::check(&changes).into_iter().map(field_error))?;
     Ok(changes)

@@ -5,8 +5,8 @@
 //! generated.
 //!
 //! State: `product/ID` holds a product, `sku/SKU` the id of the product that has it, `reservation/KEY` what was taken
-//! under that key, or that it was released; it is never removed (a known limit: there is no sweep yet). What belongs together changes in one commit: a product and its SKU, a
-//! reservation and the stock of all of its products.
+//! under that key, or that it was released; it is never removed (a known limit: there is no sweep yet). What belongs
+//! together changes in one commit: a product and its SKU, a reservation and the stock of all of its products.
 
 pub mod bindings;
 mod currency;

@@ -235,7 +235,9 @@ mod tests {
 
     #[test]
     fn no_letter_has_two_keys() {
-        for letter in ('\0'..=char::MAX).map(String::from) {
+        let has_case = |letter: &char| !letter.to_lowercase().eq([*letter]) || !letter.to_uppercase().eq([*letter]);
+        // Beyond these planes no letter has a case.
+        for letter in ('\0'..='\u{1ffff}').filter(has_case).map(String::from) {
             let key = email_key(&letter);
             assert_eq!(email_key(&letter.to_uppercase()), key, "{letter}");
             assert_eq!(email_key(&letter.to_lowercase()), key, "{letter}");

@@ -125,7 +125,7 @@ impl Request {
     }
 }
 
-/// Whether a content type is one of these media types, in UTF-8 as JSON always is (RFC 8259, section 8.1). It defines no
+/// Whether a content type is one of these media types, in UTF-8 as JSON always is (RFC 8259, section 8.1). It has no
 /// `charset`, but clients send one; only one that contradicts is refused.
 fn is_one_of(media_types: &[&str], content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);

@@ -1,8 +1,10 @@
 //! The store's data: what one instance has, and what bounds it.
 
+use super::engine::Runtime;
 use super::grants::Grants;
 use super::log::{GuestLog, Stream};
 use super::outbound::Outbound;
+use super::turns::Slice;
 use crate::base::{Digest, RequestId};
 use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Store};
@@ -37,6 +39,7 @@ pub(super) struct Context {
     pub(super) identity: Identity,
     pub(super) table: ResourceTable,
     pub(super) memory: MemoryLimit,
+    pub(super) slice: Slice,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -44,7 +47,7 @@ pub(super) struct Context {
 
 impl Context {
     /// A store for one instance, with every limit set.
-    pub(super) fn store(engine: &wasmtime::Engine, identity: Identity, memory: usize) -> Store<Self> {
+    pub(super) fn store(runtime: &Runtime, identity: Identity, memory: usize) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
@@ -56,13 +59,16 @@ impl Context {
             .build();
         let outbound = Outbound::new(identity.clone());
         let memory = MemoryLimit { limit: memory, used: 0, denied: false };
-        let mut store = Store::new(engine, Self { identity, table, memory, wasi, http, outbound });
+        let mut store = Store::new(
+            &runtime.engine,
+            Self { identity, table, memory, slice: Slice::default(), wasi, http, outbound },
+        );
         store.limiter(|context| &mut context.memory);
         store.set_hostcall_fuel(CALL_BYTES);
         store.set_max_component_handles(MOST_HANDLES);
-        // The first tick ends the first slice: from then on the guest yields at each epoch, so nobody waits for it.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let (turns, slice, mut slices) = (runtime.turns.clone(), store.data().slice.clone(), 0);
+        store.epoch_deadline_callback(move |_| Ok(turns.interrupt(&slice, &mut slices)));
         store
     }
 }

@@ -6,6 +6,7 @@ use super::component::Component;
 use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
 use super::settings::Settings;
+use super::turns::Turns;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub struct Runtime {
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
     pub(super) slots: Arc<Semaphore>,
     pub(super) total_slots: usize,
+    pub(super) turns: Turns,
 }
 
 impl Runtime {
@@ -45,20 +47,14 @@ impl Runtime {
     /// When the pool's address space cannot be reserved, or the linker's interfaces clash.
     pub fn new(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
         let engine = Engine::new(&config(slots, memory))?;
-        let ticker = engine.weak();
-        std::thread::Builder::new().name("epoch".into()).spawn(move || {
-            while let Some(engine) = ticker.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
-                std::thread::sleep(EPOCH);
-            }
-        })?;
+        let turns = Turns::new();
+        tick(&engine, turns.clone())?;
         Ok(Self {
             linker: bindings::linker(&engine)?,
             cache: Cache::open(&settings.cache, &engine),
             slots: Arc::new(Semaphore::new(slots)),
             total_slots: slots,
+            turns,
             engine,
         })
     }
@@ -89,6 +85,21 @@ impl Runtime {
         let all = u32::try_from(self.total_slots).unwrap_or(u32::MAX);
         tokio::time::timeout(patience, self.slots.acquire_many(all)).await.is_ok()
     }
+}
+
+/// Starts the one thread that ends the guests' slices and hands out turns for the next.
+fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
+    let engine = engine.weak();
+    let run = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            turns.hand_out();
+            drop(engine);
+            #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
+            std::thread::sleep(EPOCH);
+        }
+    };
+    std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)
 }
 
 /// Tells the two usual mistakes, another file and a core module, in words shorter than a parser's.

@@ -7,6 +7,7 @@
 use super::body::{GuestBody, for_guest};
 use super::component::Revision;
 use super::context::{Context, Identity};
+use super::engine::Runtime;
 use super::error::InvokeError;
 use super::settings::Limits;
 use crate::base::{Body, ErrorKind};
@@ -14,13 +15,14 @@ use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Accessor;
-use wasmtime::{AsContextMut, Engine, PoolConcurrencyLimitError, Store};
+use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView, p3};
@@ -70,7 +72,7 @@ pub(super) struct Invocation {
 
 /// Starts an instance of `revision` on `request`.
 pub(super) fn start(
-    engine: &Engine,
+    runtime: &Runtime,
     revision: &Arc<Revision>,
     limits: &Limits,
     identity: Identity,
@@ -83,7 +85,7 @@ pub(super) fn start(
     let fault = Fault::default();
     let request = for_guest(request, &identity.grants.service);
     let instance = Instance {
-        store: Context::store(engine, identity, limits.memory),
+        store: Context::store(runtime, identity, limits.memory),
         revision: Arc::clone(revision),
         head: HeadSlot(Arc::new(Mutex::new(Some(sender)))),
         fault: Arc::clone(&fault),
@@ -96,12 +98,12 @@ pub(super) fn start(
 
 /// Instantiates `revision` and lets the instance go again.
 pub(super) async fn instantiate(
-    engine: &Engine,
+    runtime: &Runtime,
     revision: &Revision,
     limits: &Limits,
     identity: Identity,
 ) -> Result<(), InvokeError> {
-    let mut store = Context::store(engine, identity, limits.memory);
+    let mut store = Context::store(runtime, identity, limits.memory);
     match revision.handler.instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
@@ -163,7 +165,6 @@ impl Drop for Instance {
 
 impl Instance {
     async fn run(mut self, request: http::Request<WasiBody>, release: oneshot::Receiver<()>, patience: Duration) {
-        let serve = serve(&mut self.store, &self.revision.handler, request, self.head.clone());
         let overtime = async {
             // An error means that the caller went away, and with it the leash: this task ends at its next yield.
             if release.await.is_err() {
@@ -171,9 +172,17 @@ impl Instance {
             }
             sleep(patience).await;
         };
-        let result = tokio::select! {
-            result = serve => result,
-            () = overtime => Err(Failure::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))),
+        let slice = self.store.data().slice.clone();
+        let result = {
+            let mut serve = pin!(serve(&mut self.store, &self.revision.handler, request, self.head.clone()));
+            let serve = poll_fn(|context| {
+                slice.begin();
+                serve.as_mut().poll(context)
+            });
+            tokio::select! {
+                result = serve => result,
+                () = overtime => Err(Failure::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))),
+            }
         };
         let error = match result {
             // Without a fault, but also without a head? Then there will never be one.

@@ -27,6 +27,7 @@ mod log;
 mod outbound;
 mod pool;
 mod settings;
+mod turns;
 
 pub use component::{Component, Revision};
 pub use engine::Runtime;

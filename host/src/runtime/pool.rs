@@ -58,7 +58,7 @@ impl InstancePool {
         let lease = self.lease(deadline).await?;
         let leased = Instant::now();
         let identity = self.identity(context);
-        let started = invocation::start(&self.runtime.engine, &self.revision, &self.limits, identity, lease, request);
+        let started = invocation::start(&self.runtime, &self.revision, &self.limits, identity, lease, request);
         started.answer(deadline).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
     }
 
@@ -70,11 +70,7 @@ impl InstancePool {
         let deadline = Instant::from_std(context.deadline);
         let _lease = self.lease(deadline).await?;
         let identity = self.identity(context);
-        match timeout_at(
-            deadline,
-            invocation::instantiate(&self.runtime.engine, &self.revision, &self.limits, identity),
-        )
-        .await
+        match timeout_at(deadline, invocation::instantiate(&self.runtime, &self.revision, &self.limits, identity)).await
         {
             Ok(instantiated) => instantiated,
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),

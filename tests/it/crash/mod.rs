@@ -8,7 +8,7 @@ mod goods;
 mod members;
 
 use super::atoll::{Answer, Atoll, Home, Http};
-use super::components::{component, workspace};
+use super::components::shop_manifest;
 use futures_util::future::join_all;
 use goods::{Shelf, Trader};
 use http::{Method, Request};
@@ -18,7 +18,6 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     let seed = seed();
     println!("seed {seed}: set ATOLL_TEST_SEED={seed} for the same writers and the same moments");
     let mut random = SmallRng::seed_from_u64(seed);
-    let home = shop();
+    let home = Home::new(&shop_manifest());
     let mut host = home.start().await;
     let (users, products) = (Ids::default(), Ids::default());
     let shelf = Arc::new(Shelf::fill(&Door::of(&host), &products).await);
@@ -52,13 +51,6 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment() {
     let (happened, lost) = doubts.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
     println!("{acknowledged} writes acknowledged; of those in doubt {happened} had happened and {lost} had not");
     assert!(acknowledged > CRASHES * WRITERS, "the writers had no time to write");
-}
-
-/// The shop of the repository's own manifest.
-fn shop() -> Home {
-    let manifest = fs::read_to_string(workspace().join("atoll.toml")).unwrap();
-    let dist = component("users").parent().unwrap().display().to_string();
-    Home::new(&manifest.replace("components/dist", &dist))
 }
 
 /// Lets everybody write for `life` milliseconds, and kills the host in the midst of it.

@@ -5,10 +5,9 @@ mod rush;
 mod users;
 
 use super::atoll::{Answer, Atoll, Home, Http};
-use super::components::{component, workspace};
+use super::components::shop_manifest;
 use http::{Method, Request};
 use serde_json::Value;
-use std::fs;
 
 /// The running shop.
 struct Shop {
@@ -20,9 +19,7 @@ struct Shop {
 impl Shop {
     /// The shop of the repository's own manifest, with nothing in its store.
     async fn open() -> Self {
-        let manifest = fs::read_to_string(workspace().join("atoll.toml")).unwrap();
-        let dist = component("users").parent().unwrap().display().to_string();
-        let home = Home::new(&manifest.replace("components/dist", &dist));
+        let home = Home::new(&shop_manifest());
         Self { atoll: home.start().await, http: Http::default(), _home: home }
     }
 

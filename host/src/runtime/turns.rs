@@ -1,0 +1,104 @@
+//! How guests that compute for long share the processor with everybody else.
+//!
+//! A guest is interrupted at every epoch. For its first few slices it merely lets others run in between; a guest that still computes has
+//! to take a turn for each further slice, and the engine hands out fewer turns than there are cores. So whatever guests compute, a core is
+//! left for those that answer quickly, for both edges and for the timers. A guest that waits (for a store, for its client) computes nothing,
+//! and what it does after waiting is a slice of its own.
+
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::available_parallelism;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use wasmtime::UpdateDeadline;
+
+/// Slices that every guest has before it needs turns: most requests are done within one. Each more lengthens what a flood of endless loops
+/// costs its neighbours at the start.
+const FREE_SLICES: u32 = 1;
+/// A slice in which less was computed does not count: the guest had waited, and the epoch ended by chance soon after.
+const WHOLE_SLICE: Duration = Duration::from_millis(2);
+
+/// The turns of all guests, first come, first served.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Semaphore>);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Hands out a turn for every core but one. Turns that nobody took are not saved up.
+    pub(super) fn hand_out(&self) {
+        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        self.0.add_permits(most.saturating_sub(self.0.available_permits()));
+    }
+
+    /// What an instance does at the end of an epoch.
+    pub(super) fn interrupt(&self, slice: &Slice, slices: &mut u32) -> UpdateDeadline {
+        if slice.elapsed() < WHOLE_SLICE {
+            return UpdateDeadline::Continue(1);
+        }
+        *slices += 1;
+        if *slices <= FREE_SLICES {
+            return UpdateDeadline::Yield(1);
+        }
+        let turns = Arc::clone(&self.0);
+        let turn = async move { turns.acquire().await.expect("the semaphore is never closed").forget() };
+        UpdateDeadline::YieldCustom(1, Box::pin(turn))
+    }
+}
+
+/// What an instance has computed since it was last given the processor. Both ends are read in one poll of its task, so on one thread, whose
+/// own time they tell: that the system gave the processor to somebody else meanwhile does not count.
+#[derive(Clone, Default)]
+pub(super) struct Slice(Arc<AtomicU64>);
+
+impl Slice {
+    /// The instance is given the processor.
+    pub(super) fn begin(&self) {
+        self.0.store(thread_nanos(), Relaxed);
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(thread_nanos().saturating_sub(self.0.load(Relaxed)))
+    }
+}
+
+fn thread_nanos() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).expect("the time of a thread is never negative")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_are_not_saved_up() {
+        let turns = Turns::new();
+        for _ in 0..10 {
+            turns.hand_out();
+        }
+        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        assert_eq!(turns.0.available_permits(), most);
+    }
+
+    #[test]
+    fn who_waited_has_not_computed() {
+        let (turns, slice, mut slices) = (Turns::new(), Slice::default(), 0);
+        slice.begin();
+        assert!(matches!(turns.interrupt(&slice, &mut slices), UpdateDeadline::Continue(1)));
+        assert_eq!(slices, 0);
+        // A slice that began with the thread: this loop makes sure that it has computed enough.
+        let computing = Slice::default();
+        while computing.elapsed() < WHOLE_SLICE {
+            std::hint::spin_loop();
+        }
+        for expected in 1..=FREE_SLICES {
+            assert!(matches!(turns.interrupt(&computing, &mut slices), UpdateDeadline::Yield(1)));
+            assert_eq!(slices, expected);
+        }
+        assert!(matches!(turns.interrupt(&computing, &mut slices), UpdateDeadline::YieldCustom(1, _)));
+    }
+}
