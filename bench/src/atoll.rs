@@ -24,7 +24,7 @@ pub(crate) struct Atoll {
 pub(crate) fn build(plan: &Plan) -> anyhow::Result<PathBuf> {
     progress("building the host");
     let target = plan.binaries.parent().context("the binaries lie in a profile's folder of the target folder")?;
-    let built = Command::new(env!("CARGO"))
+    let built = Command::new("cargo")
         .args(["build", "--quiet", "--release", "--package", "host", "--bin", "atoll", "--target-dir"])
         .arg(target)
         .current_dir(&plan.workspace)
