@@ -12,6 +12,7 @@ pub mod telemetry;
 // Floor 2: decisions from values.
 pub mod balance;
 pub mod breaker;
+pub mod contract;
 pub mod route;
 
 // Floor 3: what is remembered, and sockets.

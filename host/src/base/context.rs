@@ -49,18 +49,27 @@ pub struct CallContext {
     pub request_id: RequestId,
     /// When the caller stops waiting for the head of the answer.
     pub deadline: Instant,
+    /// How many calls lie above this one: 0 for a call of the gateway.
+    pub depth: usize,
 }
 
 impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
-        Self { request_id, deadline: now + timeout }
+        Self { request_id, deadline: now + timeout, depth: 0 }
     }
 
     /// The same call with at most `timeout` from `now`: a deadline only ever shrinks.
     #[must_use]
     pub fn within(&self, now: Instant, timeout: Duration) -> Self {
-        Self { request_id: self.request_id.clone(), deadline: self.deadline.min(now + timeout) }
+        let within = now.checked_add(timeout).map_or(self.deadline, |end| end.min(self.deadline));
+        Self { deadline: within, ..self.clone() }
+    }
+
+    /// The context of a call that is made on behalf of this one: the same request, what is left of the deadline, one deeper.
+    #[must_use]
+    pub fn deeper(&self) -> Self {
+        Self { depth: self.depth + 1, ..self.clone() }
     }
 }
 
@@ -84,5 +93,7 @@ mod tests {
         let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
         assert_eq!(context.within(now, Duration::from_secs(9)).deadline, context.deadline);
         assert_eq!(context.within(now, Duration::from_secs(2)).deadline, now + Duration::from_secs(2));
+        let inner = context.deeper().within(now, Duration::from_secs(9)).deeper();
+        assert_eq!((inner.depth, inner.deadline), (2, context.deadline));
     }
 }

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Draining,
     /// No such service in the discovery table, or one without endpoints.
     NoEndpoint,
+    /// Services call each other in a circle, or too long a chain of them.
+    TooDeep,
     /// The request's body is larger than allowed.
     BodyTooLarge,
     /// The client did not send its body in the time that the service is given.
@@ -64,7 +66,7 @@ impl ErrorKind {
             | Self::Connect
             | Self::Reset
             | Self::Timeout => Blame::Service,
-            Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint => Blame::Refusal,
+            Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint | Self::TooDeep => Blame::Refusal,
             Self::BodyTooLarge | Self::SlowBody | Self::ClientGone => Blame::Client,
             Self::Host => Blame::Host,
         }
@@ -84,6 +86,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoEndpoint => "no-endpoint",
+            Self::TooDeep => "too-deep",
             Self::BodyTooLarge => "body-too-large",
             Self::SlowBody => "slow-body",
             Self::ClientGone => "client-gone",

@@ -29,7 +29,7 @@ mod tests;
 
 pub use error::RuleError;
 pub use matched::Match;
-pub use path::{BadPath, Path};
+pub use path::{BadPath, Path, decode};
 pub use rewrite::{Rewrite, Template};
 pub use rule::Rule;
 pub use table::{Found, RequestHead, Table};

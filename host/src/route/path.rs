@@ -76,8 +76,8 @@ fn check_segment(segment: &str) -> Result<(), BadPath> {
     if matches!(name, b"." | b"..") { Err(BadPath::DotSegment) } else { Ok(()) }
 }
 
-/// The segment's bytes without percent-encoding: the form in which segments are compared.
-pub(super) fn decode(segment: &str) -> Cow<'_, [u8]> {
+/// A segment's bytes without percent-encoding: the form in which segments are compared. A `%` that begins no escape stays.
+pub fn decode(segment: &str) -> Cow<'_, [u8]> {
     let mut rest = segment.as_bytes();
     if !rest.contains(&b'%') {
         return Cow::Borrowed(rest);

@@ -114,6 +114,21 @@ impl Rule {
         &self.methods
     }
 
+    /// The path that it is for, as text: `/users/{id}`; a `*` ends a prefix.
+    pub fn path(&self) -> String {
+        self.pattern.to_string()
+    }
+
+    /// The names of the parameters in its path, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.pattern.parameters()
+    }
+
+    /// The host that it is for, as text; `None` for any.
+    pub fn host(&self) -> Option<String> {
+        Some(self.host.to_string()).filter(|host| !host.is_empty())
+    }
+
     /// What becomes of the path on the way to the service.
     pub fn rewrite(&self) -> &Rewrite {
         &self.rewrite

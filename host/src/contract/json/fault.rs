@@ -1,0 +1,112 @@
+//! What is wrong with a text, and where.
+
+use crate::contract::Names;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+/// A text with more faults than these is told of the first ones.
+pub const MAX_FAULTS: usize = 100;
+
+/// A text with more values than these is not read. An engine keeps some 40 to 120 bytes for each, and `{}` may stand for a record of many absent
+/// fields, so the size of the text bounds nothing.
+pub const MAX_VALUES: usize = 1 << 20;
+
+/// Why a text is no value of its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is no JSON.
+    #[error("line {line}, column {column}: {detail}")]
+    Malformed {
+        /// The first line is 1.
+        line: usize,
+        /// In bytes, of the last one that was read; 0 if the line has none.
+        column: usize,
+        /// What the parser says.
+        detail: String,
+    },
+    /// It is JSON, and not of the type: at least one fault, at most [`MAX_FAULTS`], in the order of the text.
+    #[error("{} fault(s) in the JSON", .0.len())]
+    Faults(Vec<Fault>),
+}
+
+/// One place of a text that does not fit its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: a JSON pointer (RFC 6901). That of a missing member is where it would be.
+    pub pointer: String,
+    /// What is wrong, as the rest of a sentence about the place: "must be true or false, not 3".
+    pub detail: String,
+}
+
+/// What one reading has found wrong so far, and how much it has made.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    faults: RefCell<Vec<Fault>>,
+    values: Cell<usize>,
+}
+
+impl Ledger {
+    /// Notes a fault; beyond the bound it is not even worded.
+    pub(super) fn note(&self, place: &Place<'_>, detail: fmt::Arguments<'_>) {
+        let mut faults = self.faults.borrow_mut();
+        if faults.len() < MAX_FAULTS {
+            faults.push(Fault { pointer: place.to_string(), detail: detail.to_string() });
+        }
+    }
+
+    /// Whether so many more values may be made. It is a fault, once, when they may not.
+    pub(super) fn admits(&self, more: usize, place: &Place<'_>) -> bool {
+        let before = self.values.get();
+        let after = before.saturating_add(more);
+        self.values.set(after);
+        if before <= MAX_VALUES && after > MAX_VALUES {
+            self.note(place, format_args!("must not be there: a text has at most {MAX_VALUES} values, bytes counted"));
+        }
+        after <= MAX_VALUES
+    }
+
+    /// All faults.
+    pub(super) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+}
+
+/// A place in a text, as a list from the inside out that lives on the stack of the reader: it is spelt only where something is wrong.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// The whole text.
+    Root,
+    /// An item of an array.
+    Item(&'a Place<'a>, usize),
+    /// A member of an object, by its name in the text.
+    Member(&'a Place<'a>, &'a str),
+    /// A member of an object, by its name in the contract.
+    Named(&'a Place<'a>, Names, &'a str),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Item(outer, index) => write!(f, "{outer}/{index}"),
+            Self::Member(outer, name) => {
+                write!(f, "{outer}/")?;
+                escape(name.chars(), f)
+            }
+            Self::Named(outer, names, name) => {
+                write!(f, "{outer}/")?;
+                escape(names.letters(name), f)
+            }
+        }
+    }
+}
+
+/// Writes one token of a pointer (RFC 6901 §3).
+fn escape(mut letters: impl Iterator<Item = char>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use fmt::Write;
+    letters.try_for_each(|letter| match letter {
+        '~' => f.write_str("~0"),
+        '/' => f.write_str("~1"),
+        other => f.write_char(other),
+    })
+}

@@ -1,0 +1,81 @@
+//! Two small parts of a text that need no value: the name of a member, and an item that must be a name.
+
+use super::words::Found;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Hands the name of a member to a function, without a copy of it.
+pub(super) struct Key<F>(pub(super) F);
+
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Key<F> {
+    type Value = R;
+
+    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<R, D::Error> {
+        parser.deserialize_str(self)
+    }
+}
+
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Key<F> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<R, E> {
+        Ok((self.0)(name))
+    }
+}
+
+/// Hands whatever it finds to a function; of arrays and objects only that they are such.
+pub(super) struct Scalar<F>(pub(super) F);
+
+impl<'de, R, F: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for Scalar<F> {
+    type Value = R;
+
+    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<R, D::Error> {
+        parser.deserialize_any(self)
+    }
+}
+
+impl<'de, R, F: FnOnce(Found<'_>) -> R> Visitor<'de> for Scalar<F> {
+    type Value = R;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<R, E> {
+        Ok((self.0)(Found::Bool(value)))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<R, E> {
+        Ok((self.0)(Found::Whole(value.into())))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<R, E> {
+        Ok((self.0)(Found::Whole(value.into())))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<R, E> {
+        Ok((self.0)(Found::Float(value)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<R, E> {
+        Ok((self.0)(Found::Text(text)))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<R, E> {
+        Ok((self.0)(Found::Null))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<R, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok((self.0)(Found::Array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<R, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok((self.0)(Found::Object))
+    }
+}

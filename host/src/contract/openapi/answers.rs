@@ -1,0 +1,217 @@
+//! The responses of an operation: its success, the cases of its error, and the problems (RFC 9457) that the gateway answers by itself.
+
+use super::named::Named;
+use super::schema;
+use crate::contract::face::cases;
+use crate::contract::{Case, Face, Source, Type};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The name of the schema of all problems.
+pub(super) const PROBLEM: &str = "Problem";
+
+/// A problem that the gateway answers by itself.
+struct Refusal {
+    status: u16,
+    name: &'static str,
+    description: &'static str,
+    /// A header that comes with it, and what it says.
+    header: Option<(&'static str, &'static str)>,
+    /// Which operations it can come from.
+    concerns: fn(&Face) -> bool,
+}
+
+impl Refusal {
+    const fn new(status: u16, name: &'static str, concerns: fn(&Face) -> bool, description: &'static str) -> Self {
+        Self { status, name, description, header: None, concerns }
+    }
+
+    const fn with_header(mut self, name: &'static str, says: &'static str) -> Self {
+        self.header = Some((name, says));
+        self
+    }
+
+    fn headers(&self) -> Option<Value> {
+        self.header.map(|(name, says)| json!({name: {"description": says, "schema": {"type": "string"}}}))
+    }
+}
+
+/// Sorted by status, one for each.
+const REFUSALS: [Refusal; 13] = [
+    Refusal::new(
+        400,
+        "BadRequest",
+        all,
+        "The request is malformed: its path, its query, a header, or a body that is no JSON.",
+    ),
+    Refusal::new(404, "NotFound", with_path, "There is nothing at this path."),
+    Refusal::new(405, "MethodNotAllowed", all, "There is no such method here.")
+        .with_header("Allow", "The methods that there are."),
+    Refusal::new(406, "NotAcceptable", all, "The answer is JSON, which `Accept` does not admit."),
+    Refusal::new(408, "RequestTimeout", with_body, "The body did not come in its time."),
+    Refusal::new(413, "ContentTooLarge", with_body, "The body is too large."),
+    Refusal::new(415, "UnsupportedMediaType", with_body, "The body is of a type that is not read here.")
+        .with_header("Accept", "The types that are read."),
+    Refusal::new(
+        422,
+        "UnprocessableContent",
+        with_body,
+        "The body is JSON, but not of its schema; `errors` has each place.",
+    ),
+    Refusal::new(500, "InternalServerError", all, "The host failed."),
+    Refusal::new(502, "BadGateway", all, "The service crashed, or gave no valid answer."),
+    Refusal::new(
+        503,
+        "ServiceUnavailable",
+        all,
+        "The service is unavailable or overloaded. Trying again later may help.",
+    )
+    .with_header("Retry-After", "How many seconds to wait, where that is known."),
+    Refusal::new(504, "GatewayTimeout", all, "The service did not answer in its time."),
+    Refusal::new(508, "LoopDetected", all, "Services called each other too deeply."),
+];
+
+fn all(_: &Face) -> bool {
+    true
+}
+
+fn with_path(face: &Face) -> bool {
+    face.sources.iter().any(|source| matches!(source, Source::Path(_)))
+}
+
+fn with_body(face: &Face) -> bool {
+    face.body().is_some()
+}
+
+/// The types whose values answers carry.
+pub(super) fn carried(face: &Face) -> impl Iterator<Item = &Type> {
+    let shown = cases(face.error()).iter().filter(|case| is_shown(face.status_of(&case.name)));
+    face.success().into_iter().chain(shown.filter_map(|case| case.ty.as_ref()))
+}
+
+/// Whether the payload of an error goes out: what a service says of its own faults is for those who run it.
+fn is_shown(status: u16) -> bool {
+    status < 500
+}
+
+/// The Responses Object of an operation. Adds the statuses of the shared responses that it refers to.
+pub(super) fn responses(face: &Face, named: &Named, shared: &mut BTreeSet<u16>) -> Value {
+    let mut responses = Map::new();
+    let mut refusals: BTreeMap<u16, &Refusal> =
+        REFUSALS.iter().filter(|refusal| (refusal.concerns)(face)).map(|refusal| (refusal.status, refusal)).collect();
+    for (status, failed) in by_status(face) {
+        // The gateway may answer this status by itself, too: the case is told by the members and not by the status.
+        let refusal = refusals.remove(&status);
+        responses.insert(status.to_string(), failure(face, status, &failed, refusal, named));
+    }
+    for (status, refusal) in refusals {
+        shared.insert(status);
+        responses.insert(status.to_string(), json!({"$ref": format!("#/components/responses/{}", refusal.name)}));
+    }
+    responses.insert(face.status.to_string(), success(face, named));
+    Value::Object(responses)
+}
+
+/// The responses to which operations refer.
+pub(super) fn shared(statuses: &BTreeSet<u16>) -> Map<String, Value> {
+    let used = REFUSALS.iter().filter(|refusal| statuses.contains(&refusal.status));
+    let responses = used.map(|refusal| {
+        let mut response = problem_response(refusal.description, reference());
+        if let Some(headers) = refusal.headers() {
+            response["headers"] = headers;
+        }
+        (refusal.name.to_owned(), response)
+    });
+    responses.collect()
+}
+
+/// The schema of all problems.
+pub(super) fn problem() -> Value {
+    let text = |says: &str| json!({"type": "string", "description": says});
+    let fault = json!({
+        "type": "object",
+        "properties": {
+            "pointer": text("A JSON pointer (RFC 6901) to the place in the body, or to the parameter."),
+            "detail": text("What is wrong there."),
+        },
+        "required": ["pointer", "detail"],
+    });
+    json!({
+        "type": "object",
+        "description": "Why a request was not answered as it was meant (RFC 9457).",
+        "properties": {
+            "type": text("A URN that names the kind of problem."),
+            "title": text("The kind of problem in words."),
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The status of the response."},
+            "detail": text("What went wrong with this request."),
+            "request_id": text("The id of the request, for who looks into it."),
+            "service": text("The service that it concerns."),
+            "case": text("The case of the function's error."),
+            "payload": {"description": "What the case carries."},
+            "errors": {"type": "array", "items": fault, "description": "Each place of the request that is at fault."},
+        },
+        "required": ["type", "title", "status", "detail", "request_id"],
+    })
+}
+
+fn success(face: &Face, named: &Named) -> Value {
+    let mut response = match face.success() {
+        Some(ty) => {
+            let schema = schema::of(ty, face.names, named);
+            json!({"description": "The answer.", "content": {"application/json": {"schema": schema}}})
+        }
+        None => json!({"description": "It is done; there is nothing to answer."}),
+    };
+    if face.location.is_some() {
+        let schema = json!({"type": "string", "format": "uri-reference"});
+        response["headers"] = json!({"Location": {"description": "Where the result is found.", "schema": schema}});
+    }
+    response
+}
+
+/// The cases of the error by status.
+fn by_status(face: &Face) -> BTreeMap<u16, Vec<&Case>> {
+    let mut statuses: BTreeMap<u16, Vec<&Case>> = BTreeMap::new();
+    for case in cases(face.error()) {
+        statuses.entry(face.status_of(&case.name)).or_default().push(case);
+    }
+    statuses
+}
+
+/// The response of a status that cases of the error have, and perhaps the gateway's own problem as well.
+fn failure(face: &Face, status: u16, failed: &[&Case], refusal: Option<&Refusal>, named: &Named) -> Value {
+    let names: Vec<String> = failed.iter().map(|case| face.names.of(&case.name)).collect();
+    let said = failed.iter().zip(&names).map(|(case, name)| match &case.docs {
+        Some(docs) => format!("`{name}`: {docs}"),
+        None => format!("`{name}`"),
+    });
+    let said: Vec<String> = said.chain(refusal.map(|refusal| refusal.description.to_owned())).collect();
+
+    let mut payloads: Vec<Value> = Vec::new();
+    for ty in failed.iter().filter(|_| is_shown(status)).filter_map(|case| case.ty.as_ref()) {
+        let payload = schema::of(ty, face.names, named);
+        if !payloads.contains(&payload) {
+            payloads.push(payload);
+        }
+    }
+    let mut properties = json!({"case": {"enum": names}});
+    match payloads.as_slice() {
+        [] => {}
+        [payload] => properties["payload"] = payload.clone(),
+        _ => properties["payload"] = json!({"anyOf": payloads}),
+    }
+    let schema = json!({"allOf": [reference(), {"type": "object", "properties": properties}]});
+    let mut response = problem_response(&said.join("\n\n"), schema);
+    if let Some(headers) = refusal.and_then(Refusal::headers) {
+        response["headers"] = headers;
+    }
+    response
+}
+
+fn problem_response(description: &str, schema: Value) -> Value {
+    json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
+}
+
+fn reference() -> Value {
+    json!({"$ref": format!("#/components/schemas/{PROBLEM}")})
+}

@@ -1,0 +1,312 @@
+//! The document of a small shop. `sample.json` is the whole of a smaller one, which the validator `openapi-spec-validator` accepts.
+
+use super::*;
+use crate::contract::sample::{enumeration, flags, record, variant};
+use crate::contract::{Alias, Case, Enum, FaceSpec, Field, Function, Param, Record, Variant};
+use std::sync::Arc;
+
+fn option(ty: Type) -> Type {
+    Type::Option(Arc::new(ty))
+}
+
+fn list(ty: Type) -> Type {
+    Type::List(Arc::new(ty))
+}
+
+fn alias(name: &str, docs: &str, ty: Type) -> Type {
+    Type::Alias(Arc::new(Alias { name: name.into(), docs: Some(docs.into()), ty }))
+}
+
+fn product_id() -> Type {
+    alias("product-id", "The id of a product.", Type::U64)
+}
+
+fn price() -> Type {
+    record("price", &[("amount", Type::U64), ("currency", Type::String)])
+}
+
+fn product() -> Type {
+    let field = |name: &str, docs: Option<&str>, ty| Field { name: name.into(), docs: docs.map(str::to_owned), ty };
+    let fields = vec![
+        field("id", None, product_id()),
+        field("unit-price", Some("Of one piece."), price()),
+        field("note", None, option(Type::String)),
+    ];
+    Type::Record(Arc::new(Record { name: "product".into(), docs: Some("A product of the shop.".into()), fields }))
+}
+
+fn error() -> Type {
+    let case = |name: &str, docs: Option<&str>, ty| Case { name: name.into(), docs: docs.map(str::to_owned), ty };
+    let fault = record("field-error", &[("pointer", Type::String), ("detail", Type::String)]);
+    let cases = vec![
+        case("not-found", Some("There is no such product."), None),
+        case("conflict", None, Some(Type::String)),
+        case("sold-out", None, Some(Type::U32)),
+        case("invalid", None, Some(list(fault))),
+        case("unavailable", None, Some(Type::String)),
+        case("internal", None, Some(record("secret", &[]))),
+    ];
+    Type::Variant(Arc::new(Variant { name: "error".into(), docs: None, cases }))
+}
+
+fn function(name: &str, docs: &str, params: &[(&str, Type)], ok: Option<Type>) -> Function {
+    let params = params.iter().map(|(name, ty)| Param { name: (*name).into(), ty: ty.clone() }).collect();
+    let result = Type::Result { ok: ok.map(Arc::new), err: Some(Arc::new(error())) };
+    Function { name: name.into(), docs: Some(docs.into()), asynchronous: true, params, result: Some(result) }
+}
+
+/// A route of the tests, with its face.
+struct Route {
+    method: Method,
+    path: &'static str,
+    service: &'static str,
+    interface: InterfaceName,
+    face: Face,
+}
+
+impl Route {
+    fn new(method: Method, path: &'static str, service: &'static str, function: &Function) -> Self {
+        let from_header = BTreeMap::from([("key".to_owned(), "Idempotency-Key".to_owned())]);
+        let spec = FaceSpec {
+            methods: std::slice::from_ref(&method),
+            path_params: braces(path).collect(),
+            from_header: if function.name == "reserve" { &from_header } else { &BTreeMap::new() },
+            status: None,
+            location: (method == Method::POST && function.name == "create").then_some("/api/products/{id}"),
+            errors: &BTreeMap::from([("sold-out".to_owned(), 409)]),
+            names: Names::Snake,
+        };
+        let face = Face::bind(function, &spec).expect("a face");
+        let interface = InterfaceName::new(&format!("shop:{service}/{service}@1.0.0"));
+        Self { method, path, service, interface, face }
+    }
+
+    fn operation(&self) -> Operation<'_> {
+        Operation {
+            method: self.method.clone(),
+            path: self.path.into(),
+            host: None,
+            service: self.service,
+            interface: &self.interface,
+            docs: (self.service == "products").then_some("What the shop sells."),
+            face: &self.face,
+        }
+    }
+}
+
+fn routes() -> Vec<Route> {
+    let one = [("id", product_id())];
+    let changes = [("product", product_id()), ("changes", record("changes", &[("note", option(Type::String))]))];
+    let get = function("get", "The product with this id. Any\nproduct will do.", &one, Some(product()));
+    let update = function("update", "Changes a product.", &changes, Some(product()));
+    let page = [("limit", option(Type::U8)), ("ids", list(product_id())), ("active", Type::Bool)];
+    let list_them = function("list", "Products.", &page, Some(list(option(product()))));
+    let create = function(
+        "create",
+        "A new one.",
+        &[("product", record("new-product", &[("sku", Type::String)]))],
+        Some(product()),
+    );
+    let reserve =
+        function("reserve", "Takes pieces.", &[("key", Type::String), ("lines", list(Type::U32))], Some(Type::Bool));
+    let route = |method, path, function| Route::new(method, path, "products", function);
+    vec![
+        route(Method::PATCH, "/api/products/{product}", &update),
+        route(Method::PUT, "/api/products/{product}", &update),
+        route(Method::GET, "/api/products/{id}", &get),
+        route(Method::GET, "/api/products", &list_them),
+        route(Method::POST, "/api/products", &create),
+        route(Method::DELETE, "/api/products/{id}", &function("remove", "Removes it.", &one, None)),
+        route(Method::POST, "/api/products/reserve", &reserve),
+        Route::new(Method::PUT, "/api/samples/{name}", "samples", &everything()),
+    ]
+}
+
+/// A function with types of all kinds. Its `price` is not that of the products.
+fn everything() -> Function {
+    let pair = Type::Tuple([Type::U8, Type::String].into());
+    let map = |key: Type, value: Type| Type::Map(Arc::new(key), Arc::new(value));
+    let (ok, err) = (Some(Arc::new(Type::Bool)), None);
+    let colour = Enum {
+        name: "colour".into(),
+        docs: Some("What it looks like.".into()),
+        cases: vec![Case { name: "dark-red".into(), docs: Some("Like wine.".into()), ty: None }],
+    };
+    let fields = [
+        ("small", Type::S8),
+        ("signed", Type::S64),
+        ("half", Type::F32),
+        ("whole", Type::F64),
+        ("letter", Type::Char),
+        ("bytes", list(Type::U8)),
+        ("digest", Type::FixedList(Arc::new(Type::U8), 32)),
+        ("point", Type::FixedList(Arc::new(Type::F64), 3)),
+        ("pair", pair),
+        ("counts", map(Type::U32, Type::Bool)),
+        ("switches", map(Type::Bool, Type::Char)),
+        ("maybe", option(option(Type::String))),
+        ("outcome", Type::Result { ok, err }),
+        ("colour", Type::Enum(Arc::new(colour))),
+        ("kind", enumeration("kind", &["round", "flat-top"])),
+        ("shape", variant("shape", &[("point", None), ("side-length", Some(Type::U16))])),
+        ("rights", flags("rights", &["read", "write-all"])),
+        ("price", record("price", &[("cents", Type::U32)])),
+        ("look", alias("look", "The kind, by another name.", enumeration("kind", &["round", "flat-top"]))),
+    ];
+    function("put", "Takes anything.", &[("name", Type::String), ("sample", record("sample", &fields))], None)
+}
+
+fn shop(routes: &[Route]) -> Value {
+    let info = Info { title: "The shop".into(), version: "1.0.0".into(), description: Some("For tests.".into()) };
+    document(&info, &routes.iter().map(Route::operation).collect::<Vec<_>>())
+}
+
+fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
+    document.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"))
+}
+
+#[test]
+fn the_document_is_the_one_that_was_validated() {
+    let mut routes = routes();
+    routes.retain(|route| ["create", "put"].contains(&route.face.function.name.as_str()));
+    let text = serde_json::to_string_pretty(&shop(&routes)).unwrap();
+    assert!(text == include_str!("sample.json").trim_end(), "not `sample.json`, validate and keep it:\n{text}");
+}
+
+#[test]
+fn the_order_of_routes_changes_nothing() {
+    let mut routes = routes();
+    let document = shop(&routes);
+    routes.reverse();
+    assert_eq!(shop(&routes), document);
+}
+
+#[test]
+fn operations_have_ids_of_their_own() {
+    let document = shop(&routes());
+    let mut ids: Vec<&str> = Vec::new();
+    for item in at(&document, "/paths").as_object().unwrap().values() {
+        ids.extend(item.as_object().unwrap().values().map(|operation| operation["operationId"].as_str().unwrap()));
+    }
+    ids.sort_unstable();
+    let expected = [
+        "products_create",
+        "products_get",
+        "products_list",
+        "products_remove",
+        "products_reserve",
+        "products_update",
+        "products_update_put",
+        "samples_put",
+    ];
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn paths_of_one_shape_are_one_path() {
+    let document = shop(&routes());
+    let item = at(&document, "/paths/~1api~1products~1{id}");
+    assert_eq!(item.as_object().unwrap().keys().collect::<Vec<_>>(), ["delete", "get", "patch", "put"]);
+    assert_eq!(item["put"]["parameters"][0]["name"], "id");
+    let body = item["patch"]["requestBody"]["content"].as_object().unwrap();
+    assert_eq!(body.keys().collect::<Vec<_>>(), ["application/json", "application/merge-patch+json"]);
+    assert_eq!(item["put"]["requestBody"]["content"].as_object().unwrap().len(), 1);
+}
+
+#[test]
+fn parameters_stand_where_the_face_says() {
+    let document = shop(&routes());
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    let expected = json!([
+        {"name": "limit", "in": "query", "required": false, "schema":
+            {"type": "integer", "format": "uint8", "minimum": 0, "maximum": 255}},
+        {"name": "ids", "in": "query", "required": false, "schema": {"type": "array", "items": reference("ProductId")}},
+        {"name": "active", "in": "query", "required": true, "schema": {"type": "boolean"}},
+    ]);
+    assert_eq!(*at(&document, "/paths/~1api~1products/get/parameters"), expected);
+    let reserve = at(&document, "/paths/~1api~1products~1reserve/post");
+    let key = json!([{"name": "Idempotency-Key", "in": "header", "required": true, "schema": {"type": "string"}}]);
+    assert_eq!(reserve["parameters"], key);
+    assert!(reserve["requestBody"].is_object());
+}
+
+#[test]
+fn cases_and_refusals_are_responses() {
+    let document = shop(&routes());
+    let get = at(&document, "/paths/~1api~1products~1{id}/get/responses");
+    let statuses: Vec<_> = get.as_object().unwrap().keys().collect();
+    assert_eq!(statuses, ["200", "400", "404", "405", "406", "409", "422", "500", "502", "503", "504", "508"]);
+    assert_eq!(get["400"], json!({"$ref": "#/components/responses/BadRequest"}));
+    assert_eq!(get["404"]["description"], "`not_found`: There is no such product.\n\nThere is nothing at this path.");
+    let of = |status: &str| &get[status]["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"];
+    assert_eq!(*of("404"), json!({"case": {"enum": ["not_found"]}}));
+    let number = json!({"type": "integer", "format": "uint32", "minimum": 0, "maximum": u32::MAX});
+    let both = json!({"anyOf": [{"type": "string"}, number]});
+    assert_eq!(*of("409"), json!({"case": {"enum": ["conflict", "sold_out"]}, "payload": both}));
+    assert_eq!(
+        *of("500"),
+        json!({"case": {"enum": ["internal"]}}),
+        "what a service says of its own faults stays inside"
+    );
+    assert!(document.pointer("/components/schemas/Secret").is_none());
+
+    let create = at(&document, "/paths/~1api~1products/post/responses");
+    assert!(create["201"]["headers"]["Location"].is_object());
+    assert_eq!(create["415"], json!({"$ref": "#/components/responses/UnsupportedMediaType"}));
+    let remove = at(&document, "/paths/~1api~1products~1{id}/delete/responses");
+    assert!(remove["204"].get("content").is_none());
+}
+
+#[test]
+fn equal_types_share_a_schema_and_others_are_told_apart() {
+    let document = shop(&routes());
+    let schemas: Vec<_> = at(&document, "/components/schemas").as_object().unwrap().keys().collect();
+    let expected = [
+        "Changes",
+        "Colour",
+        "FieldError",
+        "Kind",
+        "Look",
+        "NewProduct",
+        "Problem",
+        "Product",
+        "ProductId",
+        "ProductsPrice",
+        "Rights",
+        "Sample",
+        "SamplesPrice",
+        "Shape",
+    ];
+    assert_eq!(schemas, expected);
+    let product = at(&document, "/components/schemas/Product");
+    assert_eq!(product["required"], json!(["id", "unit_price"]));
+    let expected = json!({"$ref": "#/components/schemas/ProductsPrice", "description": "Of one piece."});
+    assert_eq!(product["properties"]["unit_price"], expected);
+}
+
+#[test]
+fn aliases_of_one_name_do_not_refer_to_each_other() {
+    let id = alias("id", "The outer.", alias("key", "Between.", alias("id", "The inner.", Type::U8)));
+    let params = [("outer", id.clone()), ("list", list(alias("key", "Another.", id)))];
+    let routes = [
+        Route::new(Method::GET, "/x/{outer}", "keys", &function("get", "Gets.", &params[..1], None)),
+        Route::new(Method::POST, "/x", "keys", &function("put", "Puts.", &params[1..], None)),
+    ];
+    let document = shop(&routes);
+    for name in ["Id", "Key"] {
+        assert_eq!(at(&document, "/components/schemas")[name]["maximum"], 255, "{name}");
+    }
+}
+
+#[test]
+fn a_host_is_the_server_of_its_operations_and_unknown_methods_are_left_out() {
+    let routes = routes();
+    let mut operations = vec![routes[3].operation(), routes[3].operation(), routes[3].operation()];
+    operations[0].host = Some("api.example.com".into());
+    operations[1].method = Method::from_bytes(b"PURGE").unwrap();
+    let info = Info { title: "t".into(), version: "1".into(), description: None };
+    let document = document(&info, &operations);
+    let item = at(&document, "/paths/~1api~1products").as_object().unwrap();
+    assert_eq!(item.len(), 1);
+    assert_eq!(item["get"]["servers"], json!([{"url": "//api.example.com"}]));
+}
