@@ -1,5 +1,8 @@
 //! The platform as Atoll provides it to a component.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use wasip3::clocks::{monotonic_clock, system_clock};
@@ -48,5 +51,13 @@ impl Platform for Host {
 
     async fn wait(&self, time: Duration) {
         monotonic_clock::wait_for(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).await;
+    }
+    async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let (mut future, mut end) = (pin!(future), pin!(self.wait(time)));
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => end.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 }

@@ -52,4 +52,8 @@ pub trait Platform: 'static {
 
     /// Comes back after `time`.
     async fn wait(&self, time: Duration);
+
+    /// What `future` gives, or nothing if that takes longer than `time`. Then it is dropped where it stands, which cancels
+    /// the call that it waits for; whether that call did its work is not known.
+    async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T>;
 }

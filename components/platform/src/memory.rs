@@ -14,6 +14,9 @@ use std::time::Duration;
 use crate::Platform;
 use crate::transactions::{Check, Entry, Error, Page, Put, Versioned, Write};
 
+/// For how many steps [`Platform::within`] is patient here, where time stands still.
+const PATIENCE: u32 = 1_000;
+
 type Interference = Box<dyn Fn(&Memory)>;
 
 #[derive(Default)]
@@ -166,6 +169,10 @@ impl Platform for Memory {
         self.0.waited.set(self.0.waited.get() + time);
         yield_now().await;
     }
+
+    async fn within<T>(&self, _time: Duration, future: impl Future<Output = T>) -> Option<T> {
+        cut_short(PATIENCE, future).await
+    }
 }
 
 /// Runs a future that waits for nothing but its turn.
@@ -195,7 +202,22 @@ pub fn interleave<T>(seed: u64, futures: Vec<impl Future<Output = T>>) -> Vec<T>
     answers.into_iter().map(|answer| answer.expect("every future ran to its end")).collect()
 }
 
-async fn yield_now() {
+/// Runs a future for at most this many steps, and then drops it where it stands: as an instance ends at its deadline.
+pub async fn cut_short<T>(steps: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = steps;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Lets others go first once.
+pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }

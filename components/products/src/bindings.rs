@@ -7,9 +7,7 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq, Eq],
     with: {
         "atoll:state/transactions@0.1.0": platform::transactions,
-        "wasi:clocks/types@0.3.2": wasip3::clocks::types,
         "wasi:config/store@0.2.0-rc.1": platform::config,
-        "wasi:http/types@0.3.2": wasip3::http::types,
     },
 });
 

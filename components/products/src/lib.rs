@@ -1,8 +1,7 @@
 //! The service `products`: the component behind the contract `shop:products`.
 //!
 //! `products` and `reservations` are the domain and implement the contract; `rules` says what its values may be, with
-//! the currencies in `currency`; `http` is an adapter that calls the contract and nothing else; `bindings` is
-//! generated.
+//! the currencies in `currency`; `bindings` is generated. There is no HTTP here: the host makes it from typed routes.
 //!
 //! State: `product/ID` holds a product, `sku/SKU` the id of the product that has it, `reservation/KEY` what was taken
 //! under that key, or that it was released; it is never removed (a known limit: there is no sweep yet). What belongs
@@ -10,7 +9,6 @@
 
 pub mod bindings;
 mod currency;
-pub mod http;
 pub mod products;
 mod reservations;
 mod rules;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::products::products::{
     Error, FieldError, Guest, Line, NewProduct, Price, PriceChanges, Product, ProductChanges, ProductId, ProductPage,
-    ReservedLine,
+    ReservationRequest, ReservedLine, ReservedProduct,
 };
 use crate::{reservations, rules};
 
@@ -109,6 +109,10 @@ impl<P: Platform> Guest for Products<P> {
         .await
     }
 
+    async fn replace(id: ProductId, product: NewProduct) -> Result<Product, Error> {
+        Self::update(id, all_fields(product)).await
+    }
+
     async fn remove(id: ProductId) -> Result<(), Error> {
         let key = product_key(id);
         transact(&P::current(), async |transaction| {
@@ -126,21 +130,29 @@ impl<P: Platform> Guest for Products<P> {
         reservations::reserve(&P::current(), &key, &lines).await
     }
 
+    async fn reserve_one(id: ProductId, key: String, wanted: ReservationRequest) -> Result<ReservedProduct, Error> {
+        reservations::reserve_one(&P::current(), id, &key, wanted.quantity).await
+    }
+
     async fn release(key: String) -> Result<(), Error> {
         reservations::release(&P::current(), &key).await
     }
 }
 
 fn accept_new(product: NewProduct) -> Result<Record, Error> {
+    let nothing = Record { sku: String::new(), name: String::new(), amount: 0, currency: String::new(), stock: 0 };
+    Ok(nothing.changed(rules::accept(all_fields(product))?))
+}
+
+/// The changes that leave no field as it was.
+fn all_fields(product: NewProduct) -> ProductChanges {
     let NewProduct { sku, name, price: Price { amount, currency }, stock } = product;
-    let given = Record { sku, name, amount, currency, stock };
-    let changes = rules::accept(ProductChanges {
-        sku: Some(given.sku.clone()),
-        name: Some(given.name.clone()),
-        price: Some(PriceChanges { amount: Some(amount), currency: Some(given.currency.clone()) }),
+    ProductChanges {
+        sku: Some(sku),
+        name: Some(name),
+        price: Some(PriceChanges { amount: Some(amount), currency: Some(currency) }),
         stock: Some(stock),
-    })?;
-    Ok(given.changed(changes))
+    }
 }
 
 pub(crate) fn product_key(id: ProductId) -> String {
@@ -223,6 +235,21 @@ mod tests {
         assert_eq!(rename(cup.id, "mug"), Ok(()));
         let skus: Vec<_> = memory.keys().into_iter().filter(|key| key.starts_with("sku/")).collect();
         assert_eq!(skus, ["sku/jug", "sku/mug"]);
+    }
+
+    #[test]
+    fn replacing_leaves_nothing_as_it_was() {
+        let _memory = Memory::fresh();
+        let (mug, cup) = (create("mug").expect("created"), create("cup").expect("created"));
+        let price = Price { amount: 1, currency: "JPY".to_owned() };
+        let jug = NewProduct { sku: "jug".to_owned(), name: " Jug ".to_owned(), price: price.clone(), stock: 0 };
+        let replaced = block_on(Service::replace(mug.id, jug.clone())).expect("replaced");
+        let expected = Product { id: mug.id, sku: jug.sku.clone(), name: "Jug".to_owned(), price, stock: 0 };
+        assert_eq!((&replaced, block_on(Service::get(mug.id))), (&expected, Ok(expected.clone())));
+        assert!(matches!(block_on(Service::replace(cup.id, jug.clone())), Err(Error::Conflict(_))));
+        let wrong = NewProduct { sku: "a b".to_owned(), name: String::new(), ..jug.clone() };
+        assert!(matches!(block_on(Service::replace(cup.id, wrong)), Err(Error::Invalid(errors)) if errors.len() == 2));
+        assert_eq!(block_on(Service::replace(7, jug)), Err(Error::NotFound));
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use platform::{Platform, Transaction, decode, transact};
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::exports::shop::products::products::{Error, Line, Price, ProductId, ReservedLine};
+use crate::bindings::exports::shop::products::products::{
+    Error, Line, Price, ProductId, ReservedLine, ReservedProduct,
+};
 use crate::products::{Record, product_key};
 use crate::rules;
 
@@ -64,6 +66,20 @@ pub(crate) async fn reserve(platform: &impl Platform, key: &str, lines: &[Line])
         repeat(reservation, lines)
     })
     .await
+}
+
+/// Takes pieces of one product for a caller from outside.
+pub(crate) async fn reserve_one(
+    platform: &impl Platform,
+    id: ProductId,
+    key: &str,
+    quantity: u32,
+) -> Result<ReservedProduct, Error> {
+    rules::check_outside(key, quantity)?;
+    let mut reserved = reserve(platform, &format!("http/{key}"), &[Line { product: id, quantity }]).await?;
+    let line = reserved.pop().ok_or_else(|| Error::Internal("a reservation of one line has no line".to_owned()))?;
+    let ReservedLine { product: id, quantity, sku, name, price, stock } = line;
+    Ok(ReservedProduct { id, sku, name, price, stock, quantity })
 }
 
 /// Gives back what was taken under this key, once.
@@ -170,6 +186,23 @@ mod tests {
 
     fn release(key: &str) -> Result<(), Error> {
         block_on(Service::release(key.to_owned()))
+    }
+
+    #[test]
+    fn from_outside_keys_are_apart() {
+        let _memory = Memory::fresh();
+        let mug = product("mug", 5);
+        let one = |key: &str, quantity| block_on(reserve_one(&Memory::current(), mug, key, quantity));
+        let first = one("k", 2).expect("reserved");
+        assert_eq!((first.id, first.sku.as_str(), first.stock, first.quantity), (mug, "mug", 3, 2));
+        assert_eq!(one("k", 2), Ok(first));
+        assert!(matches!(one("k", 1), Err(Error::Conflict(_))));
+        assert_eq!(reserve("k", &[line(mug, 1)]).map(|lines| lines[0].stock), Ok(2), "a service's key");
+        assert_eq!(release("k"), Ok(()));
+        assert_eq!(stock(mug), 3, "what was taken from outside stays");
+        assert!(matches!(one("", 1), Err(Error::Invalid(errors)) if errors[0].pointer == "/key"));
+        assert!(matches!(one("l", 0), Err(Error::Invalid(errors)) if errors[0].pointer == "/quantity"));
+        assert_eq!(block_on(reserve_one(&Memory::current(), 7, "l", 1)), Err(Error::NotFound));
     }
 
     #[test]

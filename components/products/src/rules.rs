@@ -13,6 +13,8 @@ pub(crate) const MAX_STOCK: u32 = 1_000_000_000;
 const MAX_NAME: usize = 200;
 const MAX_SKU: usize = 64;
 const MAX_KEY: usize = 255;
+/// A key from outside, without the prefix that it gets: with it, it stays below [`MAX_KEY`].
+const MAX_OUTSIDE_KEY: usize = 200;
 const MAX_LINES: usize = 100;
 
 /// The changes as they are stored, or every field that breaks a rule.
@@ -48,11 +50,19 @@ pub(crate) fn check(changes: &ProductChanges) -> Vec<FieldError> {
 
 /// Refuses a key that is not 1 to 255 visible ASCII characters.
 pub(crate) fn check_key(key: &str) -> Result<(), Vec<FieldError>> {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if visible && (1..=MAX_KEY).contains(&key.len()) {
-        return Ok(());
-    }
-    Err(vec![error("/key", format!("must be 1 to {MAX_KEY} visible ASCII characters"))])
+    key_error(key, MAX_KEY).map_or(Ok(()), |error| Err(vec![error]))
+}
+
+/// Refuses what a caller from outside may not reserve.
+pub(crate) fn check_outside(key: &str, quantity: u32) -> Result<(), Vec<FieldError>> {
+    let quantity = (quantity == 0).then(|| error("/quantity", "must be at least 1"));
+    let errors: Vec<_> = key_error(key, MAX_OUTSIDE_KEY).into_iter().chain(quantity).collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn key_error(key: &str, longest: usize) -> Option<FieldError> {
+    let good = key.bytes().all(|byte| byte.is_ascii_graphic()) && (1..=longest).contains(&key.len());
+    (!good).then(|| error("/key", format!("must be 1 to {longest} visible ASCII characters")))
 }
 
 /// Every line that breaks a rule.
@@ -133,5 +143,8 @@ mod tests {
         for wrong in ["", "a b", "ä", "a\n", &"k".repeat(256)] {
             assert!(check_key(wrong).is_err(), "{wrong}");
         }
+        assert!(check_outside(&"k".repeat(200), 1).is_ok());
+        let errors = check_outside(&"k".repeat(201), 0).expect_err("both are wrong");
+        assert_eq!(pointers(errors), ["/key", "/quantity"]);
     }
 }

@@ -1,0 +1,19 @@
+//! The bindings of the world `shop:orders/service`, generated from `wit/`, and the exports of the component.
+#![allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated code")]
+
+wit_bindgen::generate!({
+    path: ["../../wit", "../../wit/state", "../../wit/users", "../../wit/products", "../../wit/orders"],
+    world: "shop:orders/service",
+    additional_derives: [PartialEq, Eq],
+    with: {
+        "atoll:state/transactions@0.1.0": platform::transactions,
+        "wasi:config/store@0.2.0-rc.1": platform::config,
+    },
+    generate_all,
+});
+
+// Only a component has exports: as symbols of a native library their names would not be valid.
+#[cfg(target_arch = "wasm32")]
+type Component = crate::orders::Orders<platform::Host, crate::neighbours::Linked>;
+#[cfg(target_arch = "wasm32")]
+export!(Component);

@@ -1,0 +1,74 @@
+//! The services that orders calls: users, for who orders, and products, for the stock.
+
+use crate::bindings::exports::shop::orders::orders::{Error, FieldError};
+use crate::bindings::shop::products::products::{self, Line, ReservedLine};
+use crate::bindings::shop::users::users;
+
+/// What orders needs of other services. In a component that is [`Linked`]; in the native tests it is a shelf in memory.
+///
+/// Any call may fail after it has done its work, and may do its work after it has failed: an answer can be lost, and a
+/// request can be late. Who calls them must be right in all of these cases.
+#[expect(async_fn_in_trait, reason = "a component has one thread: no future is sent anywhere")]
+pub trait Neighbours: 'static {
+    /// The neighbours of this request.
+    fn current() -> Self;
+
+    /// Succeeds if there is a user with this id.
+    async fn check_user(&self, id: u64) -> Result<(), users::Error>;
+
+    /// Takes the pieces of all lines from stock, or of none: `reserve` of the contract.
+    async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error>;
+
+    /// Gives back what was reserved under `key`, and makes sure that nothing is reserved under it later.
+    async fn release(&self, key: String) -> Result<(), products::Error>;
+}
+
+/// The services that the host has linked to the component's imports.
+#[derive(Debug, Clone, Copy)]
+pub struct Linked;
+
+impl Neighbours for Linked {
+    fn current() -> Self {
+        Self
+    }
+
+    async fn check_user(&self, id: u64) -> Result<(), users::Error> {
+        users::get(id).await.map(|_| ())
+    }
+
+    async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error> {
+        products::reserve(key, lines).await
+    }
+
+    async fn release(&self, key: String) -> Result<(), products::Error> {
+        products::release(key).await
+    }
+}
+
+/// What the caller of orders is told when users refuse. The outside cannot help what is between two services: a refusal
+/// that it has not caused is an `internal`.
+impl From<users::Error> for Error {
+    fn from(error: users::Error) -> Self {
+        match error {
+            users::Error::NotFound => invalid("/user", "must be the id of a user"),
+            users::Error::Unavailable(text) => Self::Unavailable(format!("users: {text}")),
+            other => Self::Internal(format!("users refused: {other:?}")),
+        }
+    }
+}
+
+/// As for users. A `conflict` is about the stock, which the caller does want to know.
+impl From<products::Error> for Error {
+    fn from(error: products::Error) -> Self {
+        match error {
+            products::Error::NotFound => invalid("/lines", "must name products that exist"),
+            products::Error::Conflict(text) => Self::Conflict(text),
+            products::Error::Unavailable(text) => Self::Unavailable(format!("products: {text}")),
+            other => Self::Internal(format!("products refused: {other:?}")),
+        }
+    }
+}
+
+fn invalid(pointer: &str, detail: &str) -> Error {
+    Error::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }])
+}

@@ -1,0 +1,250 @@
+//! Orders in calm weather, and in storms.
+
+use std::collections::BTreeMap;
+
+use platform::memory::{Memory, block_on, cut_short, interleave};
+use platform::{Platform, decode};
+
+use crate::attempt::Holder;
+use crate::bindings::exports::shop::orders::orders::{Error, Guest, Line, NewOrder, Order, Price};
+use crate::faults::{ADA, FATES, Fate, Flaky, Next, calm, fill, held, is_picked, pick, random, stock, storm};
+use crate::orders::{Orders, Record};
+
+type Service = Orders<Flaky, Next>;
+
+const MUG: u64 = 1;
+const CUP: u64 = 2;
+/// Its price is in another currency.
+const SAKE: u64 = 3;
+
+/// A shop with a few pieces of everything, where nothing fails yet.
+fn open() -> Memory {
+    let memory = Memory::fresh();
+    storm(1, 0);
+    fill(&[(MUG, 6, "EUR"), (CUP, 4, "EUR"), (SAKE, 9, "JPY")]);
+    memory
+}
+
+fn order(pieces: &[(u64, u32)]) -> NewOrder {
+    let line = |(product, quantity): &(u64, u32)| Line { product: *product, quantity: *quantity };
+    NewOrder { user: ADA, lines: pieces.iter().map(line).collect() }
+}
+
+fn place(key: &str, pieces: &[(u64, u32)]) -> Result<Order, Error> {
+    block_on(Service::place(key.to_owned(), order(pieces)))
+}
+
+fn pieces(order: &Order) -> BTreeMap<u64, u32> {
+    order.lines.iter().map(|line| (line.product, line.quantity)).collect()
+}
+
+fn keys(memory: &Memory, kind: &str) -> Vec<String> {
+    memory.keys().into_iter().filter(|key| key.starts_with(kind)).collect()
+}
+
+fn read<T: serde::de::DeserializeOwned>(memory: &Memory, key: &str) -> T {
+    let found = block_on(memory.get_many(vec![key.to_owned()])).expect("the memory answers");
+    decode(key, &found[0].as_ref().expect("the key is there").value).expect("a record")
+}
+
+#[test]
+fn an_order_is_placed_once_for_each_key() {
+    let memory = open();
+    let first = place("k", &[(CUP, 1), (MUG, 2), (CUP, 1)]).expect("placed");
+    assert_eq!((first.user, first.placed), (ADA, memory.now()));
+    assert_eq!(pieces(&first), BTreeMap::from([(MUG, 2), (CUP, 2)]));
+    assert_eq!(first.total, Price { amount: 400, currency: "EUR".to_owned() });
+    assert_eq!(place("k", &[(MUG, 2), (CUP, 2)]), Ok(first.clone()), "the same pieces");
+    assert!(matches!(place("k", &[(MUG, 2)]), Err(Error::Conflict(_))));
+    assert_eq!((stock(MUG), stock(CUP)), (4, 2));
+
+    memory.set_now(memory.now() + 1_000);
+    let second = place("l", &[(MUG, 4)]).expect("another key");
+    assert_eq!(block_on(Service::get(first.id)), Ok(first.clone()));
+    assert_eq!(block_on(Service::get(7)), Err(Error::NotFound));
+    let page = block_on(Service::list(Some(1), None)).expect("a page");
+    let rest = block_on(Service::list(None, page.next_cursor)).expect("the rest");
+    assert_eq!((page.items, rest.items, rest.next_cursor), (vec![first], vec![second], None));
+}
+
+#[test]
+fn what_is_refused_leaves_nothing_behind() {
+    let memory = open();
+    let refused = |order: NewOrder| block_on(Service::place("k".to_owned(), order)).expect_err("refused");
+    let pointer = |error| match error {
+        Error::Invalid(errors) => errors[0].pointer.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(pointer(refused(NewOrder { user: 8, ..order(&[(MUG, 1)]) })), "/user");
+    assert_eq!(pointer(refused(order(&[(MUG, 1), (9, 1)]))), "/lines");
+    assert_eq!(pointer(refused(order(&[(MUG, 0)]))), "/lines/0/quantity");
+    assert!(matches!(refused(order(&[(MUG, 1), (CUP, 5)])), Error::Conflict(text) if text == "sold out"));
+    assert!(matches!(refused(order(&[(MUG, 1), (SAKE, 1)])), Error::Conflict(text) if text.contains("JPY")));
+    memory.set("sweep_after", "soon");
+    assert!(matches!(refused(order(&[(MUG, 1)])), Error::Internal(text) if text.contains("sweep_after")));
+    memory.set("sweep_after", "10000");
+    assert_eq!((memory.keys(), held()), (Vec::new(), BTreeMap::new()));
+    assert_eq!((stock(MUG), stock(CUP), stock(SAKE)), (6, 4, 9));
+    assert!(place("k", &[(MUG, 6)]).is_ok(), "the key is unused");
+}
+
+#[test]
+fn a_store_that_is_down_is_unavailable() {
+    let memory = open();
+    memory.set_down(true);
+    assert!(matches!(place("k", &[(MUG, 1)]), Err(Error::Unavailable(_))));
+    assert!(matches!(block_on(Service::get(7)), Err(Error::Unavailable(_))));
+    assert!(matches!(block_on(Service::list(None, None)), Err(Error::Unavailable(_))));
+}
+
+/// Whatever step the instance dies at, a later call gives back what it has reserved, and its key can be used again.
+#[test]
+fn an_instance_dies_at_each_step() {
+    let mut steps = 0;
+    loop {
+        let memory = open();
+        let placed = block_on(cut_short(steps, Service::place("k".to_owned(), order(&[(MUG, 6)]))));
+        if placed.is_some() {
+            break;
+        }
+        let again = place("k", &[(MUG, 6)]);
+        let died_under_way = !keys(&memory, "pending/").is_empty();
+        assert_eq!(matches!(again, Err(Error::Unavailable(_))), died_under_way, "step {steps}: {again:?}");
+        memory.set_now(memory.now() + 10_000);
+        block_on(Service::get(7)).expect_err("it only sweeps");
+        assert_eq!(keys(&memory, "pending/"), Vec::<String>::new(), "step {steps}");
+        assert_eq!(stock(MUG), if again.is_ok() { 0 } else { 6 }, "step {steps}");
+        assert_eq!(place("k", &[(MUG, 6)]).map(|order| pieces(&order)[&MUG]), Ok(6), "step {steps}");
+        assert_eq!(held().len(), 1, "step {steps}");
+        steps += 1;
+    }
+    assert!(steps > 6, "it has read, begun, reserved and kept");
+}
+
+/// Whichever call fails, and however: the answer is what came of it, and nothing is lost.
+#[test]
+fn any_one_call_fails() {
+    for fate in FATES {
+        for away in 1.. {
+            let memory = open();
+            pick(away, fate);
+            let answer = block_on(cut_short(100, Service::place("k".to_owned(), order(&[(MUG, 6)]))));
+            let all_went_well = is_picked();
+            let when = format!("{fate:?}, call {away}: {answer:?}");
+            assert!(answer.is_some() || fate == Fate::Never, "{when}");
+            calm();
+            settle(&memory);
+            check(&memory, &when);
+            let stands = !keys(&memory, "order/").is_empty();
+            // The state answers again at once, so that a lost answer of it is no reason for doubt.
+            assert!(answer.is_none() || matches!(answer, Some(Ok(_))) == stands, "{when}");
+            assert!(matches!(answer, None | Some(Ok(_) | Err(Error::Unavailable(_)))), "{when}");
+            assert_eq!(place("k", &[(MUG, 6)]).map(|order| pieces(&order)[&MUG]), Ok(6), "{when}");
+            if all_went_well {
+                assert!(away > 6, "it has looked, asked, begun, reserved and kept");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn one_key_many_times_at_once_sells_once() {
+    for seed in 0..300 {
+        let memory = open();
+        let calls = (0..6).map(|_| Service::place("k".to_owned(), order(&[(MUG, 6)])));
+        let answers = interleave(seed, calls.collect());
+        let placed: Vec<_> = answers.iter().flatten().collect();
+        assert!(!placed.is_empty() && placed.iter().all(|order| *order == placed[0]), "seed {seed}: {answers:?}");
+        // One that had waited its time out may ask again.
+        assert!(answers.iter().all(|answer| matches!(answer, Ok(_) | Err(Error::Unavailable(_)))), "seed {seed}");
+        assert_eq!((stock(MUG), keys(&memory, "order/").len()), (0, 1), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_swept_keeps_nothing() {
+    for seed in 0..300 {
+        let memory = open();
+        memory.set("sweep_after", "0");
+        let place = |key: &str| {
+            let place = Service::place(key.to_owned(), order(&[(MUG, 4)]));
+            async { place.await.map(|order| order.id) }
+        };
+        let answers = interleave(seed, vec![place("a"), place("a"), place("b")]);
+        settle(&memory);
+        let orders = keys(&memory, "order/").len();
+        assert_eq!(stock(MUG), 6 - 4 * u32::try_from(orders).expect("few"), "seed {seed}: {answers:?}");
+        check(&memory, &format!("seed {seed}"));
+    }
+}
+
+/// What must hold after all: no stock is lost, none is sold twice, and each answer was true.
+#[test]
+fn storms_lose_no_stock_and_sell_none_twice() {
+    let (mut placed, mut refused, mut died) = (0, 0, 0);
+    for seed in 0..3_000 {
+        let memory = open();
+        storm(seed, [2, 10, 30][random(3) as usize]);
+        let wanted: [&[(u64, u32)]; 4] = [&[(MUG, 2)], &[(MUG, 1), (CUP, 2)], &[(CUP, 1)], &[(MUG, 1), (SAKE, 1)]];
+        let calls: Vec<(usize, bool)> = (0..9).map(|_| (random(4) as usize, random(10) == 0)).collect();
+        let call = async |(which, other): (usize, bool), steps: u32| {
+            let wanted = if other { wanted[(which + 1) % 4] } else { wanted[which] };
+            cut_short(steps, Service::place(format!("k{which}"), order(wanted))).await
+        };
+        let running = calls.iter().map(|each| call(*each, [20, 60, 400][random(3) as usize]));
+        let answers = interleave(seed, running.collect());
+        calm();
+        settle(&memory);
+        check(&memory, &format!("seed {seed}"));
+        for ((which, _), answer) in calls.iter().zip(&answers) {
+            match answer {
+                Some(Ok(order)) => {
+                    placed += 1;
+                    let holder: Holder = read(&memory, &format!("key/k{which}"));
+                    assert_eq!((holder.id, holder.wanted.pieces), (order.id, pieces(order)), "seed {seed}");
+                    assert_eq!(block_on(Service::get(order.id)).as_ref(), Ok(order), "seed {seed}");
+                }
+                Some(Err(Error::Internal(text))) => panic!("seed {seed}: {text}"),
+                Some(Err(_)) => refused += 1,
+                None => died += 1,
+            }
+        }
+        // The shop is whole again: whoever repeats a call gets an answer that is certain.
+        for (which, wanted) in wanted.into_iter().enumerate() {
+            let again = place(&format!("k{which}"), wanted);
+            assert!(matches!(again, Ok(_) | Err(Error::Conflict(_))), "seed {seed}: {again:?}");
+        }
+        check(&memory, &format!("seed {seed}, after"));
+    }
+    assert!(placed > 1_000 && refused > 1_000 && died > 1_000, "{placed} placed, {refused} refused, {died} died");
+}
+
+/// Sweeps until nothing is pending.
+fn settle(memory: &Memory) {
+    for _ in 0..20 {
+        memory.set_now(memory.now() + 60_000);
+        block_on(Service::list(None, None)).expect("a page");
+    }
+    assert_eq!(keys(memory, "pending/"), Vec::<String>::new());
+}
+
+/// The stock, the reservations, the orders and the keys agree.
+fn check(memory: &Memory, when: &str) {
+    let mut held = held();
+    let mut left = BTreeMap::from([(MUG, 6), (CUP, 4), (SAKE, 9)]);
+    let holders = keys(memory, "key/");
+    let orders = keys(memory, "order/");
+    assert_eq!(holders.len(), orders.len(), "{when}: {holders:?} {orders:?}");
+    for key in holders {
+        let Holder { id, wanted } = read(memory, &key);
+        let record: Record = read(memory, &crate::orders::order_key(id));
+        assert_eq!(held.remove(&record.reservation).as_ref(), Some(&wanted.pieces), "{when}: {key}");
+        for (product, quantity) in &wanted.pieces {
+            *left.get_mut(product).expect("a product") -= quantity;
+        }
+        assert_eq!(pieces(&record.with_id(id)), wanted.pieces, "{when}");
+    }
+    assert_eq!(held, BTreeMap::new(), "{when}: reserved for no order");
+    assert_eq!(left, [MUG, CUP, SAKE].map(|id| (id, stock(id))).into(), "{when}");
+}
