@@ -2,6 +2,7 @@
 
 use super::answer::AnswerBody;
 use super::attempt::Attempt;
+use super::endpoint::Way;
 use super::error::CallError;
 use super::head;
 use super::service::Service;
@@ -15,12 +16,26 @@ use std::time::Instant;
 /// The mesh: every service call of the host goes through [`Mesh::call`].
 pub struct Mesh {
     registry: Arc<Registry<Service>>,
+    settings: Settings,
+}
+
+/// The bounds of all calls together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest chain of calls, services that call each other in a circle included. Default 32.
+    pub depth: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { depth: 32 }
+    }
 }
 
 impl Mesh {
     /// A mesh over the services of `registry`.
-    pub fn new(registry: Arc<Registry<Service>>) -> Self {
-        Self { registry }
+    pub fn new(registry: Arc<Registry<Service>>, settings: Settings) -> Self {
+        Self { registry, settings }
     }
 
     /// Calls `service`; the answer's body streams, and the call lasts until its end.
@@ -36,11 +51,9 @@ impl Mesh {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, CallError> {
-        let entry = self.registry.snapshot().get(service.as_str()).cloned();
-        let entry =
-            entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
+        let entry = self.resolve(service, context)?;
         let now = Instant::now();
-        let attempt = admit(&entry, now)?;
+        let attempt = admit(&entry, Way::Http, now)?;
         let context = context.within(now, entry.timeout);
         let (request, upload) = Upload::watch(request);
         let method = request.method().clone();
@@ -51,13 +64,23 @@ impl Mesh {
         attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
         conclude(&entry, attempt, upload, outcome)
     }
+
+    /// What stands behind the name now, for a call that is not too deep.
+    pub(super) fn resolve(&self, service: &ServiceName, context: &CallContext) -> Result<Arc<Service>, CallError> {
+        if context.depth >= self.settings.depth {
+            let detail = format!("the call stands at the end of a chain of {}", self.settings.depth);
+            return Err(CallError::new(service, ErrorKind::TooDeep, detail));
+        }
+        let entry = self.registry.snapshot().get(service.as_str()).cloned();
+        entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))
+    }
 }
 
 /// An attempt at an endpoint whose circuit lets it through.
-fn admit(service: &Service, now: Instant) -> Result<Attempt, CallError> {
-    let refusal = match service.pick(now) {
+pub(super) fn admit(service: &Service, way: Way, now: Instant) -> Result<Attempt, CallError> {
+    let refusal = match service.pick(way, now) {
         Ok((endpoint, permit)) => return Ok(Attempt::start(endpoint, permit, now)),
-        Err(None) => CallError::new(&service.name, ErrorKind::NoEndpoint, "it has no endpoint"),
+        Err(None) => CallError::new(&service.name, ErrorKind::NoEndpoint, "it has no endpoint for such a call"),
         Err(retry_after) => {
             let error = CallError::new(&service.name, ErrorKind::CircuitOpen, "every endpoint's circuit is open");
             CallError { retry_after, ..error }

@@ -3,7 +3,8 @@
 use super::http_client::HttpClient;
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::breaker::{self, Breaker, State};
-use crate::runtime::InstancePool;
+use crate::contract::FunctionName;
+use crate::runtime::{InstancePool, Parcel};
 use crate::telemetry::EndpointMetrics;
 use http::Uri;
 use std::fmt;
@@ -31,6 +32,15 @@ impl fmt::Display for Place {
             Self::Url { base, .. } => write!(f, "{base}"),
         }
     }
+}
+
+/// How a service is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By a request.
+    Http,
+    /// By the name of a function.
+    Typed,
 }
 
 /// A service's revision at a place, with its own breaker, load and counters.
@@ -85,6 +95,30 @@ impl Endpoint {
         let (requests, failures) = self.metrics.counts();
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         EndpointState { breaker: self.breaker.state(now), requests, failures, in_flight }
+    }
+
+    /// Whether it can be called this way: an address has no functions, and a component may have nothing else.
+    pub(super) fn takes(&self, way: Way) -> bool {
+        match (&self.place, way) {
+            (Place::Instances(pool), Way::Http) => pool.answers_http(),
+            (Place::Instances(_), Way::Typed) | (Place::Url { .. }, Way::Http) => true,
+            (Place::Url { .. }, Way::Typed) => false,
+        }
+    }
+
+    /// Calls a function there. The error is for the log.
+    pub(super) async fn call(
+        &self,
+        function: &FunctionName,
+        arguments: Parcel,
+        context: &CallContext,
+    ) -> Result<Parcel, (ErrorKind, String)> {
+        match &self.place {
+            Place::Instances(pool) => {
+                pool.call(function, arguments, context).await.map_err(|error| (error.kind, error.detail))
+            }
+            Place::Url { .. } => Err((ErrorKind::NoEndpoint, "an address has no functions".into())),
+        }
     }
 
     /// Sends the request there. The error is for the log.

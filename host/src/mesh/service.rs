@@ -1,9 +1,10 @@
 //! What stands behind a name: endpoints and the policy of calling them.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Way};
 use crate::balance::Balancer;
 use crate::base::{Digest, ServiceName};
 use crate::breaker::Permit;
+use crate::contract::FunctionName;
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,20 +34,33 @@ pub struct Service {
     pub timeout: Duration,
     /// What runs here; `None` for a service of plain HTTP addresses alone.
     pub revision: Option<RevisionInfo>,
+    /// The functions of which a second call does what one does.
+    pub idempotent: Vec<FunctionName>,
     /// What is counted for the service; lives through swaps.
     pub metrics: Arc<ServiceMetrics>,
 }
 
 impl Service {
-    /// An endpoint whose breaker grants a permit. Endpoints with an open circuit leave the choice, never the table.
+    /// Whether a call of `function` may be made twice.
+    pub(super) fn is_idempotent(&self, function: &FunctionName) -> bool {
+        let same =
+            |own: &&FunctionName| own.function == function.function && own.interface.path == function.interface.path;
+        self.idempotent.iter().find(same).is_some()
+    }
+
+    /// An endpoint that takes such a call and whose breaker grants a permit. Endpoints with an open circuit leave the choice, never the table.
     ///
     /// # Errors
     /// When none grants one: how long until the first of them may.
-    pub(super) fn pick(&self, now: Instant) -> Result<(&Arc<Endpoint>, Permit), Option<Duration>> {
+    pub(super) fn pick(&self, way: Way, now: Instant) -> Result<(&Arc<Endpoint>, Permit), Option<Duration>> {
         let mut soonest: Option<Duration> = None;
         let mut random = |below: usize| rand::random_range(0..below);
         let picked = self.balancer.pick(self.endpoints.len(), &mut random, |index| {
-            let granted = self.endpoints[index].breaker.try_acquire(now);
+            let endpoint = &self.endpoints[index];
+            if !endpoint.takes(way) {
+                return None;
+            }
+            let granted = endpoint.breaker.try_acquire(now);
             granted
                 .map_err(|refused| soonest = Some(soonest.map_or(refused.retry_after, |s| s.min(refused.retry_after))))
                 .ok()

@@ -3,6 +3,7 @@
 use super::plan::Plan;
 use crate::balance::Balancer;
 use crate::base::Digest;
+use crate::contract::FunctionName;
 use crate::mesh::{Endpoint, HttpClient, Place, RevisionInfo, Service};
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
@@ -41,7 +42,7 @@ impl Deployment {
             Arc::new(Endpoint::new(format!("{}-url-{index}", plan.name), place, plan.breaker))
         };
         Self {
-            grants: Arc::new(Grants::new(plan.name.clone(), bucket, &plan.config)),
+            grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), &plan.config)),
             line: Mutex::default(),
             balancer: Arc::new(Balancer::new(plan.balance)),
             metrics: Arc::default(),
@@ -52,7 +53,7 @@ impl Deployment {
 
     /// A pool of instances of `revision`, bounded as the plan says.
     pub(super) fn pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
-        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), self.plan.limits.clone())
+        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), self.plan.limits.clone(), &self.plan.isolation)
     }
 
     /// The entry for the discovery table: fresh endpoints for the stable revision, with closed circuits; the addresses as they were.
@@ -74,7 +75,14 @@ impl Deployment {
                 differs_from_manifest: line.manifest != Some(revision.digest()),
                 previous: line.previous.as_ref().map(|revision| revision.digest()),
             }),
+            idempotent: line.stable.as_ref().map_or_else(Vec::new, |revision| self.idempotent(revision)),
             metrics: Arc::clone(&self.metrics),
         }
+    }
+
+    /// What the manifest calls idempotent and the component has. The first component was checked for all of it.
+    fn idempotent(&self, revision: &Revision) -> Vec<FunctionName> {
+        let found = self.plan.idempotent.iter().filter_map(|text| revision.contract().lookup(text).ok());
+        found.map(|(name, _)| name).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! A swap that was refused. Nothing has changed.
 
+use super::wiring::WireError;
 use crate::base::ServiceName;
 use crate::runtime::{InvokeError, LoadError};
 
@@ -18,6 +19,12 @@ pub enum SwapError {
     /// The component cannot serve.
     #[error("the component is refused: it {0}")]
     Refused(#[from] LoadError),
+    /// Its imports of other services cannot be linked.
+    #[error("the component is refused: it {0}")]
+    Unwired(#[from] WireError),
+    /// Others use what it does not offer, or not as they use it.
+    #[error("the component is refused: {}", .0.join(". "))]
+    Breaks(Vec<String>),
     /// The component does not start.
     #[error("the component is refused: it does not start: {0}")]
     DoesNotStart(InvokeError),

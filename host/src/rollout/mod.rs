@@ -13,7 +13,9 @@ mod deployment;
 mod error;
 mod plan;
 mod swap;
+mod wiring;
 
 pub use error::SwapError;
 pub use plan::Plan;
 pub use swap::{Rollout, Swapped};
+pub use wiring::{Need, Offers, WireError, breaks, needs_of, wire};

@@ -3,7 +3,7 @@
 use crate::balance::Policy;
 use crate::base::ServiceName;
 use crate::breaker;
-use crate::runtime::Limits;
+use crate::runtime::{Isolation, Limits};
 use http::Uri;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,12 @@ pub struct Plan {
     pub replicas: usize,
     /// Whether it has a store of its own.
     pub state: bool,
+    /// The services that it may call.
+    pub calls: Vec<ServiceName>,
+    /// The functions of which a second call does what one does, as the manifest names them.
+    pub idempotent: Vec<String>,
+    /// How long its instances live.
+    pub isolation: Isolation,
     /// Its configuration, which it reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
     /// The limits of each replica.

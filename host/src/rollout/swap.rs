@@ -3,14 +3,16 @@
 use super::deployment::{Deployment, Line};
 use super::error::SwapError;
 use super::plan::Plan;
+use super::wiring::{Need, Offers, breaks, needs_of, wire};
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
+use crate::contract::Contract;
 use crate::mesh::{HttpClient, Service};
 use crate::registry::Registry;
-use crate::runtime::{Component, LoadError, Revision, Runtime};
+use crate::runtime::{Component, Link, LoadError, Revision, Runtime};
 use crate::state::Store;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::spawn_blocking;
 
@@ -28,31 +30,41 @@ pub struct Rollout {
     runtime: Arc<Runtime>,
     registry: Arc<Registry<Service>>,
     deployments: BTreeMap<ServiceName, Deployment>,
+    /// What routes use of services.
+    routes: Vec<Need>,
+    /// The revisions that serve. Whoever publishes one holds this from the last check against the others to the publication.
+    standing: Mutex<BTreeMap<ServiceName, Arc<Revision>>>,
 }
 
 impl Rollout {
-    /// A host without services, for [`Rollout::launch`].
-    pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>) -> Self {
-        Self { runtime, registry, deployments: BTreeMap::new() }
+    /// A host without services, for [`Rollout::launch`]. `routes`: what is used of them from outside.
+    pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
+        Self { runtime, registry, deployments: BTreeMap::new(), routes, standing: Mutex::default() }
     }
 
-    /// Brings a service up with the component of its manifest, if it has one, and puts it into the discovery table.
+    /// Brings a service up with the component of its manifest, if it has one, and puts it into the discovery table. The component comes
+    /// with the links of its imports (see [`wire`]).
     ///
     /// # Errors
     /// When the component may not run as that service; then the service is not there.
     pub fn launch(
         &mut self,
         plan: Plan,
-        component: Option<&Component>,
+        component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
         client: &HttpClient,
     ) -> Result<(), LoadError> {
         let mut deployment = Deployment::new(plan, store, client);
-        let grants = &deployment.grants;
-        let revision = component.map(|component| component.revision(Arc::clone(grants))).transpose()?.map(Arc::new);
+        let load = |(component, links): (&Component, &[Link])| {
+            component.revision(&self.runtime, Arc::clone(&deployment.grants), links).map(Arc::new)
+        };
+        let revision = component.map(load).transpose()?;
         let manifest = revision.as_ref().map(|revision| revision.digest());
         let line = Line { stable: revision, previous: None, manifest };
         let name = deployment.plan.name.clone();
+        if let Some(revision) = &line.stable {
+            self.standing().insert(name.clone(), Arc::clone(revision));
+        }
         self.registry.publish(&name, deployment.service(&self.runtime, &line));
         deployment.line = line.into();
         self.deployments.insert(name, deployment);
@@ -71,12 +83,12 @@ impl Rollout {
         let runtime = Arc::clone(&self.runtime);
         let compiled = spawn_blocking(move || runtime.compile(&bytes)).await;
         let component = compiled.map_err(|error| SwapError::Host(error.to_string()))??;
-        let revision = Arc::new(component.revision(Arc::clone(&deployment.grants))?);
+        let links = self.fit(deployment, component.contract(), &self.standing())?;
+        let revision = Arc::new(component.revision(&self.runtime, Arc::clone(&deployment.grants), &links)?);
         if revision.digest() != stable.digest() {
             self.rehearse(deployment, &revision).await?;
             let manifest = line.manifest;
-            *line = Line { stable: Some(revision), previous: Some(stable), manifest };
-            self.publish(deployment, &line);
+            self.publish(deployment, &mut line, Line { stable: Some(revision), previous: Some(stable), manifest })?;
         }
         Ok(report(&line))
     }
@@ -91,9 +103,10 @@ impl Rollout {
         if line.stable.is_none() {
             return Err(SwapError::NoComponent(deployment.plan.name.clone()));
         }
-        let previous = line.previous.take().ok_or_else(|| SwapError::NoPrevious(deployment.plan.name.clone()))?;
-        line.previous = line.stable.replace(previous);
-        self.publish(deployment, &line);
+        let Line { stable, previous, manifest } = &*line;
+        let previous = previous.clone().ok_or_else(|| SwapError::NoPrevious(deployment.plan.name.clone()))?;
+        let next = Line { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
+        self.publish(deployment, &mut line, next)?;
         Ok(report(&line))
     }
 
@@ -112,11 +125,43 @@ impl Rollout {
         })
     }
 
-    fn publish(&self, deployment: &Deployment, line: &Line) {
+    /// Whether a component with this contract fits those that serve: they have what it imports, and it has what they and the routes use.
+    fn fit(
+        &self,
+        deployment: &Deployment,
+        contract: &Contract,
+        standing: &BTreeMap<ServiceName, Arc<Revision>>,
+    ) -> Result<Vec<Link>, SwapError> {
+        let Plan { name, calls, .. } = &deployment.plan;
+        let mut offers: Offers =
+            standing.iter().map(|(name, revision)| (name.clone(), revision.contract().clone())).collect();
+        // A service that calls itself calls what it will be.
+        offers.insert(name.clone(), Arc::new(contract.clone()));
+        let links = wire(name, contract, calls, &offers)?;
+        let others = standing.iter().filter(|(other, _)| *other != name);
+        let needs: Vec<Need> =
+            others.flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links())).collect();
+        let broken = breaks(name, contract, needs.iter().chain(&self.routes));
+        if broken.is_empty() { Ok(links) } else { Err(SwapError::Breaks(broken)) }
+    }
+
+    /// Makes `next` the service's line, if it still fits the others: one of them may have been swapped since it was checked.
+    fn publish(&self, deployment: &Deployment, line: &mut Line, next: Line) -> Result<(), SwapError> {
+        let revision = next.stable.as_ref().expect("what is published has a component");
+        let mut standing = self.standing();
+        self.fit(deployment, revision.contract(), &standing)?;
+        standing.insert(deployment.plan.name.clone(), Arc::clone(revision));
+        *line = next;
         self.registry.publish(&deployment.plan.name, deployment.service(&self.runtime, line));
+        drop(standing);
         deployment.metrics.swapped();
         let Swapped { revision, previous } = report(line);
         tracing::info!(service = %deployment.plan.name, %revision, ?previous, "swapped");
+        Ok(())
+    }
+
+    fn standing(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Bodies that cross between the host and a guest.
 
-use super::invocation::{Fault, Leash};
-use crate::base::{Body, BodyError, ErrorKind, ServiceName};
+use super::fault::Fault;
+use super::invocation::Leash;
+use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{Entry, HOST};
+use http::uri::PathAndQuery;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
@@ -24,6 +26,22 @@ pub(super) fn for_guest(mut request: http::Request<Body>, service: &ServiceName)
         })
         .boxed_unsync()
     })
+}
+
+/// A guest's request as the called service reads it: in origin form, with the host that the guest named, under the id of the request that the
+/// guest serves. A guest that breaks its body off is this service's client, and at fault.
+pub(super) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http::Request<Body> {
+    let (mut parts, body) = request.into_parts();
+    if let Some(authority) = parts.uri.authority() {
+        let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
+        parts.headers.insert(HOST, host);
+    }
+    let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    parts.uri = path.into();
+    parts.headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).expect("an id is visible ASCII"));
+    let body = body
+        .map_err(|error| BodyError::new(ErrorKind::ClientGone, format!("the caller broke its body off: {error:?}")));
+    http::Request::from_parts(parts, body.boxed_unsync())
 }
 
 /// A guest's answer as it streams: it knows an end from a break, and holds the instance on its leash until the end.

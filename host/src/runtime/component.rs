@@ -4,18 +4,21 @@ use super::context::Context;
 use super::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
 use super::error::LoadError;
 use super::grants::{self, Grants};
+use super::link::{self, Link};
 use crate::base::{Digest, ServiceName};
+use crate::contract::{Contract, Function, FunctionName, InterfaceName, Type, uncallable};
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::sync::Arc;
-use wasmtime::component::{Component as Code, InstancePre};
+use wasmtime::component::{Component as Code, ComponentExportIndex, InstancePre};
 use wasmtime_wasi_http::handler::ProxyPre;
 use wasmtime_wasi_http::{p2, p3};
 
-/// A compiled component whose imports the host knows. No service has it yet.
+/// A compiled component. It is linked when it becomes the revision of a service.
 pub struct Component {
     digest: Digest,
     code: Code,
-    pre: InstancePre<Context>,
+    contract: Arc<Contract>,
     imports: Vec<String>,
     slots: u32,
 }
@@ -31,18 +34,40 @@ impl Component {
         self.digest
     }
 
-    pub(super) fn check(runtime: &Runtime, digest: Digest, code: Code) -> Result<Self, LoadError> {
-        let names = |items: Vec<&str>| items.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    /// What it offers to other services and needs of them.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Whether it answers HTTP by itself.
+    pub fn answers_http(&self, runtime: &Runtime) -> bool {
+        let ty = self.code.component_type();
+        ty.exports(&runtime.engine).any(|(name, _)| HANDLERS.iter().any(|handler| name.starts_with(handler)))
+    }
+
+    pub(super) fn check(runtime: &Runtime, digest: Digest, code: Code, contract: Contract) -> Result<Self, LoadError> {
         let ty = code.component_type();
-        let imports = names(ty.imports(&runtime.engine).map(|(name, _)| name).collect());
-        let unknown: Vec<_> = imports.iter().filter(|import| !grants::is_known(import)).cloned().collect();
+        let imports: Vec<_> = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
+        // A function that stands in no interface has no service behind it.
+        let called =
+            |import: &String| import.contains(':') && contract.import_names.contains(&InterfaceName::new(import));
+        let unknown = |import: &&String| !grants::is_known(import) && !called(import);
+        let unknown: Vec<_> = imports.iter().filter(unknown).cloned().collect();
         if !unknown.is_empty() {
             return Err(LoadError::UnknownImports(unknown));
         }
-        let pre = runtime.linker.instantiate_pre(&code).map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        if handler(&pre).is_none() {
-            let exports = names(ty.exports(&runtime.engine).map(|(name, _)| name).collect());
-            return Err(LoadError::NoHandler(if exports.is_empty() { "nothing".into() } else { exports.join(", ") }));
+        for (name, interface) in contract.imports.iter().chain(&contract.exports) {
+            let wrong = interface.functions.values().find_map(|function| Some((function, uncallable(function)?)));
+            if let Some((function, why)) = wrong {
+                return Err(LoadError::Uncallable(format!("`{}` of {name}: {why}", function.name)));
+            }
+        }
+        if let Some((name, resources)) = contract.resources.iter().find(|(name, _)| contract.imports.contains_key(name))
+        {
+            return Err(LoadError::Uncallable(format!(
+                "{name} has the resource `{}`, which belongs to one instance",
+                resources.join("`, `")
+            )));
         }
         let slots = slots_of(&code)?;
         if slots as usize > runtime.total_slots {
@@ -51,7 +76,17 @@ impl Component {
                 runtime.total_slots
             )));
         }
-        Ok(Self { digest, code, pre, imports, slots })
+        let component = Self { digest, code, contract: Arc::new(contract), imports, slots };
+        if component.contract.exports.is_empty() && !component.answers_http(runtime) {
+            let exports: Vec<_> =
+                component.code.component_type().exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
+            return Err(LoadError::NothingToCall(if exports.is_empty() {
+                "nothing".into()
+            } else {
+                exports.join(", ")
+            }));
+        }
+        Ok(component)
     }
 
     /// Whether it may run as `service`, which has a store of its own if `state`.
@@ -62,26 +97,69 @@ impl Component {
         grants::check(service, state, self.imports.iter().map(String::as_str))
     }
 
+    /// Whether every import of it is there, with the type that it expects; `links` says which service answers each that is not the host's.
+    ///
+    /// # Errors
+    /// [`LoadError::Link`].
+    pub fn links(&self, runtime: &Runtime, links: &[Link]) -> Result<(), LoadError> {
+        self.pre(runtime, links).map(drop)
+    }
+
+    fn pre(&self, runtime: &Runtime, links: &[Link]) -> Result<InstancePre<Context>, LoadError> {
+        let refuse = |error: wasmtime::Error| LoadError::Link(format!("{error:#}"));
+        if links.is_empty() {
+            return runtime.linker.instantiate_pre(&self.code).map_err(refuse);
+        }
+        let mut linker = runtime.linker.clone();
+        for link in links {
+            let Some(interface) = self.contract.imports.get(&link.import) else { continue };
+            link::define(&mut linker, link, interface, &runtime.exit).map_err(refuse)?;
+        }
+        linker.instantiate_pre(&self.code).map_err(refuse)
+    }
+
     /// This component as the revision of the service that `grants` names.
     ///
     /// # Errors
-    /// As [`Component::permitted`].
-    pub fn revision(&self, grants: Arc<Grants>) -> Result<Revision, LoadError> {
+    /// As [`Component::permitted`] and [`Component::links`].
+    pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
         self.permitted(&grants.service, grants.state.is_some())?;
-        let handler = handler(&self.pre).expect("`check` found the handler");
+        let pre = self.pre(runtime, links)?;
         // Copy-on-write images are made now, not by the first request.
         self.code.initialize_copy_on_write_image().map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        Ok(Revision { digest: self.digest, handler, grants, slots: self.slots })
+        Ok(Revision {
+            digest: self.digest,
+            handler: handler(&pre),
+            exports: exports(&self.code, &self.contract),
+            contract: Arc::clone(&self.contract),
+            links: links.into(),
+            pre,
+            grants,
+            slots: self.slots,
+        })
     }
 }
 
 /// A component loaded for a service: what its instances are made of.
 pub struct Revision {
     pub(super) digest: Digest,
-    pub(super) handler: ProxyPre<Context>,
+    pub(super) pre: InstancePre<Context>,
+    /// `None` for a component that answers no HTTP by itself.
+    pub(super) handler: Option<ProxyPre<Context>>,
     pub(super) grants: Arc<Grants>,
     /// Slots of the pool that one instance takes.
     pub(super) slots: u32,
+    exports: HashMap<FunctionName, Arc<Export>>,
+    contract: Arc<Contract>,
+    links: Vec<Link>,
+}
+
+/// A function that others may call.
+pub(super) struct Export {
+    pub(super) index: ComponentExportIndex,
+    pub(super) function: Function,
+    /// Whether a stream or a future is among its arguments or results.
+    pub(super) streams: bool,
 }
 
 impl Revision {
@@ -89,7 +167,29 @@ impl Revision {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// What it offers to other services and needs of them.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Which services answer its imports.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The function that a caller means by `name`: of that interface, or of a version of it that is compatible.
+    pub(super) fn export(&self, name: &FunctionName) -> Option<Arc<Export>> {
+        if let Some(export) = self.exports.get(name) {
+            return Some(Arc::clone(export));
+        }
+        let fits = |own: &FunctionName| own.function == name.function && name.interface.compatible(&own.interface);
+        self.exports.iter().find(|(own, _)| fits(own)).map(|(_, export)| Arc::clone(export))
+    }
 }
+
+/// The handlers of HTTP that the host can call: those of WASI 0.3 and 0.2.
+const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handler@0.2."];
 
 /// The handler that the component exports: that of WASI 0.3 if it has both.
 fn handler(pre: &InstancePre<Context>) -> Option<ProxyPre<Context>> {
@@ -97,6 +197,22 @@ fn handler(pre: &InstancePre<Context>) -> Option<ProxyPre<Context>> {
         return Some(ProxyPre::P3(service));
     }
     p2::bindings::ProxyPre::new(pre.clone()).ok().map(ProxyPre::P2)
+}
+
+/// Where each function of the contract is in the compiled code.
+fn exports(code: &Code, contract: &Contract) -> HashMap<FunctionName, Arc<Export>> {
+    let mut exports = HashMap::new();
+    for (interface, described) in &contract.exports {
+        let instance = code.get_export_index(None, interface.to_string().as_str());
+        for function in described.functions.values() {
+            let Some(index) = code.get_export_index(instance.as_ref(), function.name.as_str()) else { continue };
+            let name = FunctionName { interface: interface.clone(), function: function.name.clone() };
+            let mut types = function.params.iter().map(|param| &param.ty).chain(&function.result);
+            let streams = types.any(Type::has_streams);
+            exports.insert(name, Arc::new(Export { index, function: function.clone(), streams }));
+        }
+    }
+    exports
 }
 
 /// How many of the pool's slots one instance of this component takes: a composed component holds several memories and tables.

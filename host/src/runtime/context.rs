@@ -1,12 +1,20 @@
 //! The store's data: what one instance has, and what bounds it.
 
+use super::calls::Calls;
+use super::conduit::Lifeline;
 use super::engine::Runtime;
+use super::error::InvokeError;
+use super::fault::Fault;
 use super::grants::Grants;
 use super::log::{GuestLog, Stream};
 use super::outbound::Outbound;
+use super::outcall::OutcallError;
 use super::turns::Slice;
-use crate::base::{Digest, RequestId};
+use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
+use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::sync::mpsc;
+use wasmtime::component::GuestTaskId;
 use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -34,20 +42,53 @@ pub(super) struct Identity {
     pub(super) request: RequestId,
 }
 
+impl Identity {
+    /// The line of the log about an instance that failed.
+    pub(super) fn warn(&self, error: &InvokeError) {
+        let Self { grants, revision, instance, request } = self;
+        tracing::warn!(
+            service = %grants.service, revision = %revision.short(), instance, request_id = %request,
+            kind = %error.kind, "the instance failed: {}", error.detail
+        );
+    }
+
+    /// The line of the log about a call of another service that got no answer. A flood of refusals must not become a flood of lines.
+    pub(super) fn failed_to_call(&self, service: &ServiceName, what: &str, error: &OutcallError) {
+        let Self { grants, instance, request, .. } = self;
+        let (by, kind) = (&grants.service, error.kind);
+        if kind.blame() == Blame::Refusal {
+            tracing::debug!(service = %by, instance, request_id = %request, %kind, "a call of `{service}` ({what}) was refused: {error}");
+        } else {
+            tracing::warn!(service = %by, instance, request_id = %request, %kind, "a call of `{service}` ({what}) failed: {error}");
+        }
+    }
+}
+
 /// The data of one instance's store.
 pub(super) struct Context {
     pub(super) identity: Identity,
     pub(super) table: ResourceTable,
     pub(super) memory: MemoryLimit,
     pub(super) slice: Slice,
+    /// On whose behalf it calls others.
+    pub(super) calls: Calls,
+    /// Held by every reader of a stream of this instance, and by the instance until its calls are answered.
+    pub(super) flow: Option<mpsc::Sender<Infallible>>,
+    fault: Fault,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
 }
 
 impl Context {
-    /// A store for one instance, with every limit set.
-    pub(super) fn store(runtime: &Runtime, identity: Identity, memory: usize) -> Store<Self> {
+    /// A store for one instance, with every limit set: at most `memory` bytes, and the way out for the call `first`.
+    pub(super) fn store(
+        runtime: &Runtime,
+        identity: Identity,
+        memory: usize,
+        first: CallContext,
+        fault: Fault,
+    ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
@@ -57,19 +98,42 @@ impl Context {
             .stdout(GuestLog::new(Stream::Out, identity.clone()))
             .stderr(GuestLog::new(Stream::Err, identity.clone()))
             .build();
-        let outbound = Outbound::new(identity.clone());
-        let memory = MemoryLimit { limit: memory, used: 0, denied: false };
-        let mut store = Store::new(
-            &runtime.engine,
-            Self { identity, table, memory, slice: Slice::default(), wasi, http, outbound },
-        );
+        let outbound = Outbound::new(identity.clone(), runtime.exit.clone(), first.clone());
+        let context = Self {
+            identity,
+            table,
+            memory: MemoryLimit { limit: memory, used: 0, denied: false },
+            slice: Slice::default(),
+            calls: Calls::new(first),
+            flow: None,
+            fault,
+            wasi,
+            http,
+            outbound,
+        };
+        let mut store = Store::new(&runtime.engine, context);
         store.limiter(|context| &mut context.memory);
         store.set_hostcall_fuel(CALL_BYTES);
         store.set_max_component_handles(MOST_HANDLES);
         store.set_epoch_deadline(1);
-        let (turns, slice, mut slices) = (runtime.turns.clone(), store.data().slice.clone(), 0);
-        store.epoch_deadline_callback(move |_| Ok(turns.interrupt(&slice, &mut slices)));
+        let (turns, slice) = (runtime.turns.clone(), store.data().slice.clone());
+        store.epoch_deadline_callback(move |_| Ok(turns.interrupt(&slice)));
         store
+    }
+
+    /// The instance begins one more call. If it had none, it begins it as a new one would.
+    pub(super) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        if self.calls.is_idle() {
+            self.slice.renew();
+            self.memory.denied = false;
+        }
+        self.outbound.follow(&context);
+        self.calls.begin(task, context);
+    }
+
+    /// What a reader of one of this instance's streams holds.
+    pub(super) fn lifeline(&self) -> Lifeline {
+        Lifeline { fault: self.fault.clone(), _open: self.flow.clone() }
     }
 }
 

@@ -5,10 +5,12 @@ use super::cache::Cache;
 use super::component::Component;
 use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
+use super::outcall::{Exit, Outcall};
 use super::settings::Settings;
 use super::turns::Turns;
+use crate::contract::Contract;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
@@ -38,6 +40,7 @@ pub struct Runtime {
     pub(super) slots: Arc<Semaphore>,
     pub(super) total_slots: usize,
     pub(super) turns: Turns,
+    pub(super) exit: Exit,
 }
 
 impl Runtime {
@@ -55,15 +58,24 @@ impl Runtime {
             slots: Arc::new(Semaphore::new(slots)),
             total_slots: slots,
             turns,
+            exit: Exit::default(),
             engine,
         })
+    }
+
+    /// Connects the guests' calls of other services to whoever makes them. Until then, and when `outcall` is gone, they fail.
+    ///
+    /// # Panics
+    /// When it is called twice.
+    pub fn connect(&self, outcall: Weak<dyn Outcall>) {
+        self.exit.connect(outcall);
     }
 
     /// Reads and compiles the component in `path`, or takes its code from the cache. It computes for up to a second: call it from a
     /// blocking thread.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no component that answers HTTP with the host's interfaces.
+    /// When the file cannot be read, or is no component that can be called and fits the host's interfaces.
     pub fn load(&self, path: &Path) -> Result<Component, LoadError> {
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
         self.compile(&bytes)
@@ -77,7 +89,8 @@ impl Runtime {
         check_preamble(bytes)?;
         let digest = Component::digest_of(bytes);
         let code = self.cache.get_or_compile(&self.engine, digest, bytes)?;
-        Component::check(self, digest, code)
+        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        Component::check(self, digest, code, contract)
     }
 
     /// Waits until no instance is left, for `patience` at most; says whether that came about.
@@ -137,6 +150,8 @@ fn config(slots: usize, memory: usize) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)
+        .wasm_component_model_map(true)
+        .wasm_component_model_fixed_length_lists(true)
         .epoch_interruption(true)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config

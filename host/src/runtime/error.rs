@@ -17,12 +17,16 @@ pub enum LoadError {
     /// The bytes are no component that this engine compiles.
     #[error("is not a valid WebAssembly component: {0}")]
     Invalid(String),
-    /// It is a component, but answers no HTTP.
+    /// It is a component, but nobody can call it.
     #[error(
-        "exports no HTTP handler: it needs `wasi:http/handler@0.3.x` (world wasi:http/service) or \
-         `wasi:http/incoming-handler@0.2.x` (world wasi:http/proxy); it exports {0}"
+        "exports nothing to call: it needs an interface of its own with a function, or a handler of HTTP, which is \
+         `wasi:http/handler@0.3.x` (world wasi:http/service) or `wasi:http/incoming-handler@0.2.x` (world wasi:http/proxy); it \
+         exports {0}"
     )]
-    NoHandler(String),
+    NothingToCall(String),
+    /// A function's types cannot cross from one instance to another.
+    #[error("has a function that no other service can call: {0}")]
+    Uncallable(String),
     /// It imports what this host does not have.
     #[error("imports what this host does not offer: {}", .0.join(", "))]
     UnknownImports(Vec<String>),

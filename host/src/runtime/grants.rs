@@ -12,6 +12,8 @@ pub struct Grants {
     pub service: ServiceName,
     /// The service's own data; `None` refuses every component that imports a store.
     pub state: Option<Bucket>,
+    /// The services that it may call, by typed imports and by HTTP.
+    pub calls: Vec<ServiceName>,
     config: WasiConfigVariables,
 }
 
@@ -30,10 +32,15 @@ const STATE: [&str; 4] =
     ["atoll:state/transactions@", "wasi:keyvalue/atomics@", "wasi:keyvalue/batch@", "wasi:keyvalue/store@"];
 
 impl Grants {
-    /// Grants for `service`: its data if it has any, and its configuration (`wasi:config/store`).
-    pub fn new(service: ServiceName, state: Option<Bucket>, config: &BTreeMap<String, String>) -> Self {
+    /// Grants for `service`: its data if it has any, the services that it may call, and its configuration (`wasi:config/store`).
+    pub fn new(
+        service: ServiceName,
+        state: Option<Bucket>,
+        calls: Vec<ServiceName>,
+        config: &BTreeMap<String, String>,
+    ) -> Self {
         let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self { service, state, config }
+        Self { service, state, calls, config }
     }
 
     pub(super) fn config(&self) -> &WasiConfigVariables {
@@ -60,7 +67,7 @@ pub(super) fn check<'a>(
     }
 }
 
-/// Whether the host has this interface at all, granted or not.
+/// Whether the host has this interface itself, granted or not.
 pub(super) fn is_known(import: &str) -> bool {
     is_state(import) || OFFERED.iter().any(|package| import.starts_with(package))
 }

@@ -9,20 +9,20 @@ use super::component::Revision;
 use super::context::{Context, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
-use super::settings::Limits;
-use crate::base::{Body, ErrorKind};
+use super::fault::{Failure, Fault};
+use crate::base::{Body, CallContext, ErrorKind};
 use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use wasmtime::component::Accessor;
-use wasmtime::{AsContextMut, PoolConcurrencyLimitError, Store};
+use wasmtime::{AsContextMut, Store};
 use wasmtime_wasi_http::handler::{Proxy, ProxyPre};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView, p3};
@@ -32,9 +32,6 @@ pub(super) struct Lease {
     pub(super) _place: OwnedSemaphorePermit,
     pub(super) _slots: OwnedSemaphorePermit,
 }
-
-/// Why an instance ended, set before its store is dropped: whoever then sees a stream end can tell an end from a break.
-pub(super) type Fault = Arc<OnceLock<(ErrorKind, String)>>;
 
 type Head = Result<http::Response<WasiBody>, InvokeError>;
 
@@ -70,29 +67,38 @@ pub(super) struct Invocation {
     bodiless: bool,
 }
 
-/// Starts an instance of `revision` on `request`.
+/// What is instantiated, as whom, and with how many bytes of memory.
+pub(super) struct Guest {
+    /// Of a component that answers HTTP.
+    pub(super) revision: Arc<Revision>,
+    pub(super) identity: Identity,
+    pub(super) memory: usize,
+}
+
+/// Starts an instance on `request`; `timeout` bounds what it does after its answer.
 pub(super) fn start(
     runtime: &Runtime,
-    revision: &Arc<Revision>,
-    limits: &Limits,
-    identity: Identity,
+    guest: Guest,
+    context: &CallContext,
+    timeout: Duration,
     lease: Lease,
     request: http::Request<Body>,
 ) -> Invocation {
+    let Guest { revision, identity, memory } = guest;
     let (sender, head) = oneshot::channel();
     let (released, release) = oneshot::channel();
     let bodiless = request.method() == http::Method::HEAD;
     let fault = Fault::default();
     let request = for_guest(request, &identity.grants.service);
     let instance = Instance {
-        store: Context::store(runtime, identity, limits.memory),
-        revision: Arc::clone(revision),
+        store: Context::store(runtime, identity, memory, context.clone(), fault.clone()),
+        revision,
         head: HeadSlot(Arc::new(Mutex::new(Some(sender)))),
-        fault: Arc::clone(&fault),
+        fault: fault.clone(),
         ended: false,
         _lease: lease,
     };
-    let task = tokio::spawn(instance.run(request, release, limits.timeout)).abort_handle();
+    let task = tokio::spawn(instance.run(request, release, timeout)).abort_handle();
     Invocation { head, leash: Leash { task, released: Some(released) }, fault, bodiless }
 }
 
@@ -100,11 +106,12 @@ pub(super) fn start(
 pub(super) async fn instantiate(
     runtime: &Runtime,
     revision: &Revision,
-    limits: &Limits,
     identity: Identity,
+    memory: usize,
+    context: CallContext,
 ) -> Result<(), InvokeError> {
-    let mut store = Context::store(runtime, identity, limits.memory);
-    match revision.handler.instantiate_async(&mut store).await {
+    let mut store = Context::store(runtime, identity, memory, context, Fault::default());
+    match revision.pre.instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
     }
@@ -158,7 +165,7 @@ impl Drop for Instance {
     /// the guest has nothing left to say.
     fn drop(&mut self) {
         if !self.ended {
-            let _ = self.fault.set((ErrorKind::Host, "the instance's task was lost".into()));
+            self.fault.set(ErrorKind::Host, "the instance's task was lost");
         }
     }
 }
@@ -174,14 +181,15 @@ impl Instance {
         };
         let slice = self.store.data().slice.clone();
         let result = {
-            let mut serve = pin!(serve(&mut self.store, &self.revision.handler, request, self.head.clone()));
+            let handler = self.revision.handler.as_ref().expect("a component without a handler is not asked by HTTP");
+            let mut serve = pin!(serve(&mut self.store, handler, request, self.head.clone()));
             let serve = poll_fn(|context| {
                 slice.begin();
                 serve.as_mut().poll(context)
             });
             tokio::select! {
                 result = serve => result,
-                () = overtime => Err(Failure::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))),
+                () = overtime => Err(Failure::overtime()),
             }
         };
         let error = match result {
@@ -189,50 +197,13 @@ impl Instance {
             Ok(()) => InvokeError::new(ErrorKind::BadAnswer, "the guest ended without an answer"),
             Err(failure) => {
                 let error = failure.explain(self.store.data().memory.denied);
-                let Identity { grants, revision, instance, request } = &self.store.data().identity;
-                tracing::warn!(
-                    service = %grants.service, revision = %revision.short(), instance, request_id = %request,
-                    kind = %error.kind, "the instance failed: {}", error.detail
-                );
-                let _ = self.fault.set((error.kind, error.detail.clone()));
+                self.store.data().identity.warn(&error);
+                self.fault.set(error.kind, error.detail.clone());
                 error
             }
         };
         self.ended = true;
         self.head.send(Err(error));
-    }
-}
-
-/// How an instance failed.
-enum Failure {
-    /// Before the guest was asked anything.
-    Host(wasmtime::Error),
-    Instantiation(wasmtime::Error),
-    Guest(ErrorKind, wasmtime::Error),
-}
-
-impl From<wasmtime::Error> for Failure {
-    fn from(error: wasmtime::Error) -> Self {
-        Self::Guest(ErrorKind::Trap, error)
-    }
-}
-
-impl Failure {
-    /// `denied`: the guest was refused memory before. Allocators abort on that, and the abort itself is a plain trap.
-    fn explain(self, denied: bool) -> InvokeError {
-        let (kind, error) = match self {
-            // The host counts slots before it instantiates. Where its count and the pool's differ (a call may need a stack more), it is a
-            // full pool all the same, and no fault of this service.
-            Self::Instantiation(error) | Self::Guest(_, error) if error.is::<PoolConcurrencyLimitError>() => {
-                (ErrorKind::Overloaded, error)
-            }
-            Self::Host(error) => (ErrorKind::Host, error),
-            Self::Instantiation(error) if denied => (ErrorKind::Memory, error),
-            Self::Instantiation(error) => (ErrorKind::Instantiation, error),
-            Self::Guest(ErrorKind::Trap, error) if denied => (ErrorKind::Memory, error),
-            Self::Guest(kind, error) => (kind, error),
-        };
-        InvokeError::new(kind, format!("{error:#}"))
     }
 }
 

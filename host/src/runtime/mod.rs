@@ -1,10 +1,13 @@
 //! Floor 4: the only room that knows Wasmtime.
 //!
 //! Owns the engine and its epochs, compiled components and their cache, the linker with every interface that the host grants, the
-//! instance pools, and one invocation from the leased instance to the last byte of the answer.
+//! instance pools, one request from the leased instance to the last byte of the answer, and one typed call. A guest that calls another
+//! service does so through [`Outcall`], which this room declares and another makes.
 //!
 //! What always holds:
-//! - Each request gets an instance of its own: memory, tables and resources are fresh, and go with the request.
+//! - Each request gets an instance of its own: memory, tables and resources are fresh, and go with the request. Only typed calls of a
+//!   service whose manifest says so share instances.
+//! - What crosses from one instance to another is values alone; each has a store of its own, so the fault of one leaves the other alive.
 //! - A guest reaches what its [`Grants`] name and nothing else: no file, no socket, no host, no other service's data.
 //! - Every wait has a deadline, every queue a bound. A trap, a timeout or a full memory ends that one instance.
 //! - The fault of an instance is recorded before its store is dropped, so a broken stream never looks like a finished one.
@@ -16,22 +19,35 @@
 mod bindings;
 mod body;
 mod cache;
+mod calls;
 mod component;
+mod conduit;
 mod context;
 mod engine;
 mod error;
+mod fault;
 mod grants;
 mod imports;
 mod invocation;
+mod link;
 mod log;
 mod outbound;
+mod outcall;
+mod parcel;
 mod pool;
 mod settings;
 mod turns;
+mod value;
+mod warm;
+mod worker;
 
 pub use component::{Component, Revision};
 pub use engine::Runtime;
 pub use error::{InvokeError, LoadError};
 pub use grants::Grants;
+pub use link::Link;
+pub use outcall::{Outcall, OutcallError, Pending};
+pub use parcel::Parcel;
 pub use pool::InstancePool;
-pub use settings::{Limits, Settings};
+pub use settings::{Isolation, Limits, Reuse, Settings};
+pub use wasmtime::component::Val as Value;

@@ -4,13 +4,20 @@ use super::component::Revision;
 use super::context::Identity;
 use super::engine::Runtime;
 use super::error::InvokeError;
+use super::fault::Fault;
 use super::invocation::{self, Lease};
-use super::settings::Limits;
+use super::parcel::Parcel;
+use super::settings::{Isolation, Limits};
+use super::warm::{Ticket, Warm};
+use super::worker::{Job, Room, Worker};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
+use crate::contract::FunctionName;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// Numbers instances since the host started.
@@ -23,18 +30,29 @@ pub struct InstancePool {
     limits: Limits,
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// Where typed calls find instances that were used before; `None` gives each an instance of its own.
+    warm: Option<Arc<Warm>>,
 }
 
 impl InstancePool {
     /// An empty pool: instances are made when they are asked for.
-    pub fn new(runtime: Arc<Runtime>, revision: Arc<Revision>, limits: Limits) -> Self {
+    pub fn new(runtime: Arc<Runtime>, revision: Arc<Revision>, limits: Limits, isolation: &Isolation) -> Self {
         let free = Arc::new(Semaphore::new(limits.concurrency));
-        Self { runtime, revision, limits, free, waiting: AtomicUsize::new(0) }
+        let warm = match isolation {
+            Isolation::Request => None,
+            Isolation::Reuse(reuse) => Some(Warm::new(reuse.clone())),
+        };
+        Self { runtime, revision, limits, free, waiting: AtomicUsize::new(0), warm }
     }
 
     /// The revision that its instances run.
     pub fn revision(&self) -> Digest {
         self.revision.digest()
+    }
+
+    /// Whether its instances answer HTTP by themselves.
+    pub fn answers_http(&self) -> bool {
+        self.revision.handler.is_some()
     }
 
     /// Instances that serve a request now.
@@ -53,13 +71,119 @@ impl InstancePool {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, InvokeError> {
+        if !self.answers_http() {
+            let detail = "the component answers no HTTP: its functions are called by typed routes";
+            return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
+        }
         let deadline = Instant::from_std(context.deadline);
         let asked = Instant::now();
         let lease = self.lease(deadline).await?;
         let leased = Instant::now();
-        let identity = self.identity(context);
-        let started = invocation::start(&self.runtime, &self.revision, &self.limits, identity, lease, request);
+        let revision = Arc::clone(&self.revision);
+        let guest = invocation::Guest { revision, identity: self.identity(context), memory: self.limits.memory };
+        let started = invocation::start(&self.runtime, guest, context, self.limits.timeout, lease, request);
         started.answer(deadline).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
+    }
+
+    /// Calls `function`. A stream or a future among the results keeps the instance until it is read to its end or dropped.
+    ///
+    /// Dropping the future ends the call, and the instance when no other call is under way on it.
+    ///
+    /// # Errors
+    /// As [`InstancePool::invoke`]; [`ErrorKind::NoEndpoint`] when the component exports no such function.
+    pub async fn call(
+        &self,
+        function: &FunctionName,
+        arguments: Parcel,
+        context: &CallContext,
+    ) -> Result<Parcel, InvokeError> {
+        let export = self
+            .revision
+            .export(function)
+            .ok_or_else(|| InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}")))?;
+        let deadline = Instant::from_std(context.deadline);
+        let (answer, answered) = oneshot::channel();
+        let warm = self.warm.as_ref().filter(|_| !export.streams);
+        let job = Job { export, arguments, context: context.clone(), answer };
+        match warm {
+            Some(warm) => self.call_warm(warm, job, answered, deadline).await,
+            None => self.call_fresh(job, answered, deadline).await,
+        }
+    }
+
+    /// The call on an instance of its own.
+    async fn call_fresh(
+        &self,
+        job: Job,
+        answered: oneshot::Receiver<Parcel>,
+        deadline: Instant,
+    ) -> Result<Parcel, InvokeError> {
+        let asked = Instant::now();
+        let Lease { _place, _slots } = self.lease(deadline).await?;
+        let leased = Instant::now();
+        let worker = self.worker(Room { _slots, _place: Some(_place) }, 1, &job.context);
+        // An instance that could not even take the job has a fault, which is found below.
+        let _ = worker.jobs.try_send(job);
+        let Worker { jobs, task, fault } = worker;
+        drop(jobs);
+        let mut leash = Leash { task, whole: false };
+        let outcome = timeout_at(deadline, answered).await;
+        leash.whole = matches!(outcome, Ok(Ok(_)));
+        settle(outcome, &fault).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
+    }
+
+    /// The call on an instance that is kept.
+    async fn call_warm(
+        &self,
+        warm: &Arc<Warm>,
+        job: Job,
+        answered: oneshot::Receiver<Parcel>,
+        deadline: Instant,
+    ) -> Result<Parcel, InvokeError> {
+        let _place = match try_acquire(&self.free, 1) {
+            Some(place) => place,
+            None => {
+                let _seat = self.seat()?;
+                wait(&self.free, 1, deadline, "the service's `concurrency`").await?
+            }
+        };
+        let mut ticket = match warm.send(job) {
+            Ok(ticket) => ticket,
+            Err(job) => self.call_another(warm, job, deadline).await?,
+        };
+        let outcome = timeout_at(deadline, answered).await;
+        ticket.answered = matches!(outcome, Ok(Ok(_)));
+        let fault = ticket.worker().fault.clone();
+        drop(ticket);
+        settle(outcome, &fault).await
+    }
+
+    /// A new instance for `job`, or one that gets room while the pool is full.
+    async fn call_another(&self, warm: &Arc<Warm>, mut job: Job, deadline: Instant) -> Result<Ticket, InvokeError> {
+        let start = |slots, job: Job| {
+            let worker = self.worker(Room { _slots: slots, _place: None }, warm.concurrent(), &job.context);
+            Ok(warm.add(worker, job))
+        };
+        if let Some(slots) = try_acquire(&self.runtime.slots, self.revision.slots) {
+            return start(slots, job);
+        }
+        let _seat = self.seat()?;
+        loop {
+            tokio::select! {
+                slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`") => {
+                    return start(slots?, job);
+                }
+                () = warm.freed() => match warm.send(job) {
+                    Ok(ticket) => return Ok(ticket),
+                    Err(back) => job = back,
+                },
+            }
+        }
+    }
+
+    fn worker(&self, room: Room, concurrent: usize, context: &CallContext) -> Worker {
+        let identity = self.identity(context);
+        Worker::start(&self.runtime, &self.revision, &self.limits, identity, room, concurrent, context)
     }
 
     /// Instantiates once, answers nothing, and lets the instance go: shows that the revision starts within its limits.
@@ -70,8 +194,9 @@ impl InstancePool {
         let deadline = Instant::from_std(context.deadline);
         let _lease = self.lease(deadline).await?;
         let identity = self.identity(context);
-        match timeout_at(deadline, invocation::instantiate(&self.runtime, &self.revision, &self.limits, identity)).await
-        {
+        let instantiated =
+            invocation::instantiate(&self.runtime, &self.revision, identity, self.limits.memory, context.clone());
+        match timeout_at(deadline, instantiated).await {
             Ok(instantiated) => instantiated,
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),
         }
@@ -94,16 +219,46 @@ impl InstancePool {
             Some((None, place)) => Some(place),
             None => None,
         };
-        let _seat = Seat::take(&self.waiting, self.limits.waiting).ok_or_else(|| {
-            let detail = format!("{} requests wait for an instance already", self.limits.waiting);
-            InvokeError::new(ErrorKind::Overloaded, detail)
-        })?;
+        let _seat = self.seat()?;
         let place = match place {
             Some(place) => place,
             None => wait(&self.free, 1, deadline, "the service's `concurrency`").await?,
         };
         let slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`").await?;
         Ok(Lease { _place: place, _slots: slots })
+    }
+
+    fn seat(&self) -> Result<Seat<'_>, InvokeError> {
+        Seat::take(&self.waiting, self.limits.waiting).ok_or_else(|| {
+            let detail = format!("{} requests wait for an instance already", self.limits.waiting);
+            InvokeError::new(ErrorKind::Overloaded, detail)
+        })
+    }
+}
+
+/// The caller's hold on an instance that serves it alone: dropped before the answer is whole, it ends the instance.
+struct Leash {
+    task: AbortHandle,
+    whole: bool,
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.task.abort();
+        }
+    }
+}
+
+/// What became of a call. An answer that was dropped means that the instance failed, and it says how when its store has gone.
+async fn settle(
+    outcome: Result<Result<Parcel, oneshot::error::RecvError>, Elapsed>,
+    fault: &Fault,
+) -> Result<Parcel, InvokeError> {
+    match outcome {
+        Ok(Ok(parcel)) => Ok(parcel),
+        Ok(Err(_)) => Err(fault.known().await),
+        Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "no answer before the deadline")),
     }
 }
 

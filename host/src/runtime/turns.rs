@@ -7,7 +7,7 @@
 
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -35,12 +35,11 @@ impl Turns {
     }
 
     /// What an instance does at the end of an epoch.
-    pub(super) fn interrupt(&self, slice: &Slice, slices: &mut u32) -> UpdateDeadline {
+    pub(super) fn interrupt(&self, slice: &Slice) -> UpdateDeadline {
         if slice.elapsed() < WHOLE_SLICE {
             return UpdateDeadline::Continue(1);
         }
-        *slices += 1;
-        if *slices <= FREE_SLICES {
+        if slice.0.used.fetch_add(1, Relaxed) < FREE_SLICES {
             return UpdateDeadline::Yield(1);
         }
         let turns = Arc::clone(&self.0);
@@ -52,16 +51,29 @@ impl Turns {
 /// What an instance has computed since it was last given the processor. Both ends are read in one poll of its task, so on one thread, whose
 /// own time they tell: that the system gave the processor to somebody else meanwhile does not count.
 #[derive(Clone, Default)]
-pub(super) struct Slice(Arc<AtomicU64>);
+pub(super) struct Slice(Arc<Spent>);
+
+#[derive(Default)]
+struct Spent {
+    /// The thread's own time when the instance was given the processor, in nanoseconds.
+    begun: AtomicU64,
+    /// Whole slices that were used up.
+    used: AtomicU32,
+}
 
 impl Slice {
     /// The instance is given the processor.
     pub(super) fn begin(&self) {
-        self.0.store(thread_nanos(), Relaxed);
+        self.0.begun.store(thread_nanos(), Relaxed);
+    }
+
+    /// An instance that was idle begins its next call with the free slices of a new one.
+    pub(super) fn renew(&self) {
+        self.0.used.store(0, Relaxed);
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(thread_nanos().saturating_sub(self.0.load(Relaxed)))
+        Duration::from_nanos(thread_nanos().saturating_sub(self.0.begun.load(Relaxed)))
     }
 }
 
@@ -86,19 +98,20 @@ mod tests {
 
     #[test]
     fn who_waited_has_not_computed() {
-        let (turns, slice, mut slices) = (Turns::new(), Slice::default(), 0);
+        let (turns, slice) = (Turns::new(), Slice::default());
         slice.begin();
-        assert!(matches!(turns.interrupt(&slice, &mut slices), UpdateDeadline::Continue(1)));
-        assert_eq!(slices, 0);
+        assert!(matches!(turns.interrupt(&slice), UpdateDeadline::Continue(1)));
         // A slice that began with the thread: this loop makes sure that it has computed enough.
         let computing = Slice::default();
         while computing.elapsed() < WHOLE_SLICE {
             std::hint::spin_loop();
         }
-        for expected in 1..=FREE_SLICES {
-            assert!(matches!(turns.interrupt(&computing, &mut slices), UpdateDeadline::Yield(1)));
-            assert_eq!(slices, expected);
+        for _ in 0..2 {
+            for _ in 0..FREE_SLICES {
+                assert!(matches!(turns.interrupt(&computing), UpdateDeadline::Yield(1)));
+            }
+            assert!(matches!(turns.interrupt(&computing), UpdateDeadline::YieldCustom(1, _)));
+            computing.renew();
         }
-        assert!(matches!(turns.interrupt(&computing, &mut slices), UpdateDeadline::YieldCustom(1, _)));
     }
 }

@@ -62,12 +62,18 @@ pub struct ServiceMetrics {
     /// By kind. Refusals are rare beside calls, so a lock will do.
     refused: Mutex<BTreeMap<&'static str, Counter>>,
     swaps: Counter,
+    retries: Counter,
 }
 
 impl ServiceMetrics {
     /// A call was refused before any endpoint was asked; `kind` is one of a handful of constants.
     pub fn refused(&self, kind: &'static str) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().inc();
+    }
+
+    /// A failed call was made once more.
+    pub fn retried(&self) {
+        self.retries.inc();
     }
 
     /// The service's revision was replaced.
@@ -175,6 +181,10 @@ fn encode_services(
     for (name, metrics) in services {
         metrics.swaps.encode(family.encode_family(&[("service", name.as_str())])?)?;
     }
+    let mut family = encoder.encode_descriptor("retries", "Failed calls that were made once more", None, counter)?;
+    for (name, metrics) in services {
+        metrics.retries.encode(family.encode_family(&[("service", name.as_str())])?)?;
+    }
     let help = "Calls refused before an endpoint was asked";
     let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
     for (name, metrics) in services {
@@ -218,6 +228,7 @@ mod tests {
         endpoint.answered(Duration::from_millis(2));
         service.refused("circuit-open");
         service.swapped();
+        service.retried();
         let text = metrics.encode();
         for line in [
             r#"atoll_requests_total{service="users",revision="abc",endpoint="users-0"} 1"#,
@@ -228,6 +239,7 @@ mod tests {
             r#"atoll_instances{service="users",revision="abc",endpoint="users-0"} 2"#,
             r#"atoll_swaps_total{service="users"} 1"#,
             r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
+            r#"atoll_retries_total{service="users"} 1"#,
             "# EOF",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

@@ -1,0 +1,144 @@
+//! Which service answers each import of a component, and whether everybody who uses a service still fits it.
+
+use crate::base::ServiceName;
+use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
+use crate::runtime::Link;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What each service with a component offers.
+pub type Offers = BTreeMap<ServiceName, Arc<Contract>>;
+
+/// A component whose imports of other services cannot be linked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Somebody has the interface, and the manifest does not let this service call him.
+    #[error("imports {interface}, which needs `calls = [\"{provider}\"]` in [service.{service}] of the manifest")]
+    NotGranted {
+        /// The interface.
+        interface: InterfaceName,
+        /// A service that exports it.
+        provider: ServiceName,
+        /// The service that imports it.
+        service: ServiceName,
+    },
+    /// Nobody has it.
+    #[error("imports {interface}, which no service of the manifest exports{}", there_is(.others))]
+    NotProvided {
+        /// The interface.
+        interface: InterfaceName,
+        /// The versions of it that are there, which are not compatible.
+        others: Vec<InterfaceName>,
+    },
+    /// Several that it may call have it.
+    #[error("imports {interface}, which {} export: `calls` of [service.{service}] must name one of them", list(.providers))]
+    Ambiguous {
+        /// The interface.
+        interface: InterfaceName,
+        /// Who exports it.
+        providers: Vec<ServiceName>,
+        /// The service that imports it.
+        service: ServiceName,
+    },
+    /// The service that has it has it otherwise.
+    #[error("uses what service `{provider}` does not offer: {}", list(.unmet))]
+    Unmet {
+        /// Who exports the interface.
+        provider: ServiceName,
+        /// What is missing or different.
+        unmet: Vec<String>,
+    },
+}
+
+fn there_is(others: &[InterfaceName]) -> String {
+    if others.is_empty() { String::new() } else { format!("; there is {}", list(others)) }
+}
+
+fn list(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Finds for each imported interface of `service` the one among `calls` that offers it.
+///
+/// # Errors
+/// The first import for which there is not exactly one, or whose functions are not offered as they are used.
+pub fn wire(
+    service: &ServiceName,
+    contract: &Contract,
+    calls: &[ServiceName],
+    offers: &Offers,
+) -> Result<Vec<Link>, WireError> {
+    let link = |(import, interface): (&InterfaceName, &Interface)| {
+        let provider = provider(service, import, calls, offers)?;
+        let unmet = unmet(interface, import, &offers[&provider]);
+        if unmet.is_empty() {
+            Ok(Link { import: import.clone(), service: provider })
+        } else {
+            Err(WireError::Unmet { provider, unmet: unmet.iter().map(Unmet::to_string).collect() })
+        }
+    };
+    contract.imports.iter().map(link).collect()
+}
+
+fn provider(
+    service: &ServiceName,
+    import: &InterfaceName,
+    calls: &[ServiceName],
+    offers: &Offers,
+) -> Result<ServiceName, WireError> {
+    let offered = |contract: &Contract| contract.exports.keys().any(|name| import.compatible(name));
+    let all: Vec<&ServiceName> =
+        offers.iter().filter(|(_, contract)| offered(contract)).map(|(name, _)| name).collect();
+    let granted: Vec<&ServiceName> = all.iter().copied().filter(|name| calls.contains(name)).collect();
+    let interface = import.clone();
+    match (granted.as_slice(), all.first()) {
+        ([one], _) => Ok((*one).clone()),
+        ([], Some(provider)) => {
+            Err(WireError::NotGranted { interface, provider: (*provider).clone(), service: service.clone() })
+        }
+        ([], None) => {
+            let exported = offers.values().flat_map(|contract| contract.exports.keys());
+            let others = exported.filter(|name| name.path == import.path).cloned().collect();
+            Err(WireError::NotProvided { interface, others })
+        }
+        (several, _) => {
+            let providers = several.iter().map(|name| (*name).clone()).collect();
+            Err(WireError::Ambiguous { interface, providers, service: service.clone() })
+        }
+    }
+}
+
+/// What somebody uses of a service.
+#[derive(Debug, Clone)]
+pub struct Need {
+    /// Who: "service `orders`", "route GET /api/products/{id}".
+    pub by: String,
+    /// The service that is used.
+    pub service: ServiceName,
+    /// The interface, by the user's name for it.
+    pub interface: InterfaceName,
+    /// The functions that are used, with the types that the user expects.
+    pub uses: Interface,
+}
+
+/// What the services with these links and contracts need of each other.
+pub fn needs_of<'a>(
+    service: &ServiceName,
+    contract: &'a Contract,
+    links: &'a [Link],
+) -> impl Iterator<Item = Need> + 'a {
+    let by = format!("service `{service}`");
+    links.iter().filter_map(move |link| {
+        let uses = contract.imports.get(&link.import)?.clone();
+        Some(Need { by: by.clone(), service: link.service.clone(), interface: link.import.clone(), uses })
+    })
+}
+
+/// What would break if `service` offered what `contract` says: each difference, with who depends on it.
+pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
+    let broken = |need: &Need| {
+        let unmet = unmet(&need.uses, &need.interface, contract);
+        unmet.into_iter().map(|unmet| format!("{unmet}; {} depends on it", need.by)).collect::<Vec<_>>()
+    };
+    needs.filter(|need| need.service == *service).flat_map(broken).collect()
+}

@@ -1,0 +1,47 @@
+//! On whose behalf a guest calls: the contexts of the calls that an instance serves.
+
+use super::context::Context;
+use crate::base::CallContext;
+use wasmtime::StoreContextMut;
+use wasmtime::component::GuestTaskId;
+
+/// The calls that an instance serves. A request by HTTP has an instance of its own, and is the only one.
+pub(super) struct Calls {
+    /// The call that came last. What a guest does after its answers is done on behalf of that one.
+    latest: CallContext,
+    running: Vec<(GuestTaskId, CallContext)>,
+}
+
+impl Calls {
+    pub(super) fn new(first: CallContext) -> Self {
+        Self { latest: first, running: Vec::new() }
+    }
+
+    pub(super) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        self.latest = context.clone();
+        self.running.push((task, context));
+    }
+
+    pub(super) fn end(&mut self, task: GuestTaskId) {
+        self.running.retain(|(running, _)| *running != task);
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    fn of(&self, task: GuestTaskId) -> Option<&CallContext> {
+        self.running.iter().find(|(running, _)| *running == task).map(|(_, context)| context)
+    }
+}
+
+/// The call on whose behalf the guest in `store` calls the host right now. Among several it is found by the task with which the guest was
+/// entered.
+pub(super) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
+    let root = match store.data().calls.running.len() {
+        0 | 1 => None,
+        _ => store.async_call_stack().ok().and_then(Iterator::last),
+    };
+    let calls = &store.data().calls;
+    root.and_then(|task| calls.of(task)).unwrap_or(&calls.latest).clone()
+}

@@ -1,0 +1,163 @@
+//! Instances that are kept between calls.
+
+use super::settings::Reuse;
+use super::worker::{Job, Worker};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::sleep;
+
+/// The instances of one endpoint that may serve further calls.
+pub(super) struct Warm {
+    settings: Reuse,
+    shelf: Mutex<Shelf>,
+    /// Rung when an instance has room again.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Shelf {
+    /// Those with room for another call, the one used last at the end: its memory is the warmest, and those at the front fall idle.
+    ready: Vec<(Arc<Kept>, Instant)>,
+    /// Whether somebody looks after those that rest.
+    swept: bool,
+}
+
+/// An instance, on the shelf or in the hands of its callers. The numbers change under the shelf's lock alone.
+struct Kept {
+    worker: Worker,
+    served: AtomicUsize,
+    in_flight: AtomicUsize,
+    /// One of its calls got no answer: it takes no more.
+    retired: AtomicBool,
+}
+
+/// One call of a kept instance. Dropped without an answer, the instance takes no further call, and ends with the last.
+pub(super) struct Ticket {
+    warm: Arc<Warm>,
+    kept: Arc<Kept>,
+    pub(super) answered: bool,
+}
+
+impl Warm {
+    pub(super) fn new(settings: Reuse) -> Arc<Self> {
+        Arc::new(Self { settings, shelf: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// Calls that one instance serves at a time.
+    pub(super) fn concurrent(&self) -> usize {
+        self.settings.max_concurrent
+    }
+
+    /// Hands `job` to an instance that has room, or gives it back.
+    pub(super) fn send(self: &Arc<Self>, mut job: Job) -> Result<Ticket, Job> {
+        while let Some(kept) = self.take() {
+            let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
+            match ticket.kept.worker.jobs.try_send(job) {
+                Ok(()) => return Ok(ticket),
+                // It has ended by itself. The ticket, which goes here unanswered, takes it off the shelf.
+                Err(TrySendError::Closed(back) | TrySendError::Full(back)) => job = back,
+            }
+        }
+        Err(job)
+    }
+
+    /// Puts a new instance on the shelf and hands it its first job.
+    pub(super) fn add(self: &Arc<Self>, worker: Worker, job: Job) -> Ticket {
+        let kept = Kept {
+            worker,
+            served: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+        };
+        let kept = Arc::new(kept);
+        // An instance that could not even take its first job has a fault, which its caller finds.
+        let _ = kept.worker.jobs.try_send(job);
+        self.begin(&mut self.shelf(), &kept);
+        Ticket { warm: Arc::clone(self), kept, answered: false }
+    }
+
+    /// Waits until an instance may have room again.
+    pub(super) async fn freed(&self) {
+        self.freed.notified().await;
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Arc<Kept>> {
+        let mut shelf = self.shelf();
+        let (kept, _) = shelf.ready.pop()?;
+        self.begin(&mut shelf, &kept);
+        Some(kept)
+    }
+
+    /// Counts a call in; the instance stays within reach if it has room for more.
+    fn begin(self: &Arc<Self>, shelf: &mut Shelf, kept: &Arc<Kept>) {
+        let in_flight = kept.in_flight.fetch_add(1, Relaxed) + 1;
+        let served = kept.served.fetch_add(1, Relaxed) + 1;
+        if in_flight < self.settings.max_concurrent && served < self.settings.max_requests {
+            self.shelve(shelf, kept);
+        }
+    }
+
+    /// Counts a call out.
+    fn end(self: &Arc<Self>, kept: &Arc<Kept>, answered: bool) {
+        let mut shelf = self.shelf();
+        let in_flight = kept.in_flight.fetch_sub(1, Relaxed) - 1;
+        if !answered {
+            kept.retired.store(true, Relaxed);
+            shelf.ready.retain(|(ready, _)| !Arc::ptr_eq(ready, kept));
+        }
+        if kept.retired.load(Relaxed) {
+            // What the unanswered call still does ends with the store, and with nothing less.
+            if in_flight == 0 {
+                kept.worker.task.abort();
+            }
+        } else if in_flight + 1 == self.settings.max_concurrent
+            && kept.served.load(Relaxed) < self.settings.max_requests
+        {
+            self.shelve(&mut shelf, kept);
+        }
+        drop(shelf);
+        self.freed.notify_one();
+    }
+
+    fn shelve(self: &Arc<Self>, shelf: &mut Shelf, kept: &Arc<Kept>) {
+        shelf.ready.push((Arc::clone(kept), Instant::now()));
+        if !std::mem::replace(&mut shelf.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(self), self.settings.idle_timeout));
+        }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives up instances that rest for too long, until there is none on the shelf. An instance that is given up finishes what it does.
+async fn sweep(warm: std::sync::Weak<Warm>, idle: std::time::Duration) {
+    loop {
+        sleep(idle).await;
+        let Some(warm) = warm.upgrade() else { return };
+        let mut shelf = warm.shelf();
+        let now = Instant::now();
+        shelf.ready.retain(|(kept, used)| kept.in_flight.load(Relaxed) > 0 || now.duration_since(*used) < idle);
+        if shelf.ready.is_empty() {
+            shelf.swept = false;
+            return;
+        }
+    }
+}
+
+impl Ticket {
+    /// The instance that was called.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.kept.worker
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.warm.end(&self.kept, self.answered);
+    }
+}
