@@ -23,12 +23,14 @@ pub fn component(name: &str) -> PathBuf {
     file
 }
 
-/// The repository's own manifest, with the shop's components as this checkout builds them.
+/// The repository's own manifest, with the shop's components as this checkout builds them, and with its contracts.
 pub fn shop_manifest() -> String {
-    let dist = component("users").with_file_name("").display().to_string();
-    component("products");
+    for name in ["users", "products", "orders"] {
+        component(name);
+    }
     let manifest = fs::read_to_string(workspace().join("atoll.toml")).expect("the checkout has a manifest");
-    manifest.replace("components/dist/", &dist)
+    let absolute = |folder: &str| format!("= \"{}", workspace().join(folder).display());
+    manifest.replace("= \"components/dist/", &absolute("components/dist/")).replace("= \"wit/", &absolute("wit/"))
 }
 
 /// The root of the checkout.

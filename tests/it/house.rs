@@ -8,7 +8,7 @@ use host::breaker;
 use host::mesh::{CallError, HttpClient, Mesh};
 use host::registry::Registry;
 use host::rollout::{Plan, Rollout};
-use host::runtime::{Limits, Runtime, Settings};
+use host::runtime::{Isolation, Limits, Runtime, Settings};
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ pub fn plan(name: &str) -> Plan {
         urls: Vec::new(),
         replicas: 1,
         state: false,
+        calls: Vec::new(),
+        idempotent: Vec::new(),
+        isolation: Isolation::Request,
         config: BTreeMap::new(),
         limits: Limits { memory: 16 << 20, timeout: Duration::from_secs(5), concurrency: 64, waiting: 64 },
         breaker: breaker::Settings {
@@ -44,13 +47,13 @@ impl House {
         let cache = super::components::workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry));
+        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         let client = HttpClient::default();
         for (plan, fixture) in services {
             let component = runtime.load(&component(fixture)).unwrap();
-            rollout.launch(plan, Some(&component), None, &client).unwrap();
+            rollout.launch(plan, Some((&component, &[])), None, &client).unwrap();
         }
-        Self { mesh: Mesh::new(registry) }
+        Self { mesh: Mesh::new(registry, host::mesh::Settings::default()) }
     }
 
     /// GETs `path` of `service`: status and body.

@@ -1,5 +1,6 @@
 //! The rooms, built from the manifest in the order of their floors.
 
+use super::assembly::Assembly;
 use crate::config::{Manifest, ManifestErrors, Service, environment};
 use crate::mesh::{self, HttpClient};
 use crate::registry::Registry;
@@ -70,15 +71,19 @@ fn compile(
     }))
 }
 
-fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError) -> crate::config::Finding {
+/// A component that cannot serve, at its place in the manifest.
+pub(super) fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError) -> crate::config::Finding {
     let help = match error {
         LoadError::Read { .. } => "build it first, or correct the path".to_owned(),
         LoadError::Invalid(_) => {
             "the file must be a component, not a core module: build it for the target wasm32-wasip2".to_owned()
         }
-        LoadError::NoHandler(_) => "export the handler of WASI HTTP; the README shows the smallest service".to_owned(),
+        LoadError::NothingToCall(_) => {
+            "export an interface, or the handler of WASI HTTP; the README shows the smallest service".to_owned()
+        }
+        LoadError::Uncallable(_) => "pass values, or streams and futures of numbers, characters and strings".to_owned(),
         LoadError::UnknownImports(_) => {
-            "a service may import WASI 0.2 and 0.3, wasi:config, wasi:keyvalue and atoll:state".to_owned()
+            "of WASI a service may import 0.2 and 0.3, wasi:config and wasi:keyvalue".to_owned()
         }
         LoadError::NotGranted { grant, .. } => format!("add `{grant}` to [service.{}]", service.name),
         LoadError::Link(_) => "rebuild it against the host's version of its imports".to_owned(),
@@ -90,21 +95,23 @@ fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError) -> crate:
 /// The services in the discovery table.
 pub(super) fn launch(
     manifest: &Manifest,
-    components: &[Option<Component>],
+    assembly: &Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<mesh::Service>>,
     store: Option<&Store>,
 ) -> anyhow::Result<Rollout> {
-    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry));
+    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), assembly.needs.clone());
     let client = HttpClient::default();
-    for (service, component) in manifest.services.iter().zip(components) {
-        let launched = rollout.launch(plan(service), component.as_ref(), store, &client);
+    for (service, part) in manifest.services.iter().zip(&assembly.parts) {
+        let component = part.as_ref().map(|part| (&part.component, part.links.as_slice()));
+        let launched = rollout.launch(plan(service), component, store, &client);
         launched.with_context(|| format!("service `{}`", service.name))?;
     }
     Ok(rollout)
 }
 
 fn plan(service: &Service) -> Plan {
-    let Service { name, urls, replicas, state, config, limits, breaker, balance, .. } = service.clone();
-    Plan { name, urls, replicas, state, config, limits, breaker, balance }
+    let Service { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance, .. } =
+        service.clone();
+    Plan { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance }
 }

@@ -1,5 +1,6 @@
 //! Everything that `run` would find wrong, without serving.
 
+use super::assembly::assemble;
 use super::build;
 use std::path::Path;
 
@@ -14,17 +15,17 @@ pub struct Summary {
     pub routes: usize,
 }
 
-/// Checks the manifest and every component that it names. It opens no socket and no store.
+/// Checks the manifest, every component that it names, and that they fit each other and the routes. It opens no socket and no store.
 ///
 /// # Errors
-/// All faults of the manifest, or else all of its components.
+/// All faults of the manifest, or else all of its components, or else all that does not fit.
 pub async fn check(path: &Path) -> anyhow::Result<Summary> {
     let manifest = build::manifest(path)?;
     let runtime = build::engine(&manifest)?;
-    let components = build::components(&manifest, &runtime).await?;
+    let assembly = assemble(&manifest, &runtime).await?;
     Ok(Summary {
         services: manifest.services.len(),
-        components: components.iter().flatten().count(),
+        components: assembly.parts.iter().flatten().count(),
         routes: manifest.routes.len(),
     })
 }

@@ -5,6 +5,7 @@
 //! request; at the end requests finish first, the store closes last. Never: it holds no policy.
 //! Tests: with the real binary in `tests/it`.
 
+mod assembly;
 mod build;
 mod check;
 mod operations;

@@ -107,7 +107,9 @@ fn refusal(error: SwapError) -> OperationError {
     let kind = match error {
         SwapError::Unknown(_) => OperationErrorKind::NotFound,
         SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Busy(_) => OperationErrorKind::Conflict,
-        SwapError::Refused(_) | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
+        SwapError::Refused(_) | SwapError::Unwired(_) | SwapError::Breaks(_) | SwapError::DoesNotStart(_) => {
+            OperationErrorKind::Refused
+        }
         SwapError::Host(_) => OperationErrorKind::Internal,
     };
     OperationError::new(kind, error.to_string())

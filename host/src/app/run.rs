@@ -1,21 +1,23 @@
 //! The life of the host: build, serve, drain, close.
 
+use super::assembly::{Assembly, assemble};
 use super::build;
 use super::operations::Host;
 use crate::admin::{self, Admin, Token};
 use crate::config::Manifest;
-use crate::gateway::{self, Gateway, Target};
+use crate::gateway::{self, Gateway};
 use crate::listen::{Drain, Listener};
-use crate::mesh::{Discovered, Mesh};
+use crate::mesh::{self, Discovered, Mesh};
 use crate::registry::Registry;
 use crate::route::Table;
-use crate::runtime::{Component, Runtime};
+use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::Metrics;
 use anyhow::Context;
+use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
@@ -41,7 +43,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
 
     let runtime = build::engine(&manifest)?;
     // Compiling, and repairing a store after a crash, take their time: a signal ends the host there too.
-    let (components, store) = tokio::select! {
+    let (assembly, store) = tokio::select! {
         loaded = load(&manifest, &runtime) => loaded?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it served");
@@ -49,13 +51,17 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
         }
     };
     let registry = Arc::new(Registry::default());
-    let rollout = build::launch(&manifest, &components, &runtime, &registry, store.as_ref())?;
-    drop(components);
+    let rollout = build::launch(&manifest, &assembly, &runtime, &registry, store.as_ref())?;
 
     let drain = Drain::new();
-    let mesh = Arc::new(Mesh::new(Arc::clone(&registry)));
-    let routes = Arc::new(Table::new(manifest.routes.iter().map(route).collect()));
-    let gateway = Arc::new(Gateway::new(gateway_settings(&manifest), Arc::clone(&routes), mesh));
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings { depth: manifest.call_depth }));
+    let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
+    runtime.connect(outcall);
+    let Assembly { targets, openapi, .. } = assembly;
+    let rules = manifest.routes.iter().map(|route| route.rule.clone());
+    let routes = Arc::new(Table::new(rules.zip(targets).collect()));
+    let openapi = manifest.gateway.openapi.then_some(openapi);
+    let gateway = Arc::new(Gateway::new(gateway_settings(&manifest, openapi), Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
     let host = Host { rollout, registry, routes, metrics, drain: drain.clone() };
     let admin = Admin::new(admin_settings(&manifest), Arc::new(host));
@@ -113,8 +119,8 @@ impl Signals {
     }
 }
 
-async fn load(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Vec<Option<Component>>, Option<Store>)> {
-    Ok((build::components(manifest, runtime).await?, open_store(manifest).await?))
+async fn load(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Assembly, Option<Store>)> {
+    Ok((assemble(manifest, runtime).await?, open_store(manifest).await?))
 }
 
 async fn stop_at_signals(mut signals: Signals, drain: Drain, within: Duration) {
@@ -143,16 +149,12 @@ fn raise_file_limit() {
     }
 }
 
-fn route(route: &crate::config::Route) -> (crate::route::Rule, Target) {
-    let target = Target { service: route.service.clone(), body_limit: route.body, timeout: route.timeout };
-    (route.rule.clone(), target)
-}
-
-fn gateway_settings(manifest: &Manifest) -> gateway::Settings {
+fn gateway_settings(manifest: &Manifest, openapi: Option<Bytes>) -> gateway::Settings {
     gateway::Settings {
         trusted_proxies: manifest.gateway.trusted_proxies.clone(),
         max_headers: manifest.gateway.listen.max_headers,
         header_bytes: manifest.gateway.listen.header_bytes,
+        openapi,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use crate::config::address::{Address, Ip};
 use crate::config::finding::Place;
-use crate::config::kind::{Count, List};
+use crate::config::kind::{Choice, Count, Flag, List};
 use crate::config::measure::{self, HOUR, KIB, MIB, MINUTE, Size, in_memory};
 use crate::config::secret::Secret;
 use crate::config::section::{Found, Key, Report, Section};
+use crate::contract::Names;
 use crate::listen;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -21,6 +22,10 @@ pub struct GatewaySettings {
     pub timeout: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// How JSON writes the names of WIT.
+    pub names: Names,
+    /// Whether it answers `GET /openapi.json`.
+    pub openapi: bool,
 }
 
 /// What the manifest and the environment say about the admin edge.
@@ -58,6 +63,12 @@ static DRAIN: Key<measure::Duration> =
 static TIMEOUT: Key<measure::Duration> = Key { name: "timeout", kind: TOTAL, default: Some(r#""15s""#) };
 static TRUSTED_PROXIES: Key<List<Ip>> =
     Key { name: "trusted_proxies", kind: List { of: Ip, max: 64 }, default: Some("[]") };
+static NAMES: Key<Choice<Names>> = Key {
+    name: "names",
+    kind: Choice(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
+    default: Some(r#""snake_case""#),
+};
+static OPENAPI: Key<Flag> = Key { name: "openapi", kind: Flag, default: Some("true") };
 
 static ADMIN: Key<Address> = Key { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };
 
@@ -102,6 +113,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewaySettings {
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
         trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
+        names: section.get(&NAMES),
+        openapi: section.get(&OPENAPI),
     }
 }
 

@@ -194,7 +194,7 @@ impl<K: Kind> Kind for Table<K> {
     }
 
     fn help(&self) -> String {
-        "write it in braces: { name = \"value\" }".into()
+        "write it in braces: { name = value }".into()
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {

@@ -3,9 +3,10 @@
 use crate::base::ServiceName;
 use crate::config::address::File;
 use crate::config::edge::{self, AdminSettings, GatewaySettings};
-use crate::config::finding::{Finding, ManifestErrors, Place, Source, Span};
+use crate::config::finding::{Finding, ManifestErrors, Place, Source};
 use crate::config::kind::Count;
 use crate::config::measure::{GIB, MIB, Size, in_memory};
+use crate::config::place::{Places, RouteKey, ServiceKey};
 use crate::config::route::{self, Route};
 use crate::config::section::{Key, Report, Section};
 use crate::config::service::{self, Service};
@@ -28,12 +29,16 @@ pub struct Manifest {
     pub state: state::Settings,
     /// The engine.
     pub runtime: runtime::Settings,
+    /// How deep services may call one another: 1 to 256.
+    pub call_depth: usize,
     /// In the order of the manifest; no two of one name.
     pub services: Vec<Service>,
     /// In the order of the manifest, which is the last rule of their precedence.
     pub routes: Vec<Route>,
-    source: Arc<Source>,
-    spans: BTreeMap<ServiceName, Span>,
+    pub(super) source: Arc<Source>,
+    pub(super) service_places: BTreeMap<ServiceName, Places<ServiceKey>>,
+    /// As many as routes.
+    pub(super) route_places: Vec<Places<RouteKey>>,
 }
 
 /// The longest manifest that is read, in bytes: 10,000 lines.
@@ -51,6 +56,7 @@ static PAGES: Key<Size> = Key { name: "cache", kind: Size { min: MIB, max: 64 * 
 
 static CACHE: Key<File> = Key { name: "cache", kind: File, default: Some(r#"".atoll/cache""#) };
 static INSTANCES: Key<Count<u32>> = Key { name: "instances", kind: Count { min: 0, max: 100_000 }, default: Some("0") };
+static CALL_DEPTH: Key<Count<u16>> = Key { name: "call_depth", kind: Count { min: 1, max: 256 }, default: Some("32") };
 
 impl Manifest {
     /// Reads and checks the manifest at `path`; `env` gives the variables of the environment.
@@ -89,12 +95,6 @@ impl Manifest {
             Some(errors) => Err(errors),
             None => Ok(manifest),
         }
-    }
-
-    /// A fault of `service` that showed later (its component does not load), at the place in the manifest that names its component.
-    pub fn diagnose(&self, service: &ServiceName, message: impl Into<String>, help: impl Into<String>) -> Finding {
-        let place = self.spans.get(service).map_or(Place::Absent, |span| Place::Text(span.clone()));
-        Finding::new(self.source.clone(), place, message, help)
     }
 }
 
@@ -135,11 +135,22 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         cache: folder.join(section.get(&CACHE)),
         instances: usize::try_from(instances).expect("at most 100,000"),
     };
+    let call_depth = section.get(&CALL_DEPTH).into();
     section.close();
 
     let services = service::read_all(&mut root, folder);
     let routes = route::read_all(&mut root, &services, gateway.timeout);
     root.close();
-    let (services, spans) = (services.all, services.spans);
-    Manifest { gateway, admin, state, runtime, services, routes, source, spans }
+    Manifest {
+        gateway,
+        admin,
+        state,
+        runtime,
+        call_depth,
+        services: services.all,
+        routes: routes.all,
+        source,
+        service_places: services.places,
+        route_places: routes.places,
+    }
 }

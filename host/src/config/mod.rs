@@ -13,17 +13,22 @@
 //! Never: is imported by a room below, opens a socket, reads more files than the manifest (of the components it asks whether they are
 //! there).
 //!
-//! Within the room: [`Manifest`] reads the sections in `edge`, `service` and `route`; each of these lists its keys on top. A `section` is
-//! one table, a `kind` is what a key accepts, a [`Finding`] is what is wrong. Tests: `tests/`, one of which holds `docs/manifest.md`
-//! against the keys.
+//! Within the room: [`Manifest`] reads the sections in `edge`, `service` with `policy`, and `route` with `route_call`; each of these lists
+//! its keys on top. A `section` is one table, a `kind` is what a key accepts, a [`Finding`] is what is wrong, and a `place` is where: also
+//! for what shows only when the components are held against the manifest. Tests: `tests/`, one of which holds `docs/manifest.md` against
+//! the keys.
 
 mod address;
 mod edge;
 mod finding;
+mod function;
 mod kind;
 mod manifest;
 mod measure;
+mod place;
+mod policy;
 mod route;
+mod route_call;
 mod secret;
 mod section;
 mod service;
@@ -35,6 +40,8 @@ mod tests;
 pub use edge::{AdminSettings, GatewaySettings};
 pub use finding::{Finding, Look, ManifestErrors};
 pub use manifest::{Manifest, environment};
+pub use place::RouteKey;
 pub use route::Route;
+pub use route_call::RouteCall;
 pub use secret::Secret;
 pub use service::Service;

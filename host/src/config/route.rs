@@ -1,13 +1,15 @@
-//! `[[route]]`: which requests go to which service.
+//! `[[route]]`: which requests go to which service, or to which function of it.
 
 use crate::base::ServiceName;
 use crate::config::finding::Place;
+use crate::config::function::Callee;
 use crate::config::kind::{Kind, List, Problem, Table, Text, refused};
 use crate::config::measure::{Duration, Size};
+use crate::config::place::{Places, RouteKey};
+use crate::config::route_call::{CALL, CallKeys, RouteCall};
 use crate::config::section::{Found, Key, Report, Section};
 use crate::config::service::{Service, Services};
-use crate::config::suggest::did_you_mean;
-use crate::config::{edge, service};
+use crate::config::{edge, policy};
 use crate::route::{Rule, RuleError};
 use std::collections::BTreeMap;
 use std::time;
@@ -19,8 +21,10 @@ use toml::de::DeValue;
 pub struct Route {
     /// Which requests it is for, and how their path is changed for the service.
     pub rule: Rule,
-    /// The service that answers them; it is in the manifest.
+    /// The service that answers them; it is in the manifest, with a component where `call` is there.
     pub service: ServiceName,
+    /// The function of the service that answers them, where it is not the service's HTTP.
+    pub call: Option<RouteCall>,
     /// The largest body of a request, in bytes.
     pub body: u64,
     /// How long a request may take until the head of its answer.
@@ -35,7 +39,7 @@ static HEADERS: Key<Table<Text>> = Key { name: "headers", kind: Table(Text { min
 static SERVICE: Key<Text> = Key { name: "service", kind: Text { min: 1 }, default: None };
 static STRIP_PREFIX: Key<Text> = Key { name: "strip_prefix", kind: Text { min: 1 }, default: None };
 static REWRITE: Key<Text> = Key { name: "rewrite", kind: Text { min: 1 }, default: None };
-static BODY: Key<Size> = Key { name: "body", kind: service::BODY, default: None };
+static BODY: Key<Size> = Key { name: "body", kind: policy::BODY, default: None };
 static TIMEOUT: Key<Duration> = Key { name: "timeout", kind: edge::TOTAL, default: None };
 
 /// One method, or several.
@@ -64,55 +68,101 @@ impl Kind for Methods {
     }
 }
 
+/// What a route asks of a request, and how it changes the path, as it was written.
+pub(super) struct Matching {
+    pub(super) prefix: Option<Found<String>>,
+    pub(super) path: Option<Found<String>>,
+    pub(super) methods: Option<Found<Vec<String>>>,
+    host: Option<Found<String>>,
+    headers: Option<Found<BTreeMap<String, String>>>,
+    pub(super) strip_prefix: Option<Found<String>>,
+    pub(super) rewrite: Option<Found<String>>,
+    /// False when one of these was wrong, and noted: then they may not say what was meant.
+    pub(super) right: bool,
+}
+
+impl Matching {
+    fn read(section: &mut Section<'_>) -> Self {
+        let before = section.report.count();
+        let matching = Self {
+            prefix: section.find(&PREFIX),
+            path: section.find(&PATH),
+            methods: section.find(&METHOD),
+            host: section.find(&HOST),
+            headers: section.find(&HEADERS),
+            strip_prefix: section.find(&STRIP_PREFIX),
+            rewrite: section.find(&REWRITE),
+            right: true,
+        };
+        Self { right: section.report.count() == before, ..matching }
+    }
+}
+
+/// The routes of the manifest.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// In the order in which they were written.
+    pub(super) all: Vec<Route>,
+    /// Where later faults of each are shown.
+    pub(super) places: Vec<Places<RouteKey>>,
+    /// The line of the first route that matches what the key says.
+    first_lines: BTreeMap<String, usize>,
+}
+
 /// Reads every `[[route]]`. `timeout`: what holds where a route says nothing.
-pub(super) fn read_all(root: &mut Section<'_>, services: &Services, timeout: time::Duration) -> Vec<Route> {
-    let report = root.report;
-    let mut first_lines: BTreeMap<String, usize> = BTreeMap::new();
-    let mut routes = Vec::new();
-    for mut section in root.list("route") {
-        let rule = rule(&mut section);
-        if let Some(rule) = &rule {
-            refuse_twin(rule, &mut first_lines, report);
-        }
-        let service = service(&mut section, services);
-        let body = section.find(&BODY);
-        let timeout = section.find(&TIMEOUT).map_or(timeout, |found| found.value);
-        section.close();
-        if let (Some(rule), Some(service)) = (rule, service) {
-            let body = body.map_or(service.body, |found| found.value);
-            routes.push(Route { rule: rule.value, service: service.name.clone(), body, timeout });
-        }
+pub(super) fn read_all(root: &mut Section<'_>, services: &Services, timeout: time::Duration) -> Routes {
+    let mut routes = Routes::default();
+    for section in root.list("route") {
+        read(section, services, timeout, &mut routes);
     }
     routes
 }
 
-/// The service that the route names.
-fn service<'a>(section: &mut Section<'_>, services: &'a Services) -> Option<&'a Service> {
+/// Reads one route, and adds it to `routes` where nothing about it is wrong.
+fn read(mut section: Section<'_>, services: &Services, timeout: time::Duration, routes: &mut Routes) {
     let report = section.report;
-    let Some(named) = section.find(&SERVICE) else {
-        if section.lacks(SERVICE.name) {
-            let place = Place::Text(section.span.clone());
-            report.push_if_whole(place, "this route names no service", "add service = \"NAME\"");
+    let mut matching = Matching::read(&mut section);
+    let keys = CallKeys::read(&mut section);
+    let places = keys.places(&section, matching.path.as_ref());
+    let service = service(&mut section, keys.call.as_ref(), services);
+    let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(timeout, |found| found.value));
+    let call = keys.finish(&section, &mut matching, services);
+    if let Some(rule) = rule(&section, matching) {
+        refuse_twin(&rule, &mut routes.first_lines, report);
+        if let Some(service) = service {
+            let body = body.map_or(service.body, |found| found.value);
+            routes.all.push(Route { rule: rule.value, service: service.name.clone(), call, body, timeout });
+            routes.places.push(places);
         }
-        return None;
-    };
-    let service = services.all.iter().find(|service| service.name.as_str() == named.value);
-    if service.is_none() && !services.misnamed.contains(&named.value) {
-        let message = format!("there is no service `{}`", named.value);
-        let names = services.all.iter().map(|service| service.name.as_str());
-        report.push_if_whole(named.place, message, did_you_mean(&named.value, names, "the services of this manifest"));
     }
-    service
+    section.close();
+}
+
+/// The service that the route names, alone or with a function.
+fn service<'a>(section: &mut Section<'_>, call: Option<&Found<Callee>>, services: &'a Services) -> Option<&'a Service> {
+    let report = section.report;
+    match (section.find(&SERVICE), call) {
+        (Some(named), None) => services.find(&named.value, &named.place, report),
+        (None, Some(call)) => services.find(&call.value.service, &call.place, report),
+        (Some(_), Some(call)) => {
+            report.push(call.place.clone(), "`service` and `call` exclude each other", "leave one of them out");
+            None
+        }
+        (None, None) => {
+            if section.lacks(SERVICE.name) && section.lacks(CALL.name) {
+                let help = "add service = \"NAME\", or call = \"NAME/function\"";
+                report.push_if_whole(Place::Text(section.span.clone()), "this route names no service", help);
+            }
+            None
+        }
+    }
 }
 
 /// The rule, and the place of its path; `None` when anything about it is wrong, and then all of that was noted.
-fn rule(section: &mut Section<'_>) -> Option<Found<Rule>> {
+fn rule(section: &Section<'_>, matching: Matching) -> Option<Found<Rule>> {
     let report = section.report;
-    let before = report.count();
-    let (prefix, path) = (section.find(&PREFIX), section.find(&PATH));
-    let (host, methods, headers) = (section.find(&HOST), section.find(&METHOD), section.find(&HEADERS));
-    let (strip_prefix, rewrite) = (section.find(&STRIP_PREFIX), section.find(&REWRITE));
-    let (place, rule) = match (prefix, path) {
+    let (before, right) = (report.count(), matching.right);
+    let (place, rule) = match (matching.prefix, matching.path) {
         (Some(prefix), None) => (prefix.place, Rule::prefix(&prefix.value)),
         (None, Some(path)) => (path.place, Rule::exact(&path.value)),
         (Some(_), Some(path)) => {
@@ -132,13 +182,13 @@ fn rule(section: &mut Section<'_>) -> Option<Found<Rule>> {
     let rule = rule.map_err(|error| refuse(&error, place.clone(), report));
     let anywhere = || Rule::prefix("/").expect("`/` is a prefix");
     let narrowed =
-        narrow(rule.clone().unwrap_or_else(|()| anywhere()), host, report, |rule, host| rule.with_host(host));
-    let narrowed = narrow(narrowed, methods, report, |rule, methods| rule.with_methods(methods));
-    let narrowed = narrow(narrowed, headers, report, with_headers);
+        narrow(rule.clone().unwrap_or_else(|()| anywhere()), matching.host, report, |rule, host| rule.with_host(host));
+    let narrowed = narrow(narrowed, matching.methods, report, |rule, methods| rule.with_methods(methods));
+    let narrowed = narrow(narrowed, matching.headers, report, with_headers);
     rule.ok()?;
-    let narrowed = narrow(narrowed, strip_prefix, report, |rule, prefix| rule.with_strip_prefix(prefix));
-    let narrowed = narrow(narrowed, rewrite, report, |rule, template| rule.with_rewrite(template));
-    (report.count() == before).then_some(Found { value: narrowed, place })
+    let narrowed = narrow(narrowed, matching.strip_prefix, report, |rule, prefix| rule.with_strip_prefix(prefix));
+    let narrowed = narrow(narrowed, matching.rewrite, report, |rule, template| rule.with_rewrite(template));
+    (right && report.count() == before).then_some(Found { value: narrowed, place })
 }
 
 /// The rule with `found` applied to it, or as it was when that cannot be.

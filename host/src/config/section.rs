@@ -24,6 +24,16 @@ pub(super) struct Found<T> {
     pub(super) place: Place,
 }
 
+impl<T> Found<T> {
+    /// Where it is written; `None` when it is not.
+    pub(super) fn span(&self) -> Option<Span> {
+        match &self.place {
+            Place::Text(span) => Some(span.clone()),
+            Place::Variable(_) | Place::Absent => None,
+        }
+    }
+}
+
 /// What has been found so far.
 pub(super) struct Report {
     pub(super) source: Arc<Source>,
@@ -173,6 +183,11 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| !table.contains_key(name))
     }
 
+    /// Whether something stands at `name`, right or wrong.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(name))
+    }
+
     /// What is written for `key`; `None` when it is absent or wrong (and then it was noted).
     pub(super) fn find<K: Kind>(&mut self, key: &'static Key<K>) -> Option<Found<K::Value>> {
         #[cfg(test)]
@@ -183,10 +198,15 @@ impl<'a> Section<'a> {
 
     /// The value of `key`: written, or its default.
     pub(super) fn get<K: Kind>(&mut self, key: &'static Key<K>) -> K::Value {
-        self.find(key).map_or_else(|| default_of(key), |found| found.value)
+        self.get_found(key).value
     }
 
-    /// Like [`Section::get`], but `variable` of the environment goes first. What it hides is checked all the same.
+    /// Like [`Section::get`], with its place.
+    pub(super) fn get_found<K: Kind>(&mut self, key: &'static Key<K>) -> Found<K::Value> {
+        self.find(key).unwrap_or_else(|| Found { value: default_of(key), place: Place::Absent })
+    }
+
+    /// Like [`Section::get_found`], but `variable` of the environment goes first. What it hides is checked all the same.
     pub(super) fn get_or_variable<K: Kind>(
         &mut self,
         key: &'static Key<K>,
@@ -233,7 +253,7 @@ impl<'a> Section<'a> {
 
 /// The default of `key`.
 fn default_of<K: Kind>(key: &Key<K>) -> K::Value {
-    let text = key.default.expect("a key that is read with `get` has a default");
+    let text = key.default.expect("a key that is read with `get` has one");
     let value = DeValue::parse(text).expect("a default is TOML");
     key.kind.read(&value).expect("a default is within its bounds")
 }

@@ -66,7 +66,7 @@ mod tests {
     /// Publishes `answer` as if it had come for `path` under `/api`, which is stripped.
     fn publish_under_api(answer: Response<Body>, method: &Method) -> Response<Body> {
         let service = ServiceName::new("users").expect("a name");
-        let target = Target { service, body_limit: 1, timeout: Duration::from_secs(1) };
+        let target = Target { service, body_limit: 1, timeout: Duration::from_secs(1), typed: None };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");
         let table = Table::new(vec![(rule, target)]);
         let path = Path::parse("/api/users/7").expect("a path");

@@ -1,12 +1,16 @@
-//! What the gateway needs of the rooms below: one call of one service.
+//! What the gateway needs of the rooms below: one call of one service, over HTTP or of a function.
 
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
-use crate::mesh::Mesh;
+use crate::contract::{FunctionName, Value};
+use crate::mesh::{CallError, Mesh};
 use http::{Request, Response};
 use std::time::Duration;
 
 /// Calls services. The mesh does; the tests of this room have their own.
 pub trait Call: Send + Sync + 'static {
+    /// What functions take and answer with. The gateway makes and reads it by its type in the contract, and never learns what it is.
+    type Value: Value;
+
     /// Calls `service` with a request in origin form, and answers before the context's deadline.
     fn call(
         &self,
@@ -14,6 +18,16 @@ pub trait Call: Send + Sync + 'static {
         request: Request<Body>,
         context: &CallContext,
     ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send;
+
+    /// Calls `function` of `service` with its arguments in order, and answers before the context's deadline: with the function's result,
+    /// or `None` where it has none.
+    fn invoke(
+        &self,
+        service: &ServiceName,
+        function: &FunctionName,
+        arguments: Vec<Self::Value>,
+        context: &CallContext,
+    ) -> impl Future<Output = Result<Option<Self::Value>, Failure>> + Send;
 }
 
 /// A call without an answer.
@@ -27,17 +41,31 @@ pub struct Failure {
     pub detail: String,
 }
 
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self { kind: error.kind, retry_after: error.retry_after, detail: error.to_string() }
+    }
+}
+
 impl Call for Mesh {
+    type Value = crate::mesh::Value;
+
     async fn call(
         &self,
         service: &ServiceName,
         request: Request<Body>,
         context: &CallContext,
     ) -> Result<Response<Body>, Failure> {
-        Self::call(self, service, request, context).await.map_err(|error| Failure {
-            kind: error.kind,
-            retry_after: error.retry_after,
-            detail: error.to_string(),
-        })
+        Ok(Self::call(self, service, request, context).await?)
+    }
+
+    async fn invoke(
+        &self,
+        service: &ServiceName,
+        function: &FunctionName,
+        arguments: Vec<Self::Value>,
+        context: &CallContext,
+    ) -> Result<Option<Self::Value>, Failure> {
+        Ok(Self::invoke(self, service, function, arguments, context).await?)
     }
 }

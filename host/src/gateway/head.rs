@@ -112,8 +112,8 @@ mod tests {
         builder.body(()).expect("a request").into_parts().0
     }
 
-    fn refusal(uri: &str, fields: &[(&str, &str)]) -> Option<&'static str> {
-        check(&head(uri, fields)).err().map(|problem| problem.kind)
+    fn refusal(uri: &str, fields: &[(&str, &str)]) -> Option<String> {
+        check(&head(uri, fields)).err().map(|problem| problem.kind.into_owned())
     }
 
     #[test]
@@ -123,13 +123,13 @@ mod tests {
             assert_eq!(check(&good).ok().flatten(), Some(host));
         }
         for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c"] {
-            assert_eq!(refusal("/", &[("host", host)]), Some("bad-host"), "{host:?}");
+            assert_eq!(refusal("/", &[("host", host)]).as_deref(), Some("bad-host"), "{host:?}");
         }
-        assert_eq!(refusal("/", &[]), Some("bad-host"));
-        assert_eq!(refusal("/", &[("host", "a"), ("host", "a")]), Some("bad-host"));
-        assert_eq!(refusal("http://A/x", &[("host", "a")]), None);
-        assert_eq!(refusal("http://b/x", &[("host", "a")]), Some("bad-host"));
-        assert_eq!(refusal("http://u@a/x", &[("host", "a")]), Some("bad-host"));
+        assert_eq!(refusal("/", &[]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("/", &[("host", "a"), ("host", "a")]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("http://A/x", &[("host", "a")]).as_deref(), None);
+        assert_eq!(refusal("http://b/x", &[("host", "a")]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("http://u@a/x", &[("host", "a")]).as_deref(), Some("bad-host"));
 
         let mut old = head("/", &[]);
         old.version = Version::HTTP_10;
@@ -139,12 +139,12 @@ mod tests {
     #[test]
     fn what_cannot_be_passed_on_is_refused() {
         let with = |name, value| refusal("/", &[("host", "a"), (name, value), ("connection", "Upgrade")]);
-        assert_eq!(with("x_a", "1"), Some("bad-header"));
-        assert_eq!(with("transfer-encoding", "gzip, chunked"), Some("transfer-coding"));
-        assert_eq!(with("transfer-encoding", "Chunked"), None);
-        assert_eq!(with("upgrade", "websocket"), Some("upgrade"));
-        assert_eq!(with("upgrade", "h2c"), None);
-        assert_eq!(refusal("/", &[("host", "a"), ("upgrade", "websocket")]), None, "not asked of this hop");
+        assert_eq!(with("x_a", "1").as_deref(), Some("bad-header"));
+        assert_eq!(with("transfer-encoding", "gzip, chunked").as_deref(), Some("transfer-coding"));
+        assert_eq!(with("transfer-encoding", "Chunked").as_deref(), None);
+        assert_eq!(with("upgrade", "websocket").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "h2c").as_deref(), None);
+        assert_eq!(refusal("/", &[("host", "a"), ("upgrade", "websocket")]).as_deref(), None, "not asked of this hop");
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use super::access::Entry;
 use super::call::{Call, Failure};
+use super::document::Document;
 use super::forward::{self, Origin, REQUEST_ID};
 use super::problem::Problem;
-use super::settings::{Settings, Target};
+use super::settings::{Settings, Target, TypedTarget};
+use super::typed::{self, Arguments};
 use super::upload::Upload;
 use super::{answer, head, status};
 use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
 use crate::listen::Peer;
 use crate::route::{Found, Match, Path, RequestHead, Table};
-use http::header::ALLOW;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use std::time::Instant;
 /// The public edge: answers every request, with the answer of a service or with a problem of its own.
 pub struct Gateway<C> {
     settings: Settings,
+    document: Option<Document>,
     routes: Arc<Table<Target>>,
     mesh: Arc<C>,
 }
@@ -30,7 +32,8 @@ impl<C: Call> Gateway<C> {
         for proxy in &mut settings.trusted_proxies {
             *proxy = proxy.to_canonical();
         }
-        Self { settings, routes, mesh }
+        let document = settings.openapi.take().map(Document::new);
+        Self { settings, document, routes, mesh }
     }
 
     /// Answers one request. Dropping the future tells that the client has gone: the call is dropped with it.
@@ -60,16 +63,42 @@ impl<C: Call> Gateway<C> {
         head::check_bounds(&head.headers, &self.settings)?;
         let host = head::check(&head)?;
         let path = clean_path(&head)?;
-        let route = self.route(&head, host, path)?;
-        let Target { service, timeout, .. } = route.target;
+        let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
+        let Target { service, timeout, typed, .. } = route.target;
         entry.service = Some(service.clone());
         let (body, upload) = Upload::bound(&head.headers, body, route.target)?;
+        let context = CallContext::new(caller.id.clone(), caller.began, *timeout);
+        if let Some(typed) = typed {
+            return self.invoke(typed, &route, &head, (body, upload), &context).await;
+        }
         let origin = Origin { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
         let request = forward::request(&head, body, &route, &origin)?;
-        let context = CallContext::new(caller.id.clone(), caller.began, *timeout);
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
         Ok(answer::publish(answer, &head.method, host, &route))
+    }
+
+    /// The rest of it on a typed route. What is wrong with a request is told in this order, and only what is right reaches the service.
+    async fn invoke(
+        &self,
+        typed: &TypedTarget,
+        route: &Match<'_, Target>,
+        head: &Parts,
+        (body, upload): (Body, Upload),
+        context: &CallContext,
+    ) -> Result<Response<Body>, Problem> {
+        let (service, id) = (&route.target.service, &context.request_id);
+        typed::check_wanted(&head.headers)?;
+        if typed.face.body().is_some() {
+            typed::check_sent(head)?;
+        }
+        let arguments = Arguments::of_head(&typed.face, head, route)?;
+        let body = settle(Upload::collect(body, context.deadline).await, &upload, service, id)?;
+        let arguments = arguments.with_body(&body)?;
+        let echo = typed::Echo::of(&typed.face, &arguments);
+        let outcome = self.mesh.invoke(service, &typed.function, arguments, context).await;
+        let result = settle(outcome, &upload, service, id)?;
+        typed::answer(&typed.face, result.as_ref(), &echo, route.target, id)
     }
 
     fn route<'a>(
@@ -77,11 +106,19 @@ impl<C: Call> Gateway<C> {
         head: &'a Parts,
         host: Option<&'a str>,
         path: Path<'a>,
-    ) -> Result<Match<'a, Target>, Problem> {
+    ) -> Result<Option<Match<'a, Target>>, Problem> {
         match self.routes.find(&RequestHead { host, method: &head.method, path, headers: &head.headers }) {
-            Found::Route(route) => Ok(route),
-            Found::MethodNotAllowed(methods) => Err(method_not_allowed(&methods)),
-            Found::None => {
+            Found::Route(route) => Ok(Some(route)),
+            Found::MethodNotAllowed(methods) => Err(Problem::method_not_allowed(&methods)),
+            Found::None => Ok(None),
+        }
+    }
+
+    /// The answer for a path without a route. The document is one: it gives way to a route for its path.
+    fn unrouted(&self, head: &Parts) -> Result<Response<Body>, Problem> {
+        match &self.document {
+            Some(document) if head.uri.path() == Document::PATH => document.answer(head),
+            _ => {
                 let detail = "no route leads from this host and path to a service";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))
             }
@@ -107,24 +144,13 @@ fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
     Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
 }
 
-fn method_not_allowed(methods: &[Method]) -> Problem {
-    let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "The method is not allowed",
-        format!("this path takes {names}"),
-    );
-    problem.with_header(ALLOW, HeaderValue::from_str(&names).expect("methods are tokens"))
-}
-
 /// What a call came to. A body that was too large is the answer, whatever the service made of it.
-fn settle(
-    outcome: Result<Response<Body>, Failure>,
+fn settle<T>(
+    outcome: Result<T, Failure>,
     upload: &Upload,
     service: &ServiceName,
     id: &RequestId,
-) -> Result<Response<Body>, Problem> {
+) -> Result<T, Problem> {
     if upload.was_too_large() {
         return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
     }

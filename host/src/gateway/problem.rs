@@ -1,8 +1,9 @@
 //! Every answer that the gateway gives by itself: RFC 9457 problem details.
 
 use crate::base::{Body, RequestId, ServiceName, full_body};
-use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use crate::contract::json::Fault;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -11,12 +12,18 @@ use std::borrow::Cow;
 pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// The last part of the problem's type.
-    pub(super) kind: &'static str,
+    pub(super) kind: Cow<'static, str>,
     title: &'static str,
     detail: Cow<'static, str>,
     service: Option<ServiceName>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Boxed, since few have any and every stage of the pipeline carries the room for it.
+    extensions: Option<Box<Extensions>>,
 }
+
+/// The members of a problem beyond those that all have, in JSON: each begins with a comma.
+#[derive(Debug, Default)]
+struct Extensions(Vec<u8>);
 
 /// A problem as it is written.
 #[derive(Serialize)]
@@ -31,19 +38,36 @@ struct Details<'a> {
     service: Option<&'a str>,
 }
 
+/// One of the `errors` as it is written.
+#[derive(Serialize)]
+struct Entry<'a> {
+    pointer: &'a str,
+    detail: &'a str,
+}
+
 impl Problem {
     pub(super) fn new(
         status: StatusCode,
-        kind: &'static str,
+        kind: impl Into<Cow<'static, str>>,
         title: &'static str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), service: None, headers: Vec::new() }
+        let (kind, detail) = (kind.into(), detail.into());
+        Self { status, kind, title, detail, service: None, headers: Vec::new(), extensions: None }
     }
 
     /// 400 of some `kind`.
-    pub(super) fn bad_request(kind: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn bad_request(kind: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, kind, "The request is malformed", detail)
+    }
+
+    /// 405 for a path that takes these methods.
+    pub(super) fn method_not_allowed(methods: &[Method]) -> Self {
+        let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let allow = HeaderValue::from_str(&names).expect("methods are tokens");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let detail = format!("this path takes {names}");
+        Self::new(status, "method-not-allowed", "The method is not allowed", detail).with_header(ALLOW, allow)
     }
 
     /// Names the service that it is about.
@@ -55,6 +79,23 @@ impl Problem {
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Adds a member of its own, an extension of RFC 9457; `json` is a JSON text, which is written as it is.
+    pub(super) fn with_member(mut self, name: &'static str, json: &[u8]) -> Self {
+        let Extensions(members) = &mut **self.extensions.get_or_insert_default();
+        members.extend_from_slice(b",\"");
+        members.extend_from_slice(name.as_bytes());
+        members.extend_from_slice(b"\":");
+        members.extend_from_slice(json);
+        self
+    }
+
+    /// Adds what is wrong with the request, place by place, as `errors`.
+    pub(super) fn with_faults<'a>(self, faults: impl IntoIterator<Item = &'a Fault>) -> Self {
+        let entry = |fault: &'a Fault| Entry { pointer: &fault.pointer, detail: &fault.detail };
+        let entries: Vec<Entry<'_>> = faults.into_iter().map(entry).collect();
+        self.with_member("errors", &serde_json::to_vec(&entries).expect("texts are always JSON"))
     }
 
     /// Ends the connection after the answer: what still comes on it is not worth reading.
@@ -72,7 +113,12 @@ impl Problem {
             request_id: id.as_str(),
             service: self.service.as_ref().map(ServiceName::as_str),
         };
-        let body = serde_json::to_vec(&details).expect("texts and numbers are always JSON");
+        let mut body = serde_json::to_vec(&details).expect("texts and numbers are always JSON");
+        if let Some(extensions) = &self.extensions {
+            body.pop();
+            body.extend_from_slice(&extensions.0);
+            body.push(b'}');
+        }
         let mut answer = Response::new(full_body(body));
         *answer.status_mut() = self.status;
         answer.headers_mut().extend(self.headers);
@@ -90,7 +136,8 @@ mod tests {
     async fn a_problem_has_all_its_members() {
         let users = ServiceName::new("users").expect("a name");
         let id = RequestId::from_random(1);
-        let answer = Problem::bad_request("host", "no \"Host\"").about(&users).closing().answer(&id);
+        let problem = Problem::bad_request("host", "no \"Host\"").about(&users).closing();
+        let answer = problem.with_member("case", b"\"a\"").with_member("payload", b"[1]").answer(&id);
         assert_eq!(
             (answer.status().as_u16(), &answer.headers()[CONNECTION]),
             (400, &HeaderValue::from_static("close"))
@@ -100,6 +147,7 @@ mod tests {
         let expected = serde_json::json!({
             "type": "urn:atoll:problem:host", "title": "The request is malformed", "status": 400,
             "detail": "no \"Host\"", "request_id": id.as_str(), "service": "users",
+            "case": "a", "payload": [1],
         });
         assert_eq!(members, expected);
     }

@@ -15,7 +15,7 @@ fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         K::Trap => (S::BAD_GATEWAY, "The service crashed", "crashed while it worked on this request"),
         K::Memory => (S::BAD_GATEWAY, "The service ran out of memory", "needed more memory than it is allowed"),
         K::Instantiation => (S::BAD_GATEWAY, "The service did not start", "could not be started for this request"),
-        K::BadAnswer => (S::BAD_GATEWAY, "The service gave no valid answer", "ended without a valid HTTP response"),
+        K::BadAnswer => (S::BAD_GATEWAY, "The service gave no valid answer", "ended without a valid answer"),
         K::Connect => (S::BAD_GATEWAY, "The service cannot be reached", "did not accept a connection"),
         K::Reset => (S::BAD_GATEWAY, "The service broke off", "closed the connection before it had answered"),
         K::Timeout => (S::GATEWAY_TIMEOUT, "The service took too long", "did not answer in the time it is given"),
@@ -25,6 +25,7 @@ fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
+        K::TooDeep => (S::LOOP_DETECTED, "The calls go too deep", "leads into a circle, or too long a chain, of calls"),
         K::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not take a request body of this size"),
         K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in its time"),
         K::ClientGone => (S::BAD_REQUEST, "The request is incomplete", "did not get the whole body of this request"),
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 15] = [
+    const ALL: [ErrorKind; 16] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
@@ -72,6 +73,7 @@ mod tests {
         ErrorKind::Overloaded,
         ErrorKind::Draining,
         ErrorKind::NoEndpoint,
+        ErrorKind::TooDeep,
         ErrorKind::BodyTooLarge,
         ErrorKind::SlowBody,
         ErrorKind::ClientGone,
@@ -85,7 +87,7 @@ mod tests {
             let fits = match kind.blame() {
                 Blame::Client => (400..500).contains(&status),
                 Blame::Service => matches!(status, 502 | 504),
-                Blame::Refusal => status == 503,
+                Blame::Refusal => matches!(status, 503 | 508),
                 Blame::Host => status == 500,
             };
             assert!(fits, "{kind}: {status}");

@@ -2,6 +2,8 @@
 
 use super::{Call, Failure, Gateway, Settings, Target};
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, empty_body, full_body};
+use crate::contract::FunctionName;
+use crate::contract::sample::Sample;
 use crate::listen::wire::{Answer, Wire, within};
 use crate::listen::{self, Drain, Listener};
 use crate::route::{Rule, Table};
@@ -26,6 +28,8 @@ where
     F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
     A: Future<Output = Outcome> + Send,
 {
+    type Value = Sample;
+
     fn call(
         &self,
         service: &ServiceName,
@@ -34,6 +38,16 @@ where
     ) -> impl Future<Output = Outcome> + Send {
         (self.0)(service.clone(), request, context.clone())
     }
+
+    async fn invoke(
+        &self,
+        _: &ServiceName,
+        function: &FunctionName,
+        _: Vec<Sample>,
+        _: &CallContext,
+    ) -> Result<Option<Sample>, Failure> {
+        unreachable!("no route of these tests leads to {function}")
+    }
 }
 
 fn routes() -> Table<Target> {
@@ -41,6 +55,7 @@ fn routes() -> Table<Target> {
         service: ServiceName::new(service).expect("a name"),
         body_limit: 16,
         timeout: Duration::from_millis(300),
+        typed: None,
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));
     let legacy = Rule::exact("/legacy/{id}").and_then(|rule| rule.with_rewrite("/users/{id}"));
@@ -58,7 +73,12 @@ where
     F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
     A: Future<Output = Outcome> + Send + 'static,
 {
-    let gateway = Arc::new(Gateway::new(settings, Arc::new(routes()), Arc::new(Fake(mesh))));
+    serve(Gateway::new(settings, Arc::new(routes()), Arc::new(Fake(mesh)))).await
+}
+
+/// Serves a gateway on a port of its own.
+pub(super) async fn serve<C: Call>(gateway: Gateway<C>) -> SocketAddr {
+    let gateway = Arc::new(gateway);
     let listener = Listener::bind(listen::Settings::default()).await.expect("port 0 is free");
     let addr = listener.local_addr().expect("it is bound");
     let service = move |request, peer| {
@@ -85,12 +105,12 @@ async fn mirror(service: ServiceName, request: Request<Body>, _: CallContext) ->
     Ok(Response::new(full_body(seen.to_string())))
 }
 
-fn json(answer: &Answer) -> Value {
+pub(super) fn json(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
 /// Checks that `answer` is a problem that has what every problem has.
-fn assert_problem(answer: &Answer, status: u16, kind: &str) {
+pub(super) fn assert_problem(answer: &Answer, status: u16, kind: &str) {
     let problem = json(answer);
     assert_eq!((answer.status, problem["status"].as_u64()), (status, Some(status.into())), "{problem}");
     assert_eq!(problem["type"], format!("urn:atoll:problem:{kind}"));
@@ -342,19 +362,36 @@ impl std::io::Write for Lines {
     }
 }
 
-/// Everything of a test runs on its one thread, so what is logged in it goes to `log`.
+/// What is logged while this lives. Everything of a test runs on its one thread, so it gets the lines of that test alone.
+pub(super) struct Log {
+    lines: mpsc::Receiver<String>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    pub(super) fn open() -> Self {
+        let (sender, lines) = mpsc::channel(64);
+        let subscriber =
+            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Lines(sender.clone()));
+        Self { lines, _guard: tracing::subscriber::set_default(subscriber.finish()) }
+    }
+
+    /// The next line for which `wanted` holds.
+    pub(super) async fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = within(self.lines.recv()).await.expect("the log goes on");
+            let line: Value = serde_json::from_str(&line).expect("JSON");
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_request_leaves_one_line() {
-    let (lines, mut log) = mpsc::channel(64);
-    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || Lines(lines.clone()));
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
-    let mut access = async || loop {
-        let line = within(log.recv()).await.expect("the log goes on");
-        let line: Value = serde_json::from_str(&line).expect("JSON");
-        if line["target"] == "access" {
-            return line;
-        }
-    };
+    let mut log = Log::open();
+    let mut access = async || log.line(|line| line["target"] == "access").await;
 
     let addr = gateway(Settings::default(), |_, request, _| async move {
         match request.uri().query() {

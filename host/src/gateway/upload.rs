@@ -1,5 +1,6 @@
 //! The body of a request on its way in: how much of it there may be.
 
+use super::call::Failure;
 use super::problem::Problem;
 use super::settings::Target;
 use super::status;
@@ -13,6 +14,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::time::timeout_at;
 
 /// The gateway's view on a body that the service reads.
 pub(super) struct Upload(Arc<AtomicBool>);
@@ -31,6 +34,16 @@ impl Upload {
         let too_large = Arc::new(AtomicBool::new(false));
         let bounded = Bounded { body, left: target.body_limit, too_large: too_large.clone() };
         Ok((bounded.boxed_unsync(), Self(too_large)))
+    }
+
+    /// The whole body, for a call that needs it before it begins. The failure is the client's.
+    pub(super) async fn collect(body: Body, deadline: Instant) -> Result<Bytes, Failure> {
+        let failure = |kind, detail: String| Failure { kind, retry_after: None, detail };
+        match timeout_at(deadline.into(), body.collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) => Err(failure(error.kind, error.detail)),
+            Err(_) => Err(failure(ErrorKind::SlowBody, "the body was not there by the call's deadline".into())),
+        }
     }
 
     /// Whether there was more of it than is allowed.

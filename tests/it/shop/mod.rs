@@ -1,5 +1,6 @@
-//! The example shop behind the gateway: the manifest that `just run` starts, with its two services.
+//! The example shop behind the gateway: the manifest that `just run` starts, with its three services.
 
+mod orders;
 mod products;
 mod rush;
 mod users;
@@ -75,7 +76,7 @@ fn location(created: &Answer, collection: &str) -> String {
     format!("{collection}/{id}")
 }
 
-/// The id of a user or a product: in JSON a string of digits.
+/// The id of a user, a product or an order: in JSON a string of digits.
 fn id(item: &Value) -> u64 {
     item["id"].as_str().unwrap().parse().unwrap()
 }

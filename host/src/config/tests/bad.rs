@@ -2,7 +2,7 @@
 
 use super::{folder, parse};
 use crate::base::ServiceName;
-use crate::config::{Look, Manifest, ManifestErrors};
+use crate::config::{Look, Manifest, ManifestErrors, RouteKey};
 use std::path::Path;
 
 /// `line:column message | help` of each finding.
@@ -97,6 +97,31 @@ fn services_are_checked() {
     }
 }
 
+#[test]
+fn what_a_service_calls_and_how_it_lives_is_checked() {
+    cases! {
+        "[service.a]\ncomponent = 'users.wasm'\ncalls = ['a', 'b']" => "3:15", "there is no service `b`", "did you mean `a`?";
+        "[service.a]\ncomponent = 'users.wasm'\ncalls = ['a', 'a']" => "3:15", "`a` is there twice", "once";
+        "[service.a]\ncomponent = 'users.wasm'\ncalls = 'a'" => "3:9", "`calls` must be a list of at most 256", "square brackets";
+        // The name is wrong, and not that it is used.
+        "[service.a]\ncomponent = 'users.wasm'\ncalls = ['B']\n[service.B]\nurls = ['http://a:1']" => "4:10", "`B` is no service name", "rename";
+        "[service.a]\ncomponent = 'users.wasm'\nwit = 'gone'" => "3:7", "cannot find the folder `gone`", "leave `wit` out";
+        "[service.a]\ncomponent = 'users.wasm'\nwit = 'users.wasm'" => "3:7", "`users.wasm` is no folder", ".wit files";
+        "[service.a]\ncomponent = 'users.wasm'\nidempotent = ['get', 'list_all']" =>
+            "3:22", "must be \"function\" or \"interface#function\", not \"list_all\"", "joined by `-`";
+        "[service.a]\ncomponent = 'users.wasm'\nidempotent = ['get', 'get']" => "3:22", "`get` is there twice", "once";
+        "[service.a]\ncomponent = 'users.wasm'\nisolation = 'none'" => "3:13", "must be \"request\" or \"reuse\"", "`reuse`";
+        "[service.a]\ncomponent = 'users.wasm'\nisolation = 'non'\nreuse = {}" => "3:13", "must be \"request\"", "`request`";
+        "[service.a]\ncomponent = 'users.wasm'\nreuse = { max_requests = 5 }" => "3:9", "`reuse` has no effect", "add isolation = \"reuse\"";
+        "[service.a]\ncomponent = 'users.wasm'\nisolation = 'request'\n[service.a.reuse]" => "4:1", "`reuse` has no effect", "leave `reuse` out";
+        "[service.a]\ncomponent = 'users.wasm'\nisolation = 'reuse'\nreuse = { max_requests = 0 }" => "4:26", "1 to 1000000, not 0", "number";
+        "[service.a]\ncomponent = 'users.wasm'\nisolation = 'reuse'\nreuse = { idle = '1s' }" =>
+            "4:11", "unknown key `idle` in `reuse` of [service.a]", "`idle_timeout`";
+        "[runtime]\ncall_depth = 0" => "2:14", "must be a whole number of 1 to 256, not 0", "1 to 256";
+        "[gateway]\nnames = 'snake'" => "2:9", "must be \"snake_case\" or \"camelCase\" or \"kebab-case\"", "`snake_case`";
+    }
+}
+
 /// A manifest with one service, `users`, and these lines of one route.
 macro_rules! route {
     ($lines:literal) => {
@@ -125,6 +150,44 @@ fn routes_are_checked() {
         route!("service = 'users'\nprefix = '/'\ntimeout = '1d'") => "5:11", "`timeout` must be a duration", "\"1m\"";
         "route = [1]" => "1:10", "[[route]] must be a table", "section";
         "service.users.urls = ['http://a:1']\n[route]\nprefix = '/'" => "2:1", "`route` must be a list of tables", "[[route]]";
+    }
+}
+
+/// A manifest with a component, `users`, addresses, `old`, and these lines of one route.
+macro_rules! typed {
+    ($lines:literal) => {
+        concat!("service.users.component = 'users.wasm'\nservice.old.urls = ['http://a:1']\n[[route]]\n", $lines)
+    };
+}
+
+#[test]
+fn typed_routes_are_checked() {
+    cases! {
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users'") => "6:8", "must be \"service/function\" or \"service/interface#function\", not \"users\"", "products/get";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get_all'") => "6:8", "`call` must be", "as the WIT has them";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'user/get'") => "6:8", "there is no service `user`", "did you mean `users`?";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'old/get'") => "6:8", "service `old` has no component", "service = \"old\"";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\nservice = 'users'") => "6:8", "`service` and `call` exclude each other", "leave one";
+        typed!("prefix = '/a'\nmethod = 'GET'\ncall = 'users/get'") => "4:10", "has a `path`, and no `prefix`", "path = \"/…\"";
+        typed!("path = '/a'\ncall = 'users/get'") => "5:8", "needs a `method`", "\"GET\"";
+        typed!("path = '/a'\nprefix = '/a'\nmethod = 'GET'\ncall = 'users/get'") => "4:8", "exclude each other", "leave one";
+        typed!("path = '/a'\ncall = 'users/get'\n[[route]]\npath = '/a'\nservice = 'users'") => "5:8", "needs a `method`", "\"POST\"";
+        typed!("path = '/a'\nmethod = []\ncall = 'users/get'") => "5:10", "one of the methods", "write one";
+        typed!("path = '/a'\nmethod = 'get'\ncall = 'users/get'") => "5:10", "one of the methods GET, POST", "write one";
+        typed!("path = '/a'\nmethod = ['GET', 'POST']\ncall = 'users/get'") => "5:10", "one of the methods", "another route";
+        typed!("path = '/a'\nmethod = 'HEAD'\ncall = 'users/get'") => "5:10", "one of the methods", "HEAD comes with GET";
+        typed!("path = '/a/b'\nmethod = 'GET'\ncall = 'users/get'\nstrip_prefix = '/a'") => "7:16", "`strip_prefix` does not go with `call`", "leave it out";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\nrewrite = '/b'") => "7:11", "`rewrite` does not go with `call`", "leave it out";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\nfrom_header = { key = 'a b' }") =>
+            "7:23", "`from_header` has an entry `key`, which must be the name of a header", "Idempotency-Key";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\nstatus = 404") => "7:10", "must be a whole number of 200 to 299", "299";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\nerrors = { gone = 200 }") => "7:19", "`gone`, which must be a whole number of 400 to 599", "400";
+        typed!("path = '/a'\nservice = 'users'\nstatus = 201") => "6:10", "`status` goes with `call` alone", "call = \"service/function\"";
+        typed!("path = '/a'\nservice = 'users'\nfrom_header = {}") => "6:15", "`from_header` goes with `call` alone", "leave it out";
+        typed!("path = '/a'\nservice = 'users'\nlocation = '/a'") => "6:12", "`location` goes with `call` alone", "leave it out";
+        typed!("path = '/a'\nservice = 'users'\nerrors = {}") => "6:10", "`errors` goes with `call` alone", "leave it out";
+        typed!("path = '/a'\nmethod = 'GET'\ncall = 'users/get'\n[[route]]\npath = '/a'\nmethod = ['GET', 'HEAD']\ncall = 'users/list'") =>
+            "8:8", "the same requests as the one in line 4", "first";
     }
 }
 
@@ -229,6 +292,37 @@ fn a_later_fault_is_shown_at_the_component() {
     assert_eq!(diagnose("users"), "atoll.toml:2:13: it imports a store");
     assert_eq!(diagnose("legacy"), "atoll.toml:3:10: it imports a store");
     assert_eq!(diagnose("other"), "it imports a store");
+}
+
+#[test]
+fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
+    let text = "[service.users]\ncomponent = 'users.wasm'\ncalls = ['legacy']\nwit = 'wit'\nidempotent = ['get']\n\
+                [service.legacy]\nurls = ['http://a:1']\n\
+                [[route]]\npath = '/a/{id}'\nmethod = 'POST'\ncall = 'users/add'\nstatus = 202\nerrors = { gone = 410 }\n\
+                from_header = { key = 'Key' }\nlocation = '/a/{id}'\n\
+                [[route]]\npath = '/b'\nmethod = 'GET'\ncall = 'users/get'\n\
+                [[route]]\nprefix = '/c'\nservice = 'legacy'";
+    let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let position = |finding: crate::config::Finding| finding.position();
+    let (users, legacy) = (&manifest.services[0].name, &manifest.services[1].name);
+    assert_eq!(position(manifest.diagnose_calls(users, "", "")), Some((3, 9)));
+    assert_eq!(position(manifest.diagnose_wit(users, "", "")), Some((4, 7)));
+    assert_eq!(position(manifest.diagnose_idempotent(users, "", "")), Some((5, 14)));
+    assert_eq!(position(manifest.diagnose_calls(legacy, "", "")), Some((6, 10)));
+    let route = |index, key| position(manifest.diagnose_route(index, key, "", ""));
+    let keys = [
+        (RouteKey::Path, 9),
+        (RouteKey::Call, 11),
+        (RouteKey::Status, 12),
+        (RouteKey::Errors, 13),
+        (RouteKey::FromHeader, 14),
+        (RouteKey::Location, 15),
+    ];
+    for (key, line) in keys {
+        assert_eq!(route(0, key).map(|(line, _)| line), Some(line), "{key:?}");
+    }
+    assert_eq!((route(1, RouteKey::Path), route(1, RouteKey::Status)), (Some((17, 8)), Some((19, 8))));
+    assert_eq!((route(2, RouteKey::Call), route(3, RouteKey::Call)), (Some((20, 1)), None));
 }
 
 #[test]

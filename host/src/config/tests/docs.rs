@@ -43,10 +43,15 @@ fn the_reference_has_every_key_with_its_type_bounds_and_default() {
 }
 
 #[test]
-fn the_example_of_the_reference_is_right() {
+fn the_examples_of_the_reference_are_right() {
     let reference = include_str!("../../../../docs/manifest.md");
-    let example = reference.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let manifest = parse(&example.replace("components/dist/users.wasm", "users.wasm"), &[]);
-    let manifest = manifest.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!((manifest.services.len(), manifest.routes.len()), (2, 2));
+    let examples = reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let sizes = examples.map(|example| {
+        let there = ["users", "products"].iter().fold(example.to_owned(), |text, name| {
+            text.replace(&format!("components/dist/{name}.wasm"), "users.wasm").replace(&format!("wit/{name}"), "wit")
+        });
+        let manifest = parse(&there, &[]).unwrap_or_else(|errors| panic!("{errors}\nin\n{there}"));
+        (manifest.services.len(), manifest.routes.len())
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [(2, 4), (2, 2)]);
 }

@@ -1,9 +1,12 @@
 //! Manifests that are right, and what they become.
 
 use super::{folder, parse};
-use crate::config::Manifest;
+use crate::config::{Manifest, RouteCall};
+use crate::contract::Names;
 use crate::route::Rule;
 use crate::{balance, breaker, listen, runtime, state};
+use http::Method;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -20,12 +23,13 @@ fn an_empty_manifest_has_the_defaults_of_the_rooms() {
     assert_eq!(format!("{:?}", gateway.listen), format!("{listen:?}"));
     assert_eq!((gateway.drain, gateway.timeout), (Duration::from_secs(30), Duration::from_secs(15)));
     assert_eq!(gateway.trusted_proxies, Vec::<IpAddr>::new());
+    assert_eq!((gateway.names, gateway.openapi), (Names::Snake, true));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:9090"));
     assert!(manifest.admin.token.is_none());
     let state = state::Settings { path: "/base/.atoll/state.redb".into(), ..state::Settings::default() };
     assert_eq!(manifest.state, state);
     let runtime = runtime::Settings { cache: "/base/.atoll/cache".into(), ..runtime::Settings::default() };
-    assert_eq!(manifest.runtime, runtime);
+    assert_eq!((manifest.runtime, manifest.call_depth), (runtime, 32));
     assert!(manifest.services.is_empty() && manifest.routes.is_empty());
 }
 
@@ -40,9 +44,31 @@ fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
     let lease = runtime::Limits::default().timeout + Duration::from_secs(1);
     assert_eq!(service.breaker, breaker::Settings { probe_lease: lease, ..breaker::Settings::default() });
     assert_eq!(service.balance, balance::Policy::Random);
+    assert_eq!((service.calls.len(), &service.wit, service.idempotent.len()), (0, &None, 0));
+    assert_eq!(service.isolation, runtime::Isolation::Request);
     let route = &manifest.routes[0];
     assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
-    assert_eq!(Ok(&route.rule), Rule::prefix("/users").as_ref());
+    assert_eq!((Ok(&route.rule), &route.call), (Rule::prefix("/users").as_ref(), &None));
+}
+
+#[test]
+fn a_typed_route_has_its_defaults_and_head_with_get() {
+    let text = "[service.users]\ncomponent = 'users.wasm'\nlimits.body = '1KiB'\nisolation = 'reuse'\n\
+                [[route]]\npath = '/users/{id}'\nmethod = 'GET'\ncall = 'users/get'\n\
+                [[route]]\npath = '/users'\nmethod = 'POST'\ncall = 'users/users#add'\nbody = '2KiB'";
+    let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(manifest.services[0].isolation, runtime::Isolation::Reuse(runtime::Reuse::default()));
+    let [get, add] = &manifest.routes[..] else { panic!("two routes") };
+    assert_eq!((get.rule.description().as_str(), get.service.as_str()), ("GET,HEAD /users/{id}", "users"));
+    assert_eq!(add.rule.description(), "POST /users");
+    assert_eq!((get.body, add.body), (1 << 10, 2 << 10));
+    let (from_header, errors) = (BTreeMap::new(), BTreeMap::new());
+    let call =
+        RouteCall { function: "get".into(), method: Method::GET, from_header, status: None, location: None, errors };
+    assert_eq!(get.call, Some(call.clone()));
+    assert_eq!(add.call, Some(RouteCall { function: "users#add".into(), method: Method::POST, ..call }));
+    let both = text.replace("'GET'", "['HEAD', 'GET']");
+    assert_eq!(parse(&both, &[]).expect("a manifest").routes[0].rule, get.rule);
 }
 
 #[test]
@@ -59,7 +85,9 @@ fn every_key_is_read() {
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
     assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
+    assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, false));
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
+    assert_eq!(manifest.call_depth, 16);
 
     let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
     assert_eq!((users.name.as_str(), users.replicas, users.state), ("users", 2, true));
@@ -70,13 +98,28 @@ fn every_key_is_read() {
     let (recovery_timeout, probe_lease) = (Duration::from_secs(60), Duration::from_millis(3500));
     assert_eq!(users.breaker, breaker::Settings { failure_threshold: 3, recovery_timeout, probe_lease });
     assert_eq!((users.body, users.balance), (1000, balance::Policy::RoundRobin));
+    assert_eq!(users.calls.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["legacy", "users"]);
+    assert!(users.wit.as_ref().is_some_and(|path| path.ends_with("wit") && path.is_absolute()));
+    assert_eq!(users.idempotent, ["get", "users#list"]);
+    let reuse = runtime::Reuse { max_requests: 100, max_concurrent: 4, idle_timeout: Duration::from_millis(250) };
+    assert_eq!(users.isolation, runtime::Isolation::Reuse(reuse));
     assert_eq!((legacy.name.as_str(), &legacy.component), ("legacy", &None));
 
-    let [first, second] = &manifest.routes[..] else { panic!("two routes") };
+    let [first, second, third] = &manifest.routes[..] else { panic!("three routes") };
     assert_eq!(first.rule.description(), "GET,HEAD api.example.com/api/users/* [x-canary: 1]");
     assert_eq!((first.body, first.timeout), (10 << 20, Duration::from_secs(30)));
     assert_eq!(second.rule.description(), "GET /legacy/{id}");
-    assert_eq!((second.body, second.service.as_str()), (2 << 20, "legacy"));
+    assert_eq!((second.body, second.service.as_str(), &second.call), (2 << 20, "legacy", &None));
+    assert_eq!((third.rule.description().as_str(), third.service.as_str()), ("PUT /api/users/{id}", "users"));
+    let call = RouteCall {
+        function: "users#replace".into(),
+        method: Method::PUT,
+        from_header: [("if-match".into(), "If-Match".into())].into(),
+        status: Some(202),
+        location: Some("/api/users/{id}".into()),
+        errors: [("gone".into(), 410), ("taken".into(), 409)].into(),
+    };
+    assert_eq!(third.call, Some(call));
 }
 
 #[test]
@@ -115,13 +158,15 @@ fn the_shops_manifest_is_right() {
     let folder = folder();
     let dist = folder.path().join("components/dist");
     std::fs::create_dir_all(&dist).expect("a folder");
-    for name in ["users", "products"] {
+    let shop = ["users", "products", "orders"];
+    for name in shop {
         std::fs::write(dist.join(format!("{name}.wasm")), b"").expect("a file");
+        std::fs::create_dir_all(folder.path().join("wit").join(name)).expect("a folder");
     }
     let path = folder.path().join("atoll.toml");
     std::fs::write(&path, include_str!("../../../../atoll.toml")).expect("a file");
     let manifest = Manifest::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
     let names: Vec<_> = manifest.services.iter().map(|service| service.name.as_str()).collect();
-    assert_eq!(names, ["users", "products"]);
+    assert_eq!(names, shop);
     assert_eq!(manifest.state.path, folder.path().join(".atoll/state.redb"));
 }

@@ -8,10 +8,11 @@ use super::{Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder in which `users.wasm` is there.
+/// A folder in which `users.wasm` and a folder `wit` are there.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
+    fs::create_dir(folder.path().join("wit")).expect("a folder");
     folder
 }
 

@@ -1,0 +1,232 @@
+//! Everything that can be known before the first socket: the components, how they are linked, and what their functions are over HTTP.
+
+use super::build;
+use crate::base::ServiceName;
+use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, RouteKey, Service};
+use crate::contract::{
+    Contract, Face, FaceError, FaceKey, FaceSpec, FunctionName, Info, Interface, InterfaceName, LookupError, Operation,
+    document,
+};
+use crate::gateway::{Target, TypedTarget};
+use crate::rollout::{Need, Offers, WireError, wire};
+use crate::runtime::{Component, Link, Runtime};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The manifest's services and routes, checked against the components.
+pub(super) struct Assembly {
+    /// In the order of the manifest's services; `None` for one of addresses alone.
+    pub(super) parts: Vec<Option<Part>>,
+    /// In the order of the manifest's routes.
+    pub(super) targets: Vec<Target>,
+    /// What the routes use of the services.
+    pub(super) needs: Vec<Need>,
+    /// What the typed routes are to the outside.
+    pub(super) openapi: Bytes,
+}
+
+/// One service's component.
+pub(super) struct Part {
+    pub(super) component: Component,
+    /// Who answers its imports.
+    pub(super) links: Vec<Link>,
+    /// Its contract with the docs of its WIT files, as far as the manifest names them.
+    pub(super) described: Contract,
+}
+
+/// Loads the components and checks that they and the routes fit together.
+///
+/// # Errors
+/// All components that cannot serve, each at its place in the manifest; or else all that does not fit.
+pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Assembly> {
+    let components = build::components(manifest, runtime).await?;
+    let mut findings = Vec::new();
+    let parts = link(manifest, components, runtime, &mut findings);
+    let (targets, needs) = routes(manifest, &parts, runtime, &mut findings);
+    match ManifestErrors::from_findings(findings) {
+        Some(errors) => Err(errors.into()),
+        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, needs }),
+    }
+}
+
+/// What each service with a component offers.
+fn offers<'a>(services: impl Iterator<Item = (&'a Service, Option<&'a Component>)>) -> Offers {
+    let offer = |(service, component): (&Service, Option<&Component>)| {
+        Some((service.name.clone(), Arc::clone(component?.contract())))
+    };
+    services.filter_map(offer).collect()
+}
+
+fn link(
+    manifest: &Manifest,
+    components: Vec<Option<Component>>,
+    runtime: &Runtime,
+    findings: &mut Vec<Finding>,
+) -> Vec<Option<Part>> {
+    let offers = offers(manifest.services.iter().zip(components.iter().map(Option::as_ref)));
+    let mut parts = Vec::new();
+    for (service, component) in manifest.services.iter().zip(components) {
+        parts.push(component.map(|component| {
+            let links = wire(&service.name, component.contract(), &service.calls, &offers).unwrap_or_else(|error| {
+                findings.push(unwired(manifest, &service.name, &error));
+                Vec::new()
+            });
+            // With a link missing it would be said twice.
+            if links.len() == component.contract().imports.len()
+                && let Err(error) = component.links(runtime, &links)
+            {
+                findings.push(build::diagnose(manifest, service, &error));
+            }
+            let described = describe(manifest, service, component.contract(), findings);
+            for text in &service.idempotent {
+                if let Err(error) = component.contract().lookup(text) {
+                    findings.push(manifest.diagnose_idempotent(&service.name, error.to_string(), known(&error)));
+                }
+            }
+            Part { component, links, described }
+        }));
+    }
+    parts
+}
+
+fn unwired(manifest: &Manifest, service: &ServiceName, error: &WireError) -> Finding {
+    let help = match error {
+        WireError::NotGranted { provider, .. } => format!("add \"{provider}\" to `calls` in [service.{service}]"),
+        WireError::NotProvided { .. } => "add a service whose component exports it".to_owned(),
+        WireError::Ambiguous { .. } => "leave the other out, or give it another interface".to_owned(),
+        WireError::Unmet { provider, .. } => {
+            format!("build both against one version of the contract, or load another component for `{provider}`")
+        }
+    };
+    manifest.diagnose_calls(service, format!("service `{service}`: the component {error}"), help)
+}
+
+/// The contract with the docs of the service's WIT files.
+fn describe(manifest: &Manifest, service: &Service, contract: &Contract, findings: &mut Vec<Finding>) -> Contract {
+    let mut described = contract.clone();
+    if let Some(folder) = &service.wit
+        && let Err(error) = described.with_docs(folder)
+    {
+        let help = "name the folder of the WIT package that the component was built from";
+        findings.push(manifest.diagnose_wit(&service.name, error.to_string(), help));
+    }
+    described
+}
+
+fn known(error: &LookupError) -> String {
+    let (LookupError::Unknown { known, .. } | LookupError::Ambiguous { known, .. }) = error;
+    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    match error {
+        LookupError::Unknown { .. } if known.is_empty() => "the component exports no function".to_owned(),
+        LookupError::Unknown { .. } => format!("the functions that it exports: {}", known.join(", ")),
+        LookupError::Ambiguous { .. } => format!("write one of {}", known.join(", ")),
+    }
+}
+
+fn routes(
+    manifest: &Manifest,
+    parts: &[Option<Part>],
+    runtime: &Runtime,
+    findings: &mut Vec<Finding>,
+) -> (Vec<Target>, Vec<Need>) {
+    let (mut targets, mut needs) = (Vec::new(), Vec::new());
+    for (index, route) in manifest.routes.iter().enumerate() {
+        let service = manifest.services.iter().zip(parts).find(|(service, _)| service.name == route.service);
+        let part = service.and_then(|(_, part)| part.as_ref());
+        let speaks_http = part.is_none_or(|part| part.component.answers_http(runtime));
+        let has_addresses = service.is_some_and(|(service, _)| !service.urls.is_empty());
+        let mut typed = None;
+        match (&route.call, part) {
+            (Some(call), Some(part)) => match bind(manifest, route, call, &part.described) {
+                Ok(target) => {
+                    needs.push(need(route, &target));
+                    typed = Some(Arc::new(target));
+                }
+                Err(errors) => {
+                    findings.extend(
+                        errors
+                            .into_iter()
+                            .map(|(key, message, help)| manifest.diagnose_route(index, key, message, help)),
+                    );
+                }
+            },
+            (None, _) if !speaks_http && !has_addresses => {
+                let message =
+                    format!("service `{}` answers no HTTP by itself: it exports functions alone", route.service);
+                let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
+                findings.push(manifest.diagnose_route(index, RouteKey::Call, message, help));
+            }
+            _ => {}
+        }
+        let Route { service, body, timeout, .. } = route.clone();
+        targets.push(Target { service, body_limit: body, timeout, typed });
+    }
+    (targets, needs)
+}
+
+type Fault = (RouteKey, String, String);
+
+/// The function that a route calls, with its face.
+fn bind(manifest: &Manifest, route: &Route, call: &RouteCall, contract: &Contract) -> Result<TypedTarget, Vec<Fault>> {
+    let found = contract.lookup(&call.function);
+    let (function, described) = found.map_err(|error| vec![(RouteKey::Call, error.to_string(), known(&error))])?;
+    let spec = FaceSpec {
+        methods: std::slice::from_ref(&call.method),
+        path_params: route.rule.parameters().collect(),
+        from_header: &call.from_header,
+        status: call.status,
+        location: call.location.as_deref(),
+        errors: &call.errors,
+        names: manifest.gateway.names,
+    };
+    let face = Face::bind(described, &spec);
+    let face = face.map_err(|errors| errors.into_iter().map(fault).collect::<Vec<_>>())?;
+    Ok(TypedTarget { function, face })
+}
+
+fn fault(error: FaceError) -> Fault {
+    let key = match error.key {
+        FaceKey::Call => RouteKey::Call,
+        FaceKey::Path => RouteKey::Path,
+        FaceKey::FromHeader => RouteKey::FromHeader,
+        FaceKey::Status => RouteKey::Status,
+        FaceKey::Location => RouteKey::Location,
+        FaceKey::Errors => RouteKey::Errors,
+    };
+    (key, error.message, error.help)
+}
+
+/// What a route expects of its function, for as long as the host runs.
+fn need(route: &Route, target: &TypedTarget) -> Need {
+    let FunctionName { interface, function } = target.function.clone();
+    let functions = BTreeMap::from([(function, target.face.function.clone())]);
+    Need {
+        by: format!("route {}", route.rule.description()),
+        service: route.service.clone(),
+        interface,
+        uses: Interface { docs: None, functions },
+    }
+}
+
+fn openapi(manifest: &Manifest, parts: &[Option<Part>], targets: &[Target]) -> Bytes {
+    let docs = |service: &ServiceName, interface: &InterfaceName| {
+        let (_, part) = manifest.services.iter().zip(parts).find(|(own, _)| own.name == *service)?;
+        part.as_ref()?.described.exports.get(interface)?.docs.as_deref()
+    };
+    let mut operations = Vec::new();
+    for (route, target) in manifest.routes.iter().zip(targets) {
+        let (Some(call), Some(typed)) = (&route.call, &target.typed) else { continue };
+        operations.push(Operation {
+            method: call.method.clone(),
+            path: route.rule.path(),
+            host: route.rule.host(),
+            service: target.service.as_str(),
+            interface: &typed.function.interface,
+            docs: docs(&target.service, &typed.function.interface),
+            face: &typed.face,
+        });
+    }
+    let info = Info { title: "Atoll".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), description: None };
+    document(&info, &operations).to_string().into()
+}

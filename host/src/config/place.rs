@@ -1,0 +1,114 @@
+//! Where the faults are shown that show later, once components were loaded and held against the manifest.
+
+use crate::base::ServiceName;
+use crate::config::finding::{Finding, Place, Span};
+use crate::config::manifest::Manifest;
+use crate::config::section::Found;
+use std::collections::BTreeMap;
+
+/// A key of a route that can be at fault in a way which only the function's contract shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKey {
+    /// `call`: there is no such function, or a parameter of it is bound to nothing.
+    Call,
+    /// `path`: a parameter in it is none of the function's, or not of a type that a path can hold.
+    Path,
+    /// `from_header`.
+    FromHeader,
+    /// `status`.
+    Status,
+    /// `location`.
+    Location,
+    /// `errors`.
+    Errors,
+}
+
+/// Such a key of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ServiceKey {
+    Component,
+    Calls,
+    Wit,
+    Idempotent,
+}
+
+/// Where the keys of one table stand.
+#[derive(Debug, Clone)]
+pub(super) struct Places<K> {
+    /// Of what the others depend on, a service's component or a route's `call`; it takes the place of a key that is not written.
+    otherwise: Span,
+    written: BTreeMap<K, Span>,
+}
+
+impl<K: Ord> Places<K> {
+    /// None written yet; the faults of those that are not are shown at `otherwise`.
+    pub(super) fn new(otherwise: Span) -> Self {
+        Self { otherwise, written: BTreeMap::new() }
+    }
+
+    /// Keeps the place of `key`, if it is written.
+    pub(super) fn note<T>(&mut self, key: K, found: Option<&Found<T>>) {
+        if let Some(span) = found.and_then(Found::span) {
+            self.written.insert(key, span);
+        }
+    }
+
+    fn of(&self, key: &K) -> Place {
+        Place::Text(self.written.get(key).unwrap_or(&self.otherwise).clone())
+    }
+}
+
+impl Manifest {
+    /// A fault of `service` that showed later (its component does not load), at the place in the manifest that names its component.
+    pub fn diagnose(&self, service: &ServiceName, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        self.diagnose_service(service, ServiceKey::Component, message, help)
+    }
+
+    /// A fault of what `service` calls (it imports what its grants do not hold), at its `calls`; where there are none, at its component.
+    pub fn diagnose_calls(
+        &self,
+        service: &ServiceName,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        self.diagnose_service(service, ServiceKey::Calls, message, help)
+    }
+
+    /// A fault of the WIT files of `service`, at its `wit`; where that is not written, at its component.
+    pub fn diagnose_wit(&self, service: &ServiceName, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        self.diagnose_service(service, ServiceKey::Wit, message, help)
+    }
+
+    /// A fault of the functions that `service` calls idempotent, at its `idempotent`; where that is not written, at its component.
+    pub fn diagnose_idempotent(
+        &self,
+        service: &ServiceName,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        self.diagnose_service(service, ServiceKey::Idempotent, message, help)
+    }
+
+    /// A fault of the route `index`, counted as in [`Manifest::routes`], at this key of it; where that is not written, at its `call`.
+    pub fn diagnose_route(
+        &self,
+        index: usize,
+        key: RouteKey,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        let place = self.route_places.get(index).map_or(Place::Absent, |places| places.of(&key));
+        Finding::new(self.source.clone(), place, message, help)
+    }
+
+    fn diagnose_service(
+        &self,
+        service: &ServiceName,
+        key: ServiceKey,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        let place = self.service_places.get(service).map_or(Place::Absent, |places| places.of(&key));
+        Finding::new(self.source.clone(), place, message, help)
+    }
+}

@@ -1,0 +1,91 @@
+//! The tables of a `[service.NAME]` that say how it is run: `limits`, `breaker` and `reuse`.
+
+use crate::breaker;
+use crate::config::finding::Place;
+use crate::config::kind::{Choice, Count};
+use crate::config::measure::{Duration, GIB, HOUR, KIB, Size, TIB, in_memory};
+use crate::config::section::{Key, Section};
+use crate::runtime;
+use std::time;
+
+/// The memory of a 32-bit component ends at 4 GiB; below 64 KiB, one page, nothing can start.
+const MEMORY: Size = Size { min: 64 * KIB, max: 4 * GIB };
+/// The bodies that requests may have: the kind of a service's `limits.body` and of a route's `body`.
+pub(super) const BODY: Size = Size { min: 0, max: TIB };
+
+static MEMORY_LIMIT: Key<Size> = Key { name: "memory", kind: MEMORY, default: Some(r#""128MiB""#) };
+static TIMEOUT: Key<Duration> =
+    Key { name: "timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""10s""#) };
+static CONCURRENCY: Key<Count<u16>> =
+    Key { name: "concurrency", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
+static WAITING: Key<Count<u16>> = Key { name: "waiting", kind: Count { min: 0, max: 10_000 }, default: Some("128") };
+static BODY_LIMIT: Key<Size> = Key { name: "body", kind: BODY, default: Some(r#""2MiB""#) };
+
+static FAILURE_THRESHOLD: Key<Count<u32>> =
+    Key { name: "failure_threshold", kind: Count { min: 1, max: 1000 }, default: Some("5") };
+static RECOVERY_TIMEOUT: Key<Duration> =
+    Key { name: "recovery_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""5s""#) };
+
+/// How much longer than a call its probe may hold the half-open slot.
+const LEASE_MARGIN: time::Duration = time::Duration::from_secs(1);
+
+/// Whether instances are used again.
+static ISOLATION: Key<Choice<bool>> =
+    Key { name: "isolation", kind: Choice(&[("request", false), ("reuse", true)]), default: Some(r#""request""#) };
+
+/// The section of their bounds.
+const REUSE: &str = "reuse";
+static MAX_REQUESTS: Key<Count<u32>> =
+    Key { name: "max_requests", kind: Count { min: 1, max: 1_000_000 }, default: Some("1000") };
+static MAX_CONCURRENT: Key<Count<u16>> =
+    Key { name: "max_concurrent", kind: Count { min: 1, max: 1000 }, default: Some("1") };
+static IDLE_TIMEOUT: Key<Duration> =
+    Key { name: "idle_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""1s""#) };
+
+/// The limits of each replica, and of the bodies of requests.
+pub(super) fn limits(service: &mut Section<'_>) -> (runtime::Limits, u64) {
+    let mut section = service.section("limits");
+    let limits = runtime::Limits {
+        memory: in_memory(section.get(&MEMORY_LIMIT)),
+        timeout: section.get(&TIMEOUT),
+        concurrency: section.get(&CONCURRENCY).into(),
+        waiting: section.get(&WAITING).into(),
+    };
+    let body = section.get(&BODY_LIMIT);
+    section.close();
+    (limits, body)
+}
+
+/// The breaker of each endpoint; `timeout`: that of a call.
+pub(super) fn breaker(service: &mut Section<'_>, timeout: time::Duration) -> breaker::Settings {
+    let mut section = service.section("breaker");
+    let settings = breaker::Settings {
+        failure_threshold: section.get(&FAILURE_THRESHOLD),
+        recovery_timeout: section.get(&RECOVERY_TIMEOUT),
+        probe_lease: timeout + LEASE_MARGIN,
+    };
+    section.close();
+    settings
+}
+
+/// What `isolation` and `reuse` say together.
+pub(super) fn isolation(service: &mut Section<'_>) -> runtime::Isolation {
+    let report = service.report;
+    let written = service.has(REUSE);
+    let before = report.count();
+    let reused = service.get(&ISOLATION);
+    let mut section = service.section(REUSE);
+    let reuse = runtime::Reuse {
+        max_requests: usize::try_from(section.get(&MAX_REQUESTS)).expect("at most a million"),
+        max_concurrent: section.get(&MAX_CONCURRENT).into(),
+        idle_timeout: section.get(&IDLE_TIMEOUT),
+    };
+    // An isolation that is wrong was noted, and may have been meant to be this one.
+    if written && !reused && report.count() == before {
+        let message = "`reuse` has no effect, since no instance is used again";
+        let help = "add isolation = \"reuse\", or leave `reuse` out";
+        report.push_if_whole(Place::Text(section.span.clone()), message, help);
+    }
+    section.close();
+    if reused { runtime::Isolation::Reuse(reuse) } else { runtime::Isolation::Request }
+}

@@ -1,0 +1,5 @@
+//! Typed routes over real sockets: a small shop whose functions are closures.
+
+mod answers;
+mod requests;
+mod shop;

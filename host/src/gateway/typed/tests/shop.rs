@@ -1,0 +1,210 @@
+//! The shop of these tests: its contract, its routes, and values of its types.
+
+use crate::base::{Body, CallContext, ErrorKind, ServiceName};
+use crate::contract::sample::Sample;
+use crate::contract::{
+    Case, Face, FaceSpec, Field, Function, FunctionName, Integer, InterfaceName, Names, Param, Record, Type, Value,
+    Variant,
+};
+use crate::gateway::tests::serve;
+use crate::gateway::{Call, Failure, Gateway, Settings, Target, TypedTarget};
+use crate::listen::wire::{Answer, Wire};
+use crate::route::{Rule, Table};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What a function answers.
+pub(super) type Outcome = Result<Option<Sample>, Failure>;
+
+/// Keeps the calls, and answers with what a closure says.
+struct Functions<F> {
+    outcome: F,
+    calls: Calls,
+}
+
+/// The calls that came through, with their arguments.
+pub(super) type Calls = Arc<Mutex<Vec<(String, Vec<Sample>)>>>;
+
+impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
+    type Value = Sample;
+
+    async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, Failure> {
+        unreachable!("all routes of these tests are typed")
+    }
+
+    async fn invoke(
+        &self,
+        _: &ServiceName,
+        function: &FunctionName,
+        arguments: Vec<Sample>,
+        _: &CallContext,
+    ) -> Outcome {
+        self.calls.lock().expect("no test panics with it").push((function.function.clone(), arguments));
+        (self.outcome)()
+    }
+}
+
+/// A gateway over the shop.
+pub(super) struct Shop {
+    pub(super) addr: SocketAddr,
+    pub(super) calls: Calls,
+}
+
+impl Shop {
+    /// One whose functions answer with `outcome`.
+    pub(super) async fn open(outcome: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
+        let calls = Calls::default();
+        let mesh = Functions { outcome, calls: calls.clone() };
+        let settings =
+            Settings { openapi: Some(Bytes::from_static(b"{\"openapi\":\"3.1.0\"}")), ..Settings::default() };
+        Self { addr: serve(Gateway::new(settings, Arc::new(routes()), Arc::new(mesh))).await, calls }
+    }
+
+    /// One whose functions all answer this.
+    pub(super) async fn answering(value: Option<Sample>) -> Self {
+        Self::open(move || Ok(value.clone())).await
+    }
+
+    /// Sends a method with a target and perhaps header fields, a line each, and a body.
+    pub(super) async fn ask(&self, head: &str, body: &str) -> Answer {
+        let (line, fields) = head.split_once('\n').unwrap_or((head, ""));
+        let mut request = format!("{line} HTTP/1.1\r\nHost: a\r\n");
+        fields.lines().for_each(|field| request += &format!("{field}\r\n"));
+        if !body.is_empty() {
+            request += &format!("Content-Length: {}\r\n", body.len());
+        }
+        Wire::connect(self.addr).await.ask(format!("{request}\r\n{body}")).await
+    }
+
+    /// Sends JSON.
+    pub(super) async fn send(&self, line: &str, body: &str) -> Answer {
+        self.ask(&format!("{line}\nContent-Type: application/json"), body).await
+    }
+
+    /// The last call.
+    pub(super) fn last(&self) -> (String, Vec<Sample>) {
+        self.calls.lock().expect("no test panics with it").last().expect("a call").clone()
+    }
+}
+
+fn record(name: &str, fields: &[(&str, Type)]) -> Type {
+    let field = |(name, ty): &(&str, Type)| Field { name: (*name).to_owned(), docs: None, ty: ty.clone() };
+    Type::Record(Arc::new(Record { name: name.into(), docs: None, fields: fields.iter().map(field).collect() }))
+}
+
+fn errors() -> Type {
+    let faults = record("field-error", &[("pointer", Type::String), ("detail", Type::String)]);
+    let cases = [
+        ("not-found", None),
+        ("conflict", Some(Type::String)),
+        ("invalid", Some(Type::List(Arc::new(faults)))),
+        ("unauthorized", None),
+        ("forbidden", None),
+        ("unavailable", Some(Type::String)),
+        ("internal", Some(Type::String)),
+        ("sold-out", Some(record("rest", &[("pieces-left", Type::U32)]))),
+    ];
+    let case = |(name, ty): (&str, Option<Type>)| Case { name: name.into(), docs: None, ty };
+    Type::Variant(Arc::new(Variant { name: "error".into(), docs: None, cases: cases.map(case).into() }))
+}
+
+/// The result of a function that answers `ok`, or nothing, or an error.
+fn or_error(ok: Option<Type>) -> Option<Type> {
+    Some(Type::Result { ok: ok.map(Arc::new), err: Some(Arc::new(errors())) })
+}
+
+/// A route to a function.
+fn route(
+    line: (&[&str], &str),
+    name: &str,
+    params: &[(&str, Type)],
+    result: Option<Type>,
+    location: Option<&str>,
+) -> (Rule, Target) {
+    let (methods, path) = line;
+    let rule = Rule::exact(path).and_then(|rule| rule.with_methods(methods)).expect("a rule");
+    let params = params.iter().map(|(name, ty)| Param { name: (*name).to_owned(), ty: ty.clone() }).collect();
+    let function = Function { name: name.into(), docs: None, asynchronous: true, params, result };
+    let sells = matches!(function.result, Some(Type::Result { .. }));
+    let methods: Vec<Method> = rule.methods().to_vec();
+    let spec = FaceSpec {
+        methods: &methods,
+        path_params: path.split(['{', '}']).skip(1).step_by(2).collect(),
+        from_header: &match name {
+            "reserve" => BTreeMap::from([("key".to_owned(), "idempotency-key".to_owned())]),
+            _ => BTreeMap::new(),
+        },
+        status: None,
+        location,
+        errors: &sells.then(|| ("sold-out".to_owned(), 409)).into_iter().collect(),
+        names: Names::Snake,
+    };
+    let face = Face::bind(&function, &spec).expect("it fits");
+    let function =
+        FunctionName { interface: InterfaceName::new("shop:products/products@1.0.0"), function: name.into() };
+    let target = Target {
+        service: ServiceName::new("products").expect("a name"),
+        body_limit: 64,
+        timeout: Duration::from_millis(300),
+        typed: Some(Arc::new(TypedTarget { function, face })),
+    };
+    (rule, target)
+}
+
+fn routes() -> Table<Target> {
+    let product = || record("product", &[("id", Type::U64), ("unit-price", Type::U32)]);
+    let new = || record("new-product", &[("sku", Type::String), ("unit-price", Type::U32)]);
+    let option = |ty| Type::Option(Arc::new(ty));
+    let (id, key) = (("id", Type::U64), ("key", Type::String));
+    let query = [("page-size", option(Type::U32)), ("kinds", Type::List(Arc::new(Type::String))), ("all", Type::Bool)];
+    let one = "/products/{id}";
+    Table::new(vec![
+        route((&["GET", "HEAD"], one), "get", std::slice::from_ref(&id), or_error(Some(product())), None),
+        route((&["PATCH"], one), "change", &[("changes", new()), id.clone()], or_error(Some(product())), None),
+        route((&["DELETE"], one), "remove", std::slice::from_ref(&id), or_error(None), None),
+        route((&["GET", "HEAD"], "/products"), "list", &query, or_error(Some(Type::U32)), None),
+        route((&["POST"], "/products"), "create", &[("product", new())], or_error(Some(product())), Some(one)),
+        route((&["POST"], "/products/{id}/reserve"), "reserve", &[id, key], or_error(None), None),
+        route(
+            (&["PUT"], "/notes/{title}"),
+            "note",
+            &[("title", Type::String), ("text", option(Type::String))],
+            or_error(None),
+            Some("/notes/{title}"),
+        ),
+        route((&["GET"], "/greeting"), "greet", &[], Some(Type::String), None),
+        route((&["POST"], "/greeting"), "forget", &[], None, None),
+    ])
+}
+
+pub(super) fn ok(value: Option<Sample>) -> Option<Sample> {
+    Some(Sample::result(Ok(value)))
+}
+
+pub(super) fn error(case: &str, payload: Option<Sample>) -> Option<Sample> {
+    Some(Sample::result(Err(Some(Sample::variant(case.into(), payload)))))
+}
+
+pub(super) fn u64(value: u64) -> Sample {
+    Sample::integer(Integer::U64, value.into())
+}
+
+pub(super) fn u32(value: u32) -> Sample {
+    Sample::integer(Integer::U32, value.into())
+}
+
+pub(super) fn string(text: &str) -> Sample {
+    Sample::string(text.into())
+}
+
+pub(super) fn product(id: u64) -> Sample {
+    Sample::record(vec![("id".into(), u64(id)), ("unit-price".into(), u32(250))])
+}
+
+pub(super) fn failure(kind: ErrorKind) -> Outcome {
+    Err(Failure { kind, retry_after: None, detail: "the inside".into() })
+}
