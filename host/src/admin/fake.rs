@@ -81,6 +81,7 @@ impl Operations for Fake {
         let route = |matches: &str, service: &str, rewrite: Option<&str>| RouteView {
             matches: matches.into(),
             service: service.into(),
+            call: None,
             rewrite: rewrite.map(Into::into),
         };
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]

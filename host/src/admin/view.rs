@@ -68,6 +68,8 @@ pub struct RouteView {
     pub matches: String,
     /// The service that it leads to.
     pub service: String,
+    /// The function that is called, as `interface#function`; absent when the service answers HTTP itself.
+    pub call: Option<String>,
     /// The path that the service sees, when it is another one.
     pub rewrite: Option<String>,
 }

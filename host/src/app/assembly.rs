@@ -51,7 +51,7 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
 }
 
 /// What each service with a component offers.
-fn offers<'a>(services: impl Iterator<Item = (&'a Service, Option<&'a Component>)>) -> Offers {
+pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a Service, Option<&'a Component>)>) -> Offers {
     let offer = |(service, component): (&Service, Option<&Component>)| {
         Some((service.name.clone(), Arc::clone(component?.contract())))
     };

@@ -8,8 +8,10 @@
 mod assembly;
 mod build;
 mod check;
+mod inspect;
 mod operations;
 mod run;
 
 pub use check::{Summary, check};
+pub use inspect::{Inspection, Trial, inspect};
 pub use run::run;

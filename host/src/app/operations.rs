@@ -47,6 +47,10 @@ impl Operations for Host {
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
             service: target.service.to_string(),
+            call: target
+                .typed
+                .as_ref()
+                .map(|typed| format!("{}#{}", typed.function.interface.short(), typed.function.function)),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),

@@ -154,6 +154,7 @@ fn gateway_settings(manifest: &Manifest, openapi: Option<Bytes>) -> gateway::Set
         trusted_proxies: manifest.gateway.trusted_proxies.clone(),
         max_headers: manifest.gateway.listen.max_headers,
         header_bytes: manifest.gateway.listen.header_bytes,
+        body_memory: manifest.gateway.body_memory,
         openapi,
     }
 }

@@ -37,6 +37,7 @@ pub(super) struct Command {
 const AFTER_HELP: &str = "\
 Examples:
   atoll check                      Is ./atoll.toml right, and does every component load?
+  atoll inspect new.wasm           What does it offer, what does it need? --against users: what would break?
   atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
   atoll ps                         What runs: services, revisions, endpoints, breakers
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
@@ -45,9 +46,9 @@ Examples:
 Environment:
   ATOLL_ADMIN            Where the admin of the running host listens, like --admin
   ATOLL_ADMIN_TOKEN      The admin's token: `run` demands it of operators, the other verbs show it
-  ATOLL_GATEWAY_LISTEN   For `run` and `check`: takes the place of `listen` in [gateway]
-  ATOLL_ADMIN_LISTEN     For `run` and `check`: takes the place of `listen` in [admin]
-  ATOLL_STATE_PATH       For `run` and `check`: takes the place of `path` in [state]
+  ATOLL_GATEWAY_LISTEN   For `run`, `check`, `inspect`: takes the place of `listen` in [gateway]
+  ATOLL_ADMIN_LISTEN     For `run`, `check`, `inspect`: takes the place of `listen` in [admin]
+  ATOLL_STATE_PATH       For `run`, `check`, `inspect`: takes the place of `path` in [state]
   ATOLL_LOG              For `run`: what is logged, `info` unless set; for example `debug` or `access=off,info`
 
 Exit codes:
@@ -81,6 +82,23 @@ pub(super) enum Verb {
     Check {
         #[command(flatten)]
         manifest: Manifest,
+    },
+
+    /// Show what a component exports and imports, and what it would break
+    ///
+    /// With --against, also what the manifest would grant it in the place of that
+    /// service, and which services and routes use what it lacks or has otherwise: what
+    /// a swap would be refused for. Opens no socket and no store.
+    #[command(verbatim_doc_comment)]
+    Inspect {
+        /// The component, a `.wasm` file
+        file: PathBuf,
+        /// The service whose place it would take
+        #[arg(long, value_name = "SERVICE", value_parser = ServiceName::new)]
+        against: Option<ServiceName>,
+        /// The manifest that has the service
+        #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml", requires = "against")]
+        manifest: PathBuf,
     },
 
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! Floor 10: the verbs and the terminal.
 //!
-//! Owns the command line, what is printed and the exit codes. `run` and `check` ask `app`; every other verb asks the admin of a running
+//! Owns the command line, what is printed and the exit codes. `run`, `check` and `inspect` ask `app`; every other verb asks the admin of a running
 //! host over HTTP and reads the wire types that `admin` declares.
 //!
 //! What always holds: results go to standard output, complaints to standard error; the exit code is 0 when it was done, 1 when it was
@@ -14,6 +14,7 @@ mod address;
 mod client;
 mod command;
 mod failure;
+mod inspection;
 mod table;
 mod terminal;
 #[cfg(test)]

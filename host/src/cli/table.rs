@@ -53,12 +53,14 @@ fn rows(service: &ServiceView) -> Vec<[String; 8]> {
 
 /// Routes in the order of the manifest.
 pub(super) fn routes(routes: &[RouteView]) -> String {
-    const COLUMNS: [(&str, Side); 3] = [("MATCHES", Left), ("SERVICE", Left), ("REWRITE", Left)];
+    const COLUMNS: [(&str, Side); 4] = [("MATCHES", Left), ("SERVICE", Left), ("CALL", Left), ("REWRITE", Left)];
     if routes.is_empty() {
         return "no routes\n".into();
     }
-    let row =
-        |route: &RouteView| [route.matches.clone(), route.service.clone(), route.rewrite.clone().unwrap_or_else(none)];
+    let row = |route: &RouteView| {
+        let RouteView { matches, service, call, rewrite } = route.clone();
+        [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none)]
+    };
     lay_out(COLUMNS, routes.iter().map(row))
 }
 
@@ -134,9 +136,9 @@ users    aaaaaaaaaaaa*   2h  users-0   instance               closed         120
     #[test]
     fn routes_stand_in_columns() {
         let expected = "\
-MATCHES       SERVICE  REWRITE
-/legacy/{id}  legacy   /users/{id}
-/api/users/*  users    -
+MATCHES       SERVICE  CALL  REWRITE
+/legacy/{id}  legacy   -     /users/{id}
+/api/users/*  users    -     -
 ";
         assert_eq!(routes(&Fake::default().routes()), expected);
     }

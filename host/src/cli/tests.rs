@@ -44,6 +44,24 @@ fn run_and_check_take_a_manifest() {
 }
 
 #[test]
+fn inspect_takes_a_file_and_perhaps_a_service_of_a_manifest() {
+    let inspected = |line: &str| {
+        let Verb::Inspect { file, against, manifest } = parse(line).expect(line).verb else { panic!("{line}") };
+        (file, against.map(|name| name.to_string()), manifest)
+    };
+    assert_eq!(inspected("atoll inspect a.wasm"), ("a.wasm".into(), None, "atoll.toml".into()));
+    let users = Some("users".to_owned());
+    assert_eq!(
+        inspected("atoll inspect a.wasm --against users"),
+        ("a.wasm".into(), users.clone(), "atoll.toml".into())
+    );
+    assert_eq!(
+        inspected("atoll inspect --against users --manifest b/c.toml a.wasm"),
+        ("a.wasm".into(), users, "b/c.toml".into())
+    );
+}
+
+#[test]
 fn the_admin_is_named_before_or_after_the_verb() {
     for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
         let command = parse(line).expect(line);
@@ -58,6 +76,9 @@ fn a_wrong_command_line_is_exit_code_2() {
         "atoll",
         "atoll start",
         "atoll swap users",
+        "atoll inspect",
+        "atoll inspect a.wasm --against Users",
+        "atoll inspect a.wasm --manifest atoll.toml",
         "atoll swap Users new.wasm",
         "atoll rollback",
         "atoll run --log-format xml",
@@ -75,9 +96,18 @@ fn the_help_teaches() {
     let error = parse("atoll --help").expect_err("help is no command");
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0));
     let help = error.to_string();
-    for word in
-        ["run", "check", "ps", "swap", "rollback", "Examples:", "ATOLL_ADMIN_TOKEN", "Exit codes:", "--admin <URL>"]
-    {
+    for word in [
+        "run",
+        "check",
+        "inspect",
+        "ps",
+        "swap",
+        "rollback",
+        "Examples:",
+        "ATOLL_ADMIN_TOKEN",
+        "Exit codes:",
+        "--admin <URL>",
+    ] {
         assert!(help.contains(word), "{word} is missing in:\n{help}");
     }
 }

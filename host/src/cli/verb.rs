@@ -3,8 +3,9 @@
 use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormat, Remote, Verb};
-use super::{table, terminal};
+use super::{inspection, table, terminal};
 use crate::admin::SwapView;
+use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
     match command.verb {
         Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
         Verb::Check { manifest } => check(&manifest.path),
+        Verb::Inspect { file, against, manifest } => inspect(&file, against.as_ref().map(|name| (name, &*manifest))),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -39,6 +41,18 @@ fn check(manifest: &Path) -> anyhow::Result<()> {
     let app::Summary { services, components, routes } = runtime.block_on(app::check(manifest))?;
     let path = manifest.display();
     Ok(terminal::print(&format!("{path} is right: {services} services ({components} components), {routes} routes"))?)
+}
+
+fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let found = runtime.block_on(app::inspect(file, against))?;
+    terminal::print(&inspection::describe(file, &found))?;
+    match &found.trial {
+        Some(trial) if !trial.fits() => {
+            anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.name)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the admin answers to a verb, as text for the terminal.

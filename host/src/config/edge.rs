@@ -3,7 +3,7 @@
 use crate::config::address::{Address, Ip};
 use crate::config::finding::Place;
 use crate::config::kind::{Choice, Count, Flag, List};
-use crate::config::measure::{self, HOUR, KIB, MIB, MINUTE, Size, in_memory};
+use crate::config::measure::{self, GIB, HOUR, KIB, MIB, MINUTE, Size, in_memory};
 use crate::config::secret::Secret;
 use crate::config::section::{Found, Key, Report, Section};
 use crate::contract::Names;
@@ -22,6 +22,8 @@ pub struct GatewaySettings {
     pub timeout: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
+    /// Most bytes of bodies of typed routes that are held at once.
+    pub body_memory: usize,
     /// How JSON writes the names of WIT.
     pub names: Names,
     /// Whether it answers `GET /openapi.json`.
@@ -68,6 +70,8 @@ static NAMES: Key<Choice<Names>> = Key {
     kind: Choice(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
     default: Some(r#""snake_case""#),
 };
+static BODY_MEMORY: Key<Size> =
+    Key { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""256MiB""#) };
 static OPENAPI: Key<Flag> = Key { name: "openapi", kind: Flag, default: Some("true") };
 
 static ADMIN: Key<Address> = Key { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };
@@ -113,6 +117,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewaySettings {
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
         trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
+        body_memory: in_memory(section.get(&BODY_MEMORY)),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
     }

@@ -7,7 +7,7 @@ use super::forward::{self, Origin, REQUEST_ID};
 use super::problem::Problem;
 use super::settings::{Settings, Target, TypedTarget};
 use super::typed::{self, Arguments};
-use super::upload::Upload;
+use super::upload::{Shelf, Upload};
 use super::{answer, head, status};
 use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
 use crate::listen::Peer;
@@ -22,6 +22,7 @@ use std::time::Instant;
 pub struct Gateway<C> {
     settings: Settings,
     document: Option<Document>,
+    shelf: Shelf,
     routes: Arc<Table<Target>>,
     mesh: Arc<C>,
 }
@@ -33,7 +34,8 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(Document::new);
-        Self { settings, document, routes, mesh }
+        let shelf = Shelf::new(settings.body_memory);
+        Self { settings, document, shelf, routes, mesh }
     }
 
     /// Answers one request. Dropping the future tells that the client has gone: the call is dropped with it.
@@ -93,8 +95,9 @@ impl<C: Call> Gateway<C> {
             typed::check_sent(head)?;
         }
         let arguments = Arguments::of_head(&typed.face, head, route)?;
-        let body = settle(Upload::collect(body, context.deadline).await, &upload, service, id)?;
-        let arguments = arguments.with_body(&body)?;
+        let body = settle(Upload::collect(body, context.deadline, &self.shelf).await, &upload, service, id)?;
+        let arguments = arguments.with_body(&body.bytes())?;
+        drop(body);
         let echo = typed::Echo::of(&typed.face, &arguments);
         let outcome = self.mesh.invoke(service, &typed.function, arguments, context).await;
         let result = settle(outcome, &upload, service, id)?;

@@ -16,13 +16,21 @@ pub struct Settings {
     pub max_headers: usize,
     /// The most bytes of a request's header fields as they are sent; more are answered with 431.
     pub header_bytes: usize,
+    /// The most bytes of bodies of typed routes that are held at once; more are answered with 503. Default 256 MiB.
+    pub body_memory: usize,
     /// The OpenAPI document of the typed routes, in JSON: `GET /openapi.json` is answered with it where no route has that path.
     pub openapi: Option<Bytes>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { trusted_proxies: Vec::new(), max_headers: 100, header_bytes: 32 * 1024, openapi: None }
+        Self {
+            trusted_proxies: Vec::new(),
+            max_headers: 100,
+            header_bytes: 32 * 1024,
+            body_memory: 256 << 20,
+            openapi: None,
+        }
     }
 }
 

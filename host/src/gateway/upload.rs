@@ -10,11 +10,13 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 /// The gateway's view on a body that the service reads.
@@ -36,12 +38,23 @@ impl Upload {
         Ok((bounded.boxed_unsync(), Self(too_large)))
     }
 
-    /// The whole body, for a call that needs it before it begins. The failure is the client's.
-    pub(super) async fn collect(body: Body, deadline: Instant) -> Result<Bytes, Failure> {
-        let failure = |kind, detail: String| Failure { kind, retry_after: None, detail };
-        match timeout_at(deadline.into(), body.collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) => Err(failure(error.kind, error.detail)),
+    /// The whole body, for a call that needs it before it begins; it is counted in `shelf` for as long as it is held.
+    ///
+    /// # Errors
+    /// The client's failure to send it in time; [`ErrorKind::Overloaded`] when the bodies of others fill the shelf.
+    pub(super) async fn collect(mut body: Body, deadline: Instant, shelf: &Shelf) -> Result<Shelved, Failure> {
+        let mut shelved = Shelved { parts: Vec::new(), permit: None };
+        let read = async {
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| failure(error.kind, error.detail))?;
+                if let Ok(data) = frame.into_data() {
+                    shelf.take(&mut shelved, data)?;
+                }
+            }
+            Ok(())
+        };
+        match timeout_at(deadline.into(), read).await {
+            Ok(read) => read.map(|()| shelved),
             Err(_) => Err(failure(ErrorKind::SlowBody, "the body was not there by the call's deadline".into())),
         }
     }
@@ -49,6 +62,51 @@ impl Upload {
     /// Whether there was more of it than is allowed.
     pub(super) fn was_too_large(&self) -> bool {
         self.0.load(Relaxed)
+    }
+}
+
+fn failure(kind: ErrorKind, detail: String) -> Failure {
+    Failure { kind, retry_after: None, detail }
+}
+
+/// The memory that all bodies together may take which the gateway holds. Who finds it full is refused at once: were he to wait, clients that
+/// send slowly could stop all others.
+pub(super) struct Shelf(Arc<Semaphore>);
+
+/// A body that is held.
+pub(super) struct Shelved {
+    parts: Vec<Bytes>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Shelf {
+    /// A shelf for `bytes`.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+    }
+
+    fn take(&self, shelved: &mut Shelved, data: Bytes) -> Result<(), Failure> {
+        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.0).try_acquire_many_owned(bytes);
+        let permit =
+            permit.map_err(|_| failure(ErrorKind::Overloaded, "the bodies of others fill `body_memory`".into()))?;
+        match &mut shelved.permit {
+            Some(held) => held.merge(permit),
+            none => *none = Some(permit),
+        }
+        shelved.parts.push(data);
+        Ok(())
+    }
+}
+
+impl Shelved {
+    /// The body in one piece; most come in one.
+    pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
+        match &*self.parts {
+            [] => Cow::Borrowed(&[]),
+            [whole] => Cow::Borrowed(whole),
+            parts => Cow::Owned(parts.concat()),
+        }
     }
 }
 
@@ -95,5 +153,26 @@ impl http_body::Body for Bounded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::full_body;
+
+    #[tokio::test]
+    async fn bodies_share_one_shelf_and_leave_it() {
+        let shelf = Shelf::new(8);
+        let deadline = Instant::now() + std::time::Duration::from_secs(60);
+        let collect = |text: &'static str| Upload::collect(full_body(text), deadline, &shelf);
+        let first = collect("12345").await.expect("room");
+        assert_eq!(&*first.bytes(), b"12345");
+        assert_eq!(collect("1234").await.err().map(|failure| failure.kind), Some(ErrorKind::Overloaded));
+        let second = collect("123").await.expect("room");
+        assert_eq!(collect("1").await.err().map(|failure| failure.kind), Some(ErrorKind::Overloaded));
+        assert_eq!(&*collect("").await.expect("nothing needs no room").bytes(), b"");
+        drop((first, second));
+        assert!(collect("12345678").await.is_ok());
     }
 }

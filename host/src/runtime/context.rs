@@ -12,7 +12,8 @@ use super::outcall::OutcallError;
 use super::turns::Slice;
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::mpsc;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{ResourceLimiter, Store};
@@ -39,7 +40,27 @@ pub(super) struct Identity {
     pub(super) revision: Digest,
     /// Counts instances since the host started.
     pub(super) instance: u64,
-    pub(super) request: RequestId,
+    pub(super) request: Current,
+}
+
+/// The request that an instance serves: the latest, if it serves several. All that the instance logs tells it.
+#[derive(Clone)]
+pub(super) struct Current(Arc<RwLock<RequestId>>);
+
+impl Current {
+    pub(super) fn new(id: RequestId) -> Self {
+        Self(Arc::new(RwLock::new(id)))
+    }
+
+    fn replace(&self, id: &RequestId) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = id.clone();
+    }
+}
+
+impl fmt::Display for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.0.read().unwrap_or_else(PoisonError::into_inner), f)
+    }
 }
 
 impl Identity {
@@ -127,6 +148,7 @@ impl Context {
             self.slice.renew();
             self.memory.denied = false;
         }
+        self.identity.request.replace(&context.request_id);
         self.outbound.follow(&context);
         self.calls.begin(task, context);
     }

@@ -68,11 +68,12 @@ pub(super) fn check<'a>(
 }
 
 /// Whether the host has this interface itself, granted or not.
-pub(super) fn is_known(import: &str) -> bool {
+pub fn is_known(import: &str) -> bool {
     is_state(import) || OFFERED.iter().any(|package| import.starts_with(package))
 }
 
-fn is_state(import: &str) -> bool {
+/// Whether this interface opens the service's own data.
+pub fn is_state(import: &str) -> bool {
     STATE.iter().any(|package| import.starts_with(package))
 }
 

@@ -44,7 +44,7 @@ mod worker;
 pub use component::{Component, Revision};
 pub use engine::Runtime;
 pub use error::{InvokeError, LoadError};
-pub use grants::Grants;
+pub use grants::{Grants, is_known, is_state};
 pub use link::Link;
 pub use outcall::{Outcall, OutcallError, Pending};
 pub use parcel::Parcel;

@@ -1,7 +1,7 @@
 //! The instance pool of one endpoint: who gets an instance, who waits, who is refused.
 
 use super::component::Revision;
-use super::context::Identity;
+use super::context::{Current, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
 use super::fault::Fault;
@@ -207,7 +207,7 @@ impl InstancePool {
             grants: Arc::clone(&self.revision.grants),
             revision: self.revision.digest(),
             instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
-            request: context.request_id.clone(),
+            request: Current::new(context.request_id.clone()),
         }
     }
 

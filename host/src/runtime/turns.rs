@@ -6,10 +6,11 @@
 //! and what it does after waiting is a slice of its own.
 
 use rustix::time::{ClockId, clock_gettime};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use wasmtime::UpdateDeadline;
 
@@ -18,6 +19,8 @@ use wasmtime::UpdateDeadline;
 const FREE_SLICES: u32 = 1;
 /// A slice in which less was computed does not count: the guest had waited, and the epoch ended by chance soon after.
 const WHOLE_SLICE: Duration = Duration::from_millis(2);
+/// What others have computed on the thread just before may count as this guest's, as long as it is well below a slice.
+const STALE: Duration = Duration::from_micros(500);
 
 /// The turns of all guests, first come, first served.
 #[derive(Clone)]
@@ -64,7 +67,7 @@ struct Spent {
 impl Slice {
     /// The instance is given the processor.
     pub(super) fn begin(&self) {
-        self.0.begun.store(thread_nanos(), Relaxed);
+        self.0.begun.store(recent_thread_nanos(), Relaxed);
     }
 
     /// An instance that was idle begins its next call with the free slices of a new one.
@@ -75,6 +78,24 @@ impl Slice {
     fn elapsed(&self) -> Duration {
         Duration::from_nanos(thread_nanos().saturating_sub(self.0.begun.load(Relaxed)))
     }
+}
+
+thread_local! {
+    /// When the thread's own time was read last, and what it was.
+    static READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+}
+
+/// The thread's own time, at most [`STALE`] old: to read it anew costs more than a typed call does, so a busy thread does it rarely.
+fn recent_thread_nanos() -> u64 {
+    let now = Instant::now();
+    if let Some((at, nanos)) = READ.get()
+        && now.duration_since(at) < STALE
+    {
+        return nanos;
+    }
+    let nanos = thread_nanos();
+    READ.set(Some((now, nanos)));
+    nanos
 }
 
 fn thread_nanos() -> u64 {

@@ -9,7 +9,7 @@ pub const MAX_FAULTS: usize = 100;
 
 /// A text with more values than these is not read. An engine keeps some 40 to 120 bytes for each, and `{}` may stand for a record of many absent
 /// fields, so the size of the text bounds nothing.
-pub const MAX_VALUES: usize = 1 << 20;
+pub const MAX_VALUES: usize = 1 << 18;
 
 /// Why a text is no value of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

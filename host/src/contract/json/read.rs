@@ -1,7 +1,7 @@
 //! From JSON to values: the entry, and all that is not an array or an object.
 
 use super::fault::{Ledger, Place, ReadError};
-use super::shape::{Whole, is_byte, is_nullable, is_safe};
+use super::shape::{MAX_SAFE, Whole, is_byte, is_nullable, is_safe};
 use super::text::{enumerated, special_float};
 use super::words::{Expected, Found};
 use crate::contract::{Integer, Names, Type, Value};
@@ -90,7 +90,11 @@ impl<'a, V: Value> Reader<'a, V> {
 
     fn whole(&self, value: i128) -> Option<V> {
         match (Whole::of(self.ty), self.ty) {
-            (Some(whole), _) if whole.holds(value) => Some(V::integer(whole.kind, value)),
+            (Some(whole), _) if whole.holds(value) && is_safe(value) => Some(V::integer(whole.kind, value)),
+            // Whatever kept it as a double on its way here may have changed it, and nobody can tell from what.
+            (Some(whole), _) if whole.holds(value) => {
+                self.fault(format_args!("must be a string of digits when it is beyond {MAX_SAFE}, not {value}"))
+            }
             // The nearest double is what JSON means by a number.
             #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]
             (None, Type::F32 | Type::F64) => self.float(value as f64),
@@ -100,14 +104,10 @@ impl<'a, V: Value> Reader<'a, V> {
 
     fn float(&self, value: f64) -> Option<V> {
         match (Whole::of(self.ty), self.ty) {
-            // JSON Schema calls 1.0 an integer. Beyond the safe ones a fraction or an exponent may hide what was meant.
-            (Some(whole), _) => match exact(value) {
-                Some(value) if whole.holds(value) && is_safe(value) => Some(V::integer(whole.kind, value)),
-                Some(exact) if whole.holds(exact) => {
-                    let expected = self.expected();
-                    self.fault(format_args!("must be {expected}, in digits alone, not {value:?}"))
-                }
-                _ => self.unfit(Found::Float(value)),
+            // JSON Schema calls 1.0 an integer.
+            (Some(whole), _) => match exact(value).filter(|&value| whole.holds(value)) {
+                Some(value) => self.whole(value),
+                None => self.unfit(Found::Float(value)),
             },
             (None, Type::F64) => Some(V::f64(value)),
             (None, Type::F32) => match single(value) {

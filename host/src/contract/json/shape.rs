@@ -2,8 +2,8 @@
 
 use crate::contract::{Integer, Type};
 
-/// Beyond these a number may change on its way through a reader that keeps doubles, so it is written as a string (RFC 7493 §2.2).
-const MAX_SAFE: i128 = (1 << 53) - 1;
+/// Beyond these a number may change on its way through a reader that keeps doubles, so it has to be a string (RFC 7493 §2.2).
+pub(super) const MAX_SAFE: i128 = (1 << 53) - 1;
 
 /// Whether a double stands for this number and for no other.
 pub(super) fn is_safe(value: i128) -> bool {

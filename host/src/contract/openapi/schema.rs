@@ -1,7 +1,4 @@
-//! The JSON Schema (2020-12) of each type: the JSON mapping, said to others.
-//!
-//! It admits what the gateway reads, with one difference: of the two spellings of a 64-bit integer the number is given only within what a
-//! double holds exactly, since many readers of JSON lose the rest.
+//! The JSON Schema (2020-12) of each type: the JSON mapping, said to others. It admits what the gateway reads.
 
 use super::named::Named;
 use super::{describe, pattern};
@@ -9,7 +6,7 @@ use crate::contract::json::is_nullable;
 use crate::contract::{Case, Field, Names, Type};
 use serde_json::{Map, Value, json};
 
-/// 2^53 - 1: integers up to it are exact in a double (RFC 7493, section 2.2).
+/// 2^53 - 1: integers up to it are exact in a double; beyond, they are strings (RFC 7493, section 2.2).
 const MAX_EXACT: i128 = (1 << 53) - 1;
 
 /// The schema of a type where it is used: a reference where it has a name.

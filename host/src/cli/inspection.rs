@@ -1,0 +1,146 @@
+//! What `inspect` tells, for people.
+
+use crate::app::{Inspection, Trial};
+use crate::contract::{Contract, Interface, InterfaceName, uncallable};
+use crate::runtime::{Isolation, is_known, is_state};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The width of the column of titles.
+const TITLES: usize = 11;
+
+/// The component in `file`.
+pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
+    let Inspection { digest, size, contract, trial } = inspection;
+    let mut text = String::new();
+    section(&mut text, "file", [file.display().to_string()]);
+    section(&mut text, "digest", [digest.to_string()]);
+    section(&mut text, "size", [format!("{size} bytes")]);
+    section(&mut text, "http", http(contract));
+    section(&mut text, "exports", contract.exports.iter().flat_map(|(name, it)| interface(name.to_string(), it)));
+    section(&mut text, "imports", imports(contract));
+    section(&mut text, "no caller", uncrossing(contract));
+    if let Some(trial) = trial {
+        text.push('\n');
+        judge(&mut text, trial);
+    }
+    text
+}
+
+/// Lines under a title; nothing where there is none.
+fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
+    let mut title = title;
+    for line in lines {
+        text.push_str(&format!("{title:<TITLES$}{line}\n"));
+        title = "";
+    }
+}
+
+/// Its handlers of HTTP.
+fn http(contract: &Contract) -> Vec<String> {
+    let handlers = contract.export_names.iter().filter(|name| name.path.starts_with("wasi:http/"));
+    let handlers: Vec<_> = handlers.map(ToString::to_string).collect();
+    if handlers.is_empty() {
+        vec!["none: its functions are called by typed routes and by services".into()]
+    } else {
+        handlers
+    }
+}
+
+/// An interface with its functions.
+fn interface(title: String, interface: &Interface) -> Vec<String> {
+    let functions = interface.functions.values().map(|function| format!("  {function}"));
+    std::iter::once(title).chain(functions).collect()
+}
+
+fn imports(contract: &Contract) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, used) in &contract.imports {
+        lines.extend(interface(format!("{name}: needs `calls` with a service that exports it"), used));
+    }
+    let mut wasi = BTreeSet::new();
+    for name in contract.import_names.iter().filter(|name| !contract.imports.contains_key(name)) {
+        match name.to_string() {
+            text if is_state(&text) => lines.push(format!("{text}: needs `state = true`")),
+            text if is_known(&text) => drop(wasi.insert(package(name))),
+            text if name.is_of_host() => lines.push(format!("{text}: this host does not offer it")),
+            text => lines.push(format!("{text}: types alone")),
+        }
+    }
+    if !wasi.is_empty() {
+        lines.push(wasi.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    lines
+}
+
+/// The package of an interface: `wasi:cli@0.2.6` of `wasi:cli/stdout@0.2.6`.
+fn package(name: &InterfaceName) -> String {
+    let package = name.path.split_once('/').map_or(name.path.as_str(), |(package, _)| package).to_owned();
+    InterfaceName { path: package, version: name.version.clone() }.to_string()
+}
+
+/// What cannot be handed from one service to another: the host refuses a component that exports or imports it.
+fn uncrossing(contract: &Contract) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, interface) in contract.exports.iter().chain(&contract.imports) {
+        let functions = interface.functions.values();
+        lines.extend(
+            functions.filter_map(|function| Some(format!("`{}` of {name}: {}", function.name, uncallable(function)?))),
+        );
+    }
+    let resources = contract.resources.iter().filter(|(name, _)| contract.imports.contains_key(name));
+    lines.extend(resources.map(|(name, resources)| format!("{name} has the resource `{}`", resources.join("`, `"))));
+    lines
+}
+
+/// What the manifest grants the component, and what would become of it.
+fn judge(text: &mut String, trial: &Trial) {
+    let Trial { service, links, refusals, breaks } = trial;
+    section(text, "service", [service.name.to_string()]);
+    let limits = &service.limits;
+    section(
+        text,
+        "limits",
+        [format!(
+            "{} for each instance, {:?} for each call; {} replicas, each with {} at a time and {} waiting",
+            bytes(limits.memory),
+            limits.timeout,
+            service.replicas,
+            limits.concurrency,
+            limits.waiting
+        )],
+    );
+    section(text, "isolation", [isolation(&service.isolation)]);
+    section(text, "state", [if service.state { "its own data" } else { "none" }.to_owned()]);
+    let keys: Vec<_> = service.config.keys().map(String::as_str).collect();
+    section(text, "config", [if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }]);
+    let calls = service.calls.iter().map(|callee| {
+        let linked = links.iter().filter(|link| link.service == *callee).map(|link| link.import.to_string());
+        let linked: Vec<_> = linked.collect();
+        format!("{callee}: {}", if linked.is_empty() { "by HTTP alone".to_owned() } else { linked.join(", ") })
+    });
+    let calls: Vec<_> = calls.collect();
+    section(text, "calls", if calls.is_empty() { vec!["none".to_owned()] } else { calls });
+    section(text, "refused", refusals.iter().map(|refusal| format!("it {refusal}")));
+    section(text, "breaks", breaks.iter().cloned());
+    if trial.fits() {
+        text.push_str("\nfits: nothing would break\n");
+    }
+}
+
+fn isolation(isolation: &Isolation) -> String {
+    match isolation {
+        Isolation::Request => "request: each call has an instance of its own".to_owned(),
+        Isolation::Reuse(reuse) => format!(
+            "reuse: an instance serves up to {} calls, {} at a time, and rests for {:?} at most",
+            reuse.max_requests, reuse.max_concurrent, reuse.idle_timeout
+        ),
+    }
+}
+
+/// A size in the largest unit that divides it.
+fn bytes(size: usize) -> String {
+    const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fitting = UNITS.iter().find(|(unit, _)| size >= *unit && size.is_multiple_of(*unit));
+    fitting.map_or_else(|| format!("{size} B"), |(unit, name)| format!("{} {name}", size / unit))
+}
