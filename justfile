@@ -52,6 +52,11 @@ check: lint test examples doc audit
 examples: setup
     for manifest in examples/*/Cargo.toml; do cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; done
 
+# Fuzz the shop's typed routes against its OpenAPI document with schemathesis: `just conformance`, or with another seed `just conformance 7`
+[group("verify")]
+conformance *ARGS: build-components
+    @exec tests/conformance/run.sh "$@"
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

@@ -1,11 +1,13 @@
-//! The benchmarks: `./just bench`, `./just bench writes --rounds 9`, `./just bench --write`.
+//! The benchmarks: `./just bench`, `./just bench calls --rounds 9`, `./just bench --write`.
 //!
 //! Each comparison is a file of its own and prints a markdown table; with `--write` the table goes into `docs/performance.md` too. What
-//! they share: `rounds` alternates the sides, `load` lets clients loose, `atoll` starts the real binary, `machine` says where all this ran.
+//! they share: `rounds` alternates the sides, `load` lets clients loose, `atoll` starts the real binary, `native` does without it, `machine` says where all this ran.
 
 mod atoll;
+mod calls;
 mod load;
 mod machine;
+mod native;
 mod rounds;
 mod table;
 mod writes;
@@ -36,12 +38,18 @@ struct Arguments {
     /// Put the tables into docs/performance.md too.
     #[arg(long, global = true)]
     write: bool,
+
+    /// Be the native server of `calls`.
+    #[arg(long, hide = true)]
+    native_server: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Comparison {
     /// Writes by 1, 8 and 64 clients: grouped commits against one sync for each write.
     Writes,
+    /// Calls from service to service, typed and by HTTP, against a loopback connection.
+    Calls,
 }
 
 /// What every comparison is told.
@@ -61,6 +69,9 @@ pub(crate) struct Plan {
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing worth knowing: cargo run --release -p bench");
+    if arguments.native_server {
+        return native::serve(say).await;
+    }
     let executable = std::env::current_exe().context("where this program is")?;
     let binaries = executable.parent().context("the program lies in a folder")?.to_owned();
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&binaries)?;
@@ -71,10 +82,11 @@ async fn main() -> anyhow::Result<()> {
         binaries,
         scratch: scratch.path().to_owned(),
     };
-    let chosen = arguments.comparison.map_or_else(|| vec![Comparison::Writes], |one| vec![one]);
+    let chosen = arguments.comparison.map_or_else(|| vec![Comparison::Writes, Comparison::Calls], |one| vec![one]);
     for comparison in chosen {
         let (name, text) = match comparison {
             Comparison::Writes => ("writes", writes::run(&plan).await?),
+            Comparison::Calls => ("calls", calls::run(&plan).await?),
         };
         let text = format!("{text}\n{}\n", machine::describe(&plan));
         say(&text)?;

@@ -2,6 +2,7 @@
 
 mod atoll;
 pub mod components;
+mod contracts;
 mod crash;
 mod drain;
 mod edges;
@@ -9,11 +10,13 @@ mod faults;
 mod held;
 mod hostile;
 mod house;
+mod inspect;
 mod keyvalue;
 mod legacy;
 mod plain;
 mod readme;
 mod shop;
 mod swaps;
+mod typed;
 mod verbs;
 mod verdicts;

@@ -111,8 +111,9 @@ async fn what_cannot_serve_changes_nothing() {
         (file("empty.wasm", b""), "not a valid WebAssembly component"),
         (file("cut.wasm", &hello[..hello.len() / 2]), "not a valid WebAssembly component"),
         (file("module.wasm", b"\0asm\x01\0\0\0"), "not a valid WebAssembly component"),
-        (file("nothing.wasm", b"\0asm\x0d\0\x01\0"), "exports no HTTP handler"),
+        (file("nothing.wasm", b"\0asm\x0d\0\x01\0"), "exports nothing to call"),
         (component("users").to_str().unwrap().to_owned(), "`state = true` in [service.hello]"),
+        (component("products").to_str().unwrap().to_owned(), "answers no HTTP by itself; route /hello/* depends on it"),
         (component("fixture-broken-start").to_str().unwrap().to_owned(), "it does not start"),
     ];
     let before = terminal.view().await;
@@ -161,7 +162,7 @@ async fn what_there_is() {
     assert_eq!(terminal.run(&["swap", "hello"]).await.status.code(), Some(2), "a file is missing");
 
     let help = terminal.done(&["--help"]).await;
-    for word in ["run", "check", "ps", "routes", "swap", "rollback", "ATOLL_ADMIN_TOKEN", "Examples"] {
+    for word in ["run", "check", "inspect", "ps", "routes", "swap", "rollback", "ATOLL_ADMIN_TOKEN", "Examples"] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
 }
@@ -227,7 +228,7 @@ async fn every_component_that_cannot_serve_is_told_at_once() {
         for (place, what) in [
             ("atoll.toml:2:13", "not a valid WebAssembly component"),
             ("atoll.toml:5:13", "add `state = true` to [service.users]"),
-            ("atoll.toml:8:13", "exports no HTTP handler"),
+            ("atoll.toml:8:13", "exports nothing to call"),
         ] {
             assert!(complaint.contains(place) && complaint.contains(what), "{place} {what}:\n{complaint}");
         }

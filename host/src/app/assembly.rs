@@ -8,7 +8,7 @@ use crate::contract::{
     document,
 };
 use crate::gateway::{Target, TypedTarget};
-use crate::rollout::{Need, Offers, WireError, wire};
+use crate::rollout::{Need, Offers, Uses, WireError, wire};
 use crate::runtime::{Component, Link, Runtime};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ fn routes(
         match (&route.call, part) {
             (Some(call), Some(part)) => match bind(manifest, route, call, &part.described) {
                 Ok(target) => {
-                    needs.push(need(route, &target));
+                    needs.push(need(route, functions(&target)));
                     typed = Some(Arc::new(target));
                 }
                 Err(errors) => {
@@ -157,6 +157,7 @@ fn routes(
                 let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
                 findings.push(manifest.diagnose_route(index, RouteKey::Call, message, help));
             }
+            (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
         }
         let Route { service, body, timeout, .. } = route.clone();
@@ -197,16 +198,15 @@ fn fault(error: FaceError) -> Fault {
     (key, error.message, error.help)
 }
 
-/// What a route expects of its function, for as long as the host runs.
-fn need(route: &Route, target: &TypedTarget) -> Need {
+/// What a route expects of its service, for as long as the host runs.
+fn need(route: &Route, uses: Uses) -> Need {
+    Need { by: format!("route {}", route.rule.description()), service: route.service.clone(), uses }
+}
+
+fn functions(target: &TypedTarget) -> Uses {
     let FunctionName { interface, function } = target.function.clone();
     let functions = BTreeMap::from([(function, target.face.function.clone())]);
-    Need {
-        by: format!("route {}", route.rule.description()),
-        service: route.service.clone(),
-        interface,
-        uses: Interface { docs: None, functions },
-    }
+    Uses::Functions { interface, functions: Interface { docs: None, functions } }
 }
 
 fn openapi(manifest: &Manifest, parts: &[Option<Part>], targets: &[Target]) -> Bytes {

@@ -89,18 +89,10 @@ async fn try_as(
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
     let service = manifest.services[index].clone();
     let (links, mut refusals) = link(&service, contract, &manifest, &assembly);
-    let speaks_http = component.as_ref().is_ok_and(|component| component.answers_http(&runtime));
     if let Err(error) = component.and_then(|component| load(&service, &component, &links, &runtime)) {
         refusals.insert(0, error.to_string());
     }
-    let mut breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
-    if !speaks_http && service.urls.is_empty() {
-        let routes = manifest.routes.iter().filter(|route| route.service == *name && route.call.is_none());
-        breaks
-            .extend(routes.map(|route| {
-                format!("it answers no HTTP by itself; route {} depends on it", route.rule.description())
-            }));
-    }
+    let breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
     Ok(Trial { service, links, refusals, breaks })
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The id of one request at the gateway, also in `x-request-id`: 1 to 64 visible ASCII characters.
@@ -51,12 +52,14 @@ pub struct CallContext {
     pub deadline: Instant,
     /// How many calls lie above this one: 0 for a call of the gateway.
     pub depth: usize,
+    /// Whether a call on behalf of this one has failed. It is shared with the contexts of those calls.
+    let_down: Arc<AtomicBool>,
 }
 
 impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
-        Self { request_id, deadline: now + timeout, depth: 0 }
+        Self { request_id, deadline: now + timeout, depth: 0, let_down: Arc::default() }
     }
 
     /// The same call with at most `timeout` from `now`: a deadline only ever shrinks.
@@ -70,6 +73,22 @@ impl CallContext {
     #[must_use]
     pub fn deeper(&self) -> Self {
         Self { depth: self.depth + 1, ..self.clone() }
+    }
+
+    /// The context of one attempt at this call, which has not been let down yet.
+    #[must_use]
+    pub fn attempt(&self) -> Self {
+        Self { let_down: Arc::default(), ..self.clone() }
+    }
+
+    /// Notes that this call, which was made on behalf of another one, has failed that one.
+    pub fn let_down(&self) {
+        self.let_down.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a call on behalf of this one has failed: then its own failure need not be the fault of the service that was called.
+    pub fn was_let_down(&self) -> bool {
+        self.let_down.load(Ordering::Relaxed)
     }
 }
 
@@ -95,5 +114,16 @@ mod tests {
         assert_eq!(context.within(now, Duration::from_secs(2)).deadline, now + Duration::from_secs(2));
         let inner = context.deeper().within(now, Duration::from_secs(9)).deeper();
         assert_eq!((inner.depth, inner.deadline), (2, context.deadline));
+    }
+
+    #[test]
+    fn a_failure_lets_down_the_call_above_and_no_other() {
+        let gateway = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(5));
+        let (first, second) = (gateway.attempt(), gateway.attempt());
+        let below = first.deeper().within(Instant::now(), Duration::from_secs(1));
+        below.attempt().deeper().let_down();
+        assert!(!first.was_let_down(), "what fails two below may have been made good");
+        below.let_down();
+        assert!(first.was_let_down() && !second.was_let_down() && !gateway.was_let_down());
     }
 }

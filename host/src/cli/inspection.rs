@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The width of the column of titles.
-const TITLES: usize = 11;
+const TITLES: usize = 15;
 
 /// The component in `file`.
 pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
@@ -19,7 +19,7 @@ pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
     section(&mut text, "http", http(contract));
     section(&mut text, "exports", contract.exports.iter().flat_map(|(name, it)| interface(name.to_string(), it)));
     section(&mut text, "imports", imports(contract));
-    section(&mut text, "no caller", uncrossing(contract));
+    section(&mut text, "cannot cross", uncrossing(contract));
     if let Some(trial) = trial {
         text.push('\n');
         judge(&mut text, trial);
@@ -143,4 +143,66 @@ fn bytes(size: usize) -> String {
     const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let fitting = UNITS.iter().find(|(unit, _)| size >= *unit && size.is_multiple_of(*unit));
     fitting.map_or_else(|| format!("{size} B"), |(unit, name)| format!("{} {name}", size / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Digest;
+    use crate::contract::{Function, Param, Type};
+
+    fn one(name: &str, ty: Type) -> Interface {
+        let params = vec![Param { name: "a".into(), ty }];
+        let function = Function { name: name.into(), docs: None, asynchronous: true, params, result: Some(Type::U8) };
+        Interface { docs: None, functions: [(name.to_owned(), function)].into() }
+    }
+
+    #[test]
+    fn a_component_is_described_in_sections() {
+        let mut contract = Contract::default();
+        contract.exports.insert(InterfaceName::new("shop:a/a@1.0.0"), one("f", Type::Resource("file".into())));
+        contract.imports.insert(InterfaceName::new("shop:b/b@1.0.0"), one("g", Type::String));
+        contract.resources.insert(InterfaceName::new("shop:b/b@1.0.0"), vec!["handle".into()]);
+        for import in [
+            "shop:b/b@1.0.0",
+            "shop:c/types",
+            "wasi:cli/exit@0.2.6",
+            "wasi:cli/stdout@0.2.6",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:keyvalue/watcher@0.2.0-draft",
+            "wasi:random/random@0.3.0",
+        ] {
+            contract.import_names.insert(InterfaceName::new(import));
+        }
+        let inspection = Inspection { digest: Digest([0xab; 32]), size: 7, contract, trial: None };
+        let expected = format!(
+            "\
+file           a.wasm
+digest         {}
+size           7 bytes
+http           none: its functions are called by typed routes and by services
+exports        shop:a/a@1.0.0
+                 f: async func(a: file) -> u8
+imports        shop:b/b@1.0.0: needs `calls` with a service that exports it
+                 g: async func(a: string) -> u8
+               shop:c/types: types alone
+               wasi:keyvalue/store@0.2.0-draft: needs `state = true`
+               wasi:keyvalue/watcher@0.2.0-draft: this host does not offer it
+               wasi:cli@0.2.6, wasi:random@0.3.0
+cannot cross   `f` of shop:a/a@1.0.0: parameter `a` is resource `file`: a resource cannot leave its service
+               shop:b/b@1.0.0 has the resource `handle`
+",
+            "ab".repeat(32)
+        );
+        assert_eq!(describe(Path::new("a.wasm"), &inspection), expected);
+    }
+
+    #[test]
+    fn a_size_is_in_the_largest_unit_that_divides_it() {
+        for (size, text) in
+            [(0, "0 B"), (1000, "1000 B"), (1 << 16, "64 KiB"), (1536 << 20, "1536 MiB"), (2 << 30, "2 GiB")]
+        {
+            assert_eq!(bytes(size), text);
+        }
+    }
 }

@@ -40,8 +40,9 @@ impl Attempt {
         self.record(self.whole);
     }
 
-    /// The answer says that the client is at fault (4xx): whole, it neither counts nor clears.
-    pub(super) fn blames_client(&mut self) {
+    /// The answer says that somebody else is at fault, the client (4xx) or a service that this one called: whole, it neither counts nor
+    /// clears.
+    pub(super) fn blames_another(&mut self) {
         self.whole = Verdict::Neutral;
     }
 

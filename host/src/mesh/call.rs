@@ -40,8 +40,8 @@ impl Mesh {
 
     /// Calls `service`; the answer's body streams, and the call lasts until its end.
     ///
-    /// A status of 5xx is an answer like any other, and counts as the service's fault. Dropping the future or the body ends the call and
-    /// is nobody's fault.
+    /// A status of 5xx is an answer like any other, and counts as the service's fault; but 502, 503 and 504 do not if a call of its own has
+    /// failed. Dropping the future or the body ends the call and is nobody's fault.
     ///
     /// # Errors
     /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`].
@@ -54,7 +54,7 @@ impl Mesh {
         let entry = self.resolve(service, context)?;
         let now = Instant::now();
         let attempt = admit(&entry, Way::Http, now)?;
-        let context = context.within(now, entry.timeout);
+        let context = context.within(now, entry.timeout).attempt();
         let (request, upload) = Upload::watch(request);
         let method = request.method().clone();
         let outcome = attempt.endpoint().invoke(request, &context).await.and_then(|answer| {
@@ -62,7 +62,7 @@ impl Mesh {
             checked.map(|()| answer).map_err(|wrong| (ErrorKind::BadAnswer, wrong.to_owned()))
         });
         attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
-        conclude(&entry, attempt, upload, outcome)
+        conclude(&entry, attempt, upload, outcome, context.was_let_down())
     }
 
     /// What stands behind the name now, for a call that is not too deep.
@@ -90,12 +90,18 @@ pub(super) fn admit(service: &Service, way: Way, now: Instant) -> Result<Attempt
     Err(refusal)
 }
 
+/// Whether a status says, or may say, that another service failed the one that answers.
+pub(super) fn blames_upstream(status: http::StatusCode) -> bool {
+    matches!(status.as_u16(), 502..=504)
+}
+
 /// Records what is known now; the rest of an answer's outcome is known at the end of its body.
 fn conclude(
     service: &Service,
     mut attempt: Attempt,
     upload: Upload,
     outcome: Result<http::Response<Body>, (ErrorKind, String)>,
+    let_down: bool,
 ) -> Result<http::Response<Body>, CallError> {
     match outcome {
         Ok(response) => {
@@ -107,8 +113,9 @@ fn conclude(
                 }
                 // Most services answer 500 when a body breaks off: not their fault.
                 Some(error) => attempt.failed(error.kind),
+                None if let_down && blames_upstream(response.status()) => attempt.blames_another(),
                 None if response.status().is_server_error() => attempt.admitted_fault(),
-                None if response.status().is_client_error() => attempt.blames_client(),
+                None if response.status().is_client_error() => attempt.blames_another(),
                 None => {}
             }
             Ok(response.map(|body| AnswerBody::new(body, attempt, upload, service.timeout).boxed_unsync()))

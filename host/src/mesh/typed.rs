@@ -1,7 +1,7 @@
 //! One typed call, from the name of a function to its results.
 
 use super::attempt::Attempt;
-use super::call::{Mesh, admit};
+use super::call::{Mesh, admit, blames_upstream};
 use super::endpoint::Way;
 use super::error::CallError;
 use super::service::Service;
@@ -10,6 +10,9 @@ use crate::contract::{FunctionName, Value as _};
 use crate::runtime::{Outcall, OutcallError, Parcel, Pending, Value};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The case of an error by which a service says that it, or one that it needs, cannot answer now.
+const UNAVAILABLE: &str = "unavailable";
 
 impl Mesh {
     /// Calls a function of `service` with plain values; `None` when it has no result.
@@ -31,7 +34,8 @@ impl Mesh {
     /// left, unless a stream is among its arguments.
     ///
     /// An error that the function itself answers is an answer like any other; the cases `unavailable` and `internal` count as the
-    /// service's fault, the others neither count nor clear. Dropping the future ends the call and is nobody's fault.
+    /// service's fault, the others neither count nor clear. Nor does an `unavailable` of one whose own call has failed: otherwise one service
+    /// that fails would open the circuits of all that call it. Dropping the future ends the call and is nobody's fault.
     ///
     /// # Errors
     /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`].
@@ -66,12 +70,15 @@ async fn attempt(
 ) -> Result<Parcel, CallError> {
     let now = Instant::now();
     let mut attempt = admit(service, Way::Typed, now)?;
-    let context = context.within(now, service.timeout);
+    let context = context.within(now, service.timeout).attempt();
     let outcome = attempt.endpoint().call(function, arguments, &context).await;
-    attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
+    let failed = outcome.as_ref().err().map(|(kind, _)| *kind);
+    attempt.answered(failed);
+    let CallContext { request_id, depth, .. } = &context;
+    tracing::debug!(target: "calls", service = %service.name, %function, %request_id, depth, micros = now.elapsed().as_micros(), failed = ?failed);
     match outcome {
         Ok(results) => {
-            record(&mut attempt, &results);
+            record(&mut attempt, &results, &context);
             Ok(results)
         }
         Err((kind, detail)) => {
@@ -85,15 +92,23 @@ async fn attempt(
 }
 
 /// What an answer says about the service, by the conventions of its error's cases.
-fn record(attempt: &mut Attempt, results: &Parcel) {
-    let Some(Err(error)) = results.values().first().and_then(Value::as_result) else { return attempt.succeeded() };
-    let case = error.and_then(|error| error.as_variant().map(|(case, _)| case).or_else(|| error.as_enumeration()));
-    if matches!(case, Some("unavailable" | "internal")) {
-        attempt.admitted_fault();
-    } else {
-        attempt.blames_client();
-        attempt.succeeded();
+fn record(attempt: &mut Attempt, results: &Parcel, context: &CallContext) {
+    match fault(results) {
+        Some("internal") => attempt.admitted_fault(),
+        Some(UNAVAILABLE) if !context.was_let_down() => attempt.admitted_fault(),
+        Some(_) => {
+            attempt.blames_another();
+            attempt.succeeded();
+        }
+        None => attempt.succeeded(),
     }
+}
+
+/// The case of the error that a function answers; empty for an error that has none.
+fn fault(results: &Parcel) -> Option<&str> {
+    let error = results.values().first()?.as_result()?.err()?;
+    let case = error.and_then(|error| error.as_variant().map(|(case, _)| case).or_else(|| error.as_enumeration()));
+    Some(case.unwrap_or_default())
 }
 
 /// A guest's calls go the way of all calls.
@@ -105,7 +120,13 @@ impl Outcall for Mesh {
         arguments: Parcel,
         context: CallContext,
     ) -> Pending<'a, Parcel> {
-        Box::pin(async move { self.carry(service, function, arguments, &context).await.map_err(told) })
+        Box::pin(async move {
+            let outcome = self.carry(service, function, arguments, &context).await;
+            if outcome.as_ref().map_or(true, |results| fault(results) == Some(UNAVAILABLE)) {
+                context.let_down();
+            }
+            outcome.map_err(told)
+        })
     }
 
     fn send<'a>(
@@ -114,7 +135,13 @@ impl Outcall for Mesh {
         request: http::Request<Body>,
         context: CallContext,
     ) -> Pending<'a, http::Response<Body>> {
-        Box::pin(async move { self.call(service, request, &context).await.map_err(told) })
+        Box::pin(async move {
+            let outcome = self.call(service, request, &context).await;
+            if outcome.as_ref().map_or(true, |response| blames_upstream(response.status())) {
+                context.let_down();
+            }
+            outcome.map_err(told)
+        })
     }
 }
 

@@ -18,4 +18,4 @@ mod wiring;
 pub use error::SwapError;
 pub use plan::Plan;
 pub use swap::{Rollout, Swapped};
-pub use wiring::{Need, Offers, WireError, breaks, needs_of, wire};
+pub use wiring::{Need, Offers, Uses, WireError, breaks, needs_of, wire};

@@ -2,7 +2,7 @@
 
 use crate::base::ServiceName;
 use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
-use crate::runtime::Link;
+use crate::runtime::{Link, is_handler};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -115,10 +115,22 @@ pub struct Need {
     pub by: String,
     /// The service that is used.
     pub service: ServiceName,
-    /// The interface, by the user's name for it.
-    pub interface: InterfaceName,
-    /// The functions that are used, with the types that the user expects.
-    pub uses: Interface,
+    /// What of it.
+    pub uses: Uses,
+}
+
+/// How a service is used.
+#[derive(Debug, Clone)]
+pub enum Uses {
+    /// By requests.
+    Http,
+    /// By calls.
+    Functions {
+        /// The interface, by the user's name for it.
+        interface: InterfaceName,
+        /// The functions that are used, with the types that the user expects.
+        functions: Interface,
+    },
 }
 
 /// What the services with these links and contracts need of each other.
@@ -129,15 +141,22 @@ pub fn needs_of<'a>(
 ) -> impl Iterator<Item = Need> + 'a {
     let by = format!("service `{service}`");
     links.iter().filter_map(move |link| {
-        let uses = contract.imports.get(&link.import)?.clone();
-        Some(Need { by: by.clone(), service: link.service.clone(), interface: link.import.clone(), uses })
+        let functions = contract.imports.get(&link.import)?.clone();
+        let uses = Uses::Functions { interface: link.import.clone(), functions };
+        Some(Need { by: by.clone(), service: link.service.clone(), uses })
     })
 }
 
 /// What would break if `service` offered what `contract` says: each difference, with who depends on it.
 pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
     let broken = |need: &Need| {
-        let unmet = unmet(&need.uses, &need.interface, contract);
+        let unmet: Vec<String> = match &need.uses {
+            Uses::Http if contract.export_names.iter().any(|name| is_handler(&name.to_string())) => Vec::new(),
+            Uses::Http => vec!["answers no HTTP by itself".to_owned()],
+            Uses::Functions { interface, functions } => {
+                unmet(functions, interface, contract).iter().map(Unmet::to_string).collect()
+            }
+        };
         unmet.into_iter().map(|unmet| format!("{unmet}; {} depends on it", need.by)).collect::<Vec<_>>()
     };
     needs.filter(|need| need.service == *service).flat_map(broken).collect()

@@ -30,18 +30,27 @@ impl Calls {
         self.running.is_empty()
     }
 
+    /// The call that has the most time left.
+    pub(super) fn most_patient(&self) -> &CallContext {
+        let running = self.running.iter().map(|(_, context)| context);
+        running.max_by_key(|context| context.deadline).unwrap_or(&self.latest)
+    }
+
     fn of(&self, task: GuestTaskId) -> Option<&CallContext> {
         self.running.iter().find(|(running, _)| *running == task).map(|(_, context)| context)
     }
 }
 
-/// The call on whose behalf the guest in `store` calls the host right now. Among several it is found by the task with which the guest was
-/// entered.
+/// The call on whose behalf the guest in `store` calls the host right now. Among several it is found by the guest's task: the youngest on
+/// its stack that is a call.
 pub(super) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
-    let root = match store.data().calls.running.len() {
-        0 | 1 => None,
-        _ => store.async_call_stack().ok().and_then(Iterator::last),
-    };
+    match store.data().calls.running.as_slice() {
+        [] => return store.data().calls.latest.clone(),
+        // The call that came last may have been answered before this one.
+        [(_, only)] => return only.clone(),
+        _ => {}
+    }
+    let stack: Vec<GuestTaskId> = store.async_call_stack().map(Iterator::collect).unwrap_or_default();
     let calls = &store.data().calls;
-    root.and_then(|task| calls.of(task)).unwrap_or(&calls.latest).clone()
+    stack.into_iter().find_map(|task| calls.of(task)).unwrap_or(&calls.latest).clone()
 }

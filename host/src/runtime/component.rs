@@ -42,7 +42,7 @@ impl Component {
     /// Whether it answers HTTP by itself.
     pub fn answers_http(&self, runtime: &Runtime) -> bool {
         let ty = self.code.component_type();
-        ty.exports(&runtime.engine).any(|(name, _)| HANDLERS.iter().any(|handler| name.starts_with(handler)))
+        ty.exports(&runtime.engine).any(|(name, _)| is_handler(name))
     }
 
     pub(super) fn check(runtime: &Runtime, digest: Digest, code: Code, contract: Contract) -> Result<Self, LoadError> {
@@ -190,6 +190,11 @@ impl Revision {
 
 /// The handlers of HTTP that the host can call: those of WASI 0.3 and 0.2.
 const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handler@0.2."];
+
+/// Whether an export of this name is a handler of HTTP that the host can call.
+pub fn is_handler(export: &str) -> bool {
+    HANDLERS.iter().any(|handler| export.starts_with(handler))
+}
 
 /// The handler that the component exports: that of WASI 0.3 if it has both.
 fn handler(pre: &InstancePre<Context>) -> Option<ProxyPre<Context>> {

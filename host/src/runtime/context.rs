@@ -149,8 +149,14 @@ impl Context {
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);
-        self.outbound.follow(&context);
         self.calls.begin(task, context);
+        self.outbound.follow(self.calls.most_patient());
+    }
+
+    /// One of its calls has its answer.
+    pub(super) fn end(&mut self, task: GuestTaskId) {
+        self.calls.end(task);
+        self.outbound.follow(self.calls.most_patient());
     }
 
     /// What a reader of one of this instance's streams holds.

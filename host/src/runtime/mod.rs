@@ -41,7 +41,7 @@ mod value;
 mod warm;
 mod worker;
 
-pub use component::{Component, Revision};
+pub use component::{Component, Revision, is_handler};
 pub use engine::Runtime;
 pub use error::{InvokeError, LoadError};
 pub use grants::{Grants, is_known, is_state};

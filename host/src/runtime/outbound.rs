@@ -28,8 +28,8 @@ impl Outbound {
         Self { identity, exit, context, warned: false }
     }
 
-    /// From now on the guest calls on behalf of `context`. An instance that serves several calls at a time is asked for the latest: a request
-    /// does not tell which of them it belongs to.
+    /// From now on the guest calls on behalf of `context`. A request does not tell which call it belongs to, so an instance that serves several
+    /// at a time asks for the most patient of them: no call's deadline cuts another's request short.
     pub(super) fn follow(&mut self, context: &CallContext) {
         self.context = context.clone();
     }

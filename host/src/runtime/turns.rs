@@ -24,17 +24,21 @@ const STALE: Duration = Duration::from_micros(500);
 
 /// The turns of all guests, first come, first served.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Turns {
+    free: Arc<Semaphore>,
+    /// Every core but one. The system is asked once: its answer costs many calls, and this is needed a hundred times a second.
+    most: usize,
+}
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(0)))
+        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
+        Self { free: Arc::new(Semaphore::new(0)), most }
     }
 
-    /// Hands out a turn for every core but one. Turns that nobody took are not saved up.
+    /// Hands out the turns of one epoch. Turns that nobody took are not saved up.
     pub(super) fn hand_out(&self) {
-        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        self.0.add_permits(most.saturating_sub(self.0.available_permits()));
+        self.free.add_permits(self.most.saturating_sub(self.free.available_permits()));
     }
 
     /// What an instance does at the end of an epoch.
@@ -45,7 +49,7 @@ impl Turns {
         if slice.0.used.fetch_add(1, Relaxed) < FREE_SLICES {
             return UpdateDeadline::Yield(1);
         }
-        let turns = Arc::clone(&self.0);
+        let turns = Arc::clone(&self.free);
         let turn = async move { turns.acquire().await.expect("the semaphore is never closed").forget() };
         UpdateDeadline::YieldCustom(1, Box::pin(turn))
     }
@@ -113,8 +117,7 @@ mod tests {
         for _ in 0..10 {
             turns.hand_out();
         }
-        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        assert_eq!(turns.0.available_permits(), most);
+        assert_eq!(turns.free.available_permits(), turns.most);
     }
 
     #[test]

@@ -142,16 +142,12 @@ async fn work(
     let instance = revision.pre.instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
     store
         .run_concurrent(async |accessor| {
-            let mut calls = FuturesUnordered::new();
-            let mut open = true;
-            while open || !calls.is_empty() {
-                tokio::select! {
-                    job = jobs.recv(), if open && calls.len() < concurrent => match job {
-                        Some(job) => calls.push(serve(accessor, &instance, job)),
-                        None => open = false,
-                    },
-                    Some(served) = calls.next(), if !calls.is_empty() => served?,
+            if concurrent == 1 {
+                while let Some(job) = jobs.recv().await {
+                    serve(accessor, &instance, job).await?;
                 }
+            } else {
+                serve_several(accessor, &instance, jobs, concurrent).await?;
             }
             accessor.with(|mut access| access.data_mut().flow = None);
             let _ = finish.send(());
@@ -159,6 +155,27 @@ async fn work(
             Ok(())
         })
         .await?
+}
+
+/// Serves up to `concurrent` calls at a time, until there will be no more.
+async fn serve_several(
+    accessor: &Accessor<Context>,
+    instance: &Instance,
+    jobs: &mut mpsc::Receiver<Job>,
+    concurrent: usize,
+) -> Result<(), Failure> {
+    let mut calls = FuturesUnordered::new();
+    let mut open = true;
+    while open || !calls.is_empty() {
+        tokio::select! {
+            job = jobs.recv(), if open && calls.len() < concurrent => match job {
+                Some(job) => calls.push(serve(accessor, instance, job)),
+                None => open = false,
+            },
+            Some(served) = calls.next(), if !calls.is_empty() => served?,
+        }
+    }
+    Ok(())
 }
 
 /// One call, from its arguments to its results. An error means that the instance is of no more use.
@@ -181,7 +198,7 @@ async fn serve(accessor: &Accessor<Context>, instance: &Instance, job: Job) -> R
     let (func, call, task) = started.map_err(Failure::Host)?;
     func.finish_call_concurrent(accessor, call).await?;
     let parcel = accessor.with(|mut access| {
-        access.data_mut().calls.end(task);
+        access.data_mut().end(task);
         Parcel::pack(&mut access.as_context_mut(), function.result.iter(), results)
     });
     // The caller may have gone.

@@ -1,8 +1,10 @@
 //! The example shop behind the gateway: the manifest that `just run` starts, with its three services.
 
+mod chaos;
 mod orders;
 mod products;
 mod rush;
+mod typed;
 mod users;
 
 use super::atoll::{Answer, Atoll, Home, Http};

@@ -93,7 +93,7 @@ impl<'a, V: Value> Reader<'a, V> {
             (Some(whole), _) if whole.holds(value) && is_safe(value) => Some(V::integer(whole.kind, value)),
             // Whatever kept it as a double on its way here may have changed it, and nobody can tell from what.
             (Some(whole), _) if whole.holds(value) => {
-                self.fault(format_args!("must be a string of digits when it is beyond {MAX_SAFE}, not {value}"))
+                self.fault(format_args!("must be a string of digits when it is beyond ±{MAX_SAFE}, not {value}"))
             }
             // The nearest double is what JSON means by a number.
             #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]

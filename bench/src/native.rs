@@ -1,0 +1,127 @@
+//! HTTP without Atoll: a native server in a process of its own, and a native client.
+//!
+//! Both are the least that hyper can do, since they are what Atoll is compared with: anything slow in here would flatter it.
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server answers: the same as the component that it is compared with.
+const ANSWER: &str = "types";
+
+/// The server's process; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens: `127.0.0.1:…`.
+    pub(crate) address: String,
+}
+
+impl Server {
+    /// Starts this very program once more, to [`serve`], and waits until it says where it listens.
+    ///
+    /// # Errors
+    /// If it ends before that.
+    pub(crate) fn start() -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("where this program is")?;
+        let mut command = Command::new(program);
+        let mut child = command.arg("--native-server").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("standard output is piped")?;
+        // From here on, whatever goes wrong ends the child.
+        let mut server = Self { child, address: String::new() };
+        let read = BufReader::new(output).read_line(&mut server.address)?;
+        ensure!(read > 0, "the native server did not start");
+        server.address.truncate(server.address.trim_end().len());
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Either fails only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tells `say` where it listens, and answers every request in the same way until the process is ended.
+///
+/// # Errors
+/// If it cannot listen, or not say so.
+pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    say(&listener.local_addr()?.to_string())?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let answer = service_fn(async |_| {
+                let mut answer = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
+                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+                Ok::<_, Infallible>(answer)
+            });
+            // A client that goes is no fault of the server.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+        });
+    }
+}
+
+/// A client with one connection, which it keeps: it asks, reads the whole answer, and asks again.
+#[derive(Debug)]
+pub(crate) struct Client {
+    connection: SendRequest<Empty<Bytes>>,
+    host: HeaderValue,
+}
+
+impl Client {
+    /// # Errors
+    /// If nobody listens at `address`.
+    pub(crate) async fn connect(address: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
+        // Nagle's algorithm would measure the delayed acknowledgement of the kernel.
+        stream.set_nodelay(true)?;
+        let (connection, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        // What ends it shows in the next request.
+        tokio::spawn(driver);
+        Ok(Self { connection, host: HeaderValue::from_str(address)? })
+    }
+
+    /// The body of `path`.
+    ///
+    /// # Errors
+    /// If the connection breaks, or the status is not 200.
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
+        self.connection.ready().await?;
+        let request = Request::get(path).header(HOST, &self.host).body(Empty::new())?;
+        let (head, body) = self.connection.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        ensure!(head.status == StatusCode::OK, "{path}: {}: {}", head.status, String::from_utf8_lossy(&body));
+        Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_client_asks_again_on_its_connection() {
+        let (told, address) = oneshot::channel();
+        let server = tokio::spawn(serve(|address| told.send(address.to_owned()).map_err(std::io::Error::other)));
+        let mut client = Client::connect(&address.await.unwrap()).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(client.get("/").await.unwrap(), ANSWER);
+        }
+        server.abort();
+    }
+}

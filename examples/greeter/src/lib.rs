@@ -1,0 +1,19 @@
+//! Greets whom a call names, if that is somebody. There is no HTTP in here: the host makes it of the contract.
+
+wit_bindgen::generate!({ path: "wit" });
+
+use exports::example::greeter::greeter::{Error, Greeting, Guest};
+
+struct Greeter;
+
+export!(Greeter);
+
+impl Guest for Greeter {
+    async fn greet(name: String, times: Option<u8>) -> Result<Greeting, Error> {
+        if name == "nobody" {
+            return Err(Error::NotFound);
+        }
+        let text = format!("Hello, {name}! ").repeat(times.unwrap_or(1).into());
+        Ok(Greeting { text: text.trim_end().to_owned() })
+    }
+}

@@ -1,0 +1,148 @@
+//! `inspect`: what a component is, and what would become of it in the place of a service's own.
+
+use super::atoll::Home;
+use super::components::{component, shop_manifest};
+use std::fs;
+
+/// A home with the shop's manifest.
+fn shop() -> Home {
+    let home = Home::new(&shop_manifest());
+    home.link_cache();
+    home
+}
+
+/// What `inspect` prints about a component, with its exit code and its complaint.
+async fn inspect(home: &Home, name: &str, more: &[&str]) -> (Option<i32>, String, String) {
+    let file = component(name);
+    let mut arguments = vec!["inspect", file.to_str().unwrap()];
+    arguments.extend(more);
+    let output = home.output(&arguments).await;
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The lines of a section, without the column of titles.
+fn section(report: &str, title: &str) -> Vec<String> {
+    let mut lines = report.lines().skip_while(|line| !line.starts_with(&format!("{title} ")));
+    let first = lines.next().map(|line| line[title.len()..].trim().to_owned());
+    let more = lines.take_while(|line| line.starts_with("   ")).map(|line| line.trim().to_owned());
+    first.into_iter().chain(more).collect()
+}
+
+#[tokio::test]
+async fn a_component_is_described_without_a_manifest() {
+    let folder = Home::new("");
+    fs::remove_file(folder.manifest()).unwrap();
+    let (code, report, complaint) = inspect(&folder, "orders", &[]).await;
+    assert_eq!((code, complaint.as_str()), (Some(0), ""));
+    assert_eq!(section(&report, "size"), [format!("{} bytes", fs::metadata(component("orders")).unwrap().len())]);
+    assert_eq!(section(&report, "digest")[0].len(), 64);
+    assert!(section(&report, "http")[0].starts_with("none"), "{report}");
+    let exports = section(&report, "exports");
+    assert_eq!(exports[0], "shop:orders/orders@1.0.0");
+    assert_eq!(exports[1], "get: async func(id: order-id) -> result<order, error>");
+    let imports = section(&report, "imports");
+    for line in [
+        "shop:products/products@1.0.0: needs `calls` with a service that exports it",
+        "reserve: async func(key: string, lines: list<line>) -> result<list<reserved-line>, error>",
+        "atoll:state/transactions@0.1.0: needs `state = true`",
+    ] {
+        assert!(imports.iter().any(|import| import == line), "{line} is missing:\n{report}");
+    }
+    assert!(!imports.iter().any(|import| import.starts_with("create:")), "it does not use `create`:\n{report}");
+    assert!(imports.last().unwrap().starts_with("wasi:cli@"), "{report}");
+    assert_eq!(fs::read_dir(folder.folder.path()).unwrap().count(), 0, "it writes nothing");
+
+    let (_, report, _) = inspect(&folder, "users", &[]).await;
+    assert!(section(&report, "http")[0].starts_with("wasi:http/handler@0.3."), "{report}");
+    let (_, report, _) = inspect(&folder, "fixture-legacy02", &[]).await;
+    assert!(section(&report, "http")[0].starts_with("wasi:http/incoming-handler@0.2."), "{report}");
+}
+
+#[tokio::test]
+async fn what_fits_is_shown_with_its_grants() {
+    let home = shop();
+    for name in ["products", "fixture-products-more"] {
+        let (code, report, complaint) = inspect(&home, name, &["--against", "products"]).await;
+        assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+        assert!(report.ends_with("\nfits: nothing would break\n"), "{report}");
+    }
+    let manifest = home.manifest();
+    let more = ["--against", "orders", "--manifest", manifest.to_str().unwrap()];
+    let (_, report, _) = inspect(&home, "orders", &more).await;
+    assert_eq!(section(&report, "calls"), ["users: shop:users/users@1.0.0", "products: shop:products/products@1.0.0"]);
+    assert_eq!(section(&report, "state"), ["its own data"]);
+    assert_eq!(section(&report, "config"), ["page_size, sweep_after"], "names, and no values");
+    assert!(
+        section(&report, "limits")[0].contains("64 MiB for each instance, 14s for each call; 2 replicas"),
+        "{report}"
+    );
+    assert!(section(&report, "isolation")[0].starts_with("request:"), "{report}");
+    assert!(!home.folder.path().join(".atoll").exists(), "it opens no store");
+}
+
+#[tokio::test]
+async fn what_would_break_is_told_with_who_depends_on_it() {
+    let home = shop();
+    let (code, report, complaint) = inspect(&home, "fixture-products-changed", &["--against", "products"]).await;
+    assert_eq!(code, Some(1), "{report}");
+    assert!(complaint.contains("does not fit service `products`"), "{complaint}");
+    let breaks = section(&report, "breaks");
+    for (what, who) in [("has no function `release`", "service `orders`"), ("function `reserve`", "service `orders`")] {
+        assert!(breaks.iter().any(|line| line.contains(what) && line.contains(who)), "{what} {who}:\n{report}");
+    }
+    assert!(section(&report, "refused").is_empty() && !report.contains("fits:"), "{report}");
+}
+
+#[tokio::test]
+async fn what_would_be_refused_is_told_all_at_once() {
+    let home = shop();
+    let (code, report, _) = inspect(&home, "orders", &["--against", "users"]).await;
+    assert_eq!(code, Some(1), "{report}");
+    let refused = section(&report, "refused").join("\n");
+    assert!(refused.contains("`calls = [\"products\"]` in [service.users]"), "{report}");
+    assert!(refused.contains("shop:users/users@1.0.0, which no service of the manifest exports"), "{report}");
+    let breaks = section(&report, "breaks").join("\n");
+    assert!(breaks.contains("exports no interface shop:users/users@1.0.0; service `orders` depends on it"), "{report}");
+    assert!(breaks.contains("answers no HTTP by itself; route /api/users"), "{report}");
+
+    let home = Home::new("[service.stateless]\ncomponent = \"{component:fixture-hello}\"\n");
+    home.link_cache();
+    let (code, report, _) = inspect(&home, "users", &["--against", "stateless"]).await;
+    assert_eq!(code, Some(1), "{report}");
+    assert!(section(&report, "refused")[0].contains("`state = true` in [service.stateless]"), "{report}");
+}
+
+#[tokio::test]
+async fn a_component_that_mends_its_manifest_fits() {
+    let home = Home::new("[service.hello]\ncomponent = \"broken.wasm\"\n");
+    fs::write(home.folder.path().join("broken.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
+    home.link_cache();
+    let (code, report, complaint) = inspect(&home, "fixture-hello", &["--against", "hello"]).await;
+    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+    let (code, report, complaint) = inspect(&home, "users", &["--against", "hello"]).await;
+    assert_eq!((code, report.as_str()), (Some(1), ""));
+    assert!(complaint.contains("atoll.toml:2:13") && complaint.contains("state = true"), "{complaint}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_inspected_is_told() {
+    let home = Home::new("[service.plain]\nurls = [\"http://127.0.0.1:9\"]\n");
+    fs::write(home.folder.path().join("text.wasm"), "this is no component").unwrap();
+    fs::write(home.folder.path().join("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    let hello = component("fixture-hello");
+    let hello = hello.to_str().unwrap();
+    for (arguments, why) in [
+        (vec!["missing.wasm"], "cannot read missing.wasm"),
+        (vec!["text.wasm"], "text.wasm: it is not a WebAssembly file"),
+        (vec!["module.wasm"], "module.wasm: it is a core WebAssembly module"),
+        (vec![hello, "--against", "plane"], "has no service `plane`; its services: plain"),
+        (vec![hello, "--against", "plain"], "service `plain` has no component"),
+        (vec![hello, "--against", "plain", "--manifest", "other.toml"], "other.toml"),
+    ] {
+        let output = home.output(&[vec!["inspect"], arguments].concat()).await;
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{complaint}");
+        assert!(complaint.contains(why), "{why}:\n{complaint}");
+    }
+}

@@ -1,0 +1,201 @@
+//! Many calls at once on instances that are shared, and callers that go away.
+
+use super::{Typed, route, runtime, seed};
+use futures_util::future::join_all;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// All calls of `relay` share one instance.
+async fn open() -> Typed {
+    let mut manifest = r#"
+[gateway]
+timeout = "1m"
+
+[service.types]
+component = "{component:fixture-types}"
+isolation = "reuse"
+limits = { timeout = "1m" }
+breaker = { failure_threshold = 1000 }
+
+[service.relay]
+component = "{component:fixture-relay}"
+calls = ["types"]
+isolation = "reuse"
+reuse = { max_requests = 1000000, max_concurrent = 16, idle_timeout = "1h" }
+limits = { timeout = "1m" }
+breaker = { failure_threshold = 1000 }
+"#
+    .to_owned();
+    for ms in [300, 600, 900, 1_200] {
+        manifest += &route(&format!("/held-for-{ms}"), "relay/reports#held", &format!("timeout = \"{ms}ms\""));
+    }
+    for path in ["held", "quick", "trap-result", "own-count"] {
+        manifest += &route(&format!("/{path}"), &format!("relay/reports#{path}"), "");
+    }
+    manifest += &route("/bench/{count}", "relay/bench#bench", "");
+    manifest += &route("/bench-http/{service}/{count}", "relay/bench#bench-http", "");
+    Typed::start(&manifest).await
+}
+
+#[tokio::test]
+async fn an_import_that_waits_holds_nobody_up() {
+    let host = open().await;
+    let held = join_all((0..5).map(|_| host.value("/held?ms=500")));
+    let (held, seen) = tokio::join!(held, async {
+        let mut seen = 0;
+        while seen < 5 {
+            // All are in one instance, and it answers while they wait in it.
+            seen = seen.max(host.value("/quick").await.as_u64().unwrap());
+        }
+        seen
+    });
+    assert_eq!((held, seen), (vec![json!(500); 5], 5));
+    assert_eq!(host.value("/quick").await, 0);
+}
+
+#[tokio::test]
+async fn each_call_of_a_shared_instance_has_its_own_deadline() {
+    let host = open().await;
+    let call = async |ms: u64| {
+        let asked = Instant::now();
+        let answer = host.get(&format!("/held-for-{ms}?ms=60000")).await;
+        assert!([503, 504].contains(&answer.status.as_u16()), "{answer:?}");
+        (ms, asked.elapsed())
+    };
+    // The last to come has the shortest, the longest and neither.
+    for order in [[1_200, 900, 600, 300], [300, 600, 900, 1_200], [600, 1_200, 300, 900]] {
+        for (ms, took) in join_all(order.map(call)).await {
+            let (own, next) = (Duration::from_millis(ms - 20), Duration::from_millis(ms + 5_000));
+            assert!(took >= own && took < next, "{ms} ms: {took:?} in {order:?}");
+        }
+        host.at_rest(&["relay", "types"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_runs_out_of_time_takes_none_from_its_neighbour() {
+    let host = open().await;
+    let (typed, http) = (("/bench", 5_000), ("/bench-http/types", 300));
+    for (late_first, (path, mut count)) in [(true, typed), (false, typed), (true, http), (false, http)] {
+        loop {
+            let started = Instant::now();
+            let busy = async {
+                if late_first {
+                    host.until("atoll_in_flight", "types", 1).await;
+                }
+                (host.value(&format!("{path}/{count}")).await, started.elapsed())
+            };
+            let late = async { (host.get("/held-for-300?ms=60000").await.status, started.elapsed()) };
+            let ((_, busy), (status, late)) = tokio::join!(busy, late);
+            assert!([503, 504].contains(&status.as_u16()), "{status}");
+            // The neighbour went on calling after the other's deadline, on behalf of its own request.
+            if busy > late + Duration::from_millis(50) {
+                break;
+            }
+            count *= 4;
+        }
+        host.at_rest(&["relay", "types"]).await;
+    }
+}
+
+#[tokio::test]
+async fn each_call_of_a_shared_instance_calls_on_behalf_of_its_own_request() {
+    let host = open().await;
+    assert_eq!(host.value("/own-count").await, 1);
+    let answers = join_all((0..16).map(|_| host.get("/trap-result"))).await;
+    for answer in &answers {
+        assert_eq!(answer.json(), "unavailable: service `types` did not answer: trap");
+        let id = answer.header("x-request-id");
+        let of = |line: &&String| line.contains(id) && line.contains("\"service\":\"types\"");
+        super::eventually("its trap is in the log", async || {
+            let log = host.atoll.log();
+            (log.iter().filter(of).filter(|line| line.contains("the instance failed")).count() == 1).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(host.value("/own-count").await, 2, "one instance has seen it all");
+}
+
+/// The pool has a hundred slots and not one more than is asked for in the end, so one that is not given back is missed.
+#[tokio::test]
+async fn callers_that_go_away_leave_nothing_behind() {
+    let service = r#"
+[gateway]
+timeout = "1m"
+
+[service.types]
+component = "{component:fixture-types}"
+isolation = "reuse"
+reuse = { max_requests = 20, max_concurrent = 4, idle_timeout = "50ms" }
+limits = { waiting = 10000, timeout = "1m" }
+breaker = { failure_threshold = 1000 }
+
+[service.relay]
+component = "{component:fixture-relay}"
+calls = ["types"]
+isolation = "reuse"
+reuse = { max_requests = 50, max_concurrent = 8, idle_timeout = "50ms" }
+limits = { waiting = 10000, timeout = "1m" }
+breaker = { failure_threshold = 1000 }
+
+[service.alone]
+component = "{component:fixture-types}"
+limits = { waiting = 10000, timeout = "1m" }
+"#;
+    let mut manifest = service.to_owned() + &runtime("instances = 100");
+    for (path, function) in [
+        ("/held", "relay/reports#held"),
+        ("/go-on", "relay/reports#trap-and-go-on"),
+        ("/bytes/{count}", "relay/probes#pipe-bytes"),
+        ("/taken/{count}/{rest}", "relay/probes#taken"),
+        ("/together/{count}/{ms}", "relay/bench#concurrent-sleep"),
+        ("/alone/{ms}", "alone/faults#sleep"),
+    ] {
+        manifest += &route(path, function, "");
+    }
+    let host = Typed::start(&manifest).await;
+    let seed = seed();
+    let mut random = SmallRng::seed_from_u64(seed);
+    let paths = ["/held?ms=40", "/go-on", "/bytes/300000", "/taken/50/20", "/together/5/30", "/alone/20"];
+    let calls = (0..400).map(|_| {
+        let path = paths[random.random_range(0..paths.len())];
+        // One in three stays; the others go before the answer, in the middle of it, or just after.
+        let patience = if random.random_range(0..3) == 0 { 60_000 } else { random.random_range(0..80) };
+        let later = random.random_range(0..1_500);
+        (path, Duration::from_millis(later), Duration::from_millis(patience))
+    });
+    let address = host.atoll.gateway.trim_start_matches("http://").to_owned();
+    let answers = join_all(calls.map(|(path, later, patience)| leave(&address, path, later, patience))).await;
+    let answered = answers.iter().flatten().count();
+    for (path, answer) in answers.iter().flatten() {
+        // A trap ends its neighbours in the same instance with it, and only those.
+        let fair = answer.starts_with("HTTP/1.1 200") || *path == "/held?ms=40" && answer.starts_with("HTTP/1.1 503");
+        let log =
+            || host.atoll.log().into_iter().filter(|line| line.contains("\"WARN\"")).collect::<Vec<_>>().join("\n");
+        assert!(fair, "ATOLL_TEST_SEED={seed}: {path}: {answer}\n{}", log());
+    }
+    assert!(answered > 50, "ATOLL_TEST_SEED={seed}: {answered} of 400 were answered");
+    host.at_rest(&["relay", "types", "alone"]).await;
+    // All slots are free again: none of these has to wait for another.
+    let together = join_all((0..100).map(|_| host.value("/alone/1000")));
+    let (all, ()) = tokio::join!(together, host.until("atoll_instances", "alone", 100));
+    assert_eq!(all, vec![json!(1_000); 100], "ATOLL_TEST_SEED={seed}");
+    assert_eq!(host.value("/held?ms=1").await, 1, "ATOLL_TEST_SEED={seed}");
+    host.at_rest(&["relay", "types", "alone"]).await;
+}
+
+/// Asks for `path` after a while and hangs up after another; the path with its answer, if that has come whole.
+async fn leave<'a>(address: &str, path: &'a str, later: Duration, patience: Duration) -> Option<(&'a str, String)> {
+    tokio::time::sleep(later).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: atoll\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let whole = tokio::time::timeout(patience, stream.read_to_string(&mut answer)).await;
+    assert!(whole.is_ok() || patience < Duration::from_secs(1), "{path} was never answered");
+    whole.ok().map(|_| (path, answer))
+}

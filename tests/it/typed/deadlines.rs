@@ -1,0 +1,78 @@
+//! How deep calls go, and how long they may take, from the first caller to the last callee.
+
+use super::{Typed, route, runtime};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Longer than any busy machine takes to do what is waited for here, shorter than what would be waited for otherwise.
+const SOON: Duration = Duration::from_secs(5);
+
+async fn hops(depth: &str) -> Typed {
+    let service = r#"
+[service.cycle]
+component = "{component:fixture-cycle}"
+calls = ["cycle"]
+"#;
+    let manifest = [service, &runtime(depth), &route("/hop/{left}", "cycle/hop", "errors = { unavailable = 409 }")];
+    Typed::start(&manifest.concat()).await
+}
+
+async fn too_deep(host: &Typed, left: u32) {
+    let answer = host.get(&format!("/hop/{left}")).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert_eq!(answer.problem()["payload"], json!("service `cycle` did not answer: too-deep"));
+}
+
+#[tokio::test]
+async fn calls_are_thirty_two_deep_at_most() {
+    let host = hops("").await;
+    for left in [0, 1, 31] {
+        assert_eq!(host.value(&format!("/hop/{left}")).await, left);
+    }
+    too_deep(&host, 32).await;
+    too_deep(&host, 1_000_000).await;
+    assert_eq!(host.value("/hop/31").await, 31, "no circuit is open for it");
+    host.at_rest(&["cycle"]).await;
+}
+
+#[tokio::test]
+async fn the_manifest_says_how_deep() {
+    let host = hops("call_depth = 3").await;
+    assert_eq!(host.value("/hop/2").await, 2);
+    too_deep(&host, 3).await;
+}
+
+#[tokio::test]
+async fn a_callee_has_what_is_left_of_its_callers_time() {
+    let mut manifest = r#"
+[service.types]
+component = "{component:fixture-types}"
+breaker = { failure_threshold = 1000 }
+limits = { timeout = "10m" }
+
+[service.relay]
+component = "{component:fixture-relay}"
+calls = ["types"]
+breaker = { failure_threshold = 1000 }
+limits = { timeout = "10m" }
+"#
+    .to_owned();
+    let short = "timeout = \"300ms\"";
+    manifest += &route("/sleep/{ms}", "relay/reports#sleep", short);
+    manifest += &route("/spin", "relay/reports#spin", short);
+    manifest += &route("/held/{ms}", "relay/reports#held", short);
+    manifest += &route("/concurrent/{count}/{ms}", "relay/bench#concurrent-sleep", short);
+    let host = Typed::start(&manifest).await;
+    for path in ["/sleep/60000", "/spin", "/held/60000", "/concurrent/20/60000"] {
+        let asked = Instant::now();
+        // The callee's time and the caller's end at one moment: either the caller can still tell, or the gateway says it.
+        let answer = host.get(path).await;
+        let took = asked.elapsed();
+        let told: Value = answer.json();
+        assert!(answer.status == 504 || told.to_string().contains("unavailable"), "{path}: {answer:?}");
+        assert!(took >= Duration::from_millis(280) && took < SOON, "{path}: {took:?}");
+        host.at_rest(&["relay", "types"]).await;
+        assert!(asked.elapsed() < SOON, "{path}: no instance sleeps on");
+    }
+    assert_eq!(host.value("/sleep/5").await, json!("ok: 5"));
+}

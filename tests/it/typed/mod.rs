@@ -1,0 +1,91 @@
+//! Typed services behind the real gateway: values and streams from guest to guest, faults, depth, deadlines, isolation, refusals.
+
+mod concurrent;
+mod deadlines;
+mod faults;
+mod internal;
+mod isolation;
+mod random;
+mod refusals;
+mod retries;
+mod streams;
+mod values;
+mod withdrawn;
+
+use super::atoll::{Answer, Atoll, Home, Http, eventually};
+use super::components::workspace;
+
+/// A running host of typed services.
+struct Typed {
+    atoll: Atoll,
+    http: Http,
+    _home: Home,
+}
+
+impl Typed {
+    async fn start(manifest: &str) -> Self {
+        let home = Home::new(manifest);
+        Self { atoll: home.start().await, http: Http::default(), _home: home }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.atoll.gateway)
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.http.get(&self.url(path)).await
+    }
+
+    /// What a function that answers a value says.
+    async fn value(&self, path: &str) -> serde_json::Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    /// The status and the kind of a failure.
+    async fn failure(&self, path: &str) -> (u16, String) {
+        let answer = self.get(path).await;
+        let problem = answer.problem();
+        (answer.status.as_u16(), problem["type"].as_str().unwrap().trim_start_matches("urn:atoll:problem:").to_owned())
+    }
+
+    /// The sum of a metric over the endpoints of `service`.
+    async fn metric(&self, name: &str, service: &str) -> f64 {
+        let answer = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        let start = format!("{name}{{service=\"{service}\"");
+        let lines = text.lines().filter(|line| line.starts_with(&start));
+        lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+    }
+
+    /// Waits until a metric of `service` has this value.
+    async fn until(&self, name: &str, service: &str, value: u32) {
+        let what = format!("{name} of {service} is {value}");
+        eventually(&what, async || (self.metric(name, service).await == f64::from(value)).then_some(())).await;
+    }
+
+    /// Waits until no call is under way at any of these services, and none of their instances serves one.
+    async fn at_rest(&self, services: &[&str]) {
+        for service in services {
+            self.until("atoll_in_flight", service, 0).await;
+            self.until("atoll_instances", service, 0).await;
+        }
+    }
+}
+
+/// `GET path` as a call of `function`; `more` are further lines of the route.
+fn route(path: &str, function: &str, more: &str) -> String {
+    format!("\n[[route]]\nmethod = \"GET\"\npath = \"{path}\"\ncall = \"{function}\"\n{more}\n")
+}
+
+/// The section `[runtime]`, with the tests' common cache of compiled code.
+fn runtime(more: &str) -> String {
+    let cache = workspace().join("target/test-cache");
+    format!("\n[runtime]\ncache = {:?}\n{more}\n", cache.display().to_string())
+}
+
+#[expect(clippy::disallowed_methods, reason = "how a person repeats a run that failed")]
+fn seed() -> u64 {
+    std::env::var("ATOLL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap())
+}

@@ -1,0 +1,129 @@
+//! Random values of every type, from JSON into a guest, from there into another, and back.
+
+use super::random::{Random, same, text};
+use super::{Answer, Typed, seed};
+use crate::it::components::component;
+use host::contract::{Contract, Function, Interface, InterfaceName, Names, Type, is_textual};
+use http::Request;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// Values of each function, of each of the two ways, in each of the three styles of names.
+const ROUNDS: usize = 8;
+
+/// Those that answer something else than what they are given.
+const NO_ECHOES: [&str; 3] = ["nothing", "sync-nothing", "sync-many"];
+
+/// The functions of the fixture `types`, as its component has them.
+fn functions() -> Interface {
+    let bytes = std::fs::read(component("fixture-types")).unwrap();
+    let mut contract = Contract::decode(&bytes).unwrap();
+    contract.exports.remove(&InterfaceName::new("atoll:fixture-types/echo@1.0.0")).unwrap()
+}
+
+async fn open(names: &str, echo: &Interface) -> Typed {
+    let mut manifest = format!(
+        r#"
+[gateway]
+names = "{names}"
+
+[service.types]
+component = "{{component:fixture-types}}"
+isolation = "reuse"
+
+[service.relay]
+component = "{{component:fixture-relay}}"
+calls = ["types"]
+isolation = "reuse"
+reuse = {{ max_concurrent = 4 }}
+"#
+    );
+    for name in echo.functions.keys() {
+        for (way, interface) in [("echo", "types/echo"), ("relay", "relay/relay")] {
+            let route = format!("method = \"POST\"\npath = \"/{way}/{name}\"\ncall = \"{interface}#{name}\"");
+            write!(manifest, "\n[[route]]\n{route}\n").unwrap();
+        }
+    }
+    Typed::start(&manifest).await
+}
+
+/// Sends `arguments` as the gateway wants them: what is one text in the query, the rest as the body.
+async fn call(host: &Typed, path: &str, function: &Function, names: Names, arguments: &[Value]) -> Answer {
+    let (mut query, mut body) = (String::new(), None);
+    for (param, argument) in function.params.iter().zip(arguments) {
+        if !is_textual(&param.ty) {
+            body = Some(argument.to_string());
+        } else if !argument.is_null() {
+            let sign = if query.is_empty() { '?' } else { '&' };
+            write!(query, "{sign}{}=", names.of(&param.name)).unwrap();
+            text(argument).bytes().for_each(|byte| write!(query, "%{byte:02X}").unwrap());
+        }
+    }
+    let request = Request::post(host.url(&format!("{path}{query}")));
+    match body {
+        Some(body) => host.http.send(request.header("content-type", "application/json"), body).await,
+        None => host.http.send(request, "").await,
+    }
+}
+
+/// What came back, as the value that was sent: a function's own result is a body or a problem.
+async fn came_back(host: &Typed, answer: &Answer, function: &Function) -> Value {
+    let Some(Type::Result { ok, .. }) = function.result.as_ref().map(Type::resolved) else {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        return answer.json();
+    };
+    if answer.status == 200 && ok.is_some() {
+        return json!({ "ok": answer.json() });
+    }
+    if answer.status == 204 && ok.is_none() && answer.body.is_empty() {
+        return json!({ "ok": null });
+    }
+    assert_eq!((answer.status.as_u16(), &answer.problem()["case"]), (500, &json!("error")));
+    // What a service says of its own fault is for the log.
+    let line: Value = serde_json::from_str(&host.atoll.logged(answer.header("x-request-id")).await).unwrap();
+    let said = line["error"].as_str().unwrap_or_else(|| panic!("{line}"));
+    json!({ "err": if said.is_empty() { Value::Null } else { serde_json::from_str(said).unwrap() } })
+}
+
+async fn every_value_comes_back(style: &str, names: Names) {
+    let echo = functions();
+    let host = open(style, &echo).await;
+    let seed = seed();
+    let mut random = Random::new(seed, names);
+    for function in echo.functions.values().filter(|function| !NO_ECHOES.contains(&function.name.as_str())) {
+        for _ in 0..ROUNDS {
+            let sent: Vec<_> = function.params.iter().map(|param| random.value(&param.ty)).collect();
+            for way in ["echo", "relay"] {
+                let answer = call(&host, &format!("/{way}/{}", function.name), function, names, &sent).await;
+                let back = came_back(&host, &answer, function).await;
+                let whole = if sent.len() == 1 { sent[0].clone() } else { Value::from(sent.clone()) };
+                let told = format!("{way} of {function}, ATOLL_TEST_SEED={seed}\n sent {whole}\n back {back}");
+                assert!(same(&whole, &back), "{told}");
+            }
+        }
+    }
+    for way in ["echo", "relay"] {
+        for name in ["nothing", "sync-nothing"] {
+            let answer = call(&host, &format!("/{way}/{name}"), &echo.functions[name], names, &[]).await;
+            assert!(answer.status == 204 && answer.body.is_empty(), "{answer:?}");
+        }
+        let words: Vec<_> = ["a", "b b", "", "ç", "e", "f", "g", "h", "🏝"].map(Value::from).into();
+        let many = call(&host, &format!("/{way}/sync-many"), &echo.functions["sync-many"], names, &words).await;
+        assert_eq!(many.json(), json!("a b b  ç e f g h 🏝 "), "{many:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_value_comes_back_in_snake_case() {
+    every_value_comes_back("snake_case", Names::Snake).await;
+}
+
+#[tokio::test]
+async fn every_value_comes_back_in_camel_case() {
+    every_value_comes_back("camelCase", Names::Camel).await;
+}
+
+#[tokio::test]
+async fn every_value_comes_back_in_kebab_case() {
+    every_value_comes_back("kebab-case", Names::Kebab).await;
+}

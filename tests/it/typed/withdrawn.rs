@@ -1,0 +1,81 @@
+//! A service that leaves the discovery table while another one would call it. The rooms up to the mesh are built by hand: nothing at
+//! the edges withdraws a service yet.
+
+use crate::it::components::{component, workspace};
+use crate::it::house::plan;
+use host::base::{CallContext, RequestId, ServiceName};
+use host::contract::FunctionName;
+use host::contract::InterfaceName;
+use host::mesh::{HttpClient, Mesh, Service};
+use host::registry::Registry;
+use host::rollout::{Offers, Plan, Rollout, wire};
+use host::runtime::{Outcall, Runtime, Settings, Value};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+struct Lagoon {
+    mesh: Arc<Mesh>,
+    registry: Arc<Registry<Service>>,
+}
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).unwrap()
+}
+
+impl Lagoon {
+    fn new() -> Self {
+        let cache = workspace().join("target/test-cache");
+        let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 64, 64 << 20).unwrap());
+        let registry = Arc::new(Registry::default());
+        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let mut offers = Offers::new();
+        for (service, fixture) in [("types", "fixture-types"), ("relay", "fixture-relay")] {
+            let component = runtime.load(&component(fixture)).unwrap();
+            let calls = if service == "relay" { vec![name("types")] } else { Vec::new() };
+            let links = wire(&name(service), component.contract(), &calls, &offers).unwrap();
+            offers.insert(name(service), Arc::clone(component.contract()));
+            let plan = Plan { calls, ..plan(service) };
+            rollout.launch(plan, Some((&component, &links)), None, &HttpClient::default()).unwrap();
+        }
+        let mesh = Arc::new(Mesh::new(Arc::clone(&registry), host::mesh::Settings::default()));
+        let outcall: Weak<dyn Outcall> = Arc::downgrade(&mesh) as _;
+        runtime.connect(outcall);
+        Self { mesh, registry }
+    }
+
+    async fn report(&self, function: &str, arguments: Vec<Value>) -> Result<String, String> {
+        let interface = InterfaceName::new("atoll:fixture-relay/reports@1.0.0");
+        let function = FunctionName { interface, function: function.into() };
+        let context = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(30));
+        match self.mesh.invoke(&name("relay"), &function, arguments, &context).await {
+            Ok(Some(Value::String(report))) => Ok(report),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_calls_a_service_that_is_gone_is_told_so() {
+    let lagoon = Lagoon::new();
+    assert_eq!(lagoon.report("sleep", vec![Value::U32(3)]).await.unwrap(), "ok: 3");
+    let sleeping = lagoon.report("sleep", vec![Value::U32(300)]);
+    let (slept, types) = tokio::join!(sleeping, async {
+        let in_flight =
+            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].state(Instant::now()).in_flight;
+        while in_flight() == 0 {
+            tokio::task::yield_now().await;
+        }
+        lagoon.registry.withdraw(&name("types")).unwrap()
+    });
+    assert_eq!(slept.unwrap(), "ok: 300", "a call under way ends as it should");
+    for function in ["trap-result", "sync-trap-result", "refuse"] {
+        let told = lagoon.report(function, Vec::new()).await.unwrap();
+        assert_eq!(told, "unavailable: service `types` did not answer: no-endpoint", "{function}");
+    }
+    let ended = lagoon.report("trap", Vec::new()).await.unwrap_err();
+    assert!(ended.contains("failed (no-endpoint), and its type has no error case"), "{ended}");
+    let Ok(types) = Arc::try_unwrap(types) else { panic!("nobody holds what is gone") };
+    lagoon.registry.publish(&name("types"), types);
+    assert_eq!(lagoon.report("sleep", vec![Value::U32(4)]).await.unwrap(), "ok: 4", "and it is there again");
+}
