@@ -23,6 +23,7 @@ mod calls;
 mod component;
 mod conduit;
 mod context;
+mod drive;
 mod engine;
 mod error;
 mod fault;

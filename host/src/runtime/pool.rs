@@ -124,7 +124,7 @@ impl InstancePool {
         let worker = self.worker(Room { _slots, _place: Some(_place) }, 1, &job.context);
         // An instance that could not even take the job has a fault, which is found below.
         let _ = worker.jobs.try_send(job);
-        let Worker { jobs, task, fault } = worker;
+        let Worker { jobs, task, fault, .. } = worker;
         drop(jobs);
         let mut leash = Leash { task, whole: false };
         let outcome = timeout_at(deadline, answered).await;

@@ -55,7 +55,7 @@ impl Warm {
     pub(super) fn send(self: &Arc<Self>, mut job: Job) -> Result<Ticket, Job> {
         while let Some(kept) = self.take() {
             let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
-            match ticket.kept.worker.jobs.try_send(job) {
+            match ticket.kept.worker.hand(job) {
                 Ok(()) => return Ok(ticket),
                 // It has ended by itself. The ticket, which goes here unanswered, takes it off the shelf.
                 Err(TrySendError::Closed(back) | TrySendError::Full(back)) => job = back,

@@ -6,6 +6,7 @@
 
 use super::component::{Export, Revision};
 use super::context::{Context, Identity};
+use super::drive::Drive;
 use super::engine::Runtime;
 use super::fault::{Failure, Fault};
 use super::parcel::Parcel;
@@ -17,6 +18,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
@@ -36,6 +38,7 @@ pub(super) struct Job {
 pub(super) struct Worker {
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) task: AbortHandle,
+    drive: Drive,
     pub(super) fault: Fault,
 }
 
@@ -71,8 +74,13 @@ impl Worker {
             ended: false,
             _room: room,
         };
-        let task = tokio::spawn(task.run(limits.timeout)).abort_handle();
-        Self { jobs, task, fault }
+        let (drive, task) = Drive::spawn(task.run(limits.timeout));
+        Self { jobs, task, drive, fault }
+    }
+
+    /// Hands `job` to the instance, and lets it begin at once: it may have answered when this returns.
+    pub(super) fn hand(&self, job: Job) -> Result<(), TrySendError<Job>> {
+        self.drive.hand(|| self.jobs.try_send(job))
     }
 }
 

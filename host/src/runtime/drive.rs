@@ -1,0 +1,227 @@
+//! A future that two can drive: a task of its own, and whoever waits for what it does next.
+//!
+//! To hand a call to another task costs more than most calls do: the scheduler is told, a thread may be woken, and the caller's guest is put
+//! aside until it is woken in turn. So the caller takes the instance's next step itself, in its own task. A quick call has its answer then; of
+//! any other the rest is done in the instance's own task, as if nothing had happened.
+
+use futures_util::task::AtomicWaker;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::task::AbortHandle;
+
+/// Steps that a caller takes at a time. The second finds out that nothing is left to do; more than a few are no quick call.
+const STEPS: usize = 4;
+
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The hold of callers on a future that has a task of its own. The task goes on without it.
+#[derive(Clone)]
+pub(super) struct Drive(Arc<Shared>);
+
+struct Shared {
+    /// Gone when it has ended, or its task was aborted. Locked by whoever drives it.
+    future: Mutex<Option<Boxed>>,
+    /// Its own task.
+    task: AtomicWaker,
+    /// Somebody drives it, and will look at `woken` afterwards.
+    driven: AtomicBool,
+    woken: AtomicBool,
+    /// Its own task is gone.
+    aborted: AtomicBool,
+}
+
+impl Drive {
+    /// Starts `future` in a task of its own.
+    pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> (Self, AbortHandle) {
+        let shared = Arc::new(Shared {
+            future: Mutex::new(Some(Box::pin(future))),
+            task: AtomicWaker::new(),
+            driven: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
+        });
+        let owner = Owner(Arc::clone(&shared));
+        let task = tokio::spawn(async move {
+            poll_fn(|context| {
+                owner.0.task.register(context.waker());
+                owner.0.drive(1, || ()).1
+            })
+            .await;
+        });
+        (Self(shared), task.abort_handle())
+    }
+
+    /// Does `prepare`, which wakes the future, and lets it take its next steps here, unless it is driven already.
+    pub(super) fn hand<T>(&self, prepare: impl FnOnce() -> T) -> T {
+        self.0.drive(STEPS, prepare).0
+    }
+}
+
+impl Shared {
+    fn drive<T>(self: &Arc<Self>, steps: usize, prepare: impl FnOnce() -> T) -> (T, Poll<()>) {
+        let Ok(mut future) = self.future.try_lock() else {
+            let prepared = prepare();
+            self.wake_by_ref();
+            return (prepared, Poll::Pending);
+        };
+        self.driven.store(true, SeqCst);
+        let prepared = prepare();
+        let waker = Waker::from(Arc::clone(self));
+        for _ in 0..steps {
+            self.woken.store(false, SeqCst);
+            let Some(running) = future.as_mut() else { break };
+            let step = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut Context::from_waker(&waker))));
+            if !matches!(step, Ok(Poll::Pending)) || self.aborted.load(SeqCst) {
+                *future = None;
+                self.woken.store(true, SeqCst);
+            } else if !self.woken.load(SeqCst) {
+                break;
+            }
+        }
+        let ended = future.is_none();
+        drop(future);
+        self.driven.store(false, SeqCst);
+        if self.aborted.load(SeqCst) {
+            self.clear();
+        }
+        if self.woken.load(SeqCst) {
+            self.task.wake();
+        }
+        (prepared, if ended { Poll::Ready(()) } else { Poll::Pending })
+    }
+
+    /// Drops the future, now or as soon as nobody drives it.
+    fn clear(&self) {
+        self.aborted.store(true, SeqCst);
+        if let Ok(mut future) = self.future.try_lock() {
+            *future = None;
+        }
+    }
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, SeqCst);
+        if !self.driven.load(SeqCst) {
+            self.task.wake();
+        }
+    }
+}
+
+/// The task's hold on the future: when the task ends, so does the future.
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::time::{Duration, Instant};
+    use tokio::sync::{mpsc, oneshot};
+
+    /// A future that answers each question with its square, and counts that it was dropped.
+    fn squares(
+        dropped: &Arc<AtomicUsize>,
+    ) -> (mpsc::Sender<(u32, oneshot::Sender<u32>)>, impl Future<Output = ()> + use<>) {
+        struct Count(Arc<AtomicUsize>);
+        impl Drop for Count {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, SeqCst);
+            }
+        }
+        let (questions, mut asked) = mpsc::channel::<(u32, oneshot::Sender<u32>)>(64);
+        let count = Count(Arc::clone(dropped));
+        let future = async move {
+            let _count = count;
+            while let Some((number, answer)) = asked.recv().await {
+                assert!(number != 13, "as the test asked");
+                if number.is_multiple_of(2) {
+                    tokio::task::yield_now().await;
+                }
+                let _ = answer.send(number * number);
+            }
+        };
+        (questions, future)
+    }
+
+    async fn until(what: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !what() {
+            assert!(Instant::now() < deadline, "it never came about");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_quick_answer_is_there_at_once() {
+        let (questions, future) = squares(&Arc::default());
+        let (drive, _task) = Drive::spawn(future);
+        let (sender, mut answer) = oneshot::channel();
+        drive.hand(|| questions.try_send((3, sender)).unwrap());
+        assert_eq!(answer.try_recv(), Ok(9), "no other task has run in between");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_callers_on_many_threads_all_get_their_answers() {
+        let dropped = Arc::<AtomicUsize>::default();
+        let (questions, future) = squares(&dropped);
+        let (drive, _task) = Drive::spawn(future);
+        let callers = (0..8).map(|caller| {
+            let (drive, questions) = (drive.clone(), questions.clone());
+            tokio::spawn(async move {
+                for number in (0..2000).map(|n| 100 + n * 8 + caller) {
+                    let (sender, answer) = oneshot::channel();
+                    drive.hand(|| questions.try_send((number, sender)).unwrap());
+                    assert_eq!(answer.await, Ok(number * number));
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            tokio::time::timeout(Duration::from_secs(60), caller).await.expect("no wake is lost").unwrap();
+        }
+        drop(questions);
+        until(|| dropped.load(SeqCst) == 1).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn an_aborted_future_goes_even_if_it_is_being_driven() {
+        for _ in 0..200 {
+            let dropped = Arc::<AtomicUsize>::default();
+            let (questions, future) = squares(&dropped);
+            let (drive, task) = Drive::spawn(future);
+            let aborter = tokio::spawn(async move { task.abort() });
+            for number in 100..110 {
+                let (sender, _answer) = oneshot::channel();
+                let _ = drive.hand(|| questions.try_send((number, sender)));
+            }
+            aborter.await.unwrap();
+            until(|| dropped.load(SeqCst) == 1).await;
+            assert!(questions.try_send((1, oneshot::channel().0)).is_err(), "nobody takes questions any more");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_future_and_not_its_caller() {
+        let dropped = Arc::<AtomicUsize>::default();
+        let (questions, future) = squares(&dropped);
+        let (drive, _task) = Drive::spawn(future);
+        let (sender, answer) = oneshot::channel();
+        drive.hand(|| questions.try_send((13, sender)).unwrap());
+        assert!(answer.await.is_err());
+        assert_eq!(dropped.load(SeqCst), 1);
+    }
+}
