@@ -2,7 +2,7 @@
 
 use super::build;
 use crate::base::ServiceName;
-use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, RouteKey, Service};
+use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, Service};
 use crate::contract::{
     Contract, Face, FaceError, FaceKey, FaceSpec, FunctionName, Info, Interface, InterfaceName, LookupError, Operation,
     document,
@@ -144,10 +144,9 @@ fn routes(
                     typed = Some(Arc::new(target));
                 }
                 Err(errors) => {
+                    let errors = errors.into_iter();
                     findings.extend(
-                        errors
-                            .into_iter()
-                            .map(|(key, message, help)| manifest.diagnose_route(index, key, message, help)),
+                        errors.map(|error| manifest.diagnose_route(index, error.key, error.message, error.help)),
                     );
                 }
             },
@@ -155,7 +154,7 @@ fn routes(
                 let message =
                     format!("service `{}` answers no HTTP by itself: it exports functions alone", route.service);
                 let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
-                findings.push(manifest.diagnose_route(index, RouteKey::Call, message, help));
+                findings.push(manifest.diagnose_route(index, FaceKey::Call, message, help));
             }
             (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
@@ -166,12 +165,16 @@ fn routes(
     (targets, needs)
 }
 
-type Fault = (RouteKey, String, String);
-
 /// The function that a route calls, with its face.
-fn bind(manifest: &Manifest, route: &Route, call: &RouteCall, contract: &Contract) -> Result<TypedTarget, Vec<Fault>> {
-    let found = contract.lookup(&call.function);
-    let (function, described) = found.map_err(|error| vec![(RouteKey::Call, error.to_string(), known(&error))])?;
+fn bind(
+    manifest: &Manifest,
+    route: &Route,
+    call: &RouteCall,
+    contract: &Contract,
+) -> Result<TypedTarget, Vec<FaceError>> {
+    let (function, described) = contract
+        .lookup(&call.function)
+        .map_err(|error| vec![FaceError { key: FaceKey::Call, message: error.to_string(), help: known(&error) }])?;
     let spec = FaceSpec {
         methods: std::slice::from_ref(&call.method),
         path_params: route.rule.parameters().collect(),
@@ -181,21 +184,7 @@ fn bind(manifest: &Manifest, route: &Route, call: &RouteCall, contract: &Contrac
         errors: &call.errors,
         names: manifest.gateway.names,
     };
-    let face = Face::bind(described, &spec);
-    let face = face.map_err(|errors| errors.into_iter().map(fault).collect::<Vec<_>>())?;
-    Ok(TypedTarget { function, face })
-}
-
-fn fault(error: FaceError) -> Fault {
-    let key = match error.key {
-        FaceKey::Call => RouteKey::Call,
-        FaceKey::Path => RouteKey::Path,
-        FaceKey::FromHeader => RouteKey::FromHeader,
-        FaceKey::Status => RouteKey::Status,
-        FaceKey::Location => RouteKey::Location,
-        FaceKey::Errors => RouteKey::Errors,
-    };
-    (key, error.message, error.help)
+    Ok(TypedTarget { function, face: Face::bind(described, &spec)? })
 }
 
 /// What a route expects of its service, for as long as the host runs.
@@ -220,7 +209,7 @@ fn openapi(manifest: &Manifest, parts: &[Option<Part>], targets: &[Target]) -> B
         operations.push(Operation {
             method: call.method.clone(),
             path: route.rule.path(),
-            host: route.rule.host(),
+            host: route.rule.host().map(str::to_owned),
             service: target.service.as_str(),
             interface: &typed.function.interface,
             docs: docs(&target.service, &typed.function.interface),

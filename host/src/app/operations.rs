@@ -110,7 +110,9 @@ fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
 fn refusal(error: SwapError) -> OperationError {
     let kind = match error {
         SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Busy(_) => OperationErrorKind::Conflict,
+        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
+            OperationErrorKind::Conflict
+        }
         SwapError::Refused(_) | SwapError::Unwired(_) | SwapError::Breaks(_) | SwapError::DoesNotStart(_) => {
             OperationErrorKind::Refused
         }

@@ -22,7 +22,7 @@ pub struct GatewaySettings {
     pub timeout: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Most bytes of bodies of typed routes that are held at once.
+    /// Most bytes of bodies that are held at once for the typed routes of one service.
     pub body_memory: usize,
     /// How JSON writes the names of WIT.
     pub names: Names,
@@ -71,7 +71,7 @@ static NAMES: Key<Choice<Names>> = Key {
     default: Some(r#""snake_case""#),
 };
 static BODY_MEMORY: Key<Size> =
-    Key { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""256MiB""#) };
+    Key { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
 static OPENAPI: Key<Flag> = Key { name: "openapi", kind: Flag, default: Some("true") };
 
 static ADMIN: Key<Address> = Key { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };

@@ -4,7 +4,8 @@ use crate::config::kind::{Kind, Problem, refused};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A function of a service, after its interface where several interfaces have one of that name.
+/// A function of a service, after its interface where several interfaces have one of that name: `products#get`, or in full, where the
+/// component exports several versions of it, `shop:products/products@2.0.0#get`.
 pub(super) struct Function;
 
 impl Kind for Function {
@@ -56,7 +57,23 @@ impl Kind for Call {
 }
 
 fn is_function(text: &str) -> bool {
-    text.split('#').count() <= 2 && text.split('#').all(is_kebab_case)
+    match text.split_once('#') {
+        Some((interface, function)) => is_interface(interface) && is_kebab_case(function),
+        None => is_kebab_case(text),
+    }
+}
+
+/// The last part of an interface's name, or the whole of it with or without its version.
+fn is_interface(text: &str) -> bool {
+    let Some((package, rest)) = text.split_once('/') else { return is_kebab_case(text) };
+    let (name, version) = rest.split_once('@').map_or((rest, None), |(name, version)| (name, Some(version)));
+    let is_version = |text: &str| {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+        text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(legal)
+    };
+    package.split_once(':').is_some_and(|(space, package)| is_kebab_case(space) && is_kebab_case(package))
+        && is_kebab_case(name)
+        && version.is_none_or(is_version)
 }
 
 /// What the component model calls a label: words of small letters and acronyms of capitals, joined by `-`, a letter first.
@@ -74,11 +91,14 @@ mod tests {
 
     #[test]
     fn a_function_is_one_name_or_two() {
-        for good in ["get", "get-all", "products#get", "get-v2", "a", "HTTP-get", "top-10"] {
+        let short = ["get", "get-all", "products#get", "get-v2", "a", "HTTP-get", "top-10"];
+        for good in short.into_iter().chain(["a:b/c#d", "shop:products/products@1.0.0-rc.1+b#get"]) {
             assert!(is_function(good), "{good}");
         }
+        let bad =
+            ["", "#", "get#", "#get", "a#b#c", "get_all", "getAll", "-get", "get-", "a--b", "9-a", "a b", "é", "a/b"];
         for bad in
-            ["", "#", "get#", "#get", "a#b#c", "get_all", "getAll", "-get", "get-", "a--b", "9-a", "a b", "é", "a/b"]
+            bad.into_iter().chain(["a/b#c", "a:b#c", "a:b/c", "a:b/c@#d", "a:b/c@x#d", "a:b/c@1 0#d", "a:b/c/d#e"])
         {
             assert!(!is_function(bad), "{bad}");
         }
@@ -90,9 +110,9 @@ mod tests {
         let callee = |service: &str, function: &str| Callee { service: service.into(), function: function.into() };
         assert_eq!(read("products/get"), Some(callee("products", "get")));
         assert_eq!(read("products/products#get"), Some(callee("products", "products#get")));
-        for bad in
-            ["products", "/get", "products/", "products/get/all", "products#get", "products/shop:products/products#get"]
-        {
+        let full = "shop:products/products@2.0.0#get";
+        assert_eq!(read(&format!("products/{full}")), Some(callee("products", full)));
+        for bad in ["products", "/get", "products/", "products/get/all", "products#get"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

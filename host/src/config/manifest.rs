@@ -6,11 +6,12 @@ use crate::config::edge::{self, AdminSettings, GatewaySettings};
 use crate::config::finding::{Finding, ManifestErrors, Place, Source};
 use crate::config::kind::Count;
 use crate::config::measure::{GIB, MIB, Size, in_memory};
-use crate::config::place::{Places, RouteKey, ServiceKey};
+use crate::config::place::{Places, ServiceKey};
 use crate::config::route::{self, Route};
 use crate::config::section::{Key, Report, Section};
 use crate::config::service::{self, Service};
 use crate::config::syntax;
+use crate::contract::FaceKey;
 use crate::{runtime, state};
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +39,7 @@ pub struct Manifest {
     pub(super) source: Arc<Source>,
     pub(super) service_places: BTreeMap<ServiceName, Places<ServiceKey>>,
     /// As many as routes.
-    pub(super) route_places: Vec<Places<RouteKey>>,
+    pub(super) route_places: Vec<Places<FaceKey>>,
 }
 
 /// The longest manifest that is read, in bytes: 10,000 lines.

@@ -40,7 +40,6 @@ mod tests;
 pub use edge::{AdminSettings, GatewaySettings};
 pub use finding::{Finding, Look, ManifestErrors};
 pub use manifest::{Manifest, environment};
-pub use place::RouteKey;
 pub use route::Route;
 pub use route_call::RouteCall;
 pub use secret::Secret;

@@ -4,26 +4,10 @@ use crate::base::ServiceName;
 use crate::config::finding::{Finding, Place, Span};
 use crate::config::manifest::Manifest;
 use crate::config::section::Found;
+use crate::contract::FaceKey;
 use std::collections::BTreeMap;
 
-/// A key of a route that can be at fault in a way which only the function's contract shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RouteKey {
-    /// `call`: there is no such function, or a parameter of it is bound to nothing.
-    Call,
-    /// `path`: a parameter in it is none of the function's, or not of a type that a path can hold.
-    Path,
-    /// `from_header`.
-    FromHeader,
-    /// `status`.
-    Status,
-    /// `location`.
-    Location,
-    /// `errors`.
-    Errors,
-}
-
-/// Such a key of a service.
+/// A key of a service that can be at fault in a way which only its component shows. Those of a route are [`FaceKey`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ServiceKey {
     Component,
@@ -93,7 +77,7 @@ impl Manifest {
     pub fn diagnose_route(
         &self,
         index: usize,
-        key: RouteKey,
+        key: FaceKey,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {

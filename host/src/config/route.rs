@@ -5,11 +5,12 @@ use crate::config::finding::Place;
 use crate::config::function::Callee;
 use crate::config::kind::{Kind, List, Problem, Table, Text, refused};
 use crate::config::measure::{Duration, Size};
-use crate::config::place::{Places, RouteKey};
+use crate::config::place::Places;
 use crate::config::route_call::{CALL, CallKeys, RouteCall};
 use crate::config::section::{Found, Key, Report, Section};
 use crate::config::service::{Service, Services};
 use crate::config::{edge, policy};
+use crate::contract::FaceKey;
 use crate::route::{Rule, RuleError};
 use std::collections::BTreeMap;
 use std::time;
@@ -104,7 +105,7 @@ pub(super) struct Routes {
     /// In the order in which they were written.
     pub(super) all: Vec<Route>,
     /// Where later faults of each are shown.
-    pub(super) places: Vec<Places<RouteKey>>,
+    pub(super) places: Vec<Places<FaceKey>>,
     /// The line of the first route that matches what the key says.
     first_lines: BTreeMap<String, usize>,
 }

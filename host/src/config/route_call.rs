@@ -3,10 +3,11 @@
 use crate::config::finding::Place;
 use crate::config::function::{Call, Callee};
 use crate::config::kind::{Count, Kind, Problem, Table, Text, refused};
-use crate::config::place::{Places, RouteKey};
+use crate::config::place::Places;
 use crate::config::route::Matching;
 use crate::config::section::{Found, Key, Report, Section};
 use crate::config::service::Services;
+use crate::contract::FaceKey;
 use http::{HeaderName, Method};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -87,14 +88,14 @@ impl CallKeys {
     }
 
     /// Notes where they stand, and where the path does.
-    pub(super) fn places(&self, section: &Section<'_>, path: Option<&Found<String>>) -> Places<RouteKey> {
+    pub(super) fn places(&self, section: &Section<'_>, path: Option<&Found<String>>) -> Places<FaceKey> {
         let call = self.call.as_ref().and_then(Found::span);
         let mut places = Places::new(call.unwrap_or_else(|| section.span.clone()));
-        places.note(RouteKey::Path, path);
-        places.note(RouteKey::FromHeader, self.from_header.as_ref());
-        places.note(RouteKey::Status, self.status.as_ref());
-        places.note(RouteKey::Location, self.location.as_ref());
-        places.note(RouteKey::Errors, self.errors.as_ref());
+        places.note(FaceKey::Path, path);
+        places.note(FaceKey::FromHeader, self.from_header.as_ref());
+        places.note(FaceKey::Status, self.status.as_ref());
+        places.note(FaceKey::Location, self.location.as_ref());
+        places.note(FaceKey::Errors, self.errors.as_ref());
         places
     }
 

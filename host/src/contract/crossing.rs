@@ -36,7 +36,7 @@ fn within<'a>(place: Place<'_>, ty: &'a Type) -> Option<Obstacle<'a>> {
     match ty {
         Type::Resource(_) => Some(Obstacle::Here(ty, "a resource cannot leave its service")),
         Type::ErrorContext => Some(Obstacle::Here(ty, "an error-context cannot leave its service")),
-        Type::Stream(Some(item)) | Type::Future(Some(item)) if !is_scalar(item) => Some(Obstacle::Here(
+        Type::Stream(Some(item)) | Type::Future(Some(item)) if !item.is_scalar() => Some(Obstacle::Here(
             ty,
             "between services a stream or future carries bool, numbers, char, string or nothing, and no other type",
         )),
@@ -55,27 +55,6 @@ fn within<'a>(place: Place<'_>, ty: &'a Type) -> Option<Obstacle<'a>> {
         }
         _ => None,
     }
-}
-
-/// Whether it is one value that is whole in itself.
-fn is_scalar(ty: &Type) -> bool {
-    use Type as T;
-    matches!(
-        ty.resolved(),
-        T::Bool
-            | T::S8
-            | T::U8
-            | T::S16
-            | T::U16
-            | T::S32
-            | T::U32
-            | T::S64
-            | T::U64
-            | T::F32
-            | T::F64
-            | T::Char
-            | T::String
-    )
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub use face::{Face, FaceError, FaceKey, FaceSpec, Location, Source, default_sta
 pub use interface::{Contract, Function, FunctionName, Interface, InterfaceName, Param};
 pub use json::{is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use lookup::LookupError;
-pub use names::Names;
+pub use names::{Names, capitals};
 pub use openapi::{Info, Operation, document};
 pub use types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};
 pub use value::{Integer, Value};

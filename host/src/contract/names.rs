@@ -1,4 +1,6 @@
-//! How the kebab-case names of a contract are written in JSON and in queries.
+//! How the kebab-case names of a contract are written in JSON and in queries, and those of headers by people.
+
+use http::HeaderName;
 
 /// One style for the names of fields, cases, flags and query parameters. It never makes one name of two: names that differ in a contract
 /// differ in every style.
@@ -47,6 +49,16 @@ impl Names {
             }
         })
     }
+}
+
+/// A header's name as people write it: `Idempotency-Key`.
+pub fn capitals(name: &HeaderName) -> String {
+    let mut starts_word = true;
+    let letters = name.as_str().chars().map(|letter| {
+        let first = std::mem::replace(&mut starts_word, letter == '-');
+        if first { letter.to_ascii_uppercase() } else { letter }
+    });
+    letters.collect()
 }
 
 #[cfg(test)]

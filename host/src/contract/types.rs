@@ -189,16 +189,17 @@ impl Type {
             (Self::Flags(a), Self::Flags(b)) => a.flags == b.flags,
             (Self::Stream(a), Self::Stream(b)) | (Self::Future(a), Self::Future(b)) => optional(a, b),
             (Self::Resource(a), Self::Resource(b)) => a == b,
-            // What is left carries nothing: the same case is the same type.
-            (a, b) => a.is_plain() && std::mem::discriminant(a) == std::mem::discriminant(b),
+            (Self::ErrorContext, Self::ErrorContext) => true,
+            // What is left is made of nothing else: the same kind is the same type.
+            (a, b) => a.is_scalar() && std::mem::discriminant(a) == std::mem::discriminant(b),
         }
     }
 
-    /// Whether it is made of nothing but itself: a number, a truth value, a character, a string, an error-context.
-    fn is_plain(&self) -> bool {
+    /// Whether it is one value that is whole in itself: a truth value, a number, a character, a string.
+    pub(super) fn is_scalar(&self) -> bool {
         use Type as T;
         matches!(
-            self,
+            self.resolved(),
             T::Bool
                 | T::S8
                 | T::U8
@@ -212,7 +213,6 @@ impl Type {
                 | T::F64
                 | T::Char
                 | T::String
-                | T::ErrorContext
         )
     }
 

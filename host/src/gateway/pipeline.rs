@@ -14,6 +14,7 @@ use crate::listen::Peer;
 use crate::route::{Found, Match, Path, RequestHead, Table};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +23,8 @@ use std::time::Instant;
 pub struct Gateway<C> {
     settings: Settings,
     document: Option<Document>,
-    shelf: Shelf,
+    /// One for each service with typed routes: a flood of one fills no other's.
+    shelves: BTreeMap<ServiceName, Shelf>,
     routes: Arc<Table<Target>>,
     mesh: Arc<C>,
 }
@@ -34,8 +36,9 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(Document::new);
-        let shelf = Shelf::new(settings.body_memory);
-        Self { settings, document, shelf, routes, mesh }
+        let typed = routes.routes().iter().map(|(_, target)| target).filter(|target| target.typed.is_some());
+        let shelves = typed.map(|target| (target.service.clone(), Shelf::new(settings.body_memory))).collect();
+        Self { settings, document, shelves, routes, mesh }
     }
 
     /// Answers one request. Dropping the future tells that the client has gone: the call is dropped with it.
@@ -95,7 +98,8 @@ impl<C: Call> Gateway<C> {
             typed::check_sent(head)?;
         }
         let arguments = Arguments::of_head(&typed.face, head, route)?;
-        let body = settle(Upload::collect(body, context.deadline, &self.shelf).await, &upload, service, id)?;
+        let shelf = self.shelves.get(service).expect("every service with a typed route has a shelf");
+        let body = settle(Upload::collect(body, context.deadline, shelf).await, &upload, service, id)?;
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::Echo::of(&typed.face, &arguments);

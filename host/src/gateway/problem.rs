@@ -13,7 +13,8 @@ pub(super) struct Problem {
     pub(super) status: StatusCode,
     /// The last part of the problem's type.
     pub(super) kind: Cow<'static, str>,
-    title: &'static str,
+    /// Without one it is the kind in words.
+    title: Option<&'static str>,
     detail: Cow<'static, str>,
     service: Option<ServiceName>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -53,7 +54,13 @@ impl Problem {
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         let (kind, detail) = (kind.into(), detail.into());
-        Self { status, kind, title, detail, service: None, headers: Vec::new(), extensions: None }
+        Self { status, kind, title: Some(title), detail, service: None, headers: Vec::new(), extensions: None }
+    }
+
+    /// The error of a function by its case, or what the gateway finds by itself that is of the same type. A type has one title (RFC 9457,
+    /// section 3.1.3), whatever the status: the case in words.
+    pub(super) fn of_case(status: StatusCode, case: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { title: None, ..Self::new(status, case.to_owned(), "", detail) }
     }
 
     /// 400 of some `kind`.
@@ -105,9 +112,10 @@ impl Problem {
 
     /// The answer to the request with this id.
     pub(super) fn answer(self, id: &RequestId) -> Response<Body> {
+        let title = self.title.map_or_else(|| in_words(&self.kind).into(), Cow::Borrowed);
         let details = Details {
             kind: format!("urn:atoll:problem:{}", self.kind),
-            title: self.title,
+            title: &title,
             status: self.status.as_u16(),
             detail: &self.detail,
             request_id: id.as_str(),
@@ -125,6 +133,15 @@ impl Problem {
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         answer
     }
+}
+
+/// `Sold out` for `sold-out`.
+fn in_words(kind: &str) -> String {
+    let mut words = kind.replace('-', " ");
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    words
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct Settings {
     pub max_headers: usize,
     /// The most bytes of a request's header fields as they are sent; more are answered with 431.
     pub header_bytes: usize,
-    /// The most bytes of bodies of typed routes that are held at once; more are answered with 503. Default 256 MiB.
+    /// The most bytes of bodies that are held at once for the typed routes of one service; more are answered with 503. Default 64 MiB.
     pub body_memory: usize,
     /// The OpenAPI document of the typed routes, in JSON: `GET /openapi.json` is answered with it where no route has that path.
     pub openapi: Option<Bytes>,
@@ -28,7 +28,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             max_headers: 100,
             header_bytes: 32 * 1024,
-            body_memory: 256 << 20,
+            body_memory: 64 << 20,
             openapi: None,
         }
     }

@@ -69,7 +69,7 @@ fn failure(kind: ErrorKind, detail: String) -> Failure {
     Failure { kind, retry_after: None, detail }
 }
 
-/// The memory that all bodies together may take which the gateway holds. Who finds it full is refused at once: were he to wait, clients that
+/// The memory that all bodies together may take which the gateway holds for one service. Who finds it full is refused at once: were he to wait, clients that
 /// send slowly could stop all others.
 pub(super) struct Shelf(Arc<Semaphore>);
 
@@ -88,8 +88,8 @@ impl Shelf {
     fn take(&self, shelved: &mut Shelved, data: Bytes) -> Result<(), Failure> {
         let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.0).try_acquire_many_owned(bytes);
-        let permit =
-            permit.map_err(|_| failure(ErrorKind::Overloaded, "the bodies of others fill `body_memory`".into()))?;
+        let permit = permit
+            .map_err(|_| failure(ErrorKind::Overloaded, "the bodies of other requests fill `body_memory`".into()))?;
         match &mut shelved.permit {
             Some(held) => held.merge(permit),
             none => *none = Some(permit),

@@ -60,6 +60,16 @@ impl Attempt {
         }
     }
 
+    /// [`Attempt::failed`]; but the trap of one that was let down by another is not its own fault, for a function that has no words for
+    /// the failure of its own call is made to trap.
+    pub(super) fn failed_unless(&mut self, let_down: bool, kind: ErrorKind) {
+        if let_down && kind == ErrorKind::Trap {
+            self.record(Verdict::Neutral);
+        } else {
+            self.failed(kind);
+        }
+    }
+
     /// The answer is the service's own admission of a fault: a status of 5xx.
     pub(super) fn admitted_fault(&mut self) {
         if self.record(Verdict::Failure) {

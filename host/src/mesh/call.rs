@@ -122,7 +122,7 @@ fn conclude(
         }
         Err((kind, detail)) => {
             let (kind, detail) = upload.blame(kind).unwrap_or((kind, detail));
-            attempt.failed(kind);
+            attempt.failed_unless(let_down, kind);
             if kind == ErrorKind::Overloaded {
                 service.metrics.refused(kind.as_str());
             }

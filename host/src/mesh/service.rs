@@ -44,8 +44,8 @@ impl Service {
     /// Whether a call of `function` may be made twice.
     pub(super) fn is_idempotent(&self, function: &FunctionName) -> bool {
         let same =
-            |own: &&FunctionName| own.function == function.function && own.interface.path == function.interface.path;
-        self.idempotent.iter().find(same).is_some()
+            |own: &FunctionName| own.function == function.function && function.interface.compatible(&own.interface);
+        self.idempotent.iter().any(same)
     }
 
     /// An endpoint that takes such a call and whose breaker grants a permit. Endpoints with an open circuit leave the choice, never the table.

@@ -82,7 +82,7 @@ async fn attempt(
             Ok(results)
         }
         Err((kind, detail)) => {
-            attempt.failed(kind);
+            attempt.failed_unless(context.was_let_down(), kind);
             if kind == ErrorKind::Overloaded {
                 service.metrics.refused(kind.as_str());
             }

@@ -16,6 +16,8 @@ use tokio::sync::Mutex;
 pub(super) struct Deployment {
     pub(super) plan: Plan,
     pub(super) grants: Arc<Grants>,
+    /// What the manifest calls idempotent, by the names that its component has for it. They hold for every later revision.
+    pub(super) idempotent: Vec<FunctionName>,
     /// Whoever changes the revision holds this from the first check to the publication.
     pub(super) line: Mutex<Line>,
     balancer: Arc<Balancer>,
@@ -43,6 +45,7 @@ impl Deployment {
         };
         Self {
             grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), &plan.config)),
+            idempotent: Vec::new(),
             line: Mutex::default(),
             balancer: Arc::new(Balancer::new(plan.balance)),
             metrics: Arc::default(),
@@ -75,14 +78,8 @@ impl Deployment {
                 differs_from_manifest: line.manifest != Some(revision.digest()),
                 previous: line.previous.as_ref().map(|revision| revision.digest()),
             }),
-            idempotent: line.stable.as_ref().map_or_else(Vec::new, |revision| self.idempotent(revision)),
+            idempotent: self.idempotent.clone(),
             metrics: Arc::clone(&self.metrics),
         }
-    }
-
-    /// What the manifest calls idempotent and the component has. The first component was checked for all of it.
-    fn idempotent(&self, revision: &Revision) -> Vec<FunctionName> {
-        let found = self.plan.idempotent.iter().filter_map(|text| revision.contract().lookup(text).ok());
-        found.map(|(name, _)| name).collect()
     }
 }

@@ -25,6 +25,9 @@ pub enum SwapError {
     /// Others use what it does not offer, or not as they use it.
     #[error("the component is refused: {}", .0.join(". "))]
     Breaks(Vec<String>),
+    /// Since it was loaded its imports have become another service's to answer.
+    #[error("the component was linked to services that no longer answer its imports: swap it in again")]
+    Rewired,
     /// The component does not start.
     #[error("the component is refused: it does not start: {0}")]
     DoesNotStart(InvokeError),

@@ -63,6 +63,8 @@ impl Rollout {
         let line = Line { stable: revision, previous: None, manifest };
         let name = deployment.plan.name.clone();
         if let Some(revision) = &line.stable {
+            let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
+            deployment.idempotent = deployment.plan.idempotent.iter().filter_map(named).collect();
             self.standing().insert(name.clone(), Arc::clone(revision));
         }
         self.registry.publish(&name, deployment.service(&self.runtime, &line));
@@ -149,7 +151,9 @@ impl Rollout {
     fn publish(&self, deployment: &Deployment, line: &mut Line, next: Line) -> Result<(), SwapError> {
         let revision = next.stable.as_ref().expect("what is published has a component");
         let mut standing = self.standing();
-        self.fit(deployment, revision.contract(), &standing)?;
+        if self.fit(deployment, revision.contract(), &standing)? != revision.links() {
+            return Err(SwapError::Rewired);
+        }
         standing.insert(deployment.plan.name.clone(), Arc::clone(revision));
         *line = next;
         self.registry.publish(&deployment.plan.name, deployment.service(&self.runtime, line));

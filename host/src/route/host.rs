@@ -45,6 +45,14 @@ impl HostPattern {
         }
         Ok(if wildcard { Self::Wildcard(lower[1..].into()) } else { Self::Exact(lower) })
     }
+
+    /// The one name that it matches, if it is one alone.
+    pub(super) fn exact(&self) -> Option<&str> {
+        match self {
+            Self::Exact(name) => Some(name),
+            Self::Any | Self::Wildcard(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for HostPattern {

@@ -124,9 +124,9 @@ impl Rule {
         self.pattern.parameters()
     }
 
-    /// The host that it is for, as text; `None` for any.
-    pub fn host(&self) -> Option<String> {
-        Some(self.host.to_string()).filter(|host| !host.is_empty())
+    /// The host that it is for, where that is one alone: not any, and no wildcard.
+    pub fn host(&self) -> Option<&str> {
+        self.host.exact()
     }
 
     /// What becomes of the path on the way to the service.

@@ -5,7 +5,7 @@ use super::invocation::Leash;
 use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{Entry, HOST};
+use http::header::{EXPECT, Entry, HOST, TE};
 use http::uri::PathAndQuery;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -33,11 +33,17 @@ pub(super) fn for_guest(mut request: http::Request<Body>, service: &ServiceName)
 pub(super) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http::Request<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(authority) = parts.uri.authority() {
-        let host = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
+        // Without a name and password, which an authority may begin with and a host may not.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).expect("an authority is visible ASCII");
         parts.headers.insert(HOST, host);
     }
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     parts.uri = path.into();
+    // These two are for the next hop, which is this host; WASI HTTP lets a guest set none of the others.
+    for name in [EXPECT, TE] {
+        parts.headers.remove(name);
+    }
     parts.headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).expect("an id is visible ASCII"));
     let body = body
         .map_err(|error| BodyError::new(ErrorKind::ClientGone, format!("the caller broke its body off: {error:?}")));

@@ -30,10 +30,12 @@ impl Calls {
         self.running.is_empty()
     }
 
-    /// The call that has the most time left.
-    pub(super) fn most_patient(&self) -> &CallContext {
-        let running = self.running.iter().map(|(_, context)| context);
-        running.max_by_key(|context| context.deadline).unwrap_or(&self.latest)
+    /// The call that has the most time left, as deep as the deepest of them: a circle of calls must not look shallower than it is.
+    pub(super) fn most_patient(&self) -> CallContext {
+        let running = || self.running.iter().map(|(_, context)| context);
+        let mut context = running().max_by_key(|context| context.deadline).unwrap_or(&self.latest).clone();
+        context.depth = running().map(|context| context.depth).max().unwrap_or(context.depth);
+        context
     }
 
     fn of(&self, task: GuestTaskId) -> Option<&CallContext> {

@@ -91,23 +91,24 @@ fn pack_future<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -
     Ok(Conduit(Box::new(move |store| {
         let value = async move {
             // Without the value there is nothing that the reader could go on with.
-            receiver
-                .await
-                .map_err(|_| broken(&writer.fault).unwrap_or_else(|| format_err!("a future was never written")))
+            receiver.await.map_err(|_| writer.broken().unwrap_or_else(|| format_err!("a future was never written")))
         };
         let reader = FutureReader::new(&mut *store, value)?;
         Ok(Val::Future(reader.try_into_future_any(store)?))
     })))
 }
 
-fn broken(fault: &Fault) -> Option<wasmtime::Error> {
-    fault.get().map(|(kind, _)| format_err!("the stream broke off, because its writer failed: {kind}"))
-}
-
 /// What the reader's side holds of the writer's instance: it shows how the instance ended, and that somebody still reads.
 pub(super) struct Lifeline {
     pub(super) fault: Fault,
     pub(super) _open: Option<tokio::sync::mpsc::Sender<std::convert::Infallible>>,
+}
+
+impl Lifeline {
+    /// How the writer failed, if it did. (Of the whole lifeline: a block that named the fault alone would hold nothing else of it.)
+    fn broken(&self) -> Option<wasmtime::Error> {
+        self.fault.get().map(|(kind, _)| format_err!("the stream broke off, because its writer failed: {kind}"))
+    }
 }
 
 /// The end in the writer's store.
@@ -169,7 +170,7 @@ impl<T: Element> StreamProducer<Data> for Inlet<T> {
             match self.batches.poll_next_unpin(cx) {
                 Poll::Ready(Some(batch)) => self.next = Some(batch),
                 Poll::Ready(None) => {
-                    return Poll::Ready(broken(&self.writer.fault).map_or(Ok(StreamResult::Dropped), Err));
+                    return Poll::Ready(self.writer.broken().map_or(Ok(StreamResult::Dropped), Err));
                 }
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => return Poll::Pending,

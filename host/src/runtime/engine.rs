@@ -104,9 +104,10 @@ impl Runtime {
 fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
-        while let Some(engine) = engine.upgrade() {
+        for epoch in 0.. {
+            let Some(engine) = engine.upgrade() else { return };
             engine.increment_epoch();
-            turns.hand_out();
+            turns.hand_out(epoch);
             drop(engine);
             #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
             std::thread::sleep(EPOCH);

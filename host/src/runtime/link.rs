@@ -7,6 +7,7 @@ use super::parcel::Parcel;
 use crate::base::{CallContext, ServiceName};
 use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type};
 use std::sync::Arc;
+use std::time::Instant;
 use wasmtime::component::{Accessor, Linker, Val};
 use wasmtime::{AsContextMut, StoreContextMut, format_err};
 
@@ -91,7 +92,7 @@ impl Import {
         store: &mut StoreContextMut<'_, Context>,
         arguments: &[Val],
     ) -> wasmtime::Result<(Parcel, CallContext)> {
-        let context = caller(store).deeper();
+        let context = caller(store).deeper(Instant::now());
         let types = self.function.params.iter().map(|param| &param.ty);
         Ok((Parcel::pack(store, types, arguments.to_vec())?, context))
     }

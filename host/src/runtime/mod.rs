@@ -9,7 +9,8 @@
 //!   service whose manifest says so share instances.
 //! - What crosses from one instance to another is values alone; each has a store of its own, so the fault of one leaves the other alive.
 //! - A guest reaches what its [`Grants`] name and nothing else: no file, no socket, no host, no other service's data.
-//! - Every wait has a deadline, every queue a bound. A trap, a timeout or a full memory ends that one instance.
+//! - Every wait has a deadline, but that for the end of a stream, which lasts as long as its reader's instance. Every queue has a bound.
+//!   A trap, a timeout or a full memory ends that one instance.
 //! - The fault of an instance is recorded before its store is dropped, so a broken stream never looks like a finished one.
 //!
 //! Never: routes, the registry, breakers. It does not decide whether to try again.

@@ -30,14 +30,15 @@ impl Outbound {
 
     /// From now on the guest calls on behalf of `context`. A request does not tell which call it belongs to, so an instance that serves several
     /// at a time asks for the most patient of them: no call's deadline cuts another's request short.
-    pub(super) fn follow(&mut self, context: &CallContext) {
-        self.context = context.clone();
+    pub(super) fn follow(&mut self, context: CallContext) {
+        self.context = context;
     }
 
     /// The service that a request goes to, if this guest may call it.
     fn target(&self, request: &http::Request<WasiBody>) -> Option<ServiceName> {
-        let host = request.uri().host()?.strip_suffix(DOMAIN)?;
-        self.identity.grants.calls.iter().find(|service| service.as_str() == host).cloned()
+        let host = request.uri().host()?.to_ascii_lowercase();
+        let name = host.strip_suffix(DOMAIN)?;
+        self.identity.grants.calls.iter().find(|service| service.as_str() == name).cloned()
     }
 
     fn warn(&mut self, request: &http::Request<WasiBody>) {
@@ -75,8 +76,9 @@ impl WasiHttpHooks for Outbound {
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         let exit = self.exit.clone();
+        let now = Instant::now();
         let patience = options.and_then(|options| options.first_byte_timeout);
-        let context = self.context.deeper().within(Instant::now(), patience.unwrap_or(Duration::MAX));
+        let context = self.context.deeper(now).within(now, patience.unwrap_or(Duration::MAX));
         let by = self.identity.clone();
         Box::new(async move {
             let answer = match exit.open() {

@@ -9,9 +9,10 @@ use super::invocation::{self, Lease};
 use super::parcel::Parcel;
 use super::settings::{Isolation, Limits};
 use super::warm::{Ticket, Warm};
-use super::worker::{Job, Room, Worker};
+use super::worker::{Job, Worker};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -40,7 +41,7 @@ impl InstancePool {
         let free = Arc::new(Semaphore::new(limits.concurrency));
         let warm = match isolation {
             Isolation::Request => None,
-            Isolation::Reuse(reuse) => Some(Warm::new(reuse.clone())),
+            Isolation::Reuse(reuse) => Some(Warm::new(reuse.clone(), limits.concurrency)),
         };
         Self { runtime, revision, limits, free, waiting: AtomicUsize::new(0), warm }
     }
@@ -77,7 +78,7 @@ impl InstancePool {
         }
         let deadline = Instant::from_std(context.deadline);
         let asked = Instant::now();
-        let lease = self.lease(deadline).await?;
+        let lease = self.lease(&self.free, deadline).await?;
         let leased = Instant::now();
         let revision = Arc::clone(&self.revision);
         let guest = invocation::Guest { revision, identity: self.identity(context), memory: self.limits.memory };
@@ -119,9 +120,9 @@ impl InstancePool {
         deadline: Instant,
     ) -> Result<Parcel, InvokeError> {
         let asked = Instant::now();
-        let Lease { _place, _slots } = self.lease(deadline).await?;
+        let lease = self.lease(&self.free, deadline).await?;
         let leased = Instant::now();
-        let worker = self.worker(Room { _slots, _place: Some(_place) }, 1, &job.context);
+        let worker = self.worker(lease, 1, &job.context);
         // An instance that could not even take the job has a fault, which is found below.
         let _ = worker.jobs.try_send(job);
         let Worker { jobs, task, fault, .. } = worker;
@@ -140,50 +141,57 @@ impl InstancePool {
         answered: oneshot::Receiver<Parcel>,
         deadline: Instant,
     ) -> Result<Parcel, InvokeError> {
+        let asked = Instant::now();
+        let mut leased = asked;
         let _place = match try_acquire(&self.free, 1) {
             Some(place) => place,
             None => {
                 let _seat = self.seat()?;
-                wait(&self.free, 1, deadline, "the service's `concurrency`").await?
+                let place = wait(&self.free, 1, deadline, "the service's `concurrency`").await?;
+                leased = Instant::now();
+                place
             }
         };
         let mut ticket = match warm.send(job) {
             Ok(ticket) => ticket,
-            Err(job) => self.call_another(warm, job, deadline).await?,
+            Err(job) => {
+                let ticket = self.call_another(warm, job, deadline).await?;
+                leased = Instant::now();
+                ticket
+            }
         };
         let outcome = timeout_at(deadline, answered).await;
         ticket.answered = matches!(outcome, Ok(Ok(_)));
         let fault = ticket.worker().fault.clone();
         drop(ticket);
-        settle(outcome, &fault).await
+        settle(outcome, &fault).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
     }
 
-    /// A new instance for `job`, or one that gets room while the pool is full.
+    /// A new instance for `job`, or one that has room for it before a new one may be made.
     async fn call_another(&self, warm: &Arc<Warm>, mut job: Job, deadline: Instant) -> Result<Ticket, InvokeError> {
-        let start = |slots, job: Job| {
-            let worker = self.worker(Room { _slots: slots, _place: None }, warm.concurrent(), &job.context);
-            Ok(warm.add(worker, job))
-        };
-        if let Some(slots) = try_acquire(&self.runtime.slots, self.revision.slots) {
-            return start(slots, job);
-        }
-        let _seat = self.seat()?;
+        // One wait for all rounds: who begins anew goes to the end of the queue.
+        let mut lease = pin!(self.lease(&warm.places, deadline));
         loop {
+            // Listens before it looks: what comes free after the look rings for this call, and what came before is found.
+            let mut freed = pin!(warm.freed());
+            freed.as_mut().enable();
+            job = match warm.send(job) {
+                Ok(ticket) => return Ok(ticket),
+                Err(back) => back,
+            };
             tokio::select! {
-                slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`") => {
-                    return start(slots?, job);
+                lease = &mut lease => {
+                    let worker = self.worker(lease?, warm.concurrent(), &job.context);
+                    return Ok(warm.add(worker, job));
                 }
-                () = warm.freed() => match warm.send(job) {
-                    Ok(ticket) => return Ok(ticket),
-                    Err(back) => job = back,
-                },
+                () = freed => {}
             }
         }
     }
 
-    fn worker(&self, room: Room, concurrent: usize, context: &CallContext) -> Worker {
+    fn worker(&self, lease: Lease, concurrent: usize, context: &CallContext) -> Worker {
         let identity = self.identity(context);
-        Worker::start(&self.runtime, &self.revision, &self.limits, identity, room, concurrent, context)
+        Worker::start(&self.runtime, &self.revision, &self.limits, identity, lease, concurrent, context)
     }
 
     /// Instantiates once, answers nothing, and lets the instance go: shows that the revision starts within its limits.
@@ -192,7 +200,7 @@ impl InstancePool {
     /// As [`InstancePool::invoke`], before the request.
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
         let deadline = Instant::from_std(context.deadline);
-        let _lease = self.lease(deadline).await?;
+        let _lease = self.lease(&self.free, deadline).await?;
         let identity = self.identity(context);
         let instantiated =
             invocation::instantiate(&self.runtime, &self.revision, identity, self.limits.memory, context.clone());
@@ -211,9 +219,9 @@ impl InstancePool {
         }
     }
 
-    /// One of the endpoint's places first, then slots of the engine's pool; both within the deadline, from one seat of the queue.
-    async fn lease(&self, deadline: Instant) -> Result<Lease, InvokeError> {
-        let (place, slots) = (try_acquire(&self.free, 1), || try_acquire(&self.runtime.slots, self.revision.slots));
+    /// One of the endpoint's `places` first, then slots of the engine's pool; both within the deadline, from one seat of the queue.
+    async fn lease(&self, places: &Arc<Semaphore>, deadline: Instant) -> Result<Lease, InvokeError> {
+        let (place, slots) = (try_acquire(places, 1), || try_acquire(&self.runtime.slots, self.revision.slots));
         let place = match place.map(|place| (slots(), place)) {
             Some((Some(slots), place)) => return Ok(Lease { _place: place, _slots: slots }),
             Some((None, place)) => Some(place),
@@ -222,7 +230,7 @@ impl InstancePool {
         let _seat = self.seat()?;
         let place = match place {
             Some(place) => place,
-            None => wait(&self.free, 1, deadline, "the service's `concurrency`").await?,
+            None => wait(places, 1, deadline, "the service's `concurrency`").await?,
         };
         let slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`").await?;
         Ok(Lease { _place: place, _slots: slots })

@@ -1,12 +1,13 @@
 //! How guests that compute for long share the processor with everybody else.
 //!
 //! A guest is interrupted at every epoch. For its first few slices it merely lets others run in between; a guest that still computes has
-//! to take a turn for each further slice, and the engine hands out fewer turns than there are cores. So whatever guests compute, a core is
-//! left for those that answer quickly, for both edges and for the timers. A guest that waits (for a store, for its client) computes nothing,
-//! and what it does after waiting is a slice of its own.
+//! to take a turn for each further slice, and the engine hands out fewer turns than there are cores; where there is one core, a turn in every
+//! other epoch. So whatever guests compute, a core (or half of the one) is left for those that answer quickly, for both edges and for the
+//! timers. A guest that waits (for a store, for its client) computes nothing, and what it does after waiting is a slice of its own.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::available_parallelism;
@@ -28,17 +29,24 @@ pub(super) struct Turns {
     free: Arc<Semaphore>,
     /// Every core but one. The system is asked once: its answer costs many calls, and this is needed a hundred times a second.
     most: usize,
+    /// How many epochs turns are handed out for. With one core there is none to leave, so it is left free in every other epoch.
+    every: u64,
 }
 
 impl Turns {
     pub(super) fn new() -> Self {
-        let most = available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
-        Self { free: Arc::new(Semaphore::new(0)), most }
+        Self::of(available_parallelism().map_or(1, NonZero::get))
     }
 
-    /// Hands out the turns of one epoch. Turns that nobody took are not saved up.
-    pub(super) fn hand_out(&self) {
-        self.free.add_permits(self.most.saturating_sub(self.free.available_permits()));
+    fn of(cores: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(0)), most: (cores - 1).max(1), every: if cores == 1 { 2 } else { 1 } }
+    }
+
+    /// Hands out the turns of an epoch. Turns that nobody took are not saved up.
+    pub(super) fn hand_out(&self, epoch: u64) {
+        if epoch.is_multiple_of(self.every) {
+            self.free.add_permits(self.most.saturating_sub(self.free.available_permits()));
+        }
     }
 
     /// What an instance does at the end of an epoch.
@@ -114,10 +122,25 @@ mod tests {
     #[test]
     fn turns_are_not_saved_up() {
         let turns = Turns::new();
-        for _ in 0..10 {
-            turns.hand_out();
+        for epoch in 0..10 {
+            turns.hand_out(epoch);
         }
         assert_eq!(turns.free.available_permits(), turns.most);
+    }
+
+    #[test]
+    fn something_is_left_of_every_machine() {
+        let handed_out = |cores| {
+            let turns = Turns::of(cores);
+            let of_epoch = |epoch| {
+                turns.hand_out(epoch);
+                turns.free.forget_permits(cores)
+            };
+            [of_epoch(0), of_epoch(1), of_epoch(2), of_epoch(3)]
+        };
+        assert_eq!(handed_out(1), [1, 0, 1, 0], "one core is left every other time");
+        assert_eq!(handed_out(2), [1; 4]);
+        assert_eq!(handed_out(8), [7; 4]);
     }
 
     #[test]

@@ -5,13 +5,16 @@ use super::worker::{Job, Worker};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
-use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
 /// The instances of one endpoint that may serve further calls.
 pub(super) struct Warm {
     settings: Reuse,
+    /// The instances that there may be. One that takes no more calls and has not ended yet is still one.
+    pub(super) places: Arc<Semaphore>,
     shelf: Mutex<Shelf>,
     /// Rung when an instance has room again.
     freed: Notify,
@@ -42,8 +45,10 @@ pub(super) struct Ticket {
 }
 
 impl Warm {
-    pub(super) fn new(settings: Reuse) -> Arc<Self> {
-        Arc::new(Self { settings, shelf: Mutex::default(), freed: Notify::new() })
+    /// No instances yet, and at most `most`.
+    pub(super) fn new(settings: Reuse, most: usize) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(most));
+        Arc::new(Self { settings, places, shelf: Mutex::default(), freed: Notify::new() })
     }
 
     /// Calls that one instance serves at a time.
@@ -76,12 +81,15 @@ impl Warm {
         // An instance that could not even take its first job has a fault, which its caller finds.
         let _ = kept.worker.jobs.try_send(job);
         self.begin(&mut self.shelf(), &kept);
+        if self.settings.max_concurrent > 1 {
+            self.freed.notify_one();
+        }
         Ticket { warm: Arc::clone(self), kept, answered: false }
     }
 
-    /// Waits until an instance may have room again.
-    pub(super) async fn freed(&self) {
-        self.freed.notified().await;
+    /// Rings when an instance may have room again.
+    pub(super) fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
     }
 
     fn take(self: &Arc<Self>) -> Option<Arc<Kept>> {

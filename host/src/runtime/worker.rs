@@ -9,6 +9,7 @@ use super::context::{Context, Identity};
 use super::drive::Drive;
 use super::engine::Runtime;
 use super::fault::{Failure, Fault};
+use super::invocation::Lease;
 use super::parcel::Parcel;
 use super::settings::Limits;
 use crate::base::{CallContext, ErrorKind};
@@ -19,7 +20,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use wasmtime::component::{Accessor, Instance, Val};
@@ -42,12 +43,6 @@ pub(super) struct Worker {
     pub(super) fault: Fault,
 }
 
-/// What an instance goes back with when it is gone: its slots of the pool, and its place if it serves one call alone.
-pub(super) struct Room {
-    pub(super) _slots: OwnedSemaphorePermit,
-    pub(super) _place: Option<OwnedSemaphorePermit>,
-}
-
 impl Worker {
     /// Starts an instance that serves up to `concurrent` calls at a time, the first of them for `first`.
     pub(super) fn start(
@@ -55,7 +50,7 @@ impl Worker {
         revision: &Arc<Revision>,
         limits: &Limits,
         identity: Identity,
-        room: Room,
+        lease: Lease,
         concurrent: usize,
         first: &CallContext,
     ) -> Self {
@@ -72,7 +67,7 @@ impl Worker {
             flows,
             fault: fault.clone(),
             ended: false,
-            _room: room,
+            _lease: lease,
         };
         let (drive, task) = Drive::spawn(task.run(limits.timeout));
         Self { jobs, task, drive, fault }
@@ -84,7 +79,7 @@ impl Worker {
     }
 }
 
-/// The task's side. Fields are dropped in this order: the room last, so that whoever waits for a slot finds it free.
+/// The task's side. Fields are dropped in this order: the lease last, so that whoever waits for a slot finds it free.
 struct Task {
     store: Store<Context>,
     revision: Arc<Revision>,
@@ -95,7 +90,7 @@ struct Task {
     fault: Fault,
     /// It came to its end.
     ended: bool,
-    _room: Room,
+    _lease: Lease,
 }
 
 impl Drop for Task {

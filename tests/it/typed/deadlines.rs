@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Longer than any busy machine takes to do what is waited for here, shorter than what would be waited for otherwise.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 
 async fn hops(depth: &str) -> Typed {
     let service = r#"
@@ -65,12 +65,14 @@ limits = { timeout = "10m" }
     let host = Typed::start(&manifest).await;
     for path in ["/sleep/60000", "/spin", "/held/60000", "/concurrent/20/60000"] {
         let asked = Instant::now();
-        // The callee's time and the caller's end at one moment: either the caller can still tell, or the gateway says it.
+        // The caller keeps a twentieth of its time: mostly it can tell that no answer came, and on a busy machine the gateway says it.
         let answer = host.get(path).await;
         let took = asked.elapsed();
         let told: Value = answer.json();
-        assert!(answer.status == 504 || told.to_string().contains("unavailable"), "{path}: {answer:?}");
-        assert!(took >= Duration::from_millis(280) && took < SOON, "{path}: {took:?}");
+        let failed = answer.status == 504 || told.to_string().contains("unavailable");
+        // Only the time that its calls took is what `concurrent` answers.
+        assert!(failed || path.starts_with("/concurrent"), "{path}: {answer:?}");
+        assert!(took >= Duration::from_millis(270) && took < SOON, "{path}: {took:?}");
         host.at_rest(&["relay", "types"]).await;
         assert!(asked.elapsed() < SOON, "{path}: no instance sleeps on");
     }

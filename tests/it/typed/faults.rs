@@ -25,7 +25,7 @@ async fn open(failures: u32) -> Typed {
 [service.types]
 component = "{{component:fixture-types}}"
 isolation = "reuse"
-limits = {{ memory = "16MiB", timeout = "1s" }}
+limits = {{ memory = "16MiB", timeout = "2s" }}
 breaker = {{ failure_threshold = {failures}, recovery_timeout = "1h" }}
 
 [service.relay]
@@ -80,7 +80,8 @@ async fn a_function_without_words_for_it_ends_its_caller() {
         assert!(line.to_string().contains("the caller traps"), "{line}");
         assert_eq!(host.value("/own-count").await, 1, "another instance serves");
     }
-    assert_eq!(host.metric("atoll_failures_total", "relay").await, 2.0);
+    assert_eq!(host.metric("atoll_failures_total", "types").await, 2.0);
+    assert_eq!(host.metric("atoll_failures_total", "relay").await, 0.0, "it was let down, and is not blamed");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Instances of one's own, instances that are shared, and what ends them.
 
-use super::{Typed, eventually, route};
+use super::{SLEEPS, Typed, eventually, route};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -9,7 +9,11 @@ use std::collections::BTreeSet;
 async fn open(lines: &str) -> Typed {
     let mut manifest = format!(
         r#"
+[gateway]
+timeout = "1m"
+
 [service.types]
+limits = {{ timeout = "1m" }}
 component = "{{component:fixture-types}}"
 breaker = {{ failure_threshold = 1000 }}
 {lines}
@@ -21,7 +25,8 @@ calls = ["types"]
     );
     for function in ["count", "trap", "spin", "sleep/{ms}"] {
         let name = function.split('/').next().unwrap();
-        manifest += &route(&format!("/{function}"), &format!("types/faults#{name}"), "timeout = \"1s\"");
+        manifest += &route(&format!("/{function}"), &format!("types/faults#{name}"), "");
+        manifest += &route(&format!("/short/{function}"), &format!("types/faults#{name}"), "timeout = \"500ms\"");
     }
     manifest += &route("/relayed", "relay/reports#count", "");
     Typed::start(&manifest).await
@@ -58,7 +63,8 @@ async fn whoever_rests_for_too_long_is_given_up() {
 #[tokio::test]
 async fn a_fault_ends_the_instance_and_the_next_call_has_a_fresh_one() {
     let host = open("isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\" }").await;
-    for (path, failure) in [("/trap", (502, "trap")), ("/spin", (504, "timeout")), ("/sleep/60000", (504, "timeout"))] {
+    let late = (504, "timeout");
+    for (path, failure) in [("/trap", (502, "trap")), ("/short/spin", late), ("/short/sleep/60000", late)] {
         assert_eq!(host.value("/count").await, 1, "before {path}");
         assert_eq!(host.value("/count").await, 2, "before {path}");
         assert_eq!(host.failure(path).await, (failure.0, failure.1.to_owned()));
@@ -69,27 +75,43 @@ async fn a_fault_ends_the_instance_and_the_next_call_has_a_fresh_one() {
 
 #[tokio::test]
 async fn instances_of_one_call_at_a_time_are_as_many_as_there_are_calls() {
-    let host = open("isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\" }").await;
-    join_all((0..4).map(|_| host.value("/sleep/200"))).await;
-    // All four are there again, and each has served one.
-    let sleeping = join_all((0..3).map(|_| host.value("/sleep/200")));
-    let (_, count) = tokio::join!(sleeping, async {
-        host.until("atoll_in_flight", "types", 3).await;
-        host.value("/count").await
-    });
-    assert_eq!(count, 2, "the fourth");
+    for ms in SLEEPS {
+        let host = open("isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\" }").await;
+        let sleep = |count| join_all((0..count).map(async |_| host.value(&format!("/sleep/{ms}")).await));
+        if host.meanwhile("types", 4, sleep(4), async {}).await.is_none() {
+            continue;
+        }
+        host.at_rest(&["types"]).await;
+        // All four are there again, and each has served one.
+        let count = async { (host.value("/count").await, host.metric("atoll_in_flight", "types").await) };
+        let Some((_, (count, still))) = host.meanwhile("types", 3, sleep(3), count).await else { continue };
+        if still >= 3.0 {
+            assert_eq!(count, 2, "the fourth");
+            return;
+        }
+    }
+    panic!("{SLEEPS:?} milliseconds were too short for four calls to meet");
 }
 
 #[tokio::test]
 async fn a_shared_instance_serves_several_at_a_time() {
-    let host = open("isolation = \"reuse\"\nreuse = { max_concurrent = 4, idle_timeout = \"1h\" }").await;
-    let sleeping = join_all((0..3).map(|_| host.value("/sleep/300")));
-    let (_, counts) = tokio::join!(sleeping, async {
-        host.until("atoll_in_flight", "types", 3).await;
-        [host.value("/count").await, host.value("/count").await]
-    });
-    assert_eq!(counts, [4, 5].map(|count| json!(count)), "while the others sleep in the same memory");
-    let counts = join_all((0..4).map(|_| host.value("/count"))).await;
-    let counts: BTreeSet<_> = counts.iter().map(|count| count.as_u64().unwrap()).collect();
-    assert_eq!(counts, BTreeSet::from([6, 7, 8, 9]));
+    for ms in SLEEPS {
+        let host = open("isolation = \"reuse\"\nreuse = { max_concurrent = 4, idle_timeout = \"1h\" }").await;
+        assert_eq!(host.value("/count").await, 1, "the instance is there");
+        let sleeping = join_all((0..3).map(async |_| host.value(&format!("/sleep/{ms}")).await));
+        let counts = async {
+            let counts = [host.value("/count").await, host.value("/count").await];
+            (counts, host.metric("atoll_in_flight", "types").await)
+        };
+        let Some((_, (counts, still))) = host.meanwhile("types", 3, sleeping, counts).await else { continue };
+        if still < 3.0 {
+            continue;
+        }
+        assert_eq!(counts, [5, 6].map(|count| json!(count)), "while the others sleep in the same memory");
+        let counts = join_all((0..4).map(|_| host.value("/count"))).await;
+        let counts: BTreeSet<_> = counts.iter().map(|count| count.as_u64().unwrap()).collect();
+        assert_eq!(counts, BTreeSet::from([7, 8, 9, 10]));
+        return;
+    }
+    panic!("{SLEEPS:?} milliseconds were too short for four calls to meet");
 }

@@ -14,6 +14,10 @@ mod withdrawn;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
 use super::components::workspace;
+use std::pin::pin;
+
+/// How long the callee sleeps in tests that need several calls at the same time: a busy machine needs the longer ones.
+const SLEEPS: [u32; 4] = [400, 1_600, 6_400, 25_600];
 
 /// A running host of typed services.
 struct Typed {
@@ -65,6 +69,22 @@ impl Typed {
         eventually(&what, async || (self.metric(name, service).await == f64::from(value)).then_some(())).await;
     }
 
+    /// Does `look` while all of these `calls` are under way, which make `count` calls of `service`. `None` if one has ended before.
+    async fn meanwhile<C, L>(
+        &self,
+        service: &str,
+        count: u32,
+        calls: impl Future<Output = C>,
+        look: impl Future<Output = L>,
+    ) -> Option<(C, L)> {
+        let mut calls = pin!(calls);
+        tokio::select! {
+            _ = &mut calls => return None,
+            () = self.until("atoll_in_flight", service, count) => {}
+        }
+        Some(tokio::join!(calls, look))
+    }
+
     /// Waits until no call is under way at any of these services, and none of their instances serves one.
     async fn at_rest(&self, services: &[&str]) {
         for service in services {
@@ -87,5 +107,7 @@ fn runtime(more: &str) -> String {
 
 #[expect(clippy::disallowed_methods, reason = "how a person repeats a run that failed")]
 fn seed() -> u64 {
-    std::env::var("ATOLL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap())
+    let seed = std::env::var("ATOLL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("set ATOLL_TEST_SEED={seed} for the same run");
+    seed
 }

@@ -41,7 +41,7 @@ breaker = { failure_threshold = 1000 }
         let name = path.split('/').next().unwrap();
         manifest += &route(&format!("/{path}"), &format!("relay/probes#{name}"), "");
     }
-    let short = "timeout = \"300ms\"";
+    let short = "timeout = \"1s\"";
     manifest += &route("/short/taken/{count}/{rest}", "relay/probes#taken", short);
     manifest += &route("/short/number-of/{value}/{pause}", "relay/probes#number-of", short);
     manifest += &route("/short/pipe-bytes/{count}", "relay/probes#pipe-bytes", short);
@@ -133,6 +133,6 @@ async fn a_reader_that_is_out_of_time_ends_the_writing() {
         let asked = std::time::Instant::now();
         assert_eq!(host.failure(path).await, (504, "timeout".into()), "{path}");
         host.at_rest(&["relay", "types"]).await;
-        assert!(asked.elapsed().as_secs() < 10, "{path}: {:?}", asked.elapsed());
+        assert!(asked.elapsed().as_secs() < 30, "{path}: {:?}", asked.elapsed());
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{folder, parse};
 use crate::base::ServiceName;
-use crate::config::{Look, Manifest, ManifestErrors, RouteKey};
+use crate::config::{Look, Manifest, ManifestErrors};
+use crate::contract::FaceKey;
 use std::path::Path;
 
 /// `line:column message | help` of each finding.
@@ -311,18 +312,18 @@ fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
     assert_eq!(position(manifest.diagnose_calls(legacy, "", "")), Some((6, 10)));
     let route = |index, key| position(manifest.diagnose_route(index, key, "", ""));
     let keys = [
-        (RouteKey::Path, 9),
-        (RouteKey::Call, 11),
-        (RouteKey::Status, 12),
-        (RouteKey::Errors, 13),
-        (RouteKey::FromHeader, 14),
-        (RouteKey::Location, 15),
+        (FaceKey::Path, 9),
+        (FaceKey::Call, 11),
+        (FaceKey::Status, 12),
+        (FaceKey::Errors, 13),
+        (FaceKey::FromHeader, 14),
+        (FaceKey::Location, 15),
     ];
     for (key, line) in keys {
         assert_eq!(route(0, key).map(|(line, _)| line), Some(line), "{key:?}");
     }
-    assert_eq!((route(1, RouteKey::Path), route(1, RouteKey::Status)), (Some((17, 8)), Some((19, 8))));
-    assert_eq!((route(2, RouteKey::Call), route(3, RouteKey::Call)), (Some((20, 1)), None));
+    assert_eq!((route(1, FaceKey::Path), route(1, FaceKey::Status)), (Some((17, 8)), Some((19, 8))));
+    assert_eq!((route(2, FaceKey::Call), route(3, FaceKey::Call)), (Some((20, 1)), None));
 }
 
 #[test]

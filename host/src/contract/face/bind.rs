@@ -33,7 +33,7 @@ pub struct FaceSpec<'a> {
 /// The key of the route that is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaceKey {
-    /// `call`: the function does not fit the methods, or has no HTTP face at all.
+    /// `call`: there is no such function, or it does not fit the methods, or has no HTTP face at all.
     Call,
     /// `path`
     Path,
@@ -234,10 +234,10 @@ impl Binding<'_> {
             (true, false) => 200,
         };
         let status = self.spec.status.unwrap_or(usual);
-        if !(200..=599).contains(&status) {
-            let message = format!("{status} is no status of an answer");
-            self.fault(FaceKey::Status, message, "use 200 to 599");
-        } else if answers && matches!(status, 204 | 205 | 304) {
+        if !(200..=299).contains(&status) {
+            let message = format!("{status} is no status of a success");
+            self.fault(FaceKey::Status, message, "use 200 to 299");
+        } else if answers && matches!(status, 204 | 205) {
             let message =
                 format!("an answer with status {status} has no body, and `{}` answers a value", self.function.name);
             self.fault(FaceKey::Status, message, format!("leave it out: it is {usual} then"));

@@ -7,8 +7,12 @@ use std::fmt;
 /// A text with more faults than these is told of the first ones.
 pub const MAX_FAULTS: usize = 100;
 
-/// A text with more values than these is not read. An engine keeps some 40 to 120 bytes for each, and `{}` may stand for a record of many absent
-/// fields, so the size of the text bounds nothing.
+/// A text whose faults take more bytes than these is told of the first ones, the one that passes the bound included. Each repeats the names
+/// on the way to its place: without a bound one long name, with many faults below it, makes an answer of a hundred times the text.
+pub const MAX_FAULT_BYTES: usize = 64 * 1024;
+
+/// A text with more values than these is not read. An engine keeps some 40 to 120 bytes for each, and `{}` may stand for a record of many
+/// absent fields, so the size of the text bounds nothing.
 pub const MAX_VALUES: usize = 1 << 18;
 
 /// Why a text is no value of its type.
@@ -42,15 +46,19 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     faults: RefCell<Vec<Fault>>,
+    /// The bytes of those.
+    told: Cell<usize>,
     values: Cell<usize>,
 }
 
 impl Ledger {
-    /// Notes a fault; beyond the bound it is not even worded.
+    /// Notes a fault; beyond the bounds it is not even worded.
     pub(super) fn note(&self, place: &Place<'_>, detail: fmt::Arguments<'_>) {
         let mut faults = self.faults.borrow_mut();
-        if faults.len() < MAX_FAULTS {
-            faults.push(Fault { pointer: place.to_string(), detail: detail.to_string() });
+        if faults.len() < MAX_FAULTS && self.told.get() <= MAX_FAULT_BYTES {
+            let fault = Fault { pointer: place.to_string(), detail: detail.to_string() };
+            self.told.set(self.told.get() + fault.pointer.len() + fault.detail.len());
+            faults.push(fault);
         }
     }
 

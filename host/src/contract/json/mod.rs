@@ -16,8 +16,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, MAX_FAULTS, MAX_VALUES, ReadError};
+pub use fault::{Fault, MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError};
 pub use read::read;
+pub(super) use shape::{MAX_SAFE, Whole, is_byte};
 pub use shape::{is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use text::{read_text, read_texts, write_text};
 pub use write::{Misfit, write};

@@ -3,7 +3,7 @@
 use crate::contract::{Integer, Type};
 
 /// Beyond these a number may change on its way through a reader that keeps doubles, so it has to be a string (RFC 7493 §2.2).
-pub(super) const MAX_SAFE: i128 = (1 << 53) - 1;
+pub(in crate::contract) const MAX_SAFE: i128 = (1 << 53) - 1;
 
 /// Whether a double stands for this number and for no other.
 pub(super) fn is_safe(value: i128) -> bool {
@@ -12,15 +12,15 @@ pub(super) fn is_safe(value: i128) -> bool {
 
 /// A kind of whole numbers with its bounds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Whole {
-    pub(super) kind: Integer,
-    pub(super) min: i128,
-    pub(super) max: i128,
+pub(in crate::contract) struct Whole {
+    pub(in crate::contract) kind: Integer,
+    pub(in crate::contract) min: i128,
+    pub(in crate::contract) max: i128,
 }
 
 impl Whole {
     /// The kind that a type is, behind aliases.
-    pub(super) fn of(ty: &Type) -> Option<Self> {
+    pub(in crate::contract) fn of(ty: &Type) -> Option<Self> {
         let (kind, min, max) = match ty.resolved() {
             Type::S8 => (Integer::S8, i128::from(i8::MIN), i128::from(i8::MAX)),
             Type::U8 => (Integer::U8, 0, i128::from(u8::MAX)),
@@ -36,7 +36,7 @@ impl Whole {
     }
 
     /// Whether a string of digits is read as one.
-    pub(super) fn may_be_text(self) -> bool {
+    pub(in crate::contract) fn may_be_text(self) -> bool {
         matches!(self.kind, Integer::S64 | Integer::U64)
     }
 
@@ -86,7 +86,7 @@ pub fn is_list_of_textual(ty: &Type) -> bool {
 }
 
 /// Whether a list of these is a string in base64.
-pub(super) fn is_byte(ty: &Type) -> bool {
+pub(in crate::contract) fn is_byte(ty: &Type) -> bool {
     matches!(ty.resolved(), Type::U8)
 }
 

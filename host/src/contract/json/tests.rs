@@ -5,7 +5,10 @@ mod document;
 mod wit;
 
 use super::read::single;
-use super::{Fault, MAX_FAULTS, MAX_VALUES, ReadError, read, read_text, read_texts, unmappable, write, write_text};
+use super::{
+    Fault, MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, read, read_text, read_texts, unmappable, write,
+    write_text,
+};
 use crate::contract::sample::{Sample, enumeration, record, typed, types};
 use crate::contract::{Names, Type, Value, is_list_of_textual, is_nullable, is_textual};
 use base64::Engine;
@@ -245,6 +248,15 @@ fn values_have_a_bound() {
     let ty = Type::List(Arc::new(Type::U8));
     assert!(read::<Sample>(&ty, Names::Snake, bytes(MAX_VALUES - 3).as_bytes()).is_ok());
     assert_eq!(faults(&ty, &bytes(MAX_VALUES + 3)), [(String::new(), detail)]);
+}
+
+#[test]
+fn faults_below_a_long_name_do_not_repeat_it_without_end() {
+    let ty = Type::Map(Arc::new(Type::String), Arc::new(Type::List(Arc::new(Type::Bool))));
+    let name = "~".repeat(MAX_FAULT_BYTES);
+    let faults = faults(&ty, &format!("{{\"{name}\": [{}0]}}", "0,".repeat(MAX_FAULTS)));
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].0.len(), "/".len() + 2 * name.len() + "/0".len());
 }
 
 #[test]

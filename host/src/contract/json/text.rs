@@ -6,8 +6,8 @@ use super::words::{Expected, Found};
 use super::write::write;
 use crate::contract::{Enum, Names, Type, Value};
 
-/// Reads a text as a value of a [textual](super::is_textual) type. Each value has one text: numbers have no plus and no leading zeros, truth is
-/// `true` or `false`. An option is told by its value.
+/// Reads a text as a value of a [textual](super::is_textual) type. Each value but a float has one text: whole numbers have no plus and no leading zeros,
+/// truth is `true` or `false`. An option is told by its value.
 ///
 /// # Errors
 /// The text is not of the type: the rest of a sentence about it, as in a [`Fault`](super::Fault).

@@ -10,29 +10,36 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The name of the schema of all problems.
 pub(super) const PROBLEM: &str = "Problem";
 
+/// A header of a response, and what it says.
+type Header = (&'static str, &'static str);
+
+/// It comes with each 401 (RFC 9110, section 15.5.2).
+const CHALLENGE: Header = ("WWW-Authenticate", "How to say who asks.");
+
+/// What comes with a 415: the one or the other, by what was wrong (RFC 9110, section 15.5.16).
+const TAKEN: &[Header] = &[
+    ("Accept", "The types that are read, where the body is of another."),
+    ("Accept-Encoding", "The codings that are read, where the body has another."),
+];
+
 /// A problem that the gateway answers by itself.
 struct Refusal {
     status: u16,
     name: &'static str,
     description: &'static str,
-    /// A header that comes with it, and what it says.
-    header: Option<(&'static str, &'static str)>,
+    headers: &'static [Header],
     /// Which operations it can come from.
     concerns: fn(&Face) -> bool,
 }
 
 impl Refusal {
     const fn new(status: u16, name: &'static str, concerns: fn(&Face) -> bool, description: &'static str) -> Self {
-        Self { status, name, description, header: None, concerns }
+        Self { status, name, description, headers: &[], concerns }
     }
 
-    const fn with_header(mut self, name: &'static str, says: &'static str) -> Self {
-        self.header = Some((name, says));
+    const fn with_headers(mut self, headers: &'static [Header]) -> Self {
+        self.headers = headers;
         self
-    }
-
-    fn headers(&self) -> Option<Value> {
-        self.header.map(|(name, says)| json!({name: {"description": says, "schema": {"type": "string"}}}))
     }
 }
 
@@ -46,12 +53,12 @@ const REFUSALS: [Refusal; 13] = [
     ),
     Refusal::new(404, "NotFound", with_path, "There is nothing at this path."),
     Refusal::new(405, "MethodNotAllowed", all, "There is no such method here.")
-        .with_header("Allow", "The methods that there are."),
+        .with_headers(&[("Allow", "The methods that there are.")]),
     Refusal::new(406, "NotAcceptable", all, "The answer is JSON, which `Accept` does not admit."),
     Refusal::new(408, "RequestTimeout", with_body, "The body did not come in its time."),
     Refusal::new(413, "ContentTooLarge", with_body, "The body is too large."),
     Refusal::new(415, "UnsupportedMediaType", with_body, "The body is of a type that is not read here.")
-        .with_header("Accept", "The types that are read."),
+        .with_headers(TAKEN),
     Refusal::new(
         422,
         "UnprocessableContent",
@@ -66,7 +73,7 @@ const REFUSALS: [Refusal; 13] = [
         all,
         "The service is unavailable or overloaded. Trying again later may help.",
     )
-    .with_header("Retry-After", "How many seconds to wait, where that is known."),
+    .with_headers(&[("Retry-After", "How many seconds to wait, where that is known.")]),
     Refusal::new(504, "GatewayTimeout", all, "The service did not answer in its time."),
     Refusal::new(508, "LoopDetected", all, "Services called each other too deeply."),
 ];
@@ -115,13 +122,8 @@ pub(super) fn responses(face: &Face, named: &Named, shared: &mut BTreeSet<u16>) 
 /// The responses to which operations refer.
 pub(super) fn shared(statuses: &BTreeSet<u16>) -> Map<String, Value> {
     let used = REFUSALS.iter().filter(|refusal| statuses.contains(&refusal.status));
-    let responses = used.map(|refusal| {
-        let mut response = problem_response(refusal.description, reference());
-        if let Some(headers) = refusal.headers() {
-            response["headers"] = headers;
-        }
-        (refusal.name.to_owned(), response)
-    });
+    let responses = used
+        .map(|refusal| (refusal.name.to_owned(), problem_response(refusal.description, reference(), refusal.headers)));
     responses.collect()
 }
 
@@ -201,15 +203,16 @@ fn failure(face: &Face, status: u16, failed: &[&Case], refusal: Option<&Refusal>
         _ => properties["payload"] = json!({"anyOf": payloads}),
     }
     let schema = json!({"allOf": [reference(), {"type": "object", "properties": properties}]});
-    let mut response = problem_response(&said.join("\n\n"), schema);
-    if let Some(headers) = refusal.and_then(Refusal::headers) {
-        response["headers"] = headers;
-    }
-    response
+    let own: &[Header] = if status == 401 { &[CHALLENGE] } else { &[] };
+    problem_response(&said.join("\n\n"), schema, refusal.map_or(own, |refusal| refusal.headers))
 }
 
-fn problem_response(description: &str, schema: Value) -> Value {
-    json!({"description": description, "content": {"application/problem+json": {"schema": schema}}})
+fn problem_response(description: &str, schema: Value, headers: &[Header]) -> Value {
+    let mut response = json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
+    for (name, says) in headers {
+        response["headers"][name] = json!({"description": says, "schema": {"type": "string"}});
+    }
+    response
 }
 
 fn reference() -> Value {

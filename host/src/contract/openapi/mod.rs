@@ -12,8 +12,8 @@ mod schema;
 mod tests;
 
 use self::named::Named;
-use super::{Face, InterfaceName, Names, Source, Type};
-use http::{HeaderName, Method};
+use super::{Face, InterfaceName, Names, Source, Type, capitals};
+use http::Method;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -172,7 +172,7 @@ fn operation_id(operation: &Operation, taken: &mut BTreeSet<String>) -> String {
     let method = operation.method.as_str().to_ascii_lowercase();
     let function = Names::Snake.of(&operation.face.function.name);
     let service = Names::Snake.of(operation.service);
-    let interface = Names::Snake.of(last_name(operation.interface));
+    let interface = Names::Snake.of(operation.interface.short());
     let short = [format!("{service}_{function}"), format!("{service}_{function}_{method}")];
     let long = format!("{service}_{interface}_{function}_{method}");
     let numbered = (2..).map(|number| format!("{long}_{number}"));
@@ -180,11 +180,6 @@ fn operation_id(operation: &Operation, taken: &mut BTreeSet<String>) -> String {
     let id = id.expect("numbers do not end");
     taken.insert(id.clone());
     id
-}
-
-/// `products` of `shop:products/products`.
-fn last_name(interface: &InterfaceName) -> &str {
-    interface.path.rsplit('/').next().unwrap_or(&interface.path)
 }
 
 /// One tag for each service, with the docs of those of its interfaces that are shown.
@@ -216,14 +211,4 @@ fn first_sentence(docs: &str) -> String {
     let words = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
     let sentence = words.split(". ").next().unwrap_or(&words);
     sentence.strip_suffix('.').unwrap_or(sentence).to_owned()
-}
-
-/// A header's name as people write it: `Idempotency-Key`.
-fn capitals(name: &HeaderName) -> String {
-    let mut starts_word = true;
-    let letters = name.as_str().chars().map(|letter| {
-        let first = std::mem::replace(&mut starts_word, letter == '-');
-        if first { letter.to_ascii_uppercase() } else { letter }
-    });
-    letters.collect()
 }

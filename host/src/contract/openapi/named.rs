@@ -1,6 +1,6 @@
 //! The names of schemas: a type of the contract that has a name becomes one schema, to which all of its uses refer.
 
-use super::{Operation, answers, last_name, schema};
+use super::{Operation, answers, schema};
 use crate::contract::{Names, Type};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ impl<'a> Named<'a> {
             if entries.iter().any(|entry| is_one(entry.ty, ty)) {
                 return;
             }
-            let (service, interface) = (operation.service, last_name(operation.interface));
+            let (service, interface) = (operation.service, operation.interface.short());
             entries.push(Entry { ty, service, interface, names: operation.face.names, name: String::new() });
         }
         for part in parts(ty) {

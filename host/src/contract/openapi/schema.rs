@@ -2,12 +2,9 @@
 
 use super::named::Named;
 use super::{describe, pattern};
-use crate::contract::json::is_nullable;
-use crate::contract::{Case, Field, Names, Type};
+use crate::contract::json::{MAX_SAFE, Whole, is_byte, is_nullable};
+use crate::contract::{Case, Field, Integer, Names, Type};
 use serde_json::{Map, Value, json};
-
-/// 2^53 - 1: integers up to it are exact in a double; beyond, they are strings (RFC 7493, section 2.2).
-const MAX_EXACT: i128 = (1 << 53) - 1;
 
 /// The schema of a type where it is used: a reference where it has a name.
 pub(super) fn of(ty: &Type, names: Names, named: &Named) -> Value {
@@ -22,7 +19,9 @@ pub(super) fn shape(ty: &Type, names: Names, named: &Named) -> Value {
     let of = |ty: &Type| of(ty, names, named);
     match ty {
         Type::Bool => json!({"type": "boolean"}),
-        Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => integer(ty),
+        Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => {
+            integer(Whole::of(ty).expect("these are the whole numbers"))
+        }
         Type::F32 => float(json!({"type": "number", "format": "float", "minimum": f32::MIN, "maximum": f32::MAX})),
         Type::F64 => float(json!({"type": "number", "format": "double"})),
         Type::Char => json!({"type": "string", "minLength": 1, "maxLength": 1}),
@@ -65,10 +64,6 @@ pub(super) fn shape(ty: &Type, names: Names, named: &Named) -> Value {
     }
 }
 
-fn is_byte(ty: &Type) -> bool {
-    matches!(ty.resolved(), Type::U8)
-}
-
 fn bytes(count: Option<u32>) -> Value {
     json!({"type": "string", "contentEncoding": "base64", "pattern": pattern::base64(count)})
 }
@@ -77,35 +72,34 @@ fn float(number: Value) -> Value {
     json!({"anyOf": [number, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
-/// The name of a type of whole numbers in the registry of OpenAPI's formats, and its bounds.
-fn bounds(ty: &Type) -> Option<(&'static str, i128, i128)> {
-    Some(match ty {
-        Type::S8 => ("int8", i8::MIN.into(), i8::MAX.into()),
-        Type::U8 => ("uint8", 0, u8::MAX.into()),
-        Type::S16 => ("int16", i16::MIN.into(), i16::MAX.into()),
-        Type::U16 => ("uint16", 0, u16::MAX.into()),
-        Type::S32 => ("int32", i32::MIN.into(), i32::MAX.into()),
-        Type::U32 => ("uint32", 0, u32::MAX.into()),
-        Type::S64 => ("int64", i64::MIN.into(), i64::MAX.into()),
-        Type::U64 => ("uint64", 0, u64::MAX.into()),
-        _ => return None,
-    })
+/// The name of a kind of whole numbers in the registry of OpenAPI's formats.
+fn format(kind: Integer) -> &'static str {
+    match kind {
+        Integer::S8 => "int8",
+        Integer::U8 => "uint8",
+        Integer::S16 => "int16",
+        Integer::U16 => "uint16",
+        Integer::S32 => "int32",
+        Integer::U32 => "uint32",
+        Integer::S64 => "int64",
+        Integer::U64 => "uint64",
+    }
 }
 
-fn integer(ty: &Type) -> Value {
-    let (format, min, max) = bounds(ty).expect("only whole numbers are asked for");
-    let exact = |bound: i128| i64::try_from(bound.clamp(-MAX_EXACT, MAX_EXACT)).expect("2^53 fits");
-    let number = json!({"type": "integer", "format": format, "minimum": exact(min), "maximum": exact(max)});
-    if max <= MAX_EXACT {
+fn integer(whole: Whole) -> Value {
+    let exact = |bound: i128| i64::try_from(bound.clamp(-MAX_SAFE, MAX_SAFE)).expect("2^53 fits");
+    let (min, max) = (exact(whole.min), exact(whole.max));
+    let number = json!({"type": "integer", "format": format(whole.kind), "minimum": min, "maximum": max});
+    if !whole.may_be_text() {
         return number;
     }
-    json!({"anyOf": [number, {"type": "string", "pattern": pattern::decimal(min, max)}]})
+    json!({"anyOf": [number, {"type": "string", "pattern": pattern::decimal(whole.min, whole.max)}]})
 }
 
 /// The schema of the names of members that keys of a map become.
 fn key_names(key: &Type) -> Value {
-    match (key.resolved(), bounds(key.resolved())) {
-        (_, Some((_, min, max))) => json!({"pattern": pattern::decimal(min, max)}),
+    match (key.resolved(), Whole::of(key)) {
+        (_, Some(whole)) => json!({"pattern": pattern::decimal(whole.min, whole.max)}),
         (Type::Bool, _) => json!({"enum": ["true", "false"]}),
         (Type::Char, _) => json!({"minLength": 1, "maxLength": 1}),
         _ => json!(true),

@@ -166,6 +166,16 @@ fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
 }
 
 #[test]
+fn a_challenge_comes_with_a_401() {
+    let mut routes = routes();
+    routes.truncate(1);
+    routes[0].face.errors.insert("conflict".into(), 401);
+    let document = shop(&routes);
+    let headers = at(&document, "/paths/~1api~1products~1{product}/patch/responses/401/headers");
+    assert!(headers["WWW-Authenticate"]["schema"].is_object(), "{headers}");
+}
+
+#[test]
 fn the_document_is_the_one_that_was_validated() {
     let mut routes = routes();
     routes.retain(|route| ["create", "put"].contains(&route.face.function.name.as_str()));

@@ -20,9 +20,8 @@ pub(in crate::gateway) fn check_wanted(headers: &HeaderMap) -> Result<(), Proble
     if says_nothing || admits(headers, JSON) || admits(headers, PROBLEM) {
         return Ok(());
     }
-    let (status, detail) =
-        (StatusCode::NOT_ACCEPTABLE, format!("the answer is {JSON} or, where it is an error, {PROBLEM}"));
-    Err(Problem::new(status, "not-acceptable", "The answer is not acceptable", detail))
+    let detail = format!("the answer is {JSON} or, where it is an error, {PROBLEM}");
+    Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "The answer is not acceptable", detail))
 }
 
 /// Whether `Accept` admits a media type of `application`: the closest of the ranges that it falls under decides (RFC 9110, section 12.5.1).

@@ -2,12 +2,12 @@
 
 use super::query::Query;
 use crate::contract::json::{self, Fault, MAX_FAULTS, ReadError};
-use crate::contract::{Face, Names, Param, Source, Type, Value};
+use crate::contract::{Face, Names, Param, Source, Type, Value, capitals};
 use crate::gateway::problem::Problem;
 use crate::gateway::settings::Target;
 use crate::route::{Match, decode};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
 /// The arguments of a call in the order of the function's parameters.
 pub(in crate::gateway) struct Arguments<'a, V> {
@@ -41,7 +41,7 @@ impl<'a, V: Value> Arguments<'a, V> {
                 Source::Header(header) => {
                     let sent: Vec<_> = head.headers.get_all(header).iter().map(HeaderValue::as_bytes).collect();
                     let value = read(param, face.names, &sent);
-                    faults.take(value, &face.names.of(&param.name), || format!("the header `{}`", title_case(header)))
+                    faults.take(value, &face.names.of(&param.name), || format!("the header `{}`", capitals(header)))
                 }
                 Source::Body => None,
             });
@@ -70,7 +70,7 @@ fn in_path<V: Value>(name: &str, param: &Param, names: Names, route: &Match<'_, 
     let text = route.params().find(|(own, _)| *own == name).map(|(_, text)| decode(text));
     read(param, names, text.as_deref().as_slice()).map_err(|detail| {
         let detail = format!("`{name}` in the path {detail}");
-        Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource", detail)
+        Problem::of_case(StatusCode::NOT_FOUND, "not-found", detail)
     })
 }
 
@@ -122,18 +122,7 @@ fn unreadable(error: ReadError) -> Problem {
         ReadError::Malformed { .. } => Problem::bad_request("bad-json", format!("the body is no JSON: {error}")),
         ReadError::Faults(faults) => {
             let detail = "the body does not fit; `errors` has all that is wrong";
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            Problem::new(status, "invalid", "The request is not valid", detail).with_faults(&faults)
+            Problem::of_case(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with_faults(&faults)
         }
     }
-}
-
-/// A header's name as people write it: `Idempotency-Key`.
-fn title_case(name: &HeaderName) -> String {
-    let mut starts_word = true;
-    let letters = name.as_str().chars().map(|letter| {
-        let first = std::mem::replace(&mut starts_word, letter == '-');
-        if first { letter.to_ascii_uppercase() } else { letter }
-    });
-    letters.collect()
 }

@@ -72,7 +72,7 @@ impl<'a, V: Value> Refusal<'a, V> {
     fn shown(&self, status: StatusCode, service: &ServiceName) -> Problem {
         let text = self.payload.and_then(Value::as_string).filter(|text| !text.is_empty());
         let detail = text.map_or_else(|| format!("service `{service}` answers `{}`", self.case), str::to_owned);
-        let problem = Problem::new(status, self.case.to_owned(), title(status), detail);
+        let problem = Problem::of_case(status, self.case, detail);
         let Some(json) = &self.json else { return problem };
         let problem = if self.lists_faults { problem.with_member("errors", json) } else { problem };
         problem.with_member("payload", json)
@@ -85,7 +85,7 @@ impl<'a, V: Value> Refusal<'a, V> {
         let error = String::from_utf8_lossy(&said[..said.len().min(MAX_LOGGED)]);
         tracing::warn!(request_id, service = name, case, %error, "a function answered a fault of its service");
         let predicate = if status == StatusCode::SERVICE_UNAVAILABLE { "cannot answer now" } else { "failed" };
-        Problem::new(status, case.to_owned(), title(status), format!("service `{service}` {predicate}"))
+        Problem::of_case(status, case, format!("service `{service}` {predicate}"))
     }
 }
 
@@ -99,10 +99,6 @@ fn is_list_of_faults(ty: &Type) -> bool {
     let is_text =
         |name| record.fields.iter().any(|field| field.name == name && matches!(field.ty.resolved(), Type::String));
     is_text("pointer") && is_text("detail")
-}
-
-fn title(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("Error")
 }
 
 fn quoted(text: &str) -> Vec<u8> {

@@ -22,9 +22,12 @@ use rand::rngs::SmallRng;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The shop. Orders have the time and the breaker of the repository's own manifest: products that
-/// fail must not open its circuit.
+/// The shop. Orders have the breaker of the repository's own manifest, which products that fail must not open, and the time of a busy
+/// machine.
 const SHOP: &str = r#"
+[gateway]
+timeout = "50s"
+
 [service.users]
 component = "{component:users}"
 replicas = 2
@@ -44,7 +47,7 @@ replicas = 2
 state = true
 calls = ["users", "products"]
 ORDERS
-limits = { timeout = "14s" }
+limits = { timeout = "45s" }
 breaker = { failure_threshold = 3, recovery_timeout = "5s" }
 idempotent = ["get", "list"]
 

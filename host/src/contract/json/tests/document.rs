@@ -3,7 +3,7 @@
 use super::wit::{Declared, spelt};
 use super::{faults, written};
 use crate::contract::Names;
-use crate::contract::json::read;
+use crate::contract::json::{MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, read};
 use crate::contract::sample::Sample;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/json-mapping.md");
@@ -71,6 +71,14 @@ fn faults_are_as_the_document_says() {
     for [ty, json, pointer, detail] in rows {
         let pointer: String = serde_json::from_str(&pointer).expect("a pointer stands in quotes");
         assert_eq!(faults(&declared().ty(&ty), &json), [(pointer, detail)], "{ty}: {json}");
+    }
+}
+
+#[test]
+fn bounds_are_as_the_document_says() {
+    let faults = format!("(at most {MAX_FAULTS}, and {} KiB of them)", MAX_FAULT_BYTES / 1024);
+    for bound in [faults, format!("at most {MAX_VALUES} values")] {
+        assert!(DOCUMENT.contains(&bound), "{bound}");
     }
 }
 

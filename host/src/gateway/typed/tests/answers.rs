@@ -58,20 +58,13 @@ async fn each_case_of_the_error_has_its_status() {
     let rest = Sample::record(vec![("pieces-left".into(), u32(3))]);
     let faults_json = json!([{"pointer": "/sku", "detail": "must be new"}]);
     let cases = [
-        ("not-found", None, 404, "Not Found", "service `products` answers `not-found`", Value::Null),
+        ("not-found", None, 404, "Not found", "service `products` answers `not-found`", Value::Null),
         ("conflict", Some(string("it is taken")), 409, "Conflict", "it is taken", json!("it is taken")),
         ("conflict", Some(string("")), 409, "Conflict", "service `products` answers `conflict`", json!("")),
-        (
-            "invalid",
-            Some(faults),
-            422,
-            "Unprocessable Entity",
-            "service `products` answers `invalid`",
-            faults_json.clone(),
-        ),
+        ("invalid", Some(faults), 422, "Invalid", "service `products` answers `invalid`", faults_json.clone()),
         ("unauthorized", None, 401, "Unauthorized", "service `products` answers `unauthorized`", Value::Null),
         ("forbidden", None, 403, "Forbidden", "service `products` answers `forbidden`", Value::Null),
-        ("sold-out", Some(rest), 409, "Conflict", "service `products` answers `sold-out`", json!({"pieces_left": 3})),
+        ("sold-out", Some(rest), 409, "Sold out", "service `products` answers `sold-out`", json!({"pieces_left": 3})),
     ];
     for (case, payload, status, title, detail, payload_json) in cases {
         let answer = Shop::answering(error(case, payload)).await.ask("GET /products/7", "").await;
