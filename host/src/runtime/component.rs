@@ -70,10 +70,10 @@ impl Component {
             )));
         }
         let slots = slots_of(&code)?;
-        if slots as usize > runtime.total_slots {
+        if slots as usize > runtime.slots.most() {
             return Err(LoadError::Link(format!(
-                "one instance takes {slots} slots of the pool, which has {}: raise `instances` in [runtime]",
-                runtime.total_slots
+                "one instance takes {slots} slots of the pool, which has {} for it: raise `instances` in [runtime]",
+                runtime.slots.most()
             )));
         }
         let component = Self { digest, code, contract: Arc::new(contract), imports, slots };

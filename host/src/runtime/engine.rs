@@ -7,12 +7,12 @@ use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
 use super::outcall::{Exit, Outcall};
 use super::settings::Settings;
+use super::slots::Slots;
 use super::turns::Turns;
 use crate::contract::Contract;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -37,8 +37,7 @@ pub struct Runtime {
     pub(super) linker: Linker<Context>,
     pub(super) cache: Cache,
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) total_slots: usize,
+    pub(super) slots: Slots,
     pub(super) turns: Turns,
     pub(super) exit: Exit,
 }
@@ -55,8 +54,7 @@ impl Runtime {
         Ok(Self {
             linker: bindings::linker(&engine)?,
             cache: Cache::open(&settings.cache, &engine),
-            slots: Arc::new(Semaphore::new(slots)),
-            total_slots: slots,
+            slots: Slots::new(slots),
             turns,
             exit: Exit::default(),
             engine,
@@ -95,8 +93,7 @@ impl Runtime {
 
     /// Waits until no instance is left, for `patience` at most; says whether that came about.
     pub async fn idle(&self, patience: Duration) -> bool {
-        let all = u32::try_from(self.total_slots).unwrap_or(u32::MAX);
-        tokio::time::timeout(patience, self.slots.acquire_many(all)).await.is_ok()
+        tokio::time::timeout(patience, self.slots.all_free()).await.is_ok()
     }
 }
 

@@ -10,6 +10,7 @@ use super::context::{Context, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
 use super::fault::{Failure, Fault};
+use super::slots::Taken;
 use crate::base::{Body, CallContext, ErrorKind};
 use futures_util::FutureExt;
 use http::header::CONTENT_LENGTH;
@@ -30,7 +31,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView, p3};
 /// The right to have one instance. Both go back when the instance is gone.
 pub(super) struct Lease {
     pub(super) _place: OwnedSemaphorePermit,
-    pub(super) _slots: OwnedSemaphorePermit,
+    pub(super) _slots: Taken,
 }
 
 type Head = Result<http::Response<WasiBody>, InvokeError>;

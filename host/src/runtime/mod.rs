@@ -38,6 +38,7 @@ mod outcall;
 mod parcel;
 mod pool;
 mod settings;
+mod slots;
 mod turns;
 mod value;
 mod warm;

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::invocation::{self, Lease};
 use super::parcel::Parcel;
 use super::settings::{Isolation, Limits};
+use super::slots::Class;
 use super::warm::{Ticket, Warm};
 use super::worker::{Job, Worker};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
@@ -78,7 +79,7 @@ impl InstancePool {
         }
         let deadline = Instant::from_std(context.deadline);
         let asked = Instant::now();
-        let lease = self.lease(&self.free, deadline).await?;
+        let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
         let leased = Instant::now();
         let revision = Arc::clone(&self.revision);
         let guest = invocation::Guest { revision, identity: self.identity(context), memory: self.limits.memory };
@@ -120,7 +121,7 @@ impl InstancePool {
         deadline: Instant,
     ) -> Result<Parcel, InvokeError> {
         let asked = Instant::now();
-        let lease = self.lease(&self.free, deadline).await?;
+        let lease = self.lease(&self.free, Class::of(job.context.depth), deadline).await?;
         let leased = Instant::now();
         let worker = self.worker(lease, 1, &job.context);
         // An instance that could not even take the job has a fault, which is found below.
@@ -143,11 +144,11 @@ impl InstancePool {
     ) -> Result<Parcel, InvokeError> {
         let asked = Instant::now();
         let mut leased = asked;
-        let _place = match try_acquire(&self.free, 1) {
+        let _place = match try_acquire(&self.free) {
             Some(place) => place,
             None => {
                 let _seat = self.seat()?;
-                let place = wait(&self.free, 1, deadline, "the service's `concurrency`").await?;
+                let place = wait_for_place(&self.free, deadline).await?;
                 leased = Instant::now();
                 place
             }
@@ -170,7 +171,8 @@ impl InstancePool {
     /// A new instance for `job`, or one that has room for it before a new one may be made.
     async fn call_another(&self, warm: &Arc<Warm>, mut job: Job, deadline: Instant) -> Result<Ticket, InvokeError> {
         // One wait for all rounds: who begins anew goes to the end of the queue.
-        let mut lease = pin!(self.lease(&warm.places, deadline));
+        let class = Class::of(job.context.depth);
+        let mut lease = pin!(self.lease(&warm.places, class, deadline));
         loop {
             // Listens before it looks: what comes free after the look rings for this call, and what came before is found.
             let mut freed = pin!(warm.freed());
@@ -182,7 +184,7 @@ impl InstancePool {
             tokio::select! {
                 lease = &mut lease => {
                     let worker = self.worker(lease?, warm.concurrent(), &job.context);
-                    return Ok(warm.add(worker, job));
+                    return Ok(warm.add(worker, class, job));
                 }
                 () = freed => {}
             }
@@ -200,7 +202,7 @@ impl InstancePool {
     /// As [`InstancePool::invoke`], before the request.
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
         let deadline = Instant::from_std(context.deadline);
-        let _lease = self.lease(&self.free, deadline).await?;
+        let _lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
         let identity = self.identity(context);
         let instantiated =
             invocation::instantiate(&self.runtime, &self.revision, identity, self.limits.memory, context.clone());
@@ -220,8 +222,9 @@ impl InstancePool {
     }
 
     /// One of the endpoint's `places` first, then slots of the engine's pool; both within the deadline, from one seat of the queue.
-    async fn lease(&self, places: &Arc<Semaphore>, deadline: Instant) -> Result<Lease, InvokeError> {
-        let (place, slots) = (try_acquire(places, 1), || try_acquire(&self.runtime.slots, self.revision.slots));
+    async fn lease(&self, places: &Arc<Semaphore>, class: Class, deadline: Instant) -> Result<Lease, InvokeError> {
+        let (pool, count) = (&self.runtime.slots, self.revision.slots);
+        let (place, slots) = (try_acquire(places), || pool.try_take(class, count));
         let place = match place.map(|place| (slots(), place)) {
             Some((Some(slots), place)) => return Ok(Lease { _place: place, _slots: slots }),
             Some((None, place)) => Some(place),
@@ -230,9 +233,10 @@ impl InstancePool {
         let _seat = self.seat()?;
         let place = match place {
             Some(place) => place,
-            None => wait(places, 1, deadline, "the service's `concurrency`").await?,
+            None => wait_for_place(places, deadline).await?,
         };
-        let slots = wait(&self.runtime.slots, self.revision.slots, deadline, "the pool's `instances`").await?;
+        let slots = timeout_at(deadline, pool.take(class, count)).await;
+        let slots = slots.map_err(|_| used_up("the pool's `instances`"))?;
         Ok(Lease { _place: place, _slots: slots })
     }
 
@@ -270,20 +274,19 @@ async fn settle(
     }
 }
 
-fn try_acquire(semaphore: &Arc<Semaphore>, permits: u32) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(semaphore).try_acquire_many_owned(permits).ok()
+fn try_acquire(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(places).try_acquire_owned().ok()
 }
 
-async fn wait(
-    semaphore: &Arc<Semaphore>,
-    permits: u32,
-    deadline: Instant,
-    what: &str,
-) -> Result<OwnedSemaphorePermit, InvokeError> {
-    match timeout_at(deadline, Arc::clone(semaphore).acquire_many_owned(permits)).await {
-        Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
-        Err(_) => Err(InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))),
+async fn wait_for_place(places: &Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, InvokeError> {
+    match timeout_at(deadline, Arc::clone(places).acquire_owned()).await {
+        Ok(place) => Ok(place.expect("the semaphores are never closed")),
+        Err(_) => Err(used_up("the service's `concurrency`")),
     }
+}
+
+fn used_up(what: &str) -> InvokeError {
+    InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))
 }
 
 /// Whoever waits until just before its deadline gets an instance with no time left for it: that is a full pool, not a slow service,

@@ -1,6 +1,7 @@
 //! Instances that are kept between calls.
 
 use super::settings::Reuse;
+use super::slots::Class;
 use super::worker::{Job, Worker};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,8 @@ struct Shelf {
 /// An instance, on the shelf or in the hands of its callers. The numbers change under the shelf's lock alone.
 struct Kept {
     worker: Worker,
+    /// The class of the call that it was made for: its slots count as those of that class.
+    class: Class,
     served: AtomicUsize,
     in_flight: AtomicUsize,
     /// One of its calls got no answer: it takes no more.
@@ -58,7 +61,7 @@ impl Warm {
 
     /// Hands `job` to an instance that has room, or gives it back.
     pub(super) fn send(self: &Arc<Self>, mut job: Job) -> Result<Ticket, Job> {
-        while let Some(kept) = self.take() {
+        while let Some(kept) = self.take(Class::of(job.context.depth)) {
             let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
             match ticket.kept.worker.hand(job) {
                 Ok(()) => return Ok(ticket),
@@ -70,9 +73,10 @@ impl Warm {
     }
 
     /// Puts a new instance on the shelf and hands it its first job.
-    pub(super) fn add(self: &Arc<Self>, worker: Worker, job: Job) -> Ticket {
+    pub(super) fn add(self: &Arc<Self>, worker: Worker, class: Class, job: Job) -> Ticket {
         let kept = Kept {
             worker,
+            class,
             served: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
@@ -92,9 +96,12 @@ impl Warm {
         self.freed.notified()
     }
 
-    fn take(self: &Arc<Self>) -> Option<Arc<Kept>> {
+    /// The one used last of those that a call of `class` may have. What was made for deeper calls is not for it: otherwise the part of the
+    /// pool that is kept for those would be open to it after all.
+    fn take(self: &Arc<Self>, class: Class) -> Option<Arc<Kept>> {
         let mut shelf = self.shelf();
-        let (kept, _) = shelf.ready.pop()?;
+        let at = shelf.ready.iter().rposition(|(kept, _)| kept.class <= class)?;
+        let (kept, _) = shelf.ready.remove(at);
         self.begin(&mut shelf, &kept);
         Some(kept)
     }
