@@ -237,7 +237,8 @@ limits = { timeout = "1m" }
     let host = Typed::start(&manifest).await;
     let asked = Instant::now();
     // Each of them holds one slot and needs another; were the callers let into all eight, none would ever find one.
-    let answers = join_all((0..60).map(async |_| host.value("/sleep/5").await)).await;
-    assert_eq!(answers, vec![json!("ok: 5"); 60]);
+    // Long enough that all have come before the first is answered.
+    let answers = join_all((0..40).map(async |_| host.value("/sleep/100").await)).await;
+    assert_eq!(answers, vec![json!("ok: 100"); 40]);
     assert!(asked.elapsed() < Duration::from_secs(40), "{:?}: they waited for each other", asked.elapsed());
 }
