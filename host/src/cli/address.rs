@@ -23,7 +23,9 @@ pub(super) enum InvalidAddress {
 
 impl AdminAddress {
     /// Where the admin listens unless the manifest says otherwise.
-    pub(super) const DEFAULT: &str = "http://127.0.0.1:9090";
+    pub(super) fn usual() -> Self {
+        Self("http://127.0.0.1:9090".into())
+    }
 
     /// The URL of one of the admin's resources; `path` starts with a slash.
     pub(super) fn resource(&self, path: &str) -> String {

@@ -17,21 +17,13 @@ pub(super) struct Command {
     #[command(subcommand)]
     pub(super) verb: Verb,
 
-    /// Where the admin of the running host listens
+    /// Where the admin of the running host listens: http://127.0.0.1:9090,
+    /// unless ATOLL_ADMIN is set
     ///
     /// Plain HTTP. For a host on another machine, a tunnel keeps the token
     /// private: `ssh -L 9090:127.0.0.1:9090 HOST`.
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "ATOLL_ADMIN",
-        hide_env_values = true,
-        verbatim_doc_comment,
-        default_value = AdminAddress::DEFAULT,
-        help_heading = "Running host"
-    )]
-    pub(super) admin: AdminAddress,
+    #[arg(long, global = true, value_name = "URL", verbatim_doc_comment, help_heading = "Running host")]
+    pub(super) admin: Option<AdminAddress>,
 }
 
 const AFTER_HELP: &str = "\

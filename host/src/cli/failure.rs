@@ -1,5 +1,6 @@
 //! What can go wrong between a verb and the admin.
 
+use super::address::InvalidAddress;
 use http::StatusCode;
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ pub(super) enum Failure {
     /// The component's file is larger than the admin accepts.
     #[error("{} is larger than a component may be, {max} MiB", path.display())]
     TooLarge { path: PathBuf, max: usize },
+    /// The variable holds no address.
+    #[error("ATOLL_ADMIN holds no address of an admin: {0}")]
+    Address(InvalidAddress),
     /// The token cannot be sent.
     #[error("ATOLL_ADMIN_TOKEN holds something else than visible ASCII characters")]
     Token,
@@ -55,6 +59,7 @@ impl Failure {
             Self::Strange { .. } => {
                 "is it the gateway's address? set --admin or ATOLL_ADMIN to where the admin listens".into()
             }
+            Self::Address(_) => "correct it, unset it, or say --admin URL".into(),
             Self::Token => "look for a stray newline or quotes around it".into(),
         })
     }

@@ -3,7 +3,7 @@
 use super::address::AdminAddress;
 use super::command::{Command, LogFormat, Remote, Verb};
 use super::failure::Failure;
-use super::verb::ask;
+use super::verb::{admin, ask};
 use crate::admin::fake::Fake;
 use crate::admin::{Admin, MAX_COMPONENT, ServiceView, Settings, Token};
 use crate::base::ServiceName;
@@ -25,10 +25,20 @@ fn parse(line: &str) -> Result<Command, clap::Error> {
 #[test]
 fn the_command_line_is_consistent() {
     Command::command().debug_assert();
-    let admin = Command::command();
-    let admin = admin.get_arguments().find(|argument| argument.get_id() == "admin").expect("a global option");
-    assert_eq!(admin.get_default_values(), ["http://127.0.0.1:9090"]);
-    assert_eq!(admin.get_env(), Some("ATOLL_ADMIN".as_ref()));
+}
+
+#[test]
+fn the_flag_goes_before_the_variable_and_that_before_the_usual_place() {
+    let found = |flag: Option<&str>, variable: Option<&str>| {
+        let flag = flag.map(|text| text.parse().expect("an address"));
+        admin(flag, variable.map(str::to_owned)).map(|admin| admin.to_string()).map_err(|failure| failure.to_string())
+    };
+    assert_eq!(found(None, None), Ok("http://127.0.0.1:9090".to_owned()));
+    assert_eq!(found(None, Some("")), Ok("http://127.0.0.1:9090".to_owned()));
+    assert_eq!(found(None, Some("localhost:7")), Ok("http://localhost:7".to_owned()));
+    assert_eq!(found(Some("localhost:8"), Some("https://wrong")), Ok("http://localhost:8".to_owned()));
+    let wrong = found(None, Some("https://wrong")).expect_err("TLS is not spoken");
+    assert!(wrong.starts_with("ATOLL_ADMIN holds no address of an admin: only http"), "{wrong}");
 }
 
 #[test]
@@ -65,7 +75,7 @@ fn inspect_takes_a_file_and_perhaps_a_service_of_a_manifest() {
 fn the_admin_is_named_before_or_after_the_verb() {
     for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
         let command = parse(line).expect(line);
-        assert_eq!(command.admin.to_string(), "http://localhost:7");
+        assert_eq!(command.admin.map(|admin| admin.to_string()).as_deref(), Some("http://localhost:7"));
         assert!(matches!(command.verb, Verb::Remote(Remote::Ps { json: true })));
     }
 }

@@ -3,6 +3,7 @@
 use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormat, Remote, Verb};
+use super::failure::Failure;
 use super::{inspection, table, terminal};
 use crate::admin::SwapView;
 use crate::base::ServiceName;
@@ -24,9 +25,20 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let text = runtime.block_on(ask(verb, command.admin, token.as_deref()))?;
+            let admin = admin(command.admin, environment("ATOLL_ADMIN"))?;
+            let text = runtime.block_on(ask(verb, admin, token.as_deref()))?;
             Ok(terminal::print(&text)?)
         }
+    }
+}
+
+/// Where the admin listens: as the flag says, or the variable if it is set and not empty, or where it does by default. Only the verbs that
+/// ask it read the variable, so that a wrong one stops no other.
+pub(super) fn admin(flag: Option<AdminAddress>, variable: Option<String>) -> Result<AdminAddress, Failure> {
+    match (flag, variable.filter(|text| !text.is_empty())) {
+        (Some(flag), _) => Ok(flag),
+        (None, Some(text)) => text.parse().map_err(Failure::Address),
+        (None, None) => Ok(AdminAddress::usual()),
     }
 }
 
