@@ -9,7 +9,7 @@ use crate::contract::{
 };
 use crate::gateway::{Target, TypedTarget};
 use crate::rollout::{Need, Offers, Uses, WireError, wire};
-use crate::runtime::{Component, Link, Runtime};
+use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     let components = build::components(manifest, runtime).await?;
     let mut findings = Vec::new();
     let parts = link(manifest, components, runtime, &mut findings);
-    let (targets, needs) = routes(manifest, &parts, runtime, &mut findings);
+    let (targets, needs) = routes(manifest, &parts, &mut findings);
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
         None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, needs }),
@@ -124,17 +124,12 @@ fn known(error: &LookupError) -> String {
     }
 }
 
-fn routes(
-    manifest: &Manifest,
-    parts: &[Option<Part>],
-    runtime: &Runtime,
-    findings: &mut Vec<Finding>,
-) -> (Vec<Target>, Vec<Need>) {
+fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Finding>) -> (Vec<Target>, Vec<Need>) {
     let (mut targets, mut needs) = (Vec::new(), Vec::new());
     for (index, route) in manifest.routes.iter().enumerate() {
         let service = manifest.services.iter().zip(parts).find(|(service, _)| service.name == route.service);
         let part = service.and_then(|(_, part)| part.as_ref());
-        let speaks_http = part.is_none_or(|part| part.component.answers_http(runtime));
+        let speaks_http = part.is_none_or(|part| answers_http(&part.described));
         let has_addresses = service.is_some_and(|(service, _)| !service.urls.is_empty());
         let mut typed = None;
         match (&route.call, part) {

@@ -15,13 +15,13 @@ pub const HOST_PACKAGES: [&str; 2] = ["wasi:", "atoll:state/"];
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are something else.
-    #[error("it is not a WebAssembly file")]
+    #[error("it does not begin as WebAssembly does")]
     Foreign,
     /// The bytes are those of a broken component.
-    #[error("it is not a valid WebAssembly component: {0}")]
+    #[error("it is broken: {0}")]
     Malformed(String),
     /// The bytes are a core module: the linker's output without `wasm-component-ld` or `wasm-tools component new`.
-    #[error("it is a core WebAssembly module and not a component")]
+    #[error("it is a core module; build it for the target wasm32-wasip2")]
     Module,
     /// The bytes are a WIT package in its binary form.
     #[error("it is a WIT package, which has types and no code")]
@@ -377,18 +377,18 @@ mod tests {
     #[test]
     fn what_is_no_component_is_an_error() {
         let told = |bytes: &[u8]| Contract::decode(bytes).unwrap_err().to_string();
-        assert_eq!(told(b"\0asm\x01\0\0\0"), "it is a core WebAssembly module and not a component");
+        assert_eq!(told(b"\0asm\x01\0\0\0"), "it is a core module; build it for the target wasm32-wasip2");
         let mut resolve = Resolve::default();
         let package = resolve.push_source("a.wit", "package a:b; interface i {}").unwrap();
         let binary = wit_component::encode(&resolve, package, false).unwrap();
         assert_eq!(told(&binary), "it is a WIT package, which has types and no code");
         let whole = specimen::component("package a:b; world w { export f: func(); }");
-        assert_eq!(told(b""), "it is not a WebAssembly file");
-        assert_eq!(told(b"(component)"), "it is not a WebAssembly file");
+        assert_eq!(told(b""), "it does not begin as WebAssembly does");
+        assert_eq!(told(b"(component)"), "it does not begin as WebAssembly does");
         for end in [5, 8, whole.len() / 2, whole.len() - 1] {
             let Err(error) = Contract::decode(&whole[..end]) else { continue };
             let text = error.to_string();
-            assert!(text.starts_with("it is not a valid WebAssembly component: "), "{text}");
+            assert!(text.starts_with("it is broken: "), "{text}");
         }
     }
 }

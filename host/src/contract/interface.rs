@@ -84,6 +84,10 @@ impl fmt::Display for InterfaceName {
     }
 }
 
+/// The case of an error by which a service says that it, or one that it needs, cannot answer now. The host uses it too, when a call got no
+/// answer at all.
+pub const UNAVAILABLE: &str = "unavailable";
+
 /// The name of a function anywhere: `shop:products/products@1.0.0#get`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionName {

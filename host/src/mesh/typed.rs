@@ -6,13 +6,10 @@ use super::endpoint::Way;
 use super::error::CallError;
 use super::service::Service;
 use crate::base::{Blame, Body, CallContext, ErrorKind, ServiceName};
-use crate::contract::{FunctionName, Value as _};
+use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
 use crate::runtime::{Outcall, OutcallError, Parcel, Pending, Value};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// The case of an error by which a service says that it, or one that it needs, cannot answer now.
-const UNAVAILABLE: &str = "unavailable";
 
 impl Mesh {
     /// Calls a function of `service` with plain values; `None` when it has no result.

@@ -131,14 +131,14 @@ impl Rollout {
     fn fit(
         &self,
         deployment: &Deployment,
-        contract: &Contract,
+        contract: &Arc<Contract>,
         standing: &BTreeMap<ServiceName, Arc<Revision>>,
     ) -> Result<Vec<Link>, SwapError> {
         let Plan { name, calls, .. } = &deployment.plan;
         let mut offers: Offers =
-            standing.iter().map(|(name, revision)| (name.clone(), revision.contract().clone())).collect();
+            standing.iter().map(|(name, revision)| (name.clone(), Arc::clone(revision.contract()))).collect();
         // A service that calls itself calls what it will be.
-        offers.insert(name.clone(), Arc::new(contract.clone()));
+        offers.insert(name.clone(), Arc::clone(contract));
         let links = wire(name, contract, calls, &offers)?;
         let others = standing.iter().filter(|(other, _)| *other != name);
         let needs: Vec<Need> =

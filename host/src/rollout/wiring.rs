@@ -2,7 +2,7 @@
 
 use crate::base::ServiceName;
 use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
-use crate::runtime::{Link, is_handler};
+use crate::runtime::{Link, answers_http};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ pub fn needs_of<'a>(
 pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
     let broken = |need: &Need| {
         let unmet: Vec<String> = match &need.uses {
-            Uses::Http if contract.export_names.iter().any(|name| is_handler(&name.to_string())) => Vec::new(),
+            Uses::Http if answers_http(contract) => Vec::new(),
             Uses::Http => vec!["answers no HTTP by itself".to_owned()],
             Uses::Functions { interface, functions } => {
                 unmet(functions, interface, contract).iter().map(Unmet::to_string).collect()

@@ -39,12 +39,6 @@ impl Component {
         &self.contract
     }
 
-    /// Whether it answers HTTP by itself.
-    pub fn answers_http(&self, runtime: &Runtime) -> bool {
-        let ty = self.code.component_type();
-        ty.exports(&runtime.engine).any(|(name, _)| is_handler(name))
-    }
-
     pub(super) fn check(runtime: &Runtime, digest: Digest, code: Code, contract: Contract) -> Result<Self, LoadError> {
         let ty = code.component_type();
         let imports: Vec<_> = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
@@ -77,7 +71,7 @@ impl Component {
             )));
         }
         let component = Self { digest, code, contract: Arc::new(contract), imports, slots };
-        if component.contract.exports.is_empty() && !component.answers_http(runtime) {
+        if component.contract.exports.is_empty() && !answers_http(&component.contract) {
             let exports: Vec<_> =
                 component.code.component_type().exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
             return Err(LoadError::NothingToCall(if exports.is_empty() {
@@ -191,9 +185,10 @@ impl Revision {
 /// The handlers of HTTP that the host can call: those of WASI 0.3 and 0.2.
 const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handler@0.2."];
 
-/// Whether an export of this name is a handler of HTTP that the host can call.
-pub fn is_handler(export: &str) -> bool {
-    HANDLERS.iter().any(|handler| export.starts_with(handler))
+/// Whether a component with this contract answers HTTP by itself.
+pub fn answers_http(contract: &Contract) -> bool {
+    let is_handler = |name: &InterfaceName| HANDLERS.iter().any(|handler| name.to_string().starts_with(handler));
+    contract.export_names.iter().any(is_handler)
 }
 
 /// The handler that the component exports: that of WASI 0.3 if it has both.

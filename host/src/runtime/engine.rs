@@ -84,10 +84,9 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`].
     pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        check_preamble(bytes)?;
+        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
         let digest = Component::digest_of(bytes);
         let code = self.cache.get_or_compile(&self.engine, digest, bytes)?;
-        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
         Component::check(self, digest, code, contract)
     }
 
@@ -111,16 +110,6 @@ fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)
-}
-
-/// Tells the two usual mistakes, another file and a core module, in words shorter than a parser's.
-fn check_preamble(bytes: &[u8]) -> Result<(), LoadError> {
-    let reason = match bytes {
-        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => "it is a core module; build it for the target wasm32-wasip2",
-        [b'\0', b'a', b's', b'm', ..] => return Ok(()),
-        _ => "it does not begin as WebAssembly does",
-    };
-    Err(LoadError::Invalid(reason.into()))
 }
 
 fn config(slots: usize, memory: usize) -> Config {

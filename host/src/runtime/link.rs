@@ -5,7 +5,7 @@ use super::context::Context;
 use super::outcall::{Exit, OutcallError};
 use super::parcel::Parcel;
 use crate::base::{CallContext, ServiceName};
-use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type};
+use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::component::{Accessor, Linker, Val};
@@ -176,5 +176,3 @@ impl Unavailable {
         Some(Val::Result(Err(Some(Box::new(error)))))
     }
 }
-
-const UNAVAILABLE: &str = "unavailable";

@@ -44,7 +44,7 @@ mod value;
 mod warm;
 mod worker;
 
-pub use component::{Component, Revision, is_handler};
+pub use component::{Component, Revision, answers_http};
 pub use engine::Runtime;
 pub use error::{InvokeError, LoadError};
 pub use grants::{Grants, is_known, is_state};

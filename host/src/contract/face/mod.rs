@@ -11,7 +11,7 @@ mod tests;
 pub use bind::{FaceError, FaceKey, FaceSpec};
 pub use location::Location;
 
-use super::{Case, Function, Names, Param, Type};
+use super::{Case, Function, Names, Param, Type, UNAVAILABLE};
 use std::collections::BTreeMap;
 
 /// How a function is reached over HTTP.
@@ -52,7 +52,7 @@ pub fn default_status(case: &str) -> u16 {
         "not-found" => 404,
         "conflict" => 409,
         "invalid" => 422,
-        "unavailable" => 503,
+        UNAVAILABLE => 503,
         _ => 500,
     }
 }
