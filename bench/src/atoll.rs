@@ -17,11 +17,15 @@ pub(crate) struct Atoll {
     pub(crate) gateway: String,
 }
 
-/// Builds the binary, with all optimisations, beside this one.
+/// The binary to measure: that of `--host`, or else it is built, with all optimisations, beside this one.
 ///
 /// # Errors
 /// If it does not build; cargo has said why.
 pub(crate) fn build(plan: &Plan) -> anyhow::Result<PathBuf> {
+    if let Some(host) = &plan.host {
+        // It is started in folders of its own.
+        return host.canonicalize().with_context(|| host.display().to_string());
+    }
     progress("building the host");
     let target = plan.binaries.parent().context("the binaries lie in a profile's folder of the target folder")?;
     let built = Command::new("cargo")
@@ -41,6 +45,19 @@ impl Atoll {
     /// # Errors
     /// If the host ends before it listens, with its log.
     pub(crate) fn start(binary: &Path, folder: &Path, manifest: &str) -> anyhow::Result<Self> {
+        Self::start_with(binary, folder, manifest, &[])
+    }
+
+    /// As [`Atoll::start`], with more variables in the host's environment.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn start_with(
+        binary: &Path,
+        folder: &Path,
+        manifest: &str,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         fs::write(folder.join("atoll.toml"), manifest)?;
         let log = folder.join("atoll.log");
         let mut child = Command::new(binary)
@@ -51,6 +68,7 @@ impl Atoll {
             .env_remove("ATOLL_LOG")
             .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
             .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
@@ -64,6 +82,13 @@ impl Atoll {
                 Err(error.context(format!("the host did not start:\n{}", fs::read_to_string(&log).unwrap_or_default())))
             }
         }
+    }
+}
+
+impl Atoll {
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 }
 

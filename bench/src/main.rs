@@ -1,15 +1,23 @@
 //! The benchmarks: `./just bench`, `./just bench calls --rounds 9`, `./just bench --write`.
 //!
 //! Each comparison is a file of its own and prints a markdown table; with `--write` the table goes into `docs/performance.md` too. What
-//! they share: `rounds` alternates the sides, `load` lets clients loose, `atoll` starts the real binary, `native` does without it, `machine` says where all this ran.
+//! they share: `rounds` alternates the sides, `load` lets clients loose, `open_loop` does not wait for answers, `atoll` starts the real binary,
+//! `native` does without it, `proxy` starts others, `upstream` is what stands behind them, `machine` says where all this ran.
+//!
+//! A comparison that makes a claim fails when it does not hold, after its table is printed and written.
 
 mod atoll;
 mod calls;
 mod load;
 mod machine;
 mod native;
+mod open_loop;
+mod overload;
+mod proxies;
+mod proxy;
 mod rounds;
 mod table;
+mod upstream;
 mod writes;
 
 use anyhow::{Context, ensure};
@@ -27,13 +35,17 @@ struct Arguments {
     #[command(subcommand)]
     comparison: Option<Comparison>,
 
-    /// How often each side is measured.
-    #[arg(long, global = true, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
-    rounds: u32,
+    /// How often each side is measured: 5 times, `proxies` 3 times and `overload` once, if absent.
+    #[arg(long, global = true, value_parser = value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
 
-    /// How long one measurement takes, in seconds.
-    #[arg(long, global = true, default_value_t = 2, value_parser = value_parser!(u64).range(1..=3600))]
-    seconds: u64,
+    /// How long one measurement takes, in seconds: 2, `proxies` 12 and `overload` 60, if absent.
+    #[arg(long, global = true, value_parser = value_parser!(u64).range(1..=3600))]
+    seconds: Option<u64>,
+
+    /// Measure this binary of the host; it is built, if absent.
+    #[arg(long, global = true)]
+    host: Option<PathBuf>,
 
     /// Put the tables into docs/performance.md too.
     #[arg(long, global = true)]
@@ -42,6 +54,10 @@ struct Arguments {
     /// Be the native server of `calls`.
     #[arg(long, hide = true)]
     native_server: bool,
+
+    /// Be an upstream of `proxies`.
+    #[arg(long, hide = true)]
+    upstream: bool,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -50,6 +66,50 @@ enum Comparison {
     Writes,
     /// Calls from service to service, typed and by HTTP, against a loopback connection.
     Calls,
+    /// Three upstreams of which one turns slow and one dies: Atoll, nginx and HAProxy in front of them.
+    Proxies,
+    /// Five times as much load as a guest can take.
+    Overload,
+}
+
+impl Comparison {
+    const ALL: [Self; 4] = [Self::Writes, Self::Calls, Self::Proxies, Self::Overload];
+
+    /// How many rounds, and how many seconds each side runs in one, unless the command line says otherwise.
+    fn extent(self) -> (u32, u64) {
+        match self {
+            Self::Writes | Self::Calls => (5, 2),
+            // Phases of 4 s: longer than the checks of health need to see that an upstream is down.
+            Self::Proxies => (3, 12),
+            Self::Overload => (1, 60),
+        }
+    }
+
+    /// The name of its place in docs/performance.md, and what it found.
+    async fn run(self, plan: &Plan) -> anyhow::Result<(&'static str, Finding)> {
+        Ok(match self {
+            Self::Writes => ("writes", Finding::of(writes::run(plan).await?)),
+            Self::Calls => ("calls", Finding::of(calls::run(plan).await?)),
+            Self::Proxies => ("proxies", proxies::run(plan).await?),
+            Self::Overload => ("overload", overload::run(plan).await?),
+        })
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// Its tables, in markdown.
+    text: String,
+    /// Where its claim does not hold, each a sentence without its full stop.
+    misses: Vec<String>,
+}
+
+impl Finding {
+    /// Of a comparison that claims nothing.
+    fn of(text: String) -> Self {
+        Self { text, misses: Vec::new() }
+    }
 }
 
 /// What every comparison is told.
@@ -57,6 +117,8 @@ enum Comparison {
 pub(crate) struct Plan {
     rounds: u32,
     duration: Duration,
+    /// The binary of the host to measure, where it is not to be built.
+    host: Option<PathBuf>,
     /// The root of the checkout.
     workspace: PathBuf,
     /// The folder of the release binaries, this one's and the host's.
@@ -72,28 +134,33 @@ async fn main() -> anyhow::Result<()> {
     if arguments.native_server {
         return native::serve(say).await;
     }
+    if arguments.upstream {
+        return upstream::serve(say).await;
+    }
     let executable = std::env::current_exe().context("where this program is")?;
     let binaries = executable.parent().context("the program lies in a folder")?.to_owned();
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&binaries)?;
-    let plan = Plan {
-        rounds: arguments.rounds,
-        duration: Duration::from_secs(arguments.seconds),
-        workspace: Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ stands in the workspace")?.to_owned(),
-        binaries,
-        scratch: scratch.path().to_owned(),
-    };
-    let chosen = arguments.comparison.map_or_else(|| vec![Comparison::Writes, Comparison::Calls], |one| vec![one]);
-    for comparison in chosen {
-        let (name, text) = match comparison {
-            Comparison::Writes => ("writes", writes::run(&plan).await?),
-            Comparison::Calls => ("calls", calls::run(&plan).await?),
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ stands in the workspace")?;
+    let mut misses = Vec::new();
+    for comparison in arguments.comparison.map_or_else(|| Comparison::ALL.to_vec(), |one| vec![one]) {
+        let (rounds, seconds) = comparison.extent();
+        let plan = Plan {
+            rounds: arguments.rounds.unwrap_or(rounds),
+            duration: Duration::from_secs(arguments.seconds.unwrap_or(seconds)),
+            host: arguments.host.clone(),
+            workspace: workspace.to_owned(),
+            binaries: binaries.clone(),
+            scratch: scratch.path().to_owned(),
         };
-        let text = format!("{text}\n{}\n", machine::describe(&plan));
+        let (name, found) = comparison.run(&plan).await?;
+        let text = format!("{}\n{}\n", found.text, machine::describe(&plan));
         say(&text)?;
         if arguments.write {
-            write(&plan.workspace.join("docs/performance.md"), name, &text)?;
+            write(&workspace.join("docs/performance.md"), name, &text)?;
         }
+        misses.extend(found.misses.into_iter().map(|miss| format!("{name}: {miss}")));
     }
+    ensure!(misses.is_empty(), "a claim does not hold\n{}", misses.join("\n"));
     Ok(())
 }
 

@@ -100,12 +100,25 @@ impl Client {
     /// # Errors
     /// If the connection breaks, or the status is not 200.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
+        let (status, body) = self.ask(path).await?;
+        ensure!(status == StatusCode::OK, "{path}: {status}: {}", String::from_utf8_lossy(&body));
+        Ok(body)
+    }
+
+    /// The status and the body of `path`, whatever they are.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub(crate) async fn ask(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         self.connection.ready().await?;
         let request = Request::get(path).header(HOST, &self.host).body(Empty::new())?;
         let (head, body) = self.connection.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        ensure!(head.status == StatusCode::OK, "{path}: {}: {}", head.status, String::from_utf8_lossy(&body));
-        Ok(body)
+        Ok((head.status, body.collect().await?.to_bytes()))
+    }
+
+    /// Whether the server has ended the connection.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.connection.is_closed()
     }
 }
 

@@ -13,6 +13,9 @@ pub mod telemetry;
 pub mod balance;
 pub mod breaker;
 pub mod contract;
+pub mod egress;
+pub mod fault;
+pub mod retry;
 pub mod route;
 
 // Floor 3: what is remembered, and sockets.
@@ -27,6 +30,7 @@ pub mod runtime;
 pub mod mesh;
 
 // Floor 6: processes over time.
+pub mod health;
 pub mod rollout;
 
 // Floor 7: the two HTTP edges.

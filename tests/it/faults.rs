@@ -1,16 +1,14 @@
 //! Guests that misbehave: what each costs its caller, and that it costs nobody else anything.
 
-use super::house::{House, plan};
+use super::house::{House, plan, within};
 use host::base::ErrorKind;
 use host::breaker;
 use host::rollout::Plan;
-use host::runtime::Limits;
 use std::time::Duration;
 
 /// For what never answers; what fails by itself gets the time that a busy machine may need.
 fn impatient(name: &str) -> Plan {
-    let plan = plan(name);
-    Plan { limits: Limits { timeout: Duration::from_millis(700), ..plan.limits }, ..plan }
+    within(plan(name), Duration::from_millis(700))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,11 +71,7 @@ async fn nothing_is_left_in_a_fresh_instance() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_circuit_refuses_and_a_success_closes_it() {
     let plan = plan("hostile");
-    let settings = breaker::Settings {
-        failure_threshold: 3,
-        recovery_timeout: Duration::from_secs(2),
-        probe_lease: Duration::from_secs(6),
-    };
+    let settings = breaker::Settings::simple(3, Duration::from_secs(2), Duration::from_secs(6));
     let house = House::new(vec![(Plan { breaker: settings, ..plan }, "fixture-hostile")]);
     for _ in 0..3 {
         assert_eq!(house.failure("hostile", "/trap").await, ErrorKind::Trap);

@@ -2,15 +2,15 @@
 
 use super::components::component;
 use bytes::Bytes;
-use host::balance::Policy;
+use host::balance::{self, Policy};
 use host::base::{Body, CallContext, ErrorKind, RequestId, ServiceName, empty_body};
 use host::breaker;
-use host::mesh::{CallError, HttpClient, Mesh};
+use host::mesh::{CallError, Mesh, TrafficSettings};
 use host::registry::Registry;
+use host::retry;
 use host::rollout::{Plan, Rollout};
-use host::runtime::{Isolation, Limits, Runtime, Settings};
+use host::runtime::{Limits, Runtime, Settings};
 use http_body_util::BodyExt;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,25 +19,23 @@ pub struct House {
     mesh: Mesh,
 }
 
-/// A plan for `name` with limits that suit a test.
+/// A plan for `name` with limits that suit a test, and a breaker that does not open.
 pub fn plan(name: &str) -> Plan {
-    Plan {
-        name: ServiceName::new(name).unwrap(),
-        urls: Vec::new(),
-        replicas: 1,
-        state: false,
-        calls: Vec::new(),
-        idempotent: Vec::new(),
-        isolation: Isolation::Request,
-        config: BTreeMap::new(),
-        limits: Limits { memory: 16 << 20, timeout: Duration::from_secs(5), concurrency: 64, waiting: 64 },
-        breaker: breaker::Settings {
-            failure_threshold: 1_000_000,
-            recovery_timeout: Duration::from_secs(5),
-            probe_lease: Duration::from_secs(6),
-        },
-        balance: Policy::Random,
-    }
+    let plan = Plan::new(ServiceName::new(name).unwrap());
+    let retry = retry::Settings { tries: 0, ..retry::Settings::default() };
+    let balance = balance::Settings { policy: Policy::Random, ..balance::Settings::default() };
+    let plan = Plan {
+        limits: Limits { memory: 16 << 20, concurrency: 64, ..plan.limits },
+        breaker: breaker::Settings::simple(1_000_000, Duration::from_secs(5), Duration::from_secs(6)),
+        traffic: TrafficSettings { retry, balance, ..plan.traffic },
+        ..plan
+    };
+    within(plan, Duration::from_secs(5))
+}
+
+/// The plan with another timeout.
+pub fn within(plan: Plan, timeout: Duration) -> Plan {
+    Plan { limits: Limits { timeout, ..plan.limits }, traffic: TrafficSettings { timeout, ..plan.traffic }, ..plan }
 }
 
 impl House {
@@ -48,10 +46,9 @@ impl House {
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
         let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
-        let client = HttpClient::default();
         for (plan, fixture) in services {
             let component = runtime.load(&component(fixture)).unwrap();
-            rollout.launch(plan, Some((&component, &[])), None, &client).unwrap();
+            rollout.launch(plan, Some((&component, &[])), None).unwrap();
         }
         Self { mesh: Mesh::new(registry, host::mesh::Settings::default()) }
     }

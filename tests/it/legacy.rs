@@ -151,7 +151,8 @@ async fn bodies_stream_both_ways() {
 #[tokio::test]
 async fn the_circuit_of_a_dead_address_opens() {
     let (plain, dead) = (Plain::start("alive").await, Dead::new());
-    let keys = "balance = \"round-robin\"\nbreaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
+    let keys = "balance = \"round-robin\"\nretry = { tries = 0 }\n\
+                breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
     let host = Host::start(&[plain.address, dead.address()], keys).await;
     let mut failures = 0;
     // Taking turns, each address gets three of the six.
@@ -176,6 +177,20 @@ async fn the_circuit_of_a_dead_address_opens() {
 }
 
 #[tokio::test]
+async fn nobody_notices_a_dead_address() {
+    let (plain, dead) = (Plain::start("alive").await, Dead::new());
+    let keys = "balance = \"round-robin\"\nbreaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
+    let host = Host::start(&[plain.address, dead.address()], keys).await;
+    // Nothing was sent to the dead one, so every request may be sent to the other, also one that must not be sent twice.
+    for n in 0..10 {
+        let answer = host.http.send(Request::post(host.url("/legacy/7")), n.to_string()).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["body"]), (200, &json!(n.to_string())));
+    }
+    assert_eq!(host.endpoints("failures").await, [json!(0), json!(3)]);
+    assert_eq!(plain.requests(), 10, "each was sent once");
+}
+
+#[tokio::test]
 async fn an_address_that_comes_back_is_used_again() {
     let dead = Dead::new();
     let keys = "breaker = { failure_threshold = 1, recovery_timeout = \"50ms\" }";
@@ -189,7 +204,7 @@ async fn an_address_that_comes_back_is_used_again() {
 #[tokio::test]
 async fn when_all_circuits_are_open_the_gateway_says_so_at_once() {
     let (one, other) = (Dead::new(), Dead::new());
-    let keys = "breaker = { failure_threshold = 2, recovery_timeout = \"90s\" }";
+    let keys = "retry = { tries = 0 }\nbreaker = { failure_threshold = 2, recovery_timeout = \"90s\" }";
     let host = Host::start(&[one.address(), other.address()], keys).await;
     let mut statuses = BTreeMap::new();
     for _ in 0..10 {

@@ -10,11 +10,7 @@ use http_body_util::{BodyExt, StreamBody};
 use std::time::Duration;
 
 fn two_strikes() -> Plan {
-    let breaker = breaker::Settings {
-        failure_threshold: 2,
-        recovery_timeout: Duration::from_secs(3600),
-        probe_lease: Duration::from_secs(10),
-    };
+    let breaker = breaker::Settings::simple(2, Duration::from_secs(3600), Duration::from_secs(10));
     Plan { breaker, ..plan("hostile") }
 }
 

@@ -4,11 +4,11 @@
 const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "limit", "cache", "route", "contract"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "cache", "route", "contract"],
     &["registry", "state", "events", "listen"],
     &["runtime"],
     &["mesh"],
-    &["rollout", "saga", "delivery"],
+    &["rollout", "health", "saga", "delivery"],
     &["gateway", "admin"],
     &["config"],
     &["app"],

@@ -1,13 +1,15 @@
 //! Everything that can be known before the first socket: the components, how they are linked, and what their functions are over HTTP.
 
 use super::build;
+use super::probe::checks;
 use crate::base::ServiceName;
-use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, Service};
+use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, Service, ServiceKey};
 use crate::contract::{
     Contract, Face, FaceError, FaceKey, FaceSpec, FunctionName, Info, Interface, InterfaceName, LookupError, Operation,
     document,
 };
 use crate::gateway::{Target, TypedTarget};
+use crate::health;
 use crate::rollout::{Need, Offers, Uses, WireError, wire};
 use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
@@ -20,7 +22,9 @@ pub(super) struct Assembly {
     pub(super) parts: Vec<Option<Part>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
-    /// What the routes use of the services.
+    /// How endpoints are checked, in the order of the manifest's services.
+    pub(super) checks: Vec<Option<health::Settings>>,
+    /// What the routes and the checks use of the services.
     pub(super) needs: Vec<Need>,
     /// What the typed routes are to the outside.
     pub(super) openapi: Bytes,
@@ -43,10 +47,13 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     let components = build::components(manifest, runtime).await?;
     let mut findings = Vec::new();
     let parts = link(manifest, components, runtime, &mut findings);
-    let (targets, needs) = routes(manifest, &parts, &mut findings);
+    let (targets, mut needs) = routes(manifest, &parts, &mut findings);
+    let services = manifest.services.iter().zip(&parts);
+    let checks = services.map(|(service, part)| checks(manifest, service, part.as_ref(), &mut needs, &mut findings));
+    let checks = checks.collect();
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
-        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, needs }),
+        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, checks, needs }),
     }
 }
 
@@ -81,7 +88,12 @@ fn link(
             let described = describe(manifest, service, component.contract(), findings);
             for text in &service.idempotent {
                 if let Err(error) = component.contract().lookup(text) {
-                    findings.push(manifest.diagnose_idempotent(&service.name, error.to_string(), known(&error)));
+                    findings.push(manifest.diagnose(
+                        &service.name,
+                        ServiceKey::Idempotent,
+                        error.to_string(),
+                        known(&error),
+                    ));
                 }
             }
             Part { component, links, described }
@@ -99,7 +111,7 @@ fn unwired(manifest: &Manifest, service: &ServiceName, error: &WireError) -> Fin
             format!("build both against one version of the contract, or load another component for `{provider}`")
         }
     };
-    manifest.diagnose_calls(service, format!("service `{service}`: the component {error}"), help)
+    manifest.diagnose(service, ServiceKey::Calls, format!("service `{service}`: the component {error}"), help)
 }
 
 /// The contract with the docs of the service's WIT files.
@@ -109,12 +121,12 @@ fn describe(manifest: &Manifest, service: &Service, contract: &Contract, finding
         && let Err(error) = described.with_docs(folder)
     {
         let help = "name the folder of the WIT package that the component was built from";
-        findings.push(manifest.diagnose_wit(&service.name, error.to_string(), help));
+        findings.push(manifest.diagnose(&service.name, ServiceKey::Wit, error.to_string(), help));
     }
     described
 }
 
-fn known(error: &LookupError) -> String {
+pub(super) fn known(error: &LookupError) -> String {
     let (LookupError::Unknown { known, .. } | LookupError::Ambiguous { known, .. }) = error;
     let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
     match error {

@@ -1,13 +1,14 @@
 //! The rooms, built from the manifest in the order of their floors.
 
 use super::assembly::Assembly;
-use crate::config::{Manifest, ManifestErrors, Service, environment};
-use crate::mesh::{self, HttpClient};
+use crate::config::{Manifest, ManifestErrors, Service, ServiceKey, environment};
+use crate::mesh::{self, Dial, Tls, TlsError, TrafficSettings};
 use crate::registry::Registry;
-use crate::rollout::{Plan, Rollout};
+use crate::rollout::{Address, Plan, Rollout};
 use crate::runtime::{Component, LoadError, Runtime};
 use crate::state::Store;
 use anyhow::Context;
+use http::uri::Scheme;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -89,7 +90,7 @@ pub(super) fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError
         LoadError::Link(_) => "rebuild it against the host's version of its imports".to_owned(),
     };
     let verb = if matches!(error, LoadError::Read { .. }) { "" } else { "the component " };
-    manifest.diagnose(&service.name, format!("service `{}`: {verb}{error}", service.name), help)
+    manifest.diagnose(&service.name, ServiceKey::Component, format!("service `{}`: {verb}{error}", service.name), help)
 }
 
 /// The services in the discovery table.
@@ -101,17 +102,83 @@ pub(super) fn launch(
     store: Option<&Store>,
 ) -> anyhow::Result<Rollout> {
     let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), assembly.needs.clone());
-    let client = HttpClient::default();
+    let mut trust = Trust::default();
     for (service, part) in manifest.services.iter().zip(&assembly.parts) {
         let component = part.as_ref().map(|part| (&part.component, part.links.as_slice()));
-        let launched = rollout.launch(plan(service), component, store, &client);
+        let connect = service.connect;
+        let dial = Dial { connect, tls: trust.of_urls(manifest, service)? };
+        let outside = Dial { connect, tls: trust.of_outside(manifest, service)? };
+        let launched = rollout.launch(plan(service, dial, outside), component, store);
         launched.with_context(|| format!("service `{}`", service.name))?;
     }
     Ok(rollout)
 }
 
-fn plan(service: &Service) -> Plan {
-    let Service { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance, .. } =
-        service.clone();
-    Plan { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance }
+/// Whom services believe that call by TLS. The system's roots are read once, and only if somebody needs them.
+#[derive(Default)]
+struct Trust {
+    system: Option<Tls>,
+}
+
+impl Trust {
+    /// For the addresses that serve `service`.
+    ///
+    /// # Errors
+    /// When there are no roots, at the place in the manifest that wants them.
+    fn of_urls(&mut self, manifest: &Manifest, service: &Service) -> Result<Option<Tls>, ManifestErrors> {
+        let https = service.urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS));
+        let tls = match &service.ca {
+            _ if !https => return Ok(None),
+            Some(ca) => Tls::with_ca(ca),
+            None => self.system(),
+        };
+        tls.map(Some).map_err(|error| distrust(manifest, service, &error))
+    }
+
+    /// For the outside hosts that `service` may call.
+    ///
+    /// # Errors
+    /// As [`Trust::of_urls`].
+    fn of_outside(&mut self, manifest: &Manifest, service: &Service) -> Result<Option<Tls>, ManifestErrors> {
+        if service.egress.rules().is_empty() {
+            return Ok(None);
+        }
+        self.system().map(Some).map_err(|error| distrust(manifest, service, &error))
+    }
+
+    fn system(&mut self) -> Result<Tls, TlsError> {
+        let tls = self.system.take().map_or_else(Tls::system, Ok)?;
+        Ok(self.system.insert(tls).clone())
+    }
+}
+
+fn distrust(manifest: &Manifest, service: &Service, error: &TlsError) -> ManifestErrors {
+    let message = format!("service `{}`: {error}", service.name);
+    manifest.diagnose(&service.name, ServiceKey::Ca, message, "name a PEM file of root certificates with `ca`").into()
+}
+
+fn plan(service: &Service, dial: Dial, outside: Dial) -> Plan {
+    let Service { limits, total, bulkhead, retry, balance, .. } = service.clone();
+    let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
+    let Service { name, urls, dns, replicas, weight, state, calls, egress, .. } = service.clone();
+    let urls = urls.into_iter().map(|url| Address { base: url.base, weight: url.weight }).collect();
+    let Service { idempotent, isolation, config, breaker, .. } = service.clone();
+    Plan {
+        name,
+        urls,
+        dial,
+        outside,
+        dns,
+        replicas,
+        weight,
+        state,
+        calls,
+        egress,
+        idempotent,
+        isolation,
+        config,
+        limits,
+        traffic,
+        breaker,
+    }
 }

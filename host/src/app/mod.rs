@@ -10,6 +10,7 @@ mod build;
 mod check;
 mod inspect;
 mod operations;
+mod probe;
 mod run;
 
 pub use check::{Summary, check};

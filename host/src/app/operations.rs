@@ -5,6 +5,8 @@ use crate::admin::{
     SwapView,
 };
 use crate::breaker::State;
+use crate::config::Manifest;
+use crate::fault::Origin;
 use crate::gateway::Target;
 use crate::listen::Drain;
 use crate::mesh::{Endpoint, Service};
@@ -14,6 +16,7 @@ use crate::route::{Rewrite, Table};
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Instant, SystemTime};
 
 /// The host as operators see it.
@@ -24,6 +27,32 @@ pub(super) struct Host {
     pub(super) metrics: Metrics,
     /// The gateway's.
     pub(super) drain: Drain,
+    next_fault: AtomicU64,
+}
+
+impl Host {
+    pub(super) fn new(
+        rollout: Rollout,
+        registry: Arc<Registry<Service>>,
+        routes: Arc<Table<Target>>,
+        metrics: Metrics,
+        drain: Drain,
+    ) -> Self {
+        Self { rollout, registry, routes, metrics, drain, next_fault: AtomicU64::new(1) }
+    }
+
+    /// Lets the faults stand that the manifest wants from the start.
+    pub(super) fn disturb(&self, manifest: &Manifest) {
+        let table = self.registry.snapshot();
+        for service in &manifest.services {
+            if let (Some(fault), Some(entry)) = (service.fault, table.get(service.name.as_str())) {
+                let id = self.next_fault.fetch_add(1, Relaxed);
+                let added = entry.traffic.faults.add(id, fault, None, Origin::Manifest, Instant::now());
+                added.expect("nothing stands at the start");
+                tracing::warn!(service = %service.name, ?fault, "faults on purpose, as the manifest says");
+            }
+        }
+    }
 }
 
 impl Operations for Host {
@@ -84,11 +113,11 @@ fn view(service: &Service) -> ServiceView {
 }
 
 fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
-    let state = endpoint.state(now);
+    let state = endpoint.vitals.state(now);
     EndpointView {
-        id: endpoint.id.clone(),
+        id: endpoint.vitals.id.clone(),
         place: endpoint.place.to_string(),
-        breaker: match state.breaker {
+        breaker: match state.breaker.state {
             State::Closed => BreakerView::Closed,
             State::Open => BreakerView::Open,
             State::HalfOpen => BreakerView::HalfOpen,

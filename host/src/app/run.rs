@@ -6,6 +6,7 @@ use super::operations::Host;
 use crate::admin::{self, Admin, Token};
 use crate::config::Manifest;
 use crate::gateway::{self, Gateway};
+use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{self, Discovered, Mesh};
 use crate::registry::Registry;
@@ -20,8 +21,11 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::timeout;
 
+/// How long the host waits for name servers before it serves.
+const RESOLVING: Duration = Duration::from_secs(2);
 /// What admin gets for its last answers once the gateway is quiet.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// What guests get for their work after the last answer.
@@ -52,19 +56,33 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     };
     let registry = Arc::new(Registry::default());
     let rollout = build::launch(&manifest, &assembly, &runtime, &registry, store.as_ref())?;
+    // Names that no server answers for are tried again later: they are no reason not to serve the rest.
+    if timeout(RESOLVING, rollout.resolve()).await.is_err() {
+        tracing::warn!("host names are still being resolved: their addresses get no calls yet");
+    }
 
     let drain = Drain::new();
-    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings { depth: manifest.call_depth }));
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings { depth: manifest.call_depth, seed: None }));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { targets, openapi, .. } = assembly;
+    let Assembly { targets, openapi, checks, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(Table::new(rules.zip(targets).collect()));
     let openapi = manifest.gateway.openapi.then_some(openapi);
     let gateway = Arc::new(Gateway::new(gateway_settings(&manifest, openapi), Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
-    let host = Host { rollout, registry, routes, metrics, drain: drain.clone() };
-    let admin = Admin::new(admin_settings(&manifest), Arc::new(host));
+    let host = Host::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
+    host.disturb(&manifest);
+    let host = Arc::new(host);
+    let mut upkeep = JoinSet::new();
+    let resolver = Arc::clone(&host);
+    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    for (service, checks) in manifest.services.iter().zip(checks) {
+        if let Some(checks) = checks {
+            upkeep.spawn(health::watch(Arc::clone(&registry), service.name.clone(), checks));
+        }
+    }
+    let admin = Admin::new(admin_settings(&manifest), host);
 
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
@@ -89,6 +107,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     admin_drain.start(ADMIN_DRAIN);
     admin_edge.await.context("the admin's task")?;
     signals.abort();
+    upkeep.shutdown().await;
     // Guests that were released with their answers may still be working, and committing.
     if !runtime.idle(GUESTS_DRAIN).await {
         tracing::warn!("instances that still worked were ended");

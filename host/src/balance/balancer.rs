@@ -1,130 +1,157 @@
-//! The balancer of one service and its policies.
+//! The balancer of one service.
 
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use super::candidate::{Candidate, Candidates};
+use super::ejection::{Ejection, Reviews};
+use super::load::Load;
+use super::policy::Policy;
+use super::turns::Turns;
+use std::time::{Duration, Instant};
 
 /// Up to so many endpoints a choice needs no allocation; a service seldom has more.
 const INLINE: usize = 16;
 
-/// How the next endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// Each endpoint that grants is as likely as the others.
-    #[default]
-    Random,
-    /// The endpoints take turns.
-    RoundRobin,
+/// How the endpoints of a service share its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How one is chosen. Default: peak-EWMA.
+    pub policy: Policy,
+    /// So long the effective weight of a new endpoint climbs, from a tenth to the whole. It counts in relation to the others: if all are
+    /// equally new, none is held back. Zero: no slow start. Default 10 s.
+    pub slow_start: Duration,
+    /// When one leaves the choice.
+    pub ejection: Ejection,
 }
 
-/// A text that names no [`Policy`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no balancing policy: write `random` or `round-robin`")]
-pub struct UnknownPolicy(String);
-
-impl Policy {
-    /// Reads the name that [`Policy::as_str`] writes.
-    ///
-    /// # Errors
-    /// [`UnknownPolicy`] for any other text.
-    pub fn parse(text: &str) -> Result<Self, UnknownPolicy> {
-        let named = [Self::Random, Self::RoundRobin].into_iter().find(|policy| policy.as_str() == text);
-        named.ok_or_else(|| UnknownPolicy(text.to_owned()))
-    }
-
-    /// The policy's name in the manifest: kebab-case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Random => "random",
-            Self::RoundRobin => "round-robin",
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl Default for Settings {
+    fn default() -> Self {
+        Self { policy: Policy::default(), slow_start: Duration::from_secs(10), ejection: Ejection::default() }
     }
 }
 
 /// Chooses endpoints for one service; lives as long as the service, through every snapshot of its endpoints.
 #[derive(Debug, Default)]
 pub struct Balancer {
-    policy: Policy,
-    /// Round robin's next turn, modulo the number of endpoints.
-    cursor: AtomicUsize,
+    settings: Settings,
+    turns: Turns,
+    reviews: Reviews,
 }
 
 impl Balancer {
-    /// A balancer that follows `policy`.
-    pub fn new(policy: Policy) -> Self {
-        Self { policy, cursor: AtomicUsize::new(0) }
+    /// A balancer that follows `settings`.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, turns: Turns::default(), reviews: Reviews::default() }
     }
 
-    /// The policy that it follows.
-    pub fn policy(&self) -> Policy {
-        self.policy
+    /// What it follows.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Chooses one of the endpoints `0..endpoints` that `admit` grants, with what it granted; `None` when it grants none of them.
     ///
     /// `admit` is asked at most once for each endpoint and not again after it granted one: a grant may be the only probe of a
-    /// half-open circuit, and must not be taken to be thrown away. `random(n)` answers a number below `n`, each as likely as the others.
-    pub fn pick<P>(
+    /// half-open circuit, and must not be taken to be thrown away. It is asked first for the policy's choice (the better of two, then
+    /// the other one), then for the rest in random order by weight (round robin: in turn), then for the ejected ones.
+    ///
+    /// `load` answers the load of each, always the same. `random(n)` answers a number below `n`, each as likely as the others. The
+    /// caller tells the load of the chosen one that a call [begins](Load::begin).
+    pub fn pick<'a, P>(
         &self,
         endpoints: usize,
+        load: impl Fn(usize) -> &'a Load,
+        now: Instant,
         random: &mut dyn FnMut(usize) -> usize,
-        admit: impl FnMut(usize) -> Option<P>,
+        mut admit: impl FnMut(usize) -> Option<P>,
     ) -> Option<(usize, P)> {
-        match self.policy {
-            Policy::Random => {
-                let mut inline = [0; INLINE];
-                let mut heap = Vec::new();
-                let order = if endpoints <= INLINE {
-                    &mut inline[..endpoints]
-                } else {
-                    heap.resize(endpoints, 0);
-                    &mut heap[..]
-                };
-                at_random(order, random, admit)
-            }
-            Policy::RoundRobin => self.in_turn(endpoints, admit),
-        }
-    }
-
-    fn in_turn<P>(&self, endpoints: usize, mut admit: impl FnMut(usize) -> Option<P>) -> Option<(usize, P)> {
         if endpoints == 0 {
             return None;
         }
-        let turn = self.cursor.fetch_add(1, Relaxed);
-        for skipped in 0..endpoints {
-            let endpoint = turn.wrapping_add(skipped) % endpoints;
-            let Some(granted) = admit(endpoint) else { continue };
-            // The turns of those that refused are over too, or the one after them would get their share on top of its own. If another
-            // call has taken a turn meanwhile, it is left at that: moving the cursor on then would pass over an endpoint unasked.
-            let next = turn.wrapping_add(1);
-            let _ = self.cursor.compare_exchange(next, next.wrapping_add(skipped), Relaxed, Relaxed);
-            return Some((endpoint, granted));
+        self.reviews.review_if_due(&self.settings.ejection, endpoints, &load, now);
+        if endpoints == 1 {
+            return admit(0).map(|granted| (0, granted));
         }
-        None
+        let mut inline = [Candidate::default(); INLINE];
+        let mut heap = Vec::new();
+        let space = if endpoints <= INLINE {
+            &mut inline[..endpoints]
+        } else {
+            heap.resize(endpoints, Candidate::default());
+            &mut heap[..]
+        };
+        let mut candidates = Candidates::new(space, &load, self.settings.slow_start, now);
+        let chosen = match self.settings.policy {
+            Policy::Random => None,
+            Policy::RoundRobin => {
+                let endpoints = candidates.len();
+                self.turns.pick(candidates.take_choice(), endpoints, &mut admit)
+            }
+            Policy::LeastRequest => of_two(&mut candidates, random, &mut admit, |first, second| {
+                let (first, second) = requests(&load, first, second);
+                second < first
+            }),
+            Policy::PeakEwma => of_two(&mut candidates, random, &mut admit, |first, second| {
+                let (first_requests, second_requests) = requests(&load, first, second);
+                let (first, second) = latencies(&load, first, second, now);
+                second * second_requests < first * first_requests
+            }),
+        };
+        chosen.or_else(|| at_random(&mut candidates, random, &mut admit)).or_else(|| {
+            candidates.turn_to_ejected();
+            at_random(&mut candidates, random, &mut admit)
+        })
     }
 }
 
-/// A shuffle (Fisher and Yates) that goes only as far as the first grant. Every order is equally likely, so every endpoint that grants
-/// is equally likely to be the first of them.
+/// Draws, by weight, as long as there is somebody and nobody has granted.
 fn at_random<P>(
-    order: &mut [usize],
+    candidates: &mut Candidates<'_>,
     random: &mut dyn FnMut(usize) -> usize,
     mut admit: impl FnMut(usize) -> Option<P>,
 ) -> Option<(usize, P)> {
-    for (place, endpoint) in order.iter_mut().enumerate() {
-        *endpoint = place;
-    }
-    for asked in 0..order.len() {
-        order.swap(asked, asked + random(order.len() - asked));
-        let endpoint = order[asked];
+    while let Some(Candidate { endpoint, .. }) = candidates.draw(random) {
         if let Some(granted) = admit(endpoint) {
             return Some((endpoint, granted));
         }
     }
     None
+}
+
+/// The power of two choices: draws two by weight, asks the better one, then the other. The first one stays if they are equal, so
+/// endpoints that are equally good get their shares by weight.
+fn of_two<P>(
+    candidates: &mut Candidates<'_>,
+    random: &mut dyn FnMut(usize) -> usize,
+    mut admit: impl FnMut(usize) -> Option<P>,
+    second_is_better: impl FnOnce(Candidate, Candidate) -> bool,
+) -> Option<(usize, P)> {
+    let first = candidates.draw(random)?;
+    let order = match candidates.draw(random) {
+        Some(second) if second_is_better(first, second) => [Some(second), Some(first)],
+        second => [Some(first), second],
+    };
+    order.into_iter().flatten().find_map(|one| admit(one.endpoint).map(|granted| (one.endpoint, granted)))
+}
+
+/// How busy each of two would be with one call more: (calls under way + 1) / weight, both times the same factor.
+///
+/// One exception: the call to come counts for the first one no more than for the second. By the formula alone the lighter of two idle
+/// endpoints would never get a call, whatever its share; as it is, it gets those for which it was drawn first, which is its share.
+#[expect(clippy::cast_precision_loss, reason = "a weight has 20 bits: 2³³ calls would have to be under way")]
+fn requests<'a>(load: impl Fn(usize) -> &'a Load, first: Candidate, second: Candidate) -> (f64, f64) {
+    let under_way = [first, second].map(|one| load(one.endpoint).in_flight());
+    let lighter = first.weight.min(second.weight);
+    // Times both weights, so that all of it is whole and equal means equal.
+    let of_first = under_way[0].saturating_mul(second.weight).saturating_add(lighter);
+    let of_second = under_way[1].saturating_add(1).saturating_mul(first.weight);
+    (of_first as f64, of_second as f64)
+}
+
+/// What a call to each of two is expected to take. One that was never measured is taken to be as fast as the other one: it gets its share
+/// of the calls under way, no more, whether the others take microseconds or seconds.
+fn latencies<'a>(load: impl Fn(usize) -> &'a Load, first: Candidate, second: Candidate, now: Instant) -> (f64, f64) {
+    let [first, second] = [first, second].map(|one| load(one.endpoint).expected(now).map(f64::from));
+    match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        _ => (1.0, 1.0),
+    }
 }

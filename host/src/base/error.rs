@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Draining,
     /// No such service in the discovery table, or one without endpoints.
     NoEndpoint,
+    /// No way leads there: an address that nobody may call.
+    Denied,
     /// Services call each other in a circle, or too long a chain of them.
     TooDeep,
     /// The request's body is larger than allowed.
@@ -66,10 +68,18 @@ impl ErrorKind {
             | Self::Connect
             | Self::Reset
             | Self::Timeout => Blame::Service,
-            Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint | Self::TooDeep => Blame::Refusal,
+            Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint | Self::Denied | Self::TooDeep => {
+                Blame::Refusal
+            }
             Self::BodyTooLarge | Self::SlowBody | Self::ClientGone => Blame::Client,
             Self::Host => Blame::Host,
         }
+    }
+
+    /// Whether it is a fault of the place that was asked, and not of the work: then another place may do better, and so may this one later;
+    /// what crashed on a request would crash on it again.
+    pub fn is_of_place(self) -> bool {
+        matches!(self, Self::Instantiation | Self::Connect | Self::Reset | Self::Timeout)
     }
 
     /// A stable name for logs, metrics and problem types: kebab-case.
@@ -86,6 +96,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoEndpoint => "no-endpoint",
+            Self::Denied => "denied",
             Self::TooDeep => "too-deep",
             Self::BodyTooLarge => "body-too-large",
             Self::SlowBody => "slow-body",

@@ -1,239 +1,260 @@
 //! The breaker's states and the transitions between them.
 //!
-//! The state lies in two places, so that the common case costs one atomic load and, for a success, one more:
-//! - `word` says whether the circuit is closed, how many failures came in a row, and which epoch this is;
+//! The state lies in three places, so that a call through a closed circuit takes no lock:
+//! - `word` says whether the circuit is closed, how many faults came in a row, and which epoch this is;
+//! - `window` counts the calls of the last while, each counter with the epoch that it belongs to;
 //! - `phase`, behind a lock, says what an unclosed circuit waits for.
 //!
-//! One rule ties them together: **the epoch changes only under the lock, and every transition and every new probe changes it.** So
-//! an epoch names one stretch of Closed or one probe, and whoever holds the lock and finds a permit's epoch in the word knows that
-//! the permit is still good.
+//! One rule ties them together: **the epoch changes only under the lock, and every transition changes it.** So an epoch names one
+//! stretch of one state, and whoever holds the lock and finds a permit's epoch in the word knows that the permit is still good.
 
-use super::Permit;
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use super::probation::{Probation, left};
+use super::settings::splitmix;
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering::Relaxed};
+use super::window::{Counts, Window};
+use super::word::Word;
+use super::{Forced, Full, Outcome, Permit, Refused, Settings, State, Trip, Verdict, View};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// No refusal says to come back sooner: a wait of zero would be a busy loop.
-const LEAST_WAIT: Duration = Duration::from_millis(1);
-
-/// When a circuit opens and how it recovers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// How many failures in a row open the circuit: at least 1 (0 counts as 1). Default 5.
-    pub failure_threshold: u32,
-    /// How long an open circuit refuses every call before it lets a probe through. Default 5 s.
-    pub recovery_timeout: Duration,
-    /// How long a probe may hold the half-open slot before another call gets it: the call's timeout and 1 s. Default 6 s.
-    pub probe_lease: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let recovery_timeout = Duration::from_secs(5);
-        Self { failure_threshold: 5, recovery_timeout, probe_lease: Duration::from_secs(6) }
-    }
-}
-
-/// The textbook states.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Calls go through.
-    Closed,
-    /// Calls are refused until the recovery timeout is over.
-    Open,
-    /// One probe at a time goes through and decides.
-    HalfOpen,
-}
-
-impl State {
-    /// A stable name for metrics and the admin API: kebab-case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The breaker lets no call through now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the circuit lets no call through for another {retry_after:?}")]
-pub struct Refused {
-    /// How long until a try makes sense, at least 1 ms: what is left of the open time, or of the lease of the probe under way.
-    pub retry_after: Duration,
-}
 
 /// The circuit breaker of one endpoint.
 #[derive(Debug)]
 pub struct Breaker {
     settings: Settings,
-    /// A [`Word`]. `Relaxed` is enough throughout: it publishes nothing but itself, everything else is read under the lock.
+    /// Of its jitter.
+    seed: u64,
+    /// A [`Word`]. `Relaxed` is enough throughout: it publishes nothing but itself. The rest is read under the lock, and the counters
+    /// of the window carry the epoch themselves.
     word: AtomicU64,
+    /// Of the full model alone.
+    window: Option<Window>,
     phase: Mutex<Phase>,
 }
 
-/// What the lock guards. `Closed` exactly when the word is.
-#[derive(Debug, Clone, Copy)]
+/// What the lock guards. It and the word tell of the same state.
+#[derive(Debug)]
 enum Phase {
     Closed,
-    Open { since: Instant },
-    HalfOpen { probe_since: Option<Instant> },
-}
-
-/// What the atomic holds: the epoch in the high half, the count in the low half.
-///
-/// The epoch wraps after 2³² transitions; a permit would have to live through exactly as many to be taken for a fresh one.
-#[derive(Clone, Copy)]
-struct Word {
-    epoch: u32,
-    /// Failures in a row, or [`Word::UNCLOSED`].
-    failures: u32,
-}
-
-impl Word {
-    /// Stands in `failures` while the circuit is not closed. A count never gets there: the failure that would opens the circuit.
-    const UNCLOSED: u32 = u32::MAX;
-
-    fn unpack(bits: u64) -> Self {
-        Self { epoch: (bits >> 32) as u32, failures: (bits & 0xffff_ffff) as u32 }
-    }
-
-    fn pack(self) -> u64 {
-        u64::from(self.epoch) << 32 | u64::from(self.failures)
-    }
-
-    fn is_closed(self) -> bool {
-        self.failures != Self::UNCLOSED
-    }
-
-    /// The next epoch, closed or not.
-    fn next(self, failures: u32) -> Self {
-        Self { epoch: self.epoch.wrapping_add(1), failures }
-    }
+    Open {
+        since: Instant,
+        span: Duration,
+        /// How often the circuit had opened before, without having closed.
+        again: u32,
+    },
+    HalfOpen {
+        probation: Probation,
+        /// As of the open stretch before it.
+        again: u32,
+    },
+    Forced(Forced),
 }
 
 impl Breaker {
-    /// A closed breaker.
-    pub fn new(settings: Settings) -> Self {
-        let word = AtomicU64::new(Word { epoch: 0, failures: 0 }.pack());
-        Self { settings, word, phase: Mutex::new(Phase::Closed) }
+    /// A closed breaker. `seed` is all the chance that its jitter has: the same seed gives the same open times.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let window = match settings.trip {
+            Trip::Full(full) => Some(Window::new(full.window)),
+            Trip::Simple { .. } => None,
+        };
+        let word = AtomicU64::new(Word { epoch: 0, row: 0 }.pack());
+        Self { settings, seed, word, window, phase: Mutex::new(Phase::Closed) }
     }
 
     /// Asks for one call.
     ///
     /// # Errors
-    /// [`Refused`] while the circuit is open, and while another call is the half-open probe.
+    /// [`Refused`] while the circuit is open, and while as many probes of a half-open one are under way as may be.
     pub fn try_acquire(self: &Arc<Self>, now: Instant) -> Result<Permit, Refused> {
         let word = self.word();
         // The circuit may open between this look and the call. That is a call which began before the circuit opened: the epoch in
         // its permit makes its verdict stale.
         if word.is_closed() {
-            return Ok(Permit::new(Arc::clone(self), word.epoch));
+            return Ok(Permit::new(Arc::clone(self), word.epoch, None));
         }
+        let refused = |wait| Refused { retry_after: Some(wait) };
         let mut phase = self.lock();
-        let wait = match *phase {
-            // A probe's success closed it between the look and the lock.
-            Phase::Closed => return Ok(Permit::new(Arc::clone(self), self.word().epoch)),
-            Phase::Open { since } => left(self.settings.recovery_timeout, since, now),
-            Phase::HalfOpen { probe_since: Some(since) } => left(self.settings.probe_lease, since, now),
-            Phase::HalfOpen { probe_since: None } => None,
-        };
-        if let Some(retry_after) = wait {
-            return Err(Refused { retry_after });
+        if let Phase::Open { since, span, again } = *phase {
+            if let Some(wait) = left(span, since, now) {
+                return Err(refused(wait));
+            }
+            self.turn(&mut phase, Phase::HalfOpen { probation: Probation::default(), again });
         }
-        // Many callers may find the slot free; the lock lets one of them here, and the rest find it taken. The new epoch makes the
-        // verdict of a probe stale that overstayed its lease.
-        *phase = Phase::HalfOpen { probe_since: Some(now) };
-        let probe = self.word().next(Word::UNCLOSED);
-        self.word.store(probe.pack(), Relaxed);
-        Ok(Permit::new(Arc::clone(self), probe.epoch))
+        match &mut *phase {
+            // Many callers may find a slot free; the lock lets them here one by one.
+            Phase::HalfOpen { probation, .. } => {
+                let probe = probation.admit(&self.settings.probes, now).map_err(refused)?;
+                Ok(Permit::new(Arc::clone(self), self.word().epoch, Some(probe)))
+            }
+            Phase::Forced(Forced::Open) => Err(Refused { retry_after: None }),
+            // A probe's success or an operator closed it between the look and the lock.
+            Phase::Closed | Phase::Forced(Forced::Closed) | Phase::Open { .. } => {
+                Ok(Permit::new(Arc::clone(self), self.word().epoch, None))
+            }
+        }
     }
 
-    /// The state that a call at `now` would meet: an open circuit whose recovery timeout is over is half-open, also before somebody asks.
+    /// The state that a call at `now` would meet, and whether an operator holds it there. An open circuit whose time is over is
+    /// half-open, also before somebody asks.
+    pub fn view(&self, now: Instant) -> View {
+        if self.word().is_counting() {
+            return View { state: State::Closed, forced: None };
+        }
+        match &*self.lock() {
+            Phase::Closed => View { state: State::Closed, forced: None },
+            Phase::Open { since, span, .. } if left(*span, *since, now).is_some() => {
+                View { state: State::Open, forced: None }
+            }
+            Phase::Open { .. } | Phase::HalfOpen { .. } => View { state: State::HalfOpen, forced: None },
+            Phase::Forced(Forced::Open) => View { state: State::Open, forced: Some(Forced::Open) },
+            Phase::Forced(Forced::Closed) => View { state: State::Closed, forced: Some(Forced::Closed) },
+        }
+    }
+
+    /// The state alone of [`Breaker::view`].
     pub fn state(&self, now: Instant) -> State {
-        if self.word().is_closed() {
-            return State::Closed;
-        }
-        match *self.lock() {
-            Phase::Closed => State::Closed,
-            Phase::Open { since } if left(self.settings.recovery_timeout, since, now).is_some() => State::Open,
-            Phase::Open { .. } | Phase::HalfOpen { .. } => State::HalfOpen,
-        }
+        self.view(now).state
     }
 
-    // What the three verdicts see first decides only where to look again: the epoch is compared in the step that changes something.
-
-    /// A success of the permit of `epoch`: ends a run of failures, or closes the circuit.
-    pub(super) fn succeeded(&self, epoch: u32) {
-        if !self.word().is_closed() {
-            return self.settle_probe(epoch, Phase::Closed);
-        }
-        // Nothing to clear is the common case: it writes nothing, so that the line stays shared between the cores.
-        let clear = |word: Word| (word.epoch == epoch && word.failures > 0).then_some(Word { epoch, failures: 0 });
-        self.update(clear);
+    /// Holds the circuit open or closed, whatever happens, until [`Breaker::reset`]. Calls under way decide nothing any more.
+    pub fn force(&self, forced: Forced) {
+        self.turn(&mut self.lock(), Phase::Forced(forced));
     }
 
-    /// A failure of the permit of `epoch`: lengthens the run and perhaps opens the circuit, or opens it again.
-    pub(super) fn failed(&self, epoch: u32, now: Instant) {
-        if !self.word().is_closed() {
-            return self.settle_probe(epoch, Phase::Open { since: now });
-        }
-        let opens = |word: Word| word.failures + 1 >= self.settings.failure_threshold.max(1);
-        let longer = |word: Word| Word { epoch, failures: word.failures + 1 };
-        // Compare-and-swap on epoch and count together: no failure is lost or counted in another epoch.
-        if self.update(|word| (word.epoch == epoch && !opens(word)).then(|| longer(word))).is_some() {
-            return;
-        }
-        // Stale by now, or the last of the run. Of several last ones the first to hold the lock opens the circuit, and the others find
-        // another epoch. A success may still clear the run before the swap; then this failure is the first of a new one.
-        let mut phase = self.lock();
-        let next = |word: Word| if opens(word) { word.next(Word::UNCLOSED) } else { longer(word) };
-        let opened =
-            self.update(|word| (word.epoch == epoch).then(|| next(word))).is_some_and(|word| !word.is_closed());
-        if opened {
-            // Whoever saw the new word already is waiting for the lock, and finds this.
-            *phase = Phase::Open { since: now };
-        }
+    /// Closes the circuit, with nothing counted. Calls under way decide nothing any more.
+    pub fn reset(&self) {
+        self.turn(&mut self.lock(), Phase::Closed);
     }
 
-    /// The permit of `epoch` ended without a verdict: frees the slot if it was the probe's.
-    pub(super) fn released(&self, epoch: u32) {
-        if !self.word().is_closed() {
-            self.settle_probe(epoch, Phase::HalfOpen { probe_since: None });
-        }
-    }
-
-    /// The circuit goes to `next` if the permit of `epoch` is the probe's that has the slot now. No other permit has an unclosed epoch.
-    fn settle_probe(&self, epoch: u32, next: Phase) {
-        let mut phase = self.lock();
+    /// The outcome of a call that the closed stretch of `epoch` let through.
+    ///
+    /// What is read first decides only whether to go on: the epoch is compared again in every step that changes something.
+    pub(super) fn count(&self, epoch: u32, outcome: Outcome, now: Instant) {
         let word = self.word();
-        if word.epoch != epoch {
+        if word.epoch != epoch || !word.is_counting() || outcome.verdict == Verdict::Neutral {
             return;
         }
-        *phase = next;
-        let word = match next {
-            Phase::Closed => word.next(0),
-            Phase::Open { .. } | Phase::HalfOpen { .. } => word.next(Word::UNCLOSED),
+        let opens = match &self.settings.trip {
+            Trip::Simple { failure_threshold } => {
+                let row = match outcome.verdict {
+                    Verdict::Place | Verdict::Work => Row::Longer,
+                    Verdict::Success => Row::Over,
+                    // 429 is the client's share: in this form it says nothing about a closed circuit.
+                    Verdict::Throttled | Verdict::Neutral => Row::AsItIs,
+                };
+                self.step(epoch, row, *failure_threshold)
+            }
+            Trip::Full(full) => {
+                let row = match outcome.verdict {
+                    Verdict::Place => Row::Longer,
+                    // A place that traps has answered: it can be reached and it runs. So the row of its own faults is over, as a plain
+                    // 500 ends Envoy's row of gateway failures. What its work does is the ratio's to judge.
+                    Verdict::Success | Verdict::Work => Row::Over,
+                    Verdict::Throttled | Verdict::Neutral => Row::AsItIs,
+                };
+                // Both, whatever the first one says: the call is counted once, and wholly.
+                let share = self.share_opens(full, epoch, outcome, now);
+                self.step(epoch, row, full.in_a_row) || share
+            }
         };
-        self.word.store(word.pack(), Relaxed);
+        if opens {
+            let mut phase = self.lock();
+            // Several may find at once that the circuit must open. The first to hold the lock opens it; the others find another epoch.
+            if self.word().epoch == epoch {
+                self.open(&mut phase, 0, outcome.retry_after, now);
+            }
+        }
+    }
+
+    /// The outcome of a probe of the half-open stretch of `epoch`.
+    pub(super) fn settle(&self, epoch: u32, probe: u64, outcome: Outcome, now: Instant) {
+        let Settings { probes, .. } = &self.settings;
+        let mut phase = self.lock();
+        if self.word().epoch != epoch {
+            return;
+        }
+        let Phase::HalfOpen { probation, again } = &mut *phase else { return };
+        // A probe that overstayed its lease has no say, whether another one has its slot by now or not.
+        if !probation.end(probe, probes.lease, now) {
+            return;
+        }
+        match self.settings.probe_passed(outcome) {
+            None => {}
+            Some(true) if probation.pass() < probes.successes.max(1) => {}
+            Some(true) => self.turn(&mut phase, Phase::Closed),
+            Some(false) => {
+                let again = again.saturating_add(1);
+                self.open(&mut phase, again, outcome.retry_after, now);
+            }
+        }
+    }
+
+    /// The probe of `epoch` ended without an outcome.
+    pub(super) fn release(&self, epoch: u32, probe: u64) {
+        let mut phase = self.lock();
+        if let Phase::HalfOpen { probation, .. } = &mut *phase
+            && self.word().epoch == epoch
+        {
+            probation.release(probe);
+        }
+    }
+
+    /// Counts the call in the window of `epoch`. Whether a share of it is too high now: asked when the call adds to one, since a
+    /// quick success must not open a circuit.
+    fn share_opens(&self, full: &Full, epoch: u32, outcome: Outcome, now: Instant) -> bool {
+        let Some(window) = &self.window else { return false };
+        let fault = outcome.verdict != Verdict::Success;
+        let slow = full.is_slow(outcome.took);
+        window.count(epoch, || self.word().epoch, fault, slow, now);
+        if !fault && !slow {
+            return false;
+        }
+        let Counts { calls, faults, slow } = window.counts(epoch);
+        let reaches = |part: u64, percent: u8| part * 100 >= u64::from(percent.max(1)) * calls;
+        calls >= u64::from(full.least_calls.max(1)) && (reaches(faults, full.ratio) || reaches(slow, full.slow_ratio))
+    }
+
+    /// Takes the row of `epoch` on. Whether it is long enough now to open the circuit.
+    fn step(&self, epoch: u32, row: Row, threshold: u32) -> bool {
+        let next = |word: Word| match row {
+            Row::Longer => Some(Word { row: word.row.saturating_add(1).min(Word::LONGEST_ROW), ..word }),
+            // Nothing to clear is the common case: it writes nothing, so that the line stays shared between the cores.
+            Row::Over => (word.row > 0).then_some(Word { row: 0, ..word }),
+            Row::AsItIs => None,
+        };
+        // Compare-and-swap on epoch and row together: no fault is lost or counted in another epoch.
+        let change = |bits| {
+            let word = Word::unpack(bits);
+            if word.epoch == epoch && word.is_counting() { next(word).map(Word::pack) } else { None }
+        };
+        let before = self.word.fetch_update(Relaxed, Relaxed, change).map(Word::unpack);
+        // A success may clear the row before the lock is taken. The row was long enough all the same.
+        before.ok().and_then(next).is_some_and(|word| word.row >= threshold.clamp(1, Word::LONGEST_ROW))
+    }
+
+    /// Opens the circuit for the time that is due when it opened `again` times before.
+    fn open(&self, phase: &mut Phase, again: u32, retry_after: Option<Duration>, now: Instant) {
+        let draw = splitmix(self.seed, self.word().epoch);
+        let span = self.settings.open.span(again, draw, retry_after);
+        self.turn(phase, Phase::Open { since: now, span, again });
+    }
+
+    /// The one place where the state and the epoch change. The caller holds the lock. Whoever sees the new word before the lock is
+    /// free waits for it, and finds the new phase.
+    fn turn(&self, phase: &mut Phase, next: Phase) {
+        let word = self.word();
+        let word = match next {
+            Phase::Closed => word.next_closed(),
+            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Forced(Forced::Open) => word.next_unclosed(),
+            Phase::Forced(Forced::Closed) => word.next_uncounted(),
+        };
+        *phase = next;
+        // A row that another thread lengthens at this moment fails its swap, since the epoch is another. A swap here too: loom finds an
+        // order for a plain store in which that swap comes after it and still sees the word from before.
+        self.word.swap(word.pack(), Relaxed);
     }
 
     fn word(&self) -> Word {
         Word::unpack(self.word.load(Relaxed))
-    }
-
-    /// Changes the word in one step, as often as another thread comes in between. Returns the new word, `None` when `change` declined.
-    fn update(&self, change: impl Fn(Word) -> Option<Word>) -> Option<Word> {
-        let before = self.word.fetch_update(Relaxed, Relaxed, |bits| change(Word::unpack(bits)).map(Word::pack));
-        before.ok().and_then(|bits| change(Word::unpack(bits)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
@@ -241,9 +262,10 @@ impl Breaker {
     }
 }
 
-/// What is left at `now` of a `span` that began at `since`. Subtracts instead of adding, so that a long span cannot overflow; a `now`
-/// from before `since` (another thread's, read earlier) counts as `since`.
-fn left(span: Duration, since: Instant, now: Instant) -> Option<Duration> {
-    let left = span.saturating_sub(now.saturating_duration_since(since));
-    (!left.is_zero()).then(|| left.max(LEAST_WAIT))
+/// What an outcome does to the row of faults.
+#[derive(Clone, Copy)]
+enum Row {
+    Longer,
+    Over,
+    AsItIs,
 }

@@ -102,12 +102,13 @@ fn judge(text: &mut String, trial: &Trial) {
         text,
         "limits",
         [format!(
-            "{} for each instance, {:?} for each call; {} replicas, each with {} at a time and {} waiting",
+            "{} for each instance, {:?} for each call; {} replicas, each with {} at a time; {} may wait, for {:?}",
             bytes(limits.memory),
             limits.timeout,
             service.replicas,
             limits.concurrency,
-            limits.waiting
+            service.bulkhead.waiting,
+            service.bulkhead.wait
         )],
     );
     section(text, "isolation", [isolation(&service.isolation)]);

@@ -212,7 +212,7 @@ impl<K: Kind> Kind for Table<K> {
 
 impl Problem {
     /// The same problem, said of the entry `name`.
-    fn of(self, name: &str) -> Self {
+    pub(super) fn of(self, name: &str) -> Self {
         Self { says: format!("has an entry `{name}`, which {}", self.says), ..self }
     }
 }

@@ -1,8 +1,8 @@
 //! The manifest as a whole.
 
 use crate::base::ServiceName;
-use crate::config::address::File;
 use crate::config::edge::{self, AdminSettings, GatewaySettings};
+use crate::config::file::File;
 use crate::config::finding::{Finding, ManifestErrors, Place, Source};
 use crate::config::kind::Count;
 use crate::config::measure::{GIB, MIB, Size, in_memory};

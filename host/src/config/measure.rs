@@ -80,6 +80,11 @@ impl Kind for Duration {
     }
 }
 
+/// A duration as the manifest writes it.
+pub(super) fn shown(duration: time::Duration) -> String {
+    show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS)
+}
+
 /// A number of bytes that are to be in memory; more than this machine can address is all that it can address.
 pub(super) fn in_memory(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)

@@ -9,11 +9,19 @@ use std::collections::BTreeMap;
 
 /// A key of a service that can be at fault in a way which only its component shows. Those of a route are [`FaceKey`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ServiceKey {
+pub enum ServiceKey {
+    /// The component itself: it does not load.
     Component,
+    /// The services that it may call: it imports what these do not grant.
     Calls,
+    /// Its WIT files: they are not those of the component.
     Wit,
+    /// The authorities of its https addresses, or where these are not written the addresses: there is no believing anybody.
+    Ca,
+    /// The functions that may be called twice: the component lacks one.
     Idempotent,
+    /// The function that is asked for its health: the component lacks it, or it is none for that.
+    Health,
 }
 
 /// Where the keys of one table stand.
@@ -30,7 +38,7 @@ impl<K: Ord> Places<K> {
         Self { otherwise, written: BTreeMap::new() }
     }
 
-    /// Keeps the place of `key`, if it is written.
+    /// Keeps the place of `key`, if it is written, instead of the one it had.
     pub(super) fn note<T>(&mut self, key: K, found: Option<&Found<T>>) {
         if let Some(span) = found.and_then(Found::span) {
             self.written.insert(key, span);
@@ -43,34 +51,16 @@ impl<K: Ord> Places<K> {
 }
 
 impl Manifest {
-    /// A fault of `service` that showed later (its component does not load), at the place in the manifest that names its component.
-    pub fn diagnose(&self, service: &ServiceName, message: impl Into<String>, help: impl Into<String>) -> Finding {
-        self.diagnose_service(service, ServiceKey::Component, message, help)
-    }
-
-    /// A fault of what `service` calls (it imports what its grants do not hold), at its `calls`; where there are none, at its component.
-    pub fn diagnose_calls(
+    /// A fault of `service` that showed later, at this key of it; where that is not written, at its component.
+    pub fn diagnose(
         &self,
         service: &ServiceName,
+        key: ServiceKey,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        self.diagnose_service(service, ServiceKey::Calls, message, help)
-    }
-
-    /// A fault of the WIT files of `service`, at its `wit`; where that is not written, at its component.
-    pub fn diagnose_wit(&self, service: &ServiceName, message: impl Into<String>, help: impl Into<String>) -> Finding {
-        self.diagnose_service(service, ServiceKey::Wit, message, help)
-    }
-
-    /// A fault of the functions that `service` calls idempotent, at its `idempotent`; where that is not written, at its component.
-    pub fn diagnose_idempotent(
-        &self,
-        service: &ServiceName,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Finding {
-        self.diagnose_service(service, ServiceKey::Idempotent, message, help)
+        let place = self.service_places.get(service).map_or(Place::Absent, |places| places.of(&key));
+        Finding::new(self.source.clone(), place, message, help)
     }
 
     /// A fault of the route `index`, counted as in [`Manifest::routes`], at this key of it; where that is not written, at its `call`.
@@ -82,17 +72,6 @@ impl Manifest {
         help: impl Into<String>,
     ) -> Finding {
         let place = self.route_places.get(index).map_or(Place::Absent, |places| places.of(&key));
-        Finding::new(self.source.clone(), place, message, help)
-    }
-
-    fn diagnose_service(
-        &self,
-        service: &ServiceName,
-        key: ServiceKey,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Finding {
-        let place = self.service_places.get(service).map_or(Place::Absent, |places| places.of(&key));
         Finding::new(self.source.clone(), place, message, help)
     }
 }

@@ -1,10 +1,10 @@
-//! The tables of a `[service.NAME]` that say how it is run: `limits`, `breaker` and `reuse`.
+//! The tables of a `[service.NAME]` that say what bounds its calls and how long its instances live: `limits` and `reuse`.
 
-use crate::breaker;
 use crate::config::finding::Place;
 use crate::config::kind::{Choice, Count};
 use crate::config::measure::{Duration, GIB, HOUR, KIB, Size, TIB, in_memory};
 use crate::config::section::{Key, Section};
+use crate::mesh::BulkheadSettings;
 use crate::runtime;
 use std::time;
 
@@ -14,20 +14,18 @@ const MEMORY: Size = Size { min: 64 * KIB, max: 4 * GIB };
 pub(super) const BODY: Size = Size { min: 0, max: TIB };
 
 static MEMORY_LIMIT: Key<Size> = Key { name: "memory", kind: MEMORY, default: Some(r#""128MiB""#) };
-static TIMEOUT: Key<Duration> =
-    Key { name: "timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""10s""#) };
+/// How long something may take, and a call wait.
+const TIME: Duration = Duration { min: 1, max: HOUR };
+static TIMEOUT: Key<Duration> = Key { name: "timeout", kind: TIME, default: Some(r#""10s""#) };
+/// Absent it is no shorter than one try.
+static TOTAL: Key<Duration> = Key { name: "total", kind: TIME, default: None };
+const LEAST_TOTAL: time::Duration = time::Duration::from_secs(15);
+static CONNECT: Key<Duration> = Key { name: "connect", kind: TIME, default: Some(r#""1s""#) };
 static CONCURRENCY: Key<Count<u16>> =
     Key { name: "concurrency", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
 static WAITING: Key<Count<u16>> = Key { name: "waiting", kind: Count { min: 0, max: 10_000 }, default: Some("128") };
+static WAIT: Key<Duration> = Key { name: "wait", kind: TIME, default: Some(r#""100ms""#) };
 static BODY_LIMIT: Key<Size> = Key { name: "body", kind: BODY, default: Some(r#""2MiB""#) };
-
-static FAILURE_THRESHOLD: Key<Count<u32>> =
-    Key { name: "failure_threshold", kind: Count { min: 1, max: 1000 }, default: Some("5") };
-static RECOVERY_TIMEOUT: Key<Duration> =
-    Key { name: "recovery_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""5s""#) };
-
-/// How much longer than a call its probe may hold the half-open slot.
-const LEASE_MARGIN: time::Duration = time::Duration::from_secs(1);
 
 /// Whether instances are used again.
 static ISOLATION: Key<Choice<bool>> =
@@ -42,30 +40,29 @@ static MAX_CONCURRENT: Key<Count<u16>> =
 static IDLE_TIMEOUT: Key<Duration> =
     Key { name: "idle_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""1s""#) };
 
-/// The limits of each replica, and of the bodies of requests.
-pub(super) fn limits(service: &mut Section<'_>) -> (runtime::Limits, u64) {
-    let mut section = service.section("limits");
-    let limits = runtime::Limits {
-        memory: in_memory(section.get(&MEMORY_LIMIT)),
-        timeout: section.get(&TIMEOUT),
-        concurrency: section.get(&CONCURRENCY).into(),
-        waiting: section.get(&WAITING).into(),
-    };
-    let body = section.get(&BODY_LIMIT);
-    section.close();
-    (limits, body)
+/// What `limits` says, sorted by those whom it bounds.
+pub(super) struct Limits {
+    pub(super) instance: runtime::Limits,
+    pub(super) bulkhead: BulkheadSettings,
+    pub(super) connect: time::Duration,
+    pub(super) total: time::Duration,
+    pub(super) body: u64,
 }
 
-/// The breaker of each endpoint; `timeout`: that of a call.
-pub(super) fn breaker(service: &mut Section<'_>, timeout: time::Duration) -> breaker::Settings {
-    let mut section = service.section("breaker");
-    let settings = breaker::Settings {
-        failure_threshold: section.get(&FAILURE_THRESHOLD),
-        recovery_timeout: section.get(&RECOVERY_TIMEOUT),
-        probe_lease: timeout + LEASE_MARGIN,
+/// The limits of instances, of calls, and of the bodies of requests.
+pub(super) fn limits(service: &mut Section<'_>) -> Limits {
+    let mut section = service.section("limits");
+    let (concurrency, waiting) = (section.get(&CONCURRENCY).into(), section.get(&WAITING).into());
+    let timeout = section.get(&TIMEOUT);
+    let limits = Limits {
+        instance: runtime::Limits { memory: in_memory(section.get(&MEMORY_LIMIT)), timeout, concurrency },
+        bulkhead: BulkheadSettings { concurrency, waiting, wait: section.get(&WAIT) },
+        connect: section.get(&CONNECT),
+        total: section.find(&TOTAL).map_or(timeout.max(LEAST_TOTAL), |found| found.value),
+        body: section.get(&BODY_LIMIT),
     };
     section.close();
-    settings
+    limits
 }
 
 /// What `isolation` and `reuse` say together.

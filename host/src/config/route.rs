@@ -213,14 +213,9 @@ fn with_headers(rule: Rule, headers: &BTreeMap<String, String>) -> Result<Rule, 
     headers.into_iter().try_fold(rule, |rule, (name, value)| rule.with_header(name, value))
 }
 
-/// Notes why there cannot be such a rule. Its messages say what is wrong and, after a colon, how to mend it.
+/// Notes why there cannot be such a rule.
 fn refuse(error: &RuleError, place: Place, report: &Report) {
-    let text = error.to_string();
-    let outside_quotes = |at: &usize| text[..*at].matches('`').count().is_multiple_of(2);
-    let colon = text.match_indices(": ").map(|(at, _)| at).find(outside_quotes);
-    let (message, help) =
-        colon.map_or((&*text, "see [[route]] in docs/manifest.md"), |at| (&text[..at], &text[at + 2..]));
-    report.push(place, message, help);
+    report.push_error(place, error, "see [[route]] in docs/manifest.md");
 }
 
 /// Refuses a rule that can never win, because one before it matches the same.

@@ -2,10 +2,14 @@
 
 use crate::config::finding::{Finding, Place, Source, Span};
 use crate::config::kind::Kind;
+use crate::config::measure;
 use crate::config::suggest::did_you_mean;
 use crate::config::syntax;
 use std::cell::RefCell;
+use std::error::Error;
+use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +26,15 @@ pub(super) struct Key<K> {
 pub(super) struct Found<T> {
     pub(super) value: T,
     pub(super) place: Place,
+}
+
+impl<K: Kind> Key<K> {
+    /// The value where nothing is written.
+    pub(super) fn default(&self) -> K::Value {
+        let text = self.default.expect("a key that is read with `get` has one");
+        let value = DeValue::parse(text).expect("a default is TOML");
+        self.kind.read(&value).expect("a default is within its bounds")
+    }
 }
 
 impl<T> Found<T> {
@@ -77,6 +90,15 @@ impl Report {
         }
     }
 
+    /// Notes an error of a room below, whose message says what is wrong and, after a colon, how to mend it; `help`: where it does not.
+    pub(super) fn push_error(&self, place: Place, error: &dyn Error, help: &str) {
+        let text = error.to_string();
+        let outside_quotes = |at: &usize| text[..*at].matches('`').count().is_multiple_of(2);
+        let colon = text.match_indices(": ").map(|(at, _)| at).find(outside_quotes);
+        let (message, help) = colon.map_or((&*text, help), |at| (&text[..at], &text[at + 2..]));
+        self.push(place, message, help);
+    }
+
     /// Notes that something is missing or does not fit to the rest, unless syntax errors may have hidden it.
     pub(super) fn push_if_whole(&self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         if self.whole {
@@ -87,6 +109,22 @@ impl Report {
     /// How many faults were noted so far.
     pub(super) fn count(&self) -> usize {
         self.findings.borrow().len()
+    }
+
+    /// The items, of which no two may have the same name: an address with two breakers, say, would count its failures by halves.
+    pub(super) fn distinct<T, N: PartialEq + Display>(&self, items: Vec<Spanned<T>>, name: impl Fn(&T) -> N) -> Vec<T> {
+        let (mut distinct, mut names) = (Vec::new(), Vec::new());
+        for item in items {
+            let name = name(item.get_ref());
+            if names.contains(&name) {
+                let place = Place::Text(item.span());
+                self.push(place, format!("`{name}` is there twice"), "write each of them once");
+            } else {
+                names.push(name);
+                distinct.push(item.into_inner());
+            }
+        }
+        distinct
     }
 
     /// The line of a place in the text, from 1.
@@ -188,6 +226,31 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
+    /// The one of these keys that is written first, right or wrong, and where.
+    pub(super) fn first_of(&self, names: &[&'static str]) -> Option<(&'static str, Span)> {
+        let written = names.iter().filter_map(|name| Some((*name, self.table?.get(*name)?.span())));
+        written.min_by_key(|(_, span)| span.start)
+    }
+
+    /// Refuses a duration that is longer than the one that is its bound, at the one of them that is written.
+    pub(super) fn refuse_longer(
+        &self,
+        (key, found): (&Key<measure::Duration>, &Found<Duration>),
+        (bound_key, bound): (&Key<measure::Duration>, &Found<Duration>),
+    ) {
+        // What is wrong was noted, and its default is not what was meant.
+        let wrong = |name: &str, found: &Found<Duration>| self.has(name) && found.span().is_none();
+        let (name, bound_name) = (key.name, bound_key.name);
+        if found.value <= bound.value || wrong(name, found) || wrong(bound_name, bound) {
+            return;
+        }
+        let (longer, shorter) = (measure::shown(found.value), measure::shown(bound.value));
+        let message = format!("`{name}` ({longer}) is longer than `{bound_name}` ({shorter})");
+        let place = if found.span().is_some() { &found.place } else { &bound.place };
+        let help = format!("make `{name}` shorter, or `{bound_name}` longer");
+        self.report.push_if_whole(place.clone(), message, help);
+    }
+
     /// What is written for `key`; `None` when it is absent or wrong (and then it was noted).
     pub(super) fn find<K: Kind>(&mut self, key: &'static Key<K>) -> Option<Found<K::Value>> {
         #[cfg(test)]
@@ -203,7 +266,7 @@ impl<'a> Section<'a> {
 
     /// Like [`Section::get`], with its place.
     pub(super) fn get_found<K: Kind>(&mut self, key: &'static Key<K>) -> Found<K::Value> {
-        self.find(key).unwrap_or_else(|| Found { value: default_of(key), place: Place::Absent })
+        self.find(key).unwrap_or_else(|| Found { value: key.default(), place: Place::Absent })
     }
 
     /// Like [`Section::get_found`], but `variable` of the environment goes first. What it hides is checked all the same.
@@ -218,7 +281,7 @@ impl<'a> Section<'a> {
             let value = Spanned::new(0..0, DeValue::String(text.into()));
             self.read(key, &value, Place::Variable(variable))
         });
-        set.or(written).unwrap_or_else(|| Found { value: default_of(key), place: Place::Absent })
+        set.or(written).unwrap_or_else(|| Found { value: key.default(), place: Place::Absent })
     }
 
     fn read<K: Kind>(&self, key: &Key<K>, value: &Spanned<DeValue<'_>>, place: Place) -> Option<Found<K::Value>> {
@@ -249,11 +312,4 @@ impl<'a> Section<'a> {
             }
         }
     }
-}
-
-/// The default of `key`.
-fn default_of<K: Kind>(key: &Key<K>) -> K::Value {
-    let text = key.default.expect("a key that is read with `get` has one");
-    let value = DeValue::parse(text).expect("a default is TOML");
-    key.kind.read(&value).expect("a default is within its bounds")
 }

@@ -1,21 +1,23 @@
 //! `[service.NAME]`: what implements a service, and its policy.
 
-use crate::balance;
 use crate::base::ServiceName;
-use crate::breaker;
-use crate::config::address::{File, HttpAddress};
+use crate::config::file::{File, Wanted};
 use crate::config::finding::Place;
 use crate::config::function::Function;
-use crate::config::kind::{Choice, Count, Flag, List, Table, Text};
+use crate::config::health::Health;
+use crate::config::kind::{Count, Flag, List, Table, Text};
 use crate::config::place::{Places, ServiceKey};
-use crate::config::policy;
 use crate::config::section::{Found, Key, Report, Section};
 use crate::config::suggest::did_you_mean;
-use crate::runtime;
-use http::Uri;
+use crate::config::url::{Url, Urls, WEIGHT};
+use crate::config::{breaker, egress, health, policy, resilience};
+use crate::egress::Allow;
+use crate::fault::Fault;
+use crate::mesh::BulkheadSettings;
+use crate::{balance, retry, runtime};
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::Spanned;
 
 /// What the manifest says about one service. At least one of `component` and `urls` is there.
@@ -25,48 +27,76 @@ pub struct Service {
     pub name: ServiceName,
     /// The component's file; it was there when the manifest was read.
     pub component: Option<PathBuf>,
-    /// Plain HTTP addresses: scheme, host and port, no two the same.
-    pub urls: Vec<Uri>,
+    /// Addresses of plain HTTP services that serve it, no two the same.
+    pub urls: Vec<Url>,
+    /// A PEM file of the authorities that vouch for its https addresses; it was there when the manifest was read. `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// How often the host names of `urls` are resolved again: 1 s to 1 h, default 30 s.
+    pub dns: Duration,
     /// Endpoints of the component, each with its own instances, breaker and load: 1 to 64.
     pub replicas: usize,
+    /// The share of the calls that each replica gets beside the other endpoints: 1 to 1000.
+    pub weight: u16,
     /// Whether it has a store of its own.
     pub state: bool,
     /// What it reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
     /// The services that it may call, each in the manifest, no two the same; itself may be one of them.
     pub calls: Vec<ServiceName>,
+    /// Where it may send requests outside; nowhere by default.
+    pub egress: Allow,
     /// The folder of its WIT files, for the docs in them; it was there when the manifest was read.
     pub wit: Option<PathBuf>,
     /// Its functions that may be called again when a call has failed: `function` or `interface#function`, no two the same.
     pub idempotent: Vec<String>,
-    /// Limits of each replica.
+    /// Limits of each instance, and of each try of a call.
     pub limits: runtime::Limits,
+    /// How many calls are under way or wait, and for how long they wait.
+    pub bulkhead: BulkheadSettings,
+    /// How long the connection to one of `urls` may take: 1 ms to 1 h, default 1 s.
+    pub connect: Duration,
+    /// How long a call may take until the head of its answer, with all its tries and waits: 1 ms to 1 h, default 15 s. It may be shorter than
+    /// `limits.timeout`, and then it holds for one try as well.
+    pub total: Duration,
     /// Whether calls share instances.
     pub isolation: runtime::Isolation,
     /// The largest body of a request, in bytes, where the route says nothing else.
     pub body: u64,
-    /// The breaker of each endpoint.
-    pub breaker: breaker::Settings,
+    /// The breaker of each endpoint. The lease of a probe is `limits.timeout` and 1 s.
+    pub breaker: crate::breaker::Settings,
     /// How an endpoint is chosen.
-    pub balance: balance::Policy,
+    pub balance: balance::Settings,
+    /// Whether and when a call that failed is tried again.
+    pub retry: retry::Settings,
+    /// How each endpoint is asked whether it can serve; `None`: it is not asked.
+    pub health: Option<Health>,
+    /// What goes wrong on purpose from the start; `None`: nothing.
+    pub fault: Option<Fault>,
 }
 
 static COMPONENT: Key<File> = Key { name: "component", kind: File, default: None };
-static URLS: Key<List<HttpAddress>> = Key { name: "urls", kind: List { of: HttpAddress, max: 64 }, default: None };
 static REPLICAS: Key<Count<u16>> = Key { name: "replicas", kind: Count { min: 1, max: 64 }, default: Some("1") };
 static STATE: Key<Flag> = Key { name: "state", kind: Flag, default: Some("false") };
 static CONFIG: Key<Table<Text>> = Key { name: "config", kind: Table(Text { min: 0 }), default: Some("{}") };
-static BALANCE: Key<Choice<balance::Policy>> = Key {
-    name: "balance",
-    kind: Choice(&[("random", balance::Policy::Random), ("round-robin", balance::Policy::RoundRobin)]),
-    default: Some(r#""random""#),
-};
-
 static CALLS: Key<List<Text>> =
     Key { name: "calls", kind: List { of: Text { min: 1 }, max: 256 }, default: Some("[]") };
 static WIT: Key<File> = Key { name: "wit", kind: File, default: None };
 static IDEMPOTENT: Key<List<Function>> =
     Key { name: "idempotent", kind: List { of: Function, max: 256 }, default: Some("[]") };
+
+const COMPONENT_FILE: Wanted = Wanted {
+    name: "the component",
+    is_folder: false,
+    mistaken: "name the .wasm file itself",
+    absent: "build it first, or correct the path",
+};
+const WIT_FOLDER: Wanted = Wanted {
+    name: "the folder",
+    is_folder: true,
+    mistaken: "name the folder that holds the .wit files of the service",
+    absent: "correct the path, or leave `wit` out",
+};
+
 /// The services of the manifest.
 #[derive(Default)]
 pub(super) struct Services {
@@ -104,7 +134,7 @@ impl Services {
             let name = self.name(named.get_ref(), &Place::Text(named.span()), report)?;
             Some(Spanned::new(named.span(), name.clone()))
         });
-        distinct(names.collect(), report)
+        report.distinct(names.collect(), ServiceName::clone)
     }
 }
 
@@ -135,101 +165,63 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
 /// Reads one service, and adds it to `services` unless its name is wrong; its other faults are noted all the same.
 fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: &mut Services) {
     let report = section.report;
-    let (component, urls) = (section.find(&COMPONENT), section.find(&URLS));
+    let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
-    let no_urls = section.lacks(URLS.name) || urls.as_ref().is_some_and(|urls| urls.value.is_empty());
+    let mut places = Places::new(component.as_ref().and_then(Found::span).unwrap_or_else(|| key.span()));
+    let urls = Urls::read(&mut section, folder, &mut places);
     // Where one of them is wrong, that was noted already.
-    if no_component && no_urls {
+    if no_component && urls.none {
         let help = "add component = \"path/to/component.wasm\", or urls = [\"http://127.0.0.1:5001\"], or both";
         let message = format!("service `{}` has neither `component` nor `urls`", key.get_ref());
         report.push_if_whole(Place::Text(key.span()), message, help);
     }
     let (calls, idempotent) = (section.get_found(&CALLS), section.get_found(&IDEMPOTENT));
     let wit = section.find(&WIT);
-    let mut places = Places::new(component.as_ref().and_then(Found::span).unwrap_or_else(|| key.span()));
+    let health = health::read(&mut section, !no_component, &mut places);
     places.note(ServiceKey::Calls, Some(&calls));
     places.note(ServiceKey::Wit, wit.as_ref());
     places.note(ServiceKey::Idempotent, Some(&idempotent));
-    let (limits, body) = policy::limits(&mut section);
-    let breaker = policy::breaker(&mut section, limits.timeout);
-    let isolation = policy::isolation(&mut section);
-    let (replicas, state) = (section.get(&REPLICAS).into(), section.get(&STATE));
-    let (config, balance) = (section.get(&CONFIG), section.get(&BALANCE));
+    let policy::Limits { instance: limits, bulkhead, connect, total, body } = policy::limits(&mut section);
+    let breaker = breaker::read(&mut section, limits.timeout);
+    let (balance, retry) = (resilience::balance(&mut section), resilience::retry(&mut section));
+    let (isolation, fault) = (policy::isolation(&mut section), resilience::fault(&mut section));
+    let (replicas, weight) = (section.get(&REPLICAS).into(), section.get(&WEIGHT));
+    let (state, config) = (section.get(&STATE), section.get(&CONFIG));
+    let egress = egress::read(&mut section);
     section.close();
-    let component = component.map(|found| component_file(&found, folder, report));
-    let wit = wit.map(|found| wit_folder(&found, folder, report));
-    let urls = urls.map_or_else(Vec::new, |urls| distinct(urls.value, report));
-    let (calls, idempotent) = (services.named(calls.value, report), distinct(idempotent.value, report));
+    let component = component.map(|found| COMPONENT_FILE.at(&found, folder, report));
+    let wit = wit.map(|found| WIT_FOLDER.at(&found, folder, report));
+    let (calls, idempotent) = (services.named(calls.value, report), report.distinct(idempotent.value, String::clone));
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
     services.places.insert(name.clone(), places);
-    if no_component && !no_urls {
+    if no_component && !urls.none {
         services.addresses_alone.push(name.clone());
     }
+    let Urls { all: urls, ca, dns, .. } = urls;
     services.all.push(Service {
         name,
         component,
         urls,
+        ca,
+        dns,
         replicas,
+        weight,
         state,
         config,
         calls,
+        egress,
         wit,
         idempotent,
         limits,
+        bulkhead,
+        connect,
+        total,
         isolation,
         body,
         breaker,
         balance,
+        retry,
+        health,
+        fault,
     });
-}
-
-/// The file of the component, from the manifest's folder; it must be there.
-fn component_file(found: &Found<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
-    let file = folder.join(&found.value);
-    match std::fs::metadata(&file) {
-        Ok(facts) if facts.is_file() => {}
-        Ok(_) => {
-            let help = "name the .wasm file itself";
-            report.push(found.place.clone(), format!("`{}` is no file", found.value.display()), help);
-        }
-        Err(error) => {
-            let message = format!("cannot find the component `{}`: {error}", found.value.display());
-            let help = format!("build it first, or correct the path; looked for {}", file.display());
-            report.push(found.place.clone(), message, help);
-        }
-    }
-    file
-}
-
-/// The folder of the WIT files, from the manifest's folder; it must be there.
-fn wit_folder(found: &Found<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
-    let path = folder.join(&found.value);
-    match std::fs::metadata(&path) {
-        Ok(facts) if facts.is_dir() => {}
-        Ok(_) => {
-            let help = "name the folder that holds the .wit files of the service";
-            report.push(found.place.clone(), format!("`{}` is no folder", found.value.display()), help);
-        }
-        Err(error) => {
-            let message = format!("cannot find the folder `{}`: {error}", found.value.display());
-            let help = format!("correct the path, or leave `wit` out; looked for {}", path.display());
-            report.push(found.place.clone(), message, help);
-        }
-    }
-    path
-}
-
-/// The items, of which no two may be the same: an address with two breakers, say, would count its failures by halves.
-fn distinct<T: PartialEq + Display>(items: Vec<Spanned<T>>, report: &Report) -> Vec<T> {
-    let mut distinct: Vec<T> = Vec::new();
-    for item in items {
-        let span = item.span();
-        let item = item.into_inner();
-        if distinct.contains(&item) {
-            report.push(Place::Text(span), format!("`{item}` is there twice"), "write each of them once");
-        } else {
-            distinct.push(item);
-        }
-    }
-    distinct
 }

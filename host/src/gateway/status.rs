@@ -25,6 +25,7 @@ fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
+        K::Denied => (S::SERVICE_UNAVAILABLE, "The address is closed", "is at an address that may not be called"),
         K::TooDeep => (S::LOOP_DETECTED, "The calls go too deep", "leads into a circle, or too long a chain, of calls"),
         K::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not take a request body of this size"),
         K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in its time"),
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 16] = [
+    const ALL: [ErrorKind; 17] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
@@ -73,6 +74,7 @@ mod tests {
         ErrorKind::Overloaded,
         ErrorKind::Draining,
         ErrorKind::NoEndpoint,
+        ErrorKind::Denied,
         ErrorKind::TooDeep,
         ErrorKind::BodyTooLarge,
         ErrorKind::SlowBody,

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to the caller: the attempt ends with it.
 
 use super::attempt::Attempt;
+use super::bulkhead::Slot;
 use super::upload::Upload;
 use crate::base::{Body, BodyError, ErrorKind};
 use bytes::Bytes;
@@ -16,6 +17,8 @@ pub(super) struct AnswerBody {
     attempt: Attempt,
     /// A service that streams while it reads falls silent, or breaks off, when its client does.
     upload: Upload,
+    /// The call's place in the bulkhead, for as long as the service works on it.
+    slot: Option<Slot>,
     /// The longest silence that the reader puts up with.
     patience: Duration,
     /// Runs while the reader waits for the service, and only then: a slow reader is not the service's fault.
@@ -25,7 +28,12 @@ pub(super) struct AnswerBody {
 
 impl AnswerBody {
     pub(super) fn new(inner: Body, attempt: Attempt, upload: Upload, patience: Duration) -> Self {
-        Self { inner, attempt, upload, patience, timer: None, broken: false }
+        Self { inner, attempt, upload, slot: None, patience, timer: None, broken: false }
+    }
+
+    /// Keeps the call's slot until the body has ended.
+    pub(super) fn hold(&mut self, slot: Slot) {
+        self.slot = Some(slot);
     }
 
     fn fail(&mut self, error: BodyError) -> Option<Result<Frame<Bytes>, BodyError>> {
@@ -34,7 +42,7 @@ impl AnswerBody {
             Some((kind, detail)) => BodyError::new(kind, detail),
             None => error,
         };
-        self.attempt.failed(error.kind);
+        self.attempt.failed(error.kind, false);
         Some(Err(error))
     }
 

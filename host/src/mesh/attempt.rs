@@ -1,37 +1,72 @@
 //! One attempt at one endpoint, and the single place where its outcome is recorded.
 
-use super::endpoint::Endpoint;
+use super::clock;
+use super::endpoint::Vitals;
+use crate::balance::Sample;
 use crate::base::{Blame, ErrorKind};
-use crate::breaker::{Permit, Verdict};
+use crate::breaker::{Outcome, Permit, Verdict};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An attempt under way. Dropped without a verdict it is neutral: the caller went away.
 pub(super) struct Attempt {
-    endpoint: Arc<Endpoint>,
+    vitals: Arc<Vitals>,
     /// Taken by the verdict, so that there is one at most.
     permit: Option<Permit>,
     /// The verdict on the answer once it is whole.
     whole: Verdict,
     started: Instant,
+    /// How long the head of the answer took, or what came in its place.
+    took: Option<Duration>,
+    retry_after: Option<Duration>,
+    /// What the balancer learns of it, at the end.
+    sample: Option<Sample>,
 }
 
 impl Attempt {
-    pub(super) fn start(endpoint: &Arc<Endpoint>, permit: Permit, now: Instant) -> Self {
-        endpoint.metrics.request();
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { endpoint: Arc::clone(endpoint), permit: Some(permit), whole: Verdict::Success, started: now }
-    }
-
-    pub(super) fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub(super) fn start(vitals: &Arc<Vitals>, permit: Permit, now: Instant) -> Self {
+        vitals.metrics.request();
+        vitals.load.begin();
+        Self {
+            vitals: Arc::clone(vitals),
+            permit: Some(permit),
+            whole: Verdict::Success,
+            started: now,
+            took: None,
+            retry_after: None,
+            sample: None,
+        }
     }
 
     /// The head came, or `error` in its place. A refusal says nothing about the service's speed.
-    pub(super) fn answered(&self, error: Option<ErrorKind>) {
+    pub(super) fn answered(&mut self, error: Option<ErrorKind>) {
+        let took = clock::now().saturating_duration_since(self.started);
+        self.took = Some(took);
         if error.is_none_or(|kind| kind.blame() != Blame::Refusal) {
-            self.endpoint.metrics.answered(self.started.elapsed());
+            self.vitals.metrics.answered(took);
+        }
+    }
+
+    /// What the status says: of the service itself, of another one that it called (`let_down`), or of the client.
+    pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, let_down: bool) {
+        self.whole = match status.as_u16() {
+            502..=504 if let_down => Verdict::Neutral,
+            502..=504 => Verdict::Place,
+            500.. => Verdict::Work,
+            429 => Verdict::Throttled,
+            400..500 => Verdict::Neutral,
+            _ => Verdict::Success,
+        };
+        if matches!(status.as_u16(), 429 | 503) {
+            self.retry_after =
+                headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        }
+        let is_probe = self.permit.as_ref().is_some_and(Permit::is_probe);
+        // A stream may outlast the lease of a probe, so that one is decided by its head. A fault is one already.
+        if is_probe || matches!(self.whole, Verdict::Place | Verdict::Work | Verdict::Throttled) {
+            self.record(self.whole);
         }
     }
 
@@ -40,57 +75,59 @@ impl Attempt {
         self.record(self.whole);
     }
 
-    /// The answer says that somebody else is at fault, the client (4xx) or a service that this one called: whole, it neither counts nor
-    /// clears.
+    /// The answer says that somebody else is at fault: whole, it neither counts nor clears.
     pub(super) fn blames_another(&mut self) {
-        self.whole = Verdict::Neutral;
+        self.record(Verdict::Neutral);
+    }
+
+    /// The answer is the service's own admission of a fault.
+    pub(super) fn admitted(&mut self, fault: Verdict) {
+        self.record(fault);
     }
 
     /// There is no answer, or it broke off.
-    pub(super) fn failed(&mut self, kind: ErrorKind) {
-        match kind.blame() {
-            Blame::Service => {
-                if self.record(Verdict::Failure) {
-                    self.endpoint.metrics.failure();
-                }
+    ///
+    /// `let_down`: the trap of one that was let down by another is not its own fault, for a function that has no words for the failure of
+    /// its own call is made to trap.
+    pub(super) fn failed(&mut self, kind: ErrorKind, let_down: bool) {
+        let verdict = match kind.blame() {
+            Blame::Service if let_down && kind == ErrorKind::Trap => Verdict::Neutral,
+            Blame::Service if kind.is_of_place() => Verdict::Place,
+            Blame::Service => Verdict::Work,
+            // Nor does it say how fast the service is.
+            Blame::Refusal | Blame::Client | Blame::Host => {
+                self.sample = Some(Sample::Unused);
+                Verdict::Neutral
             }
-            Blame::Client | Blame::Host | Blame::Refusal => {
-                self.record(Verdict::Neutral);
-            }
-        }
+        };
+        self.record(verdict);
     }
 
-    /// [`Attempt::failed`]; but the trap of one that was let down by another is not its own fault, for a function that has no words for
-    /// the failure of its own call is made to trap.
-    pub(super) fn failed_unless(&mut self, let_down: bool, kind: ErrorKind) {
-        if let_down && kind == ErrorKind::Trap {
-            self.record(Verdict::Neutral);
-        } else {
-            self.failed(kind);
+    /// The one verdict of this attempt; those after it change nothing.
+    fn record(&mut self, verdict: Verdict) {
+        let Some(permit) = self.permit.take() else { return };
+        let now = clock::now();
+        let took = self.took.unwrap_or_else(|| now.saturating_duration_since(self.started));
+        let sample = match verdict {
+            Verdict::Success | Verdict::Neutral => Sample::Answered { took },
+            Verdict::Place | Verdict::Work | Verdict::Throttled => Sample::Failed { took },
+        };
+        self.sample.get_or_insert(sample);
+        if matches!(verdict, Verdict::Place | Verdict::Work) {
+            self.vitals.metrics.failure();
         }
-    }
-
-    /// The answer is the service's own admission of a fault: a status of 5xx.
-    pub(super) fn admitted_fault(&mut self) {
-        if self.record(Verdict::Failure) {
-            self.endpoint.metrics.failure();
-        }
-    }
-
-    /// Whether this was the first verdict.
-    fn record(&mut self, verdict: Verdict) -> bool {
-        match self.permit.take() {
-            Some(permit) => {
-                permit.record(verdict, Instant::now());
-                true
-            }
-            None => false,
-        }
+        permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let now = clock::now();
+        // The head came, and the caller wanted no more.
+        let unfinished = || match self.took {
+            Some(took) => Sample::Answered { took },
+            None => Sample::GivenUp { after: now.saturating_duration_since(self.started) },
+        };
+        self.vitals.load.end(self.sample.take().unwrap_or_else(unfinished), now);
     }
 }

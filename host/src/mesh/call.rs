@@ -1,50 +1,74 @@
-//! One call, from the name to the answer.
+//! One call by HTTP, from the name to the answer.
 
 use super::answer::AnswerBody;
 use super::attempt::Attempt;
-use super::endpoint::Way;
+use super::chance::Chance;
+use super::course::Course;
 use super::error::CallError;
 use super::head;
+use super::place::{Failed, Invoke, Place, Way};
+use super::replay::Replay;
 use super::service::Service;
 use super::upload::Upload;
-use crate::base::{Body, CallContext, ErrorKind, ServiceName};
+use crate::base::{Blame, Body, CallContext, ErrorKind, ServiceName};
 use crate::registry::Registry;
+use crate::retry::is_safe;
 use http_body_util::BodyExt;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// The mesh: every service call of the host goes through [`Mesh::call`].
-pub struct Mesh {
-    registry: Arc<Registry<Service>>,
+/// The mesh: every service call of the host goes through it.
+pub struct Mesh<P = Place> {
+    pub(super) registry: Arc<Registry<Service<P>>>,
+    pub(super) chance: Chance,
     settings: Settings,
 }
 
-/// The bounds of all calls together.
+/// What holds for all calls together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The longest chain of calls, services that call each other in a circle included. Default 32.
     pub depth: usize,
+    /// Makes the same choices each time, in a simulation. Default none: the system's randomness.
+    pub seed: Option<u64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { depth: 32 }
+        Self { depth: 32, seed: None }
     }
 }
 
-impl Mesh {
+/// What one try came to, when it is recorded.
+struct Tried {
+    outcome: Result<http::Response<AnswerBody>, CallError>,
+    /// Which calls may be made once more after it.
+    again: Again,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// None.
+    Never,
+    /// Those whose repetition does no harm.
+    IfSafe,
+    /// All of which nothing was sent.
+    IfUnsent,
+}
+
+impl<P: Invoke> Mesh<P> {
     /// A mesh over the services of `registry`.
-    pub fn new(registry: Arc<Registry<Service>>, settings: Settings) -> Self {
-        Self { registry, settings }
+    pub fn new(registry: Arc<Registry<Service<P>>>, settings: Settings) -> Self {
+        Self { registry, chance: Chance::new(settings.seed), settings }
     }
 
     /// Calls `service`; the answer's body streams, and the call lasts until its end.
     ///
     /// A status of 5xx is an answer like any other, and counts as the service's fault; but 502, 503 and 504 do not if a call of its own has
-    /// failed. Dropping the future or the body ends the call and is nobody's fault.
+    /// failed. Dropping the future or the body ends the call and is nobody's fault. A call that may be made twice is made again when the
+    /// endpoint failed and not the work, as the service's retry policy says; never once its answer's head came.
     ///
     /// # Errors
-    /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`].
+    /// No endpoint to ask, or the fault of the one that was asked last; see [`ErrorKind`].
     pub async fn call(
         &self,
         service: &ServiceName,
@@ -52,21 +76,11 @@ impl Mesh {
         context: &CallContext,
     ) -> Result<http::Response<Body>, CallError> {
         let entry = self.resolve(service, context)?;
-        let now = Instant::now();
-        let attempt = admit(&entry, Way::Http, now)?;
-        let context = context.within(now, entry.timeout).attempt();
-        let (request, upload) = Upload::watch(request);
-        let method = request.method().clone();
-        let outcome = attempt.endpoint().invoke(request, &context).await.and_then(|answer| {
-            let checked = head::check(&answer, &method);
-            checked.map(|()| answer).map_err(|wrong| (ErrorKind::BadAnswer, wrong.to_owned()))
-        });
-        attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
-        conclude(&entry, attempt, upload, outcome, context.was_let_down())
+        send(Course::begin(entry, Some(&self.registry), &self.chance, context).await?, request).await
     }
 
     /// What stands behind the name now, for a call that is not too deep.
-    pub(super) fn resolve(&self, service: &ServiceName, context: &CallContext) -> Result<Arc<Service>, CallError> {
+    pub(super) fn resolve(&self, service: &ServiceName, context: &CallContext) -> Result<Arc<Service<P>>, CallError> {
         if context.depth >= self.settings.depth {
             let detail = format!("the call stands at the end of a chain of {}", self.settings.depth);
             return Err(CallError::new(service, ErrorKind::TooDeep, detail));
@@ -76,57 +90,98 @@ impl Mesh {
     }
 }
 
-/// An attempt at an endpoint whose circuit lets it through.
-pub(super) fn admit(service: &Service, way: Way, now: Instant) -> Result<Attempt, CallError> {
-    let refusal = match service.pick(way, now) {
-        Ok((endpoint, permit)) => return Ok(Attempt::start(endpoint, permit, now)),
-        Err(None) => CallError::new(&service.name, ErrorKind::NoEndpoint, "it has no endpoint for such a call"),
-        Err(retry_after) => {
-            let error = CallError::new(&service.name, ErrorKind::CircuitOpen, "every endpoint's circuit is open");
-            CallError { retry_after, ..error }
+/// Sends `request` on its course, as often as that takes.
+pub(super) async fn send<P: Invoke>(
+    mut course: Course<'_, P>,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, CallError> {
+    let safe = is_safe(request.method(), request.headers().contains_key("idempotency-key"));
+    let retry = course.entry.traffic.retry.settings();
+    let mut replay = if retry.tries > 0 { Replay::of(request, retry.body) } else { Replay::once(request) };
+    let mut request = replay.next().expect("every request can be sent once");
+    let mut last: Option<Result<_, _>> = None;
+    let outcome = loop {
+        let (endpoint, attempt, context) = match course.next(Way::Http) {
+            Ok(next) => {
+                drop(last.take());
+                next
+            }
+            // That a further try finds no endpoint says less than what the one before it came to.
+            Err(refusal) => break last.unwrap_or(Err(refusal)),
+        };
+        let (sent, upload) = Upload::watch(request);
+        let method = sent.method().clone();
+        let answer = match course.disturbed(&context).await {
+            Ok(()) => endpoint.place.send(sent, &context).await,
+            Err(failed) => Err(failed),
+        };
+        let answer = answer.and_then(|answer| match head::check(&answer, &method) {
+            Ok(()) => Ok(answer),
+            Err(wrong) => Err((ErrorKind::BadAnswer, wrong.to_owned())),
+        });
+        let tried = conclude(&course.entry, attempt, upload, answer, context.was_let_down());
+        let allowed = match tried.again {
+            Again::Never => false,
+            Again::IfSafe => safe && replay.can_repeat(),
+            Again::IfUnsent => replay.is_untouched() || safe && replay.can_repeat(),
+        };
+        if !allowed || !course.again().await {
+            break tried.outcome;
         }
+        let Some(next) = replay.next() else { break tried.outcome };
+        request = next;
+        last = Some(tried.outcome);
     };
-    service.metrics.refused(refusal.kind.as_str());
-    Err(refusal)
+    let slot = course.into_slot();
+    outcome.map(|response| {
+        response.map(|mut body| {
+            body.hold(slot);
+            body.boxed_unsync()
+        })
+    })
+}
+
+/// Records what is known of a try; the rest of an answer's outcome is known at the end of its body.
+fn conclude<P>(
+    service: &Service<P>,
+    mut attempt: Attempt,
+    upload: Upload,
+    outcome: Result<http::Response<Body>, Failed>,
+    let_down: bool,
+) -> Tried {
+    attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
+    let (kind, detail) = match outcome {
+        Ok(response) => match upload.failed() {
+            // The answer to a body that was too large is that it was, whatever the service makes of it.
+            Some(error) if error.kind == ErrorKind::BodyTooLarge => (error.kind, error.detail),
+            broken => {
+                match broken {
+                    // Most services answer 500 when a body breaks off: not their fault.
+                    Some(error) => attempt.failed(error.kind, false),
+                    None => attempt.status(response.status(), response.headers(), let_down),
+                }
+                let again = blames_upstream(response.status()) && !let_down;
+                let again = if again { Again::IfSafe } else { Again::Never };
+                let patience = service.traffic.timeout;
+                let outcome = Ok(response.map(|body| AnswerBody::new(body, attempt, upload, patience)));
+                return Tried { outcome, again };
+            }
+        },
+        Err((kind, detail)) => upload.blame(kind).unwrap_or((kind, detail)),
+    };
+    attempt.failed(kind, let_down);
+    if kind.blame() == Blame::Refusal {
+        service.traffic.metrics.refused(kind.as_str());
+    }
+    let again = match kind {
+        ErrorKind::Connect => Again::IfUnsent,
+        kind if kind.is_of_place() && !let_down => Again::IfSafe,
+        _ => Again::Never,
+    };
+    Tried { outcome: Err(CallError::new(&service.name, kind, detail)), again }
 }
 
 /// Whether a status says, or may say, that another service failed the one that answers.
 pub(super) fn blames_upstream(status: http::StatusCode) -> bool {
     matches!(status.as_u16(), 502..=504)
-}
-
-/// Records what is known now; the rest of an answer's outcome is known at the end of its body.
-fn conclude(
-    service: &Service,
-    mut attempt: Attempt,
-    upload: Upload,
-    outcome: Result<http::Response<Body>, (ErrorKind, String)>,
-    let_down: bool,
-) -> Result<http::Response<Body>, CallError> {
-    match outcome {
-        Ok(response) => {
-            match upload.failed() {
-                // The answer to a body that was too large is that it was, whatever the service makes of it.
-                Some(error) if error.kind == ErrorKind::BodyTooLarge => {
-                    attempt.failed(error.kind);
-                    return Err(CallError::new(&service.name, error.kind, error.detail));
-                }
-                // Most services answer 500 when a body breaks off: not their fault.
-                Some(error) => attempt.failed(error.kind),
-                None if let_down && blames_upstream(response.status()) => attempt.blames_another(),
-                None if response.status().is_server_error() => attempt.admitted_fault(),
-                None if response.status().is_client_error() => attempt.blames_another(),
-                None => {}
-            }
-            Ok(response.map(|body| AnswerBody::new(body, attempt, upload, service.timeout).boxed_unsync()))
-        }
-        Err((kind, detail)) => {
-            let (kind, detail) = upload.blame(kind).unwrap_or((kind, detail));
-            attempt.failed_unless(let_down, kind);
-            if kind == ErrorKind::Overloaded {
-                service.metrics.refused(kind.as_str());
-            }
-            Err(CallError::new(&service.name, kind, detail))
-        }
-    }
 }

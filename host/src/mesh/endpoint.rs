@@ -1,64 +1,45 @@
 //! One row of the discovery table.
 
-use super::http_client::HttpClient;
-use crate::base::{Body, CallContext, Digest, ErrorKind};
-use crate::breaker::{self, Breaker, State};
-use crate::contract::FunctionName;
-use crate::runtime::{InstancePool, Parcel};
+use super::place::{Invoke, Place};
+use super::readiness::Readiness;
+use crate::balance::Load;
+use crate::breaker::{self, Breaker, Forced};
 use crate::telemetry::EndpointMetrics;
-use http::Uri;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
-
-/// Where an endpoint is.
-pub enum Place {
-    /// Instances of a component in this host.
-    Instances(InstancePool),
-    /// A plain HTTP address.
-    Url {
-        /// Scheme, authority and perhaps a path that goes before that of every request.
-        base: Uri,
-        /// The connections that all addresses share.
-        client: HttpClient,
-    },
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Instances(_) => f.write_str("instance"),
-            Self::Url { base, .. } => write!(f, "{base}"),
-        }
-    }
-}
-
-/// How a service is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// By a request.
-    Http,
-    /// By the name of a function.
-    Typed,
-}
+use std::time::{Duration, Instant};
 
 /// A service's revision at a place, with its own breaker, load and counters.
-pub struct Endpoint {
-    /// Its name within the host: `users-0`, `users-1`, …
-    pub id: String,
+pub struct Endpoint<P = Place> {
     /// Where it is.
-    pub place: Place,
+    pub place: P,
+    /// What is known of how it fares.
+    pub vitals: Arc<Vitals>,
+}
+
+/// How one endpoint fares, as far as calls and checks have shown it.
+pub struct Vitals {
+    /// The endpoint's name within the host: `users-0`, `users-1`, …
+    pub id: String,
+    /// Whether active checks let calls go there.
+    pub readiness: Readiness,
     pub(super) breaker: Arc<Breaker>,
+    pub(super) load: Load,
     pub(super) metrics: Arc<EndpointMetrics>,
-    pub(super) in_flight: AtomicUsize,
 }
 
 /// An endpoint at one moment, for people.
 #[derive(Debug, Clone)]
 pub struct EndpointState {
-    /// The state of its circuit.
-    pub breaker: State,
+    /// Its circuit.
+    pub breaker: breaker::View,
+    /// Whether active checks let calls go there.
+    pub ready: bool,
+    /// Whether it is left out of the choice for a while, since it fails more than its siblings.
+    pub ejected: bool,
+    /// Its share of the calls, against its siblings'.
+    pub weight: u16,
+    /// How long the heads of its answers take, on average; `None` before the first.
+    pub latency: Option<Duration>,
     /// Requests so far.
     pub requests: u64,
     /// Requests that failed by the service's fault.
@@ -67,69 +48,53 @@ pub struct EndpointState {
     pub in_flight: usize,
 }
 
-impl Endpoint {
-    /// A new endpoint with a closed circuit.
-    pub fn new(id: String, place: Place, breaker: breaker::Settings) -> Self {
-        let breaker = Arc::new(Breaker::new(breaker));
-        Self { id, place, breaker, metrics: Arc::default(), in_flight: AtomicUsize::new(0) }
-    }
+/// What an operator may order of a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerOrder {
+    /// No call goes through, until it is reset.
+    Open,
+    /// Every call goes through, until it is reset.
+    Close,
+    /// It is closed, and forgets what was.
+    Reset,
+}
 
-    /// The revision of its instances; `None` for a plain HTTP address.
-    pub fn revision(&self) -> Option<Digest> {
-        match &self.place {
-            Place::Instances(pool) => Some(pool.revision()),
-            Place::Url { .. } => None,
-        }
+impl<P: Invoke> Endpoint<P> {
+    /// A new endpoint with a closed circuit. `weight`: 1 to 1,000; `seed`: of its breaker's jitter.
+    pub fn new(id: String, place: P, breaker: breaker::Settings, weight: u16, now: Instant, seed: u64) -> Self {
+        let vitals = Vitals {
+            id,
+            readiness: Readiness::default(),
+            breaker: Arc::new(Breaker::new(breaker, seed)),
+            load: Load::new(weight, now),
+            metrics: Arc::default(),
+        };
+        Self { place, vitals: Arc::new(vitals) }
     }
+}
 
-    /// Instances that serve a request now; none at a plain HTTP address.
-    pub(super) fn instances(&self) -> usize {
-        match &self.place {
-            Place::Instances(pool) => pool.in_use(),
-            Place::Url { .. } => 0,
-        }
-    }
-
+impl Vitals {
     /// The endpoint as it is at `now`.
     pub fn state(&self, now: Instant) -> EndpointState {
         let (requests, failures) = self.metrics.counts();
-        let in_flight = self.in_flight.load(Ordering::Relaxed);
-        EndpointState { breaker: self.breaker.state(now), requests, failures, in_flight }
-    }
-
-    /// Whether it can be called this way: an address has no functions, and a component may have nothing else.
-    pub(super) fn takes(&self, way: Way) -> bool {
-        match (&self.place, way) {
-            (Place::Instances(pool), Way::Http) => pool.answers_http(),
-            (Place::Instances(_), Way::Typed) | (Place::Url { .. }, Way::Http) => true,
-            (Place::Url { .. }, Way::Typed) => false,
+        EndpointState {
+            breaker: self.breaker.view(now),
+            ready: self.readiness.is_ready(),
+            ejected: self.load.is_ejected(now),
+            weight: self.load.weight(),
+            latency: self.load.latency(),
+            requests,
+            failures,
+            in_flight: self.load.in_flight(),
         }
     }
 
-    /// Calls a function there. The error is for the log.
-    pub(super) async fn call(
-        &self,
-        function: &FunctionName,
-        arguments: Parcel,
-        context: &CallContext,
-    ) -> Result<Parcel, (ErrorKind, String)> {
-        match &self.place {
-            Place::Instances(pool) => {
-                pool.call(function, arguments, context).await.map_err(|error| (error.kind, error.detail))
-            }
-            Place::Url { .. } => Err((ErrorKind::NoEndpoint, "an address has no functions".into())),
-        }
-    }
-
-    /// Sends the request there. The error is for the log.
-    pub(super) async fn invoke(
-        &self,
-        request: http::Request<Body>,
-        context: &CallContext,
-    ) -> Result<http::Response<Body>, (ErrorKind, String)> {
-        match &self.place {
-            Place::Instances(pool) => pool.invoke(request, context).await.map_err(|error| (error.kind, error.detail)),
-            Place::Url { base, client } => client.send(base, request, context).await,
+    /// Does what an operator orders of its circuit.
+    pub fn order(&self, order: BreakerOrder) {
+        match order {
+            BreakerOrder::Open => self.breaker.force(Forced::Open),
+            BreakerOrder::Close => self.breaker.force(Forced::Closed),
+            BreakerOrder::Reset => self.breaker.reset(),
         }
     }
 }

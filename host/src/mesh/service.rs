@@ -1,11 +1,13 @@
-//! What stands behind a name: endpoints and the policy of calling them.
+//! What stands behind a name: endpoints, and how they are called.
 
-use super::endpoint::{Endpoint, Way};
-use crate::balance::Balancer;
-use crate::base::{Digest, ServiceName};
+use super::chance::Chance;
+use super::endpoint::{Endpoint, Vitals};
+use super::error::CallError;
+use super::place::{Invoke, Place, Way};
+use super::traffic::Traffic;
+use crate::base::{Digest, ErrorKind, ServiceName};
 use crate::breaker::Permit;
 use crate::contract::FunctionName;
-use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,24 +25,33 @@ pub struct RevisionInfo {
 }
 
 /// One entry of the discovery table: replaced whole, never changed.
-pub struct Service {
+pub struct Service<P = Place> {
     /// Its name.
     pub name: ServiceName,
     /// Where it can be called: the replicas of its revision, then its plain HTTP addresses.
-    pub endpoints: Vec<Arc<Endpoint>>,
-    /// Chooses among them; lives through swaps.
-    pub balancer: Arc<Balancer>,
-    /// Longest time to the head of an answer, and longest silence inside its body.
-    pub timeout: Duration,
+    pub endpoints: Vec<Arc<Endpoint<P>>>,
+    /// How it is called; lives through swaps.
+    pub traffic: Arc<Traffic>,
     /// What runs here; `None` for a service of plain HTTP addresses alone.
     pub revision: Option<RevisionInfo>,
     /// The functions of which a second call does what one does.
     pub idempotent: Vec<FunctionName>,
-    /// What is counted for the service; lives through swaps.
-    pub metrics: Arc<ServiceMetrics>,
 }
 
-impl Service {
+/// A caller who is told that all are busy should come again this much later: a second, which is the least that `Retry-After` can say.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Why no endpoint is left to choose: all that was met on the way.
+#[derive(Default)]
+struct Met {
+    open: bool,
+    /// When the first of the open circuits may let a call through.
+    soonest: Option<Duration>,
+    full: bool,
+    unready: bool,
+}
+
+impl<P: Invoke> Service<P> {
     /// Whether a call of `function` may be made twice.
     pub(super) fn is_idempotent(&self, function: &FunctionName) -> bool {
         let same =
@@ -48,23 +59,73 @@ impl Service {
         self.idempotent.iter().any(same)
     }
 
-    /// An endpoint that takes such a call and whose breaker grants a permit. Endpoints with an open circuit leave the choice, never the table.
+    /// An endpoint that takes such a call, is ready, has room, and whose breaker grants a permit. The others leave the choice, never the table.
+    /// `avoid` is chosen only if there is no other.
     ///
     /// # Errors
-    /// When none grants one: how long until the first of them may.
-    pub(super) fn pick(&self, way: Way, now: Instant) -> Result<(&Arc<Endpoint>, Permit), Option<Duration>> {
-        let mut soonest: Option<Duration> = None;
-        let mut random = |below: usize| rand::random_range(0..below);
-        let picked = self.balancer.pick(self.endpoints.len(), &mut random, |index| {
+    /// When none is left: why, and when another try makes sense.
+    pub(super) fn pick(
+        &self,
+        way: Way,
+        now: Instant,
+        chance: &Chance,
+        avoid: Option<&Arc<Vitals>>,
+    ) -> Result<(&Arc<Endpoint<P>>, Permit), CallError> {
+        let mut met = Met::default();
+        let avoided = |endpoint: &Endpoint<P>| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &endpoint.vitals));
+        let mut random = |below: usize| chance.below(below);
+        let load = |index: usize| &self.endpoints[index].vitals.load;
+        let picked = self.traffic.balancer.pick(self.endpoints.len(), load, now, &mut random, |index| {
             let endpoint = &self.endpoints[index];
-            if !endpoint.takes(way) {
-                return None;
-            }
-            let granted = endpoint.breaker.try_acquire(now);
-            granted
-                .map_err(|refused| soonest = Some(soonest.map_or(refused.retry_after, |s| s.min(refused.retry_after))))
-                .ok()
+            if avoided(endpoint) { None } else { self.admit(endpoint, way, now, &mut met) }
         });
-        picked.map(|(index, permit)| (&self.endpoints[index], permit)).ok_or(soonest)
+        if let Some((index, permit)) = picked {
+            return Ok((&self.endpoints[index], permit));
+        }
+        if let Some(endpoint) = self.endpoints.iter().find(|endpoint| avoided(endpoint))
+            && let Some(permit) = self.admit(endpoint, way, now, &mut met)
+        {
+            return Ok((endpoint, permit));
+        }
+        Err(self.refusal(&met))
+    }
+
+    fn admit(&self, endpoint: &Endpoint<P>, way: Way, now: Instant, met: &mut Met) -> Option<Permit> {
+        let vitals = &endpoint.vitals;
+        if !endpoint.place.takes(way) {
+            return None;
+        }
+        if !vitals.readiness.is_ready() {
+            met.unready = true;
+            return None;
+        }
+        // Two may come in at once where one has room: the place itself has the last word.
+        if vitals.load.in_flight() >= self.traffic.bulkhead.settings().concurrency {
+            met.full = true;
+            return None;
+        }
+        match vitals.breaker.try_acquire(now) {
+            Ok(permit) => Some(permit),
+            Err(refused) => {
+                met.open = true;
+                met.soonest = [met.soonest, refused.retry_after].into_iter().flatten().min();
+                None
+            }
+        }
+    }
+
+    fn refusal(&self, met: &Met) -> CallError {
+        let (kind, detail, retry_after) = match met {
+            Met { full: true, .. } => (ErrorKind::Overloaded, "no endpoint has room for one more call", Some(BUSY)),
+            Met { open: true, soonest, .. } => (ErrorKind::CircuitOpen, "every endpoint's circuit is open", *soonest),
+            Met { unready: true, .. } => (ErrorKind::NoEndpoint, "no endpoint passes its health checks", None),
+            _ => (ErrorKind::NoEndpoint, "it has no endpoint for such a call", None),
+        };
+        CallError { retry_after, ..CallError::new(&self.name, kind, detail) }
+    }
+
+    /// What a call is told that found the bulkhead full.
+    pub(super) fn crowded(&self, full: &super::bulkhead::Full) -> CallError {
+        CallError { retry_after: Some(BUSY), ..CallError::new(&self.name, ErrorKind::Overloaded, full.to_string()) }
     }
 }

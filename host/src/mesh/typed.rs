@@ -1,17 +1,17 @@
 //! One typed call, from the name of a function to its results.
 
 use super::attempt::Attempt;
-use super::call::{Mesh, admit, blames_upstream};
-use super::endpoint::Way;
+use super::call::{Mesh, blames_upstream, send};
+use super::course::Course;
 use super::error::CallError;
-use super::service::Service;
-use crate::base::{Blame, Body, CallContext, ErrorKind, ServiceName};
+use super::place::{Invoke, Way};
+use crate::base::{Blame, Body, CallContext, ServiceName};
+use crate::breaker::Verdict;
 use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
+use crate::egress::Rule;
 use crate::runtime::{Outcall, OutcallError, Parcel, Pending, Value};
-use std::sync::Arc;
-use std::time::Instant;
 
-impl Mesh {
+impl<P: Invoke> Mesh<P> {
     /// Calls a function of `service` with plain values; `None` when it has no result.
     ///
     /// # Errors
@@ -27,8 +27,8 @@ impl Mesh {
         Ok(results.into_values().pop())
     }
 
-    /// Calls a function of `service`. A function that the manifest calls idempotent is tried once more when an instance failed and time is
-    /// left, unless a stream is among its arguments.
+    /// Calls a function of `service`. One that the manifest calls idempotent is called again when an instance failed, as the service's retry
+    /// policy says, unless a stream is among its arguments.
     ///
     /// An error that the function itself answers is an answer like any other; the cases `unavailable` and `internal` count as the
     /// service's fault, the others neither count nor clear. Nor does an `unavailable` of one whose own call has failed: otherwise one service
@@ -40,48 +40,54 @@ impl Mesh {
         &self,
         service: &ServiceName,
         function: &FunctionName,
-        arguments: Parcel,
+        mut arguments: Parcel,
         context: &CallContext,
     ) -> Result<Parcel, CallError> {
         let entry = self.resolve(service, context)?;
-        let spare = if entry.is_idempotent(function) { arguments.copy() } else { None };
-        let outcome = attempt(&entry, function, arguments, context).await;
-        let (Err(error), Some(spare)) = (&outcome, spare) else { return outcome };
-        if error.kind.blame() != Blame::Service || context.deadline <= Instant::now() {
-            return outcome;
+        let mut tries = if entry.is_idempotent(function) { entry.traffic.retry.settings().tries } else { 0 };
+        let mut course = Course::begin(entry, Some(&self.registry), &self.chance, context).await?;
+        let mut last = None;
+        loop {
+            let spare = if tries > 0 { arguments.copy() } else { None };
+            let outcome = match attempt(&mut course, function, arguments).await {
+                // That a further try finds no endpoint says less than what the one before it came to.
+                Err(refusal) if refusal.kind.blame() == Blame::Refusal => Err(last.unwrap_or(refusal)),
+                outcome => outcome,
+            };
+            let (Err(error), Some(spare)) = (&outcome, spare) else { return outcome };
+            if error.kind.blame() != Blame::Service || !course.again().await {
+                return outcome;
+            }
+            (arguments, tries, last) = (spare, tries - 1, outcome.err());
         }
-        // Whatever has replaced the entry meanwhile may do better.
-        let entry = self.resolve(service, context)?;
-        tracing::debug!(%service, %function, request_id = %context.request_id, kind = %error.kind, "tried again");
-        entry.metrics.retried();
-        attempt(&entry, function, spare, context).await
     }
 }
 
 /// One try at one endpoint.
-async fn attempt(
-    service: &Arc<Service>,
+async fn attempt<P: Invoke>(
+    course: &mut Course<'_, P>,
     function: &FunctionName,
     arguments: Parcel,
-    context: &CallContext,
 ) -> Result<Parcel, CallError> {
-    let now = Instant::now();
-    let mut attempt = admit(service, Way::Typed, now)?;
-    let context = context.within(now, service.timeout).attempt();
-    let outcome = attempt.endpoint().call(function, arguments, &context).await;
+    let (endpoint, mut attempt, context) = course.next(Way::Typed)?;
+    let outcome = match course.disturbed(&context).await {
+        Ok(()) => endpoint.place.call(function, arguments, &context).await,
+        Err(failed) => Err(failed),
+    };
     let failed = outcome.as_ref().err().map(|(kind, _)| *kind);
     attempt.answered(failed);
+    let service = &course.entry;
     let CallContext { request_id, depth, .. } = &context;
-    tracing::debug!(target: "calls", service = %service.name, %function, %request_id, depth, micros = now.elapsed().as_micros(), failed = ?failed);
+    tracing::debug!(target: "calls", service = %service.name, %function, %request_id, depth, ?failed, "called");
     match outcome {
         Ok(results) => {
             record(&mut attempt, &results, &context);
             Ok(results)
         }
         Err((kind, detail)) => {
-            attempt.failed_unless(context.was_let_down(), kind);
-            if kind == ErrorKind::Overloaded {
-                service.metrics.refused(kind.as_str());
+            attempt.failed(kind, context.was_let_down());
+            if kind.blame() == Blame::Refusal {
+                service.traffic.metrics.refused(kind.as_str());
             }
             Err(CallError::new(&service.name, kind, detail))
         }
@@ -91,12 +97,9 @@ async fn attempt(
 /// What an answer says about the service, by the conventions of its error's cases.
 fn record(attempt: &mut Attempt, results: &Parcel, context: &CallContext) {
     match fault(results) {
-        Some("internal") => attempt.admitted_fault(),
-        Some(UNAVAILABLE) if !context.was_let_down() => attempt.admitted_fault(),
-        Some(_) => {
-            attempt.blames_another();
-            attempt.succeeded();
-        }
+        Some("internal") => attempt.admitted(Verdict::Work),
+        Some(UNAVAILABLE) if !context.was_let_down() => attempt.admitted(Verdict::Place),
+        Some(_) => attempt.blames_another(),
         None => attempt.succeeded(),
     }
 }
@@ -132,14 +135,35 @@ impl Outcall for Mesh {
         request: http::Request<Body>,
         context: CallContext,
     ) -> Pending<'a, http::Response<Body>> {
+        Box::pin(async move { told_of(self.call(service, request, &context).await, &context) })
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        by: &'a ServiceName,
+        rule: &'a Rule,
+        request: http::Request<Body>,
+        context: CallContext,
+    ) -> Pending<'a, http::Response<Body>> {
         Box::pin(async move {
-            let outcome = self.call(service, request, &context).await;
-            if outcome.as_ref().map_or(true, |response| blames_upstream(response.status())) {
-                context.let_down();
-            }
-            outcome.map_err(told)
+            let outcome = async {
+                let entry = self.resolve(by, &context)?.traffic.outside.host(rule, request.uri())?;
+                send(Course::begin(entry, None, &self.chance, &context).await?, request).await
+            };
+            told_of(outcome.await, &context)
         })
     }
+}
+
+/// An answer by HTTP, as the guest gets it; one that says that somebody failed lets the guest down.
+fn told_of(
+    outcome: Result<http::Response<Body>, CallError>,
+    context: &CallContext,
+) -> Result<http::Response<Body>, OutcallError> {
+    if outcome.as_ref().map_or(true, |response| blames_upstream(response.status())) {
+        context.let_down();
+    }
+    outcome.map_err(told)
 }
 
 fn told(error: CallError) -> OutcallError {

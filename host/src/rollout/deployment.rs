@@ -1,15 +1,15 @@
 //! One service as it is deployed, and its line of revisions.
 
+use super::addresses::{Site, resolve};
 use super::plan::Plan;
-use crate::balance::Balancer;
 use crate::base::Digest;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, HttpClient, Place, RevisionInfo, Service};
+use crate::mesh::{Endpoint, OutsideSettings, Place, RevisionInfo, Service, Traffic};
+use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
-use crate::telemetry::ServiceMetrics;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::{Instant, SystemTime};
 use tokio::sync::Mutex;
 
 /// What lives as long as the service, through all of its revisions.
@@ -20,9 +20,9 @@ pub(super) struct Deployment {
     pub(super) idempotent: Vec<FunctionName>,
     /// Whoever changes the revision holds this from the first check to the publication.
     pub(super) line: Mutex<Line>,
-    balancer: Arc<Balancer>,
-    pub(super) metrics: Arc<ServiceMetrics>,
-    addresses: Vec<Arc<Endpoint>>,
+    pub(super) traffic: Arc<Traffic>,
+    /// Whoever changes what the discovery table shows holds this until it shows it.
+    shown: SyncMutex<Shown>,
 }
 
 /// The revisions of one service.
@@ -36,20 +36,25 @@ pub(super) struct Line {
     pub(super) manifest: Option<Digest>,
 }
 
+/// What the discovery table shows of a service.
+#[derive(Clone)]
+struct Shown {
+    replicas: Vec<Arc<Endpoint>>,
+    sites: Vec<Site>,
+    revision: Option<RevisionInfo>,
+}
+
 impl Deployment {
-    pub(super) fn new(plan: Plan, store: Option<&Store>, client: &HttpClient) -> Self {
+    pub(super) fn new(plan: Plan, store: Option<&Store>) -> Self {
         let bucket = store.filter(|_| plan.state).map(|store| store.bucket(&plan.name));
-        let address = |(index, base): (usize, &http::Uri)| {
-            let place = Place::Url { base: base.clone(), client: client.clone() };
-            Arc::new(Endpoint::new(format!("{}-url-{index}", plan.name), place, plan.breaker))
-        };
+        let outside = OutsideSettings { dial: plan.outside.clone(), ..OutsideSettings::default() };
+        let egress = plan.egress.clone();
         Self {
-            grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), &plan.config)),
+            grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), egress, &plan.config)),
             idempotent: Vec::new(),
             line: Mutex::default(),
-            balancer: Arc::new(Balancer::new(plan.balance)),
-            metrics: Arc::default(),
-            addresses: plan.urls.iter().enumerate().map(address).collect(),
+            traffic: Arc::new(Traffic::new(plan.name.clone(), plan.traffic.clone(), outside)),
+            shown: SyncMutex::new(Shown { replicas: Vec::new(), sites: Site::all(&plan), revision: None }),
             plan,
         }
     }
@@ -59,27 +64,57 @@ impl Deployment {
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), self.plan.limits.clone(), &self.plan.isolation)
     }
 
-    /// The entry for the discovery table: fresh endpoints for the stable revision, with closed circuits; the addresses as they were.
-    pub(super) fn service(&self, runtime: &Arc<Runtime>, line: &Line) -> Service {
+    /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits; the addresses as they were.
+    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &Line) {
+        let plan = &self.plan;
         let replica = |revision: &Arc<Revision>, index: usize| {
             let place = Place::Instances(self.pool(runtime, revision));
-            Arc::new(Endpoint::new(format!("{}-{index}", self.plan.name), place, self.plan.breaker))
+            let id = format!("{}-{index}", plan.name);
+            Arc::new(Endpoint::new(id, place, plan.breaker.clone(), plan.weight, Instant::now(), rand::random()))
         };
-        let replicas =
-            line.stable.iter().flat_map(|revision| (0..self.plan.replicas).map(|index| replica(revision, index)));
-        Service {
-            name: self.plan.name.clone(),
-            endpoints: replicas.chain(self.addresses.iter().cloned()).collect(),
-            balancer: Arc::clone(&self.balancer),
-            timeout: self.plan.limits.timeout,
-            revision: line.stable.as_ref().map(|revision| RevisionInfo {
-                digest: revision.digest(),
-                since: SystemTime::now(),
-                differs_from_manifest: line.manifest != Some(revision.digest()),
-                previous: line.previous.as_ref().map(|revision| revision.digest()),
-            }),
-            idempotent: self.idempotent.clone(),
-            metrics: Arc::clone(&self.metrics),
+        let replicas = line.stable.iter().flat_map(|revision| (0..plan.replicas).map(|index| replica(revision, index)));
+        let replicas = replicas.collect();
+        let revision = line.stable.as_ref().map(|revision| RevisionInfo {
+            digest: revision.digest(),
+            since: SystemTime::now(),
+            differs_from_manifest: line.manifest != Some(revision.digest()),
+            previous: line.previous.as_ref().map(|revision| revision.digest()),
+        });
+        self.show(registry, |shown| {
+            shown.replicas = replicas;
+            shown.revision = revision;
+        });
+    }
+
+    /// Whether the addresses of the service may change.
+    pub(super) fn has_names(&self) -> bool {
+        self.sites().iter().any(Site::is_name)
+    }
+
+    /// Resolves the host names of its addresses, and puts what has changed into the discovery table.
+    pub(super) async fn resolve(&self, registry: &Registry<Service>) {
+        if let Some(sites) = resolve(&self.plan, &self.sites()).await {
+            self.show(registry, |shown| shown.sites = sites);
         }
+    }
+
+    fn sites(&self) -> Vec<Site> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).sites.clone()
+    }
+
+    fn show(&self, registry: &Registry<Service>, change: impl FnOnce(&mut Shown)) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shown);
+        let addresses = shown.sites.iter().flat_map(Site::endpoints);
+        let endpoints: Vec<_> = shown.replicas.iter().chain(addresses).cloned().collect();
+        self.traffic.bulkhead.resize(endpoints.len());
+        let service = Service {
+            name: self.plan.name.clone(),
+            endpoints,
+            traffic: Arc::clone(&self.traffic),
+            revision: shown.revision.clone(),
+            idempotent: self.idempotent.clone(),
+        };
+        registry.publish(&self.plan.name, service);
     }
 }

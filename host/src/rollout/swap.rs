@@ -6,15 +6,17 @@ use super::plan::Plan;
 use super::wiring::{Need, Offers, breaks, needs_of, wire};
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::Contract;
-use crate::mesh::{HttpClient, Service};
+use crate::mesh::Service;
 use crate::registry::Registry;
 use crate::runtime::{Component, Link, LoadError, Revision, Runtime};
 use crate::state::Store;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// What a swap has done.
 #[derive(Debug, Clone)]
@@ -52,9 +54,8 @@ impl Rollout {
         plan: Plan,
         component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
-        client: &HttpClient,
     ) -> Result<(), LoadError> {
-        let mut deployment = Deployment::new(plan, store, client);
+        let mut deployment = Deployment::new(plan, store);
         let load = |(component, links): (&Component, &[Link])| {
             component.revision(&self.runtime, Arc::clone(&deployment.grants), links).map(Arc::new)
         };
@@ -67,7 +68,7 @@ impl Rollout {
             deployment.idempotent = deployment.plan.idempotent.iter().filter_map(named).collect();
             self.standing().insert(name.clone(), Arc::clone(revision));
         }
-        self.registry.publish(&name, deployment.service(&self.runtime, &line));
+        deployment.publish(&self.runtime, &self.registry, &line);
         deployment.line = line.into();
         self.deployments.insert(name, deployment);
         Ok(())
@@ -110,6 +111,26 @@ impl Rollout {
         let next = Line { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
         self.publish(deployment, &mut line, next)?;
         Ok(report(&line))
+    }
+
+    /// Resolves the host names of all services once.
+    pub async fn resolve(&self) {
+        join_all(self.named().map(|deployment| deployment.resolve(&self.registry))).await;
+    }
+
+    /// Resolves the host names of all services over and over, each as often as its plan says. It ends when it is dropped.
+    pub async fn keep_resolved(&self) {
+        let each = self.named().map(async |deployment| {
+            loop {
+                sleep(deployment.plan.dns).await;
+                deployment.resolve(&self.registry).await;
+            }
+        });
+        join_all(each).await;
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Deployment> {
+        self.deployments.values().filter(|deployment| deployment.has_names())
     }
 
     fn find(&self, name: &str) -> Result<&Deployment, SwapError> {
@@ -156,9 +177,9 @@ impl Rollout {
         }
         standing.insert(deployment.plan.name.clone(), Arc::clone(revision));
         *line = next;
-        self.registry.publish(&deployment.plan.name, deployment.service(&self.runtime, line));
+        deployment.publish(&self.runtime, &self.registry, line);
         drop(standing);
-        deployment.metrics.swapped();
+        deployment.traffic.metrics.swapped();
         let Swapped { revision, previous } = report(line);
         tracing::info!(service = %deployment.plan.name, %revision, ?previous, "swapped");
         Ok(())

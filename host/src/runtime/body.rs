@@ -40,11 +40,21 @@ pub(super) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http
     }
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     parts.uri = path.into();
+    parts.headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).expect("an id is visible ASCII"));
+    for_next_hop(parts, body)
+}
+
+/// A guest's request as a host outside reads it: with its whole address, and without a word from us.
+pub(super) fn for_outside(request: http::Request<WasiBody>) -> http::Request<Body> {
+    let (parts, body) = request.into_parts();
+    for_next_hop(parts, body)
+}
+
+fn for_next_hop(mut parts: http::request::Parts, body: WasiBody) -> http::Request<Body> {
     // These two are for the next hop, which is this host; WASI HTTP lets a guest set none of the others.
     for name in [EXPECT, TE] {
         parts.headers.remove(name);
     }
-    parts.headers.insert("x-request-id", HeaderValue::from_str(id.as_str()).expect("an id is visible ASCII"));
     let body = body
         .map_err(|error| BodyError::new(ErrorKind::ClientGone, format!("the caller broke its body off: {error:?}")));
     http::Request::from_parts(parts, body.boxed_unsync())

@@ -10,7 +10,7 @@ use super::log::{GuestLog, Stream};
 use super::outbound::Outbound;
 use super::outcall::OutcallError;
 use super::turns::Slice;
-use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
+use crate::base::{Blame, CallContext, Digest, RequestId};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -73,14 +73,15 @@ impl Identity {
         );
     }
 
-    /// The line of the log about a call of another service that got no answer. A flood of refusals must not become a flood of lines.
-    pub(super) fn failed_to_call(&self, service: &ServiceName, what: &str, error: &OutcallError) {
+    /// The line of the log about a call of another service, or of a host outside, that got no answer. A flood of refusals must not become a
+    /// flood of lines.
+    pub(super) fn failed_to_call(&self, whom: &dyn fmt::Display, what: &str, error: &OutcallError) {
         let Self { grants, instance, request, .. } = self;
         let (by, kind) = (&grants.service, error.kind);
         if kind.blame() == Blame::Refusal {
-            tracing::debug!(service = %by, instance, request_id = %request, %kind, "a call of `{service}` ({what}) was refused: {error}");
+            tracing::debug!(service = %by, instance, request_id = %request, %kind, "a call of `{whom}` ({what}) was refused: {error}");
         } else {
-            tracing::warn!(service = %by, instance, request_id = %request, %kind, "a call of `{service}` ({what}) failed: {error}");
+            tracing::warn!(service = %by, instance, request_id = %request, %kind, "a call of `{whom}` ({what}) failed: {error}");
         }
     }
 }

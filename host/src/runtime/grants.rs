@@ -2,6 +2,7 @@
 
 use super::error::LoadError;
 use crate::base::ServiceName;
+use crate::egress::Allow;
 use crate::state::Bucket;
 use std::collections::BTreeMap;
 use wasmtime_wasi_config::WasiConfigVariables;
@@ -14,6 +15,8 @@ pub struct Grants {
     pub state: Option<Bucket>,
     /// The services that it may call, by typed imports and by HTTP.
     pub calls: Vec<ServiceName>,
+    /// The hosts outside that it may send requests to.
+    pub egress: Allow,
     config: WasiConfigVariables,
 }
 
@@ -32,15 +35,17 @@ const STATE: [&str; 4] =
     ["atoll:state/transactions@", "wasi:keyvalue/atomics@", "wasi:keyvalue/batch@", "wasi:keyvalue/store@"];
 
 impl Grants {
-    /// Grants for `service`: its data if it has any, the services that it may call, and its configuration (`wasi:config/store`).
+    /// Grants for `service`: its data if it has any, the services that it may call, the hosts outside that it may reach, and its configuration
+    /// (`wasi:config/store`).
     pub fn new(
         service: ServiceName,
         state: Option<Bucket>,
         calls: Vec<ServiceName>,
+        egress: Allow,
         config: &BTreeMap<String, String>,
     ) -> Self {
         let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self { service, state, calls, config }
+        Self { service, state, calls, egress, config }
     }
 
     pub(super) fn config(&self) -> &WasiConfigVariables {

@@ -2,13 +2,13 @@
 //!
 //! Owns the engine and its epochs, compiled components and their cache, the linker with every interface that the host grants, the
 //! instance pools, one request from the leased instance to the last byte of the answer, and one typed call. A guest that calls another
-//! service does so through [`Outcall`], which this room declares and another makes.
+//! service, or a host outside, does so through [`Outcall`], which this room declares and another makes.
 //!
 //! What always holds:
 //! - Each request gets an instance of its own: memory, tables and resources are fresh, and go with the request. Only typed calls of a
 //!   service whose manifest says so share instances.
 //! - What crosses from one instance to another is values alone; each has a store of its own, so the fault of one leaves the other alive.
-//! - A guest reaches what its [`Grants`] name and nothing else: no file, no socket, no host, no other service's data.
+//! - A guest reaches what its [`Grants`] name and nothing else: no file, no socket, no other host, no other service's data.
 //! - Every wait has a deadline, but that for the end of a stream, which lasts as long as its reader's instance. Every queue has a bound.
 //!   A trap, a timeout or a full memory ends that one instance.
 //! - The fault of an instance is recorded before its store is dropped, so a broken stream never looks like a finished one.

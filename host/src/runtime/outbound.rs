@@ -1,14 +1,20 @@
-//! A guest's way out by HTTP: to the services that it may call, and nowhere else.
+//! A guest's way out by HTTP: to the services and to the hosts outside that its grants name, and nowhere else.
 //!
-//! `http://NAME.internal/…` is a request to the service NAME, which is made inside the host; the bodies stream. Every guest can import an
-//! HTTP client, and a component of another toolchain usually does, so each other request is denied here, with an error that the guest
-//! sees and a line in the log that says which line of the manifest is missing.
+//! `http://NAME.internal/…` is a request to the service NAME, which is made inside the host; the bodies stream. Any other goes to a host
+//! outside, if the allow-list of the service has it. Every guest can import an HTTP client, and a component of another toolchain usually
+//! does, so each other request is denied here, with an error that the guest sees and a line in the log that says which line of the manifest
+//! is missing. The name of a host says nothing about its address: that is checked when the connection is made.
 
-use super::body::for_host;
+use super::body::{for_host, for_outside};
 use super::context::Identity;
-use super::outcall::Exit;
-use crate::base::{BodyError, CallContext, ErrorKind, ServiceName};
+use super::outcall::{Exit, OutcallError};
+use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
+use crate::egress::{Allow, Rule};
+use http::Method;
+use http::uri::Scheme;
 use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -19,13 +25,31 @@ pub(super) struct Outbound {
     identity: Identity,
     exit: Exit,
     context: CallContext,
-    /// The log says it once for each instance.
-    warned: bool,
+    /// The log says once for each instance that a request was denied, be it for its name or for its address.
+    warned: Arc<AtomicBool>,
+}
+
+/// Where a request goes.
+enum Target {
+    Service(ServiceName),
+    Outside {
+        rule: Rule,
+        /// Scheme and authority, for the log.
+        origin: String,
+    },
+}
+
+/// Scheme, host in small letters, and port of a request.
+fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
+    let uri = request.uri();
+    let scheme = uri.scheme()?;
+    let own = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    Some((scheme.as_str(), uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(own)))
 }
 
 impl Outbound {
     pub(super) fn new(identity: Identity, exit: Exit, context: CallContext) -> Self {
-        Self { identity, exit, context, warned: false }
+        Self { identity, exit, context, warned: Arc::default() }
     }
 
     /// From now on the guest calls on behalf of `context`. A request does not tell which call it belongs to, so an instance that serves several
@@ -34,29 +58,40 @@ impl Outbound {
         self.context = context;
     }
 
-    /// The service that a request goes to, if this guest may call it.
-    fn target(&self, request: &http::Request<WasiBody>) -> Option<ServiceName> {
-        let host = request.uri().host()?.to_ascii_lowercase();
-        let name = host.strip_suffix(DOMAIN)?;
-        self.identity.grants.calls.iter().find(|service| service.as_str() == name).cloned()
+    /// The service or the host outside that a request goes to, if this guest may call it.
+    fn target(&self, request: &http::Request<WasiBody>) -> Option<Target> {
+        let grants = &self.identity.grants;
+        let (scheme, host, port) = address(request)?;
+        let service = host.strip_suffix(DOMAIN).and_then(|name| grants.calls.iter().find(|call| call.as_str() == name));
+        if let Some(service) = service {
+            return Some(Target::Service(service.clone()));
+        }
+        let rule = grants.egress.permits(scheme, &host, port)?.clone();
+        Some(Target::Outside { rule, origin: format!("{scheme}://{host}:{port}") })
     }
 
-    fn warn(&mut self, request: &http::Request<WasiBody>) {
-        if std::mem::replace(&mut self.warned, true) {
+    /// Says once what the manifest lacks.
+    fn warn(&self, request: &http::Request<WasiBody>) {
+        if self.warned.swap(true, Ordering::Relaxed) {
             return;
         }
         let Identity { grants, instance, request: id, .. } = &self.identity;
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        match request.uri().host().and_then(|host| host.strip_suffix(DOMAIN)) {
-            Some(target) => tracing::warn!(
-                service = %grants.service, instance, request_id = %id, authority,
-                "outbound HTTP is denied: it needs `calls = [\"{target}\"]` in [service.{}]", grants.service
-            ),
-            None => tracing::warn!(
-                service = %grants.service, instance, request_id = %id, authority,
-                "outbound HTTP is denied: services reach each other as http://NAME.internal, and nothing outside the host"
-            ),
-        }
+        let lack = lack(&grants.service, request);
+        tracing::warn!(service = %grants.service, instance, request_id = %id, authority, "outbound HTTP is denied: {lack}");
+    }
+}
+
+/// What the manifest lacks for this request of `by`.
+fn lack(by: &ServiceName, request: &http::Request<WasiBody>) -> String {
+    let Some((scheme, host, port)) = address(request) else { return "it names no host".into() };
+    let line = match host.strip_suffix(DOMAIN).and_then(|name| ServiceName::new(name).ok()) {
+        Some(service) => format!("calls = [\"{service}\"]"),
+        None => Allow::line_for(scheme, &host, port),
+    };
+    match line.strip_prefix("# ") {
+        Some(hopeless) => hopeless.to_owned(),
+        None => format!("it needs `{line}` in [service.{by}]"),
     }
 }
 
@@ -71,20 +106,19 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         transmission: Transmission,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let Some(service) = self.target(&request) else {
+        let Some(target) = self.target(&request) else {
             self.warn(&request);
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
-        let exit = self.exit.clone();
+        if matches!(target, Target::Outside { .. }) && request.method() == Method::CONNECT {
+            // A tunnel would lead past the allow-list.
+            return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
+        }
         let now = Instant::now();
-        let patience = options.and_then(|options| options.first_byte_timeout);
-        let context = self.context.deeper(now).within(now, patience.unwrap_or(Duration::MAX));
-        let by = self.identity.clone();
+        let context = self.context.deeper(now).within(now, patience(&target, options.unwrap_or_default()));
+        let (exit, by, warned) = (self.exit.clone(), self.identity.clone(), Arc::clone(&self.warned));
         Box::new(async move {
-            let answer = match exit.open() {
-                Ok(outcall) => outcall.send(&service, for_host(request, &context.request_id), context).await,
-                Err(error) => Err(error),
-            };
+            let answer = call(&exit, &by, &target, request, context).await;
             // The guest's own failure to send its body shows in the body. Its transmission has nothing to add.
             drop(transmission);
             match answer {
@@ -93,7 +127,7 @@ impl WasiHttpHooks for Outbound {
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {
-                    by.failed_to_call(&service, "by HTTP", &error);
+                    log(&by, &target, &error, &warned);
                     Err(told(error.kind))
                 }
             }
@@ -101,10 +135,50 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
+/// How long the guest waits for the head. Its timeout for the connection has no clock of its own, for connections are shared, and the host
+/// bounds the making of each; to a host outside it is time on top, as it is where each request has a connection of its own.
+fn patience(target: &Target, options: RequestOptions) -> Duration {
+    let first_byte = options.first_byte_timeout.unwrap_or(Duration::MAX);
+    match target {
+        Target::Service(_) => first_byte,
+        Target::Outside { .. } => first_byte.saturating_add(options.connect_timeout.unwrap_or_default()),
+    }
+}
+
+async fn call(
+    exit: &Exit,
+    by: &Identity,
+    target: &Target,
+    request: http::Request<WasiBody>,
+    context: CallContext,
+) -> Result<http::Response<Body>, OutcallError> {
+    let outcall = exit.open()?;
+    match target {
+        Target::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
+        Target::Outside { rule, .. } => outcall.fetch(&by.grants.service, rule, for_outside(request), context).await,
+    }
+}
+
+fn log(by: &Identity, target: &Target, error: &OutcallError, warned: &AtomicBool) {
+    match target {
+        Target::Service(service) => by.failed_to_call(service, "by HTTP", error),
+        // The allow-list has the name, and its address is one that nobody may reach: an attack, or a line that lacks `private`.
+        Target::Outside { origin, .. } if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) => {
+            let Identity { grants, instance, request, .. } = by;
+            tracing::warn!(
+                service = %grants.service, instance, request_id = %request, kind = %error.kind,
+                "outbound HTTP to `{origin}` of [service.{}] is denied: {error}", grants.service
+            );
+        }
+        Target::Outside { origin, .. } => by.failed_to_call(origin, "by HTTP", error),
+    }
+}
+
 /// A failure as a guest reads it.
 fn told(kind: ErrorKind) -> Error {
     match kind {
         ErrorKind::NoEndpoint => Error::DestinationNotFound,
+        ErrorKind::Denied => Error::DestinationIpProhibited,
         ErrorKind::Timeout | ErrorKind::SlowBody => Error::HttpResponseTimeout,
         ErrorKind::TooDeep => Error::LoopDetected,
         ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
@@ -118,3 +192,6 @@ fn told(kind: ErrorKind) -> Error {
 fn told_of_body(error: &BodyError) -> Error {
     if error.kind == ErrorKind::Timeout { Error::HttpResponseTimeout } else { Error::HttpResponseIncomplete }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
-//! The way out of a guest to another service: declared here, made by whoever calls services.
+//! The way out of a guest, to another service or to a host outside: declared here, made by whoever calls services.
 
 use super::parcel::Parcel;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
 use crate::contract::FunctionName;
+use crate::egress::Rule;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -24,6 +25,16 @@ pub trait Outcall: Send + Sync + 'static {
     fn send<'a>(
         &'a self,
         service: &'a ServiceName,
+        request: http::Request<Body>,
+        context: CallContext,
+    ) -> Pending<'a, http::Response<Body>>;
+
+    /// Sends the host outside that the request's address names a request of the service `by`, which `rule` of its grants permits; the bodies
+    /// stream. The address is whole: scheme, authority and path. Whoever makes the call checks the host's addresses against the rule.
+    fn fetch<'a>(
+        &'a self,
+        by: &'a ServiceName,
+        rule: &'a Rule,
         request: http::Request<Body>,
         context: CallContext,
     ) -> Pending<'a, http::Response<Body>>;

@@ -1,4 +1,5 @@
-//! The instance pool of one endpoint: who gets an instance, who waits, who is refused.
+//! The instance pool of one endpoint: who gets an instance, and who waits for one. How many come at a time is bounded by whoever calls; an
+//! instance may outlast its call, and the engine's pool is shared, so even those may have to wait.
 
 use super::component::Revision;
 use super::context::{Current, Identity};
@@ -15,7 +16,7 @@ use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
@@ -31,7 +32,6 @@ pub struct InstancePool {
     revision: Arc<Revision>,
     limits: Limits,
     free: Arc<Semaphore>,
-    waiting: AtomicUsize,
     /// Where typed calls find instances that were used before; `None` gives each an instance of its own.
     warm: Option<Arc<Warm>>,
 }
@@ -44,7 +44,7 @@ impl InstancePool {
             Isolation::Request => None,
             Isolation::Reuse(reuse) => Some(Warm::new(reuse.clone(), limits.concurrency)),
         };
-        Self { runtime, revision, limits, free, waiting: AtomicUsize::new(0), warm }
+        Self { runtime, revision, limits, free, warm }
     }
 
     /// The revision that its instances run.
@@ -67,7 +67,7 @@ impl InstancePool {
     /// Dropping the future, or the body before its end, ends the instance: the client went away.
     ///
     /// # Errors
-    /// The instance's fault; [`ErrorKind::Overloaded`] when none became free before the deadline or too many wait already.
+    /// The instance's fault; [`ErrorKind::Overloaded`] when none became free before the deadline.
     pub async fn invoke(
         &self,
         request: http::Request<Body>,
@@ -147,7 +147,6 @@ impl InstancePool {
         let _place = match try_acquire(&self.free) {
             Some(place) => place,
             None => {
-                let _seat = self.seat()?;
                 let place = wait_for_place(&self.free, deadline).await?;
                 leased = Instant::now();
                 place
@@ -221,7 +220,7 @@ impl InstancePool {
         }
     }
 
-    /// One of the endpoint's `places` first, then slots of the engine's pool; both within the deadline, from one seat of the queue.
+    /// One of the endpoint's `places` first, then slots of the engine's pool; both within the deadline.
     async fn lease(&self, places: &Arc<Semaphore>, class: Class, deadline: Instant) -> Result<Lease, InvokeError> {
         let (pool, count) = (&self.runtime.slots, self.revision.slots);
         let (place, slots) = (try_acquire(places), || pool.try_take(class, count));
@@ -230,7 +229,6 @@ impl InstancePool {
             Some((None, place)) => Some(place),
             None => None,
         };
-        let _seat = self.seat()?;
         let place = match place {
             Some(place) => place,
             None => wait_for_place(places, deadline).await?,
@@ -238,13 +236,6 @@ impl InstancePool {
         let slots = timeout_at(deadline, pool.take(class, count)).await;
         let slots = slots.map_err(|_| used_up("the pool's `instances`"))?;
         Ok(Lease { _place: place, _slots: slots })
-    }
-
-    fn seat(&self) -> Result<Seat<'_>, InvokeError> {
-        Seat::take(&self.waiting, self.limits.waiting).ok_or_else(|| {
-            let detail = format!("{} requests wait for an instance already", self.limits.waiting);
-            InvokeError::new(ErrorKind::Overloaded, detail)
-        })
     }
 }
 
@@ -297,37 +288,4 @@ fn fairly(error: InvokeError, waited: Duration, served: Duration) -> InvokeError
         return InvokeError::new(ErrorKind::Overloaded, detail);
     }
     error
-}
-
-/// A place in the queue, given back when it is dropped.
-struct Seat<'a>(&'a AtomicUsize);
-
-impl<'a> Seat<'a> {
-    fn take(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
-        // Count first, look then: two that come at once can both be refused at the last seat, never both be seated.
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let seat = Self(waiting);
-        (before < most).then_some(seat)
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seats_are_bounded_and_given_back() {
-        let waiting = AtomicUsize::new(0);
-        let first = Seat::take(&waiting, 1);
-        assert!(first.is_some() && Seat::take(&waiting, 1).is_none());
-        drop(first);
-        assert_eq!(waiting.load(Ordering::Relaxed), 0);
-        assert!(Seat::take(&waiting, 1).is_some());
-    }
 }

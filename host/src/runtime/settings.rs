@@ -52,13 +52,11 @@ pub struct Limits {
     pub timeout: Duration,
     /// Requests at a time. Default 256.
     pub concurrency: usize,
-    /// Requests that may wait for one of those to end; one more is refused. Default 128.
-    pub waiting: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 128 << 20, timeout: Duration::from_secs(10), concurrency: 256, waiting: 128 }
+        Self { memory: 128 << 20, timeout: Duration::from_secs(10), concurrency: 256 }
     }
 }
 

@@ -76,6 +76,13 @@ impl ServiceMetrics {
         self.retries.inc();
     }
 
+    /// A fault on purpose.
+    pub fn injected(&self, _kind: &'static str) {}
+    /// No budget or no time for another try.
+    pub fn retry_denied(&self) {}
+    /// A call waited for its turn.
+    pub fn waited(&self, _waited: Duration) {}
+
     /// The service's revision was replaced.
     pub fn swapped(&self) {
         self.swaps.inc();

@@ -136,7 +136,7 @@ timeout = "1m"
 component = "{component:fixture-types}"
 isolation = "reuse"
 reuse = { max_requests = 20, max_concurrent = 4, idle_timeout = "50ms" }
-limits = { waiting = 10000, timeout = "1m" }
+limits = { waiting = 10000, wait = "1m", timeout = "1m" }
 breaker = { failure_threshold = 1000 }
 
 [service.relay]
@@ -144,12 +144,12 @@ component = "{component:fixture-relay}"
 calls = ["types"]
 isolation = "reuse"
 reuse = { max_requests = 50, max_concurrent = 8, idle_timeout = "50ms" }
-limits = { waiting = 10000, timeout = "1m" }
+limits = { waiting = 10000, wait = "1m", timeout = "1m" }
 breaker = { failure_threshold = 1000 }
 
 [service.alone]
 component = "{component:fixture-types}"
-limits = { waiting = 10000, timeout = "1m" }
+limits = { waiting = 10000, wait = "1m", timeout = "1m" }
 "#;
     let mut manifest = service.to_owned() + &runtime("instances = 100");
     for (path, function) in [

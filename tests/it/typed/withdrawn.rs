@@ -6,7 +6,7 @@ use crate::it::house::plan;
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::FunctionName;
 use host::contract::InterfaceName;
-use host::mesh::{HttpClient, Mesh, Service};
+use host::mesh::{Mesh, Service};
 use host::registry::Registry;
 use host::rollout::{Offers, Plan, Rollout, wire};
 use host::runtime::{Outcall, Runtime, Settings, Value};
@@ -35,7 +35,7 @@ impl Lagoon {
             let links = wire(&name(service), component.contract(), &calls, &offers).unwrap();
             offers.insert(name(service), Arc::clone(component.contract()));
             let plan = Plan { calls, ..plan(service) };
-            rollout.launch(plan, Some((&component, &links)), None, &HttpClient::default()).unwrap();
+            rollout.launch(plan, Some((&component, &links)), None).unwrap();
         }
         let mesh = Arc::new(Mesh::new(Arc::clone(&registry), host::mesh::Settings::default()));
         let outcall: Weak<dyn Outcall> = Arc::downgrade(&mesh) as _;
@@ -62,7 +62,7 @@ async fn whoever_calls_a_service_that_is_gone_is_told_so() {
     let sleeping = lagoon.report("sleep", vec![Value::U32(300)]);
     let (slept, types) = tokio::join!(sleeping, async {
         let in_flight =
-            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].state(Instant::now()).in_flight;
+            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].vitals.state(Instant::now()).in_flight;
         while in_flight() == 0 {
             tokio::task::yield_now().await;
         }

@@ -1,11 +1,14 @@
 //! Manifests that are right, and what they become.
 
 use super::{folder, parse};
-use crate::config::{Manifest, RouteCall};
+use crate::config::{Health, Manifest, Probe, RouteCall, Url};
 use crate::contract::Names;
-use crate::route::Rule;
-use crate::{balance, breaker, listen, runtime, state};
-use http::Method;
+use crate::egress::{Allow, Rule};
+use crate::fault::{Fault, Share};
+use crate::mesh::BulkheadSettings;
+use crate::{balance, breaker, listen, retry, route, runtime, state};
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -42,13 +45,22 @@ fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
     assert_eq!((service.replicas, service.state, service.urls.len(), service.config.len()), (1, false, 0, 0));
     assert_eq!(service.limits, runtime::Limits::default());
     let lease = runtime::Limits::default().timeout + Duration::from_secs(1);
-    assert_eq!(service.breaker, breaker::Settings { probe_lease: lease, ..breaker::Settings::default() });
-    assert_eq!(service.balance, balance::Policy::Random);
+    let breaker = breaker::Settings::default();
+    assert_eq!(service.breaker, breaker::Settings { probes: breaker::Probes { lease, ..breaker.probes }, ..breaker });
+    assert_eq!(
+        (service.bulkhead.clone(), service.balance),
+        (BulkheadSettings::default(), balance::Settings::default())
+    );
+    assert_eq!(service.retry, retry::Settings::default());
+    assert_eq!((service.connect, service.total), (Duration::from_secs(1), Duration::from_secs(15)));
+    assert_eq!((service.weight, service.dns, &service.ca), (1, Duration::from_secs(30), &None));
+    assert_eq!((&service.health, &service.fault), (&None, &None));
+    assert_eq!(service.egress, Allow::default());
     assert_eq!((service.calls.len(), &service.wit, service.idempotent.len()), (0, &None, 0));
     assert_eq!(service.isolation, runtime::Isolation::Request);
     let route = &manifest.routes[0];
     assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
-    assert_eq!((Ok(&route.rule), &route.call), (Rule::prefix("/users").as_ref(), &None));
+    assert_eq!((Ok(&route.rule), &route.call), (route::Rule::prefix("/users").as_ref(), &None));
 }
 
 #[test]
@@ -91,19 +103,23 @@ fn every_key_is_read() {
 
     let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
     assert_eq!((users.name.as_str(), users.replicas, users.state), ("users", 2, true));
-    assert_eq!(users.urls, ["http://127.0.0.1:5001", "http://legacy:5003"]);
+    let url = |base, weight| Url { base: Uri::from_static(base), weight };
+    assert_eq!(users.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
+    assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));
+    assert_eq!((users.dns, users.weight), (Duration::from_secs(60), 7));
     assert_eq!(users.config["page_size"], "50");
     let timeout = Duration::from_millis(2500);
-    assert_eq!(users.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8, waiting: 0 });
-    let (recovery_timeout, probe_lease) = (Duration::from_secs(60), Duration::from_millis(3500));
-    assert_eq!(users.breaker, breaker::Settings { failure_threshold: 3, recovery_timeout, probe_lease });
-    assert_eq!((users.body, users.balance), (1000, balance::Policy::RoundRobin));
+    assert_eq!(users.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8 });
+    let wait = Duration::from_millis(5);
+    assert_eq!(users.bulkhead, BulkheadSettings { concurrency: 8, waiting: 0, wait });
+    assert_eq!((users.connect, users.total, users.body), (Duration::from_secs(2), Duration::from_secs(3), 1000));
     assert_eq!(users.calls.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["legacy", "users"]);
     assert!(users.wit.as_ref().is_some_and(|path| path.ends_with("wit") && path.is_absolute()));
     assert_eq!(users.idempotent, ["get", "users#list"]);
     let reuse = runtime::Reuse { max_requests: 100, max_concurrent: 4, idle_timeout: Duration::from_millis(250) };
     assert_eq!(users.isolation, runtime::Isolation::Reuse(reuse));
     assert_eq!((legacy.name.as_str(), &legacy.component), ("legacy", &None));
+    assert_eq!((legacy.egress.clone(), &legacy.fault), (Allow::default(), &None));
 
     let [first, second, third] = &manifest.routes[..] else { panic!("three routes") };
     assert_eq!(first.rule.description(), "GET,HEAD api.example.com/api/users/* [x-canary: 1]");
@@ -120,6 +136,67 @@ fn every_key_is_read() {
         errors: [("gone".into(), 410), ("taken".into(), 409)].into(),
     };
     assert_eq!(third.call, Some(call));
+}
+
+#[test]
+fn every_key_of_the_mesh_is_read() {
+    let manifest = parse(include_str!("every_key.toml"), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let [users, legacy] = &manifest.services[..] else { panic!("two services") };
+    let (s, ms) = (Duration::from_secs, Duration::from_millis);
+    assert_eq!(users.breaker, breaker::Settings::simple(3, s(60), ms(3500)));
+    let full =
+        breaker::Full { in_a_row: 3, window: s(20), least_calls: 10, ratio: 25, slow_call: Some(s(1)), slow_ratio: 75 };
+    let open = breaker::OpenTime { least: s(2), most: s(30), jitter: 0 };
+    let probes = breaker::Probes { at_a_time: 3, successes: 4, lease: s(11) };
+    assert_eq!(legacy.breaker, breaker::Settings { trip: breaker::Trip::Full(full), open, probes });
+    let ejection = balance::Ejection { most: 0, least_calls: 10, margin: 100, pause: s(300) };
+    let policy = balance::Policy::RoundRobin;
+    assert_eq!(users.balance, balance::Settings { policy, slow_start: Duration::ZERO, ejection });
+    let (backoff, backoff_most) = (s(1), s(2));
+    let retry = retry::Settings { tries: 0, backoff, backoff_most, budget: 0, budget_floor: 0, body: 0 };
+    assert_eq!(users.retry, retry);
+    let probe = Probe::Call("users#ready".into());
+    assert_eq!(users.health, Some(Health { probe, interval: s(1), timeout: s(1), down: 1, up: 5 }));
+    let probe = Probe::Path(PathAndQuery::from_static("/healthz?deep=1"));
+    assert_eq!(legacy.health, Some(Health { probe, interval: s(5), timeout: s(2), down: 3, up: 2 }));
+    let share = |text| Share::parse(text).expect("a share");
+    assert_eq!(users.fault, Fault::new(ms(200), share("10%"), share("0.1%")).ok());
+    let rule = |to, private| Rule::parse(to, private).expect("a rule");
+    let rules =
+        [("https://api.example.com", false), ("http://billing.internal:8080", true), ("https://*.example.com", false)];
+    assert_eq!(users.egress, Allow::new(rules.map(|(to, private)| rule(to, private)).into()));
+}
+
+#[test]
+fn one_key_of_the_simple_breaker_chooses_it() {
+    let breaker = |keys: &str| {
+        let text = format!("[service.a]\nurls = ['http://a:1']\nlimits = {{ timeout = '2s' }}\nbreaker = {keys}");
+        parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}")).services[0].breaker
+    };
+    let (s, lease) = (Duration::from_secs, Duration::from_secs(3));
+    assert_eq!(breaker("{ failure_threshold = 5 }"), breaker::Settings::simple(5, s(5), lease));
+    assert_eq!(breaker("{ recovery_timeout = '5s' }"), breaker::Settings::simple(5, s(5), lease));
+    assert!(matches!(breaker("{}").trip, breaker::Trip::Full(_)));
+}
+
+#[test]
+fn every_policy_has_its_word() {
+    for policy in balance::Policy::ALL {
+        let text = format!("[service.a]\nurls = ['http://a:1']\nbalance = '{policy}'");
+        let manifest = parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(manifest.services[0].balance.policy, policy);
+    }
+}
+
+#[test]
+fn what_holds_for_one_try_may_be_longer_than_for_all_and_no_fault_is_none() {
+    let text = "[service.a]\nurls = ['http://a:1']\nlimits = { timeout = '20s', total = '1s' }\nfault = { error = '0%' }\n\
+                retry = { backoff = '1s', backoff_most = '1s' }\nhealth = { path = '/', interval = '2s', timeout = '2s' }\n\
+                breaker = { open = '1m', open_most = '60s' }";
+    let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let service = &manifest.services[0];
+    assert_eq!((service.limits.timeout, service.total), (Duration::from_secs(20), Duration::from_secs(1)));
+    assert_eq!(service.fault, None);
 }
 
 #[test]

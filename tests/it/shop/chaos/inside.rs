@@ -5,7 +5,7 @@ use host::config::{Manifest, Route, Service};
 use host::contract::{Face, FaceSpec};
 use host::gateway::{self, Gateway, Target, TypedTarget};
 use host::listen::{Drain, Listener};
-use host::mesh::{self, HttpClient, Mesh};
+use host::mesh::{self, Mesh, TrafficSettings};
 use host::registry::Registry;
 use host::rollout::{Offers, Plan, Rollout, wire};
 use host::route::Table;
@@ -46,7 +46,7 @@ impl Inside {
         let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         for (service, component) in parts() {
             let links = wire(&service.name, component.contract(), &service.calls, &offers).unwrap();
-            rollout.launch(plan(service), Some((component, &links)), Some(&store), &HttpClient::default()).unwrap();
+            rollout.launch(plan(service), Some((component, &links)), Some(&store)).unwrap();
         }
         let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings::default()));
         let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -75,9 +75,11 @@ impl Inside {
 }
 
 fn plan(service: &Service) -> Plan {
-    let Service { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance, .. } =
-        service.clone();
-    Plan { name, urls, replicas, state, calls, idempotent, isolation, config, limits, breaker, balance }
+    let Service { limits, total, bulkhead, retry, balance, .. } = service.clone();
+    let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
+    let Service { name, replicas, state, calls, idempotent, isolation, config, breaker, .. } = service.clone();
+    let plan = Plan::new(name);
+    Plan { replicas, state, calls, idempotent, isolation, config, limits, traffic, breaker, ..plan }
 }
 
 fn target(route: &Route, offers: &Offers) -> Target {

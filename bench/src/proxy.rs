@@ -1,0 +1,201 @@
+//! The proxies that are compared: Atoll, nginx and HAProxy, each in front of the same three upstreams.
+//!
+//! Their settings are the templates in `bench/proxies/`.
+
+use crate::atoll::Atoll;
+use crate::progress;
+use anyhow::{Context, bail, ensure};
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+/// Threads or processes that each of them works with.
+pub(crate) const WORKERS: &str = "2";
+
+/// How long a proxy may take to listen.
+const START: Duration = Duration::from_secs(10);
+
+/// Which program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    Atoll,
+    Nginx,
+    Haproxy,
+}
+
+/// A running proxy; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    _process: Process,
+    /// Where it listens: `127.0.0.1:…`.
+    pub(crate) address: String,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held until they are dropped")]
+enum Process {
+    Atoll(Atoll),
+    Other(Daemon),
+}
+
+/// A process that ends its own children when it is told to end.
+#[derive(Debug)]
+struct Daemon(Child);
+
+/// Installs nginx and HAProxy where one is absent, and answers which versions there are.
+///
+/// # Errors
+/// If one is absent and cannot be installed: we are not root, or this is no Debian.
+pub(crate) fn install() -> anyhow::Result<[String; 2]> {
+    let versions = || Some([version("nginx", "-v")?, version("haproxy", "-v")?]);
+    if let Some(versions) = versions() {
+        return Ok(versions);
+    }
+    let user = Command::new("id").arg("-u").output().context("id")?.stdout;
+    ensure!(user.trim_ascii() == b"0", "nginx and HAProxy are compared with: install the packages nginx and haproxy");
+    progress("installing nginx and HAProxy");
+    for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", "nginx", "haproxy"]]
+    {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        // What it prints is no part of the tables.
+        let done = command.stdout(Stdio::null()).status().context("nginx and haproxy are Debian packages: apt-get")?;
+        ensure!(done.success(), "apt-get {}: {done}", arguments.join(" "));
+    }
+    versions().context("apt-get has installed nginx and haproxy, and one does not run")
+}
+
+/// Debian has both in /usr/sbin, which not everybody's PATH has.
+fn command(program: &str) -> Command {
+    let path = Path::new("/usr/sbin").join(program);
+    if path.exists() { Command::new(path) } else { Command::new(program) }
+}
+
+/// What the program says of its version, in short; None, if there is no such program.
+fn version(program: &str, flag: &str) -> Option<String> {
+    let output = command(program).arg(flag).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    short_version(&String::from_utf8_lossy(&text))
+}
+
+/// `1.22.1` of "nginx version: nginx/1.22.1", `2.6.12-1+deb12u4` of "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - …".
+fn short_version(text: &str) -> Option<String> {
+    let line = text.lines().next()?;
+    let words = line.split([' ', '/']);
+    words.into_iter().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}
+
+impl Program {
+    fn template(self) -> &'static str {
+        match self {
+            Self::Atoll => include_str!("../proxies/atoll.toml"),
+            Self::Nginx => include_str!("../proxies/nginx.conf"),
+            Self::Haproxy => include_str!("../proxies/haproxy.cfg"),
+        }
+    }
+
+    /// Starts it in `folder`, in front of the upstreams, and waits until it listens. Logs are off. `host` is Atoll's binary.
+    ///
+    /// # Errors
+    /// If it does not start, with what it said.
+    pub(crate) async fn start(
+        self,
+        host: &Path,
+        folder: &Path,
+        balance: &str,
+        upstreams: [&str; 3],
+    ) -> anyhow::Result<Proxy> {
+        let listen = free_address()?;
+        let settings = fill(self.template(), &listen, balance, upstreams);
+        if self == Self::Atoll {
+            let environment = [("TOKIO_WORKER_THREADS", WORKERS), ("ATOLL_LOG", "access=off,warn")];
+            let atoll = Atoll::start_with(host, folder, &settings, &environment)?;
+            let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
+            return Ok(Proxy { _process: Process::Atoll(atoll), address });
+        }
+        let file = folder.join("proxy.conf");
+        fs::write(&file, settings)?;
+        let mut command = match self {
+            Self::Haproxy => command("haproxy"),
+            _ => command("nginx"),
+        };
+        match self {
+            // -db: in the foreground.
+            Self::Haproxy => command.arg("-db").arg("-f").arg(&file),
+            _ => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
+        };
+        let log = folder.join("proxy.log");
+        let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
+        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn()?;
+        let mut daemon = Daemon(child);
+        if let Err(error) = daemon.listens(&listen).await {
+            return Err(error.context(fs::read_to_string(&log).unwrap_or_default()));
+        }
+        Ok(Proxy { _process: Process::Other(daemon), address: listen })
+    }
+}
+
+fn fill(template: &str, listen: &str, balance: &str, [first, second, third]: [&str; 3]) -> String {
+    let values =
+        [("@LISTEN@", listen), ("@BALANCE@", balance), ("@FIRST@", first), ("@SECOND@", second), ("@THIRD@", third)];
+    values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+/// An address that was free a moment ago: these two cannot say which port they were given.
+fn free_address() -> anyhow::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
+
+impl Daemon {
+    async fn listens(&mut self, address: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(address).await.is_err() {
+            if let Some(status) = self.0.try_wait()? {
+                bail!("the proxy has ended: {status}");
+            }
+            ensure!(Instant::now() < deadline, "the proxy does not listen on {address}");
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // SIGTERM and not SIGKILL: nginx's workers would outlive their master.
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        if !told.is_ok_and(|status| status.success()) {
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_short() {
+        assert_eq!(short_version("nginx version: nginx/1.22.1\n").as_deref(), Some("1.22.1"));
+        let haproxy = "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\nStatus: …";
+        assert_eq!(short_version(haproxy).as_deref(), Some("2.6.12-1+deb12u4"));
+        assert_eq!(short_version("no version"), None);
+    }
+
+    #[test]
+    fn templates_are_filled() {
+        for program in [Program::Atoll, Program::Nginx, Program::Haproxy] {
+            let filled = fill(program.template(), "l:1", "some-balance", ["f:1", "s:2", "t:3"]);
+            for value in ["some-balance", "f:1", "s:2", "t:3"] {
+                assert!(filled.contains(value), "{program:?}: {value}");
+            }
+            let forgotten = filled.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
+            assert_eq!(forgotten, None, "{program:?}");
+        }
+    }
+}

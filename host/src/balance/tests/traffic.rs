@@ -1,0 +1,160 @@
+//! Streams of calls through pools of endpoints that are slow, fail or wake up, on a clock moved by hand.
+
+use super::*;
+use std::collections::BTreeMap;
+
+/// What an endpoint does with a call.
+type Serve<'s> = &'s dyn Fn(usize, &mut StdRng) -> Sample;
+
+struct World {
+    balancer: Balancer,
+    loads: Vec<Load>,
+    random: StdRng,
+    start: Instant,
+    now: Instant,
+    /// Calls under way by their end.
+    under_way: BTreeMap<(Instant, u32), (usize, Sample)>,
+    calls: u32,
+}
+
+impl World {
+    fn new(policy: Policy, weights: &[u16]) -> Self {
+        let start = Instant::now();
+        let (balancer, loads) = (plain(policy), loads(weights, start));
+        Self {
+            balancer,
+            loads,
+            random: StdRng::seed_from_u64(7),
+            start,
+            now: start,
+            under_way: BTreeMap::new(),
+            calls: 0,
+        }
+    }
+
+    /// Ends what is over by now.
+    fn end(&mut self) {
+        while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let ((at, _), (endpoint, sample)) = entry.remove_entry();
+            self.loads[endpoint].end(sample, at);
+        }
+    }
+
+    fn call(&mut self, serve: Serve<'_>) -> usize {
+        let random = &mut self.random;
+        let (picked, _) =
+            choose(&self.balancer, &self.loads, self.now, &mut |below| random.random_range(0..below), |_| true);
+        let endpoint = picked.expect("all grant");
+        let sample = serve(endpoint, &mut self.random);
+        let (Sample::Answered { took } | Sample::Failed { took } | Sample::GivenUp { after: took }) = sample else {
+            panic!("every call here is sent");
+        };
+        self.loads[endpoint].begin();
+        self.calls += 1;
+        self.under_way.insert((self.now + took, self.calls), (endpoint, sample));
+        endpoint
+    }
+
+    /// Calls that come every `gap` for `time`, whatever becomes of those before: how many each endpoint got.
+    fn open(&mut self, gap: Duration, time: Duration, serve: Serve<'_>) -> Vec<u32> {
+        let mut shares = vec![0; self.loads.len()];
+        let until = self.now + time;
+        while self.now < until {
+            self.end();
+            shares[self.call(serve)] += 1;
+            self.now += gap;
+        }
+        shares
+    }
+
+    /// `calls` calls, of which `at_a_time` are always under way: how many each endpoint got.
+    fn closed(&mut self, at_a_time: usize, calls: u32, serve: Serve<'_>) -> Vec<u32> {
+        let mut shares = vec![0; self.loads.len()];
+        for _ in 0..calls {
+            while self.under_way.len() >= at_a_time {
+                self.now = self.under_way.first_key_value().expect("some are under way").0.0;
+                self.end();
+            }
+            shares[self.call(serve)] += 1;
+        }
+        shares
+    }
+}
+
+fn answered(millis: u64) -> Sample {
+    Sample::Answered { took: Duration::from_millis(millis) }
+}
+
+/// 8 to 12 ms.
+fn about_ten(_: usize, random: &mut StdRng) -> Sample {
+    Sample::Answered { took: Duration::from_micros(random.random_range(8_000..12_000)) }
+}
+
+#[test]
+fn under_load_shares_follow_the_weights() {
+    for policy in Policy::ALL {
+        for at_a_time in [1, 6, 60] {
+            let shares = World::new(policy, &[1, 2, 3]).closed(at_a_time, 30_000, &about_ten);
+            // One call at a time goes where it is fastest: peak-EWMA then follows the latency, and weights bound it only.
+            let off = if policy == Policy::PeakEwma { 0.35 } else { 0.1 };
+            for (share, weight) in shares.iter().zip([1.0, 2.0, 3.0]) {
+                let wanted = 5_000.0 * weight;
+                assert!((f64::from(*share) - wanted).abs() <= wanted * off, "{policy}, {at_a_time}: {shares:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn least_request_spares_the_slower_one() {
+    let serve = |endpoint, _: &mut StdRng| answered(if endpoint == 0 { 100 } else { 10 });
+    let shares = World::new(Policy::LeastRequest, &[1, 1]).closed(22, 20_000, &serve);
+    // Both have as many under way, so the slower one gets a tenth.
+    assert!((1_600..2_100).contains(&shares[0]), "{shares:?}");
+}
+
+#[test]
+fn peak_ewma_spares_the_slower_one_and_tries_it_again() {
+    let serve = |endpoint, random: &mut StdRng| if endpoint == 0 { answered(100) } else { about_ten(1, random) };
+    for pool in [2, 3, 10] {
+        let shares = World::new(Policy::PeakEwma, &vec![1; pool]).open(5 * MS, 120 * SECOND, &serve);
+        assert!((3..240).contains(&shares[0]), "1 % at most: {shares:?}");
+    }
+}
+
+#[test]
+fn an_endpoint_that_was_slow_once_gets_its_share_again() {
+    let mut world = World::new(Policy::PeakEwma, &[1, 1]);
+    let slow = |endpoint, random: &mut StdRng| if endpoint == 0 { answered(3_000) } else { about_ten(1, random) };
+    let before = world.open(5 * MS, 5 * SECOND, &slow);
+    assert!(before[0] < 50, "{before:?}");
+    // 3 s fade below 10 ms in 57 s.
+    world.open(5 * MS, 70 * SECOND, &about_ten);
+    let after = world.open(5 * MS, 60 * SECOND, &about_ten);
+    assert!(after[0] > 12_000 / 4, "{after:?}");
+}
+
+#[test]
+fn a_fast_failure_attracts_no_traffic() {
+    // (how long the good one takes, a call every so many ms)
+    for (good, gap) in [(10, 1), (10, 10), (100, 10), (500, 50), (500, 1_000), (1_000, 1_000)] {
+        let serve = |endpoint, _: &mut StdRng| {
+            if endpoint == 0 { Sample::Failed { took: MS } } else { answered(good) }
+        };
+        let shares = World::new(Policy::PeakEwma, &[1, 1]).open(gap * MS, 200 * SECOND, &serve);
+        assert!(shares[0] * 5 < shares[1], "{good} ms, every {gap} ms: {shares:?}");
+    }
+}
+
+#[test]
+fn an_unmeasured_endpoint_gets_calls_but_not_all_of_them() {
+    for took in [1, 1_000] {
+        let mut world = World::new(Policy::PeakEwma, &[1, 1, 1]);
+        world.open(20 * MS, 20 * SECOND, &|_, _| answered(took));
+        world.loads[0] = Load::new(1, world.start);
+        // It never answers while we look.
+        let shares =
+            world.open(20 * MS, 2 * SECOND, &|endpoint, _| answered(if endpoint == 0 { 60_000 } else { took }));
+        assert!(shares[0] > 0 && shares[0] <= 40, "{took} ms: {shares:?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! What the breaker ought to do, told without epochs, buckets or counters: every stretch of every state is kept for ever with all its
+//! outcomes and their times, a permit knows the stretch that it came from, and every question is answered from the whole list.
+
+use crate::breaker::settings::splitmix;
+use crate::breaker::*;
+use std::time::{Duration, Instant};
+
+pub(super) struct Model {
+    settings: Settings,
+    seed: u64,
+    stretches: Vec<Stretch>,
+    /// When each outcome that ever counted came, in the order that they came.
+    times: Vec<Instant>,
+}
+
+enum Stretch {
+    Closed { outcomes: Vec<(Outcome, Instant)> },
+    Open { until: Instant, again: u32 },
+    HalfOpen { probes: Vec<Probe>, again: u32 },
+    Forced(Forced),
+}
+
+struct Probe {
+    until: Instant,
+    /// Whether it passed, if it said something.
+    end: Option<Option<bool>>,
+}
+
+/// What the model gives where the breaker gives a permit: which stretch it came from, and which of its probes it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass {
+    stretch: usize,
+    pub(super) probe: Option<usize>,
+}
+
+impl Model {
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+        Self { settings, seed, stretches: vec![Stretch::Closed { outcomes: Vec::new() }], times: Vec::new() }
+    }
+
+    pub(super) fn acquire(&mut self, now: Instant) -> Result<Pass, Option<Duration>> {
+        if let Some(Stretch::Open { until, again }) = self.stretches.last() {
+            if now < *until {
+                return Err(Some((*until - now).max(Duration::from_millis(1))));
+            }
+            let again = *again;
+            self.stretches.push(Stretch::HalfOpen { probes: Vec::new(), again });
+        }
+        let stretch = self.stretches.len() - 1;
+        match &mut self.stretches[stretch] {
+            Stretch::HalfOpen { probes, .. } => {
+                // Whose lease is over now has lost its slot for ever, whatever earlier time it may be told to end at.
+                let over = probes.iter_mut().filter(|probe| probe.end.is_none() && now >= probe.until);
+                over.for_each(|probe| probe.end = Some(None));
+                let under_way = probes.iter().filter(|probe| probe.end.is_none());
+                let ends: Vec<Instant> = under_way.map(|probe| probe.until).collect();
+                if ends.len() >= self.settings.probes.at_a_time as usize {
+                    let first = ends.into_iter().min().expect("at least one");
+                    return Err(Some((first - now).max(Duration::from_millis(1))));
+                }
+                probes.push(Probe { until: now + self.settings.probes.lease, end: None });
+                Ok(Pass { stretch, probe: Some(probes.len() - 1) })
+            }
+            Stretch::Forced(Forced::Open) => Err(None),
+            _ => Ok(Pass { stretch, probe: None }),
+        }
+    }
+
+    /// The call ended. `None`: it was dropped.
+    pub(super) fn end(&mut self, pass: Pass, outcome: Option<Outcome>, now: Instant) {
+        if pass.stretch + 1 != self.stretches.len() {
+            return;
+        }
+        match (&mut self.stretches[pass.stretch], outcome) {
+            (Stretch::Closed { outcomes }, Some(outcome)) if outcome.verdict != Verdict::Neutral => {
+                outcomes.push((outcome, now));
+                if matches!(self.settings.trip, Trip::Full(_)) {
+                    self.times.push(now);
+                }
+                if self.is_due(outcome) {
+                    self.open(0, outcome, now);
+                }
+            }
+            (Stretch::HalfOpen { probes, again }, outcome) => {
+                let again = *again;
+                let probe = &mut probes[pass.probe.expect("a probe")];
+                if probe.end.is_some() {
+                    return;
+                }
+                let slow_call = match self.settings.trip {
+                    Trip::Full(full) => full.slow_call.unwrap_or(Duration::MAX),
+                    Trip::Simple { .. } => Duration::MAX,
+                };
+                let passed = match outcome {
+                    Some(outcome) if now < probe.until => match outcome.verdict {
+                        Verdict::Success => Some(outcome.took < slow_call),
+                        Verdict::Place | Verdict::Work | Verdict::Throttled => Some(false),
+                        Verdict::Neutral => None,
+                    },
+                    _ => None,
+                };
+                probe.end = Some(passed);
+                let successes = probes.iter().filter(|probe| probe.end == Some(Some(true))).count();
+                if successes >= self.settings.probes.successes as usize {
+                    self.stretches.push(Stretch::Closed { outcomes: Vec::new() });
+                } else if let (Some(false), Some(outcome)) = (passed, outcome) {
+                    self.open(again + 1, outcome, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn force(&mut self, forced: Forced) {
+        self.stretches.push(Stretch::Forced(forced));
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.stretches.push(Stretch::Closed { outcomes: Vec::new() });
+    }
+
+    pub(super) fn view(&self, now: Instant) -> View {
+        let (state, forced) = match self.stretches.last().expect("never empty") {
+            Stretch::Closed { .. } => (State::Closed, None),
+            Stretch::Open { until, .. } if now < *until => (State::Open, None),
+            Stretch::Open { .. } | Stretch::HalfOpen { .. } => (State::HalfOpen, None),
+            Stretch::Forced(Forced::Open) => (State::Open, Some(Forced::Open)),
+            Stretch::Forced(Forced::Closed) => (State::Closed, Some(Forced::Closed)),
+        };
+        View { state, forced }
+    }
+
+    /// Whether the closed stretch must end, with `last` as its last outcome.
+    fn is_due(&self, last: Outcome) -> bool {
+        let Some(Stretch::Closed { outcomes }) = self.stretches.last() else { return false };
+        let verdicts = || outcomes.iter().map(|(outcome, _)| outcome.verdict).rev();
+        let full = match self.settings.trip {
+            Trip::Simple { failure_threshold } => {
+                let row = verdicts().take_while(|verdict| *verdict != Verdict::Success);
+                let faults = row.filter(|verdict| *verdict != Verdict::Throttled).count();
+                return faults >= failure_threshold as usize;
+            }
+            Trip::Full(full) => full,
+        };
+        let row = verdicts().take_while(|verdict| matches!(verdict, Verdict::Place | Verdict::Throttled));
+        if row.filter(|verdict| *verdict == Verdict::Place).count() >= full.in_a_row as usize {
+            return true;
+        }
+        let is_slow = |outcome: &Outcome| full.slow_call.is_some_and(|limit| outcome.took >= limit);
+        if last.verdict == Verdict::Success && !is_slow(&last) {
+            return false;
+        }
+        // In which tenth of a window each outcome came, counted from the first of all.
+        let tenth =
+            |time: &Instant| time.saturating_duration_since(self.times[0]).as_nanos() / (full.window.as_nanos() / 10);
+        let newest = self.times.iter().map(tenth).max().expect("one at least");
+        let seen: Vec<&Outcome> =
+            outcomes.iter().filter(|(_, time)| tenth(time) + 10 > newest).map(|(outcome, _)| outcome).collect();
+        let percent = |part: usize| if seen.is_empty() { 0.0 } else { part as f64 * 100.0 / seen.len() as f64 };
+        let faults = seen.iter().filter(|outcome| outcome.verdict != Verdict::Success).count();
+        let slow = seen.iter().filter(|outcome| is_slow(outcome)).count();
+        // The epsilon: a third of three calls times a hundred is not quite 33 %, and it must not be taken for 34 % either.
+        seen.len() >= full.least_calls as usize
+            && (percent(faults) > f64::from(full.ratio) - 1e-9 || percent(slow) > f64::from(full.slow_ratio) - 1e-9)
+    }
+
+    fn open(&mut self, again: u32, outcome: Outcome, now: Instant) {
+        let open = self.settings.open;
+        let base = (0..again).fold(open.least, |span, _| (span * 2).min(open.most)).min(open.most).as_nanos();
+        let epoch = u32::try_from(self.stretches.len() - 1).expect("few");
+        let chance = u128::from(splitmix(self.seed, epoch) >> 48);
+        let span = base + base * u128::from(open.jitter) * chance / 100 / 65_536;
+        let mut span = Duration::from_nanos(u64::try_from(span).expect("short"));
+        if let Some(asked) = outcome.retry_after {
+            span = span.max(asked.min(open.most));
+        }
+        self.stretches.push(Stretch::Open { until: now + span, again });
+    }
+}

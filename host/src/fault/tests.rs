@@ -1,0 +1,246 @@
+//! What standing faults promise.
+
+use super::*;
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MILLION: usize = 1_000_000;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn share(millionths: u32) -> Share {
+    Share::from_millionths(millionths).expect("at most a million")
+}
+
+fn fault(latency: u64, error: u32, trap: u32) -> Fault {
+    Fault::new(millis(latency), share(error), share(trap)).expect("at most all calls")
+}
+
+fn injected(latency: u64, failure: Option<Failure>) -> Option<Injected> {
+    Some(Injected { latency: millis(latency), failure })
+}
+
+/// Nobody asks for a number here.
+fn never(_: usize) -> usize {
+    panic!("nothing is left to chance")
+}
+
+#[test]
+fn a_fault_fails_at_most_all_calls() {
+    let all = Share::ALL;
+    assert!(Fault::new(Duration::ZERO, share(400_000), share(600_000)).is_ok());
+    assert!(Fault::new(Duration::MAX, Share::NONE, all).is_ok());
+    let error = Fault::new(Duration::ZERO, share(400_001), share(600_000)).expect_err("one in a million too many");
+    assert_eq!(
+        error.to_string(),
+        "error 40.0001% and trap 60% are more than 100% of the calls together: \
+         no call fails in both ways, so lower one of them"
+    );
+    assert!(Fault::new(Duration::ZERO, all, all).is_err());
+    assert!(fault(0, 0, 0).is_nothing());
+    assert!(![fault(1, 0, 0), fault(0, 1, 0), fault(0, 0, 1)].iter().any(Fault::is_nothing));
+}
+
+/// Every number that can be drawn, by its place: exactly `error` of a million are errors and `trap` of them traps.
+#[test]
+fn one_draw_decides_by_exact_shares() {
+    let now = Instant::now();
+    for (error, trap) in [(0, 1), (1, 0), (100_000, 10_000), (400_000, 600_000), (1_000_000, 0), (0, 1_000_000)] {
+        let faults = Faults::default();
+        faults.add(1, fault(0, error, trap), None, Origin::Operator, now).expect("room");
+        let (mut errors, mut traps) = (0, 0);
+        for drawn in 0..MILLION {
+            let mut draws = 0;
+            let injected = faults.draw(now, &mut |below| {
+                assert_eq!(below, MILLION);
+                draws += 1;
+                drawn
+            });
+            assert_eq!(draws, 1);
+            match injected {
+                Some(Injected { failure: Some(Failure::Error), .. }) => errors += 1,
+                Some(Injected { failure: Some(Failure::Trap), .. }) => traps += 1,
+                Some(Injected { failure: None, .. }) => panic!("something that is nothing"),
+                None => {}
+            }
+        }
+        assert_eq!((errors, traps), (error, trap));
+    }
+}
+
+#[test]
+fn without_faults_nothing_is_drawn() {
+    let (faults, now) = (Faults::default(), Instant::now());
+    assert_eq!((faults.draw(now, &mut never), faults.standing(now)), (None, Vec::new()));
+    assert_eq!((faults.clear(), faults.remove(0)), (0, false));
+    faults.add(1, fault(0, 0, 0), None, Origin::Manifest, now).expect("room");
+    assert_eq!(faults.draw(now, &mut never), None, "it stands and does nothing");
+    assert_eq!(faults.standing(now).len(), 1);
+}
+
+#[test]
+fn latency_always_applies_and_needs_no_chance() {
+    let (faults, now) = (Faults::default(), Instant::now());
+    faults.add(1, fault(200, 0, 0), None, Origin::Operator, now).expect("room");
+    assert_eq!(faults.draw(now, &mut never), injected(200, None));
+    faults.add(2, fault(50, 0, 500_000), None, Origin::Operator, now).expect("room");
+    assert_eq!(faults.draw(now, &mut |_| 499_999), injected(250, Some(Failure::Trap)));
+    assert_eq!(faults.draw(now, &mut |_| 500_000), injected(250, None));
+    faults
+        .add(3, Fault::new(Duration::MAX, Share::NONE, Share::NONE).expect("valid"), None, Origin::Operator, now)
+        .expect("room");
+    assert_eq!(faults.draw(now, &mut |_| MILLION - 1).map(|injected| injected.latency), Some(Duration::MAX));
+}
+
+#[test]
+fn the_first_failure_wins_and_later_latencies_count() {
+    let (faults, now) = (Faults::default(), Instant::now());
+    for (id, fault) in [(7, fault(1, 0, 1_000_000)), (3, fault(2, 1_000_000, 0)), (5, fault(4, 1_000_000, 0))] {
+        faults.add(id, fault, None, Origin::Operator, now).expect("room");
+    }
+    assert_eq!(faults.draw(now, &mut |_| 0), injected(7, Some(Failure::Trap)));
+    assert!(faults.remove(7));
+    assert_eq!(faults.draw(now, &mut |_| 0), injected(6, Some(Failure::Error)));
+    assert!(!faults.remove(7));
+}
+
+#[test]
+fn sixteen_stand_and_those_that_ran_out_make_room() {
+    let (faults, start) = (Faults::default(), Instant::now());
+    let add = |id, until, now| faults.add(id, fault(1, 0, 0), until, Origin::Operator, now);
+    for id in 0..16 {
+        assert_eq!(add(id, Some(start + millis(id.max(1) * 10)), start), Ok(()));
+    }
+    let error = add(16, None, start + millis(9)).expect_err("the seventeenth");
+    assert_eq!(error.to_string(), "16 faults of this service stand already: clear some of them first");
+    assert_eq!(add(3, None, start), Ok(()), "in the place of its namesake");
+    assert_eq!(add(16, None, start + millis(10)), Ok(()), "0 and 1 are over");
+    assert_eq!(add(17, None, start + millis(10)), Ok(()));
+    assert_eq!(add(18, None, start + millis(10)), Err(TooMany));
+    assert_eq!(faults.draw(start + millis(1000), &mut never), injected(3, None), "3, 16, 17 have no end");
+    assert_eq!(faults.clear(), 16);
+    assert_eq!(faults.draw(start, &mut never), None);
+}
+
+/// What the list should be: everything that was ever added, with what became of it.
+#[derive(Debug, Default)]
+struct Model(Vec<Standing>);
+
+impl Model {
+    fn standing(&self, now: Instant) -> Vec<Standing> {
+        self.0.iter().filter(|one| one.until.is_none_or(|until| now < until)).copied().collect()
+    }
+
+    fn draw(&self, now: Instant, drawn: &[usize]) -> Option<Injected> {
+        let (mut latency, mut failure, mut drawn) = (Duration::ZERO, None, drawn.iter());
+        for Standing { fault, .. } in self.standing(now) {
+            latency += fault.latency;
+            let (error, trap) = (fault.error.millionths() as usize, fault.trap.millionths() as usize);
+            if failure.is_none() && error + trap > 0 {
+                let number = *drawn.next().expect("enough numbers");
+                let is = |yes, failure| if yes { Some(failure) } else { None };
+                failure = is(number < error, Failure::Error).or(is(number < error + trap, Failure::Trap));
+            }
+        }
+        (latency > Duration::ZERO || failure.is_some()).then_some(Injected { latency, failure })
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(u64),
+    Add(u64, Fault, Option<u64>, Origin),
+    Remove(u64),
+    Clear,
+    Draw(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let faults = (0..3_u64, 0..=300_000_u32, 0..=300_000_u32, any::<[bool; 2]>()).prop_map(
+        |(latency, error, trap, [errors, traps])| {
+            fault(latency, if errors { error } else { 0 }, if traps { trap } else { 0 })
+        },
+    );
+    let origin = prop_oneof![Just(Origin::Manifest), Just(Origin::Operator)];
+    prop_oneof![
+        3 => (0..30_u64).prop_map(Step::Wait),
+        9 => (0..20_u64, faults, prop::option::of(0..200_u64), origin)
+            .prop_map(|(id, fault, lasts, origin)| Step::Add(id, fault, lasts, origin)),
+        1 => (0..20_u64).prop_map(Step::Remove),
+        1 => prop_oneof![19 => Just(Step::Wait(0)), 1 => Just(Step::Clear)],
+        4 => any::<u64>().prop_map(Step::Draw),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn faults_do_what_the_model_does(steps in prop::collection::vec(step(), 0..150)) {
+        let (faults, mut model, mut now) = (Faults::default(), Model::default(), Instant::now());
+        for step in steps {
+            match step {
+                Step::Wait(more) => now += millis(more),
+                Step::Add(id, fault, lasts, origin) => {
+                    let until = lasts.map(|lasts| now + millis(lasts));
+                    let added = Standing { id, fault, until, origin };
+                    model.0 = model.standing(now);
+                    let room = match model.0.iter().position(|one| one.id == id) {
+                        Some(place) => {
+                            model.0[place] = added;
+                            true
+                        }
+                        None if model.0.len() < 16 => {
+                            model.0.push(added);
+                            true
+                        }
+                        None => false,
+                    };
+                    prop_assert_eq!(faults.add(id, fault, until, origin, now), if room { Ok(()) } else { Err(TooMany) });
+                }
+                Step::Remove(id) => {
+                    let before = model.0.len();
+                    model.0.retain(|one| one.id != id);
+                    prop_assert_eq!(faults.remove(id), model.0.len() < before);
+                }
+                Step::Clear => prop_assert_eq!(faults.clear(), std::mem::take(&mut model.0).len()),
+                Step::Draw(seed) => {
+                    let mut rng = StdRng::seed_from_u64(seed);
+                    let drawn: Vec<usize> = (0..20).map(|_| rng.random_range(0..MILLION)).collect();
+                    let mut numbers = drawn.iter().copied();
+                    let real = faults.draw(now, &mut |_| numbers.next().expect("enough numbers"));
+                    prop_assert_eq!(real, model.draw(now, &drawn));
+                }
+            }
+            prop_assert_eq!(faults.standing(now), model.standing(now));
+        }
+    }
+}
+
+/// Calls draw while others change the list: each sees it before or after a change, and all see the last one.
+#[test]
+fn threads_draw_whole_faults() {
+    let (faults, now) = (Faults::default(), Instant::now());
+    thread::scope(|scope| {
+        let draws = || {
+            for _ in 0..20_000 {
+                let latency = faults.draw(now, &mut never).map(|injected| injected.latency);
+                assert!([None, Some(millis(1)), Some(millis(3))].contains(&latency), "{latency:?}");
+            }
+        };
+        scope.spawn(draws);
+        scope.spawn(draws);
+        for _ in 0..2_000 {
+            faults.add(1, fault(1, 0, 0), None, Origin::Operator, now).expect("room");
+            faults.add(2, fault(2, 0, 0), None, Origin::Operator, now).expect("room");
+            assert_eq!(faults.draw(now, &mut never), injected(3, None));
+            assert_eq!(faults.clear(), 2);
+            assert_eq!(faults.draw(now, &mut never), None);
+        }
+        faults.add(1, fault(1, 0, 0), None, Origin::Operator, now).expect("room");
+    });
+    assert_eq!(faults.draw(now, &mut never), injected(1, None));
+}

@@ -1,0 +1,86 @@
+//! The watch over endpoints that are made of a flag.
+
+use super::{Settings, watch};
+use crate::base::{Body, CallContext, ErrorKind, ServiceName, empty_body};
+use crate::breaker;
+use crate::contract::FunctionName;
+use crate::mesh::{Endpoint, Failed, Invoke, OutsideSettings, Probe, Service, Traffic, TrafficSettings, Way};
+use crate::registry::Registry;
+use crate::runtime::Parcel;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Answers checks with a status; with 0, never.
+#[derive(Default)]
+struct Flag {
+    status: AtomicU16,
+    asked: AtomicUsize,
+}
+
+impl Invoke for Arc<Flag> {
+    fn takes(&self, _way: Way) -> bool {
+        true
+    }
+
+    async fn send(&self, request: http::Request<Body>, _: &CallContext) -> Result<http::Response<Body>, Failed> {
+        assert_eq!((request.method().as_str(), request.uri().path()), ("GET", "/healthz"));
+        self.asked.fetch_add(1, Relaxed);
+        match self.status.load(Relaxed) {
+            0 => std::future::pending().await,
+            status => Ok(http::Response::builder().status(status).body(empty_body()).unwrap()),
+        }
+    }
+
+    async fn call(&self, _: &FunctionName, _: Parcel, _: &CallContext) -> Result<Parcel, Failed> {
+        Err((ErrorKind::NoEndpoint, String::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_leaves_the_choice_and_comes_back() {
+    let (name, flag) = (ServiceName::new("users").unwrap(), Arc::new(Flag::default()));
+    flag.status.store(200, Relaxed);
+    let endpoint = Endpoint::new(
+        "users-0".into(),
+        Arc::clone(&flag),
+        breaker::Settings::default(),
+        1,
+        Instant::now().into_std(),
+        1,
+    );
+    let vitals = Arc::clone(&endpoint.vitals);
+    let traffic = Traffic::new(name.clone(), TrafficSettings::default(), OutsideSettings::default());
+    let service = Service {
+        name: name.clone(),
+        endpoints: vec![Arc::new(endpoint)],
+        traffic: Arc::new(traffic),
+        revision: None,
+        idempotent: Vec::new(),
+    };
+    let registry = Arc::new(Registry::default());
+    registry.publish(&name, service);
+    let settings = Settings {
+        probe: Probe::Path("/healthz".parse().unwrap()),
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        down: 3,
+        up: 2,
+    };
+    let task = tokio::spawn(watch(Arc::clone(&registry), name, settings));
+    let round = async |status| {
+        flag.status.store(status, Relaxed);
+        // Between two rounds, and after an answer that never came.
+        sleep(Duration::from_secs(5)).await;
+        vitals.readiness.is_ready()
+    };
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(flag.asked.load(Relaxed), 1, "the first round is at once");
+    let seen = [round(503).await, round(302).await, round(500).await, round(0).await, round(404).await];
+    assert_eq!(seen, [true, true, true, true, false], "only three in a row");
+    assert_eq!([round(200).await, round(0).await, round(204).await, round(399).await], [false, false, false, true]);
+    assert_eq!(flag.asked.load(Relaxed), 10);
+    assert_eq!(vitals.state(Instant::now().into_std()).requests, 0, "a check is no call");
+    task.abort();
+}

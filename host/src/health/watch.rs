@@ -1,0 +1,50 @@
+//! The watch over one service's endpoints.
+
+use crate::base::{CallContext, RequestId, ServiceName};
+use crate::mesh::{Endpoint, Invoke, Probe, Service};
+use crate::registry::Registry;
+use futures_util::future::join_all;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// How a service's endpoints are checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What each is asked.
+    pub probe: Probe,
+    /// How often. Default 5 s.
+    pub interval: Duration,
+    /// How long an answer may take; not longer than the interval. Default 2 s.
+    pub timeout: Duration,
+    /// How many checks in a row must fail until an endpoint gets no more calls: at least 1. Default 3.
+    pub down: u32,
+    /// How many checks in a row must pass until it gets calls again: at least 1. Default 2.
+    pub up: u32,
+}
+
+/// Checks the endpoints of `service` as they are in the table at each round. The first round begins at once. It ends when it is dropped.
+pub async fn watch<P: Invoke>(registry: Arc<Registry<Service<P>>>, service: ServiceName, settings: Settings) {
+    let mut rounds = interval(settings.interval);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        rounds.tick().await;
+        let Some(entry) = registry.snapshot().get(service.as_str()).cloned() else { continue };
+        join_all(entry.endpoints.iter().map(|endpoint| check(&service, endpoint, &settings))).await;
+    }
+}
+
+async fn check<P: Invoke>(service: &ServiceName, endpoint: &Endpoint<P>, settings: &Settings) {
+    let now = Instant::now().into_std();
+    let context = CallContext::new(RequestId::from_random(rand::random()), now, settings.timeout);
+    let outcome = endpoint.check(&settings.probe, &context).await;
+    let id = &endpoint.vitals.id;
+    if let Err(reason) = &outcome {
+        tracing::debug!(%service, endpoint = id, reason, "a health check failed");
+    }
+    match (endpoint.vitals.readiness.note(outcome.is_ok(), settings.down, settings.up), outcome) {
+        (Some(true), _) => tracing::info!(%service, endpoint = id, "ready again: it gets calls"),
+        (Some(false), Err(reason)) => tracing::warn!(%service, endpoint = id, reason, "not ready: it gets no calls"),
+        _ => {}
+    }
+}

@@ -1,0 +1,28 @@
+//! The mesh's randomness: which endpoint, how much jitter, which call fails on purpose.
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use std::sync::{Mutex, PoisonError};
+
+/// Where random numbers come from.
+pub(super) enum Chance {
+    /// The thread's generator, without a lock.
+    System,
+    /// The same numbers each time, for simulations.
+    Seeded(Mutex<SmallRng>),
+}
+
+impl Chance {
+    /// The system's, or one that `seed` determines.
+    pub(super) fn new(seed: Option<u64>) -> Self {
+        seed.map_or(Self::System, |seed| Self::Seeded(Mutex::new(SmallRng::seed_from_u64(seed))))
+    }
+
+    /// A number below `bound`, each as likely as the others.
+    pub(super) fn below(&self, bound: usize) -> usize {
+        match self {
+            Self::System => rand::random_range(0..bound),
+            Self::Seeded(generator) => generator.lock().unwrap_or_else(PoisonError::into_inner).random_range(0..bound),
+        }
+    }
+}

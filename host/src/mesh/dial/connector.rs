@@ -1,0 +1,190 @@
+//! How a connection is made.
+
+use super::Dial;
+use super::lookup::Lookup;
+use super::stream::Stream;
+use crate::egress::{Range, Rule};
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+/// The least share of the time that is left which an address gets: a quarter. Of many addresses the first few get the time, unless they fail
+/// at once.
+const SHARES: usize = 4;
+
+/// A connection that was not made: not a byte of a request was sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("`{host}` is {address}, which is {}: {mend}", .range.as_str())]
+    Forbidden { host: String, address: IpAddr, range: Range, mend: String },
+    #[error("cannot find `{host}`: {why}")]
+    Lookup { host: String, why: String },
+    #[error("cannot connect to {address}: {why}")]
+    Connect { address: SocketAddr, why: io::Error },
+    #[error("no TLS with `{host}`: {why}")]
+    Tls { host: String, why: io::Error },
+    #[error("no TLS with `{0}`: it was not set up")]
+    NoTls(String),
+    #[error("no connection to `{host}` within {within:?}")]
+    Timeout { host: String, within: Duration },
+}
+
+/// Connects to one place, whatever address it is asked for.
+#[derive(Clone)]
+pub(super) struct Connector(Arc<Place>);
+
+struct Place {
+    /// A name, or an address without brackets: what a certificate must be for.
+    host: String,
+    secure: bool,
+    peer: Peer,
+    dial: Dial,
+}
+
+/// Whom to connect to.
+enum Peer {
+    Fixed(SocketAddr),
+    Checked(Rule, Lookup),
+}
+
+impl Connector {
+    pub(super) fn fixed(base: &Uri, peer: SocketAddr, dial: &Dial) -> Self {
+        Self::new(base, Peer::Fixed(peer), dial)
+    }
+
+    pub(super) fn checked(base: &Uri, rule: Rule, dial: &Dial) -> Self {
+        let port = base.port_u16().unwrap_or(if is_secure(base) { 443 } else { 80 });
+        Self::new(base, Peer::Checked(rule, Lookup::new(bare_host(base), port)), dial)
+    }
+
+    fn new(base: &Uri, peer: Peer, dial: &Dial) -> Self {
+        let (host, secure) = (bare_host(base).to_owned(), is_secure(base));
+        Self(Arc::new(Place { host, secure, peer, dial: dial.clone() }))
+    }
+}
+
+/// Whether the address asks for TLS.
+pub(super) fn is_secure(base: &Uri) -> bool {
+    base.scheme() == Some(&http::uri::Scheme::HTTPS)
+}
+
+/// The host without the brackets of an IPv6 address.
+fn bare_host(base: &Uri) -> &str {
+    let host = base.host().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+impl Place {
+    async fn connect(&self) -> Result<Stream, DialError> {
+        let within = self.dial.connect;
+        let end = Instant::now() + within;
+        let connected = timeout_at(end, self.open(end)).await;
+        connected.unwrap_or_else(|_| Err(DialError::Timeout { host: self.host.clone(), within }))
+    }
+
+    async fn open(&self, end: Instant) -> Result<Stream, DialError> {
+        let stream = match &self.peer {
+            Peer::Fixed(address) => first(&[*address], end).await,
+            Peer::Checked(rule, lookup) => first(&self.admitted(rule, lookup).await?, end).await,
+        };
+        let stream = stream.map_err(|failure| match failure {
+            Some((address, why)) => DialError::Connect { address, why },
+            None => DialError::Lookup { host: self.host.clone(), why: "it has no address".into() },
+        })?;
+        if !self.secure {
+            return Ok(Stream::Plain(stream));
+        }
+        let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
+        let secured = tls.secure(&self.host, stream).await;
+        let secured = secured.map_err(|why| DialError::Tls { host: self.host.clone(), why })?;
+        Ok(Stream::Tls(Box::new(secured)))
+    }
+
+    /// The addresses of the host that the rule admits. They are connected to as they are here, without another look at the name.
+    async fn admitted(&self, rule: &Rule, lookup: &Lookup) -> Result<Vec<SocketAddr>, DialError> {
+        let host = || self.host.clone();
+        let found = lookup.addresses().await;
+        let found = found.map_err(|why| DialError::Lookup { host: host(), why: why.to_string() })?;
+        let mut refused = None;
+        let mut admitted = Vec::new();
+        for &address in found.iter() {
+            match rule.admits(address.ip()) {
+                Ok(()) => admitted.push(address),
+                Err(range) => refused = refused.or(Some((address.ip(), range))),
+            }
+        }
+        match refused {
+            Some((address, range)) if admitted.is_empty() => {
+                let mend = match range {
+                    // `private` does not open it.
+                    Range::Metadata => "nothing but a rule with this very address leads there".to_owned(),
+                    _ => format!("it needs `{}`", rule.private_line()),
+                };
+                Err(DialError::Forbidden { host: host(), address, range, mend })
+            }
+            _ => Ok(admitted),
+        }
+    }
+}
+
+/// A connection to the first of the addresses that takes one, or how the last of them failed; `None` if there are no addresses.
+async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
+    let mut failure = None;
+    for (index, &address) in addresses.iter().enumerate() {
+        let shares = (addresses.len() - index).min(SHARES);
+        let now = Instant::now();
+        let share = end.saturating_duration_since(now) / u32::try_from(shares).unwrap_or(1);
+        match timeout_at(now + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Else a small request waits for the acknowledgement of the last one. Where it cannot be set, it is slower and works.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = Some((address, error)),
+            Err(_) => failure = Some((address, io::ErrorKind::TimedOut.into())),
+        }
+    }
+    Err(failure)
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let place = Arc::clone(&self.0);
+        Box::pin(async move { place.connect().await.map(TokioIo::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_fails() {
+        let held = TcpSocket::new_v4().unwrap();
+        held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let nobody = held.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let somebody = listener.local_addr().unwrap();
+        let end = Instant::now() + Duration::from_secs(30);
+        let stream = first(&[nobody, nobody, somebody, nobody], end).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), somebody);
+        assert_eq!(first(&[nobody], end).await.unwrap_err().unwrap().0, nobody);
+        assert!(first(&[], end).await.unwrap_err().is_none());
+    }
+}

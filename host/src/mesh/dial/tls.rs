@@ -1,0 +1,99 @@
+//! Whom we believe: the roots that certificates are checked against.
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// The client's side of TLS 1.2 and 1.3, with the sessions that it may resume; cheap to clone.
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+/// No roots to check certificates against.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The system has none, or none that can be read.
+    #[error("the system has no root certificates{0}; install them (`ca-certificates`), or name a file with `ca`")]
+    NoSystemRoots(String),
+    /// The file cannot be read, or is no PEM.
+    #[error("cannot read the certificates in {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: pem::Error,
+    },
+    /// The file holds no certificate, or one that cannot be a root.
+    #[error("{path} is no list of root certificates: {why}")]
+    NotRoots {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The library refuses its own defaults.
+    #[error("cannot set TLS up: {0}")]
+    Setup(#[from] rustls::Error),
+}
+
+impl Tls {
+    /// Believes what the system believes: its roots, as they are now. Reads some hundred files or one of some hundred KB, so call it once.
+    ///
+    /// # Errors
+    /// The system has no root that can be read, as in an image without `ca-certificates`.
+    pub fn system() -> Result<Self, TlsError> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // A system has old roots that no library reads any more: those are left out.
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+            return Err(TlsError::NoSystemRoots(why));
+        }
+        Self::with_roots(roots)
+    }
+
+    /// Believes the certificates in the file `pem` and nobody else.
+    ///
+    /// # Errors
+    /// The file cannot be read, holds no certificate, or holds one that cannot be a root.
+    pub fn with_ca(pem: &Path) -> Result<Self, TlsError> {
+        let unread = |source| TlsError::Read { path: pem.into(), source };
+        let wrong = |why: String| TlsError::NotRoots { path: pem.into(), why };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_file_iter(pem).map_err(unread)? {
+            roots.add(certificate.map_err(unread)?).map_err(|error| wrong(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(wrong("it holds no certificate".into()));
+        }
+        Self::with_roots(roots)
+    }
+
+    fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
+        // The library is named here, not installed for the process: another one in the tree cannot take its place.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let mut config = config.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Makes sure that `stream` leads to `host`: a name, or an address without brackets.
+    pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}

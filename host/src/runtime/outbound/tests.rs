@@ -1,0 +1,164 @@
+//! Where a guest's request goes, and how it is told that it goes nowhere.
+
+use super::super::context::Current;
+use super::super::grants::Grants;
+use super::super::outcall::{Outcall, Pending};
+use super::super::parcel::Parcel;
+use super::*;
+use crate::base::{Digest, RequestId, empty_body};
+use crate::contract::FunctionName;
+use http_body_util::Empty;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Whom, the request's address and id, and the milliseconds that it has.
+type Asked = (String, String, Option<String>, u128);
+
+/// Notes what is asked of it.
+#[derive(Default)]
+struct Notes {
+    asked: Mutex<Vec<Asked>>,
+    refuses: bool,
+}
+
+impl Notes {
+    fn note(
+        &self,
+        whom: String,
+        request: &http::Request<Body>,
+        context: &CallContext,
+    ) -> Pending<'_, http::Response<Body>> {
+        let id = request.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
+        let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
+        self.asked.lock().unwrap().push((whom, request.uri().to_string(), id, left));
+        let refusal = OutcallError { kind: ErrorKind::Denied, detail: "loopback".into() };
+        let answer = if self.refuses { Err(refusal) } else { Ok(http::Response::new(empty_body())) };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl Outcall for Notes {
+    fn invoke<'a>(&'a self, _: &'a ServiceName, _: &'a FunctionName, _: Parcel, _: CallContext) -> Pending<'a, Parcel> {
+        Box::pin(std::future::ready(Err(OutcallError { kind: ErrorKind::NoEndpoint, detail: String::new() })))
+    }
+
+    fn send<'a>(
+        &'a self,
+        service: &'a ServiceName,
+        request: http::Request<Body>,
+        context: CallContext,
+    ) -> Pending<'a, http::Response<Body>> {
+        self.note(service.to_string(), &request, &context)
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        by: &'a ServiceName,
+        rule: &'a Rule,
+        request: http::Request<Body>,
+        context: CallContext,
+    ) -> Pending<'a, http::Response<Body>> {
+        self.note(format!("{rule} for {by}"), &request, &context)
+    }
+}
+
+fn name(text: &str) -> ServiceName {
+    ServiceName::new(text).unwrap()
+}
+
+/// The way out of an instance of `shop`, which may call `users` and two hosts outside.
+fn outbound(notes: &Arc<Notes>) -> Outbound {
+    let rules = ["https://api.example", "http://*.corp.internal:8080"];
+    let egress = Allow::new(rules.iter().map(|rule| Rule::parse(rule, false).unwrap()).collect());
+    let grants = Grants::new(name("shop"), None, vec![name("users")], egress, &BTreeMap::new());
+    let id = RequestId::from_random(7);
+    let (grants, request) = (Arc::new(grants), Current::new(id.clone()));
+    let identity = Identity { grants, revision: Digest([0; 32]), instance: 1, request };
+    let exit = Exit::default();
+    let outcall: Arc<dyn Outcall> = Arc::clone(notes) as Arc<dyn Outcall>;
+    exit.connect(Arc::downgrade(&outcall));
+    Outbound::new(identity, exit, CallContext::new(id, Instant::now(), Duration::from_secs(60)))
+}
+
+fn request(method: Method, uri: &str) -> http::Request<WasiBody> {
+    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    http::Request::builder().method(method).uri(uri).body(body).unwrap()
+}
+
+async fn send(outbound: &mut Outbound, request: http::Request<WasiBody>, options: RequestOptions) -> Result<(), Error> {
+    let sent = outbound.send_request(request, Some(options), Box::new(std::future::ready(Ok(()))));
+    Box::into_pin(sent).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_request_goes_where_the_grants_lead_and_nowhere_else() {
+    let notes = Arc::new(Notes::default());
+    let mut outbound = outbound(&notes);
+    let allowed = [
+        ("http://Users.internal/a?b", "users", "/a?b", true),
+        ("https://API.example/a?b", "https://api.example for shop", "https://API.example/a?b", false),
+        ("https://me:pw@api.example:443", "https://api.example for shop", "https://me:pw@api.example:443/", false),
+        ("http://a.corp.internal:8080/", "http://*.corp.internal:8080 for shop", "http://a.corp.internal:8080/", false),
+    ];
+    for (uri, whom, address, has_id) in allowed {
+        send(&mut outbound, request(Method::GET, uri), RequestOptions::default()).await.unwrap();
+        let (to, at, id, _) = notes.asked.lock().unwrap().pop().unwrap();
+        assert_eq!((&*to, &*at, id.is_some()), (whom, address, has_id), "{uri}");
+    }
+    let denied = [
+        "http://orders.internal/",
+        "http://api.example/",
+        "https://api.example:444/",
+        "https://api.example.evil/",
+        "https://api.example@evil.example/",
+        "http://corp.internal:8080/",
+        "http://127.0.0.1/",
+    ];
+    for uri in denied {
+        let denied = send(&mut outbound, request(Method::GET, uri), RequestOptions::default()).await;
+        assert!(matches!(denied, Err(Error::HttpRequestDenied)), "{uri}");
+    }
+    let tunnel = send(&mut outbound, request(Method::CONNECT, "https://api.example/"), RequestOptions::default()).await;
+    assert!(matches!(tunnel, Err(Error::HttpRequestMethodInvalid)), "{tunnel:?}");
+    assert!(notes.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_guests_timeouts_bound_the_call() {
+    let notes = Arc::new(Notes::default());
+    let mut outbound = outbound(&notes);
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let cases = [
+        ("http://users.internal/", None, seconds(20), 20),
+        ("http://users.internal/", seconds(10), seconds(20), 20),
+        ("https://api.example/", seconds(10), seconds(20), 30),
+        ("https://api.example/", seconds(10), None, 60),
+        ("https://api.example/", None, seconds(900), 60),
+    ];
+    for (uri, connect_timeout, first_byte_timeout, most) in cases {
+        let options = RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout: None };
+        send(&mut outbound, request(Method::GET, uri), options).await.unwrap();
+        let (.., left) = notes.asked.lock().unwrap().pop().unwrap();
+        assert!((most * 1000 - 5000..=most * 1000).contains(&left), "{uri} {options:?}: {left} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_is_told_that_an_address_is_forbidden() {
+    let notes = Arc::new(Notes { refuses: true, ..Notes::default() });
+    let told =
+        send(&mut outbound(&notes), request(Method::GET, "https://api.example/"), RequestOptions::default()).await;
+    assert!(matches!(told, Err(Error::DestinationIpProhibited)), "{told:?}");
+}
+
+#[test]
+fn the_log_says_which_line_is_missing() {
+    let lack = |uri: &str| lack(&name("shop"), &request(Method::GET, uri));
+    assert_eq!(lack("http://orders.internal/x"), "it needs `calls = [\"orders\"]` in [service.shop]");
+    assert_eq!(lack("https://API.example/x"), "it needs `egress = [\"https://api.example\"]` in [service.shop]");
+    assert_eq!(
+        lack("http://a.corp.internal:81/"),
+        "it needs `egress = [\"http://a.corp.internal:81\"]` in [service.shop]"
+    );
+    assert!(lack("http://127.1/").starts_with("no line permits \"http://127.1:80\": "), "{}", lack("http://127.1/"));
+}

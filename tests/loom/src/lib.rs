@@ -1,0 +1,63 @@
+//! The breaker under loom: every order in which two threads' steps may meet, with a bound on how often one interrupts the other.
+//!
+//! The source is the host's own, read by path. `build.rs` sets `cfg(loom)`, with which its `sync.rs` takes loom's types. Every test
+//! is small on purpose: loom runs it once for each order.
+#![cfg(test)]
+
+// The tests call a part of what the host calls.
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the room is the host's")]
+#[path = "../../../host/src/breaker/mod.rs"]
+mod breaker;
+
+mod counts;
+mod permits;
+
+use breaker::{Breaker, Full, OpenTime, Outcome, Probes, Settings, Trip, Verdict};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// So often may one thread interrupt another. Most races need one or two (Musuvathi and Qadeer, 2007).
+const PREEMPTIONS: usize = 3;
+
+/// The lease of a probe, and the window.
+const LONG: Duration = Duration::from_secs(10);
+/// The open time.
+const SHORT: Duration = Duration::from_secs(1);
+
+fn every_order(test: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(PREEMPTIONS);
+    model.check(test);
+}
+
+fn simple(failure_threshold: u32, at_a_time: u32, successes: u32) -> Arc<Breaker> {
+    breaker(Trip::Simple { failure_threshold }, at_a_time, successes)
+}
+
+/// The ratio opens at `least_calls`, and the row never.
+fn ratio(least_calls: u32) -> Arc<Breaker> {
+    breaker(Trip::Full(Full { in_a_row: u32::MAX, least_calls, ..Full::default() }), 1, 1)
+}
+
+fn breaker(trip: Trip, at_a_time: u32, successes: u32) -> Arc<Breaker> {
+    let open = OpenTime { least: SHORT, most: SHORT * 8, jitter: 0 };
+    let probes = Probes { at_a_time, successes, lease: LONG };
+    Arc::new(Breaker::new(Settings { trip, open, probes }, 7))
+}
+
+fn record(breaker: &Arc<Breaker>, verdict: Verdict, now: Instant) {
+    if let Ok(permit) = breaker.try_acquire(now) {
+        permit.record(outcome(verdict), now);
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    Outcome { verdict, took: Duration::ZERO, retry_after: None }
+}
+
+/// Runs both at once, each on a thread of its own, and waits for them.
+fn both<A: 'static, B: 'static>(one: impl FnOnce() -> A + 'static, other: impl FnOnce() -> B + 'static) -> (A, B) {
+    let other = loom::thread::spawn(other);
+    let one = one();
+    (one, other.join().expect("no panic"))
+}
