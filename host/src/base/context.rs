@@ -60,6 +60,11 @@ pub struct CallContext {
 }
 
 impl CallContext {
+    /// The header by which a call over plain HTTP says how long its caller waits, in whole milliseconds.
+    pub const TIMEOUT_HEADER: &str = "x-atoll-timeout-ms";
+    /// The header by which it says how many calls lie above it.
+    pub const DEPTH_HEADER: &str = "x-atoll-depth";
+
     /// A context whose call must be answered within `timeout` from `now`.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         Self { request_id, deadline: now + timeout, depth: 0, let_down: Arc::default() }
@@ -79,6 +84,12 @@ impl CallContext {
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         Self { depth: self.depth + 1, deadline: self.deadline - kept, ..self.clone() }
+    }
+
+    /// The same call with so many calls above it.
+    #[must_use]
+    pub fn at_depth(self, depth: usize) -> Self {
+        Self { depth, ..self }
     }
 
     /// The context of one attempt at this call, which has not been let down yet.

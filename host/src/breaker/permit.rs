@@ -24,7 +24,7 @@ pub enum Verdict {
 pub struct Outcome {
     /// What it says about the endpoint.
     pub verdict: Verdict,
-    /// How long the call took, from its first byte to its verdict.
+    /// How long the call took to the head of its answer, or to what came in its place.
     pub took: Duration,
     /// What the endpoint said in `Retry-After`, if it did.
     pub retry_after: Option<Duration>,

@@ -3,7 +3,7 @@
 use super::hop::remove_hop_by_hop;
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, RequestId};
+use crate::base::{Body, CallContext, RequestId};
 use crate::route::Match;
 use http::header::{EXPECT, FORWARDED, HOST};
 use http::request::Parts;
@@ -43,8 +43,10 @@ pub(super) fn request(
     let mut headers = head.headers.clone();
     // Before anything of our own is set, because the client chooses what `Connection` removes.
     remove_hop_by_hop(&mut headers);
-    // The connection's own part has asked for the body already.
-    headers.remove(EXPECT);
+    // The connection's own part has asked for the body already, and these two are in the call's context.
+    for name in [EXPECT.as_str(), CallContext::TIMEOUT_HEADER, CallContext::DEPTH_HEADER] {
+        headers.remove(name);
+    }
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
     headers.insert(REQUEST_ID, text(origin.id.as_str()));

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The public edge: answers every request, with the answer of a service or with a problem of its own.
 pub struct Gateway<C> {
@@ -72,7 +72,7 @@ impl<C: Call> Gateway<C> {
         let Target { service, timeout, typed, .. } = route.target;
         entry.service = Some(service.clone());
         let (body, upload) = Upload::bound(&head.headers, body, route.target)?;
-        let context = CallContext::new(caller.id.clone(), caller.began, *timeout);
+        let context = caller.context(&head.headers, *timeout);
         if let Some(typed) = typed {
             return self.invoke(typed, &route, &head, (body, upload), &context).await;
         }
@@ -139,6 +139,19 @@ struct Caller<'a> {
     peer: IpAddr,
     trusted: bool,
     began: Instant,
+}
+
+impl Caller<'_> {
+    /// The context of the call that the request becomes. It goes on with what another host's mesh says of the call behind it, if that one is
+    /// trusted: a circle of calls that leads through a plain service ends like any other.
+    fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
+        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let told = |name| headers.get(name).filter(|_| self.trusted).and_then(|value| value.to_str().ok());
+        let left = told(CallContext::TIMEOUT_HEADER).and_then(|left| left.parse().ok()).map(Duration::from_millis);
+        let depth = told(CallContext::DEPTH_HEADER).and_then(|depth| depth.parse::<usize>().ok());
+        let depth = depth.map_or(0, |depth| depth.saturating_add(1));
+        context.within(self.began, left.unwrap_or(timeout)).at_depth(depth)
+    }
 }
 
 /// The id that a trusted proxy gave, or a new one: an id of a stranger's choice would let him hide among the log lines of another.

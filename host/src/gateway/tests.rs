@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 type Outcome = Result<Response<Body>, Failure>;
@@ -74,6 +74,28 @@ where
     A: Future<Output = Outcome> + Send + 'static,
 {
     serve(Gateway::new(settings, Arc::new(routes()), Arc::new(Fake(mesh)))).await
+}
+
+/// Answers with the depth of the call and the milliseconds that it has.
+async fn clock(_: ServiceName, request: Request<Body>, context: CallContext) -> Outcome {
+    let told = [CallContext::TIMEOUT_HEADER, CallContext::DEPTH_HEADER]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
+    let left = u64::try_from(left).expect("minutes at most");
+    Ok(Response::new(full_body(json!({ "depth": context.depth, "left": left, "told": told }).to_string())))
+}
+
+#[tokio::test]
+async fn only_a_trusted_peer_says_how_long_and_how_deep_its_call_is() {
+    let loopback = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    for (trusted_proxies, depth, hurried) in [(loopback, 8, true), (Vec::new(), 0, false)] {
+        let addr = gateway(Settings { trusted_proxies, ..Settings::default() }, clock).await;
+        let asked = "GET /orders HTTP/1.1\r\nHost: a\r\nX-Atoll-Timeout-Ms: 1\r\nX-Atoll-Depth: 7\r\n\r\n";
+        let seen = json(&Wire::connect(addr).await.ask(asked).await);
+        assert_eq!((seen["depth"].as_u64(), seen["told"].as_bool()), (Some(depth), Some(false)));
+        assert_eq!(seen["left"].as_u64().map(|left| left <= 1), Some(hurried), "{seen}");
+    }
 }
 
 /// Serves a gateway on a port of its own.

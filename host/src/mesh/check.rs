@@ -1,8 +1,8 @@
 //! An active check of one endpoint: a call beside all policies, which asks whether others may follow.
 
 use super::endpoint::Endpoint;
-use super::place::{Invoke, Way};
-use crate::base::{CallContext, empty_body};
+use super::place::{Failed, Invoke, Way};
+use crate::base::{Blame, CallContext, empty_body};
 use crate::contract::{FunctionName, Value as _};
 use crate::runtime::Parcel;
 use http::header::HOST;
@@ -32,8 +32,8 @@ impl Probe {
 const MOST_READ: usize = 64 * 1024;
 
 impl<P: Invoke> Endpoint<P> {
-    /// Asks the endpoint; its breaker, its load and its counters do not learn of it. One that cannot be asked in this way, as an address that
-    /// has no functions, passes.
+    /// Asks the endpoint; its breaker, its load and its counters do not learn of it. One that cannot be asked passes: an address has no
+    /// functions, and an endpoint without a free instance is busy, not ill.
     ///
     /// # Errors
     /// Why it did not pass, for the log.
@@ -52,15 +52,20 @@ impl<P: Invoke> Endpoint<P> {
     async fn ask(&self, path: &PathAndQuery, context: &CallContext) -> Result<(), String> {
         let request = http::Request::get(path.clone()).header(HOST, "health.internal").body(empty_body());
         let request = request.map_err(|error| error.to_string())?;
-        let answer = self.place.send(request, context).await.map_err(|(kind, detail)| format!("{kind}: {detail}"))?;
+        let answer = match self.place.send(request, context).await {
+            Ok(answer) => answer,
+            Err(failed) => return verdict(failed),
+        };
         let status = answer.status();
         let _ = Limited::new(answer.into_body(), MOST_READ).collect().await;
         if status.is_success() || status.is_redirection() { Ok(()) } else { Err(format!("it answered {status}")) }
     }
 
     async fn ask_function(&self, function: &FunctionName, context: &CallContext) -> Result<(), String> {
-        let results = self.place.call(function, Parcel::new(Vec::new()), context).await;
-        let results = results.map_err(|(kind, detail)| format!("{kind}: {detail}"))?;
+        let results = match self.place.call(function, Parcel::new(Vec::new()), context).await {
+            Ok(results) => results,
+            Err(failed) => return verdict(failed),
+        };
         let Some(result) = results.values().first() else { return Ok(()) };
         match (result.as_result(), result.as_bool()) {
             (Some(Err(_)), _) => Err("the function answered an error".into()),
@@ -68,4 +73,9 @@ impl<P: Invoke> Endpoint<P> {
             _ => Ok(()),
         }
     }
+}
+
+/// What it means that no answer came.
+fn verdict((kind, detail): Failed) -> Result<(), String> {
+    if kind.blame() == Blame::Refusal { Ok(()) } else { Err(format!("{kind}: {detail}")) }
 }

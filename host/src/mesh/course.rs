@@ -43,6 +43,10 @@ impl<'a, P: Invoke> Course<'a, P> {
         let now = clock::now();
         let traffic = &entry.traffic;
         let context = context.within(now, traffic.total);
+        if entry.endpoints.is_empty() {
+            // Its bulkhead has no room, and a wait would not make any.
+            return Err(entry.refused(entry.nobody()));
+        }
         match traffic.bulkhead.enter(context.deadline).await {
             Ok((slot, waited)) => {
                 if let Some(waited) = waited {
@@ -51,11 +55,7 @@ impl<'a, P: Invoke> Course<'a, P> {
                 traffic.retry.called(now);
                 Ok(Self { entry, context, registry, chance, slot, tried: 0, last: None })
             }
-            Err(full) => {
-                let refusal = entry.crowded(&full);
-                traffic.metrics.refused(refusal.kind.as_str());
-                Err(refusal)
-            }
+            Err(full) => Err(entry.refused(entry.crowded(&full))),
         }
     }
 
@@ -73,10 +73,7 @@ impl<'a, P: Invoke> Course<'a, P> {
                 self.last = Some(Arc::clone(&endpoint.vitals));
                 Ok((endpoint, attempt, self.context.within(now, self.entry.traffic.timeout).attempt()))
             }
-            Err(refusal) => {
-                self.entry.traffic.metrics.refused(refusal.kind.as_str());
-                Err(refusal)
-            }
+            Err(refusal) => Err(self.entry.refused(refusal)),
         }
     }
 

@@ -80,7 +80,7 @@ impl Outside {
         let client = HttpClient::checked(base.clone(), rule.clone(), dial);
         let place = Place::Url { base, at: None, client };
         let now = super::clock::now();
-        let endpoint = Endpoint::new(name.to_owned(), place, breaker.clone(), 1, now, rand::random());
+        let endpoint = Endpoint::new(name.to_owned(), place, *breaker, 1, now, rand::random());
         let traffic = Traffic::new(self.service.clone(), traffic.clone(), OutsideSettings::default());
         traffic.bulkhead.resize(1);
         Service {

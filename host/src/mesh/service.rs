@@ -124,6 +124,17 @@ impl<P: Invoke> Service<P> {
         CallError { retry_after, ..CallError::new(&self.name, kind, detail) }
     }
 
+    /// What a call is told where nothing can be called.
+    pub(super) fn nobody(&self) -> CallError {
+        self.refusal(&Met::default())
+    }
+
+    /// Counts a refusal.
+    pub(super) fn refused(&self, refusal: CallError) -> CallError {
+        self.traffic.metrics.refused(refusal.kind.as_str());
+        refusal
+    }
+
     /// What a call is told that found the bulkhead full.
     pub(super) fn crowded(&self, full: &super::bulkhead::Full) -> CallError {
         CallError { retry_after: Some(BUSY), ..CallError::new(&self.name, ErrorKind::Overloaded, full.to_string()) }

@@ -62,7 +62,7 @@ impl Site {
         let named = self.is_name();
         let place = Place::Url { base: base.clone(), at: named.then_some(ip), client };
         let id = if named { format!("{}@{ip}", self.id) } else { self.id.clone() };
-        Arc::new(Endpoint::new(id, place, plan.breaker.clone(), *weight, Instant::now(), rand::random()))
+        Arc::new(Endpoint::new(id, place, plan.breaker, *weight, Instant::now(), rand::random()))
     }
 
     /// The same site with the addresses that its name has now: an endpoint that stays keeps what is known of it. `None` when nothing has

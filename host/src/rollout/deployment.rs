@@ -47,7 +47,8 @@ struct Shown {
 impl Deployment {
     pub(super) fn new(plan: Plan, store: Option<&Store>) -> Self {
         let bucket = store.filter(|_| plan.state).map(|store| store.bucket(&plan.name));
-        let outside = OutsideSettings { dial: plan.outside.clone(), ..OutsideSettings::default() };
+        let (traffic, breaker) = (plan.traffic.clone(), plan.breaker);
+        let outside = OutsideSettings { dial: plan.outside.clone(), traffic, breaker };
         let egress = plan.egress.clone();
         Self {
             grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), egress, &plan.config)),
@@ -70,7 +71,7 @@ impl Deployment {
         let replica = |revision: &Arc<Revision>, index: usize| {
             let place = Place::Instances(self.pool(runtime, revision));
             let id = format!("{}-{index}", plan.name);
-            Arc::new(Endpoint::new(id, place, plan.breaker.clone(), plan.weight, Instant::now(), rand::random()))
+            Arc::new(Endpoint::new(id, place, plan.breaker, plan.weight, Instant::now(), rand::random()))
         };
         let replicas = line.stable.iter().flat_map(|revision| (0..plan.replicas).map(|index| replica(revision, index)));
         let replicas = replicas.collect();

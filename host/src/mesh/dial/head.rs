@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::time::Instant;
 
 /// What is left of the call's time, in whole milliseconds.
-pub(super) const TIMEOUT: HeaderName = HeaderName::from_static("x-atoll-timeout-ms");
+pub(super) const TIMEOUT: HeaderName = HeaderName::from_static(CallContext::TIMEOUT_HEADER);
 /// How many calls lie above this one.
-pub(super) const DEPTH: HeaderName = HeaderName::from_static("x-atoll-depth");
+pub(super) const DEPTH: HeaderName = HeaderName::from_static(CallContext::DEPTH_HEADER);
 /// The request at the gateway that the call serves.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
