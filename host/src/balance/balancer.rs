@@ -51,7 +51,9 @@ impl Balancer {
     ///
     /// `admit` is asked at most once for each endpoint and not again after it granted one: a grant may be the only probe of a
     /// half-open circuit, and must not be taken to be thrown away. It is asked first for the policy's choice (the better of two, then
-    /// the other one), then for the rest in random order by weight (round robin: in turn), then for the ejected ones.
+    /// the other one), then for the rest in random order by weight (round robin: in turn), then for those out of the choice: the ejected
+    /// ones, and those that are not `open_to_calls`, which takes nothing and says whether an endpoint is likely to grant. If one that
+    /// refuses were drawn as one of two, the other would get the call however bad it is.
     ///
     /// `load` answers the load of each, always the same. `random(n)` answers a number below `n`, each as likely as the others. The
     /// caller tells the load of the chosen one that a call [begins](Load::begin).
@@ -59,6 +61,7 @@ impl Balancer {
         &self,
         endpoints: usize,
         load: impl Fn(usize) -> &'a Load,
+        open_to_calls: impl Fn(usize) -> bool,
         now: Instant,
         random: &mut dyn FnMut(usize) -> usize,
         mut admit: impl FnMut(usize) -> Option<P>,
@@ -78,7 +81,7 @@ impl Balancer {
             heap.resize(endpoints, Candidate::default());
             &mut heap[..]
         };
-        let mut candidates = Candidates::new(space, &load, self.settings.slow_start, now);
+        let mut candidates = Candidates::new(space, &load, open_to_calls, self.settings.slow_start, now);
         let chosen = match self.settings.policy {
             Policy::Random => None,
             Policy::RoundRobin => {
@@ -96,7 +99,7 @@ impl Balancer {
             }),
         };
         chosen.or_else(|| at_random(&mut candidates, random, &mut admit)).or_else(|| {
-            candidates.turn_to_ejected();
+            candidates.turn_to_the_others();
             at_random(&mut candidates, random, &mut admit)
         })
     }

@@ -11,7 +11,7 @@ pub(super) struct Candidate {
     pub(super) weight: usize,
 }
 
-/// All endpoints of one choice: those drawn, then those in the choice, then those ejected.
+/// All endpoints of one choice: those drawn, then those in the choice, then those out of it.
 pub(super) struct Candidates<'s> {
     all: &'s mut [Candidate],
     drawn: usize,
@@ -20,21 +20,22 @@ pub(super) struct Candidates<'s> {
 }
 
 impl<'s> Candidates<'s> {
-    /// Sorts the endpoints `0..space.len()` into those in the choice and those ejected. If all are ejected, none is: a pool may have
-    /// shrunk since.
+    /// Sorts the endpoints `0..space.len()` into those in the choice and those out of it: ejected, or not open to calls. If all are out, none
+    /// is: a pool may have shrunk since.
     pub(super) fn new<'a>(
         space: &'s mut [Candidate],
         load: impl Fn(usize) -> &'a Load,
+        open_to_calls: impl Fn(usize) -> bool,
         slow_start: Duration,
         now: Instant,
     ) -> Self {
-        let (mut choice, mut ejected) = (0, space.len());
+        let (mut choice, mut out) = (0, space.len());
         for endpoint in 0..space.len() {
             let load = load(endpoint);
             let candidate = Candidate { endpoint, weight: load.effective_weight(slow_start, now) };
-            if load.is_ejected(now) {
-                ejected -= 1;
-                space[ejected] = candidate;
+            if load.is_ejected(now) || !open_to_calls(endpoint) {
+                out -= 1;
+                space[out] = candidate;
             } else {
                 space[choice] = candidate;
                 choice += 1;
@@ -46,7 +47,7 @@ impl<'s> Candidates<'s> {
         Self { all: space, drawn: 0, choice }
     }
 
-    /// All endpoints, ejected ones too.
+    /// All endpoints, in the choice or not.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
@@ -80,8 +81,8 @@ impl<'s> Candidates<'s> {
         &mut self.all[from..self.choice]
     }
 
-    /// The choice is over: the ejected ones are the choice now.
-    pub(super) fn turn_to_ejected(&mut self) {
+    /// The choice is over: those out of it are the choice now.
+    pub(super) fn turn_to_the_others(&mut self) {
         (self.drawn, self.choice) = (self.choice, self.all.len());
     }
 }

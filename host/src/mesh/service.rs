@@ -6,7 +6,7 @@ use super::error::CallError;
 use super::place::{Invoke, Place, Way};
 use super::traffic::Traffic;
 use crate::base::{Digest, ErrorKind, ServiceName};
-use crate::breaker::Permit;
+use crate::breaker::{Permit, State};
 use crate::contract::FunctionName;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -51,6 +51,16 @@ struct Met {
     unready: bool,
 }
 
+/// What keeps calls from an endpoint, but its circuit.
+enum Obstacle {
+    /// It does not take calls of this kind.
+    Way,
+    /// It does not pass its checks.
+    Unready,
+    /// It has as many calls as it may have.
+    Full,
+}
+
 impl<P: Invoke> Service<P> {
     /// Whether a call of `function` may be made twice.
     pub(super) fn is_idempotent(&self, function: &FunctionName) -> bool {
@@ -73,9 +83,19 @@ impl<P: Invoke> Service<P> {
     ) -> Result<(&Arc<Endpoint<P>>, Permit), CallError> {
         let mut met = Met::default();
         let avoided = |endpoint: &Endpoint<P>| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &endpoint.vitals));
+        if let Some(probed) = self.probe(way, now, &avoided, &mut met) {
+            return Ok(probed);
+        }
         let mut random = |below: usize| chance.below(below);
         let load = |index: usize| &self.endpoints[index].vitals.load;
-        let picked = self.traffic.balancer.pick(self.endpoints.len(), load, now, &mut random, |index| {
+        let open_to_calls = |index: usize| {
+            let endpoint = &self.endpoints[index];
+            self.obstacle(endpoint, way).is_none()
+                && endpoint.vitals.breaker.state(now) == State::Closed
+                && !avoided(endpoint)
+        };
+        let balancer = &self.traffic.balancer;
+        let picked = balancer.pick(self.endpoints.len(), load, open_to_calls, now, &mut random, |index| {
             let endpoint = &self.endpoints[index];
             if avoided(endpoint) { None } else { self.admit(endpoint, way, now, &mut met) }
         });
@@ -90,28 +110,50 @@ impl<P: Invoke> Service<P> {
         Err(self.refusal(&met))
     }
 
-    fn admit(&self, endpoint: &Endpoint<P>, way: Way, now: Instant, met: &mut Met) -> Option<Permit> {
+    /// An endpoint whose circuit waits for a probe. It goes before all others: no policy would choose an endpoint that has just failed, and one
+    /// call of many finds out whether it has recovered.
+    fn probe(
+        &self,
+        way: Way,
+        now: Instant,
+        avoided: &dyn Fn(&Endpoint<P>) -> bool,
+        met: &mut Met,
+    ) -> Option<(&Arc<Endpoint<P>>, Permit)> {
+        let several = if self.endpoints.len() > 1 { self.endpoints.as_slice() } else { &[] };
+        let half_open =
+            |endpoint: &&Arc<Endpoint<P>>| endpoint.vitals.breaker.state(now) == State::HalfOpen && !avoided(endpoint);
+        let mut waiting = several.iter().filter(half_open);
+        waiting.find_map(|endpoint| Some((endpoint, self.admit(endpoint, way, now, met)?)))
+    }
+
+    /// Why the endpoint is not asked, whatever its circuit says.
+    fn obstacle(&self, endpoint: &Endpoint<P>, way: Way) -> Option<Obstacle> {
         let vitals = &endpoint.vitals;
         if !endpoint.place.takes(way) {
-            return None;
+            return Some(Obstacle::Way);
         }
         if !vitals.readiness.is_ready() {
-            met.unready = true;
-            return None;
+            return Some(Obstacle::Unready);
         }
         // Two may come in at once where one has room: the place itself has the last word.
-        if vitals.load.in_flight() >= self.traffic.bulkhead.settings().concurrency {
-            met.full = true;
-            return None;
+        let full = vitals.load.in_flight() >= self.traffic.bulkhead.settings().concurrency;
+        full.then_some(Obstacle::Full)
+    }
+
+    fn admit(&self, endpoint: &Endpoint<P>, way: Way, now: Instant, met: &mut Met) -> Option<Permit> {
+        match self.obstacle(endpoint, way) {
+            Some(Obstacle::Way) => {}
+            Some(Obstacle::Unready) => met.unready = true,
+            Some(Obstacle::Full) => met.full = true,
+            None => match endpoint.vitals.breaker.try_acquire(now) {
+                Ok(permit) => return Some(permit),
+                Err(refused) => {
+                    met.open = true;
+                    met.soonest = [met.soonest, refused.retry_after].into_iter().flatten().min();
+                }
+            },
         }
-        match vitals.breaker.try_acquire(now) {
-            Ok(permit) => Some(permit),
-            Err(refused) => {
-                met.open = true;
-                met.soonest = [met.soonest, refused.retry_after].into_iter().flatten().min();
-                None
-            }
-        }
+        None
     }
 
     fn refusal(&self, met: &Met) -> CallError {

@@ -42,6 +42,7 @@ fn choose(
     let picked = balancer.pick(
         loads.len(),
         |endpoint| &loads[endpoint],
+        |_| true,
         now,
         random,
         |endpoint| {

@@ -237,7 +237,7 @@ fn a_pool_that_shrinks_takes_some_back() {
 }
 
 #[test]
-fn of_threads_that_find_a_review_due_one_reviews() {
+fn threads_that_find_a_review_due_keep_its_bounds() {
     let mut pool = Pool::new(300, Ejection { most: 1, ..Ejection::default() });
     for round in 0..100 {
         // A quiet time ends every pause, a good second every row.

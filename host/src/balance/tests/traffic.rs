@@ -158,3 +158,44 @@ fn an_unmeasured_endpoint_gets_calls_but_not_all_of_them() {
         assert!(shares[0] > 0 && shares[0] <= 40, "{took} ms: {shares:?}");
     }
 }
+
+#[test]
+fn one_that_is_closed_to_calls_does_not_hand_its_share_to_a_bad_one() {
+    for policy in [Policy::LeastRequest, Policy::PeakEwma] {
+        let now = Instant::now();
+        let (balancer, loads) = (plain(policy), loads(&[1, 1, 1], now));
+        // 0 is slow and busy, 1 refuses every call, 2 is well.
+        loads[0].end(Sample::Answered { took: 300 * MS }, now);
+        loads[2].end(Sample::Answered { took: MS }, now);
+        (0..4).for_each(|_| loads[0].begin());
+        let mut random = StdRng::seed_from_u64(7);
+        for _ in 0..1000 {
+            let mut asked = Vec::new();
+            let picked = balancer.pick(
+                3,
+                |endpoint| &loads[endpoint],
+                |endpoint| endpoint != 1,
+                now,
+                &mut |below| random.random_range(0..below),
+                |endpoint| {
+                    asked.push(endpoint);
+                    (endpoint != 1).then_some(())
+                },
+            );
+            assert_eq!((picked, asked), (Some((2, ())), vec![2]), "{policy}");
+        }
+        let mut asked = Vec::new();
+        let none: Option<(usize, ())> = balancer.pick(
+            3,
+            |endpoint| &loads[endpoint],
+            |endpoint| endpoint != 1,
+            now,
+            &mut |_| 0,
+            |endpoint| {
+                asked.push(endpoint);
+                None
+            },
+        );
+        assert_eq!((none, asked.len(), asked[2]), (None, 3, 1), "it is asked, and last");
+    }
+}
