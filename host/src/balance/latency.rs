@@ -7,8 +7,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The time after which an average has faded to 1/e, in milliseconds: 10 s, as in Linkerd and Finagle.
-const DECAY_MS: f32 = 10_000.0;
+/// The time of silence after which an average has faded to 1/e, in milliseconds: 10 s, as in Linkerd and Finagle.
+const FADE_MS: f32 = 10_000.0;
+/// The time over which samples that are lower win the average over, in milliseconds: 1 s. There Linkerd and Finagle have the same 10 s, and
+/// so one hiccup of a busy endpoint sends a share of its calls to a slow one for many seconds; what is seen now is worth more than that.
+const SETTLE_MS: f32 = 1_000.0;
 /// So far a reader's clock may lie behind a writer's. Beyond it the difference is taken for the wrap of the 32-bit stamp.
 const SKEW_MS: u32 = 10_000;
 /// A failure counts as a latency of at least 1 s, or an endpoint that fails at once would be the fastest of all. Most calls take less,
@@ -52,10 +55,14 @@ impl Word {
         if age > u32::MAX - SKEW_MS { 0 } else { age }
     }
 
-    /// What is left of a value of this age, 0..=1.
-    #[expect(clippy::cast_precision_loss, reason = "an age beyond 2²⁴ ms leaves nothing")]
+    /// What is left of the average when time alone has passed, 0..=1.
     fn left(self, now: u32) -> f32 {
-        (-(self.age(now) as f32) / DECAY_MS).exp()
+        self.remainder(now, FADE_MS)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an age beyond 2²⁴ ms leaves nothing")]
+    fn remainder(self, now: u32, over: f32) -> f32 {
+        (-(self.age(now) as f32) / over).exp()
     }
 
     /// The average after a sample, or `None` if it stays as it is.
@@ -70,7 +77,7 @@ impl Word {
         if age == 0 {
             return None;
         }
-        let left = self.left(now);
+        let left = self.remainder(now, SETTLE_MS);
         Some(Self { micros: self.micros * left + micros * (1.0 - left), stamp })
     }
 }

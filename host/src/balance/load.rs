@@ -99,7 +99,7 @@ impl Load {
     }
 
     /// The average latency as the last call left it, failures and their penalty included; `None` before the first. Peaks count at once
-    /// and are forgotten over 10 s.
+    /// and are forgotten over a second of better calls, or over 10 s of silence.
     pub fn latency(&self) -> Option<Duration> {
         self.latency.average()
     }

@@ -22,7 +22,7 @@ impl Naive {
             None => (sample, now),
             Some((average, at)) if sample > average => (sample, now.max(at)),
             Some((average, at)) => {
-                let left = (-(now.saturating_sub(at) as f64) / 10_000.0).exp();
+                let left = (-(now.saturating_sub(at) as f64) / 1_000.0).exp();
                 (average * left + sample * (1.0 - left), now.max(at))
             }
         });
@@ -92,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn a_peak_counts_at_once_and_is_forgotten_slowly() {
+fn a_peak_counts_at_once_and_is_forgotten_over_a_second() {
     let start = Instant::now();
     let load = Load::new(1, start);
     load.end(Sample::Answered { took: 10 * MS }, start);
@@ -100,7 +100,12 @@ fn a_peak_counts_at_once_and_is_forgotten_slowly() {
     assert_eq!(load.latency(), Some(200 * MS));
     load.end(Sample::Answered { took: 10 * MS }, start + 11 * MS);
     let after = load.latency().expect("measured");
-    assert!(after > 199 * MS && after < 200 * MS, "{after:?}");
+    assert!(after > 198 * MS && after < 199 * MS, "{after:?}");
+    for later in 12..=2_000 {
+        load.end(Sample::Answered { took: 10 * MS }, start + later * MS);
+    }
+    let after = load.latency().expect("measured");
+    assert!(after > 35 * MS && after < 37 * MS, "{after:?} of 10 + 190 / e²");
 }
 
 #[test]
