@@ -56,8 +56,8 @@ impl Admin {
                 }
             };
             Problem::write(&mut response, &id);
-            if method == Method::POST {
-                tracing::info!(request_id = %id, path, status = response.status().as_u16(), "an operator asked for a change");
+            if matches!(method, Method::POST | Method::DELETE) {
+                tracing::info!(request_id = %id, %method, path, status = response.status().as_u16(), "an operator asked for a change");
             }
             let headers = response.headers_mut();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

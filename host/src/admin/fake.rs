@@ -1,30 +1,43 @@
 //! A host made of nothing, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerView, EndpointView, OperationError, OperationErrorKind, Operations, Readiness, RouteView, ServiceView,
-    SwapView,
+    BreakerOrder, BreakerView, EndpointView, FaultOrder, FaultView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, Readiness, RouteView, ServiceView, SwapView,
 };
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::Semaphore;
 
-/// One service of a component, `users`, and one of an address, `legacy`. It records the components that it was given.
+/// One service of a component, `users`, and one of an address, `legacy`. It records the components and the orders that it was given.
 pub(crate) struct Fake {
     /// What it says about itself.
     pub(crate) readiness: Mutex<Readiness>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
+    /// The last order about the circuit of each endpoint.
+    pub(crate) circuits: Mutex<BTreeMap<String, BreakerOrder>>,
+    /// The faults that stand, at most [`FAULTS`].
+    pub(crate) faults: Mutex<Vec<FaultView>>,
+    /// The outside hosts that were called.
+    pub(crate) outside: Mutex<Vec<OutsideView>>,
     /// How many swaps may end: a test that holds them back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
     pub(crate) begun: Semaphore,
 }
 
+/// How many faults may stand.
+pub(crate) const FAULTS: usize = 3;
+
 impl Default for Fake {
     fn default() -> Self {
         Self {
             readiness: Mutex::new(Readiness::Ready),
             swapped: Mutex::default(),
+            circuits: Mutex::default(),
+            faults: Mutex::default(),
+            outside: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }
@@ -45,9 +58,14 @@ impl Operations for Fake {
             id: id.into(),
             place: place.into(),
             breaker,
+            forced: false,
+            ready: true,
+            ejected: false,
+            weight: 1,
+            latency_ms: (failures < requests).then_some(1.25),
             requests,
             failures,
-            in_flight: 0,
+            in_flight: failures,
         };
         let users = ServiceView {
             name: "users".into(),
@@ -60,6 +78,9 @@ impl Operations for Fake {
                 endpoint("users-0", "instance", BreakerView::Closed, 1200, 0),
                 endpoint("users-1", "instance", BreakerView::HalfOpen, 9, 3),
             ],
+            balance: "peak-ewma".into(),
+            waiting: 0,
+            faults: self.faults_of("users"),
         };
         let legacy = ServiceView {
             name: "legacy".into(),
@@ -69,8 +90,21 @@ impl Operations for Fake {
             differs_from_manifest: false,
             previous: None,
             endpoints: vec![endpoint("legacy-0", "http://127.0.0.1:5001", BreakerView::Open, 3, 3)],
+            balance: "random".into(),
+            waiting: 0,
+            faults: self.faults_of("legacy"),
         };
-        vec![legacy, users]
+        let mut services = vec![legacy, users];
+        let circuits = self.circuits.lock().expect("no test panics with it");
+        for endpoint in services.iter_mut().flat_map(|service| &mut service.endpoints) {
+            match circuits.get(&endpoint.id) {
+                Some(BreakerOrder::Open) => (endpoint.breaker, endpoint.forced) = (BreakerView::Open, true),
+                Some(BreakerOrder::Close) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, true),
+                Some(BreakerOrder::Reset) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, false),
+                None => {}
+            }
+        }
+        services
     }
 
     fn service(&self, name: &str) -> Option<ServiceView> {
@@ -110,7 +144,73 @@ impl Operations for Fake {
             "legacy" => {
                 Err(OperationError::new(OperationErrorKind::Conflict, "`legacy` has no component to roll back"))
             }
-            _ => Err(OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`"))),
+            _ => Err(unknown(name)),
         }
     }
+
+    fn breakers(
+        &self,
+        service: &str,
+        endpoint: Option<&str>,
+        order: BreakerOrder,
+    ) -> Result<ServiceView, OperationError> {
+        let all = self.service(service).ok_or_else(|| unknown(service))?.endpoints;
+        let meant = all.into_iter().map(|own| own.id).filter(|own| endpoint.is_none_or(|endpoint| endpoint == own));
+        let meant: Vec<_> = meant.collect();
+        if meant.is_empty() {
+            let message = format!("`{service}` has no such endpoint");
+            return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
+        }
+        self.circuits.lock().expect("no test panics with it").extend(meant.into_iter().map(|own| (own, order)));
+        Ok(self.service(service).expect("it was there"))
+    }
+
+    fn faults(&self) -> Vec<FaultView> {
+        self.faults.lock().expect("no test panics with it").clone()
+    }
+
+    fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError> {
+        self.service(service).ok_or_else(|| unknown(service))?;
+        let mut faults = self.faults.lock().expect("no test panics with it");
+        if faults.len() == FAULTS {
+            return Err(OperationError::new(OperationErrorKind::Conflict, "too many faults stand: clear some of them"));
+        }
+        let view = FaultView {
+            id: faults.last().map_or(1, |last| last.id + 1),
+            service: service.into(),
+            latency_ms: order.fault.latency.as_millis().try_into().expect("a few hours"),
+            error: order.fault.error.to_string(),
+            trap: order.fault.trap.to_string(),
+            seconds_left: order.lasts.map(|lasts| lasts.as_secs()),
+            origin: OriginView::Operator,
+        };
+        faults.push(view.clone());
+        Ok(view)
+    }
+
+    fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError> {
+        if let Some(name) = service.filter(|name| self.service(name).is_none()) {
+            return Err(unknown(name));
+        }
+        let mut faults = self.faults.lock().expect("no test panics with it");
+        let before = faults.len();
+        let meant =
+            |fault: &FaultView| service.is_none_or(|s| s == fault.service) && id.is_none_or(|id| id == fault.id);
+        faults.retain(|fault| !meant(fault));
+        Ok(before - faults.len())
+    }
+
+    fn outside(&self) -> Vec<OutsideView> {
+        self.outside.lock().expect("no test panics with it").clone()
+    }
+}
+
+impl Fake {
+    fn faults_of(&self, service: &str) -> Vec<FaultView> {
+        self.faults().into_iter().filter(|fault| fault.service == service).collect()
+    }
+}
+
+fn unknown(name: &str) -> OperationError {
+    OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`"))
 }

@@ -1,12 +1,13 @@
 //! What the admin asks of the host: the joint to the rooms that it must not know.
 
-use super::view::{RouteView, ServiceView, SwapView};
+use super::order::{BreakerOrder, FaultOrder};
+use super::view::{FaultView, OutsideView, RouteView, ServiceView, SwapView};
 use bytes::Bytes;
 
 /// What an operator can see and do.
 ///
-/// The two changes are called in a task of their own, which is never dropped half way. One change at a time for a service is the
-/// implementation's matter.
+/// Swap and rollback are called in a task of their own, which is never dropped half way. One change at a time for a service is the
+/// implementation's matter. The other changes do not wait for anything.
 pub trait Operations: Send + Sync + 'static {
     /// Whether the host takes requests.
     fn ready(&self) -> Readiness;
@@ -28,6 +29,36 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Lets the revision before serve again; returns when it does. On an error nothing has changed.
     fn rollback(&self, name: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Does `order` with the circuit of one endpoint, or with all circuits of the service. Answers the service as it is then.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::NoEndpoint`] for an unknown endpoint.
+    fn breakers(
+        &self,
+        service: &str,
+        endpoint: Option<&str>,
+        order: BreakerOrder,
+    ) -> Result<ServiceView, OperationError>;
+
+    /// Every fault that stands, of every service.
+    fn faults(&self) -> Vec<FaultView>;
+
+    /// Lets a fault stand, under an id that no other fault of the host has or had.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::Conflict`] when too many stand.
+    fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError>;
+
+    /// Removes the faults that stand: all, or only those of `service`, or only the one with this `id`; the manifest's too. Answers how
+    /// many there were; none is no error.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NotFound`] for an unknown service.
+    fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError>;
+
+    /// Every outside host that services called, by service and host.
+    fn outside(&self) -> Vec<OutsideView>;
 }
 
 /// Whether the host takes requests.
@@ -61,9 +92,12 @@ impl OperationError {
 pub enum OperationErrorKind {
     /// No such service.
     NotFound,
+    /// The service is there, but has no such endpoint.
+    NoEndpoint,
     /// The component is broken, or not one that can serve: nothing has changed.
     Refused,
-    /// It cannot be done now: another change is under way, there is nothing to return to, or the service has no component.
+    /// It cannot be done now: another change is under way, there is nothing to return to, the service has no component, or as
+    /// many stand as may.
     Conflict,
     /// A fault of the host.
     Internal,

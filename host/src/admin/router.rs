@@ -2,8 +2,8 @@
 
 use super::operations::{OperationError, OperationErrorKind, Operations, Readiness};
 use super::problem::Problem;
-use super::upload;
 use super::view::{RouteView, ServiceView, SwapView};
+use super::{traffic, upload};
 use crate::telemetry;
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::IntoResponse;
@@ -20,8 +20,8 @@ use tokio::sync::Semaphore;
 const SWAPS: usize = 4;
 
 /// What the handlers share.
-struct Desk<O> {
-    operations: Arc<O>,
+pub(super) struct Desk<O> {
+    pub(super) operations: Arc<O>,
     swaps: Arc<Semaphore>,
 }
 
@@ -36,6 +36,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/services/{name}/swap", post(swap::<O>))
         .route("/v1/services/{name}/rollback", post(rollback::<O>))
         .route("/v1/routes", get(routes::<O>))
+        .merge(traffic::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(Desk { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
@@ -116,8 +117,10 @@ async fn finish(
 }
 
 async fn no_resource(uri: Uri) -> Problem {
-    let detail =
-        format!("the admin has nothing at `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes", uri.path());
+    let detail = format!(
+        "the admin has nothing at `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, /v1/outside",
+        uri.path()
+    );
     Problem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)
 }
 
@@ -127,7 +130,7 @@ async fn no_method(uri: Uri) -> Problem {
 }
 
 /// The service's name in the path.
-struct Name(String);
+pub(super) struct Name(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Problem;

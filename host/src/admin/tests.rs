@@ -12,23 +12,23 @@ use http_body_util::{BodyExt, StreamBody};
 use std::sync::Arc;
 use std::task::Poll;
 
-const LOOPBACK: &str = "127.0.0.1:9090";
+pub(super) const LOOPBACK: &str = "127.0.0.1:9090";
 const EVERYWHERE: &str = "0.0.0.0:9090";
 
 /// An answer, read whole.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    text: String,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
     }
 
     /// The problem that the body tells, after a check of what every problem has.
-    fn problem(&self) -> String {
+    pub(super) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         let view: ProblemView = serde_json::from_str(&self.text).expect("a problem");
         assert_eq!(view.status, self.status.as_u16());
@@ -39,30 +39,30 @@ impl Answer {
     }
 }
 
-fn admin(address: &str, token: Option<&str>) -> (Admin, Arc<Fake>) {
+pub(super) fn admin(address: &str, token: Option<&str>) -> (Admin, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
     let settings = Settings { address: address.parse().expect("an address"), token: token.map(Token::new) };
     (Admin::new(settings, fake.clone()), fake)
 }
 
 /// A request with these headers and nothing else.
-fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
+pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let builder = Request::builder().method(method).uri(target);
     headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(body).expect("a request")
 }
 
-async fn read(response: Response<Body>) -> Answer {
+pub(super) async fn read(response: Response<Body>) -> Answer {
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.expect("a whole body").to_bytes();
     let text = String::from_utf8(bytes.into()).expect("UTF-8");
     Answer { status: head.status, headers: head.headers, text }
 }
 
-async fn ask(admin: &Admin, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn ask(admin: &Admin, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     read(admin.handle(request(method, target, headers, empty_body())).await).await
 }
 
-async fn get(admin: &Admin, target: &str) -> Answer {
+pub(super) async fn get(admin: &Admin, target: &str) -> Answer {
     ask(admin, "GET", target, &[("host", LOOPBACK)]).await
 }
 
@@ -73,7 +73,7 @@ async fn swap(admin: &Admin, name: &str, headers: &[(&str, &str)], body: Body) -
 }
 
 /// A body whose next piece is what `next` says at each poll.
-fn streamed(mut next: impl FnMut() -> Poll<Option<Result<Bytes, BodyError>>> + Send + 'static) -> Body {
+pub(super) fn streamed(mut next: impl FnMut() -> Poll<Option<Result<Bytes, BodyError>>> + Send + 'static) -> Body {
     StreamBody::new(poll_fn(move |_| next()).map_ok(Frame::data)).boxed_unsync()
 }
 

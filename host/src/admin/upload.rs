@@ -33,14 +33,18 @@ pub(super) async fn component(request: Request<Body>) -> Result<Bytes, Problem> 
 
 /// A page can make a browser send a form or plain text anywhere, but never this type without asking the server first.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let essence = values.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
-    let is_wasm = essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/wasm"));
-    if is_wasm && values.next().is_none() {
+    if is_solely(headers, "application/wasm") {
         return Ok(());
     }
     let detail = "a swap takes the bytes of a component: send them with `Content-Type: application/wasm`";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-wasm", detail))
+}
+
+/// Whether the body's media type is `expected`, with any parameters, and no other is named beside it.
+pub(super) fn is_solely(headers: &HeaderMap, expected: &str) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let essence = values.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected)) && values.next().is_none()
 }
 
 /// The length that the request announces, 0 for none; refuses one that is too large before a byte is read.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A service as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// Its name.
     pub name: String,
@@ -20,10 +20,16 @@ pub struct ServiceView {
     pub previous: Option<String>,
     /// Where calls can go.
     pub endpoints: Vec<EndpointView>,
+    /// How the endpoint of a call is chosen: the manifest's word.
+    pub balance: String,
+    /// Calls that wait for their turn now.
+    pub waiting: u64,
+    /// The faults on purpose that stand for it.
+    pub faults: Vec<FaultView>,
 }
 
 /// One endpoint of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointView {
     /// Its id, unique within the service.
     pub id: String,
@@ -31,6 +37,16 @@ pub struct EndpointView {
     pub place: String,
     /// Its circuit.
     pub breaker: BreakerView,
+    /// Whether an operator holds the circuit where it is, until a reset.
+    pub forced: bool,
+    /// Whether its active checks pass; where there are none, it is ready.
+    pub ready: bool,
+    /// Whether it left the choice for a while, because it failed far more often than the others.
+    pub ejected: bool,
+    /// Its share of the calls beside the others': 1 to 1000.
+    pub weight: u16,
+    /// How long its answers take at the moment, in milliseconds; none before the first, or while it has long had no calls.
+    pub latency_ms: Option<f64>,
     /// Calls that were tried here since it was registered.
     pub requests: u64,
     /// Those of them that the service failed.
@@ -59,6 +75,68 @@ impl fmt::Display for BreakerView {
             Self::HalfOpen => "half-open",
         })
     }
+}
+
+/// A fault on purpose that stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultView {
+    /// Its id, by which it is cleared: unique within the host.
+    pub id: u64,
+    /// The service whose calls suffer it.
+    pub service: String,
+    /// How much longer each call takes, in milliseconds.
+    pub latency_ms: u64,
+    /// The share of calls that fail like an error of the service: `10%`.
+    pub error: String,
+    /// The share of calls that fail like a trap of the service: `1%`.
+    pub trap: String,
+    /// After how many seconds it ends by itself; none: not before it is cleared or the host restarts.
+    pub seconds_left: Option<u64>,
+    /// Who wanted it.
+    pub origin: OriginView,
+}
+
+/// Who wanted a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OriginView {
+    /// The manifest: it is there again after a restart.
+    Manifest,
+    /// An operator, through the admin.
+    Operator,
+}
+
+impl fmt::Display for OriginView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Manifest => "manifest",
+            Self::Operator => "operator",
+        })
+    }
+}
+
+/// Faults that were cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClearedView {
+    /// How many stood.
+    pub cleared: usize,
+}
+
+/// An outside host that a service called. Each service has its own circuit to a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideView {
+    /// The service that calls it.
+    pub service: String,
+    /// Scheme, host, and the port where it is not the scheme's own: `https://api.example.com`.
+    pub host: String,
+    /// Its circuit.
+    pub breaker: BreakerView,
+    /// Requests so far.
+    pub requests: u64,
+    /// Those of them that it failed.
+    pub failures: u64,
+    /// Requests that are running now.
+    pub in_flight: u64,
 }
 
 /// One route.

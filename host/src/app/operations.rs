@@ -1,15 +1,15 @@
 //! What admin asks for, answered by the rooms that know.
 
 use crate::admin::{
-    BreakerView, EndpointView, OperationError, OperationErrorKind, Operations, Readiness, RouteView, ServiceView,
-    SwapView,
+    BreakerOrder, BreakerView, EndpointView, FaultOrder, FaultView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, Readiness, RouteView, ServiceView, SwapView,
 };
 use crate::breaker::State;
 use crate::config::Manifest;
-use crate::fault::Origin;
+use crate::fault::{Origin, Standing};
 use crate::gateway::Target;
 use crate::listen::Drain;
-use crate::mesh::{Endpoint, Service};
+use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped};
 use crate::route::{Rewrite, Table};
@@ -17,7 +17,7 @@ use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The host as operators see it.
 pub(super) struct Host {
@@ -49,7 +49,7 @@ impl Host {
                 let id = self.next_fault.fetch_add(1, Relaxed);
                 let added = entry.traffic.faults.add(id, fault, None, Origin::Manifest, Instant::now());
                 added.expect("nothing stands at the start");
-                tracing::warn!(service = %service.name, ?fault, "faults on purpose, as the manifest says");
+                tracing::warn!(service = %service.name, %fault, "faults on purpose, as the manifest says");
             }
         }
     }
@@ -95,6 +95,120 @@ impl Operations for Host {
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
         self.rollout.rollback(name).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
     }
+
+    fn breakers(
+        &self,
+        service: &str,
+        endpoint: Option<&str>,
+        order: BreakerOrder,
+    ) -> Result<ServiceView, OperationError> {
+        let entry = self.entry(service)?;
+        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.vitals.id == endpoint);
+        let meant: Vec<_> = entry.endpoints.iter().filter(meant).collect();
+        if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
+            let message = format!("service `{service}` has no endpoint `{endpoint}`");
+            return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
+        }
+        let order = match order {
+            BreakerOrder::Open => mesh::BreakerOrder::Open,
+            BreakerOrder::Close => mesh::BreakerOrder::Close,
+            BreakerOrder::Reset => mesh::BreakerOrder::Reset,
+        };
+        for endpoint in meant {
+            tracing::warn!(service, endpoint = endpoint.vitals.id, ?order, "an operator orders a circuit");
+            endpoint.vitals.order(order);
+        }
+        Ok(view(&entry))
+    }
+
+    fn faults(&self) -> Vec<FaultView> {
+        self.registry.snapshot().iter().flat_map(|(_, service)| faults(service, Instant::now())).collect()
+    }
+
+    fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError> {
+        let entry = self.entry(service)?;
+        let now = Instant::now();
+        let FaultOrder { fault, lasts } = order;
+        let id = self.next_fault.fetch_add(1, Relaxed);
+        let standing = Standing { id, fault, until: lasts.map(|lasts| now + lasts), origin: Origin::Operator };
+        let added = entry.traffic.faults.add(id, fault, standing.until, standing.origin, now);
+        added.map_err(|full| OperationError::new(OperationErrorKind::Conflict, full.to_string()))?;
+        tracing::warn!(service, id, %fault, ?lasts, "faults on purpose, as an operator wants");
+        Ok(fault_view(service, &standing, now))
+    }
+
+    fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError> {
+        let table = self.registry.snapshot();
+        let entries: Vec<_> = match service {
+            Some(name) => vec![self.entry(name)?],
+            None => table.iter().map(|(_, service)| Arc::clone(service)).collect(),
+        };
+        let now = Instant::now();
+        let clear = |entry: &Arc<Service>| {
+            let faults = &entry.traffic.faults;
+            let meant = faults.standing(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
+            // One that somebody else clears meanwhile is theirs.
+            meant.filter(|one| faults.remove(one.id)).count()
+        };
+        Ok(entries.iter().map(clear).sum())
+    }
+
+    fn outside(&self) -> Vec<OutsideView> {
+        let now = Instant::now();
+        let hosts = |service: &Service| {
+            let hosts = service.traffic.outside.hosts().into_iter();
+            let view = |(host, vitals): (String, Arc<mesh::Vitals>)| {
+                let state = vitals.state(now);
+                OutsideView {
+                    service: service.name.to_string(),
+                    host,
+                    breaker: breaker_view(state.breaker.state),
+                    requests: state.requests,
+                    failures: state.failures,
+                    in_flight: state.in_flight as u64,
+                }
+            };
+            hosts.map(view).collect::<Vec<_>>()
+        };
+        self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
+    }
+}
+
+impl Host {
+    fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
+        let entry = self.registry.snapshot().get(name).cloned();
+        entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
+    }
+}
+
+fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
+    let standing = service.traffic.faults.standing(now);
+    standing.iter().map(|one| fault_view(service.name.as_str(), one, now)).collect()
+}
+
+fn fault_view(service: &str, standing: &Standing, now: Instant) -> FaultView {
+    // Rounded up: what still stands has not 0 seconds left.
+    let whole_seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
+    FaultView {
+        id: standing.id,
+        service: service.to_owned(),
+        latency_ms: u64::try_from(standing.fault.latency.as_millis()).unwrap_or(u64::MAX),
+        error: standing.fault.error.to_string(),
+        trap: standing.fault.trap.to_string(),
+        seconds_left: standing.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
+        origin: match standing.origin {
+            Origin::Manifest => OriginView::Manifest,
+            Origin::Operator => OriginView::Operator,
+        },
+    }
+}
+
+fn breaker_view(state: State) -> BreakerView {
+    match state {
+        State::Closed => BreakerView::Closed,
+        State::Open => BreakerView::Open,
+        State::HalfOpen => BreakerView::HalfOpen,
+    }
 }
 
 fn view(service: &Service) -> ServiceView {
@@ -109,6 +223,9 @@ fn view(service: &Service) -> ServiceView {
         differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
         previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
         endpoints: service.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+        balance: service.traffic.balancer.settings().policy.to_string(),
+        waiting: service.traffic.bulkhead.counts().2 as u64,
+        faults: faults(service, now),
     }
 }
 
@@ -117,11 +234,12 @@ fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
     EndpointView {
         id: endpoint.vitals.id.clone(),
         place: endpoint.place.to_string(),
-        breaker: match state.breaker.state {
-            State::Closed => BreakerView::Closed,
-            State::Open => BreakerView::Open,
-            State::HalfOpen => BreakerView::HalfOpen,
-        },
+        breaker: breaker_view(state.breaker.state),
+        forced: state.breaker.forced.is_some(),
+        ready: state.ready,
+        ejected: state.ejected,
+        weight: state.weight,
+        latency_ms: state.latency.map(|latency| latency.as_secs_f64() * 1000.0),
         requests: state.requests,
         failures: state.failures,
         in_flight: state.in_flight as u64,

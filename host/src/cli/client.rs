@@ -2,7 +2,9 @@
 
 use super::address::AdminAddress;
 use super::failure::Failure;
-use crate::admin::{MAX_COMPONENT, ProblemView, SwapView};
+use crate::admin::{
+    BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView,
+};
 use crate::base::ServiceName;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -11,6 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::io::Read;
@@ -64,7 +67,8 @@ impl Client {
     /// Lets the component in `file` serve `service`.
     pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, Failure> {
         let component = read_component(file)?;
-        let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), Some(component), CHANGE).await?;
+        let body = Some(("application/wasm", component));
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), body, CHANGE).await?;
         self.read(&answer)
     }
 
@@ -74,21 +78,48 @@ impl Client {
         self.read(&answer)
     }
 
+    /// Orders something of the circuits of `service`.
+    pub(super) async fn breaker(&self, service: &ServiceName, order: &BreakerRequest) -> Result<ServiceView, Failure> {
+        self.order(&format!("/v1/services/{service}/breaker"), order).await
+    }
+
+    /// Lets a fault of `service` stand.
+    pub(super) async fn add_fault(&self, service: &ServiceName, fault: &FaultRequest) -> Result<FaultView, Failure> {
+        self.order(&format!("/v1/services/{service}/faults"), fault).await
+    }
+
+    /// Clears all faults, or those of a service, or one. Answers how many stood.
+    pub(super) async fn clear_faults(&self, service: Option<&ServiceName>, id: Option<u64>) -> Result<usize, Failure> {
+        let of = service.map(|service| format!("/services/{service}")).unwrap_or_default();
+        let which = id.map(|id| format!("/{id}")).unwrap_or_default();
+        let answer = self.send(Method::DELETE, &format!("/v1{of}/faults{which}"), None, LOOK).await?;
+        self.read(&answer).map(|ClearedView { cleared }| cleared)
+    }
+
+    /// Posts `order` as JSON.
+    async fn order<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, Failure> {
+        let body = serde_json::to_vec(order).map_err(|error| self.strange(error))?;
+        let answer = self.send(Method::POST, path, Some(("application/json", body.into())), LOOK).await?;
+        self.read(&answer)
+    }
+
+    /// Sends a request, with `body` of that media type.
     async fn send(
         &self,
         method: Method,
         path: &str,
-        component: Option<Bytes>,
+        body: Option<(&'static str, Bytes)>,
         within: Duration,
     ) -> Result<Bytes, Failure> {
         let mut request = Request::builder().method(method).uri(self.admin.resource(path));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        if component.is_some() {
-            request = request.header(CONTENT_TYPE, "application/wasm");
+        if let Some((media_type, _)) = &body {
+            request = request.header(CONTENT_TYPE, *media_type);
         }
-        let request = request.body(Full::new(component.unwrap_or_default())).map_err(|error| self.strange(error))?;
+        let body = body.map(|(_, body)| body).unwrap_or_default();
+        let request = request.body(Full::new(body)).map_err(|error| self.strange(error))?;
         let exchange = async {
             let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
             let (head, body) = response.into_parts();
@@ -104,7 +135,7 @@ impl Client {
         match serde_json::from_slice::<ProblemView>(body) {
             // The gateway's own word for a path without a route; the admin has another.
             Ok(problem) if problem.kind.ends_with(":no-route") => self.strange("it has no such resource"),
-            Ok(problem) => Failure::Refused { status, detail: problem.detail, request_id: problem.request_id },
+            Ok(ProblemView { kind, detail, request_id, .. }) => Failure::Refused { status, kind, detail, request_id },
             Err(_) => self.strange(format!("it answers {status}")),
         }
     }

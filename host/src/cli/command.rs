@@ -1,6 +1,7 @@
 //! The command line: what can be said, and the help that teaches it.
 
 use super::address::AdminAddress;
+use super::order::{Breaker, Fault};
 use crate::base::ServiceName;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,8 +10,8 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap` and `rollback` look at a running host and
-/// change it while traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker` and `fault` look at
+/// a running host and change it while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -34,6 +35,8 @@ Examples:
   atoll ps                         What runs: services, revisions, endpoints, breakers
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
+  atoll breaker open users         Let no call of `users` pass until `atoll breaker reset users`
+  atoll fault add users --error 10% --for 5m   Fail a tenth of its calls on purpose; `fault list`, `fault clear`
 
 Environment:
   ATOLL_ADMIN            Where the admin of the running host listens, like --admin
@@ -103,7 +106,10 @@ pub(super) enum Remote {
     /// List services, revisions, endpoints, breakers and their counts
     ///
     /// A revision that differs from what the manifest says, because it was swapped,
-    /// is marked with `*`.
+    /// is marked with `*`, and a circuit that an operator holds with `(forced)`. An
+    /// endpoint whose checks fail is `unready`, one that fails far more often than the
+    /// others is `ejected` for a while: calls go to the others. Below stand the faults
+    /// on purpose, and the outside hosts that services called.
     #[command(verbatim_doc_comment)]
     Ps {
         /// Print the admin's JSON instead of a table
@@ -138,7 +144,28 @@ pub(super) enum Remote {
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
     },
+
+    /// Open, close or reset circuits by hand
+    ///
+    /// What is forced stays so, through swaps too, until a reset or the restart of the
+    /// host. Shows the
+    /// service as it is then.
+    #[command(verbatim_doc_comment, subcommand, after_long_help = BREAKER_EXAMPLES)]
+    Breaker(Breaker),
+
+    /// Let calls fail or take longer on purpose, to see who can bear it
+    ///
+    /// Faults stand for a service, whoever calls it, and count as its own: breakers,
+    /// retries and balancing answer them as they would a real one.
+    #[command(verbatim_doc_comment, subcommand)]
+    Fault(Fault),
 }
+
+const BREAKER_EXAMPLES: &str = "\
+Examples:
+  atoll breaker open users users-1   Take one endpoint out; the others serve
+  atoll breaker close users          Let all calls pass, whatever fails
+  atoll breaker reset users          Leave it to the breakers again";
 
 /// Which manifest.
 #[derive(Debug, Args)]

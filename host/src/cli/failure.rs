@@ -14,9 +14,9 @@ pub(super) enum Failure {
     /// The answer took too long.
     #[error("the admin at {admin} did not answer within {seconds} s")]
     Silent { admin: String, seconds: u64 },
-    /// The admin said no, and why.
+    /// The admin said no, and why; `kind` is the problem's type.
     #[error("{detail}")]
-    Refused { status: StatusCode, detail: String, request_id: String },
+    Refused { status: StatusCode, kind: String, detail: String, request_id: String },
     /// Whatever answered is no admin of ours.
     #[error("what answers at {admin} is not the admin of an Atoll host of this version ({reason})")]
     Strange { admin: String, reason: String },
@@ -47,6 +47,12 @@ impl Failure {
             }
             Self::Refused { status: StatusCode::UNAUTHORIZED, .. } => {
                 "set ATOLL_ADMIN_TOKEN to the token that the host was started with".into()
+            }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-fault") => {
+                "`atoll fault list` lists the faults that stand".into()
+            }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-endpoint") => {
+                "`atoll ps` lists the endpoints of each service".into()
             }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {

@@ -15,6 +15,8 @@ mod client;
 mod command;
 mod failure;
 mod inspection;
+mod layout;
+mod order;
 mod table;
 mod terminal;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::command::{Command, LogFormat, Remote, Verb};
 use super::failure::Failure;
 use super::verb::{admin, ask};
 use crate::admin::fake::Fake;
-use crate::admin::{Admin, MAX_COMPONENT, ServiceView, Settings, Token};
+use crate::admin::{Admin, BreakerView, FaultView, MAX_COMPONENT, OutsideView, ServiceView, Settings, Token};
 use crate::base::ServiceName;
 use crate::listen::{self, Drain, Listener};
 use clap::error::ErrorKind;
@@ -91,6 +91,20 @@ fn a_wrong_command_line_is_exit_code_2() {
         "atoll inspect a.wasm --manifest atoll.toml",
         "atoll swap Users new.wasm",
         "atoll rollback",
+        "atoll breaker",
+        "atoll breaker open",
+        "atoll breaker open Users",
+        "atoll breaker trip users",
+        "atoll fault",
+        "atoll fault add",
+        "atoll fault add products",
+        "atoll fault add products --for 5m",
+        "atoll fault add products --latency 200",
+        "atoll fault add products --latency 1.5s",
+        "atoll fault add products --error 10",
+        "atoll fault add products --trap 101%",
+        "atoll fault add products --error 1% --for forever",
+        "atoll fault clear --id one",
         "atoll run --log-format xml",
         "atoll ps --admin https://example.org",
     ] {
@@ -99,6 +113,10 @@ fn a_wrong_command_line_is_exit_code_2() {
     }
     let name = parse("atoll swap Users new.wasm").expect_err("a capital letter").to_string();
     assert!(name.contains("is no service name"), "{name}");
+    let share = parse("atoll fault add users --error 10").expect_err("no percentage").to_string();
+    assert!(share.contains("like \"10%\""), "{share}");
+    let duration = parse("atoll fault add users --latency 200").expect_err("no unit").to_string();
+    assert!(duration.contains("250ms, 5s, 1m or 2h"), "{duration}");
 }
 
 #[test]
@@ -113,6 +131,8 @@ fn the_help_teaches() {
         "ps",
         "swap",
         "rollback",
+        "breaker",
+        "fault",
         "Examples:",
         "ATOLL_ADMIN_TOKEN",
         "Exit codes:",
@@ -189,6 +209,74 @@ async fn the_verbs_reach_the_admin() {
     assert_eq!(told, "users: cccccccccccc serves; `atoll rollback users` returns to aaaaaaaaaaaa");
     assert!(host.fake.swapped.lock().expect("free").iter().eq([&component]));
     assert_eq!(host.ask(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
+}
+
+/// What `line` says of a running host.
+fn remote(line: &str) -> Remote {
+    let Verb::Remote(remote) = parse(line).expect(line).verb else { panic!("{line}") };
+    remote
+}
+
+#[tokio::test]
+async fn circuits_are_opened_closed_and_reset() {
+    let host = Host::start(None).await;
+    let opened = host.ask(remote("atoll breaker open users users-1"), None).await.expect("opened");
+    assert!(opened.contains("open (forced)") && opened.contains("closed  "), "{opened}");
+    assert!(!opened.contains("legacy"), "{opened}");
+    let closed = host.ask(remote("atoll breaker close users"), None).await.expect("closed");
+    assert_eq!(closed.matches("closed (forced)").count(), 2, "{closed}");
+    let reset = host.ask(remote("atoll breaker reset users"), None).await.expect("reset");
+    assert!(!reset.contains("forced"), "{reset}");
+    let (unknown, help) = failure(host.ask(remote("atoll breaker open users users-7"), None).await);
+    assert_eq!(unknown.to_string(), "`users` has no such endpoint");
+    assert!(help.contains("the endpoints of each service"), "{help}");
+}
+
+#[tokio::test]
+async fn faults_are_added_listed_and_cleared() {
+    let host = Host::start(None).await;
+    let line = "atoll fault add users --latency 200ms --error 10% --trap 1% --for 5m";
+    let told = host.ask(remote(line), None).await.expect("added");
+    let expected = "users: +200ms, 10% errors, 1% traps on purpose, 5m left; `atoll fault clear users --id 1` ends it";
+    assert_eq!(told, expected);
+    let told = host.ask(remote("atoll fault add legacy --trap 0.5%"), None).await.expect("added");
+    assert!(told.starts_with("legacy: 0.5% traps on purpose, until it is cleared; "), "{told}");
+    host.ask(remote("atoll fault add users --latency 1s --for 1500ms"), None).await.expect("added");
+    assert_eq!(host.fake.faults.lock().expect("free")[2].seconds_left, Some(2), "rounded up");
+
+    let table = host.ask(remote("atoll fault list"), None).await.expect("a table");
+    assert_eq!(table.lines().count(), 4, "{table}");
+    let json = host.ask(remote("atoll fault list --json"), None).await.expect("JSON");
+    assert_eq!(serde_json::from_str::<Vec<FaultView>>(&json).expect("faults").len(), 3);
+    let ps = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    assert!(ps.contains("\n! legacy: 0.5% traps on purpose"), "{ps}");
+
+    let (wrong, help) = failure(host.ask(remote("atoll fault clear legacy --id 1"), None).await);
+    assert!(matches!(wrong, Failure::Refused { status: StatusCode::NOT_FOUND, .. }), "{wrong}");
+    assert!(help.contains("atoll fault list"), "{help}");
+    for (line, told) in [
+        ("atoll fault clear users --id 1", "1 fault cleared"),
+        ("atoll fault clear --id 3", "1 fault cleared"),
+        ("atoll fault clear users", "no fault stood"),
+        ("atoll fault clear", "1 fault cleared"),
+    ] {
+        assert_eq!(host.ask(remote(line), None).await.expect(line), told, "{line}");
+    }
+    let refused = host.ask(remote("atoll fault add users --latency 2h"), None).await;
+    assert!(failure(refused).0.to_string().contains("`latency_ms` is a whole number"));
+}
+
+#[tokio::test]
+async fn outside_hosts_stand_below_the_services() {
+    let host = Host::start(None).await;
+    let without = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    assert!(!without.contains("OUTSIDE"), "{without}");
+    let (service, name) = ("users".to_owned(), "https://api.example.com".to_owned());
+    let one = OutsideView { service, host: name, breaker: BreakerView::Open, requests: 5, failures: 2, in_flight: 1 };
+    host.fake.outside.lock().expect("free").push(one);
+    let with = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let below = with.strip_prefix(&without).expect("the same above");
+    assert!(below.starts_with("\nSERVICE  OUTSIDE") && below.contains("https://api.example.com  open"), "{below}");
 }
 
 #[tokio::test]

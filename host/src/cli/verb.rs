@@ -4,8 +4,8 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormat, Remote, Verb};
 use super::failure::Failure;
-use super::{inspection, table, terminal};
-use crate::admin::SwapView;
+use super::{inspection, order, table, terminal};
+use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
@@ -71,15 +71,30 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
 pub(super) async fn ask(verb: Remote, admin: AdminAddress, token: Option<&str>) -> anyhow::Result<String> {
     let client = Client::new(admin, token.filter(|token| !token.is_empty()))?;
     match verb {
-        Remote::Ps { json } => list(&client, "/v1/services", json, table::services).await,
+        Remote::Ps { json: true } => list(&client, "/v1/services", true, table::services).await,
+        Remote::Ps { json: false } => ps(&client).await,
         Remote::Routes { json } => list(&client, "/v1/routes", json, table::routes).await,
         Remote::Swap { service, file } => Ok(served(&client.swap(&service, &file).await?)),
         Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
+        Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
+        Remote::Fault(fault) => order::fault(&client, fault).await,
     }
 }
 
+/// Services, and the outside hosts below them.
+async fn ps(client: &Client) -> anyhow::Result<String> {
+    let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
+    let outside: Vec<OutsideView> = client.read(&client.get("/v1/outside").await?)?;
+    let mut text = table::services(&services);
+    if !outside.is_empty() {
+        text.push('\n');
+        text.push_str(&table::outside(&outside));
+    }
+    Ok(text)
+}
+
 /// What the admin has at `path`: its own JSON, or drawn by `draw`.
-async fn list<T: DeserializeOwned>(
+pub(super) async fn list<T: DeserializeOwned>(
     client: &Client,
     path: &str,
     json: bool,

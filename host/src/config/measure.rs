@@ -74,10 +74,15 @@ impl Kind for Duration {
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<time::Duration, Vec<Problem>> {
-        let millis = value.get_ref().as_str().and_then(|text| measured(text, DURATIONS));
-        let millis = millis.filter(|millis| (self.min..=self.max).contains(millis));
-        millis.map(time::Duration::from_millis).ok_or_else(|| refused(self, value))
+        let bounds = time::Duration::from_millis(self.min)..=time::Duration::from_millis(self.max);
+        let found = value.get_ref().as_str().and_then(duration).filter(|duration| bounds.contains(duration));
+        found.ok_or_else(|| refused(self, value))
     }
+}
+
+/// A duration as the manifest has it, of any length: `250ms`, `5s`, `1m`, `2h`.
+pub fn duration(text: &str) -> Option<time::Duration> {
+    measured(text, DURATIONS).map(time::Duration::from_millis)
 }
 
 /// A duration as the manifest writes it.

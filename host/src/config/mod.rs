@@ -48,6 +48,7 @@ pub use edge::{AdminSettings, GatewaySettings};
 pub use finding::{Finding, Look, ManifestErrors};
 pub use health::{Health, Probe};
 pub use manifest::{Manifest, environment};
+pub use measure::duration;
 pub use place::ServiceKey;
 pub use route::Route;
 pub use route_call::RouteCall;

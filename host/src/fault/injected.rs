@@ -1,6 +1,7 @@
 //! One fault, and what a call suffers.
 
 use super::Share;
+use std::fmt;
 use std::time::Duration;
 
 /// What is done on purpose to the calls of a service. [`Fault::new`] is the only way to make one; the fields are there to be read.
@@ -53,6 +54,13 @@ pub struct Injected {
     pub latency: Duration,
     /// How to fail after it; `None`: not at all, the call is made.
     pub failure: Option<Failure>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { latency, error, trap, .. } = self;
+        write!(f, "latency {latency:?}, error {error}, trap {trap}")
+    }
 }
 
 impl Fault {

@@ -89,6 +89,13 @@ impl Vitals {
         }
     }
 
+    /// Goes on with what an operator has forced upon the endpoint that this one replaces.
+    pub fn inherit(&self, before: &Self, now: Instant) {
+        if let Some(forced) = before.breaker.view(now).forced {
+            self.breaker.force(forced);
+        }
+    }
+
     /// Does what an operator orders of its circuit.
     pub fn order(&self, order: BreakerOrder) {
         match order {

@@ -1,11 +1,11 @@
 //! The discovery table as metrics see it.
 
 use super::clock;
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, Vitals};
 use super::service::Service;
 use crate::breaker::State;
 use crate::registry::Registry;
-use crate::telemetry::{EndpointMetrics, Sample, ServiceMetrics, Source};
+use crate::telemetry::{EndpointMetrics, OutsideSample, Sample, ServiceMetrics, ServiceSample, Source};
 use std::sync::Arc;
 
 /// Lends the metrics of everything that the discovery table holds at the moment of a scrape.
@@ -21,11 +21,10 @@ impl Source for Discovered {
                 service: service.name.to_string(),
                 revision: endpoint.place.revision().map(|digest| digest.short()).unwrap_or_default(),
                 endpoint: endpoint.vitals.id.clone(),
-                breaker: match state.breaker.state {
-                    State::Closed => 0,
-                    State::HalfOpen => 1,
-                    State::Open => 2,
-                },
+                breaker: level(state.breaker.state),
+                forced: state.breaker.forced.is_some(),
+                ready: state.ready,
+                ejected: state.ejected,
                 in_flight: state.in_flight,
                 instances: endpoint.place.instances(),
             };
@@ -37,8 +36,45 @@ impl Source for Discovered {
             .collect()
     }
 
-    fn services(&self) -> Vec<(String, Arc<ServiceMetrics>)> {
+    fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
+        let now = clock::now();
+        let sample = |service: &Service| {
+            let traffic = &service.traffic;
+            let (_, _, waiting) = traffic.bulkhead.counts();
+            let sample = ServiceSample {
+                name: service.name.to_string(),
+                waiting,
+                faults: traffic.faults.standing(now).len(),
+                retry_budget: traffic.retry.budget().balance(now),
+            };
+            (sample, Arc::clone(&traffic.metrics))
+        };
+        self.0.snapshot().iter().map(|(_, service)| sample(service)).collect()
+    }
+
+    fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
+        let now = clock::now();
         let table = self.0.snapshot();
-        table.iter().map(|(name, service)| (name.to_string(), Arc::clone(&service.traffic.metrics))).collect()
+        let sample = |service: &Service, host: String, vitals: &Vitals| {
+            let state = vitals.state(now);
+            let (service, breaker) = (service.name.to_string(), level(state.breaker.state));
+            (OutsideSample { service, host, breaker, in_flight: state.in_flight }, Arc::clone(&vitals.metrics))
+        };
+        let hosts = |service: &Service| service.traffic.outside.hosts();
+        table
+            .iter()
+            .flat_map(|(_, service)| {
+                hosts(service).into_iter().map(move |(host, vitals)| sample(service, host, &vitals))
+            })
+            .collect()
+    }
+}
+
+/// A circuit as a gauge.
+fn level(state: State) -> u8 {
+    match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
     }
 }

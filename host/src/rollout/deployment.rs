@@ -65,7 +65,8 @@ impl Deployment {
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), self.plan.limits.clone(), &self.plan.isolation)
     }
 
-    /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits; the addresses as they were.
+    /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits but for those that an operator
+    /// holds; the addresses as they were.
     pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &Line) {
         let plan = &self.plan;
         let replica = |revision: &Arc<Revision>, index: usize| {
@@ -74,7 +75,7 @@ impl Deployment {
             Arc::new(Endpoint::new(id, place, plan.breaker, plan.weight, Instant::now(), rand::random()))
         };
         let replicas = line.stable.iter().flat_map(|revision| (0..plan.replicas).map(|index| replica(revision, index)));
-        let replicas = replicas.collect();
+        let replicas: Vec<_> = replicas.collect();
         let revision = line.stable.as_ref().map(|revision| RevisionInfo {
             digest: revision.digest(),
             since: SystemTime::now(),
@@ -82,6 +83,9 @@ impl Deployment {
             previous: line.previous.as_ref().map(|revision| revision.digest()),
         });
         self.show(registry, |shown| {
+            for (replica, before) in replicas.iter().zip(&shown.replicas) {
+                replica.vitals.inherit(&before.vitals, Instant::now());
+            }
             shown.replicas = replicas;
             shown.revision = revision;
         });

@@ -1,11 +1,20 @@
 //! Floor 1: what the host says of itself: metrics and the log.
 //!
-//! Owns the metric handles that other rooms count with, their exposition as OpenMetrics, and the set-up of the log. What always holds:
-//! counting never blocks a request, and no label comes from outside (a client cannot make new series). Never: it decides nothing.
-//! Tests stand beside the files.
+//! Owns the metric handles that other rooms count with, their exposition as OpenMetrics, and the set-up of the log. A handle belongs to
+//! what it counts: an endpoint carries its counters, and they leave with it, so the series of revisions that are long gone do not pile
+//! up. At a scrape, whoever owns endpoints and services lends them as a [`Source`].
+//!
+//! What always holds: counting never blocks a request, and no label comes from a client (it cannot make new series). Never: it decides
+//! nothing. Tests stand beside the files.
 
+mod endpoint;
+mod exposition;
 mod log;
-mod metrics;
+mod sample;
+mod service;
 
+pub use endpoint::EndpointMetrics;
+pub use exposition::{CONTENT_TYPE, Metrics};
 pub use log::{LogFormat, init};
-pub use metrics::{CONTENT_TYPE, EndpointMetrics, Metrics, Sample, ServiceMetrics, Source};
+pub use sample::{OutsideSample, Sample, ServiceSample, Source};
+pub use service::ServiceMetrics;

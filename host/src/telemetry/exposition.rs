@@ -1,0 +1,301 @@
+//! All metrics, as a scraper reads them.
+
+use super::sample::{OutsideSample, Sample, ServiceSample, Source};
+use super::service::INJECTED;
+use super::{EndpointMetrics, ServiceMetrics};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of the host.
+#[derive(Default)]
+pub struct Metrics(Mutex<Registry>);
+
+impl Metrics {
+    /// Metrics of the endpoints, services and outside hosts that `source` knows.
+    pub fn new(source: impl Source) -> Self {
+        let mut registry = Registry::with_prefix("atoll");
+        registry.register_collector(Box::new(Scrape(source)));
+        Self(Mutex::new(registry))
+    }
+
+    /// The exposition in OpenMetrics' text format, see [`CONTENT_TYPE`].
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        text::encode(&mut out, &registry).expect("writing to a string never fails");
+        out
+    }
+}
+
+struct Scrape<S>(S);
+
+impl<S> fmt::Debug for Scrape<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl<S: Source> Collector for Scrape<S> {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        encode_endpoints(&mut encoder, &self.0.endpoints())?;
+        encode_services(&mut encoder, &self.0.services())?;
+        encode_outside(&mut encoder, &self.0.outside())
+    }
+}
+
+/// Name, help, and what is read of each: a sample and its handles.
+type Family<S, H> = (&'static str, &'static str, fn(&S, &H) -> Box<dyn EncodeMetric>);
+
+fn encode_endpoints(
+    encoder: &mut DescriptorEncoder,
+    endpoints: &[(Sample, Arc<EndpointMetrics>)],
+) -> Result<(), fmt::Error> {
+    const FAMILIES: [Family<Sample, EndpointMetrics>; 9] = [
+        ("requests", "Requests that chose an endpoint", |_, m| Box::new(m.requests.clone())),
+        ("failures", "Requests that failed by the service's fault", |_, m| Box::new(m.failures.clone())),
+        ("latency_seconds", "Time to the head of the answer", |_, m| Box::new(m.latency.clone())),
+        ("breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| gauge(s.breaker.into())),
+        ("breaker_forced", "Whether an operator holds the circuit", |s, _| gauge(s.forced.into())),
+        ("endpoint_ready", "Whether an endpoint's active checks pass", |s, _| gauge(s.ready.into())),
+        ("endpoint_ejected", "Whether an endpoint left the choice as an outlier", |s, _| gauge(s.ejected.into())),
+        ("in_flight", "Requests at an endpoint now, waiting ones included", |s, _| gauge(s.in_flight)),
+        ("instances", "Instances that serve a request now", |s, _| gauge(s.instances)),
+    ];
+    encode(encoder, endpoints, &FAMILIES, |sample| {
+        [
+            ("service", sample.service.as_str()),
+            ("revision", sample.revision.as_str()),
+            ("endpoint", sample.endpoint.as_str()),
+        ]
+    })
+}
+
+fn encode_services(
+    encoder: &mut DescriptorEncoder,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
+    const FAMILIES: [Family<ServiceSample, ServiceMetrics>; 7] = [
+        ("swaps", "Replaced revisions", |_, m| Box::new(m.swaps.clone())),
+        ("retries", "Failed calls that were made once more", |_, m| Box::new(m.retries.clone())),
+        ("retries_denied", "Failed calls without the budget or the time for a further try", |_, m| {
+            Box::new(m.denied.clone())
+        }),
+        ("retry_budget", "Further tries that the budget would pay for now", |s, _| gauge(to_usize(s.retry_budget))),
+        ("queue_wait_seconds", "Time that calls waited for their turn, of those that had to", |_, m| {
+            Box::new(m.waits.clone())
+        }),
+        ("waiting", "Calls that wait for their turn now", |s, _| gauge(s.waiting)),
+        ("faults_standing", "Faults on purpose that stand now", |s, _| gauge(s.faults)),
+    ];
+    encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
+
+    if services.is_empty() {
+        return Ok(());
+    }
+    let counter = Counter::<u64>::default().metric_type();
+    let mut family = encoder.encode_descriptor("faults_injected", "Faults on purpose", None, counter)?;
+    for (sample, metrics) in services {
+        for (kind, count) in INJECTED.iter().zip(&metrics.injected) {
+            count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
+        }
+    }
+    let help = "Calls refused before an endpoint was asked";
+    let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
+    for (sample, metrics) in services {
+        for (kind, count) in metrics.refusals() {
+            count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
+        }
+    }
+    Ok(())
+}
+
+fn encode_outside(
+    encoder: &mut DescriptorEncoder,
+    outside: &[(OutsideSample, Arc<EndpointMetrics>)],
+) -> Result<(), fmt::Error> {
+    const FAMILIES: [Family<OutsideSample, EndpointMetrics>; 5] = [
+        ("outside_requests", "Requests of guests to an outside host", |_, m| Box::new(m.requests.clone())),
+        ("outside_failures", "Those that the outside host failed", |_, m| Box::new(m.failures.clone())),
+        ("outside_latency_seconds", "Time to the head of an outside host's answer", |_, m| Box::new(m.latency.clone())),
+        ("outside_breaker_state", "Its circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| gauge(s.breaker.into())),
+        ("outside_in_flight", "Requests at an outside host now", |s, _| gauge(s.in_flight)),
+    ];
+    encode(encoder, outside, &FAMILIES, |sample| [("service", sample.service.as_str()), ("host", sample.host.as_str())])
+}
+
+/// Writes each family with one series a sample; without samples nothing, for a family has to have a series.
+fn encode<'a, S, H, L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder,
+    samples: &'a [(S, Arc<H>)],
+    families: &[Family<S, H>],
+    labels: impl Fn(&'a S) -> L,
+) -> Result<(), fmt::Error> {
+    for (name, help, read) in families {
+        let Some((first, handles)) = samples.first() else { break };
+        let mut family = encoder.encode_descriptor(name, help, None, read(first, handles).metric_type())?;
+        for (sample, handles) in samples {
+            read(sample, handles).encode(family.encode_family(&labels(sample))?)?;
+        }
+    }
+    Ok(())
+}
+
+fn to_usize(value: u64) -> usize {
+    usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+fn gauge(value: usize) -> Box<dyn EncodeMetric> {
+    Box::new(ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[derive(Default, Clone)]
+    struct One {
+        endpoint: Arc<EndpointMetrics>,
+        service: Arc<ServiceMetrics>,
+        outside: Arc<EndpointMetrics>,
+    }
+
+    impl Source for One {
+        fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)> {
+            let sample = Sample {
+                service: "users".into(),
+                revision: "abc".into(),
+                endpoint: "users-0".into(),
+                breaker: 2,
+                forced: true,
+                ready: false,
+                ejected: true,
+                in_flight: 3,
+                instances: 2,
+            };
+            vec![(sample, Arc::clone(&self.endpoint))]
+        }
+
+        fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
+            let sample = ServiceSample { name: "users".into(), waiting: 4, faults: 5, retry_budget: 6 };
+            vec![(sample, Arc::clone(&self.service))]
+        }
+
+        fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
+            let sample = OutsideSample {
+                service: "users".into(),
+                host: "https://api.example.com".into(),
+                breaker: 1,
+                in_flight: 7,
+            };
+            vec![(sample, Arc::clone(&self.outside))]
+        }
+    }
+
+    struct Nothing;
+
+    impl Source for Nothing {
+        fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)> {
+            Vec::new()
+        }
+        fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
+            Vec::new()
+        }
+        fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
+            Vec::new()
+        }
+    }
+
+    /// The values of the lines, so that a line is found whole and nothing but its value can follow.
+    fn assert_lines(text: &str, lines: &[&str]) {
+        for line in lines {
+            assert!(text.lines().any(|own| own == *line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_exposition_has_every_family_of_endpoints() {
+        let one = One::default();
+        one.endpoint.request();
+        one.endpoint.failure();
+        one.endpoint.answered(Duration::from_millis(2));
+        assert_lines(
+            &Metrics::new(one).encode(),
+            &[
+                r#"atoll_requests_total{service="users",revision="abc",endpoint="users-0"} 1"#,
+                r#"atoll_failures_total{service="users",revision="abc",endpoint="users-0"} 1"#,
+                r#"atoll_latency_seconds_bucket{le="0.0025",service="users",revision="abc",endpoint="users-0"} 1"#,
+                r#"atoll_breaker_state{service="users",revision="abc",endpoint="users-0"} 2"#,
+                r#"atoll_breaker_forced{service="users",revision="abc",endpoint="users-0"} 1"#,
+                r#"atoll_endpoint_ready{service="users",revision="abc",endpoint="users-0"} 0"#,
+                r#"atoll_endpoint_ejected{service="users",revision="abc",endpoint="users-0"} 1"#,
+                r#"atoll_in_flight{service="users",revision="abc",endpoint="users-0"} 3"#,
+                r#"atoll_instances{service="users",revision="abc",endpoint="users-0"} 2"#,
+                "# EOF",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_exposition_has_every_family_of_services() {
+        let one = One::default();
+        one.service.refused("circuit-open");
+        one.service.swapped();
+        one.service.retried();
+        one.service.retry_denied();
+        one.service.retry_denied();
+        one.service.waited(Duration::from_millis(3));
+        for kind in ["error", "trap", "trap"] {
+            one.service.injected(kind);
+        }
+        assert_lines(
+            &Metrics::new(one).encode(),
+            &[
+                r#"atoll_swaps_total{service="users"} 1"#,
+                r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
+                r#"atoll_retries_total{service="users"} 1"#,
+                r#"atoll_retries_denied_total{service="users"} 2"#,
+                r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
+                r#"atoll_queue_wait_seconds_bucket{le="0.005",service="users"} 1"#,
+                r#"atoll_waiting{service="users"} 4"#,
+                r#"atoll_faults_standing{service="users"} 5"#,
+                r#"atoll_retry_budget{service="users"} 6"#,
+                r#"atoll_faults_injected_total{service="users",kind="latency"} 0"#,
+                r#"atoll_faults_injected_total{service="users",kind="error"} 1"#,
+                r#"atoll_faults_injected_total{service="users",kind="trap"} 2"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn the_exposition_has_every_family_of_outside_hosts() {
+        let one = One::default();
+        one.outside.request();
+        one.outside.request();
+        one.outside.failure();
+        one.outside.answered(Duration::from_millis(40));
+        assert_lines(
+            &Metrics::new(one).encode(),
+            &[
+                r#"atoll_outside_requests_total{service="users",host="https://api.example.com"} 2"#,
+                r#"atoll_outside_failures_total{service="users",host="https://api.example.com"} 1"#,
+                r#"atoll_outside_latency_seconds_bucket{le="0.05",service="users",host="https://api.example.com"} 1"#,
+                r#"atoll_outside_breaker_state{service="users",host="https://api.example.com"} 1"#,
+                r#"atoll_outside_in_flight{service="users",host="https://api.example.com"} 7"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_is_not_there() {
+        assert_eq!(Metrics::new(Nothing).encode(), "# EOF\n");
+    }
+}
