@@ -64,6 +64,11 @@ impl Load {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
+    /// [`Load::begin`], unless `most` calls or more are under way; whether it did. Of several at once no more get in than there is room for.
+    pub fn begin_below(&self, most: usize) -> bool {
+        self.in_flight.fetch_update(Relaxed, Relaxed, |calls| (calls < most).then_some(calls + 1)).is_ok()
+    }
+
     /// A call that [began](Load::begin) is over.
     pub fn end(&self, sample: Sample, now: Instant) {
         // It never wraps: one `end` too many must not make the endpoint look as busy as can be.

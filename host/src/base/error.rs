@@ -35,13 +35,13 @@ pub enum ErrorKind {
     Reset,
     /// No answer within the deadline.
     Timeout,
-    /// Every endpoint's circuit is open.
+    /// Every endpoint that could be asked has an open circuit.
     CircuitOpen,
-    /// No instance became free within the deadline, or too many wait already.
+    /// Too many calls are under way, and too many wait already; or none of those ended in time.
     Overloaded,
     /// The host is going down.
     Draining,
-    /// No such service in the discovery table, or one without endpoints.
+    /// No such service in the discovery table, or one without an endpoint that is ready.
     NoEndpoint,
     /// No way leads there: an address that nobody may call.
     Denied,

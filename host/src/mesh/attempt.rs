@@ -26,9 +26,9 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// With a permit of the endpoint's breaker, and a place among its calls.
     pub(super) fn start(vitals: &Arc<Vitals>, permit: Permit, now: Instant) -> Self {
         vitals.metrics.request();
-        vitals.load.begin();
         Self {
             vitals: Arc::clone(vitals),
             permit: Some(permit),

@@ -65,7 +65,7 @@ impl<P: Invoke> Mesh<P> {
     ///
     /// A status of 5xx is an answer like any other, and counts as the service's fault; but 502, 503 and 504 do not if a call of its own has
     /// failed. Dropping the future or the body ends the call and is nobody's fault. A call that may be made twice is made again when the
-    /// endpoint failed and not the work, as the service's retry policy says; never once its answer's head came.
+    /// endpoint failed and not the work, as the service's retry policy says; never once an answer is on its way to the caller.
     ///
     /// # Errors
     /// No endpoint to ask, or the fault of the one that was asked last; see [`ErrorKind`].

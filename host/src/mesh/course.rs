@@ -69,15 +69,20 @@ impl<'a, P: Invoke> Course<'a, P> {
             Ok((endpoint, permit)) => {
                 let attempt = Attempt::start(&endpoint.vitals, permit, now);
                 let endpoint = Arc::clone(endpoint);
+                if self.tried > 0 {
+                    self.entry.traffic.metrics.retried();
+                }
                 self.tried += 1;
                 self.last = Some(Arc::clone(&endpoint.vitals));
                 Ok((endpoint, attempt, self.context.within(now, self.entry.traffic.timeout).attempt()))
             }
+            // A call that was asked once has failed, and was not refused.
+            Err(refusal) if self.tried > 0 => Err(refusal),
             Err(refusal) => Err(self.entry.refused(refusal)),
         }
     }
 
-    /// Runs a try, unless a fault on purpose comes before it.
+    /// What comes before a try on purpose: a wait, and perhaps a failure in its place.
     pub(super) async fn disturbed(&self, context: &CallContext) -> Result<(), super::place::Failed> {
         self.entry.traffic.disturb(self.chance, context).await
     }
@@ -101,7 +106,6 @@ impl<'a, P: Invoke> Course<'a, P> {
         {
             self.entry = entry;
         }
-        self.entry.traffic.metrics.retried();
         tracing::debug!(service = %self.entry.name, request_id = %self.context.request_id, tried = self.tried, "tried again");
         true
     }

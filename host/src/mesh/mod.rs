@@ -7,7 +7,7 @@
 //! - A permit that gets no verdict is neutral; only faults of the service count against it.
 //! - A call has one slot of its service's bulkhead through all of its tries, until its answer's end.
 //! - Every try has a deadline, and all tries together have one; after the head, each wait for the body has.
-//! - A call is made again only where that does no harm, within the budget, and never once its answer's head came.
+//! - A call is made again only where that does no harm, within the budget, and never once an answer is on its way to the caller.
 //!
 //! Never: it turns no error into a status, and knows no route and no edge.
 //!

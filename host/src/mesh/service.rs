@@ -135,18 +135,22 @@ impl<P: Invoke> Service<P> {
         if !vitals.readiness.is_ready() {
             return Some(Obstacle::Unready);
         }
-        // Two may come in at once where one has room: the place itself has the last word.
         let full = vitals.load.in_flight() >= self.traffic.bulkhead.settings().concurrency;
         full.then_some(Obstacle::Full)
     }
 
+    /// A permit for a call, and a place among the endpoint's calls.
     fn admit(&self, endpoint: &Endpoint<P>, way: Way, now: Instant, met: &mut Met) -> Option<Permit> {
         match self.obstacle(endpoint, way) {
             Some(Obstacle::Way) => {}
             Some(Obstacle::Unready) => met.unready = true,
             Some(Obstacle::Full) => met.full = true,
             None => match endpoint.vitals.breaker.try_acquire(now) {
-                Ok(permit) => return Some(permit),
+                // Others may have come in since the look: of two at the last place, one gets it.
+                Ok(permit) if endpoint.vitals.load.begin_below(self.traffic.bulkhead.settings().concurrency) => {
+                    return Some(permit);
+                }
+                Ok(_) => met.full = true,
                 Err(refused) => {
                     met.open = true;
                     met.soonest = [met.soonest, refused.retry_after].into_iter().flatten().min();

@@ -49,13 +49,15 @@ impl<P: Invoke> Mesh<P> {
         let mut last = None;
         loop {
             let spare = if tries > 0 { arguments.copy() } else { None };
-            let outcome = match attempt(&mut course, function, arguments).await {
-                // That a further try finds no endpoint says less than what the one before it came to.
-                Err(refusal) if refusal.kind.blame() == Blame::Refusal => Err(last.unwrap_or(refusal)),
+            let (outcome, let_down) = attempt(&mut course, function, arguments).await;
+            let outcome = match outcome {
+                // That a further try is refused says less than what the one before it came to.
+                Err(refusal) if refusal.kind.blame() == Blame::Refusal => return Err(last.unwrap_or(refusal)),
                 outcome => outcome,
             };
             let (Err(error), Some(spare)) = (&outcome, spare) else { return outcome };
-            if error.kind.blame() != Blame::Service || !course.again().await {
+            // The call that let it down had its own tries.
+            if error.kind.blame() != Blame::Service || let_down || !course.again().await {
                 return outcome;
             }
             (arguments, tries, last) = (spare, tries - 1, outcome.err());
@@ -63,13 +65,16 @@ impl<P: Invoke> Mesh<P> {
     }
 }
 
-/// One try at one endpoint.
+/// One try at one endpoint, and whether a call of its own has let it down.
 async fn attempt<P: Invoke>(
     course: &mut Course<'_, P>,
     function: &FunctionName,
     arguments: Parcel,
-) -> Result<Parcel, CallError> {
-    let (endpoint, mut attempt, context) = course.next(Way::Typed)?;
+) -> (Result<Parcel, CallError>, bool) {
+    let (endpoint, mut attempt, context) = match course.next(Way::Typed) {
+        Ok(next) => next,
+        Err(refusal) => return (Err(refusal), false),
+    };
     let outcome = match course.disturbed(&context).await {
         Ok(()) => endpoint.place.call(function, arguments, &context).await,
         Err(failed) => Err(failed),
@@ -79,26 +84,28 @@ async fn attempt<P: Invoke>(
     let service = &course.entry;
     let CallContext { request_id, depth, .. } = &context;
     tracing::debug!(target: "calls", service = %service.name, %function, %request_id, depth, ?failed, "called");
-    match outcome {
+    let let_down = context.was_let_down();
+    let outcome = match outcome {
         Ok(results) => {
-            record(&mut attempt, &results, &context);
+            record(&mut attempt, &results, let_down);
             Ok(results)
         }
         Err((kind, detail)) => {
-            attempt.failed(kind, context.was_let_down());
+            attempt.failed(kind, let_down);
             if kind.blame() == Blame::Refusal {
                 service.traffic.metrics.refused(kind.as_str());
             }
             Err(CallError::new(&service.name, kind, detail))
         }
-    }
+    };
+    (outcome, let_down)
 }
 
 /// What an answer says about the service, by the conventions of its error's cases.
-fn record(attempt: &mut Attempt, results: &Parcel, context: &CallContext) {
+fn record(attempt: &mut Attempt, results: &Parcel, let_down: bool) {
     match fault(results) {
         Some("internal") => attempt.admitted(Verdict::Work),
-        Some(UNAVAILABLE) if !context.was_let_down() => attempt.admitted(Verdict::Place),
+        Some(UNAVAILABLE) if !let_down => attempt.admitted(Verdict::Place),
         Some(_) => attempt.blames_another(),
         None => attempt.succeeded(),
     }
@@ -135,7 +142,7 @@ impl Outcall for Mesh {
         request: http::Request<Body>,
         context: CallContext,
     ) -> Pending<'a, http::Response<Body>> {
-        Box::pin(async move { told_of(self.call(service, request, &context).await, &context) })
+        Box::pin(async move { told_of(self.call(service, request, &context).await, told, &context) })
     }
 
     fn fetch<'a>(
@@ -150,7 +157,9 @@ impl Outcall for Mesh {
                 let entry = self.resolve(by, &context)?.traffic.outside.host(rule, request.uri())?;
                 send(Course::begin(entry, None, &self.chance, &context).await?, request).await
             };
-            told_of(outcome.await, &context)
+            // The service that the error names is the guest's own.
+            let tell = |CallError { kind, detail, .. }: CallError| OutcallError { kind, detail };
+            told_of(outcome.await, tell, &context)
         })
     }
 }
@@ -158,12 +167,13 @@ impl Outcall for Mesh {
 /// An answer by HTTP, as the guest gets it; one that says that somebody failed lets the guest down.
 fn told_of(
     outcome: Result<http::Response<Body>, CallError>,
+    tell: fn(CallError) -> OutcallError,
     context: &CallContext,
 ) -> Result<http::Response<Body>, OutcallError> {
     if outcome.as_ref().map_or(true, |response| blames_upstream(response.status())) {
         context.let_down();
     }
-    outcome.map_err(told)
+    outcome.map_err(tell)
 }
 
 fn told(error: CallError) -> OutcallError {

@@ -21,7 +21,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    // The numbers are those of `traffic.md`; budget and floor are also the defaults of Finagle and `tower`.
+    // Budget and floor are the defaults of Finagle and `tower`; the waits are ours, short beside a service's timeout.
     fn default() -> Self {
         Self {
             tries: 1,

@@ -66,7 +66,9 @@ fn encode_endpoints(
         ("breaker_forced", "Whether an operator holds the circuit", |s, _| gauge(s.forced.into())),
         ("endpoint_ready", "Whether an endpoint's active checks pass", |s, _| gauge(s.ready.into())),
         ("endpoint_ejected", "Whether an endpoint left the choice as an outlier", |s, _| gauge(s.ejected.into())),
-        ("in_flight", "Requests at an endpoint now, waiting ones included", |s, _| gauge(s.in_flight)),
+        ("in_flight", "Requests at an endpoint now, those included that wait for an instance", |s, _| {
+            gauge(s.in_flight)
+        }),
         ("instances", "Instances that serve a request now", |s, _| gauge(s.instances)),
     ];
     encode(encoder, endpoints, &FAMILIES, |sample| {
@@ -107,7 +109,7 @@ fn encode_services(
             count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
         }
     }
-    let help = "Calls refused before an endpoint was asked";
+    let help = "Calls refused before a service worked on them";
     let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
     for (sample, metrics) in services {
         for (kind, count) in metrics.refusals() {

@@ -4,7 +4,8 @@
 //! what it counts: an endpoint carries its counters, and they leave with it, so the series of revisions that are long gone do not pile
 //! up. At a scrape, whoever owns endpoints and services lends them as a [`Source`].
 //!
-//! What always holds: counting never blocks a request, and no label comes from a client (it cannot make new series). Never: it decides
+//! What always holds: counting never blocks a request, and no label comes from a client (it cannot make new series; a guest's
+//! calls name outside hosts, of which whoever lends them keeps a bounded number). Never: it decides
 //! nothing. Tests stand beside the files.
 
 mod endpoint;

@@ -38,7 +38,7 @@ impl Default for ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    /// A call was refused before any endpoint was asked; `kind` is one of a handful of constants.
+    /// A call was refused before the service worked on it; `kind` is one of a handful of constants.
     pub fn refused(&self, kind: &'static str) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().inc();
     }
