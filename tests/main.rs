@@ -4,7 +4,13 @@
 //! the house.
 
 // The whole target is test code; Clippy knows as such only what stands in a `#[test]` function itself.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    reason = "test code"
+)]
 #![allow(missing_docs, unreachable_pub, reason = "a test target has no public interface")]
 
 mod it;
