@@ -43,6 +43,11 @@ test *FILTER: build-components
     cargo test -p host -p breaker-loom -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
+# Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` runs one again
+[group("verify")]
+sim SEEDS="2500": setup
+    ATOLL_SIM_SEEDS="$1" cargo test -p host --test system sim:: -- --nocapture
+
 # All that a change must pass: lint, test, examples, doc, audit
 [group("verify")]
 check: lint test examples doc audit

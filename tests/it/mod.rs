@@ -13,6 +13,7 @@ mod house;
 mod inspect;
 mod keyvalue;
 mod legacy;
+mod mesh;
 mod plain;
 mod readme;
 mod shop;

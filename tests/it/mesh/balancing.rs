@@ -1,0 +1,136 @@
+//! Who gets a call.
+
+use super::super::atoll::eventually;
+use super::super::plain::{Manner, Plain};
+use super::{Host, NEVER_OPENS, manifest, route};
+use futures_util::future::join_all;
+use serde_json::json;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+async fn two() -> (Plain, Plain) {
+    (Plain::start("quick").await, Plain::start("slow").await)
+}
+
+/// So many calls, one after the other: how many of them the quick one answered.
+async fn quick_of(count: usize, host: &Host) -> usize {
+    let mut quick = 0;
+    for _ in 0..count {
+        let answer = host.get("/plain/x").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        quick += usize::from(answer.json()["name"] == "quick");
+    }
+    quick
+}
+
+#[tokio::test]
+async fn the_one_with_fewer_calls_under_way_gets_the_next() {
+    let (quick, slow) = two().await;
+    let host = Host::of(&[&quick, &slow], &format!("{NEVER_OPENS}balance = \"least-request\"")).await;
+    quick.behave(Manner::Holds);
+    slow.behave(Manner::Holds);
+    let mut held = JoinSet::new();
+    for _ in 0..10 {
+        let (http, url) = (host.http.clone(), host.url("/plain/held"));
+        held.spawn(async move { http.get(&url).await.status.as_u16() });
+    }
+    let both = async || (quick.requests() + slow.requests() == 10).then_some(());
+    eventually("all are under way", both).await;
+    assert_eq!((quick.requests(), slow.requests()), (5, 5), "each got the next when it had fewer");
+    quick.behave(Manner::Works);
+    let rest = async || (host.endpoints("legacy", "in_flight").await == [0, 5]).then_some(());
+    eventually("the quick one has answered", rest).await;
+    assert_eq!(quick_of(40, &host).await, 40);
+    slow.behave(Manner::Works);
+    assert_eq!(held.join_all().await, [200; 10]);
+    assert_eq!(slow.requests(), 5);
+}
+
+#[tokio::test]
+async fn by_default_the_one_that_answers_sooner_gets_more() {
+    let (quick, slow) = two().await;
+    let host = Host::of(&[&quick, &slow], NEVER_OPENS).await;
+    slow.behave(Manner::Slow(Duration::from_secs(2)));
+    // Until both are measured, nobody knows who is slow.
+    let mut asked = 0;
+    while quick.requests() == 0 || slow.requests() == 0 {
+        assert_eq!(host.status("/plain/x").await, 200);
+        asked += 1;
+        assert!(asked < 200, "{} {}", quick.requests(), slow.requests());
+    }
+    let quick = quick_of(40, &host).await;
+    assert!(quick >= 38, "{quick} of 40");
+}
+
+#[tokio::test]
+async fn weights_are_shares() {
+    let servers = [Plain::start("heavy").await, Plain::start("light").await];
+    let [heavy, light] = servers.each_ref().map(|server| format!("http://{}", server.address));
+    let urls = format!("[service.legacy]\nurls = [{{ url = {heavy:?}, weight = 3 }}, {light:?}]\n");
+    let host = Host::start(
+        &(urls + NEVER_OPENS + "slow_start = \"0s\"\nbalance = \"round-robin\"\n" + &route("/plain", "legacy")),
+    )
+    .await;
+    for _ in 0..40 {
+        assert_eq!(host.status("/plain/x").await, 200);
+    }
+    assert_eq!(servers.each_ref().map(Plain::requests), [30, 10]);
+
+    // At random it is so on average: of 400 it is 300, give or take four standard deviations.
+    let manifest = std::fs::read_to_string(host.home.manifest()).unwrap();
+    let host = Host::start(&manifest.replace("round-robin", "random")).await;
+    for _ in 0..20 {
+        let answers = join_all((0..20).map(|_| host.get("/plain/x"))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    }
+    let heavy = servers[0].requests() - 30;
+    assert!((265..=335).contains(&heavy), "{heavy}");
+}
+
+#[tokio::test]
+async fn a_service_half_moved_takes_functions_where_they_are() {
+    let plain = Plain::start("plain").await;
+    let keys = format!(
+        "{NEVER_OPENS}slow_start = \"0s\"\nbalance = \"round-robin\"\nweight = 3\ncomponent = \"{{component:fixture-types}}\""
+    );
+    let typed = "\n[[route]]\nmethod = \"GET\"\npath = \"/count\"\ncall = \"legacy/faults#count\"\n";
+    let host = Host::start(&(manifest(&[&plain], &keys) + typed)).await;
+    for _ in 0..10 {
+        assert_eq!(host.get("/count").await.json(), json!(1), "an address has no functions");
+    }
+    assert_eq!(plain.requests(), 0);
+    let mut functions = 0;
+    for _ in 0..40 {
+        let answer = host.get("/plain/x").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        functions += usize::from(answer.body == "types");
+    }
+    assert_eq!((functions, plain.requests()), (30, 10));
+    plain.behave(Manner::Resets);
+    for _ in 0..10 {
+        assert_eq!(host.get("/plain/x").await.body, "types", "the component answers for the address");
+    }
+}
+
+#[tokio::test]
+async fn one_that_fails_more_than_the_others_rests() {
+    let servers = [Plain::start("one").await, Plain::start("other").await, Plain::start("ill").await];
+    let keys = "breaker = { failure_threshold = 1000 }\nejection = { least_calls = 5, pause = \"5m\" }";
+    let host = Host::of(&servers.each_ref(), &format!("{keys}\nbalance = \"round-robin\"")).await;
+    // A status that is not tried again, and is no fault of the place.
+    servers[2].behave(Manner::Status(500));
+    let rests = async || {
+        let mut failed = false;
+        for _ in 0..10 {
+            failed |= host.status("/plain/x").await == 500;
+        }
+        (!failed).then_some(())
+    };
+    eventually("the ill one gets no calls", rests).await;
+    let asked = servers[2].requests();
+    assert!(asked >= 5, "{asked}");
+    for _ in 0..30 {
+        assert_eq!(host.status("/plain/x").await, 200);
+    }
+    assert_eq!((servers[2].requests(), host.endpoints("legacy", "breaker").await), (asked, vec![json!("closed"); 3]));
+}

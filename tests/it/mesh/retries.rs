@@ -1,0 +1,192 @@
+//! Which requests are sent again, how often, and which never.
+
+use super::super::atoll::eventually;
+use super::super::plain::{Dead, Manner, Plain};
+use super::{Host, NEVER_OPENS, kind, request, route};
+use futures_util::future::join_all;
+use http::{Method, Request};
+use std::collections::BTreeSet;
+use std::time::Instant;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const KIB: usize = 1024;
+
+/// A server that fails, one that works, and a host that asks them in turn.
+async fn ill_and_well(keys: &str) -> (Plain, Plain, Host) {
+    let (ill, well) = (Plain::start("ill").await, Plain::start("well").await);
+    ill.behave(Manner::Resets);
+    let host = Host::of(&[&ill, &well], &format!("{NEVER_OPENS}balance = \"round-robin\"\n{keys}")).await;
+    (ill, well, host)
+}
+
+async fn retries(host: &Host) -> f64 {
+    host.metric("atoll_retries_total", "legacy").await
+}
+
+#[tokio::test]
+async fn another_address_answers_for_one_that_fails() {
+    let (ill, well, host) = ill_and_well("").await;
+    for manner in [Manner::Resets, Manner::Status(502), Manner::Status(503), Manner::Status(504)] {
+        ill.behave(manner.clone());
+        let before = ill.requests();
+        for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PUT"].into_iter().cycle().take(10) {
+            let answer = host.send(request(method), "").await;
+            assert_eq!((answer.status.as_u16(), answer.header("x-method")), (200, method), "{manner:?}");
+        }
+        assert!(ill.requests() > before, "{manner:?}: the ill one was asked too");
+    }
+    assert_eq!(retries(&host).await, f64::from(u32::try_from(ill.requests()).unwrap()));
+    assert_eq!(well.requests(), 40, "each was answered once");
+}
+
+#[tokio::test]
+async fn what_the_work_came_to_is_an_answer() {
+    let (ill, _well, host) = ill_and_well("").await;
+    for status in [400, 404, 429, 500, 501] {
+        ill.behave(Manner::Status(status));
+        let before = ill.requests();
+        let mut answered = 0;
+        for _ in 0..10 {
+            answered += usize::from(host.status("/plain/x").await == status);
+        }
+        assert!(answered > 0 && answered == ill.requests() - before, "{status}: {answered}");
+    }
+    assert_eq!(retries(&host).await, 0.0);
+}
+
+#[tokio::test]
+async fn an_order_is_not_sent_twice() {
+    let (ill, well, host) = ill_and_well("").await;
+    let mut failed = 0;
+    for n in 0..10 {
+        let answer = host.send(request("POST"), format!("order {n}")).await;
+        if answer.status != 200 {
+            assert_eq!((answer.status.as_u16(), kind(&answer)), (502, "reset".to_owned()));
+            failed += 1;
+        }
+    }
+    assert!(failed > 0 && failed == ill.requests(), "{failed}");
+    let seen = [ill.seen(), well.seen()].concat();
+    let orders: BTreeSet<_> = seen.iter().map(|request| request["body"].as_str().unwrap()).collect();
+    assert_eq!((orders.len(), seen.len()), (10, 10), "each was sent once: {orders:?}");
+    assert_eq!(retries(&host).await, 0.0);
+
+    ill.behave(Manner::Status(503));
+    let statuses = join_all((0..10).map(|_| host.send(request("PATCH"), "change"))).await;
+    let refused = statuses.iter().filter(|answer| answer.status == 503).count();
+    assert!(refused > 0 && refused + failed == ill.requests(), "{refused}");
+    assert_eq!(retries(&host).await, 0.0);
+}
+
+#[tokio::test]
+async fn an_order_with_a_key_is() {
+    let (ill, _well, host) = ill_and_well("").await;
+    for (method, n) in [Method::POST, Method::PATCH].into_iter().cycle().zip(0..10) {
+        let order = request(method).header("idempotency-key", n);
+        let answer = host.send(order, format!("order {n}")).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["body"]), (200, &format!("order {n}").into()));
+        assert_eq!(answer.json()["headers"]["idempotency-key"], n.to_string());
+    }
+    assert!(ill.requests() > 0, "the ill one was asked too");
+}
+
+#[tokio::test]
+async fn a_body_is_kept_up_to_its_bound() {
+    let (ill, well, host) = ill_and_well("").await;
+    let put = async |length: usize| host.send(request("PUT"), "x".repeat(length)).await;
+    for _ in 0..6 {
+        let answer = put(64 * KIB).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["body"].as_str().map(str::len), Some(64 * KIB));
+    }
+    let before = ill.requests();
+    assert!(before > 0 && ill.seen().iter().all(|seen| seen["body"].as_str().unwrap().len() == 64 * KIB));
+    let mut failed = 0;
+    for _ in 0..6 {
+        let answer = put(64 * KIB + 1).await;
+        if answer.status != 200 {
+            assert_eq!((answer.status.as_u16(), kind(&answer)), (502, "reset".to_owned()));
+            failed += 1;
+        }
+    }
+    assert!(failed > 0 && failed == ill.requests() - before, "{failed}");
+    assert_eq!(well.requests(), 12 - failed);
+}
+
+#[tokio::test]
+async fn a_body_goes_on_at_the_next_address_where_the_first_broke_off() {
+    let (ill, well, host) = ill_and_well("").await;
+    ill.behave(Manner::Slams);
+    for n in 1..=6 {
+        let mut client = TcpStream::connect(host.atoll.gateway.trim_start_matches("http://")).await.unwrap();
+        let head = "PUT /plain/x HTTP/1.1\r\nhost: shop\r\nconnection: close\r\ncontent-length: 12\r\n\r\n";
+        client.write_all(format!("{head}first").as_bytes()).await.unwrap();
+        // The one that works has the head when the other one had it, and the rest comes later.
+        let reached = async || (well.requests() == n).then_some(());
+        eventually("the half is at the one that works", reached).await;
+        client.write_all(b" second").await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"body\":\"first second\""), "{answer}");
+    }
+    assert!(ill.requests() > 0);
+}
+
+#[tokio::test]
+async fn what_was_not_sent_may_be_sent_elsewhere_whatever_it_is() {
+    let (dead, well) = (Dead::new(), Plain::start("well").await);
+    let urls = [format!("http://{}", dead.address()), format!("http://{}", well.address)];
+    let service = format!("[service.legacy]\nurls = {urls:?}\n{NEVER_OPENS}balance = \"round-robin\"\n");
+    let host = Host::start(&(service + &route("/plain", "legacy"))).await;
+    for _ in 0..6 {
+        let answer = host.send(request("POST"), "x".repeat(1024 * KIB)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["body"].as_str().map(str::len), Some(1024 * KIB));
+    }
+    assert_eq!(well.requests(), 6);
+    assert!(retries(&host).await > 0.0);
+}
+
+#[tokio::test]
+async fn no_tries_are_none() {
+    let (ill, _well, host) = ill_and_well("retry = { tries = 0 }").await;
+    let mut failed = 0;
+    for _ in 0..10 {
+        failed += usize::from(host.status("/plain/x").await == 502);
+    }
+    assert!(failed > 0 && failed == ill.requests(), "{failed}");
+    assert_eq!(retries(&host).await, 0.0);
+}
+
+#[tokio::test]
+async fn the_budget_ends_a_storm() {
+    let (ill, well, host) =
+        ill_and_well("retry = { tries = 3, budget = 20, budget_floor = 1, backoff = \"1ms\", backoff_most = \"1ms\" }")
+            .await;
+    ill.behave(Manner::Status(503));
+    well.behave(Manner::Status(503));
+    let began = Instant::now();
+    for _ in 0..10 {
+        let answers = join_all((0..30).map(|_| host.get("/plain/x"))).await;
+        assert!(answers.iter().all(|answer| answer.status == 503), "{answers:?}");
+    }
+    let (asked, seconds) = (ill.requests() + well.requests(), began.elapsed().as_secs() + 1);
+    let again = asked - 300;
+    // A fifth of the calls; and one a second of the window, besides those of the time that it took.
+    assert!((60..=70 + usize::try_from(seconds).unwrap()).contains(&again), "{again} further tries in {seconds} s");
+    assert_eq!(retries(&host).await, f64::from(u32::try_from(again).unwrap()));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_begun_again() {
+    let (ill, well, host) = ill_and_well("").await;
+    ill.behave(Manner::Works);
+    for asked in 1..=4 {
+        let request = Request::get(host.url("/plain/broken")).body(Default::default()).unwrap();
+        assert!(host.http.try_send(request).await.is_err());
+        assert_eq!(ill.requests() + well.requests(), asked);
+    }
+    assert_eq!(retries(&host).await, 0.0);
+    assert_eq!(host.metric("atoll_failures_total", "legacy").await, 4.0);
+}
