@@ -32,7 +32,7 @@ impl Ledger {
         self.circuit(site, &state, delayed, now, &id);
         self.table(arrival, &id);
         self.deadline(arrival, service, delayed, now, &id);
-        self.repetition(world, arrival, &state, delayed, now, &id);
+        self.repetition(world, arrival, &state, now, &id);
         self.room(world, service, site, &state, &id);
         let probe = self.probe(site, visit, &state, delayed, now, &id);
         let book = &mut self.sites[site];
@@ -120,7 +120,6 @@ impl Ledger {
         world: &World,
         arrival: &Arrival,
         state: &EndpointState,
-        delayed: bool,
         now: Instant,
         id: &impl Fn() -> String,
     ) {

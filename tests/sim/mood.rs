@@ -67,7 +67,7 @@ impl Mood {
                 }
             }
             Self::Flapping(period, act) => {
-                if age.as_millis() / u128::from(period) % 2 == 0 {
+                if (age.as_millis() / u128::from(period)).is_multiple_of(2) {
                     act
                 } else {
                     Act::Answer

@@ -2,6 +2,7 @@
 
 use super::build;
 use super::probe::checks;
+use super::trust::{Dials, dials};
 use crate::base::ServiceName;
 use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, Service, ServiceKey};
 use crate::contract::{
@@ -24,6 +25,8 @@ pub(super) struct Assembly {
     pub(super) targets: Vec<Target>,
     /// How endpoints are checked, in the order of the manifest's services.
     pub(super) checks: Vec<Option<health::Settings>>,
+    /// How connections are made, in the order of the manifest's services.
+    pub(super) dials: Vec<Dials>,
     /// What the routes and the checks use of the services.
     pub(super) needs: Vec<Need>,
     /// What the typed routes are to the outside.
@@ -51,9 +54,10 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     let services = manifest.services.iter().zip(&parts);
     let checks = services.map(|(service, part)| checks(manifest, service, part.as_ref(), &mut needs, &mut findings));
     let checks = checks.collect();
+    let dials = dials(manifest, &mut findings);
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
-        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, checks, needs }),
+        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, checks, dials, needs }),
     }
 }
 

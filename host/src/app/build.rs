@@ -1,14 +1,14 @@
 //! The rooms, built from the manifest in the order of their floors.
 
 use super::assembly::Assembly;
+use super::trust::Dials;
 use crate::config::{Manifest, ManifestErrors, Service, ServiceKey, environment};
-use crate::mesh::{self, Dial, Tls, TlsError, TrafficSettings};
+use crate::mesh::{self, TrafficSettings};
 use crate::registry::Registry;
 use crate::rollout::{Address, Plan, Rollout};
 use crate::runtime::{Component, LoadError, Runtime};
 use crate::state::Store;
 use anyhow::Context;
-use http::uri::Scheme;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -102,62 +102,15 @@ pub(super) fn launch(
     store: Option<&Store>,
 ) -> anyhow::Result<Rollout> {
     let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), assembly.needs.clone());
-    let mut trust = Trust::default();
-    for (service, part) in manifest.services.iter().zip(&assembly.parts) {
+    for ((service, part), dials) in manifest.services.iter().zip(&assembly.parts).zip(&assembly.dials) {
         let component = part.as_ref().map(|part| (&part.component, part.links.as_slice()));
-        let connect = service.connect;
-        let dial = Dial { connect, tls: trust.of_urls(manifest, service)? };
-        let outside = Dial { connect, tls: trust.of_outside(manifest, service)? };
-        let launched = rollout.launch(plan(service, dial, outside), component, store);
+        let launched = rollout.launch(plan(service, dials.clone()), component, store);
         launched.with_context(|| format!("service `{}`", service.name))?;
     }
     Ok(rollout)
 }
 
-/// Whom services believe that call by TLS. The system's roots are read once, and only if somebody needs them.
-#[derive(Default)]
-struct Trust {
-    system: Option<Tls>,
-}
-
-impl Trust {
-    /// For the addresses that serve `service`.
-    ///
-    /// # Errors
-    /// When there are no roots, at the place in the manifest that wants them.
-    fn of_urls(&mut self, manifest: &Manifest, service: &Service) -> Result<Option<Tls>, ManifestErrors> {
-        let https = service.urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS));
-        let tls = match &service.ca {
-            _ if !https => return Ok(None),
-            Some(ca) => Tls::with_ca(ca),
-            None => self.system(),
-        };
-        tls.map(Some).map_err(|error| distrust(manifest, service, &error))
-    }
-
-    /// For the outside hosts that `service` may call.
-    ///
-    /// # Errors
-    /// As [`Trust::of_urls`].
-    fn of_outside(&mut self, manifest: &Manifest, service: &Service) -> Result<Option<Tls>, ManifestErrors> {
-        if service.egress.rules().is_empty() {
-            return Ok(None);
-        }
-        self.system().map(Some).map_err(|error| distrust(manifest, service, &error))
-    }
-
-    fn system(&mut self) -> Result<Tls, TlsError> {
-        let tls = self.system.take().map_or_else(Tls::system, Ok)?;
-        Ok(self.system.insert(tls).clone())
-    }
-}
-
-fn distrust(manifest: &Manifest, service: &Service, error: &TlsError) -> ManifestErrors {
-    let message = format!("service `{}`: {error}", service.name);
-    manifest.diagnose(&service.name, ServiceKey::Ca, message, "name a PEM file of root certificates with `ca`").into()
-}
-
-fn plan(service: &Service, dial: Dial, outside: Dial) -> Plan {
+fn plan(service: &Service, Dials { urls: dial, outside }: Dials) -> Plan {
     let Service { limits, total, bulkhead, retry, balance, .. } = service.clone();
     let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
     let Service { name, urls, dns, replicas, weight, state, calls, egress, .. } = service.clone();

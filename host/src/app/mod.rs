@@ -12,6 +12,7 @@ mod inspect;
 mod operations;
 mod probe;
 mod run;
+mod trust;
 
 pub use check::{Summary, check};
 pub use inspect::{Inspection, Trial, inspect};

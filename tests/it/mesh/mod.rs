@@ -7,6 +7,7 @@ mod deadlines;
 mod egress;
 mod health;
 mod names;
+mod operators;
 mod retries;
 
 use super::atoll::{Answer, Atoll, Home, Http};

@@ -154,7 +154,6 @@ async fn roots_that_are_none_are_told_at_their_place() {
 }
 
 #[tokio::test]
-#[ignore = "`atoll check` does not read the roots yet: only `run` finds this fault"]
 async fn roots_that_are_none_are_told_before_the_host_runs() {
     rootless("check").await;
 }
