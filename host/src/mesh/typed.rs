@@ -35,7 +35,7 @@ impl<P: Invoke> Mesh<P> {
     /// that fails would open the circuits of all that call it. Dropping the future ends the call and is nobody's fault.
     ///
     /// # Errors
-    /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`].
+    /// No endpoint to ask, or the fault of the one that was asked; see [`ErrorKind`](crate::base::ErrorKind).
     pub async fn carry(
         &self,
         service: &ServiceName,
