@@ -62,7 +62,7 @@ impl Admin {
             let headers = response.headers_mut();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            let value = HeaderValue::from_str(id.as_str()).expect("a request id is visible ASCII");
+            let value = id.header();
             headers.insert(X_REQUEST_ID, value);
             response
         }

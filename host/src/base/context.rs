@@ -1,13 +1,16 @@
 //! What travels with a call from the gateway to the last service.
 
+use http::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The id of one request at the gateway, also in `x-request-id`: 1 to 64 visible ASCII characters.
+///
+/// It is kept as the header's value, since every request puts it into three heads: its clones share one allocation.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// Longest id that is accepted from outside, in bytes.
@@ -17,29 +20,38 @@ impl RequestId {
     pub fn accept(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
         let valid = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(legal);
-        valid.then(|| Self(text.into()))
+        valid.then(|| Self(HeaderValue::from_str(text).expect("visible ASCII")))
     }
 
     /// A new id from 128 random bits.
     pub fn from_random(bits: u128) -> Self {
-        Self(format!("{bits:032x}").into())
+        let mut text = [0; 32];
+        for (at, byte) in text.iter_mut().enumerate() {
+            *byte = b"0123456789abcdef"[(bits >> (124 - 4 * at)) as usize & 15];
+        }
+        Self(HeaderValue::from_bytes(&text).expect("digits are visible ASCII"))
     }
 
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.to_str().expect("an id is visible ASCII")
+    }
+
+    /// The id as the value of a header.
+    pub fn header(&self) -> HeaderValue {
+        self.0.clone()
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -121,6 +133,13 @@ mod tests {
             assert!(RequestId::accept(bad).is_none(), "{bad:?}");
         }
         assert!(RequestId::accept(RequestId::from_random(7).as_str()).is_some());
+    }
+
+    #[test]
+    fn a_new_request_id_is_its_bits_in_hexadecimal() {
+        for bits in [0, 1, 0x0123_4567_89ab_cdef_0011_2233_4455_6677, u128::MAX] {
+            assert_eq!(RequestId::from_random(bits).as_str(), format!("{bits:032x}"));
+        }
     }
 
     #[test]

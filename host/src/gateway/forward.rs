@@ -49,7 +49,7 @@ pub(super) fn request(
     }
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
-    headers.insert(REQUEST_ID, text(origin.id.as_str()));
+    headers.insert(REQUEST_ID, origin.id.header());
     *request.headers_mut() = headers;
     Ok(request)
 }

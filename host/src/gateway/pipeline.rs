@@ -13,7 +13,7 @@ use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
 use crate::listen::Peer;
 use crate::route::{Found, Match, Path, RequestHead, Table};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -52,8 +52,7 @@ impl<C: Call> Gateway<C> {
         let caller = Caller { id: &id, peer, trusted, began };
         let answer = self.pipeline(request, &caller, &mut entry).await;
         let mut answer = answer.unwrap_or_else(|problem| problem.answer(&id));
-        let value = HeaderValue::from_str(id.as_str()).expect("an id is visible ASCII");
-        answer.headers_mut().insert(REQUEST_ID, value);
+        answer.headers_mut().insert(REQUEST_ID, id.header());
         entry.follow(answer)
     }
 

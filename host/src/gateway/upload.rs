@@ -8,7 +8,7 @@ use crate::base::{Body, BodyError, ErrorKind};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -20,7 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 /// The gateway's view on a body that the service reads.
-pub(super) struct Upload(Arc<AtomicBool>);
+///
+/// `None` for a body without a byte: there is nothing to look at.
+pub(super) struct Upload(Option<Arc<AtomicBool>>);
 
 impl Upload {
     /// Bounds the body of a request with these headers by what `target` takes.
@@ -33,9 +35,12 @@ impl Upload {
             // The body was not asked for: it may be coming already, so the connection ends here.
             return Err(status::problem(ErrorKind::BodyTooLarge, &target.service).closing());
         }
+        if body.is_end_stream() {
+            return Ok((body, Self(None)));
+        }
         let too_large = Arc::new(AtomicBool::new(false));
         let bounded = Bounded { body, left: target.body_limit, too_large: too_large.clone() };
-        Ok((bounded.boxed_unsync(), Self(too_large)))
+        Ok((bounded.boxed_unsync(), Self(Some(too_large))))
     }
 
     /// The whole body, for a call that needs it before it begins; it is counted in `shelf` for as long as it is held.
@@ -61,7 +66,7 @@ impl Upload {
 
     /// Whether there was more of it than is allowed.
     pub(super) fn was_too_large(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.as_ref().is_some_and(|too_large| too_large.load(Relaxed))
     }
 }
 

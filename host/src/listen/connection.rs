@@ -52,6 +52,7 @@ pub(super) async fn serve<S, F>(
     let mut patience = Patience::new(progress.clone(), &settings);
     let socket = Socket::new(stream, progress.clone(), memory.clone(), settings.write_timeout);
     let recorder = memory.clone();
+    let stage = progress.clone();
     // hyper gives a socket back only when all that it holds can be moved: hence the two boxes.
     let service = Box::new(service);
     let exchanges = service_fn(move |request| {
@@ -65,7 +66,7 @@ pub(super) async fn serve<S, F>(
     let outcome = loop {
         tokio::select! {
             biased;
-            outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => break Some(outcome),
+            outcome = poll_fn(|context| stage.busy(|| connection.poll_without_shutdown(context))) => break Some(outcome),
             () = poll_fn(|context| patience.poll_exhausted(context)) => break None,
             () = drain.started(), if !drained => {
                 drained = true;

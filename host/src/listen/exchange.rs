@@ -1,7 +1,7 @@
 //! One request and its answer, from the parsed head to the last byte of both bodies.
 
 use super::stage::{Progress, Turn};
-use crate::base::{Body, BodyError, ErrorKind};
+use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
 use http::{Request, Version};
 use http_body::{Body as _, Frame, SizeHint};
@@ -49,9 +49,11 @@ impl Exchange {
         memory.unframed.store(request.version() == Version::HTTP_10, Relaxed);
         let exchange = Arc::new(Self { progress: progress.clone(), turn: progress.serve(), memory: memory.clone() });
         let request = request.map(|body| {
-            // A body without a byte may be kept without holding anything up.
-            let held = (!body.is_end_stream()).then(|| exchange.clone());
-            Inbound { body, exchange: held }.boxed_unsync()
+            if body.is_end_stream() {
+                // It may be kept without holding anything up.
+                return empty_body();
+            }
+            Inbound { body, exchange: Some(exchange.clone()) }.boxed_unsync()
         });
         (exchange, request)
     }

@@ -8,8 +8,8 @@ use super::Settings;
 use futures_util::task::AtomicWaker;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -50,11 +50,13 @@ impl Turn {
 pub(super) struct Progress {
     turn: AtomicU64,
     timer: AtomicWaker,
+    /// The connection's own task is at its exchanges, and will look at the timer when it has done what it can.
+    busy: AtomicBool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { turn: AtomicU64::new(Turn::FIRST.0), timer: AtomicWaker::new() }
+        Self { turn: AtomicU64::new(Turn::FIRST.0), timer: AtomicWaker::new(), busy: AtomicBool::new(false) }
     }
 
     fn turn(&self) -> Turn {
@@ -95,10 +97,19 @@ impl Progress {
 
     /// The exchange that began with `turn` is over; without effect if a later one has begun.
     pub(super) fn rest(&self, turn: Turn) {
-        if self.change(turn, Stage::Idle) {
-            // The last to let go of an exchange may be a task of the service, so the connection's timer must be told.
+        // The last to let go of an exchange may be a task of the service, so the connection's timer must be told. Its own task need not be:
+        // either it finds the stage when it looks at the timer, or it has ceased to be busy before this looks (both are `SeqCst`).
+        if self.change(turn, Stage::Idle) && !self.busy.load(SeqCst) {
             self.timer.wake();
         }
+    }
+
+    /// The connection's own task does `work`, and looks at the timer afterwards.
+    pub(super) fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.busy.store(true, SeqCst);
+        let done = work();
+        self.busy.store(false, SeqCst);
+        done
     }
 }
 
@@ -106,6 +117,9 @@ impl Progress {
 pub(super) struct Patience {
     progress: Arc<Progress>,
     turn: Turn,
+    /// When this turn has lasted long enough.
+    end: Instant,
+    /// Rings then, or earlier: it is set anew when it has rung, and not for each of the two turns of every request.
     sleep: Pin<Box<Sleep>>,
     header_timeout: Duration,
     idle_timeout: Duration,
@@ -116,6 +130,7 @@ impl Patience {
         Self {
             progress,
             turn: Turn::FIRST,
+            end: Instant::now() + settings.header_timeout,
             sleep: Box::pin(sleep(settings.header_timeout)),
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
@@ -134,9 +149,17 @@ impl Patience {
         };
         if turn != self.turn {
             self.turn = turn;
-            self.sleep.as_mut().reset(Instant::now() + bound);
+            self.end = Instant::now() + bound;
+            if self.end < self.sleep.deadline() {
+                self.sleep.as_mut().reset(self.end);
+            }
         }
-        self.sleep.as_mut().poll(context)
+        ready!(self.sleep.as_mut().poll(context));
+        if self.end > self.sleep.deadline() {
+            self.sleep.as_mut().reset(self.end);
+            return self.sleep.as_mut().poll(context);
+        }
+        Poll::Ready(())
     }
 }
 

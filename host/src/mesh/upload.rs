@@ -78,11 +78,15 @@ impl http_body::Body for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
-        *self.upload.state() = match &polled {
-            Poll::Pending => State::Awaited,
-            Poll::Ready(Some(Err(error))) => State::Failed(error.clone()),
-            Poll::Ready(_) => State::Flowing,
+        let mut state = self.upload.state();
+        *state = match (&*state, &polled) {
+            // Whoever asks again after a failure must not hide it.
+            (State::Failed(_), _) => return polled,
+            (_, Poll::Pending) => State::Awaited,
+            (_, Poll::Ready(Some(Err(error)))) => State::Failed(error.clone()),
+            (_, Poll::Ready(_)) => State::Flowing,
         };
+        drop(state);
         polled
     }
 

@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasmtime::component::{Component as Code, ComponentExportIndex, InstancePre};
-use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime::AsContextMut;
+use wasmtime::component::Instance;
+use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::{p2, p3};
 
 /// A compiled component. It is linked when it becomes the revision of a service.
@@ -123,7 +125,7 @@ impl Component {
         self.code.initialize_copy_on_write_image().map_err(|error| LoadError::Link(format!("{error:#}")))?;
         Ok(Revision {
             digest: self.digest,
-            handler: handler(&pre),
+            handler: Handler::find(&pre),
             exports: exports(&self.code, &self.contract),
             contract: Arc::clone(&self.contract),
             links: links.into(),
@@ -139,7 +141,7 @@ pub struct Revision {
     pub(super) digest: Digest,
     pub(super) pre: InstancePre<Context>,
     /// `None` for a component that answers no HTTP by itself.
-    pub(super) handler: Option<ProxyPre<Context>>,
+    pub(super) handler: Option<Handler>,
     pub(super) grants: Arc<Grants>,
     /// Slots of the pool that one instance takes.
     pub(super) slots: u32,
@@ -191,12 +193,28 @@ pub fn answers_http(contract: &Contract) -> bool {
     contract.export_names.iter().any(is_handler)
 }
 
-/// The handler that the component exports: that of WASI 0.3 if it has both.
-fn handler(pre: &InstancePre<Context>) -> Option<ProxyPre<Context>> {
-    if let Ok(service) = p3::bindings::ServicePre::new(pre.clone()) {
-        return Some(ProxyPre::P3(service));
+/// Where the handler of HTTP is in the compiled code.
+pub(super) enum Handler {
+    P2(p2::bindings::ProxyIndices),
+    P3(p3::bindings::ServiceIndices),
+}
+
+impl Handler {
+    /// The handler that the component exports: that of WASI 0.3 if it has both.
+    fn find(pre: &InstancePre<Context>) -> Option<Self> {
+        if let Ok(service) = p3::bindings::ServiceIndices::new(pre) {
+            return Some(Self::P3(service));
+        }
+        p2::bindings::ProxyIndices::new(pre).ok().map(Self::P2)
     }
-    p2::bindings::ProxyPre::new(pre.clone()).ok().map(ProxyPre::P2)
+
+    /// That of an instance.
+    pub(super) fn of(&self, store: impl AsContextMut<Data = Context>, instance: &Instance) -> wasmtime::Result<Proxy> {
+        Ok(match self {
+            Self::P2(indices) => Proxy::P2(indices.load(store, instance)?),
+            Self::P3(indices) => Proxy::P3(indices.load(store, instance)?),
+        })
+    }
 }
 
 /// Where each function of the contract is in the compiled code.

@@ -1,8 +1,10 @@
 //! A future that two can drive: a task of its own, and whoever waits for what it does next.
 //!
 //! To hand a call to another task costs more than most calls do: the scheduler is told, a thread may be woken, and the caller's guest is put
-//! aside until it is woken in turn. So the caller takes the instance's next step itself, in its own task. A quick call has its answer then; of
-//! any other the rest is done in the instance's own task, as if nothing had happened.
+//! aside until it is woken in turn. So the caller takes the instance's next steps itself, in its own task, and between them takes what has come of
+//! the answer. A quick call has its answer then; of any other the rest is done in the instance's own task, as if nothing had happened.
+//!
+//! An instance that serves one caller alone does not even have a task until then ([`begin`]).
 
 use futures_util::task::AtomicWaker;
 use std::future::poll_fn;
@@ -14,10 +16,54 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::task::AbortHandle;
 
-/// Steps that a caller takes at a time. The second finds out that nothing is left to do; more than a few are no quick call.
-const STEPS: usize = 4;
+/// Steps that a caller takes at a time: one to the answer, one for each piece of its body that it reads, and the last finds out that nothing is
+/// left to do. More are no quick call.
+const STEPS: usize = 8;
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Takes the first steps of `future` here, and does `between` after each. What is left of it goes on in a task of its own, which is answered.
+pub(super) fn begin(
+    future: impl Future<Output = ()> + Send + 'static,
+    mut between: impl FnMut(&mut Context<'_>),
+) -> Option<AbortHandle> {
+    let mut future: Boxed = Box::pin(future);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    for _ in 0..STEPS {
+        woken.0.store(false, SeqCst);
+        let ended = step(&mut future, &mut context);
+        between(&mut context);
+        if ended {
+            return None;
+        }
+        if !woken.0.load(SeqCst) {
+            break;
+        }
+    }
+    // Its first poll there finds whatever has woken it here meanwhile.
+    Some(tokio::spawn(future).abort_handle())
+}
+
+/// One step; true when there is none left. A panic is an end, too: whoever waits for the future's work learns of it when it is dropped.
+fn step(future: &mut Boxed, context: &mut Context<'_>) -> bool {
+    !matches!(catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))), Ok(Poll::Pending))
+}
+
+/// Remembers that it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, SeqCst);
+    }
+}
 
 /// The hold of callers on a future that has a task of its own. The task goes on without it.
 #[derive(Clone)]
@@ -49,21 +95,26 @@ impl Drive {
         let task = tokio::spawn(async move {
             poll_fn(|context| {
                 owner.0.task.register(context.waker());
-                owner.0.drive(1, || ()).1
+                owner.0.drive(1, || (), |_| ()).1
             })
             .await;
         });
         (Self(shared), task.abort_handle())
     }
 
-    /// Does `prepare`, which wakes the future, and lets it take its next steps here, unless it is driven already.
-    pub(super) fn hand<T>(&self, prepare: impl FnOnce() -> T) -> T {
-        self.0.drive(STEPS, prepare).0
+    /// Does `prepare`, which wakes the future, and lets it take its next steps here, with `between` after each, unless it is driven already.
+    pub(super) fn hand<T>(&self, prepare: impl FnOnce() -> T, between: impl FnMut(&mut Context<'_>)) -> T {
+        self.0.drive(STEPS, prepare, between).0
     }
 }
 
 impl Shared {
-    fn drive<T>(self: &Arc<Self>, steps: usize, prepare: impl FnOnce() -> T) -> (T, Poll<()>) {
+    fn drive<T>(
+        self: &Arc<Self>,
+        steps: usize,
+        prepare: impl FnOnce() -> T,
+        mut between: impl FnMut(&mut Context<'_>),
+    ) -> (T, Poll<()>) {
         let Ok(mut future) = self.future.try_lock() else {
             let prepared = prepare();
             self.wake_by_ref();
@@ -77,8 +128,10 @@ impl Shared {
             let Some(running) = future.as_mut() else { break };
             // Exchanged, not stored: what was done before a wake that is taken back here is seen by this step.
             self.woken.swap(false, SeqCst);
-            let step = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut Context::from_waker(&waker))));
-            if !matches!(step, Ok(Poll::Pending)) || self.aborted.load(SeqCst) {
+            let mut context = Context::from_waker(&waker);
+            let ended = step(running, &mut context);
+            between(&mut context);
+            if ended || self.aborted.load(SeqCst) {
                 *future = None;
                 self.woken.store(true, SeqCst);
             } else if !self.woken.load(SeqCst) {
@@ -176,7 +229,7 @@ mod tests {
         let (questions, future) = squares(&Arc::default());
         let (drive, _task) = Drive::spawn(future);
         let (sender, mut answer) = oneshot::channel();
-        drive.hand(|| questions.try_send((3, sender)).unwrap());
+        drive.hand(|| questions.try_send((3, sender)).unwrap(), |_| ());
         assert_eq!(answer.try_recv(), Ok(9), "no other task has run in between");
     }
 
@@ -190,7 +243,7 @@ mod tests {
             tokio::spawn(async move {
                 for number in (0..2000).map(|n| 100 + n * 8 + caller) {
                     let (sender, answer) = oneshot::channel();
-                    drive.hand(|| questions.try_send((number, sender)).unwrap());
+                    drive.hand(|| questions.try_send((number, sender)).unwrap(), |_| ());
                     assert_eq!(answer.await, Ok(number * number));
                 }
             })
@@ -211,7 +264,7 @@ mod tests {
             let aborter = tokio::spawn(async move { task.abort() });
             for number in 100..110 {
                 let (sender, _answer) = oneshot::channel();
-                let _ = drive.hand(|| questions.try_send((number, sender)));
+                let _ = drive.hand(|| questions.try_send((number, sender)), |_| ());
             }
             aborter.await.unwrap();
             // Another thread may be about to drop it: its parts go one by one.
@@ -225,7 +278,7 @@ mod tests {
         let (questions, future) = squares(&dropped);
         let (drive, _task) = Drive::spawn(future);
         let (sender, answer) = oneshot::channel();
-        drive.hand(|| questions.try_send((13, sender)).unwrap());
+        drive.hand(|| questions.try_send((13, sender)).unwrap(), |_| ());
         assert!(answer.await.is_err());
         assert_eq!(dropped.load(SeqCst), 1);
     }

@@ -48,6 +48,9 @@ impl Runtime {
     /// # Errors
     /// When the pool's address space cannot be reserved, or the linker's interfaces clash.
     pub fn new(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
+        // Each store that goes makes an error for the fiber that it keeps, and nobody looks at where it was made. With `RUST_BACKTRACE` set
+        // that look was an eighth of a fresh instance's cost. The backtraces of guests' traps are another thing, and stay.
+        wasmtime::error::disable_backtrace();
         let engine = Engine::new(&config(slots, memory))?;
         let turns = Turns::new();
         tick(&engine, turns.clone())?;

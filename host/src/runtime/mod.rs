@@ -5,8 +5,8 @@
 //! service, or a host outside, does so through [`Outcall`], which this room declares and another makes.
 //!
 //! What always holds:
-//! - Each request gets an instance of its own: memory, tables and resources are fresh, and go with the request. Only typed calls of a
-//!   service whose manifest says so share instances.
+//! - Each request gets an instance of its own: memory, tables and resources are fresh, and go with the request. Only a service whose manifest
+//!   says so has instances that serve several.
 //! - What crosses from one instance to another is values alone; each has a store of its own, so the fault of one leaves the other alive.
 //! - A guest reaches what its [`Grants`] name and nothing else: no file, no socket, no other host, no other service's data.
 //! - Every wait has a deadline, but that for the end of a stream, which lasts as long as its reader's instance. Every queue has a bound.
@@ -30,13 +30,15 @@ mod error;
 mod fault;
 mod grants;
 mod imports;
-mod invocation;
+mod job;
+mod leash;
 mod link;
 mod log;
 mod outbound;
 mod outcall;
 mod parcel;
 mod pool;
+mod serve;
 mod settings;
 mod slots;
 mod turns;

@@ -1,30 +1,48 @@
 //! The instance pool of one endpoint: who gets an instance, and who waits for one. How many come at a time is bounded by whoever calls; an
 //! instance may outlast its call, and the engine's pool is shared, so even those may have to wait.
 
+use super::body::{GuestBody, for_guest};
 use super::component::Revision;
 use super::context::{Current, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
 use super::fault::Fault;
-use super::invocation::{self, Lease};
+use super::job::{Answer, Ask, Awaited, Job};
+use super::leash::Leash;
 use super::parcel::Parcel;
 use super::settings::{Isolation, Limits};
 use super::slots::Class;
 use super::warm::{Ticket, Warm};
-use super::worker::{Job, Worker};
+use super::worker::{self, Birth, Lease, Worker};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::task::AbortHandle;
-use tokio::time::error::Elapsed;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 /// Numbers instances since the host started.
 static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(1);
+
+/// A job that an instance has begun.
+struct Begun {
+    leash: Leash,
+    fault: Fault,
+    /// When the instance was had.
+    leased: Instant,
+}
+
+/// A job that was answered.
+struct Served<T> {
+    answer: T,
+    leash: Leash,
+    fault: Fault,
+}
 
 /// The instances of one revision at one endpoint, bounded by the service's limits.
 pub struct InstancePool {
@@ -32,7 +50,7 @@ pub struct InstancePool {
     revision: Arc<Revision>,
     limits: Limits,
     free: Arc<Semaphore>,
-    /// Where typed calls find instances that were used before; `None` gives each an instance of its own.
+    /// Where instances are found that were used before; `None` gives each request one of its own.
     warm: Option<Arc<Warm>>,
 }
 
@@ -62,9 +80,9 @@ impl InstancePool {
         self.limits.concurrency - self.free.available_permits()
     }
 
-    /// Has a fresh instance answer `request`; the answer's body streams.
+    /// Has an instance answer `request`; the answer's body streams.
     ///
-    /// Dropping the future, or the body before its end, ends the instance: the client went away.
+    /// Dropping the future, or the body before its end, ends the instance, or at least what it does for this request: the client went away.
     ///
     /// # Errors
     /// The instance's fault; [`ErrorKind::Overloaded`] when none became free before the deadline.
@@ -77,14 +95,16 @@ impl InstancePool {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
             return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
         }
-        let deadline = Instant::from_std(context.deadline);
-        let asked = Instant::now();
-        let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
-        let leased = Instant::now();
-        let revision = Arc::clone(&self.revision);
-        let guest = invocation::Guest { revision, identity: self.identity(context), memory: self.limits.memory };
-        let started = invocation::start(&self.runtime, guest, context, self.limits.timeout, lease, request);
-        started.answer(deadline).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
+        let bodiless = request.method() == http::Method::HEAD;
+        let (ask, awaited) = Ask::request(for_guest(request, &self.revision.grants.service));
+        let served = self.ask(Job { context: context.clone(), ask }, awaited, self.warm.as_ref()).await?;
+        let Served { answer, leash, fault } = served;
+        answer.map(|response| {
+            let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            let without_body = bodiless || matches!(response.status().as_u16(), 204 | 304);
+            let length = if without_body { Some(0) } else { length };
+            response.map(|body| GuestBody::new(body, length, leash, fault).boxed_unsync())
+        })
     }
 
     /// Calls `function`. A stream or a future among the results keeps the instance until it is read to its end or dropped.
@@ -103,48 +123,56 @@ impl InstancePool {
             .revision
             .export(function)
             .ok_or_else(|| InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}")))?;
-        let deadline = Instant::from_std(context.deadline);
-        let (answer, answered) = oneshot::channel();
+        // A stream outlives its call, and would hold up those after it.
         let warm = self.warm.as_ref().filter(|_| !export.streams);
-        let job = Job { export, arguments, context: context.clone(), answer };
-        match warm {
-            Some(warm) => self.call_warm(warm, job, answered, deadline).await,
-            None => self.call_fresh(job, answered, deadline).await,
-        }
+        let (ask, awaited) = Ask::call(export, arguments);
+        let mut served = self.ask(Job { context: context.clone(), ask }, awaited, warm).await?;
+        served.leash.release();
+        Ok(served.answer)
     }
 
-    /// The call on an instance of its own.
-    async fn call_fresh(
+    /// Has `job` done, by an instance of its own or one that `warm` keeps.
+    async fn ask<T: Answer>(
         &self,
         job: Job,
-        answered: oneshot::Receiver<Parcel>,
-        deadline: Instant,
-    ) -> Result<Parcel, InvokeError> {
+        mut awaited: Awaited<T>,
+        warm: Option<&Arc<Warm>>,
+    ) -> Result<Served<T>, InvokeError> {
+        let deadline = Instant::from_std(job.context.deadline);
         let asked = Instant::now();
-        let lease = self.lease(&self.free, Class::of(job.context.depth), deadline).await?;
-        let leased = Instant::now();
-        let worker = self.worker(lease, 1, &job.context);
-        // An instance that could not even take the job has a fault, which is found below.
-        let _ = worker.jobs.try_send(job);
-        let Worker { jobs, task, fault, .. } = worker;
-        drop(jobs);
-        let mut leash = Leash { task, whole: false };
-        let outcome = timeout_at(deadline, answered).await;
-        leash.whole = matches!(outcome, Ok(Ok(_)));
-        settle(outcome, &fault).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
+        let mut look = |context: &mut Context<'_>| awaited.look(context);
+        let Begun { leash, fault, leased } = match warm {
+            Some(warm) => self.begin_warm(warm, job, asked, deadline, &mut look).await?,
+            None => {
+                let lease = self.lease(&self.free, Class::of(job.context.depth), deadline).await?;
+                let leased = Instant::now();
+                let (leash, fault) = worker::serve_once(self.birth(lease, &job.context), job, &mut look);
+                Begun { leash, fault, leased }
+            }
+        };
+        let error = match awaited.by(deadline).await {
+            Ok(Some(answer)) => return Ok(Served { answer, leash, fault }),
+            // The instance says how it failed when its store has gone.
+            Ok(None) => {
+                drop(leash);
+                fault.known().await
+            }
+            Err(_) => InvokeError::new(ErrorKind::Timeout, "no answer before the deadline"),
+        };
+        Err(fairly(error, leased - asked, leased.elapsed()))
     }
 
-    /// The call on an instance that is kept.
-    async fn call_warm(
+    /// Hands `job` to an instance that is kept.
+    async fn begin_warm(
         &self,
         warm: &Arc<Warm>,
         job: Job,
-        answered: oneshot::Receiver<Parcel>,
+        asked: Instant,
         deadline: Instant,
-    ) -> Result<Parcel, InvokeError> {
-        let asked = Instant::now();
+        look: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<Begun, InvokeError> {
         let mut leased = asked;
-        let _place = match try_acquire(&self.free) {
+        let place = match try_acquire(&self.free) {
             Some(place) => place,
             None => {
                 let place = wait_for_place(&self.free, deadline).await?;
@@ -152,23 +180,26 @@ impl InstancePool {
                 place
             }
         };
-        let mut ticket = match warm.send(job) {
+        let ticket = match warm.send(job, look) {
             Ok(ticket) => ticket,
             Err(job) => {
-                let ticket = self.call_another(warm, job, deadline).await?;
+                let ticket = self.send_another(warm, job, deadline, look).await?;
                 leased = Instant::now();
                 ticket
             }
         };
-        let outcome = timeout_at(deadline, answered).await;
-        ticket.answered = matches!(outcome, Ok(Ok(_)));
         let fault = ticket.worker().fault.clone();
-        drop(ticket);
-        settle(outcome, &fault).await.map_err(|error| fairly(error, leased - asked, leased.elapsed()))
+        Ok(Begun { leash: Leash::Kept { ticket, _place: place }, fault, leased })
     }
 
     /// A new instance for `job`, or one that has room for it before a new one may be made.
-    async fn call_another(&self, warm: &Arc<Warm>, mut job: Job, deadline: Instant) -> Result<Ticket, InvokeError> {
+    async fn send_another(
+        &self,
+        warm: &Arc<Warm>,
+        mut job: Job,
+        deadline: Instant,
+        look: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<Ticket, InvokeError> {
         // One wait for all rounds: who begins anew goes to the end of the queue.
         let class = Class::of(job.context.depth);
         let mut lease = pin!(self.lease(&warm.places, class, deadline));
@@ -176,23 +207,18 @@ impl InstancePool {
             // Listens before it looks: what comes free after the look rings for this call, and what came before is found.
             let mut freed = pin!(warm.freed());
             freed.as_mut().enable();
-            job = match warm.send(job) {
+            job = match warm.send(job, look) {
                 Ok(ticket) => return Ok(ticket),
                 Err(back) => back,
             };
             tokio::select! {
                 lease = &mut lease => {
-                    let worker = self.worker(lease?, warm.concurrent(), &job.context);
-                    return Ok(warm.add(worker, class, job));
+                    let worker = Worker::start(self.birth(lease?, &job.context), warm.concurrent(), &job.context);
+                    return Ok(warm.add(worker, class, job, look));
                 }
                 () = freed => {}
             }
         }
-    }
-
-    fn worker(&self, lease: Lease, concurrent: usize, context: &CallContext) -> Worker {
-        let identity = self.identity(context);
-        Worker::start(&self.runtime, &self.revision, &self.limits, identity, lease, concurrent, context)
     }
 
     /// Instantiates once, answers nothing, and lets the instance go: shows that the revision starts within its limits.
@@ -201,14 +227,17 @@ impl InstancePool {
     /// As [`InstancePool::invoke`], before the request.
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
         let deadline = Instant::from_std(context.deadline);
-        let _lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
-        let identity = self.identity(context);
-        let instantiated =
-            invocation::instantiate(&self.runtime, &self.revision, identity, self.limits.memory, context.clone());
-        match timeout_at(deadline, instantiated).await {
-            Ok(instantiated) => instantiated,
+        let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
+        let rehearsed = worker::rehearse(self.birth(lease, context), context.clone());
+        match timeout_at(deadline, rehearsed).await {
+            Ok(rehearsed) => rehearsed,
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),
         }
+    }
+
+    fn birth(&self, lease: Lease, context: &CallContext) -> Birth<'_> {
+        let (runtime, revision, limits) = (&self.runtime, &self.revision, &self.limits);
+        Birth { runtime, revision, limits, identity: self.identity(context), lease }
     }
 
     fn identity(&self, context: &CallContext) -> Identity {
@@ -236,32 +265,6 @@ impl InstancePool {
         let slots = timeout_at(deadline, pool.take(class, count)).await;
         let slots = slots.map_err(|_| used_up("the pool's `instances`"))?;
         Ok(Lease { _place: place, _slots: slots })
-    }
-}
-
-/// The caller's hold on an instance that serves it alone: dropped before the answer is whole, it ends the instance.
-struct Leash {
-    task: AbortHandle,
-    whole: bool,
-}
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        if !self.whole {
-            self.task.abort();
-        }
-    }
-}
-
-/// What became of a call. An answer that was dropped means that the instance failed, and it says how when its store has gone.
-async fn settle(
-    outcome: Result<Result<Parcel, oneshot::error::RecvError>, Elapsed>,
-    fault: &Fault,
-) -> Result<Parcel, InvokeError> {
-    match outcome {
-        Ok(Ok(parcel)) => Ok(parcel),
-        Ok(Err(_)) => Err(fault.known().await),
-        Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "no answer before the deadline")),
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::settings::Reuse;
 use super::slots::Class;
-use super::worker::{Job, Worker};
+use super::job::Job;
+use super::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Instant;
 use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::error::TrySendError;
@@ -59,11 +61,15 @@ impl Warm {
         self.settings.max_concurrent
     }
 
-    /// Hands `job` to an instance that has room, or gives it back.
-    pub(super) fn send(self: &Arc<Self>, mut job: Job) -> Result<Ticket, Job> {
+    /// Hands `job` to an instance that has room, and drives it with `between` after each step; or gives the job back.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        mut job: Job,
+        between: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<Ticket, Job> {
         while let Some(kept) = self.take(Class::of(job.context.depth)) {
             let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
-            match ticket.kept.worker.hand(job) {
+            match ticket.kept.worker.hand(job, &mut *between) {
                 Ok(()) => return Ok(ticket),
                 // It has ended by itself. The ticket, which goes here unanswered, takes it off the shelf.
                 Err(TrySendError::Closed(back) | TrySendError::Full(back)) => job = back,
@@ -72,8 +78,14 @@ impl Warm {
         Err(job)
     }
 
-    /// Puts a new instance on the shelf and hands it its first job.
-    pub(super) fn add(self: &Arc<Self>, worker: Worker, class: Class, job: Job) -> Ticket {
+    /// Puts a new instance on the shelf and hands it its first job, as [`Warm::send`] does.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        worker: Worker,
+        class: Class,
+        job: Job,
+        between: impl FnMut(&mut Context<'_>),
+    ) -> Ticket {
         let kept = Kept {
             worker,
             class,
@@ -82,13 +94,14 @@ impl Warm {
             retired: AtomicBool::new(false),
         };
         let kept = Arc::new(kept);
-        // An instance that could not even take its first job has a fault, which its caller finds.
-        let _ = kept.worker.jobs.try_send(job);
         self.begin(&mut self.shelf(), &kept);
         if self.settings.max_concurrent > 1 {
             self.freed.notify_one();
         }
-        Ticket { warm: Arc::clone(self), kept, answered: false }
+        let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
+        // An instance that could not even take its first job has a fault, which its caller finds.
+        let _ = ticket.kept.worker.hand_first(job, between);
+        ticket
     }
 
     /// Rings when an instance may have room again.
@@ -126,7 +139,7 @@ impl Warm {
         if kept.retired.load(Relaxed) {
             // What the unanswered call still does ends with the store, and with nothing less.
             if in_flight == 0 {
-                kept.worker.task.abort();
+                kept.worker.end();
             }
         } else if in_flight + 1 == self.settings.max_concurrent
             && kept.served.load(Relaxed) < self.settings.max_requests
@@ -165,7 +178,7 @@ async fn sweep(warm: std::sync::Weak<Warm>, idle: std::time::Duration) {
 }
 
 impl Ticket {
-    /// The instance that was called.
+    /// The instance that was asked.
     pub(super) fn worker(&self) -> &Worker {
         &self.kept.worker
     }

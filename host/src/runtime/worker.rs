@@ -1,17 +1,18 @@
-//! An instance that serves typed calls, in a task of its own.
+//! An instance that serves jobs, one for its only caller or more over a channel.
 //!
-//! As with a request by HTTP, the task owns the store, since dropping a call does not stop a guest and dropping its store does. Calls come
-//! in over a channel. When the channel is closed and every call is answered, the guest may finish what it does besides, for as long as
-//! its timeout allows; then the instance goes.
+//! Its future owns the store, since dropping a call does not stop a guest and dropping its store does. When there will be no more jobs and every
+//! answer is whole, the guest may finish what it does besides, for as long as its timeout allows; then the instance goes.
 
-use super::component::{Export, Revision};
+use super::component::Revision;
 use super::context::{Context, Identity};
-use super::drive::Drive;
+use super::drive::{self, Drive};
 use super::engine::Runtime;
 use super::fault::{Failure, Fault};
-use super::invocation::Lease;
-use super::parcel::Parcel;
+use super::job::Job;
+use super::leash::Leash;
+use super::serve::Guest;
 use super::settings::Limits;
+use super::slots::Taken;
 use crate::base::{CallContext, ErrorKind};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,73 +20,121 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task;
+use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
-use wasmtime::component::{Accessor, Instance, Val};
-use wasmtime::{AsContextMut, Store};
+use wasmtime::Store;
+use wasmtime::component::Accessor;
 
-/// One call on its way into an instance.
-pub(super) struct Job {
-    pub(super) export: Arc<Export>,
-    pub(super) arguments: Parcel,
-    pub(super) context: CallContext,
-    /// Dropped without an answer, it means that the instance failed; how, its fault tells.
-    pub(super) answer: oneshot::Sender<Parcel>,
+/// The right to have one instance. Both go back when the instance is gone.
+pub(super) struct Lease {
+    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _slots: Taken,
 }
 
-/// The callers' end of a running instance.
+/// What an instance is made of, and for whom.
+pub(super) struct Birth<'a> {
+    pub(super) runtime: &'a Runtime,
+    pub(super) revision: &'a Arc<Revision>,
+    pub(super) limits: &'a Limits,
+    pub(super) identity: Identity,
+    pub(super) lease: Lease,
+}
+
+/// The callers' end of an instance that is kept.
 pub(super) struct Worker {
-    pub(super) jobs: mpsc::Sender<Job>,
-    pub(super) task: AbortHandle,
+    jobs: mpsc::Sender<Job>,
+    task: AbortHandle,
     drive: Drive,
     pub(super) fault: Fault,
 }
 
 impl Worker {
-    /// Starts an instance that serves up to `concurrent` calls at a time, the first of them for `first`.
-    pub(super) fn start(
-        runtime: &Runtime,
-        revision: &Arc<Revision>,
-        limits: &Limits,
-        identity: Identity,
-        lease: Lease,
-        concurrent: usize,
-        first: &CallContext,
-    ) -> Self {
+    /// Starts an instance that serves up to `concurrent` jobs at a time, the first of them for `first`.
+    pub(super) fn start(birth: Birth<'_>, concurrent: usize, first: &CallContext) -> Self {
         let (jobs, receiver) = mpsc::channel(concurrent);
-        let fault = Fault::default();
-        let mut store = Context::store(runtime, identity, limits.memory, first.clone(), fault.clone());
-        let (flow, flows) = mpsc::channel(1);
-        store.data_mut().flow = Some(flow);
-        let task = Task {
-            store,
-            revision: Arc::clone(revision),
-            jobs: receiver,
-            concurrent,
-            flows,
-            fault: fault.clone(),
-            ended: false,
-            _lease: lease,
-        };
-        let (drive, task) = Drive::spawn(task.run(limits.timeout));
+        let patience = birth.limits.timeout;
+        let (task, _) = Task::new(birth, first, Jobs { first: None, more: Some(receiver), concurrent });
+        let fault = task.fault.clone();
+        let (drive, task) = Drive::spawn(task.run(patience));
         Self { jobs, task, drive, fault }
     }
 
-    /// Hands `job` to the instance, and lets it begin at once: it may have answered when this returns.
-    pub(super) fn hand(&self, job: Job) -> Result<(), TrySendError<Job>> {
-        self.drive.hand(|| self.jobs.try_send(job))
+    /// Hands its first job to the instance, as [`Worker::hand`] does if it may begin at once.
+    pub(super) fn hand_first(
+        &self,
+        job: Job,
+        between: impl FnMut(&mut task::Context<'_>),
+    ) -> Result<(), TrySendError<Job>> {
+        if job.is_nested() { self.jobs.try_send(job) } else { self.hand(job, between) }
+    }
+
+    /// Hands `job` to the instance, and lets it go on at once, with `between` after each step: it may have answered when this returns.
+    pub(super) fn hand(
+        &self,
+        job: Job,
+        between: impl FnMut(&mut task::Context<'_>),
+    ) -> Result<(), TrySendError<Job>> {
+        self.drive.hand(|| self.jobs.try_send(job), between)
+    }
+
+    /// Ends the instance, whatever it does.
+    pub(super) fn end(&self) {
+        self.task.abort();
     }
 }
 
-/// The task's side. Fields are dropped in this order: the lease last, so that whoever waits for a slot finds it free.
+/// Starts an instance for `job` alone, and lets it begin at once if it may, with `between` after each step: it may have ended when this
+/// returns.
+pub(super) fn serve_once(birth: Birth<'_>, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> (Leash, Fault) {
+    let patience = birth.limits.timeout;
+    let (first, nested) = (job.context.clone(), job.is_nested());
+    let (task, flow) = Task::new(birth, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
+    let fault = task.fault.clone();
+    let run = task.run(patience);
+    let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, between) };
+    (Leash::Own { task, flow: Some(flow), whole: false }, fault)
+}
+
+/// Instantiates and lets the instance go again.
+pub(super) async fn rehearse(birth: Birth<'_>, context: CallContext) -> Result<(), super::error::InvokeError> {
+    let Birth { runtime, revision, limits, identity, lease: _lease } = birth;
+    let mut store = Context::store(runtime, identity, limits.memory, context, Fault::default());
+    match revision.pre.instantiate_async(&mut store).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
+    }
+}
+
+/// What there is to do.
+struct Jobs {
+    first: Option<Job>,
+    /// `None` where the first is the only one.
+    more: Option<mpsc::Receiver<Job>>,
+    /// How many at a time.
+    concurrent: usize,
+}
+
+impl Jobs {
+    /// The next one; `None` when there will be no more.
+    async fn next(&mut self) -> Option<Job> {
+        match (self.first.take(), &mut self.more) {
+            (Some(first), _) => Some(first),
+            (None, Some(more)) => more.recv().await,
+            (None, None) => None,
+        }
+    }
+}
+
+/// The instance's side. Fields are dropped in this order: the lease last, so that whoever waits for a slot finds it free.
 struct Task {
     store: Store<Context>,
     revision: Arc<Revision>,
-    jobs: mpsc::Receiver<Job>,
-    concurrent: usize,
-    /// Closed when nobody reads a stream of this instance any more.
+    jobs: Jobs,
+    /// Closed when nobody reads of this instance any more: an answer's body, or a stream.
     flows: mpsc::Receiver<Infallible>,
     fault: Fault,
     /// It came to its end.
@@ -94,7 +143,8 @@ struct Task {
 }
 
 impl Drop for Task {
-    /// Whoever waits for an answer that does not come, or reads a stream that breaks off, learns why.
+    /// Whoever waits for an answer that does not come, or reads a stream that breaks off, learns why. A panic of the host in here must not
+    /// look like the end of an answer.
     fn drop(&mut self) {
         if !self.ended {
             self.fault.set(ErrorKind::Host, "the instance's task was lost");
@@ -103,7 +153,18 @@ impl Drop for Task {
 }
 
 impl Task {
-    async fn run(mut self, patience: std::time::Duration) {
+    /// An instance to be, and what holds its time.
+    fn new(birth: Birth<'_>, first: &CallContext, jobs: Jobs) -> (Self, mpsc::Sender<Infallible>) {
+        let Birth { runtime, revision, limits, identity, lease } = birth;
+        let fault = Fault::default();
+        let mut store = Context::store(runtime, identity, limits.memory, first.clone(), fault.clone());
+        let (flow, flows) = mpsc::channel(1);
+        store.data_mut().flow = Some(flow.clone());
+        let revision = Arc::clone(revision);
+        (Self { store, revision, jobs, flows, fault, ended: false, _lease: lease }, flow)
+    }
+
+    async fn run(mut self, patience: Duration) {
         let (finish, finished) = oneshot::channel();
         let flows = &mut self.flows;
         let overtime = async {
@@ -115,12 +176,13 @@ impl Task {
         };
         let slice = self.store.data().slice.clone();
         let result = {
-            let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, self.concurrent, finish));
+            let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, finish));
             let work = poll_fn(|context| {
                 slice.begin();
                 work.as_mut().poll(context)
             });
             tokio::select! {
+                biased;
                 result = work => result,
                 () = overtime => Err(Failure::overtime()),
             }
@@ -134,77 +196,46 @@ impl Task {
     }
 }
 
-/// Instantiates, and serves calls until there will be no more.
+/// Instantiates, and serves jobs until there will be no more.
 async fn work(
     store: &mut Store<Context>,
     revision: &Revision,
-    jobs: &mut mpsc::Receiver<Job>,
-    concurrent: usize,
+    jobs: &mut Jobs,
     finish: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
     let instance = revision.pre.instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
+    let guest = Guest::new(instance, revision.handler.as_ref());
     store
         .run_concurrent(async |accessor| {
-            if concurrent == 1 {
-                while let Some(job) = jobs.recv().await {
-                    serve(accessor, &instance, job).await?;
+            if jobs.concurrent == 1 {
+                while let Some(job) = jobs.next().await {
+                    guest.serve(accessor, job).await?;
                 }
             } else {
-                serve_several(accessor, &instance, jobs, concurrent).await?;
+                serve_several(accessor, &guest, jobs).await?;
             }
             accessor.with(|mut access| access.data_mut().flow = None);
             let _ = finish.send(());
+            // Bodies and streams of its answers, and whatever the guest does after them, run on in here.
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
             Ok(())
         })
         .await?
 }
 
-/// Serves up to `concurrent` calls at a time, until there will be no more.
-async fn serve_several(
-    accessor: &Accessor<Context>,
-    instance: &Instance,
-    jobs: &mut mpsc::Receiver<Job>,
-    concurrent: usize,
-) -> Result<(), Failure> {
-    let mut calls = FuturesUnordered::new();
+/// Serves as many jobs at a time as it may, until there will be no more.
+async fn serve_several(accessor: &Accessor<Context>, guest: &Guest<'_>, jobs: &mut Jobs) -> Result<(), Failure> {
+    let concurrent = jobs.concurrent;
+    let mut running = FuturesUnordered::new();
     let mut open = true;
-    while open || !calls.is_empty() {
+    while open || !running.is_empty() {
         tokio::select! {
-            job = jobs.recv(), if open && calls.len() < concurrent => match job {
-                Some(job) => calls.push(serve(accessor, instance, job)),
+            job = jobs.next(), if open && running.len() < concurrent => match job {
+                Some(job) => running.push(guest.serve(accessor, job)),
                 None => open = false,
             },
-            Some(served) = calls.next(), if !calls.is_empty() => served?,
+            Some(served) = running.next(), if !running.is_empty() => served?,
         }
     }
-    Ok(())
-}
-
-/// One call, from its arguments to its results. An error means that the instance is of no more use.
-async fn serve(accessor: &Accessor<Context>, instance: &Instance, job: Job) -> Result<(), Failure> {
-    let Job { export, arguments, context, answer } = job;
-    let function = &export.function;
-    let mut results = vec![Val::Bool(false); usize::from(function.result.is_some())];
-    let types = function.params.iter().map(|param| &param.ty);
-    let arguments = accessor.with(|mut access| arguments.unpack(&mut access.as_context_mut(), types));
-    let arguments = arguments.map_err(Failure::Host)?;
-    let started = accessor.with(|mut access| {
-        let mut store = access.as_context_mut();
-        let func = instance.get_func(&mut store, export.index);
-        let func = func.ok_or_else(|| wasmtime::format_err!("the export is no function"))?;
-        let call = func.start_call_concurrent(&mut store, &arguments, &mut results)?;
-        let task = call.task();
-        store.data_mut().begin(task, context);
-        wasmtime::error::Ok((func, call, task))
-    });
-    let (func, call, task) = started.map_err(Failure::Host)?;
-    func.finish_call_concurrent(accessor, call).await?;
-    let parcel = accessor.with(|mut access| {
-        access.data_mut().end(task);
-        Parcel::pack(&mut access.as_context_mut(), function.result.iter(), results)
-    });
-    // The caller may have gone.
-    let _ = answer.send(parcel.map_err(Failure::Host)?);
     Ok(())
 }

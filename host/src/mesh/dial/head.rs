@@ -32,10 +32,8 @@ pub(super) fn for_service(headers: &mut HeaderMap, base: &Uri, context: &CallCon
     let left = context.deadline.saturating_duration_since(now).as_millis();
     headers.insert(TIMEOUT, HeaderValue::from(u64::try_from(left).unwrap_or(u64::MAX)));
     headers.insert(DEPTH, HeaderValue::from(context.depth));
-    if !headers.contains_key(REQUEST_ID)
-        && let Ok(id) = HeaderValue::from_str(context.request_id.as_str())
-    {
-        headers.insert(REQUEST_ID, id);
+    if !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, context.request_id.header());
     }
     // By TLS the other side has proved that it is the base's host; a plain one may serve several, and is told which was asked for.
     if is_secure(base) {
