@@ -5,11 +5,11 @@
 //! body. When the caller goes away or loses its patience the leash is dropped, and the task with its store.
 
 use super::body::{GuestBody, for_guest};
-use super::component::Revision;
 use super::context::{Context, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
 use super::fault::{Failure, Fault};
+use super::revision::Revision;
 use super::slots::Taken;
 use crate::base::{Body, CallContext, ErrorKind};
 use futures_util::FutureExt;
@@ -112,7 +112,7 @@ pub(super) async fn instantiate(
     context: CallContext,
 ) -> Result<(), InvokeError> {
     let mut store = Context::store(runtime, identity, memory, context, Fault::default());
-    match revision.pre.instantiate_async(&mut store).await {
+    match revision.pre().instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
     }
@@ -182,7 +182,7 @@ impl Instance {
         };
         let slice = self.store.data().slice.clone();
         let result = {
-            let handler = self.revision.handler.as_ref().expect("a component without a handler is not asked by HTTP");
+            let handler = self.revision.handler().expect("a component without a handler is not asked by HTTP");
             let mut serve = pin!(serve(&mut self.store, handler, request, self.head.clone()));
             let serve = poll_fn(|context| {
                 slice.begin();

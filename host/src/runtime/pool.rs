@@ -1,13 +1,13 @@
 //! The instance pool of one endpoint: who gets an instance, and who waits for one. How many come at a time is bounded by whoever calls; an
 //! instance may outlast its call, and the engine's pool is shared, so even those may have to wait.
 
-use super::component::Revision;
 use super::context::{Current, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
 use super::fault::Fault;
 use super::invocation::{self, Lease};
 use super::parcel::Parcel;
+use super::revision::Revision;
 use super::settings::{Isolation, Limits};
 use super::slots::Class;
 use super::warm::{Ticket, Warm};
@@ -54,7 +54,7 @@ impl InstancePool {
 
     /// Whether its instances answer HTTP by themselves.
     pub fn answers_http(&self) -> bool {
-        self.revision.handler.is_some()
+        self.revision.answers_http
     }
 
     /// Instances that serve a request now.
@@ -77,6 +77,7 @@ impl InstancePool {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
             return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
         }
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let deadline = Instant::from_std(context.deadline);
         let asked = Instant::now();
         let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
@@ -99,6 +100,7 @@ impl InstancePool {
         arguments: Parcel,
         context: &CallContext,
     ) -> Result<Parcel, InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let export = self
             .revision
             .export(function)
@@ -200,6 +202,7 @@ impl InstancePool {
     /// # Errors
     /// As [`InstancePool::invoke`], before the request.
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let deadline = Instant::from_std(context.deadline);
         let _lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
         let identity = self.identity(context);

@@ -4,13 +4,14 @@
 //! in over a channel. When the channel is closed and every call is answered, the guest may finish what it does besides, for as long as
 //! its timeout allows; then the instance goes.
 
-use super::component::{Export, Revision};
 use super::context::{Context, Identity};
 use super::drive::Drive;
 use super::engine::Runtime;
 use super::fault::{Failure, Fault};
 use super::invocation::Lease;
+use super::loaded::Export;
 use super::parcel::Parcel;
+use super::revision::Revision;
 use super::settings::Limits;
 use crate::base::{CallContext, ErrorKind};
 use futures_util::StreamExt;
@@ -142,7 +143,7 @@ async fn work(
     concurrent: usize,
     finish: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
-    let instance = revision.pre.instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
+    let instance = revision.pre().instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
     store
         .run_concurrent(async |accessor| {
             if concurrent == 1 {
