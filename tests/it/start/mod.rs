@@ -4,6 +4,7 @@
 mod damage;
 mod density;
 mod lazy;
+mod pool;
 
 use super::atoll::{Answer, Atoll, Home, Http, hello_revision};
 use super::components::component;
