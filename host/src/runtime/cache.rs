@@ -75,12 +75,14 @@ impl Cache {
         used.ok().map(|()| seal)
     }
 
-    /// The code of the component `bytes`, from the cache or compiled now (and then kept). Until it is sealed for this host, its seal says
-    /// that nobody knows whether it links.
+    /// The code of the component `bytes`, from the cache or compiled now.
     pub(super) fn get_or_compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
-        if let Some(code) = self.get(engine, digest) {
-            return Ok(code);
-        }
+        self.get(engine, digest).map_or_else(|| self.compile(engine, digest, bytes), Ok)
+    }
+
+    /// The code of the component `bytes`, compiled now and then kept. Until it is [confirmed](Cache::confirm), its seal says that nobody
+    /// knows whether it links.
+    pub(super) fn compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
         let started = std::time::Instant::now();
         let artifact = engine.precompile_component(bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");

@@ -133,8 +133,11 @@ impl Revision {
             Some(code) => code,
             None => {
                 let bytes = self.bytes()?;
-                let compiled = runtime.cache.get_or_compile(&runtime.engine, self.digest, &bytes);
-                compiled.map_err(|error| format!("the component {error}"))?
+                let compiled = runtime.cache.compile(&runtime.engine, self.digest, &bytes);
+                let code = compiled.map_err(|error| format!("the component {error}"))?;
+                // It linked when the host started. That the next start has to find out again is all that a failure costs.
+                let _ = runtime.cache.confirm(self.digest, self.slots);
+                code
             }
         };
         Loaded::new(runtime, &code, &self.contract, &self.links)

@@ -1,7 +1,7 @@
 //! A service's code is loaded when it is first called, once, and found wherever it can be.
 
 use super::{HELLO, OTHER, Yard, count, mapped};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use std::fs;
 
 fn text(name: &[u8; 16]) -> &str {
@@ -48,6 +48,20 @@ async fn code_that_went_away_while_the_host_runs_is_compiled_again() {
     fs::remove_dir_all(yard.cache()).unwrap();
     let answers = join_all((0..10).map(async |_| yard.revision(&atoll, "/hello").await)).await;
     assert!(answers.iter().all(|answer| answer == text(HELLO)));
+    let log = atoll.stop().await;
+    assert_eq!((count(&log, "compiled"), count(&log, "loaded")), (1, 1), "{log:#?}");
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_end_the_load() {
+    let yard = Yard::new();
+    yard.fill().await;
+    let atoll = yard.start().await;
+    // To compile takes longer than the hasty have.
+    fs::remove_file(yard.entry("hello.wasm", "cwasm")).unwrap();
+    let (hasty, patient) = join(yard.get(&atoll, "/hasty"), yard.revision(&atoll, "/hello")).await;
+    assert_eq!((hasty.status.as_u16(), patient.as_str()), (503, text(HELLO)));
+    assert_eq!(hasty.problem()["type"], "urn:atoll:problem:overloaded", "it is no fault of the service");
     let log = atoll.stop().await;
     assert_eq!((count(&log, "compiled"), count(&log, "loaded")), (1, 1), "{log:#?}");
 }

@@ -29,6 +29,11 @@ service = "hello"
 [[route]]
 prefix = "/other"
 service = "other"
+
+[[route]]
+prefix = "/hasty"
+service = "hello"
+timeout = "10ms"
 "#;
 
 const HELLO: &[u8; 16] = b"revision-001-bbb";
