@@ -15,6 +15,8 @@ pub(crate) struct Atoll {
     _output: BufReader<ChildStdout>,
     /// Where the gateway listens: `http://127.0.0.1:…`.
     pub(crate) gateway: String,
+    /// Where the admin listens.
+    pub(crate) admin: String,
 }
 
 /// The binary to measure: that of `--host`, or else it is built, with all optimisations, beside this one.
@@ -76,7 +78,7 @@ impl Atoll {
             .with_context(|| format!("{} cannot be started", binary.display()))?;
         let mut output = BufReader::new(child.stdout.take().context("standard output is piped")?);
         match read_addresses(&mut output) {
-            Ok(gateway) => Ok(Self { child, _output: output, gateway }),
+            Ok((gateway, admin)) => Ok(Self { child, _output: output, gateway, admin }),
             Err(error) => {
                 stop(&mut child);
                 Err(error.context(format!("the host did not start:\n{}", fs::read_to_string(&log).unwrap_or_default())))
@@ -105,8 +107,8 @@ fn stop(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Reads the two lines that say where the edges listen, and answers the gateway's address.
-fn read_addresses(output: &mut impl BufRead) -> anyhow::Result<String> {
+/// Reads the two lines that say where the edges listen, and answers the gateway's address and the admin's.
+fn read_addresses(output: &mut impl BufRead) -> anyhow::Result<(String, String)> {
     let (mut gateway, mut admin) = (None, None);
     for line in output.lines() {
         let line = line?;
@@ -115,8 +117,8 @@ fn read_addresses(output: &mut impl BufRead) -> anyhow::Result<String> {
             Some(("admin", address)) => admin = Some(address.to_owned()),
             _ => {}
         }
-        if let (Some(gateway), Some(_)) = (&gateway, &admin) {
-            return Ok(gateway.clone());
+        if let (Some(gateway), Some(admin)) = (&gateway, &admin) {
+            return Ok((gateway.clone(), admin.clone()));
         }
     }
     bail!("its output ended")
@@ -130,7 +132,8 @@ mod tests {
     fn both_lines_are_awaited() {
         let mut whole =
             "hello\nadmin listening on http://127.0.0.1:2\ngateway listening on http://127.0.0.1:1\nmore".as_bytes();
-        assert_eq!(read_addresses(&mut whole).unwrap(), "http://127.0.0.1:1");
+        let addresses = ("http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned());
+        assert_eq!(read_addresses(&mut whole).unwrap(), addresses);
         assert_eq!(whole, b"more");
         assert!(read_addresses(&mut "gateway listening on http://127.0.0.1:1\n".as_bytes()).is_err());
     }

@@ -16,6 +16,7 @@ mod overload;
 mod proxies;
 mod proxy;
 mod rounds;
+mod start;
 mod table;
 mod upstream;
 mod writes;
@@ -70,10 +71,12 @@ enum Comparison {
     Proxies,
     /// Five times as much load as a guest can take.
     Overload,
+    /// Starts of 3, 100 and 2,000 services, and what they weigh.
+    Start,
 }
 
 impl Comparison {
-    const ALL: [Self; 4] = [Self::Writes, Self::Calls, Self::Proxies, Self::Overload];
+    const ALL: [Self; 5] = [Self::Writes, Self::Calls, Self::Proxies, Self::Overload, Self::Start];
 
     /// How many rounds, and how many seconds each side runs in one, unless the command line says otherwise.
     fn extent(self) -> (u32, u64) {
@@ -82,6 +85,8 @@ impl Comparison {
             // Phases of 4 s: longer than the checks of health need to see that an upstream is down.
             Self::Proxies => (3, 12),
             Self::Overload => (1, 60),
+            // A second of rest before the memory is read.
+            Self::Start => (5, 1),
         }
     }
 
@@ -92,6 +97,7 @@ impl Comparison {
             Self::Calls => ("calls", Finding::of(calls::run(plan).await?)),
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
+            Self::Start => ("start", start::run(plan).await?),
         })
     }
 }

@@ -17,6 +17,7 @@ mod mesh;
 mod plain;
 mod readme;
 mod shop;
+mod start;
 mod swaps;
 mod typed;
 mod verbs;

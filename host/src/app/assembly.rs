@@ -14,7 +14,7 @@ use crate::health;
 use crate::rollout::{Need, Offers, Uses, WireError, wire};
 use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The manifest's services and routes, checked against the components.
@@ -39,7 +39,7 @@ pub(super) struct Part {
     /// Who answers its imports.
     pub(super) links: Vec<Link>,
     /// Its contract with the docs of its WIT files, as far as the manifest names them.
-    pub(super) described: Contract,
+    pub(super) described: Arc<Contract>,
 }
 
 /// Loads the components and checks that they and the routes fit together.
@@ -49,7 +49,7 @@ pub(super) struct Part {
 pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Assembly> {
     let components = build::components(manifest, runtime).await?;
     let mut findings = Vec::new();
-    let parts = link(manifest, components, runtime, &mut findings);
+    let parts = link(manifest, components, &mut findings);
     let (targets, mut needs) = routes(manifest, &parts, &mut findings);
     let services = manifest.services.iter().zip(&parts);
     let checks = services.map(|(service, part)| checks(manifest, service, part.as_ref(), &mut needs, &mut findings));
@@ -69,12 +69,7 @@ pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a Service, Option<&'a
     services.filter_map(offer).collect()
 }
 
-fn link(
-    manifest: &Manifest,
-    components: Vec<Option<Component>>,
-    runtime: &Runtime,
-    findings: &mut Vec<Finding>,
-) -> Vec<Option<Part>> {
+fn link(manifest: &Manifest, components: Vec<Option<Component>>, findings: &mut Vec<Finding>) -> Vec<Option<Part>> {
     let offers = offers(manifest.services.iter().zip(components.iter().map(Option::as_ref)));
     let mut parts = Vec::new();
     for (service, component) in manifest.services.iter().zip(components) {
@@ -85,7 +80,7 @@ fn link(
             });
             // With a link missing it would be said twice.
             if links.len() == component.contract().imports.len()
-                && let Err(error) = component.links(runtime, &links)
+                && let Err(error) = component.links()
             {
                 findings.push(build::diagnose(manifest, service, &error));
             }
@@ -119,15 +114,19 @@ fn unwired(manifest: &Manifest, service: &ServiceName, error: &WireError) -> Fin
 }
 
 /// The contract with the docs of the service's WIT files.
-fn describe(manifest: &Manifest, service: &Service, contract: &Contract, findings: &mut Vec<Finding>) -> Contract {
-    let mut described = contract.clone();
-    if let Some(folder) = &service.wit
-        && let Err(error) = described.with_docs(folder)
-    {
+fn describe(
+    manifest: &Manifest,
+    service: &Service,
+    contract: &Arc<Contract>,
+    findings: &mut Vec<Finding>,
+) -> Arc<Contract> {
+    let Some(folder) = &service.wit else { return Arc::clone(contract) };
+    let mut described = Contract::clone(contract);
+    if let Err(error) = described.with_docs(folder) {
         let help = "name the folder of the WIT package that the component was built from";
         findings.push(manifest.diagnose(&service.name, ServiceKey::Wit, error.to_string(), help));
     }
-    described
+    described.into()
 }
 
 pub(super) fn known(error: &LookupError) -> String {
@@ -142,9 +141,10 @@ pub(super) fn known(error: &LookupError) -> String {
 
 fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Finding>) -> (Vec<Target>, Vec<Need>) {
     let (mut targets, mut needs) = (Vec::new(), Vec::new());
+    let services = by_name(manifest, parts);
     for (index, route) in manifest.routes.iter().enumerate() {
-        let service = manifest.services.iter().zip(parts).find(|(service, _)| service.name == route.service);
-        let part = service.and_then(|(_, part)| part.as_ref());
+        let service = services.get(&route.service);
+        let part = service.and_then(|(_, part)| *part);
         let speaks_http = part.is_none_or(|part| answers_http(&part.described));
         let has_addresses = service.is_some_and(|(service, _)| !service.urls.is_empty());
         let mut typed = None;
@@ -174,6 +174,15 @@ fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Findin
         targets.push(Target { service, body_limit: body, timeout, typed });
     }
     (targets, needs)
+}
+
+/// The services and their components, by their names.
+fn by_name<'a>(
+    manifest: &'a Manifest,
+    parts: &'a [Option<Part>],
+) -> HashMap<&'a ServiceName, (&'a Service, Option<&'a Part>)> {
+    let services = manifest.services.iter().zip(parts);
+    services.map(|(service, part)| (&service.name, (service, part.as_ref()))).collect()
 }
 
 /// The function that a route calls, with its face.
@@ -210,9 +219,10 @@ fn functions(target: &TypedTarget) -> Uses {
 }
 
 fn openapi(manifest: &Manifest, parts: &[Option<Part>], targets: &[Target]) -> Bytes {
+    let services = by_name(manifest, parts);
     let docs = |service: &ServiceName, interface: &InterfaceName| {
-        let (_, part) = manifest.services.iter().zip(parts).find(|(own, _)| own.name == *service)?;
-        part.as_ref()?.described.exports.get(interface)?.docs.as_deref()
+        let (_, part) = services.get(service)?;
+        (*part)?.described.exports.get(interface)?.docs.as_deref()
     };
     let mut operations = Vec::new();
     for (route, target) in manifest.routes.iter().zip(targets) {

@@ -2,6 +2,7 @@
 
 use super::assembly::Assembly;
 use super::trust::Dials;
+use crate::base::ServiceName;
 use crate::config::{Manifest, ManifestErrors, Service, ServiceKey, environment};
 use crate::mesh::{self, TrafficSettings};
 use crate::registry::Registry;
@@ -9,10 +10,10 @@ use crate::rollout::{Address, Plan, Rollout};
 use crate::runtime::{Component, LoadError, Runtime};
 use crate::state::Store;
 use anyhow::Context;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::available_parallelism;
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Reads the manifest and the variables that override it.
@@ -29,22 +30,24 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
     runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
 }
 
-/// The component of each service of the manifest, in its order; `None` for one of addresses alone. Compiles on every core.
+/// The component of each service of the manifest, in its order; `None` for one of addresses alone. Reads and compiles on every core.
 ///
 /// # Errors
 /// All components that cannot serve, each at its place in the manifest.
 pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
-    let cores = Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from)));
-    let compiling: Vec<_> = manifest.services.iter().map(|service| compile(service, runtime, &cores)).collect();
-    let (mut components, mut findings) = (Vec::new(), Vec::new());
-    for (service, compiling) in manifest.services.iter().zip(compiling) {
-        let Some(compiling) = compiling else {
-            components.push(None);
-            continue;
-        };
-        match compiling.await.context("a task that compiles never panics")? {
-            Ok(component) => components.push(Some(component)),
-            Err(error) => findings.push(diagnose(manifest, service, &error)),
+    let wanted = |service: &Service| Some((service.component.clone()?, service.name.clone(), service.state));
+    let wanted: Arc<[_]> = manifest.services.iter().map(wanted).collect();
+    let next = Arc::new(AtomicUsize::new(0));
+    let cores = available_parallelism().map_or(1, usize::from).min(wanted.len());
+    let loading: Vec<_> = (0..cores).map(|_| load_some(&wanted, &next, runtime)).collect();
+    let mut components: Vec<_> = wanted.iter().map(|_| None).collect();
+    let mut findings = Vec::new();
+    for loading in loading {
+        for (index, loaded) in loading.await.context("the compiler does not panic")? {
+            match loaded {
+                Ok(component) => components[index] = Some(component),
+                Err(error) => findings.push(diagnose(manifest, &manifest.services[index], &error)),
+            }
         }
     }
     match ManifestErrors::from_findings(findings) {
@@ -53,23 +56,26 @@ pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> a
     }
 }
 
-fn compile(
-    service: &Service,
+/// A component's file, the service that it is for, and whether that has a store.
+type Wanted = Option<(PathBuf, ServiceName, bool)>;
+
+/// Loads one component after the other, each the next that nobody has begun with, and answers them by their places.
+fn load_some(
+    wanted: &Arc<[Wanted]>,
+    next: &Arc<AtomicUsize>,
     runtime: &Arc<Runtime>,
-    cores: &Arc<Semaphore>,
-) -> Option<JoinHandle<Result<Component, LoadError>>> {
-    let path = service.component.clone()?;
-    let (runtime, cores) = (Arc::clone(runtime), Arc::clone(cores));
-    let (name, state) = (service.name.clone(), service.state);
-    Some(tokio::spawn(async move {
-        let _core = cores.acquire_owned().await.expect("the semaphore is never closed");
-        let compiled = spawn_blocking(move || {
-            let component = runtime.load(&path)?;
-            component.permitted(&name, state)?;
-            Ok(component)
-        });
-        compiled.await.expect("the compiler does not panic")
-    }))
+) -> JoinHandle<Vec<(usize, Result<Component, LoadError>)>> {
+    let (wanted, next, runtime) = (Arc::clone(wanted), Arc::clone(next), Arc::clone(runtime));
+    spawn_blocking(move || {
+        let mut loaded = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Relaxed);
+            let Some(wanted) = wanted.get(index) else { return loaded };
+            let Some((path, service, state)) = wanted else { continue };
+            let permitted = |component: Component| component.permitted(service, *state).map(|()| component);
+            loaded.push((index, runtime.load(path).and_then(permitted)));
+        }
+    })
 }
 
 /// A component that cannot serve, at its place in the manifest.
@@ -102,11 +108,13 @@ pub(super) fn launch(
     store: Option<&Store>,
 ) -> anyhow::Result<Rollout> {
     let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), assembly.needs.clone());
-    for ((service, part), dials) in manifest.services.iter().zip(&assembly.parts).zip(&assembly.dials) {
+    let services = manifest.services.iter().zip(&assembly.parts).zip(&assembly.dials);
+    let launches = services.map(|((service, part), dials)| {
         let component = part.as_ref().map(|part| (&part.component, part.links.as_slice()));
-        let launched = rollout.launch(plan(service, dials.clone()), component, store);
-        launched.with_context(|| format!("service `{}`", service.name))?;
-    }
+        (plan(service, dials.clone()), component)
+    });
+    let launched = rollout.launch_all(launches, store);
+    launched.map_err(|(service, error)| anyhow::Error::from(error).context(format!("service `{service}`")))?;
     Ok(rollout)
 }
 

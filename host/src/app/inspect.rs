@@ -6,7 +6,7 @@ use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, Service};
 use crate::contract::Contract;
 use crate::rollout::{Need, Offers, SwapError, breaks, needs_of, wire};
-use crate::runtime::{Component, Link, LoadError, Runtime};
+use crate::runtime::{Component, Link, LoadError};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,7 +89,7 @@ async fn try_as(
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
     let service = manifest.services[index].clone();
     let (links, mut refusals) = link(&service, contract, &manifest, &assembly);
-    if let Err(error) = component.and_then(|component| load(&service, &component, &links, &runtime)) {
+    if let Err(error) = component.and_then(|component| load(&service, &component, &links)) {
         refusals.insert(0, error.to_string());
     }
     let breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
@@ -120,10 +120,10 @@ fn link(service: &Service, contract: &Contract, manifest: &Manifest, assembly: &
 }
 
 /// Whether the component could be loaded for the service, as far as its other imports go.
-fn load(service: &Service, component: &Component, links: &[Link], runtime: &Runtime) -> Result<(), LoadError> {
+fn load(service: &Service, component: &Component, links: &[Link]) -> Result<(), LoadError> {
     component.permitted(&service.name, service.state)?;
     // With a link missing it would be said twice.
-    if links.len() == component.contract().imports.len() { component.links(runtime, links) } else { Ok(()) }
+    if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }
 
 /// What the routes and all other services use.

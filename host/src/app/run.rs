@@ -87,6 +87,8 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
     tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
+    let cache = Arc::clone(&runtime);
+    spawn_blocking(move || cache.prune_cache());
 
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());

@@ -42,6 +42,12 @@ impl<T> Registry<T> {
         self.change(|table| table.insert(name.clone(), Arc::clone(&value)))
     }
 
+    /// Puts all of them behind their names at once.
+    pub fn publish_all(&self, values: Vec<(ServiceName, T)>) {
+        let values: Vec<_> = values.into_iter().map(|(name, value)| (name, Arc::new(value))).collect();
+        self.change(|table| table.extend(values.iter().cloned()));
+    }
+
     /// Takes `name` out of the table and returns what stood there.
     pub fn withdraw(&self, name: &ServiceName) -> Option<Arc<T>> {
         self.change(|table| table.remove(name))
@@ -76,6 +82,16 @@ mod tests {
         assert_eq!(registry.withdraw(&name("users")).as_deref(), Some(&2));
         assert_eq!(old.get("users").map(|value| **value), Some(1));
         assert!(registry.snapshot().get("users").is_none());
+    }
+
+    #[test]
+    fn many_come_at_once() {
+        let registry = Registry::default();
+        registry.publish(&name("users"), 1);
+        registry.publish_all(vec![(name("users"), 2), (name("orders"), 3)]);
+        let snapshot = registry.snapshot();
+        let all: Vec<_> = snapshot.iter().map(|(name, value)| (name.as_str(), **value)).collect();
+        assert_eq!(all, [("orders", 3), ("users", 2)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::mesh::{Endpoint, OutsideSettings, Place, RevisionInfo, Service, Traff
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::sync::Mutex;
 
@@ -68,6 +68,15 @@ impl Deployment {
     /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits but for those that an operator
     /// holds; the addresses as they were.
     pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &Line) {
+        self.show(registry, |shown| self.change(runtime, line, shown));
+    }
+
+    /// The same, but that the table is left as it is.
+    pub(super) fn replace(&self, runtime: &Arc<Runtime>, line: &Line) {
+        self.change(runtime, line, &mut self.shown());
+    }
+
+    fn change(&self, runtime: &Arc<Runtime>, line: &Line, shown: &mut Shown) {
         let plan = &self.plan;
         let replica = |revision: &Arc<Revision>, index: usize| {
             let place = Place::Instances(self.pool(runtime, revision));
@@ -82,13 +91,11 @@ impl Deployment {
             differs_from_manifest: line.manifest != Some(revision.digest()),
             previous: line.previous.as_ref().map(|revision| revision.digest()),
         });
-        self.show(registry, |shown| {
-            for (replica, before) in replicas.iter().zip(&shown.replicas) {
-                replica.vitals.inherit(&before.vitals, Instant::now());
-            }
-            shown.replicas = replicas;
-            shown.revision = revision;
-        });
+        for (replica, before) in replicas.iter().zip(&shown.replicas) {
+            replica.vitals.inherit(&before.vitals, Instant::now());
+        }
+        shown.replicas = replicas;
+        shown.revision = revision;
     }
 
     /// Whether the addresses of the service may change.
@@ -104,22 +111,34 @@ impl Deployment {
     }
 
     fn sites(&self) -> Vec<Site> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner).sites.clone()
+        self.shown().sites.clone()
     }
 
     fn show(&self, registry: &Registry<Service>, change: impl FnOnce(&mut Shown)) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shown = self.shown();
         change(&mut shown);
+        registry.publish(&self.plan.name, self.service(&shown));
+    }
+
+    /// What the discovery table is to show of it.
+    pub(super) fn entry(&self) -> Service {
+        self.service(&self.shown())
+    }
+
+    fn service(&self, shown: &Shown) -> Service {
         let addresses = shown.sites.iter().flat_map(Site::endpoints);
         let endpoints: Vec<_> = shown.replicas.iter().chain(addresses).cloned().collect();
         self.traffic.bulkhead.resize(endpoints.len());
-        let service = Service {
+        Service {
             name: self.plan.name.clone(),
             endpoints,
             traffic: Arc::clone(&self.traffic),
             revision: shown.revision.clone(),
             idempotent: self.idempotent.clone(),
-        };
-        registry.publish(&self.plan.name, service);
+        }
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::Contract;
 use crate::mesh::Service;
 use crate::registry::Registry;
-use crate::runtime::{Component, Link, LoadError, Revision, Runtime};
+use crate::runtime::{Component, InvokeError, Link, LoadError, Revision, Runtime};
 use crate::state::Store;
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -55,6 +55,43 @@ impl Rollout {
         component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
     ) -> Result<(), LoadError> {
+        self.launch_all(std::iter::once((plan, component)), store).map_err(|(_, error)| error)
+    }
+
+    /// The same for many services, which come into the table at once.
+    ///
+    /// # Errors
+    /// The first component that may not run as its service; then none of them is there.
+    pub fn launch_all<'a>(
+        &mut self,
+        launches: impl Iterator<Item = (Plan, Option<(&'a Component, &'a [Link])>)>,
+        store: Option<&Store>,
+    ) -> Result<(), (ServiceName, LoadError)> {
+        let (mut launched, mut table) = (Vec::new(), Vec::new());
+        for (plan, component) in launches {
+            let name = plan.name.clone();
+            let deployment = self.deploy(plan, component, store).map_err(|error| (name.clone(), error))?;
+            table.push((name, deployment.entry()));
+            launched.push(deployment);
+        }
+        for mut deployment in launched {
+            let name = deployment.plan.name.clone();
+            if let Some(revision) = &deployment.line.get_mut().stable {
+                self.standing().insert(name.clone(), Arc::clone(revision));
+            }
+            self.deployments.insert(name, deployment);
+        }
+        self.registry.publish_all(table);
+        Ok(())
+    }
+
+    /// A service that nobody can call yet.
+    fn deploy(
+        &self,
+        plan: Plan,
+        component: Option<(&Component, &[Link])>,
+        store: Option<&Store>,
+    ) -> Result<Deployment, LoadError> {
         let mut deployment = Deployment::new(plan, store);
         let load = |(component, links): (&Component, &[Link])| {
             component.revision(&self.runtime, Arc::clone(&deployment.grants), links).map(Arc::new)
@@ -62,16 +99,13 @@ impl Rollout {
         let revision = component.map(load).transpose()?;
         let manifest = revision.as_ref().map(|revision| revision.digest());
         let line = Line { stable: revision, previous: None, manifest };
-        let name = deployment.plan.name.clone();
         if let Some(revision) = &line.stable {
             let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
             deployment.idempotent = deployment.plan.idempotent.iter().filter_map(named).collect();
-            self.standing().insert(name.clone(), Arc::clone(revision));
         }
-        deployment.publish(&self.runtime, &self.registry, &line);
+        deployment.replace(&self.runtime, &line);
         deployment.line = line.into();
-        self.deployments.insert(name, deployment);
-        Ok(())
+        Ok(deployment)
     }
 
     /// Replaces the revision of `name` by the component in `bytes`. It returns when the new revision serves; requests in flight finish
@@ -90,6 +124,11 @@ impl Rollout {
         let revision = Arc::new(component.revision(&self.runtime, Arc::clone(&deployment.grants), &links)?);
         if revision.digest() != stable.digest() {
             self.rehearse(deployment, &revision).await?;
+            // Its file may be overwritten from now on, so a rollback must not depend on it. That it cannot be loaded is no reason to keep it.
+            let patience = Instant::now() + deployment.plan.limits.timeout;
+            if let Err(error) = stable.ready(&self.runtime, patience).await {
+                tracing::warn!(service = %deployment.plan.name, %error, "a rollback may fail");
+            }
             let manifest = line.manifest;
             self.publish(deployment, &mut line, Line { stable: Some(revision), previous: Some(stable), manifest })?;
         }
@@ -108,6 +147,9 @@ impl Rollout {
         }
         let Line { stable, previous, manifest } = &*line;
         let previous = previous.clone().ok_or_else(|| SwapError::NoPrevious(deployment.plan.name.clone()))?;
+        // Before the switch: after it a call would find out.
+        let patience = Instant::now() + deployment.plan.limits.timeout;
+        previous.ready(&self.runtime, patience).await.map_err(does_not_start)?;
         let next = Line { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
         self.publish(deployment, &mut line, next)?;
         Ok(report(&line))
@@ -142,10 +184,7 @@ impl Rollout {
         let context =
             CallContext::new(RequestId::from_random(rand::random()), Instant::now(), deployment.plan.limits.timeout);
         let pool = deployment.pool(&self.runtime, revision);
-        pool.rehearse(&context).await.map_err(|error| match error.kind.blame() {
-            Blame::Refusal => SwapError::Busy(error),
-            _ => SwapError::DoesNotStart(error),
-        })
+        pool.rehearse(&context).await.map_err(does_not_start)
     }
 
     /// Whether a component with this contract fits those that serve: they have what it imports, and it has what they and the routes use.
@@ -187,6 +226,13 @@ impl Rollout {
 
     fn standing(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn does_not_start(error: InvokeError) -> SwapError {
+    match error.kind.blame() {
+        Blame::Refusal => SwapError::Busy(error),
+        _ => SwapError::DoesNotStart(error),
     }
 }
 

@@ -2,31 +2,42 @@
 //!
 //! An entry is machine code that the host will run: whoever can write it owns the host. So the folder must belong to this user and be
 //! closed to others, and an entry that does not is rebuilt. An entry's name holds the component's digest and a hash of everything that
-//! the code depends on (Wasmtime's version, its settings, the processor), so a foreign entry is never found.
+//! the code depends on (Wasmtime's version, its settings, the processor), so a foreign entry is never found. Beside the code lies its
+//! [`Seal`]: code that is not what was sealed is never mapped.
 #![allow(
     unsafe_code,
     reason = "`deserialize_file` trusts the file; the checks of this module are what makes that sound"
 )]
 
 use super::error::LoadError;
+use super::seal::{Seal, hex};
 use crate::base::Digest;
-use std::fs::{self, DirBuilder, OpenOptions};
+use sha2::{Digest as _, Sha256};
+use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 use wasmtime::Engine;
 use wasmtime::component::Component as Code;
 
-/// Entries that are kept; the oldest go first. A component's code is a few MiB.
-const MOST_ENTRIES: usize = 512;
+/// Entries that are kept though this host has not asked for them; the oldest go first. A component's code is a few MiB.
+const MOST_UNUSED: usize = 512;
+/// A draft that is older was left by a crash: nobody writes for so long.
+const DRAFT_LIFE: Duration = Duration::from_secs(3600);
+/// Bytes of code that are read at a time to sum them up.
+const CHUNK: usize = 64 << 10;
 
 /// The folder of compiled code; without one (it cannot be made, or is not private) everything is compiled afresh.
 pub(super) struct Cache {
     folder: Option<PathBuf>,
     /// Hash of what compiled code depends on besides the component.
     compatibility: u64,
+    /// Which host this is, among all that may have sealed an entry.
+    host: u64,
+    opened: SystemTime,
     /// Numbers temporary files, so that two compilations of one component do not write the same one.
     next: AtomicU64,
 }
@@ -34,8 +45,6 @@ pub(super) struct Cache {
 impl Cache {
     /// Opens or makes `folder`. A folder that cannot be used is a warning: the host then compiles at every start.
     pub(super) fn open(folder: &Path, engine: &Engine) -> Self {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
         let usable = match private_folder(folder) {
             Ok(()) => Some(folder.to_path_buf()),
             Err(error) => {
@@ -43,67 +52,156 @@ impl Cache {
                 None
             }
         };
-        let cache = Self { folder: usable, compatibility: hasher.finish(), next: AtomicU64::new(0) };
-        cache.prune();
-        cache
+        Self {
+            folder: usable,
+            compatibility: hash(&engine.precompile_compatibility_hash()),
+            host: this_host(),
+            opened: SystemTime::now(),
+            next: AtomicU64::new(0),
+        }
     }
 
-    /// The code of the component `bytes`, from the cache or compiled now (and then kept).
-    pub(super) fn get_or_compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
-        let path = self.path(digest);
-        if let Some(code) = path.as_deref().and_then(|path| read(engine, path)) {
-            return Ok(code);
+    /// The seal of a component whose code is here, and was found to link by this very host. The code itself is not looked at: whether it
+    /// is as it was sealed shows when it is loaded.
+    pub(super) fn seal(&self, digest: Digest) -> Option<Seal> {
+        let paths = self.paths(digest)?;
+        let seal = self.sealed(&paths, digest).filter(|seal| seal.host == self.host)?;
+        let code = fs::symlink_metadata(&paths.code).ok()?;
+        if trusted(&code, 0o022).is_err() || code.len() != seal.length {
+            return None;
         }
+        // The time of its last use: what nobody uses goes first.
+        let used = File::open(&paths.seal).and_then(|file| file.set_times(FileTimes::new().set_modified(self.opened)));
+        used.ok().map(|()| seal)
+    }
+
+    /// The code of the component `bytes`, from the cache or compiled now.
+    pub(super) fn get_or_compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
+        self.get(engine, digest).map_or_else(|| self.compile(engine, digest, bytes), Ok)
+    }
+
+    /// The code of the component `bytes`, compiled now and then kept. Until it is [confirmed](Cache::confirm), its seal says that nobody
+    /// knows whether it links.
+    pub(super) fn compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
         let started = std::time::Instant::now();
         let artifact = engine.precompile_component(bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");
-        if let Some(path) = path {
-            match self.write(&path, &artifact) {
+        if let Some(paths) = self.paths(digest) {
+            let seal = Seal { length: artifact.len() as u64, sum: hex(&Sha256::digest(&artifact)), host: 0, slots: 0 };
+            let kept = self.write(&paths.code, &artifact);
+            match kept.and_then(|()| self.write(&paths.seal, seal.text(digest).as_bytes())) {
                 Ok(()) => {
-                    if let Some(code) = read(engine, &path) {
+                    if let Some(code) = self.get(engine, digest) {
                         return Ok(code);
                     }
                 }
-                Err(error) => tracing::warn!(path = %path.display(), %error, "compiled code is not kept"),
+                Err(error) => tracing::warn!(path = %paths.code.display(), %error, "compiled code is not kept"),
             }
         }
         // SAFETY: `artifact` came out of this engine's compiler a moment ago and has not left this function.
         unsafe { Code::deserialize(engine, &artifact) }.map_err(|error| LoadError::Invalid(format!("{error:#}")))
     }
 
-    fn path(&self, digest: Digest) -> Option<PathBuf> {
-        Some(self.folder.as_ref()?.join(format!("{digest}-{:016x}.cwasm", self.compatibility)))
+    /// The code of a component, mapped into memory; `None` when it is missing, not private, not as it was sealed, or not from a compatible
+    /// engine.
+    pub(super) fn get(&self, engine: &Engine, digest: Digest) -> Option<Code> {
+        let paths = self.paths(digest)?;
+        if !paths.code.try_exists().unwrap_or(true) {
+            return None;
+        }
+        let code = self.sealed(&paths, digest).ok_or_else(|| io::Error::other("it has no seal"));
+        let code = code.and_then(|seal| {
+            trusted(&fs::symlink_metadata(&paths.code)?, 0o022)?;
+            if sum_of_file(&paths.code)? != seal.sum {
+                return Err(io::Error::other("it is damaged"));
+            }
+            // SAFETY: the folder and the file belong to this user and nobody else can write them (checked above and in `open`); the
+            // file holds, byte for byte, what the compiler made (its sum is that of its seal); and Wasmtime itself refuses an artifact
+            // of another version or configuration.
+            unsafe { Code::deserialize_file(engine, &paths.code) }.map_err(io::Error::other)
+        });
+        code.inspect_err(|error| tracing::warn!(path = %paths.code.display(), %error, "compiled code is rebuilt")).ok()
     }
 
-    /// Whole or not at all: a reader sees the finished file or none, also after a crash.
-    fn write(&self, path: &Path, artifact: &[u8]) -> io::Result<()> {
+    /// Notes that the component's code, which is here, links on this host, and how many slots an instance takes. Answers whether that will
+    /// be found again: only then can the code be let go.
+    pub(super) fn confirm(&self, digest: Digest, slots: u32) -> bool {
+        let Some(paths) = self.paths(digest) else { return false };
+        let Some(seal) = self.sealed(&paths, digest) else { return false };
+        let seal = Seal { host: self.host, slots, ..seal };
+        self.write(&paths.seal, seal.text(digest).as_bytes()).is_ok()
+    }
+
+    /// Removes drafts that a crash left, and the oldest entries beyond the bound; what was asked for since the cache was opened stays.
+    pub(super) fn prune(&self) {
+        let Some(entries) = self.folder.as_deref().and_then(|folder| fs::read_dir(folder).ok()) else { return };
+        let mut unused = Vec::new();
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let modified = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            match path.extension().and_then(|extension| extension.to_str()) {
+                // Its seal's time says when it was last used. One without a seal is never used again.
+                Some("cwasm") if !path.with_extension("seal").exists() && modified < self.opened => {
+                    unused.push((SystemTime::UNIX_EPOCH, path));
+                }
+                Some("seal") if modified < self.opened => unused.push((modified, path)),
+                Some("tmp") if modified + DRAFT_LIFE < self.opened => drop(fs::remove_file(path)),
+                _ => {}
+            }
+        }
+        unused.sort();
+        for (_, path) in unused.iter().rev().skip(MOST_UNUSED) {
+            // The seal first: without it the code is not an entry any more.
+            let _ = fs::remove_file(path.with_extension("seal"));
+            let _ = fs::remove_file(path.with_extension("cwasm"));
+        }
+    }
+
+    fn paths(&self, digest: Digest) -> Option<Paths> {
+        let code = self.folder.as_ref()?.join(format!("{digest}-{:016x}.cwasm", self.compatibility));
+        Some(Paths { seal: code.with_extension("seal"), code })
+    }
+
+    /// The seal, whoever wrote it, if nobody else can have.
+    fn sealed(&self, paths: &Paths, digest: Digest) -> Option<Seal> {
+        trusted(&fs::symlink_metadata(&paths.seal).ok()?, 0o022).ok()?;
+        Seal::parse(&fs::read_to_string(&paths.seal).ok()?, digest)
+    }
+
+    /// Whole or not at all, also for whoever reads at the same time. After a crash of the machine the file may hold anything: it is not
+    /// synced, for its sum tells.
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let draft = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        let written = file.write_all(artifact).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&draft, path));
+        let written = file.write_all(content).and_then(|()| fs::rename(&draft, path));
         if written.is_err() {
             let _ = fs::remove_file(&draft);
         }
         written
     }
+}
 
-    /// Removes drafts that a crash left, and the oldest entries beyond the bound.
-    fn prune(&self) {
-        let Some(entries) = self.folder.as_deref().and_then(|folder| fs::read_dir(folder).ok()) else { return };
-        let mut kept = Vec::new();
-        for entry in entries.flatten() {
-            let path = entry.path();
-            match path.extension().and_then(|extension| extension.to_str()) {
-                Some("cwasm") => kept.push((entry.metadata().and_then(|meta| meta.modified()).ok(), path)),
-                Some("tmp") => drop(fs::remove_file(path)),
-                _ => {}
-            }
-        }
-        kept.sort();
-        for (_, path) in kept.iter().rev().skip(MOST_ENTRIES) {
-            let _ = fs::remove_file(path);
-        }
-    }
+/// The two files of an entry.
+struct Paths {
+    code: PathBuf,
+    seal: PathBuf,
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Which build of the host this is. Whether a component links depends on the interfaces that the host offers; another file of another time is
+/// another host, and what it finds sealed by others it checks again.
+fn this_host() -> u64 {
+    let file = std::env::current_exe().and_then(fs::metadata);
+    let file = file.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.dev()));
+    // Nobody knows: then it is one that never was, and nothing is sealed for it.
+    let unknown = |_| (u64::from(std::process::id()), 0, 0, 0, hash(&SystemTime::now()));
+    hash(&(env!("CARGO_PKG_VERSION"), file.unwrap_or_else(unknown)))
 }
 
 /// Makes `folder` if it is missing, and says why it cannot be trusted if it cannot.
@@ -126,71 +224,16 @@ fn trusted(meta: &fs::Metadata, forbidden: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The code in `path`; `None` when it is missing, not private, or not from a compatible engine.
-fn read(engine: &Engine, path: &Path) -> Option<Code> {
-    trusted(&fs::symlink_metadata(path).ok()?, 0o022).ok()?;
-    // SAFETY: the folder and the file belong to this user and nobody else can write them (checked above and in `open`), the host
-    // writes entries whole (`write`), and Wasmtime itself refuses an artifact of another version or configuration.
-    match unsafe { Code::deserialize_file(engine, path) } {
-        Ok(code) => Some(code),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "compiled code is rebuilt");
-            None
+/// The SHA-256 of a file, in hex digits. It is read and not mapped: pages that are only summed up do not become resident.
+fn sum_of_file(path: &Path) -> io::Result<String> {
+    let (mut file, mut sum, mut chunk) = (File::open(path)?, Sha256::new(), vec![0; CHUNK]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex(&sum.finalize())),
+            read => sum.update(&chunk[..read]),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    /// The smallest component there is: only the preamble.
-    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
-
-    fn digest() -> Digest {
-        Digest([7; 32])
-    }
-
-    #[test]
-    fn code_is_kept_and_damage_is_rebuilt() {
-        let engine = Engine::default();
-        let home = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&home.path().join("cache"), &engine);
-        cache.get_or_compile(&engine, digest(), EMPTY).unwrap();
-        let entry = cache.path(digest()).unwrap();
-        assert_eq!(fs::metadata(&entry).unwrap().mode() & 0o777, 0o600);
-        // With the entry there, the bytes are not even looked at.
-        cache.get_or_compile(&engine, digest(), b"no component").unwrap();
-        fs::write(&entry, b"damaged").unwrap();
-        cache.get_or_compile(&engine, digest(), EMPTY).unwrap();
-        cache.get_or_compile(&engine, digest(), b"no component").unwrap();
-    }
-
-    #[test]
-    fn a_folder_or_entry_that_others_can_write_is_not_used() {
-        let engine = Engine::default();
-        let home = tempfile::tempdir().unwrap();
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let cache = Cache::open(home.path(), &engine);
-        cache.get_or_compile(&engine, digest(), EMPTY).unwrap();
-        let entry = cache.path(digest()).unwrap();
-        fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(cache.get_or_compile(&engine, digest(), b"no component").is_err());
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(Cache::open(home.path(), &engine).folder.is_none());
-    }
-
-    #[test]
-    fn drafts_and_the_oldest_entries_go() {
-        let engine = Engine::default();
-        let home = tempfile::tempdir().unwrap();
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::write(home.path().join("x.1-2.tmp"), b"").unwrap();
-        for number in 0..MOST_ENTRIES + 3 {
-            fs::write(home.path().join(format!("{number}.cwasm")), b"").unwrap();
-        }
-        Cache::open(home.path(), &engine);
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), MOST_ENTRIES);
-    }
-}
+mod tests;

@@ -1,28 +1,29 @@
-//! A component: compiled, checked, and linked for one service.
+//! A component: read, checked, and made the revision of one service.
 
-use super::context::Context;
 use super::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
 use super::error::LoadError;
 use super::grants::{self, Grants};
-use super::link::{self, Link};
+use super::link::Link;
+use super::loaded::{self, Loaded};
+use super::revision::Revision;
 use crate::base::{Digest, ServiceName};
-use crate::contract::{Contract, Function, FunctionName, InterfaceName, Type, uncallable};
+use crate::contract::{Contract, InterfaceName, uncallable};
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use wasmtime::component::{Component as Code, ComponentExportIndex, InstancePre};
-use wasmtime::AsContextMut;
-use wasmtime::component::Instance;
-use wasmtime_wasi_http::handler::Proxy;
-use wasmtime_wasi_http::{p2, p3};
+use wasmtime::component::Component as Code;
 
-/// A compiled component. It is linked when it becomes the revision of a service.
+/// A component that can serve, as far as it is known without a service. Its code is compiled, and in memory only where it is not kept on disk.
 pub struct Component {
     digest: Digest,
-    code: Code,
     contract: Arc<Contract>,
-    imports: Vec<String>,
     slots: u32,
+    /// Why its imports do not fit the host's.
+    unlinkable: Option<String>,
+    /// Where it was read; a revision that is not in memory finds its bytes there if its code has been lost.
+    source: Option<Arc<Path>>,
+    /// `None`: the cache has it.
+    code: Option<Code>,
 }
 
 impl Component {
@@ -41,48 +42,43 @@ impl Component {
         &self.contract
     }
 
-    pub(super) fn check(runtime: &Runtime, digest: Digest, code: Code, contract: Contract) -> Result<Self, LoadError> {
-        let ty = code.component_type();
-        let imports: Vec<_> = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-        // A function that stands in no interface has no service behind it.
-        let called =
-            |import: &String| import.contains(':') && contract.import_names.contains(&InterfaceName::new(import));
-        let unknown = |import: &&String| !grants::is_known(import) && !called(import);
-        let unknown: Vec<_> = imports.iter().filter(unknown).cloned().collect();
-        if !unknown.is_empty() {
-            return Err(LoadError::UnknownImports(unknown));
-        }
-        for (name, interface) in contract.imports.iter().chain(&contract.exports) {
-            let wrong = interface.functions.values().find_map(|function| Some((function, uncallable(function)?)));
-            if let Some((function, why)) = wrong {
-                return Err(LoadError::Uncallable(format!("`{}` of {name}: {why}", function.name)));
-            }
-        }
-        if let Some((name, resources)) = contract.resources.iter().find(|(name, _)| contract.imports.contains_key(name))
-        {
-            return Err(LoadError::Uncallable(format!(
-                "{name} has the resource `{}`, which belongs to one instance",
-                resources.join("`, `")
-            )));
-        }
-        let slots = slots_of(&code)?;
-        if slots as usize > runtime.slots.most() {
+    /// Reads, compiles and checks it, unless the cache has code of it that this host has checked before. `source`: where its bytes can be read
+    /// again; without, its code stays in memory.
+    pub(super) fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>) -> Result<Self, LoadError> {
+        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let component = Self {
+            digest: Self::digest_of(bytes),
+            contract: Arc::new(contract),
+            slots: 0,
+            unlinkable: None,
+            source: source.map(Arc::from),
+            code: None,
+        };
+        let seal = source.and_then(|_| runtime.cache.seal(component.digest));
+        let component = match seal {
+            Some(seal) => Self { slots: seal.slots, ..component },
+            None => component.compiled(runtime, bytes)?,
+        };
+        let (slots, most) = (component.slots, runtime.slots.most());
+        if slots as usize > most {
             return Err(LoadError::Link(format!(
-                "one instance takes {slots} slots of the pool, which has {} for it: raise `instances` in [runtime]",
-                runtime.slots.most()
+                "one instance takes {slots} slots of the pool, which has {most} for it: raise `instances` in [runtime]"
             )));
-        }
-        let component = Self { digest, code, contract: Arc::new(contract), imports, slots };
-        if component.contract.exports.is_empty() && !answers_http(&component.contract) {
-            let exports: Vec<_> =
-                component.code.component_type().exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-            return Err(LoadError::NothingToCall(if exports.is_empty() {
-                "nothing".into()
-            } else {
-                exports.join(", ")
-            }));
         }
         Ok(component)
+    }
+
+    fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
+        let code = runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes)?;
+        check(runtime, &self.contract, &code)?;
+        let slots = slots_of(&code)?;
+        // Whichever services answer its imports: it is their types that link, or do not.
+        let anybody = ServiceName::new("anybody").expect("it is a name");
+        let link = |import: &InterfaceName| Link { import: import.clone(), service: anybody.clone() };
+        let links: Vec<_> = self.contract.imports.keys().map(link).collect();
+        let unlinkable = loaded::links(runtime, &code, &self.contract, &links).err();
+        let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
+        Ok(Self { slots, unlinkable, code: (!kept).then_some(code), ..self })
     }
 
     /// Whether it may run as `service`, which has a store of its own if `state`.
@@ -90,98 +86,59 @@ impl Component {
     /// # Errors
     /// [`LoadError::NotGranted`] when it imports what the manifest does not give to that service.
     pub fn permitted(&self, service: &ServiceName, state: bool) -> Result<(), LoadError> {
-        grants::check(service, state, self.imports.iter().map(String::as_str))
+        grants::check(service, state, self.contract.import_names.iter().map(ToString::to_string))
     }
 
-    /// Whether every import of it is there, with the type that it expects; `links` says which service answers each that is not the host's.
+    /// Whether every import of it that is the host's is there, with the type that it expects.
     ///
     /// # Errors
     /// [`LoadError::Link`].
-    pub fn links(&self, runtime: &Runtime, links: &[Link]) -> Result<(), LoadError> {
-        self.pre(runtime, links).map(drop)
+    pub fn links(&self) -> Result<(), LoadError> {
+        self.unlinkable.clone().map_or(Ok(()), |why| Err(LoadError::Link(why)))
     }
 
-    fn pre(&self, runtime: &Runtime, links: &[Link]) -> Result<InstancePre<Context>, LoadError> {
-        let refuse = |error: wasmtime::Error| LoadError::Link(format!("{error:#}"));
-        if links.is_empty() {
-            return runtime.linker.instantiate_pre(&self.code).map_err(refuse);
-        }
-        let mut linker = runtime.linker.clone();
-        for link in links {
-            let Some(interface) = self.contract.imports.get(&link.import) else { continue };
-            link::define(&mut linker, link, interface, &runtime.exit).map_err(refuse)?;
-        }
-        linker.instantiate_pre(&self.code).map_err(refuse)
-    }
-
-    /// This component as the revision of the service that `grants` names.
+    /// This component as the revision of the service that `grants` names; `links` says which service answers each import that is not the
+    /// host's.
     ///
     /// # Errors
     /// As [`Component::permitted`] and [`Component::links`].
     pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
         self.permitted(&grants.service, grants.state.is_some())?;
-        let pre = self.pre(runtime, links)?;
-        // Copy-on-write images are made now, not by the first request.
-        self.code.initialize_copy_on_write_image().map_err(|error| LoadError::Link(format!("{error:#}")))?;
-        Ok(Revision {
-            digest: self.digest,
-            handler: Handler::find(&pre),
-            exports: exports(&self.code, &self.contract),
-            contract: Arc::clone(&self.contract),
-            links: links.into(),
-            pre,
-            grants,
-            slots: self.slots,
-        })
+        self.links()?;
+        let load = |code: &Code| Loaded::new(runtime, code, &self.contract, links).map_err(LoadError::Link);
+        let loaded = self.code.as_ref().map(load).transpose()?;
+        let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
+        Ok(Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded))
     }
 }
 
-/// A component loaded for a service: what its instances are made of.
-pub struct Revision {
-    pub(super) digest: Digest,
-    pub(super) pre: InstancePre<Context>,
-    /// `None` for a component that answers no HTTP by itself.
-    pub(super) handler: Option<Handler>,
-    pub(super) grants: Arc<Grants>,
-    /// Slots of the pool that one instance takes.
-    pub(super) slots: u32,
-    exports: HashMap<FunctionName, Arc<Export>>,
-    contract: Arc<Contract>,
-    links: Vec<Link>,
-}
-
-/// A function that others may call.
-pub(super) struct Export {
-    pub(super) index: ComponentExportIndex,
-    pub(super) function: Function,
-    /// Whether a stream or a future is among its arguments or results.
-    pub(super) streams: bool,
-}
-
-impl Revision {
-    /// The digest of its component.
-    pub fn digest(&self) -> Digest {
-        self.digest
+/// Whether all that it imports and exports is what this host and its services can have.
+fn check(runtime: &Runtime, contract: &Contract, code: &Code) -> Result<(), LoadError> {
+    let ty = code.component_type();
+    // A function that stands in no interface has no service behind it.
+    let called = |import: &str| import.contains(':') && contract.import_names.contains(&InterfaceName::new(import));
+    let imports = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned());
+    let unknown: Vec<_> = imports.filter(|import| !grants::is_known(import) && !called(import)).collect();
+    if !unknown.is_empty() {
+        return Err(LoadError::UnknownImports(unknown));
     }
-
-    /// What it offers to other services and needs of them.
-    pub fn contract(&self) -> &Arc<Contract> {
-        &self.contract
-    }
-
-    /// Which services answer its imports.
-    pub fn links(&self) -> &[Link] {
-        &self.links
-    }
-
-    /// The function that a caller means by `name`: of that interface, or of a version of it that is compatible.
-    pub(super) fn export(&self, name: &FunctionName) -> Option<Arc<Export>> {
-        if let Some(export) = self.exports.get(name) {
-            return Some(Arc::clone(export));
+    for (name, interface) in contract.imports.iter().chain(&contract.exports) {
+        let wrong = interface.functions.values().find_map(|function| Some((function, uncallable(function)?)));
+        if let Some((function, why)) = wrong {
+            return Err(LoadError::Uncallable(format!("`{}` of {name}: {why}", function.name)));
         }
-        let fits = |own: &FunctionName| own.function == name.function && name.interface.compatible(&own.interface);
-        self.exports.iter().find(|(own, _)| fits(own)).map(|(_, export)| Arc::clone(export))
     }
+    if let Some((name, resources)) = contract.resources.iter().find(|(name, _)| contract.imports.contains_key(name)) {
+        return Err(LoadError::Uncallable(format!(
+            "{name} has the resource `{}`, which belongs to one instance",
+            resources.join("`, `")
+        )));
+    }
+    if contract.exports.is_empty() && !answers_http(contract) {
+        let exports: Vec<_> = ty.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
+        return Err(LoadError::NothingToCall(if exports.is_empty() { "nothing".into() } else { exports.join(", ") }));
+    }
+    Ok(())
 }
 
 /// The handlers of HTTP that the host can call: those of WASI 0.3 and 0.2.
@@ -191,46 +148,6 @@ const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handl
 pub fn answers_http(contract: &Contract) -> bool {
     let is_handler = |name: &InterfaceName| HANDLERS.iter().any(|handler| name.to_string().starts_with(handler));
     contract.export_names.iter().any(is_handler)
-}
-
-/// Where the handler of HTTP is in the compiled code.
-pub(super) enum Handler {
-    P2(p2::bindings::ProxyIndices),
-    P3(p3::bindings::ServiceIndices),
-}
-
-impl Handler {
-    /// The handler that the component exports: that of WASI 0.3 if it has both.
-    fn find(pre: &InstancePre<Context>) -> Option<Self> {
-        if let Ok(service) = p3::bindings::ServiceIndices::new(pre) {
-            return Some(Self::P3(service));
-        }
-        p2::bindings::ProxyIndices::new(pre).ok().map(Self::P2)
-    }
-
-    /// That of an instance.
-    pub(super) fn of(&self, store: impl AsContextMut<Data = Context>, instance: &Instance) -> wasmtime::Result<Proxy> {
-        Ok(match self {
-            Self::P2(indices) => Proxy::P2(indices.load(store, instance)?),
-            Self::P3(indices) => Proxy::P3(indices.load(store, instance)?),
-        })
-    }
-}
-
-/// Where each function of the contract is in the compiled code.
-fn exports(code: &Code, contract: &Contract) -> HashMap<FunctionName, Arc<Export>> {
-    let mut exports = HashMap::new();
-    for (interface, described) in &contract.exports {
-        let instance = code.get_export_index(None, interface.to_string().as_str());
-        for function in described.functions.values() {
-            let Some(index) = code.get_export_index(instance.as_ref(), function.name.as_str()) else { continue };
-            let name = FunctionName { interface: interface.clone(), function: function.name.clone() };
-            let mut types = function.params.iter().map(|param| &param.ty).chain(&function.result);
-            let streams = types.any(Type::has_streams);
-            exports.insert(name, Arc::new(Export { index, function: function.clone(), streams }));
-        }
-    }
-    exports
 }
 
 /// How many of the pool's slots one instance of this component takes: a composed component holds several memories and tables.

@@ -9,10 +9,11 @@ use super::outcall::{Exit, Outcall};
 use super::settings::Settings;
 use super::slots::Slots;
 use super::turns::Turns;
-use crate::contract::Contract;
 use std::path::Path;
 use std::sync::Weak;
+use std::thread::available_parallelism;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -36,6 +37,8 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Context>,
     pub(super) cache: Cache,
+    /// Code is loaded for so many revisions at a time: one for each core.
+    pub(super) loads: Semaphore,
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
     pub(super) slots: Slots,
     pub(super) turns: Turns,
@@ -57,6 +60,7 @@ impl Runtime {
         Ok(Self {
             linker: bindings::linker(&engine)?,
             cache: Cache::open(&settings.cache, &engine),
+            loads: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             slots: Slots::new(slots),
             turns,
             exit: Exit::default(),
@@ -72,25 +76,28 @@ impl Runtime {
         self.exit.connect(outcall);
     }
 
-    /// Reads and compiles the component in `path`, or takes its code from the cache. It computes for up to a second: call it from a
-    /// blocking thread.
+    /// Reads the component in `path`, and compiles it if the cache has no code of it. Where the code is kept there, no revision made of the
+    /// component loads it before it is [ready](super::Revision::ready). It computes for up to a second: call it from a blocking thread.
     ///
     /// # Errors
     /// When the file cannot be read, or is no component that can be called and fits the host's interfaces.
     pub fn load(&self, path: &Path) -> Result<Component, LoadError> {
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
-        self.compile(&bytes)
+        Component::new(self, &bytes, Some(path))
     }
 
-    /// The same for bytes that are there already.
+    /// Compiles the component in `bytes`, or takes its code from the cache, and keeps the code in memory: its revisions are ready.
     ///
     /// # Errors
     /// As [`Runtime::load`].
     pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
-        let digest = Component::digest_of(bytes);
-        let code = self.cache.get_or_compile(&self.engine, digest, bytes)?;
-        Component::check(self, digest, code, contract)
+        Component::new(self, bytes, None)
+    }
+
+    /// Removes the oldest entries from the cache of compiled code, beyond what this host uses and 512 others. It reads the folder: call it
+    /// from a blocking thread, and when the components are loaded.
+    pub fn prune_cache(&self) {
+        self.cache.prune();
     }
 
     /// Waits until no instance is left, for `patience` at most; says whether that came about.

@@ -57,17 +57,15 @@ impl Grants {
 ///
 /// # Errors
 /// The first import that needs a grant which the manifest does not give.
-pub(super) fn check<'a>(
+pub(super) fn check(
     service: &ServiceName,
     state: bool,
-    mut imports: impl Iterator<Item = &'a str>,
+    mut imports: impl Iterator<Item = String>,
 ) -> Result<(), LoadError> {
     match imports.find(|import| is_state(import)) {
-        Some(interface) if !state => Err(LoadError::NotGranted {
-            interface: interface.into(),
-            grant: "state = true",
-            service: service.to_string(),
-        }),
+        Some(interface) if !state => {
+            Err(LoadError::NotGranted { interface, grant: "state = true", service: service.to_string() })
+        }
         _ => Ok(()),
     }
 }
@@ -89,10 +87,12 @@ mod tests {
     #[test]
     fn a_store_is_refused_without_its_grant() {
         let users = ServiceName::new("users").unwrap();
-        assert!(check(&users, false, ["wasi:http/types@0.3.0", "wasi:cli/stdout@0.2.6"].into_iter()).is_ok());
+        assert!(
+            check(&users, false, ["wasi:http/types@0.3.0".into(), "wasi:cli/stdout@0.2.6".into()].into_iter()).is_ok()
+        );
         for import in ["atoll:state/transactions@0.1.0", "wasi:keyvalue/store@0.2.0-draft"] {
-            assert!(check(&users, true, [import].into_iter()).is_ok());
-            let error = check(&users, false, [import].into_iter()).unwrap_err().to_string();
+            assert!(check(&users, true, [import.to_owned()].into_iter()).is_ok());
+            let error = check(&users, false, [import.to_owned()].into_iter()).unwrap_err().to_string();
             assert_eq!(
                 error,
                 format!("imports {import}, which needs `state = true` in [service.users] of the manifest")

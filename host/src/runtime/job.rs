@@ -1,8 +1,8 @@
 //! What an instance is asked to do, and where its answer is awaited.
 
 use super::body::ReadAhead;
-use super::component::Export;
 use super::error::InvokeError;
+use super::loaded::Export;
 use super::parcel::Parcel;
 use crate::base::CallContext;
 use std::sync::Arc;

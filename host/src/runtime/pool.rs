@@ -2,7 +2,6 @@
 //! instance may outlast its call, and the engine's pool is shared, so even those may have to wait.
 
 use super::body::{GuestBody, for_guest};
-use super::component::Revision;
 use super::context::{Current, Identity};
 use super::engine::Runtime;
 use super::error::InvokeError;
@@ -10,6 +9,7 @@ use super::fault::Fault;
 use super::job::{Answer, Ask, Awaited, Job};
 use super::leash::Leash;
 use super::parcel::Parcel;
+use super::revision::Revision;
 use super::settings::{Isolation, Limits};
 use super::slots::Class;
 use super::warm::{Ticket, Warm};
@@ -72,7 +72,7 @@ impl InstancePool {
 
     /// Whether its instances answer HTTP by themselves.
     pub fn answers_http(&self) -> bool {
-        self.revision.handler.is_some()
+        self.revision.answers_http
     }
 
     /// Instances that serve a request now.
@@ -95,6 +95,7 @@ impl InstancePool {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
             return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
         }
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let bodiless = request.method() == http::Method::HEAD;
         let (ask, awaited) = Ask::request(for_guest(request, &self.revision.grants.service));
         let served = self.ask(Job { context: context.clone(), ask }, awaited, self.warm.as_ref()).await?;
@@ -119,6 +120,7 @@ impl InstancePool {
         arguments: Parcel,
         context: &CallContext,
     ) -> Result<Parcel, InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let export = self
             .revision
             .export(function)
@@ -226,6 +228,7 @@ impl InstancePool {
     /// # Errors
     /// As [`InstancePool::invoke`], before the request.
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
         let deadline = Instant::from_std(context.deadline);
         let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
         let rehearsed = worker::rehearse(self.birth(lease, context), context.clone());

@@ -1,11 +1,11 @@
 //! One job inside a running instance, from its arguments to its answer.
 
 use super::body::ReadAhead;
-use super::component::{Export, Handler};
 use super::context::Context;
 use super::error::InvokeError;
 use super::fault::Failure;
 use super::job::{Ask, Head, Job};
+use super::loaded::{Export, Handler};
 use super::parcel::Parcel;
 use crate::base::{CallContext, ErrorKind};
 use futures_util::FutureExt;
@@ -35,9 +35,7 @@ impl<'a> Guest<'a> {
     pub(super) async fn serve(&self, accessor: &Accessor<Context>, job: Job) -> Result<(), Failure> {
         let Job { context, ask } = job;
         match ask {
-            Ask::Call { export, arguments, answer } => {
-                self.call(accessor, &export, arguments, context, answer).await
-            }
+            Ask::Call { export, arguments, answer } => self.call(accessor, &export, arguments, context, answer).await,
             Ask::Request { request, answer } => match self.proxy(accessor)? {
                 Proxy::P3(guest) => {
                     // The caller may have gone.
@@ -135,9 +133,8 @@ async fn ask_p2(
 ) -> Result<(), Failure> {
     let handle = guest.wasi_http_incoming_handler().func_handle();
     let answer = Arc::new(Mutex::new(Some(answer)));
-    let take = |answer: &Mutex<Option<oneshot::Sender<Head>>>| {
-        answer.lock().unwrap_or_else(PoisonError::into_inner).take()
-    };
+    let take =
+        |answer: &Mutex<Option<oneshot::Sender<Head>>>| answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     let prepared = accessor.with(|mut access| {
         let mut http = access.get().http();
         let request = http.new_incoming_request(Scheme::Http, request)?;

@@ -1,8 +1,8 @@
 //! Instances that are kept between calls.
 
+use super::job::Job;
 use super::settings::Reuse;
 use super::slots::Class;
-use super::job::Job;
 use super::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

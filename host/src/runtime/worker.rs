@@ -3,13 +3,13 @@
 //! Its future owns the store, since dropping a call does not stop a guest and dropping its store does. When there will be no more jobs and every
 //! answer is whole, the guest may finish what it does besides, for as long as its timeout allows; then the instance goes.
 
-use super::component::Revision;
 use super::context::{Context, Identity};
 use super::drive::{self, Drive};
 use super::engine::Runtime;
 use super::fault::{Failure, Fault};
 use super::job::Job;
 use super::leash::Leash;
+use super::revision::Revision;
 use super::serve::Guest;
 use super::settings::Limits;
 use super::slots::Taken;
@@ -73,11 +73,7 @@ impl Worker {
     }
 
     /// Hands `job` to the instance, and lets it go on at once, with `between` after each step: it may have answered when this returns.
-    pub(super) fn hand(
-        &self,
-        job: Job,
-        between: impl FnMut(&mut task::Context<'_>),
-    ) -> Result<(), TrySendError<Job>> {
+    pub(super) fn hand(&self, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> Result<(), TrySendError<Job>> {
         self.drive.hand(|| self.jobs.try_send(job), between)
     }
 
@@ -103,7 +99,7 @@ pub(super) fn serve_once(birth: Birth<'_>, job: Job, between: impl FnMut(&mut ta
 pub(super) async fn rehearse(birth: Birth<'_>, context: CallContext) -> Result<(), super::error::InvokeError> {
     let Birth { runtime, revision, limits, identity, lease: _lease } = birth;
     let mut store = Context::store(runtime, identity, limits.memory, context, Fault::default());
-    match revision.pre.instantiate_async(&mut store).await {
+    match revision.pre().instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
     }
@@ -203,8 +199,8 @@ async fn work(
     jobs: &mut Jobs,
     finish: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
-    let instance = revision.pre.instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
-    let guest = Guest::new(instance, revision.handler.as_ref());
+    let instance = revision.pre().instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
+    let guest = Guest::new(instance, revision.handler());
     store
         .run_concurrent(async |accessor| {
             if jobs.concurrent == 1 {
