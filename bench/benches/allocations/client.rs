@@ -82,4 +82,4 @@ pub(crate) fn serve_plainly() -> anyhow::Result<SocketAddr> {
 }
 
 const ANSWER: &[u8] =
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n{\"message\": \"hello, world\"}\n";
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n{\"message\": \"hello, world\"}";

@@ -36,7 +36,8 @@ pub(crate) const WAYS: &[Way] = &[
     Way { what: "typed route to a caller, which calls (warm, warm)", request: get!("/chain/7"), status: "200" },
 ];
 
-const POINTS: &[u8] = b"POST /typed/points HTTP/1.1\r\nhost: atoll.test\r\ncontent-type: application/json\r\ncontent-length: 49\r\n\r\n\
+const POINTS: &[u8] =
+    b"POST /typed/points HTTP/1.1\r\nhost: atoll.test\r\ncontent-type: application/json\r\ncontent-length: 51\r\n\r\n\
     [{\"x\": 1, \"y\": 2},{\"x\": 3, \"y\": 4},{\"x\": 5, \"y\":6}]";
 
 /// A running host. It ends with the process.

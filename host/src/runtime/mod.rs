@@ -53,4 +53,5 @@ pub use outcall::{Outcall, OutcallError, Pending};
 pub use parcel::Parcel;
 pub use pool::InstancePool;
 pub use settings::{Isolation, Limits, Reuse, Settings};
+pub use slots::{Class, Slots, Taken};
 pub use wasmtime::component::Val as Value;
