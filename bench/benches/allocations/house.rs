@@ -56,7 +56,7 @@ impl House {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("atoll.toml");
         std::fs::write(&path, manifest(folder.path(), client::serve_plainly()?)?)?;
-        let (announced, lines) = mpsc::channel();
+        let (announced, lines) = mpsc::sync_channel(8);
         thread::spawn(move || {
             let running = async { host::app::run(&path, |line| drop(announced.send(line.to_owned()))).await };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
