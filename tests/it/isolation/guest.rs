@@ -151,18 +151,16 @@ impl Way {
             .replace("(@exports)", exports);
         let mut module = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
         let mut resolve = Resolve { all_features: true, ..Resolve::default() };
-        let wit = workspace().join("wit/deps");
+        let wit = workspace().join("wit");
         let world = match self {
             Self::Typed => WORLD_TYPED.to_owned(),
             Self::Http03 => WORLD_03.to_owned(),
             Self::Http02 => {
-                WORLD_02.replace("ERRORS", &error_codes(&fs::read_to_string(wit.join("http.wit")).unwrap()))
+                WORLD_02.replace("ERRORS", &error_codes(&fs::read_to_string(wit.join("deps/http.wit")).unwrap()))
             }
         };
         if self != Self::Http02 {
-            for file in ["clocks.wit", "random.wit", "http.wit"] {
-                resolve.push_source(file, &fs::read_to_string(wit.join(file)).unwrap()).unwrap();
-            }
+            resolve.push_dir(&wit).unwrap_or_else(|error| panic!("{error:?}"));
         }
         let package =
             resolve.push_source("marks.wit", &world).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
