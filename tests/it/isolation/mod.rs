@@ -37,7 +37,7 @@ impl Host {
         );
         let mut service = |name: &str, component: &str| {
             manifest += &format!(
-                "\n[service.{name}]\ncomponent = \"{component}\"\nbreaker = {{ failure_threshold = 100000 }}\n\
+                "\n[service.{name}]\ncomponent = \"{component}\"\nbreaker = {{ failure_threshold = 1000 }}\n\
                  retry = {{ tries = 0 }}\nlimits = {{ memory = \"64MiB\", timeout = \"1m\" }}\n{lines}\n"
             );
             let call = |path: &str, function: &str| {
