@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// One way through the host.
 pub(crate) struct Way {
+    /// In the name of a file.
+    pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) request: &'static [u8],
     pub(crate) status: &'static str,
@@ -24,16 +26,31 @@ macro_rules! get {
 
 /// From the shortest to the longest.
 pub(crate) const WAYS: &[Way] = &[
-    Way { what: "gateway alone: 404, no route", request: get!("/nowhere"), status: "404" },
-    Way { what: "a plain address behind the mesh", request: get!("/plain"), status: "200" },
-    Way { what: "HTTP, fresh instance, WASI 0.3", request: get!("/fresh03"), status: "200" },
-    Way { what: "HTTP, fresh instance, WASI 0.2", request: get!("/fresh02"), status: "200" },
-    Way { what: "HTTP, `reuse`, WASI 0.3", request: get!("/warm03"), status: "200" },
-    Way { what: "HTTP, `reuse`, WASI 0.2", request: get!("/warm02"), status: "200" },
-    Way { what: "typed route, fresh instance, `u32`", request: get!("/typed/fresh/7"), status: "200" },
-    Way { what: "typed route, warm instance, `u32`", request: get!("/typed/warm/7"), status: "200" },
-    Way { what: "typed route, warm instance, list of 3 records", request: POINTS, status: "200" },
-    Way { what: "typed route to a caller, which calls (warm, warm)", request: get!("/chain/7"), status: "200" },
+    Way { name: "nowhere", what: "gateway alone: 404, no route", request: get!("/nowhere"), status: "404" },
+    Way { name: "plain", what: "a plain address behind the mesh", request: get!("/plain"), status: "200" },
+    Way { name: "fresh03", what: "HTTP, fresh instance, WASI 0.3", request: get!("/fresh03"), status: "200" },
+    Way { name: "fresh02", what: "HTTP, fresh instance, WASI 0.2", request: get!("/fresh02"), status: "200" },
+    Way { name: "warm03", what: "HTTP, `reuse`, WASI 0.3", request: get!("/warm03"), status: "200" },
+    Way { name: "warm02", what: "HTTP, `reuse`, WASI 0.2", request: get!("/warm02"), status: "200" },
+    Way {
+        name: "typed-fresh",
+        what: "typed route, fresh instance, `u32`",
+        request: get!("/typed/fresh/7"),
+        status: "200",
+    },
+    Way {
+        name: "typed-warm",
+        what: "typed route, warm instance, `u32`",
+        request: get!("/typed/warm/7"),
+        status: "200",
+    },
+    Way { name: "typed-list", what: "typed route, warm instance, list of 3 records", request: POINTS, status: "200" },
+    Way {
+        name: "chain",
+        what: "typed route to a caller, which calls (warm, warm)",
+        request: get!("/chain/7"),
+        status: "200",
+    },
 ];
 
 const POINTS: &[u8] =

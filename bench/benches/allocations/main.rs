@@ -72,13 +72,12 @@ fn count(client: &mut Client, way: &house::Way, requests: u64) -> anyhow::Result
 
 /// Where requests allocate, as a table.
 fn trace(client: &mut Client, way: &house::Way) -> anyhow::Result<String> {
-    let file = std::env::temp_dir().join(format!("atoll-allocations-{}.json", std::process::id()));
+    let file = std::env::temp_dir().join(format!("atoll-allocations-{}.json", way.name));
     let profiler = dhat::Profiler::builder().file_name(&file).trim_backtraces(None).build();
     for _ in 0..TRACED {
         client.exchange(way.request, way.status).with_context(|| way.what)?;
     }
     drop(profiler);
     let profile = std::fs::read(&file)?;
-    std::fs::remove_file(&file)?;
-    sites::table(&profile, TRACED)
+    Ok(format!("{}\nThe whole profile, for dhat's viewer: {}\n", sites::table(&profile, TRACED)?, file.display()))
 }
