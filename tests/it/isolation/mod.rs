@@ -30,6 +30,16 @@ struct Host {
 
 impl Host {
     async fn start(lines: &str) -> Self {
+        Self::open(lines, 256).await
+    }
+
+    /// The same with one instance of each guest at a time, so that it is clear which one a call finds: an answer may reach its client before
+    /// the instance is ready for the next call, which then waits for it.
+    async fn of_one(lines: &str) -> Self {
+        Self::open(lines, 1).await
+    }
+
+    async fn open(lines: &str, concurrency: usize) -> Self {
         let cache = workspace().join("target/test-cache");
         let mut manifest = format!(
             "[gateway]\ntimeout = \"1m\"\n\n[runtime]\ncache = {:?}\ninstances = {SLOTS}\n",
@@ -38,7 +48,7 @@ impl Host {
         let mut service = |name: &str, component: &str| {
             manifest += &format!(
                 "\n[service.{name}]\ncomponent = \"{component}\"\nbreaker = {{ failure_threshold = 1000 }}\n\
-                 retry = {{ tries = 0 }}\nlimits = {{ memory = \"64MiB\", timeout = \"1m\" }}\n{lines}\n"
+                 retry = {{ tries = 0 }}\nlimits = {{ memory = \"64MiB\", timeout = \"1m\", concurrency = {concurrency}, wait = \"1m\" }}\n{lines}\n"
             );
             let call = |path: &str, function: &str| {
                 format!("\n[[route]]\nmethod = \"GET\"\npath = \"/{name}/{path}\"\ncall = \"{name}/{function}\"\n")
@@ -92,14 +102,19 @@ impl Host {
         let mut stream = TcpStream::connect(self.atoll.gateway.trim_start_matches("http://")).await.unwrap();
         let request = format!("GET /{service}/sleep?ms=3600000 HTTP/1.1\r\nhost: marks.test\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
+        self.until_calls(service, calls).await;
+        stream
+    }
+
+    /// Waits until `service` has `calls` calls in its instances.
+    async fn until_calls(&self, service: &str, calls: usize) {
         let (start, end) = (format!("atoll_instances{{service=\"{service}\""), format!(" {calls}"));
-        eventually("the call has its instance", async || {
+        eventually("the calls have their instances", async || {
             let metrics = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
             let text = String::from_utf8_lossy(&metrics.body);
             text.lines().any(|line| line.starts_with(&start) && line.ends_with(&end)).then_some(())
         })
         .await;
-        stream
     }
 
     /// What the guest in Rust says.
