@@ -84,3 +84,13 @@ audit:
 [group("verify")]
 bench *ARGS: build-components
     @exec cargo run --release -p bench -- "$@"
+
+# Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
+[group("verify")]
+bench-micro *ARGS: build-components
+    cargo bench -p bench --bench nouns -- "$@"
+
+# Count what a request allocates in the host; with `--sites` also where: `just bench-allocations --sites`
+[group("verify")]
+bench-allocations *ARGS: build-components
+    cargo bench -p bench --profile trial --bench allocations -- "$@"

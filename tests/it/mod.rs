@@ -11,6 +11,7 @@ mod held;
 mod hostile;
 mod house;
 mod inspect;
+mod isolation;
 mod keyvalue;
 mod legacy;
 mod mesh;

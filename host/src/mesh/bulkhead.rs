@@ -45,17 +45,20 @@ pub struct Bulkhead {
 
 /// Why a call has no slot: for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Full {
+pub enum Full {
+    /// Every seat of the queue is taken: how many.
     #[error("{0} calls wait already")]
     Queue(usize),
+    /// There is a seat behind so many others, from which its turn would come too late.
     #[error("{0} calls wait already, and its turn would come too late")]
     Later(usize),
+    /// It has waited for so long in vain.
     #[error("its turn did not come within {0:?}")]
     Wait(Duration),
 }
 
 /// The right to be under way. It goes back when it is dropped.
-pub(super) struct Slot {
+pub struct Slot {
     bulkhead: Arc<Bulkhead>,
     /// Taken by the drop, which decides where it goes.
     permit: Option<OwnedSemaphorePermit>,
@@ -103,8 +106,11 @@ impl Bulkhead {
         (size, taken, self.waiting.load(Relaxed))
     }
 
-    /// A slot, at once or after a wait; with the time waited in the second case.
-    pub(super) async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(Slot, Option<Duration>), Full> {
+    /// A slot, at once or after a wait, which ends by `deadline` at the latest; with the time waited in the second case.
+    ///
+    /// # Errors
+    /// No slot is free, and no wait for one is to be had, or none was of use.
+    pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(Slot, Option<Duration>), Full> {
         // A slot that is given back goes to whoever waits longest, so a newcomer takes only one that nobody waits for.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok((self.slot(permit, clock::now()), None));

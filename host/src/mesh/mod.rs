@@ -38,7 +38,7 @@ mod typed;
 mod upload;
 
 pub use crate::runtime::Value;
-pub use bulkhead::{Bulkhead, BulkheadSettings};
+pub use bulkhead::{Bulkhead, BulkheadSettings, Full, Slot};
 pub use call::{Mesh, Settings};
 pub use check::Probe;
 pub use dial::{Dial, HttpClient, Tls, TlsError};

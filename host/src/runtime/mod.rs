@@ -59,4 +59,5 @@ pub use parcel::Parcel;
 pub use pool::InstancePool;
 pub use revision::Revision;
 pub use settings::{Isolation, Limits, Reuse, Settings};
+pub use slots::{Class, Slots, Taken};
 pub use wasmtime::component::Val as Value;

@@ -15,17 +15,17 @@ const CLASSES: usize = 4;
 
 /// How deep in a chain a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Class(usize);
+pub struct Class(usize);
 
 impl Class {
     /// The class of a call with so many calls above it.
-    pub(super) fn of(depth: usize) -> Self {
+    pub fn of(depth: usize) -> Self {
         Self(depth.min(CLASSES - 1))
     }
 }
 
 /// The slots of the pool.
-pub(super) struct Slots {
+pub struct Slots {
     /// What each class may take. All that a class takes counts in the parts of the deeper ones, too; the last part is the pool.
     parts: [Arc<Semaphore>; CLASSES],
     first: usize,
@@ -33,25 +33,23 @@ pub(super) struct Slots {
 }
 
 /// Slots that were taken, in each part in which they count. They go back when it is dropped.
-pub(super) struct Taken(
-    #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES],
-);
+pub struct Taken(#[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES]);
 
 impl Slots {
     /// A pool of `total` slots. An eighth of it is kept for each class but the first; below 6 slots nothing is.
-    pub(super) fn new(total: usize) -> Self {
+    pub fn new(total: usize) -> Self {
         let step = (total / 8).max(1).min(total / 6);
         let part = |class: usize| total - (CLASSES - 1 - class) * step;
         Self { parts: std::array::from_fn(|class| Arc::new(Semaphore::new(part(class)))), first: part(0), total }
     }
 
     /// The most that one instance may take, whoever calls it.
-    pub(super) fn most(&self) -> usize {
+    pub fn most(&self) -> usize {
         self.first
     }
 
     /// Takes `count` slots for a call of `class`, if they are free.
-    pub(super) fn try_take(&self, class: Class, count: u32) -> Option<Taken> {
+    pub fn try_take(&self, class: Class, count: u32) -> Option<Taken> {
         let mut taken = [const { None }; CLASSES];
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
             *taken = Some(Arc::clone(part).try_acquire_many_owned(count).ok()?);
@@ -60,7 +58,7 @@ impl Slots {
     }
 
     /// Waits for `count` slots for a call of `class`; first come, first served among those of a class.
-    pub(super) async fn take(&self, class: Class, count: u32) -> Taken {
+    pub async fn take(&self, class: Class, count: u32) -> Taken {
         let mut taken = [const { None }; CLASSES];
         // In the same order for all, from the smallest part to the whole.
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
@@ -71,7 +69,7 @@ impl Slots {
     }
 
     /// Waits until every slot is free.
-    pub(super) async fn all_free(&self) {
+    pub async fn all_free(&self) {
         let pool = &self.parts[CLASSES - 1];
         let _ = pool.acquire_many(u32::try_from(self.total).unwrap_or(u32::MAX)).await;
     }

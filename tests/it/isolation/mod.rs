@@ -1,0 +1,168 @@
+//! What one call leaves behind for the next: nothing with `isolation = "request"`, all that an instance keeps with `"reuse"`.
+//!
+//! Guests leave marks wherever they can keep something and tell which they find: one made of text, which reaches what no language does
+//! (`marks.wat`), and one in Rust (`components/fixtures/marks`). Each is called in every way that there is. The pool has so few slots that
+//! each is used over and over, and all services share them.
+
+mod guest;
+mod request;
+mod reuse;
+
+use super::atoll::{Answer, Atoll, Home, Http, eventually};
+use super::components::workspace;
+use guest::{WAYS, Way};
+use serde_json::Value;
+use std::fs;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// Slots of the pool: far fewer than there are calls.
+const SLOTS: usize = 8;
+/// The fixtures in Rust: the service's name, and the component.
+const RUST: [(&str, &str); 2] = [("rust03", "fixture-marks"), ("rust02", "fixture-marks02")];
+
+/// A running host with all guests, each of which has these `lines` in its section.
+struct Host {
+    atoll: Atoll,
+    http: Http,
+    _home: Home,
+}
+
+impl Host {
+    async fn start(lines: &str) -> Self {
+        Self::open(lines, 256).await
+    }
+
+    /// The same with one instance of each guest at a time, so that it is clear which one a call finds: an answer may reach its client before
+    /// the instance is ready for the next call, which then waits for it.
+    async fn of_one(lines: &str) -> Self {
+        Self::open(lines, 1).await
+    }
+
+    async fn open(lines: &str, concurrency: usize) -> Self {
+        let cache = workspace().join("target/test-cache");
+        let mut manifest = format!(
+            "[gateway]\ntimeout = \"1m\"\n\n[runtime]\ncache = {:?}\ninstances = {SLOTS}\n",
+            cache.display().to_string()
+        );
+        let mut service = |name: &str, component: &str| {
+            manifest += &format!(
+                "\n[service.{name}]\ncomponent = \"{component}\"\nbreaker = {{ failure_threshold = 1000 }}\n\
+                 retry = {{ tries = 0 }}\nlimits = {{ memory = \"64MiB\", timeout = \"1m\", concurrency = {concurrency}, wait = \"1m\" }}\n{lines}\n"
+            );
+            let call = |path: &str, function: &str| {
+                format!("\n[[route]]\nmethod = \"GET\"\npath = \"/{name}/{path}\"\ncall = \"{name}/{function}\"\n")
+            };
+            manifest += &if name == Way::Typed.service() {
+                call("visit", "marks#visit") + &call("trap", "marks#trap") + &call("has/{handle}", "marks#has")
+            } else {
+                format!("\n[[route]]\nprefix = \"/{name}\"\nstrip_prefix = \"/{name}\"\nservice = \"{name}\"\n")
+            };
+        };
+        for way in WAYS {
+            service(way.service(), &format!("{}.wasm", way.service()));
+        }
+        for (name, component) in RUST {
+            service(name, &format!("{{component:{component}}}"));
+        }
+        let home = Home::new(&manifest);
+        for way in WAYS {
+            fs::write(home.folder.path().join(format!("{}.wasm", way.service())), way.component()).unwrap();
+        }
+        Self { atoll: home.start().await, http: Http::default(), _home: home }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.http.get(&format!("{}{path}", self.atoll.gateway)).await
+    }
+
+    /// What the guest of text says to `/visit` or `/has/NUMBER`.
+    async fn text(&self, way: Way, path: &str) -> String {
+        let answer = self.get(&format!("/{}{path}", way.service())).await;
+        assert_eq!(answer.status, 200, "{way:?} {path}: {answer:?}");
+        if way == Way::Typed {
+            let answer = answer.json();
+            return answer.as_str().map_or_else(|| u8::from(answer == true).to_string(), str::to_owned);
+        }
+        answer.header("x-marks").to_owned()
+    }
+
+    async fn visit(&self, way: Way) -> Visit {
+        Visit::read(&self.text(way, "/visit").await)
+    }
+
+    /// Has the guest leave its marks and trap.
+    async fn trap(&self, service: &str) {
+        let answer = self.get(&format!("/{service}/trap")).await;
+        assert_eq!(answer.problem()["type"], "urn:atoll:problem:trap", "{service}");
+    }
+
+    /// A call of the guest in Rust that lasts until it is dropped; then `service` has `calls` calls in its instances.
+    async fn sleeper(&self, service: &str, calls: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(self.atoll.gateway.trim_start_matches("http://")).await.unwrap();
+        let request = format!("GET /{service}/sleep?ms=3600000 HTTP/1.1\r\nhost: marks.test\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        self.until_calls(service, calls).await;
+        stream
+    }
+
+    /// Waits until `service` has `calls` calls in its instances.
+    async fn until_calls(&self, service: &str, calls: usize) {
+        let (start, end) = (format!("atoll_instances{{service=\"{service}\""), format!(" {calls}"));
+        eventually("the calls have their instances", async || {
+            let metrics = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
+            let text = String::from_utf8_lossy(&metrics.body);
+            text.lines().any(|line| line.starts_with(&start) && line.ends_with(&end)).then_some(())
+        })
+        .await;
+    }
+
+    /// What the guest in Rust says.
+    async fn visit_rust(&self, service: &str) -> Value {
+        let answer = self.get(&format!("/{service}/visit")).await;
+        assert_eq!(answer.status, 200, "{service}: {answer:?}");
+        answer.json()
+    }
+}
+
+impl Way {
+    /// The service that is called this way.
+    fn service(self) -> &'static str {
+        match self {
+            Self::Typed => "typed",
+            Self::Http02 => "http02",
+            Self::Http03 => "http03",
+        }
+    }
+}
+
+/// What a visit of the guest of text found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Visit {
+    /// One digit for each place (`marks.wat` lists them), 1 where there was a mark.
+    found: String,
+    /// The number of the handle that it opened.
+    handle: u32,
+    /// The random number that the last visit kept; 0 if there was none.
+    kept: u64,
+    /// The one that it drew and kept.
+    random: u64,
+}
+
+/// No mark anywhere.
+const CLEAN: &str = "00000000";
+/// A mark in every place.
+const MARKED: &str = "11111111";
+
+impl Visit {
+    fn read(text: &str) -> Self {
+        let [found, handle, kept, random] = text.split(' ').collect::<Vec<_>>()[..] else { panic!("{text:?}") };
+        let number = |digits: &str| u64::from_str_radix(digits, 16).unwrap();
+        let handle = u32::try_from(number(handle)).unwrap();
+        Self { found: found.to_owned(), handle, kept: number(kept), random: number(random) }
+    }
+
+    fn is_clean(&self) -> bool {
+        self.found == CLEAN && self.kept == 0
+    }
+}
