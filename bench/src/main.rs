@@ -8,14 +8,17 @@
 
 mod atoll;
 mod calls;
+mod lean;
 mod load;
 mod machine;
 mod native;
 mod open_loop;
+mod orders;
 mod overload;
 mod proxies;
 mod proxy;
 mod rounds;
+mod shop_native;
 mod start;
 mod table;
 mod upstream;
@@ -56,6 +59,9 @@ struct Arguments {
     #[arg(long, hide = true)]
     native_server: bool,
 
+    #[command(flatten)]
+    shop: shop_native::Arguments,
+
     /// Be an upstream of `proxies`.
     #[arg(long, hide = true)]
     upstream: bool,
@@ -67,6 +73,8 @@ enum Comparison {
     Writes,
     /// Calls from service to service, typed and by HTTP, against a loopback connection.
     Calls,
+    /// An order read with its user and products, and placed: the shop against the same services as native servers.
+    Orders,
     /// Three upstreams of which one turns slow and one dies: Atoll, nginx and HAProxy in front of them.
     Proxies,
     /// Five times as much load as a guest can take.
@@ -76,12 +84,12 @@ enum Comparison {
 }
 
 impl Comparison {
-    const ALL: [Self; 5] = [Self::Writes, Self::Calls, Self::Proxies, Self::Overload, Self::Start];
+    const ALL: [Self; 6] = [Self::Writes, Self::Calls, Self::Orders, Self::Proxies, Self::Overload, Self::Start];
 
     /// How many rounds, and how many seconds each side runs in one, unless the command line says otherwise.
     fn extent(self) -> (u32, u64) {
         match self {
-            Self::Writes | Self::Calls => (5, 2),
+            Self::Writes | Self::Calls | Self::Orders => (5, 2),
             // Phases of 4 s: longer than the checks of health need to see that an upstream is down.
             Self::Proxies => (3, 12),
             Self::Overload => (1, 60),
@@ -95,6 +103,7 @@ impl Comparison {
         Ok(match self {
             Self::Writes => ("writes", Finding::of(writes::run(plan).await?)),
             Self::Calls => ("calls", Finding::of(calls::run(plan).await?)),
+            Self::Orders => ("orders", orders::run(plan).await?),
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
             Self::Start => ("start", start::run(plan).await?),
@@ -139,6 +148,9 @@ async fn main() -> anyhow::Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing worth knowing: cargo run --release -p bench");
     if arguments.native_server {
         return native::serve(say).await;
+    }
+    if arguments.shop.is_service() {
+        return shop_native::serve(arguments.shop, say).await;
     }
     if arguments.upstream {
         return upstream::serve(say).await;

@@ -162,7 +162,7 @@ async fn a_swap_to_what_may_not_be_called_is_refused() {
     says(&complaint, &["imports atoll:fixture-types/", "`calls = [\"types\"]` in [service.orders]"]);
     // What fits its name and not its routes is refused as well.
     let complaint = refused(&counter.operator.swap("orders", "fixture-hello").await);
-    says(&complaint, &["shop:orders/orders@1.0.0", "route POST /api/orders depends on it"]);
+    says(&complaint, &["shop:orders/orders@1.1.0", "route POST /api/orders depends on it"]);
     let complaint = refused(&counter.operator.swap("users", "fixture-products-more").await);
     says(&complaint, &["shop:users/users@1.0.0", "service `orders` depends on it"]);
     says(&complaint, &["answers no HTTP by itself; route /api/users"]);

@@ -39,8 +39,9 @@ async fn a_component_is_described_without_a_manifest() {
     assert_eq!(section(&report, "digest")[0].len(), 64);
     assert!(section(&report, "http")[0].starts_with("none"), "{report}");
     let exports = section(&report, "exports");
-    assert_eq!(exports[0], "shop:orders/orders@1.0.0");
-    assert_eq!(exports[1], "get: async func(id: order-id) -> result<order, error>");
+    assert_eq!(exports[0], "shop:orders/orders@1.1.0");
+    assert_eq!(exports[1], "details: async func(id: order-id) -> result<order-details, error>");
+    assert_eq!(exports[2], "get: async func(id: order-id) -> result<order, error>");
     let imports = section(&report, "imports");
     for line in [
         "shop:products/products@1.0.0: needs `calls` with a service that exports it",

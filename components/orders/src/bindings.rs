@@ -2,7 +2,7 @@
 #![allow(unsafe_code, missing_docs, unreachable_pub, reason = "generated code")]
 
 wit_bindgen::generate!({
-    path: ["../../wit", "../../wit/state", "../../wit/users", "../../wit/products", "../../wit/orders"],
+    path: ["../../wit", "../../wit/state", "../../wit/users", "../../wit/products", "../../wit/orders-1.1"],
     world: "shop:orders/service",
     additional_derives: [PartialEq, Eq],
     with: {

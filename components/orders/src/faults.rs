@@ -12,8 +12,8 @@ use platform::Platform;
 use platform::memory::{Memory, cut_short, yield_now};
 use platform::transactions::{Check, Error, Page, Versioned, Write};
 
-use crate::bindings::shop::products::products::{self, Line, Price, ReservedLine};
-use crate::bindings::shop::users::users;
+use crate::bindings::shop::products::products::{self, Line, Price, Product, ReservedLine};
+use crate::bindings::shop::users::users::{self, User};
 use crate::neighbours::Neighbours;
 
 /// The one user that there is.
@@ -209,6 +209,11 @@ pub(crate) fn fill(products: &[(u64, u32, &str)]) {
     SHELF.set(Shelf { stock, reservations: BTreeMap::new() });
 }
 
+/// Takes a product off the shelf.
+pub(crate) fn remove(product: u64) {
+    SHELF.with_borrow_mut(|shelf| shelf.stock.remove(&product));
+}
+
 /// How many of this product are left.
 pub(crate) fn stock(product: u64) -> u32 {
     SHELF.with_borrow(|shelf| shelf.stock[&product].0)
@@ -244,7 +249,7 @@ impl Shelf {
         }
         let line = |line: &Line| {
             let (stock, price) = self.stock[&line.product].clone();
-            let text = format!("p{}", line.product);
+            let text = label(line.product);
             ReservedLine { product: line.product, quantity: line.quantity, sku: text.clone(), name: text, price, stock }
         };
         Ok(lines.iter().map(line).collect())
@@ -257,6 +262,11 @@ impl Shelf {
     }
 }
 
+/// The SKU and the name of a product.
+fn label(product: u64) -> String {
+    format!("p{product}")
+}
+
 impl Neighbours for Next {
     fn current() -> Self {
         Self
@@ -265,6 +275,22 @@ impl Neighbours for Next {
     async fn check_user(&self, id: u64) -> Result<(), users::Error> {
         let find = move || if id == ADA { Ok(()) } else { Err(users::Error::NotFound) };
         call(find, users::Error::Unavailable).await
+    }
+
+    async fn find_user(&self, id: u64) -> Result<Option<User>, users::Error> {
+        let ada = || User { id: ADA, name: "Ada".to_owned(), email: "ada@example.org".to_owned() };
+        call(move || Ok((id == ADA).then(ada)), users::Error::Unavailable).await
+    }
+
+    async fn find_products(&self, ids: Vec<u64>) -> Result<Vec<Option<Product>>, products::Error> {
+        let find = move || {
+            let product = |shelf: &Shelf, id: u64| {
+                let (stock, price) = shelf.stock.get(&id)?.clone();
+                Some(Product { id, sku: label(id), name: label(id), price, stock })
+            };
+            SHELF.with_borrow(|shelf| Ok(ids.into_iter().map(|id| product(shelf, id)).collect()))
+        };
+        call(find, products::Error::Unavailable).await
     }
 
     async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error> {

@@ -8,7 +8,7 @@
 //! no order stands behind. `attempt` says how they change together.
 //!
 //! Known limit: while products do not answer, each order that is refused for that leaves a pending record, and nothing
-//! bounds their number. Once products are back, every call ends up to four of them.
+//! bounds their number. Once products are back, every call that places or lists orders ends up to four of them.
 
 mod attempt;
 pub mod bindings;

@@ -1,8 +1,8 @@
 //! The services that orders calls: users, for who orders, and products, for the stock.
 
 use crate::bindings::exports::shop::orders::orders::{Error, FieldError};
-use crate::bindings::shop::products::products::{self, Line, ReservedLine};
-use crate::bindings::shop::users::users;
+use crate::bindings::shop::products::products::{self, Line, Product, ReservedLine};
+use crate::bindings::shop::users::users::{self, User};
 
 /// What orders needs of other services. In a component that is [`Linked`]; in the native tests it is a shelf in memory.
 ///
@@ -15,6 +15,12 @@ pub trait Neighbours: 'static {
 
     /// Succeeds if there is a user with this id.
     async fn check_user(&self, id: u64) -> Result<(), users::Error>;
+
+    /// The user with this id, if there is one.
+    async fn find_user(&self, id: u64) -> Result<Option<User>, users::Error>;
+
+    /// The products with these ids, at most 100, in their order; nothing where there is none.
+    async fn find_products(&self, ids: Vec<u64>) -> Result<Vec<Option<Product>>, products::Error>;
 
     /// Takes the pieces of all lines from stock, or of none: `reserve` of the contract.
     async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error>;
@@ -34,6 +40,18 @@ impl Neighbours for Linked {
 
     async fn check_user(&self, id: u64) -> Result<(), users::Error> {
         users::get(id).await.map(|_| ())
+    }
+
+    async fn find_user(&self, id: u64) -> Result<Option<User>, users::Error> {
+        match users::get(id).await {
+            Ok(user) => Ok(Some(user)),
+            Err(users::Error::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn find_products(&self, ids: Vec<u64>) -> Result<Vec<Option<Product>>, products::Error> {
+        products::get_many(ids).await
     }
 
     async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error> {

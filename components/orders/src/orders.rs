@@ -2,12 +2,12 @@
 
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, find_many, list, record_key};
+use platform::{Failure, Platform, both, find_many, list, record_key};
 use serde::{Deserialize, Serialize};
 
 use crate::attempt::Desk;
 use crate::bindings::exports::shop::orders::orders::{
-    Error, FieldError, Guest, NewOrder, Order, OrderId, OrderLine, OrderPage, Price,
+    Error, FieldError, Guest, NewOrder, Order, OrderDetails, OrderId, OrderLine, OrderPage, Price,
 };
 use crate::bindings::shop::products::products::ReservedLine;
 use crate::neighbours::Neighbours;
@@ -65,7 +65,8 @@ impl From<ReservedLine> for Line {
     }
 }
 
-/// Every call sweeps first: an order that takes the last pieces finds those that a crash has left reserved.
+/// To place and to list sweeps first: an order that takes the last pieces finds those that a crash has left reserved. To read
+/// one order does not, for it need not scan.
 impl<P: Platform, N: Neighbours> Guest for Orders<P, N> {
     async fn place(key: String, order: NewOrder) -> Result<Order, Error> {
         let wanted = rules::accept(&key, &order)?;
@@ -75,11 +76,17 @@ impl<P: Platform, N: Neighbours> Guest for Orders<P, N> {
     }
 
     async fn get(id: OrderId) -> Result<Order, Error> {
-        let desk = Desk::<P, N>::open()?;
-        desk.sweep().await;
-        let mut found = find_many::<Record>(&desk.platform, KIND, &[id]).await?;
+        let mut found = find_many::<Record>(&P::current(), KIND, &[id]).await?;
         let record = found.pop().flatten().ok_or(Error::NotFound)?;
         Ok(record.with_id(id))
+    }
+
+    async fn details(id: OrderId) -> Result<OrderDetails, Error> {
+        let order = Self::get(id).await?;
+        let neighbours = N::current();
+        let ids = order.lines.iter().map(|line| line.product).collect();
+        let (user, products) = both(neighbours.find_user(order.user), neighbours.find_products(ids)).await;
+        Ok(OrderDetails { order, user: user?, products: products? })
     }
 
     async fn list(limit: Option<u32>, cursor: Option<String>) -> Result<OrderPage, Error> {

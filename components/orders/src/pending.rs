@@ -16,7 +16,7 @@ const KIND: &str = "pending";
 const SWEEP_AFTER: (&str, u64) = ("sweep_after", 10_000);
 /// How many pending records one call looks at.
 const SWEEP: u32 = 4;
-/// How much longer a call may take for giving up: a caller who wants to read an order should not have to wait until
+/// How much longer a call may take for giving up: a caller who wants to list orders should not have to wait until
 /// products answer again.
 const PATIENCE: Duration = Duration::from_secs(1);
 

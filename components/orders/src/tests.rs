@@ -7,7 +7,8 @@ use platform::{Platform, decode};
 
 use crate::attempt::Holder;
 use crate::bindings::exports::shop::orders::orders::{Error, Guest, Line, NewOrder, Order, Price};
-use crate::faults::{ADA, FATES, Fate, Flaky, Next, calm, fill, held, is_picked, pick, random, stock, storm};
+use crate::bindings::shop::products::products::Product;
+use crate::faults::{ADA, FATES, Fate, Flaky, Next, calm, fill, held, is_picked, pick, random, remove, stock, storm};
 use crate::orders::{Orders, Record};
 
 type Service = Orders<Flaky, Next>;
@@ -68,6 +69,44 @@ fn an_order_is_placed_once_for_each_key() {
 }
 
 #[test]
+fn an_order_is_read_with_what_it_names() {
+    let memory = open();
+    let order = place("k", &[(CUP, 1), (MUG, 2)]).expect("placed");
+    let details = || block_on(Service::details(order.id));
+    let found = details().expect("the details");
+    assert_eq!((&found.order, found.user.expect("Ada is there").id), (&order, ADA));
+    let stocks = |products: &[Option<Product>]| {
+        products.iter().map(|product| product.as_ref().map(|product| (product.id, product.stock))).collect::<Vec<_>>()
+    };
+    assert_eq!(stocks(&found.products), [Some((MUG, 4)), Some((CUP, 3))], "as they are now, line by line");
+
+    remove(MUG);
+    assert_eq!(stocks(&details().expect("the rest").products), [None, Some((CUP, 3))]);
+    assert_eq!(block_on(Service::details(7)), Err(Error::NotFound));
+    // Of three calls, one is for the state, one for users and one for products.
+    for away in 1..=3 {
+        pick(away, Fate::RequestLost);
+        assert!(matches!(details(), Err(Error::Unavailable(_))), "call {away}");
+        assert!(!is_picked(), "call {away}");
+    }
+    memory.set_down(true);
+    assert!(matches!(details(), Err(Error::Unavailable(_))));
+}
+
+/// What others have left behind is not a reader's to look for.
+#[test]
+fn to_read_an_order_is_one_call_to_the_state() {
+    let memory = open();
+    let order = place("k", &[(MUG, 1)]).expect("placed");
+    block_on(cut_short(4, Service::place("l".to_owned(), self::order(&[(MUG, 1)]))));
+    memory.set_now(memory.now() + 10_000);
+    pick(2, Fate::RequestLost);
+    assert_eq!(block_on(Service::get(order.id)), Ok(order));
+    assert!(is_picked(), "a second call would have met its fate");
+    pick(0, Fate::Good);
+}
+
+#[test]
 fn what_is_refused_leaves_nothing_behind() {
     let memory = open();
     let refused = |order: NewOrder| block_on(Service::place("k".to_owned(), order)).expect_err("refused");
@@ -111,7 +150,7 @@ fn an_instance_dies_at_each_step() {
         let died_under_way = !keys(&memory, "pending/").is_empty();
         assert_eq!(matches!(again, Err(Error::Unavailable(_))), died_under_way, "step {steps}: {again:?}");
         memory.set_now(memory.now() + 10_000);
-        block_on(Service::get(7)).expect_err("it only sweeps");
+        block_on(Service::list(None, None)).expect("it sweeps");
         assert_eq!(keys(&memory, "pending/"), Vec::<String>::new(), "step {steps}");
         assert_eq!(stock(MUG), if again.is_ok() { 0 } else { 6 }, "step {steps}");
         assert_eq!(place("k", &[(MUG, 6)]).map(|order| pieces(&order)[&MUG]), Ok(6), "step {steps}");

@@ -7,6 +7,7 @@
 mod bindings;
 mod host;
 mod id;
+mod join;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod records;
@@ -18,6 +19,7 @@ pub use bindings::atoll::state::transactions;
 pub use bindings::wasi::config::store as config;
 pub use host::Host;
 pub use id::new_id;
+pub use join::both;
 pub use records::{Listing, MAX_RECORDS, find_many, list, record_key};
 pub use transaction::{Failure, Transaction, decode, transact};
 

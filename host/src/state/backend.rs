@@ -16,6 +16,9 @@ pub trait Backend: Send + Sync + 'static {
     /// The values of `keys` in their order, all of one moment. At most [`limit::BYTES`](super::limit::BYTES) of values.
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> Pending<'a, Vec<Option<Versioned>>>;
 
+    /// As [`Backend::get`], if that can be answered at once; `None` if not.
+    fn recall(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>>;
+
     /// The entries whose key starts with `prefix` and comes after `after`. A page is of one moment; two pages need not be.
     fn scan<'a>(
         &'a self,

@@ -5,6 +5,7 @@ use super::database::Database;
 use super::disk;
 use super::error::Error;
 use super::queue::{Queue, Refused};
+use super::recent::Recent;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::base::ServiceName;
 use std::io;
@@ -15,6 +16,9 @@ use tokio::sync::oneshot;
 
 /// What a waiting commit costs in its queue on top of its bytes, so that small ones are bounded too.
 const COMMIT_COST: usize = 1024;
+
+/// Which part of the cache is for values, and not for pages.
+const RECENT: usize = 4;
 
 /// Most bytes of one batch: the sync of more would hold up the batch behind it for longer than it saves.
 const BATCH_BYTES: usize = 4 * limit::BYTES;
@@ -28,7 +32,7 @@ pub struct Settings {
     pub max_batch: usize,
     /// Bytes of one service's commits that may wait for the writer, each counted as its size and 1 KiB. Further ones are refused.
     pub queue: usize,
-    /// Bytes of memory that keep pages of the database.
+    /// Bytes of memory that keep pages of the database and, in a quarter of them, values that were read or written lately.
     pub cache: usize,
 }
 
@@ -42,6 +46,7 @@ impl Default for Settings {
 /// The services' data in one redb database.
 pub struct Embedded {
     database: Arc<Database>,
+    recent: Arc<Recent>,
     queue: Arc<Queue<Job>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -60,26 +65,27 @@ impl Embedded {
     pub fn open(settings: &Settings) -> Result<Self, Error> {
         let path = settings.path.clone();
         let source = Box::new(move || Ok(Box::new(disk::open_file(&path)?) as Box<dyn redb::StorageBackend>));
-        Self::start(Database::open(&settings.path, settings.cache, source)?, settings)
+        Self::start(Database::open(&settings.path, settings.cache - settings.cache / RECENT, source)?, settings)
     }
 
     /// Starts the writer of `database`.
     pub(super) fn start(database: Database, settings: &Settings) -> Result<Self, Error> {
         let database = Arc::new(database);
+        let recent = Arc::new(Recent::new(settings.cache / RECENT));
         let queue = Arc::new(Queue::new(settings.queue));
         let max_batch = settings.max_batch;
         let writer = {
-            let (database, queue) = (database.clone(), queue.clone());
+            let (database, recent, queue) = (database.clone(), recent.clone(), queue.clone());
             std::thread::Builder::new()
                 .name("state-writer".into())
-                .spawn(move || write_batches(&database, &queue, max_batch))
+                .spawn(move || write_batches(&database, &recent, &queue, max_batch))
                 .map_err(|e: io::Error| Error::Io { path: settings.path.clone(), detail: format!("no thread: {e}") })?
         };
-        Ok(Self { database, queue, writer: Mutex::new(Some(writer)) })
+        Ok(Self { database, recent, queue, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Reads on a thread that may block. Most reads find their pages in memory and would be done sooner where they are; but one that
-    /// waits for a disk there holds up every request of that worker, other services' included.
+    /// Reads on a thread that may block: one that waits for a disk elsewhere holds up every request of that worker, other services'
+    /// included.
     fn read<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
@@ -94,8 +100,17 @@ impl Embedded {
 
 impl Backend for Embedded {
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> Pending<'a, Vec<Option<Versioned>>> {
-        let bucket = bucket.clone();
-        self.read(move |database| database.get(&bucket, &keys))
+        let (bucket, recent) = (bucket.clone(), self.recent.clone());
+        self.read(move |database| {
+            let moment = recent.moment();
+            let found = database.get(&bucket, &keys)?;
+            recent.keep(moment, &bucket, &keys, &found);
+            Ok(found)
+        })
+    }
+
+    fn recall(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>> {
+        self.recent.recall(bucket, keys)
     }
 
     fn scan<'a>(
@@ -139,6 +154,8 @@ impl Backend for Embedded {
             // The writer lets no panic out; if it did, the queue is closed all the same.
             let _ = writer.join();
             self.database.close();
+            // Last: what a read has found before is forgotten with the rest, and there will be no further one.
+            self.recent.clear();
         }
     }
 }
@@ -150,7 +167,7 @@ impl Drop for Embedded {
 }
 
 /// The writer: takes what waits, writes it, answers. While it waits for the disk, the next batch gathers.
-fn write_batches(database: &Database, queue: &Queue<Job>, max_batch: usize) {
+fn write_batches(database: &Database, recent: &Recent, queue: &Queue<Job>, max_batch: usize) {
     while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
         let mut batch = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
@@ -163,7 +180,17 @@ fn write_batches(database: &Database, queue: &Queue<Job>, max_batch: usize) {
             continue;
         }
         // A conflict is answered with the rest and not before: what it lost against can only be read once it is on disk.
-        let answers = database.write(&batch).unwrap_or_else(|e| vec![Err(e); batch.len()]);
+        recent.begin(&batch);
+        let answers = match database.write(&batch) {
+            Ok(answers) => {
+                recent.end(batch, &answers);
+                answers
+            }
+            Err(error) => {
+                recent.clear();
+                vec![Err(error); batch.len()]
+            }
+        };
         for (answer, waits) in answers.into_iter().zip(waiting) {
             // Whoever has gone in the meantime finds the commit whole when they read.
             let _ = waits.send(answer);

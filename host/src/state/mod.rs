@@ -19,8 +19,8 @@
 //! Never: knows what a value means (but for the decimal counters of [`Change::Add`]), deletes a file that it cannot read, calls a service.
 //!
 //! Within the room: [`Store`] and [`Bucket`] are what others see; [`Backend`] is what a database must do; [`Embedded`] does it with redb:
-//! `queue` collects commits, `database` runs them on one file, `batch` applies many in one redb transaction, `snapshot` reads, `disk` is the
-//! file.
+//! `queue` collects commits, `database` runs them on one file, `batch` applies many in one redb transaction, `snapshot` reads, `recent` knows
+//! what was read or written lately, `disk` is the file.
 //! Tests are in `tests/`: a model, the grouping, faults of the disk, and crash images at seeded points.
 
 mod backend;
@@ -30,6 +30,7 @@ mod disk;
 mod embedded;
 mod error;
 mod queue;
+mod recent;
 mod snapshot;
 mod store;
 #[cfg(test)]

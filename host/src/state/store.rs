@@ -67,6 +67,10 @@ impl Bucket {
             return Err(Error::TooLarge { what: "a read", limit: limit::KEYS, unit: "keys" });
         }
         keys.iter().try_for_each(|key| check_key(key))?;
+        // It holds no thread, and so needs no turn.
+        if let Some(found) = self.backend.recall(&self.name, &keys) {
+            return Ok(found);
+        }
         let _turn = self.turn().await;
         self.backend.get(&self.name, keys).await
     }

@@ -109,6 +109,37 @@ async fn an_order_is_placed_and_read() {
 }
 
 #[tokio::test]
+async fn an_order_is_read_with_its_user_and_products() {
+    let counter = Counter::open().await;
+    let (mug, cup) = (counter.product("mug", 5, "EUR").await, counter.product("cup", 3, "EUR").await);
+    let created = counter.place("k", &[(&mug, 2), (&cup, 1)]).await;
+    let path = format!("{}/details", location(&created, ORDERS));
+    let order = created.json();
+    let ada = format!("/api/users/{}", counter.ada.as_str().unwrap());
+    let mut products = Vec::new();
+    for line in order["lines"].as_array().unwrap() {
+        products.push(counter.shop.get(&format!("/api/products/{}", line["product"].as_str().unwrap())).await.json());
+    }
+    let user = counter.shop.get(&ada).await.json();
+    let details = counter.shop.get(&path).await;
+    assert_eq!(details.json(), json!({"order": order, "user": user, "products": products}));
+
+    // They are shown as they are now; the order is what it was.
+    let mug = format!("/api/products/{}", mug.as_str().unwrap());
+    for gone in [&ada, &mug] {
+        assert_eq!(counter.shop.send(Method::DELETE, gone, &json!(null)).await.status, 204);
+    }
+    for product in &mut products {
+        if product["sku"] == "mug" {
+            *product = json!(null);
+        }
+    }
+    let details = counter.shop.get(&path).await;
+    assert_eq!(details.json(), json!({"order": order, "user": null, "products": products}));
+    refused(&counter.shop.get(&format!("{ORDERS}/1/details")).await, 404);
+}
+
+#[tokio::test]
 async fn a_key_places_one_order() {
     let counter = Counter::open().await;
     let (mug, cup) = (counter.product("mug", 5, "EUR").await, counter.product("cup", 5, "EUR").await);

@@ -6,6 +6,7 @@ mod fault;
 mod file;
 mod limits;
 mod model;
+mod recent;
 mod sim_disk;
 
 use super::database::Database;

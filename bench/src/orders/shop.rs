@@ -1,0 +1,329 @@
+//! A shop to measure: how each side is started, filled, and asked.
+
+use crate::Plan;
+use crate::atoll::Atoll;
+use crate::lean::{Connection, request};
+use crate::load::Client;
+use crate::shop_native::NativeShop;
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// Products in each order.
+pub(super) const LINES: usize = 3;
+
+/// Users, each with products of his own.
+const USERS: usize = 32;
+
+/// Orders that are there to be read, of each user.
+const ORDERS: usize = 8;
+
+/// What the clients do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Work {
+    Read,
+    Place,
+}
+
+impl Work {
+    /// For whoever watches.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Read => "orders read with users and products",
+            Self::Place => "orders placed",
+        }
+    }
+
+    /// For a table.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Read => "Reading an order with its user and products",
+            Self::Place => "Placing an order",
+        }
+    }
+}
+
+/// The processes of a side.
+enum Processes {
+    Atoll(Atoll),
+    Native(NativeShop),
+}
+
+/// A shop that runs and is filled.
+pub(super) struct Shop {
+    processes: Processes,
+    /// What stands before each path: the gateway has all services below `/api`.
+    prefix: &'static str,
+    users: Vec<User>,
+    /// Keys that were used: each order has one of its own.
+    keys: Arc<AtomicU32>,
+    _folder: TempDir,
+}
+
+/// A user, what he orders, and the orders that he has placed; all ids as JSON has them.
+struct User {
+    id: String,
+    products: Vec<String>,
+    orders: Vec<String>,
+}
+
+impl Shop {
+    /// The example shop with this isolation in each service.
+    pub(super) async fn atoll(plan: &Plan, binary: &Path, isolation: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir_in(&plan.scratch)?;
+        let atoll = Atoll::start(binary, folder.path(), &manifest(plan, isolation)?)?;
+        Self::filled(Processes::Atoll(atoll), "/api", folder).await
+    }
+
+    /// The three native services.
+    pub(super) async fn native(plan: &Plan) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir_in(&plan.scratch)?;
+        let native = NativeShop::start(folder.path())?;
+        Self::filled(Processes::Native(native), "", folder).await
+    }
+
+    async fn filled(processes: Processes, prefix: &'static str, folder: TempDir) -> anyhow::Result<Self> {
+        let mut shop = Self { processes, prefix, users: Vec::new(), keys: Arc::default(), _folder: folder };
+        for number in 0..USERS {
+            let new = json!({"name": format!("User {number}"), "email": format!("user{number}@example.org")});
+            let id = id_of(&shop.post("users", &[], &new).await?)?;
+            let mut user = User { id, products: Vec::new(), orders: Vec::new() };
+            for line in 0..LINES {
+                let price = json!({"amount": 1250 + line, "currency": "EUR"});
+                let sku = format!("sku-{number}-{line}");
+                let new =
+                    json!({"sku": sku, "name": format!("Product {line}"), "price": price, "stock": 1_000_000_000});
+                user.products.push(id_of(&shop.post("products", &[], &new).await?)?);
+            }
+            for _ in 0..ORDERS {
+                let key = next_key(&shop.keys);
+                let placed = shop.post("orders", &[("idempotency-key", &key)], &user.order()).await?;
+                user.orders.push(id_of(&placed)?);
+            }
+            shop.users.push(user);
+        }
+        Ok(shop)
+    }
+
+    /// Where a service listens, `127.0.0.1:…`.
+    fn address(&self, service: &str) -> anyhow::Result<&str> {
+        Ok(match (&self.processes, service) {
+            (Processes::Atoll(atoll), _) => atoll.gateway.strip_prefix("http://").context("the gateway's address")?,
+            (Processes::Native(native), "users") => &native.users.address,
+            (Processes::Native(native), "products") => &native.products.address,
+            (Processes::Native(native), "orders") => &native.orders.address,
+            (Processes::Native(_), _) => bail!("there is no service {service}"),
+        })
+    }
+
+    async fn post(&self, service: &str, headers: &[(&str, &str)], body: &Value) -> anyhow::Result<Value> {
+        let address = self.address(service)?;
+        let request = request(&format!("POST {}/{service}", self.prefix), address, headers, &body.to_string());
+        let mut connection = Connection::open(address).await?;
+        let (status, answer) = connection.ask(&request).await?;
+        ensure!(status == 201, "{service}: {status}: {}", String::from_utf8_lossy(answer));
+        Ok(serde_json::from_slice(answer)?)
+    }
+
+    /// An order with its user and products.
+    async fn details(&self, order: &str) -> anyhow::Result<Value> {
+        let address = self.address("orders")?;
+        let request = request(&format!("GET {}/orders/{order}/details", self.prefix), address, &[], "");
+        let mut connection = Connection::open(address).await?;
+        let (status, answer) = connection.ask(&request).await?;
+        ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(answer));
+        Ok(serde_json::from_slice(answer)?)
+    }
+
+    /// So many clients, each with a connection and a user of its own, and the number of all that they will have done.
+    pub(super) async fn clients(&self, work: Work, count: usize) -> anyhow::Result<(Vec<Customer>, Arc<AtomicU32>)> {
+        let done = Arc::<AtomicU32>::default();
+        let address = self.address("orders")?;
+        let mut clients = Vec::with_capacity(count);
+        for user in self.users.iter().cycle().take(count) {
+            let requests = match work {
+                Work::Read => {
+                    let line = |order| format!("GET {}/orders/{order}/details", self.prefix);
+                    user.orders.iter().map(|order| request(&line(order), address, &[], "")).collect()
+                }
+                Work::Place => {
+                    let body = user.order().to_string();
+                    let key = ("idempotency-key", next_key(&self.keys));
+                    vec![request(&format!("POST {}/orders", self.prefix), address, &[(key.0, &key.1)], &body)]
+                }
+            };
+            clients.push(Customer {
+                connection: Connection::open(address).await?,
+                key: (work == Work::Place).then(|| self.keys.clone()),
+                requests,
+                next: 0,
+                done: done.clone(),
+            });
+        }
+        Ok((clients, done))
+    }
+
+    /// Seconds of CPU that its processes have had.
+    pub(super) fn cpu(&self) -> anyhow::Result<f64> {
+        match &self.processes {
+            Processes::Atoll(atoll) => cpu(atoll.process()),
+            Processes::Native(native) => native.processes().into_iter().map(cpu).sum(),
+        }
+    }
+}
+
+impl User {
+    /// One of each of his products.
+    fn order(&self) -> Value {
+        let line = |product: &String| json!({"product": product, "quantity": 1});
+        json!({"user": self.id, "lines": self.products.iter().map(line).collect::<Vec<_>>()})
+    }
+}
+
+/// Digits of a key: all have as many, so that one can be written over the other.
+const KEY: usize = 10;
+
+fn next_key(keys: &AtomicU32) -> String {
+    format!("{:0KEY$}", keys.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A client that reads one order after the other, or places one after the other.
+pub(super) struct Customer {
+    connection: Connection,
+    requests: Vec<Vec<u8>>,
+    next: usize,
+    /// For an order: where its key comes from.
+    key: Option<Arc<AtomicU32>>,
+    done: Arc<AtomicU32>,
+}
+
+impl Client for Customer {
+    async fn act(&mut self) -> anyhow::Result<()> {
+        let request = &mut self.requests[self.next];
+        let wanted = match &self.key {
+            None => 200,
+            Some(keys) => {
+                let name = b"idempotency-key: ";
+                let at = request.windows(name.len()).position(|bytes| bytes == name).context("a key")? + name.len();
+                request[at..at + KEY].copy_from_slice(next_key(keys).as_bytes());
+                201
+            }
+        };
+        let (status, body) = self.connection.ask(request).await?;
+        ensure!(status == wanted, "{status}: {}", String::from_utf8_lossy(body));
+        self.next = (self.next + 1) % self.requests.len();
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Holds the answers of all shops against each other: an order as it is read, and one as it is placed.
+///
+/// # Errors
+/// If two differ in more than ids and times.
+pub(super) async fn compare(shops: &[Shop]) -> anyhow::Result<()> {
+    let mut answers = Vec::new();
+    for shop in shops {
+        let user = shop.users.last().context("a shop has users")?;
+        let details = shop.details(user.orders.last().context("a user has orders")?).await?;
+        let key = next_key(&shop.keys);
+        let placed = shop.post("orders", &[("idempotency-key", &key)], &user.order()).await?;
+        let again = shop.post("orders", &[("idempotency-key", &key)], &user.order()).await?;
+        ensure!(placed == again, "a key places one order: {placed} {again}");
+        answers.push((neutral(details), neutral(placed)));
+    }
+    for answer in &answers[1..] {
+        ensure!(answer == &answers[0], "the answers differ:\n{:?}\n{answer:?}", answers[0]);
+    }
+    Ok(())
+}
+
+/// An answer with names for its ids, without its times, and with its lines and products by their SKU: their order is that of their ids,
+/// and within a millisecond those have any order.
+fn neutral(mut answer: Value) -> Value {
+    rename(&mut answer, &mut BTreeMap::new());
+    answer
+}
+
+fn rename(value: &mut Value, names: &mut BTreeMap<String, usize>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match (name.as_str(), &value) {
+                    ("placed", Value::Number(_)) => *value = json!("a time"),
+                    ("id" | "user" | "product", Value::String(id)) if id.bytes().all(|byte| byte.is_ascii_digit()) => {
+                        let next = names.len();
+                        *value = json!(format!("id {}", *names.entry(id.clone()).or_insert(next)));
+                    }
+                    _ => rename(value, names),
+                }
+            }
+        }
+        Value::Array(items) => {
+            items.sort_by(|a, b| a["sku"].as_str().cmp(&b["sku"].as_str()));
+            items.iter_mut().for_each(|item| rename(item, names));
+        }
+        _ => {}
+    }
+}
+
+fn id_of(created: &Value) -> anyhow::Result<String> {
+    Ok(created["id"].as_str().with_context(|| format!("an id: {created}"))?.to_owned())
+}
+
+/// Seconds of CPU of a process, its threads and those of its threads that have ended.
+fn cpu(process: u32) -> anyhow::Result<f64> {
+    /// Linux counts for programs in hundredths of a second, whatever the kernel's own clock (`USER_HZ`).
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process's statistics")?;
+    // The name in parentheses may contain anything; what follows it are numbers, and the first is the third field.
+    let (_, fields) = stat.rsplit_once(") ").context("a name in parentheses")?;
+    let mut fields = fields.split(' ').skip(11);
+    let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok()).context("a number of ticks");
+    Ok(f64::from(ticks()? + ticks()?) / TICKS)
+}
+
+/// The manifest of the example shop, for components where they are, with this isolation.
+fn manifest(plan: &Plan, isolation: &str) -> anyhow::Result<String> {
+    let manifest = fs::read_to_string(plan.workspace.join("atoll.toml")).context("the example shop's manifest")?;
+    let dist = plan.workspace.join("components/dist");
+    for service in ["users", "products", "orders"] {
+        let component = dist.join(format!("{service}.wasm"));
+        ensure!(component.exists(), "{} is missing: ./just build-components", component.display());
+    }
+    let absolute = |folder: &str| format!("= \"{}", plan.workspace.join(folder).display());
+    let manifest = manifest
+        .replace("= \"components/dist/", &absolute("components/dist/"))
+        .replace("= \"wit/", &absolute("wit/"))
+        .replace("replicas = 2\n", &format!("replicas = 2\nisolation = \"{isolation}\"\n"));
+    ensure!(manifest.matches(&format!("isolation = \"{isolation}\"")).count() == 3, "each service says its isolation");
+    Ok(format!("{manifest}\n[runtime]\ncache = {:?}\n", plan.scratch.join("cache")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_told_apart_and_not_compared() {
+        let order = |user: &str, product: &str, other: &str| {
+            neutral(json!({"id": "1", "user": user, "placed": 5, "lines": [{"product": product}, {"product": other}]}))
+        };
+        assert_eq!(order("7", "8", "9"), order("17", "18", "19"));
+        assert_ne!(order("7", "8", "9"), order("7", "8", "8"));
+    }
+
+    #[test]
+    fn this_process_has_had_some_cpu() {
+        let before = cpu(std::process::id()).unwrap();
+        let start = std::time::Instant::now();
+        while start.elapsed() < std::time::Duration::from_millis(50) {}
+        let spent = cpu(std::process::id()).unwrap() - before;
+        assert!(spent > 0.0, "{spent}");
+    }
+}
