@@ -215,9 +215,13 @@ async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
 struct Clock(AsyncFd<OwnedFd>);
 
 impl Clock {
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe code; of an `OwnedFd`, which is always the same descriptor, this is sound"
+    )]
     fn new() -> anyhow::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        Ok(Self(AsyncFd::register(rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
+        Ok(Self(AsyncFd::new(rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
     }
 
     /// Returns at `at`, or at once if that has passed.
