@@ -48,7 +48,8 @@ impl Process {
         let name = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = folder.join(format!("{name}.log"));
         let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().with_context(|| name.clone())?;
+        let child =
+            plain(&mut command).stdin(Stdio::null()).stdout(out).stderr(err).spawn().with_context(|| name.clone())?;
         let mut process = Self { child, _output: None };
         match process.listens(address).await {
             Ok(()) => Ok(process),
@@ -75,7 +76,7 @@ impl Process {
     pub(crate) fn of_this_program(arguments: &[&str]) -> anyhow::Result<(Self, String)> {
         let program = std::env::current_exe().context("where this program is")?;
         let mut command = Command::new(program);
-        let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut child = plain(&mut command).args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut output = BufReader::new(child.stdout.take().context("standard output is piped")?);
         let mut address = String::new();
         let read = output.read_line(&mut address);
@@ -106,6 +107,12 @@ impl Drop for Process {
         signal("-KILL", &family(&[self.id()]));
         let _ = self.child.wait();
     }
+}
+
+/// Without what a developer may have set for himself: with `RUST_BACKTRACE` every error of Wasmtime captures the stack, those that are made and
+/// thrown away for each request too, and a server makes half as many requests. Programs built without that feature would not suffer.
+pub(crate) fn plain(command: &mut Command) -> &mut Command {
+    ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_LOG"].iter().fold(command, |command, name| command.env_remove(name))
 }
 
 /// It fails for processes that have ended already, which is as well.
