@@ -1,5 +1,6 @@
 //! The real binary, with a manifest and a state of its own.
 
+use crate::process::plain;
 use crate::{Plan, progress};
 use anyhow::{Context, bail, ensure};
 use std::fs::{self, File};
@@ -62,7 +63,7 @@ impl Atoll {
     ) -> anyhow::Result<Self> {
         fs::write(folder.join("atoll.toml"), manifest)?;
         let log = folder.join("atoll.log");
-        let mut child = Command::new(binary)
+        let mut child = plain(&mut Command::new(binary))
             .args(["run", "atoll.toml", "--log-format", "json"])
             .current_dir(folder)
             .env_remove("ATOLL_ADMIN_TOKEN")

@@ -4,7 +4,7 @@
 //! `relay`, so what a guest does to call counts too; the fixture `types` answers them.
 
 use crate::atoll::{self, Atoll};
-use crate::native::{Client, Server};
+use crate::native::{self, Client};
 use crate::rounds::Rounds;
 use crate::table::Table;
 use crate::{Plan, progress};
@@ -53,12 +53,12 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<String> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let atoll = Atoll::start(&binary, folder.path(), &manifest)?;
     let gateway = atoll.gateway.strip_prefix("http://").context("the gateway's address")?;
-    let native = Server::start()?;
+    let (_native, native) = native::start()?;
 
     progress("calls");
     let measured = Rounds::alternate(plan.rounds, SIDES.len(), async |side| {
         let side = &SIDES[side];
-        let address = if matches!(side.caller, Caller::Native) { &native.address } else { gateway };
+        let address = if matches!(side.caller, Caller::Native) { &native } else { gateway };
         let client = Client::connect(address).await?;
         side.measure(client, plan.duration).await.with_context(|| side.what)
     });

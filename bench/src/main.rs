@@ -1,28 +1,42 @@
 //! The benchmarks: `./just bench`, `./just bench calls --rounds 9`, `./just bench --write`.
 //!
 //! Each comparison is a file of its own and prints a markdown table; with `--write` the table goes into `docs/performance.md` too. What
-//! they share: `rounds` alternates the sides, `load` lets clients loose, `open_loop` does not wait for answers, `atoll` starts the real binary,
-//! `native` does without it, `proxy` starts others, `upstream` is what stands behind them, `machine` says where all this ran.
+//! they share: `rounds` alternates the sides, `load` and `wrk` let clients loose, `open_loop` does not wait for answers, `atoll` starts the
+//! real binary, `native` does without it, `peers` and `proxy` start others, each as a `process`, `contest` asks the same of all of them, `upstream`
+//! is what stands behind them, `machine` says where all this ran.
 //!
 //! A comparison that makes a claim fails when it does not hold, after its table is printed and written.
 
 mod atoll;
+mod bodies;
 mod calls;
+mod compute;
+mod contest;
+mod latency;
 mod lean;
 mod load;
 mod machine;
+mod memory;
 mod native;
 mod open_loop;
 mod orders;
 mod overload;
+mod pacer;
+mod peers;
+mod plot;
+mod process;
 mod proxies;
 mod proxy;
 mod rounds;
+mod scaling;
 mod shop_native;
+mod standings;
 mod start;
 mod table;
+mod trivial;
 mod upstream;
 mod writes;
+mod wrk;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, value_parser};
@@ -39,11 +53,11 @@ struct Arguments {
     #[command(subcommand)]
     comparison: Option<Comparison>,
 
-    /// How often each side is measured: 5 times, `proxies` 3 times and `overload` once, if absent.
+    /// How often each side is measured: 3 or 5 times, `overload` and `memory` once, if absent.
     #[arg(long, global = true, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
 
-    /// How long one measurement takes, in seconds: 2, `proxies` 12 and `overload` 60, if absent.
+    /// How long one measurement takes, in seconds: 2, `proxies` 12, `overload` and `memory` 60, if absent.
     #[arg(long, global = true, value_parser = value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
 
@@ -65,6 +79,16 @@ struct Arguments {
     /// Be an upstream of `proxies`.
     #[arg(long, hide = true)]
     upstream: bool,
+
+    /// Be the native server of `http`.
+    #[arg(long, hide = true)]
+    axum: bool,
+
+    #[command(flatten)]
+    bare: peers::bare::Arguments,
+
+    #[command(flatten)]
+    pacer: pacer::Arguments,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -81,20 +105,46 @@ enum Comparison {
     Overload,
     /// Starts of 3, 100 and 2,000 services, and what they weigh.
     Start,
+    /// A trivial JSON: Atoll, `wasmtime serve`, native servers and others.
+    Http,
+    /// Large bodies, and many small chunks.
+    Bodies,
+    /// A guest that computes.
+    Compute,
+    /// How long answers take at half of the rate that a server can do.
+    Latency,
+    /// What the shop takes: memory, and the size of the binary.
+    Memory,
+    /// Throughput by the number of services, routes, endpoints and processors.
+    Scaling,
 }
 
 impl Comparison {
-    const ALL: [Self; 6] = [Self::Writes, Self::Calls, Self::Orders, Self::Proxies, Self::Overload, Self::Start];
+    const ALL: [Self; 12] = [
+        Self::Writes,
+        Self::Calls,
+        Self::Orders,
+        Self::Proxies,
+        Self::Overload,
+        Self::Start,
+        Self::Http,
+        Self::Bodies,
+        Self::Compute,
+        Self::Latency,
+        Self::Memory,
+        Self::Scaling,
+    ];
 
     /// How many rounds, and how many seconds each side runs in one, unless the command line says otherwise.
     fn extent(self) -> (u32, u64) {
         match self {
-            Self::Writes | Self::Calls | Self::Orders => (5, 2),
+            Self::Writes | Self::Calls | Self::Orders | Self::Http => (5, 2),
+            Self::Bodies | Self::Compute | Self::Latency | Self::Scaling => (3, 2),
             // Phases of 4 s: longer than the checks of health need to see that an upstream is down.
             Self::Proxies => (3, 12),
-            Self::Overload => (1, 60),
             // A second of rest before the memory is read.
             Self::Start => (5, 1),
+            Self::Overload | Self::Memory => (1, 60),
         }
     }
 
@@ -107,6 +157,12 @@ impl Comparison {
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
             Self::Start => ("start", start::run(plan).await?),
+            Self::Http => ("http", trivial::run(plan).await?),
+            Self::Bodies => ("bodies", bodies::run(plan).await?),
+            Self::Compute => ("compute", compute::run(plan).await?),
+            Self::Latency => ("latency", latency::run(plan).await?),
+            Self::Memory => ("memory", memory::run(plan).await?),
+            Self::Scaling => ("scaling", scaling::run(plan).await?),
         })
     }
 }
@@ -140,12 +196,20 @@ pub(crate) struct Plan {
     binaries: PathBuf,
     /// A folder for databases and manifests, on the disk of the target folder: a temporary folder may be in memory, where a sync is free.
     scratch: PathBuf,
+    /// Whether docs/performance.md is written, and so the pictures that it shows.
+    write: bool,
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing worth knowing: cargo run --release -p bench");
+    if arguments.pacer.is_load() {
+        return arguments.pacer.load(say);
+    }
+    tokio::runtime::Runtime::new()?.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.native_server {
         return native::serve(say).await;
     }
@@ -154,6 +218,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if arguments.upstream {
         return upstream::serve(say).await;
+    }
+    if arguments.axum {
+        return peers::axum::serve(say).await;
+    }
+    if arguments.bare.is_server() {
+        return arguments.bare.serve(say).await;
     }
     let executable = std::env::current_exe().context("where this program is")?;
     let binaries = executable.parent().context("the program lies in a folder")?.to_owned();
@@ -169,6 +239,7 @@ async fn main() -> anyhow::Result<()> {
             workspace: workspace.to_owned(),
             binaries: binaries.clone(),
             scratch: scratch.path().to_owned(),
+            write: arguments.write,
         };
         let (name, found) = comparison.run(&plan).await?;
         let text = format!("{}\n{}\n", found.text, machine::describe(&plan));

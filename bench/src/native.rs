@@ -2,55 +2,27 @@
 //!
 //! Both are the least that hyper can do, since they are what Atoll is compared with: anything slow in here would flatter it.
 
+use crate::process::Process;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue};
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full};
+use http::{Request, Response, StatusCode, request};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the server answers: the same as the component that it is compared with.
 const ANSWER: &str = "types";
 
-/// The server's process; it ends when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Server {
-    child: Child,
-    /// Where it listens: `127.0.0.1:…`.
-    pub(crate) address: String,
-}
-
-impl Server {
-    /// Starts this very program once more, to [`serve`], and waits until it says where it listens.
-    ///
-    /// # Errors
-    /// If it ends before that.
-    pub(crate) fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe().context("where this program is")?;
-        let mut command = Command::new(program);
-        let mut child = command.arg("--native-server").stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().context("standard output is piped")?;
-        // From here on, whatever goes wrong ends the child.
-        let mut server = Self { child, address: String::new() };
-        let read = BufReader::new(output).read_line(&mut server.address)?;
-        ensure!(read > 0, "the native server did not start");
-        server.address.truncate(server.address.trim_end().len());
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Either fails only for a process that has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts this very program once more, to [`serve`], and answers where it listens; it ends when the process is dropped.
+///
+/// # Errors
+/// If it ends before that.
+pub(crate) fn start() -> anyhow::Result<(Process, String)> {
+    Process::of_this_program(&["--native-server"])
 }
 
 /// Tells `say` where it listens, and answers every request in the same way until the process is ended.
@@ -78,7 +50,7 @@ pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyh
 /// A client with one connection, which it keeps: it asks, reads the whole answer, and asks again.
 #[derive(Debug)]
 pub(crate) struct Client {
-    connection: SendRequest<Empty<Bytes>>,
+    connection: SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
@@ -110,10 +82,19 @@ impl Client {
     /// # Errors
     /// If the connection breaks.
     pub(crate) async fn ask(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+        let answer = self.send(Request::get(path), Bytes::new()).await?;
+        Ok((answer.status(), answer.into_body()))
+    }
+
+    /// The whole answer to a request for this server, whatever it is.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub(crate) async fn send(&mut self, request: request::Builder, body: Bytes) -> anyhow::Result<Response<Bytes>> {
         self.connection.ready().await?;
-        let request = Request::get(path).header(HOST, &self.host).body(Empty::new())?;
+        let request = request.header(HOST, &self.host).body(Full::new(body))?;
         let (head, body) = self.connection.send_request(request).await?.into_parts();
-        Ok((head.status, body.collect().await?.to_bytes()))
+        Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
     }
 
     /// Whether the server has ended the connection.

@@ -3,21 +3,15 @@
 //! Their settings are the templates in `bench/proxies/`.
 
 use crate::atoll::Atoll;
+use crate::process::{Process, free_address};
 use crate::progress;
-use anyhow::{Context, bail, ensure};
-use std::fs::{self, File};
-use std::net::TcpListener;
+use anyhow::{Context, ensure};
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use std::process::{Command, Stdio};
 
 /// Threads or processes that each of them works with.
 pub(crate) const WORKERS: &str = "2";
-
-/// How long a proxy may take to listen.
-const START: Duration = Duration::from_secs(10);
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,21 +24,17 @@ pub(crate) enum Program {
 /// A running proxy; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    _process: Process,
+    _held: Held,
     /// Where it listens: `127.0.0.1:…`.
     pub(crate) address: String,
 }
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "held until they are dropped")]
-enum Process {
+enum Held {
     Atoll(Atoll),
-    Other(Daemon),
+    Other(Process),
 }
-
-/// A process that ends its own children when it is told to end.
-#[derive(Debug)]
-struct Daemon(Child);
 
 /// Installs nginx and HAProxy where one is absent, and answers which versions there are.
 ///
@@ -70,13 +60,13 @@ pub(crate) fn install() -> anyhow::Result<[String; 2]> {
 }
 
 /// Debian has both in /usr/sbin, which not everybody's PATH has.
-fn command(program: &str) -> Command {
+pub(crate) fn command(program: &str) -> Command {
     let path = Path::new("/usr/sbin").join(program);
     if path.exists() { Command::new(path) } else { Command::new(program) }
 }
 
 /// What the program says of its version, in short; None, if there is no such program.
-fn version(program: &str, flag: &str) -> Option<String> {
+pub(crate) fn version(program: &str, flag: &str) -> Option<String> {
     let output = command(program).arg(flag).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     short_version(&String::from_utf8_lossy(&text))
@@ -115,7 +105,7 @@ impl Program {
             let environment = [("TOKIO_WORKER_THREADS", WORKERS), ("ATOLL_LOG", "access=off,warn")];
             let atoll = Atoll::start_with(host, folder, &settings, &environment)?;
             let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
-            return Ok(Proxy { _process: Process::Atoll(atoll), address });
+            return Ok(Proxy { _held: Held::Atoll(atoll), address });
         }
         let file = folder.join("proxy.conf");
         fs::write(&file, settings)?;
@@ -128,14 +118,8 @@ impl Program {
             Self::Haproxy => command.arg("-db").arg("-f").arg(&file),
             _ => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
         };
-        let log = folder.join("proxy.log");
-        let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
-        let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn()?;
-        let mut daemon = Daemon(child);
-        if let Err(error) = daemon.listens(&listen).await {
-            return Err(error.context(fs::read_to_string(&log).unwrap_or_default()));
-        }
-        Ok(Proxy { _process: Process::Other(daemon), address: listen })
+        let process = Process::listening(command, folder, &listen).await?;
+        Ok(Proxy { _held: Held::Other(process), address: listen })
     }
 }
 
@@ -143,36 +127,6 @@ fn fill(template: &str, listen: &str, balance: &str, [first, second, third]: [&s
     let values =
         [("@LISTEN@", listen), ("@BALANCE@", balance), ("@FIRST@", first), ("@SECOND@", second), ("@THIRD@", third)];
     values.iter().fold(template.to_owned(), |text, (name, value)| text.replace(name, value))
-}
-
-/// An address that was free a moment ago: these two cannot say which port they were given.
-fn free_address() -> anyhow::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
-impl Daemon {
-    async fn listens(&mut self, address: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + START;
-        while TcpStream::connect(address).await.is_err() {
-            if let Some(status) = self.0.try_wait()? {
-                bail!("the proxy has ended: {status}");
-            }
-            ensure!(Instant::now() < deadline, "the proxy does not listen on {address}");
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // SIGTERM and not SIGKILL: nginx's workers would outlive their master.
-        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        if !told.is_ok_and(|status| status.success()) {
-            let _ = self.0.kill();
-        }
-        let _ = self.0.wait();
-    }
 }
 
 #[cfg(test)]

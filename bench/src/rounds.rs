@@ -30,16 +30,7 @@ impl Rounds {
         sides: usize,
         mut measure: impl AsyncFnMut(usize) -> anyhow::Result<f64>,
     ) -> anyhow::Result<Self> {
-        let mut measured = vec![Vec::new(); sides];
-        for round in 0..=rounds {
-            for (side, values) in measured.iter_mut().enumerate() {
-                let value = measure(side).await?;
-                if round > 0 {
-                    values.push(value);
-                }
-            }
-        }
-        Ok(Self { sides: measured })
+        Ok(Self { sides: turns(rounds, sides, async |_, side| measure(side).await).await? })
     }
 
     /// The values of one side.
@@ -52,6 +43,28 @@ impl Rounds {
         let ratios: Vec<f64> = self.sides[a].iter().zip(&self.sides[b]).map(|(a, b)| a / b).collect();
         Spread::of(&ratios)
     }
+}
+
+/// Measures as [`Rounds::alternate`], and answers all that was measured: of each side what each round that counts came to. `measure` is told
+/// the round, of which 0 does not count, and the side.
+///
+/// # Errors
+/// The first error of `measure`.
+pub(crate) async fn turns<T>(
+    rounds: u32,
+    sides: usize,
+    mut measure: impl AsyncFnMut(u32, usize) -> anyhow::Result<T>,
+) -> anyhow::Result<Vec<Vec<T>>> {
+    let mut measured: Vec<Vec<T>> = std::iter::repeat_with(Vec::new).take(sides).collect();
+    for round in 0..=rounds {
+        for (side, values) in measured.iter_mut().enumerate() {
+            let value = measure(round, side).await?;
+            if round > 0 {
+                values.push(value);
+            }
+        }
+    }
+    Ok(measured)
 }
 
 impl Spread {

@@ -163,7 +163,7 @@ impl Case {
         let listening = Instant::now();
         into.listening.push(ms(listening - started));
         let admin = atoll.admin.strip_prefix("http://").context("the admin's address")?;
-        while !matches!(Client::connect(admin).await, Ok(mut client) if client.get("/readyz").await.is_ok()) {
+        while !is_ready(admin).await {
             if listening.elapsed() > PATIENCE {
                 bail!("it is not ready after {PATIENCE:?}");
             }
@@ -234,6 +234,14 @@ fn resident(process: u32) -> anyhow::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS is in every status")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+}
+
+/// Whether the host says that it is.
+async fn is_ready(admin: &str) -> bool {
+    match Client::connect(admin).await {
+        Ok(mut client) => client.get("/readyz").await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -122,7 +122,9 @@ fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
     std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)
 }
 
-fn config(slots: usize, memory: usize) -> Config {
+/// The engine's configuration, for `slots` instances of at most `memory` bytes each. It is public for the benchmarks alone, which compare
+/// with the least that can stand round the same engine.
+pub fn config(slots: usize, memory: usize) -> Config {
     let slots = u32::try_from(slots).unwrap_or(u32::MAX / 64);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)

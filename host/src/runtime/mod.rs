@@ -50,7 +50,7 @@ mod warm;
 mod worker;
 
 pub use component::{Component, answers_http};
-pub use engine::Runtime;
+pub use engine::{Runtime, config as engine_config};
 pub use error::{InvokeError, LoadError};
 pub use grants::{Grants, is_known, is_state};
 pub use link::Link;

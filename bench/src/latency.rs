@@ -1,0 +1,127 @@
+//! How long answers take at half of the rate that a server can do.
+//!
+//! The claim: Atoll's p99 is less than three times its p50.
+
+use crate::contest::{Task, WARM_UP};
+use crate::pacer::{Offer, Pace};
+use crate::peers::{Guest, Life, Side, Wasi, Yard};
+use crate::rounds::{Spread, turns};
+use crate::table::Table;
+use crate::{Finding, Plan, progress};
+use anyhow::Context;
+use std::time::Duration;
+
+const TASK: Task = Task { path: "/json", script: None };
+
+/// Connections, used in turns: as many as the load has that finds the peak.
+const CONNECTIONS: usize = crate::wrk::CONNECTIONS;
+
+/// The claim's bound on p99 : p50.
+const MOST: f64 = 3.0;
+
+/// How late the load itself may be at p99; later, and the times say little of the server.
+const LATEST: Duration = Duration::from_millis(1);
+
+const fn guest(wasi: Wasi, life: Life) -> Guest {
+    Guest { wasi, life }
+}
+
+/// The claim is about Atoll.
+const SIDES: [Side; 7] = [
+    Side::Atoll(guest(Wasi::P3, Life::Request)),
+    Side::ServeTuned(guest(Wasi::P3, Life::Request)),
+    Side::Atoll(guest(Wasi::P2, Life::Request)),
+    Side::ServeTuned(guest(Wasi::P2, Life::Request)),
+    Side::Atoll(guest(Wasi::P3, Life::Reuse(1))),
+    Side::ServeTuned(guest(Wasi::P3, Life::Reuse(1))),
+    Side::Axum,
+];
+
+/// One measurement of one side.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// Requests a second that were asked.
+    rate: u32,
+    pace: Pace,
+}
+
+/// Measures all sides in turns.
+///
+/// # Errors
+/// If the load or a side that is installed does not run, or an answer is wrong or missing.
+pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
+    let yard = Yard::prepare(plan)?;
+    let sides: Vec<Side> = SIDES.into_iter().filter(|side| side.is_installed(&yard)).collect();
+    let runs = turns(plan.rounds, sides.len(), async |round, side| {
+        progress(&format!("latency: round {round} of {}: {}", plan.rounds, sides[side]));
+        measure(plan, &yard, sides[side]).await.with_context(|| sides[side].to_string())
+    });
+    let runs = runs.await?;
+    let mut misses = Vec::new();
+    let mut table = Table::new([
+        "server",
+        "requests/s",
+        "p50, µs",
+        "p99, µs",
+        "p99.9, µs",
+        "p99 : p50",
+        "the load late at p99, µs",
+    ]);
+    for (side, runs) in sides.iter().zip(&runs) {
+        let of = |value: fn(&Run) -> f64| Spread::of(&runs.iter().map(value).collect::<Vec<_>>());
+        let (ratio, late) = (of(Run::ratio), of(|run| micros(run.pace.late)));
+        if matches!(side, Side::Atoll(_)) && ratio.median >= MOST {
+            misses.push(format!("the p99 of {side} is {ratio:.2} times its p50"));
+        }
+        if late.median > micros(LATEST) {
+            misses.push(format!(
+                "the load of {side} was {late:.0} µs late at p99, so the machine was busy: measure again"
+            ));
+        }
+        table.row([
+            side.to_string(),
+            of(|run| f64::from(run.rate)).to_string(),
+            format!("{:.0}", of(|run| micros(run.pace.times.p50))),
+            format!("{:.0}", of(|run| micros(run.pace.times.p99))),
+            format!("{:.0}", of(|run| micros(run.pace.times.p999))),
+            format!("{ratio:.2}"),
+            format!("{late:.0}"),
+        ]);
+    }
+    let verdict =
+        if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
+    let text = format!(
+        "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
+         sides are explained too). The load is open: requests are due at even distances, {CONNECTIONS} connections take them in turns, and a \
+         request's time counts from when it was due, so waiting for a connection is part of it and so is the load's own lateness. The \
+         load is one thread, pinned to one processor, which the servers may use too; a timer of the kernel wakes it for each request. Each \
+         figure is the median (least–most) of all rounds.\n\n{table}\n\
+         The claim: Atoll's p99 is less than {MOST:.0} times its p50. {verdict}\n",
+    );
+    Ok(Finding { text, misses })
+}
+
+impl Run {
+    fn ratio(&self) -> f64 {
+        micros(self.pace.times.p99) / micros(self.pace.times.p50)
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Finds the peak, and asks half of it.
+async fn measure(plan: &Plan, yard: &Yard, side: Side) -> anyhow::Result<Run> {
+    let folder = tempfile::tempdir_in(&plan.scratch)?;
+    let running = side.start(yard, folder.path()).await?;
+    TASK.check(&running).await?;
+    let load = TASK.load(yard, &running);
+    load.run(WARM_UP)?;
+    let peak = load.run(plan.duration)?.rate;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is far below what fits")]
+    let rate = (peak / 2.0).max(1.0) as u32;
+    let offer =
+        Offer { address: &running.address, path: TASK.path, rate, duration: plan.duration, connections: CONNECTIONS };
+    Ok(Run { rate, pace: offer.run()? })
+}

@@ -1,0 +1,220 @@
+//! The programs that are compared over HTTP: a file for each kind, all of which start a server that answers the same.
+//!
+//! What they answer is in the fixture `bench` (`work.rs`), for components and native programs alike; settings of programs that are not ours
+//! are in `bench/peers/`, and `bench/peers/install.sh` installs them.
+
+mod atoll;
+pub(crate) mod axum;
+pub(crate) mod bare;
+mod flask;
+mod nginx;
+mod serve;
+#[path = "../../../components/fixtures/bench/src/work.rs"]
+pub(crate) mod work;
+mod workerd;
+
+use crate::Plan;
+use crate::atoll::Atoll;
+use crate::process::{Process, Usage};
+use anyhow::{Context, ensure};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Requests that one instance serves, where instances are used again.
+pub(crate) const REQUESTS: usize = 1000;
+
+/// A program with its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// A native server.
+    Axum,
+    /// hyper round `ProxyHandler`, with the engine as Atoll sets it up.
+    Bare(Guest),
+    /// Atoll, and the component by HTTP.
+    Atoll(Guest),
+    /// Atoll, and the component by a typed route.
+    Typed(Life),
+    /// `wasmtime serve` as it comes, for components of this kind.
+    ServeDefault(Wasi),
+    /// `wasmtime serve` with a well-set pool.
+    ServeTuned(Guest),
+    /// The JavaScript runtime of Cloudflare's workers.
+    Workerd,
+    /// A gateway and a service in Python.
+    Flask,
+    /// nginx as a plain proxy in front of the native server.
+    Nginx,
+}
+
+/// A component, and how its instances are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Guest {
+    pub(crate) wasi: Wasi,
+    pub(crate) life: Life,
+}
+
+/// Which component: the same work on either version of WASI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wasi {
+    P2,
+    P3,
+}
+
+/// How long an instance lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// For one request.
+    Request,
+    /// For [`REQUESTS`] requests, so many of them at a time.
+    Reuse(usize),
+}
+
+/// Where the sides find what they start.
+#[derive(Debug)]
+pub(crate) struct Yard {
+    /// The host's binary.
+    host: PathBuf,
+    /// The root of the checkout.
+    workspace: PathBuf,
+    /// For caches and manifests.
+    scratch: PathBuf,
+}
+
+/// A running side; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// `127.0.0.1:…`
+    pub(crate) address: String,
+    held: Vec<Held>,
+}
+
+#[derive(Debug)]
+enum Held {
+    Atoll(Atoll),
+    Process(Process),
+}
+
+impl Yard {
+    /// Builds the host, and installs the peers that are absent.
+    ///
+    /// # Errors
+    /// If the host does not build, or a component is missing.
+    pub(crate) fn prepare(plan: &Plan) -> anyhow::Result<Self> {
+        let yard =
+            Self { host: crate::atoll::build(plan)?, workspace: plan.workspace.clone(), scratch: plan.scratch.clone() };
+        for wasi in [Wasi::P2, Wasi::P3] {
+            let component = yard.component(wasi);
+            ensure!(component.exists(), "{} is missing: ./just build-components", component.display());
+        }
+        // It says itself what it could not install; the tables show it as well.
+        Command::new(yard.settings("install.sh")).status().context("bench/peers/install.sh")?;
+        Ok(yard)
+    }
+
+    fn component(&self, wasi: Wasi) -> PathBuf {
+        let name = match wasi {
+            Wasi::P2 => "fixture-bench-p2.wasm",
+            Wasi::P3 => "fixture-bench.wasm",
+        };
+        self.workspace.join("components/dist").join(name)
+    }
+
+    /// A file of `bench/peers/`.
+    pub(crate) fn settings(&self, name: &str) -> PathBuf {
+        self.workspace.join("bench/peers").join(name)
+    }
+
+    /// A file of `.tools/`.
+    fn tool(&self, name: &str) -> PathBuf {
+        self.workspace.join(".tools").join(name)
+    }
+}
+
+impl Side {
+    /// Whether its program is there.
+    pub(crate) fn is_installed(self, yard: &Yard) -> bool {
+        match self {
+            Self::Axum | Self::Bare(_) | Self::Atoll(_) | Self::Typed(_) => true,
+            Self::ServeDefault(_) | Self::ServeTuned(_) => serve::program(yard).exists(),
+            Self::Workerd => workerd::program(yard).exists(),
+            Self::Flask => flask::program(yard).exists(),
+            Self::Nginx => nginx::version().is_some(),
+        }
+    }
+
+    /// Starts it in `folder` and waits until it listens.
+    ///
+    /// # Errors
+    /// If it does not, with what it said.
+    pub(crate) async fn start(self, yard: &Yard, folder: &Path) -> anyhow::Result<Running> {
+        match self {
+            Self::Axum => axum::start(),
+            Self::Bare(guest) => bare::start(yard, guest),
+            Self::Atoll(guest) => atoll::start(yard, folder, guest),
+            Self::Typed(life) => atoll::start_typed(yard, folder, life),
+            Self::ServeDefault(wasi) => serve::start(yard, folder, wasi, None).await,
+            Self::ServeTuned(guest) => serve::start(yard, folder, guest.wasi, Some(guest.life)).await,
+            Self::Workerd => workerd::start(yard, folder).await,
+            Self::Flask => flask::start(yard, folder).await,
+            Self::Nginx => nginx::start(yard, folder).await,
+        }
+        .with_context(|| self.to_string())
+    }
+}
+
+impl Running {
+    fn of(address: String, process: Process) -> Self {
+        Self { address, held: vec![Held::Process(process)] }
+    }
+
+    /// What all its processes used since they began.
+    pub(crate) fn usage(&self) -> Usage {
+        let roots = self.held.iter().map(|held| match held {
+            Held::Atoll(atoll) => atoll.process(),
+            Held::Process(process) => process.id(),
+        });
+        Usage::of(&roots.collect::<Vec<_>>())
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Axum => f.write_str("axum, native"),
+            Self::Bare(guest) => write!(f, "bare `ProxyHandler`, {guest}"),
+            Self::Atoll(guest) => write!(f, "**Atoll**, {guest}"),
+            Self::Typed(life) => write!(f, "**Atoll**, typed route, {life}"),
+            Self::ServeDefault(wasi) => write!(f, "`wasmtime serve`, defaults, {wasi}"),
+            Self::ServeTuned(guest) => write!(f, "`wasmtime serve`, tuned, {guest}"),
+            Self::Workerd => f.write_str("workerd"),
+            Self::Flask => f.write_str("Flask gateway and service, gunicorn"),
+            Self::Nginx => f.write_str("nginx in front of axum"),
+        }
+    }
+}
+
+impl fmt::Display for Guest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", self.wasi, self.life)
+    }
+}
+
+impl fmt::Display for Wasi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::P2 => "0.2",
+            Self::P3 => "0.3",
+        })
+    }
+}
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request => f.write_str("fresh"),
+            Self::Reuse(1) => f.write_str("reuse"),
+            Self::Reuse(concurrent) => write!(f, "reuse × {concurrent}"),
+        }
+    }
+}

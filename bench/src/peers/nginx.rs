@@ -1,0 +1,29 @@
+//! nginx as a plain proxy in front of the native server: what a hop costs that does nothing else.
+
+use super::{Held, Running, Yard, axum};
+use crate::process::{Process, free_address};
+use crate::proxy;
+use std::fs;
+use std::path::Path;
+
+/// Its version; None, if it is not installed.
+pub(super) fn version() -> Option<String> {
+    proxy::version("nginx", "-v")
+}
+
+/// Starts both.
+///
+/// # Errors
+/// If one does not listen.
+pub(super) async fn start(yard: &Yard, folder: &Path) -> anyhow::Result<Running> {
+    let Running { address: upstream, mut held } = axum::start()?;
+    let address = free_address()?;
+    let settings = fs::read_to_string(yard.settings("nginx.conf"))?;
+    let settings = settings.replace("@LISTEN@", &address).replace("@UPSTREAM@", &upstream);
+    let file = folder.join("nginx.conf");
+    fs::write(&file, settings)?;
+    let mut command = proxy::command("nginx");
+    command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(&file);
+    held.push(Held::Process(Process::listening(command, folder, &address).await?));
+    Ok(Running { address, held })
+}

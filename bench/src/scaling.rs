@@ -1,0 +1,161 @@
+//! What more of everything costs: services, routes, endpoints, processors.
+
+use crate::atoll::{self, Atoll};
+use crate::contest::WARM_UP;
+use crate::plot::{Line, Plot};
+use crate::rounds::{Spread, turns};
+use crate::table::Table;
+use crate::wrk::{CONNECTIONS, Load, in_turns};
+use crate::{Finding, Plan, progress};
+use anyhow::{Context, ensure};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
+
+/// How the host is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    services: usize,
+    /// At least as many as services; each leads to one of them, in turns.
+    routes: usize,
+    replicas: usize,
+    /// Processors that the host may use; 0: all.
+    processors: usize,
+    reuse: bool,
+}
+
+/// What is varied: its name, its steps, and a layout with so many of it.
+struct Dimension {
+    name: &'static str,
+    file: &'static str,
+    steps: &'static [usize],
+    layout: fn(usize) -> Layout,
+}
+
+const ONE: Layout = Layout { services: 1, routes: 1, replicas: 1, processors: 0, reuse: false };
+
+const DIMENSIONS: [Dimension; 4] = [
+    Dimension {
+        name: "services",
+        file: "scaling-services.svg",
+        steps: &[1, 10, 100, 1000],
+        layout: |count| Layout { services: count, routes: count, ..ONE },
+    },
+    Dimension {
+        name: "routes",
+        file: "scaling-routes.svg",
+        steps: &[10, 100, 1000, 10_000],
+        layout: |count| Layout { routes: count, ..ONE },
+    },
+    Dimension {
+        name: "endpoints",
+        file: "scaling-endpoints.svg",
+        steps: &[1, 4, 16, 64],
+        layout: |count| Layout { replicas: count, ..ONE },
+    },
+    Dimension {
+        name: "processors",
+        file: "scaling-processors.svg",
+        steps: &[1, 2],
+        layout: |count| Layout { processors: count, ..ONE },
+    },
+];
+
+/// Both ways to use instances are measured in every layout.
+const LIVES: [(&str, bool); 2] = [("fresh", false), ("reuse", true)];
+
+/// Measures all layouts in turns, and draws a plot of each dimension into `docs/plots/` where the tables are written too.
+///
+/// # Errors
+/// If the host does not start, or a single answer is no success.
+pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
+    let host = atoll::build(plan)?;
+    let processors = available_parallelism()?.get();
+    let layouts: Vec<Layout> = DIMENSIONS
+        .iter()
+        .flat_map(|dimension| dimension.steps.iter().map(|step| (dimension.layout)(*step)))
+        .filter(|layout| layout.processors <= processors)
+        .flat_map(|layout| LIVES.map(|(_, reuse)| Layout { reuse, ..layout }))
+        .collect();
+    let rates = turns(plan.rounds, layouts.len(), async |round, number| {
+        progress(&format!("scaling: round {round} of {}: {:?}", plan.rounds, layouts[number]));
+        measure(plan, &host, layouts[number]).with_context(|| format!("{:?}", layouts[number]))
+    });
+    let rates = rates.await?;
+    let rate_of = |layout: Layout| Some(Spread::of(&rates[layouts.iter().position(|other| *other == layout)?]));
+    let mut tables = String::new();
+    for dimension in &DIMENSIONS {
+        let lines = LIVES.map(|(name, reuse)| {
+            let points = dimension.steps.iter().map(|step| {
+                let layout = Layout { reuse, ..(dimension.layout)(*step) };
+                rate_of(layout).map(|rate| (*step as f64, rate))
+            });
+            Line { name, points: points.flatten().collect() }
+        });
+        let mut table = Table::new([dimension.name, "requests/s, fresh", "requests/s, reuse"]);
+        for ((step, fresh), (_, reuse)) in lines[0].points.iter().zip(&lines[1].points) {
+            table.row([step.to_string(), fresh.to_string(), reuse.to_string()]);
+        }
+        let plot = Plot { title: &format!("By {}", dimension.name), across: dimension.name, lines: lines.into() };
+        if plan.write {
+            let folder = plan.workspace.join("docs/plots");
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join(dimension.file), plot.svg())?;
+        }
+        let _ = writeln!(tables, "![Requests a second by {}](plots/{})\n\n{table}", dimension.name, dimension.file);
+    }
+    Ok(Finding::of(format!(
+        "`GET /json` of `http` above, with one thing varied and everything else at one: services (each with a route and instances of its own; \
+         the component is one file), routes to one service (each an exact path), endpoints of one service, and processors that the host may use. The \
+         requests go to all services and routes in turns. The load is `wrk` with {CONNECTIONS} connections, pinned to the last processor; a host \
+         on one processor has the first for itself, a host on all of them shares the last with the load. Reuse: 1000 requests for each \
+         instance, one at a time. Each figure is the median (least–most) of all rounds.\n\n{tables}"
+    )))
+}
+
+/// Requests a second.
+fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
+    let folder = tempfile::tempdir_in(&plan.scratch)?;
+    let manifest = manifest(&plan.workspace, &plan.scratch.join("cache"), layout)?;
+    let threads = if layout.processors == 0 { available_parallelism()?.get() } else { layout.processors }.to_string();
+    let environment = [("ATOLL_LOG", "access=off,warn"), ("TOKIO_WORKER_THREADS", &*threads)];
+    let atoll = Atoll::start_with(host, folder.path(), &manifest, &environment)?;
+    if layout.processors > 0 {
+        confine(atoll.process(), layout.processors)?;
+    }
+    let script = folder.path().join("paths.lua");
+    fs::write(&script, in_turns(&(0..layout.routes).map(|number| format!("/r{number}")).collect::<Vec<_>>()))?;
+    let load = Load { url: atoll.gateway.clone(), script: Some(script) };
+    load.run(WARM_UP)?;
+    Ok(load.run(plan.duration)?.rate)
+}
+
+/// Lets all threads of the process use the first so many processors alone.
+fn confine(process: u32, processors: usize) -> anyhow::Result<()> {
+    let mut command = Command::new("taskset");
+    command.args(["--all-tasks", "--cpu-list", "--pid", &format!("0-{}", processors - 1), &process.to_string()]);
+    let done = command.stdout(Stdio::null()).status().context("taskset is of util-linux")?;
+    ensure!(done.success(), "taskset: {done}");
+    Ok(())
+}
+
+fn manifest(workspace: &Path, cache: &Path, layout: Layout) -> anyhow::Result<String> {
+    let component = workspace.join("components/dist/fixture-bench.wasm");
+    ensure!(component.exists(), "{} is missing: ./just build-components", component.display());
+    let isolation = if layout.reuse { "reuse" } else { "request" };
+    let mut manifest = format!("[runtime]\ncache = {cache:?}\n");
+    for number in 0..layout.services {
+        write!(
+            manifest,
+            "\n[service.s{number}]\ncomponent = {component:?}\nreplicas = {}\nisolation = \"{isolation}\"\n",
+            layout.replicas
+        )?;
+    }
+    for number in 0..layout.routes {
+        let service = number % layout.services;
+        write!(manifest, "\n[[route]]\npath = \"/r{number}\"\nrewrite = \"/json\"\nservice = \"s{service}\"\n")?;
+    }
+    Ok(manifest)
+}
