@@ -7,10 +7,11 @@ use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
 use super::outcall::{Exit, Outcall};
 use super::settings::Settings;
+use super::shortage::Shortage;
 use super::slots::Slots;
 use super::turns::Turns;
 use std::path::Path;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -41,6 +42,7 @@ pub struct Runtime {
     pub(super) loads: Semaphore,
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
     pub(super) slots: Slots,
+    pub(super) shortage: Arc<Shortage>,
     pub(super) turns: Turns,
     pub(super) exit: Exit,
 }
@@ -62,6 +64,7 @@ impl Runtime {
             cache: Cache::open(&settings.cache, &engine),
             loads: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             slots: Slots::new(slots),
+            shortage: Arc::default(),
             turns,
             exit: Exit::default(),
             engine,

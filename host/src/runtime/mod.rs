@@ -43,6 +43,7 @@ mod revision;
 mod seal;
 mod serve;
 mod settings;
+mod shortage;
 mod slots;
 mod turns;
 mod value;

@@ -60,7 +60,9 @@ impl InstancePool {
         let free = Arc::new(Semaphore::new(limits.concurrency));
         let warm = match isolation {
             Isolation::Request => None,
-            Isolation::Reuse(reuse) => Some(Warm::new(reuse.clone(), limits.concurrency)),
+            Isolation::Reuse(reuse) => {
+                Some(Warm::new(reuse.clone(), limits.concurrency, Arc::clone(&runtime.shortage)))
+            }
         };
         Self { runtime, revision, limits, free, warm }
     }
@@ -185,7 +187,8 @@ impl InstancePool {
         let ticket = match warm.send(job, look) {
             Ok(ticket) => ticket,
             Err(job) => {
-                let ticket = self.send_another(warm, job, deadline, look).await?;
+                // Boxed, as all that is rare in here: a call's future is moved about, and its size is that of its largest state.
+                let ticket = Box::pin(self.send_another(warm, job, deadline, look)).await?;
                 leased = Instant::now();
                 ticket
             }
@@ -261,12 +264,30 @@ impl InstancePool {
             Some((None, place)) => Some(place),
             None => None,
         };
+        Box::pin(self.lease_late(place, places, class, deadline)).await
+    }
+
+    /// A lease that has to be waited for; `place`: the place at the endpoint, if it is there already.
+    async fn lease_late(
+        &self,
+        place: Option<OwnedSemaphorePermit>,
+        places: &Arc<Semaphore>,
+        class: Class,
+        deadline: Instant,
+    ) -> Result<Lease, InvokeError> {
         let place = match place {
             Some(place) => place,
             None => wait_for_place(places, deadline).await?,
         };
-        let slots = timeout_at(deadline, pool.take(class, count)).await;
-        let slots = slots.map_err(|_| used_up("the pool's `instances`"))?;
+        let count = self.revision.slots;
+        let pool = &self.runtime.slots;
+        let slots = match pool.try_take(class, count) {
+            Some(slots) => slots,
+            None => {
+                let _waiting = self.runtime.shortage.wait_for(count);
+                timeout_at(deadline, pool.take(class, count)).await.map_err(|_| used_up("the pool's `instances`"))?
+            }
+        };
         Ok(Lease { _place: place, _slots: slots })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::job::Job;
 use super::settings::Reuse;
+use super::shortage::Shortage;
 use super::slots::Class;
 use super::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -21,6 +22,7 @@ pub(super) struct Warm {
     shelf: Mutex<Shelf>,
     /// Rung when an instance has room again.
     freed: Notify,
+    shortage: Arc<Shortage>,
 }
 
 #[derive(Default)]
@@ -51,9 +53,12 @@ pub(super) struct Ticket {
 
 impl Warm {
     /// No instances yet, and at most `most`.
-    pub(super) fn new(settings: Reuse, most: usize) -> Arc<Self> {
+    pub(super) fn new(settings: Reuse, most: usize, shortage: Arc<Shortage>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(most));
-        Arc::new(Self { settings, places, shelf: Mutex::default(), freed: Notify::new() })
+        let (shelf, freed) = (Mutex::default(), Notify::new());
+        let warm = Arc::new(Self { settings, places, shelf, freed, shortage: Arc::clone(&shortage) });
+        shortage.watch(Arc::downgrade(&warm));
+        warm
     }
 
     /// Calls that one instance serves at a time.
@@ -104,6 +109,19 @@ impl Warm {
         ticket
     }
 
+    /// When the one that has rested for longest began to, if there is one that rests.
+    pub(super) fn resting_since(&self) -> Option<Instant> {
+        self.shelf().ready.iter().find(|(kept, _)| kept.rests()).map(|(_, since)| *since)
+    }
+
+    /// Gives up the one that has rested for longest; it ends in order.
+    pub(super) fn give_up_one(&self) {
+        let mut shelf = self.shelf();
+        if let Some(at) = shelf.ready.iter().position(|(kept, _)| kept.rests()) {
+            shelf.ready.remove(at);
+        }
+    }
+
     /// Rings when an instance may have room again.
     pub(super) fn freed(&self) -> Notified<'_> {
         self.freed.notified()
@@ -146,6 +164,9 @@ impl Warm {
         {
             self.shelve(&mut shelf, kept);
         }
+        if in_flight == 0 && self.shortage.is_felt() {
+            shelf.ready.retain(|(ready, _)| !Arc::ptr_eq(ready, kept));
+        }
         drop(shelf);
         self.freed.notify_one();
     }
@@ -169,11 +190,18 @@ async fn sweep(warm: std::sync::Weak<Warm>, idle: std::time::Duration) {
         let Some(warm) = warm.upgrade() else { return };
         let mut shelf = warm.shelf();
         let now = Instant::now();
-        shelf.ready.retain(|(kept, used)| kept.in_flight.load(Relaxed) > 0 || now.duration_since(*used) < idle);
+        shelf.ready.retain(|(kept, used)| !kept.rests() || now.duration_since(*used) < idle);
         if shelf.ready.is_empty() {
             shelf.swept = false;
             return;
         }
+    }
+}
+
+impl Kept {
+    /// Whether it does nothing for anybody. Asked under the shelf's lock.
+    fn rests(&self) -> bool {
+        self.in_flight.load(Relaxed) == 0
     }
 }
 

@@ -1,0 +1,58 @@
+//! Who waits for the pool while kept instances rest in it.
+//!
+//! An instance that rests between two calls holds its slots of the pool. When the pool is full, whoever waits for slots must not wait until
+//! somebody else's instance has rested for long enough: instances that rest give way, the longest-resting first, and as long as anybody
+//! waits none begins to rest.
+
+use super::warm::Warm;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError, Weak};
+
+#[derive(Default)]
+pub(super) struct Shortage {
+    waiting: AtomicUsize,
+    /// Where instances rest.
+    shelves: Mutex<Vec<Weak<Warm>>>,
+}
+
+/// Somebody waits.
+pub(super) struct Waiting<'a>(&'a Shortage);
+
+impl Shortage {
+    /// From now on what rests on this shelf gives way.
+    pub(super) fn watch(&self, shelf: Weak<Warm>) {
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of revisions that are gone; there are as many as services have replicas, so this is rare and short.
+        shelves.retain(|shelf| shelf.strong_count() > 0);
+        shelves.push(shelf);
+    }
+
+    /// Whether an instance that has nothing to do must end.
+    pub(super) fn is_felt(&self) -> bool {
+        self.waiting.load(SeqCst) > 0
+    }
+
+    /// Somebody waits for so many slots: as many instances that rest are given up. One that begins to rest at the same moment either finds
+    /// that somebody waits, or is found here: the count goes up before the look, and an instance is put on its shelf before it counts.
+    pub(super) fn wait_for(&self, slots: u32) -> Waiting<'_> {
+        self.waiting.fetch_add(1, SeqCst);
+        for _ in 0..slots {
+            let shelves: Vec<_> = {
+                let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+                shelves.iter().filter_map(Weak::upgrade).collect()
+            };
+            let resting = shelves.iter().filter_map(|shelf| Some((shelf.resting_since()?, shelf)));
+            match resting.min_by_key(|(since, _)| *since) {
+                Some((_, shelf)) => shelf.give_up_one(),
+                None => break,
+            }
+        }
+        Waiting(self)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, SeqCst);
+    }
+}
