@@ -66,18 +66,18 @@ pub enum Isolation {
     /// Each call gets an instance of its own: nothing is carried over from one to the next.
     #[default]
     Request,
-    /// Typed calls share instances: what a guest keeps in its memory stays there for the next call.
+    /// Requests and calls share instances: what a guest keeps in its memory stays there for the next one.
     ///
-    /// A request by HTTP, and a call with a stream or a future, has an instance of its own all the same.
+    /// A call with a stream or a future has an instance of its own all the same.
     Reuse(Reuse),
 }
 
 /// The bounds of an instance that is used again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reuse {
-    /// Calls that one instance serves in its life. Default 1,000.
+    /// Requests and calls that one instance serves in its life. Default 1,000.
     pub max_requests: usize,
-    /// Calls that one instance serves at a time. A trap ends them all. Default 1.
+    /// Requests and calls that one instance serves at a time. A trap ends them all. Default 1.
     pub max_concurrent: usize,
     /// How long an instance may rest before it is given up. Default 1 s.
     pub idle_timeout: Duration,
