@@ -10,13 +10,15 @@ use super::context::Identity;
 use super::outcall::{Exit, OutcallError};
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
 use crate::egress::{Allow, Rule};
-use http::Method;
 use http::uri::Scheme;
+use http::{HeaderName, Method};
 use http_body_util::BodyExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
 
 /// The top-level domain of the services. It is reserved for private use, so no name below it is anybody else's (ICANN, 2024).
 const DOMAIN: &str = ".internal";
@@ -99,7 +101,19 @@ fn lack(by: &ServiceName, request: &http::Request<WasiBody>) -> String {
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
+/// Which headers a guest may not set; one for all of them, since it is asked for at each.
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
+    LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
+
 impl WasiHttpHooks for Outbound {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::clone(&FORBIDDEN)
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
