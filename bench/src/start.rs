@@ -163,7 +163,7 @@ impl Case {
         let listening = Instant::now();
         into.listening.push(ms(listening - started));
         let admin = atoll.admin.strip_prefix("http://").context("the admin's address")?;
-        while !matches!(Client::connect(admin).await, Ok(mut client) if client.get("/readyz").await.is_ok()) {
+        while !is_ready(admin).await {
             if listening.elapsed() > PATIENCE {
                 bail!("it is not ready after {PATIENCE:?}");
             }
@@ -199,6 +199,13 @@ impl Measured {
         self.resident.extend(other.resident);
         self.first_call.extend(other.first_call);
         self.next_call.extend(other.next_call);
+    }
+}
+
+async fn is_ready(admin: &str) -> bool {
+    match Client::connect(admin).await {
+        Ok(mut client) => client.get("/readyz").await.is_ok(),
+        Err(_) => false,
     }
 }
 
