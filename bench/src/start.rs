@@ -202,6 +202,13 @@ impl Measured {
     }
 }
 
+async fn is_ready(admin: &str) -> bool {
+    match Client::connect(admin).await {
+        Ok(mut client) => client.get("/readyz").await.is_ok(),
+        Err(_) => false,
+    }
+}
+
 /// The component's bytes with a number in a section of its own at their end: another component that does the same.
 fn numbered(bytes: &[u8], number: u32) -> Vec<u8> {
     // A custom section (0): its length, the length of its name, its name, its content.

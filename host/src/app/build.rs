@@ -36,11 +36,11 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
 /// All components that cannot serve, each at its place in the manifest.
 pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &Service| Some((service.component.clone()?, service.name.clone(), service.state));
-    let wanted: Arc<[_]> = manifest.services.iter().map(wanted).collect();
-    let next = Arc::new(AtomicUsize::new(0));
-    let cores = available_parallelism().map_or(1, usize::from).min(wanted.len());
-    let loading: Vec<_> = (0..cores).map(|_| load_some(&wanted, &next, runtime)).collect();
-    let mut components: Vec<_> = wanted.iter().map(|_| None).collect();
+    let queue = Arc::new(Queue { wanted: manifest.services.iter().map(wanted).collect(), next: AtomicUsize::new(0) });
+    let cores = available_parallelism().map_or(1, usize::from).min(queue.wanted.len());
+    let _end = EndOfQueue(&queue);
+    let loading: Vec<_> = (0..cores).map(|_| load_some(&queue, runtime)).collect();
+    let mut components: Vec<_> = queue.wanted.iter().map(|_| None).collect();
     let mut findings = Vec::new();
     for loading in loading {
         for (index, loaded) in loading.await.context("the compiler does not panic")? {
@@ -56,21 +56,31 @@ pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> a
     }
 }
 
-/// A component's file, the service that it is for, and whether that has a store.
-type Wanted = Option<(PathBuf, ServiceName, bool)>;
+/// The components that are to be loaded.
+struct Queue {
+    /// A component's file, the service that it is for, and whether that has a store.
+    wanted: Vec<Option<(PathBuf, ServiceName, bool)>>,
+    /// The first with which nobody has begun.
+    next: AtomicUsize,
+}
 
-/// Loads one component after the other, each the next that nobody has begun with, and answers them by their places.
-fn load_some(
-    wanted: &Arc<[Wanted]>,
-    next: &Arc<AtomicUsize>,
-    runtime: &Arc<Runtime>,
-) -> JoinHandle<Vec<(usize, Result<Component, LoadError>)>> {
-    let (wanted, next, runtime) = (Arc::clone(wanted), Arc::clone(next), Arc::clone(runtime));
+/// Nobody begins with another component once this is dropped: a host that is told to stop waits for those under way alone.
+struct EndOfQueue<'a>(&'a Queue);
+
+impl Drop for EndOfQueue<'_> {
+    fn drop(&mut self) {
+        self.0.next.store(self.0.wanted.len(), Relaxed);
+    }
+}
+
+/// Loads one component after the other, each the next in the queue, and answers them by their places.
+fn load_some(queue: &Arc<Queue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(usize, Result<Component, LoadError>)>> {
+    let (queue, runtime) = (Arc::clone(queue), Arc::clone(runtime));
     spawn_blocking(move || {
         let mut loaded = Vec::new();
         loop {
-            let index = next.fetch_add(1, Relaxed);
-            let Some(wanted) = wanted.get(index) else { return loaded };
+            let index = queue.next.fetch_add(1, Relaxed);
+            let Some(wanted) = queue.wanted.get(index) else { return loaded };
             let Some((path, service, state)) = wanted else { continue };
             let permitted = |component: Component| component.permitted(service, *state).map(|()| component);
             loaded.push((index, runtime.load(path).and_then(permitted)));

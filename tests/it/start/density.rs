@@ -1,9 +1,10 @@
 //! Many services in one host: little for each that nobody calls.
 
 use super::{Yard, mapped, numbered};
-use crate::it::atoll::{Atoll, Home, Http, eventually};
+use crate::it::atoll::{Atoll, Home, Http, PATIENCE, eventually};
 use std::fmt::Write;
 use std::fs;
+use std::process::Stdio;
 
 /// A home with so many services, each of a component of its own.
 fn crowd(services: u32) -> Home {
@@ -40,6 +41,20 @@ async fn a_service_that_nobody_calls_costs_little_memory() {
     // The benchmark `start` has the real number, of a release build and of 2,000 services; here it is one that no code in memory passes.
     let each = many.saturating_sub(few) / 40;
     assert!(each < 200, "{each} KiB for each service");
+}
+
+#[tokio::test]
+async fn a_host_that_is_told_to_stop_does_not_load_the_rest() {
+    let home = crowd(60);
+    let mut child = home.command(&["run", "atoll.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let cache = home.folder.path().join("cache");
+    let compiled = || fs::read_dir(&cache).map_or(0, |entries| entries.count() / 2);
+    eventually("something is compiled", async || (compiled() > 0).then_some(())).await;
+    let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(compiled() < 60, "it went on to the end");
 }
 
 #[tokio::test]
