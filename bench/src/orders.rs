@@ -4,6 +4,7 @@
 //! All sides do the same for the same requests, with the same store: `orders/shop.rs` fills each shop alike and holds their answers
 //! against each other before anything is measured. The load is closed: each client waits for its answer.
 
+mod customer;
 mod shop;
 
 use crate::atoll;
@@ -89,29 +90,23 @@ impl Measured {
         Ok(Self { rate: rate.await?, cpu })
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "there are few clients")]
     fn table(&self, clients: usize) -> Table {
         let mut table =
             Table::new(["side", "requests/s", "µs each", "CPU seconds for 1000", "times as many as natively"]);
         for (side, what) in SIDES.iter().enumerate() {
             let rate = self.rate.side(side);
-            // With one client that is how long it takes; with several, how much of the machine's time each request gets.
-            let each = |rate: f64| 1e6 / rate;
+            // With that many clients, of which each waits for its answer.
+            let each = |rate: f64| 1e6 * clients as f64 / rate;
             let each = Spread { median: each(rate.median), min: each(rate.max), max: each(rate.min) };
             table.row([
                 (*what).to_owned(),
                 format!("{rate:.0}"),
-                format!("{:.0}", if clients == 1 { each } else { scaled(each, clients) }),
+                format!("{each:.0}"),
                 format!("{:.3}", Spread::of(&self.cpu[side][1..])),
                 format!("{:.2}", self.rate.ratio(side, NATIVE)),
             ]);
         }
         table
     }
-}
-
-/// How long each of `clients` waits, if one of them is answered every `each`.
-#[expect(clippy::cast_precision_loss, reason = "there are few")]
-fn scaled(each: Spread, clients: usize) -> Spread {
-    let by = |value: f64| value * clients as f64;
-    Spread { median: by(each.median), min: by(each.min), max: by(each.max) }
 }

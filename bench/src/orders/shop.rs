@@ -1,9 +1,9 @@
 //! A shop to measure: how each side is started, filled, and asked.
 
+use super::customer::{Customer, next_key};
 use crate::Plan;
 use crate::atoll::Atoll;
 use crate::lean::{Connection, request};
-use crate::load::Client;
 use crate::shop_native::NativeShop;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use tempfile::TempDir;
 
 /// Products in each order.
@@ -157,13 +157,8 @@ impl Shop {
                     vec![request(&format!("POST {}/orders", self.prefix), address, &[(key.0, &key.1)], &body)]
                 }
             };
-            clients.push(Customer {
-                connection: Connection::open(address).await?,
-                key: (work == Work::Place).then(|| self.keys.clone()),
-                requests,
-                next: 0,
-                done: done.clone(),
-            });
+            let keys = (work == Work::Place).then(|| self.keys.clone());
+            clients.push(Customer::new(Connection::open(address).await?, requests, keys, done.clone()));
         }
         Ok((clients, done))
     }
@@ -182,43 +177,6 @@ impl User {
     fn order(&self) -> Value {
         let line = |product: &String| json!({"product": product, "quantity": 1});
         json!({"user": self.id, "lines": self.products.iter().map(line).collect::<Vec<_>>()})
-    }
-}
-
-/// Digits of a key: all have as many, so that one can be written over the other.
-const KEY: usize = 10;
-
-fn next_key(keys: &AtomicU32) -> String {
-    format!("{:0KEY$}", keys.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A client that reads one order after the other, or places one after the other.
-pub(super) struct Customer {
-    connection: Connection,
-    requests: Vec<Vec<u8>>,
-    next: usize,
-    /// For an order: where its key comes from.
-    key: Option<Arc<AtomicU32>>,
-    done: Arc<AtomicU32>,
-}
-
-impl Client for Customer {
-    async fn act(&mut self) -> anyhow::Result<()> {
-        let request = &mut self.requests[self.next];
-        let wanted = match &self.key {
-            None => 200,
-            Some(keys) => {
-                let name = b"idempotency-key: ";
-                let at = request.windows(name.len()).position(|bytes| bytes == name).context("a key")? + name.len();
-                request[at..at + KEY].copy_from_slice(next_key(keys).as_bytes());
-                201
-            }
-        };
-        let (status, body) = self.connection.ask(request).await?;
-        ensure!(status == wanted, "{status}: {}", String::from_utf8_lossy(body));
-        self.next = (self.next + 1) % self.requests.len();
-        self.done.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 }
 
