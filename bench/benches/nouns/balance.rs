@@ -27,7 +27,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                usize::try_from(u128::from(state) * below as u128 >> 64).expect("below a usize")
+                usize::try_from((u128::from(state) * below as u128) >> 64).expect("below a usize")
             };
             group.bench_function(BenchmarkId::new(name, endpoints), |bencher| {
                 bencher.iter(|| {
