@@ -5,12 +5,13 @@ use crate::peers::work::{self, Work};
 use crate::peers::{Running, Side, Yard};
 use crate::rounds::{Spread, turns};
 use crate::wrk::Load;
-use crate::{Plan, progress};
+use crate::{Plan, process, progress};
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode};
-use std::time::Duration;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 /// Load before it counts: connections are made, instances and pages are warm. A whole second, since `wrk` knows no part of one.
 pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub(crate) struct Shot {
     pub(crate) cpu: f64,
     /// The most memory that was resident since they began, in MiB.
     pub(crate) memory: f64,
+    /// Percent of the machine's processors that went to processes other than the side and its load: what spoils a measurement.
+    pub(crate) others: f64,
 }
 
 /// What came out of it.
@@ -87,6 +90,14 @@ impl Contest {
         Some(Spread::of(&rounds.map(|(ours, theirs)| ours.rate / theirs.rate).collect::<Vec<_>>()))
     }
 
+    /// Percent of the machine's processors that went to processes that had nothing to do with it.
+    ///
+    /// # Panics
+    /// If no side was measured.
+    pub(crate) fn others(&self) -> Spread {
+        Spread::of(&self.shots.iter().flatten().flatten().map(|shot| shot.others).collect::<Vec<_>>())
+    }
+
     fn shots_of(&self, side: Side) -> Option<&[Shot]> {
         let place = self.sides.iter().position(|other| *other == side)?;
         self.shots[place].as_deref()
@@ -108,10 +119,14 @@ impl Task {
         self.check(&running).await?;
         let load = self.load(yard, &running);
         load.run(WARM_UP)?;
-        let before = running.usage();
+        let start = Instant::now();
+        let (before, all, loads) = (running.usage(), process::of_all(), process::of_ended_children());
         let score = load.run(plan.duration)?;
-        let after = running.usage();
-        Ok(Shot { rate: score.rate, cpu: (after.cpu - before.cpu) * 1e6 / score.requests, memory: after.most })
+        let (after, all, loads) = (running.usage(), process::of_all() - all, process::of_ended_children() - loads);
+        let cpu = after.cpu - before.cpu;
+        let room = start.elapsed().as_secs_f64() * available_parallelism()?.get() as f64;
+        let others = (all - cpu - loads).max(0.0) * 100.0 / room;
+        Ok(Shot { rate: score.rate, cpu: cpu * 1e6 / score.requests, memory: after.most, others })
     }
 
     /// The load that asks this of a running side.
@@ -158,7 +173,8 @@ mod tests {
     const ATOLL: Side = Side::Atoll(Guest { wasi: Wasi::P2, life: Life::Request });
 
     fn contest(ours: &[f64], theirs: Option<&[f64]>) -> Contest {
-        let shots = |rates: &[f64]| rates.iter().map(|rate| Shot { rate: *rate, cpu: 1.0, memory: 1.0 }).collect();
+        let shots =
+            |rates: &[f64]| rates.iter().map(|rate| Shot { rate: *rate, cpu: 1.0, memory: 1.0, others: 0.0 }).collect();
         Contest { sides: vec![SERVE, ATOLL], shots: vec![theirs.map(shots), Some(shots(ours))] }
     }
 

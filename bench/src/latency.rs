@@ -94,7 +94,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
          sides are explained too). The load is open: requests are due at even distances, {CONNECTIONS} connections take them in turns, and a \
          request's time counts from when it was due, so waiting for a connection is part of it and so is the load's own lateness. The \
-         load is one thread, pinned to one processor, which the servers may use too; a timer of the kernel wakes it for each request. Each \
+         load is one thread, pinned to one processor, which the servers may use too while it sleeps; a timer of the kernel wakes it for each \
+         request, and it goes first (`chrt --fifo`), since it would wait for the servers' slices otherwise and measure that. Each \
          figure is the median (least–most) of all rounds.\n\n{table}\n\
          The claim: Atoll's p99 is less than {MOST:.0} times its p50. {verdict}\n",
     );

@@ -144,6 +144,20 @@ impl Usage {
     }
 }
 
+/// Processor time of all processes of the machine since it started, in seconds.
+pub(crate) fn of_all() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    // user, nice, system; what follows belongs to no process.
+    line.split_whitespace().take(3).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
+}
+
+/// Processor time of this process' children that have ended and been waited for, in seconds: of a load, once it is over.
+pub(crate) fn of_ended_children() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    fields(&stat).and_then(|times| sum_of_two(times.skip(16 - 3))).unwrap_or_default() / TICKS
+}
+
 /// These processes and all that descend from them.
 fn family(roots: &[u32]) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -174,9 +188,12 @@ fn parent_in(stat: &str) -> Option<u32> {
 
 /// Time in user mode and in the kernel, of all threads, those that have ended too.
 fn ticks_in(stat: &str) -> Option<f64> {
-    let mut times = fields(stat)?.skip(14 - 3);
-    let (user, system): (f64, f64) = (times.next()?.parse().ok()?, times.next()?.parse().ok()?);
-    Some(user + system)
+    sum_of_two(fields(stat)?.skip(14 - 3))
+}
+
+fn sum_of_two<'a>(mut numbers: impl Iterator<Item = &'a str>) -> Option<f64> {
+    let (first, second): (f64, f64) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    Some(first + second)
 }
 
 /// A line of `/proc/PID/status` in kB.
@@ -210,5 +227,6 @@ mod tests {
         assert!(Usage::of(&[me]).resident > Usage::of(&[child.id()]).resident);
         drop(child.stdin.take());
         child.wait().unwrap();
+        assert!(of_all() > 0.0 && of_ended_children() < of_all());
     }
 }

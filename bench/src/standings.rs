@@ -4,8 +4,8 @@ use crate::contest::{Claim, Contest};
 use crate::peers::Side;
 use crate::table::Table;
 
-/// A row for each side, with its ratio to two of them.
-pub(crate) fn table(contest: &Contest, first: Side, second: Side) -> Table {
+/// A row for each side, with its ratio to two of them, and how quiet the machine was.
+pub(crate) fn table(contest: &Contest, first: Side, second: Side) -> String {
     let mut table = Table::new([
         "server",
         "requests/s",
@@ -26,7 +26,7 @@ pub(crate) fn table(contest: &Contest, first: Side, second: Side) -> Table {
             cell(contest.spread(*side, |shot| shot.memory).map(|memory| format!("{memory:.0}"))),
         ]);
     }
-    table
+    format!("{table}\nProcesses that had no part in it took {:.1} % of the processors meanwhile.\n", contest.others())
 }
 
 /// A row for each claim, and those that do not hold.

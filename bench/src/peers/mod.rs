@@ -18,6 +18,7 @@ use crate::atoll::Atoll;
 use crate::process::{Process, Usage};
 use anyhow::{Context, ensure};
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -123,6 +124,23 @@ impl Yard {
     /// A file of `bench/peers/`.
     pub(crate) fn settings(&self, name: &str) -> PathBuf {
         self.workspace.join("bench/peers").join(name)
+    }
+
+    /// What the tables say of the versions of programs that are not ours; those that are not installed are absent.
+    pub(crate) fn versions(&self) -> String {
+        let said = |program: &Path| {
+            let output = Command::new(program).arg("--version").output().ok()?;
+            Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
+        };
+        let noted = |name: &str| fs::read_to_string(self.tool(name)).ok();
+        let pinned = noted("flask/installed.txt").map(|lines| lines.trim().replace("==", " ").replace('\n', ", "));
+        let all = [
+            said(&serve::program(self)),
+            noted("workerd/installed.txt").map(|version| format!("workerd {}", version.trim())),
+            pinned,
+            nginx::version().map(|version| format!("nginx {version}")),
+        ];
+        all.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
     /// A file of `.tools/`.
