@@ -243,14 +243,6 @@ fn resident(process: u32) -> anyhow::Result<f64> {
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }
 
-/// Whether the host says that it is.
-async fn is_ready(admin: &str) -> bool {
-    match Client::connect(admin).await {
-        Ok(mut client) => client.get("/readyz").await.is_ok(),
-        Err(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
