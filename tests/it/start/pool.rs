@@ -79,7 +79,6 @@ service = "hello"
 }
 
 #[tokio::test]
-#[ignore = "an idle kept instance does not give way yet: runtime/warm.rs"]
 async fn an_instance_that_rests_gives_way_to_whoever_waits_for_its_slot() {
     let (_home, atoll) = open(
         6,
