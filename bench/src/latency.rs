@@ -19,6 +19,9 @@ const CONNECTIONS: usize = crate::wrk::CONNECTIONS;
 /// The claim's bound on p99 : p50.
 const MOST: f64 = 3.0;
 
+/// The most that is asked, requests a second: the load makes twice as many, and beyond that its processor would be what is measured.
+const HIGHEST: f64 = 25_000.0;
+
 /// How late the load itself may be at p99; later, and the times say little of the server.
 const LATEST: Duration = Duration::from_millis(1);
 
@@ -92,7 +95,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let text = format!(
         "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
-         sides are explained too). The load is open: requests are due at even distances, {CONNECTIONS} connections take them in turns, and a \
+         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor. The load is open: requests are due at even distances, {CONNECTIONS} connections take them in turns, and a \
          request's time counts from when it was due, so waiting for a connection is part of it and so is the load's own lateness. The \
          load is one thread, pinned to one processor, which the servers may use too while it sleeps; a timer of the kernel wakes it for each \
          request, and it goes first (`chrt --fifo`), since it would wait for the servers' slices otherwise and measure that. Each \
@@ -121,7 +124,7 @@ async fn measure(plan: &Plan, yard: &Yard, side: Side) -> anyhow::Result<Run> {
     load.run(WARM_UP)?;
     let peak = load.run(plan.duration)?.rate;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is far below what fits")]
-    let rate = (peak / 2.0).max(1.0) as u32;
+    let rate = (peak / 2.0).clamp(1.0, HIGHEST) as u32;
     let offer =
         Offer { address: &running.address, path: TASK.path, rate, duration: plan.duration, connections: CONNECTIONS };
     Ok(Run { rate, pace: offer.run()? })

@@ -245,8 +245,7 @@ impl Clock {
             if left.is_zero() {
                 return Ok(());
             }
-            let rest =
-                Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()).into() };
+            let rest = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
             let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: rest };
             rustix::time::timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
             let mut ready = self.0.readable().await?;
