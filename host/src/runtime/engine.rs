@@ -22,6 +22,10 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 const EPOCH: Duration = Duration::from_millis(10);
 /// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in.
 const KEEP_RESIDENT: usize = 1 << 20;
+/// Freed slots that stay as their last component left them, for its next instance: with fewer of them than services that are called in turns, each
+/// instance would map its component's memory anew. At most so many times [`KEEP_RESIDENT`] stay in memory, and in practice the pages that
+/// guests write, some 60 KiB each.
+const WARM_SLOTS: u32 = 1024;
 /// Freed slots that are given back to the kernel in one go.
 const DECOMMIT_BATCH: usize = 32;
 /// What one slot of the pool may use. Components from wit-bindgen need one memory and two tables; a composed component takes several
@@ -148,7 +152,7 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(DECOMMIT_BATCH)
-        .max_unused_warm_slots(slots.min(256));
+        .max_unused_warm_slots(slots.min(WARM_SLOTS));
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)
