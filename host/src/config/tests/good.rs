@@ -238,7 +238,9 @@ fn the_shops_manifest_is_right() {
     let shop = ["users", "products", "orders"];
     for name in shop {
         std::fs::write(dist.join(format!("{name}.wasm")), b"").expect("a file");
-        std::fs::create_dir_all(folder.path().join("wit").join(name)).expect("a folder");
+    }
+    for contract in ["users", "products", "orders-1.1"] {
+        std::fs::create_dir_all(folder.path().join("wit").join(contract)).expect("a folder");
     }
     let path = folder.path().join("atoll.toml");
     std::fs::write(&path, include_str!("../../../../atoll.toml")).expect("a file");

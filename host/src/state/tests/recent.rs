@@ -10,8 +10,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// What a get answers if it can do so at once.
+/// Runs `test` with one thread for what may block, so that [`at_once`] can hold it up.
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(test);
+}
+
+/// What a get answers if it can do so without a thread that may block: the only one is held up meanwhile.
 async fn at_once(store: &Store, keys: &[&str]) -> Option<Vec<Option<String>>> {
+    let (_release, held) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || held.recv());
     let bucket = store.bucket(&name("users"));
     let mut get = pin!(bucket.get(keys.iter().map(|key| Key::from(*key)).collect()));
     let found = poll_fn(|context| match get.as_mut().poll(context) {
@@ -30,8 +38,12 @@ fn store_on(disk: &SimDisk) -> Store {
     Store::new(Arc::new(Embedded::start(open_on(disk).unwrap(), &Settings::default()).unwrap()))
 }
 
-#[tokio::test]
-async fn what_was_written_or_read_is_answered_at_once() {
+#[test]
+fn what_was_written_or_read_is_answered_at_once() {
+    run(written_or_read());
+}
+
+async fn written_or_read() {
     let disk = SimDisk::default();
     let store = store_on(&disk);
     let bucket = store.bucket(&name("users"));
@@ -58,8 +70,12 @@ async fn what_was_written_or_read_is_answered_at_once() {
     assert_eq!(store.bucket(&name("user")).get(vec!["b".into()]).await, Ok(vec![None]), "another service's");
 }
 
-#[tokio::test]
-async fn what_is_being_written_is_the_databases_to_know() {
+#[test]
+fn what_is_being_written_is_the_databases_to_know() {
+    run(being_written());
+}
+
+async fn being_written() {
     let disk = SimDisk::default();
     let store = store_on(&disk);
     let bucket = store.bucket(&name("users"));
