@@ -81,8 +81,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
          measurement, asked once to see that it answers right, and loaded for a second before it counts. 0.3 and 0.2 are the versions of \
          WASI that the component is built for. Fresh: an instance for each request. Reuse: {REQUESTS} requests for each instance, one at a time \
          or as many as it says. Typed route: the same component's function, with the JSON made by the host. Bare is the least that can stand \
-         round Wasmtime: hyper and `ProxyHandler` with Atoll's own engine and pool, and nothing else. `wasmtime serve` is built with Atoll's \
-         profile; by its defaults an instance serves one request of WASI 0.2, or 128 of WASI 0.3, 16 at a time; tuned it has \
+         round Wasmtime: hyper and `ProxyHandler` with Atoll's own engine and pool, and nothing else. `wasmtime serve` is built with thin LTO, and \
+         Atoll with fat (`bench/peers/install.sh`); by its defaults an instance serves one request of WASI 0.2, or 128 of WASI 0.3, 16 at a time; tuned it has \
          Atoll's pool (`bench/src/peers/serve.rs`). No side writes an access log, or has \
          `RUST_BACKTRACE` set. Versions: {}. The processor's time is that of all processes of the \
          server, for each request; memory is the most that was resident. Each figure is the median (least–most) of all rounds.\n\n{}\n\

@@ -9,6 +9,7 @@ use http::header::{EXPECT, FORWARDED, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use std::cell::RefCell;
 use std::net::IpAddr;
 
 /// The header that carries a request's id, in both directions.
@@ -17,6 +18,8 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const TIMEOUT: HeaderName = HeaderName::from_static(CallContext::TIMEOUT_HEADER);
+const DEPTH: HeaderName = HeaderName::from_static(CallContext::DEPTH_HEADER);
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is known of the way that a request has come.
@@ -39,12 +42,12 @@ pub(super) fn request(
 ) -> Result<Request<Body>, Problem> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
-    *request.uri_mut() = uri(&route.upstream_path(), head.uri.query())?;
+    *request.uri_mut() = uri(&head.uri, &route.upstream_path())?;
     let mut headers = head.headers.clone();
     // Before anything of our own is set, because the client chooses what `Connection` removes.
     remove_hop_by_hop(&mut headers);
     // The connection's own part has asked for the body already, and these two are in the call's context.
-    for name in [EXPECT.as_str(), CallContext::TIMEOUT_HEADER, CallContext::DEPTH_HEADER] {
+    for name in [EXPECT, TIMEOUT, DEPTH] {
         headers.remove(name);
     }
     set_host(&mut headers, origin);
@@ -54,8 +57,11 @@ pub(super) fn request(
     Ok(request)
 }
 
-fn uri(path: &str, query: Option<&str>) -> Result<Uri, Problem> {
-    let whole = match query {
+fn uri(asked: &Uri, path: &str) -> Result<Uri, Problem> {
+    if let Some(same) = asked.path_and_query().filter(|asked| asked.path() == path) {
+        return Ok(same.clone().into());
+    }
+    let whole = match asked.query() {
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path),
     };
@@ -75,22 +81,52 @@ fn set_host(headers: &mut HeaderMap, origin: &Origin<'_>) {
 /// Tells the service who asked, for which host and under which prefix.
 fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, stripped: Option<&str>) {
     if !origin.trusted {
-        let told = |name: &&HeaderName| name.as_str().starts_with("x-forwarded-");
+        let told =
+            |name: &&HeaderName| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED || **name == REAL_IP;
         let lies: Vec<HeaderName> = headers.keys().filter(told).cloned().collect();
-        for name in lies.iter().chain(&[FORWARDED, REAL_IP]) {
+        for name in &lies {
             headers.remove(name);
         }
     }
-    append(headers, FORWARDED_FOR, b", ", &origin.peer.to_string());
-    append(headers, FORWARDED, b", ", &forwarded_element(origin));
+    let (address, element) = way(origin);
+    append(headers, FORWARDED_FOR, b", ", address);
+    append(headers, FORWARDED, b", ", element);
     if let Some(host) = origin.host {
         headers.entry(FORWARDED_HOST).or_insert_with(|| text(host));
     }
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
     if let Some(prefix) = stripped {
         // A proxy before us has stripped what stands before our prefix.
+        let prefix = HeaderValue::from_bytes(prefix.as_bytes()).expect("a path holds no control character");
         append(headers, FORWARDED_PREFIX, b"", prefix);
     }
+}
+
+/// A way that requests come, as the headers tell it.
+struct Way {
+    peer: IpAddr,
+    host: Option<Box<str>>,
+    address: HeaderValue,
+    element: HeaderValue,
+}
+
+thread_local! {
+    /// The last one on this thread: most requests come the same way as the one before, and the values of its headers are shared.
+    static LAST: RefCell<Option<Way>> = const { RefCell::new(None) };
+}
+
+/// The values of `X-Forwarded-For` and `Forwarded` for one hop.
+fn way(origin: &Origin<'_>) -> (HeaderValue, HeaderValue) {
+    LAST.with_borrow_mut(|last| {
+        let known = last.take_if(|way| way.peer == origin.peer && way.host.as_deref() == origin.host);
+        let way = last.insert(known.unwrap_or_else(|| Way {
+            peer: origin.peer,
+            host: origin.host.map(Into::into),
+            address: text(&origin.peer.to_string()),
+            element: text(&forwarded_element(origin)),
+        }));
+        (way.address.clone(), way.element.clone())
+    })
 }
 
 /// One element of `Forwarded` (RFC 7239). The host was checked: it holds nothing that would need an escape between the quotes.
@@ -106,7 +142,11 @@ fn forwarded_element(origin: &Origin<'_>) -> String {
 }
 
 /// Appends `value` to what a header holds, as one line.
-fn append(headers: &mut HeaderMap, name: HeaderName, separator: &[u8], value: &str) {
+fn append(headers: &mut HeaderMap, name: HeaderName, separator: &[u8], value: HeaderValue) {
+    if !headers.contains_key(&name) {
+        headers.insert(name, value);
+        return;
+    }
     let mut line: Vec<u8> = Vec::new();
     for part in headers.get_all(&name).iter().map(HeaderValue::as_bytes).chain([value.as_bytes()]) {
         if !line.is_empty() {

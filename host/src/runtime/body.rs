@@ -181,6 +181,10 @@ impl http_body::Body for GuestBody {
                 if let (Some(remaining), Some(data)) = (self.remaining.as_mut(), frame.data_ref()) {
                     *remaining = remaining.saturating_sub(data.len() as u64);
                 }
+                if frame.is_trailers() && self.fault.get().is_none() {
+                    // Nothing comes after them, and nobody may ask whether there does.
+                    self.leash.release();
+                }
                 self.release_when_whole();
                 Some(Ok(frame))
             }
@@ -201,6 +205,10 @@ impl http_body::Body for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.fault.get().is_some() {
+            // What has come is not all there would have been, and must not be framed as if it were.
+            return SizeHint::default();
+        }
         self.remaining.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
     }
 }

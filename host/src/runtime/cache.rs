@@ -9,6 +9,7 @@
     reason = "`deserialize_file` trusts the file; the checks of this module are what makes that sound"
 )]
 
+use super::compilers::Compilers;
 use super::error::LoadError;
 use super::seal::{Seal, hex};
 use crate::base::Digest;
@@ -40,6 +41,7 @@ pub(super) struct Cache {
     opened: SystemTime,
     /// Numbers temporary files, so that two compilations of one component do not write the same one.
     next: AtomicU64,
+    compilers: Compilers,
 }
 
 impl Cache {
@@ -58,6 +60,7 @@ impl Cache {
             host: this_host(),
             opened: SystemTime::now(),
             next: AtomicU64::new(0),
+            compilers: Compilers::default(),
         }
     }
 
@@ -84,7 +87,10 @@ impl Cache {
     /// knows whether it links.
     pub(super) fn compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
         let started = std::time::Instant::now();
-        let artifact = engine.precompile_component(bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let artifact = self
+            .compilers
+            .run(|| engine.precompile_component(bytes))
+            .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");
         if let Some(paths) = self.paths(digest) {
             let seal = Seal { length: artifact.len() as u64, sum: hex(&Sha256::digest(&artifact)), host: 0, slots: 0 };

@@ -5,7 +5,7 @@ use crate::base::CallContext;
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
 
-/// The calls that an instance serves. A request by HTTP has an instance of its own, and is the only one.
+/// The calls and requests that an instance serves, each until its results, or the head of its answer, are there.
 pub(super) struct Calls {
     /// The call that came last. What a guest does after its answers is done on behalf of that one.
     latest: CallContext,

@@ -14,11 +14,15 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, fence};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 /// Steps that a caller takes at a time: one to the answer, one for each piece of its body that it reads, and the last finds out that nothing is
 /// left to do. More are no quick call.
 const STEPS: usize = 8;
+
+/// A caller takes no further step after this long: who computes goes on in a task of its own, where it takes its turn among others.
+const QUICK: Duration = Duration::from_millis(1);
 
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -31,6 +35,7 @@ pub(super) fn begin(
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     let mut context = Context::from_waker(&waker);
+    let began = Instant::now();
     for _ in 0..STEPS {
         woken.0.store(false, SeqCst);
         let ended = step(&mut future, &mut context);
@@ -38,7 +43,7 @@ pub(super) fn begin(
         if ended {
             return None;
         }
-        if !woken.0.load(SeqCst) {
+        if !woken.0.load(SeqCst) || began.elapsed() > QUICK {
             break;
         }
     }
@@ -123,6 +128,7 @@ impl Shared {
         self.driven.store(true, SeqCst);
         let prepared = prepare();
         let waker = Waker::from(Arc::clone(self));
+        let began = Instant::now();
         for _ in 0..steps {
             // Looked for first: whoever found the end has left its wake for the task, and nobody may swallow it.
             let Some(running) = future.as_mut() else { break };
@@ -134,13 +140,14 @@ impl Shared {
             if ended || self.aborted.load(SeqCst) {
                 *future = None;
                 self.woken.store(true, SeqCst);
-            } else if !self.woken.load(SeqCst) {
+            } else if !self.woken.load(SeqCst) || began.elapsed() > QUICK {
                 break;
             }
         }
         let ended = future.is_none();
-        drop(future);
+        // Before the lock is free: who takes it next sets the mark for himself.
         self.driven.store(false, SeqCst);
+        drop(future);
         // Pairs with the fence in `clear`: either it finds the lock free, or this finds its mark.
         fence(SeqCst);
         if self.aborted.load(SeqCst) {
@@ -188,7 +195,6 @@ impl Drop for Owner {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
-    use std::time::{Duration, Instant};
     use tokio::sync::{mpsc, oneshot};
 
     /// A future that answers each question with its square, and counts that it was dropped.

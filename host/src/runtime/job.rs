@@ -25,6 +25,11 @@ impl Job {
     pub(super) fn is_nested(&self) -> bool {
         self.context.depth > 0
     }
+
+    /// Whether something of it may outlast its answer.
+    pub(super) fn has_streams(&self) -> bool {
+        matches!(&self.ask, Ask::Call { export, .. } if export.streams)
+    }
 }
 
 /// An answer that is dropped before it is sent means that the instance failed; how, its fault tells.

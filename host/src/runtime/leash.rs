@@ -1,8 +1,7 @@
 //! The caller's hold on the instance that serves it: dropped before the answer is whole, it ends what the instance does for it.
 
 use super::warm::Ticket;
-use std::convert::Infallible;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
 /// Who holds an instance, and how.
@@ -11,8 +10,8 @@ pub(super) enum Leash {
     Own {
         /// `None` when it has ended already.
         task: Option<AbortHandle>,
-        /// As long as it is there, the instance has the time of an answer that is not whole.
-        flow: Option<mpsc::Sender<Infallible>>,
+        /// As long as it is there, the instance has the time of an answer that is not whole. `None`: an instance whose streams say that.
+        held: Option<oneshot::Sender<()>>,
         whole: bool,
     },
     /// An instance that others use too: it takes no more of them if this caller got no answer.
@@ -27,9 +26,9 @@ impl Leash {
     /// The answer is whole: the guest may finish what it does after it, for as long as its timeout allows.
     pub(super) fn release(&mut self) {
         match self {
-            Self::Own { flow, whole, .. } => {
+            Self::Own { held, whole, .. } => {
                 *whole = true;
-                *flow = None;
+                *held = None;
             }
             Self::Kept { ticket, .. } => ticket.answered = true,
         }

@@ -21,6 +21,7 @@ mod bindings;
 mod body;
 mod cache;
 mod calls;
+mod compilers;
 mod component;
 mod conduit;
 mod context;

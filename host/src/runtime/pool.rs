@@ -97,10 +97,11 @@ impl InstancePool {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
             return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
         }
+        let asked = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
         let bodiless = request.method() == http::Method::HEAD;
         let (ask, awaited) = Ask::request(for_guest(request, &self.revision.grants.service));
-        let served = self.ask(Job { context: context.clone(), ask }, awaited, self.warm.as_ref()).await?;
+        let served = self.ask(Job { context: context.clone(), ask }, awaited, self.warm.as_ref(), asked).await?;
         let Served { answer, leash, fault } = served;
         answer.map(|response| {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -122,6 +123,7 @@ impl InstancePool {
         arguments: Parcel,
         context: &CallContext,
     ) -> Result<Parcel, InvokeError> {
+        let asked = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
         let export = self
             .revision
@@ -130,20 +132,20 @@ impl InstancePool {
         // A stream outlives its call, and would hold up those after it.
         let warm = self.warm.as_ref().filter(|_| !export.streams);
         let (ask, awaited) = Ask::call(export, arguments);
-        let mut served = self.ask(Job { context: context.clone(), ask }, awaited, warm).await?;
+        let mut served = self.ask(Job { context: context.clone(), ask }, awaited, warm, asked).await?;
         served.leash.release();
         Ok(served.answer)
     }
 
-    /// Has `job` done, by an instance of its own or one that `warm` keeps.
+    /// Has `job` done, by an instance of its own or one that `warm` keeps. `asked`: when its wait began.
     async fn ask<T: Answer>(
         &self,
         job: Job,
         mut awaited: Awaited<T>,
         warm: Option<&Arc<Warm>>,
+        asked: Instant,
     ) -> Result<Served<T>, InvokeError> {
         let deadline = Instant::from_std(job.context.deadline);
-        let asked = Instant::now();
         let mut look = |context: &mut Context<'_>| awaited.look(context);
         let Begun { leash, fault, leased } = match warm {
             Some(warm) => self.begin_warm(warm, job, asked, deadline, &mut look).await?,
@@ -207,6 +209,10 @@ impl InstancePool {
     ) -> Result<Ticket, InvokeError> {
         // One wait for all rounds: who begins anew goes to the end of the queue.
         let class = Class::of(job.context.depth);
+        if warm.is_full() {
+            // Those that rest were looked through, and are for deeper calls: one of them makes room for one that is not.
+            warm.give_up_one(Class::LAST);
+        }
         let mut lease = pin!(self.lease(&warm.places, class, deadline));
         loop {
             // Listens before it looks: what comes free after the look rings for this call, and what came before is found.
@@ -284,7 +290,7 @@ impl InstancePool {
         let slots = match pool.try_take(class, count) {
             Some(slots) => slots,
             None => {
-                let _waiting = self.runtime.shortage.wait_for(count);
+                let _waiting = self.runtime.shortage.wait_for(class, count);
                 timeout_at(deadline, pool.take(class, count)).await.map_err(|_| used_up("the pool's `instances`"))?
             }
         };

@@ -16,6 +16,7 @@ use crate::contract::{Contract, FunctionName};
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -36,6 +37,8 @@ pub struct Revision {
     source: Option<Arc<Path>>,
     loaded: OnceLock<Box<Loaded>>,
     loading: Mutex<Option<Loading>>,
+    /// A load has failed, and the log was told.
+    failed: AtomicBool,
 }
 
 /// The end of the load that is under way, and why it failed.
@@ -53,7 +56,18 @@ impl Revision {
     ) -> Self {
         let loaded = loaded.map_or_else(OnceLock::new, |loaded| OnceLock::from(Box::new(loaded)));
         let answers_http = answers_http(&contract);
-        Self { digest, grants, slots, answers_http, contract, links, source, loaded, loading: Mutex::default() }
+        Self {
+            digest,
+            grants,
+            slots,
+            answers_http,
+            contract,
+            links,
+            source,
+            loaded,
+            loading: Mutex::default(),
+            failed: AtomicBool::new(false),
+        }
     }
 
     /// The digest of its component.
@@ -203,7 +217,10 @@ impl Attempt {
                 Ok(())
             }
             Err(why) => {
-                tracing::error!(%service, revision = digest, "its code cannot be loaded: {why}");
+                // Each call tries again and is told; the log is told once, since a flood of calls must not become a flood of lines.
+                if !revision.failed.swap(true, Relaxed) {
+                    tracing::error!(%service, revision = digest, "its code cannot be loaded: {why}");
+                }
                 Err(why)
             }
         }

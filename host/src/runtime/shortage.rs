@@ -4,6 +4,7 @@
 //! somebody else's instance has rested for long enough: instances that rest give way, the longest-resting first, and as long as anybody
 //! waits none begins to rest.
 
+use super::slots::Class;
 use super::warm::Warm;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError, Weak};
@@ -32,22 +33,30 @@ impl Shortage {
         self.waiting.load(SeqCst) > 0
     }
 
-    /// Somebody waits for so many slots: as many instances that rest are given up. One that begins to rest at the same moment either finds
+    /// A call of `class` waits for so many slots: as many instances that rest are given up, those first whose slots it may have. One that begins to rest at the same moment either finds
     /// that somebody waits, or is found here: the count goes up before the look, and an instance is put on its shelf before it counts.
-    pub(super) fn wait_for(&self, slots: u32) -> Waiting<'_> {
+    pub(super) fn wait_for(&self, class: Class, slots: u32) -> Waiting<'_> {
         self.waiting.fetch_add(1, SeqCst);
         for _ in 0..slots {
-            let shelves: Vec<_> = {
-                let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
-                shelves.iter().filter_map(Weak::upgrade).collect()
-            };
-            let resting = shelves.iter().filter_map(|shelf| Some((shelf.resting_since()?, shelf)));
-            match resting.min_by_key(|(since, _)| *since) {
-                Some((_, shelf)) => shelf.give_up_one(),
-                None => break,
+            // A slot that was taken for a deeper call counts in fewer parts of the pool, and may free none that this one needs.
+            if !self.give_up_one(class) && !self.give_up_one(Class::LAST) {
+                break;
             }
         }
         Waiting(self)
+    }
+
+    fn give_up_one(&self, most: Class) -> bool {
+        let shelves: Vec<_> = {
+            let shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+            shelves.iter().filter_map(Weak::upgrade).collect()
+        };
+        let resting = shelves.iter().filter_map(|shelf| Some((shelf.resting_since(most)?, shelf)));
+        let oldest = resting.min_by_key(|(since, _)| *since);
+        if let Some((_, shelf)) = oldest {
+            shelf.give_up_one(most);
+        }
+        oldest.is_some()
     }
 }
 

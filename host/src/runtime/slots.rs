@@ -18,6 +18,9 @@ const CLASSES: usize = 4;
 pub struct Class(usize);
 
 impl Class {
+    /// That of the deepest calls.
+    pub(super) const LAST: Self = Self(CLASSES - 1);
+
     /// The class of a call with so many calls above it.
     pub fn of(depth: usize) -> Self {
         Self(depth.min(CLASSES - 1))

@@ -101,25 +101,30 @@ impl Warm {
         let kept = Arc::new(kept);
         self.begin(&mut self.shelf(), &kept);
         if self.settings.max_concurrent > 1 {
-            self.freed.notify_one();
+            self.freed.notify_waiters();
         }
         let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
         // An instance that could not even take its first job has a fault, which its caller finds.
-        let _ = ticket.kept.worker.hand_first(job, between);
+        let _ = ticket.kept.worker.hand(job, between);
         ticket
     }
 
-    /// When the one that has rested for longest began to, if there is one that rests.
-    pub(super) fn resting_since(&self) -> Option<Instant> {
-        self.shelf().ready.iter().find(|(kept, _)| kept.rests()).map(|(_, since)| *since)
+    /// When the one that has rested for longest began to, of those made for a call of `most` or of a class before it.
+    pub(super) fn resting_since(&self, most: Class) -> Option<Instant> {
+        self.shelf().ready.iter().find(|(kept, _)| kept.rests() && kept.class <= most).map(|(_, since)| *since)
     }
 
-    /// Gives up the one that has rested for longest; it ends in order.
-    pub(super) fn give_up_one(&self) {
+    /// Gives up the one that has rested for longest, of those made for a call of `most` or of a class before it; it ends in order.
+    pub(super) fn give_up_one(&self, most: Class) {
         let mut shelf = self.shelf();
-        if let Some(at) = shelf.ready.iter().position(|(kept, _)| kept.rests()) {
+        if let Some(at) = shelf.ready.iter().position(|(kept, _)| kept.rests() && kept.class <= most) {
             shelf.ready.remove(at);
         }
+    }
+
+    /// Whether there are as many instances as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
     }
 
     /// Rings when an instance may have room again.
@@ -168,7 +173,8 @@ impl Warm {
             shelf.ready.retain(|(ready, _)| !Arc::ptr_eq(ready, kept));
         }
         drop(shelf);
-        self.freed.notify_one();
+        // All who wait: the first of them may be one who must leave this instance to calls that stand deeper.
+        self.freed.notify_waiters();
     }
 
     fn shelve(self: &Arc<Self>, shelf: &mut Shelf, kept: &Arc<Kept>) {

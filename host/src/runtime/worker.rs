@@ -20,6 +20,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
@@ -50,6 +51,9 @@ pub(super) struct Worker {
     task: AbortHandle,
     drive: Drive,
     pub(super) fault: Fault,
+    begun: Arc<AtomicBool>,
+    /// Dropped with the worker: nobody uses the instance any more.
+    _held: oneshot::Sender<()>,
 }
 
 impl Worker {
@@ -57,23 +61,19 @@ impl Worker {
     pub(super) fn start(birth: Birth<'_>, concurrent: usize, first: &CallContext) -> Self {
         let (jobs, receiver) = mpsc::channel(concurrent);
         let patience = birth.limits.timeout;
-        let (task, _) = Task::new(birth, first, Jobs { first: None, more: Some(receiver), concurrent });
-        let fault = task.fault.clone();
-        let (drive, task) = Drive::spawn(task.run(patience));
-        Self { jobs, task, drive, fault }
+        let task = Task::new(birth, first, Jobs { first: None, more: Some(receiver), concurrent });
+        let (fault, begun) = (task.fault.clone(), Arc::clone(&task.begun));
+        let (_held, held) = oneshot::channel();
+        let (drive, task) = Drive::spawn(task.run(Some(held), patience));
+        Self { jobs, task, drive, fault, begun, _held }
     }
 
-    /// Hands its first job to the instance, as [`Worker::hand`] does if it may begin at once.
-    pub(super) fn hand_first(
-        &self,
-        job: Job,
-        between: impl FnMut(&mut task::Context<'_>),
-    ) -> Result<(), TrySendError<Job>> {
-        if job.is_nested() { self.jobs.try_send(job) } else { self.hand(job, between) }
-    }
-
-    /// Hands `job` to the instance, and lets it go on at once, with `between` after each step: it may have answered when this returns.
+    /// Hands `job` to the instance, and lets it go on at once if it may, with `between` after each step: it may have answered when this
+    /// returns.
     pub(super) fn hand(&self, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> Result<(), TrySendError<Job>> {
+        if job.is_nested() && !self.begun.load(Relaxed) {
+            return self.jobs.try_send(job);
+        }
         self.drive.hand(|| self.jobs.try_send(job), between)
     }
 
@@ -88,11 +88,13 @@ impl Worker {
 pub(super) fn serve_once(birth: Birth<'_>, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> (Leash, Fault) {
     let patience = birth.limits.timeout;
     let (first, nested) = (job.context.clone(), job.is_nested());
-    let (task, flow) = Task::new(birth, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
+    // Streams outlive their call, and the instance lives as long as they are read.
+    let (held, holder) = if job.has_streams() { (None, None) } else { Some(oneshot::channel()).unzip() };
+    let task = Task::new(birth, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
-    let run = task.run(patience);
+    let run = task.run(holder, patience);
     let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, between) };
-    (Leash::Own { task, flow: Some(flow), whole: false }, fault)
+    (Leash::Own { task, held, whole: false }, fault)
 }
 
 /// Instantiates and lets the instance go again.
@@ -130,9 +132,11 @@ struct Task {
     store: Store<Context>,
     revision: Arc<Revision>,
     jobs: Jobs,
-    /// Closed when nobody reads of this instance any more: an answer's body, or a stream.
+    /// Closed when nobody reads a stream of this instance any more.
     flows: mpsc::Receiver<Infallible>,
     fault: Fault,
+    /// The engine has let it begin its work.
+    begun: Arc<AtomicBool>,
     /// It came to its end.
     ended: bool,
     _lease: Lease,
@@ -149,30 +153,36 @@ impl Drop for Task {
 }
 
 impl Task {
-    /// An instance to be, and what holds its time.
-    fn new(birth: Birth<'_>, first: &CallContext, jobs: Jobs) -> (Self, mpsc::Sender<Infallible>) {
+    /// An instance to be.
+    fn new(birth: Birth<'_>, first: &CallContext, jobs: Jobs) -> Self {
         let Birth { runtime, revision, limits, identity, lease } = birth;
         let fault = Fault::default();
         let mut store = Context::store(runtime, identity, limits.memory, first.clone(), fault.clone());
         let (flow, flows) = mpsc::channel(1);
-        store.data_mut().flow = Some(flow.clone());
+        store.data_mut().flow = Some(flow);
         let revision = Arc::clone(revision);
-        (Self { store, revision, jobs, flows, fault, ended: false, _lease: lease }, flow)
+        Self { store, revision, jobs, flows, fault, begun: Arc::default(), ended: false, _lease: lease }
     }
 
-    async fn run(mut self, patience: Duration) {
+    /// `held`: closed when every answer is whole and there will be no more jobs. A guest that goes on then, be it in a function that never
+    /// returns, has `patience`.
+    async fn run(mut self, held: Option<oneshot::Receiver<()>>, patience: Duration) {
         let (finish, finished) = oneshot::channel();
         let flows = &mut self.flows;
         let overtime = async {
-            if finished.await.is_err() {
-                std::future::pending::<()>().await;
+            if let Some(held) = held {
+                let _ = held.await;
+            } else {
+                if finished.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                while flows.recv().await.is_some() {}
             }
-            while flows.recv().await.is_some() {}
             sleep(patience).await;
         };
         let slice = self.store.data().slice.clone();
         let result = {
-            let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, finish));
+            let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, &self.begun, finish));
             let work = poll_fn(|context| {
                 slice.begin();
                 work.as_mut().poll(context)
@@ -197,12 +207,14 @@ async fn work(
     store: &mut Store<Context>,
     revision: &Revision,
     jobs: &mut Jobs,
+    begun: &AtomicBool,
     finish: oneshot::Sender<()>,
 ) -> Result<(), Failure> {
     let instance = revision.pre().instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
     let guest = Guest::new(instance, revision.handler());
     store
         .run_concurrent(async |accessor| {
+            begun.store(true, Relaxed);
             if jobs.concurrent == 1 {
                 while let Some(job) = jobs.next().await {
                     guest.serve(accessor, job).await?;

@@ -4,6 +4,7 @@
 //! (`marks.wat`), and one in Rust (`components/fixtures/marks`). Each is called in every way that there is. The pool has so few slots that
 //! each is used over and over, and all services share them.
 
+mod afterwards;
 mod guest;
 mod request;
 mod reuse;

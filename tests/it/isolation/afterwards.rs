@@ -1,0 +1,28 @@
+//! What a guest does when its answer is whole: as long as its timeout allows, and no longer.
+
+use crate::it::atoll::{Home, Http, eventually};
+
+#[tokio::test]
+async fn a_guest_that_goes_on_for_ever_after_its_answer_ends() {
+    for isolation in ["request", "reuse"] {
+        let home = Home::new(&format!(
+            r#"
+[service.marks]
+component = "{{component:fixture-marks02}}"
+isolation = "{isolation}"
+limits = {{ timeout = "300ms", concurrency = 1, wait = "1m" }}
+breaker = {{ failure_threshold = 1000 }}
+retry = {{ tries = 0 }}
+
+[[route]]
+prefix = "/"
+service = "marks"
+"#
+        ));
+        let (atoll, http) = (home.start().await, Http::default());
+        let get = async |path: &str| http.get(&format!("{}{path}", atoll.gateway)).await;
+        assert_eq!(get("/linger").await.status, 200, "{isolation}");
+        // There is one instance at a time, so another one answers when that one is gone.
+        eventually("an instance that answers", async || (get("/visit").await.status == 200).then_some(())).await;
+    }
+}
