@@ -67,6 +67,7 @@ impl Warm {
     }
 
     /// Hands `job` to an instance that has room, and drives it with `between` after each step; or gives the job back.
+    #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be handed to another")]
     pub(super) fn send(
         self: &Arc<Self>,
         mut job: Job,

@@ -70,6 +70,7 @@ impl Worker {
 
     /// Hands `job` to the instance, and lets it go on at once if it may, with `between` after each step: it may have answered when this
     /// returns.
+    #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be handed to another")]
     pub(super) fn hand(&self, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> Result<(), TrySendError<Job>> {
         if job.is_nested() && !self.begun.load(Relaxed) {
             return self.jobs.try_send(job);

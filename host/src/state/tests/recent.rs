@@ -18,7 +18,7 @@ fn run(test: impl Future<Output = ()>) {
 
 /// What a get answers if it can do so without a thread that may block: the only one is held up meanwhile.
 async fn at_once(store: &Store, keys: &[&str]) -> Option<Vec<Option<String>>> {
-    let (_release, held) = std::sync::mpsc::channel::<()>();
+    let (_release, held) = std::sync::mpsc::sync_channel::<()>(1);
     tokio::task::spawn_blocking(move || held.recv());
     let bucket = store.bucket(&name("users"));
     let mut get = pin!(bucket.get(keys.iter().map(|key| Key::from(*key)).collect()));
@@ -82,7 +82,8 @@ async fn being_written() {
     bucket.commit(puts(&[("a", "1"), ("b", "1")])).await.unwrap();
     disk.shut_gate();
     let mut commit = pin!(bucket.commit(puts(&[("a", "2")])));
-    poll_fn(|context| Poll::Ready(assert!(commit.as_mut().poll(context).is_pending()))).await;
+    let begun = poll_fn(|context| Poll::Ready(commit.as_mut().poll(context).is_pending())).await;
+    assert!(begun);
     disk.wait_for_sync();
     assert_eq!(at_once(&store, &["a"]).await, None);
     assert_eq!(at_once(&store, &["b"]).await, some(&["1"]));
@@ -118,6 +119,9 @@ fn it_holds_no_more_than_it_may_and_keeps_what_is_asked_for() {
     assert!((20..=20_000 / 200).contains(&kept), "{kept} of some 230 bytes");
 }
 
+/// A key, its new value or none, and whether its transaction is refused.
+type Write = (u8, Option<u8>, bool);
+
 /// Few of each, so that they meet.
 #[derive(Debug, Clone)]
 enum Op {
@@ -126,7 +130,7 @@ enum Op {
     /// The oldest read ends.
     Found,
     /// A batch is taken up: keys, each with what becomes of it and whether its transaction is refused.
-    Begin(Vec<(u8, Option<u8>, bool)>),
+    Begin(Vec<Write>),
     /// It is applied to the database.
     Apply,
     /// It is done, or has failed.
@@ -153,7 +157,7 @@ proptest! {
         let (recent, bucket) = (Recent::new(bytes), name("users"));
         let mut database: BTreeMap<u8, Versioned> = BTreeMap::new();
         let mut reads: Vec<(Moment, Vec<Key>, Vec<Option<Versioned>>)> = Vec::new();
-        let mut batch: Option<(Vec<(u8, Option<u8>, bool)>, u64, bool)> = None;
+        let mut batch: Option<(Vec<Write>, u64, bool)> = None;
         let mut version = 0;
         for op in ops {
             match op {
@@ -204,7 +208,7 @@ proptest! {
     }
 }
 
-fn transactions(writes: &[(u8, Option<u8>, bool)]) -> Vec<(crate::base::ServiceName, Transaction)> {
+fn transactions(writes: &[Write]) -> Vec<(crate::base::ServiceName, Transaction)> {
     let change = |value: &Option<u8>| value.map_or(Change::Delete, |value| Change::Put(vec![value]));
     let transaction = |(key, value, _): &(u8, Option<u8>, bool)| Transaction {
         checks: Vec::new(),
