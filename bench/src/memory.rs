@@ -22,8 +22,9 @@ const IDLE: f64 = 60.0;
 const RESTED: f64 = 200.0;
 const BINARY: f64 = 40.0;
 
-/// How long a host that has just started is left alone before its memory is read.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long a host that has just started is left alone before its memory is read: what loading has left behind is given back when the threads
+/// end that had it, and those wait for 10 s for more to do.
+const SETTLE: Duration = Duration::from_secs(15);
 
 /// Of each kind so many are made before the load, which reads them.
 const ITEMS: usize = 50;
