@@ -5,6 +5,7 @@
 use crate::contest::{Task, WARM_UP};
 use crate::pacer::{Offer, Pace};
 use crate::peers::{Guest, Life, Side, Wasi, Yard};
+use crate::processors::{ButTheLast, Pauses};
 use crate::rounds::{Spread, turns};
 use crate::table::Table;
 use crate::{Finding, Plan, progress};
@@ -54,6 +55,7 @@ struct Run {
 /// If the load or a side that is installed does not run, or an answer is wrong or missing.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let yard = Yard::prepare(plan)?;
+    let pauses = Pauses::now();
     let sides: Vec<Side> = SIDES.into_iter().filter(|side| side.is_installed(&yard)).collect();
     let runs = turns(plan.rounds, sides.len(), async |round, side| {
         progress(&format!("latency: round {round} of {}: {}", plan.rounds, sides[side]));
@@ -95,11 +97,12 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let text = format!(
         "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
-         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor. The load is open: requests are due at even distances, {CONNECTIONS} connections take them in turns, and a \
-         request's time counts from when it was due, so waiting for a connection is part of it and so is the load's own lateness. The \
-         load is one thread, pinned to one processor, which the servers may use too while it sleeps; a timer of the kernel wakes it for each \
-         request, and it goes first (`chrt --fifo`), since it would wait for the servers' slices otherwise and measure that. Each \
-         figure is the median (least–most) of all rounds.\n\n{table}\n\
+         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor: the last, which the servers keep off, in \
+         both measurements. Shared, the two wait for each other's slices of time, and that is what is measured. The load is open: requests are due \
+         at even distances, {CONNECTIONS} connections take them in turns, and a request's time counts from when it was due, so waiting for a \
+         connection is part of it and so is the load's own lateness. It is one thread; a timer of the kernel wakes it for each request, and it goes \
+         before all else (`chrt --fifo`). The machine's own pauses are part of the times: before the first round it kept a thread that did nothing but look \
+         at the clock from its processor for {pauses}. Each figure is the median (least–most) of all rounds.\n\n{table}\n\
          The claim: Atoll's p99 is less than {MOST:.0} times its p50. {verdict}\n",
     );
     Ok(Finding { text, misses })
@@ -118,7 +121,10 @@ fn micros(time: Duration) -> f64 {
 /// Finds the peak, and asks half of it.
 async fn measure(plan: &Plan, yard: &Yard, side: Side) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
-    let running = side.start(yard, folder.path()).await?;
+    let running = {
+        let _others = ButTheLast::keep()?;
+        side.start(yard, folder.path()).await?
+    };
     TASK.check(&running).await?;
     let load = TASK.load(yard, &running);
     load.run(WARM_UP)?;

@@ -4,6 +4,7 @@
 //! request is due; the load is a process of its own with one thread, pinned to the last processor, and reads no more of an answer than it must.
 
 use crate::open_loop::Times;
+use crate::processors;
 use anyhow::{Context, ensure};
 use clap::Args;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
@@ -11,7 +12,6 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -80,10 +80,9 @@ impl Offer<'_> {
     /// # Errors
     /// If a single answer is missing or is none with status 200.
     pub(crate) fn run(&self) -> anyhow::Result<Pace> {
-        let last = available_parallelism().map_or(0, |processors| processors.get() - 1);
         let mut command = prior();
         command
-            .args(["taskset", "-c", &last.to_string()])
+            .args(["taskset", "-c", &processors::last().to_string()])
             .arg(std::env::current_exe().context("where this program is")?);
         command.args(["--pacer", self.address, "--pacer-path", self.path, "--pacer-rate", &self.rate.to_string()]);
         command.args(["--pacer-seconds", &self.duration.as_secs().to_string()]);

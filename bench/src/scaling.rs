@@ -6,20 +6,24 @@ use crate::plot::{Line, Plot};
 use crate::rounds::{Spread, turns};
 use crate::table::Table;
 use crate::wrk::{CONNECTIONS, Load, in_turns};
-use crate::{Finding, Plan, progress};
+use crate::{Finding, Plan, crowd, processors, progress};
 use anyhow::{Context, ensure};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread::available_parallelism;
+use std::time::Duration;
 
 /// How the host is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     services: usize,
+    /// Files that their components are, in turns.
+    components: usize,
     /// At least as many as services; each leads to one of them, in turns.
     routes: usize,
+    /// Routes that are called, in turns.
+    called: usize,
     replicas: usize,
     /// Processors that the host may use; 0: all.
     processors: usize,
@@ -30,38 +34,69 @@ struct Layout {
 struct Dimension {
     name: &'static str,
     file: &'static str,
+    /// What the axis counts.
+    unit: &'static str,
     steps: &'static [usize],
     layout: fn(usize) -> Layout,
 }
 
-const ONE: Layout = Layout { services: 1, routes: 1, replicas: 1, processors: 0, reuse: false };
+/// What a first call may take, loading included.
+const FIRST_CALL: Duration = Duration::from_millis(5);
 
-const DIMENSIONS: [Dimension; 4] = [
+const ONE: Layout =
+    Layout { services: 1, components: 1, routes: 1, called: 1, replicas: 1, processors: 0, reuse: false };
+
+const SERVICES: &[usize] = &[1, 10, 100, 1000];
+
+const DIMENSIONS: [Dimension; 6] = [
     Dimension {
-        name: "services",
+        name: "services that are called in turns",
         file: "scaling-services.svg",
-        steps: &[1, 10, 100, 1000],
-        layout: |count| Layout { services: count, routes: count, ..ONE },
+        unit: "services",
+        steps: SERVICES,
+        layout: |count| Layout { called: count, ..distinct(count) },
+    },
+    Dimension {
+        name: "services that share one component",
+        file: "scaling-services-of-one-component.svg",
+        unit: "services",
+        steps: SERVICES,
+        layout: |count| Layout { called: count, components: 1, ..distinct(count) },
+    },
+    Dimension {
+        name: "services of which one is called",
+        file: "scaling-services-at-rest.svg",
+        unit: "services",
+        steps: SERVICES,
+        layout: distinct,
     },
     Dimension {
         name: "routes",
         file: "scaling-routes.svg",
+        unit: "routes",
         steps: &[10, 100, 1000, 10_000],
-        layout: |count| Layout { routes: count, ..ONE },
+        layout: |count| Layout { routes: count, called: count, ..ONE },
     },
     Dimension {
         name: "endpoints",
         file: "scaling-endpoints.svg",
+        unit: "endpoints",
         steps: &[1, 4, 16, 64],
         layout: |count| Layout { replicas: count, ..ONE },
     },
     Dimension {
         name: "processors",
         file: "scaling-processors.svg",
+        unit: "processors",
         steps: &[1, 2],
         layout: |count| Layout { processors: count, ..ONE },
     },
 ];
+
+/// So many services, each with a component and a route of its own.
+fn distinct(count: usize) -> Layout {
+    Layout { services: count, components: count, routes: count, ..ONE }
+}
 
 /// Both ways to use instances are measured in every layout.
 const LIVES: [(&str, bool); 2] = [("fresh", false), ("reuse", true)];
@@ -72,7 +107,7 @@ const LIVES: [(&str, bool); 2] = [("fresh", false), ("reuse", true)];
 /// If the host does not start, or a single answer is no success.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let host = atoll::build(plan)?;
-    let processors = available_parallelism()?.get();
+    let processors = processors::count();
     let layouts: Vec<Layout> = DIMENSIONS
         .iter()
         .flat_map(|dimension| dimension.steps.iter().map(|step| (dimension.layout)(*step)))
@@ -94,11 +129,11 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
             });
             Line { name, points: points.flatten().collect() }
         });
-        let mut table = Table::new([dimension.name, "requests/s, fresh", "requests/s, reuse"]);
+        let mut table = Table::new([dimension.unit, "requests/s, fresh", "requests/s, reuse"]);
         for ((step, fresh), (_, reuse)) in lines[0].points.iter().zip(&lines[1].points) {
             table.row([step.to_string(), fresh.to_string(), reuse.to_string()]);
         }
-        let plot = Plot { title: &format!("By {}", dimension.name), across: dimension.name, lines: lines.into() };
+        let plot = Plot { title: &format!("By {}", dimension.name), across: dimension.unit, lines: lines.into() };
         if plan.write {
             let folder = plan.workspace.join("docs/plots");
             fs::create_dir_all(&folder)?;
@@ -107,9 +142,9 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         let _ = writeln!(tables, "![Requests a second by {}](plots/{})\n\n{table}", dimension.name, dimension.file);
     }
     Ok(Finding::of(format!(
-        "`GET /json` of `http` above, with one thing varied and everything else at one: services (each with a route and instances of its own; \
-         the component is one file), routes to one service (each an exact path), endpoints of one service, and processors that the host may use. The \
-         requests go to all services and routes in turns. The load is `wrk` with {CONNECTIONS} connections, pinned to the last processor; a host \
+        "`GET /json` of `http` above, with one thing varied and everything else at one: services (each with a route and instances of its own, and \
+         with a component of its own: copies with a number at their end), routes to one service (each an exact path), endpoints of one service, and \
+         processors that the host may use. The requests go to all services and routes in turns, or to the first alone. The load is `wrk` with {CONNECTIONS} connections, pinned to the last processor; a host \
          on one processor has the first for itself, a host on all of them shares the last with the load. Reuse: 1000 requests for each \
          instance, one at a time. Each figure is the median (least–most) of all rounds.\n\n{tables}"
     )))
@@ -118,17 +153,20 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
 /// Requests a second.
 fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
-    let manifest = manifest(&plan.workspace, &plan.scratch.join("cache"), layout)?;
-    let threads = if layout.processors == 0 { available_parallelism()?.get() } else { layout.processors }.to_string();
+    let fixture = plan.workspace.join("components/dist/fixture-bench.wasm");
+    crowd::write(&fixture, folder.path(), layout.components)?;
+    let manifest = manifest(&plan.scratch.join("cache"), layout)?;
+    let threads = if layout.processors == 0 { processors::count() } else { layout.processors }.to_string();
     let environment = [("ATOLL_LOG", "access=off,warn"), ("TOKIO_WORKER_THREADS", &*threads)];
     let atoll = Atoll::start_with(host, folder.path(), &manifest, &environment)?;
     if layout.processors > 0 {
         confine(atoll.process(), layout.processors)?;
     }
     let script = folder.path().join("paths.lua");
-    fs::write(&script, in_turns(&(0..layout.routes).map(|number| format!("/r{number}")).collect::<Vec<_>>()))?;
+    fs::write(&script, in_turns(&(0..layout.called).map(|number| format!("/r{number}")).collect::<Vec<_>>()))?;
     let load = Load { url: atoll.gateway.clone(), script: Some(script) };
-    load.run(WARM_UP)?;
+    // Each service's first call loads its code.
+    load.run(WARM_UP + FIRST_CALL * u32::try_from(layout.called)?)?;
     Ok(load.run(plan.duration)?.rate)
 }
 
@@ -141,15 +179,14 @@ fn confine(process: u32, processors: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn manifest(workspace: &Path, cache: &Path, layout: Layout) -> anyhow::Result<String> {
-    let component = workspace.join("components/dist/fixture-bench.wasm");
-    ensure!(component.exists(), "{} is missing: ./just build-components", component.display());
+fn manifest(cache: &Path, layout: Layout) -> anyhow::Result<String> {
     let isolation = if layout.reuse { "reuse" } else { "request" };
     let mut manifest = format!("[runtime]\ncache = {cache:?}\n");
     for number in 0..layout.services {
         write!(
             manifest,
-            "\n[service.s{number}]\ncomponent = {component:?}\nreplicas = {}\nisolation = \"{isolation}\"\n",
+            "\n[service.s{number}]\ncomponent = \"{}.wasm\"\nreplicas = {}\nisolation = \"{isolation}\"\n",
+            number % layout.components,
             layout.replicas
         )?;
     }

@@ -11,8 +11,8 @@ use crate::atoll::{self, Atoll};
 use crate::native::Client;
 use crate::rounds::Spread;
 use crate::table::Table;
-use crate::{Finding, Plan, progress};
-use anyhow::{Context, bail, ensure};
+use crate::{Finding, Plan, crowd, progress};
+use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -133,14 +133,9 @@ impl Case {
     /// A folder with the components; the cache will be there too.
     fn home(&self, plan: &Plan) -> anyhow::Result<TempDir> {
         let home = tempfile::Builder::new().prefix("start-").tempdir_in(&plan.scratch)?;
-        let fixture = fixture(plan);
-        ensure!(fixture.exists(), "{} is missing: ./just build-components", fixture.display());
-        let bytes = fs::read(fixture)?;
-        for number in 0..self.services.unwrap_or(0) {
-            fs::write(home.path().join(format!("{number}.wasm")), numbered(&bytes, number))?;
-        }
+        crowd::write(&fixture(plan), home.path(), self.services.unwrap_or(0) as usize)?;
         let manifest = match self.services {
-            Some(services) => crowd(services),
+            Some(services) => manifest(services),
             None => shop(&plan.workspace)?,
         };
         fs::write(home.path().join("manifest"), manifest)?;
@@ -209,15 +204,8 @@ async fn is_ready(admin: &str) -> bool {
     }
 }
 
-/// The component's bytes with a number in a section of its own at their end: another component that does the same.
-fn numbered(bytes: &[u8], number: u32) -> Vec<u8> {
-    // A custom section (0): its length, the length of its name, its name, its content.
-    let section = [0, 6, 1, b'n'];
-    bytes.iter().copied().chain(section).chain(number.to_le_bytes()).collect()
-}
-
 /// A manifest of so many services; the first has a route.
-fn crowd(services: u32) -> String {
+fn manifest(services: u32) -> String {
     let mut text = "[runtime]\ncache = \"cache\"\n\n[[route]]\nprefix = \"/first\"\nservice = \"s0\"\n".to_owned();
     for number in 0..services {
         let _ = write!(text, "\n[service.s{number}]\ncomponent = \"{number}.wasm\"\n"); // a String takes everything
@@ -258,12 +246,5 @@ mod tests {
         assert_eq!(case.misses(&measured(5000.0, 99.9)).len(), 0);
         assert_eq!(case.misses(&measured(5001.0, 99.9)).len(), 1);
         assert_eq!(case.misses(&measured(5001.0, 100.0)).len(), 2);
-    }
-
-    #[test]
-    fn numbers_make_components_distinct() {
-        let (one, other) = (numbered(b"\0asm", 1), numbered(b"\0asm", 2));
-        assert_ne!(one, other);
-        assert_eq!(one, b"\0asm\0\x06\x01n\x01\0\0\0");
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! It is pinned to the last processor; the servers may use all of them, the load's too.
 
+use crate::processors;
 use anyhow::{Context, bail, ensure};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// Connections.
@@ -35,9 +35,16 @@ impl Load {
     /// # Errors
     /// If `wrk` cannot be started, or any request failed: a rate of failures is no throughput.
     pub(crate) fn run(&self, duration: Duration) -> anyhow::Result<Score> {
-        let last = available_parallelism().map_or(0, |processors| processors.get() - 1);
         let mut command = Command::new("taskset");
-        command.args(["-c", &last.to_string(), "wrk", "--threads", "1", "--connections", &CONNECTIONS.to_string()]);
+        command.args([
+            "-c",
+            &processors::last().to_string(),
+            "wrk",
+            "--threads",
+            "1",
+            "--connections",
+            &CONNECTIONS.to_string(),
+        ]);
         command.args(["--duration", &format!("{}s", duration.as_secs().max(1)), "--timeout", "10s"]);
         if let Some(script) = &self.script {
             command.arg("--script").arg(script);

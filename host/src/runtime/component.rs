@@ -23,7 +23,7 @@ pub struct Component {
     /// Where it was read; a revision that is not in memory finds its bytes there if its code has been lost.
     source: Option<Arc<Path>>,
     /// `None`: the cache has it.
-    code: Option<Code>,
+    code: Option<Arc<Code>>,
 }
 
 impl Component {
@@ -69,7 +69,13 @@ impl Component {
     }
 
     fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
-        let code = runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes)?;
+        let code = match runtime.codes.get(self.digest) {
+            Some(code) => code,
+            None => {
+                let code = runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes)?;
+                runtime.codes.share(self.digest, code)
+            }
+        };
         check(runtime, &self.contract, &code)?;
         let slots = slots_of(&code)?;
         // Whichever services answer its imports: it is their types that link, or do not.
@@ -105,8 +111,8 @@ impl Component {
     pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
         self.permitted(&grants.service, grants.state.is_some())?;
         self.links()?;
-        let load = |code: &Code| Loaded::new(runtime, code, &self.contract, links).map_err(LoadError::Link);
-        let loaded = self.code.as_ref().map(load).transpose()?;
+        let load = |code| Loaded::new(runtime, code, &self.contract, links).map_err(LoadError::Link);
+        let loaded = self.code.clone().map(load).transpose()?;
         let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
         Ok(Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded))
     }

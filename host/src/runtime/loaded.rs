@@ -18,6 +18,8 @@ pub(super) struct Loaded {
     /// `None` for a component that answers no HTTP by itself.
     pub(super) handler: Option<Handler>,
     exports: HashMap<FunctionName, Arc<Export>>,
+    /// Held so that others find it in [`Codes`](super::codes::Codes).
+    _code: Arc<Code>,
 }
 
 /// A function that others may call.
@@ -33,11 +35,11 @@ impl Loaded {
     ///
     /// # Errors
     /// What does not link.
-    pub(super) fn new(runtime: &Runtime, code: &Code, contract: &Contract, links: &[Link]) -> Result<Self, String> {
-        let pre = pre(runtime, code, contract, links)?;
+    pub(super) fn new(runtime: &Runtime, code: Arc<Code>, contract: &Contract, links: &[Link]) -> Result<Self, String> {
+        let pre = pre(runtime, &code, contract, links)?;
         // Copy-on-write images are made now, not by the first instance.
         code.initialize_copy_on_write_image().map_err(|error| format!("{error:#}"))?;
-        Ok(Self { handler: Handler::find(&pre), exports: exports(code, contract), pre })
+        Ok(Self { handler: Handler::find(&pre), exports: exports(&code, contract), pre, _code: code })
     }
 
     /// The function that a caller means by `name`: of that interface, or of a version of it that is compatible.

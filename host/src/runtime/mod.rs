@@ -21,6 +21,7 @@ mod bindings;
 mod body;
 mod cache;
 mod calls;
+mod codes;
 mod compilers;
 mod component;
 mod conduit;

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::InstancePre;
+use wasmtime::component::{Component as Code, InstancePre};
 
 /// A component loaded for a service: what its instances are made of.
 pub struct Revision {
@@ -140,20 +140,25 @@ impl Revision {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the code from the cache, or compiles the component anew where it is gone. It may compute for up to a second.
+    /// Takes the code from memory or from the cache, or compiles the component anew where it is gone. It may compute for up to a second.
     fn load(&self, runtime: &Runtime) -> Result<Loaded, String> {
-        let code = match runtime.cache.get(&runtime.engine, self.digest) {
+        let code = match runtime.codes.get(self.digest) {
             Some(code) => code,
-            None => {
-                let bytes = self.bytes()?;
-                let compiled = runtime.cache.compile(&runtime.engine, self.digest, &bytes);
-                let code = compiled.map_err(|error| format!("the component {error}"))?;
-                // It linked when the host started. That the next start has to find out again is all that a failure costs.
-                let _ = runtime.cache.confirm(self.digest, self.slots);
-                code
-            }
+            None => runtime.codes.share(self.digest, self.code(runtime)?),
         };
-        Loaded::new(runtime, &code, &self.contract, &self.links)
+        Loaded::new(runtime, code, &self.contract, &self.links)
+    }
+
+    fn code(&self, runtime: &Runtime) -> Result<Code, String> {
+        if let Some(code) = runtime.cache.get(&runtime.engine, self.digest) {
+            return Ok(code);
+        }
+        let bytes = self.bytes()?;
+        let compiled = runtime.cache.compile(&runtime.engine, self.digest, &bytes);
+        let code = compiled.map_err(|error| format!("the component {error}"))?;
+        // It linked when the host started. That the next start has to find out again is all that a failure costs.
+        let _ = runtime.cache.confirm(self.digest, self.slots);
+        Ok(code)
     }
 
     /// The component's bytes, from where they were read at the start.
