@@ -5,6 +5,7 @@ use super::socket::Socket;
 use super::stage::{Patience, Progress};
 use super::{Drain, Peer, Settings};
 use crate::base::{Body, RequestId};
+use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
@@ -57,18 +58,19 @@ pub(super) async fn serve<S, F>(
     let service = Box::new(service);
     let exchanges = service_fn(move |request| {
         let (exchange, request) = Exchange::begin(&progress, &recorder, request);
-        let answer = service(request, peer);
-        Box::pin(async move { Ok::<_, Infallible>(answer.await.map(|body| exchange.answer(body))) })
+        // Not an `async` block, which would have room for the service's future twice: as it came, and as it is waited for.
+        let answer = service(request, peer).map(|answer| Ok::<_, Infallible>(answer.map(|body| exchange.answer(body))));
+        Box::pin(answer)
     });
     let mut connection = protocol.serve_connection(TokioIo::new(socket), exchanges);
 
-    let mut drained = false;
+    let (mut start, mut drained) = (drain.start_of(), false);
     let outcome = loop {
         tokio::select! {
             biased;
             outcome = poll_fn(|context| stage.busy(|| connection.poll_without_shutdown(context))) => break Some(outcome),
             () = poll_fn(|context| patience.poll_exhausted(context)) => break None,
-            () = drain.started(), if !drained => {
+            () = poll_fn(|context| start.poll(context)), if !drained => {
                 drained = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
