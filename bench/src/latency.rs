@@ -97,7 +97,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let text = format!(
         "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
-         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor: the last, which the servers keep off, in \
+         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor: the last, which the servers keep off (where there is another), in \
          both measurements. Shared, the two wait for each other's slices of time, and that is what is measured. The load is open: requests are due \
          at even distances, {CONNECTIONS} connections take them in turns, and a request's time counts from when it was due, so waiting for a \
          connection is part of it and so is the load's own lateness. It is one thread; a timer of the kernel wakes it for each request, and it goes \

@@ -99,7 +99,7 @@ enum Comparison {
     Writes,
     /// Calls from service to service, typed and by HTTP, against a loopback connection.
     Calls,
-    /// An order read with its user and products, and placed: the shop against the same services as native servers.
+    /// Users read and created, an order read with its user and products, and placed: the shop against the same services as native servers.
     Orders,
     /// Three upstreams of which one turns slow and one dies: Atoll, nginx and HAProxy in front of them.
     Proxies,

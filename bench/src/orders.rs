@@ -1,4 +1,4 @@
-//! Reading an order with its user and its products, and placing one: the shop in Atoll, with instances that are kept and with fresh ones,
+//! Reading and creating users, reading an order with its user and its products, and placing one: the shop in Atoll, with instances that are kept and with fresh ones,
 //! against the same three services as native servers that call each other over loopback HTTP.
 //!
 //! All sides do the same for the same requests, with the same store: `orders/shop.rs` fills each shop alike and holds their answers
@@ -37,7 +37,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     ];
     shop::compare(&shops).await?;
     let mut text = format!(
-        "An order of {} products is read with its user and its products, or placed, with an `Idempotency-Key` of its own and from products \
+        "A user is read or created: one service and its `state`. Or an order of {} products is read with its user and its products, or placed, with an `Idempotency-Key` of its own and from products \
          that no other client orders: one request, which makes two more services work. Atoll is the example shop of `atoll.toml` with one \
          line in each service, `isolation`; its services call each other by their types. The native side is three axum servers, each a \
          process, which call each other over loopback HTTP with connections that they keep, and are asked without a gateway \
@@ -48,7 +48,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         shop::LINES,
     );
     let mut misses = Vec::new();
-    for work in [Work::Read, Work::Place] {
+    for work in [Work::FindUser, Work::CreateUser, Work::Read, Work::Place] {
         for clients in CLIENTS {
             progress(&format!("{} by {clients}", work.name()));
             let measured = Measured::take(plan, &shops, work, clients).await?;

@@ -2,7 +2,8 @@
 
 use anyhow::Context;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use std::thread::available_parallelism;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long [`Pauses::now`] looks at each processor.
@@ -11,20 +12,36 @@ const LOOK: Duration = Duration::from_secs(2);
 /// What is longer was a pause, and no interrupt.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// How many this program may use.
-pub(crate) fn count() -> usize {
-    available_parallelism().map_or(1, usize::from)
+/// The processors that this program may use, as it began; there is one at least.
+fn all() -> &'static [usize] {
+    static ALL: OnceLock<Vec<usize>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let set = sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new());
+        let all: Vec<_> = (0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect();
+        if all.is_empty() { vec![0] } else { all }
+    })
 }
 
-/// The number of the last one, which the load has.
+/// How many there are.
+pub(crate) fn count() -> usize {
+    all().len()
+}
+
+/// The last one, which the load has.
 pub(crate) fn last() -> usize {
-    count() - 1
+    all()[count() - 1]
+}
+
+/// The first so many, as `taskset` takes them.
+pub(crate) fn first(count: usize) -> String {
+    let first: Vec<_> = all().iter().take(count).map(usize::to_string).collect();
+    first.join(",")
 }
 
 /// This thread, and all processes that it starts, keep off the last processor until this is dropped. On a machine that has no other it is
-/// without effect.
+/// without effect. It stays on its thread.
 #[derive(Debug)]
-pub(crate) struct ButTheLast(CpuSet);
+pub(crate) struct ButTheLast(PhantomData<*const ()>);
 
 impl ButTheLast {
     /// Keeps off it.
@@ -32,20 +49,23 @@ impl ButTheLast {
     /// # Errors
     /// If the kernel refuses.
     pub(crate) fn keep() -> anyhow::Result<Self> {
-        let before = sched_getaffinity(None).context("the processors of this program")?;
-        let mut others = before;
-        others.unset(last());
-        if others.count() > 0 {
-            sched_setaffinity(None, &others).context("a thread may choose its processors")?;
-        }
-        Ok(Self(before))
+        let others = all().split_last().map_or(all(), |(_, others)| others);
+        use_only(if others.is_empty() { all() } else { others })?;
+        Ok(Self(PhantomData))
     }
 }
 
 impl Drop for ButTheLast {
     fn drop(&mut self) {
-        let _ = sched_setaffinity(None, &self.0); // it was allowed before
+        let _ = use_only(all()); // it was allowed before
     }
+}
+
+/// Lets this thread run on these alone.
+fn use_only(processors: &[usize]) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    processors.iter().for_each(|processor| set.set(*processor));
+    sched_setaffinity(None, &set).context("a thread may choose its processors")
 }
 
 /// What a thread that does nothing but look at the clock is kept from: the kernel's own work, and other machines on the same processors.
@@ -59,7 +79,7 @@ pub(crate) struct Pauses {
 impl Pauses {
     /// Looks at all processors, for two seconds.
     pub(crate) fn now() -> Self {
-        let looks: Vec<_> = (0..count()).map(|processor| std::thread::spawn(move || look(processor))).collect();
+        let looks: Vec<_> = all().iter().map(|processor| std::thread::spawn(|| look(*processor))).collect();
         let looks: Vec<_> = looks.into_iter().filter_map(|look| look.join().ok()).collect();
         let sum: Duration = looks.iter().map(|(sum, _)| *sum).sum();
         let whole = LOOK.as_secs_f64() * looks.len().max(1) as f64;
@@ -76,9 +96,7 @@ impl std::fmt::Display for Pauses {
 
 /// The sum and the longest of the pauses on one processor.
 fn look(processor: usize) -> (Duration, Duration) {
-    let mut only = CpuSet::new();
-    only.set(processor);
-    let _ = sched_setaffinity(None, &only); // else it looks where it happens to be
+    let _ = use_only(&[processor]); // else it looks where it happens to be
     let (start, mut sum, mut most) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     let mut before = start;
     while before.duration_since(start) < LOOK {
@@ -99,10 +117,13 @@ mod tests {
 
     #[test]
     fn the_last_is_kept_off_for_a_while() {
-        let before = count();
+        let used =
+            || (0..CpuSet::MAX_CPU).filter(|it| sched_getaffinity(None).unwrap().is_set(*it)).collect::<Vec<_>>();
+        let before = used();
+        assert_eq!((before.last(), before.len()), (Some(&last()), count()));
         let kept = ButTheLast::keep().unwrap();
-        assert_eq!(count(), (before - 1).max(1));
+        assert_eq!(used().contains(&last()), before.len() == 1);
         drop(kept);
-        assert_eq!(count(), before);
+        assert_eq!(used(), before);
     }
 }

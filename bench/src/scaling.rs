@@ -173,7 +173,7 @@ fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
 /// Lets all threads of the process use the first so many processors alone.
 fn confine(process: u32, processors: usize) -> anyhow::Result<()> {
     let mut command = Command::new("taskset");
-    command.args(["--all-tasks", "--cpu-list", "--pid", &format!("0-{}", processors - 1), &process.to_string()]);
+    command.args(["--all-tasks", "--cpu-list", "--pid", &processors::first(processors), &process.to_string()]);
     let done = command.stdout(Stdio::null()).status().context("taskset is of util-linux")?;
     ensure!(done.success(), "taskset: {done}");
     Ok(())

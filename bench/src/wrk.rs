@@ -1,6 +1,6 @@
 //! The load of `wrk`: one thread and 32 connections, each of which asks again as soon as it is answered.
 //!
-//! It is pinned to the last processor; the servers may use all of them, the load's too.
+//! It is pinned to the last processor; the servers may use all of them, the load's too, but where a comparison says otherwise.
 
 use crate::processors;
 use anyhow::{Context, bail, ensure};

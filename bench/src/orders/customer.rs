@@ -1,4 +1,4 @@
-//! A client of a shop, which reads one order after the other, or places one after the other.
+//! A client of a shop, which reads one thing after the other, or writes one after the other.
 
 use crate::lean::Connection;
 use crate::load::Client;
@@ -14,37 +14,45 @@ pub(super) fn next_key(keys: &AtomicU32) -> String {
     format!("{:0KEY$}", keys.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A client that reads one order after the other, or places one after the other.
+/// Where a request has its key, which no other request has.
+pub(super) struct Keyed {
+    /// Where keys come from.
+    pub(super) keys: Arc<AtomicU32>,
+    /// What stands before it in the request.
+    pub(super) after: &'static str,
+}
+
+/// A client that reads one thing after the other, or writes one after the other.
 pub(super) struct Customer {
     connection: Connection,
     requests: Vec<Vec<u8>>,
     next: usize,
-    /// For orders: where their keys come from.
-    keys: Option<Arc<AtomicU32>>,
+    /// For writes.
+    keyed: Option<Keyed>,
     done: Arc<AtomicU32>,
 }
 
 impl Customer {
-    /// A client that sends `requests` in turn; with `keys` they are orders, and each gets a key of its own. It counts in `done` what was
+    /// A client that sends `requests` in turn; if they are `keyed` they write, and each gets a key of its own. It counts in `done` what was
     /// answered as it should be.
     pub(super) fn new(
         connection: Connection,
         requests: Vec<Vec<u8>>,
-        keys: Option<Arc<AtomicU32>>,
+        keyed: Option<Keyed>,
         done: Arc<AtomicU32>,
     ) -> Self {
-        Self { connection, requests, next: 0, keys, done }
+        Self { connection, requests, next: 0, keyed, done }
     }
 }
 
 impl Client for Customer {
     async fn act(&mut self) -> anyhow::Result<()> {
         let request = &mut self.requests[self.next];
-        let wanted = match &self.keys {
+        let wanted = match &self.keyed {
             None => 200,
-            Some(keys) => {
-                let name = b"idempotency-key: ";
-                let at = request.windows(name.len()).position(|bytes| bytes == name).context("a key")? + name.len();
+            Some(Keyed { keys, after }) => {
+                let found = request.windows(after.len()).position(|bytes| bytes == after.as_bytes());
+                let at = found.context("a key")? + after.len();
                 request[at..at + KEY].copy_from_slice(next_key(keys).as_bytes());
                 201
             }

@@ -1,6 +1,6 @@
 //! A shop to measure: how each side is started, filled, and asked.
 
-use super::customer::{Customer, next_key};
+use super::customer::{Customer, Keyed, next_key};
 use crate::Plan;
 use crate::atoll::Atoll;
 use crate::lean::{Connection, request};
@@ -26,6 +26,8 @@ const ORDERS: usize = 8;
 /// What the clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
+    FindUser,
+    CreateUser,
     Read,
     Place,
 }
@@ -34,6 +36,8 @@ impl Work {
     /// For whoever watches.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::FindUser => "users read",
+            Self::CreateUser => "users created",
             Self::Read => "orders read with users and products",
             Self::Place => "orders placed",
         }
@@ -42,8 +46,27 @@ impl Work {
     /// For a table.
     pub(super) fn title(self) -> &'static str {
         match self {
+            Self::FindUser => "Reading a user",
+            Self::CreateUser => "Creating a user",
             Self::Read => "Reading an order with its user and products",
             Self::Place => "Placing an order",
+        }
+    }
+
+    /// Who is asked.
+    fn service(self) -> &'static str {
+        match self {
+            Self::FindUser | Self::CreateUser => "users",
+            Self::Read | Self::Place => "orders",
+        }
+    }
+
+    /// What stands before the key of a request that writes.
+    fn key_after(self) -> Option<&'static str> {
+        match self {
+            Self::FindUser | Self::Read => None,
+            Self::CreateUser => Some("\"email\":\"new"),
+            Self::Place => Some("idempotency-key: "),
         }
     }
 }
@@ -130,10 +153,10 @@ impl Shop {
         Ok(serde_json::from_slice(answer)?)
     }
 
-    /// An order with its user and products.
-    async fn details(&self, order: &str) -> anyhow::Result<Value> {
-        let address = self.address("orders")?;
-        let request = request(&format!("GET {}/orders/{order}/details", self.prefix), address, &[], "");
+    /// What is at `path` of a service.
+    async fn get(&self, service: &str, path: &str) -> anyhow::Result<Value> {
+        let address = self.address(service)?;
+        let request = request(&format!("GET {}/{service}/{path}", self.prefix), address, &[], "");
         let mut connection = Connection::open(address).await?;
         let (status, answer) = connection.ask(&request).await?;
         ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(answer));
@@ -143,10 +166,16 @@ impl Shop {
     /// So many clients, each with a connection and a user of its own, and the number of all that they will have done.
     pub(super) async fn clients(&self, work: Work, count: usize) -> anyhow::Result<(Vec<Customer>, Arc<AtomicU32>)> {
         let done = Arc::<AtomicU32>::default();
-        let address = self.address("orders")?;
+        let address = self.address(work.service())?;
         let mut clients = Vec::with_capacity(count);
         for user in self.users.iter().cycle().take(count) {
             let requests = match work {
+                Work::FindUser => vec![request(&format!("GET {}/users/{}", self.prefix, user.id), address, &[], "")],
+                Work::CreateUser => {
+                    let email = format!("new{}@example.org", next_key(&self.keys));
+                    let body = json!({"email": email, "name": "A new user"}).to_string();
+                    vec![request(&format!("POST {}/users", self.prefix), address, &[], &body)]
+                }
                 Work::Read => {
                     let line = |order| format!("GET {}/orders/{order}/details", self.prefix);
                     user.orders.iter().map(|order| request(&line(order), address, &[], "")).collect()
@@ -157,8 +186,8 @@ impl Shop {
                     vec![request(&format!("POST {}/orders", self.prefix), address, &[(key.0, &key.1)], &body)]
                 }
             };
-            let keys = (work == Work::Place).then(|| self.keys.clone());
-            clients.push(Customer::new(Connection::open(address).await?, requests, keys, done.clone()));
+            let keyed = work.key_after().map(|after| Keyed { keys: self.keys.clone(), after });
+            clients.push(Customer::new(Connection::open(address).await?, requests, keyed, done.clone()));
         }
         Ok((clients, done))
     }
@@ -180,7 +209,7 @@ impl User {
     }
 }
 
-/// Holds the answers of all shops against each other: an order as it is read, and one as it is placed.
+/// Holds the answers of all shops against each other: a user, an order as it is read, and one as it is placed.
 ///
 /// # Errors
 /// If two differ in more than ids and times.
@@ -188,12 +217,14 @@ pub(super) async fn compare(shops: &[Shop]) -> anyhow::Result<()> {
     let mut answers = Vec::new();
     for shop in shops {
         let user = shop.users.last().context("a shop has users")?;
-        let details = shop.details(user.orders.last().context("a user has orders")?).await?;
+        let found = shop.get("users", &user.id).await?;
+        let order = user.orders.last().context("a user has orders")?;
+        let details = shop.get("orders", &format!("{order}/details")).await?;
         let key = next_key(&shop.keys);
         let placed = shop.post("orders", &[("idempotency-key", &key)], &user.order()).await?;
         let again = shop.post("orders", &[("idempotency-key", &key)], &user.order()).await?;
         ensure!(placed == again, "a key places one order: {placed} {again}");
-        answers.push((neutral(details), neutral(placed)));
+        answers.push((neutral(found), neutral(details), neutral(placed)));
     }
     for answer in &answers[1..] {
         ensure!(answer == &answers[0], "the answers differ:\n{:?}\n{answer:?}", answers[0]);

@@ -64,13 +64,13 @@ pub(super) async fn serve<S, F>(
     });
     let mut connection = protocol.serve_connection(TokioIo::new(socket), exchanges);
 
-    let (mut start, mut drained) = (drain.start_of(), false);
+    let (mut waiter, mut drained) = (drain.waiter(), false);
     let outcome = loop {
         tokio::select! {
             biased;
             outcome = poll_fn(|context| stage.busy(|| connection.poll_without_shutdown(context))) => break Some(outcome),
             () = poll_fn(|context| patience.poll_exhausted(context)) => break None,
-            () = poll_fn(|context| start.poll(context)), if !drained => {
+            () = poll_fn(|context| waiter.poll(context)), if !drained => {
                 drained = true;
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 /// A handle on the shut-down that everything serving shares. Once started it never stops, and its deadline only comes nearer.
@@ -55,9 +56,11 @@ impl Drain {
     }
 
     /// As [`Drain::started`], for a task that is polled for every request.
-    pub(super) fn start_of(&self) -> Start {
+    pub(super) fn waiter(&self) -> Waiter {
         let drain = self.clone();
-        Start { drain: self.clone(), told: Box::pin(async move { drain.started().await }), waker: None }
+        // Unconstrained: a task whose turn is used up would be told so, and not be registered.
+        let notified = Box::pin(unconstrained(async move { drain.started().await }));
+        Waiter { drain: self.clone(), notified, waker: None }
     }
 
     /// Waits until it has started and its deadline has passed.
@@ -81,14 +84,14 @@ impl Drain {
 
 /// The start of a drain, as one task waits for it. To wait anew at each of the task's turns would take a lock that all connections share; it
 /// waits once, and looks at a flag otherwise.
-pub(super) struct Start {
+pub(super) struct Waiter {
     drain: Drain,
-    told: Pin<Box<dyn Future<Output = ()> + Send>>,
+    notified: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Who is woken.
     waker: Option<Waker>,
 }
 
-impl Start {
+impl Waiter {
     /// Ready when the drain has started.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.drain.is_started() {
@@ -98,39 +101,58 @@ impl Start {
             return Poll::Pending;
         }
         self.waker = Some(context.waker().clone());
-        self.told.as_mut().poll(context)
+        self.notified.as_mut().poll(context)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::task::AtomicWaker;
     use std::future::poll_fn;
+    use std::sync::atomic::AtomicUsize;
+    use tokio::task::{consume_budget, yield_now};
+    use tokio::time::timeout;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_task_that_has_waited_is_woken() {
         let drain = Drain::new();
-        let mut start = drain.start_of();
-        let polls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let waiter = tokio::spawn({
-            let polls = polls.clone();
-            async move {
-                poll_fn(|context| {
-                    polls.fetch_add(1, SeqCst);
-                    start.poll(context)
-                })
-                .await;
-            }
+        let (mut waiter, polls, task) = (drain.waiter(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicWaker::new()));
+        let mut other = drain.waiter();
+        let waiting = tokio::spawn({
+            let (polls, task) = (polls.clone(), task.clone());
+            let mut work = Box::pin(async {
+                loop {
+                    consume_budget().await;
+                }
+            });
+            poll_fn(move |context| {
+                if polls.fetch_add(1, SeqCst) == 0 {
+                    // Its first turn is used up before it waits.
+                    assert!(work.as_mut().poll(context).is_pending());
+                }
+                task.register(context.waker());
+                waiter.poll(context)
+            })
         });
-        while polls.load(SeqCst) == 0 {
-            tokio::task::yield_now().await;
+        // Several turns: it waits once, and looks at the flag afterwards.
+        for turn in 1..=4 {
+            while polls.load(SeqCst) < turn {
+                yield_now().await;
+            }
+            task.wake();
         }
+        // Another waker is registered anew.
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(other.poll(&mut nobody).is_pending());
+        let other = tokio::spawn(poll_fn(move |context| other.poll(context)));
+        yield_now().await;
         drain.start(Duration::ZERO);
-        waiter.await.expect("it is woken, or this test never ends");
-        assert_eq!(polls.load(SeqCst), 2);
+        timeout(Duration::from_secs(1), waiting).await.expect("it is woken").expect("no panic");
+        timeout(Duration::from_secs(1), other).await.expect("it is woken, too").expect("no panic");
         assert!(
-            poll_fn(|context| Poll::Ready(drain.start_of().poll(context))).await.is_ready(),
-            "who comes later finds it"
+            poll_fn(|context| Poll::Ready(drain.waiter().poll(context))).await.is_ready(),
+            "who comes late finds it"
         );
     }
 

@@ -69,8 +69,7 @@ impl Cache {
     pub(super) fn seal(&self, digest: Digest) -> Option<Seal> {
         let paths = self.paths(digest)?;
         let seal = self.sealed(&paths, digest).filter(|seal| seal.host == self.host)?;
-        let code = fs::symlink_metadata(&paths.code).ok()?;
-        if trusted(&code, 0o022).is_err() || code.len() != seal.length {
+        if !is_there(&paths, &seal) {
             return None;
         }
         // The time of its last use: what nobody uses goes first.
@@ -129,11 +128,12 @@ impl Cache {
         code.inspect_err(|error| tracing::warn!(path = %paths.code.display(), %error, "compiled code is rebuilt")).ok()
     }
 
-    /// Notes that the component's code, which is here, links on this host, and how many slots an instance takes. Answers whether that will
+    /// Notes that the component's code, if it is here, links on this host, and how many slots an instance takes. Answers whether that will
     /// be found again: only then can the code be let go.
     pub(super) fn confirm(&self, digest: Digest, slots: u32) -> bool {
         let Some(paths) = self.paths(digest) else { return false };
-        let Some(seal) = self.sealed(&paths, digest) else { return false };
+        let sealed = self.sealed(&paths, digest).filter(|seal| is_there(&paths, seal));
+        let Some(seal) = sealed else { return false };
         let seal = Seal { host: self.host, slots, ..seal };
         self.write(&paths.seal, seal.text(digest).as_bytes()).is_ok()
     }
@@ -192,6 +192,11 @@ impl Cache {
 struct Paths {
     code: PathBuf,
     seal: PathBuf,
+}
+
+/// Whether the code is there, nobody else's, and as long as the seal says.
+fn is_there(paths: &Paths, seal: &Seal) -> bool {
+    fs::symlink_metadata(&paths.code).is_ok_and(|code| trusted(&code, 0o022).is_ok() && code.len() == seal.length)
 }
 
 fn hash(value: &impl Hash) -> u64 {

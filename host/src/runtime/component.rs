@@ -69,13 +69,8 @@ impl Component {
     }
 
     fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
-        let code = match runtime.codes.get(self.digest) {
-            Some(code) => code,
-            None => {
-                let code = runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes)?;
-                runtime.codes.share(self.digest, code)
-            }
-        };
+        let compile = || runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes);
+        let code = runtime.shared_code.get_or_load(self.digest, compile)?;
         check(runtime, &self.contract, &code)?;
         let slots = slots_of(&code)?;
         // Whichever services answer its imports: it is their types that link, or do not.

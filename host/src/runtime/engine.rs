@@ -2,12 +2,12 @@
 
 use super::bindings;
 use super::cache::Cache;
-use super::codes::Codes;
 use super::component::Component;
 use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
 use super::outcall::{Exit, Outcall};
 use super::settings::Settings;
+use super::shared_code::SharedCode;
 use super::shortage::Shortage;
 use super::slots::Slots;
 use super::turns::Turns;
@@ -21,12 +21,9 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 /// How often a guest that computes must let others run. 10 ms: long against a switch, short against a deadline.
 const EPOCH: Duration = Duration::from_millis(10);
-/// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in.
+/// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in. It is what each of
+/// the pool's memories may keep, whatever is set below: after a flood all that were used at once are warm.
 const KEEP_RESIDENT: usize = 1 << 20;
-/// Freed slots of each [shard](shards) that stay as their last component left them, for its next instance: with fewer of them than components
-/// that are called in turns, each instance would map its component's memory anew. At most so many times [`KEEP_RESIDENT`] stay in memory for
-/// each processor, and in practice the pages that guests write, some 60 KiB each.
-const WARM_SLOTS: u32 = 1024;
 /// Freed slots that are given back to the kernel in one go.
 const DECOMMIT_BATCH: usize = 32;
 /// What one slot of the pool may use. Components from wit-bindgen need one memory and two tables; a composed component takes several
@@ -43,7 +40,7 @@ pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) linker: Linker<Context>,
     pub(super) cache: Cache,
-    pub(super) codes: Codes,
+    pub(super) shared_code: SharedCode,
     /// Code is loaded for so many revisions at a time: one for each core.
     pub(super) loads: Semaphore,
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
@@ -68,7 +65,7 @@ impl Runtime {
         Ok(Self {
             linker: bindings::linker(&engine)?,
             cache: Cache::open(&settings.cache, &engine),
-            codes: Codes::default(),
+            shared_code: SharedCode::default(),
             loads: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             slots: Slots::new(slots),
             shortage: Arc::default(),
@@ -96,7 +93,7 @@ impl Runtime {
         Component::new(self, &bytes, Some(path))
     }
 
-    /// Compiles the component in `bytes`, or takes its code from the cache, and keeps the code in memory: its revisions are ready.
+    /// Compiles the component in `bytes`, or takes its code from memory or the cache, and keeps the code in memory: its revisions are ready.
     ///
     /// # Errors
     /// As [`Runtime::load`].
@@ -132,12 +129,6 @@ fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
     std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)
 }
 
-/// Into how many parts Wasmtime 48 divides its pool, and with it the warm slots: threads take from their own part, so a component that is called
-/// by all of them is warm in each or in none.
-fn shards() -> u32 {
-    u32::try_from(available_parallelism().map_or(1, usize::from).min(16)).expect("at most 16")
-}
-
 /// The engine's configuration, for `slots` instances of at most `memory` bytes each. It is public for the benchmarks alone, which compare
 /// with the least that can stand round the same engine.
 pub fn config(slots: usize, memory: usize) -> Config {
@@ -161,7 +152,9 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(DECOMMIT_BATCH)
-        .max_unused_warm_slots(slots.min(WARM_SLOTS.saturating_mul(shards())));
+        // All: with fewer than components that are called in turns, each instance would map its component's memory anew. Wasmtime divides them
+        // among as many parts of the pool as there are processors (16 at most), and each thread looks in its own.
+        .max_unused_warm_slots(slots.saturating_mul(MEMORIES_PER_SLOT));
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)

@@ -18,7 +18,7 @@ pub(super) struct Loaded {
     /// `None` for a component that answers no HTTP by itself.
     pub(super) handler: Option<Handler>,
     exports: HashMap<FunctionName, Arc<Export>>,
-    /// Held so that others find it in [`Codes`](super::codes::Codes).
+    /// Held so that others find it in [`SharedCode`](super::shared_code::SharedCode).
     _code: Arc<Code>,
 }
 

@@ -142,13 +142,11 @@ impl Revision {
 
     /// Takes the code from memory or from the cache, or compiles the component anew where it is gone. It may compute for up to a second.
     fn load(&self, runtime: &Runtime) -> Result<Loaded, String> {
-        let code = match runtime.codes.get(self.digest) {
-            Some(code) => code,
-            None => runtime.codes.share(self.digest, self.code(runtime)?),
-        };
+        let code = runtime.shared_code.get_or_load(self.digest, || self.code(runtime))?;
         Loaded::new(runtime, code, &self.contract, &self.links)
     }
 
+    /// Its code from the cache, or compiled anew.
     fn code(&self, runtime: &Runtime) -> Result<Code, String> {
         if let Some(code) = runtime.cache.get(&runtime.engine, self.digest) {
             return Ok(code);

@@ -54,17 +54,21 @@ impl Host {
             let call = |path: &str, function: &str| {
                 format!("\n[[route]]\nmethod = \"GET\"\npath = \"/{name}/{path}\"\ncall = \"{name}/{function}\"\n")
             };
-            manifest += &if name == Way::Typed.service() {
+            manifest += &if name.starts_with(Way::Typed.service()) {
                 call("visit", "marks#visit") + &call("trap", "marks#trap") + &call("has/{handle}", "marks#has")
             } else {
                 format!("\n[[route]]\nprefix = \"/{name}\"\nstrip_prefix = \"/{name}\"\nservice = \"{name}\"\n")
             };
         };
         for way in WAYS {
-            service(way.service(), &format!("{}.wasm", way.service()));
+            for name in [way.service().to_owned(), twin(way.service())] {
+                service(&name, &format!("{}.wasm", way.service()));
+            }
         }
         for (name, component) in RUST {
-            service(name, &format!("{{component:{component}}}"));
+            for name in [name.to_owned(), twin(name)] {
+                service(&name, &format!("{{component:{component}}}"));
+            }
         }
         let home = Home::new(&manifest);
         for way in WAYS {
@@ -79,8 +83,12 @@ impl Host {
 
     /// What the guest of text says to `/visit` or `/has/NUMBER`.
     async fn text(&self, way: Way, path: &str) -> String {
-        let answer = self.get(&format!("/{}{path}", way.service())).await;
-        assert_eq!(answer.status, 200, "{way:?} {path}: {answer:?}");
+        self.text_at(way.service(), way, path).await
+    }
+
+    async fn text_at(&self, service: &str, way: Way, path: &str) -> String {
+        let answer = self.get(&format!("/{service}{path}")).await;
+        assert_eq!(answer.status, 200, "{service} {path}: {answer:?}");
         if way == Way::Typed {
             let answer = answer.json();
             return answer.as_str().map_or_else(|| u8::from(answer == true).to_string(), str::to_owned);
@@ -89,7 +97,12 @@ impl Host {
     }
 
     async fn visit(&self, way: Way) -> Visit {
-        Visit::read(&self.text(way, "/visit").await)
+        self.visit_at(way.service(), way).await
+    }
+
+    /// A visit of the guest of text as this service.
+    async fn visit_at(&self, service: &str, way: Way) -> Visit {
+        Visit::read(&self.text_at(service, way, "/visit").await)
     }
 
     /// Has the guest leave its marks and trap.
@@ -124,6 +137,11 @@ impl Host {
         assert_eq!(answer.status, 200, "{service}: {answer:?}");
         answer.json()
     }
+}
+
+/// Another service of the same component.
+fn twin(service: &str) -> String {
+    format!("{service}-twin")
 }
 
 impl Way {

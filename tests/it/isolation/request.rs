@@ -1,11 +1,12 @@
 //! `isolation = "request"`, the default: no call finds a mark of another, one after the other, at once, and after a trap.
 
-use super::{Host, RUST, SLOTS, Visit, WAYS};
+use super::{Host, RUST, SLOTS, Visit, WAYS, twin};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use serde_json::Value;
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 /// Calls of each service one after the other, and at once: each slot of the pool is used dozens of times.
 const CALLS: usize = 60;
@@ -86,4 +87,45 @@ async fn what_a_program_keeps_without_being_asked_is_gone() {
     }
     let number = |visit: &Value| u64::from_str_radix(visit["seed"].as_str().unwrap(), 16).unwrap();
     all_differ(seeds.iter().map(number));
+}
+
+/// Services of one component share its code, and with it the slots of the pool that hold its memory already.
+#[tokio::test]
+async fn a_slot_that_is_warm_for_the_component_holds_nothing_of_another_service() {
+    let host = Host::start("").await;
+    for way in WAYS {
+        for turn in 0..CALLS {
+            let (service, other) = if turn % 2 == 0 {
+                (way.service().to_owned(), twin(way.service()))
+            } else {
+                (twin(way.service()), way.service().to_owned())
+            };
+            if turn % 8 > 5 {
+                host.trap(&service).await;
+            }
+            for service in [service, other] {
+                let visit = host.visit_at(&service, way).await;
+                assert!(visit.is_clean(), "{service}: {visit:?}");
+            }
+        }
+    }
+    for (name, _) in RUST {
+        for service in [name.to_owned(), twin(name)].iter().cycle().take(20) {
+            assert_eq!(host.visit_rust(service).await["visits"], 0, "{service}");
+        }
+    }
+}
+
+/// Its monotonic clock shows an instance how old it is, and nothing of the instances before.
+#[tokio::test]
+async fn the_monotonic_clock_starts_anew() {
+    let host = Host::start("").await;
+    for (service, _) in RUST {
+        host.get(&format!("/{service}/sleep?ms=50")).await;
+        for _ in 0..10 {
+            let asked = Instant::now();
+            let clock = Duration::from_nanos(host.visit_rust(service).await["clock"].as_u64().unwrap());
+            assert!(clock <= asked.elapsed(), "{service}: {clock:?}");
+        }
+    }
 }

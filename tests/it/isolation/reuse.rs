@@ -5,6 +5,7 @@ use crate::it::atoll::{Home, Http, eventually};
 use crate::it::components::workspace;
 use futures_util::future::join_all;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// An instance serves this many in the tests that count.
 const SERVES: usize = 4;
@@ -61,6 +62,17 @@ async fn a_handle_that_was_kept_is_there_for_the_next_call() {
         );
         let answer = host.get(&format!("/{}/has/{}", way.service(), visit.handle + 1_000)).await;
         assert_eq!(answer.problem()["type"], "urn:atoll:problem:trap", "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_monotonic_clock_goes_on() {
+    let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
+    for (service, _) in RUST {
+        let clock = async || Duration::from_nanos(host.visit_rust(service).await["clock"].as_u64().unwrap());
+        let first = clock().await;
+        host.get(&format!("/{service}/sleep?ms=50")).await;
+        assert!(clock().await >= first + Duration::from_millis(50), "{service}");
     }
 }
 

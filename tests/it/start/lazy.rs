@@ -104,3 +104,23 @@ async fn a_swap_and_a_rollback_depend_on_no_file() {
     assert_eq!(yard.revision(&atoll, "/hello").await, text(HELLO));
     atoll.stop().await;
 }
+
+#[tokio::test]
+async fn services_of_one_component_share_its_code() {
+    let yard = Yard::new();
+    // Now both are the same component.
+    yard.place("other.wasm", HELLO);
+    let first = yard.start().await;
+    assert_eq!(yard.entries("cwasm").len(), 1);
+    drop(first.stop().await);
+    let atoll = yard.start().await;
+    assert_eq!(yard.revision(&atoll, "/hello").await, text(HELLO));
+    // What is in memory is not looked for anywhere else.
+    fs::remove_dir_all(yard.cache()).unwrap();
+    for file in ["hello.wasm", "other.wasm"] {
+        fs::remove_file(yard.home.folder.path().join(file)).unwrap();
+    }
+    assert_eq!(yard.revision(&atoll, "/other").await, text(HELLO));
+    assert_eq!(mapped(&atoll).len(), 1, "and is there once");
+    atoll.stop().await;
+}

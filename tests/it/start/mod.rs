@@ -103,13 +103,13 @@ impl Yard {
     }
 }
 
-/// The files of compiled code that the process has mapped.
+/// The files of compiled code that the process has mapped to run them, each as often as it is mapped.
 fn mapped(atoll: &Atoll) -> Vec<String> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", atoll.pid())).unwrap();
-    let files = maps.lines().filter_map(|line| line.split_whitespace().nth(5)).filter(|file| file.contains(".cwasm"));
+    let runs = maps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|line| line[1] == "r-xp");
+    let files = runs.filter_map(|line| line.get(5).copied()).filter(|file| file.contains(".cwasm"));
     let mut files: Vec<_> = files.map(str::to_owned).collect();
     files.sort();
-    files.dedup();
     files
 }
 

@@ -80,19 +80,23 @@ service = "hello"
 
 #[tokio::test]
 async fn an_instance_that_rests_gives_way_to_whoever_waits_for_its_slot() {
-    let (_home, atoll) = open(
-        6,
-        r#"
+    for at_once in [1, 3] {
+        gives_way(at_once).await;
+    }
+}
+
+async fn gives_way(at_once: usize) {
+    let services = r#"
 [service.kept]
 component = "{component:fixture-types}"
 isolation = "reuse"
-reuse = { max_requests = 1000000, max_concurrent = 1, idle_timeout = "1h" }
+reuse = { max_requests = 1000000, max_concurrent = AT_ONCE, idle_timeout = "1h" }
 
 [service.relay]
 component = "{component:fixture-relay}"
 calls = ["kept"]
 isolation = "reuse"
-reuse = { max_requests = 1000000, max_concurrent = 1, idle_timeout = "1h" }
+reuse = { max_requests = 1000000, max_concurrent = AT_ONCE, idle_timeout = "1h" }
 
 [service.hello]
 component = "{component:fixture-hello}"
@@ -110,19 +114,29 @@ call = "relay/reports#sleep"
 [[route]]
 prefix = "/hello"
 service = "hello"
-"#,
-    )
-    .await;
-    for round in 0..3 {
+"#;
+    let (_home, atoll) = open(6, &services.replace("AT_ONCE", &at_once.to_string())).await;
+    for round in 0..4 {
+        let told = format!("round {round}, {at_once} at a time");
         // Of the six slots calls from outside may have three: all of them are kept now, by instances that rest.
-        let kept = flood(&atoll, "/kept/300", 6).await;
-        assert!(kept.contains(&200), "{kept:?}");
-        let asked = Instant::now();
-        assert_eq!(flood(&atoll, "/hello", 1).await, [200], "round {round}");
+        let keep = async || {
+            let kept = flood(&atoll, "/kept/300", 6 * at_once).await;
+            assert!(kept.contains(&200), "{told}: {kept:?}");
+        };
         // And by those of another service, which keep two classes busy.
-        let relayed = flood(&atoll, "/relay/100", 6).await;
-        assert_eq!(relayed, [200; 6], "round {round}");
-        assert_eq!(flood(&atoll, "/hello", 3).await, [200; 3], "round {round}");
-        assert!(asked.elapsed() < Duration::from_secs(5), "{:?} in round {round}", asked.elapsed());
+        let relay = async || assert_eq!(flood(&atoll, "/relay/100", 6).await, [200; 6], "{told}");
+        let hello = async |calls| assert!(flood(&atoll, "/hello", calls).await.iter().all(|it| *it == 200), "{told}");
+        let asked = Instant::now();
+        if round % 2 == 0 {
+            keep().await;
+            hello(1).await;
+            relay().await;
+        } else {
+            relay().await;
+            hello(1).await;
+            keep().await;
+        }
+        hello(3).await;
+        assert!(asked.elapsed() < Duration::from_secs(5), "{:?} in {told}", asked.elapsed());
     }
 }

@@ -1,0 +1,91 @@
+//! The code that is in memory, which all services of one component share.
+
+use crate::base::Digest;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use wasmtime::component::Component as Code;
+
+/// The code in memory, by the digest of its component: as long as anybody holds it, nobody maps it a second time. So the processor's caches
+/// hold it once, and a slot of the pool that one service has left warm is warm for all of the same component. Instances, links and grants are
+/// each service's own.
+#[derive(Default)]
+pub(super) struct SharedCode(Mutex<HashMap<Digest, Arc<Entry>>>);
+
+/// The code of one component, if it is in memory. The lock is held while it is loaded, so that others wait and load nothing.
+type Entry = Mutex<Weak<Code>>;
+
+impl SharedCode {
+    /// The code of that component, which `load` brings into memory if it is not there. It blocks while somebody else loads the same.
+    ///
+    /// # Errors
+    /// That of `load`. The next who asks tries again.
+    pub(super) fn get_or_load<E>(
+        &self,
+        digest: Digest,
+        load: impl FnOnce() -> Result<Code, E>,
+    ) -> Result<Arc<Code>, E> {
+        let entry = self.entry(digest);
+        let mut known = lock(&entry);
+        if let Some(code) = known.upgrade() {
+            return Ok(code);
+        }
+        let code = Arc::new(load()?);
+        *known = Arc::downgrade(&code);
+        Ok(code)
+    }
+
+    /// The entry of that component; forgets those that nobody needs.
+    fn entry(&self, digest: Digest) -> Arc<Entry> {
+        let mut entries = lock(&self.0);
+        if let Some(entry) = entries.get(&digest) {
+            return Arc::clone(entry);
+        }
+        // Whoever has an entry in his hands is about to load.
+        entries.retain(|_, entry| Arc::strong_count(entry) > 1 || lock(entry).strong_count() > 0);
+        Arc::clone(entries.entry(digest).or_default())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use wasmtime::Engine;
+
+    const DIGEST: Digest = Digest([7; 32]);
+    /// The smallest component there is: only the preamble.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn code_is_shared_while_anybody_holds_it() {
+        let (shared, engine, loads) = (SharedCode::default(), Engine::default(), AtomicUsize::new(0));
+        let get = |digest| {
+            shared.get_or_load(digest, || {
+                loads.fetch_add(1, SeqCst);
+                Code::new(&engine, EMPTY)
+            })
+        };
+        let codes: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| get(DIGEST).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(codes.iter().all(|code| Arc::ptr_eq(code, &codes[0])));
+        assert_eq!(loads.load(SeqCst), 1, "whoever comes meanwhile waits");
+        drop(codes);
+        get(DIGEST).unwrap();
+        assert_eq!(loads.load(SeqCst), 2, "nobody held it");
+        get(Digest([8; 32])).unwrap();
+        assert_eq!(lock(&shared.0).len(), 1, "what is gone is forgotten");
+    }
+
+    #[test]
+    fn a_load_that_fails_is_tried_again() {
+        let (shared, engine) = (SharedCode::default(), Engine::default());
+        assert_eq!(shared.get_or_load(DIGEST, || Err("lost")).unwrap_err(), "lost");
+        assert!(shared.get_or_load(DIGEST, || Code::new(&engine, EMPTY)).is_ok());
+    }
+}
