@@ -42,7 +42,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
          line in each service, `isolation`; its services call each other by their types. The native side is three axum servers, each a \
          process, which call each other over loopback HTTP with connections that they keep, and are asked without a gateway \
          (`bench/src/shop_native/`). Every side keeps its data in the host's own store with the host's own settings, in one database or \
-         in three, and a write is on disk when it is answered. Answers of all sides are the same, compared before the measurement. \
+         in three, and a write is on disk when it is answered. No side writes an access log. Answers of all sides are the same, compared before the measurement. \
          Each client waits for its answer, and the clients run on the same machine. CPU is that of all processes of the side. The ratio \
          is taken within each round.\n",
         shop::LINES,

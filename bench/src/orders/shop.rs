@@ -99,7 +99,8 @@ impl Shop {
     /// The example shop with this isolation in each service.
     pub(super) async fn atoll(plan: &Plan, binary: &Path, isolation: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(&plan.scratch)?;
-        let atoll = Atoll::start(binary, folder.path(), &manifest(plan, isolation)?)?;
+        let atoll =
+            Atoll::start_with(binary, folder.path(), &manifest(plan, isolation)?, &[("ATOLL_LOG", "access=off,warn")])?;
         Self::filled(Processes::Atoll(atoll), "/api", folder).await
     }
 
