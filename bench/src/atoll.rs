@@ -8,6 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+/// The variable that has the host write no access log, as no other side does.
+pub(crate) const QUIET: (&str, &str) = ("ATOLL_LOG", "access=off,warn");
+
 /// A running host; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Atoll {

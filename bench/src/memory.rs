@@ -98,7 +98,7 @@ fn manifest(workspace: &Path) -> anyhow::Result<String> {
 
 async fn measure(plan: &Plan, host: &Path, manifest: &str) -> anyhow::Result<Round> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
-    let start = || Atoll::start_with(host, folder.path(), manifest, &[("ATOLL_LOG", "access=off,warn")]);
+    let start = || Atoll::start_with(host, folder.path(), manifest, &[crate::atoll::QUIET]);
     let compiling = start()?;
     sleep(SETTLE).await;
     let compiled = Usage::of(&[compiling.process()]).resident;

@@ -102,7 +102,7 @@ impl Program {
         let listen = free_address()?;
         let settings = fill(self.template(), &listen, balance, upstreams);
         if self == Self::Atoll {
-            let environment = [("TOKIO_WORKER_THREADS", WORKERS), ("ATOLL_LOG", "access=off,warn")];
+            let environment = [("TOKIO_WORKER_THREADS", WORKERS), crate::atoll::QUIET];
             let atoll = Atoll::start_with(host, folder, &settings, &environment)?;
             let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
             return Ok(Proxy { _held: Held::Atoll(atoll), address });

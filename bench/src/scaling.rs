@@ -157,7 +157,7 @@ fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
     crowd::write(&fixture, folder.path(), layout.components)?;
     let manifest = manifest(&plan.scratch.join("cache"), layout)?;
     let threads = if layout.processors == 0 { processors::count() } else { layout.processors }.to_string();
-    let environment = [("ATOLL_LOG", "access=off,warn"), ("TOKIO_WORKER_THREADS", &*threads)];
+    let environment = [atoll::QUIET, ("TOKIO_WORKER_THREADS", &*threads)];
     let atoll = Atoll::start_with(host, folder.path(), &manifest, &environment)?;
     if layout.processors > 0 {
         confine(atoll.process(), layout.processors)?;
@@ -166,7 +166,7 @@ fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
     fs::write(&script, in_turns(&(0..layout.called).map(|number| format!("/r{number}")).collect::<Vec<_>>()))?;
     let load = Load { url: atoll.gateway.clone(), script: Some(script) };
     // Each service's first call loads its code.
-    load.run(WARM_UP + FIRST_CALL * u32::try_from(layout.called)?)?;
+    load.run(WARM_UP + FIRST_CALL * u32::try_from(layout.called.min(layout.services))?)?;
     Ok(load.run(plan.duration)?.rate)
 }
 

@@ -2,7 +2,7 @@
 
 use super::customer::{Customer, Keyed, next_key};
 use crate::Plan;
-use crate::atoll::Atoll;
+use crate::atoll::{Atoll, QUIET};
 use crate::lean::{Connection, request};
 use crate::shop_native::NativeShop;
 use anyhow::{Context, bail, ensure};
@@ -99,8 +99,7 @@ impl Shop {
     /// The example shop with this isolation in each service.
     pub(super) async fn atoll(plan: &Plan, binary: &Path, isolation: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(&plan.scratch)?;
-        let atoll =
-            Atoll::start_with(binary, folder.path(), &manifest(plan, isolation)?, &[("ATOLL_LOG", "access=off,warn")])?;
+        let atoll = Atoll::start_with(binary, folder.path(), &manifest(plan, isolation)?, &[QUIET])?;
         Self::filled(Processes::Atoll(atoll), "/api", folder).await
     }
 

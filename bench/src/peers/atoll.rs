@@ -26,7 +26,7 @@ pub(super) fn start_typed(yard: &Yard, folder: &Path, life: Life) -> anyhow::Res
 fn start_with(yard: &Yard, folder: &Path, service: &str, route: &str) -> anyhow::Result<Running> {
     let cache = yard.scratch.join("cache");
     let manifest = format!("[runtime]\ncache = {cache:?}\n\n{service}\n[[route]]\n{route}\n");
-    let atoll = Atoll::start_with(&yard.host, folder, &manifest, &[("ATOLL_LOG", "access=off,warn")])?;
+    let atoll = Atoll::start_with(&yard.host, folder, &manifest, &[crate::atoll::QUIET])?;
     let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
     Ok(Running { address, held: vec![Held::Atoll(atoll)] })
 }
