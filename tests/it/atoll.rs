@@ -168,7 +168,7 @@ impl Atoll {
         self.signal(rustix::process::Signal::TERM);
         let status = self.wait().await;
         assert_eq!(status.code(), Some(0), "{status}");
-        tokio::time::timeout(PATIENCE, self.reader).await.expect("the log ends with the host").unwrap();
+        tokio::time::timeout(PATIENCE, &mut self.reader).await.expect("the log ends with the host").unwrap();
         self.log.lock().unwrap().clone()
     }
 
@@ -187,6 +187,17 @@ impl Atoll {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Atoll {
+    /// A test that fails shows what its host had to say.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.log() {
+                eprintln!("  log: {line}");
+            }
+        }
     }
 }
 

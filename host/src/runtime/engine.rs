@@ -24,8 +24,10 @@ const EPOCH: Duration = Duration::from_millis(10);
 /// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in. It is what each of
 /// the pool's memories may keep, whatever is set below: after a flood all that were used at once are warm.
 const KEEP_RESIDENT: usize = 1 << 20;
-/// Freed slots that are given back to the kernel in one go.
-const DECOMMIT_BATCH: usize = 32;
+/// Freed memories that are given back to the kernel in one go. One: what waits for company, or is on its way there in another thread's hands,
+/// Wasmtime counts as used, and a pool whose slots are all free by our count was found full now and then. It costs only guests that outgrow
+/// what is kept mapped: of the others nothing is given back.
+const DECOMMIT_BATCH: usize = 1;
 /// What one slot of the pool may use. Components from wit-bindgen need one memory and two tables; a composed component takes several
 /// slots (see `Component::slots`).
 pub(super) const MEMORIES_PER_SLOT: u32 = 2;

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use wasmtime::UpdateDeadline;
 
 /// Slices that every guest has before it needs turns: most requests are done within one. Each more lengthens what a flood of endless loops
@@ -57,9 +58,14 @@ impl Turns {
         if slice.0.used.fetch_add(1, Relaxed) < FREE_SLICES {
             return UpdateDeadline::Yield(1);
         }
-        let turns = Arc::clone(&self.free);
-        let turn = async move { turns.acquire().await.expect("the semaphore is never closed").forget() };
-        UpdateDeadline::YieldCustom(1, Box::pin(turn))
+        UpdateDeadline::YieldCustom(1, Box::pin(self.clone().next()))
+    }
+
+    /// The next turn. It lets others run even if a turn is free: whoever drives the guest looks at its deadline then, and at nothing while a
+    /// guest computes.
+    async fn next(self) {
+        yield_now().await;
+        self.free.acquire().await.expect("the semaphore is never closed").forget();
     }
 }
 
@@ -118,6 +124,8 @@ fn thread_nanos() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::poll;
+    use std::pin::pin;
 
     #[test]
     fn turns_are_not_saved_up() {
@@ -141,6 +149,15 @@ mod tests {
         assert_eq!(handed_out(1), [1, 0, 1, 0], "one core is left every other time");
         assert_eq!(handed_out(2), [1; 4]);
         assert_eq!(handed_out(8), [7; 4]);
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_is_free_lets_others_run_first() {
+        let turns = Turns::new();
+        turns.hand_out(0);
+        let mut next = pin!(turns.next());
+        assert!(poll!(&mut next).is_pending(), "nobody else has run yet");
+        next.await;
     }
 
     #[test]

@@ -17,7 +17,14 @@ async fn open(instances: usize, services: &str) -> (Home, Atoll) {
 /// The statuses of so many calls of `path` at once.
 async fn flood(atoll: &Atoll, path: &str, calls: usize) -> Vec<u16> {
     let (http, url) = (Http::default(), format!("{}{path}", atoll.gateway));
-    join_all((0..calls).map(async |_| http.get(&url).await.status.as_u16())).await
+    let call = async || {
+        let answer = http.get(&url).await;
+        if answer.status != 200 {
+            eprintln!("{path}: {answer:?}");
+        }
+        answer.status.as_u16()
+    };
+    join_all((0..calls).map(|_| call())).await
 }
 
 #[tokio::test]
