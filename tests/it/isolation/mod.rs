@@ -131,6 +131,13 @@ impl Host {
         .await;
     }
 
+    /// Waits until the log has this line of the service's standard output, and nothing else in it.
+    async fn said(&self, service: &str, line: &str) {
+        let (service, message) = (format!("\"service\":\"{service}\""), format!("\"message\":\"{line}\""));
+        let is_it = |logged: &String| logged.contains(&service) && logged.contains(&message);
+        eventually(line, async || self.atoll.log().iter().any(is_it).then_some(())).await;
+    }
+
     /// What the guest in Rust says.
     async fn visit_rust(&self, service: &str) -> Value {
         let answer = self.get(&format!("/{service}/visit")).await;

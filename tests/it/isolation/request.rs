@@ -129,3 +129,26 @@ async fn the_monotonic_clock_starts_anew() {
         }
     }
 }
+
+#[tokio::test]
+async fn each_call_ends_its_own_line() {
+    let host = Host::of_one("").await;
+    for (service, _) in RUST {
+        for word in ["one", "two"] {
+            assert_eq!(host.get(&format!("/{service}/say/{word}")).await.status, 200, "{service}");
+        }
+        host.said(service, "one").await;
+        host.said(service, "two").await;
+    }
+}
+
+#[tokio::test]
+async fn each_call_has_all_of_the_memory() {
+    let host = Host::of_one("").await;
+    for (service, _) in RUST {
+        // 40 MiB of 64, each time.
+        for _ in 0..3 {
+            assert_eq!(host.get(&format!("/{service}/take/40")).await.status, 200, "{service}");
+        }
+    }
+}

@@ -77,6 +77,31 @@ async fn the_monotonic_clock_goes_on() {
 }
 
 #[tokio::test]
+async fn a_line_that_one_call_began_the_next_one_ends() {
+    let host = Host::of_one(&reuse("max_requests = 2, idle_timeout = \"1h\"")).await;
+    for (service, _) in RUST {
+        for word in ["one", "two", "three", "four"] {
+            assert_eq!(host.get(&format!("/{service}/say/{word}")).await.status, 200, "{service}");
+        }
+        host.said(service, "one two").await;
+        host.said(service, "three four").await;
+    }
+}
+
+#[tokio::test]
+async fn what_one_call_has_taken_the_next_one_cannot_have() {
+    let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
+    for (service, _) in RUST {
+        for _ in 0..2 {
+            // 40 MiB of 64, and 40 more; the instance that cannot have them ends.
+            assert_eq!(host.get(&format!("/{service}/take/40")).await.status, 200, "{service}");
+            let refused = host.get(&format!("/{service}/take/40")).await;
+            assert_eq!(refused.problem()["type"], "urn:atoll:problem:memory-limit", "{service}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_trap_ends_the_instance_with_all_that_it_kept() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
     for way in WAYS {
