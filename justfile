@@ -40,7 +40,7 @@ fmt: setup
 # Run all tests, or those whose name contains FILTER: `just test breaker`
 [group("verify")]
 test *FILTER: build-components
-    cargo test -p host -p breaker-loom -- "$@"
+    cargo test -p host -p bench -p breaker-loom -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` runs one again

@@ -137,9 +137,13 @@ mod tests {
         });
         // Several turns: it waits once, and looks at the flag afterwards.
         for turn in 1..=4 {
-            while polls.load(SeqCst) < turn {
+            for _ in 0..1000 {
+                if polls.load(SeqCst) >= turn {
+                    break;
+                }
                 yield_now().await;
             }
+            assert!(polls.load(SeqCst) >= turn, "it had no turn {turn}");
             task.wake();
         }
         // Another waker is registered anew.
