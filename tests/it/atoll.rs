@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -22,6 +22,8 @@ use tokio::task::JoinHandle;
 
 /// How long anything that must happen may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Lines of a host's log that a failed test shows.
+const LAST_LINES: usize = 100;
 
 /// A folder with a manifest; what the host writes goes there too.
 pub struct Home {
@@ -177,9 +179,9 @@ impl Atoll {
         eventually(text, async || self.log().into_iter().find(|line| line.contains(text))).await
     }
 
-    /// The lines of its log so far.
+    /// The lines of its log so far, also while a test panics.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Resident memory in KiB.
@@ -191,10 +193,11 @@ impl Atoll {
 }
 
 impl Drop for Atoll {
-    /// A test that fails shows what its host had to say.
+    /// A test that fails shows what its host had to say at last.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for line in self.log() {
+            let log = self.log();
+            for line in &log[log.len().saturating_sub(LAST_LINES)..] {
                 eprintln!("  log: {line}");
             }
         }

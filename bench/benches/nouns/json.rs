@@ -34,7 +34,7 @@ fn answer(component: &str, interface: &str, function: &str) -> Type {
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let product = answer("products", "shop:products/products@1.0.0", "get");
-    let order_type = answer("orders", "shop:orders/orders@1.0.0", "get");
+    let order_type = answer("orders", "shop:orders/orders@1.1.0", "get");
     let documents = [
         ("product", &product, PRODUCT.to_owned()),
         ("order of 3 lines", &order_type, order(3)),

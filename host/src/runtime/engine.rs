@@ -24,10 +24,13 @@ const EPOCH: Duration = Duration::from_millis(10);
 /// Memory that a freed slot keeps mapped and clears by hand: a small guest's whole heap, so that most requests fault no page in. It is what each of
 /// the pool's memories may keep, whatever is set below: after a flood all that were used at once are warm.
 const KEEP_RESIDENT: usize = 1 << 20;
-/// Freed memories that are given back to the kernel in one go. One: what waits for company, or is on its way there in another thread's hands,
-/// Wasmtime counts as used, and a pool whose slots are all free by our count was found full now and then. It costs only guests that outgrow
-/// what is kept mapped: of the others nothing is given back.
+/// Freed memories and tables that are given back to the kernel in one go. One: what waits for company counts as used for Wasmtime, also where
+/// there is nothing to give back, and while another thread is giving it back nobody can have it. A slot is free by our count when its instance
+/// is gone, and then it has to be.
 const DECOMMIT_BATCH: usize = 1;
+/// What the pool has of each kind beyond its slots: Wasmtime looks through the parts of its free lists one after the other, and takes entries
+/// out for a moment when a component goes. With all others in use it could find none for a slot that is free.
+const SPARE: u32 = 16;
 /// What one slot of the pool may use. Components from wit-bindgen need one memory and two tables; a composed component takes several
 /// slots (see `Component::slots`).
 pub(super) const MEMORIES_PER_SLOT: u32 = 2;
@@ -135,13 +138,14 @@ fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
 /// with the least that can stand round the same engine.
 pub fn config(slots: usize, memory: usize) -> Config {
     let slots = u32::try_from(slots).unwrap_or(u32::MAX / 64);
+    let all = |of_each_slot: u32| slots.saturating_mul(of_each_slot).saturating_add(SPARE);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         // A mere counter: it reserves nothing, so it never runs out before the slots do.
         .total_core_instances(slots.saturating_mul(MOST_PER_COMPONENT))
-        .total_memories(slots.saturating_mul(MEMORIES_PER_SLOT))
-        .total_tables(slots.saturating_mul(TABLES_PER_SLOT))
-        .total_stacks(slots.saturating_mul(STACKS_PER_SLOT))
+        .total_memories(all(MEMORIES_PER_SLOT))
+        .total_tables(all(TABLES_PER_SLOT))
+        .total_stacks(all(STACKS_PER_SLOT))
         .max_core_instances_per_component(MOST_PER_COMPONENT)
         .max_memories_per_component(MOST_PER_COMPONENT)
         .max_tables_per_component(MOST_PER_COMPONENT)
@@ -156,7 +160,7 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .decommit_batch_size(DECOMMIT_BATCH)
         // All: with fewer than components that are called in turns, each instance would map its component's memory anew. Wasmtime divides them
         // among as many parts of the pool as there are processors (16 at most), and each thread looks in its own.
-        .max_unused_warm_slots(slots.saturating_mul(MEMORIES_PER_SLOT));
+        .max_unused_warm_slots(all(MEMORIES_PER_SLOT));
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)

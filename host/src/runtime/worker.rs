@@ -25,7 +25,7 @@ use std::task;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, unconstrained};
 use tokio::time::sleep;
 use wasmtime::Store;
 use wasmtime::component::Accessor;
@@ -170,7 +170,8 @@ impl Task {
     async fn run(mut self, held: Option<oneshot::Receiver<()>>, patience: Duration) {
         let (finish, finished) = oneshot::channel();
         let flows = &mut self.flows;
-        let overtime = async {
+        // Unconstrained: guest and overtime share the task's budget, and a guest that waits for what is there already uses it up in each turn.
+        let overtime = unconstrained(async {
             if let Some(held) = held {
                 let _ = held.await;
             } else {
@@ -180,7 +181,7 @@ impl Task {
                 while flows.recv().await.is_some() {}
             }
             sleep(patience).await;
-        };
+        });
         let slice = self.store.data().slice.clone();
         let result = {
             let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, &self.begun, finish));

@@ -21,8 +21,10 @@ service = "marks"
         ));
         let (atoll, http) = (home.start().await, Http::default());
         let get = async |path: &str| http.get(&format!("{}{path}", atoll.gateway)).await;
-        assert_eq!(get("/linger").await.status, 200, "{isolation}");
-        // There is one instance at a time, so another one answers when that one is gone.
-        eventually("an instance that answers", async || (get("/visit").await.status == 200).then_some(())).await;
+        for path in ["/compute", "/wait"] {
+            assert_eq!(get(path).await.status, 200, "{isolation}");
+            // There is one instance at a time, so another one answers when that one is gone.
+            eventually("an instance that answers", async || (get("/visit").await.status == 200).then_some(())).await;
+        }
     }
 }
