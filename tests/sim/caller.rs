@@ -8,7 +8,7 @@ use super::world::{World, now};
 use host::base::{Blame, Body, CallContext, ErrorKind, empty_body, full_body};
 use host::contract::{FunctionName, InterfaceName};
 use host::mesh::Value;
-use host::runtime::Parcel;
+use host::runtime::DetachedValues;
 use http::{HeaderValue, Method, Request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -160,7 +160,7 @@ impl World {
             }
             Manner::Typed(number) => {
                 let function = function(number);
-                let sent = self.mesh.carry(name, &function, Parcel::new(vec![Value::U64(call)]), context);
+                let sent = self.mesh.carry(name, &function, DetachedValues::new(vec![Value::U64(call)]), context);
                 let answer = self.wait(Box::pin(sent), plan.patience).await.ok_or(ErrorKind::ClientGone)?;
                 self.head(call, answer.as_ref().err().map(|error| error.kind));
                 under.ended = true;
@@ -259,7 +259,7 @@ impl World {
     fn neutral(&self, what: &str, leave: impl FnOnce()) {
         let all = || -> Vec<_> {
             let (ledger, now) = (self.ledger(), now());
-            let states = ledger.sites.iter().map(|site| site.vitals.state(now));
+            let states = ledger.sites.iter().map(|site| site.stats.state(now));
             states.map(|state| (state.breaker, state.failures, state.requests, state.ejected)).collect()
         };
         let before = all();

@@ -30,9 +30,9 @@ impl World {
                 let mut ledger = self.ledger();
                 let book = &mut ledger.sites[site];
                 book.mood = Mood::Well;
-                book.vitals.readiness.note(true, 1, 1);
-                if book.vitals.state(now()).breaker.forced.is_some() {
-                    book.vitals.order(BreakerOrder::Reset);
+                book.stats.readiness.note(true, 1, 1);
+                if book.stats.state(now()).breaker.forced.is_some() {
+                    book.stats.order(BreakerOrder::Reset);
                     book.shut_until = None;
                 }
             }
@@ -65,7 +65,7 @@ impl World {
             }
         }
         for (number, site) in ledger.sites.iter().enumerate() {
-            let in_flight = site.vitals.state(now).in_flight;
+            let in_flight = site.stats.state(now).in_flight;
             if in_flight != 0 || !site.probes.is_empty() {
                 return Err(format!("all is quiet, and endpoint {number} has {in_flight} calls under way"));
             }
@@ -88,7 +88,7 @@ impl World {
             let ill = {
                 let (ledger, now) = (self.ledger(), now());
                 let ill = |site: &usize| {
-                    let state = ledger.sites[*site].vitals.state(now);
+                    let state = ledger.sites[*site].stats.state(now);
                     (state.breaker.state != State::Closed || state.ejected).then_some((*site, state))
                 };
                 (0..self.names.len()).flat_map(|service| self.siblings(service)).find_map(|site| ill(&site))
@@ -142,7 +142,7 @@ impl World {
         let (ledger, now) = (self.ledger(), now());
         let mut unseen = vec![0_i128; ledger.services.len()];
         for (number, site) in ledger.sites.iter().enumerate() {
-            let state = site.vitals.state(now);
+            let state = site.stats.state(now);
             let service = &ledger.services[site.service];
             let requests = i128::from(state.requests) - i128::from(site.seen);
             let least = i128::from(state.failures) - i128::from(site.failed + site.failed_perhaps);

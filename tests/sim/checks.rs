@@ -3,7 +3,7 @@
 use super::ledger::{Ledger, Next};
 use super::world::World;
 use host::breaker::{Forced, State};
-use host::mesh::{EndpointState, Way};
+use host::mesh::{CallKind, EndpointState};
 use std::time::{Duration, Instant};
 
 /// The grain of tokio's timers: a deadline within a millisecond is met at its end.
@@ -14,7 +14,7 @@ pub struct Arrival {
     pub call: u64,
     pub visit: u64,
     pub site: usize,
-    pub way: Way,
+    pub way: CallKind,
     pub deadline: Instant,
 }
 
@@ -26,7 +26,7 @@ impl Ledger {
         let at = world.since(now);
         self.mix(&[1, call, site as u64, at]);
         let service = self.sites[site].service;
-        let state = self.sites[site].vitals.state(now);
+        let state = self.sites[site].stats.state(now);
         let delayed = self.services[service].is_delayed(now);
         let id = || format!("at {at} ms: call {call} at endpoint {site} of service {service}");
         self.circuit(site, &state, delayed, now, &id);
@@ -158,16 +158,16 @@ impl Ledger {
         }
         if last == Some(arrival.site) && !self.services[service].faulted && state.breaker.state == State::Closed {
             let other = world.siblings(service).into_iter().find(|other| {
-                let vitals = &self.sites[*other].vitals;
-                let state = vitals.state(now);
+                let stats = &self.sites[*other].stats;
+                let state = stats.state(now);
                 *other != arrival.site
                     && state.ready
                     && state.breaker.state == State::Closed
                     && state.in_flight < world.traffics[service].bulkhead.settings().concurrency
-                    && (arrival.way == Way::Http || world.is_typed(*other))
+                    && (arrival.way == CallKind::Http || world.is_typed(*other))
             });
             if let Some(other) = other {
-                let other = (other, self.sites[other].vitals.state(now));
+                let other = (other, self.sites[other].stats.state(now));
                 self.broken(|| format!("{}: tried again where it failed, and {other:?} was there", id()));
             }
         }

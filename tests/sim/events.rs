@@ -2,7 +2,7 @@
 
 use super::mood::Mood;
 use super::world::{World, now};
-use host::fault::{Fault, Origin, Share};
+use host::fault::{Fault, FaultOrigin, Share};
 use host::mesh::BreakerOrder;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl World {
         let site = self.any(service);
         let mut ledger = self.ledger();
         let passed = ledger.dice.percent(60);
-        ledger.sites[site].vitals.readiness.note(passed, 1, 1);
+        ledger.sites[site].stats.readiness.note(passed, 1, 1);
     }
 
     fn order(&self, service: usize) {
@@ -91,7 +91,7 @@ impl World {
         let order =
             ledger.dice.of(&[BreakerOrder::Open, BreakerOrder::Close, BreakerOrder::Reset, BreakerOrder::Reset]);
         let book = &mut ledger.sites[site];
-        book.vitals.order(order);
+        book.stats.order(order);
         book.probes.clear();
         book.shut_until = None;
     }
@@ -111,7 +111,7 @@ impl World {
         let fault = Fault::new(latency, share(error), share(trap)).unwrap();
         let lasts = ledger.dice.millis(100..=3_000);
         let id = ledger.dice.number() % 4;
-        faults.add(id, fault, Some(now + lasts), Origin::Operator, now).unwrap();
+        faults.add(id, fault, Some(now + lasts), FaultOrigin::Operator, now).unwrap();
         let book = &mut ledger.services[service];
         book.faulted = true;
         if slow {

@@ -5,7 +5,7 @@ use super::mood::Mood;
 use super::world::World;
 use host::base::ErrorKind;
 use host::breaker;
-use host::mesh::{TrafficSettings, Vitals};
+use host::mesh::{EndpointStats, TrafficSettings};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub struct ServiceBook {
 /// One endpoint, through all of its life.
 pub struct SiteBook {
     pub service: usize,
-    pub vitals: Arc<Vitals>,
+    pub stats: Arc<EndpointStats>,
     pub breaker: breaker::Settings,
     pub weight: u16,
     pub mood: Mood,

@@ -8,8 +8,8 @@ use super::stream::{End, PIECE, Stream};
 use super::world::{World, now};
 use host::base::{Blame, Body, CallContext, ErrorKind, full_body};
 use host::contract::FunctionName;
-use host::mesh::{Failed, Invoke, Value, Way};
-use host::runtime::Parcel;
+use host::mesh::{CallKind, Failed, Invoke, Value};
+use host::runtime::DetachedValues;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::sync::{Arc, Weak};
@@ -55,7 +55,7 @@ impl Drop for Visit {
 }
 
 impl Fake {
-    fn arrive(&self, call: u64, way: Way, context: &CallContext) -> Visit {
+    fn arrive(&self, call: u64, way: CallKind, context: &CallContext) -> Visit {
         let world = self.world.upgrade().expect("the world outlives its calls");
         let now = now();
         let mut ledger = world.ledger();
@@ -81,18 +81,18 @@ impl Fake {
 
 impl Visit {
     /// Ends with an error, by the client's fault or not.
-    fn fail<T>(&self, kind: ErrorKind, way: Way, context: &CallContext, clients: bool) -> Result<T, Failed> {
-        let let_down = context.was_let_down();
+    fn fail<T>(&self, kind: ErrorKind, way: CallKind, context: &CallContext, clients: bool) -> Result<T, Failed> {
+        let dependency_failed = context.dependency_failed();
         let service = kind.blame() == Blame::Service && !clients;
         let next = match (way, kind) {
-            (Way::Typed, _) if service => Next::IfSafe,
-            (Way::Http, ErrorKind::Connect) => Next::Any,
-            (Way::Http, kind) if kind.is_of_place() && service && !let_down => Next::IfSafe,
+            (CallKind::Typed, _) if service => Next::IfSafe,
+            (CallKind::Http, ErrorKind::Connect) => Next::Any,
+            (CallKind::Http, kind) if kind.is_endpoint_fault() && service && !dependency_failed => Next::IfSafe,
             _ => Next::Never,
         };
         let mut ledger = self.world.ledger();
         ledger.mix(&[2, self.call, kind.as_str().len() as u64]);
-        ledger.ended(self.call, self.site, next, service && !(kind == ErrorKind::Trap && let_down));
+        ledger.ended(self.call, self.site, next, service && !(kind == ErrorKind::Trap && dependency_failed));
         if let Some(call) = ledger.open.get_mut(&self.call) {
             call.full |= kind.blame() == Blame::Refusal;
             call.end = Some(kind);
@@ -155,7 +155,7 @@ impl Visit {
             Err(_) => true,
         };
         if failed {
-            deeper.let_down();
+            deeper.mark_dependency_failed();
         }
         match (failed, forgives, traps) {
             (false, ..) | (_, true, _) => Ok(()),
@@ -170,8 +170,8 @@ impl Visit {
             _ if clients => (500, None),
             _ => (200, None),
         };
-        let let_down = context.was_let_down();
-        let upstream = matches!(status, 502..=504) && !let_down;
+        let dependency_failed = context.dependency_failed();
+        let upstream = matches!(status, 502..=504) && !dependency_failed;
         let nonsense = self.act == Act::Nonsense && !clients;
         let failed = nonsense || matches!(status, 500 | 501) || upstream;
         // A body that broke off explains every answer; but the mesh asks the status alone whether another place may do better.
@@ -202,17 +202,17 @@ impl Visit {
 }
 
 impl Invoke for Fake {
-    fn takes(&self, way: Way) -> bool {
-        self.typed || way == Way::Http
+    fn takes(&self, way: CallKind) -> bool {
+        self.typed || way == CallKind::Http
     }
 
     async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, Failed> {
         let call = request.headers().get("x-call").and_then(|call| call.to_str().ok()?.parse().ok());
-        let mut visit = self.arrive(call.unwrap(), Way::Http, context);
+        let mut visit = self.arrive(call.unwrap(), CallKind::Http, context);
         let until = Instant::from_std(context.deadline);
         let body = request.into_body();
         if visit.act == Act::Crash {
-            return visit.fail(ErrorKind::Connect, Way::Http, context, false);
+            return visit.fail(ErrorKind::Connect, CallKind::Http, context, false);
         }
         let mut clients = false;
         if visit.reads {
@@ -220,34 +220,39 @@ impl Invoke for Fake {
                 Ok(()) => {}
                 // Half of all services answer something when a body breaks off.
                 Err(ErrorKind::Reset) if visit.told => clients = true,
-                Err(kind) => return visit.fail(kind, Way::Http, context, true),
+                Err(kind) => return visit.fail(kind, CallKind::Http, context, true),
             }
         } else {
             drop(body);
         }
         match visit.work(until, context).await {
-            Err(_) if clients => visit.fail(ErrorKind::Reset, Way::Http, context, true),
+            Err(_) if clients => visit.fail(ErrorKind::Reset, CallKind::Http, context, true),
             // What a component answers that was let down.
             Err(ErrorKind::Draining) => {
                 visit.act = Act::Status(502, None);
                 Ok(visit.answer(context, clients))
             }
-            Err(kind) => visit.fail(kind, Way::Http, context, false),
+            Err(kind) => visit.fail(kind, CallKind::Http, context, false),
             Ok(()) => Ok(visit.answer(context, clients)),
         }
     }
 
-    async fn call(&self, _: &FunctionName, arguments: Parcel, context: &CallContext) -> Result<Parcel, Failed> {
+    async fn call(
+        &self,
+        _: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> Result<DetachedValues, Failed> {
         let [Value::U64(call)] = arguments.values() else { panic!("not the argument that was given") };
-        let visit = self.arrive(*call, Way::Typed, context);
+        let visit = self.arrive(*call, CallKind::Typed, context);
         if visit.act == Act::Crash {
-            return visit.fail(ErrorKind::Instantiation, Way::Typed, context, false);
+            return visit.fail(ErrorKind::Instantiation, CallKind::Typed, context, false);
         }
         if let Err(kind) = visit.work(Instant::from_std(context.deadline), context).await {
-            return visit.fail(kind, Way::Typed, context, false);
+            return visit.fail(kind, CallKind::Typed, context, false);
         }
         let case = match visit.act {
-            Act::Nonsense | Act::Break => return visit.fail(ErrorKind::BadAnswer, Way::Typed, context, false),
+            Act::Nonsense | Act::Break => return visit.fail(ErrorKind::BadAnswer, CallKind::Typed, context, false),
             Act::Status(500 | 501, _) => Some("internal"),
             Act::Status(502..=504, _) => Some("unavailable"),
             Act::Status(..) | Act::Silent => Some("not-found"),
@@ -255,7 +260,7 @@ impl Invoke for Fake {
         };
         let failed = match case {
             Some("internal") => true,
-            Some("unavailable") => !context.was_let_down(),
+            Some("unavailable") => !context.dependency_failed(),
             _ => false,
         };
         let mut ledger = visit.world.ledger();
@@ -263,6 +268,6 @@ impl Invoke for Fake {
         ledger.ended(visit.call, visit.site, Next::Never, failed);
         drop(ledger);
         let error = case.map(|case| Value::Result(Err(Some(Box::new(Value::Enum(case.into()))))));
-        Ok(Parcel::new(vec![error.unwrap_or(Value::Bool(true))]))
+        Ok(DetachedValues::new(vec![error.unwrap_or(Value::Bool(true))]))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::dice::Dice;
 use host::balance::{self, Ejection, Policy};
-use host::breaker::{self, Full, OpenTime, Probes, Trip};
+use host::breaker::{self, OpenTime, Probes, Trip, WindowedTrip};
 use host::mesh::{BulkheadSettings, TrafficSettings};
 use host::retry;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub fn breaker(dice: &mut Dice, timeout: Duration) -> breaker::Settings {
     if dice.percent(35) {
         return breaker::Settings::simple(dice.between(1..=5) as u32, dice.millis(50..=2_000), lease);
     }
-    let full = Full {
+    let full = WindowedTrip {
         in_a_row: dice.between(1..=6) as u32,
         window: dice.millis(500..=10_000),
         least_calls: dice.between(3..=25) as u32,

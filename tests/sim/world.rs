@@ -98,11 +98,11 @@ impl World {
 
     /// The endpoints of a service now.
     pub fn siblings(&self, service: usize) -> Vec<usize> {
-        self.tables()[service].iter().map(|endpoint| endpoint.place.site).collect()
+        self.tables()[service].iter().map(|endpoint| endpoint.target.site).collect()
     }
 
     pub fn is_typed(&self, site: usize) -> bool {
-        self.tables().iter().flatten().any(|endpoint| endpoint.place.site == site && endpoint.place.typed)
+        self.tables().iter().flatten().any(|endpoint| endpoint.target.site == site && endpoint.target.typed)
     }
 
     /// A new endpoint for a service, which is not published yet.
@@ -118,7 +118,7 @@ impl World {
         let endpoint = Endpoint::new(format!("s{service}-{site}"), fake, breaker, weight, now, seed);
         ledger.sites.push(SiteBook {
             service,
-            vitals: Arc::clone(&endpoint.vitals),
+            stats: Arc::clone(&endpoint.stats),
             breaker,
             weight,
             mood,
@@ -140,7 +140,7 @@ impl World {
         let mut ledger = self.ledger();
         let next = ledger.calls;
         for (number, site) in ledger.sites.iter_mut().enumerate() {
-            let here = endpoints.iter().any(|endpoint| endpoint.place.site == number);
+            let here = endpoints.iter().any(|endpoint| endpoint.target.site == number);
             if site.service == service && !here {
                 site.retired.get_or_insert(next);
             }
@@ -211,7 +211,7 @@ impl World {
         let now = now();
         let mut ledger = self.ledger();
         for site in 0..ledger.sites.len() {
-            let state = ledger.sites[site].vitals.state(now);
+            let state = ledger.sites[site].stats.state(now);
             ledger.observe(site, &state, now);
         }
         for service in 0..self.names.len() {

@@ -1,7 +1,7 @@
 //! The choice among 2, 8 and 64 endpoints.
 
 use criterion::{BenchmarkId, Criterion};
-use host::balance::{Balancer, Load, Policy, Sample, Settings};
+use host::balance::{Balancer, Load, LoadSample, Policy, Settings};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             let loads: Vec<_> = (0..endpoints).map(|_| Load::new(1, now)).collect();
             for (n, load) in loads.iter().enumerate() {
                 load.begin();
-                load.end(Sample::Answered { took: Duration::from_micros(100 + n as u64) }, now);
+                load.end(LoadSample::Answered { took: Duration::from_micros(100 + n as u64) }, now);
             }
             let balancer = Balancer::new(Settings { policy, ..Settings::default() });
             let mut state = 0x9e37_79b9_7f4a_7c15_u64;

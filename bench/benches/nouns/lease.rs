@@ -2,7 +2,7 @@
 
 use crate::house::House;
 use criterion::{BenchmarkId, Criterion};
-use host::runtime::{Class, Isolation, Slots};
+use host::runtime::{DepthClass, Isolation, Slots};
 use std::sync::Arc;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -10,7 +10,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let slots = Slots::new(1_000);
     for depth in [0, 3] {
         group.bench_function(BenchmarkId::new("slots, taken and given back, at depth", depth), |bencher| {
-            bencher.iter(|| slots.try_take(Class::of(depth), 1).expect("there are slots"));
+            bencher.iter(|| slots.try_take(DepthClass::of(depth), 1).expect("there are slots"));
         });
     }
     let house = House::new();

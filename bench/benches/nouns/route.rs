@@ -1,7 +1,7 @@
 //! The rule for a request, among 10, 1,000 and 10,000.
 
 use criterion::{BenchmarkId, Criterion};
-use host::route::{Found, Path, RequestHead, Rule, Table};
+use host::route::{Path, RequestHead, RouteLookup, Rule, Table};
 use http::{HeaderMap, Method};
 use std::hint::black_box;
 
@@ -37,7 +37,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                 let (n, path) = turns.next().expect("it goes round");
                 let path = Path::parse(black_box(path)).expect("the paths are right");
                 let head = RequestHead { host: Some("shop.test"), method: &Method::GET, path, headers: &headers };
-                let Found::Route(found) = table.find(&head) else { panic!("{head:?} has a rule") };
+                let RouteLookup::Route(found) = table.find(&head) else { panic!("{head:?} has a rule") };
                 assert_eq!(found.target, n);
             });
         });

@@ -2,7 +2,7 @@
 
 use crate::house::{House, function, kept};
 use criterion::{BenchmarkId, Criterion};
-use host::runtime::{Isolation, Parcel, Value};
+use host::runtime::{DetachedValues, Isolation, Value};
 use std::sync::Arc;
 
 /// The interface of the functions that answer what they are given.
@@ -26,7 +26,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
                     let (pool, function, value) = (Arc::clone(&pool), Arc::clone(&function), value.clone());
                     house.time(times, move |context| {
                         let (pool, function) = (Arc::clone(&pool), Arc::clone(&function));
-                        let arguments = Parcel::new(vec![value.clone()]);
+                        let arguments = DetachedValues::new(vec![value.clone()]);
                         async move {
                             let answer = pool.call(&function, arguments, &context).await.expect("it answers");
                             assert_eq!(answer.values().len(), 1);

@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use anyhow::Context;
 use host::base::ServiceName;
-use host::state::{Bucket, Change, Error, Settings, Store, Transaction};
+use host::state::{Bucket, Change, Settings, StateError, Store, Transaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ impl Draft<'_> {
     pub(super) async fn commit(self) -> Result<bool, Refusal> {
         match self.bucket.commit(self.transaction).await {
             Ok(_) => Ok(true),
-            Err(Error::Conflict { .. }) => Ok(false),
+            Err(StateError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -28,8 +28,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<host::state::Error> for Refusal {
-    fn from(error: host::state::Error) -> Self {
+impl From<host::state::StateError> for Refusal {
+    fn from(error: host::state::StateError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::guard::Guard;
 use super::operations::Operations;
-use super::problem::Problem;
+use super::problem::AdminProblem;
 use super::router::router;
 use super::token::Token;
 use crate::base::{Body, BodyError, ErrorKind, RequestId};
@@ -55,7 +55,7 @@ impl Admin {
                     problem.into()
                 }
             };
-            Problem::write(&mut response, &id);
+            AdminProblem::write(&mut response, &id);
             if matches!(method, Method::POST | Method::DELETE) {
                 tracing::info!(request_id = %id, %method, path, status = response.status().as_u16(), "an operator asked for a change");
             }

@@ -1,8 +1,8 @@
 //! A host made of nothing, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerOrder, BreakerView, EndpointView, FaultOrder, FaultView, OperationError, OperationErrorKind, Operations,
-    OriginView, OutsideView, Readiness, RouteView, ServiceView, SwapView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
+    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use tokio::sync::Semaphore;
 /// One service of a component, `users`, and one of an address, `legacy`. It records the components and the orders that it was given.
 pub(crate) struct Fake {
     /// What it says about itself.
-    pub(crate) readiness: Mutex<Readiness>,
+    pub(crate) readiness: Mutex<HostReadiness>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
     /// The last order about the circuit of each endpoint.
-    pub(crate) circuits: Mutex<BTreeMap<String, BreakerOrder>>,
+    pub(crate) circuits: Mutex<BTreeMap<String, BreakerAction>>,
     /// The faults that stand, at most [`FAULTS`].
     pub(crate) faults: Mutex<Vec<FaultView>>,
     /// The outside hosts that were called.
@@ -33,7 +33,7 @@ pub(crate) const FAULTS: usize = 3;
 impl Default for Fake {
     fn default() -> Self {
         Self {
-            readiness: Mutex::new(Readiness::Ready),
+            readiness: Mutex::new(HostReadiness::Ready),
             swapped: Mutex::default(),
             circuits: Mutex::default(),
             faults: Mutex::default(),
@@ -45,7 +45,7 @@ impl Default for Fake {
 }
 
 impl Operations for Fake {
-    fn ready(&self) -> Readiness {
+    fn ready(&self) -> HostReadiness {
         *self.readiness.lock().expect("no test panics with it")
     }
 
@@ -98,9 +98,9 @@ impl Operations for Fake {
         let circuits = self.circuits.lock().expect("no test panics with it");
         for endpoint in services.iter_mut().flat_map(|service| &mut service.endpoints) {
             match circuits.get(&endpoint.id) {
-                Some(BreakerOrder::Open) => (endpoint.breaker, endpoint.forced) = (BreakerView::Open, true),
-                Some(BreakerOrder::Close) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, true),
-                Some(BreakerOrder::Reset) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, false),
+                Some(BreakerAction::Open) => (endpoint.breaker, endpoint.forced) = (BreakerView::Open, true),
+                Some(BreakerAction::Close) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, true),
+                Some(BreakerAction::Reset) => (endpoint.breaker, endpoint.forced) = (BreakerView::Closed, false),
                 None => {}
             }
         }
@@ -152,7 +152,7 @@ impl Operations for Fake {
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerOrder,
+        order: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let all = self.service(service).ok_or_else(|| unknown(service))?.endpoints;
         let meant = all.into_iter().map(|own| own.id).filter(|own| endpoint.is_none_or(|endpoint| endpoint == own));

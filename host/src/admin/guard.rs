@@ -1,7 +1,7 @@
 //! Who is let in: the checks that stand before every resource.
 
 use super::admin::Settings;
-use super::problem::Problem;
+use super::problem::AdminProblem;
 use super::token::Token;
 use http::header::{AUTHORIZATION, AsHeaderName, HOST, ORIGIN};
 use http::uri::Authority;
@@ -22,7 +22,7 @@ impl Guard {
     }
 
     /// Lets the request in, or says why not.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Problem> {
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), AdminProblem> {
         let host = self.host(request)?;
         check_origin(request.headers(), host.as_ref())?;
         // The probes of an orchestrator carry no secret, and learn none.
@@ -36,12 +36,12 @@ impl Guard {
     /// The authority that the request is meant for. On loopback it has to be a name of this machine: a page whose own name was made to
     /// resolve to 127.0.0.1 (DNS rebinding) is same-origin for its browser, and `Host` is all that gives it away. Beyond loopback the
     /// host has names that it does not know, and the token protects it.
-    fn host<B>(&self, request: &Request<B>) -> Result<Option<Authority>, Problem> {
+    fn host<B>(&self, request: &Request<B>) -> Result<Option<Authority>, AdminProblem> {
         let header = sole(request.headers(), HOST).and_then(|value| Authority::try_from(value.as_bytes()).ok());
         // A request target with an authority takes the place of `Host` (RFC 9112, 3.2.2); two that differ are a trick.
         let agree = request.uri().authority().is_none_or(|target| header.as_ref() == Some(target));
         if self.loopback && !(agree && header.as_ref().is_some_and(is_this_machine)) {
-            return Err(Problem::new(
+            return Err(AdminProblem::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign-host",
                 "the admin listens on loopback and answers to `localhost` and loopback addresses only: check the Host header",
@@ -50,7 +50,7 @@ impl Guard {
         Ok(header)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), AdminProblem> {
         let admitted = match &self.token {
             Some(token) => bearer(headers).is_some_and(|presented| token.matches(presented)),
             // The configuration demands a token beyond loopback; should that ever fail, nobody gets in.
@@ -60,12 +60,12 @@ impl Guard {
             return Ok(());
         }
         let detail = "the admin demands its token: send `Authorization: Bearer …` with the value of ATOLL_ADMIN_TOKEN";
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
+        Err(AdminProblem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
     }
 }
 
 /// Refuses what a browser sends for a page that is not the admin's own. Any method counts: there is nothing here for such a page.
-fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Problem> {
+fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), AdminProblem> {
     if !headers.contains_key(ORIGIN) {
         return Ok(());
     }
@@ -77,7 +77,7 @@ fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Pro
     if authority.is_some() && authority.as_ref() == host {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "the admin answers no page of another origin"))
+    Err(AdminProblem::new(StatusCode::FORBIDDEN, "foreign-origin", "the admin answers no page of another origin"))
 }
 
 /// The value of a header that is there exactly once.

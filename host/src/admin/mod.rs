@@ -36,8 +36,8 @@ mod upload;
 mod view;
 
 pub use admin::{Admin, Settings};
-pub use operations::{OperationError, OperationErrorKind, Operations, Readiness};
-pub use order::{BreakerOrder, BreakerRequest, FaultOrder, FaultRequest};
+pub use operations::{HostReadiness, OperationError, OperationErrorKind, Operations};
+pub use order::{BreakerAction, BreakerRequest, FaultOrder, FaultRequest};
 pub use token::Token;
 pub use upload::MAX_COMPONENT;
 pub use view::{

@@ -1,6 +1,6 @@
 //! What the admin asks of the host: the joint to the rooms that it must not know.
 
-use super::order::{BreakerOrder, FaultOrder};
+use super::order::{BreakerAction, FaultOrder};
 use super::view::{FaultView, OutsideView, RouteView, ServiceView, SwapView};
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// implementation's matter. The other changes do not wait for anything.
 pub trait Operations: Send + Sync + 'static {
     /// Whether the host takes requests.
-    fn ready(&self) -> Readiness;
+    fn ready(&self) -> HostReadiness;
 
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> String;
@@ -38,7 +38,7 @@ pub trait Operations: Send + Sync + 'static {
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerOrder,
+        order: BreakerAction,
     ) -> Result<ServiceView, OperationError>;
 
     /// Every fault that stands, of every service.
@@ -63,7 +63,7 @@ pub trait Operations: Send + Sync + 'static {
 
 /// Whether the host takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
+pub enum HostReadiness {
     /// It does.
     Ready,
     /// No more: it was told to stop.

@@ -1,6 +1,6 @@
 //! What operators order of the mesh: the wire types that they (and the CLI) send, and the reading of these.
 
-use super::problem::Problem;
+use super::problem::AdminProblem;
 use super::upload::is_solely;
 use crate::fault::{Fault, Share};
 use axum::body::Body;
@@ -25,7 +25,7 @@ const MAX_STANDING: u64 = 30 * 86_400;
 /// What is to become of a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum BreakerOrder {
+pub enum BreakerAction {
     /// No call passes, until a reset.
     Open,
     /// Every call passes, until a reset.
@@ -38,7 +38,7 @@ pub enum BreakerOrder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BreakerRequest {
     /// What is to become of the circuits.
-    pub order: BreakerOrder,
+    pub order: BreakerAction,
     /// The endpoint whose circuit it is; none for all of the service's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
@@ -89,19 +89,19 @@ struct FaultMembers {
 }
 
 /// The order about circuits that the request carries.
-pub(super) async fn breaker(request: Request<Body>) -> Result<BreakerRequest, Problem> {
+pub(super) async fn breaker(request: Request<Body>) -> Result<BreakerRequest, AdminProblem> {
     let BreakerMembers { order, endpoint } = members(request).await?;
     let order = match text("order", order)?.as_deref() {
-        Some("open") => BreakerOrder::Open,
-        Some("close") => BreakerOrder::Close,
-        Some("reset") => BreakerOrder::Reset,
+        Some("open") => BreakerAction::Open,
+        Some("close") => BreakerAction::Close,
+        Some("reset") => BreakerAction::Reset,
         _ => return Err(wrong("`order` is one of \"open\", \"close\" and \"reset\"")),
     };
     Ok(BreakerRequest { order, endpoint: text("endpoint", endpoint)? })
 }
 
 /// The fault that the request orders.
-pub(super) async fn fault(request: Request<Body>) -> Result<FaultOrder, Problem> {
+pub(super) async fn fault(request: Request<Body>) -> Result<FaultOrder, AdminProblem> {
     let FaultMembers { latency_ms, error, trap, for_seconds } = members(request).await?;
     let latency = number("latency_ms", latency_ms, 0..=MAX_LATENCY)?.unwrap_or_default();
     let (error, trap) = (share("error", error)?, share("trap", trap)?);
@@ -116,11 +116,11 @@ pub(super) async fn fault(request: Request<Body>) -> Result<FaultOrder, Problem>
 
 /// The request's JSON object. A page can make a browser send a form or plain text anywhere, but never this type without asking the
 /// server first.
-async fn members<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Problem> {
+async fn members<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AdminProblem> {
     let (head, body) = request.into_parts();
     if !is_solely(&head.headers, "application/json") {
         let detail = "an order is a JSON object: send it with `Content-Type: application/json`";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
+        return Err(AdminProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
     }
     let body = read(body).await?;
     // Read as an object first: serde takes an array for a type with named members too.
@@ -130,27 +130,29 @@ async fn members<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Probl
     serde_json::from_slice(&body).map_err(|error| wrong(format!("the order cannot be read: {error}")))
 }
 
-async fn read(body: Body) -> Result<Bytes, Problem> {
+async fn read(body: Body) -> Result<Bytes, AdminProblem> {
     let whole = timeout(PATIENCE, Limited::new(body, MAX_ORDER).collect()).await.map_err(|_| {
         let detail = format!("the order did not come in whole within {} seconds", PATIENCE.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "order-stalled", detail)
+        AdminProblem::new(StatusCode::REQUEST_TIMEOUT, "order-stalled", detail)
     })?;
     match whole {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             let detail = format!("an order is at most {MAX_ORDER} bytes");
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "order-too-large", detail))
+            Err(AdminProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "order-too-large", detail))
         }
-        Err(_) => Err(Problem::new(StatusCode::BAD_REQUEST, "order-broken-off", "the order broke off before its end")),
+        Err(_) => {
+            Err(AdminProblem::new(StatusCode::BAD_REQUEST, "order-broken-off", "the order broke off before its end"))
+        }
     }
 }
 
 /// The order is not one.
-fn wrong(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "wrong-order", detail)
+fn wrong(detail: impl Into<String>) -> AdminProblem {
+    AdminProblem::new(StatusCode::BAD_REQUEST, "wrong-order", detail)
 }
 
-fn text(name: &str, value: Option<Value>) -> Result<Option<String>, Problem> {
+fn text(name: &str, value: Option<Value>) -> Result<Option<String>, AdminProblem> {
     match value {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -158,14 +160,18 @@ fn text(name: &str, value: Option<Value>) -> Result<Option<String>, Problem> {
     }
 }
 
-fn number(name: &str, value: Option<Value>, bounds: std::ops::RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
+fn number(
+    name: &str,
+    value: Option<Value>,
+    bounds: std::ops::RangeInclusive<u64>,
+) -> Result<Option<u64>, AdminProblem> {
     let Some(value) = value else { return Ok(None) };
     let number = value.as_u64().filter(|number| bounds.contains(number));
     let complaint = || wrong(format!("`{name}` is a whole number from {} to {}", bounds.start(), bounds.end()));
     number.map(Some).ok_or_else(complaint)
 }
 
-fn share(name: &str, value: Option<Value>) -> Result<Share, Problem> {
+fn share(name: &str, value: Option<Value>) -> Result<Share, AdminProblem> {
     let Some(text) = text(name, value)? else { return Ok(Share::NONE) };
     Share::parse(&text).map_err(|invalid| wrong(format!("`{name}`: {invalid}")))
 }

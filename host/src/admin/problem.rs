@@ -9,17 +9,17 @@ use http::{HeaderValue, Response, StatusCode};
 
 /// Why a request is refused.
 ///
-/// As a response it has a status and no body yet: [`Problem::write`] adds it at the end, where every answer passes and the request's id
+/// As a response it has a status and no body yet: [`AdminProblem::write`] adds it at the end, where every answer passes and the request's id
 /// is known. So no handler needs to carry the id along.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub(super) struct AdminProblem {
     status: StatusCode,
     /// The last part of its type: kebab-case.
     kind: &'static str,
     detail: String,
 }
 
-impl Problem {
+impl AdminProblem {
     pub(super) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
         Self { status, kind, detail: detail.into() }
     }
@@ -56,8 +56,8 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Response<Body> {
-    fn from(problem: Problem) -> Self {
+impl From<AdminProblem> for Response<Body> {
+    fn from(problem: AdminProblem) -> Self {
         let mut response = Response::new(empty_body());
         *response.status_mut() = problem.status;
         response.extensions_mut().insert(problem);
@@ -65,13 +65,13 @@ impl From<Problem> for Response<Body> {
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for AdminProblem {
     fn into_response(self) -> axum::response::Response {
         Response::<Body>::from(self).map(axum::body::Body::new)
     }
 }
 
-impl From<OperationError> for Problem {
+impl From<OperationError> for AdminProblem {
     fn from(error: OperationError) -> Self {
         let (status, kind) = match error.kind {
             OperationErrorKind::NotFound => (StatusCode::NOT_FOUND, "no-such-service"),

@@ -103,7 +103,7 @@ async fn the_resources_answer() {
 #[tokio::test]
 async fn readiness_follows_the_host() {
     let (admin, fake) = admin(LOOPBACK, None);
-    for (readiness, status) in [(Readiness::Ready, 200), (Readiness::Draining, 503)] {
+    for (readiness, status) in [(HostReadiness::Ready, 200), (HostReadiness::Draining, 503)] {
         *fake.readiness.lock().expect("free") = readiness;
         let answer = get(&admin, "/readyz").await;
         assert_eq!(answer.status.as_u16(), status, "{readiness:?}");

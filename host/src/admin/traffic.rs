@@ -2,8 +2,8 @@
 
 use super::operations::Operations;
 use super::order;
-use super::problem::Problem;
-use super::router::{Desk, Name};
+use super::problem::AdminProblem;
+use super::router::{AdminState, Name};
 use super::view::{ClearedView, FaultView, OutsideView, ServiceView};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::routing::{delete, get, post};
@@ -13,7 +13,7 @@ use http::request::Parts;
 use std::sync::Arc;
 
 /// They change things without waiting for anything, so no change is left half done when its operator goes away.
-pub(super) fn resources<O: Operations>() -> Router<Arc<Desk<O>>> {
+pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new()
         .route("/v1/services/{name}/breaker", post(breaker::<O>))
         .route("/v1/services/{name}/faults", post(add_fault::<O>).delete(clear_service::<O>))
@@ -24,76 +24,80 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<Desk<O>>> {
 }
 
 async fn breaker<O: Operations>(
-    State(desk): State<Arc<Desk<O>>>,
+    State(desk): State<Arc<AdminState<O>>>,
     Name(name): Name,
     request: Request,
-) -> Result<Json<ServiceView>, Problem> {
+) -> Result<Json<ServiceView>, AdminProblem> {
     let order = order::breaker(request).await?;
     Ok(Json(desk.operations.breakers(&name, order.endpoint.as_deref(), order.order)?))
 }
 
-async fn faults<O: Operations>(State(desk): State<Arc<Desk<O>>>) -> Json<Vec<FaultView>> {
+async fn faults<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Json<Vec<FaultView>> {
     Json(desk.operations.faults())
 }
 
 async fn add_fault<O: Operations>(
-    State(desk): State<Arc<Desk<O>>>,
+    State(desk): State<Arc<AdminState<O>>>,
     Name(name): Name,
     request: Request,
-) -> Result<(StatusCode, Json<FaultView>), Problem> {
+) -> Result<(StatusCode, Json<FaultView>), AdminProblem> {
     let order = order::fault(request).await?;
     Ok((StatusCode::CREATED, Json(desk.operations.add_fault(&name, order)?)))
 }
 
-async fn clear_all<O: Operations>(State(desk): State<Arc<Desk<O>>>) -> Result<Json<ClearedView>, Problem> {
+async fn clear_all<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Result<Json<ClearedView>, AdminProblem> {
     clear(&*desk.operations, None, None)
 }
 
 async fn clear_one<O: Operations>(
-    State(desk): State<Arc<Desk<O>>>,
+    State(desk): State<Arc<AdminState<O>>>,
     FaultId(id): FaultId,
-) -> Result<Json<ClearedView>, Problem> {
+) -> Result<Json<ClearedView>, AdminProblem> {
     clear(&*desk.operations, None, Some(id))
 }
 
 async fn clear_service<O: Operations>(
-    State(desk): State<Arc<Desk<O>>>,
+    State(desk): State<Arc<AdminState<O>>>,
     Name(name): Name,
-) -> Result<Json<ClearedView>, Problem> {
+) -> Result<Json<ClearedView>, AdminProblem> {
     clear(&*desk.operations, Some(&name), None)
 }
 
 async fn clear_one_of_service<O: Operations>(
-    State(desk): State<Arc<Desk<O>>>,
+    State(desk): State<Arc<AdminState<O>>>,
     FaultOf { service, id }: FaultOf,
-) -> Result<Json<ClearedView>, Problem> {
+) -> Result<Json<ClearedView>, AdminProblem> {
     clear(&*desk.operations, Some(&service), Some(id))
 }
 
 /// To clear where nothing stands is done already; a fault that is named and is not there is a mistake.
-fn clear(operations: &impl Operations, service: Option<&str>, id: Option<u64>) -> Result<Json<ClearedView>, Problem> {
+fn clear(
+    operations: &impl Operations,
+    service: Option<&str>,
+    id: Option<u64>,
+) -> Result<Json<ClearedView>, AdminProblem> {
     match (operations.clear_faults(service, id)?, id) {
         (0, Some(id)) => Err(no_fault(&id.to_string())),
         (cleared, _) => Ok(Json(ClearedView { cleared })),
     }
 }
 
-async fn outside<O: Operations>(State(desk): State<Arc<Desk<O>>>) -> Json<Vec<OutsideView>> {
+async fn outside<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Json<Vec<OutsideView>> {
     Json(desk.operations.outside())
 }
 
-fn no_fault(id: &str) -> Problem {
+fn no_fault(id: &str) -> AdminProblem {
     let detail = format!("no fault `{id}` stands: GET /v1/faults lists those that do");
-    Problem::new(StatusCode::NOT_FOUND, "no-such-fault", detail)
+    AdminProblem::new(StatusCode::NOT_FOUND, "no-such-fault", detail)
 }
 
 /// The fault's id in the path.
 struct FaultId(u64);
 
 impl<S: Send + Sync> FromRequestParts<S> for FaultId {
-    type Rejection = Problem;
+    type Rejection = AdminProblem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminProblem> {
         let id = Path::<String>::from_request_parts(parts, state).await;
         number(&id.map_or_else(|_| "\u{fffd}".to_owned(), |Path(id)| id)).map(Self)
     }
@@ -106,9 +110,9 @@ struct FaultOf {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for FaultOf {
-    type Rejection = Problem;
+    type Rejection = AdminProblem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminProblem> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
         // What is not even UTF-8 names nothing.
         let Ok(Path((service, id))) = path else { return Err(no_fault("\u{fffd}")) };
@@ -116,6 +120,6 @@ impl<S: Send + Sync> FromRequestParts<S> for FaultOf {
     }
 }
 
-fn number(text: &str) -> Result<u64, Problem> {
+fn number(text: &str) -> Result<u64, AdminProblem> {
     text.parse().map_err(|_| no_fault(text))
 }

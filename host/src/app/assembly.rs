@@ -4,10 +4,10 @@ use super::build;
 use super::probe::checks;
 use super::trust::{Dials, dials};
 use crate::base::ServiceName;
-use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, Service, ServiceKey};
+use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig, ServiceKey};
 use crate::contract::{
-    Contract, Face, FaceError, FaceKey, FaceSpec, FunctionName, Info, Interface, InterfaceName, LookupError, Operation,
-    document,
+    Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
+    InterfaceName, LookupError, Operation, document,
 };
 use crate::gateway::{Target, TypedTarget};
 use crate::health;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// The manifest's services and routes, checked against the components.
 pub(super) struct Assembly {
     /// In the order of the manifest's services; `None` for one of addresses alone.
-    pub(super) parts: Vec<Option<Part>>,
+    pub(super) parts: Vec<Option<ServiceComponent>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
     /// How endpoints are checked, in the order of the manifest's services.
@@ -34,7 +34,7 @@ pub(super) struct Assembly {
 }
 
 /// One service's component.
-pub(super) struct Part {
+pub(super) struct ServiceComponent {
     pub(super) component: Component,
     /// Who answers its imports.
     pub(super) links: Vec<Link>,
@@ -62,14 +62,18 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
 }
 
 /// What each service with a component offers.
-pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a Service, Option<&'a Component>)>) -> Offers {
-    let offer = |(service, component): (&Service, Option<&Component>)| {
+pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a ServiceConfig, Option<&'a Component>)>) -> Offers {
+    let offer = |(service, component): (&ServiceConfig, Option<&Component>)| {
         Some((service.name.clone(), Arc::clone(component?.contract())))
     };
     services.filter_map(offer).collect()
 }
 
-fn link(manifest: &Manifest, components: Vec<Option<Component>>, findings: &mut Vec<Finding>) -> Vec<Option<Part>> {
+fn link(
+    manifest: &Manifest,
+    components: Vec<Option<Component>>,
+    findings: &mut Vec<Finding>,
+) -> Vec<Option<ServiceComponent>> {
     let offers = offers(manifest.services.iter().zip(components.iter().map(Option::as_ref)));
     let mut parts = Vec::new();
     for (service, component) in manifest.services.iter().zip(components) {
@@ -95,7 +99,7 @@ fn link(manifest: &Manifest, components: Vec<Option<Component>>, findings: &mut 
                     ));
                 }
             }
-            Part { component, links, described }
+            ServiceComponent { component, links, described }
         }));
     }
     parts
@@ -116,7 +120,7 @@ fn unwired(manifest: &Manifest, service: &ServiceName, error: &WireError) -> Fin
 /// The contract with the docs of the service's WIT files.
 fn describe(
     manifest: &Manifest,
-    service: &Service,
+    service: &ServiceConfig,
     contract: &Arc<Contract>,
     findings: &mut Vec<Finding>,
 ) -> Arc<Contract> {
@@ -139,7 +143,11 @@ pub(super) fn known(error: &LookupError) -> String {
     }
 }
 
-fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Finding>) -> (Vec<Target>, Vec<Need>) {
+fn routes(
+    manifest: &Manifest,
+    parts: &[Option<ServiceComponent>],
+    findings: &mut Vec<Finding>,
+) -> (Vec<Target>, Vec<Need>) {
     let (mut targets, mut needs) = (Vec::new(), Vec::new());
     let services = by_name(manifest, parts);
     for (index, route) in manifest.routes.iter().enumerate() {
@@ -165,7 +173,7 @@ fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Findin
                 let message =
                     format!("service `{}` answers no HTTP by itself: it exports functions alone", route.service);
                 let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
-                findings.push(manifest.diagnose_route(index, FaceKey::Call, message, help));
+                findings.push(manifest.diagnose_route(index, HttpBindingKey::Call, message, help));
             }
             (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
@@ -179,8 +187,8 @@ fn routes(manifest: &Manifest, parts: &[Option<Part>], findings: &mut Vec<Findin
 /// The services and their components, by their names.
 fn by_name<'a>(
     manifest: &'a Manifest,
-    parts: &'a [Option<Part>],
-) -> HashMap<&'a ServiceName, (&'a Service, Option<&'a Part>)> {
+    parts: &'a [Option<ServiceComponent>],
+) -> HashMap<&'a ServiceName, (&'a ServiceConfig, Option<&'a ServiceComponent>)> {
     let services = manifest.services.iter().zip(parts);
     services.map(|(service, part)| (&service.name, (service, part.as_ref()))).collect()
 }
@@ -191,11 +199,11 @@ fn bind(
     route: &Route,
     call: &RouteCall,
     contract: &Contract,
-) -> Result<TypedTarget, Vec<FaceError>> {
-    let (function, described) = contract
-        .lookup(&call.function)
-        .map_err(|error| vec![FaceError { key: FaceKey::Call, message: error.to_string(), help: known(&error) }])?;
-    let spec = FaceSpec {
+) -> Result<TypedTarget, Vec<HttpBindingError>> {
+    let (function, described) = contract.lookup(&call.function).map_err(|error| {
+        vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help: known(&error) }]
+    })?;
+    let spec = HttpBindingSpec {
         methods: std::slice::from_ref(&call.method),
         path_params: route.rule.parameters().collect(),
         from_header: &call.from_header,
@@ -204,7 +212,7 @@ fn bind(
         errors: &call.errors,
         names: manifest.gateway.names,
     };
-    Ok(TypedTarget { function, face: Face::bind(described, &spec)? })
+    Ok(TypedTarget { function, face: HttpBinding::bind(described, &spec)? })
 }
 
 /// What a route expects of its service, for as long as the host runs.
@@ -218,7 +226,7 @@ fn functions(target: &TypedTarget) -> Uses {
     Uses::Functions { interface, functions: Interface { docs: None, functions } }
 }
 
-fn openapi(manifest: &Manifest, parts: &[Option<Part>], targets: &[Target]) -> Bytes {
+fn openapi(manifest: &Manifest, parts: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
     let services = by_name(manifest, parts);
     let docs = |service: &ServiceName, interface: &InterfaceName| {
         let (_, part) = services.get(service)?;

@@ -3,10 +3,10 @@
 use super::assembly::Assembly;
 use super::trust::Dials;
 use crate::base::ServiceName;
-use crate::config::{Manifest, ManifestErrors, Service, ServiceKey, environment};
+use crate::config::{Manifest, ManifestErrors, ServiceConfig, ServiceKey, environment};
 use crate::mesh::{self, TrafficSettings};
 use crate::registry::Registry;
-use crate::rollout::{Address, Plan, Rollout};
+use crate::rollout::{PlainAddress, Plan, Rollout};
 use crate::runtime::{Component, LoadError, Runtime};
 use crate::state::Store;
 use anyhow::Context;
@@ -35,8 +35,9 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
 /// # Errors
 /// All components that cannot serve, each at its place in the manifest.
 pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
-    let wanted = |service: &Service| Some((service.component.clone()?, service.name.clone(), service.state));
-    let queue = Arc::new(Queue { wanted: manifest.services.iter().map(wanted).collect(), next: AtomicUsize::new(0) });
+    let wanted = |service: &ServiceConfig| Some((service.component.clone()?, service.name.clone(), service.state));
+    let queue =
+        Arc::new(LoadQueue { wanted: manifest.services.iter().map(wanted).collect(), next: AtomicUsize::new(0) });
     let cores = available_parallelism().map_or(1, usize::from).min(queue.wanted.len());
     let _end = EndOfQueue(&queue);
     let loading: Vec<_> = (0..cores).map(|_| load_some(&queue, runtime)).collect();
@@ -57,7 +58,7 @@ pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> a
 }
 
 /// The components that are to be loaded.
-struct Queue {
+struct LoadQueue {
     /// A component's file, the service that it is for, and whether that has a store.
     wanted: Vec<Option<(PathBuf, ServiceName, bool)>>,
     /// The first with which nobody has begun.
@@ -65,7 +66,7 @@ struct Queue {
 }
 
 /// Nobody begins with another component once this is dropped: a host that is told to stop waits for those under way alone.
-struct EndOfQueue<'a>(&'a Queue);
+struct EndOfQueue<'a>(&'a LoadQueue);
 
 impl Drop for EndOfQueue<'_> {
     fn drop(&mut self) {
@@ -74,7 +75,7 @@ impl Drop for EndOfQueue<'_> {
 }
 
 /// Loads one component after the other, each the next in the queue, and answers them by their places.
-fn load_some(queue: &Arc<Queue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(usize, Result<Component, LoadError>)>> {
+fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(usize, Result<Component, LoadError>)>> {
     let (queue, runtime) = (Arc::clone(queue), Arc::clone(runtime));
     spawn_blocking(move || {
         let mut loaded = Vec::new();
@@ -89,7 +90,7 @@ fn load_some(queue: &Arc<Queue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(usiz
 }
 
 /// A component that cannot serve, at its place in the manifest.
-pub(super) fn diagnose(manifest: &Manifest, service: &Service, error: &LoadError) -> crate::config::Finding {
+pub(super) fn diagnose(manifest: &Manifest, service: &ServiceConfig, error: &LoadError) -> crate::config::Finding {
     let help = match error {
         LoadError::Read { .. } => "build it first, or correct the path".to_owned(),
         LoadError::Invalid(_) => {
@@ -128,12 +129,12 @@ pub(super) fn launch(
     Ok(rollout)
 }
 
-fn plan(service: &Service, Dials { urls: dial, outside }: Dials) -> Plan {
-    let Service { limits, total, bulkhead, retry, balance, .. } = service.clone();
+fn plan(service: &ServiceConfig, Dials { urls: dial, outside }: Dials) -> Plan {
+    let ServiceConfig { limits, total, bulkhead, retry, balance, .. } = service.clone();
     let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
-    let Service { name, urls, dns, replicas, weight, state, calls, egress, .. } = service.clone();
-    let urls = urls.into_iter().map(|url| Address { base: url.base, weight: url.weight }).collect();
-    let Service { idempotent, isolation, config, breaker, .. } = service.clone();
+    let ServiceConfig { name, urls, dns, replicas, weight, state, calls, egress, .. } = service.clone();
+    let urls = urls.into_iter().map(|url| PlainAddress { base: url.base, weight: url.weight }).collect();
+    let ServiceConfig { idempotent, isolation, config, breaker, .. } = service.clone();
     Plan {
         name,
         urls,

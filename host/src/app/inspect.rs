@@ -3,7 +3,7 @@
 use super::assembly::{Assembly, assemble, offers};
 use super::build;
 use crate::base::{Digest, ServiceName};
-use crate::config::{Manifest, Service};
+use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
 use crate::rollout::{Need, Offers, SwapError, breaks, needs_of, wire};
 use crate::runtime::{Component, Link, LoadError};
@@ -31,7 +31,7 @@ pub struct Inspection {
 #[derive(Debug)]
 pub struct Trial {
     /// The service: what it is granted, and within which bounds.
-    pub service: Service,
+    pub service: ServiceConfig,
     /// The services that would answer its imports.
     pub links: Vec<Link>,
     /// Why it would be refused for itself; each continues a sentence about the component.
@@ -102,7 +102,12 @@ fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Erro
 }
 
 /// Who answers each import, and for which there is nobody.
-fn link(service: &Service, contract: &Contract, manifest: &Manifest, assembly: &Assembly) -> (Vec<Link>, Vec<String>) {
+fn link(
+    service: &ServiceConfig,
+    contract: &Contract,
+    manifest: &Manifest,
+    assembly: &Assembly,
+) -> (Vec<Link>, Vec<String>) {
     let components = assembly.parts.iter().map(|part| part.as_ref().map(|part| &part.component));
     let mut offers: Offers = offers(manifest.services.iter().zip(components));
     // A service that calls itself calls what it will be.
@@ -120,7 +125,7 @@ fn link(service: &Service, contract: &Contract, manifest: &Manifest, assembly: &
 }
 
 /// Whether the component could be loaded for the service, as far as its other imports go.
-fn load(service: &Service, component: &Component, links: &[Link]) -> Result<(), LoadError> {
+fn load(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
     component.permitted(&service.name, service.state)?;
     // With a link missing it would be said twice.
     if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }

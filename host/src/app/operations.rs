@@ -1,12 +1,12 @@
 //! What admin asks for, answered by the rooms that know.
 
 use crate::admin::{
-    BreakerOrder, BreakerView, EndpointView, FaultOrder, FaultView, OperationError, OperationErrorKind, Operations,
-    OriginView, OutsideView, Readiness, RouteView, ServiceView, SwapView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
+    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
 };
 use crate::breaker::State;
 use crate::config::Manifest;
-use crate::fault::{Origin, Standing};
+use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::Target;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The host as operators see it.
-pub(super) struct Host {
+pub(super) struct HostOperations {
     pub(super) rollout: Rollout,
     pub(super) registry: Arc<Registry<Service>>,
     pub(super) routes: Arc<Table<Target>>,
@@ -30,7 +30,7 @@ pub(super) struct Host {
     next_fault: AtomicU64,
 }
 
-impl Host {
+impl HostOperations {
     pub(super) fn new(
         rollout: Rollout,
         registry: Arc<Registry<Service>>,
@@ -47,7 +47,7 @@ impl Host {
         for service in &manifest.services {
             if let (Some(fault), Some(entry)) = (service.fault, table.get(service.name.as_str())) {
                 let id = self.next_fault.fetch_add(1, Relaxed);
-                let added = entry.traffic.faults.add(id, fault, None, Origin::Manifest, Instant::now());
+                let added = entry.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
                 added.expect("nothing stands at the start");
                 tracing::warn!(service = %service.name, %fault, "faults on purpose, as the manifest says");
             }
@@ -55,9 +55,9 @@ impl Host {
     }
 }
 
-impl Operations for Host {
-    fn ready(&self) -> Readiness {
-        if self.drain.is_started() { Readiness::Draining } else { Readiness::Ready }
+impl Operations for HostOperations {
+    fn ready(&self) -> HostReadiness {
+        if self.drain.is_started() { HostReadiness::Draining } else { HostReadiness::Ready }
     }
 
     fn metrics(&self) -> String {
@@ -100,23 +100,23 @@ impl Operations for Host {
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerOrder,
+        order: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
-        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.vitals.id == endpoint);
+        let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
         let meant: Vec<_> = entry.endpoints.iter().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
             return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
         }
         let order = match order {
-            BreakerOrder::Open => mesh::BreakerOrder::Open,
-            BreakerOrder::Close => mesh::BreakerOrder::Close,
-            BreakerOrder::Reset => mesh::BreakerOrder::Reset,
+            BreakerAction::Open => mesh::BreakerOrder::Open,
+            BreakerAction::Close => mesh::BreakerOrder::Close,
+            BreakerAction::Reset => mesh::BreakerOrder::Reset,
         };
         for endpoint in meant {
-            tracing::warn!(service, endpoint = endpoint.vitals.id, ?order, "an operator orders a circuit");
-            endpoint.vitals.order(order);
+            tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator orders a circuit");
+            endpoint.stats.order(order);
         }
         Ok(view(&entry))
     }
@@ -130,7 +130,7 @@ impl Operations for Host {
         let now = Instant::now();
         let FaultOrder { fault, lasts } = order;
         let id = self.next_fault.fetch_add(1, Relaxed);
-        let standing = Standing { id, fault, until: lasts.map(|lasts| now + lasts), origin: Origin::Operator };
+        let standing = ActiveFault { id, fault, until: lasts.map(|lasts| now + lasts), origin: FaultOrigin::Operator };
         let added = entry.traffic.faults.add(id, fault, standing.until, standing.origin, now);
         added.map_err(|full| OperationError::new(OperationErrorKind::Conflict, full.to_string()))?;
         tracing::warn!(service, id, %fault, ?lasts, "faults on purpose, as an operator wants");
@@ -157,8 +157,8 @@ impl Operations for Host {
         let now = Instant::now();
         let hosts = |service: &Service| {
             let hosts = service.traffic.outside.hosts().into_iter();
-            let view = |(host, vitals): (String, Arc<mesh::Vitals>)| {
-                let state = vitals.state(now);
+            let view = |(host, stats): (String, Arc<mesh::EndpointStats>)| {
+                let state = stats.state(now);
                 OutsideView {
                     service: service.name.to_string(),
                     host,
@@ -174,7 +174,7 @@ impl Operations for Host {
     }
 }
 
-impl Host {
+impl HostOperations {
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
         let entry = self.registry.snapshot().get(name).cloned();
         entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
@@ -186,7 +186,7 @@ fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
     standing.iter().map(|one| fault_view(service.name.as_str(), one, now)).collect()
 }
 
-fn fault_view(service: &str, standing: &Standing, now: Instant) -> FaultView {
+fn fault_view(service: &str, standing: &ActiveFault, now: Instant) -> FaultView {
     // Rounded up: what still stands has not 0 seconds left.
     let whole_seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
     FaultView {
@@ -197,8 +197,8 @@ fn fault_view(service: &str, standing: &Standing, now: Instant) -> FaultView {
         trap: standing.fault.trap.to_string(),
         seconds_left: standing.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
         origin: match standing.origin {
-            Origin::Manifest => OriginView::Manifest,
-            Origin::Operator => OriginView::Operator,
+            FaultOrigin::Manifest => OriginView::Manifest,
+            FaultOrigin::Operator => OriginView::Operator,
         },
     }
 }
@@ -230,10 +230,10 @@ fn view(service: &Service) -> ServiceView {
 }
 
 fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
-    let state = endpoint.vitals.state(now);
+    let state = endpoint.stats.state(now);
     EndpointView {
-        id: endpoint.vitals.id.clone(),
-        place: endpoint.place.to_string(),
+        id: endpoint.stats.id.clone(),
+        place: endpoint.target.to_string(),
         breaker: breaker_view(state.breaker.state),
         forced: state.breaker.forced.is_some(),
         ready: state.ready,

@@ -1,27 +1,27 @@
 //! How a service's endpoints are checked: the manifest's `health`, held against the component.
 
-use super::assembly::{Part, known};
-use crate::config::{self, Finding, Health, Manifest, Service, ServiceKey};
+use super::assembly::{ServiceComponent, known};
+use crate::config::{self, Finding, Health, Manifest, ServiceConfig, ServiceKey};
 use crate::contract::{Contract, Function, FunctionName, Interface, Type};
 use crate::health;
-use crate::mesh::Probe;
+use crate::mesh::HealthProbe;
 use crate::rollout::{Need, Uses};
 use std::collections::BTreeMap;
 
 /// The checks of `service`, if it has any. What they use of the component goes into `needs`: no swap takes it away.
 pub(super) fn checks(
     manifest: &Manifest,
-    service: &Service,
-    part: Option<&Part>,
+    service: &ServiceConfig,
+    part: Option<&ServiceComponent>,
     needs: &mut Vec<Need>,
     findings: &mut Vec<Finding>,
 ) -> Option<health::Settings> {
     let Health { probe, interval, timeout, down, up } = service.health.clone()?;
     let by = format!("the health check of `{}`", service.name);
     let (probe, uses) = match probe {
-        config::Probe::Path(path) => (Probe::Path(path), service.urls.is_empty().then_some(Uses::Http)),
-        config::Probe::Call(text) => match function(&part?.described, &text) {
-            Ok((name, uses)) => (Probe::Call(name), Some(uses)),
+        config::ProbeSpec::Path(path) => (HealthProbe::Path(path), service.urls.is_empty().then_some(Uses::Http)),
+        config::ProbeSpec::Call(text) => match function(&part?.described, &text) {
+            Ok((name, uses)) => (HealthProbe::Call(name), Some(uses)),
             Err((message, help)) => {
                 findings.push(manifest.diagnose(&service.name, ServiceKey::Health, message, help));
                 return None;

@@ -2,7 +2,7 @@
 
 use super::assembly::{Assembly, assemble};
 use super::build;
-use super::operations::Host;
+use super::operations::HostOperations;
 use crate::admin::{self, Admin, Token};
 use crate::config::Manifest;
 use crate::gateway::{self, Gateway};
@@ -71,7 +71,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let openapi = manifest.gateway.openapi.then_some(openapi);
     let gateway = Arc::new(Gateway::new(gateway_settings(&manifest, openapi), Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
-    let host = Host::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
+    let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.disturb(&manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();

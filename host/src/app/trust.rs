@@ -1,6 +1,6 @@
 //! How connections to other hosts are made: whom a service believes that calls by TLS.
 
-use crate::config::{Finding, Manifest, Service, ServiceKey};
+use crate::config::{Finding, Manifest, ServiceConfig, ServiceKey};
 use crate::mesh::{Dial, Tls, TlsError};
 use http::uri::Scheme;
 
@@ -16,7 +16,7 @@ pub(super) struct Dials {
 /// Those of each service, in the manifest's order. Roots that cannot be read are noted at the place that wants them.
 pub(super) fn dials(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<Dials> {
     let mut trust = Trust::default();
-    let mut tls = |service: &Service, found: Result<Option<Tls>, TlsError>| {
+    let mut tls = |service: &ServiceConfig, found: Result<Option<Tls>, TlsError>| {
         found.unwrap_or_else(|error| {
             let message = format!("service `{}`: {error}", service.name);
             let help = "name a PEM file of root certificates with `ca`";
@@ -39,7 +39,7 @@ struct Trust {
 }
 
 impl Trust {
-    fn of_urls(&mut self, service: &Service) -> Result<Option<Tls>, TlsError> {
+    fn of_urls(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
         let https = service.urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS));
         match &service.ca {
             _ if !https => Ok(None),
@@ -48,7 +48,7 @@ impl Trust {
         }
     }
 
-    fn of_outside(&mut self, service: &Service) -> Result<Option<Tls>, TlsError> {
+    fn of_outside(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
         if service.egress.rules().is_empty() { Ok(None) } else { self.system().map(Some) }
     }
 

@@ -4,7 +4,7 @@ use super::candidate::{Candidate, Candidates};
 use super::ejection::{Ejection, Reviews};
 use super::load::Load;
 use super::policy::Policy;
-use super::turns::Turns;
+use super::turns::WeightedRoundRobin;
 use std::time::{Duration, Instant};
 
 /// Up to so many endpoints a choice needs no allocation; a service seldom has more.
@@ -32,14 +32,14 @@ impl Default for Settings {
 #[derive(Debug, Default)]
 pub struct Balancer {
     settings: Settings,
-    turns: Turns,
+    turns: WeightedRoundRobin,
     reviews: Reviews,
 }
 
 impl Balancer {
     /// A balancer that follows `settings`.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, turns: Turns::default(), reviews: Reviews::default() }
+        Self { settings, turns: WeightedRoundRobin::default(), reviews: Reviews::default() }
     }
 
     /// What it follows.

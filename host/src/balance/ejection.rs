@@ -55,9 +55,9 @@ impl Ejection {
 /// Calls in the high half, failures among them in the low half: both change together. They are counted in 64ths, or what fading rounds
 /// away would be a fifth of a small count.
 #[derive(Debug, Default)]
-pub(super) struct Window(AtomicU64);
+pub(super) struct ReviewWindow(AtomicU64);
 
-impl Window {
+impl ReviewWindow {
     const ONE: u64 = 64;
 
     pub(super) fn count(&self, failed: bool) {
@@ -89,12 +89,12 @@ impl Window {
 /// Until when an endpoint is out (ms since it came to be, 48 bits) and how often it was in a row (16 bits). 0: never, or in order again.
 /// Only a review writes it, and there is one at a time.
 #[derive(Debug, Default)]
-pub(super) struct Standing(AtomicU64);
+pub(super) struct EjectionState(AtomicU64);
 
-impl Standing {
+impl EjectionState {
     const TIMES: u64 = 0xFFFF;
 
-    /// Whether [`Standing::is_ejected`] needs to be asked at all.
+    /// Whether [`EjectionState::is_ejected`] needs to be asked at all.
     pub(super) fn was_ejected(&self) -> bool {
         self.0.load(Relaxed) != 0
     }
@@ -146,7 +146,7 @@ impl Drop for Done<'_> {
 
 /// An endpoint that can be judged.
 #[derive(Clone, Copy, Default)]
-struct Record {
+struct EndpointRecord {
     endpoint: usize,
     /// Of [`ALL`].
     rate: u64,
@@ -177,9 +177,9 @@ impl Reviews {
             let _done = Done(&self.last);
             let seconds = (millis - last) / REVIEW_EVERY_MS;
             if endpoints <= INLINE {
-                review(settings, &mut [Record::default(); INLINE][..endpoints], load, seconds, now);
+                review(settings, &mut [EndpointRecord::default(); INLINE][..endpoints], load, seconds, now);
             } else {
-                review(settings, &mut vec![Record::default(); endpoints], load, seconds, now);
+                review(settings, &mut vec![EndpointRecord::default(); endpoints], load, seconds, now);
             }
         }
     }
@@ -188,7 +188,7 @@ impl Reviews {
 /// Judges the endpoints `0..records.len()` by their calls; the last review was `seconds` ago.
 fn review<'a>(
     settings: &Ejection,
-    records: &mut [Record],
+    records: &mut [EndpointRecord],
     load: impl Fn(usize) -> &'a Load,
     seconds: u64,
     now: Instant,
@@ -199,8 +199,8 @@ fn review<'a>(
         let (calls, failures) = load(endpoint).window.fade(seconds);
         if load(endpoint).is_ejected(now) {
             out += 1;
-        } else if calls >= u64::from(settings.least_calls.max(1)) * Window::ONE {
-            records[known] = Record { endpoint, rate: failures * ALL / calls };
+        } else if calls >= u64::from(settings.least_calls.max(1)) * ReviewWindow::ONE {
+            records[known] = EndpointRecord { endpoint, rate: failures * ALL / calls };
             known += 1;
         }
     }

@@ -34,12 +34,12 @@ pub(super) struct Latency(AtomicU64);
 /// The stamp counts milliseconds and wraps after 49 days. An endpoint would have to be left alone for exactly as long, give or take
 /// [`SKEW_MS`], for its old average to be taken for a fresh one, and then only for those seconds.
 #[derive(Clone, Copy)]
-struct Word {
+struct LatencyWord {
     micros: f32,
     stamp: u32,
 }
 
-impl Word {
+impl LatencyWord {
     fn unpack(word: u64) -> Option<Self> {
         let [high, low] = [word >> 32, word & u64::from(u32::MAX)].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
         (word != 0).then(|| Self { micros: f32::from_bits(high), stamp: low })
@@ -96,7 +96,9 @@ impl Latency {
     /// A call was answered after so long; `now` in milliseconds since any fixed moment.
     pub(super) fn answered(&self, took: Duration, now: u64) {
         let (sample, now) = (micros(took), stamp(now));
-        self.change(|word| word.map_or(Some(Word { micros: sample, stamp: now }), |word| word.after(sample, now)));
+        self.change(|word| {
+            word.map_or(Some(LatencyWord { micros: sample, stamp: now }), |word| word.after(sample, now))
+        });
     }
 
     /// A call failed after so long.
@@ -105,7 +107,7 @@ impl Latency {
         self.change(|word| {
             let twice = word.map_or(0.0, |word| 2.0 * word.micros * word.left(now));
             let sample = twice.clamp(PENALTY_MICROS, MOST_PENALTY_MICROS).max(took);
-            word.map_or(Some(Word { micros: sample, stamp: now }), |word| word.after(sample, now))
+            word.map_or(Some(LatencyWord { micros: sample, stamp: now }), |word| word.after(sample, now))
         });
     }
 
@@ -113,25 +115,25 @@ impl Latency {
     pub(super) fn given_up(&self, after: Duration, now: u64) {
         let (sample, now) = (micros(after), stamp(now));
         self.change(|word| match word {
-            None => Some(Word { micros: sample, stamp: now }),
+            None => Some(LatencyWord { micros: sample, stamp: now }),
             Some(word) if sample > word.micros => word.after(sample, now),
             Some(_) => None,
         });
     }
 
-    fn change(&self, to: impl Fn(Option<Word>) -> Option<Word>) {
+    fn change(&self, to: impl Fn(Option<LatencyWord>) -> Option<LatencyWord>) {
         // An `Err` says that nothing was to change.
-        let _ = self.0.fetch_update(Relaxed, Relaxed, |word| to(Word::unpack(word)).map(Word::pack));
+        let _ = self.0.fetch_update(Relaxed, Relaxed, |word| to(LatencyWord::unpack(word)).map(LatencyWord::pack));
     }
 
     /// What a call is expected to take, in µs (at least 1): the average, faded since its last change. `None`: never measured.
     pub(super) fn expected(&self, now: u64) -> Option<f32> {
-        let word = Word::unpack(self.0.load(Relaxed))?;
+        let word = LatencyWord::unpack(self.0.load(Relaxed))?;
         Some((word.micros * word.left(stamp(now))).max(LEAST_MICROS))
     }
 
     /// The average as the last sample left it.
     pub(super) fn average(&self) -> Option<Duration> {
-        Word::unpack(self.0.load(Relaxed)).map(|word| Duration::from_secs_f64(f64::from(word.micros) / 1e6))
+        LatencyWord::unpack(self.0.load(Relaxed)).map(|word| Duration::from_secs_f64(f64::from(word.micros) / 1e6))
     }
 }

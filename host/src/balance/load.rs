@@ -1,6 +1,6 @@
 //! What is known of one endpoint's load.
 
-use super::ejection::{Standing, Window};
+use super::ejection::{EjectionState, ReviewWindow};
 use super::latency::Latency;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const TENTH: u32 = WHOLE / 10;
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sample {
+pub enum LoadSample {
     /// It was answered.
     Answered {
         /// How long that took.
@@ -40,8 +40,8 @@ pub struct Load {
     born: Instant,
     in_flight: AtomicUsize,
     latency: Latency,
-    pub(super) window: Window,
-    pub(super) standing: Standing,
+    pub(super) window: ReviewWindow,
+    pub(super) standing: EjectionState,
 }
 
 impl Load {
@@ -54,8 +54,8 @@ impl Load {
             born: now,
             in_flight: AtomicUsize::new(0),
             latency: Latency::default(),
-            window: Window::default(),
-            standing: Standing::default(),
+            window: ReviewWindow::default(),
+            standing: EjectionState::default(),
         }
     }
 
@@ -70,21 +70,21 @@ impl Load {
     }
 
     /// A call that [began](Load::begin) is over.
-    pub fn end(&self, sample: Sample, now: Instant) {
+    pub fn end(&self, sample: LoadSample, now: Instant) {
         // It never wraps: one `end` too many must not make the endpoint look as busy as can be.
         let _ = self.in_flight.fetch_update(Relaxed, Relaxed, |calls| calls.checked_sub(1));
         let now = self.millis(now);
         match sample {
-            Sample::Answered { took } => {
+            LoadSample::Answered { took } => {
                 self.latency.answered(took, now);
                 self.window.count(false);
             }
-            Sample::Failed { took } => {
+            LoadSample::Failed { took } => {
                 self.latency.failed(took, now);
                 self.window.count(true);
             }
-            Sample::GivenUp { after } => self.latency.given_up(after, now),
-            Sample::Unused => {}
+            LoadSample::GivenUp { after } => self.latency.given_up(after, now),
+            LoadSample::Unused => {}
         }
     }
 

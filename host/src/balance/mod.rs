@@ -29,5 +29,5 @@ mod turns;
 
 pub use balancer::{Balancer, Settings};
 pub use ejection::Ejection;
-pub use load::{Load, Sample};
+pub use load::{Load, LoadSample};
 pub use policy::{Policy, UnknownPolicy};

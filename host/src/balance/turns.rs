@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct WeightedRoundRobin {
     /// The next turn that nobody has taken.
     cursor: AtomicU64,
 }
 
 /// A turn and whose it is.
 #[derive(Clone, Copy)]
-struct Turn {
+struct TurnState {
     number: u64,
     /// The place among the candidates.
     place: usize,
@@ -31,13 +31,13 @@ struct Rounds {
 
 impl Rounds {
     /// The first turn at or after `from` of somebody who has not been asked.
-    fn next(&self, choice: &[Candidate], from: u64) -> Option<Turn> {
+    fn next(&self, choice: &[Candidate], from: u64) -> Option<TurnState> {
         let (round, within) = (from / self.endpoints, from % self.endpoints);
         let turns =
             choice.iter().enumerate().filter(|(_, candidate)| candidate.weight > 0).map(|(place, candidate)| {
                 let endpoint = candidate.endpoint as u64;
                 let round = self.taken(round + u64::from(endpoint < within), candidate.weight as u64);
-                Turn { number: round.wrapping_mul(self.endpoints).wrapping_add(endpoint), place }
+                TurnState { number: round.wrapping_mul(self.endpoints).wrapping_add(endpoint), place }
             });
         turns.min_by_key(|turn| turn.number)
     }
@@ -54,7 +54,7 @@ impl Rounds {
     }
 }
 
-impl Turns {
+impl WeightedRoundRobin {
     /// Asks those in `choice`, out of `endpoints` in all, from the one on whose turn it is. The weights of those asked become 0.
     pub(super) fn pick<P>(
         &self,
@@ -82,7 +82,7 @@ impl Turns {
     }
 
     /// Takes the next turn, which is nobody else's then.
-    fn take(&self, choice: &[Candidate], rounds: &Rounds) -> Option<Turn> {
+    fn take(&self, choice: &[Candidate], rounds: &Rounds) -> Option<TurnState> {
         let mut from = self.cursor.load(Relaxed);
         loop {
             let turn = rounds.next(choice, from)?;

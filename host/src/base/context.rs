@@ -68,7 +68,7 @@ pub struct CallContext {
     /// How many calls lie above this one: 0 for a call of the gateway.
     pub depth: usize,
     /// Whether a call on behalf of this one has failed. It is shared with the contexts of those calls.
-    let_down: Arc<AtomicBool>,
+    dependency_failed: Arc<AtomicBool>,
 }
 
 impl CallContext {
@@ -79,7 +79,7 @@ impl CallContext {
 
     /// A context whose call must be answered within `timeout` from `now`.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
-        Self { request_id, deadline: now + timeout, depth: 0, let_down: Arc::default() }
+        Self { request_id, deadline: now + timeout, depth: 0, dependency_failed: Arc::default() }
     }
 
     /// The same call with at most `timeout` from `now`: a deadline only ever shrinks.
@@ -107,17 +107,17 @@ impl CallContext {
     /// The context of one attempt at this call, which has not been let down yet.
     #[must_use]
     pub fn attempt(&self) -> Self {
-        Self { let_down: Arc::default(), ..self.clone() }
+        Self { dependency_failed: Arc::default(), ..self.clone() }
     }
 
     /// Notes that this call, which was made on behalf of another one, has failed that one.
-    pub fn let_down(&self) {
-        self.let_down.store(true, Ordering::Relaxed);
+    pub fn mark_dependency_failed(&self) {
+        self.dependency_failed.store(true, Ordering::Relaxed);
     }
 
     /// Whether a call on behalf of this one has failed: then its own failure need not be the fault of the service that was called.
-    pub fn was_let_down(&self) -> bool {
-        self.let_down.load(Ordering::Relaxed)
+    pub fn dependency_failed(&self) -> bool {
+        self.dependency_failed.load(Ordering::Relaxed)
     }
 }
 
@@ -167,9 +167,9 @@ mod tests {
         let (first, second) = (gateway.attempt(), gateway.attempt());
         let now = Instant::now();
         let below = first.deeper(now).within(now, Duration::from_secs(1));
-        below.attempt().deeper(now).let_down();
-        assert!(!first.was_let_down(), "what fails two below may have been made good");
-        below.let_down();
-        assert!(first.was_let_down() && !second.was_let_down() && !gateway.was_let_down());
+        below.attempt().deeper(now).mark_dependency_failed();
+        assert!(!first.dependency_failed(), "what fails two below may have been made good");
+        below.mark_dependency_failed();
+        assert!(first.dependency_failed() && !second.dependency_failed() && !gateway.dependency_failed());
     }
 }

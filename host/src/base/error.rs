@@ -78,7 +78,7 @@ impl ErrorKind {
 
     /// Whether it is a fault of the place that was asked, and not of the work: then another place may do better, and so may this one later;
     /// what crashed on a request would crash on it again.
-    pub fn is_of_place(self) -> bool {
+    pub fn is_endpoint_fault(self) -> bool {
         matches!(self, Self::Instantiation | Self::Connect | Self::Reset | Self::Timeout)
     }
 

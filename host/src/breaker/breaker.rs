@@ -13,7 +13,7 @@ use super::settings::splitmix;
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering::Relaxed};
 use super::window::{Counts, Window};
 use super::word::Word;
-use super::{Forced, Full, Outcome, Permit, Refused, Settings, State, Trip, Verdict, View};
+use super::{Forced, Outcome, Permit, Refused, Settings, State, Trip, Verdict, View, WindowedTrip};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -136,20 +136,20 @@ impl Breaker {
         let opens = match &self.settings.trip {
             Trip::Simple { failure_threshold } => {
                 let row = match outcome.verdict {
-                    Verdict::Place | Verdict::Work => Row::Longer,
-                    Verdict::Success => Row::Over,
+                    Verdict::EndpointFault | Verdict::RequestFault => Streak::Longer,
+                    Verdict::Success => Streak::Over,
                     // 429 is the client's share: in this form it says nothing about a closed circuit.
-                    Verdict::Throttled | Verdict::Neutral => Row::AsItIs,
+                    Verdict::Throttled | Verdict::Neutral => Streak::AsItIs,
                 };
                 self.step(epoch, row, *failure_threshold)
             }
             Trip::Full(full) => {
                 let row = match outcome.verdict {
-                    Verdict::Place => Row::Longer,
+                    Verdict::EndpointFault => Streak::Longer,
                     // A place that traps has answered: it can be reached and it runs. So the row of its own faults is over, as a plain
                     // 500 ends Envoy's row of gateway failures. What its work does is the ratio's to judge.
-                    Verdict::Success | Verdict::Work => Row::Over,
-                    Verdict::Throttled | Verdict::Neutral => Row::AsItIs,
+                    Verdict::Success | Verdict::RequestFault => Streak::Over,
+                    Verdict::Throttled | Verdict::Neutral => Streak::AsItIs,
                 };
                 // Both, whatever the first one says: the call is counted once, and wholly.
                 let share = self.share_opens(full, epoch, outcome, now);
@@ -200,7 +200,7 @@ impl Breaker {
 
     /// Counts the call in the window of `epoch`. Whether a share of it is too high now: asked when the call adds to one, since a
     /// quick success must not open a circuit.
-    fn share_opens(&self, full: &Full, epoch: u32, outcome: Outcome, now: Instant) -> bool {
+    fn share_opens(&self, full: &WindowedTrip, epoch: u32, outcome: Outcome, now: Instant) -> bool {
         let Some(window) = &self.window else { return false };
         let fault = outcome.verdict != Verdict::Success;
         let slow = full.is_slow(outcome.took);
@@ -214,12 +214,12 @@ impl Breaker {
     }
 
     /// Takes the row of `epoch` on. Whether it is long enough now to open the circuit.
-    fn step(&self, epoch: u32, row: Row, threshold: u32) -> bool {
+    fn step(&self, epoch: u32, row: Streak, threshold: u32) -> bool {
         let next = |word: Word| match row {
-            Row::Longer => Some(Word { row: word.row.saturating_add(1).min(Word::LONGEST_ROW), ..word }),
+            Streak::Longer => Some(Word { row: word.row.saturating_add(1).min(Word::LONGEST_ROW), ..word }),
             // Nothing to clear is the common case: it writes nothing, so that the line stays shared between the cores.
-            Row::Over => (word.row > 0).then_some(Word { row: 0, ..word }),
-            Row::AsItIs => None,
+            Streak::Over => (word.row > 0).then_some(Word { row: 0, ..word }),
+            Streak::AsItIs => None,
         };
         // Compare-and-swap on epoch and row together: no fault is lost or counted in another epoch.
         let change = |bits| {
@@ -264,7 +264,7 @@ impl Breaker {
 
 /// What an outcome does to the row of faults.
 #[derive(Clone, Copy)]
-enum Row {
+enum Streak {
     Longer,
     Over,
     AsItIs,

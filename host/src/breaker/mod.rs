@@ -31,5 +31,5 @@ mod word;
 
 pub use breaker::Breaker;
 pub use permit::{Outcome, Permit, Verdict};
-pub use settings::{Full, OpenTime, Probes, Settings, Trip};
+pub use settings::{OpenTime, Probes, Settings, Trip, WindowedTrip};
 pub use state::{Forced, Refused, State, View};

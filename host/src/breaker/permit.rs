@@ -10,9 +10,9 @@ pub enum Verdict {
     /// The endpoint did its work.
     Success,
     /// The place is at fault, whatever the call was: no instance or connection, a reset, a timeout, 502, 503, 504.
-    Place,
+    EndpointFault,
     /// The work is at fault, perhaps because of its input: a trap, out of memory, a bad answer, any other 5xx.
-    Work,
+    RequestFault,
     /// The endpoint wants fewer calls: 429.
     Throttled,
     /// The outcome says nothing about the endpoint: the client went away, any other 4xx, or the host refused locally.

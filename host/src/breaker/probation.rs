@@ -10,7 +10,7 @@ const LEAST_WAIT: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Probation {
     /// The probes under way, the oldest first as they came; never more than may be at a time.
-    slots: Vec<Slot>,
+    slots: Vec<ProbeSlot>,
     /// Numbers the probes of this stretch, so that a late one is not taken for the one that has its slot now.
     granted: u64,
     /// Probes that succeeded.
@@ -18,7 +18,7 @@ pub(super) struct Probation {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct ProbeSlot {
     probe: u64,
     since: Instant,
 }
@@ -29,7 +29,7 @@ impl Probation {
     /// # Errors
     /// When no slot is free: what is left of the oldest probe's lease.
     pub(super) fn admit(&mut self, probes: &Probes, now: Instant) -> Result<u64, Duration> {
-        let left = |slot: &Slot| left(probes.lease, slot.since, now);
+        let left = |slot: &ProbeSlot| left(probes.lease, slot.since, now);
         self.slots.retain(|slot| left(slot).is_some());
         // `u32` to `usize` cannot fail on a machine that holds so many probes; if it does, the bound is beyond reach.
         let at_a_time = usize::try_from(probes.at_a_time).unwrap_or(usize::MAX).max(1);
@@ -38,7 +38,7 @@ impl Probation {
             return Err(self.slots.iter().filter_map(left).min().unwrap_or(LEAST_WAIT));
         }
         self.granted += 1;
-        self.slots.push(Slot { probe: self.granted, since: now });
+        self.slots.push(ProbeSlot { probe: self.granted, since: now });
         Ok(self.granted)
     }
 
@@ -58,7 +58,7 @@ impl Probation {
         self.passed
     }
 
-    fn remove(&mut self, probe: u64) -> Option<Slot> {
+    fn remove(&mut self, probe: u64) -> Option<ProbeSlot> {
         let index = self.slots.iter().position(|slot| slot.probe == probe)?;
         Some(self.slots.remove(index))
     }

@@ -24,12 +24,12 @@ pub enum Trip {
     },
     /// Two rules, of which either one opens: faults of the place in a row, and the share of faults in a window. With a third where
     /// `slow_call` is set.
-    Full(Full),
+    Full(WindowedTrip),
 }
 
 /// The full model. The numbers are those of the systems in `docs/breaker.md`, where they agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
+pub struct WindowedTrip {
     /// How many faults of the place in a row open the circuit: at least 1 (0 counts as 1). Default 5: Envoy's.
     pub in_a_row: u32,
     /// How far back the shares look, in ten buckets: at least 10 ms (less counts as that). Default 10 s: Hystrix' and Linkerd's.
@@ -85,7 +85,7 @@ impl Settings {
             // A slow success is what a circuit may have opened for.
             Verdict::Success => Some(!self.is_slow(outcome.took)),
             // A 429 says that the endpoint is still too busy for what it would get through a closed circuit (as Linkerd has it).
-            Verdict::Place | Verdict::Work | Verdict::Throttled => Some(false),
+            Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled => Some(false),
             Verdict::Neutral => None,
         }
     }
@@ -96,7 +96,7 @@ impl Settings {
     }
 }
 
-impl Full {
+impl WindowedTrip {
     pub(super) fn is_slow(&self, took: Duration) -> bool {
         self.slow_call.is_some_and(|limit| took >= limit)
     }
@@ -104,11 +104,11 @@ impl Full {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { trip: Trip::Full(Full::default()), open: OpenTime::default(), probes: Probes::default() }
+        Self { trip: Trip::Full(WindowedTrip::default()), open: OpenTime::default(), probes: Probes::default() }
     }
 }
 
-impl Default for Full {
+impl Default for WindowedTrip {
     fn default() -> Self {
         Self {
             in_a_row: 5,

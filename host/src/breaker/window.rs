@@ -39,11 +39,11 @@ pub(super) struct Window {
     origin: OnceLock<Instant>,
     /// The latest tick that anybody counted in, and so the end of the window.
     newest: AtomicU64,
-    buckets: [Bucket; 10],
+    buckets: [CountBucket; 10],
 }
 
 #[derive(Debug)]
-struct Bucket {
+struct CountBucket {
     calls: AtomicU64,
     faults: AtomicU64,
     slow: AtomicU64,
@@ -52,7 +52,7 @@ struct Bucket {
 impl Window {
     /// A window of ten buckets that are `length / 10` long.
     pub(super) fn new(length: Duration) -> Self {
-        let bucket = |_| Bucket { calls: AtomicU64::new(0), faults: AtomicU64::new(0), slow: AtomicU64::new(0) };
+        let bucket = |_| CountBucket { calls: AtomicU64::new(0), faults: AtomicU64::new(0), slow: AtomicU64::new(0) };
         Self {
             tick: nanos((length / 10).max(LEAST_TICK)),
             origin: OnceLock::new(),
@@ -95,7 +95,7 @@ impl Window {
         fence(Ordering::SeqCst);
         loop {
             let newest = self.newest.load(Ordering::Relaxed);
-            let sum = |counter: fn(&Bucket) -> &AtomicU64| {
+            let sum = |counter: fn(&CountBucket) -> &AtomicU64| {
                 let ticks = newest.saturating_sub(TICKS - 1)..=newest;
                 ticks.map(|tick| counted(counter(self.bucket(tick)), stamp(epoch, tick))).sum()
             };
@@ -109,7 +109,7 @@ impl Window {
         }
     }
 
-    fn bucket(&self, tick: u64) -> &Bucket {
+    fn bucket(&self, tick: u64) -> &CountBucket {
         let index = usize::try_from(tick % TICKS).expect("a number below ten");
         &self.buckets[index]
     }

@@ -1,7 +1,7 @@
 //! The client of the admin's API.
 
 use super::address::AdminAddress;
-use super::failure::Failure;
+use super::failure::CliError;
 use crate::admin::{
     BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView,
 };
@@ -41,10 +41,10 @@ impl Client {
     /// A client that shows `token`, if there is one. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`Failure::Token`] when the token cannot stand in a header.
-    pub(super) fn new(admin: AdminAddress, token: Option<&str>) -> Result<Self, Failure> {
+    /// [`CliError::Token`] when the token cannot stand in a header.
+    pub(super) fn new(admin: AdminAddress, token: Option<&str>) -> Result<Self, CliError> {
         let bearer = |token| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| Failure::Token)?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| CliError::Token)?;
             value.set_sensitive(true);
             Ok(value)
         };
@@ -55,17 +55,17 @@ impl Client {
     }
 
     /// What the admin has at `path`, as it wrote it.
-    pub(super) async fn get(&self, path: &str) -> Result<Bytes, Failure> {
+    pub(super) async fn get(&self, path: &str) -> Result<Bytes, CliError> {
         self.send(Method::GET, path, None, LOOK).await
     }
 
     /// The wire type that `answer` holds.
-    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Bytes) -> Result<T, Failure> {
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Bytes) -> Result<T, CliError> {
         serde_json::from_slice(answer).map_err(|error| self.strange(error))
     }
 
     /// Lets the component in `file` serve `service`.
-    pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, Failure> {
+    pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, CliError> {
         let component = read_component(file)?;
         let body = Some(("application/wasm", component));
         let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), body, CHANGE).await?;
@@ -73,23 +73,23 @@ impl Client {
     }
 
     /// Lets the revision before serve `service` again.
-    pub(super) async fn rollback(&self, service: &ServiceName) -> Result<SwapView, Failure> {
+    pub(super) async fn rollback(&self, service: &ServiceName) -> Result<SwapView, CliError> {
         let answer = self.send(Method::POST, &format!("/v1/services/{service}/rollback"), None, CHANGE).await?;
         self.read(&answer)
     }
 
     /// Orders something of the circuits of `service`.
-    pub(super) async fn breaker(&self, service: &ServiceName, order: &BreakerRequest) -> Result<ServiceView, Failure> {
+    pub(super) async fn breaker(&self, service: &ServiceName, order: &BreakerRequest) -> Result<ServiceView, CliError> {
         self.order(&format!("/v1/services/{service}/breaker"), order).await
     }
 
     /// Lets a fault of `service` stand.
-    pub(super) async fn add_fault(&self, service: &ServiceName, fault: &FaultRequest) -> Result<FaultView, Failure> {
+    pub(super) async fn add_fault(&self, service: &ServiceName, fault: &FaultRequest) -> Result<FaultView, CliError> {
         self.order(&format!("/v1/services/{service}/faults"), fault).await
     }
 
     /// Clears all faults, or those of a service, or one. Answers how many stood.
-    pub(super) async fn clear_faults(&self, service: Option<&ServiceName>, id: Option<u64>) -> Result<usize, Failure> {
+    pub(super) async fn clear_faults(&self, service: Option<&ServiceName>, id: Option<u64>) -> Result<usize, CliError> {
         let of = service.map(|service| format!("/services/{service}")).unwrap_or_default();
         let which = id.map(|id| format!("/{id}")).unwrap_or_default();
         let answer = self.send(Method::DELETE, &format!("/v1{of}/faults{which}"), None, LOOK).await?;
@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Posts `order` as JSON.
-    async fn order<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, Failure> {
+    async fn order<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, CliError> {
         let body = serde_json::to_vec(order).map_err(|error| self.strange(error))?;
         let answer = self.send(Method::POST, path, Some(("application/json", body.into())), LOOK).await?;
         self.read(&answer)
@@ -110,7 +110,7 @@ impl Client {
         path: &str,
         body: Option<(&'static str, Bytes)>,
         within: Duration,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, CliError> {
         let mut request = Request::builder().method(method).uri(self.admin.resource(path));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -126,42 +126,42 @@ impl Client {
             let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
             Ok((head.status, body.to_bytes()))
         };
-        let silent = |_| Failure::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
+        let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
         let (status, body) = timeout(within, exchange).await.map_err(silent)??;
         if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
     }
 
-    fn refused(&self, status: StatusCode, body: &[u8]) -> Failure {
+    fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
         match serde_json::from_slice::<ProblemView>(body) {
             // The gateway's own word for a path without a route; the admin has another.
             Ok(problem) if problem.kind.ends_with(":no-route") => self.strange("it has no such resource"),
-            Ok(ProblemView { kind, detail, request_id, .. }) => Failure::Refused { status, kind, detail, request_id },
+            Ok(ProblemView { kind, detail, request_id, .. }) => CliError::Refused { status, kind, detail, request_id },
             Err(_) => self.strange(format!("it answers {status}")),
         }
     }
 
-    fn unreachable(&self, error: &dyn Error) -> Failure {
+    fn unreachable(&self, error: &dyn Error) -> CliError {
         // The outermost error says "client error"; the innermost says what happened.
         let mut cause = error;
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Failure::Unreachable { admin: self.admin.to_string(), reason: cause.to_string() }
+        CliError::Unreachable { admin: self.admin.to_string(), reason: cause.to_string() }
     }
 
-    fn strange(&self, reason: impl ToString) -> Failure {
-        Failure::Strange { admin: self.admin.to_string(), reason: reason.to_string() }
+    fn strange(&self, reason: impl ToString) -> CliError {
+        CliError::Strange { admin: self.admin.to_string(), reason: reason.to_string() }
     }
 }
 
 /// The component's bytes, of a bounded number: the path may be a device or a pipe.
-fn read_component(path: &Path) -> Result<Bytes, Failure> {
+fn read_component(path: &Path) -> Result<Bytes, CliError> {
     let mut component = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(MAX_COMPONENT as u64 + 1).read_to_end(&mut component));
-    read.map_err(|error| Failure::File { path: path.into(), error })?;
+    read.map_err(|error| CliError::File { path: path.into(), error })?;
     if component.len() > MAX_COMPONENT {
-        return Err(Failure::TooLarge { path: path.into(), max: MAX_COMPONENT / 1024 / 1024 });
+        return Err(CliError::TooLarge { path: path.into(), max: MAX_COMPONENT / 1024 / 1024 });
     }
     Ok(component.into())
 }

@@ -1,7 +1,7 @@
 //! The command line: what can be said, and the help that teaches it.
 
 use super::address::AdminAddress;
-use super::order::{Breaker, Fault};
+use super::order::{BreakerVerb, FaultVerb};
 use crate::base::ServiceName;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -62,11 +62,11 @@ pub(super) enum Verb {
     #[command(verbatim_doc_comment)]
     Run {
         #[command(flatten)]
-        manifest: Manifest,
+        manifest: ManifestArg,
 
         /// How the log looks
         #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-        log_format: LogFormat,
+        log_format: LogFormatArg,
     },
 
     /// Check the manifest and every component, without serving
@@ -76,7 +76,7 @@ pub(super) enum Verb {
     #[command(verbatim_doc_comment)]
     Check {
         #[command(flatten)]
-        manifest: Manifest,
+        manifest: ManifestArg,
     },
 
     /// Show what a component exports and imports, and what it would break
@@ -151,14 +151,14 @@ pub(super) enum Remote {
     /// host. Shows the
     /// service as it is then.
     #[command(verbatim_doc_comment, subcommand, after_long_help = BREAKER_EXAMPLES)]
-    Breaker(Breaker),
+    Breaker(BreakerVerb),
 
     /// Let calls fail or take longer on purpose, to see who can bear it
     ///
     /// Faults stand for a service, whoever calls it, and count as its own: breakers,
     /// retries and balancing answer them as they would a real one.
     #[command(verbatim_doc_comment, subcommand)]
-    Fault(Fault),
+    Fault(FaultVerb),
 }
 
 const BREAKER_EXAMPLES: &str = "\
@@ -169,7 +169,7 @@ Examples:
 
 /// Which manifest.
 #[derive(Debug, Args)]
-pub(super) struct Manifest {
+pub(super) struct ManifestArg {
     /// The manifest; its paths are relative to its own folder
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) path: PathBuf,
@@ -177,7 +177,7 @@ pub(super) struct Manifest {
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum LogFormat {
+pub(super) enum LogFormatArg {
     /// For people
     #[default]
     Pretty,
@@ -185,11 +185,11 @@ pub(super) enum LogFormat {
     Json,
 }
 
-impl From<LogFormat> for telemetry::LogFormat {
-    fn from(format: LogFormat) -> Self {
+impl From<LogFormatArg> for telemetry::LogFormat {
+    fn from(format: LogFormatArg) -> Self {
         match format {
-            LogFormat::Pretty => Self::Pretty,
-            LogFormat::Json => Self::Json,
+            LogFormatArg::Pretty => Self::Pretty,
+            LogFormatArg::Json => Self::Json,
         }
     }
 }

@@ -5,9 +5,9 @@ use http::StatusCode;
 use std::io;
 use std::path::PathBuf;
 
-/// Why a verb failed. [`Failure::help`] says what to do.
+/// Why a verb failed. [`CliError::help`] says what to do.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum CliError {
     /// No answer came.
     #[error("cannot reach the admin at {admin}: {reason}")]
     Unreachable { admin: String, reason: String },
@@ -34,7 +34,7 @@ pub(super) enum Failure {
     Token,
 }
 
-impl Failure {
+impl CliError {
     /// What to do about it, where that is not obvious.
     pub(super) fn help(&self) -> Option<String> {
         Some(match self {

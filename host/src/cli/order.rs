@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::{table, verb};
-use crate::admin::{BreakerOrder, BreakerRequest, FaultRequest, FaultView};
+use crate::admin::{BreakerAction, BreakerRequest, FaultRequest, FaultView};
 use crate::base::ServiceName;
 use crate::config;
 use crate::fault::Share;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What can be ordered about circuits.
 #[derive(Debug, Subcommand)]
-pub(super) enum Breaker {
+pub(super) enum BreakerVerb {
     /// Let no call pass, until a reset
     ///
     /// Calls in flight finish. With every circuit of a service open, its callers get
@@ -36,7 +36,7 @@ pub(super) struct Circuits {
 
 /// What can be ordered about faults.
 #[derive(Debug, Subcommand)]
-pub(super) enum Fault {
+pub(super) enum FaultVerb {
     /// Let calls of a service suffer a fault
     ///
     /// At least one of --latency, --error and --trap. Faults of a service add up.
@@ -96,11 +96,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Orders `breaker`, and shows the service as it is then.
-pub(super) async fn breaker(client: &Client, breaker: Breaker) -> anyhow::Result<String> {
+pub(super) async fn breaker(client: &Client, breaker: BreakerVerb) -> anyhow::Result<String> {
     let (order, circuits) = match breaker {
-        Breaker::Open(circuits) => (BreakerOrder::Open, circuits),
-        Breaker::Close(circuits) => (BreakerOrder::Close, circuits),
-        Breaker::Reset(circuits) => (BreakerOrder::Reset, circuits),
+        BreakerVerb::Open(circuits) => (BreakerAction::Open, circuits),
+        BreakerVerb::Close(circuits) => (BreakerAction::Close, circuits),
+        BreakerVerb::Reset(circuits) => (BreakerAction::Reset, circuits),
     };
     let Circuits { service, endpoint } = circuits;
     let view = client.breaker(&service, &BreakerRequest { order, endpoint }).await?;
@@ -108,14 +108,14 @@ pub(super) async fn breaker(client: &Client, breaker: Breaker) -> anyhow::Result
 }
 
 /// Orders `fault`, and says what stands, or what is gone.
-pub(super) async fn fault(client: &Client, fault: Fault) -> anyhow::Result<String> {
+pub(super) async fn fault(client: &Client, fault: FaultVerb) -> anyhow::Result<String> {
     match fault {
-        Fault::Add { service, harm, lasts } => {
+        FaultVerb::Add { service, harm, lasts } => {
             let fault = client.add_fault(&service, &request(&harm, lasts)).await?;
             Ok(stands(&fault))
         }
-        Fault::List { json } => verb::list(client, "/v1/faults", json, table::faults).await,
-        Fault::Clear { service, id } => Ok(gone(client.clear_faults(service.as_ref(), id).await?)),
+        FaultVerb::List { json } => verb::list(client, "/v1/faults", json, table::faults).await,
+        FaultVerb::Clear { service, id } => Ok(gone(client.clear_faults(service.as_ref(), id).await?)),
     }
 }
 

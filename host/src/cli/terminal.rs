@@ -1,6 +1,6 @@
 //! The one place that prints.
 
-use super::failure::Failure;
+use super::failure::CliError;
 use crate::config::{Look, ManifestErrors};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -34,7 +34,7 @@ pub(super) fn complaint(error: &anyhow::Error, terminal: bool) -> String {
         // Drawn by the manifest itself, with the colours and marks of its own.
         return errors.render(if terminal { Look::Terminal } else { Look::Plain });
     }
-    let help = error.downcast_ref::<Failure>().and_then(Failure::help);
+    let help = error.downcast_ref::<CliError>().and_then(CliError::help);
     let help = help.map(|help| format!("  help: {help}\n")).unwrap_or_default();
     format!("error: {}\n{help}", harmless(&format!("{error:#}")))
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_complaint_says_what_to_do() {
-        let failure = Failure::Unreachable { admin: "http://a:1".into(), reason: "connection refused".into() };
+        let failure = CliError::Unreachable { admin: "http://a:1".into(), reason: "connection refused".into() };
         let text = complaint(&failure.into(), false);
         assert!(
             text.starts_with("error: cannot reach the admin at http://a:1: connection refused\n  help: "),

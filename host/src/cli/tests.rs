@@ -1,8 +1,8 @@
 //! The command line, and the verbs against an admin on a loopback socket.
 
 use super::address::AdminAddress;
-use super::command::{Command, LogFormat, Remote, Verb};
-use super::failure::Failure;
+use super::command::{Command, LogFormatArg, Remote, Verb};
+use super::failure::CliError;
 use super::verb::{admin, ask};
 use crate::admin::fake::Fake;
 use crate::admin::{Admin, BreakerView, FaultView, MAX_COMPONENT, OutsideView, ServiceView, Settings, Token};
@@ -44,8 +44,8 @@ fn the_flag_goes_before_the_variable_and_that_before_the_usual_place() {
 #[test]
 fn run_and_check_take_a_manifest() {
     for (line, path, format) in [
-        ("atoll run", "atoll.toml", LogFormat::Pretty),
-        ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormat::Json),
+        ("atoll run", "atoll.toml", LogFormatArg::Pretty),
+        ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormatArg::Json),
     ] {
         let Verb::Run { manifest, log_format } = parse(line).expect(line).verb else { panic!("{line}") };
         assert_eq!((manifest.path.as_path(), log_format), (Path::new(path), format));
@@ -186,8 +186,8 @@ fn rollback(name: &str) -> Remote {
 }
 
 /// What a failed verb says, and its help.
-fn failure(outcome: anyhow::Result<String>) -> (Failure, String) {
-    let failure = outcome.expect_err("it fails").downcast::<Failure>().expect("a failure of ours");
+fn failure(outcome: anyhow::Result<String>) -> (CliError, String) {
+    let failure = outcome.expect_err("it fails").downcast::<CliError>().expect("a failure of ours");
     let help = failure.help().unwrap_or_default();
     (failure, help)
 }
@@ -252,7 +252,7 @@ async fn faults_are_added_listed_and_cleared() {
     assert!(ps.contains("\n! legacy: 0.5% traps on purpose"), "{ps}");
 
     let (wrong, help) = failure(host.ask(remote("atoll fault clear legacy --id 1"), None).await);
-    assert!(matches!(wrong, Failure::Refused { status: StatusCode::NOT_FOUND, .. }), "{wrong}");
+    assert!(matches!(wrong, CliError::Refused { status: StatusCode::NOT_FOUND, .. }), "{wrong}");
     assert!(help.contains("atoll fault list"), "{help}");
     for (line, told) in [
         ("atoll fault clear users --id 1", "1 fault cleared"),
@@ -286,7 +286,7 @@ async fn a_refusal_is_told_with_its_reason() {
     assert_eq!(broken.to_string(), "not a component: the magic number is missing");
     assert!(help.contains("nothing was changed"), "{help}");
     let (nothing, _) = failure(host.ask(rollback("legacy"), None).await);
-    assert!(matches!(nothing, Failure::Refused { status: StatusCode::CONFLICT, .. }), "{nothing}");
+    assert!(matches!(nothing, CliError::Refused { status: StatusCode::CONFLICT, .. }), "{nothing}");
     let (unknown, help) = failure(host.ask(rollback("nobody"), None).await);
     assert_eq!(unknown.to_string(), "there is no service `nobody`");
     assert!(help.contains("atoll ps"), "{help}");
@@ -300,7 +300,7 @@ async fn a_file_that_is_too_large_is_not_sent() {
     let sparse = file(b"\0asm");
     sparse.as_file().set_len(MAX_COMPONENT as u64 + 1).expect("a sparse file");
     let (failure, _) = failure(host.ask(swap(sparse.path()), None).await);
-    assert!(matches!(failure, Failure::TooLarge { max: 128, .. }), "{failure}");
+    assert!(matches!(failure, CliError::TooLarge { max: 128, .. }), "{failure}");
 }
 
 #[tokio::test]
@@ -309,12 +309,12 @@ async fn the_token_is_shown_and_never_told() {
     assert!(host.ask(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
     for wrong in [None, Some(""), Some("wr0ng")] {
         let (failure, help) = failure(host.ask(Remote::Ps { json: false }, wrong).await);
-        assert!(matches!(failure, Failure::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
+        assert!(matches!(failure, CliError::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
         assert!(help.contains("ATOLL_ADMIN_TOKEN"), "{help}");
         assert!(!format!("{failure:?}{failure}").contains("wr0ng"));
     }
     let (unsendable, _) = failure(host.ask(Remote::Ps { json: false }, Some("a\nb")).await);
-    assert!(matches!(unsendable, Failure::Token));
+    assert!(matches!(unsendable, CliError::Token));
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn without_a_host_the_complaint_says_so() {
     let address = socket.local_addr().expect("an address");
     let admin: AdminAddress = address.to_string().parse().expect("an address");
     let (unreachable, help) = failure(ask(Remote::Ps { json: false }, admin, None).await);
-    assert!(matches!(unreachable, Failure::Unreachable { .. }), "{unreachable}");
+    assert!(matches!(unreachable, CliError::Unreachable { .. }), "{unreachable}");
     assert!(help.contains("is the host running?"), "{help}");
 }
 
@@ -338,6 +338,6 @@ async fn an_answer_of_something_else_is_no_admin() {
     tokio::spawn(socket.serve(hello, drain.clone()));
     let admin: AdminAddress = address.to_string().parse().expect("an address");
     let (strange, _) = failure(ask(Remote::Ps { json: true }, admin, None).await);
-    assert!(matches!(strange, Failure::Strange { .. }), "{strange}");
+    assert!(matches!(strange, CliError::Strange { .. }), "{strange}");
     drain.start(std::time::Duration::ZERO);
 }

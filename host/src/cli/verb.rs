@@ -2,8 +2,8 @@
 
 use super::address::AdminAddress;
 use super::client::Client;
-use super::command::{Command, LogFormat, Remote, Verb};
-use super::failure::Failure;
+use super::command::{Command, LogFormatArg, Remote, Verb};
+use super::failure::CliError;
 use super::{inspection, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::base::ServiceName;
@@ -16,7 +16,7 @@ use tokio::runtime;
 /// Does what `command` says, and prints its result.
 ///
 /// # Errors
-/// Why it was not done; a `Failure` or the manifest's errors where there is more to tell than a message.
+/// Why it was not done; a `CliError` or the manifest's errors where there is more to tell than a message.
 pub(super) fn execute(command: Command) -> anyhow::Result<()> {
     match command.verb {
         Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
@@ -34,15 +34,15 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
 
 /// Where the admin listens: as the flag says, or the variable if it is set and not empty, or where it does by default. Only the verbs that
 /// ask it read the variable, so that a wrong one stops no other.
-pub(super) fn admin(flag: Option<AdminAddress>, variable: Option<String>) -> Result<AdminAddress, Failure> {
+pub(super) fn admin(flag: Option<AdminAddress>, variable: Option<String>) -> Result<AdminAddress, CliError> {
     match (flag, variable.filter(|text| !text.is_empty())) {
         (Some(flag), _) => Ok(flag),
-        (None, Some(text)) => text.parse().map_err(Failure::Address),
+        (None, Some(text)) => text.parse().map_err(CliError::Address),
         (None, None) => Ok(AdminAddress::usual()),
     }
 }
 
-fn run(manifest: &Path, log_format: LogFormat) -> anyhow::Result<()> {
+fn run(manifest: &Path, log_format: LogFormatArg) -> anyhow::Result<()> {
     telemetry::init(log_format.into());
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(app::run(manifest, terminal::announce))

@@ -1,6 +1,6 @@
 //! Addresses to listen on, and those of peers.
 
-use crate::config::kind::{Kind, Problem, refused};
+use crate::config::kind::{KindError, ValueKind, refused};
 use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -8,7 +8,7 @@ use toml::de::DeValue;
 /// An IP address and a port to listen on.
 pub(super) struct Address;
 
-impl Kind for Address {
+impl ValueKind for Address {
     type Value = SocketAddr;
 
     fn accepts(&self) -> String {
@@ -20,7 +20,7 @@ impl Kind for Address {
             .into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<SocketAddr, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<SocketAddr, Vec<KindError>> {
         value.get_ref().as_str().and_then(|text| text.parse().ok()).ok_or_else(|| refused(self, value))
     }
 }
@@ -28,7 +28,7 @@ impl Kind for Address {
 /// An IP address without a port.
 pub(super) struct Ip;
 
-impl Kind for Ip {
+impl ValueKind for Ip {
     type Value = IpAddr;
 
     fn accepts(&self) -> String {
@@ -39,7 +39,7 @@ impl Kind for Ip {
         "write one address in quotes, without port or network mask: \"10.0.0.7\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<IpAddr, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<IpAddr, Vec<KindError>> {
         value.get_ref().as_str().and_then(|text| text.parse().ok()).ok_or_else(|| refused(self, value))
     }
 }

@@ -1,11 +1,11 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
 use crate::config::address::{Address, Ip};
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::kind::{Choice, Count, Flag, List};
 use crate::config::measure::{self, GIB, HOUR, KIB, MIB, MINUTE, Size, in_memory};
 use crate::config::secret::Secret;
-use crate::config::section::{Found, Key, Report, Section};
+use crate::config::section::{ManifestKey, Report, Section, Sourced};
 use crate::contract::Names;
 use crate::listen;
 use std::net::{IpAddr, SocketAddr};
@@ -49,32 +49,40 @@ const ADMIN_TOKEN: &str = "ATOLL_ADMIN_TOKEN";
 /// How long a connection may be idle, at either end.
 const PAUSE: measure::Duration = measure::Duration { min: 100, max: HOUR };
 
-static LISTEN: Key<Address> = Key { name: "listen", kind: Address, default: Some(r#""127.0.0.1:8080""#) };
-static HEADER_TIMEOUT: Key<measure::Duration> =
-    Key { name: "header_timeout", kind: measure::Duration { min: 100, max: 10 * MINUTE }, default: Some(r#""10s""#) };
-static KEEP_ALIVE: Key<measure::Duration> = Key { name: "keep_alive", kind: PAUSE, default: Some(r#""60s""#) };
-static WRITE_TIMEOUT: Key<measure::Duration> = Key { name: "write_timeout", kind: PAUSE, default: Some(r#""60s""#) };
-static MAX_HEADERS: Key<Count<u16>> =
-    Key { name: "max_headers", kind: Count { min: 10, max: 1000 }, default: Some("100") };
-static HEADER_BYTES: Key<Size> =
-    Key { name: "header_bytes", kind: Size { min: KIB, max: MIB }, default: Some(r#""32KiB""#) };
-static CONNECTIONS: Key<Count<u32>> =
-    Key { name: "connections", kind: Count { min: 1, max: 1_000_000 }, default: Some("10000") };
-static DRAIN: Key<measure::Duration> =
-    Key { name: "drain", kind: measure::Duration { min: 0, max: HOUR }, default: Some(r#""30s""#) };
-static TIMEOUT: Key<measure::Duration> = Key { name: "timeout", kind: TOTAL, default: Some(r#""15s""#) };
-static TRUSTED_PROXIES: Key<List<Ip>> =
-    Key { name: "trusted_proxies", kind: List { of: Ip, max: 64 }, default: Some("[]") };
-static NAMES: Key<Choice<Names>> = Key {
+static LISTEN: ManifestKey<Address> =
+    ManifestKey { name: "listen", kind: Address, default: Some(r#""127.0.0.1:8080""#) };
+static HEADER_TIMEOUT: ManifestKey<measure::Duration> = ManifestKey {
+    name: "header_timeout",
+    kind: measure::Duration { min: 100, max: 10 * MINUTE },
+    default: Some(r#""10s""#),
+};
+static KEEP_ALIVE: ManifestKey<measure::Duration> =
+    ManifestKey { name: "keep_alive", kind: PAUSE, default: Some(r#""60s""#) };
+static WRITE_TIMEOUT: ManifestKey<measure::Duration> =
+    ManifestKey { name: "write_timeout", kind: PAUSE, default: Some(r#""60s""#) };
+static MAX_HEADERS: ManifestKey<Count<u16>> =
+    ManifestKey { name: "max_headers", kind: Count { min: 10, max: 1000 }, default: Some("100") };
+static HEADER_BYTES: ManifestKey<Size> =
+    ManifestKey { name: "header_bytes", kind: Size { min: KIB, max: MIB }, default: Some(r#""32KiB""#) };
+static CONNECTIONS: ManifestKey<Count<u32>> =
+    ManifestKey { name: "connections", kind: Count { min: 1, max: 1_000_000 }, default: Some("10000") };
+static DRAIN: ManifestKey<measure::Duration> =
+    ManifestKey { name: "drain", kind: measure::Duration { min: 0, max: HOUR }, default: Some(r#""30s""#) };
+static TIMEOUT: ManifestKey<measure::Duration> =
+    ManifestKey { name: "timeout", kind: TOTAL, default: Some(r#""15s""#) };
+static TRUSTED_PROXIES: ManifestKey<List<Ip>> =
+    ManifestKey { name: "trusted_proxies", kind: List { of: Ip, max: 64 }, default: Some("[]") };
+static NAMES: ManifestKey<Choice<Names>> = ManifestKey {
     name: "names",
     kind: Choice(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
     default: Some(r#""snake_case""#),
 };
-static BODY_MEMORY: Key<Size> =
-    Key { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
-static OPENAPI: Key<Flag> = Key { name: "openapi", kind: Flag, default: Some("true") };
+static BODY_MEMORY: ManifestKey<Size> =
+    ManifestKey { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
+static OPENAPI: ManifestKey<Flag> = ManifestKey { name: "openapi", kind: Flag, default: Some("true") };
 
-static ADMIN: Key<Address> = Key { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };
+static ADMIN: ManifestKey<Address> =
+    ManifestKey { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };
 
 /// How long a route's request may take: the kind of `gateway.timeout` and of a route's `timeout`.
 pub(super) const TOTAL: measure::Duration = measure::Duration { min: 1, max: HOUR };
@@ -124,12 +132,12 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewaySettings {
 }
 
 /// The admin's token. Without one, whoever reaches the admin may replace services, so nobody beyond this machine may reach it.
-fn token(address: &Found<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, report: &Report) -> Option<Secret> {
+fn token(address: &Sourced<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, report: &Report) -> Option<Secret> {
     let token = env(ADMIN_TOKEN).filter(|token| !token.is_empty());
     if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         let message = "must be visible ASCII without spaces: it is sent in a header";
         report.push(
-            Place::Variable(ADMIN_TOKEN),
+            ValueOrigin::Variable(ADMIN_TOKEN),
             message,
             "make one with `openssl rand -hex 32`; look for a stray newline",
         );
@@ -143,13 +151,13 @@ fn token(address: &Found<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, repo
 }
 
 /// Refuses two sockets on one port; port 0 is a different one each time.
-fn refuse_collision(gateway: &Found<SocketAddr>, admin: &Found<SocketAddr>, report: &Report) {
+fn refuse_collision(gateway: &Sourced<SocketAddr>, admin: &Sourced<SocketAddr>, report: &Report) {
     let (one, other) = (gateway.value, admin.value);
     let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     if one.port() == 0 || one.port() != other.port() || !overlap {
         return;
     }
-    let place = if admin.place == Place::Absent { &gateway.place } else { &admin.place };
+    let place = if admin.place == ValueOrigin::Absent { &gateway.place } else { &admin.place };
     let message = format!("gateway ({one}) and admin ({other}) cannot listen on the same port");
     report.push_if_whole(place.clone(), message, "give one of them another port, or port 0 for any free one");
 }

@@ -1,7 +1,7 @@
 //! Paths, and what must be where they lead.
 
-use crate::config::kind::{Kind, Problem, Text, refused};
-use crate::config::section::{Found, Report};
+use crate::config::kind::{KindError, Text, ValueKind, refused};
+use crate::config::section::{Report, Sourced};
 use std::fs;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -10,7 +10,7 @@ use toml::de::DeValue;
 /// A path, absolute or relative to the manifest.
 pub(super) struct File;
 
-impl Kind for File {
+impl ValueKind for File {
     type Value = PathBuf;
 
     fn accepts(&self) -> String {
@@ -21,7 +21,7 @@ impl Kind for File {
         "write a path in quotes, absolute or relative to the manifest".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Vec<KindError>> {
         let path = Text { min: 1 }.read(value).ok().filter(|path| !path.contains('\0'));
         path.map(PathBuf::from).ok_or_else(|| refused(self, value))
     }
@@ -41,7 +41,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// The path from the manifest's `folder`; what is not there, or is something else, is noted.
-    pub(super) fn at(&self, found: &Found<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
+    pub(super) fn at(&self, found: &Sourced<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
         let path = folder.join(&found.value);
         let shown = found.value.display();
         let right = |facts: &fs::Metadata| if self.is_folder { facts.is_dir() } else { facts.is_file() };

@@ -8,13 +8,13 @@ use std::sync::Arc;
 pub(super) type Span = Range<usize>;
 
 /// The manifest's text and the name that errors call it by.
-pub(super) struct Source {
+pub(super) struct ManifestText {
     pub(super) name: String,
     pub(super) text: String,
 }
 
 /// The name alone: a text of many lines would drown what it is printed with.
-impl fmt::Debug for Source {
+impl fmt::Debug for ManifestText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
@@ -22,7 +22,7 @@ impl fmt::Debug for Source {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ValueOrigin {
     /// Written in the manifest.
     Text(Span),
     /// Set by an environment variable.
@@ -36,21 +36,26 @@ pub(super) enum Place {
 pub struct Finding {
     message: String,
     help: String,
-    place: Place,
-    source: Arc<Source>,
+    place: ValueOrigin,
+    source: Arc<ManifestText>,
 }
 
 impl Finding {
     /// `message` says what is wrong, `help` how to mend it.
-    pub(super) fn new(source: Arc<Source>, place: Place, message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn new(
+        source: Arc<ManifestText>,
+        place: ValueOrigin,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { message: message.into(), help: help.into(), place, source }
     }
 
     /// What is wrong; where an environment variable is at fault, it comes first.
     pub fn message(&self) -> String {
         match self.place {
-            Place::Variable(name) => format!("{name}: {}", self.message),
-            Place::Text(_) | Place::Absent => self.message.clone(),
+            ValueOrigin::Variable(name) => format!("{name}: {}", self.message),
+            ValueOrigin::Text(_) | ValueOrigin::Absent => self.message.clone(),
         }
     }
 
@@ -71,8 +76,8 @@ impl Finding {
     /// The text that is at fault.
     pub(super) fn span(&self) -> Option<Span> {
         match &self.place {
-            Place::Text(span) => Some(span.clone()),
-            Place::Variable(_) | Place::Absent => None,
+            ValueOrigin::Text(span) => Some(span.clone()),
+            ValueOrigin::Variable(_) | ValueOrigin::Absent => None,
         }
     }
 }
@@ -187,7 +192,7 @@ impl miette::Diagnostic for Drawn<'_> {
     }
 }
 
-impl miette::SourceCode for Source {
+impl miette::SourceCode for ManifestText {
     fn read_span<'a>(
         &'a self,
         span: &miette::SourceSpan,

@@ -1,6 +1,6 @@
 //! The names of functions, as the manifest writes them.
 
-use crate::config::kind::{Kind, Problem, refused};
+use crate::config::kind::{KindError, ValueKind, refused};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -8,7 +8,7 @@ use toml::de::DeValue;
 /// component exports several versions of it, `shop:products/products@2.0.0#get`.
 pub(super) struct Function;
 
-impl Kind for Function {
+impl ValueKind for Function {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -19,7 +19,7 @@ impl Kind for Function {
         "write the names as the WIT has them, words joined by `-`: \"get\", or \"products#get\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let text = value.get_ref().as_str().filter(|text| is_function(text));
         text.map(Into::into).ok_or_else(|| refused(self, value))
     }
@@ -36,7 +36,7 @@ pub(super) struct Callee {
 /// `service/` and a [`Function`].
 pub(super) struct Call;
 
-impl Kind for Call {
+impl ValueKind for Call {
     type Value = Callee;
 
     fn accepts(&self) -> String {
@@ -48,7 +48,7 @@ impl Kind for Call {
             .into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Callee, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Callee, Vec<KindError>> {
         let parts = value.get_ref().as_str().and_then(|text| text.split_once('/'));
         let parts = parts.filter(|(service, function)| !service.is_empty() && is_function(function));
         let callee = parts.map(|(service, function)| Callee { service: service.into(), function: function.into() });

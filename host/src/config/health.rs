@@ -1,11 +1,11 @@
 //! `health` of a `[service.NAME]`: how its endpoints are asked whether they can serve.
 
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::function::Function;
-use crate::config::kind::{Count, Kind, Problem, Text, refused};
+use crate::config::kind::{Count, KindError, Text, ValueKind, refused};
 use crate::config::measure::{Duration, HOUR};
 use crate::config::place::{Places, ServiceKey};
-use crate::config::section::{Key, Section};
+use crate::config::section::{ManifestKey, Section};
 use http::uri::PathAndQuery;
 use std::time;
 use toml::Spanned;
@@ -15,7 +15,7 @@ use toml::de::DeValue;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
     /// What it is asked.
-    pub probe: Probe,
+    pub probe: ProbeSpec,
     /// From one question to the next: 100 ms to 1 h, default 5 s.
     pub interval: time::Duration,
     /// How long an answer may take: at most `interval`, default 2 s.
@@ -28,7 +28,7 @@ pub struct Health {
 
 /// What an endpoint is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
+pub enum ProbeSpec {
     /// A GET of this path.
     Path(PathAndQuery),
     /// This function of the component, `function` or `interface#function`. Whether the component has it is not known here; a fault of
@@ -38,18 +38,19 @@ pub enum Probe {
 
 const TIMES: Count<u32> = Count { min: 1, max: 100 };
 
-static PATH: Key<HttpPath> = Key { name: "path", kind: HttpPath, default: None };
-static CALL: Key<Function> = Key { name: "call", kind: Function, default: None };
-static INTERVAL: Key<Duration> =
-    Key { name: "interval", kind: Duration { min: 100, max: HOUR }, default: Some(r#""5s""#) };
-static TIMEOUT: Key<Duration> = Key { name: "timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""2s""#) };
-static DOWN: Key<Count<u32>> = Key { name: "down", kind: TIMES, default: Some("3") };
-static UP: Key<Count<u32>> = Key { name: "up", kind: TIMES, default: Some("2") };
+static PATH: ManifestKey<HttpPath> = ManifestKey { name: "path", kind: HttpPath, default: None };
+static CALL: ManifestKey<Function> = ManifestKey { name: "call", kind: Function, default: None };
+static INTERVAL: ManifestKey<Duration> =
+    ManifestKey { name: "interval", kind: Duration { min: 100, max: HOUR }, default: Some(r#""5s""#) };
+static TIMEOUT: ManifestKey<Duration> =
+    ManifestKey { name: "timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""2s""#) };
+static DOWN: ManifestKey<Count<u32>> = ManifestKey { name: "down", kind: TIMES, default: Some("3") };
+static UP: ManifestKey<Count<u32>> = ManifestKey { name: "up", kind: TIMES, default: Some("2") };
 
 /// A path, with its query where it has one.
 struct HttpPath;
 
-impl Kind for HttpPath {
+impl ValueKind for HttpPath {
     type Value = PathAndQuery;
 
     fn accepts(&self) -> String {
@@ -60,7 +61,7 @@ impl Kind for HttpPath {
         "write what the service answers when it can serve, with its query where it has one: \"/healthz\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathAndQuery, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathAndQuery, Vec<KindError>> {
         // A fragment would be dropped without a word.
         let text = Text { min: 1 }.read(value).ok().filter(|text| text.starts_with('/') && !text.contains('#'));
         text.and_then(|text| PathAndQuery::try_from(text).ok()).ok_or_else(|| refused(self, value))
@@ -79,7 +80,7 @@ pub(super) fn read(service: &mut Section<'_>, component: bool, places: &mut Plac
     let (down, up) = (section.get(&DOWN), section.get(&UP));
     if section.lacks(PATH.name) && section.lacks(CALL.name) {
         let help = "add path = \"/…\", or call = \"function\"";
-        let place = Place::Text(section.span.clone());
+        let place = ValueOrigin::Text(section.span.clone());
         report.push_if_whole(place, "`health` has neither `path` nor `call`", help);
     }
     if let Some(call) = &call
@@ -96,8 +97,8 @@ pub(super) fn read(service: &mut Section<'_>, component: bool, places: &mut Plac
     }
     section.close();
     let probe = match (path, call) {
-        (Some(path), None) => Probe::Path(path.value),
-        (None, Some(call)) => Probe::Call(call.value),
+        (Some(path), None) => ProbeSpec::Path(path.value),
+        (None, Some(call)) => ProbeSpec::Call(call.value),
         _ => return None,
     };
     Some(Health { probe, interval: interval.value, timeout: timeout.value, down, up })

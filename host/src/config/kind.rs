@@ -9,14 +9,14 @@ use toml::de::DeValue;
 
 /// Why a value is refused: `says` follows the key's name ("must be …").
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct KindError {
     pub(super) span: Span,
     pub(super) says: String,
     pub(super) help: String,
 }
 
 /// A kind of value.
-pub(super) trait Kind: Sync {
+pub(super) trait ValueKind: Sync {
     /// What the value is read into.
     type Value;
 
@@ -27,13 +27,13 @@ pub(super) trait Kind: Sync {
     fn help(&self) -> String;
 
     /// The value, or all that is wrong with it: a list may hold several faults.
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>>;
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>>;
 }
 
 /// What is said of a value that is not of `kind`.
-pub(super) fn refused(kind: &impl Kind, value: &Spanned<DeValue<'_>>) -> Vec<Problem> {
+pub(super) fn refused(kind: &impl ValueKind, value: &Spanned<DeValue<'_>>) -> Vec<KindError> {
     let says = format!("must be {}, not {}", kind.accepts(), shown(value.get_ref()));
-    vec![Problem { span: value.span(), says, help: kind.help() }]
+    vec![KindError { span: value.span(), says, help: kind.help() }]
 }
 
 /// A value as an error quotes it.
@@ -64,7 +64,7 @@ pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
 /// `true` or `false`.
 pub(super) struct Flag;
 
-impl Kind for Flag {
+impl ValueKind for Flag {
     type Value = bool;
 
     fn accepts(&self) -> String {
@@ -75,7 +75,7 @@ impl Kind for Flag {
         "write true or false, without quotes".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<KindError>> {
         value.get_ref().as_bool().ok_or_else(|| refused(self, value))
     }
 }
@@ -86,7 +86,7 @@ pub(super) struct Count<T> {
     pub(super) max: T,
 }
 
-impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> Kind for Count<T> {
+impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for Count<T> {
     type Value = T;
 
     fn accepts(&self) -> String {
@@ -97,7 +97,7 @@ impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> Kind for Count<T> {
         format!("write a number of {} to {}, without quotes", self.min, self.max)
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
         let number = whole(value.get_ref()).and_then(|number| T::try_from(number).ok());
         number.filter(|number| (self.min..=self.max).contains(number)).ok_or_else(|| refused(self, value))
     }
@@ -111,7 +111,7 @@ pub(super) struct Text {
 /// The longest text that a key accepts, in bytes.
 const LONGEST_TEXT: usize = 8192;
 
-impl Kind for Text {
+impl ValueKind for Text {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -122,7 +122,7 @@ impl Kind for Text {
         "put the value in quotes".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let text = value.get_ref().as_str().filter(|text| (self.min..=LONGEST_TEXT).contains(&text.len()));
         text.map(Into::into).ok_or_else(|| refused(self, value))
     }
@@ -131,7 +131,7 @@ impl Kind for Text {
 /// One of several words.
 pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 
-impl<T: Copy + Sync> Kind for Choice<T> {
+impl<T: Copy + Sync> ValueKind for Choice<T> {
     type Value = T;
 
     fn accepts(&self) -> String {
@@ -143,7 +143,7 @@ impl<T: Copy + Sync> Kind for Choice<T> {
         format!("write {}", self.accepts())
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
         let word = value.get_ref().as_str();
         let found = word.and_then(|word| self.0.iter().find(|(known, _)| *known == word));
         found.map(|(_, value)| *value).ok_or_else(|| {
@@ -162,7 +162,7 @@ pub(super) struct List<K> {
     pub(super) max: usize,
 }
 
-impl<K: Kind> Kind for List<K> {
+impl<K: ValueKind> ValueKind for List<K> {
     type Value = Vec<Spanned<K::Value>>;
 
     fn accepts(&self) -> String {
@@ -173,7 +173,7 @@ impl<K: Kind> Kind for List<K> {
         format!("write at most {} in square brackets, separated by commas", self.max)
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let items = value.get_ref().as_array().filter(|items| items.len() <= self.max);
         let items = items.ok_or_else(|| refused(self, value))?;
         gather(items.iter().map(|item| Ok(Spanned::new(item.span(), self.of.read(item)?))))
@@ -186,7 +186,7 @@ pub(super) struct Table<K>(pub(super) K);
 /// The most entries of a [`Table`].
 const MOST_ENTRIES: usize = 256;
 
-impl<K: Kind> Kind for Table<K> {
+impl<K: ValueKind> ValueKind for Table<K> {
     type Value = BTreeMap<String, K::Value>;
 
     fn accepts(&self) -> String {
@@ -197,7 +197,7 @@ impl<K: Kind> Kind for Table<K> {
         "write it in braces: { name = value }".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let table = value.get_ref().as_table().filter(|table| table.len() <= MOST_ENTRIES);
         let table = table.ok_or_else(|| refused(self, value))?;
         gather(table.iter().map(|(name, value)| {
@@ -210,7 +210,7 @@ impl<K: Kind> Kind for Table<K> {
     }
 }
 
-impl Problem {
+impl KindError {
     /// The same problem, said of the entry `name`.
     pub(super) fn of(self, name: &str) -> Self {
         Self { says: format!("has an entry `{name}`, which {}", self.says), ..self }
@@ -218,7 +218,9 @@ impl Problem {
 }
 
 /// All values, or all problems.
-fn gather<T, C: FromIterator<T>>(results: impl Iterator<Item = Result<T, Vec<Problem>>>) -> Result<C, Vec<Problem>> {
+fn gather<T, C: FromIterator<T>>(
+    results: impl Iterator<Item = Result<T, Vec<KindError>>>,
+) -> Result<C, Vec<KindError>> {
     let mut problems = Vec::new();
     let values = results.filter_map(|result| result.map_err(|mut found| problems.append(&mut found)).ok()).collect();
     if problems.is_empty() { Ok(values) } else { Err(problems) }

@@ -3,15 +3,15 @@
 use crate::base::ServiceName;
 use crate::config::edge::{self, AdminSettings, GatewaySettings};
 use crate::config::file::File;
-use crate::config::finding::{Finding, ManifestErrors, Place, Source};
+use crate::config::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
 use crate::config::kind::Count;
 use crate::config::measure::{GIB, MIB, Size, in_memory};
 use crate::config::place::{Places, ServiceKey};
 use crate::config::route::{self, Route};
-use crate::config::section::{Key, Report, Section};
-use crate::config::service::{self, Service};
+use crate::config::section::{ManifestKey, Report, Section};
+use crate::config::service::{self, ServiceConfig};
 use crate::config::syntax;
-use crate::contract::FaceKey;
+use crate::contract::HttpBindingKey;
 use crate::{runtime, state};
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,13 +33,13 @@ pub struct Manifest {
     /// How deep services may call one another: 1 to 256.
     pub call_depth: usize,
     /// In the order of the manifest; no two of one name.
-    pub services: Vec<Service>,
+    pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which is the last rule of their precedence.
     pub routes: Vec<Route>,
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<ManifestText>,
     pub(super) service_places: BTreeMap<ServiceName, Places<ServiceKey>>,
     /// As many as routes.
-    pub(super) route_places: Vec<Places<FaceKey>>,
+    pub(super) route_places: Vec<Places<HttpBindingKey>>,
 }
 
 /// The longest manifest that is read, in bytes: 10,000 lines.
@@ -48,16 +48,20 @@ const LONGEST: u64 = 1 << 20;
 /// Set, it takes the place of `state.path`.
 const STATE_PATH: &str = "ATOLL_STATE_PATH";
 
-static PATH: Key<File> = Key { name: "path", kind: File, default: Some(r#"".atoll/state.redb""#) };
-static MAX_BATCH: Key<Count<u16>> =
-    Key { name: "max_batch", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
+static PATH: ManifestKey<File> = ManifestKey { name: "path", kind: File, default: Some(r#"".atoll/state.redb""#) };
+static MAX_BATCH: ManifestKey<Count<u16>> =
+    ManifestKey { name: "max_batch", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
 /// Below 8 MiB the largest transaction of a guest would leave no room for another.
-static QUEUE: Key<Size> = Key { name: "queue", kind: Size { min: 8 * MIB, max: GIB }, default: Some(r#""16MiB""#) };
-static PAGES: Key<Size> = Key { name: "cache", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
+static QUEUE: ManifestKey<Size> =
+    ManifestKey { name: "queue", kind: Size { min: 8 * MIB, max: GIB }, default: Some(r#""16MiB""#) };
+static PAGES: ManifestKey<Size> =
+    ManifestKey { name: "cache", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
 
-static CACHE: Key<File> = Key { name: "cache", kind: File, default: Some(r#"".atoll/cache""#) };
-static INSTANCES: Key<Count<u32>> = Key { name: "instances", kind: Count { min: 0, max: 100_000 }, default: Some("0") };
-static CALL_DEPTH: Key<Count<u16>> = Key { name: "call_depth", kind: Count { min: 1, max: 256 }, default: Some("32") };
+static CACHE: ManifestKey<File> = ManifestKey { name: "cache", kind: File, default: Some(r#"".atoll/cache""#) };
+static INSTANCES: ManifestKey<Count<u32>> =
+    ManifestKey { name: "instances", kind: Count { min: 0, max: 100_000 }, default: Some("0") };
+static CALL_DEPTH: ManifestKey<Count<u16>> =
+    ManifestKey { name: "call_depth", kind: Count { min: 1, max: 256 }, default: Some("32") };
 
 impl Manifest {
     /// Reads and checks the manifest at `path`; `env` gives the variables of the environment.
@@ -70,10 +74,10 @@ impl Manifest {
         match read_text(path) {
             Ok(text) => Self::parse(&name, text, folder, env),
             Err(error) => {
-                let source = Arc::new(Source { name: name.clone(), text: String::new() });
+                let source = Arc::new(ManifestText { name: name.clone(), text: String::new() });
                 let help = "name the manifest on the command line, as in `atoll run path/to/atoll.toml`";
                 let message = format!("cannot read the manifest {name}: {error}");
-                Err(Finding::new(source, Place::Absent, message, help).into())
+                Err(Finding::new(source, ValueOrigin::Absent, message, help).into())
             }
         }
     }
@@ -88,7 +92,7 @@ impl Manifest {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ManifestErrors> {
-        let source = Arc::new(Source { name: name.into(), text });
+        let source = Arc::new(ManifestText { name: name.into(), text });
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
         let manifest = read(Section::root(table.get_ref(), &report), folder, env);

@@ -1,6 +1,6 @@
 //! Sizes and durations: a whole number with its unit.
 
-use crate::config::kind::{Kind, Problem, refused, whole};
+use crate::config::kind::{KindError, ValueKind, refused, whole};
 use std::time;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -37,7 +37,7 @@ pub(super) struct Size {
     pub(super) max: u64,
 }
 
-impl Kind for Size {
+impl ValueKind for Size {
     type Value = u64;
 
     fn accepts(&self) -> String {
@@ -50,7 +50,7 @@ impl Kind for Size {
             .into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<u64, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<u64, Vec<KindError>> {
         let bytes = value.get_ref().as_str().map_or_else(|| whole(value.get_ref()), |text| measured(text, SIZES));
         bytes.filter(|bytes| (self.min..=self.max).contains(bytes)).ok_or_else(|| refused(self, value))
     }
@@ -62,7 +62,7 @@ pub(super) struct Duration {
     pub(super) max: u64,
 }
 
-impl Kind for Duration {
+impl ValueKind for Duration {
     type Value = time::Duration;
 
     fn accepts(&self) -> String {
@@ -73,7 +73,7 @@ impl Kind for Duration {
         "write a whole number with its unit in quotes: \"250ms\", \"5s\", \"1m\" or \"2h\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<time::Duration, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<time::Duration, Vec<KindError>> {
         let bounds = time::Duration::from_millis(self.min)..=time::Duration::from_millis(self.max);
         let found = value.get_ref().as_str().and_then(duration).filter(|duration| bounds.contains(duration));
         found.ok_or_else(|| refused(self, value))

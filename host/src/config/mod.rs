@@ -46,12 +46,12 @@ mod url;
 
 pub use edge::{AdminSettings, GatewaySettings};
 pub use finding::{Finding, Look, ManifestErrors};
-pub use health::{Health, Probe};
+pub use health::{Health, ProbeSpec};
 pub use manifest::{Manifest, environment};
 pub use measure::duration;
 pub use place::ServiceKey;
 pub use route::Route;
 pub use route_call::RouteCall;
 pub use secret::Secret;
-pub use service::Service;
+pub use service::ServiceConfig;
 pub use url::Url;

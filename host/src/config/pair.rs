@@ -1,7 +1,7 @@
 //! A value that may have a second one about it: `"http://a"`, or `{ url = "http://a", weight = 2 }`.
 
-use crate::config::kind::{Kind, Problem, refused};
-use crate::config::section::Key;
+use crate::config::kind::{KindError, ValueKind, refused};
+use crate::config::section::ManifestKey;
 use crate::config::suggest::did_you_mean;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -11,10 +11,10 @@ pub(super) struct Pair<K, A: 'static> {
     /// What the value is called in the table.
     pub(super) name: &'static str,
     pub(super) of: K,
-    pub(super) about: &'static Key<A>,
+    pub(super) about: &'static ManifestKey<A>,
 }
 
-impl<K: Kind, A: Kind> Kind for Pair<K, A> {
+impl<K: ValueKind, A: ValueKind> ValueKind for Pair<K, A> {
     /// The value with its own place, not that of the table.
     type Value = (Spanned<K::Value>, A::Value);
 
@@ -27,7 +27,7 @@ impl<K: Kind, A: Kind> Kind for Pair<K, A> {
         format!("write it in quotes, or as {{ {} = …, {} = … }}", self.name, self.about.name)
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let Some(table) = value.get_ref().as_table() else {
             // What is no text is neither of the two.
             let right = value.get_ref().is_str();
@@ -47,13 +47,13 @@ impl<K: Kind, A: Kind> Kind for Pair<K, A> {
                 },
                 name => {
                     let help = did_you_mean(name, [self.name, self.about.name], "the keys known here");
-                    problems.push(Problem { span: key.span(), says: format!("has an unknown key `{name}`"), help });
+                    problems.push(KindError { span: key.span(), says: format!("has an unknown key `{name}`"), help });
                 }
             }
         }
         if !table.contains_key(self.name) {
             let says = format!("has a table without `{}`", self.name);
-            problems.push(Problem { span: value.span(), says, help: self.help() });
+            problems.push(KindError { span: value.span(), says, help: self.help() });
         }
         match main {
             Some(main) if problems.is_empty() => Ok((main, about.unwrap_or_else(|| self.about.default()))),

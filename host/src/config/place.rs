@@ -1,13 +1,13 @@
 //! Where the faults are shown that show later, once components were loaded and held against the manifest.
 
 use crate::base::ServiceName;
-use crate::config::finding::{Finding, Place, Span};
+use crate::config::finding::{Finding, Span, ValueOrigin};
 use crate::config::manifest::Manifest;
-use crate::config::section::Found;
-use crate::contract::FaceKey;
+use crate::config::section::Sourced;
+use crate::contract::HttpBindingKey;
 use std::collections::BTreeMap;
 
-/// A key of a service that can be at fault in a way which only its component shows. Those of a route are [`FaceKey`]s.
+/// A key of a service that can be at fault in a way which only its component shows. Those of a route are [`HttpBindingKey`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ServiceKey {
     /// The component itself: it does not load.
@@ -39,14 +39,14 @@ impl<K: Ord> Places<K> {
     }
 
     /// Keeps the place of `key`, if it is written, instead of the one it had.
-    pub(super) fn note<T>(&mut self, key: K, found: Option<&Found<T>>) {
-        if let Some(span) = found.and_then(Found::span) {
+    pub(super) fn note<T>(&mut self, key: K, found: Option<&Sourced<T>>) {
+        if let Some(span) = found.and_then(Sourced::span) {
             self.written.insert(key, span);
         }
     }
 
-    fn of(&self, key: &K) -> Place {
-        Place::Text(self.written.get(key).unwrap_or(&self.otherwise).clone())
+    fn of(&self, key: &K) -> ValueOrigin {
+        ValueOrigin::Text(self.written.get(key).unwrap_or(&self.otherwise).clone())
     }
 }
 
@@ -59,7 +59,7 @@ impl Manifest {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        let place = self.service_places.get(service).map_or(Place::Absent, |places| places.of(&key));
+        let place = self.service_places.get(service).map_or(ValueOrigin::Absent, |places| places.of(&key));
         Finding::new(self.source.clone(), place, message, help)
     }
 
@@ -67,11 +67,11 @@ impl Manifest {
     pub fn diagnose_route(
         &self,
         index: usize,
-        key: FaceKey,
+        key: HttpBindingKey,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {
-        let place = self.route_places.get(index).map_or(Place::Absent, |places| places.of(&key));
+        let place = self.route_places.get(index).map_or(ValueOrigin::Absent, |places| places.of(&key));
         Finding::new(self.source.clone(), place, message, help)
     }
 }

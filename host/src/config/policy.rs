@@ -1,9 +1,9 @@
 //! The tables of a `[service.NAME]` that say what bounds its calls and how long its instances live: `limits` and `reuse`.
 
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::kind::{Choice, Count};
 use crate::config::measure::{Duration, GIB, HOUR, KIB, Size, TIB, in_memory};
-use crate::config::section::{Key, Section};
+use crate::config::section::{ManifestKey, Section};
 use crate::mesh::BulkheadSettings;
 use crate::runtime;
 use std::time;
@@ -13,35 +13,39 @@ const MEMORY: Size = Size { min: 64 * KIB, max: 4 * GIB };
 /// The bodies that requests may have: the kind of a service's `limits.body` and of a route's `body`.
 pub(super) const BODY: Size = Size { min: 0, max: TIB };
 
-static MEMORY_LIMIT: Key<Size> = Key { name: "memory", kind: MEMORY, default: Some(r#""128MiB""#) };
+static MEMORY_LIMIT: ManifestKey<Size> = ManifestKey { name: "memory", kind: MEMORY, default: Some(r#""128MiB""#) };
 /// How long something may take, and a call wait.
 const TIME: Duration = Duration { min: 1, max: HOUR };
-static TIMEOUT: Key<Duration> = Key { name: "timeout", kind: TIME, default: Some(r#""10s""#) };
+static TIMEOUT: ManifestKey<Duration> = ManifestKey { name: "timeout", kind: TIME, default: Some(r#""10s""#) };
 /// Absent it is no shorter than one try.
-static TOTAL: Key<Duration> = Key { name: "total", kind: TIME, default: None };
+static TOTAL: ManifestKey<Duration> = ManifestKey { name: "total", kind: TIME, default: None };
 const LEAST_TOTAL: time::Duration = time::Duration::from_secs(15);
-static CONNECT: Key<Duration> = Key { name: "connect", kind: TIME, default: Some(r#""1s""#) };
-static CONCURRENCY: Key<Count<u16>> =
-    Key { name: "concurrency", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
-static WAITING: Key<Count<u16>> = Key { name: "waiting", kind: Count { min: 0, max: 10_000 }, default: Some("128") };
-static WAIT: Key<Duration> = Key { name: "wait", kind: TIME, default: Some(r#""100ms""#) };
-static BODY_LIMIT: Key<Size> = Key { name: "body", kind: BODY, default: Some(r#""2MiB""#) };
+static CONNECT: ManifestKey<Duration> = ManifestKey { name: "connect", kind: TIME, default: Some(r#""1s""#) };
+static CONCURRENCY: ManifestKey<Count<u16>> =
+    ManifestKey { name: "concurrency", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
+static WAITING: ManifestKey<Count<u16>> =
+    ManifestKey { name: "waiting", kind: Count { min: 0, max: 10_000 }, default: Some("128") };
+static WAIT: ManifestKey<Duration> = ManifestKey { name: "wait", kind: TIME, default: Some(r#""100ms""#) };
+static BODY_LIMIT: ManifestKey<Size> = ManifestKey { name: "body", kind: BODY, default: Some(r#""2MiB""#) };
 
 /// Whether instances are used again.
-static ISOLATION: Key<Choice<bool>> =
-    Key { name: "isolation", kind: Choice(&[("request", false), ("reuse", true)]), default: Some(r#""request""#) };
+static ISOLATION: ManifestKey<Choice<bool>> = ManifestKey {
+    name: "isolation",
+    kind: Choice(&[("request", false), ("reuse", true)]),
+    default: Some(r#""request""#),
+};
 
 /// The section of their bounds.
 const REUSE: &str = "reuse";
-static MAX_REQUESTS: Key<Count<u32>> =
-    Key { name: "max_requests", kind: Count { min: 1, max: 1_000_000 }, default: Some("1000") };
-static MAX_CONCURRENT: Key<Count<u16>> =
-    Key { name: "max_concurrent", kind: Count { min: 1, max: 1000 }, default: Some("1") };
-static IDLE_TIMEOUT: Key<Duration> =
-    Key { name: "idle_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""1s""#) };
+static MAX_REQUESTS: ManifestKey<Count<u32>> =
+    ManifestKey { name: "max_requests", kind: Count { min: 1, max: 1_000_000 }, default: Some("1000") };
+static MAX_CONCURRENT: ManifestKey<Count<u16>> =
+    ManifestKey { name: "max_concurrent", kind: Count { min: 1, max: 1000 }, default: Some("1") };
+static IDLE_TIMEOUT: ManifestKey<Duration> =
+    ManifestKey { name: "idle_timeout", kind: Duration { min: 1, max: HOUR }, default: Some(r#""1s""#) };
 
 /// What `limits` says, sorted by those whom it bounds.
-pub(super) struct Limits {
+pub(super) struct LimitKeys {
     pub(super) instance: runtime::Limits,
     pub(super) bulkhead: BulkheadSettings,
     pub(super) connect: time::Duration,
@@ -50,11 +54,11 @@ pub(super) struct Limits {
 }
 
 /// The limits of instances, of calls, and of the bodies of requests.
-pub(super) fn limits(service: &mut Section<'_>) -> Limits {
+pub(super) fn limits(service: &mut Section<'_>) -> LimitKeys {
     let mut section = service.section("limits");
     let (concurrency, waiting) = (section.get(&CONCURRENCY).into(), section.get(&WAITING).into());
     let timeout = section.get(&TIMEOUT);
-    let limits = Limits {
+    let limits = LimitKeys {
         instance: runtime::Limits { memory: in_memory(section.get(&MEMORY_LIMIT)), timeout, concurrency },
         bulkhead: BulkheadSettings { concurrency, waiting, wait: section.get(&WAIT) },
         connect: section.get(&CONNECT),
@@ -81,7 +85,7 @@ pub(super) fn isolation(service: &mut Section<'_>) -> runtime::Isolation {
     if written && !reused && report.count() == before {
         let message = "`reuse` has no effect, since no instance is used again";
         let help = "add isolation = \"reuse\", or leave `reuse` out";
-        report.push_if_whole(Place::Text(section.span.clone()), message, help);
+        report.push_if_whole(ValueOrigin::Text(section.span.clone()), message, help);
     }
     section.close();
     if reused { runtime::Isolation::Reuse(reuse) } else { runtime::Isolation::Request }

@@ -1,15 +1,15 @@
 //! How the calls of a `[service.NAME]` are spread, tried again and, on purpose, made to fail: `balance`, `ejection`, `retry` and `fault`.
 
 use crate::balance::{self, Ejection, Policy};
-use crate::config::kind::{Choice, Count, Kind, Problem, refused};
+use crate::config::kind::{Choice, Count, KindError, ValueKind, refused};
 use crate::config::measure::{Duration, HOUR, MIB, MINUTE, Size, in_memory};
-use crate::config::section::{Key, Section};
+use crate::config::section::{ManifestKey, Section};
 use crate::fault::{Fault, Share};
 use crate::retry;
 use toml::Spanned;
 use toml::de::DeValue;
 
-static BALANCE: Key<Choice<Policy>> = Key {
+static BALANCE: ManifestKey<Choice<Policy>> = ManifestKey {
     name: "balance",
     kind: Choice(&[
         ("random", Policy::Random),
@@ -19,37 +19,44 @@ static BALANCE: Key<Choice<Policy>> = Key {
     ]),
     default: Some(r#""peak-ewma""#),
 };
-static SLOW_START: Key<Duration> =
-    Key { name: "slow_start", kind: Duration { min: 0, max: HOUR }, default: Some(r#""10s""#) };
+static SLOW_START: ManifestKey<Duration> =
+    ManifestKey { name: "slow_start", kind: Duration { min: 0, max: HOUR }, default: Some(r#""10s""#) };
 
-static EJECTED_MOST: Key<Count<u8>> = Key { name: "most", kind: Count { min: 0, max: 100 }, default: Some("50") };
-static LEAST_CALLS: Key<Count<u32>> =
-    Key { name: "least_calls", kind: Count { min: 1, max: 1_000_000 }, default: Some("20") };
+static EJECTED_MOST: ManifestKey<Count<u8>> =
+    ManifestKey { name: "most", kind: Count { min: 0, max: 100 }, default: Some("50") };
+static LEAST_CALLS: ManifestKey<Count<u32>> =
+    ManifestKey { name: "least_calls", kind: Count { min: 1, max: 1_000_000 }, default: Some("20") };
 /// A margin of 0 would eject every endpoint that is a little worse than the middle one.
-static MARGIN: Key<Count<u8>> = Key { name: "margin", kind: Count { min: 1, max: 100 }, default: Some("30") };
+static MARGIN: ManifestKey<Count<u8>> =
+    ManifestKey { name: "margin", kind: Count { min: 1, max: 100 }, default: Some("30") };
 /// No ejection is longer than 5 min.
-static PAUSE: Key<Duration> =
-    Key { name: "pause", kind: Duration { min: 1, max: 5 * MINUTE }, default: Some(r#""10s""#) };
+static PAUSE: ManifestKey<Duration> =
+    ManifestKey { name: "pause", kind: Duration { min: 1, max: 5 * MINUTE }, default: Some(r#""10s""#) };
 
 const BACKOFF: Duration = Duration { min: 1, max: MINUTE };
-static TRIES: Key<Count<u32>> = Key { name: "tries", kind: Count { min: 0, max: 10 }, default: Some("1") };
-static BACKOFF_LEAST: Key<Duration> = Key { name: "backoff", kind: BACKOFF, default: Some(r#""25ms""#) };
-static BACKOFF_MOST: Key<Duration> = Key { name: "backoff_most", kind: BACKOFF, default: Some(r#""250ms""#) };
-static BUDGET: Key<Count<u8>> = Key { name: "budget", kind: Count { min: 0, max: 100 }, default: Some("20") };
-static BUDGET_FLOOR: Key<Count<u32>> =
-    Key { name: "budget_floor", kind: Count { min: 0, max: 10_000 }, default: Some("10") };
+static TRIES: ManifestKey<Count<u32>> =
+    ManifestKey { name: "tries", kind: Count { min: 0, max: 10 }, default: Some("1") };
+static BACKOFF_LEAST: ManifestKey<Duration> =
+    ManifestKey { name: "backoff", kind: BACKOFF, default: Some(r#""25ms""#) };
+static BACKOFF_MOST: ManifestKey<Duration> =
+    ManifestKey { name: "backoff_most", kind: BACKOFF, default: Some(r#""250ms""#) };
+static BUDGET: ManifestKey<Count<u8>> =
+    ManifestKey { name: "budget", kind: Count { min: 0, max: 100 }, default: Some("20") };
+static BUDGET_FLOOR: ManifestKey<Count<u32>> =
+    ManifestKey { name: "budget_floor", kind: Count { min: 0, max: 10_000 }, default: Some("10") };
 /// So much of every call's body is in memory until the call has its answer.
-static KEPT_BODY: Key<Size> = Key { name: "body", kind: Size { min: 0, max: 16 * MIB }, default: Some(r#""64KiB""#) };
+static KEPT_BODY: ManifestKey<Size> =
+    ManifestKey { name: "body", kind: Size { min: 0, max: 16 * MIB }, default: Some(r#""64KiB""#) };
 
-static LATENCY: Key<Duration> =
-    Key { name: "latency", kind: Duration { min: 0, max: HOUR }, default: Some(r#""0ms""#) };
-static ERROR: Key<Percent> = Key { name: "error", kind: Percent, default: Some(r#""0%""#) };
-static TRAP: Key<Percent> = Key { name: "trap", kind: Percent, default: Some(r#""0%""#) };
+static LATENCY: ManifestKey<Duration> =
+    ManifestKey { name: "latency", kind: Duration { min: 0, max: HOUR }, default: Some(r#""0ms""#) };
+static ERROR: ManifestKey<Percent> = ManifestKey { name: "error", kind: Percent, default: Some(r#""0%""#) };
+static TRAP: ManifestKey<Percent> = ManifestKey { name: "trap", kind: Percent, default: Some(r#""0%""#) };
 
 /// A share of calls, in percent.
 struct Percent;
 
-impl Kind for Percent {
+impl ValueKind for Percent {
     type Value = Share;
 
     fn accepts(&self) -> String {
@@ -60,7 +67,7 @@ impl Kind for Percent {
         "write a number with % in quotes: \"10%\" or \"0.1%\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Share, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Share, Vec<KindError>> {
         value.get_ref().as_str().and_then(|text| Share::parse(text).ok()).ok_or_else(|| refused(self, value))
     }
 }

@@ -1,16 +1,16 @@
 //! `[[route]]`: which requests go to which service, or to which function of it.
 
 use crate::base::ServiceName;
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::function::Callee;
-use crate::config::kind::{Kind, List, Problem, Table, Text, refused};
+use crate::config::kind::{KindError, List, Table, Text, ValueKind, refused};
 use crate::config::measure::{Duration, Size};
 use crate::config::place::Places;
 use crate::config::route_call::{CALL, CallKeys, RouteCall};
-use crate::config::section::{Found, Key, Report, Section};
-use crate::config::service::{Service, Services};
+use crate::config::section::{ManifestKey, Report, Section, Sourced};
+use crate::config::service::{ServiceConfig, Services};
 use crate::config::{edge, policy};
-use crate::contract::FaceKey;
+use crate::contract::HttpBindingKey;
 use crate::route::{Rule, RuleError};
 use std::collections::BTreeMap;
 use std::time;
@@ -32,16 +32,16 @@ pub struct Route {
     pub timeout: time::Duration,
 }
 
-static PREFIX: Key<Text> = Key { name: "prefix", kind: Text { min: 1 }, default: None };
-static PATH: Key<Text> = Key { name: "path", kind: Text { min: 1 }, default: None };
-static HOST: Key<Text> = Key { name: "host", kind: Text { min: 1 }, default: None };
-static METHOD: Key<Methods> = Key { name: "method", kind: Methods, default: None };
-static HEADERS: Key<Table<Text>> = Key { name: "headers", kind: Table(Text { min: 0 }), default: None };
-static SERVICE: Key<Text> = Key { name: "service", kind: Text { min: 1 }, default: None };
-static STRIP_PREFIX: Key<Text> = Key { name: "strip_prefix", kind: Text { min: 1 }, default: None };
-static REWRITE: Key<Text> = Key { name: "rewrite", kind: Text { min: 1 }, default: None };
-static BODY: Key<Size> = Key { name: "body", kind: policy::BODY, default: None };
-static TIMEOUT: Key<Duration> = Key { name: "timeout", kind: edge::TOTAL, default: None };
+static PREFIX: ManifestKey<Text> = ManifestKey { name: "prefix", kind: Text { min: 1 }, default: None };
+static PATH: ManifestKey<Text> = ManifestKey { name: "path", kind: Text { min: 1 }, default: None };
+static HOST: ManifestKey<Text> = ManifestKey { name: "host", kind: Text { min: 1 }, default: None };
+static METHOD: ManifestKey<Methods> = ManifestKey { name: "method", kind: Methods, default: None };
+static HEADERS: ManifestKey<Table<Text>> = ManifestKey { name: "headers", kind: Table(Text { min: 0 }), default: None };
+static SERVICE: ManifestKey<Text> = ManifestKey { name: "service", kind: Text { min: 1 }, default: None };
+static STRIP_PREFIX: ManifestKey<Text> = ManifestKey { name: "strip_prefix", kind: Text { min: 1 }, default: None };
+static REWRITE: ManifestKey<Text> = ManifestKey { name: "rewrite", kind: Text { min: 1 }, default: None };
+static BODY: ManifestKey<Size> = ManifestKey { name: "body", kind: policy::BODY, default: None };
+static TIMEOUT: ManifestKey<Duration> = ManifestKey { name: "timeout", kind: edge::TOTAL, default: None };
 
 /// One method, or several.
 struct Methods;
@@ -49,7 +49,7 @@ struct Methods;
 /// The names of the methods in a list of them.
 const NAMES: List<Text> = List { of: Text { min: 1 }, max: 16 };
 
-impl Kind for Methods {
+impl ValueKind for Methods {
     type Value = Vec<String>;
 
     fn accepts(&self) -> String {
@@ -60,7 +60,7 @@ impl Kind for Methods {
         "write \"GET\", or [\"GET\", \"HEAD\"]".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, Vec<KindError>> {
         match value.get_ref() {
             DeValue::String(name) => Ok(vec![name.to_string()]),
             DeValue::Array(_) => Ok(NAMES.read(value)?.into_iter().map(Spanned::into_inner).collect()),
@@ -71,13 +71,13 @@ impl Kind for Methods {
 
 /// What a route asks of a request, and how it changes the path, as it was written.
 pub(super) struct Matching {
-    pub(super) prefix: Option<Found<String>>,
-    pub(super) path: Option<Found<String>>,
-    pub(super) methods: Option<Found<Vec<String>>>,
-    host: Option<Found<String>>,
-    headers: Option<Found<BTreeMap<String, String>>>,
-    pub(super) strip_prefix: Option<Found<String>>,
-    pub(super) rewrite: Option<Found<String>>,
+    pub(super) prefix: Option<Sourced<String>>,
+    pub(super) path: Option<Sourced<String>>,
+    pub(super) methods: Option<Sourced<Vec<String>>>,
+    host: Option<Sourced<String>>,
+    headers: Option<Sourced<BTreeMap<String, String>>>,
+    pub(super) strip_prefix: Option<Sourced<String>>,
+    pub(super) rewrite: Option<Sourced<String>>,
     /// False when one of these was wrong, and noted: then they may not say what was meant.
     pub(super) right: bool,
 }
@@ -105,7 +105,7 @@ pub(super) struct Routes {
     /// In the order in which they were written.
     pub(super) all: Vec<Route>,
     /// Where later faults of each are shown.
-    pub(super) places: Vec<Places<FaceKey>>,
+    pub(super) places: Vec<Places<HttpBindingKey>>,
     /// The line of the first route that matches what the key says.
     first_lines: BTreeMap<String, usize>,
 }
@@ -140,7 +140,11 @@ fn read(mut section: Section<'_>, services: &Services, timeout: time::Duration, 
 }
 
 /// The service that the route names, alone or with a function.
-fn service<'a>(section: &mut Section<'_>, call: Option<&Found<Callee>>, services: &'a Services) -> Option<&'a Service> {
+fn service<'a>(
+    section: &mut Section<'_>,
+    call: Option<&Sourced<Callee>>,
+    services: &'a Services,
+) -> Option<&'a ServiceConfig> {
     let report = section.report;
     match (section.find(&SERVICE), call) {
         (Some(named), None) => services.find(&named.value, &named.place, report),
@@ -152,7 +156,7 @@ fn service<'a>(section: &mut Section<'_>, call: Option<&Found<Callee>>, services
         (None, None) => {
             if section.lacks(SERVICE.name) && section.lacks(CALL.name) {
                 let help = "add service = \"NAME\", or call = \"NAME/function\"";
-                report.push_if_whole(Place::Text(section.span.clone()), "this route names no service", help);
+                report.push_if_whole(ValueOrigin::Text(section.span.clone()), "this route names no service", help);
             }
             None
         }
@@ -160,7 +164,7 @@ fn service<'a>(section: &mut Section<'_>, call: Option<&Found<Callee>>, services
 }
 
 /// The rule, and the place of its path; `None` when anything about it is wrong, and then all of that was noted.
-fn rule(section: &Section<'_>, matching: Matching) -> Option<Found<Rule>> {
+fn rule(section: &Section<'_>, matching: Matching) -> Option<Sourced<Rule>> {
     let report = section.report;
     let (before, right) = (report.count(), matching.right);
     let (place, rule) = match (matching.prefix, matching.path) {
@@ -172,7 +176,7 @@ fn rule(section: &Section<'_>, matching: Matching) -> Option<Found<Rule>> {
         }
         (None, None) => {
             if section.lacks(PREFIX.name) && section.lacks(PATH.name) {
-                let place = Place::Text(section.span.clone());
+                let place = ValueOrigin::Text(section.span.clone());
                 let help = "add prefix = \"/…\" or path = \"/…\"; prefix = \"/\" matches every path";
                 report.push_if_whole(place, "this route has neither `prefix` nor `path`", help);
             }
@@ -189,13 +193,13 @@ fn rule(section: &Section<'_>, matching: Matching) -> Option<Found<Rule>> {
     rule.ok()?;
     let narrowed = narrow(narrowed, matching.strip_prefix, report, |rule, prefix| rule.with_strip_prefix(prefix));
     let narrowed = narrow(narrowed, matching.rewrite, report, |rule, template| rule.with_rewrite(template));
-    (right && report.count() == before).then_some(Found { value: narrowed, place })
+    (right && report.count() == before).then_some(Sourced { value: narrowed, place })
 }
 
 /// The rule with `found` applied to it, or as it was when that cannot be.
 fn narrow<T>(
     rule: Rule,
-    found: Option<Found<T>>,
+    found: Option<Sourced<T>>,
     report: &Report,
     with: impl FnOnce(Rule, &T) -> Result<Rule, RuleError>,
 ) -> Rule {
@@ -214,12 +218,12 @@ fn with_headers(rule: Rule, headers: &BTreeMap<String, String>) -> Result<Rule, 
 }
 
 /// Notes why there cannot be such a rule.
-fn refuse(error: &RuleError, place: Place, report: &Report) {
+fn refuse(error: &RuleError, place: ValueOrigin, report: &Report) {
     report.push_error(place, error, "see [[route]] in docs/manifest.md");
 }
 
 /// Refuses a rule that can never win, because one before it matches the same.
-fn refuse_twin(rule: &Found<Rule>, first_lines: &mut BTreeMap<String, usize>, report: &Report) {
+fn refuse_twin(rule: &Sourced<Rule>, first_lines: &mut BTreeMap<String, usize>, report: &Report) {
     let line = report.line(&rule.place);
     let identity = identity(&rule.value);
     if let Some(first) = first_lines.get(&identity) {

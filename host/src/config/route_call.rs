@@ -1,13 +1,13 @@
 //! The keys of a `[[route]]` that names a function: a typed route.
 
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::function::{Call, Callee};
-use crate::config::kind::{Count, Kind, Problem, Table, Text, refused};
+use crate::config::kind::{Count, KindError, Table, Text, ValueKind, refused};
 use crate::config::place::Places;
 use crate::config::route::Matching;
-use crate::config::section::{Found, Key, Report, Section};
+use crate::config::section::{ManifestKey, Report, Section, Sourced};
 use crate::config::service::Services;
-use crate::contract::FaceKey;
+use crate::contract::HttpBindingKey;
 use http::{HeaderName, Method};
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -31,17 +31,19 @@ pub struct RouteCall {
     pub errors: BTreeMap<String, u16>,
 }
 
-pub(super) static CALL: Key<Call> = Key { name: "call", kind: Call, default: None };
-static FROM_HEADER: Key<Table<Header>> = Key { name: "from_header", kind: Table(Header), default: None };
-static STATUS: Key<Count<u16>> = Key { name: "status", kind: Count { min: 200, max: 299 }, default: None };
-static LOCATION: Key<Text> = Key { name: "location", kind: Text { min: 1 }, default: None };
-static ERRORS: Key<Table<Count<u16>>> =
-    Key { name: "errors", kind: Table(Count { min: 400, max: 599 }), default: None };
+pub(super) static CALL: ManifestKey<Call> = ManifestKey { name: "call", kind: Call, default: None };
+static FROM_HEADER: ManifestKey<Table<Header>> =
+    ManifestKey { name: "from_header", kind: Table(Header), default: None };
+static STATUS: ManifestKey<Count<u16>> =
+    ManifestKey { name: "status", kind: Count { min: 200, max: 299 }, default: None };
+static LOCATION: ManifestKey<Text> = ManifestKey { name: "location", kind: Text { min: 1 }, default: None };
+static ERRORS: ManifestKey<Table<Count<u16>>> =
+    ManifestKey { name: "errors", kind: Table(Count { min: 400, max: 599 }), default: None };
 
 /// The name of a header.
 struct Header;
 
-impl Kind for Header {
+impl ValueKind for Header {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -52,7 +54,7 @@ impl Kind for Header {
         "write it in quotes, of letters, digits and `-`: \"Idempotency-Key\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let name = value.get_ref().as_str().filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok());
         name.map(Into::into).ok_or_else(|| refused(self, value))
     }
@@ -60,11 +62,11 @@ impl Kind for Header {
 
 /// The keys of a route that only a typed route has, as they were written.
 pub(super) struct CallKeys {
-    pub(super) call: Option<Found<Callee>>,
-    from_header: Option<Found<BTreeMap<String, String>>>,
-    status: Option<Found<u16>>,
-    location: Option<Found<String>>,
-    errors: Option<Found<BTreeMap<String, u16>>>,
+    pub(super) call: Option<Sourced<Callee>>,
+    from_header: Option<Sourced<BTreeMap<String, String>>>,
+    status: Option<Sourced<u16>>,
+    location: Option<Sourced<String>>,
+    errors: Option<Sourced<BTreeMap<String, u16>>>,
 }
 
 impl CallKeys {
@@ -88,14 +90,14 @@ impl CallKeys {
     }
 
     /// Notes where they stand, and where the path does.
-    pub(super) fn places(&self, section: &Section<'_>, path: Option<&Found<String>>) -> Places<FaceKey> {
-        let call = self.call.as_ref().and_then(Found::span);
+    pub(super) fn places(&self, section: &Section<'_>, path: Option<&Sourced<String>>) -> Places<HttpBindingKey> {
+        let call = self.call.as_ref().and_then(Sourced::span);
         let mut places = Places::new(call.unwrap_or_else(|| section.span.clone()));
-        places.note(FaceKey::Path, path);
-        places.note(FaceKey::FromHeader, self.from_header.as_ref());
-        places.note(FaceKey::Status, self.status.as_ref());
-        places.note(FaceKey::Location, self.location.as_ref());
-        places.note(FaceKey::Errors, self.errors.as_ref());
+        places.note(HttpBindingKey::Path, path);
+        places.note(HttpBindingKey::FromHeader, self.from_header.as_ref());
+        places.note(HttpBindingKey::Status, self.status.as_ref());
+        places.note(HttpBindingKey::Location, self.location.as_ref());
+        places.note(HttpBindingKey::Errors, self.errors.as_ref());
         places
     }
 
@@ -135,14 +137,14 @@ const WITHOUT_CALL: Why =
     ("goes with `call` alone", "leave it out, or name a function: call = \"service/function\" in place of `service`");
 const WITH_CALL: Why = ("does not go with `call`", "leave it out: a function gets parameters, and no path");
 
-fn refuse_key<T>(name: &str, found: Option<&Found<T>>, (why, help): Why, report: &Report) {
+fn refuse_key<T>(name: &str, found: Option<&Sourced<T>>, (why, help): Why, report: &Report) {
     if let Some(found) = found {
         report.push_if_whole(found.place.clone(), format!("`{name}` {why}"), help);
     }
 }
 
 /// Refuses a service of addresses alone: only a component has functions.
-fn refuse_service_without_functions(call: &Found<Callee>, services: &Services, report: &Report) {
+fn refuse_service_without_functions(call: &Sourced<Callee>, services: &Services, report: &Report) {
     let name = &call.value.service;
     if services.addresses_alone.iter().any(|service| service.as_str() == name) {
         let message = format!("service `{name}` has no component, and so no function to call");
@@ -152,7 +154,7 @@ fn refuse_service_without_functions(call: &Found<Callee>, services: &Services, r
 }
 
 /// The one method of a typed route, to which `matching` is narrowed, with HEAD where it is GET.
-fn method(section: &Section<'_>, matching: &mut Matching, call: &Place) -> Option<Method> {
+fn method(section: &Section<'_>, matching: &mut Matching, call: &ValueOrigin) -> Option<Method> {
     let report = section.report;
     let Some(found) = matching.methods.take() else {
         // Without its method it seems to match what its neighbours match.
@@ -180,6 +182,6 @@ fn method(section: &Section<'_>, matching: &mut Matching, call: &Place) -> Optio
     };
     let methods: &[&Method] = if method == Method::GET { &[&Method::GET, &Method::HEAD] } else { &[&method] };
     let value = methods.iter().map(ToString::to_string).collect();
-    matching.methods = Some(Found { value, place: found.place });
+    matching.methods = Some(Sourced { value, place: found.place });
     Some(method)
 }

@@ -1,7 +1,7 @@
 //! One table of the manifest, read key by key: whatever no key asks for is refused.
 
-use crate::config::finding::{Finding, Place, Source, Span};
-use crate::config::kind::Kind;
+use crate::config::finding::{Finding, ManifestText, Span, ValueOrigin};
+use crate::config::kind::ValueKind;
 use crate::config::measure;
 use crate::config::suggest::did_you_mean;
 use crate::config::syntax;
@@ -14,7 +14,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A key of the manifest. Its default is TOML too, and is read by the same kind: there is one way to become a value.
-pub(super) struct Key<K> {
+pub(super) struct ManifestKey<K> {
     pub(super) name: &'static str,
     pub(super) kind: K,
     /// `None`: it must be written, or its absence means something of its own.
@@ -23,12 +23,12 @@ pub(super) struct Key<K> {
 
 /// A value and where it came from.
 #[derive(Debug, Clone)]
-pub(super) struct Found<T> {
+pub(super) struct Sourced<T> {
     pub(super) value: T,
-    pub(super) place: Place,
+    pub(super) place: ValueOrigin,
 }
 
-impl<K: Kind> Key<K> {
+impl<K: ValueKind> ManifestKey<K> {
     /// The value where nothing is written.
     pub(super) fn default(&self) -> K::Value {
         let text = self.default.expect("a key that is read with `get` has one");
@@ -37,19 +37,19 @@ impl<K: Kind> Key<K> {
     }
 }
 
-impl<T> Found<T> {
+impl<T> Sourced<T> {
     /// Where it is written; `None` when it is not.
     pub(super) fn span(&self) -> Option<Span> {
         match &self.place {
-            Place::Text(span) => Some(span.clone()),
-            Place::Variable(_) | Place::Absent => None,
+            ValueOrigin::Text(span) => Some(span.clone()),
+            ValueOrigin::Variable(_) | ValueOrigin::Absent => None,
         }
     }
 }
 
 /// What has been found so far.
 pub(super) struct Report {
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<ManifestText>,
     /// The lines with syntax errors: what was read there is not what was meant.
     broken: Vec<Span>,
     /// False when the text had syntax errors: then parts of it are lost, and nothing can be said to be missing.
@@ -70,7 +70,7 @@ pub(super) struct KeyFacts {
 }
 
 impl Report {
-    pub(super) fn new(source: Arc<Source>, syntax: Vec<Finding>) -> Self {
+    pub(super) fn new(source: Arc<ManifestText>, syntax: Vec<Finding>) -> Self {
         Self {
             broken: syntax::lines_of(&syntax, &source.text),
             whole: syntax.is_empty(),
@@ -82,16 +82,16 @@ impl Report {
     }
 
     /// Notes a fault of what stands at `place`.
-    pub(super) fn push(&self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn push(&self, place: ValueOrigin, message: impl Into<String>, help: impl Into<String>) {
         let broken = |span: &Span| self.broken.iter().any(|line| span.start <= line.end && line.start <= span.end);
-        if !matches!(&place, Place::Text(span) if broken(span)) {
+        if !matches!(&place, ValueOrigin::Text(span) if broken(span)) {
             let finding = Finding::new(self.source.clone(), place, message, help);
             self.findings.borrow_mut().push(finding);
         }
     }
 
     /// Notes an error of a room below, whose message says what is wrong and, after a colon, how to mend it; `help`: where it does not.
-    pub(super) fn push_error(&self, place: Place, error: &dyn Error, help: &str) {
+    pub(super) fn push_error(&self, place: ValueOrigin, error: &dyn Error, help: &str) {
         let text = error.to_string();
         let outside_quotes = |at: &usize| text[..*at].matches('`').count().is_multiple_of(2);
         let colon = text.match_indices(": ").map(|(at, _)| at).find(outside_quotes);
@@ -100,7 +100,7 @@ impl Report {
     }
 
     /// Notes that something is missing or does not fit to the rest, unless syntax errors may have hidden it.
-    pub(super) fn push_if_whole(&self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn push_if_whole(&self, place: ValueOrigin, message: impl Into<String>, help: impl Into<String>) {
         if self.whole {
             self.push(place, message, help);
         }
@@ -117,7 +117,7 @@ impl Report {
         for item in items {
             let name = name(item.get_ref());
             if names.contains(&name) {
-                let place = Place::Text(item.span());
+                let place = ValueOrigin::Text(item.span());
                 self.push(place, format!("`{name}` is there twice"), "write each of them once");
             } else {
                 names.push(name);
@@ -128,13 +128,13 @@ impl Report {
     }
 
     /// The line of a place in the text, from 1.
-    pub(super) fn line(&self, place: &Place) -> usize {
+    pub(super) fn line(&self, place: &ValueOrigin) -> usize {
         let finding = Finding::new(self.source.clone(), place.clone(), "", "");
         finding.position().map_or(1, |(line, _)| line)
     }
 
     #[cfg(test)]
-    fn declare<K: Kind>(&self, section: &str, key: &Key<K>) {
+    fn declare<K: ValueKind>(&self, section: &str, key: &ManifestKey<K>) {
         let (section, accepts) = (section.to_owned(), key.kind.accepts());
         self.keys.borrow_mut().push(KeyFacts { section, name: key.name, accepts, default: key.default });
     }
@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
         let table = value.and_then(|value| value.get_ref().as_table());
         if let Some(value) = value.filter(|_| table.is_none()) {
             let help = "write it as a section with its keys below, or in braces: { key = value }";
-            report.push(Place::Text(value.span()), format!("{title} must be a table"), help);
+            report.push(ValueOrigin::Text(value.span()), format!("{title} must be a table"), help);
         }
         let span = value.map_or(0..0, Spanned::span);
         Self { title, span, table, asked: Vec::new(), report }
@@ -207,7 +207,7 @@ impl<'a> Section<'a> {
         let Some(items) = value.get_ref().as_array() else {
             let message = format!("`{name}` must be a list of tables");
             self.report.push(
-                Place::Text(value.span()),
+                ValueOrigin::Text(value.span()),
                 message,
                 format!("write [[{name}]], in double brackets, above each"),
             );
@@ -235,11 +235,11 @@ impl<'a> Section<'a> {
     /// Refuses a duration that is longer than the one that is its bound, at the one of them that is written.
     pub(super) fn refuse_longer(
         &self,
-        (key, found): (&Key<measure::Duration>, &Found<Duration>),
-        (bound_key, bound): (&Key<measure::Duration>, &Found<Duration>),
+        (key, found): (&ManifestKey<measure::Duration>, &Sourced<Duration>),
+        (bound_key, bound): (&ManifestKey<measure::Duration>, &Sourced<Duration>),
     ) {
         // What is wrong was noted, and its default is not what was meant.
-        let wrong = |name: &str, found: &Found<Duration>| self.has(name) && found.span().is_none();
+        let wrong = |name: &str, found: &Sourced<Duration>| self.has(name) && found.span().is_none();
         let (name, bound_name) = (key.name, bound_key.name);
         if found.value <= bound.value || wrong(name, found) || wrong(bound_name, bound) {
             return;
@@ -252,46 +252,51 @@ impl<'a> Section<'a> {
     }
 
     /// What is written for `key`; `None` when it is absent or wrong (and then it was noted).
-    pub(super) fn find<K: Kind>(&mut self, key: &'static Key<K>) -> Option<Found<K::Value>> {
+    pub(super) fn find<K: ValueKind>(&mut self, key: &'static ManifestKey<K>) -> Option<Sourced<K::Value>> {
         #[cfg(test)]
         self.report.declare(&self.title, key);
         let value = self.raw(key.name)?;
-        self.read(key, value, Place::Text(value.span()))
+        self.read(key, value, ValueOrigin::Text(value.span()))
     }
 
     /// The value of `key`: written, or its default.
-    pub(super) fn get<K: Kind>(&mut self, key: &'static Key<K>) -> K::Value {
+    pub(super) fn get<K: ValueKind>(&mut self, key: &'static ManifestKey<K>) -> K::Value {
         self.get_found(key).value
     }
 
     /// Like [`Section::get`], with its place.
-    pub(super) fn get_found<K: Kind>(&mut self, key: &'static Key<K>) -> Found<K::Value> {
-        self.find(key).unwrap_or_else(|| Found { value: key.default(), place: Place::Absent })
+    pub(super) fn get_found<K: ValueKind>(&mut self, key: &'static ManifestKey<K>) -> Sourced<K::Value> {
+        self.find(key).unwrap_or_else(|| Sourced { value: key.default(), place: ValueOrigin::Absent })
     }
 
     /// Like [`Section::get_found`], but `variable` of the environment goes first. What it hides is checked all the same.
-    pub(super) fn get_or_variable<K: Kind>(
+    pub(super) fn get_or_variable<K: ValueKind>(
         &mut self,
-        key: &'static Key<K>,
+        key: &'static ManifestKey<K>,
         variable: &'static str,
         env: &dyn Fn(&str) -> Option<String>,
-    ) -> Found<K::Value> {
+    ) -> Sourced<K::Value> {
         let written = self.find(key);
         let set = env(variable).filter(|text| !text.is_empty()).and_then(|text| {
             let value = Spanned::new(0..0, DeValue::String(text.into()));
-            self.read(key, &value, Place::Variable(variable))
+            self.read(key, &value, ValueOrigin::Variable(variable))
         });
-        set.or(written).unwrap_or_else(|| Found { value: key.default(), place: Place::Absent })
+        set.or(written).unwrap_or_else(|| Sourced { value: key.default(), place: ValueOrigin::Absent })
     }
 
-    fn read<K: Kind>(&self, key: &Key<K>, value: &Spanned<DeValue<'_>>, place: Place) -> Option<Found<K::Value>> {
+    fn read<K: ValueKind>(
+        &self,
+        key: &ManifestKey<K>,
+        value: &Spanned<DeValue<'_>>,
+        place: ValueOrigin,
+    ) -> Option<Sourced<K::Value>> {
         match key.kind.read(value) {
-            Ok(value) => Some(Found { value, place }),
+            Ok(value) => Some(Sourced { value, place }),
             Err(problems) => {
                 for problem in problems {
                     // A variable has no span of its own; in the text the problem's is the narrower one.
                     let (place, subject) = match &place {
-                        Place::Text(_) => (Place::Text(problem.span), format!("`{}` ", key.name)),
+                        ValueOrigin::Text(_) => (ValueOrigin::Text(problem.span), format!("`{}` ", key.name)),
                         other => (other.clone(), String::new()),
                     };
                     self.report.push(place, format!("{subject}{}", problem.says), problem.help);
@@ -308,7 +313,7 @@ impl<'a> Section<'a> {
             if !self.asked.contains(&name) {
                 let help = did_you_mean(name, self.asked.iter().copied(), "the keys known here");
                 let message = format!("unknown key `{name}` in {}", self.title);
-                self.report.push(Place::Text(key.span()), message, help);
+                self.report.push(ValueOrigin::Text(key.span()), message, help);
             }
         }
     }

@@ -2,12 +2,12 @@
 
 use crate::base::ServiceName;
 use crate::config::file::{File, Wanted};
-use crate::config::finding::Place;
+use crate::config::finding::ValueOrigin;
 use crate::config::function::Function;
 use crate::config::health::Health;
 use crate::config::kind::{Count, Flag, List, Table, Text};
 use crate::config::place::{Places, ServiceKey};
-use crate::config::section::{Found, Key, Report, Section};
+use crate::config::section::{ManifestKey, Report, Section, Sourced};
 use crate::config::suggest::did_you_mean;
 use crate::config::url::{Url, Urls, WEIGHT};
 use crate::config::{breaker, egress, health, policy, resilience};
@@ -22,7 +22,7 @@ use toml::Spanned;
 
 /// What the manifest says about one service. At least one of `component` and `urls` is there.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct ServiceConfig {
     /// What callers call it.
     pub name: ServiceName,
     /// The component's file; it was there when the manifest was read.
@@ -74,15 +74,17 @@ pub struct Service {
     pub fault: Option<Fault>,
 }
 
-static COMPONENT: Key<File> = Key { name: "component", kind: File, default: None };
-static REPLICAS: Key<Count<u16>> = Key { name: "replicas", kind: Count { min: 1, max: 64 }, default: Some("1") };
-static STATE: Key<Flag> = Key { name: "state", kind: Flag, default: Some("false") };
-static CONFIG: Key<Table<Text>> = Key { name: "config", kind: Table(Text { min: 0 }), default: Some("{}") };
-static CALLS: Key<List<Text>> =
-    Key { name: "calls", kind: List { of: Text { min: 1 }, max: 256 }, default: Some("[]") };
-static WIT: Key<File> = Key { name: "wit", kind: File, default: None };
-static IDEMPOTENT: Key<List<Function>> =
-    Key { name: "idempotent", kind: List { of: Function, max: 256 }, default: Some("[]") };
+static COMPONENT: ManifestKey<File> = ManifestKey { name: "component", kind: File, default: None };
+static REPLICAS: ManifestKey<Count<u16>> =
+    ManifestKey { name: "replicas", kind: Count { min: 1, max: 64 }, default: Some("1") };
+static STATE: ManifestKey<Flag> = ManifestKey { name: "state", kind: Flag, default: Some("false") };
+static CONFIG: ManifestKey<Table<Text>> =
+    ManifestKey { name: "config", kind: Table(Text { min: 0 }), default: Some("{}") };
+static CALLS: ManifestKey<List<Text>> =
+    ManifestKey { name: "calls", kind: List { of: Text { min: 1 }, max: 256 }, default: Some("[]") };
+static WIT: ManifestKey<File> = ManifestKey { name: "wit", kind: File, default: None };
+static IDEMPOTENT: ManifestKey<List<Function>> =
+    ManifestKey { name: "idempotent", kind: List { of: Function, max: 256 }, default: Some("[]") };
 
 const COMPONENT_FILE: Wanted = Wanted {
     name: "the component",
@@ -101,7 +103,7 @@ const WIT_FOLDER: Wanted = Wanted {
 #[derive(Default)]
 pub(super) struct Services {
     /// In the order in which they were written.
-    pub(super) all: Vec<Service>,
+    pub(super) all: Vec<ServiceConfig>,
     /// Where later faults of each are shown.
     pub(super) places: BTreeMap<ServiceName, Places<ServiceKey>>,
     /// Those that have `urls` and no `component`.
@@ -113,12 +115,12 @@ pub(super) struct Services {
 
 impl Services {
     /// The service that is called `named` at `place`; where there is none, that is noted.
-    pub(super) fn find(&self, named: &str, place: &Place, report: &Report) -> Option<&Service> {
+    pub(super) fn find(&self, named: &str, place: &ValueOrigin, report: &Report) -> Option<&ServiceConfig> {
         let name = self.name(named, place, report)?;
         self.all.iter().find(|service| service.name == *name)
     }
 
-    fn name(&self, named: &str, place: &Place, report: &Report) -> Option<&ServiceName> {
+    fn name(&self, named: &str, place: &ValueOrigin, report: &Report) -> Option<&ServiceName> {
         let name = self.names.iter().find(|name| name.as_str() == named);
         if name.is_none() && !self.misnamed.iter().any(|misnamed| misnamed == named) {
             let names = self.names.iter().map(ServiceName::as_str);
@@ -131,7 +133,7 @@ impl Services {
     /// The services that a list names.
     fn named(&self, list: Vec<Spanned<String>>, report: &Report) -> Vec<ServiceName> {
         let names = list.into_iter().filter_map(|named| {
-            let name = self.name(named.get_ref(), &Place::Text(named.span()), report)?;
+            let name = self.name(named.get_ref(), &ValueOrigin::Text(named.span()), report)?;
             Some(Spanned::new(named.span(), name.clone()))
         });
         report.distinct(names.collect(), ServiceName::clone)
@@ -151,7 +153,7 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
             Ok(name) => services.names.push(name),
             Err(invalid) => {
                 let help = "rename it; the name is also the service's host name among the services";
-                report.push(Place::Text(key.span()), invalid.to_string(), help);
+                report.push(ValueOrigin::Text(key.span()), invalid.to_string(), help);
                 services.misnamed.push((*key.get_ref()).into());
             }
         }
@@ -167,13 +169,13 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
     let report = section.report;
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
-    let mut places = Places::new(component.as_ref().and_then(Found::span).unwrap_or_else(|| key.span()));
+    let mut places = Places::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
     let urls = Urls::read(&mut section, folder, &mut places);
     // Where one of them is wrong, that was noted already.
     if no_component && urls.none {
         let help = "add component = \"path/to/component.wasm\", or urls = [\"http://127.0.0.1:5001\"], or both";
         let message = format!("service `{}` has neither `component` nor `urls`", key.get_ref());
-        report.push_if_whole(Place::Text(key.span()), message, help);
+        report.push_if_whole(ValueOrigin::Text(key.span()), message, help);
     }
     let (calls, idempotent) = (section.get_found(&CALLS), section.get_found(&IDEMPOTENT));
     let wit = section.find(&WIT);
@@ -181,7 +183,7 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
     places.note(ServiceKey::Calls, Some(&calls));
     places.note(ServiceKey::Wit, wit.as_ref());
     places.note(ServiceKey::Idempotent, Some(&idempotent));
-    let policy::Limits { instance: limits, bulkhead, connect, total, body } = policy::limits(&mut section);
+    let policy::LimitKeys { instance: limits, bulkhead, connect, total, body } = policy::limits(&mut section);
     let breaker = breaker::read(&mut section, limits.timeout);
     let (balance, retry) = (resilience::balance(&mut section), resilience::retry(&mut section));
     let (isolation, fault) = (policy::isolation(&mut section), resilience::fault(&mut section));
@@ -198,7 +200,7 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
         services.addresses_alone.push(name.clone());
     }
     let Urls { all: urls, ca, dns, .. } = urls;
-    services.all.push(Service {
+    services.all.push(ServiceConfig {
         name,
         component,
         urls,

@@ -1,17 +1,17 @@
 //! Text that is not TOML: what the parser says, and how to mend it.
 
-use crate::config::finding::{Finding, Place, Source, Span};
+use crate::config::finding::{Finding, ManifestText, Span, ValueOrigin};
 use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, Error};
 
 /// Parses the text, past its errors: what could be read, and one finding for each place that could not.
-pub(super) fn parse(source: &Arc<Source>) -> (Spanned<DeTable<'_>>, Vec<Finding>) {
+pub(super) fn parse(source: &Arc<ManifestText>) -> (Spanned<DeTable<'_>>, Vec<Finding>) {
     let (table, mut errors) = DeTable::parse_recoverable(&source.text);
     errors.sort_by_key(start);
     errors.dedup_by_key(|error| start(error));
     let findings = errors.iter().map(|error| {
-        let place = error.span().map_or(Place::Absent, |span| Place::Text(visible(span, &source.text)));
+        let place = error.span().map_or(ValueOrigin::Absent, |span| ValueOrigin::Text(visible(span, &source.text)));
         Finding::new(source.clone(), place, error.message(), help(error.message()))
     });
     (table, findings.collect())

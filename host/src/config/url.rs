@@ -1,11 +1,11 @@
 //! The addresses of plain HTTP services: `urls` of a `[service.NAME]`, and how they are reached.
 
 use crate::config::file::{File, Wanted};
-use crate::config::kind::{Count, Kind, List, Problem, refused};
+use crate::config::kind::{Count, KindError, List, ValueKind, refused};
 use crate::config::measure::{Duration, HOUR};
 use crate::config::pair::Pair;
 use crate::config::place::{Places, ServiceKey};
-use crate::config::section::{Key, Section};
+use crate::config::section::{ManifestKey, Section};
 use http::Uri;
 use http::uri::Scheme;
 use std::path::{Path, PathBuf};
@@ -22,17 +22,18 @@ pub struct Url {
     pub weight: u16,
 }
 
-static URLS: Key<List<Pair<HttpAddress, Count<u16>>>> = Key {
+static URLS: ManifestKey<List<Pair<HttpAddress, Count<u16>>>> = ManifestKey {
     name: "urls",
     kind: List { of: Pair { name: "url", of: HttpAddress, about: &WEIGHT }, max: 64 },
     default: None,
 };
 /// Of a service, for its replicas, and of one address of it.
-pub(super) static WEIGHT: Key<Count<u16>> =
-    Key { name: "weight", kind: Count { min: 1, max: 1000 }, default: Some("1") };
-static CA: Key<File> = Key { name: "ca", kind: File, default: None };
+pub(super) static WEIGHT: ManifestKey<Count<u16>> =
+    ManifestKey { name: "weight", kind: Count { min: 1, max: 1000 }, default: Some("1") };
+static CA: ManifestKey<File> = ManifestKey { name: "ca", kind: File, default: None };
 /// Below a second the names' servers would feel it.
-static DNS: Key<Duration> = Key { name: "dns", kind: Duration { min: 1000, max: HOUR }, default: Some(r#""30s""#) };
+static DNS: ManifestKey<Duration> =
+    ManifestKey { name: "dns", kind: Duration { min: 1000, max: HOUR }, default: Some(r#""30s""#) };
 
 const AUTHORITIES: Wanted = Wanted {
     name: "the certificates",
@@ -81,7 +82,7 @@ impl Urls {
 /// Scheme, host and port, nothing more.
 struct HttpAddress;
 
-impl Kind for HttpAddress {
+impl ValueKind for HttpAddress {
     type Value = Uri;
 
     fn accepts(&self) -> String {
@@ -92,10 +93,10 @@ impl Kind for HttpAddress {
         "write scheme, host and port: \"http://127.0.0.1:5001\", or \"https://users.example.com\"".into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Uri, Vec<Problem>> {
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Uri, Vec<KindError>> {
         let text = value.get_ref().as_str().ok_or_else(|| refused(self, value))?;
         let problem =
-            |says: &str, help: &str| vec![Problem { span: value.span(), says: says.into(), help: help.into() }];
+            |says: &str, help: &str| vec![KindError { span: value.span(), says: says.into(), help: help.into() }];
         let uri: Uri = text.parse().map_err(|_| refused(self, value))?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(refused(self, value));

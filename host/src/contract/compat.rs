@@ -1,7 +1,7 @@
 //! Whether what a component offers is what its callers use.
 
 use super::interface::{Contract, Function, Interface, InterfaceName};
-use super::place::{Place, described};
+use super::place::{TypePosition, described};
 use super::types::{Case, Record, Type};
 use std::sync::Arc;
 
@@ -72,12 +72,12 @@ fn difference(offered: &Function, needed: &Function) -> Option<String> {
     let names = |function: &Function| function.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
     let mut params = offered.params.iter().zip(&needed.params);
     members("it", "parameter", &names(offered), &names(needed))
-        .or_else(|| params.find_map(|(a, b)| at(Place::param(&b.name), Some(&a.ty), Some(&b.ty))))
-        .or_else(|| at(Place::result(), offered.result.as_ref(), needed.result.as_ref()))
+        .or_else(|| params.find_map(|(a, b)| at(TypePosition::param(&b.name), Some(&a.ty), Some(&b.ty))))
+        .or_else(|| at(TypePosition::result(), offered.result.as_ref(), needed.result.as_ref()))
 }
 
 /// How what stands at a place differs, as a sentence.
-fn at(place: Place<'_>, offered: Option<&Type>, needed: Option<&Type>) -> Option<String> {
+fn at(place: TypePosition<'_>, offered: Option<&Type>, needed: Option<&Type>) -> Option<String> {
     let says = |verb: &str, is: Option<&Type>, known: Option<&Type>| {
         Some(format!("{place} {verb} {} and not {}", described(is), described(known)))
     };
@@ -104,7 +104,7 @@ enum Mismatch<'a> {
 }
 
 /// Agrees with [`Type::same`]: there is a mismatch just when that says no.
-fn mismatch<'a>(place: Place<'_>, offered: &'a Type, needed: &'a Type) -> Option<Mismatch<'a>> {
+fn mismatch<'a>(place: TypePosition<'_>, offered: &'a Type, needed: &'a Type) -> Option<Mismatch<'a>> {
     let (offered, needed) = (offered.resolved(), needed.resolved());
     let inner = |a: &'a Type, b: &'a Type| mismatch(place, a, b);
     let here = || Some(Mismatch::Here(offered, needed));
@@ -132,7 +132,7 @@ fn mismatch<'a>(place: Place<'_>, offered: &'a Type, needed: &'a Type) -> Option
     }
 }
 
-fn fields(place: Place<'_>, offered: &Record, needed: &Record) -> Option<String> {
+fn fields(place: TypePosition<'_>, offered: &Record, needed: &Record) -> Option<String> {
     let names = |record: &Record| record.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
     let owner = format!("{}: record `{}`", place.root(), offered.name);
     members(&owner, "field", &names(offered), &names(needed)).or_else(|| {
@@ -141,7 +141,7 @@ fn fields(place: Place<'_>, offered: &Record, needed: &Record) -> Option<String>
     })
 }
 
-fn cases(place: Place<'_>, kind: &str, name: &str, offered: &[Case], needed: &[Case]) -> Option<String> {
+fn cases(place: TypePosition<'_>, kind: &str, name: &str, offered: &[Case], needed: &[Case]) -> Option<String> {
     let names = |cases: &[Case]| cases.iter().map(|case| case.name.clone()).collect::<Vec<_>>();
     let owner = format!("{}: {kind} `{name}`", place.root());
     members(&owner, "case", &names(offered), &names(needed)).or_else(|| {
@@ -333,7 +333,7 @@ mod tests {
         let types: Vec<&Type> = interface.functions["f"].params.iter().map(|param| &param.ty).collect();
         for a in &types {
             for b in &types {
-                let text = at(Place::result(), Some(a), Some(b));
+                let text = at(TypePosition::result(), Some(a), Some(b));
                 assert_eq!(text.is_none(), a.same(b), "{a} {b}: {text:?}");
                 if let Some((is, known)) = text.as_deref().and_then(|text| text.split_once(" and not ")) {
                     assert!(!is.ends_with(&format!(" {known}")), "{}", text.unwrap_or_default());

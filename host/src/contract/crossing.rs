@@ -1,7 +1,7 @@
 //! What cannot be handed from one service to another: each lives in a store of its own.
 
 use super::interface::Function;
-use super::place::{Place, described};
+use super::place::{TypePosition, described};
 use super::types::Type;
 
 /// Why a function cannot be called from another service, if it cannot: which of its types does not cross, and where it is.
@@ -9,12 +9,12 @@ use super::types::Type;
 /// Resources and error-contexts are handles into the store of the service that made them. Streams and futures are passed on item by
 /// item, so they may stand anywhere, but carry only what is whole in itself: `bool`, numbers, `char`, `string`, or nothing.
 pub fn uncallable(function: &Function) -> Option<String> {
-    let params = function.params.iter().find_map(|param| obstacle(Place::param(&param.name), &param.ty));
-    params.or_else(|| obstacle(Place::result(), function.result.as_ref()?))
+    let params = function.params.iter().find_map(|param| obstacle(TypePosition::param(&param.name), &param.ty));
+    params.or_else(|| obstacle(TypePosition::result(), function.result.as_ref()?))
 }
 
 /// What does not cross within the type of a place.
-fn obstacle(place: Place<'_>, ty: &Type) -> Option<String> {
+fn obstacle(place: TypePosition<'_>, ty: &Type) -> Option<String> {
     let (found, reason) = match within(place, ty)? {
         Obstacle::Here(found, reason) => (found, reason),
         Obstacle::Told(text) => return Some(text),
@@ -30,7 +30,7 @@ enum Obstacle<'a> {
     Told(String),
 }
 
-fn within<'a>(place: Place<'_>, ty: &'a Type) -> Option<Obstacle<'a>> {
+fn within<'a>(place: TypePosition<'_>, ty: &'a Type) -> Option<Obstacle<'a>> {
     let inner = |ty: &'a Type| within(place, ty);
     let ty = ty.resolved();
     match ty {

@@ -50,7 +50,8 @@ impl Contract {
         }
         let decoded = wit::decoding::decode(component).map_err(|error| DecodeError::Malformed(format!("{error:#}")))?;
         let DecodedWasm::Component(resolve, world) = decoded else { return Err(DecodeError::Package) };
-        let mut reader = Reader { resolve: &resolve, types: Types::new(&resolve.types), contract: Self::default() };
+        let mut reader =
+            WorldReader { resolve: &resolve, types: Types::new(&resolve.types), contract: Self::default() };
         for (key, item) in &resolve.worlds[world].exports {
             reader.export(key, item);
         }
@@ -62,13 +63,13 @@ impl Contract {
 }
 
 /// Reads the items of one world.
-struct Reader<'a> {
+struct WorldReader<'a> {
     resolve: &'a Resolve,
     types: Types<'a>,
     contract: Contract,
 }
 
-impl Reader<'_> {
+impl WorldReader<'_> {
     fn export(&mut self, key: &WorldKey, item: &WorldItem) {
         let Some(Item { name, interface, resources }) = self.item(key, item) else { return };
         self.contract.export_names.insert(name.clone());

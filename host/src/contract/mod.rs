@@ -35,7 +35,7 @@ pub use compat::{Unmet, unmet};
 pub use crossing::uncallable;
 pub use decode::{DecodeError, HOST_PACKAGES};
 pub use docs::DocsError;
-pub use face::{Face, FaceError, FaceKey, FaceSpec, Location, Source, default_status};
+pub use face::{HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Location, ParamSource, default_status};
 pub use interface::{Contract, Function, FunctionName, Interface, InterfaceName, Param, UNAVAILABLE};
 pub use json::{is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use lookup::LookupError;

@@ -5,10 +5,10 @@ use std::fmt::{self, Display, Formatter};
 
 /// A place that has a type of its own: a parameter, the result, or a field or case within one of these.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct TypePosition<'a> {
     root: Root<'a>,
     /// The innermost field or case; the way there is not told, for types are known by their names.
-    inner: Option<Inner<'a>>,
+    inner: Option<PositionInner<'a>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -18,12 +18,12 @@ enum Root<'a> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Inner<'a> {
+enum PositionInner<'a> {
     Field { field: &'a str, record: &'a str },
     Case { case: &'a str, variant: &'a str },
 }
 
-impl<'a> Place<'a> {
+impl<'a> TypePosition<'a> {
     pub(super) fn param(name: &'a str) -> Self {
         Self { root: Root::Param(name), inner: None }
     }
@@ -34,12 +34,12 @@ impl<'a> Place<'a> {
 
     /// The place of a field of `record`, within this place.
     pub(super) fn field(self, field: &'a Field, record: &'a str) -> Self {
-        Self { inner: Some(Inner::Field { field: &field.name, record }), ..self }
+        Self { inner: Some(PositionInner::Field { field: &field.name, record }), ..self }
     }
 
     /// The place of what a case of `variant` carries, within this place.
     pub(super) fn case(self, case: &'a Case, variant: &'a str) -> Self {
-        Self { inner: Some(Inner::Case { case: &case.name, variant }), ..self }
+        Self { inner: Some(PositionInner::Case { case: &case.name, variant }), ..self }
     }
 
     /// The parameter or the result that it lies in.
@@ -50,22 +50,22 @@ impl<'a> Place<'a> {
     /// The verb between the place and its type: a case is not of a type, it carries one.
     pub(super) fn verb(self) -> &'static str {
         match self.inner {
-            Some(Inner::Case { .. }) => "carries",
+            Some(PositionInner::Case { .. }) => "carries",
             _ => "is",
         }
     }
 }
 
 /// ``parameter `lines`: field `quantity` of record `line` ``
-impl Display for Place<'_> {
+impl Display for TypePosition<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.root {
             Root::Param(name) => write!(f, "parameter `{name}`")?,
             Root::Result => f.write_str("the result")?,
         }
         match self.inner {
-            Some(Inner::Field { field, record }) => write!(f, ": field `{field}` of record `{record}`"),
-            Some(Inner::Case { case, variant }) => write!(f, ": case `{case}` of variant `{variant}`"),
+            Some(PositionInner::Field { field, record }) => write!(f, ": field `{field}` of record `{record}`"),
+            Some(PositionInner::Case { case, variant }) => write!(f, ": case `{case}` of variant `{variant}`"),
             None => Ok(()),
         }
     }

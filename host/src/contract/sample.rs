@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A value of any WIT type that has JSON. Floats are kept as bits, so that a value equals itself; all NaN are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Sample {
+pub(crate) enum SampleValue {
     Bool(bool),
     Integer(i128),
     F32(u32),
@@ -26,7 +26,7 @@ pub(crate) enum Sample {
     Flags(Vec<String>),
 }
 
-impl Value for Sample {
+impl Value for SampleValue {
     fn bool(value: bool) -> Self {
         Self::Bool(value)
     }
@@ -204,7 +204,7 @@ pub(crate) fn types() -> impl Strategy<Value = Type> {
 }
 
 /// Random values of a type.
-pub(crate) fn values(ty: &Type) -> BoxedStrategy<Sample> {
+pub(crate) fn values(ty: &Type) -> BoxedStrategy<SampleValue> {
     use Type as T;
     let maybe = |ty: &Option<Arc<Type>>| match ty {
         Some(ty) => values(ty).prop_map(Some).boxed(),
@@ -212,7 +212,7 @@ pub(crate) fn values(ty: &Type) -> BoxedStrategy<Sample> {
     };
     let few = |ty: &Type| proptest::collection::vec(values(ty), 0..4);
     match ty.resolved() {
-        T::Bool => any::<bool>().prop_map(Sample::Bool).boxed(),
+        T::Bool => any::<bool>().prop_map(SampleValue::Bool).boxed(),
         T::S8 => whole(i8::MIN.into(), i8::MAX.into()),
         T::U8 => whole(0, u8::MAX.into()),
         T::S16 => whole(i16::MIN.into(), i16::MAX.into()),
@@ -221,63 +221,63 @@ pub(crate) fn values(ty: &Type) -> BoxedStrategy<Sample> {
         T::U32 => whole(0, u32::MAX.into()),
         T::S64 => whole(i64::MIN.into(), i64::MAX.into()),
         T::U64 => whole(0, u64::MAX.into()),
-        T::F32 => any::<u32>().prop_map(|bits| Sample::f32(f32::from_bits(bits))).boxed(),
-        T::F64 => any::<u64>().prop_map(|bits| Sample::f64(f64::from_bits(bits))).boxed(),
-        T::Char => any::<char>().prop_map(Sample::Char).boxed(),
-        T::String => any::<String>().prop_map(Sample::String).boxed(),
-        T::List(item) => few(item).prop_map(Sample::List).boxed(),
+        T::F32 => any::<u32>().prop_map(|bits| SampleValue::f32(f32::from_bits(bits))).boxed(),
+        T::F64 => any::<u64>().prop_map(|bits| SampleValue::f64(f64::from_bits(bits))).boxed(),
+        T::Char => any::<char>().prop_map(SampleValue::Char).boxed(),
+        T::String => any::<String>().prop_map(SampleValue::String).boxed(),
+        T::List(item) => few(item).prop_map(SampleValue::List).boxed(),
         T::FixedList(item, length) => {
-            proptest::collection::vec(values(item), *length as usize).prop_map(Sample::FixedList).boxed()
+            proptest::collection::vec(values(item), *length as usize).prop_map(SampleValue::FixedList).boxed()
         }
         T::Map(key, value) => {
             let entries = proptest::collection::vec((values(key), values(value)), 0..4);
-            let unique = |mut entries: Vec<(Sample, Sample)>| {
+            let unique = |mut entries: Vec<(SampleValue, SampleValue)>| {
                 let mut seen = Vec::new();
                 entries.retain(|(key, _)| !seen.contains(key) && (seen.push(key.clone()), true).1);
-                Sample::Map(entries)
+                SampleValue::Map(entries)
             };
             entries.prop_map(unique).boxed()
         }
-        T::Option(inner) => proptest::option::of(values(inner)).prop_map(Sample::option).boxed(),
+        T::Option(inner) => proptest::option::of(values(inner)).prop_map(SampleValue::option).boxed(),
         T::Result { ok, err } => {
             let (ok, err) = (maybe(ok).prop_map(Ok), maybe(err).prop_map(Err));
-            prop_oneof![ok, err].prop_map(Sample::result).boxed()
+            prop_oneof![ok, err].prop_map(SampleValue::result).boxed()
         }
-        T::Tuple(types) => types.iter().map(values).collect::<Vec<_>>().prop_map(Sample::Tuple).boxed(),
+        T::Tuple(types) => types.iter().map(values).collect::<Vec<_>>().prop_map(SampleValue::Tuple).boxed(),
         T::Record(record) => {
             let fields: Vec<_> =
                 record.fields.iter().map(|field| (Just(field.name.clone()), values(&field.ty))).collect();
-            fields.prop_map(Sample::Record).boxed()
+            fields.prop_map(SampleValue::Record).boxed()
         }
         T::Variant(variant) => {
             let cases: Vec<_> = variant.cases.iter().map(|case| (case.name.clone(), case.ty.clone())).collect();
             let one = proptest::sample::select(cases);
             one.prop_flat_map(move |(name, ty)| {
-                maybe(&ty.map(Arc::new)).prop_map(move |payload| Sample::variant(name.clone(), payload))
+                maybe(&ty.map(Arc::new)).prop_map(move |payload| SampleValue::variant(name.clone(), payload))
             })
             .boxed()
         }
         T::Enum(cases) => {
             let names: Vec<_> = cases.cases.iter().map(|case| case.name.clone()).collect();
-            proptest::sample::select(names).prop_map(Sample::Enum).boxed()
+            proptest::sample::select(names).prop_map(SampleValue::Enum).boxed()
         }
         T::Flags(flags) => {
             let all = flags.flags.clone();
             let count = all.len();
-            subsequence(all, 0..=count).prop_map(Sample::Flags).boxed()
+            subsequence(all, 0..=count).prop_map(SampleValue::Flags).boxed()
         }
         other => panic!("{other:?} has no JSON"),
     }
 }
 
 /// Whole numbers of all sizes between the bounds, and the bounds.
-fn whole(min: i128, max: i128) -> BoxedStrategy<Sample> {
+fn whole(min: i128, max: i128) -> BoxedStrategy<SampleValue> {
     prop_oneof![4 => min..=max, 2 => (-100i128).max(min)..=100, 1 => Just(min), 1 => Just(max)]
-        .prop_map(Sample::Integer)
+        .prop_map(SampleValue::Integer)
         .boxed()
 }
 
 /// A random type and a value of it.
-pub(crate) fn typed() -> impl Strategy<Value = (Type, Sample)> {
+pub(crate) fn typed() -> impl Strategy<Value = (Type, SampleValue)> {
     types().prop_flat_map(|ty| values(&ty).prop_map(move |value| (ty.clone(), value)))
 }

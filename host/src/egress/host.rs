@@ -59,14 +59,14 @@ fn ends_in_number(name: &str) -> bool {
 
 /// Which hosts a rule is for. Names are lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum HostPattern {
+pub(super) enum EgressPattern {
     Name(String),
     /// What follows the `*`, dot first: `.example.com` for `*.example.com`. Matches with one label or more before it.
     Wildcard(String),
     Literal(IpAddr),
 }
 
-impl HostPattern {
+impl EgressPattern {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(base) = text.strip_prefix("*.") else {
             if text == "*" {
@@ -106,7 +106,7 @@ impl HostPattern {
     }
 }
 
-impl From<Host<'_>> for HostPattern {
+impl From<Host<'_>> for EgressPattern {
     fn from(host: Host<'_>) -> Self {
         match host {
             Host::Name(name) => Self::Name(name.to_ascii_lowercase()),
@@ -115,7 +115,7 @@ impl From<Host<'_>> for HostPattern {
     }
 }
 
-impl fmt::Display for HostPattern {
+impl fmt::Display for EgressPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => f.write_str(name),

@@ -1,6 +1,6 @@
 //! One line of the allow-list.
 
-use super::host::{EVERY_HOST, Host, HostPattern};
+use super::host::{EVERY_HOST, EgressPattern, Host};
 use super::{Range, forbidden};
 use std::borrow::Cow;
 use std::fmt;
@@ -11,14 +11,14 @@ use std::net::IpAddr;
 /// Written `https://api.example.com`, `https://*.example.com:8443` or `http://10.0.0.7:8080`. Without a port it is for the scheme's own.
 /// `*.` stands for one or more labels and never for none; it does not stand for a part of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct EgressRule {
     scheme: Scheme,
-    host: HostPattern,
+    host: EgressPattern,
     port: u16,
     private: bool,
 }
 
-/// A text that is no [`Rule`]. The message says what is wrong and how to mend it.
+/// A text that is no [`EgressRule`]. The message says what is wrong and how to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{rule}` is no outside host: {mend}")]
 pub struct InvalidRule {
@@ -53,8 +53,8 @@ impl Scheme {
     }
 }
 
-impl Rule {
-    /// Reads a rule. With `private` it admits names that lead to addresses which are not public (see [`Rule::admits`]).
+impl EgressRule {
+    /// Reads a rule. With `private` it admits names that lead to addresses which are not public (see [`EgressRule::admits`]).
     ///
     /// # Errors
     /// [`InvalidRule`] for anything but scheme, host and perhaps a port.
@@ -82,7 +82,7 @@ impl Rule {
         }
         let (host, port) = split_port(rest)?;
         let port = port.map_or(Ok(scheme.own_port()), parse_port)?;
-        Ok(Self { scheme, host: HostPattern::parse(host)?, port, private })
+        Ok(Self { scheme, host: EgressPattern::parse(host)?, port, private })
     }
 
     /// The rule that permits this request and no other host; the error says why there can be none.
@@ -109,7 +109,7 @@ impl Rule {
     pub fn admits(&self, address: IpAddr) -> Result<(), Range> {
         match forbidden(address) {
             None => Ok(()),
-            Some(_) if self.host == HostPattern::Literal(address) => Ok(()),
+            Some(_) if self.host == EgressPattern::Literal(address) => Ok(()),
             Some(range) if self.private && range != Range::Metadata => Ok(()),
             Some(range) => Err(range),
         }
@@ -132,8 +132,8 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Rule {
-    /// As [`Rule::parse`] reads it: in lower case, addresses in their canonical form, the port if it is not the scheme's own.
+impl fmt::Display for EgressRule {
+    /// As [`EgressRule::parse`] reads it: in lower case, addresses in their canonical form, the port if it is not the scheme's own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme.as_str(), self.host)?;
         if self.port == self.scheme.own_port() { Ok(()) } else { write!(f, ":{}", self.port) }

@@ -4,12 +4,12 @@ use super::*;
 use proptest::prelude::*;
 use std::net::IpAddr;
 
-fn rule(text: &str) -> Rule {
-    Rule::parse(text, false).expect(text)
+fn rule(text: &str) -> EgressRule {
+    EgressRule::parse(text, false).expect(text)
 }
 
-fn private(text: &str) -> Rule {
-    Rule::parse(text, true).expect(text)
+fn private(text: &str) -> EgressRule {
+    EgressRule::parse(text, true).expect(text)
 }
 
 fn allow(rules: &[&str]) -> Allow {
@@ -113,7 +113,7 @@ fn what_is_no_rule_is_refused_with_help() {
         ("http://a.b:*", "from 1 to 65535"),
         ("http://[::1]:", "from 1 to 65535"),
     ] {
-        let error = Rule::parse(text, false).expect_err(text).to_string();
+        let error = EgressRule::parse(text, false).expect_err(text).to_string();
         assert!(error.starts_with(&format!("`{text}` is no outside host: ")) && error.contains(mend), "{error}");
     }
     for (text, shown) in [
@@ -122,16 +122,16 @@ fn what_is_no_rule_is_refused_with_help() {
         ("https://secret@x@a.b", "…@a.b"),
         ("https://u:sec/ret@a.b", "…@a.b"),
     ] {
-        let error = Rule::parse(text, false).expect_err(text).to_string();
+        let error = EgressRule::parse(text, false).expect_err(text).to_string();
         let mend = "leave out the `@` and what stands before it, a rule has no user, no password and no path";
         assert_eq!(error, format!("`{shown}` is no outside host: {mend}"), "a password is not repeated");
     }
     for length in [63, 64] {
-        assert_eq!(Rule::parse(&format!("https://{}.com", "a".repeat(length)), false).is_ok(), length == 63);
+        assert_eq!(EgressRule::parse(&format!("https://{}.com", "a".repeat(length)), false).is_ok(), length == 63);
     }
     for length in [253, 254] {
         let host = format!("{}{}", "a.".repeat(124), "b".repeat(length - 248));
-        assert_eq!(Rule::parse(&format!("https://{host}"), false).is_ok(), length == 253);
+        assert_eq!(EgressRule::parse(&format!("https://{host}"), false).is_ok(), length == 253);
     }
 }
 
@@ -179,7 +179,7 @@ fn nothing_is_permitted_that_no_rule_names() {
 #[test]
 fn the_narrowest_rule_permits() {
     let texts = ["https://*.com", "https://*.b.com", "https://a.b.com", "https://*.com"];
-    let mut rules: Vec<Rule> = texts.iter().map(|text| rule(text)).collect();
+    let mut rules: Vec<EgressRule> = texts.iter().map(|text| rule(text)).collect();
     rules.push(private("https://*.b.com"));
     rules.push(private("https://*.com"));
     let allow = Allow::new(rules.clone());
@@ -281,7 +281,7 @@ proptest! {
         dot in any::<bool>(),
     ) {
         let written = |(scheme, host, port): &(&str, String, u16)| format!("{scheme}://{host}:{port}");
-        let parsed = rules.iter().map(|(place, private)| Rule::parse(&written(place), *private).expect("a rule")).collect();
+        let parsed = rules.iter().map(|(place, private)| EgressRule::parse(&written(place), *private).expect("a rule")).collect();
         let allow = Allow::new(parsed);
         let request = if dot && host.contains(char::is_alphabetic) { format!("{host}.") } else { host.clone() };
         let permitted = allow.permits(scheme, &request, port);
@@ -295,7 +295,7 @@ proptest! {
         // The line that is shown permits just this.
         let line = Allow::line_for(scheme, &request, port);
         let text = line.strip_prefix("egress = [\"").and_then(|line| line.strip_suffix("\"]")).expect("a line");
-        let shown = Allow::new(vec![Rule::parse(text, false).expect("a rule")]);
+        let shown = Allow::new(vec![EgressRule::parse(text, false).expect("a rule")]);
         prop_assert!(shown.permits(scheme, &request, port).is_some());
         prop_assert_eq!(shown.rules()[0].to_string(), text);
     }
@@ -303,8 +303,8 @@ proptest! {
     /// Whatever the text is: it is refused, or it is a rule that reads what it writes; and it never panics.
     #[test]
     fn any_text_is_a_rule_or_refused(text in "(https?://)?(\\*\\.)?[a-b0-9x.:*@/\\[\\]é -]{0,12}(:[0-9]{0,6})?", host in "\\PC{0,12}") {
-        if let Ok(rule) = Rule::parse(&text, true) {
-            prop_assert_eq!(Rule::parse(&rule.to_string(), true), Ok(rule));
+        if let Ok(rule) = EgressRule::parse(&text, true) {
+            prop_assert_eq!(EgressRule::parse(&rule.to_string(), true), Ok(rule));
         }
         let line = Allow::line_for("http", &host, 80);
         prop_assert!(!line.contains(char::is_control), "{:?}", line);

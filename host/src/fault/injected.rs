@@ -30,14 +30,14 @@ pub struct InvalidFault {
 
 /// How a call fails on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum InjectedFailure {
     /// Like an error of the service.
     Error,
     /// Like a trap of the service.
     Trap,
 }
 
-impl Failure {
+impl InjectedFailure {
     /// A stable name for metrics: kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ pub struct Injected {
     /// How long to wait first, before a failure too.
     pub latency: Duration,
     /// How to fail after it; `None`: not at all, the call is made.
-    pub failure: Option<Failure>,
+    pub failure: Option<InjectedFailure>,
 }
 
 impl fmt::Display for Fault {
@@ -81,14 +81,14 @@ impl Fault {
     }
 
     /// Whether the next call fails, and how. One draw decides: its lowest numbers are the errors, those after them the traps.
-    pub(super) fn failure(&self, random: &mut dyn FnMut(usize) -> usize) -> Option<Failure> {
+    pub(super) fn failure(&self, random: &mut dyn FnMut(usize) -> usize) -> Option<InjectedFailure> {
         let (error, trap) = (self.error.millionths() as usize, self.trap.millionths() as usize);
         if error + trap == 0 {
             return None;
         }
         match random(Share::ALL.millionths() as usize) {
-            drawn if drawn < error => Some(Failure::Error),
-            drawn if drawn < error + trap => Some(Failure::Trap),
+            drawn if drawn < error => Some(InjectedFailure::Error),
+            drawn if drawn < error + trap => Some(InjectedFailure::Trap),
             _ => None,
         }
     }

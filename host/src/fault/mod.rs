@@ -13,6 +13,6 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use injected::{Failure, Fault, Injected, InvalidFault};
+pub use injected::{Fault, Injected, InjectedFailure, InvalidFault};
 pub use share::{InvalidShare, Share};
-pub use standing::{Faults, Origin, Standing, TooMany};
+pub use standing::{ActiveFault, ActiveFaults, FaultOrigin, TooMany};

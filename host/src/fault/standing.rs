@@ -11,14 +11,14 @@ const MOST: usize = 16;
 
 /// Who put a fault up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum FaultOrigin {
     /// The manifest.
     Manifest,
     /// An operator, through admin.
     Operator,
 }
 
-impl Origin {
+impl FaultOrigin {
     /// A stable name for the admin API: kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Origin {
 
 /// One fault that stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ActiveFault {
     /// The name by which it is removed; whoever adds it chooses one.
     pub id: u64,
     /// What it does.
@@ -38,10 +38,10 @@ pub struct Standing {
     /// From when on it does nothing any more; `None`: it stands until it is removed.
     pub until: Option<Instant>,
     /// Who put it up.
-    pub origin: Origin,
+    pub origin: FaultOrigin,
 }
 
-impl Standing {
+impl ActiveFault {
     fn is_over(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -54,18 +54,18 @@ pub struct TooMany;
 
 /// The faults that stand for one service: at most 16, none at first.
 ///
-/// One that has run out does nothing, and goes away with the next [`Faults::add`].
+/// One that has run out does nothing, and goes away with the next [`ActiveFaults::add`].
 #[derive(Debug, Default)]
-pub struct Faults {
+pub struct ActiveFaults {
     /// Whether the list is empty or not, so that a call need not take the lock to learn that there is nothing. Changed under the
     /// lock alone. `Relaxed` is enough: whoever finds `true` reads the rest under the lock, and a call that runs beside a change
     /// is before or after it.
     any: AtomicBool,
     /// In the order in which they were added.
-    standing: RwLock<Vec<Standing>>,
+    standing: RwLock<Vec<ActiveFault>>,
 }
 
-impl Faults {
+impl ActiveFaults {
     /// Puts up a fault, until it runs out or is removed. One of the same `id` is replaced, in its place. Sweeps those away that have run
     /// out at `now`.
     ///
@@ -76,10 +76,10 @@ impl Faults {
         id: u64,
         fault: Fault,
         until: Option<Instant>,
-        origin: Origin,
+        origin: FaultOrigin,
         now: Instant,
     ) -> Result<(), TooMany> {
-        let added = Standing { id, fault, until, origin };
+        let added = ActiveFault { id, fault, until, origin };
         self.change(|standing| {
             standing.retain(|other| !other.is_over(now));
             match standing.iter().position(|other| other.id == id) {
@@ -106,7 +106,7 @@ impl Faults {
     }
 
     /// Those that stand at `now`, in the order in which they were added.
-    pub fn standing(&self, now: Instant) -> Vec<Standing> {
+    pub fn standing(&self, now: Instant) -> Vec<ActiveFault> {
         if !self.any.load(Relaxed) {
             return Vec::new();
         }
@@ -130,12 +130,12 @@ impl Faults {
         (!injected.latency.is_zero() || injected.failure.is_some()).then_some(injected)
     }
 
-    fn read<T>(&self, look: impl FnOnce(&[Standing]) -> T) -> T {
+    fn read<T>(&self, look: impl FnOnce(&[ActiveFault]) -> T) -> T {
         // A panic of `random` under a read lock poisons nothing.
         look(&self.standing.read().expect("nothing panics while it changes the list"))
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<Standing>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<ActiveFault>) -> T) -> T {
         let mut standing = self.standing.write().expect("nothing panics while it changes the list");
         let answer = change(&mut standing);
         self.any.store(!standing.is_empty(), Relaxed);
@@ -151,9 +151,10 @@ mod tests {
     /// What makes a call without faults cheap, whatever there was before.
     #[test]
     fn an_empty_list_is_seen_without_the_lock() {
-        let (faults, now) = (Faults::default(), Instant::now());
+        let (faults, now) = (ActiveFaults::default(), Instant::now());
         let fault = Fault::new(Duration::ZERO, Share::ALL, Share::NONE).expect("all calls");
-        let add = || faults.add(1, fault, Some(now + Duration::from_secs(1)), Origin::Operator, now).expect("room");
+        let add =
+            || faults.add(1, fault, Some(now + Duration::from_secs(1)), FaultOrigin::Operator, now).expect("room");
         let any = || faults.any.load(Relaxed);
         assert!(!any());
         add();

@@ -21,7 +21,7 @@ fn fault(latency: u64, error: u32, trap: u32) -> Fault {
     Fault::new(millis(latency), share(error), share(trap)).expect("at most all calls")
 }
 
-fn injected(latency: u64, failure: Option<Failure>) -> Option<Injected> {
+fn injected(latency: u64, failure: Option<InjectedFailure>) -> Option<Injected> {
     Some(Injected { latency: millis(latency), failure })
 }
 
@@ -51,8 +51,8 @@ fn a_fault_fails_at_most_all_calls() {
 fn one_draw_decides_by_exact_shares() {
     let now = Instant::now();
     for (error, trap) in [(0, 1), (1, 0), (100_000, 10_000), (400_000, 600_000), (1_000_000, 0), (0, 1_000_000)] {
-        let faults = Faults::default();
-        faults.add(1, fault(0, error, trap), None, Origin::Operator, now).expect("room");
+        let faults = ActiveFaults::default();
+        faults.add(1, fault(0, error, trap), None, FaultOrigin::Operator, now).expect("room");
         let (mut errors, mut traps) = (0, 0);
         for drawn in 0..MILLION {
             let mut draws = 0;
@@ -63,8 +63,8 @@ fn one_draw_decides_by_exact_shares() {
             });
             assert_eq!(draws, 1);
             match injected {
-                Some(Injected { failure: Some(Failure::Error), .. }) => errors += 1,
-                Some(Injected { failure: Some(Failure::Trap), .. }) => traps += 1,
+                Some(Injected { failure: Some(InjectedFailure::Error), .. }) => errors += 1,
+                Some(Injected { failure: Some(InjectedFailure::Trap), .. }) => traps += 1,
                 Some(Injected { failure: None, .. }) => panic!("something that is nothing"),
                 None => {}
             }
@@ -75,44 +75,44 @@ fn one_draw_decides_by_exact_shares() {
 
 #[test]
 fn without_faults_nothing_is_drawn() {
-    let (faults, now) = (Faults::default(), Instant::now());
+    let (faults, now) = (ActiveFaults::default(), Instant::now());
     assert_eq!((faults.draw(now, &mut never), faults.standing(now)), (None, Vec::new()));
     assert_eq!((faults.clear(), faults.remove(0)), (0, false));
-    faults.add(1, fault(0, 0, 0), None, Origin::Manifest, now).expect("room");
+    faults.add(1, fault(0, 0, 0), None, FaultOrigin::Manifest, now).expect("room");
     assert_eq!(faults.draw(now, &mut never), None, "it stands and does nothing");
     assert_eq!(faults.standing(now).len(), 1);
 }
 
 #[test]
 fn latency_always_applies_and_needs_no_chance() {
-    let (faults, now) = (Faults::default(), Instant::now());
-    faults.add(1, fault(200, 0, 0), None, Origin::Operator, now).expect("room");
+    let (faults, now) = (ActiveFaults::default(), Instant::now());
+    faults.add(1, fault(200, 0, 0), None, FaultOrigin::Operator, now).expect("room");
     assert_eq!(faults.draw(now, &mut never), injected(200, None));
-    faults.add(2, fault(50, 0, 500_000), None, Origin::Operator, now).expect("room");
-    assert_eq!(faults.draw(now, &mut |_| 499_999), injected(250, Some(Failure::Trap)));
+    faults.add(2, fault(50, 0, 500_000), None, FaultOrigin::Operator, now).expect("room");
+    assert_eq!(faults.draw(now, &mut |_| 499_999), injected(250, Some(InjectedFailure::Trap)));
     assert_eq!(faults.draw(now, &mut |_| 500_000), injected(250, None));
     faults
-        .add(3, Fault::new(Duration::MAX, Share::NONE, Share::NONE).expect("valid"), None, Origin::Operator, now)
+        .add(3, Fault::new(Duration::MAX, Share::NONE, Share::NONE).expect("valid"), None, FaultOrigin::Operator, now)
         .expect("room");
     assert_eq!(faults.draw(now, &mut |_| MILLION - 1).map(|injected| injected.latency), Some(Duration::MAX));
 }
 
 #[test]
 fn the_first_failure_wins_and_later_latencies_count() {
-    let (faults, now) = (Faults::default(), Instant::now());
+    let (faults, now) = (ActiveFaults::default(), Instant::now());
     for (id, fault) in [(7, fault(1, 0, 1_000_000)), (3, fault(2, 1_000_000, 0)), (5, fault(4, 1_000_000, 0))] {
-        faults.add(id, fault, None, Origin::Operator, now).expect("room");
+        faults.add(id, fault, None, FaultOrigin::Operator, now).expect("room");
     }
-    assert_eq!(faults.draw(now, &mut |_| 0), injected(7, Some(Failure::Trap)));
+    assert_eq!(faults.draw(now, &mut |_| 0), injected(7, Some(InjectedFailure::Trap)));
     assert!(faults.remove(7));
-    assert_eq!(faults.draw(now, &mut |_| 0), injected(6, Some(Failure::Error)));
+    assert_eq!(faults.draw(now, &mut |_| 0), injected(6, Some(InjectedFailure::Error)));
     assert!(!faults.remove(7));
 }
 
 #[test]
 fn sixteen_stand_and_those_that_ran_out_make_room() {
-    let (faults, start) = (Faults::default(), Instant::now());
-    let add = |id, until, now| faults.add(id, fault(1, 0, 0), until, Origin::Operator, now);
+    let (faults, start) = (ActiveFaults::default(), Instant::now());
+    let add = |id, until, now| faults.add(id, fault(1, 0, 0), until, FaultOrigin::Operator, now);
     for id in 0..16 {
         assert_eq!(add(id, Some(start + millis(id.max(1) * 10)), start), Ok(()));
     }
@@ -129,22 +129,23 @@ fn sixteen_stand_and_those_that_ran_out_make_room() {
 
 /// What the list should be: everything that was ever added, with what became of it.
 #[derive(Debug, Default)]
-struct Model(Vec<Standing>);
+struct Model(Vec<ActiveFault>);
 
 impl Model {
-    fn standing(&self, now: Instant) -> Vec<Standing> {
+    fn standing(&self, now: Instant) -> Vec<ActiveFault> {
         self.0.iter().filter(|one| one.until.is_none_or(|until| now < until)).copied().collect()
     }
 
     fn draw(&self, now: Instant, drawn: &[usize]) -> Option<Injected> {
         let (mut latency, mut failure, mut drawn) = (Duration::ZERO, None, drawn.iter());
-        for Standing { fault, .. } in self.standing(now) {
+        for ActiveFault { fault, .. } in self.standing(now) {
             latency += fault.latency;
             let (error, trap) = (fault.error.millionths() as usize, fault.trap.millionths() as usize);
             if failure.is_none() && error + trap > 0 {
                 let number = *drawn.next().expect("enough numbers");
                 let is = |yes, failure| if yes { Some(failure) } else { None };
-                failure = is(number < error, Failure::Error).or(is(number < error + trap, Failure::Trap));
+                failure =
+                    is(number < error, InjectedFailure::Error).or(is(number < error + trap, InjectedFailure::Trap));
             }
         }
         (latency > Duration::ZERO || failure.is_some()).then_some(Injected { latency, failure })
@@ -154,7 +155,7 @@ impl Model {
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
-    Add(u64, Fault, Option<u64>, Origin),
+    Add(u64, Fault, Option<u64>, FaultOrigin),
     Remove(u64),
     Clear,
     Draw(u64),
@@ -166,7 +167,7 @@ fn step() -> impl Strategy<Value = Step> {
             fault(latency, if errors { error } else { 0 }, if traps { trap } else { 0 })
         },
     );
-    let origin = prop_oneof![Just(Origin::Manifest), Just(Origin::Operator)];
+    let origin = prop_oneof![Just(FaultOrigin::Manifest), Just(FaultOrigin::Operator)];
     prop_oneof![
         3 => (0..30_u64).prop_map(Step::Wait),
         9 => (0..20_u64, faults, prop::option::of(0..200_u64), origin)
@@ -180,13 +181,13 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #[test]
     fn faults_do_what_the_model_does(steps in prop::collection::vec(step(), 0..150)) {
-        let (faults, mut model, mut now) = (Faults::default(), Model::default(), Instant::now());
+        let (faults, mut model, mut now) = (ActiveFaults::default(), Model::default(), Instant::now());
         for step in steps {
             match step {
                 Step::Wait(more) => now += millis(more),
                 Step::Add(id, fault, lasts, origin) => {
                     let until = lasts.map(|lasts| now + millis(lasts));
-                    let added = Standing { id, fault, until, origin };
+                    let added = ActiveFault { id, fault, until, origin };
                     model.0 = model.standing(now);
                     let room = match model.0.iter().position(|one| one.id == id) {
                         Some(place) => {
@@ -223,7 +224,7 @@ proptest! {
 /// Calls draw while others change the list: each sees it before or after a change, and all see the last one.
 #[test]
 fn threads_draw_whole_faults() {
-    let (faults, now) = (Faults::default(), Instant::now());
+    let (faults, now) = (ActiveFaults::default(), Instant::now());
     thread::scope(|scope| {
         let draws = || {
             for _ in 0..20_000 {
@@ -234,13 +235,13 @@ fn threads_draw_whole_faults() {
         scope.spawn(draws);
         scope.spawn(draws);
         for _ in 0..2_000 {
-            faults.add(1, fault(1, 0, 0), None, Origin::Operator, now).expect("room");
-            faults.add(2, fault(2, 0, 0), None, Origin::Operator, now).expect("room");
+            faults.add(1, fault(1, 0, 0), None, FaultOrigin::Operator, now).expect("room");
+            faults.add(2, fault(2, 0, 0), None, FaultOrigin::Operator, now).expect("room");
             assert_eq!(faults.draw(now, &mut never), injected(3, None));
             assert_eq!(faults.clear(), 2);
             assert_eq!(faults.draw(now, &mut never), None);
         }
-        faults.add(1, fault(1, 0, 0), None, Origin::Operator, now).expect("room");
+        faults.add(1, fault(1, 0, 0), None, FaultOrigin::Operator, now).expect("room");
     });
     assert_eq!(faults.draw(now, &mut never), injected(1, None));
 }

@@ -24,7 +24,7 @@ enum End {
 }
 
 /// A line of the log in the making. It is written when this is dropped, so that none is ever missing.
-pub(super) struct Entry {
+pub(super) struct AccessRecord {
     method: Method,
     uri: Uri,
     id: RequestId,
@@ -36,7 +36,7 @@ pub(super) struct Entry {
     end: End,
 }
 
-impl Entry {
+impl AccessRecord {
     pub(super) fn begin(method: Method, uri: Uri, id: RequestId, began: Instant) -> Self {
         Self { method, uri, id, began, status: CLIENT_GONE, service: None, bytes: 0, end: End::Gone }
     }
@@ -53,7 +53,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for AccessRecord {
     fn drop(&mut self) {
         let duration_ms = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         // Without the query: what stands there is often a secret.
@@ -78,7 +78,7 @@ impl Drop for Entry {
 /// A body whose bytes are counted.
 struct Followed {
     body: Body,
-    entry: Entry,
+    entry: AccessRecord,
 }
 
 impl http_body::Body for Followed {

@@ -59,7 +59,7 @@ fn authority(origin: &str) -> &str {
 mod tests {
     use super::*;
     use crate::base::ServiceName;
-    use crate::route::{Found, Path, RequestHead, Rule, Table};
+    use crate::route::{Path, RequestHead, RouteLookup, Rule, Table};
     use http::HeaderMap;
     use std::time::Duration;
 
@@ -72,7 +72,7 @@ mod tests {
         let path = Path::parse("/api/users/7").expect("a path");
         let headers = HeaderMap::new();
         match table.find(&RequestHead { host: Some("shop"), method, path, headers: &headers }) {
-            Found::Route(route) => publish(answer, method, Some("shop:80"), &route),
+            RouteLookup::Route(route) => publish(answer, method, Some("shop:80"), &route),
             _ => unreachable!("the rule is for this path"),
         }
     }

@@ -17,7 +17,7 @@ pub trait Call: Send + Sync + 'static {
         service: &ServiceName,
         request: Request<Body>,
         context: &CallContext,
-    ) -> impl Future<Output = Result<Response<Body>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Response<Body>, CallFailure>> + Send;
 
     /// Calls `function` of `service` with its arguments in order, and answers before the context's deadline: with the function's result,
     /// or `None` where it has none.
@@ -27,12 +27,12 @@ pub trait Call: Send + Sync + 'static {
         function: &FunctionName,
         arguments: Vec<Self::Value>,
         context: &CallContext,
-    ) -> impl Future<Output = Result<Option<Self::Value>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<Self::Value>, CallFailure>> + Send;
 }
 
 /// A call without an answer.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CallFailure {
     /// What went wrong; the status follows from it.
     pub kind: ErrorKind,
     /// When another call may succeed.
@@ -41,7 +41,7 @@ pub struct Failure {
     pub detail: String,
 }
 
-impl From<CallError> for Failure {
+impl From<CallError> for CallFailure {
     fn from(error: CallError) -> Self {
         Self { kind: error.kind, retry_after: error.retry_after, detail: error.to_string() }
     }
@@ -55,7 +55,7 @@ impl Call for Mesh {
         service: &ServiceName,
         request: Request<Body>,
         context: &CallContext,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, CallFailure> {
         Ok(Self::call(self, service, request, context).await?)
     }
 
@@ -65,7 +65,7 @@ impl Call for Mesh {
         function: &FunctionName,
         arguments: Vec<Self::Value>,
         context: &CallContext,
-    ) -> Result<Option<Self::Value>, Failure> {
+    ) -> Result<Option<Self::Value>, CallFailure> {
         Ok(Self::invoke(self, service, function, arguments, context).await?)
     }
 }

@@ -23,7 +23,7 @@ const DEPTH: HeaderName = HeaderName::from_static(CallContext::DEPTH_HEADER);
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is known of the way that a request has come.
-pub(super) struct Origin<'a> {
+pub(super) struct ForwardedFrom<'a> {
     pub(super) id: &'a RequestId,
     /// The address of the connection's other end.
     pub(super) peer: IpAddr,
@@ -38,7 +38,7 @@ pub(super) fn request(
     head: &Parts,
     body: Body,
     route: &Match<'_, Target>,
-    origin: &Origin<'_>,
+    origin: &ForwardedFrom<'_>,
 ) -> Result<Request<Body>, Problem> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();
@@ -70,7 +70,7 @@ fn uri(asked: &Uri, path: &str) -> Result<Uri, Problem> {
 }
 
 /// HTTP/1.0 may name its host in the target alone; a service finds it in `Host`.
-fn set_host(headers: &mut HeaderMap, origin: &Origin<'_>) {
+fn set_host(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>) {
     if let Some(host) = origin.host
         && !headers.contains_key(HOST)
     {
@@ -79,7 +79,7 @@ fn set_host(headers: &mut HeaderMap, origin: &Origin<'_>) {
 }
 
 /// Tells the service who asked, for which host and under which prefix.
-fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, stripped: Option<&str>) {
+fn set_forwarded(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>, stripped: Option<&str>) {
     if !origin.trusted {
         let told =
             |name: &&HeaderName| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED || **name == REAL_IP;
@@ -103,7 +103,7 @@ fn set_forwarded(headers: &mut HeaderMap, origin: &Origin<'_>, stripped: Option<
 }
 
 /// A way that requests come, as the headers tell it.
-struct Way {
+struct ForwardedHop {
     peer: IpAddr,
     host: Option<Box<str>>,
     address: HeaderValue,
@@ -112,14 +112,14 @@ struct Way {
 
 thread_local! {
     /// The last one on this thread: most requests come the same way as the one before, and the values of its headers are shared.
-    static LAST: RefCell<Option<Way>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<ForwardedHop>> = const { RefCell::new(None) };
 }
 
 /// The values of `X-Forwarded-For` and `Forwarded` for one hop.
-fn way(origin: &Origin<'_>) -> (HeaderValue, HeaderValue) {
+fn way(origin: &ForwardedFrom<'_>) -> (HeaderValue, HeaderValue) {
     LAST.with_borrow_mut(|last| {
         let known = last.take_if(|way| way.peer == origin.peer && way.host.as_deref() == origin.host);
-        let way = last.insert(known.unwrap_or_else(|| Way {
+        let way = last.insert(known.unwrap_or_else(|| ForwardedHop {
             peer: origin.peer,
             host: origin.host.map(Into::into),
             address: text(&origin.peer.to_string()),
@@ -130,7 +130,7 @@ fn way(origin: &Origin<'_>) -> (HeaderValue, HeaderValue) {
 }
 
 /// One element of `Forwarded` (RFC 7239). The host was checked: it holds nothing that would need an escape between the quotes.
-fn forwarded_element(origin: &Origin<'_>) -> String {
+fn forwarded_element(origin: &ForwardedFrom<'_>) -> String {
     let client = match origin.peer {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
@@ -171,7 +171,7 @@ mod tests {
             .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
         let id = RequestId::from_random(1);
-        let origin = Origin { id: &id, peer: peer.parse().expect("an address"), trusted, host: Some("shop:80") };
+        let origin = ForwardedFrom { id: &id, peer: peer.parse().expect("an address"), trusted, host: Some("shop:80") };
         set_forwarded(&mut headers, &origin, Some("/api"));
         headers
     }

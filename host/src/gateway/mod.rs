@@ -34,6 +34,6 @@ mod tests;
 mod typed;
 mod upload;
 
-pub use call::{Call, Failure};
+pub use call::{Call, CallFailure};
 pub use pipeline::Gateway;
 pub use settings::{Settings, Target, TypedTarget};

@@ -1,17 +1,17 @@
 //! The pipeline that a request goes through.
 
-use super::access::Entry;
-use super::call::{Call, Failure};
+use super::access::AccessRecord;
+use super::call::{Call, CallFailure};
 use super::document::Document;
-use super::forward::{self, Origin, REQUEST_ID};
+use super::forward::{self, ForwardedFrom, REQUEST_ID};
 use super::problem::Problem;
 use super::settings::{Settings, Target, TypedTarget};
 use super::typed::{self, Arguments};
-use super::upload::{Shelf, Upload};
+use super::upload::{BodyBudget, UploadStatus};
 use super::{answer, head, status};
 use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
 use crate::listen::Peer;
-use crate::route::{Found, Match, Path, RequestHead, Table};
+use crate::route::{Match, Path, RequestHead, RouteLookup, Table};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ pub struct Gateway<C> {
     settings: Settings,
     document: Option<Document>,
     /// One for each service with typed routes: a flood of one fills no other's.
-    shelves: BTreeMap<ServiceName, Shelf>,
+    shelves: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<Table<Target>>,
     mesh: Arc<C>,
 }
@@ -37,7 +37,7 @@ impl<C: Call> Gateway<C> {
         }
         let document = settings.openapi.take().map(Document::new);
         let typed = routes.routes().iter().map(|(_, target)| target).filter(|target| target.typed.is_some());
-        let shelves = typed.map(|target| (target.service.clone(), Shelf::new(settings.body_memory))).collect();
+        let shelves = typed.map(|target| (target.service.clone(), BodyBudget::new(settings.body_memory))).collect();
         Self { settings, document, shelves, routes, mesh }
     }
 
@@ -48,7 +48,7 @@ impl<C: Call> Gateway<C> {
         let peer = peer.addr.ip().to_canonical();
         let trusted = self.settings.trusted_proxies.contains(&peer);
         let id = request_id(request.headers(), trusted);
-        let mut entry = Entry::begin(request.method().clone(), request.uri().clone(), id.clone(), began);
+        let mut entry = AccessRecord::begin(request.method().clone(), request.uri().clone(), id.clone(), began);
         let caller = Caller { id: &id, peer, trusted, began };
         let answer = self.pipeline(request, &caller, &mut entry).await;
         let mut answer = answer.unwrap_or_else(|problem| problem.answer(&id));
@@ -61,7 +61,7 @@ impl<C: Call> Gateway<C> {
         &self,
         request: Request<Body>,
         caller: &Caller<'_>,
-        entry: &mut Entry,
+        entry: &mut AccessRecord,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head::check_bounds(&head.headers, &self.settings)?;
@@ -70,12 +70,12 @@ impl<C: Call> Gateway<C> {
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, .. } = route.target;
         entry.service = Some(service.clone());
-        let (body, upload) = Upload::bound(&head.headers, body, route.target)?;
+        let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         let context = caller.context(&head.headers, *timeout);
         if let Some(typed) = typed {
             return self.invoke(typed, &route, &head, (body, upload), &context).await;
         }
-        let origin = Origin { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
+        let origin = ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
         let request = forward::request(&head, body, &route, &origin)?;
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
@@ -88,7 +88,7 @@ impl<C: Call> Gateway<C> {
         typed: &TypedTarget,
         route: &Match<'_, Target>,
         head: &Parts,
-        (body, upload): (Body, Upload),
+        (body, upload): (Body, UploadStatus),
         context: &CallContext,
     ) -> Result<Response<Body>, Problem> {
         let (service, id) = (&route.target.service, &context.request_id);
@@ -98,7 +98,7 @@ impl<C: Call> Gateway<C> {
         }
         let arguments = Arguments::of_head(&typed.face, head, route)?;
         let shelf = self.shelves.get(service).expect("every service with a typed route has a shelf");
-        let body = settle(Upload::collect(body, context.deadline, shelf).await, &upload, service, id)?;
+        let body = settle(UploadStatus::collect(body, context.deadline, shelf).await, &upload, service, id)?;
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::Echo::of(&typed.face, &arguments);
@@ -114,9 +114,9 @@ impl<C: Call> Gateway<C> {
         path: Path<'a>,
     ) -> Result<Option<Match<'a, Target>>, Problem> {
         match self.routes.find(&RequestHead { host, method: &head.method, path, headers: &head.headers }) {
-            Found::Route(route) => Ok(Some(route)),
-            Found::MethodNotAllowed(methods) => Err(Problem::method_not_allowed(&methods)),
-            Found::None => Ok(None),
+            RouteLookup::Route(route) => Ok(Some(route)),
+            RouteLookup::MethodNotAllowed(methods) => Err(Problem::method_not_allowed(&methods)),
+            RouteLookup::None => Ok(None),
         }
     }
 
@@ -168,8 +168,8 @@ fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
 
 /// What a call came to. A body that was too large is the answer, whatever the service made of it.
 fn settle<T>(
-    outcome: Result<T, Failure>,
-    upload: &Upload,
+    outcome: Result<T, CallFailure>,
+    upload: &UploadStatus,
     service: &ServiceName,
     id: &RequestId,
 ) -> Result<T, Problem> {

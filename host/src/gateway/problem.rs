@@ -1,7 +1,7 @@
 //! Every answer that the gateway gives by itself: RFC 9457 problem details.
 
 use crate::base::{Body, RequestId, ServiceName, full_body};
-use crate::contract::json::Fault;
+use crate::contract::json::Violation;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
@@ -41,7 +41,7 @@ struct Details<'a> {
 
 /// One of the `errors` as it is written.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct ProblemEntry<'a> {
     pointer: &'a str,
     detail: &'a str,
 }
@@ -99,9 +99,9 @@ impl Problem {
     }
 
     /// Adds what is wrong with the request, place by place, as `errors`.
-    pub(super) fn with_faults<'a>(self, faults: impl IntoIterator<Item = &'a Fault>) -> Self {
-        let entry = |fault: &'a Fault| Entry { pointer: &fault.pointer, detail: &fault.detail };
-        let entries: Vec<Entry<'_>> = faults.into_iter().map(entry).collect();
+    pub(super) fn with_faults<'a>(self, faults: impl IntoIterator<Item = &'a Violation>) -> Self {
+        let entry = |fault: &'a Violation| ProblemEntry { pointer: &fault.pointer, detail: &fault.detail };
+        let entries: Vec<ProblemEntry<'_>> = faults.into_iter().map(entry).collect();
         self.with_member("errors", &serde_json::to_vec(&entries).expect("texts are always JSON"))
     }
 

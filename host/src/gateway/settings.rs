@@ -1,7 +1,7 @@
 //! What the gateway is told: its bounds, whom it trusts, and what a route leads to.
 
 use crate::base::ServiceName;
-use crate::contract::{Face, FunctionName};
+use crate::contract::{FunctionName, HttpBinding};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,5 +55,5 @@ pub struct TypedTarget {
     /// The function.
     pub function: FunctionName,
     /// Where its arguments come from, and what becomes of its answers.
-    pub face: Face,
+    pub face: HttpBinding,
 }

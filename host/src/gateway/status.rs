@@ -1,6 +1,6 @@
 //! The one table from what went wrong with a call to what the client is told.
 
-use super::call::Failure;
+use super::call::CallFailure;
 use super::problem::Problem;
 use crate::base::{ErrorKind, ServiceName};
 use http::header::RETRY_AFTER;
@@ -41,7 +41,7 @@ pub(super) fn problem(kind: ErrorKind, service: &ServiceName) -> Problem {
 }
 
 /// The problem for a failed call of `service`.
-pub(super) fn failed(failure: &Failure, service: &ServiceName) -> Problem {
+pub(super) fn failed(failure: &CallFailure, service: &ServiceName) -> Problem {
     let problem = problem(failure.kind, service);
     match failure.retry_after {
         Some(wait) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {

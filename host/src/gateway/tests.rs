@@ -1,10 +1,10 @@
 //! The room over real sockets: a listener, the pipeline, and a mesh made of a closure.
 
-use super::{Call, Failure, Gateway, Settings, Target};
+use super::{Call, CallFailure, Gateway, Settings, Target};
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, empty_body, full_body};
 use crate::contract::FunctionName;
-use crate::contract::sample::Sample;
-use crate::listen::wire::{Answer, Wire, within};
+use crate::contract::sample::SampleValue;
+use crate::listen::wire::{Wire, WireAnswer, within};
 use crate::listen::{self, Drain, Listener};
 use crate::route::{Rule, Table};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-type Outcome = Result<Response<Body>, Failure>;
+type Outcome = Result<Response<Body>, CallFailure>;
 
 struct Fake<F>(F);
 
@@ -28,7 +28,7 @@ where
     F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
     A: Future<Output = Outcome> + Send,
 {
-    type Value = Sample;
+    type Value = SampleValue;
 
     fn call(
         &self,
@@ -43,9 +43,9 @@ where
         &self,
         _: &ServiceName,
         function: &FunctionName,
-        _: Vec<Sample>,
+        _: Vec<SampleValue>,
         _: &CallContext,
-    ) -> Result<Option<Sample>, Failure> {
+    ) -> Result<Option<SampleValue>, CallFailure> {
         unreachable!("no route of these tests leads to {function}")
     }
 }
@@ -127,12 +127,12 @@ async fn mirror(service: ServiceName, request: Request<Body>, _: CallContext) ->
     Ok(Response::new(full_body(seen.to_string())))
 }
 
-pub(super) fn json(answer: &Answer) -> Value {
+pub(super) fn json(answer: &WireAnswer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
 /// Checks that `answer` is a problem that has what every problem has.
-pub(super) fn assert_problem(answer: &Answer, status: u16, kind: &str) {
+pub(super) fn assert_problem(answer: &WireAnswer, status: u16, kind: &str) {
     let problem = json(answer);
     assert_eq!((answer.status, problem["status"].as_u64()), (status, Some(status.into())), "{problem}");
     assert_eq!(problem["type"], format!("urn:atoll:problem:{kind}"));
@@ -276,7 +276,7 @@ async fn a_body_is_asked_for_when_the_service_reads_it() {
 #[tokio::test]
 async fn each_failure_has_its_status() {
     let failure = |kind, retry_after| {
-        move |_, _, _| async move { Err(Failure { kind, retry_after, detail: "the inside".into() }) }
+        move |_, _, _| async move { Err(CallFailure { kind, retry_after, detail: "the inside".into() }) }
     };
     let cases = [
         (ErrorKind::Trap, None, 502, None),
@@ -305,7 +305,7 @@ async fn a_client_that_does_not_send_its_body_is_at_fault_and_not_the_service() 
             Ok(Err(error)) => error.kind,
             Err(_) => ErrorKind::SlowBody,
         };
-        Err(Failure { kind, retry_after: None, detail: String::new() })
+        Err(CallFailure { kind, retry_after: None, detail: String::new() })
     })
     .await;
     let mut slow = Wire::connect(addr).await;

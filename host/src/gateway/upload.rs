@@ -1,6 +1,6 @@
 //! The body of a request on its way in: how much of it there may be.
 
-use super::call::Failure;
+use super::call::CallFailure;
 use super::problem::Problem;
 use super::settings::Target;
 use super::status;
@@ -22,9 +22,9 @@ use tokio::time::timeout_at;
 /// The gateway's view on a body that the service reads.
 ///
 /// `None` for a body without a byte: there is nothing to look at.
-pub(super) struct Upload(Option<Arc<AtomicBool>>);
+pub(super) struct UploadStatus(Option<Arc<AtomicBool>>);
 
-impl Upload {
+impl UploadStatus {
     /// Bounds the body of a request with these headers by what `target` takes.
     ///
     /// # Errors
@@ -47,8 +47,12 @@ impl Upload {
     ///
     /// # Errors
     /// The client's failure to send it in time; [`ErrorKind::Overloaded`] when the bodies of others fill the shelf.
-    pub(super) async fn collect(mut body: Body, deadline: Instant, shelf: &Shelf) -> Result<Shelved, Failure> {
-        let mut shelved = Shelved { parts: Vec::new(), permit: None };
+    pub(super) async fn collect(
+        mut body: Body,
+        deadline: Instant,
+        shelf: &BodyBudget,
+    ) -> Result<BudgetPermit, CallFailure> {
+        let mut shelved = BudgetPermit { parts: Vec::new(), permit: None };
         let read = async {
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| failure(error.kind, error.detail))?;
@@ -70,27 +74,27 @@ impl Upload {
     }
 }
 
-fn failure(kind: ErrorKind, detail: String) -> Failure {
-    Failure { kind, retry_after: None, detail }
+fn failure(kind: ErrorKind, detail: String) -> CallFailure {
+    CallFailure { kind, retry_after: None, detail }
 }
 
 /// The memory that all bodies together may take which the gateway holds for one service. Who finds it full is refused at once: were he to wait, clients that
 /// send slowly could stop all others.
-pub(super) struct Shelf(Arc<Semaphore>);
+pub(super) struct BodyBudget(Arc<Semaphore>);
 
 /// A body that is held.
-pub(super) struct Shelved {
+pub(super) struct BudgetPermit {
     parts: Vec<Bytes>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Shelf {
+impl BodyBudget {
     /// A shelf for `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
-    fn take(&self, shelved: &mut Shelved, data: Bytes) -> Result<(), Failure> {
+    fn take(&self, shelved: &mut BudgetPermit, data: Bytes) -> Result<(), CallFailure> {
         let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.0).try_acquire_many_owned(bytes);
         let permit = permit
@@ -104,7 +108,7 @@ impl Shelf {
     }
 }
 
-impl Shelved {
+impl BudgetPermit {
     /// The body in one piece; most come in one.
     pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
         match &*self.parts {
@@ -168,9 +172,9 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_share_one_shelf_and_leave_it() {
-        let shelf = Shelf::new(8);
+        let shelf = BodyBudget::new(8);
         let deadline = Instant::now() + std::time::Duration::from_secs(60);
-        let collect = |text: &'static str| Upload::collect(full_body(text), deadline, &shelf);
+        let collect = |text: &'static str| UploadStatus::collect(full_body(text), deadline, &shelf);
         let first = collect("12345").await.expect("room");
         assert_eq!(&*first.bytes(), b"12345");
         assert_eq!(collect("1234").await.err().map(|failure| failure.kind), Some(ErrorKind::Overloaded));

@@ -4,9 +4,11 @@ use super::{Settings, watch};
 use crate::base::{Body, CallContext, ErrorKind, ServiceName, empty_body};
 use crate::breaker;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, Failed, Invoke, OutsideSettings, Probe, Service, Traffic, TrafficSettings, Way};
+use crate::mesh::{
+    CallKind, Endpoint, Failed, HealthProbe, Invoke, OutsideSettings, Service, Traffic, TrafficSettings,
+};
 use crate::registry::Registry;
-use crate::runtime::Parcel;
+use crate::runtime::DetachedValues;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -20,7 +22,7 @@ struct Flag {
 }
 
 impl Invoke for Arc<Flag> {
-    fn takes(&self, _way: Way) -> bool {
+    fn takes(&self, _way: CallKind) -> bool {
         true
     }
 
@@ -33,7 +35,7 @@ impl Invoke for Arc<Flag> {
         }
     }
 
-    async fn call(&self, _: &FunctionName, _: Parcel, _: &CallContext) -> Result<Parcel, Failed> {
+    async fn call(&self, _: &FunctionName, _: DetachedValues, _: &CallContext) -> Result<DetachedValues, Failed> {
         Err((ErrorKind::NoEndpoint, String::new()))
     }
 }
@@ -50,7 +52,7 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
         Instant::now().into_std(),
         1,
     );
-    let vitals = Arc::clone(&endpoint.vitals);
+    let stats = Arc::clone(&endpoint.stats);
     let traffic = Traffic::new(name.clone(), TrafficSettings::default(), OutsideSettings::default());
     let service = Service {
         name: name.clone(),
@@ -62,7 +64,7 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);
     let settings = Settings {
-        probe: Probe::Path("/healthz".parse().unwrap()),
+        probe: HealthProbe::Path("/healthz".parse().unwrap()),
         interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
         down: 3,
@@ -73,7 +75,7 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
         flag.status.store(status, Relaxed);
         // Between two rounds, and after an answer that never came.
         sleep(Duration::from_secs(5)).await;
-        vitals.readiness.is_ready()
+        stats.readiness.is_ready()
     };
     sleep(Duration::from_secs(3)).await;
     assert_eq!(flag.asked.load(Relaxed), 1, "the first round is at once");
@@ -81,6 +83,6 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
     assert_eq!(seen, [true, true, true, true, false], "only three in a row");
     assert_eq!([round(200).await, round(0).await, round(204).await, round(399).await], [false, false, false, true]);
     assert_eq!(flag.asked.load(Relaxed), 10);
-    assert_eq!(vitals.state(Instant::now().into_std()).requests, 0, "a check is no call");
+    assert_eq!(stats.state(Instant::now().into_std()).requests, 0, "a check is no call");
     task.abort();
 }

@@ -1,7 +1,7 @@
 //! The watch over one service's endpoints.
 
 use crate::base::{CallContext, RequestId, ServiceName};
-use crate::mesh::{Endpoint, Invoke, Probe, Service};
+use crate::mesh::{Endpoint, HealthProbe, Invoke, Service};
 use crate::registry::Registry;
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What each is asked.
-    pub probe: Probe,
+    pub probe: HealthProbe,
     /// How often. Default 5 s.
     pub interval: Duration,
     /// How long an answer may take; not longer than the interval. Default 2 s.
@@ -38,11 +38,11 @@ async fn check<P: Invoke>(service: &ServiceName, endpoint: &Endpoint<P>, setting
     let now = Instant::now().into_std();
     let context = CallContext::new(RequestId::from_random(rand::random()), now, settings.timeout);
     let outcome = endpoint.check(&settings.probe, &context).await;
-    let id = &endpoint.vitals.id;
+    let id = &endpoint.stats.id;
     if let Err(reason) = &outcome {
         tracing::debug!(%service, endpoint = id, reason, "a health check failed");
     }
-    match (endpoint.vitals.readiness.note(outcome.is_ok(), settings.down, settings.up), outcome) {
+    match (endpoint.stats.readiness.note(outcome.is_ok(), settings.down, settings.up), outcome) {
         (Some(true), _) => tracing::info!(%service, endpoint = id, "ready again: it gets calls"),
         (Some(false), Err(reason)) => tracing::warn!(%service, endpoint = id, reason, "not ready: it gets no calls"),
         _ => {}

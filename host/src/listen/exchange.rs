@@ -1,6 +1,6 @@
 //! One request and its answer, from the parsed head to the last byte of both bodies.
 
-use super::stage::{Progress, Turn};
+use super::stage::{Progress, StageVersion};
 use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
 use http::{Request, Version};
@@ -35,7 +35,7 @@ impl Memory {
 /// the connection from counting as idle.
 pub(super) struct Exchange {
     progress: Arc<Progress>,
-    turn: Turn,
+    turn: StageVersion,
     memory: Arc<Memory>,
 }
 
@@ -53,14 +53,14 @@ impl Exchange {
                 // It may be kept without holding anything up.
                 return empty_body();
             }
-            Inbound { body, exchange: Some(exchange.clone()) }.boxed_unsync()
+            InboundBody { body, exchange: Some(exchange.clone()) }.boxed_unsync()
         });
         (exchange, request)
     }
 
     /// The answer's body, which holds the exchange.
-    pub(super) fn answer(self: Arc<Self>, body: Body) -> Outbound {
-        Outbound { body, failure: None, _exchange: self }
+    pub(super) fn answer(self: Arc<Self>, body: Body) -> OutboundBody {
+        OutboundBody { body, failure: None, _exchange: self }
     }
 }
 
@@ -71,13 +71,13 @@ impl Drop for Exchange {
 }
 
 /// A request's body on its way in.
-struct Inbound {
+struct InboundBody {
     body: Incoming,
     /// Held until the body has ended.
     exchange: Option<Arc<Exchange>>,
 }
 
-impl http_body::Body for Inbound {
+impl http_body::Body for InboundBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -110,7 +110,7 @@ impl http_body::Body for Inbound {
     }
 }
 
-impl Drop for Inbound {
+impl Drop for InboundBody {
     fn drop(&mut self) {
         if let Some(exchange) = &self.exchange {
             exchange.memory.unread.store(true, Relaxed);
@@ -119,14 +119,14 @@ impl Drop for Inbound {
 }
 
 /// An answer's body on its way out.
-pub(super) struct Outbound {
+pub(super) struct OutboundBody {
     body: Body,
     /// A failure that is told at the next poll.
     failure: Option<BodyError>,
     _exchange: Arc<Exchange>,
 }
 
-impl http_body::Body for Outbound {
+impl http_body::Body for OutboundBody {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -27,9 +27,9 @@ pub(super) enum Stage {
 /// The number of stage changes so far, and the stage, in one word: a change that is based on an older word is refused, so that the late end
 /// of one exchange cannot end the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turn(u64);
+pub(super) struct StageVersion(u64);
 
-impl Turn {
+impl StageVersion {
     const FIRST: Self = Self(Stage::Head as u64);
 
     fn next(self, stage: Stage) -> Self {
@@ -56,14 +56,14 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { turn: AtomicU64::new(Turn::FIRST.0), timer: AtomicWaker::new(), busy: AtomicBool::new(false) }
+        Self { turn: AtomicU64::new(StageVersion::FIRST.0), timer: AtomicWaker::new(), busy: AtomicBool::new(false) }
     }
 
-    fn turn(&self) -> Turn {
-        Turn(self.turn.load(SeqCst))
+    fn turn(&self) -> StageVersion {
+        StageVersion(self.turn.load(SeqCst))
     }
 
-    fn change(&self, from: Turn, to: Stage) -> bool {
+    fn change(&self, from: StageVersion, to: Stage) -> bool {
         self.turn.compare_exchange(from.0, from.next(to).0, SeqCst, SeqCst).is_ok()
     }
 
@@ -85,7 +85,7 @@ impl Progress {
     }
 
     /// A request was parsed. Returns the turn that [`Self::rest`] ends.
-    pub(super) fn serve(&self) -> Turn {
+    pub(super) fn serve(&self) -> StageVersion {
         // Only the connection's own task comes here, but an older exchange may end on another task meanwhile: hence the loop.
         loop {
             let turn = self.turn();
@@ -96,7 +96,7 @@ impl Progress {
     }
 
     /// The exchange that began with `turn` is over; without effect if a later one has begun.
-    pub(super) fn rest(&self, turn: Turn) {
+    pub(super) fn rest(&self, turn: StageVersion) {
         // The last to let go of an exchange may be a task of the service, so the connection's timer must be told. Its own task need not be:
         // either it finds the stage when it looks at the timer, or it has ceased to be busy before this looks (both are `SeqCst`).
         if self.change(turn, Stage::Idle) && !self.busy.load(SeqCst) {
@@ -116,7 +116,7 @@ impl Progress {
 /// The timer of a connection's stages.
 pub(super) struct Patience {
     progress: Arc<Progress>,
-    turn: Turn,
+    turn: StageVersion,
     /// When this turn has lasted long enough.
     end: Instant,
     /// Rings then, or earlier: it is set anew when it has rung, and not for each of the two turns of every request.
@@ -129,7 +129,7 @@ impl Patience {
     pub(super) fn new(progress: Arc<Progress>, settings: &Settings) -> Self {
         Self {
             progress,
-            turn: Turn::FIRST,
+            turn: StageVersion::FIRST,
             end: Instant::now() + settings.header_timeout,
             sleep: Box::pin(sleep(settings.header_timeout)),
             header_timeout: settings.header_timeout,

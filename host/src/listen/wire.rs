@@ -18,7 +18,7 @@ pub(crate) struct Wire {
 
 /// One answer as it came over the wire.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct WireAnswer {
     pub(crate) status: u16,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
     pub(crate) whole: bool,
 }
 
-impl Answer {
+impl WireAnswer {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -47,13 +47,13 @@ impl Wire {
     }
 
     /// Sends `bytes` and waits for the answer.
-    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> WireAnswer {
         self.send(bytes).await;
         self.answer().await
     }
 
     /// The next answer, with its body.
-    pub(crate) async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> WireAnswer {
         let mut answer = self.head().await;
         let bodiless = answer.status == 204 || answer.status == 304;
         if bodiless {
@@ -73,7 +73,7 @@ impl Wire {
     }
 
     /// The head of the next answer alone, as for a `HEAD` request.
-    pub(crate) async fn head(&mut self) -> Answer {
+    pub(crate) async fn head(&mut self) -> WireAnswer {
         let end = |buffer: &[u8]| buffer.windows(4).position(|w| w == b"\r\n\r\n");
         assert!(self.fill(|buffer| end(buffer).is_some()).await, "closed without an answer: {:?}", self.rest());
         let end = end(&self.buffer).expect("it was found");
@@ -85,7 +85,7 @@ impl Wire {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Answer { status: status.expect("a status line"), headers, body: Vec::new(), whole: false }
+        WireAnswer { status: status.expect("a status line"), headers, body: Vec::new(), whole: false }
     }
 
     /// Waits until the other end has closed; returns what it sent before.

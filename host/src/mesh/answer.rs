@@ -1,8 +1,8 @@
 //! The body of an answer on its way to the caller: the attempt ends with it.
 
-use super::attempt::Attempt;
-use super::bulkhead::Slot;
-use super::upload::Upload;
+use super::attempt::TryGuard;
+use super::bulkhead::BulkheadPermit;
+use super::upload::UploadWatch;
 use crate::base::{Body, BodyError, ErrorKind};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
@@ -14,11 +14,11 @@ use tokio::time::{Sleep, sleep};
 /// An answer's body, with the attempt whose outcome it decides.
 pub(super) struct AnswerBody {
     inner: Body,
-    attempt: Attempt,
+    attempt: TryGuard,
     /// A service that streams while it reads falls silent, or breaks off, when its client does.
-    upload: Upload,
+    upload: UploadWatch,
     /// The call's place in the bulkhead, for as long as the service works on it.
-    slot: Option<Slot>,
+    slot: Option<BulkheadPermit>,
     /// The longest silence that the reader puts up with.
     patience: Duration,
     /// Runs while the reader waits for the service, and only then: a slow reader is not the service's fault.
@@ -27,12 +27,12 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn new(inner: Body, attempt: Attempt, upload: Upload, patience: Duration) -> Self {
+    pub(super) fn new(inner: Body, attempt: TryGuard, upload: UploadWatch, patience: Duration) -> Self {
         Self { inner, attempt, upload, slot: None, patience, timer: None, broken: false }
     }
 
     /// Keeps the call's slot until the body has ended.
-    pub(super) fn hold(&mut self, slot: Slot) {
+    pub(super) fn hold(&mut self, slot: BulkheadPermit) {
         self.slot = Some(slot);
     }
 

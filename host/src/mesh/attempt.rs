@@ -1,8 +1,8 @@
 //! One attempt at one endpoint, and the single place where its outcome is recorded.
 
 use super::clock;
-use super::endpoint::Vitals;
-use crate::balance::Sample;
+use super::endpoint::EndpointStats;
+use crate::balance::LoadSample;
 use crate::base::{Blame, ErrorKind};
 use crate::breaker::{Outcome, Permit, Verdict};
 use http::header::RETRY_AFTER;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An attempt under way. Dropped without a verdict it is neutral: the caller went away.
-pub(super) struct Attempt {
-    vitals: Arc<Vitals>,
+pub(super) struct TryGuard {
+    stats: Arc<EndpointStats>,
     /// Taken by the verdict, so that there is one at most.
     permit: Option<Permit>,
     /// The verdict on the answer once it is whole.
@@ -22,15 +22,15 @@ pub(super) struct Attempt {
     took: Option<Duration>,
     retry_after: Option<Duration>,
     /// What the balancer learns of it, at the end.
-    sample: Option<Sample>,
+    sample: Option<LoadSample>,
 }
 
-impl Attempt {
+impl TryGuard {
     /// With a permit of the endpoint's breaker, and a place among its calls.
-    pub(super) fn start(vitals: &Arc<Vitals>, permit: Permit, now: Instant) -> Self {
-        vitals.metrics.request();
+    pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant) -> Self {
+        stats.metrics.request();
         Self {
-            vitals: Arc::clone(vitals),
+            stats: Arc::clone(stats),
             permit: Some(permit),
             whole: Verdict::Success,
             started: now,
@@ -45,16 +45,16 @@ impl Attempt {
         let took = clock::now().saturating_duration_since(self.started);
         self.took = Some(took);
         if error.is_none_or(|kind| kind.blame() != Blame::Refusal) {
-            self.vitals.metrics.answered(took);
+            self.stats.metrics.answered(took);
         }
     }
 
-    /// What the status says: of the service itself, of another one that it called (`let_down`), or of the client.
-    pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, let_down: bool) {
+    /// What the status says: of the service itself, of another one that it called (`dependency_failed`), or of the client.
+    pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, dependency_failed: bool) {
         self.whole = match status.as_u16() {
-            502..=504 if let_down => Verdict::Neutral,
-            502..=504 => Verdict::Place,
-            500.. => Verdict::Work,
+            502..=504 if dependency_failed => Verdict::Neutral,
+            502..=504 => Verdict::EndpointFault,
+            500.. => Verdict::RequestFault,
             429 => Verdict::Throttled,
             400..500 => Verdict::Neutral,
             _ => Verdict::Success,
@@ -65,7 +65,7 @@ impl Attempt {
         }
         let is_probe = self.permit.as_ref().is_some_and(Permit::is_probe);
         // A stream may outlast the lease of a probe, so that one is decided by its head. A fault is one already.
-        if is_probe || matches!(self.whole, Verdict::Place | Verdict::Work | Verdict::Throttled) {
+        if is_probe || matches!(self.whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled) {
             self.record(self.whole);
         }
     }
@@ -87,16 +87,16 @@ impl Attempt {
 
     /// There is no answer, or it broke off.
     ///
-    /// `let_down`: the trap of one that was let down by another is not its own fault, for a function that has no words for the failure of
+    /// `dependency_failed`: the trap of one that was let down by another is not its own fault, for a function that has no words for the failure of
     /// its own call is made to trap.
-    pub(super) fn failed(&mut self, kind: ErrorKind, let_down: bool) {
+    pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool) {
         let verdict = match kind.blame() {
-            Blame::Service if let_down && kind == ErrorKind::Trap => Verdict::Neutral,
-            Blame::Service if kind.is_of_place() => Verdict::Place,
-            Blame::Service => Verdict::Work,
+            Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,
+            Blame::Service if kind.is_endpoint_fault() => Verdict::EndpointFault,
+            Blame::Service => Verdict::RequestFault,
             // Nor does it say how fast the service is.
             Blame::Refusal | Blame::Client | Blame::Host => {
-                self.sample = Some(Sample::Unused);
+                self.sample = Some(LoadSample::Unused);
                 Verdict::Neutral
             }
         };
@@ -109,25 +109,25 @@ impl Attempt {
         let now = clock::now();
         let took = self.took.unwrap_or_else(|| now.saturating_duration_since(self.started));
         let sample = match verdict {
-            Verdict::Success | Verdict::Neutral => Sample::Answered { took },
-            Verdict::Place | Verdict::Work | Verdict::Throttled => Sample::Failed { took },
+            Verdict::Success | Verdict::Neutral => LoadSample::Answered { took },
+            Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled => LoadSample::Failed { took },
         };
         self.sample.get_or_insert(sample);
-        if matches!(verdict, Verdict::Place | Verdict::Work) {
-            self.vitals.metrics.failure();
+        if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
+            self.stats.metrics.failure();
         }
         permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
     }
 }
 
-impl Drop for Attempt {
+impl Drop for TryGuard {
     fn drop(&mut self) {
         let now = clock::now();
         // The head came, and the caller wanted no more.
         let unfinished = || match self.took {
-            Some(took) => Sample::Answered { took },
-            None => Sample::GivenUp { after: now.saturating_duration_since(self.started) },
+            Some(took) => LoadSample::Answered { took },
+            None => LoadSample::GivenUp { after: now.saturating_duration_since(self.started) },
         };
-        self.vitals.load.end(self.sample.take().unwrap_or_else(unfinished), now);
+        self.stats.load.end(self.sample.take().unwrap_or_else(unfinished), now);
     }
 }

@@ -45,7 +45,7 @@ pub struct Bulkhead {
 
 /// Why a call has no slot: for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Full {
+pub enum BulkheadFull {
     /// Every seat of the queue is taken: how many.
     #[error("{0} calls wait already")]
     Queue(usize),
@@ -58,7 +58,7 @@ pub enum Full {
 }
 
 /// The right to be under way. It goes back when it is dropped.
-pub struct Slot {
+pub struct BulkheadPermit {
     bulkhead: Arc<Bulkhead>,
     /// Taken by the drop, which decides where it goes.
     permit: Option<OwnedSemaphorePermit>,
@@ -110,19 +110,23 @@ impl Bulkhead {
     ///
     /// # Errors
     /// No slot is free, and no wait for one is to be had, or none was of use.
-    pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<(Slot, Option<Duration>), Full> {
+    pub async fn enter(
+        self: &Arc<Self>,
+        deadline: Instant,
+    ) -> Result<(BulkheadPermit, Option<Duration>), BulkheadFull> {
         // A slot that is given back goes to whoever waits longest, so a newcomer takes only one that nobody waits for.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok((self.slot(permit, clock::now()), None));
         }
-        let seat = Seat::take(&self.waiting, self.settings.waiting).map_err(Full::Queue)?;
+        let seat = Seat::take(&self.waiting, self.settings.waiting).map_err(BulkheadFull::Queue)?;
         let began = clock::now();
         let wait = self.settings.wait.min(deadline.saturating_duration_since(began));
         // A quarter is kept back: what calls take is an average, and who is refused should be so now and not later.
         if self.expected(seat.place) > wait - wait / 4 {
-            return Err(Full::Later(seat.place - 1));
+            return Err(BulkheadFull::Later(seat.place - 1));
         }
-        let permit = timeout(wait, Arc::clone(&self.free).acquire_owned()).await.map_err(|_| Full::Wait(wait))?;
+        let permit =
+            timeout(wait, Arc::clone(&self.free).acquire_owned()).await.map_err(|_| BulkheadFull::Wait(wait))?;
         let now = clock::now();
         Ok((self.slot(permit.expect("the semaphore is never closed"), now), Some(now - began)))
     }
@@ -134,8 +138,8 @@ impl Bulkhead {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    fn slot(self: &Arc<Self>, permit: OwnedSemaphorePermit, since: Instant) -> Slot {
-        Slot { bulkhead: Arc::clone(self), permit: Some(permit), since }
+    fn slot(self: &Arc<Self>, permit: OwnedSemaphorePermit, since: Instant) -> BulkheadPermit {
+        BulkheadPermit { bulkhead: Arc::clone(self), permit: Some(permit), since }
     }
 
     fn note(&self, held: Duration) {
@@ -146,7 +150,7 @@ impl Bulkhead {
     }
 }
 
-impl Drop for Slot {
+impl Drop for BulkheadPermit {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         self.bulkhead.note(clock::now().saturating_duration_since(self.since));
@@ -209,7 +213,7 @@ mod tests {
         assert_eq!(waited, None);
         let mut second = Box::pin(bulkhead.enter(later()));
         assert!(waits(&mut second).await);
-        assert_eq!(bulkhead.enter(later()).await.err(), Some(Full::Queue(1)));
+        assert_eq!(bulkhead.enter(later()).await.err(), Some(BulkheadFull::Queue(1)));
         assert_eq!(bulkhead.counts(), (1, 1, 1));
         tokio::time::advance(Duration::from_millis(30)).await;
         drop(slot);
@@ -224,10 +228,10 @@ mod tests {
         let bulkhead = bulkhead(1, 8);
         let _slot = bulkhead.enter(later()).await.ok().unwrap();
         let began = clock::now();
-        assert_eq!(bulkhead.enter(later()).await.err(), Some(Full::Wait(Duration::from_millis(100))));
+        assert_eq!(bulkhead.enter(later()).await.err(), Some(BulkheadFull::Wait(Duration::from_millis(100))));
         assert_eq!(clock::now() - began, Duration::from_millis(100));
         let soon = clock::now() + Duration::from_millis(10);
-        assert_eq!(bulkhead.enter(soon).await.err(), Some(Full::Wait(Duration::from_millis(10))));
+        assert_eq!(bulkhead.enter(soon).await.err(), Some(BulkheadFull::Wait(Duration::from_millis(10))));
         assert_eq!(bulkhead.counts(), (1, 1, 0));
     }
 
@@ -246,7 +250,7 @@ mod tests {
             assert!(waits(one).await);
         }
         let began = clock::now();
-        assert_eq!(bulkhead.enter(later()).await.err(), Some(Full::Later(3)));
+        assert_eq!(bulkhead.enter(later()).await.err(), Some(BulkheadFull::Later(3)));
         assert_eq!(clock::now(), began);
     }
 

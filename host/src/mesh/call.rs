@@ -1,15 +1,15 @@
 //! One call by HTTP, from the name to the answer.
 
 use super::answer::AnswerBody;
-use super::attempt::Attempt;
-use super::chance::Chance;
-use super::course::Course;
+use super::attempt::TryGuard;
+use super::chance::CallRng;
+use super::course::CallInProgress;
 use super::error::CallError;
 use super::head;
-use super::place::{Failed, Invoke, Place, Way};
+use super::place::{CallKind, EndpointTarget, Failed, Invoke};
 use super::replay::Replay;
 use super::service::Service;
-use super::upload::Upload;
+use super::upload::UploadWatch;
 use crate::base::{Blame, Body, CallContext, ErrorKind, ServiceName};
 use crate::registry::Registry;
 use crate::retry::is_safe;
@@ -17,9 +17,9 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 
 /// The mesh: every service call of the host goes through it.
-pub struct Mesh<P = Place> {
+pub struct Mesh<P = EndpointTarget> {
     pub(super) registry: Arc<Registry<Service<P>>>,
-    pub(super) chance: Chance,
+    pub(super) chance: CallRng,
     settings: Settings,
 }
 
@@ -58,7 +58,7 @@ enum Again {
 impl<P: Invoke> Mesh<P> {
     /// A mesh over the services of `registry`.
     pub fn new(registry: Arc<Registry<Service<P>>>, settings: Settings) -> Self {
-        Self { registry, chance: Chance::new(settings.seed), settings }
+        Self { registry, chance: CallRng::new(settings.seed), settings }
     }
 
     /// Calls `service`; the answer's body streams, and the call lasts until its end.
@@ -76,7 +76,7 @@ impl<P: Invoke> Mesh<P> {
         context: &CallContext,
     ) -> Result<http::Response<Body>, CallError> {
         let entry = self.resolve(service, context)?;
-        send(Course::begin(entry, Some(&self.registry), &self.chance, context).await?, request).await
+        send(CallInProgress::begin(entry, Some(&self.registry), &self.chance, context).await?, request).await
     }
 
     /// What stands behind the name now, for a call that is not too deep.
@@ -92,7 +92,7 @@ impl<P: Invoke> Mesh<P> {
 
 /// Sends `request` on its course, as often as that takes.
 pub(super) async fn send<P: Invoke>(
-    mut course: Course<'_, P>,
+    mut course: CallInProgress<'_, P>,
     request: http::Request<Body>,
 ) -> Result<http::Response<Body>, CallError> {
     let safe = is_safe(request.method(), request.headers().contains_key("idempotency-key"));
@@ -101,7 +101,7 @@ pub(super) async fn send<P: Invoke>(
     let mut request = replay.next().expect("every request can be sent once");
     let mut last: Option<Result<_, _>> = None;
     let outcome = loop {
-        let (endpoint, attempt, context) = match course.next(Way::Http) {
+        let (endpoint, attempt, context) = match course.next(CallKind::Http) {
             Ok(next) => {
                 drop(last.take());
                 next
@@ -109,17 +109,17 @@ pub(super) async fn send<P: Invoke>(
             // That a further try finds no endpoint says less than what the one before it came to.
             Err(refusal) => break last.unwrap_or(Err(refusal)),
         };
-        let (sent, upload) = Upload::watch(request);
+        let (sent, upload) = UploadWatch::watch(request);
         let method = sent.method().clone();
         let answer = match course.disturbed(&context).await {
-            Ok(()) => endpoint.place.send(sent, &context).await,
+            Ok(()) => endpoint.target.send(sent, &context).await,
             Err(failed) => Err(failed),
         };
         let answer = answer.and_then(|answer| match head::check(&answer, &method) {
             Ok(()) => Ok(answer),
             Err(wrong) => Err((ErrorKind::BadAnswer, wrong.to_owned())),
         });
-        let tried = conclude(&course.entry, attempt, upload, answer, context.was_let_down());
+        let tried = conclude(&course.entry, attempt, upload, answer, context.dependency_failed());
         let allowed = match tried.again {
             Again::Never => false,
             Again::IfSafe => safe && replay.can_repeat(),
@@ -144,10 +144,10 @@ pub(super) async fn send<P: Invoke>(
 /// Records what is known of a try; the rest of an answer's outcome is known at the end of its body.
 fn conclude<P>(
     service: &Service<P>,
-    mut attempt: Attempt,
-    upload: Upload,
+    mut attempt: TryGuard,
+    upload: UploadWatch,
     outcome: Result<http::Response<Body>, Failed>,
-    let_down: bool,
+    dependency_failed: bool,
 ) -> Tried {
     attempt.answered(outcome.as_ref().err().map(|(kind, _)| *kind));
     let (kind, detail) = match outcome {
@@ -158,9 +158,9 @@ fn conclude<P>(
                 match broken {
                     // Most services answer 500 when a body breaks off: not their fault.
                     Some(error) => attempt.failed(error.kind, false),
-                    None => attempt.status(response.status(), response.headers(), let_down),
+                    None => attempt.status(response.status(), response.headers(), dependency_failed),
                 }
-                let again = blames_upstream(response.status()) && !let_down;
+                let again = blames_upstream(response.status()) && !dependency_failed;
                 let again = if again { Again::IfSafe } else { Again::Never };
                 let patience = service.traffic.timeout;
                 let outcome = Ok(response.map(|body| AnswerBody::new(body, attempt, upload, patience)));
@@ -169,13 +169,13 @@ fn conclude<P>(
         },
         Err((kind, detail)) => upload.blame(kind).unwrap_or((kind, detail)),
     };
-    attempt.failed(kind, let_down);
+    attempt.failed(kind, dependency_failed);
     if kind.blame() == Blame::Refusal {
         service.traffic.metrics.refused(kind.as_str());
     }
     let again = match kind {
         ErrorKind::Connect => Again::IfUnsent,
-        kind if kind.is_of_place() && !let_down => Again::IfSafe,
+        kind if kind.is_endpoint_fault() && !dependency_failed => Again::IfSafe,
         _ => Again::Never,
     };
     Tried { outcome: Err(CallError::new(&service.name, kind, detail)), again }

@@ -5,14 +5,14 @@ use rand::{RngExt, SeedableRng};
 use std::sync::{Mutex, PoisonError};
 
 /// Where random numbers come from.
-pub(super) enum Chance {
+pub(super) enum CallRng {
     /// The thread's generator, without a lock.
     System,
     /// The same numbers each time, for simulations.
     Seeded(Mutex<SmallRng>),
 }
 
-impl Chance {
+impl CallRng {
     /// The system's, or one that `seed` determines.
     pub(super) fn new(seed: Option<u64>) -> Self {
         seed.map_or(Self::System, |seed| Self::Seeded(Mutex::new(SmallRng::seed_from_u64(seed))))

@@ -1,10 +1,10 @@
 //! An active check of one endpoint: a call beside all policies, which asks whether others may follow.
 
 use super::endpoint::Endpoint;
-use super::place::{Failed, Invoke, Way};
+use super::place::{CallKind, Failed, Invoke};
 use crate::base::{Blame, CallContext, empty_body};
 use crate::contract::{FunctionName, Value as _};
-use crate::runtime::Parcel;
+use crate::runtime::DetachedValues;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt, Limited};
@@ -12,18 +12,18 @@ use tokio::time::{Instant, timeout_at};
 
 /// What a check asks.
 #[derive(Debug, Clone)]
-pub enum Probe {
+pub enum HealthProbe {
     /// `GET` of this path: a status of 200 to 399 passes.
     Path(PathAndQuery),
     /// A call of this function without parameters. `false` and an error fail; everything else passes.
     Call(FunctionName),
 }
 
-impl Probe {
-    fn way(&self) -> Way {
+impl HealthProbe {
+    fn way(&self) -> CallKind {
         match self {
-            Self::Path(_) => Way::Http,
-            Self::Call(_) => Way::Typed,
+            Self::Path(_) => CallKind::Http,
+            Self::Call(_) => CallKind::Typed,
         }
     }
 }
@@ -37,12 +37,12 @@ impl<P: Invoke> Endpoint<P> {
     ///
     /// # Errors
     /// Why it did not pass, for the log.
-    pub async fn check(&self, probe: &Probe, context: &CallContext) -> Result<(), String> {
+    pub async fn check(&self, probe: &HealthProbe, context: &CallContext) -> Result<(), String> {
         let asked = async {
             match probe {
-                _ if !self.place.takes(probe.way()) => Ok(()),
-                Probe::Path(path) => self.ask(path, context).await,
-                Probe::Call(function) => self.ask_function(function, context).await,
+                _ if !self.target.takes(probe.way()) => Ok(()),
+                HealthProbe::Path(path) => self.ask(path, context).await,
+                HealthProbe::Call(function) => self.ask_function(function, context).await,
             }
         };
         let answer = timeout_at(Instant::from_std(context.deadline), asked).await;
@@ -52,7 +52,7 @@ impl<P: Invoke> Endpoint<P> {
     async fn ask(&self, path: &PathAndQuery, context: &CallContext) -> Result<(), String> {
         let request = http::Request::get(path.clone()).header(HOST, "health.internal").body(empty_body());
         let request = request.map_err(|error| error.to_string())?;
-        let answer = match self.place.send(request, context).await {
+        let answer = match self.target.send(request, context).await {
             Ok(answer) => answer,
             Err(failed) => return verdict(failed),
         };
@@ -62,7 +62,7 @@ impl<P: Invoke> Endpoint<P> {
     }
 
     async fn ask_function(&self, function: &FunctionName, context: &CallContext) -> Result<(), String> {
-        let results = match self.place.call(function, Parcel::new(Vec::new()), context).await {
+        let results = match self.target.call(function, DetachedValues::new(Vec::new()), context).await {
             Ok(results) => results,
             Err(failed) => return verdict(failed),
         };

@@ -1,35 +1,35 @@
 //! The course of one call through its tries: it enters the service's bulkhead, picks an endpoint for each try, and decides whether there is
 //! one more.
 
-use super::attempt::Attempt;
-use super::bulkhead::Slot;
-use super::chance::Chance;
+use super::attempt::TryGuard;
+use super::bulkhead::BulkheadPermit;
+use super::chance::CallRng;
 use super::clock;
-use super::endpoint::{Endpoint, Vitals};
+use super::endpoint::{Endpoint, EndpointStats};
 use super::error::CallError;
-use super::place::{Invoke, Way};
+use super::place::{CallKind, Invoke};
 use super::service::Service;
 use crate::base::CallContext;
 use crate::registry::Registry;
 use std::sync::Arc;
 use tokio::time::sleep;
 
-/// One call under way. Its slot of the bulkhead goes back when it is dropped, or with [`Course::into_slot`].
-pub(super) struct Course<'a, P> {
+/// One call under way. Its slot of the bulkhead goes back when it is dropped, or with [`CallInProgress::into_slot`].
+pub(super) struct CallInProgress<'a, P> {
     /// The service as the last try found it.
     pub(super) entry: Arc<Service<P>>,
     /// With the deadline of all tries together.
     pub(super) context: CallContext,
     /// Where the next try looks for what has replaced the entry meanwhile; without it the entry stays.
     registry: Option<&'a Registry<Service<P>>>,
-    chance: &'a Chance,
-    slot: Slot,
+    chance: &'a CallRng,
+    slot: BulkheadPermit,
     tried: u32,
     /// Who had the last try.
-    last: Option<Arc<Vitals>>,
+    last: Option<Arc<EndpointStats>>,
 }
 
-impl<'a, P: Invoke> Course<'a, P> {
+impl<'a, P: Invoke> CallInProgress<'a, P> {
     /// A call of `entry` that is let in, perhaps after a wait.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl<'a, P: Invoke> Course<'a, P> {
     pub(super) async fn begin(
         entry: Arc<Service<P>>,
         registry: Option<&'a Registry<Service<P>>>,
-        chance: &'a Chance,
+        chance: &'a CallRng,
         context: &CallContext,
     ) -> Result<Self, CallError> {
         let now = clock::now();
@@ -63,17 +63,17 @@ impl<'a, P: Invoke> Course<'a, P> {
     ///
     /// # Errors
     /// When no endpoint may be asked.
-    pub(super) fn next(&mut self, way: Way) -> Result<(Arc<Endpoint<P>>, Attempt, CallContext), CallError> {
+    pub(super) fn next(&mut self, way: CallKind) -> Result<(Arc<Endpoint<P>>, TryGuard, CallContext), CallError> {
         let now = clock::now();
         match self.entry.pick(way, now, self.chance, self.last.as_ref()) {
             Ok((endpoint, permit)) => {
-                let attempt = Attempt::start(&endpoint.vitals, permit, now);
+                let attempt = TryGuard::start(&endpoint.stats, permit, now);
                 let endpoint = Arc::clone(endpoint);
                 if self.tried > 0 {
                     self.entry.traffic.metrics.retried();
                 }
                 self.tried += 1;
-                self.last = Some(Arc::clone(&endpoint.vitals));
+                self.last = Some(Arc::clone(&endpoint.stats));
                 Ok((endpoint, attempt, self.context.within(now, self.entry.traffic.timeout).attempt()))
             }
             // A call that was asked once has failed, and was not refused.
@@ -111,7 +111,7 @@ impl<'a, P: Invoke> Course<'a, P> {
     }
 
     /// The slot alone, for what lasts longer than the tries: the answer's body.
-    pub(super) fn into_slot(self) -> Slot {
+    pub(super) fn into_slot(self) -> BulkheadPermit {
         self.slot
     }
 }

@@ -1,6 +1,6 @@
 //! One row of the discovery table.
 
-use super::place::{Invoke, Place};
+use super::place::{EndpointTarget, Invoke};
 use super::readiness::Readiness;
 use crate::balance::Load;
 use crate::breaker::{self, Breaker, Forced};
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A service's revision at a place, with its own breaker, load and counters.
-pub struct Endpoint<P = Place> {
+pub struct Endpoint<P = EndpointTarget> {
     /// Where it is.
-    pub place: P,
+    pub target: P,
     /// What is known of how it fares.
-    pub vitals: Arc<Vitals>,
+    pub stats: Arc<EndpointStats>,
 }
 
 /// How one endpoint fares, as far as calls and checks have shown it.
-pub struct Vitals {
+pub struct EndpointStats {
     /// The endpoint's name within the host: `users-0`, `users-1`, …
     pub id: String,
     /// Whether active checks let calls go there.
@@ -61,19 +61,19 @@ pub enum BreakerOrder {
 
 impl<P: Invoke> Endpoint<P> {
     /// A new endpoint with a closed circuit. `weight`: 1 to 1,000; `seed`: of its breaker's jitter.
-    pub fn new(id: String, place: P, breaker: breaker::Settings, weight: u16, now: Instant, seed: u64) -> Self {
-        let vitals = Vitals {
+    pub fn new(id: String, target: P, breaker: breaker::Settings, weight: u16, now: Instant, seed: u64) -> Self {
+        let stats = EndpointStats {
             id,
             readiness: Readiness::default(),
             breaker: Arc::new(Breaker::new(breaker, seed)),
             load: Load::new(weight, now),
             metrics: Arc::default(),
         };
-        Self { place, vitals: Arc::new(vitals) }
+        Self { target, stats: Arc::new(stats) }
     }
 }
 
-impl Vitals {
+impl EndpointStats {
     /// The endpoint as it is at `now`.
     pub fn state(&self, now: Instant) -> EndpointState {
         let (requests, failures) = self.metrics.counts();

@@ -12,7 +12,7 @@
 //! Never: it turns no error into a status, and knows no route and no edge.
 //!
 //! Within the room: a [`Mesh`] sends each call on its `course`; a course has an `attempt` for each try, at an [`Endpoint`] of the [`Service`];
-//! what can be called is a [`Place`] (in a simulation something else: see [`Invoke`]); `dial` makes the connections of the plain ones.
+//! what can be called is a [`EndpointTarget`] (in a simulation something else: see [`Invoke`]); `dial` makes the connections of the plain ones.
 //! Tests stand beside the files; whole calls in `tests/sim`, and with real components in `tests/it`.
 
 mod answer;
@@ -38,14 +38,14 @@ mod typed;
 mod upload;
 
 pub use crate::runtime::Value;
-pub use bulkhead::{Bulkhead, BulkheadSettings, Full, Slot};
+pub use bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, BulkheadSettings};
 pub use call::{Mesh, Settings};
-pub use check::Probe;
+pub use check::HealthProbe;
 pub use dial::{Dial, HttpClient, Tls, TlsError};
-pub use endpoint::{BreakerOrder, Endpoint, EndpointState, Vitals};
+pub use endpoint::{BreakerOrder, Endpoint, EndpointState, EndpointStats};
 pub use error::CallError;
 pub use outside::{Outside, OutsideSettings};
-pub use place::{Failed, Invoke, Place, Way};
+pub use place::{CallKind, EndpointTarget, Failed, Invoke};
 pub use readiness::Readiness;
 pub use scrape::Discovered;
 pub use service::{RevisionInfo, Service};

@@ -2,14 +2,14 @@
 //! own; no two services share one, so that none opens another's circuit.
 
 use super::dial::{Dial, HttpClient, origin};
-use super::endpoint::{Endpoint, Vitals};
+use super::endpoint::{Endpoint, EndpointStats};
 use super::error::CallError;
-use super::place::Place;
+use super::place::EndpointTarget;
 use super::service::Service;
 use super::traffic::{Traffic, TrafficSettings};
 use crate::base::{ErrorKind, ServiceName};
 use crate::breaker;
-use crate::egress::Rule;
+use crate::egress::EgressRule;
 use http::Uri;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,10 +42,10 @@ impl Outside {
     }
 
     /// Every host that is known, as `https://api.example.com`, with how it fares.
-    pub fn hosts(&self) -> Vec<(String, Arc<Vitals>)> {
+    pub fn hosts(&self) -> Vec<(String, Arc<EndpointStats>)> {
         let hosts = self.lock();
         let mut all: Vec<_> =
-            hosts.iter().map(|(name, host)| (name.clone(), Arc::clone(&host.endpoints[0].vitals))).collect();
+            hosts.iter().map(|(name, host)| (name.clone(), Arc::clone(&host.endpoints[0].stats))).collect();
         all.sort_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
@@ -54,7 +54,7 @@ impl Outside {
     ///
     /// # Errors
     /// When the address is none, and when too many hosts are called at the same time.
-    pub(super) fn host(&self, rule: &Rule, uri: &Uri) -> Result<Arc<Service>, CallError> {
+    pub(super) fn host(&self, rule: &EgressRule, uri: &Uri) -> Result<Arc<Service>, CallError> {
         let base =
             origin(uri).ok_or_else(|| self.error(ErrorKind::Host, format!("`{uri}` is no address of a host")))?;
         let name = base.to_string().trim_end_matches('/').to_owned();
@@ -63,7 +63,7 @@ impl Outside {
             return Ok(Arc::clone(host));
         }
         if hosts.len() >= MOST_HOSTS {
-            let idle = |host: &Arc<Service>| host.endpoints[0].vitals.load.in_flight() == 0;
+            let idle = |host: &Arc<Service>| host.endpoints[0].stats.load.in_flight() == 0;
             let idle = hosts.iter().find(|(_, host)| idle(host)).map(|(name, _)| name.clone());
             let idle = idle.ok_or_else(|| {
                 self.error(ErrorKind::Overloaded, format!("{MOST_HOSTS} outside hosts are called at a time already"))
@@ -75,10 +75,10 @@ impl Outside {
         Ok(host)
     }
 
-    fn entry(&self, name: &str, base: Uri, rule: &Rule) -> Service {
+    fn entry(&self, name: &str, base: Uri, rule: &EgressRule) -> Service {
         let OutsideSettings { dial, traffic, breaker } = &self.settings;
         let client = HttpClient::checked(base.clone(), rule.clone(), dial);
-        let place = Place::Url { base, at: None, client };
+        let place = EndpointTarget::Url { base, at: None, client };
         let now = super::clock::now();
         let endpoint = Endpoint::new(name.to_owned(), place, *breaker, 1, now, rand::random());
         let traffic = Traffic::new(self.service.clone(), traffic.clone(), OutsideSettings::default());

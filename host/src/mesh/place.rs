@@ -3,14 +3,14 @@
 use super::dial::HttpClient;
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
-use crate::runtime::{InstancePool, Parcel};
+use crate::runtime::{DetachedValues, InstancePool};
 use http::Uri;
 use std::fmt;
 use std::net::IpAddr;
 
 /// How a service is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum CallKind {
     /// By a request.
     Http,
     /// By the name of a function.
@@ -20,12 +20,12 @@ pub enum Way {
 /// What happened instead of an answer, and its details for the log.
 pub type Failed = (ErrorKind, String);
 
-/// What can be called: [`Place`] in a host, something simpler in a simulation.
+/// What can be called: [`EndpointTarget`] in a host, something simpler in a simulation.
 ///
 /// A call ends by the deadline of its context, at the latest; one whose future or body is dropped ends then.
 pub trait Invoke: Send + Sync + 'static {
     /// Whether it can be called this way.
-    fn takes(&self, way: Way) -> bool;
+    fn takes(&self, way: CallKind) -> bool;
 
     /// Sends it a request; the answer's body streams.
     fn send(
@@ -38,13 +38,13 @@ pub trait Invoke: Send + Sync + 'static {
     fn call(
         &self,
         function: &FunctionName,
-        arguments: Parcel,
+        arguments: DetachedValues,
         context: &CallContext,
-    ) -> impl Future<Output = Result<Parcel, Failed>> + Send;
+    ) -> impl Future<Output = Result<DetachedValues, Failed>> + Send;
 }
 
 /// Where an endpoint is.
-pub enum Place {
+pub enum EndpointTarget {
     /// Instances of a component in this host.
     Instances(InstancePool),
     /// A plain HTTP address.
@@ -58,7 +58,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl EndpointTarget {
     /// The revision of its instances; `None` for an address.
     pub fn revision(&self) -> Option<Digest> {
         match self {
@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EndpointTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instances(_) => f.write_str("instance"),
@@ -86,13 +86,13 @@ impl fmt::Display for Place {
     }
 }
 
-impl Invoke for Place {
+impl Invoke for EndpointTarget {
     /// An address has no functions, and a component may have nothing else.
-    fn takes(&self, way: Way) -> bool {
+    fn takes(&self, way: CallKind) -> bool {
         match (self, way) {
-            (Self::Instances(pool), Way::Http) => pool.answers_http(),
-            (Self::Instances(_), Way::Typed) | (Self::Url { .. }, Way::Http) => true,
-            (Self::Url { .. }, Way::Typed) => false,
+            (Self::Instances(pool), CallKind::Http) => pool.answers_http(),
+            (Self::Instances(_), CallKind::Typed) | (Self::Url { .. }, CallKind::Http) => true,
+            (Self::Url { .. }, CallKind::Typed) => false,
         }
     }
 
@@ -104,7 +104,12 @@ impl Invoke for Place {
         }
     }
 
-    async fn call(&self, function: &FunctionName, arguments: Parcel, context: &CallContext) -> Result<Parcel, Failed> {
+    async fn call(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> Result<DetachedValues, Failed> {
         match self {
             Self::Instances(pool) => {
                 pool.call(function, arguments, context).await.map_err(|error| (error.kind, error.detail))

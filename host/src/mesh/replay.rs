@@ -50,7 +50,7 @@ impl Replay {
                     return None;
                 }
                 state.reader += 1;
-                let reader = Reader { tape: Arc::clone(tape), number: state.reader, at: 0 };
+                let reader = ReplayReader { tape: Arc::clone(tape), number: state.reader, at: 0 };
                 Some(head.clone().map(|()| reader.boxed_unsync()))
             }
         }
@@ -149,14 +149,14 @@ impl Tape {
 }
 
 /// The body of one try.
-struct Reader {
+struct ReplayReader {
     tape: Arc<Mutex<Tape>>,
     number: u32,
     /// Pieces of the record that it has had.
     at: usize,
 }
 
-impl http_body::Body for Reader {
+impl http_body::Body for ReplayReader {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -1,34 +1,34 @@
 //! The discovery table as metrics see it.
 
 use super::clock;
-use super::endpoint::{Endpoint, Vitals};
+use super::endpoint::{Endpoint, EndpointStats};
 use super::service::Service;
 use crate::breaker::State;
 use crate::registry::Registry;
-use crate::telemetry::{EndpointMetrics, OutsideSample, Sample, ServiceMetrics, ServiceSample, Source};
+use crate::telemetry::{EndpointMetrics, EndpointSample, MetricsSource, OutsideSample, ServiceMetrics, ServiceSample};
 use std::sync::Arc;
 
 /// Lends the metrics of everything that the discovery table holds at the moment of a scrape.
 pub struct Discovered(pub Arc<Registry<Service>>);
 
-impl Source for Discovered {
-    fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)> {
+impl MetricsSource for Discovered {
+    fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)> {
         let now = clock::now();
         let table = self.0.snapshot();
         let sample = |service: &Service, endpoint: &Arc<Endpoint>| {
-            let state = endpoint.vitals.state(now);
-            let sample = Sample {
+            let state = endpoint.stats.state(now);
+            let sample = EndpointSample {
                 service: service.name.to_string(),
-                revision: endpoint.place.revision().map(|digest| digest.short()).unwrap_or_default(),
-                endpoint: endpoint.vitals.id.clone(),
+                revision: endpoint.target.revision().map(|digest| digest.short()).unwrap_or_default(),
+                endpoint: endpoint.stats.id.clone(),
                 breaker: level(state.breaker.state),
                 forced: state.breaker.forced.is_some(),
                 ready: state.ready,
                 ejected: state.ejected,
                 in_flight: state.in_flight,
-                instances: endpoint.place.instances(),
+                instances: endpoint.target.instances(),
             };
-            (sample, Arc::clone(&endpoint.vitals.metrics))
+            (sample, Arc::clone(&endpoint.stats.metrics))
         };
         table
             .iter()
@@ -55,17 +55,15 @@ impl Source for Discovered {
     fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
         let now = clock::now();
         let table = self.0.snapshot();
-        let sample = |service: &Service, host: String, vitals: &Vitals| {
-            let state = vitals.state(now);
+        let sample = |service: &Service, host: String, stats: &EndpointStats| {
+            let state = stats.state(now);
             let (service, breaker) = (service.name.to_string(), level(state.breaker.state));
-            (OutsideSample { service, host, breaker, in_flight: state.in_flight }, Arc::clone(&vitals.metrics))
+            (OutsideSample { service, host, breaker, in_flight: state.in_flight }, Arc::clone(&stats.metrics))
         };
         let hosts = |service: &Service| service.traffic.outside.hosts();
         table
             .iter()
-            .flat_map(|(_, service)| {
-                hosts(service).into_iter().map(move |(host, vitals)| sample(service, host, &vitals))
-            })
+            .flat_map(|(_, service)| hosts(service).into_iter().map(move |(host, stats)| sample(service, host, &stats)))
             .collect()
     }
 }

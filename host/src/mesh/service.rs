@@ -1,9 +1,9 @@
 //! What stands behind a name: endpoints, and how they are called.
 
-use super::chance::Chance;
-use super::endpoint::{Endpoint, Vitals};
+use super::chance::CallRng;
+use super::endpoint::{Endpoint, EndpointStats};
 use super::error::CallError;
-use super::place::{Invoke, Place, Way};
+use super::place::{CallKind, EndpointTarget, Invoke};
 use super::traffic::Traffic;
 use crate::base::{Digest, ErrorKind, ServiceName};
 use crate::breaker::{Permit, State};
@@ -25,7 +25,7 @@ pub struct RevisionInfo {
 }
 
 /// One entry of the discovery table: replaced whole, never changed.
-pub struct Service<P = Place> {
+pub struct Service<P = EndpointTarget> {
     /// Its name.
     pub name: ServiceName,
     /// Where it can be called: the replicas of its revision, then its plain HTTP addresses.
@@ -52,7 +52,7 @@ struct Met {
 }
 
 /// What keeps calls from an endpoint, but its circuit.
-enum Obstacle {
+enum NotEligible {
     /// It does not take calls of this kind.
     Way,
     /// It does not pass its checks.
@@ -76,22 +76,22 @@ impl<P: Invoke> Service<P> {
     /// When none is left: why, and when another try makes sense.
     pub(super) fn pick(
         &self,
-        way: Way,
+        way: CallKind,
         now: Instant,
-        chance: &Chance,
-        avoid: Option<&Arc<Vitals>>,
+        chance: &CallRng,
+        avoid: Option<&Arc<EndpointStats>>,
     ) -> Result<(&Arc<Endpoint<P>>, Permit), CallError> {
         let mut met = Met::default();
-        let avoided = |endpoint: &Endpoint<P>| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &endpoint.vitals));
+        let avoided = |endpoint: &Endpoint<P>| avoid.is_some_and(|avoid| Arc::ptr_eq(avoid, &endpoint.stats));
         if let Some(probed) = self.probe(way, now, &avoided, &mut met) {
             return Ok(probed);
         }
         let mut random = |below: usize| chance.below(below);
-        let load = |index: usize| &self.endpoints[index].vitals.load;
+        let load = |index: usize| &self.endpoints[index].stats.load;
         let open_to_calls = |index: usize| {
             let endpoint = &self.endpoints[index];
             self.obstacle(endpoint, way).is_none()
-                && endpoint.vitals.breaker.state(now) == State::Closed
+                && endpoint.stats.breaker.state(now) == State::Closed
                 && !avoided(endpoint)
         };
         let balancer = &self.traffic.balancer;
@@ -114,40 +114,40 @@ impl<P: Invoke> Service<P> {
     /// call of many finds out whether it has recovered.
     fn probe(
         &self,
-        way: Way,
+        way: CallKind,
         now: Instant,
         avoided: &dyn Fn(&Endpoint<P>) -> bool,
         met: &mut Met,
     ) -> Option<(&Arc<Endpoint<P>>, Permit)> {
         let several = if self.endpoints.len() > 1 { self.endpoints.as_slice() } else { &[] };
         let half_open =
-            |endpoint: &&Arc<Endpoint<P>>| endpoint.vitals.breaker.state(now) == State::HalfOpen && !avoided(endpoint);
+            |endpoint: &&Arc<Endpoint<P>>| endpoint.stats.breaker.state(now) == State::HalfOpen && !avoided(endpoint);
         let mut waiting = several.iter().filter(half_open);
         waiting.find_map(|endpoint| Some((endpoint, self.admit(endpoint, way, now, met)?)))
     }
 
     /// Why the endpoint is not asked, whatever its circuit says.
-    fn obstacle(&self, endpoint: &Endpoint<P>, way: Way) -> Option<Obstacle> {
-        let vitals = &endpoint.vitals;
-        if !endpoint.place.takes(way) {
-            return Some(Obstacle::Way);
+    fn obstacle(&self, endpoint: &Endpoint<P>, way: CallKind) -> Option<NotEligible> {
+        let stats = &endpoint.stats;
+        if !endpoint.target.takes(way) {
+            return Some(NotEligible::Way);
         }
-        if !vitals.readiness.is_ready() {
-            return Some(Obstacle::Unready);
+        if !stats.readiness.is_ready() {
+            return Some(NotEligible::Unready);
         }
-        let full = vitals.load.in_flight() >= self.traffic.bulkhead.settings().concurrency;
-        full.then_some(Obstacle::Full)
+        let full = stats.load.in_flight() >= self.traffic.bulkhead.settings().concurrency;
+        full.then_some(NotEligible::Full)
     }
 
     /// A permit for a call, and a place among the endpoint's calls.
-    fn admit(&self, endpoint: &Endpoint<P>, way: Way, now: Instant, met: &mut Met) -> Option<Permit> {
+    fn admit(&self, endpoint: &Endpoint<P>, way: CallKind, now: Instant, met: &mut Met) -> Option<Permit> {
         match self.obstacle(endpoint, way) {
-            Some(Obstacle::Way) => {}
-            Some(Obstacle::Unready) => met.unready = true,
-            Some(Obstacle::Full) => met.full = true,
-            None => match endpoint.vitals.breaker.try_acquire(now) {
+            Some(NotEligible::Way) => {}
+            Some(NotEligible::Unready) => met.unready = true,
+            Some(NotEligible::Full) => met.full = true,
+            None => match endpoint.stats.breaker.try_acquire(now) {
                 // Others may have come in since the look: of two at the last place, one gets it.
-                Ok(permit) if endpoint.vitals.load.begin_below(self.traffic.bulkhead.settings().concurrency) => {
+                Ok(permit) if endpoint.stats.load.begin_below(self.traffic.bulkhead.settings().concurrency) => {
                     return Some(permit);
                 }
                 Ok(_) => met.full = true,
@@ -182,7 +182,7 @@ impl<P: Invoke> Service<P> {
     }
 
     /// What a call is told that found the bulkhead full.
-    pub(super) fn crowded(&self, full: &super::bulkhead::Full) -> CallError {
+    pub(super) fn crowded(&self, full: &super::bulkhead::BulkheadFull) -> CallError {
         CallError { retry_after: Some(BUSY), ..CallError::new(&self.name, ErrorKind::Overloaded, full.to_string()) }
     }
 }

@@ -1,13 +1,13 @@
 //! How a service's calls are made: its policy, and what that remembers. It lives as long as the service, through all revisions.
 
 use super::bulkhead::{Bulkhead, BulkheadSettings};
-use super::chance::Chance;
+use super::chance::CallRng;
 use super::clock;
 use super::outside::{Outside, OutsideSettings};
 use super::place::Failed;
 use crate::balance::{self, Balancer};
 use crate::base::{CallContext, ErrorKind, ServiceName};
-use crate::fault::{Failure, Faults};
+use crate::fault::{ActiveFaults, InjectedFailure};
 use crate::retry::{self, Retry};
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub struct Traffic {
     /// Decides about further tries.
     pub retry: Retry,
     /// Faults on purpose.
-    pub faults: Faults,
+    pub faults: ActiveFaults,
     /// What is counted for the service.
     pub metrics: Arc<ServiceMetrics>,
     /// The outside hosts that the service calls.
@@ -70,14 +70,14 @@ impl Traffic {
             balancer: Balancer::new(settings.balance),
             bulkhead: Arc::new(Bulkhead::new(settings.bulkhead)),
             retry: Retry::new(settings.retry),
-            faults: Faults::default(),
+            faults: ActiveFaults::default(),
             metrics: Arc::default(),
             outside: Outside::new(name, outside),
         }
     }
 
     /// Slows a try down and lets it fail, where an operator wants that.
-    pub(super) async fn disturb(&self, chance: &Chance, context: &CallContext) -> Result<(), Failed> {
+    pub(super) async fn disturb(&self, chance: &CallRng, context: &CallContext) -> Result<(), Failed> {
         let Some(injected) = self.faults.draw(clock::now(), &mut |bound| chance.below(bound)) else { return Ok(()) };
         if !injected.latency.is_zero() {
             self.metrics.injected("latency");
@@ -86,8 +86,8 @@ impl Traffic {
         }
         let (kind, name) = match injected.failure {
             None => return Ok(()),
-            Some(Failure::Error) => (ErrorKind::Reset, "error"),
-            Some(Failure::Trap) => (ErrorKind::Trap, "trap"),
+            Some(InjectedFailure::Error) => (ErrorKind::Reset, "error"),
+            Some(InjectedFailure::Trap) => (ErrorKind::Trap, "trap"),
         };
         self.metrics.injected(name);
         Err((kind, "failed on purpose: see `atoll fault list`".into()))

@@ -1,15 +1,15 @@
 //! One typed call, from the name of a function to its results.
 
-use super::attempt::Attempt;
+use super::attempt::TryGuard;
 use super::call::{Mesh, blames_upstream, send};
-use super::course::Course;
+use super::course::CallInProgress;
 use super::error::CallError;
-use super::place::{Invoke, Way};
+use super::place::{CallKind, Invoke};
 use crate::base::{Blame, Body, CallContext, ServiceName};
 use crate::breaker::Verdict;
 use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
-use crate::egress::Rule;
-use crate::runtime::{Outcall, OutcallError, Parcel, Pending, Value};
+use crate::egress::EgressRule;
+use crate::runtime::{DetachedValues, Outcall, OutcallError, OutcallFuture, Value};
 
 impl<P: Invoke> Mesh<P> {
     /// Calls a function of `service` with plain values; `None` when it has no result.
@@ -23,7 +23,7 @@ impl<P: Invoke> Mesh<P> {
         arguments: Vec<Value>,
         context: &CallContext,
     ) -> Result<Option<Value>, CallError> {
-        let results = self.carry(service, function, Parcel::new(arguments), context).await?;
+        let results = self.carry(service, function, DetachedValues::new(arguments), context).await?;
         Ok(results.into_values().pop())
     }
 
@@ -40,16 +40,16 @@ impl<P: Invoke> Mesh<P> {
         &self,
         service: &ServiceName,
         function: &FunctionName,
-        mut arguments: Parcel,
+        mut arguments: DetachedValues,
         context: &CallContext,
-    ) -> Result<Parcel, CallError> {
+    ) -> Result<DetachedValues, CallError> {
         let entry = self.resolve(service, context)?;
         let mut tries = if entry.is_idempotent(function) { entry.traffic.retry.settings().tries } else { 0 };
-        let mut course = Course::begin(entry, Some(&self.registry), &self.chance, context).await?;
+        let mut course = CallInProgress::begin(entry, Some(&self.registry), &self.chance, context).await?;
         let mut last = None;
         loop {
             let spare = if tries > 0 { arguments.copy() } else { None };
-            let (outcome, let_down) = attempt(&mut course, function, arguments).await;
+            let (outcome, dependency_failed) = attempt(&mut course, function, arguments).await;
             let outcome = match outcome {
                 // That a further try is refused says less than what the one before it came to.
                 Err(refusal) if refusal.kind.blame() == Blame::Refusal => return Err(last.unwrap_or(refusal)),
@@ -57,7 +57,7 @@ impl<P: Invoke> Mesh<P> {
             };
             let (Err(error), Some(spare)) = (&outcome, spare) else { return outcome };
             // The call that let it down had its own tries.
-            if error.kind.blame() != Blame::Service || let_down || !course.again().await {
+            if error.kind.blame() != Blame::Service || dependency_failed || !course.again().await {
                 return outcome;
             }
             (arguments, tries, last) = (spare, tries - 1, outcome.err());
@@ -67,16 +67,16 @@ impl<P: Invoke> Mesh<P> {
 
 /// One try at one endpoint, and whether a call of its own has let it down.
 async fn attempt<P: Invoke>(
-    course: &mut Course<'_, P>,
+    course: &mut CallInProgress<'_, P>,
     function: &FunctionName,
-    arguments: Parcel,
-) -> (Result<Parcel, CallError>, bool) {
-    let (endpoint, mut attempt, context) = match course.next(Way::Typed) {
+    arguments: DetachedValues,
+) -> (Result<DetachedValues, CallError>, bool) {
+    let (endpoint, mut attempt, context) = match course.next(CallKind::Typed) {
         Ok(next) => next,
         Err(refusal) => return (Err(refusal), false),
     };
     let outcome = match course.disturbed(&context).await {
-        Ok(()) => endpoint.place.call(function, arguments, &context).await,
+        Ok(()) => endpoint.target.call(function, arguments, &context).await,
         Err(failed) => Err(failed),
     };
     let failed = outcome.as_ref().err().map(|(kind, _)| *kind);
@@ -84,35 +84,35 @@ async fn attempt<P: Invoke>(
     let service = &course.entry;
     let CallContext { request_id, depth, .. } = &context;
     tracing::debug!(target: "calls", service = %service.name, %function, %request_id, depth, ?failed, "called");
-    let let_down = context.was_let_down();
+    let dependency_failed = context.dependency_failed();
     let outcome = match outcome {
         Ok(results) => {
-            record(&mut attempt, &results, let_down);
+            record(&mut attempt, &results, dependency_failed);
             Ok(results)
         }
         Err((kind, detail)) => {
-            attempt.failed(kind, let_down);
+            attempt.failed(kind, dependency_failed);
             if kind.blame() == Blame::Refusal {
                 service.traffic.metrics.refused(kind.as_str());
             }
             Err(CallError::new(&service.name, kind, detail))
         }
     };
-    (outcome, let_down)
+    (outcome, dependency_failed)
 }
 
 /// What an answer says about the service, by the conventions of its error's cases.
-fn record(attempt: &mut Attempt, results: &Parcel, let_down: bool) {
+fn record(attempt: &mut TryGuard, results: &DetachedValues, dependency_failed: bool) {
     match fault(results) {
-        Some("internal") => attempt.admitted(Verdict::Work),
-        Some(UNAVAILABLE) if !let_down => attempt.admitted(Verdict::Place),
+        Some("internal") => attempt.admitted(Verdict::RequestFault),
+        Some(UNAVAILABLE) if !dependency_failed => attempt.admitted(Verdict::EndpointFault),
         Some(_) => attempt.blames_another(),
         None => attempt.succeeded(),
     }
 }
 
 /// The case of the error that a function answers; empty for an error that has none.
-fn fault(results: &Parcel) -> Option<&str> {
+fn fault(results: &DetachedValues) -> Option<&str> {
     let error = results.values().first()?.as_result()?.err()?;
     let case = error.and_then(|error| error.as_variant().map(|(case, _)| case).or_else(|| error.as_enumeration()));
     Some(case.unwrap_or_default())
@@ -124,13 +124,13 @@ impl Outcall for Mesh {
         &'a self,
         service: &'a ServiceName,
         function: &'a FunctionName,
-        arguments: Parcel,
+        arguments: DetachedValues,
         context: CallContext,
-    ) -> Pending<'a, Parcel> {
+    ) -> OutcallFuture<'a, DetachedValues> {
         Box::pin(async move {
             let outcome = self.carry(service, function, arguments, &context).await;
             if outcome.as_ref().map_or(true, |results| fault(results) == Some(UNAVAILABLE)) {
-                context.let_down();
+                context.mark_dependency_failed();
             }
             outcome.map_err(told)
         })
@@ -141,21 +141,21 @@ impl Outcall for Mesh {
         service: &'a ServiceName,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>> {
+    ) -> OutcallFuture<'a, http::Response<Body>> {
         Box::pin(async move { told_of(self.call(service, request, &context).await, told, &context) })
     }
 
     fn fetch<'a>(
         &'a self,
         by: &'a ServiceName,
-        rule: &'a Rule,
+        rule: &'a EgressRule,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>> {
+    ) -> OutcallFuture<'a, http::Response<Body>> {
         Box::pin(async move {
             let outcome = async {
                 let entry = self.resolve(by, &context)?.traffic.outside.host(rule, request.uri())?;
-                send(Course::begin(entry, None, &self.chance, &context).await?, request).await
+                send(CallInProgress::begin(entry, None, &self.chance, &context).await?, request).await
             };
             // The service that the error names is the guest's own.
             let tell = |CallError { kind, detail, .. }: CallError| OutcallError { kind, detail };
@@ -171,7 +171,7 @@ fn told_of(
     context: &CallContext,
 ) -> Result<http::Response<Body>, OutcallError> {
     if outcome.as_ref().map_or(true, |response| blames_upstream(response.status())) {
-        context.let_down();
+        context.mark_dependency_failed();
     }
     outcome.map_err(tell)
 }

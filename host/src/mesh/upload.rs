@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 /// How the client's sending goes.
 #[derive(Default)]
-enum State {
+enum UploadState {
     #[default]
     Flowing,
     /// The service has asked for more, and the client has not sent it.
@@ -20,9 +20,9 @@ enum State {
 
 /// The watch over one request's body.
 #[derive(Clone, Default)]
-pub(super) struct Upload(Arc<Mutex<State>>);
+pub(super) struct UploadWatch(Arc<Mutex<UploadState>>);
 
-impl Upload {
+impl UploadWatch {
     /// Watches the body of `request`.
     pub(super) fn watch(request: http::Request<Body>) -> (http::Request<Body>, Self) {
         let upload = Self::default();
@@ -36,38 +36,38 @@ impl Upload {
     /// The client's part in a failure of `kind`, if it is the client's fault after all.
     pub(super) fn blame(&self, kind: ErrorKind) -> Option<(ErrorKind, String)> {
         match &*self.state() {
-            State::Failed(error) => Some((error.kind, error.detail.clone())),
-            State::Awaited if kind == ErrorKind::Timeout => {
+            UploadState::Failed(error) => Some((error.kind, error.detail.clone())),
+            UploadState::Awaited if kind == ErrorKind::Timeout => {
                 Some((ErrorKind::SlowBody, "the client did not send its body in time".into()))
             }
-            State::Flowing | State::Awaited => None,
+            UploadState::Flowing | UploadState::Awaited => None,
         }
     }
 
     /// The client's failure to send its body, if that is how it ended.
     pub(super) fn failed(&self) -> Option<BodyError> {
         match &*self.state() {
-            State::Failed(error) => Some(error.clone()),
-            State::Flowing | State::Awaited => None,
+            UploadState::Failed(error) => Some(error.clone()),
+            UploadState::Flowing | UploadState::Awaited => None,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, UploadState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Watched {
     body: Body,
-    upload: Upload,
+    upload: UploadWatch,
 }
 
 impl Drop for Watched {
     /// A service that wants no more of the body waits for nobody.
     fn drop(&mut self) {
         let mut state = self.upload.state();
-        if matches!(*state, State::Awaited) {
-            *state = State::Flowing;
+        if matches!(*state, UploadState::Awaited) {
+            *state = UploadState::Flowing;
         }
     }
 }
@@ -81,10 +81,10 @@ impl http_body::Body for Watched {
         let mut state = self.upload.state();
         *state = match (&*state, &polled) {
             // Whoever asks again after a failure must not hide it.
-            (State::Failed(_), _) => return polled,
-            (_, Poll::Pending) => State::Awaited,
-            (_, Poll::Ready(Some(Err(error)))) => State::Failed(error.clone()),
-            (_, Poll::Ready(_)) => State::Flowing,
+            (UploadState::Failed(_), _) => return polled,
+            (_, Poll::Pending) => UploadState::Awaited,
+            (_, Poll::Ready(Some(Err(error)))) => UploadState::Failed(error.clone()),
+            (_, Poll::Ready(_)) => UploadState::Flowing,
         };
         drop(state);
         polled

@@ -26,28 +26,28 @@ pub struct Budget {
     floor: u32,
     /// The `now` of the first question. Seconds are counted from here, so that a bucket's stamp fits into half a word.
     origin: OnceLock<Instant>,
-    /// The calls of each second, as [`Bucket`]s. `Relaxed` is enough: each word is complete in itself.
+    /// The calls of each second, as [`SecondCount`]s. `Relaxed` is enough: each word is complete in itself.
     calls: [AtomicU64; WINDOW],
-    taken: Mutex<Taken>,
+    taken: Mutex<BudgetUse>,
 }
 
 /// The further tries of the window.
 #[derive(Debug)]
-struct Taken {
+struct BudgetUse {
     /// The newest second in which somebody asked. Time does not run backwards: an older question is one of that second.
     newest: u32,
-    tries: [Bucket; WINDOW],
+    tries: [SecondCount; WINDOW],
 }
 
 /// What happened in one second.
 #[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
+struct SecondCount {
     /// Which second, counted from the budget's origin. It wraps never: 2³² seconds are 136 years.
     second: u32,
     count: u32,
 }
 
-impl Bucket {
+impl SecondCount {
     fn unpack(bits: u64) -> Self {
         Self { second: (bits >> 32) as u32, count: (bits & 0xffff_ffff) as u32 }
     }
@@ -83,7 +83,7 @@ impl Budget {
     /// the window and can be spent at once.
     pub fn new(percent: u8, floor: u32) -> Self {
         let calls = [const { AtomicU64::new(0) }; WINDOW];
-        let taken = Mutex::new(Taken { newest: 0, tries: [Bucket::default(); WINDOW] });
+        let taken = Mutex::new(BudgetUse { newest: 0, tries: [SecondCount::default(); WINDOW] });
         Self { percent, floor, origin: OnceLock::new(), calls, taken }
     }
 
@@ -94,7 +94,7 @@ impl Budget {
         }
         let second = self.second(now);
         // Empties and counts in one step: of two calls that open a new second none is lost.
-        let counted = |bits| Bucket::unpack(bits).counted(second).map(Bucket::pack);
+        let counted = |bits| SecondCount::unpack(bits).counted(second).map(SecondCount::pack);
         let _ = self.calls[place(second)].fetch_update(Relaxed, Relaxed, counted);
     }
 
@@ -120,8 +120,8 @@ impl Budget {
 
     /// What the window that ends with `second` has left, in hundredths of a try; 0 too when its tries were paid for by calls that have
     /// left it since. Fits: ten counts of 32 bits by a share of 8.
-    fn unspent(&self, taken: &Taken, second: u32) -> u64 {
-        let calls: u64 = self.calls.iter().map(|bits| Bucket::unpack(bits.load(Relaxed)).within(second)).sum();
+    fn unspent(&self, taken: &BudgetUse, second: u32) -> u64 {
+        let calls: u64 = self.calls.iter().map(|bits| SecondCount::unpack(bits.load(Relaxed)).within(second)).sum();
         let tries: u64 = taken.tries.iter().map(|bucket| bucket.within(second)).sum();
         let floor = u64::from(self.floor) * u64::from(SECONDS) * COST;
         (floor + calls * u64::from(self.percent)).saturating_sub(tries * COST)

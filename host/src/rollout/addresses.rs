@@ -1,7 +1,7 @@
 //! The plain HTTP addresses of one service: those that are written, and those that a host name stands for at this time.
 
-use super::plan::{Address, Plan};
-use crate::mesh::{Endpoint, HttpClient, Place};
+use super::plan::{PlainAddress, Plan};
+use crate::mesh::{Endpoint, EndpointTarget, HttpClient};
 use futures_util::future::join_all;
 use http::uri::Scheme;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ const MOST: usize = 64;
 pub(super) struct Site {
     /// `legacy-url-0`
     id: String,
-    address: Address,
+    address: PlainAddress,
     port: u16,
     /// `None`: it is a name.
     literal: Option<IpAddr>,
@@ -31,7 +31,7 @@ pub(super) struct Site {
 impl Site {
     /// The sites of a plan. What is written as an address has its endpoint; a name has none yet.
     pub(super) fn all(plan: &Plan) -> Vec<Self> {
-        let site = |(index, address): (usize, &Address)| {
+        let site = |(index, address): (usize, &PlainAddress)| {
             let base = &address.base;
             let host = base.host().unwrap_or_default();
             let mut site = Self {
@@ -57,10 +57,10 @@ impl Site {
     }
 
     fn endpoint(&self, plan: &Plan, ip: IpAddr) -> Arc<Endpoint> {
-        let Address { base, weight } = &self.address;
+        let PlainAddress { base, weight } = &self.address;
         let client = HttpClient::fixed(base.clone(), SocketAddr::new(ip, self.port), &plan.dial);
         let named = self.is_name();
-        let place = Place::Url { base: base.clone(), at: named.then_some(ip), client };
+        let place = EndpointTarget::Url { base: base.clone(), at: named.then_some(ip), client };
         let id = if named { format!("{}@{ip}", self.id) } else { self.id.clone() };
         Arc::new(Endpoint::new(id, place, plan.breaker, *weight, Instant::now(), rand::random()))
     }

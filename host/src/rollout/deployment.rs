@@ -4,7 +4,7 @@ use super::addresses::{Site, resolve};
 use super::plan::Plan;
 use crate::base::Digest;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, OutsideSettings, Place, RevisionInfo, Service, Traffic};
+use crate::mesh::{Endpoint, EndpointTarget, OutsideSettings, RevisionInfo, Service, Traffic};
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
@@ -19,7 +19,7 @@ pub(super) struct Deployment {
     /// What the manifest calls idempotent, by the names that its component has for it. They hold for every later revision.
     pub(super) idempotent: Vec<FunctionName>,
     /// Whoever changes the revision holds this from the first check to the publication.
-    pub(super) line: Mutex<Line>,
+    pub(super) line: Mutex<RevisionHistory>,
     pub(super) traffic: Arc<Traffic>,
     /// Whoever changes what the discovery table shows holds this until it shows it.
     shown: SyncMutex<Shown>,
@@ -27,7 +27,7 @@ pub(super) struct Deployment {
 
 /// The revisions of one service.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct RevisionHistory {
     /// What serves.
     pub(super) stable: Option<Arc<Revision>>,
     /// What served before it.
@@ -67,19 +67,19 @@ impl Deployment {
 
     /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits but for those that an operator
     /// holds; the addresses as they were.
-    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &Line) {
+    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &RevisionHistory) {
         self.show(registry, |shown| self.change(runtime, line, shown));
     }
 
     /// The same, but that the table is left as it is.
-    pub(super) fn replace(&self, runtime: &Arc<Runtime>, line: &Line) {
+    pub(super) fn replace(&self, runtime: &Arc<Runtime>, line: &RevisionHistory) {
         self.change(runtime, line, &mut self.shown());
     }
 
-    fn change(&self, runtime: &Arc<Runtime>, line: &Line, shown: &mut Shown) {
+    fn change(&self, runtime: &Arc<Runtime>, line: &RevisionHistory, shown: &mut Shown) {
         let plan = &self.plan;
         let replica = |revision: &Arc<Revision>, index: usize| {
-            let place = Place::Instances(self.pool(runtime, revision));
+            let place = EndpointTarget::Instances(self.pool(runtime, revision));
             let id = format!("{}-{index}", plan.name);
             Arc::new(Endpoint::new(id, place, plan.breaker, plan.weight, Instant::now(), rand::random()))
         };
@@ -92,7 +92,7 @@ impl Deployment {
             previous: line.previous.as_ref().map(|revision| revision.digest()),
         });
         for (replica, before) in replicas.iter().zip(&shown.replicas) {
-            replica.vitals.inherit(&before.vitals, Instant::now());
+            replica.stats.inherit(&before.stats, Instant::now());
         }
         shown.replicas = replicas;
         shown.revision = revision;

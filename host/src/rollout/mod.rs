@@ -20,6 +20,6 @@ mod swap;
 mod wiring;
 
 pub use error::SwapError;
-pub use plan::{Address, Plan};
+pub use plan::{PlainAddress, Plan};
 pub use swap::{Rollout, Swapped};
 pub use wiring::{Need, Offers, Uses, WireError, breaks, needs_of, wire};

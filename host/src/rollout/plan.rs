@@ -15,7 +15,7 @@ pub struct Plan {
     /// The name that callers use.
     pub name: ServiceName,
     /// Plain HTTP addresses that serve it.
-    pub urls: Vec<Address>,
+    pub urls: Vec<PlainAddress>,
     /// How connections to them are made.
     pub dial: Dial,
     /// How connections to outside hosts are made.
@@ -72,7 +72,7 @@ impl Plan {
 
 /// A plain HTTP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct PlainAddress {
     /// Scheme, host and port. All addresses that the host's name has become endpoints.
     pub base: Uri,
     /// The share of each of them: 1 to 1,000.

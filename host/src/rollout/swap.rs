@@ -1,6 +1,6 @@
 //! Bringing a revision up, replacing it, and going back.
 
-use super::deployment::{Deployment, Line};
+use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::plan::Plan;
 use super::wiring::{Need, Offers, breaks, needs_of, wire};
@@ -98,7 +98,7 @@ impl Rollout {
         };
         let revision = component.map(load).transpose()?;
         let manifest = revision.as_ref().map(|revision| revision.digest());
-        let line = Line { stable: revision, previous: None, manifest };
+        let line = RevisionHistory { stable: revision, previous: None, manifest };
         if let Some(revision) = &line.stable {
             let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
             deployment.idempotent = deployment.plan.idempotent.iter().filter_map(named).collect();
@@ -130,7 +130,11 @@ impl Rollout {
                 tracing::warn!(service = %deployment.plan.name, %error, "a rollback may fail");
             }
             let manifest = line.manifest;
-            self.publish(deployment, &mut line, Line { stable: Some(revision), previous: Some(stable), manifest })?;
+            self.publish(
+                deployment,
+                &mut line,
+                RevisionHistory { stable: Some(revision), previous: Some(stable), manifest },
+            )?;
         }
         Ok(report(&line))
     }
@@ -145,12 +149,12 @@ impl Rollout {
         if line.stable.is_none() {
             return Err(SwapError::NoComponent(deployment.plan.name.clone()));
         }
-        let Line { stable, previous, manifest } = &*line;
+        let RevisionHistory { stable, previous, manifest } = &*line;
         let previous = previous.clone().ok_or_else(|| SwapError::NoPrevious(deployment.plan.name.clone()))?;
         // Before the switch: after it a call would find out.
         let patience = Instant::now() + deployment.plan.limits.timeout;
         previous.ready(&self.runtime, patience).await.map_err(does_not_start)?;
-        let next = Line { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
+        let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
         self.publish(deployment, &mut line, next)?;
         Ok(report(&line))
     }
@@ -208,7 +212,12 @@ impl Rollout {
     }
 
     /// Makes `next` the service's line, if it still fits the others: one of them may have been swapped since it was checked.
-    fn publish(&self, deployment: &Deployment, line: &mut Line, next: Line) -> Result<(), SwapError> {
+    fn publish(
+        &self,
+        deployment: &Deployment,
+        line: &mut RevisionHistory,
+        next: RevisionHistory,
+    ) -> Result<(), SwapError> {
         let revision = next.stable.as_ref().expect("what is published has a component");
         let mut standing = self.standing();
         if self.fit(deployment, revision.contract(), &standing)? != revision.links() {
@@ -236,7 +245,7 @@ fn does_not_start(error: InvokeError) -> SwapError {
     }
 }
 
-fn report(line: &Line) -> Swapped {
+fn report(line: &RevisionHistory) -> Swapped {
     let stable = line.stable.as_ref().expect("a line without a component is never swapped");
     Swapped { revision: stable.digest(), previous: line.previous.as_ref().map(|revision| revision.digest()) }
 }

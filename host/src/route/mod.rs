@@ -32,4 +32,4 @@ pub use matched::Match;
 pub use path::{BadPath, Path, decode};
 pub use rewrite::{Rewrite, Template};
 pub use rule::Rule;
-pub use table::{Found, RequestHead, Table};
+pub use table::{RequestHead, RouteLookup, Table};

@@ -7,13 +7,13 @@ use std::fmt;
 /// What a rule, or a rewrite, says about a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
-    pub(super) kind: Kind,
+    pub(super) kind: SegmentKind,
     pub(super) segments: Vec<Segment>,
     text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SegmentKind {
     /// Matches paths that begin with these segments. `/` has none, and matches all paths.
     Prefix,
     /// Matches paths of exactly these segments.
@@ -41,7 +41,7 @@ impl Pattern {
         if segments.iter().any(|segment| matches!(segment, Segment::Parameter(_))) {
             return Err(RuleError::ParameterInPrefix(text.into()));
         }
-        Ok(Self { kind: Kind::Prefix, segments, text: text.into() })
+        Ok(Self { kind: SegmentKind::Prefix, segments, text: text.into() })
     }
 
     /// An exact path in which each parameter has its own name.
@@ -60,7 +60,7 @@ impl Pattern {
     /// A path to be filled in, which may use a parameter twice.
     pub(super) fn template(text: &str) -> Result<Self, RuleError> {
         check_characters(text)?;
-        Ok(Self { kind: Kind::Exact, segments: segments_of(text)?, text: text.into() })
+        Ok(Self { kind: SegmentKind::Exact, segments: segments_of(text)?, text: text.into() })
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -123,8 +123,8 @@ impl fmt::Display for Pattern {
     /// A prefix is shown with a `*`: `/api/*`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Exact => f.write_str(&self.text),
-            Kind::Prefix => write!(f, "{}/*", self.text.trim_end_matches('/')),
+            SegmentKind::Exact => f.write_str(&self.text),
+            SegmentKind::Prefix => write!(f, "{}/*", self.text.trim_end_matches('/')),
         }
     }
 }

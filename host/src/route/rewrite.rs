@@ -1,6 +1,6 @@
 //! What a rule makes of the path on the way to the service, and of the service's paths on the way back.
 
-use super::pattern::{Kind, Pattern};
+use super::pattern::{Pattern, SegmentKind};
 use super::{Path, RuleError};
 use std::borrow::Cow;
 use std::fmt;
@@ -37,7 +37,7 @@ impl Rewrite {
     /// A rewrite that fills `template` with the parameters of `pattern`.
     pub(super) fn template(template: &str, pattern: &Pattern) -> Result<Self, RuleError> {
         let filled = Pattern::template(template)?;
-        if pattern.kind == Kind::Prefix {
+        if pattern.kind == SegmentKind::Prefix {
             return Err(RuleError::TemplateOnPrefix(pattern.as_str().into()));
         }
         if let Some(name) = filled.parameters().find(|&name| pattern.parameters().all(|own| own != name)) {

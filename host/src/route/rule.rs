@@ -1,7 +1,7 @@
 //! One rule of the routing table: which requests it is for, and what becomes of their path.
 
 use super::host::HostPattern;
-use super::pattern::{Kind, Pattern};
+use super::pattern::{Pattern, SegmentKind};
 use super::{Rewrite, RuleError};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::cmp::Reverse;
@@ -153,7 +153,7 @@ impl Rule {
     }
 
     pub(super) fn is_prefix(&self) -> bool {
-        self.pattern.kind == Kind::Prefix
+        self.pattern.kind == SegmentKind::Prefix
     }
 }
 

@@ -28,7 +28,7 @@ pub struct RequestHead<'a> {
 
 /// The answer of a lookup.
 #[derive(Debug)]
-pub enum Found<'a, T> {
+pub enum RouteLookup<'a, T> {
     /// The first rule by precedence that fits.
     Route(Match<'a, T>),
     /// Rules fit but for their methods, which are these, in alphabetical order: 405 with `Allow`.
@@ -50,20 +50,20 @@ impl<T> Table<T> {
     }
 
     /// Finds the rule for a request.
-    pub fn find<'a>(&'a self, head: &RequestHead<'a>) -> Found<'a, T> {
+    pub fn find<'a>(&'a self, head: &RequestHead<'a>) -> RouteLookup<'a, T> {
         let taken = self.index.visit(head.host, head.path, |id| {
             let (rule, target) = &self.routes[id];
             let fits = rule.admits_method(head.method) && rule.admits_headers(head.headers);
             if fits { Break(Match { target, rule, path: head.path }) } else { Continue(()) }
         });
         match taken {
-            Break(found) => Found::Route(found),
+            Break(found) => RouteLookup::Route(found),
             Continue(()) => self.refuse(head),
         }
     }
 
     /// The answer when no rule fits; a second walk, so that the common case collects nothing.
-    fn refuse<'a>(&'a self, head: &RequestHead<'a>) -> Found<'a, T> {
+    fn refuse<'a>(&'a self, head: &RequestHead<'a>) -> RouteLookup<'a, T> {
         let mut allowed: Vec<Method> = Vec::new();
         let _ = self.index.visit(head.host, head.path, |id| {
             let (rule, _) = &self.routes[id];
@@ -73,10 +73,10 @@ impl<T> Table<T> {
             Continue::<()>(())
         });
         if allowed.is_empty() {
-            return Found::None;
+            return RouteLookup::None;
         }
         allowed.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         allowed.dedup();
-        Found::MethodNotAllowed(allowed)
+        RouteLookup::MethodNotAllowed(allowed)
     }
 }

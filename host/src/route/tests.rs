@@ -36,7 +36,7 @@ fn get(table: &Table<&'static str>, path: &str) -> Option<&'static str> {
     let path = Path::parse(path).expect("a path");
     let head = RequestHead { host: None, method: &Method::GET, path, headers: &HeaderMap::new() };
     match table.find(&head) {
-        Found::Route(found) => Some(*found.target),
+        RouteLookup::Route(found) => Some(*found.target),
         _ => None,
     }
 }
@@ -47,7 +47,7 @@ fn matched<R>(rule: Result<Rule, RuleError>, path: &str, check: impl FnOnce(Matc
     let path = Path::parse(path).expect("a path");
     let head = RequestHead { host: None, method: &Method::GET, path, headers: &HeaderMap::new() };
     match table.find(&head) {
-        Found::Route(found) => check(found),
+        RouteLookup::Route(found) => check(found),
         other => panic!("{other:?} for {path:?}"),
     }
 }
@@ -97,9 +97,9 @@ fn another_method_is_told_apart_from_no_route() {
     let allowed = |path| {
         let path = Path::parse(path).expect("a path");
         match table.find(&RequestHead { host: None, method: &Method::POST, path, headers: &HeaderMap::new() }) {
-            Found::MethodNotAllowed(allowed) => Some(allowed),
-            Found::None => None,
-            found @ Found::Route(_) => panic!("{found:?}"),
+            RouteLookup::MethodNotAllowed(allowed) => Some(allowed),
+            RouteLookup::None => None,
+            found @ RouteLookup::Route(_) => panic!("{found:?}"),
         }
     };
     assert_eq!(allowed("/a/b"), Some(vec![Method::DELETE, Method::GET, Method::PUT]));
@@ -117,7 +117,7 @@ fn a_header_sent_twice_matches_by_either_value() {
         let path = Path::parse("/").expect("a path");
         matches!(
             table.find(&RequestHead { host: None, method: &Method::GET, path, headers: &headers }),
-            Found::Route(_)
+            RouteLookup::Route(_)
         )
     };
     assert!(finds(&["1"]) && finds(&["2", "1"]));
@@ -280,9 +280,9 @@ proptest! {
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
             let path = Path::parse(&request.path).expect("a path");
             let found = match table.find(&RequestHead { host: request.host, method: &method, path, headers: &headers }) {
-                Found::Route(found) => Ok(*found.target),
-                Found::MethodNotAllowed(allowed) => Err(allowed.iter().map(Method::to_string).collect()),
-                Found::None => Err(Vec::new()),
+                RouteLookup::Route(found) => Ok(*found.target),
+                RouteLookup::MethodNotAllowed(allowed) => Err(allowed.iter().map(Method::to_string).collect()),
+                RouteLookup::None => Err(Vec::new()),
             };
             let wanted = model(&rules, &request).map_err(|allowed| allowed.into_iter().map(String::from).collect::<Vec<_>>());
             prop_assert_eq!(found, wanted, "{:?}", request);

@@ -1,7 +1,7 @@
 //! Bodies that cross between the host and a guest.
 
-use super::fault::Fault;
-use super::leash::Leash;
+use super::fault::InstanceFault;
+use super::leash::InstanceGuard;
 use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
 use bytes::Bytes;
 use http::HeaderValue;
@@ -141,12 +141,12 @@ pub(super) struct GuestBody {
     inner: ReadAhead,
     /// Bytes that the head promised and that have not come yet.
     remaining: Option<u64>,
-    leash: Leash,
-    fault: Fault,
+    leash: InstanceGuard,
+    fault: InstanceFault,
 }
 
 impl GuestBody {
-    pub(super) fn new(inner: ReadAhead, length: Option<u64>, leash: Leash, fault: Fault) -> Self {
+    pub(super) fn new(inner: ReadAhead, length: Option<u64>, leash: InstanceGuard, fault: InstanceFault) -> Self {
         let mut body = Self { inner, remaining: length, leash, fault };
         body.release_when_whole();
         body

@@ -3,7 +3,7 @@
 //! An entry is machine code that the host will run: whoever can write it owns the host. So the folder must belong to this user and be
 //! closed to others, and an entry that does not is rebuilt. An entry's name holds the component's digest and a hash of everything that
 //! the code depends on (Wasmtime's version, its settings, the processor), so a foreign entry is never found. Beside the code lies its
-//! [`Seal`]: code that is not what was sealed is never mapped.
+//! [`ArtifactStamp`]: code that is not what was sealed is never mapped.
 #![allow(
     unsafe_code,
     reason = "`deserialize_file` trusts the file; the checks of this module are what makes that sound"
@@ -11,7 +11,7 @@
 
 use super::compilers::Compilers;
 use super::error::LoadError;
-use super::seal::{Seal, hex};
+use super::seal::{ArtifactStamp, hex};
 use crate::base::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, File, FileTimes, OpenOptions};
@@ -66,7 +66,7 @@ impl Cache {
 
     /// The seal of a component whose code is here, and was found to link by this very host. The code itself is not looked at: whether it
     /// is as it was sealed shows when it is loaded.
-    pub(super) fn seal(&self, digest: Digest) -> Option<Seal> {
+    pub(super) fn seal(&self, digest: Digest) -> Option<ArtifactStamp> {
         let paths = self.paths(digest)?;
         let seal = self.sealed(&paths, digest).filter(|seal| seal.host == self.host)?;
         if !is_there(&paths, &seal) {
@@ -92,7 +92,12 @@ impl Cache {
             .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         tracing::debug!(digest = %digest.short(), ms = started.elapsed().as_millis(), "compiled");
         if let Some(paths) = self.paths(digest) {
-            let seal = Seal { length: artifact.len() as u64, sum: hex(&Sha256::digest(&artifact)), host: 0, slots: 0 };
+            let seal = ArtifactStamp {
+                length: artifact.len() as u64,
+                sum: hex(&Sha256::digest(&artifact)),
+                host: 0,
+                slots: 0,
+            };
             let kept = self.write(&paths.code, &artifact);
             match kept.and_then(|()| self.write(&paths.seal, seal.text(digest).as_bytes())) {
                 Ok(()) => {
@@ -134,7 +139,7 @@ impl Cache {
         let Some(paths) = self.paths(digest) else { return false };
         let sealed = self.sealed(&paths, digest).filter(|seal| is_there(&paths, seal));
         let Some(seal) = sealed else { return false };
-        let seal = Seal { host: self.host, slots, ..seal };
+        let seal = ArtifactStamp { host: self.host, slots, ..seal };
         self.write(&paths.seal, seal.text(digest).as_bytes()).is_ok()
     }
 
@@ -169,9 +174,9 @@ impl Cache {
     }
 
     /// The seal, whoever wrote it, if nobody else can have.
-    fn sealed(&self, paths: &Paths, digest: Digest) -> Option<Seal> {
+    fn sealed(&self, paths: &Paths, digest: Digest) -> Option<ArtifactStamp> {
         trusted(&fs::symlink_metadata(&paths.seal).ok()?, 0o022).ok()?;
-        Seal::parse(&fs::read_to_string(&paths.seal).ok()?, digest)
+        ArtifactStamp::parse(&fs::read_to_string(&paths.seal).ok()?, digest)
     }
 
     /// Whole or not at all, also for whoever reads at the same time. After a crash of the machine the file may hold anything: it is not
@@ -195,7 +200,7 @@ struct Paths {
 }
 
 /// Whether the code is there, nobody else's, and as long as the seal says.
-fn is_there(paths: &Paths, seal: &Seal) -> bool {
+fn is_there(paths: &Paths, seal: &ArtifactStamp) -> bool {
     fs::symlink_metadata(&paths.code).is_ok_and(|code| trusted(&code, 0o022).is_ok() && code.len() == seal.length)
 }
 

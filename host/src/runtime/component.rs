@@ -4,7 +4,7 @@ use super::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
 use super::error::LoadError;
 use super::grants::{self, Grants};
 use super::link::Link;
-use super::loaded::{self, Loaded};
+use super::loaded::{self, LinkedCode};
 use super::revision::Revision;
 use crate::base::{Digest, ServiceName};
 use crate::contract::{Contract, InterfaceName, uncallable};
@@ -106,7 +106,7 @@ impl Component {
     pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
         self.permitted(&grants.service, grants.state.is_some())?;
         self.links()?;
-        let load = |code| Loaded::new(runtime, code, &self.contract, links).map_err(LoadError::Link);
+        let load = |code| LinkedCode::new(runtime, code, &self.contract, links).map_err(LoadError::Link);
         let loaded = self.code.clone().map(load).transpose()?;
         let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
         Ok(Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded))

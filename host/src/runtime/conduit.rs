@@ -5,7 +5,7 @@
 //! finished, and has no place for an error: then its reader traps.
 
 use super::context::Context as Data;
-use super::fault::Fault;
+use super::fault::InstanceFault;
 use crate::contract::Type;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
@@ -21,12 +21,12 @@ use wasmtime::{Result, StoreContextMut, bail, format_err};
 const BATCH: usize = 64 << 10;
 
 /// A stream or a future that has left its store. Dropped without being opened, it tells the writer that nobody reads.
-pub(super) struct Conduit(Box<Open>);
+pub(super) struct StreamBridge(Box<Open>);
 
 /// Makes the reader's end in the reader's store.
 type Open = dyn FnOnce(&mut StoreContextMut<'_, Data>) -> Result<Val> + Send;
 
-impl Conduit {
+impl StreamBridge {
     /// The reader's end, in the reader's store.
     pub(super) fn open(self, store: &mut StoreContextMut<'_, Data>) -> Result<Val> {
         (self.0)(store)
@@ -61,7 +61,7 @@ macro_rules! for_element {
 }
 
 /// Pipes the stream or future `value` out of `store`.
-pub(super) fn pack(store: &mut StoreContextMut<'_, Data>, ty: &Type, value: &Val) -> Result<Conduit> {
+pub(super) fn pack(store: &mut StoreContextMut<'_, Data>, ty: &Type, value: &Val) -> Result<StreamBridge> {
     match (ty, value) {
         (Type::Stream(element), Val::Stream(_)) => for_element!(element.as_deref(), pack_stream(store, value)),
         (Type::Future(element), Val::Future(_)) => for_element!(element.as_deref(), pack_future(store, value)),
@@ -69,26 +69,26 @@ pub(super) fn pack(store: &mut StoreContextMut<'_, Data>, ty: &Type, value: &Val
     }
 }
 
-fn pack_stream<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -> Result<Conduit> {
+fn pack_stream<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -> Result<StreamBridge> {
     let Val::Stream(any) = value else { bail!("no stream") };
     let reader = StreamReader::<T>::try_from_stream_any(any.clone())?;
     // One batch waits in the channel (the one place that every sender of a channel of length 0 has).
     let (batches, receiver) = mpsc::channel(0);
     reader.pipe(&mut *store, Outlet { batches })?;
     let inlet = Inlet { batches: receiver, next: None, writer: store.data().lifeline() };
-    Ok(Conduit(Box::new(move |store| {
+    Ok(StreamBridge(Box::new(move |store| {
         let reader = StreamReader::new(&mut *store, inlet)?;
         Ok(Val::Stream(reader.try_into_stream_any(store)?))
     })))
 }
 
-fn pack_future<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -> Result<Conduit> {
+fn pack_future<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -> Result<StreamBridge> {
     let Val::Future(any) = value else { bail!("no future") };
     let reader = FutureReader::<T>::try_from_future_any(any.clone())?;
     let (sender, receiver) = oneshot::channel::<T>();
     reader.pipe(&mut *store, FutureOutlet { sender: Some(sender) })?;
     let writer = store.data().lifeline();
-    Ok(Conduit(Box::new(move |store| {
+    Ok(StreamBridge(Box::new(move |store| {
         let value = async move {
             // Without the value there is nothing that the reader could go on with.
             receiver.await.map_err(|_| writer.broken().unwrap_or_else(|| format_err!("a future was never written")))
@@ -100,7 +100,7 @@ fn pack_future<T: Element>(store: &mut StoreContextMut<'_, Data>, value: &Val) -
 
 /// What the reader's side holds of the writer's instance: it shows how the instance ended, and that somebody still reads.
 pub(super) struct Lifeline {
-    pub(super) fault: Fault,
+    pub(super) fault: InstanceFault,
     pub(super) _open: Option<tokio::sync::mpsc::Sender<std::convert::Infallible>>,
 }
 

@@ -4,12 +4,12 @@ use super::calls::Calls;
 use super::conduit::Lifeline;
 use super::engine::Runtime;
 use super::error::InvokeError;
-use super::fault::Fault;
+use super::fault::InstanceFault;
 use super::grants::Grants;
-use super::log::{GuestLog, Stream};
+use super::log::{GuestLog, OutputStream};
 use super::outbound::Outbound;
 use super::outcall::OutcallError;
-use super::turns::Slice;
+use super::turns::CpuSlice;
 use crate::base::{Blame, CallContext, Digest, RequestId};
 use std::convert::Infallible;
 use std::fmt;
@@ -35,19 +35,19 @@ pub(super) const MOST_ELEMENTS: usize = 100_000;
 
 /// Who an instance is, for its log lines.
 #[derive(Clone)]
-pub(super) struct Identity {
+pub(super) struct InstanceIdentity {
     pub(super) grants: Arc<Grants>,
     pub(super) revision: Digest,
     /// Counts instances since the host started.
     pub(super) instance: u64,
-    pub(super) request: Current,
+    pub(super) request: CurrentRequest,
 }
 
 /// The request that an instance serves: the latest, if it serves several. All that the instance logs tells it.
 #[derive(Clone)]
-pub(super) struct Current(Arc<RwLock<RequestId>>);
+pub(super) struct CurrentRequest(Arc<RwLock<RequestId>>);
 
-impl Current {
+impl CurrentRequest {
     pub(super) fn new(id: RequestId) -> Self {
         Self(Arc::new(RwLock::new(id)))
     }
@@ -57,13 +57,13 @@ impl Current {
     }
 }
 
-impl fmt::Display for Current {
+impl fmt::Display for CurrentRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&*self.0.read().unwrap_or_else(PoisonError::into_inner), f)
     }
 }
 
-impl Identity {
+impl InstanceIdentity {
     /// The line of the log about an instance that failed.
     pub(super) fn warn(&self, error: &InvokeError) {
         let Self { grants, revision, instance, request } = self;
@@ -88,15 +88,15 @@ impl Identity {
 
 /// The data of one instance's store.
 pub(super) struct Context {
-    pub(super) identity: Identity,
+    pub(super) identity: InstanceIdentity,
     pub(super) table: ResourceTable,
     pub(super) memory: MemoryLimit,
-    pub(super) slice: Slice,
+    pub(super) slice: CpuSlice,
     /// On whose behalf it calls others.
     pub(super) calls: Calls,
     /// Held by every reader of a stream of this instance, and by the instance until its calls are answered.
     pub(super) flow: Option<mpsc::Sender<Infallible>>,
-    fault: Fault,
+    fault: InstanceFault,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
@@ -106,10 +106,10 @@ impl Context {
     /// A store for one instance, with every limit set: at most `memory` bytes, and the way out for the call `first`.
     pub(super) fn store(
         runtime: &Runtime,
-        identity: Identity,
+        identity: InstanceIdentity,
         memory: usize,
         first: CallContext,
-        fault: Fault,
+        fault: InstanceFault,
     ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
@@ -117,15 +117,15 @@ impl Context {
         http.set_field_size_limit(FIELDS_BYTES);
         // No preopened folder, no environment, no arguments, no network: the builder gives what is asked for and nothing else.
         let wasi = WasiCtx::builder()
-            .stdout(GuestLog::new(Stream::Out, identity.clone()))
-            .stderr(GuestLog::new(Stream::Err, identity.clone()))
+            .stdout(GuestLog::new(OutputStream::Out, identity.clone()))
+            .stderr(GuestLog::new(OutputStream::Err, identity.clone()))
             .build();
         let outbound = Outbound::new(identity.clone(), runtime.exit.clone(), first.clone());
         let context = Self {
             identity,
             table,
             memory: MemoryLimit { limit: memory, used: 0, denied: false },
-            slice: Slice::default(),
+            slice: CpuSlice::default(),
             calls: Calls::new(first),
             flow: None,
             fault,

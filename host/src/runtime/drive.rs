@@ -72,7 +72,7 @@ impl Wake for Woken {
 
 /// The hold of callers on a future that has a task of its own. The task goes on without it.
 #[derive(Clone)]
-pub(super) struct Drive(Arc<Shared>);
+pub(super) struct InlinePoll(Arc<Shared>);
 
 struct Shared {
     /// Gone when it has ended, or its task was aborted. Locked by whoever drives it.
@@ -86,7 +86,7 @@ struct Shared {
     aborted: AtomicBool,
 }
 
-impl Drive {
+impl InlinePoll {
     /// Starts `future` in a task of its own.
     pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> (Self, AbortHandle) {
         let shared = Arc::new(Shared {
@@ -233,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn a_quick_answer_is_there_at_once() {
         let (questions, future) = squares(&Arc::default());
-        let (drive, _task) = Drive::spawn(future);
+        let (drive, _task) = InlinePoll::spawn(future);
         let (sender, mut answer) = oneshot::channel();
         drive.hand(|| questions.try_send((3, sender)).unwrap(), |_| ());
         assert_eq!(answer.try_recv(), Ok(9), "no other task has run in between");
@@ -243,7 +243,7 @@ mod tests {
     async fn many_callers_on_many_threads_all_get_their_answers() {
         let dropped = Arc::<AtomicUsize>::default();
         let (questions, future) = squares(&dropped);
-        let (drive, _task) = Drive::spawn(future);
+        let (drive, _task) = InlinePoll::spawn(future);
         let callers = (0..8).map(|caller| {
             let (drive, questions) = (drive.clone(), questions.clone());
             tokio::spawn(async move {
@@ -266,7 +266,7 @@ mod tests {
         for _ in 0..200 {
             let dropped = Arc::<AtomicUsize>::default();
             let (questions, future) = squares(&dropped);
-            let (drive, task) = Drive::spawn(future);
+            let (drive, task) = InlinePoll::spawn(future);
             let aborter = tokio::spawn(async move { task.abort() });
             for number in 100..110 {
                 let (sender, _answer) = oneshot::channel();
@@ -282,7 +282,7 @@ mod tests {
     async fn a_panic_ends_the_future_and_not_its_caller() {
         let dropped = Arc::<AtomicUsize>::default();
         let (questions, future) = squares(&dropped);
-        let (drive, _task) = Drive::spawn(future);
+        let (drive, _task) = InlinePoll::spawn(future);
         let (sender, answer) = oneshot::channel();
         drive.hand(|| questions.try_send((13, sender)).unwrap(), |_| ());
         assert!(answer.await.is_err());

@@ -5,12 +5,12 @@ use super::cache::Cache;
 use super::component::Component;
 use super::context::{Context, MOST_ELEMENTS};
 use super::error::LoadError;
-use super::outcall::{Exit, Outcall};
+use super::outcall::{Outcall, OutcallHandle};
 use super::settings::Settings;
 use super::shared_code::SharedCode;
-use super::shortage::Shortage;
+use super::shortage::PoolPressure;
 use super::slots::Slots;
-use super::turns::Turns;
+use super::turns::CpuTokens;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::thread::available_parallelism;
@@ -50,9 +50,9 @@ pub struct Runtime {
     pub(super) loads: Semaphore,
     /// The free slots of the pool: whoever wants an instance waits here, so that the pool itself is never found full.
     pub(super) slots: Slots,
-    pub(super) shortage: Arc<Shortage>,
-    pub(super) turns: Turns,
-    pub(super) exit: Exit,
+    pub(super) shortage: Arc<PoolPressure>,
+    pub(super) turns: CpuTokens,
+    pub(super) exit: OutcallHandle,
 }
 
 impl Runtime {
@@ -65,7 +65,7 @@ impl Runtime {
         // that look was an eighth of a fresh instance's cost. The backtraces of guests' traps are another thing, and stay.
         wasmtime::error::disable_backtrace();
         let engine = Engine::new(&config(slots, memory))?;
-        let turns = Turns::new();
+        let turns = CpuTokens::new();
         tick(&engine, turns.clone())?;
         Ok(Self {
             linker: bindings::linker(&engine)?,
@@ -75,7 +75,7 @@ impl Runtime {
             slots: Slots::new(slots),
             shortage: Arc::default(),
             turns,
-            exit: Exit::default(),
+            exit: OutcallHandle::default(),
             engine,
         })
     }
@@ -119,7 +119,7 @@ impl Runtime {
 }
 
 /// Starts the one thread that ends the guests' slices and hands out turns for the next.
-fn tick(engine: &Engine, turns: Turns) -> std::io::Result<()> {
+fn tick(engine: &Engine, turns: CpuTokens) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
         for epoch in 0.. {

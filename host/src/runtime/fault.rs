@@ -8,9 +8,9 @@ use wasmtime::PoolConcurrencyLimitError;
 
 /// Why an instance ended, set before its store is dropped: whoever then sees a stream end can tell an end from a break.
 #[derive(Clone, Default)]
-pub(super) struct Fault(Arc<SetOnce<(ErrorKind, String)>>);
+pub(super) struct InstanceFault(Arc<SetOnce<(ErrorKind, String)>>);
 
-impl Fault {
+impl InstanceFault {
     pub(super) fn get(&self) -> Option<&(ErrorKind, String)> {
         self.0.get()
     }
@@ -28,20 +28,20 @@ impl Fault {
 }
 
 /// How an instance failed, before it is known whose fault that is.
-pub(super) enum Failure {
+pub(super) enum InstanceFailure {
     /// Before the guest was asked anything.
     Host(wasmtime::Error),
     Instantiation(wasmtime::Error),
     Guest(ErrorKind, wasmtime::Error),
 }
 
-impl From<wasmtime::Error> for Failure {
+impl From<wasmtime::Error> for InstanceFailure {
     fn from(error: wasmtime::Error) -> Self {
         Self::Guest(ErrorKind::Trap, error)
     }
 }
 
-impl Failure {
+impl InstanceFailure {
     /// The guest had all the time that it may have after its answer, and went on.
     pub(super) fn overtime() -> Self {
         Self::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))

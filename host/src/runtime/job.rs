@@ -3,7 +3,7 @@
 use super::body::ReadAhead;
 use super::error::InvokeError;
 use super::loaded::Export;
-use super::parcel::Parcel;
+use super::parcel::DetachedValues;
 use crate::base::CallContext;
 use std::sync::Arc;
 use std::task::Context;
@@ -35,7 +35,7 @@ impl Job {
 /// An answer that is dropped before it is sent means that the instance failed; how, its fault tells.
 pub(super) enum Ask {
     /// A call of a function.
-    Call { export: Arc<Export>, arguments: Parcel, answer: oneshot::Sender<Parcel> },
+    Call { export: Arc<Export>, arguments: DetachedValues, answer: oneshot::Sender<DetachedValues> },
     /// A request by HTTP.
     Request { request: http::Request<WasiBody>, answer: oneshot::Sender<Head> },
 }
@@ -44,7 +44,7 @@ pub(super) enum Ask {
 pub(super) type Head = Result<http::Response<ReadAhead>, InvokeError>;
 
 impl Ask {
-    pub(super) fn call(export: Arc<Export>, arguments: Parcel) -> (Self, Awaited<Parcel>) {
+    pub(super) fn call(export: Arc<Export>, arguments: DetachedValues) -> (Self, Awaited<DetachedValues>) {
         let (answer, receiver) = oneshot::channel();
         (Self::Call { export, arguments, answer }, Awaited::Coming(receiver))
     }
@@ -56,14 +56,14 @@ impl Ask {
 }
 
 /// An answer that goes on after it has come.
-pub(super) trait Answer {
+pub(super) trait JobAnswer {
     /// Takes what has come of the rest, within bounds.
     fn read_ahead(&mut self, _: &mut Context<'_>) {}
 }
 
-impl Answer for Parcel {}
+impl JobAnswer for DetachedValues {}
 
-impl Answer for Head {
+impl JobAnswer for Head {
     fn read_ahead(&mut self, context: &mut Context<'_>) {
         if let Ok(response) = self {
             response.body_mut().read_ahead(context);
@@ -79,7 +79,7 @@ pub(super) enum Awaited<T> {
     Dropped,
 }
 
-impl<T: Answer> Awaited<T> {
+impl<T: JobAnswer> Awaited<T> {
     /// Takes what has come of the answer, while the instance is driven.
     pub(super) fn look(&mut self, context: &mut Context<'_>) {
         if let Self::Coming(receiver) = self {

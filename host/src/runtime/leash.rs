@@ -5,7 +5,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 
 /// Who holds an instance, and how.
-pub(super) enum Leash {
+pub(super) enum InstanceGuard {
     /// An instance that serves one caller alone: it ends with him.
     Own {
         /// `None` when it has ended already.
@@ -22,7 +22,7 @@ pub(super) enum Leash {
     },
 }
 
-impl Leash {
+impl InstanceGuard {
     /// The answer is whole: the guest may finish what it does after it, for as long as its timeout allows.
     pub(super) fn release(&mut self) {
         match self {
@@ -35,7 +35,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for InstanceGuard {
     fn drop(&mut self) {
         if let Self::Own { task: Some(task), whole: false, .. } = self {
             task.abort();

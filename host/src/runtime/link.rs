@@ -2,8 +2,8 @@
 
 use super::calls::caller;
 use super::context::Context;
-use super::outcall::{Exit, OutcallError};
-use super::parcel::Parcel;
+use super::outcall::{OutcallError, OutcallHandle};
+use super::parcel::DetachedValues;
 use crate::base::{CallContext, ServiceName};
 use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) fn define(
     linker: &mut Linker<Context>,
     link: &Link,
     interface: &Interface,
-    exit: &Exit,
+    exit: &OutcallHandle,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(&link.import.to_string())?;
     for function in interface.functions.values() {
@@ -59,7 +59,7 @@ struct Import {
     name: FunctionName,
     function: Function,
     unavailable: Unavailable,
-    exit: Exit,
+    exit: OutcallHandle,
 }
 
 impl Import {
@@ -91,20 +91,20 @@ impl Import {
         &self,
         store: &mut StoreContextMut<'_, Context>,
         arguments: &[Val],
-    ) -> wasmtime::Result<(Parcel, CallContext)> {
+    ) -> wasmtime::Result<(DetachedValues, CallContext)> {
         let context = caller(store).deeper(Instant::now());
         let types = self.function.params.iter().map(|param| &param.ty);
-        Ok((Parcel::pack(store, types, arguments.to_vec())?, context))
+        Ok((DetachedValues::pack(store, types, arguments.to_vec())?, context))
     }
 
-    async fn call(&self, arguments: Parcel, context: CallContext) -> Result<Parcel, OutcallError> {
+    async fn call(&self, arguments: DetachedValues, context: CallContext) -> Result<DetachedValues, OutcallError> {
         self.exit.open()?.invoke(&self.service, &self.name, arguments, context).await
     }
 
     fn come_back(
         &self,
         store: &mut StoreContextMut<'_, Context>,
-        answer: Result<Parcel, OutcallError>,
+        answer: Result<DetachedValues, OutcallError>,
         results: &mut [Val],
     ) -> wasmtime::Result<()> {
         match answer {

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::{p2, p3};
 
 /// What instances are made of.
-pub(super) struct Loaded {
+pub(super) struct LinkedCode {
     pub(super) pre: InstancePre<Context>,
     /// `None` for a component that answers no HTTP by itself.
     pub(super) handler: Option<Handler>,
@@ -30,7 +30,7 @@ pub(super) struct Export {
     pub(super) streams: bool,
 }
 
-impl Loaded {
+impl LinkedCode {
     /// Links `code`, whose contract is `contract`; `links` says which service answers each import that is not the host's.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Loaded {
     }
 }
 
-/// Whether [`Loaded::new`] would succeed.
+/// Whether [`LinkedCode::new`] would succeed.
 ///
 /// # Errors
 /// What does not link.

@@ -1,6 +1,6 @@
 //! A guest's standard output and error, as lines of the host's log.
 
-use super::context::Identity;
+use super::context::InstanceIdentity;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,18 +15,18 @@ const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
 
 #[derive(Clone, Copy)]
-pub(super) enum Stream {
+pub(super) enum OutputStream {
     Out,
     Err,
 }
 
 /// One of an instance's two streams. All handles that the guest opens share one unfinished line.
 #[derive(Clone)]
-pub(super) struct GuestLog(Arc<Mutex<Line>>);
+pub(super) struct GuestLog(Arc<Mutex<LogLine>>);
 
-struct Line {
-    stream: Stream,
-    identity: Identity,
+struct LogLine {
+    stream: OutputStream,
+    identity: InstanceIdentity,
     bytes: Vec<u8>,
     /// What was logged so far, and the lines that were dropped because that was too much.
     lines: usize,
@@ -35,12 +35,12 @@ struct Line {
 }
 
 impl GuestLog {
-    pub(super) fn new(stream: Stream, identity: Identity) -> Self {
-        Self(Arc::new(Mutex::new(Line { stream, identity, bytes: Vec::new(), lines: 0, logged: 0, dropped: 0 })))
+    pub(super) fn new(stream: OutputStream, identity: InstanceIdentity) -> Self {
+        Self(Arc::new(Mutex::new(LogLine { stream, identity, bytes: Vec::new(), lines: 0, logged: 0, dropped: 0 })))
     }
 }
 
-impl Line {
+impl LogLine {
     fn write(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             for part in piece.chunks(LINE) {
@@ -69,20 +69,20 @@ impl Line {
     }
 
     fn log(&self, text: &str) {
-        let Identity { grants, revision, instance, request } = &self.identity;
+        let InstanceIdentity { grants, revision, instance, request } = &self.identity;
         let (service, revision) = (&grants.service, revision.short());
         match self.stream {
-            Stream::Out => {
+            OutputStream::Out => {
                 tracing::info!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
             }
-            Stream::Err => {
+            OutputStream::Err => {
                 tracing::warn!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
             }
         }
     }
 }
 
-impl Drop for Line {
+impl Drop for LogLine {
     /// A last line without its newline is a line too.
     fn drop(&mut self) {
         self.flush();

@@ -6,10 +6,10 @@
 //! is missing. The name of a host says nothing about its address: that is checked when the connection is made.
 
 use super::body::{for_host, for_outside};
-use super::context::Identity;
-use super::outcall::{Exit, OutcallError};
+use super::context::InstanceIdentity;
+use super::outcall::{OutcallError, OutcallHandle};
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
-use crate::egress::{Allow, Rule};
+use crate::egress::{Allow, EgressRule};
 use http::uri::Scheme;
 use http::{HeaderName, Method};
 use http_body_util::BodyExt;
@@ -24,18 +24,18 @@ use wasmtime_wasi_http::{
 const DOMAIN: &str = ".internal";
 
 pub(super) struct Outbound {
-    identity: Identity,
-    exit: Exit,
+    identity: InstanceIdentity,
+    exit: OutcallHandle,
     context: CallContext,
     /// The log says once for each instance that a request was denied, be it for its name or for its address.
     warned: Arc<AtomicBool>,
 }
 
 /// Where a request goes.
-enum Target {
+enum Destination {
     Service(ServiceName),
     Outside {
-        rule: Rule,
+        rule: EgressRule,
         /// Scheme and authority, for the log.
         origin: String,
     },
@@ -50,7 +50,7 @@ fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
 }
 
 impl Outbound {
-    pub(super) fn new(identity: Identity, exit: Exit, context: CallContext) -> Self {
+    pub(super) fn new(identity: InstanceIdentity, exit: OutcallHandle, context: CallContext) -> Self {
         Self { identity, exit, context, warned: Arc::default() }
     }
 
@@ -61,15 +61,15 @@ impl Outbound {
     }
 
     /// The service or the host outside that a request goes to, if this guest may call it.
-    fn target(&self, request: &http::Request<WasiBody>) -> Option<Target> {
+    fn target(&self, request: &http::Request<WasiBody>) -> Option<Destination> {
         let grants = &self.identity.grants;
         let (scheme, host, port) = address(request)?;
         let service = host.strip_suffix(DOMAIN).and_then(|name| grants.calls.iter().find(|call| call.as_str() == name));
         if let Some(service) = service {
-            return Some(Target::Service(service.clone()));
+            return Some(Destination::Service(service.clone()));
         }
         let rule = grants.egress.permits(scheme, &host, port)?.clone();
-        Some(Target::Outside { rule, origin: format!("{scheme}://{host}:{port}") })
+        Some(Destination::Outside { rule, origin: format!("{scheme}://{host}:{port}") })
     }
 
     /// Says once what the manifest lacks.
@@ -77,7 +77,7 @@ impl Outbound {
         if self.warned.swap(true, Ordering::Relaxed) {
             return;
         }
-        let Identity { grants, instance, request: id, .. } = &self.identity;
+        let InstanceIdentity { grants, instance, request: id, .. } = &self.identity;
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
         let lack = lack(&grants.service, request);
         tracing::warn!(service = %grants.service, instance, request_id = %id, authority, "outbound HTTP is denied: {lack}");
@@ -99,7 +99,7 @@ fn lack(by: &ServiceName, request: &http::Request<WasiBody>) -> String {
 
 /// What the trait calls the future of a body's transmission.
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
-type Answer = Result<(http::Response<WasiBody>, Transmission), Error>;
+type OutboundAnswer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
 /// Which headers a guest may not set; one for all of them, since it is asked for at each.
 static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
@@ -119,12 +119,12 @@ impl WasiHttpHooks for Outbound {
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         transmission: Transmission,
-    ) -> Box<dyn Future<Output = Answer> + Send> {
+    ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
         let Some(target) = self.target(&request) else {
             self.warn(&request);
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
-        if matches!(target, Target::Outside { .. }) && request.method() == Method::CONNECT {
+        if matches!(target, Destination::Outside { .. }) && request.method() == Method::CONNECT {
             // A tunnel would lead past the allow-list.
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
@@ -151,40 +151,44 @@ impl WasiHttpHooks for Outbound {
 
 /// How long the guest waits for the head. Its timeout for the connection has no clock of its own, for connections are shared, and the host
 /// bounds the making of each; to a host outside it is time on top, as it is where each request has a connection of its own.
-fn patience(target: &Target, options: RequestOptions) -> Duration {
+fn patience(target: &Destination, options: RequestOptions) -> Duration {
     let first_byte = options.first_byte_timeout.unwrap_or(Duration::MAX);
     match target {
-        Target::Service(_) => first_byte,
-        Target::Outside { .. } => first_byte.saturating_add(options.connect_timeout.unwrap_or_default()),
+        Destination::Service(_) => first_byte,
+        Destination::Outside { .. } => first_byte.saturating_add(options.connect_timeout.unwrap_or_default()),
     }
 }
 
 async fn call(
-    exit: &Exit,
-    by: &Identity,
-    target: &Target,
+    exit: &OutcallHandle,
+    by: &InstanceIdentity,
+    target: &Destination,
     request: http::Request<WasiBody>,
     context: CallContext,
 ) -> Result<http::Response<Body>, OutcallError> {
     let outcall = exit.open()?;
     match target {
-        Target::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
-        Target::Outside { rule, .. } => outcall.fetch(&by.grants.service, rule, for_outside(request), context).await,
+        Destination::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
+        Destination::Outside { rule, .. } => {
+            outcall.fetch(&by.grants.service, rule, for_outside(request), context).await
+        }
     }
 }
 
-fn log(by: &Identity, target: &Target, error: &OutcallError, warned: &AtomicBool) {
+fn log(by: &InstanceIdentity, target: &Destination, error: &OutcallError, warned: &AtomicBool) {
     match target {
-        Target::Service(service) => by.failed_to_call(service, "by HTTP", error),
+        Destination::Service(service) => by.failed_to_call(service, "by HTTP", error),
         // The allow-list has the name, and its address is one that nobody may reach: an attack, or a line that lacks `private`.
-        Target::Outside { origin, .. } if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) => {
-            let Identity { grants, instance, request, .. } = by;
+        Destination::Outside { origin, .. }
+            if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) =>
+        {
+            let InstanceIdentity { grants, instance, request, .. } = by;
             tracing::warn!(
                 service = %grants.service, instance, request_id = %request, kind = %error.kind,
                 "outbound HTTP to `{origin}` of [service.{}] is denied: {error}", grants.service
             );
         }
-        Target::Outside { origin, .. } => by.failed_to_call(origin, "by HTTP", error),
+        Destination::Outside { origin, .. } => by.failed_to_call(origin, "by HTTP", error),
     }
 }
 

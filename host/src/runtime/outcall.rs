@@ -1,14 +1,14 @@
 //! The way out of a guest, to another service or to a host outside: declared here, made by whoever calls services.
 
-use super::parcel::Parcel;
+use super::parcel::DetachedValues;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
 use crate::contract::FunctionName;
-use crate::egress::Rule;
+use crate::egress::EgressRule;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
 /// A call that a guest has under way.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutcallError>> + Send + 'a>>;
+pub type OutcallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutcallError>> + Send + 'a>>;
 
 /// Calls a service for a guest, as every service is called: `context` is that of the call, one deeper than the guest's own.
 pub trait Outcall: Send + Sync + 'static {
@@ -17,9 +17,9 @@ pub trait Outcall: Send + Sync + 'static {
         &'a self,
         service: &'a ServiceName,
         function: &'a FunctionName,
-        arguments: Parcel,
+        arguments: DetachedValues,
         context: CallContext,
-    ) -> Pending<'a, Parcel>;
+    ) -> OutcallFuture<'a, DetachedValues>;
 
     /// Sends `service` a request; the bodies stream.
     fn send<'a>(
@@ -27,17 +27,17 @@ pub trait Outcall: Send + Sync + 'static {
         service: &'a ServiceName,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>>;
+    ) -> OutcallFuture<'a, http::Response<Body>>;
 
     /// Sends the host outside that the request's address names a request of the service `by`, which `rule` of its grants permits; the bodies
     /// stream. The address is whole: scheme, authority and path. Whoever makes the call checks the host's addresses against the rule.
     fn fetch<'a>(
         &'a self,
         by: &'a ServiceName,
-        rule: &'a Rule,
+        rule: &'a EgressRule,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>>;
+    ) -> OutcallFuture<'a, http::Response<Body>>;
 }
 
 /// A call without an answer.
@@ -53,9 +53,9 @@ pub struct OutcallError {
 /// The connection to whoever makes the calls. It is made once, after the engine and before the first request, and does not keep the other
 /// side alive: that side holds the instances which call through it.
 #[derive(Clone, Default)]
-pub(super) struct Exit(Arc<OnceLock<Weak<dyn Outcall>>>);
+pub(super) struct OutcallHandle(Arc<OnceLock<Weak<dyn Outcall>>>);
 
-impl Exit {
+impl OutcallHandle {
     pub(super) fn connect(&self, outcall: Weak<dyn Outcall>) {
         assert!(self.0.set(outcall).is_ok(), "the way out is connected once");
     }

@@ -1,6 +1,6 @@
 //! Values on their way from one instance to another, or between an instance and the gateway.
 
-use super::conduit::{self, Conduit};
+use super::conduit::{self, StreamBridge};
 use super::context::Context;
 use crate::contract::Type;
 use wasmtime::StoreContextMut;
@@ -8,13 +8,13 @@ use wasmtime::component::Val;
 
 /// The arguments of a call, or its results. Plain values belong to no store; a stream or a future among them does, and travels as a
 /// conduit that is opened in the store at the other end.
-pub struct Parcel {
+pub struct DetachedValues {
     values: Vec<Val>,
     /// One for each stream and future in `values`, in the order in which a walk through them meets them.
-    conduits: Vec<Conduit>,
+    conduits: Vec<StreamBridge>,
 }
 
-impl Parcel {
+impl DetachedValues {
     /// Values without a stream or a future.
     pub fn new(values: Vec<Val>) -> Self {
         Self { values, conduits: Vec::new() }

@@ -2,18 +2,18 @@
 //! instance may outlast its call, and the engine's pool is shared, so even those may have to wait.
 
 use super::body::{GuestBody, for_guest};
-use super::context::{Current, Identity};
+use super::context::{CurrentRequest, InstanceIdentity};
 use super::engine::Runtime;
 use super::error::InvokeError;
-use super::fault::Fault;
-use super::job::{Answer, Ask, Awaited, Job};
-use super::leash::Leash;
-use super::parcel::Parcel;
+use super::fault::InstanceFault;
+use super::job::{Ask, Awaited, Job, JobAnswer};
+use super::leash::InstanceGuard;
+use super::parcel::DetachedValues;
 use super::revision::Revision;
 use super::settings::{Isolation, Limits};
-use super::slots::Class;
-use super::warm::{Ticket, Warm};
-use super::worker::{self, Birth, Lease, Worker};
+use super::slots::DepthClass;
+use super::warm::{KeptInstances, Ticket};
+use super::worker::{self, InstanceSpec, Lease, Worker};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
 use http::header::CONTENT_LENGTH;
@@ -31,8 +31,8 @@ static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(1);
 
 /// A job that an instance has begun.
 struct Begun {
-    leash: Leash,
-    fault: Fault,
+    leash: InstanceGuard,
+    fault: InstanceFault,
     /// When the instance was had.
     leased: Instant,
 }
@@ -40,8 +40,8 @@ struct Begun {
 /// A job that was answered.
 struct Served<T> {
     answer: T,
-    leash: Leash,
-    fault: Fault,
+    leash: InstanceGuard,
+    fault: InstanceFault,
 }
 
 /// The instances of one revision at one endpoint, bounded by the service's limits.
@@ -51,7 +51,7 @@ pub struct InstancePool {
     limits: Limits,
     free: Arc<Semaphore>,
     /// Where instances are found that were used before; `None` gives each request one of its own.
-    warm: Option<Arc<Warm>>,
+    warm: Option<Arc<KeptInstances>>,
 }
 
 impl InstancePool {
@@ -61,7 +61,7 @@ impl InstancePool {
         let warm = match isolation {
             Isolation::Request => None,
             Isolation::Reuse(reuse) => {
-                Some(Warm::new(reuse.clone(), limits.concurrency, Arc::clone(&runtime.shortage)))
+                Some(KeptInstances::new(reuse.clone(), limits.concurrency, Arc::clone(&runtime.shortage)))
             }
         };
         Self { runtime, revision, limits, free, warm }
@@ -120,9 +120,9 @@ impl InstancePool {
     pub async fn call(
         &self,
         function: &FunctionName,
-        arguments: Parcel,
+        arguments: DetachedValues,
         context: &CallContext,
-    ) -> Result<Parcel, InvokeError> {
+    ) -> Result<DetachedValues, InvokeError> {
         let asked = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
         let export = self
@@ -138,11 +138,11 @@ impl InstancePool {
     }
 
     /// Has `job` done, by an instance of its own or one that `warm` keeps. `asked`: when its wait began.
-    async fn ask<T: Answer>(
+    async fn ask<T: JobAnswer>(
         &self,
         job: Job,
         mut awaited: Awaited<T>,
-        warm: Option<&Arc<Warm>>,
+        warm: Option<&Arc<KeptInstances>>,
         asked: Instant,
     ) -> Result<Served<T>, InvokeError> {
         let deadline = Instant::from_std(job.context.deadline);
@@ -150,7 +150,7 @@ impl InstancePool {
         let Begun { leash, fault, leased } = match warm {
             Some(warm) => self.begin_warm(warm, job, asked, deadline, &mut look).await?,
             None => {
-                let lease = self.lease(&self.free, Class::of(job.context.depth), deadline).await?;
+                let lease = self.lease(&self.free, DepthClass::of(job.context.depth), deadline).await?;
                 let leased = Instant::now();
                 let (leash, fault) = worker::serve_once(self.birth(lease, &job.context), job, &mut look);
                 Begun { leash, fault, leased }
@@ -171,7 +171,7 @@ impl InstancePool {
     /// Hands `job` to an instance that is kept.
     async fn begin_warm(
         &self,
-        warm: &Arc<Warm>,
+        warm: &Arc<KeptInstances>,
         job: Job,
         asked: Instant,
         deadline: Instant,
@@ -196,22 +196,22 @@ impl InstancePool {
             }
         };
         let fault = ticket.worker().fault.clone();
-        Ok(Begun { leash: Leash::Kept { ticket, _place: place }, fault, leased })
+        Ok(Begun { leash: InstanceGuard::Kept { ticket, _place: place }, fault, leased })
     }
 
     /// A new instance for `job`, or one that has room for it before a new one may be made.
     async fn send_another(
         &self,
-        warm: &Arc<Warm>,
+        warm: &Arc<KeptInstances>,
         mut job: Job,
         deadline: Instant,
         look: &mut impl FnMut(&mut Context<'_>),
     ) -> Result<Ticket, InvokeError> {
         // One wait for all rounds: who begins anew goes to the end of the queue.
-        let class = Class::of(job.context.depth);
+        let class = DepthClass::of(job.context.depth);
         if warm.is_full() {
             // Those that rest were looked through, and are for deeper calls: one of them makes room for one that is not.
-            warm.give_up_one(Class::LAST);
+            warm.give_up_one(DepthClass::LAST);
         }
         let mut lease = pin!(self.lease(&warm.places, class, deadline));
         loop {
@@ -239,7 +239,7 @@ impl InstancePool {
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
         self.revision.ready(&self.runtime, context.deadline).await?;
         let deadline = Instant::from_std(context.deadline);
-        let lease = self.lease(&self.free, Class::of(context.depth), deadline).await?;
+        let lease = self.lease(&self.free, DepthClass::of(context.depth), deadline).await?;
         let rehearsed = worker::rehearse(self.birth(lease, context), context.clone());
         match timeout_at(deadline, rehearsed).await {
             Ok(rehearsed) => rehearsed,
@@ -247,22 +247,22 @@ impl InstancePool {
         }
     }
 
-    fn birth(&self, lease: Lease, context: &CallContext) -> Birth<'_> {
+    fn birth(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
         let (runtime, revision, limits) = (&self.runtime, &self.revision, &self.limits);
-        Birth { runtime, revision, limits, identity: self.identity(context), lease }
+        InstanceSpec { runtime, revision, limits, identity: self.identity(context), lease }
     }
 
-    fn identity(&self, context: &CallContext) -> Identity {
-        Identity {
+    fn identity(&self, context: &CallContext) -> InstanceIdentity {
+        InstanceIdentity {
             grants: Arc::clone(&self.revision.grants),
             revision: self.revision.digest(),
             instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
-            request: Current::new(context.request_id.clone()),
+            request: CurrentRequest::new(context.request_id.clone()),
         }
     }
 
     /// One of the endpoint's `places` first, then slots of the engine's pool; both within the deadline.
-    async fn lease(&self, places: &Arc<Semaphore>, class: Class, deadline: Instant) -> Result<Lease, InvokeError> {
+    async fn lease(&self, places: &Arc<Semaphore>, class: DepthClass, deadline: Instant) -> Result<Lease, InvokeError> {
         let (pool, count) = (&self.runtime.slots, self.revision.slots);
         let (place, slots) = (try_acquire(places), || pool.try_take(class, count));
         let place = match place.map(|place| (slots(), place)) {
@@ -278,7 +278,7 @@ impl InstancePool {
         &self,
         place: Option<OwnedSemaphorePermit>,
         places: &Arc<Semaphore>,
-        class: Class,
+        class: DepthClass,
         deadline: Instant,
     ) -> Result<Lease, InvokeError> {
         let place = match place {

@@ -10,7 +10,7 @@ use super::engine::Runtime;
 use super::error::InvokeError;
 use super::grants::Grants;
 use super::link::Link;
-use super::loaded::{Export, Handler, Loaded};
+use super::loaded::{Export, Handler, LinkedCode};
 use crate::base::{Digest, ErrorKind};
 use crate::contract::{Contract, FunctionName};
 use futures_util::FutureExt;
@@ -35,7 +35,7 @@ pub struct Revision {
     links: Vec<Link>,
     /// Where its bytes can be read again.
     source: Option<Arc<Path>>,
-    loaded: OnceLock<Box<Loaded>>,
+    loaded: OnceLock<Box<LinkedCode>>,
     loading: Mutex<Option<Loading>>,
     /// A load has failed, and the log was told.
     failed: AtomicBool,
@@ -52,7 +52,7 @@ impl Revision {
         contract: Arc<Contract>,
         links: Vec<Link>,
         source: Option<Arc<Path>>,
-        loaded: Option<Loaded>,
+        loaded: Option<LinkedCode>,
     ) -> Self {
         let loaded = loaded.map_or_else(OnceLock::new, |loaded| OnceLock::from(Box::new(loaded)));
         let answers_http = answers_http(&contract);
@@ -122,7 +122,7 @@ impl Revision {
         let (end, ended) = oneshot::channel();
         let ended = ended.shared();
         *loading = Some(ended.clone());
-        let (attempt, runtime) = (Attempt(Arc::clone(self)), Arc::clone(runtime));
+        let (attempt, runtime) = (CodeLoad(Arc::clone(self)), Arc::clone(runtime));
         tokio::spawn(async move {
             let core = runtime.loads.acquire().await.expect("the semaphore is never closed");
             let work = Arc::clone(&runtime);
@@ -141,9 +141,9 @@ impl Revision {
     }
 
     /// Takes the code from memory or from the cache, or compiles the component anew where it is gone. It may compute for up to a second.
-    fn load(&self, runtime: &Runtime) -> Result<Loaded, String> {
+    fn load(&self, runtime: &Runtime) -> Result<LinkedCode, String> {
         let code = runtime.shared_code.get_or_load(self.digest, || self.code(runtime))?;
-        Loaded::new(runtime, code, &self.contract, &self.links)
+        LinkedCode::new(runtime, code, &self.contract, &self.links)
     }
 
     /// Its code from the cache, or compiled anew.
@@ -175,7 +175,7 @@ impl Revision {
     }
 
     /// Its code. Whoever makes an instance has waited for [`Revision::ready`].
-    fn loaded(&self) -> &Loaded {
+    fn loaded(&self) -> &LinkedCode {
         self.loaded.get().expect("an instance is made only of a revision that is ready, and code that is loaded stays")
     }
 
@@ -205,9 +205,9 @@ impl Revision {
 }
 
 /// One load. However it ends, the next call finds none under way.
-struct Attempt(Arc<Revision>);
+struct CodeLoad(Arc<Revision>);
 
-impl Attempt {
+impl CodeLoad {
     fn run(self, runtime: &Runtime) -> Result<(), String> {
         let revision = &self.0;
         let started = std::time::Instant::now();
@@ -230,7 +230,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for CodeLoad {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }

@@ -13,7 +13,7 @@ const FORMAT: &str = "atoll-seal-1";
 
 /// The seal of one component's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seal {
+pub(super) struct ArtifactStamp {
     /// Bytes of the code's file.
     pub(super) length: u64,
     /// SHA-256 of the code's file, in hex digits.
@@ -24,7 +24,7 @@ pub(super) struct Seal {
     pub(super) slots: u32,
 }
 
-impl Seal {
+impl ArtifactStamp {
     /// The seal as it stands in its file: a line, whose last word is a sum of the others and of the component that they are about.
     pub(super) fn text(&self, component: Digest) -> String {
         let Self { length, sum, host, slots } = self;
@@ -32,7 +32,7 @@ impl Seal {
         format!("{line} {}\n", sum_of(component, &line))
     }
 
-    /// Reads what [`Seal::text`] has written for `component`; `None` for anything else.
+    /// Reads what [`ArtifactStamp::text`] has written for `component`; `None` for anything else.
     pub(super) fn parse(text: &str, component: Digest) -> Option<Self> {
         let (line, check) = text.strip_suffix('\n')?.rsplit_once(' ')?;
         if check != sum_of(component, line) {
@@ -69,28 +69,28 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn seal() -> Seal {
-        Seal { length: 1 << 33, sum: "ab".repeat(32), host: 7, slots: 2 }
+    fn seal() -> ArtifactStamp {
+        ArtifactStamp { length: 1 << 33, sum: "ab".repeat(32), host: 7, slots: 2 }
     }
 
     #[test]
     fn a_seal_comes_back_as_it_was() {
         let text = seal().text(Digest([1; 32]));
-        assert_eq!(Seal::parse(&text, Digest([1; 32])), Some(seal()));
+        assert_eq!(ArtifactStamp::parse(&text, Digest([1; 32])), Some(seal()));
     }
 
     #[test]
     fn a_seal_that_was_touched_or_is_another_components_is_none() {
         let text = seal().text(Digest([1; 32]));
-        assert_eq!(Seal::parse(&text, Digest([2; 32])), None);
+        assert_eq!(ArtifactStamp::parse(&text, Digest([2; 32])), None);
         for at in 0..text.len() {
             for bit in 0..7 {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
                 let damaged = String::from_utf8(bytes).expect("seven bits are ASCII");
-                assert_eq!(Seal::parse(&damaged, Digest([1; 32])), None, "bit {bit} of byte {at}");
+                assert_eq!(ArtifactStamp::parse(&damaged, Digest([1; 32])), None, "bit {bit} of byte {at}");
             }
-            assert_eq!(Seal::parse(&text[..at], Digest([1; 32])), None, "{at} bytes");
+            assert_eq!(ArtifactStamp::parse(&text[..at], Digest([1; 32])), None, "{at} bytes");
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::body::ReadAhead;
 use super::context::Context;
 use super::error::InvokeError;
-use super::fault::Failure;
+use super::fault::InstanceFailure;
 use super::job::{Ask, Head, Job};
 use super::loaded::{Export, Handler};
-use super::parcel::Parcel;
+use super::parcel::DetachedValues;
 use crate::base::{CallContext, ErrorKind};
 use futures_util::FutureExt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,7 +32,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Serves `job`. An error means that the instance is of no more use.
-    pub(super) async fn serve(&self, accessor: &Accessor<Context>, job: Job) -> Result<(), Failure> {
+    pub(super) async fn serve(&self, accessor: &Accessor<Context>, job: Job) -> Result<(), InstanceFailure> {
         let Job { context, ask } = job;
         match ask {
             Ask::Call { export, arguments, answer } => self.call(accessor, &export, arguments, context, answer).await,
@@ -51,15 +51,15 @@ impl<'a> Guest<'a> {
         &self,
         accessor: &Accessor<Context>,
         export: &Export,
-        arguments: Parcel,
+        arguments: DetachedValues,
         context: CallContext,
-        answer: oneshot::Sender<Parcel>,
-    ) -> Result<(), Failure> {
+        answer: oneshot::Sender<DetachedValues>,
+    ) -> Result<(), InstanceFailure> {
         let function = &export.function;
         let mut results = vec![Val::Bool(false); usize::from(function.result.is_some())];
         let types = function.params.iter().map(|param| &param.ty);
         let arguments = accessor.with(|mut access| arguments.unpack(&mut access.as_context_mut(), types));
-        let arguments = arguments.map_err(Failure::Host)?;
+        let arguments = arguments.map_err(InstanceFailure::Host)?;
         let started = accessor.with(|mut access| {
             let mut store = access.as_context_mut();
             let func = self.instance.get_func(&mut store, export.index);
@@ -69,23 +69,23 @@ impl<'a> Guest<'a> {
             store.data_mut().begin(task, context);
             wasmtime::error::Ok((func, call, task))
         });
-        let (func, call, task) = started.map_err(Failure::Host)?;
+        let (func, call, task) = started.map_err(InstanceFailure::Host)?;
         func.finish_call_concurrent(accessor, call).await?;
         let parcel = accessor.with(|mut access| {
             access.data_mut().end(task);
-            Parcel::pack(&mut access.as_context_mut(), function.result.iter(), results)
+            DetachedValues::pack(&mut access.as_context_mut(), function.result.iter(), results)
         });
         // The caller may have gone.
-        let _ = answer.send(parcel.map_err(Failure::Host)?);
+        let _ = answer.send(parcel.map_err(InstanceFailure::Host)?);
         Ok(())
     }
 
-    fn proxy(&self, accessor: &Accessor<Context>) -> Result<&Proxy, Failure> {
+    fn proxy(&self, accessor: &Accessor<Context>) -> Result<&Proxy, InstanceFailure> {
         if let Some(proxy) = self.proxy.get() {
             return Ok(proxy);
         }
         let handler = self.handler.expect("a component without a handler is not asked by HTTP");
-        let proxy = accessor.with(|access| handler.of(access, &self.instance)).map_err(Failure::Host)?;
+        let proxy = accessor.with(|access| handler.of(access, &self.instance)).map_err(InstanceFailure::Host)?;
         Ok(self.proxy.get_or_init(|| proxy))
     }
 }
@@ -95,7 +95,7 @@ async fn ask_p3(
     accessor: &Accessor<Context>,
     request: http::Request<WasiBody>,
     context: CallContext,
-) -> Result<Head, Failure> {
+) -> Result<Head, InstanceFailure> {
     let handle = guest.wasi_http_handler().func_handle();
     let prepared = accessor.with(|mut access| {
         let http = access.get().http();
@@ -106,7 +106,7 @@ async fn ask_p3(
         store.data_mut().begin(call.task(), context);
         wasmtime::error::Ok((call, sent.boxed()))
     });
-    let (call, sent) = prepared.map_err(Failure::Host)?;
+    let (call, sent) = prepared.map_err(InstanceFailure::Host)?;
     let task = call.task();
     let (answer,) = handle.finish_call_concurrent(accessor, call).await?;
     let head = accessor.with(|mut access| {
@@ -130,7 +130,7 @@ async fn ask_p2(
     request: http::Request<WasiBody>,
     context: CallContext,
     answer: oneshot::Sender<Head>,
-) -> Result<(), Failure> {
+) -> Result<(), InstanceFailure> {
     let handle = guest.wasi_http_incoming_handler().func_handle();
     let answer = Arc::new(Mutex::new(Some(answer)));
     let take =
@@ -151,7 +151,7 @@ async fn ask_p2(
         store.data_mut().begin(call.task(), context);
         wasmtime::error::Ok(call)
     });
-    let call = prepared.map_err(Failure::Host)?;
+    let call = prepared.map_err(InstanceFailure::Host)?;
     let task = call.task();
     handle.finish_call_concurrent(accessor, call).await?;
     accessor.with(|mut access| access.data_mut().end(task));
@@ -159,7 +159,7 @@ async fn ask_p2(
         None => Ok(()),
         Some(_) => {
             let error = wasmtime::format_err!("the guest ended without an answer");
-            Err(Failure::Guest(ErrorKind::BadAnswer, error))
+            Err(InstanceFailure::Guest(ErrorKind::BadAnswer, error))
         }
     }
 }

@@ -9,10 +9,10 @@ use wasmtime::component::Component as Code;
 /// hold it once, and a slot of the pool that one service has left warm is warm for all of the same component. Instances, links and grants are
 /// each service's own.
 #[derive(Default)]
-pub(super) struct SharedCode(Mutex<HashMap<Digest, Arc<Entry>>>);
+pub(super) struct SharedCode(Mutex<HashMap<Digest, Arc<SharedEntry>>>);
 
 /// The code of one component, if it is in memory. The lock is held while it is loaded, so that others wait and load nothing.
-type Entry = Mutex<Weak<Code>>;
+type SharedEntry = Mutex<Weak<Code>>;
 
 impl SharedCode {
     /// The code of that component, which `load` brings into memory if it is not there. It blocks while somebody else loads the same.
@@ -35,7 +35,7 @@ impl SharedCode {
     }
 
     /// The entry of that component; forgets those that nobody needs.
-    fn entry(&self, digest: Digest) -> Arc<Entry> {
+    fn entry(&self, digest: Digest) -> Arc<SharedEntry> {
         let mut entries = lock(&self.0);
         if let Some(entry) = entries.get(&digest) {
             return Arc::clone(entry);

@@ -15,9 +15,9 @@ const CLASSES: usize = 4;
 
 /// How deep in a chain a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Class(usize);
+pub struct DepthClass(usize);
 
-impl Class {
+impl DepthClass {
     /// That of the deepest calls.
     pub(super) const LAST: Self = Self(CLASSES - 1);
 
@@ -36,7 +36,9 @@ pub struct Slots {
 }
 
 /// Slots that were taken, in each part in which they count. They go back when it is dropped.
-pub struct Taken(#[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES]);
+pub struct SlotPermit(
+    #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES],
+);
 
 impl Slots {
     /// A pool of `total` slots. An eighth of it is kept for each class but the first; below 6 slots nothing is.
@@ -52,23 +54,23 @@ impl Slots {
     }
 
     /// Takes `count` slots for a call of `class`, if they are free.
-    pub fn try_take(&self, class: Class, count: u32) -> Option<Taken> {
+    pub fn try_take(&self, class: DepthClass, count: u32) -> Option<SlotPermit> {
         let mut taken = [const { None }; CLASSES];
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
             *taken = Some(Arc::clone(part).try_acquire_many_owned(count).ok()?);
         }
-        Some(Taken(taken))
+        Some(SlotPermit(taken))
     }
 
     /// Waits for `count` slots for a call of `class`; first come, first served among those of a class.
-    pub async fn take(&self, class: Class, count: u32) -> Taken {
+    pub async fn take(&self, class: DepthClass, count: u32) -> SlotPermit {
         let mut taken = [const { None }; CLASSES];
         // In the same order for all, from the smallest part to the whole.
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
             let permit = Arc::clone(part).acquire_many_owned(count).await;
             *taken = Some(permit.expect("the semaphores are never closed"));
         }
-        Taken(taken)
+        SlotPermit(taken)
     }
 
     /// Waits until every slot is free.
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     fn count(slots: &Slots, depth: usize) -> usize {
-        std::iter::from_fn(|| slots.try_take(Class::of(depth), 1)).collect::<Vec<_>>().len()
+        std::iter::from_fn(|| slots.try_take(DepthClass::of(depth), 1)).collect::<Vec<_>>().len()
     }
 
     #[test]
@@ -102,9 +104,9 @@ mod tests {
         let mut held = Vec::new();
         for depth in 0..CLASSES {
             let before = held.len();
-            held.extend(std::iter::from_fn(|| slots.try_take(Class::of(depth), 1)));
+            held.extend(std::iter::from_fn(|| slots.try_take(DepthClass::of(depth), 1)));
             assert!(held.len() > before, "class {depth} finds slots when all above it have taken theirs");
-            assert!(slots.try_take(Class::of(0), 1).is_none());
+            assert!(slots.try_take(DepthClass::of(0), 1).is_none());
         }
         assert_eq!(held.len(), 16);
         held.clear();
@@ -120,7 +122,7 @@ mod tests {
                 tokio::spawn(async move {
                     let mut held = Vec::new();
                     for depth in 0..CLASSES {
-                        held.push(slots.take(Class::of(depth), 1).await);
+                        held.push(slots.take(DepthClass::of(depth), 1).await);
                         tokio::task::yield_now().await;
                     }
                 })

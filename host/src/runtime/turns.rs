@@ -26,7 +26,7 @@ const STALE: Duration = Duration::from_micros(500);
 
 /// The turns of all guests, first come, first served.
 #[derive(Clone)]
-pub(super) struct Turns {
+pub(super) struct CpuTokens {
     free: Arc<Semaphore>,
     /// Every core but one. The system is asked once: its answer costs many calls, and this is needed a hundred times a second.
     most: usize,
@@ -34,7 +34,7 @@ pub(super) struct Turns {
     every: u64,
 }
 
-impl Turns {
+impl CpuTokens {
     pub(super) fn new() -> Self {
         Self::of(available_parallelism().map_or(1, NonZero::get))
     }
@@ -51,7 +51,7 @@ impl Turns {
     }
 
     /// What an instance does at the end of an epoch.
-    pub(super) fn interrupt(&self, slice: &Slice) -> UpdateDeadline {
+    pub(super) fn interrupt(&self, slice: &CpuSlice) -> UpdateDeadline {
         if slice.elapsed() < WHOLE_SLICE {
             return UpdateDeadline::Continue(1);
         }
@@ -72,7 +72,7 @@ impl Turns {
 /// What an instance has computed since it was last given the processor. Both ends are read in one poll of its task, so on one thread, whose
 /// own time they tell: that the system gave the processor to somebody else meanwhile does not count.
 #[derive(Clone, Default)]
-pub(super) struct Slice(Arc<Spent>);
+pub(super) struct CpuSlice(Arc<Spent>);
 
 #[derive(Default)]
 struct Spent {
@@ -82,7 +82,7 @@ struct Spent {
     used: AtomicU32,
 }
 
-impl Slice {
+impl CpuSlice {
     /// The instance is given the processor.
     pub(super) fn begin(&self) {
         self.0.begun.store(recent_thread_nanos(), Relaxed);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn turns_are_not_saved_up() {
-        let turns = Turns::new();
+        let turns = CpuTokens::new();
         for epoch in 0..10 {
             turns.hand_out(epoch);
         }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn something_is_left_of_every_machine() {
         let handed_out = |cores| {
-            let turns = Turns::of(cores);
+            let turns = CpuTokens::of(cores);
             let of_epoch = |epoch| {
                 turns.hand_out(epoch);
                 turns.free.forget_permits(cores)
@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn who_waited_has_not_computed() {
-        let (turns, slice) = (Turns::new(), Slice::default());
+        let (turns, slice) = (CpuTokens::new(), CpuSlice::default());
         slice.begin();
         assert!(matches!(turns.interrupt(&slice), UpdateDeadline::Continue(1)));
         // A slice that began with the thread: this loop makes sure that it has computed enough.
-        let computing = Slice::default();
+        let computing = CpuSlice::default();
         while computing.elapsed() < WHOLE_SLICE {
             std::hint::spin_loop();
         }

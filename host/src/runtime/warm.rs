@@ -2,8 +2,8 @@
 
 use super::job::Job;
 use super::settings::Reuse;
-use super::shortage::Shortage;
-use super::slots::Class;
+use super::shortage::PoolPressure;
+use super::slots::DepthClass;
 use super::worker::Worker;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,29 +15,29 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
 /// The instances of one endpoint that may serve further calls.
-pub(super) struct Warm {
+pub(super) struct KeptInstances {
     settings: Reuse,
     /// The instances that there may be. One that takes no more calls and has not ended yet is still one.
     pub(super) places: Arc<Semaphore>,
-    shelf: Mutex<Shelf>,
+    shelf: Mutex<IdleList>,
     /// Rung when an instance has room again.
     freed: Notify,
-    shortage: Arc<Shortage>,
+    shortage: Arc<PoolPressure>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct IdleList {
     /// Those with room for another call, the one used last at the end: its memory is the warmest, and those at the front fall idle.
-    ready: Vec<(Arc<Kept>, Instant)>,
+    ready: Vec<(Arc<KeptInstance>, Instant)>,
     /// Whether somebody looks after those that rest.
     swept: bool,
 }
 
 /// An instance, on the shelf or in the hands of its callers. The numbers change under the shelf's lock alone.
-struct Kept {
+struct KeptInstance {
     worker: Worker,
     /// The class of the call that it was made for: its slots count as those of that class.
-    class: Class,
+    class: DepthClass,
     served: AtomicUsize,
     in_flight: AtomicUsize,
     /// One of its calls got no answer: it takes no more.
@@ -46,14 +46,14 @@ struct Kept {
 
 /// One call of a kept instance. Dropped without an answer, the instance takes no further call, and ends with the last.
 pub(super) struct Ticket {
-    warm: Arc<Warm>,
-    kept: Arc<Kept>,
+    warm: Arc<KeptInstances>,
+    kept: Arc<KeptInstance>,
     pub(super) answered: bool,
 }
 
-impl Warm {
+impl KeptInstances {
     /// No instances yet, and at most `most`.
-    pub(super) fn new(settings: Reuse, most: usize, shortage: Arc<Shortage>) -> Arc<Self> {
+    pub(super) fn new(settings: Reuse, most: usize, shortage: Arc<PoolPressure>) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(most));
         let (shelf, freed) = (Mutex::default(), Notify::new());
         let warm = Arc::new(Self { settings, places, shelf, freed, shortage: Arc::clone(&shortage) });
@@ -73,7 +73,7 @@ impl Warm {
         mut job: Job,
         between: &mut impl FnMut(&mut Context<'_>),
     ) -> Result<Ticket, Job> {
-        while let Some(kept) = self.take(Class::of(job.context.depth)) {
+        while let Some(kept) = self.take(DepthClass::of(job.context.depth)) {
             let ticket = Ticket { warm: Arc::clone(self), kept, answered: false };
             match ticket.kept.worker.hand(job, &mut *between) {
                 Ok(()) => return Ok(ticket),
@@ -84,15 +84,15 @@ impl Warm {
         Err(job)
     }
 
-    /// Puts a new instance on the shelf and hands it its first job, as [`Warm::send`] does.
+    /// Puts a new instance on the shelf and hands it its first job, as [`KeptInstances::send`] does.
     pub(super) fn add(
         self: &Arc<Self>,
         worker: Worker,
-        class: Class,
+        class: DepthClass,
         job: Job,
         between: impl FnMut(&mut Context<'_>),
     ) -> Ticket {
-        let kept = Kept {
+        let kept = KeptInstance {
             worker,
             class,
             served: AtomicUsize::new(0),
@@ -111,12 +111,12 @@ impl Warm {
     }
 
     /// When the one that has rested for longest began to, of those made for a call of `most` or of a class before it.
-    pub(super) fn resting_since(&self, most: Class) -> Option<Instant> {
+    pub(super) fn resting_since(&self, most: DepthClass) -> Option<Instant> {
         self.shelf().ready.iter().find(|(kept, _)| kept.rests() && kept.class <= most).map(|(_, since)| *since)
     }
 
     /// Gives up the one that has rested for longest, of those made for a call of `most` or of a class before it; it ends in order.
-    pub(super) fn give_up_one(&self, most: Class) {
+    pub(super) fn give_up_one(&self, most: DepthClass) {
         let mut shelf = self.shelf();
         if let Some(at) = shelf.ready.iter().position(|(kept, _)| kept.rests() && kept.class <= most) {
             shelf.ready.remove(at);
@@ -135,7 +135,7 @@ impl Warm {
 
     /// The one used last of those that a call of `class` may have. What was made for deeper calls is not for it: otherwise the part of the
     /// pool that is kept for those would be open to it after all.
-    fn take(self: &Arc<Self>, class: Class) -> Option<Arc<Kept>> {
+    fn take(self: &Arc<Self>, class: DepthClass) -> Option<Arc<KeptInstance>> {
         let mut shelf = self.shelf();
         let at = shelf.ready.iter().rposition(|(kept, _)| kept.class <= class)?;
         let (kept, _) = shelf.ready.remove(at);
@@ -144,7 +144,7 @@ impl Warm {
     }
 
     /// Counts a call in; the instance stays within reach if it has room for more.
-    fn begin(self: &Arc<Self>, shelf: &mut Shelf, kept: &Arc<Kept>) {
+    fn begin(self: &Arc<Self>, shelf: &mut IdleList, kept: &Arc<KeptInstance>) {
         let in_flight = kept.in_flight.fetch_add(1, Relaxed) + 1;
         let served = kept.served.fetch_add(1, Relaxed) + 1;
         if in_flight < self.settings.max_concurrent && served < self.settings.max_requests {
@@ -153,7 +153,7 @@ impl Warm {
     }
 
     /// Counts a call out.
-    fn end(self: &Arc<Self>, kept: &Arc<Kept>, answered: bool) {
+    fn end(self: &Arc<Self>, kept: &Arc<KeptInstance>, answered: bool) {
         let mut shelf = self.shelf();
         let in_flight = kept.in_flight.fetch_sub(1, Relaxed) - 1;
         if !answered {
@@ -178,20 +178,20 @@ impl Warm {
         self.freed.notify_waiters();
     }
 
-    fn shelve(self: &Arc<Self>, shelf: &mut Shelf, kept: &Arc<Kept>) {
+    fn shelve(self: &Arc<Self>, shelf: &mut IdleList, kept: &Arc<KeptInstance>) {
         shelf.ready.push((Arc::clone(kept), Instant::now()));
         if !std::mem::replace(&mut shelf.swept, true) {
             tokio::spawn(sweep(Arc::downgrade(self), self.settings.idle_timeout));
         }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self) -> MutexGuard<'_, IdleList> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Gives up instances that rest for too long, until there is none on the shelf. An instance that is given up finishes what it does.
-async fn sweep(warm: std::sync::Weak<Warm>, idle: std::time::Duration) {
+async fn sweep(warm: std::sync::Weak<KeptInstances>, idle: std::time::Duration) {
     loop {
         sleep(idle).await;
         let Some(warm) = warm.upgrade() else { return };
@@ -205,7 +205,7 @@ async fn sweep(warm: std::sync::Weak<Warm>, idle: std::time::Duration) {
     }
 }
 
-impl Kept {
+impl KeptInstance {
     /// Whether it does nothing for anybody. Asked under the shelf's lock.
     fn rests(&self) -> bool {
         self.in_flight.load(Relaxed) == 0

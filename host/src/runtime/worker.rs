@@ -3,16 +3,16 @@
 //! Its future owns the store, since dropping a call does not stop a guest and dropping its store does. When there will be no more jobs and every
 //! answer is whole, the guest may finish what it does besides, for as long as its timeout allows; then the instance goes.
 
-use super::context::{Context, Identity};
-use super::drive::{self, Drive};
+use super::context::{Context, InstanceIdentity};
+use super::drive::{self, InlinePoll};
 use super::engine::Runtime;
-use super::fault::{Failure, Fault};
+use super::fault::{InstanceFailure, InstanceFault};
 use super::job::Job;
-use super::leash::Leash;
+use super::leash::InstanceGuard;
 use super::revision::Revision;
 use super::serve::Guest;
 use super::settings::Limits;
-use super::slots::Taken;
+use super::slots::SlotPermit;
 use crate::base::{CallContext, ErrorKind};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -33,15 +33,15 @@ use wasmtime::component::Accessor;
 /// The right to have one instance. Both go back when the instance is gone.
 pub(super) struct Lease {
     pub(super) _place: OwnedSemaphorePermit,
-    pub(super) _slots: Taken,
+    pub(super) _slots: SlotPermit,
 }
 
 /// What an instance is made of, and for whom.
-pub(super) struct Birth<'a> {
+pub(super) struct InstanceSpec<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) revision: &'a Arc<Revision>,
     pub(super) limits: &'a Limits,
-    pub(super) identity: Identity,
+    pub(super) identity: InstanceIdentity,
     pub(super) lease: Lease,
 }
 
@@ -49,8 +49,8 @@ pub(super) struct Birth<'a> {
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
     task: AbortHandle,
-    drive: Drive,
-    pub(super) fault: Fault,
+    drive: InlinePoll,
+    pub(super) fault: InstanceFault,
     begun: Arc<AtomicBool>,
     /// Dropped with the worker: nobody uses the instance any more.
     _held: oneshot::Sender<()>,
@@ -58,13 +58,13 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts an instance that serves up to `concurrent` jobs at a time, the first of them for `first`.
-    pub(super) fn start(birth: Birth<'_>, concurrent: usize, first: &CallContext) -> Self {
+    pub(super) fn start(birth: InstanceSpec<'_>, concurrent: usize, first: &CallContext) -> Self {
         let (jobs, receiver) = mpsc::channel(concurrent);
         let patience = birth.limits.timeout;
         let task = Task::new(birth, first, Jobs { first: None, more: Some(receiver), concurrent });
         let (fault, begun) = (task.fault.clone(), Arc::clone(&task.begun));
         let (_held, held) = oneshot::channel();
-        let (drive, task) = Drive::spawn(task.run(Some(held), patience));
+        let (drive, task) = InlinePoll::spawn(task.run(Some(held), patience));
         Self { jobs, task, drive, fault, begun, _held }
     }
 
@@ -86,7 +86,11 @@ impl Worker {
 
 /// Starts an instance for `job` alone, and lets it begin at once if it may, with `between` after each step: it may have ended when this
 /// returns.
-pub(super) fn serve_once(birth: Birth<'_>, job: Job, between: impl FnMut(&mut task::Context<'_>)) -> (Leash, Fault) {
+pub(super) fn serve_once(
+    birth: InstanceSpec<'_>,
+    job: Job,
+    between: impl FnMut(&mut task::Context<'_>),
+) -> (InstanceGuard, InstanceFault) {
     let patience = birth.limits.timeout;
     let (first, nested) = (job.context.clone(), job.is_nested());
     // Streams outlive their call, and the instance lives as long as they are read.
@@ -95,16 +99,16 @@ pub(super) fn serve_once(birth: Birth<'_>, job: Job, between: impl FnMut(&mut ta
     let fault = task.fault.clone();
     let run = task.run(holder, patience);
     let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, between) };
-    (Leash::Own { task, held, whole: false }, fault)
+    (InstanceGuard::Own { task, held, whole: false }, fault)
 }
 
 /// Instantiates and lets the instance go again.
-pub(super) async fn rehearse(birth: Birth<'_>, context: CallContext) -> Result<(), super::error::InvokeError> {
-    let Birth { runtime, revision, limits, identity, lease: _lease } = birth;
-    let mut store = Context::store(runtime, identity, limits.memory, context, Fault::default());
+pub(super) async fn rehearse(birth: InstanceSpec<'_>, context: CallContext) -> Result<(), super::error::InvokeError> {
+    let InstanceSpec { runtime, revision, limits, identity, lease: _lease } = birth;
+    let mut store = Context::store(runtime, identity, limits.memory, context, InstanceFault::default());
     match revision.pre().instantiate_async(&mut store).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::Instantiation(error).explain(store.data().memory.denied)),
+        Err(error) => Err(InstanceFailure::Instantiation(error).explain(store.data().memory.denied)),
     }
 }
 
@@ -135,7 +139,7 @@ struct Task {
     jobs: Jobs,
     /// Closed when nobody reads a stream of this instance any more.
     flows: mpsc::Receiver<Infallible>,
-    fault: Fault,
+    fault: InstanceFault,
     /// The engine has let it begin its work.
     begun: Arc<AtomicBool>,
     /// It came to its end.
@@ -155,9 +159,9 @@ impl Drop for Task {
 
 impl Task {
     /// An instance to be.
-    fn new(birth: Birth<'_>, first: &CallContext, jobs: Jobs) -> Self {
-        let Birth { runtime, revision, limits, identity, lease } = birth;
-        let fault = Fault::default();
+    fn new(birth: InstanceSpec<'_>, first: &CallContext, jobs: Jobs) -> Self {
+        let InstanceSpec { runtime, revision, limits, identity, lease } = birth;
+        let fault = InstanceFault::default();
         let mut store = Context::store(runtime, identity, limits.memory, first.clone(), fault.clone());
         let (flow, flows) = mpsc::channel(1);
         store.data_mut().flow = Some(flow);
@@ -192,7 +196,7 @@ impl Task {
             tokio::select! {
                 biased;
                 result = work => result,
-                () = overtime => Err(Failure::overtime()),
+                () = overtime => Err(InstanceFailure::overtime()),
             }
         };
         if let Err(failure) = result {
@@ -211,8 +215,8 @@ async fn work(
     jobs: &mut Jobs,
     begun: &AtomicBool,
     finish: oneshot::Sender<()>,
-) -> Result<(), Failure> {
-    let instance = revision.pre().instantiate_async(&mut *store).await.map_err(Failure::Instantiation)?;
+) -> Result<(), InstanceFailure> {
+    let instance = revision.pre().instantiate_async(&mut *store).await.map_err(InstanceFailure::Instantiation)?;
     let guest = Guest::new(instance, revision.handler());
     store
         .run_concurrent(async |accessor| {
@@ -234,7 +238,11 @@ async fn work(
 }
 
 /// Serves as many jobs at a time as it may, until there will be no more.
-async fn serve_several(accessor: &Accessor<Context>, guest: &Guest<'_>, jobs: &mut Jobs) -> Result<(), Failure> {
+async fn serve_several(
+    accessor: &Accessor<Context>,
+    guest: &Guest<'_>,
+    jobs: &mut Jobs,
+) -> Result<(), InstanceFailure> {
     let concurrent = jobs.concurrent;
     let mut running = FuturesUnordered::new();
     let mut open = true;

@@ -3,7 +3,7 @@
 //! A service has a table of its own, rather than a prefix in a shared one: a handle on a table cannot reach another's keys whatever range
 //! it asks for, and a service's data can be measured or dropped as one thing. A table costs one page and one look-up a batch.
 
-use super::error::Error;
+use super::error::StateError;
 use super::transaction::{Change, Committed, Key, Transaction};
 use crate::base::ServiceName;
 use redb::{Durability, ReadableTable, Table, TableDefinition};
@@ -29,11 +29,11 @@ pub(super) fn table_name(bucket: &ServiceName) -> String {
 }
 
 /// What became of a batch.
-pub(super) struct Outcome {
+pub(super) struct BatchOutcome {
     /// The version of its last commit; that of the latest before it if there was none.
     pub(super) version: u64,
     /// One answer for each transaction.
-    pub(super) answers: Vec<Result<Committed, Error>>,
+    pub(super) answers: Vec<Result<Committed, StateError>>,
 }
 
 /// Applies each transaction in turn on top of those before it. One that is refused leaves nothing behind and does not touch the others.
@@ -44,7 +44,7 @@ pub(super) fn apply(
     database: &redb::Database,
     latest: u64,
     batch: &[(ServiceName, Transaction)],
-) -> Result<Outcome, redb::Error> {
+) -> Result<BatchOutcome, redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
     let mut meta = write.open_table(META)?;
@@ -71,7 +71,7 @@ pub(super) fn apply(
         drop(meta);
         write.abort()?;
     }
-    Ok(Outcome { version, answers })
+    Ok(BatchOutcome { version, answers })
 }
 
 /// The inner result is the transaction's; the outer one fails the batch.
@@ -79,11 +79,11 @@ fn apply_one(
     table: &mut OpenTable,
     latest: u64,
     transaction: &Transaction,
-) -> Result<Result<Committed, Error>, redb::Error> {
+) -> Result<Result<Committed, StateError>, redb::Error> {
     for (key, version) in &transaction.checks {
         let found = table.get(key.as_slice())?.map_or(0, |entry| entry.value().0);
         if found != *version {
-            return Ok(Err(Error::Conflict { key: key.clone() }));
+            return Ok(Err(StateError::Conflict { key: key.clone() }));
         }
     }
     if transaction.writes.is_empty() {
@@ -107,7 +107,10 @@ fn apply_one(
 /// What each key holds in the end (`None`: nothing), and the sums on the way.
 type Resolved<'a> = (BTreeMap<&'a [u8], Option<Cow<'a, [u8]>>>, Vec<u64>);
 
-fn resolve<'a>(table: &OpenTable, writes: &'a [(Key, Change)]) -> Result<Result<Resolved<'a>, Error>, redb::Error> {
+fn resolve<'a>(
+    table: &OpenTable,
+    writes: &'a [(Key, Change)],
+) -> Result<Result<Resolved<'a>, StateError>, redb::Error> {
     let mut values: BTreeMap<&[u8], Option<Cow<'a, [u8]>>> = BTreeMap::new();
     let mut sums = Vec::new();
     for (key, change) in writes {
@@ -119,7 +122,7 @@ fn resolve<'a>(table: &OpenTable, writes: &'a [(Key, Change)]) -> Result<Result<
                     Some(value) => add(value.as_deref(), *delta),
                     None => add(table.get(key.as_slice())?.as_ref().map(|entry| entry.value().1), *delta),
                 };
-                let Some(sum) = sum else { return Ok(Err(Error::NotANumber { key: key.clone() })) };
+                let Some(sum) = sum else { return Ok(Err(StateError::NotANumber { key: key.clone() })) };
                 sums.push(sum);
                 Some(Cow::Owned(sum.to_string().into_bytes()))
             }

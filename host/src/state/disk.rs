@@ -1,6 +1,6 @@
 //! The database's file: made privately, made to last, and watched for a sync that fails.
 
-use super::error::Error;
+use super::error::StateError;
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -21,8 +21,8 @@ const MAGIC: Range<usize> = 0..9;
 const PAGE_SIZE: (Range<usize>, [u8; 4]) = (12..16, 4096_u32.to_le_bytes());
 
 /// Opens the file at `path`, and creates it (0600) and its folders (0700) where they are absent. Permissions that exist are left alone.
-pub(super) fn open_file(path: &Path) -> Result<FileBackend, Error> {
-    let failed = |doing: &str, e: &io::Error| Error::Io { path: path.into(), detail: format!("{doing}: {e}") };
+pub(super) fn open_file(path: &Path) -> Result<FileBackend, StateError> {
+    let failed = |doing: &str, e: &io::Error| StateError::Io { path: path.into(), detail: format!("{doing}: {e}") };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -32,7 +32,7 @@ pub(super) fn open_file(path: &Path) -> Result<FileBackend, Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed("creating its folder", &e))?;
     // A named pipe would block the open, and a device is no place for data.
     if path.metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(Error::NotADatabase { path: path.into() });
+        return Err(StateError::NotADatabase { path: path.into() });
     }
     let file = OpenOptions::new()
         .read(true)
@@ -53,7 +53,7 @@ pub(super) fn open_file(path: &Path) -> Result<FileBackend, Error> {
             _ => {}
         }
     }
-    FileBackend::new(file).map_err(|e| Error::Io { path: path.into(), detail: e.to_string() })
+    FileBackend::new(file).map_err(|e| StateError::Io { path: path.into(), detail: e.to_string() })
 }
 
 /// A storage that remembers whether a sync has ever failed.

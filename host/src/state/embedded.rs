@@ -1,10 +1,10 @@
 //! The default backend: redb in one file, one thread that writes, reads beside it.
 
-use super::backend::{Backend, Pending};
+use super::backend::{Backend, BackendFuture};
 use super::database::Database;
 use super::disk;
-use super::error::Error;
-use super::queue::{Queue, Refused};
+use super::error::StateError;
+use super::queue::{PushError, Queue};
 use super::recent::Recent;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::base::ServiceName;
@@ -47,14 +47,14 @@ impl Default for Settings {
 pub struct Embedded {
     database: Arc<Database>,
     recent: Arc<Recent>,
-    queue: Arc<Queue<Job>>,
+    queue: Arc<Queue<CommitJob>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A commit that waits, and where its answer goes.
-struct Job {
+struct CommitJob {
     transaction: Transaction,
-    answer: oneshot::Sender<Result<Committed, Error>>,
+    answer: oneshot::Sender<Result<Committed, StateError>>,
 }
 
 impl Embedded {
@@ -62,14 +62,14 @@ impl Embedded {
     ///
     /// # Errors
     /// As [`Store::open`](super::Store::open).
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
+    pub fn open(settings: &Settings) -> Result<Self, StateError> {
         let path = settings.path.clone();
         let source = Box::new(move || Ok(Box::new(disk::open_file(&path)?) as Box<dyn redb::StorageBackend>));
         Self::start(Database::open(&settings.path, settings.cache - settings.cache / RECENT, source)?, settings)
     }
 
     /// Starts the writer of `database`.
-    pub(super) fn start(database: Database, settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn start(database: Database, settings: &Settings) -> Result<Self, StateError> {
         let database = Arc::new(database);
         let recent = Arc::new(Recent::new(settings.cache / RECENT));
         let queue = Arc::new(Queue::new(settings.queue));
@@ -79,7 +79,10 @@ impl Embedded {
             std::thread::Builder::new()
                 .name("state-writer".into())
                 .spawn(move || write_batches(&database, &recent, &queue, max_batch))
-                .map_err(|e: io::Error| Error::Io { path: settings.path.clone(), detail: format!("no thread: {e}") })?
+                .map_err(|e: io::Error| StateError::Io {
+                    path: settings.path.clone(),
+                    detail: format!("no thread: {e}"),
+                })?
         };
         Ok(Self { database, recent, queue, writer: Mutex::new(Some(writer)) })
     }
@@ -88,18 +91,18 @@ impl Embedded {
     /// included.
     fn read<T: Send + 'static>(
         &self,
-        f: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
-    ) -> Pending<'static, T> {
+        f: impl FnOnce(&Database) -> Result<T, StateError> + Send + 'static,
+    ) -> BackendFuture<'static, T> {
         let database = self.database.clone();
         Box::pin(async move {
             // Cancelled means that the runtime is going down; `Database` lets no panic out.
-            tokio::task::spawn_blocking(move || f(&database)).await.unwrap_or(Err(Error::Closed))
+            tokio::task::spawn_blocking(move || f(&database)).await.unwrap_or(Err(StateError::Closed))
         })
     }
 }
 
 impl Backend for Embedded {
-    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> Pending<'a, Vec<Option<Versioned>>> {
+    fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
         let (bucket, recent) = (bucket.clone(), self.recent.clone());
         self.read(move |database| {
             let moment = recent.moment();
@@ -119,7 +122,7 @@ impl Backend for Embedded {
         prefix: Key,
         after: Option<Key>,
         limit: usize,
-    ) -> Pending<'a, Page<Entry>> {
+    ) -> BackendFuture<'a, Page<Entry>> {
         let bucket = bucket.clone();
         self.read(move |database| database.scan(&bucket, &prefix, after.as_deref(), limit))
     }
@@ -130,20 +133,20 @@ impl Backend for Embedded {
         prefix: Key,
         after: Option<Key>,
         limit: usize,
-    ) -> Pending<'a, Page<Key>> {
+    ) -> BackendFuture<'a, Page<Key>> {
         let bucket = bucket.clone();
         self.read(move |database| database.keys(&bucket, &prefix, after.as_deref(), limit))
     }
 
-    fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> Pending<'a, Committed> {
+    fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let cost = transaction.size() + COMMIT_COST;
-            self.queue.push(bucket, Job { transaction, answer }, cost).map_err(|refused| match refused {
-                Refused::Full => Error::Overloaded,
-                Refused::Closed => Error::Closed,
+            self.queue.push(bucket, CommitJob { transaction, answer }, cost).map_err(|refused| match refused {
+                PushError::Full => StateError::Overloaded,
+                PushError::Closed => StateError::Closed,
             })?;
-            answered.await.unwrap_or(Err(Error::Closed))
+            answered.await.unwrap_or(Err(StateError::Closed))
         })
     }
 
@@ -167,7 +170,7 @@ impl Drop for Embedded {
 }
 
 /// The writer: takes what waits, writes it, answers. While it waits for the disk, the next batch gathers.
-fn write_batches(database: &Database, recent: &Recent, queue: &Queue<Job>, max_batch: usize) {
+fn write_batches(database: &Database, recent: &Recent, queue: &Queue<CommitJob>, max_batch: usize) {
     while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
         let mut batch = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Why the store refused or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum StateError {
     /// A key no longer has the version that the transaction checks. Nothing was applied; read again and repeat.
     #[error("key `{}` has changed since it was read; read it again and repeat", .key.escape_ascii())]
     Conflict {
@@ -77,7 +77,7 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl StateError {
     /// The kind of a failed call that this error makes; `None` where the guest that asked has to deal with it.
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
@@ -92,7 +92,7 @@ impl Error {
         }
     }
 
-    /// Whether asking again can help: after reading again for [`Error::Conflict`], after a while for [`Error::Overloaded`].
+    /// Whether asking again can help: after reading again for [`StateError::Conflict`], after a while for [`StateError::Overloaded`].
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::Overloaded)
     }

@@ -12,7 +12,7 @@
 //! - Commits that wait at the same time share one sync to disk. Services take turns in that batch, and each has its own room to wait in,
 //!   so that a flood of one delays the others by a batch at most and never has them refused.
 //! - Keys, values, transactions, pages and waiting rooms are bounded ([`limit`]).
-//! - A commit that fails with [`Error::Io`] may or may not be on disk, but is whole or absent. A full disk heals by itself once there is
+//! - A commit that fails with [`StateError::Io`] may or may not be on disk, but is whole or absent. A full disk heals by itself once there is
 //!   room. After a failed sync nothing is served until the host restarts, since what the kernel then holds in memory and what is on disk
 //!   may differ.
 //!
@@ -37,8 +37,8 @@ mod store;
 mod tests;
 mod transaction;
 
-pub use backend::{Backend, Pending};
+pub use backend::{Backend, BackendFuture};
 pub use embedded::{Embedded, Settings};
-pub use error::Error;
+pub use error::StateError;
 pub use store::{Bucket, Store};
 pub use transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, limit};

@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Why an item was not taken in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum PushError {
     /// The service's lane is full.
     Full,
     /// The queue is closed.
@@ -15,13 +15,13 @@ pub(super) enum Refused {
 
 /// A queue with a bound on each lane. Pushing never blocks; taking blocks until something is there.
 pub(super) struct Queue<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<QueueState<T>>,
     filled: Condvar,
     /// Most cost that a lane holds.
     bound: usize,
 }
 
-struct State<T> {
+struct QueueState<T> {
     /// Only lanes that hold something; the front one is next.
     lanes: VecDeque<Lane<T>>,
     closed: bool,
@@ -36,18 +36,18 @@ struct Lane<T> {
 impl<T> Queue<T> {
     /// An empty queue whose lanes each hold items of `bound` cost in all.
     pub(super) fn new(bound: usize) -> Self {
-        let state = State { lanes: VecDeque::new(), closed: false };
+        let state = QueueState { lanes: VecDeque::new(), closed: false };
         Self { state: Mutex::new(state), filled: Condvar::new(), bound }
     }
 
     /// Puts `item` at the end of the lane of `name`. An empty lane takes anything, so that no bound is too small for a single item.
-    pub(super) fn push(&self, name: &ServiceName, item: T, cost: usize) -> Result<(), Refused> {
+    pub(super) fn push(&self, name: &ServiceName, item: T, cost: usize) -> Result<(), PushError> {
         let mut state = self.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(PushError::Closed);
         }
         match state.lanes.iter_mut().find(|lane| lane.name == *name) {
-            Some(lane) if lane.cost + cost > self.bound => return Err(Refused::Full),
+            Some(lane) if lane.cost + cost > self.bound => return Err(PushError::Full),
             Some(lane) => {
                 lane.items.push_back((item, cost));
                 lane.cost += cost;
@@ -89,7 +89,7 @@ impl<T> Queue<T> {
         self.filled.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, QueueState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,9 +122,9 @@ mod tests {
     fn a_full_lane_refuses_and_the_others_do_not() {
         let queue = Queue::new(10);
         queue.push(&name("large"), 1, 50).unwrap();
-        assert_eq!(queue.push(&name("large"), 2, 1), Err(Refused::Full));
+        assert_eq!(queue.push(&name("large"), 2, 1), Err(PushError::Full));
         queue.push(&name("small"), 3, 6).unwrap();
-        assert_eq!(queue.push(&name("small"), 4, 6), Err(Refused::Full));
+        assert_eq!(queue.push(&name("small"), 4, 6), Err(PushError::Full));
         queue.push(&name("small"), 5, 4).unwrap();
         assert_eq!(items(queue.take(2, 100)), [1, 3]);
         queue.push(&name("small"), 6, 6).unwrap();
@@ -137,7 +137,7 @@ mod tests {
         let queue = Queue::new(10);
         queue.push(&name("a"), 1, 1).unwrap();
         queue.close();
-        assert_eq!(queue.push(&name("a"), 2, 1), Err(Refused::Closed));
+        assert_eq!(queue.push(&name("a"), 2, 1), Err(PushError::Closed));
         assert_eq!(items(queue.take(9, 9)), [1]);
         assert!(queue.take(9, 9).is_none());
     }

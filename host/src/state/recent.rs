@@ -6,7 +6,7 @@
 //! a read sees, those keys are read from the database. All other keys have one value before and after it. And what a read of the database
 //! has found goes on the shelf only if no batch can have changed it meanwhile.
 
-use super::error::Error;
+use super::error::StateError;
 use super::transaction::{Change, Committed, Key, Transaction, Versioned};
 use crate::base::ServiceName;
 use std::collections::{HashMap, HashSet};
@@ -23,13 +23,13 @@ const OVERHEAD: usize = 128;
 
 /// The shelf of all buckets.
 pub(super) struct Recent {
-    shelf: RwLock<Shelf>,
+    shelf: RwLock<Generations>,
     /// Most bytes of each of the two generations.
     bound: usize,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Generations {
     young: Generation,
     /// What was not asked for since the young one was begun; the next change of generations drops it.
     old: Generation,
@@ -118,7 +118,7 @@ impl Recent {
     }
 
     /// The batch that was begun is on disk, with these answers to its transactions.
-    pub(super) fn end(&self, batch: Vec<(ServiceName, Transaction)>, answers: &[Result<Committed, Error>]) {
+    pub(super) fn end(&self, batch: Vec<(ServiceName, Transaction)>, answers: &[Result<Committed, StateError>]) {
         let mut shelf = self.write();
         for ((bucket, transaction), answer) in batch.into_iter().zip(answers) {
             let Ok(Committed { version, .. }) = answer else { continue };
@@ -142,7 +142,7 @@ impl Recent {
     pub(super) fn clear(&self) {
         let mut shelf = self.write();
         let batch = shelf.batch + 1;
-        *shelf = Shelf { batch, ..Shelf::default() };
+        *shelf = Generations { batch, ..Generations::default() };
     }
 
     /// Brings what was asked for again into the young generation.
@@ -160,7 +160,7 @@ impl Recent {
     }
 
     /// Begins a new generation once the young one is full, and gives back the old one: to drop it takes long, which nobody should wait for.
-    fn age(&self, shelf: &mut Shelf) -> Option<Generation> {
+    fn age(&self, shelf: &mut Generations) -> Option<Generation> {
         if shelf.young.bytes <= self.bound {
             return None;
         }
@@ -168,11 +168,11 @@ impl Recent {
         Some(std::mem::replace(&mut shelf.old, young))
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Shelf> {
+    fn read(&self) -> RwLockReadGuard<'_, Generations> {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Shelf> {
+    fn write(&self) -> RwLockWriteGuard<'_, Generations> {
         self.shelf.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,10 +5,13 @@ use redb::{ReadOnlyTable, StorageError};
 use std::ops::Bound;
 
 /// A bucket's table at one moment. A bucket that was never written has none.
-pub(super) type Snapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8])>;
+pub(super) type BucketSnapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8])>;
 
 /// The values of `keys` in their order; `None` if they have more than [`limit::BYTES`] together.
-pub(super) fn values(table: Option<Snapshot>, keys: &[Key]) -> Result<Option<Vec<Option<Versioned>>>, StorageError> {
+pub(super) fn values(
+    table: Option<BucketSnapshot>,
+    keys: &[Key],
+) -> Result<Option<Vec<Option<Versioned>>>, StorageError> {
     let Some(table) = table else { return Ok(Some(vec![None; keys.len()])) };
     let mut values = Vec::with_capacity(keys.len());
     let mut bytes = 0;
@@ -25,7 +28,7 @@ pub(super) fn values(table: Option<Snapshot>, keys: &[Key]) -> Result<Option<Vec
 
 /// A page of at most `most` entries.
 pub(super) fn entries(
-    table: Option<Snapshot>,
+    table: Option<BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
     most: usize,
@@ -36,7 +39,7 @@ pub(super) fn entries(
 
 /// A page of at most `most` keys.
 pub(super) fn keys(
-    table: Option<Snapshot>,
+    table: Option<BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
     most: usize,
@@ -46,7 +49,7 @@ pub(super) fn keys(
 
 /// What comes after `after` under `prefix`, until there are `most.0` items or more would pass `most.1` bytes of keys and values.
 fn walk<T>(
-    table: Option<Snapshot>,
+    table: Option<BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
     most: (usize, usize),

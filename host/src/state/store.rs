@@ -2,7 +2,7 @@
 
 use super::backend::Backend;
 use super::embedded::{Embedded, Settings};
-use super::error::Error;
+use super::error::StateError;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
 use std::fmt;
@@ -23,8 +23,8 @@ impl Store {
     /// Opens the embedded database, and creates it where there is none. Blocks; after a crash it reads the whole file to repair it.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::NotADatabase`], [`Error::Format`], [`Error::Corrupt`] or [`Error::Io`]; each names the file and what to do.
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
+    /// [`StateError::InUse`], [`StateError::NotADatabase`], [`StateError::Format`], [`StateError::Corrupt`] or [`StateError::Io`]; each names the file and what to do.
+    pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
     }
 
@@ -38,7 +38,7 @@ impl Store {
         Bucket { name: service.clone(), backend: self.backend.clone(), reads: Arc::new(Semaphore::new(READS)) }
     }
 
-    /// Finishes the commits that wait and lets go of the database; buckets answer [`Error::Closed`] from then on. Blocks until it is done.
+    /// Finishes the commits that wait and lets go of the database; buckets answer [`StateError::Closed`] from then on. Blocks until it is done.
     pub fn close(&self) {
         self.backend.close();
     }
@@ -61,10 +61,10 @@ impl Bucket {
     /// The values of `keys` in their order, all of one moment; `None` for a key that is absent.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for more than [`limit::KEYS`] keys, for a key out of bounds, or if the values exceed [`limit::BYTES`].
-    pub async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, Error> {
+    /// [`StateError::TooLarge`] for more than [`limit::KEYS`] keys, for a key out of bounds, or if the values exceed [`limit::BYTES`].
+    pub async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         if keys.len() > limit::KEYS {
-            return Err(Error::TooLarge { what: "a read", limit: limit::KEYS, unit: "keys" });
+            return Err(StateError::TooLarge { what: "a read", limit: limit::KEYS, unit: "keys" });
         }
         keys.iter().try_for_each(|key| check_key(key))?;
         // It holds no thread, and so needs no turn.
@@ -79,8 +79,8 @@ impl Bucket {
     /// [`limit::PAGE_BYTES`]. Each page is of one moment; two pages need not be.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for a prefix or cursor longer than a key.
-    pub async fn scan(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, Error> {
+    /// [`StateError::TooLarge`] for a prefix or cursor longer than a key.
+    pub async fn scan(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
         check_range(&prefix, after.as_deref())?;
         let _turn = self.turn().await;
         self.backend.scan(&self.name, prefix, after, limit.clamp(1, limit::PAGE)).await
@@ -90,7 +90,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Bucket::scan`].
-    pub async fn keys(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, Error> {
+    pub async fn keys(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
         check_range(&prefix, after.as_deref())?;
         let _turn = self.turn().await;
         self.backend.keys(&self.name, prefix, after, limit.clamp(1, limit::PAGE)).await
@@ -99,9 +99,9 @@ impl Bucket {
     /// Applies `transaction` whole and answers when it is on disk, or refuses it.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a check fails; [`Error::NotANumber`]; out of bounds: [`Error::TooLarge`], [`Error::EmptyKey`]; not admitted:
-    /// [`Error::Overloaded`], [`Error::Closed`]. After all of these nothing was applied. After [`Error::Io`] the commit is whole or absent.
-    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, Error> {
+    /// [`StateError::Conflict`] if a check fails; [`StateError::NotANumber`]; out of bounds: [`StateError::TooLarge`], [`StateError::EmptyKey`]; not admitted:
+    /// [`StateError::Overloaded`], [`StateError::Closed`]. After all of these nothing was applied. After [`StateError::Io`] the commit is whole or absent.
+    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StateError> {
         transaction.check_limits()?;
         self.backend.commit(&self.name, transaction).await
     }
@@ -110,7 +110,7 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Bucket::commit`].
-    pub async fn increment(&self, key: Key, delta: u64) -> Result<u64, Error> {
+    pub async fn increment(&self, key: Key, delta: u64) -> Result<u64, StateError> {
         let add = Transaction { checks: Vec::new(), writes: vec![(key, Change::Add(delta))] };
         let committed = self.commit(add).await?;
         Ok(committed.sums.first().copied().expect("one addition has one sum"))
@@ -121,10 +121,10 @@ impl Bucket {
     }
 }
 
-fn check_range(prefix: &[u8], after: Option<&[u8]>) -> Result<(), Error> {
+fn check_range(prefix: &[u8], after: Option<&[u8]>) -> Result<(), StateError> {
     let longest = prefix.len().max(after.map_or(0, <[u8]>::len));
     if longest > limit::KEY {
-        return Err(Error::TooLarge { what: "a prefix or a cursor", limit: limit::KEY, unit: "bytes" });
+        return Err(StateError::TooLarge { what: "a prefix or a cursor", limit: limit::KEY, unit: "bytes" });
     }
     Ok(())
 }

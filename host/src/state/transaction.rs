@@ -1,6 +1,6 @@
 //! What is read, what is committed, and how much of it.
 
-use super::error::Error;
+use super::error::StateError;
 
 /// A key: 1 to [`limit::KEY`] bytes, in byte order.
 pub type Key = Vec<u8>;
@@ -91,8 +91,8 @@ impl Transaction {
     }
 
     /// Refuses what is out of bounds.
-    pub(super) fn check_limits(&self) -> Result<(), Error> {
-        let too_large = |what, limit, unit| Err(Error::TooLarge { what, limit, unit });
+    pub(super) fn check_limits(&self) -> Result<(), StateError> {
+        let too_large = |what, limit, unit| Err(StateError::TooLarge { what, limit, unit });
         if self.checks.len() > limit::KEYS {
             return too_large("the checks of a transaction", limit::KEYS, "keys");
         }
@@ -122,10 +122,10 @@ impl Change {
 }
 
 /// Refuses a key that is empty or too long.
-pub(super) fn check_key(key: &[u8]) -> Result<(), Error> {
+pub(super) fn check_key(key: &[u8]) -> Result<(), StateError> {
     match key.len() {
-        0 => Err(Error::EmptyKey),
+        0 => Err(StateError::EmptyKey),
         1..=limit::KEY => Ok(()),
-        _ => Err(Error::TooLarge { what: "a key", limit: limit::KEY, unit: "bytes" }),
+        _ => Err(StateError::TooLarge { what: "a key", limit: limit::KEY, unit: "bytes" }),
     }
 }

@@ -1,6 +1,6 @@
 //! All metrics, as a scraper reads them.
 
-use super::sample::{OutsideSample, Sample, ServiceSample, Source};
+use super::sample::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service::INJECTED;
 use super::{EndpointMetrics, ServiceMetrics};
 use prometheus_client::collector::Collector;
@@ -20,7 +20,7 @@ pub struct Metrics(Mutex<Registry>);
 
 impl Metrics {
     /// Metrics of the endpoints, services and outside hosts that `source` knows.
-    pub fn new(source: impl Source) -> Self {
+    pub fn new(source: impl MetricsSource) -> Self {
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(Scrape(source)));
         Self(Mutex::new(registry))
@@ -43,7 +43,7 @@ impl<S> fmt::Debug for Scrape<S> {
     }
 }
 
-impl<S: Source> Collector for Scrape<S> {
+impl<S: MetricsSource> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         encode_endpoints(&mut encoder, &self.0.endpoints())?;
         encode_services(&mut encoder, &self.0.services())?;
@@ -56,9 +56,9 @@ type Family<S, H> = (&'static str, &'static str, fn(&S, &H) -> Box<dyn EncodeMet
 
 fn encode_endpoints(
     encoder: &mut DescriptorEncoder,
-    endpoints: &[(Sample, Arc<EndpointMetrics>)],
+    endpoints: &[(EndpointSample, Arc<EndpointMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [Family<Sample, EndpointMetrics>; 9] = [
+    const FAMILIES: [Family<EndpointSample, EndpointMetrics>; 9] = [
         ("requests", "Requests that chose an endpoint", |_, m| Box::new(m.requests.clone())),
         ("failures", "Requests that failed by the service's fault", |_, m| Box::new(m.failures.clone())),
         ("latency_seconds", "Time to the head of the answer", |_, m| Box::new(m.latency.clone())),
@@ -170,9 +170,9 @@ mod tests {
         outside: Arc<EndpointMetrics>,
     }
 
-    impl Source for One {
-        fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)> {
-            let sample = Sample {
+    impl MetricsSource for One {
+        fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)> {
+            let sample = EndpointSample {
                 service: "users".into(),
                 revision: "abc".into(),
                 endpoint: "users-0".into(),
@@ -204,8 +204,8 @@ mod tests {
 
     struct Nothing;
 
-    impl Source for Nothing {
-        fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)> {
+    impl MetricsSource for Nothing {
+        fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)> {
             Vec::new()
         }
         fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {

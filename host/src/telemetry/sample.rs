@@ -4,7 +4,7 @@ use super::{EndpointMetrics, ServiceMetrics};
 use std::sync::Arc;
 
 /// One endpoint at the moment of a scrape.
-pub struct Sample {
+pub struct EndpointSample {
     /// The service's name.
     pub service: String,
     /// The short digest of its revision; empty for a plain HTTP address.
@@ -50,9 +50,9 @@ pub struct OutsideSample {
 }
 
 /// Who knows the endpoints, the services and the outside hosts at the moment of a scrape.
-pub trait Source: Send + Sync + 'static {
+pub trait MetricsSource: Send + Sync + 'static {
     /// Every endpoint with its handles.
-    fn endpoints(&self) -> Vec<(Sample, Arc<EndpointMetrics>)>;
+    fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)>;
     /// Every service with its handles.
     fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)>;
     /// The outside hosts that services called, with their handles: each once for a service, and of a bounded number, for each is a

@@ -62,7 +62,7 @@ async fn whoever_calls_a_service_that_is_gone_is_told_so() {
     let sleeping = lagoon.report("sleep", vec![Value::U32(300)]);
     let (slept, types) = tokio::join!(sleeping, async {
         let in_flight =
-            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].vitals.state(Instant::now()).in_flight;
+            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].stats.state(Instant::now()).in_flight;
         while in_flight() == 0 {
             tokio::task::yield_now().await;
         }

@@ -10,7 +10,7 @@ fn two_faults_in_one_bucket_are_both_counted() {
     every_order(|| {
         let (breaker, now) = (ratio(2), Instant::now());
         let (here, other) = (Arc::clone(&breaker), Arc::clone(&breaker));
-        both(move || record(&here, Verdict::Work, now), move || record(&other, Verdict::Work, now));
+        both(move || record(&here, Verdict::RequestFault, now), move || record(&other, Verdict::RequestFault, now));
         assert_eq!(breaker.state(now), State::Open, "the second one saw both");
     });
 }
@@ -20,7 +20,10 @@ fn two_faults_in_two_buckets_are_both_seen() {
     every_order(|| {
         let (breaker, now) = (ratio(2), Instant::now());
         let (here, other) = (Arc::clone(&breaker), Arc::clone(&breaker));
-        both(move || record(&here, Verdict::Work, now), move || record(&other, Verdict::Throttled, now + LONG / 10));
+        both(
+            move || record(&here, Verdict::RequestFault, now),
+            move || record(&other, Verdict::Throttled, now + LONG / 10),
+        );
         assert_eq!(breaker.state(now), State::Open, "one of them saw the other");
     });
 }
@@ -29,11 +32,11 @@ fn two_faults_in_two_buckets_are_both_seen() {
 fn a_bucket_that_both_restart_counts_both() {
     every_order(|| {
         let (breaker, start) = (ratio(2), Instant::now());
-        record(&breaker, Verdict::Work, start);
+        record(&breaker, Verdict::RequestFault, start);
         // One window later the same bucket holds an older tick, and the two race to restart it.
         let now = start + LONG;
         let (here, other) = (Arc::clone(&breaker), Arc::clone(&breaker));
-        both(move || record(&here, Verdict::Work, now), move || record(&other, Verdict::Work, now));
+        both(move || record(&here, Verdict::RequestFault, now), move || record(&other, Verdict::RequestFault, now));
         assert_eq!(breaker.state(now), State::Open);
     });
 }
@@ -48,10 +51,10 @@ fn one_call_before_and_one_after_a_bucket_changed_are_not_together() {
         let other = Arc::clone(&breaker);
         let ((), ()) = both(
             move || late.record(outcome(Verdict::Success), start),
-            move || record(&other, Verdict::Work, start + LONG),
+            move || record(&other, Verdict::RequestFault, start + LONG),
         );
         assert_eq!(breaker.state(start + LONG), State::Closed, "one call in the window");
-        record(&breaker, Verdict::Work, start + LONG);
+        record(&breaker, Verdict::RequestFault, start + LONG);
         assert_eq!(breaker.state(start + LONG), State::Open, "two calls in the window");
     });
 }
@@ -62,14 +65,14 @@ fn a_count_of_an_older_epoch_is_not_in_the_newer_window() {
         let (breaker, now) = (ratio(2), Instant::now());
         let (early, other) = (breaker.try_acquire(now).expect("closed"), Arc::clone(&breaker));
         both(
-            move || early.record(outcome(Verdict::Work), now),
+            move || early.record(outcome(Verdict::RequestFault), now),
             move || {
                 other.reset();
-                record(&other, Verdict::Work, now);
+                record(&other, Verdict::RequestFault, now);
             },
         );
         assert_eq!(breaker.state(now), State::Closed, "one fault in the newer stretch");
-        record(&breaker, Verdict::Work, now);
+        record(&breaker, Verdict::RequestFault, now);
         assert_eq!(breaker.state(now), State::Open, "and its own is not lost");
     });
 }

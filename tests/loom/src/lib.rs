@@ -12,7 +12,7 @@ mod breaker;
 mod counts;
 mod permits;
 
-use breaker::{Breaker, Full, OpenTime, Outcome, Probes, Settings, Trip, Verdict};
+use breaker::{Breaker, OpenTime, Outcome, Probes, Settings, Trip, Verdict, WindowedTrip};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,7 @@ fn simple(failure_threshold: u32, at_a_time: u32, successes: u32) -> Arc<Breaker
 
 /// The ratio opens at `least_calls`, and the row never.
 fn ratio(least_calls: u32) -> Arc<Breaker> {
-    breaker(Trip::Full(Full { in_a_row: u32::MAX, least_calls, ..Full::default() }), 1, 1)
+    breaker(Trip::Full(WindowedTrip { in_a_row: u32::MAX, least_calls, ..WindowedTrip::default() }), 1, 1)
 }
 
 fn breaker(trip: Trip, at_a_time: u32, successes: u32) -> Arc<Breaker> {

@@ -28,33 +28,33 @@ impl Naive {
         });
     }
 
-    fn take(&mut self, sample: Sample, now: u64) {
+    fn take(&mut self, sample: LoadSample, now: u64) {
         match sample {
-            Sample::Answered { took } => self.sample(took.as_secs_f64() * 1e6, now),
-            Sample::Failed { took } => {
+            LoadSample::Answered { took } => self.sample(took.as_secs_f64() * 1e6, now),
+            LoadSample::Failed { took } => {
                 let before = self
                     .average
                     .map_or(0.0, |(average, at)| average * (-(now.saturating_sub(at) as f64) / 10_000.0).exp());
                 self.sample((2.0 * before).clamp(1e6, 1e7).max(took.as_secs_f64() * 1e6), now);
             }
-            Sample::GivenUp { after } => {
+            LoadSample::GivenUp { after } => {
                 let after = after.as_secs_f64() * 1e6;
                 if self.average.is_none_or(|(average, _)| after > average) {
                     self.sample(after, now);
                 }
             }
-            Sample::Unused => {}
+            LoadSample::Unused => {}
         }
     }
 }
 
-fn sample() -> impl Strategy<Value = Sample> {
+fn sample() -> impl Strategy<Value = LoadSample> {
     let took = prop_oneof![1..1_000_u64, 1..20_000_000_u64].prop_map(Duration::from_micros);
     prop_oneof![
-        4 => took.clone().prop_map(|took| Sample::Answered { took }),
-        1 => took.clone().prop_map(|took| Sample::Failed { took }),
-        1 => took.prop_map(|after| Sample::GivenUp { after }),
-        1 => Just(Sample::Unused),
+        4 => took.clone().prop_map(|took| LoadSample::Answered { took }),
+        1 => took.clone().prop_map(|took| LoadSample::Failed { took }),
+        1 => took.prop_map(|after| LoadSample::GivenUp { after }),
+        1 => Just(LoadSample::Unused),
     ]
 }
 
@@ -95,14 +95,14 @@ proptest! {
 fn a_peak_counts_at_once_and_is_forgotten_over_a_second() {
     let start = Instant::now();
     let load = Load::new(1, start);
-    load.end(Sample::Answered { took: 10 * MS }, start);
-    load.end(Sample::Answered { took: 200 * MS }, start + MS);
+    load.end(LoadSample::Answered { took: 10 * MS }, start);
+    load.end(LoadSample::Answered { took: 200 * MS }, start + MS);
     assert_eq!(load.latency(), Some(200 * MS));
-    load.end(Sample::Answered { took: 10 * MS }, start + 11 * MS);
+    load.end(LoadSample::Answered { took: 10 * MS }, start + 11 * MS);
     let after = load.latency().expect("measured");
     assert!(after > 198 * MS && after < 199 * MS, "{after:?}");
     for later in 12..=2_000 {
-        load.end(Sample::Answered { took: 10 * MS }, start + later * MS);
+        load.end(LoadSample::Answered { took: 10 * MS }, start + later * MS);
     }
     let after = load.latency().expect("measured");
     assert!(after > 35 * MS && after < 37 * MS, "{after:?} of 10 + 190 / e²");
@@ -114,12 +114,12 @@ fn a_failure_is_slow_and_those_in_a_row_are_slower() {
     let load = Load::new(1, start);
     let seconds: Vec<u64> = (0..6)
         .map(|_| {
-            load.end(Sample::Failed { took: MS }, start);
+            load.end(LoadSample::Failed { took: MS }, start);
             load.latency().expect("measured").as_secs()
         })
         .collect();
     assert_eq!(seconds, [1, 2, 4, 8, 10, 10]);
-    load.end(Sample::Failed { took: 30 * SECOND }, start);
+    load.end(LoadSample::Failed { took: 30 * SECOND }, start);
     assert_eq!(load.latency(), Some(30 * SECOND), "what it took counts if that was longer");
 }
 
@@ -127,10 +127,10 @@ fn a_failure_is_slow_and_those_in_a_row_are_slower() {
 fn a_call_given_up_counts_only_upwards() {
     let start = Instant::now();
     let load = Load::new(1, start);
-    load.end(Sample::Answered { took: 100 * MS }, start);
-    load.end(Sample::GivenUp { after: MS }, start + 5 * SECOND);
+    load.end(LoadSample::Answered { took: 100 * MS }, start);
+    load.end(LoadSample::GivenUp { after: MS }, start + 5 * SECOND);
     assert_eq!(load.latency(), Some(100 * MS));
-    load.end(Sample::GivenUp { after: 300 * MS }, start + 5 * SECOND);
+    load.end(LoadSample::GivenUp { after: 300 * MS }, start + 5 * SECOND);
     assert_eq!(load.latency(), Some(300 * MS));
 }
 
@@ -138,10 +138,10 @@ fn a_call_given_up_counts_only_upwards() {
 fn extremes_stay_in_bounds() {
     let start = Instant::now();
     let load = Load::new(1, start);
-    load.end(Sample::Answered { took: Duration::MAX }, start);
+    load.end(LoadSample::Answered { took: Duration::MAX }, start);
     assert_eq!(load.latency(), Some(3_600 * SECOND));
     let load = Load::new(1, start);
-    load.end(Sample::Answered { took: Duration::ZERO }, start);
+    load.end(LoadSample::Answered { took: Duration::ZERO }, start);
     assert_eq!(load.expected(start + 1_000 * SECOND), Some(1.0), "no latency is 0");
 }
 
@@ -169,7 +169,7 @@ fn threads_lose_no_call_and_no_peak() {
                     barrier.wait();
                     for call in 1..=20 {
                         load.begin();
-                        load.end(Sample::Answered { took: thread * call * MS }, start);
+                        load.end(LoadSample::Answered { took: thread * call * MS }, start);
                     }
                 }
             });

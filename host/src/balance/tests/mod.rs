@@ -59,8 +59,8 @@ fn choose(
 
 /// Ends a call that was never counted as begun: the in-flight count stays at 0.
 fn calls(load: &Load, answered: u32, failed: u32, now: Instant) {
-    (0..answered).for_each(|_| load.end(Sample::Answered { took: MS }, now));
-    (0..failed).for_each(|_| load.end(Sample::Failed { took: MS }, now));
+    (0..answered).for_each(|_| load.end(LoadSample::Answered { took: MS }, now));
+    (0..failed).for_each(|_| load.end(LoadSample::Failed { took: MS }, now));
 }
 
 /// How often each endpoint is chosen in `picks` picks of calls that end at once and leave no trace.
@@ -112,10 +112,10 @@ fn a_load_counts_its_calls() {
     assert_eq!(Load::new(1_001, now).weight(), 1_000);
     load.begin();
     load.begin();
-    load.end(Sample::Unused, now);
+    load.end(LoadSample::Unused, now);
     assert_eq!((load.in_flight(), load.latency()), (1, None), "what was never sent leaves no trace");
-    load.end(Sample::Answered { took: 5 * MS }, now);
-    load.end(Sample::Unused, now);
+    load.end(LoadSample::Answered { took: 5 * MS }, now);
+    load.end(LoadSample::Unused, now);
     assert_eq!((load.in_flight(), load.latency()), (0, Some(5 * MS)), "one end too many does not wrap");
 }
 
@@ -142,8 +142,8 @@ proptest! {
         choose(&balancer, &loads, start, &mut seeded(seed), |_| false);
         for (load, &((_, _, in_flight, (answered, failed), took), _)) in loads.iter().zip(&endpoints) {
             (0..in_flight).for_each(|_| load.begin());
-            (0..answered).for_each(|_| { load.begin(); load.end(Sample::Answered { took: Duration::from_micros(took) }, now) });
-            (0..failed).for_each(|_| { load.begin(); load.end(Sample::Failed { took: MS }, now) });
+            (0..answered).for_each(|_| { load.begin(); load.end(LoadSample::Answered { took: Duration::from_micros(took) }, now) });
+            (0..failed).for_each(|_| { load.begin(); load.end(LoadSample::Failed { took: MS }, now) });
         }
         let mut random = seeded(seed);
         for _ in 0..before {

@@ -113,8 +113,8 @@ fn only_enough_calls_and_enough_of_a_difference_make_an_outlier() {
 fn calls_given_up_or_never_sent_are_no_evidence() {
     let mut pool = Pool::new(2, Ejection::default());
     for _ in 0..100 {
-        pool.loads[0].end(Sample::GivenUp { after: SECOND }, pool.now);
-        pool.loads[0].end(Sample::Unused, pool.now);
+        pool.loads[0].end(LoadSample::GivenUp { after: SECOND }, pool.now);
+        pool.loads[0].end(LoadSample::Unused, pool.now);
     }
     assert_eq!(pool.second(|endpoint| (20 * u32::from(endpoint == 1), 5)), Vec::<usize>::new());
 }

@@ -4,7 +4,7 @@ use super::*;
 use std::collections::BTreeMap;
 
 /// What an endpoint does with a call.
-type Serve<'s> = &'s dyn Fn(usize, &mut StdRng) -> Sample;
+type Serve<'s> = &'s dyn Fn(usize, &mut StdRng) -> LoadSample;
 
 struct World {
     balancer: Balancer,
@@ -13,7 +13,7 @@ struct World {
     start: Instant,
     now: Instant,
     /// Calls under way by their end.
-    under_way: BTreeMap<(Instant, u32), (usize, Sample)>,
+    under_way: BTreeMap<(Instant, u32), (usize, LoadSample)>,
     calls: u32,
 }
 
@@ -46,7 +46,9 @@ impl World {
             choose(&self.balancer, &self.loads, self.now, &mut |below| random.random_range(0..below), |_| true);
         let endpoint = picked.expect("all grant");
         let sample = serve(endpoint, &mut self.random);
-        let (Sample::Answered { took } | Sample::Failed { took } | Sample::GivenUp { after: took }) = sample else {
+        let (LoadSample::Answered { took } | LoadSample::Failed { took } | LoadSample::GivenUp { after: took }) =
+            sample
+        else {
             panic!("every call here is sent");
         };
         self.loads[endpoint].begin();
@@ -81,13 +83,13 @@ impl World {
     }
 }
 
-fn answered(millis: u64) -> Sample {
-    Sample::Answered { took: Duration::from_millis(millis) }
+fn answered(millis: u64) -> LoadSample {
+    LoadSample::Answered { took: Duration::from_millis(millis) }
 }
 
 /// 8 to 12 ms.
-fn about_ten(_: usize, random: &mut StdRng) -> Sample {
-    Sample::Answered { took: Duration::from_micros(random.random_range(8_000..12_000)) }
+fn about_ten(_: usize, random: &mut StdRng) -> LoadSample {
+    LoadSample::Answered { took: Duration::from_micros(random.random_range(8_000..12_000)) }
 }
 
 #[test]
@@ -139,7 +141,7 @@ fn a_fast_failure_attracts_no_traffic() {
     // (how long the good one takes, a call every so many ms)
     for (good, gap) in [(10, 1), (10, 10), (100, 10), (500, 50), (500, 1_000), (1_000, 1_000)] {
         let serve = |endpoint, _: &mut StdRng| {
-            if endpoint == 0 { Sample::Failed { took: MS } } else { answered(good) }
+            if endpoint == 0 { LoadSample::Failed { took: MS } } else { answered(good) }
         };
         let shares = World::new(Policy::PeakEwma, &[1, 1]).open(gap * MS, 200 * SECOND, &serve);
         assert!(shares[0] * 5 < shares[1], "{good} ms, every {gap} ms: {shares:?}");
@@ -165,8 +167,8 @@ fn one_that_is_closed_to_calls_does_not_hand_its_share_to_a_bad_one() {
         let now = Instant::now();
         let (balancer, loads) = (plain(policy), loads(&[1, 1, 1], now));
         // 0 is slow and busy, 1 refuses every call, 2 is well.
-        loads[0].end(Sample::Answered { took: 300 * MS }, now);
-        loads[2].end(Sample::Answered { took: MS }, now);
+        loads[0].end(LoadSample::Answered { took: 300 * MS }, now);
+        loads[2].end(LoadSample::Answered { took: MS }, now);
         (0..4).for_each(|_| loads[0].begin());
         let mut random = StdRng::seed_from_u64(7);
         for _ in 0..1000 {

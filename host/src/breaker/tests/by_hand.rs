@@ -6,12 +6,12 @@ use crate::breaker::*;
 use std::time::{Duration, Instant};
 
 use State::{Closed, HalfOpen, Open};
-use Verdict::{Neutral, Place, Success, Throttled, Work};
+use Verdict::{EndpointFault, Neutral, RequestFault, Success, Throttled};
 
 #[test]
 fn the_defaults_are_those_of_the_notes() {
     let expected = Settings {
-        trip: Trip::Full(Full {
+        trip: Trip::Full(WindowedTrip {
             in_a_row: 5,
             window: s(10),
             least_calls: 20,
@@ -28,30 +28,30 @@ fn the_defaults_are_those_of_the_notes() {
 #[test]
 fn the_simple_form_counts_every_fault_in_a_row() {
     let mut rig = Rig::new(Settings::simple(3, s(5), s(6)));
-    rig.calls(1, Place).calls(1, Work).calls(1, Success).calls(1, Work).calls(1, Place);
-    rig.calls(9, Throttled).calls(9, Neutral).is(Closed).calls(1, Work).is(Open).refused(s(5));
+    rig.calls(1, EndpointFault).calls(1, RequestFault).calls(1, Success).calls(1, RequestFault).calls(1, EndpointFault);
+    rig.calls(9, Throttled).calls(9, Neutral).is(Closed).calls(1, RequestFault).is(Open).refused(s(5));
     rig.wait(s(5)).is(HalfOpen).calls(1, Success).is(Closed);
 }
 
 #[test]
 fn a_throttled_probe_fails_in_both_forms() {
     for settings in [Settings::simple(1, s(1), s(6)), full_with(|full| full.in_a_row = 1)] {
-        Rig::new(settings).calls(1, Place).wait(s(1)).calls(1, Throttled).is(Open);
+        Rig::new(settings).calls(1, EndpointFault).wait(s(1)).calls(1, Throttled).is(Open);
     }
 }
 
 #[test]
 fn only_faults_of_the_place_count_in_a_row_in_the_full_model() {
-    let quiet = |full: &mut Full| full.least_calls = 1_000;
+    let quiet = |full: &mut WindowedTrip| full.least_calls = 1_000;
     let mut rig = Rig::new(full_with(quiet));
-    rig.calls(20, Work).calls(20, Throttled).is(Closed);
-    rig.calls(2, Place).calls(1, Work).calls(2, Place).is(Closed);
-    rig.calls(5, Throttled).calls(5, Neutral).calls(1, Place).is(Open);
+    rig.calls(20, RequestFault).calls(20, Throttled).is(Closed);
+    rig.calls(2, EndpointFault).calls(1, RequestFault).calls(2, EndpointFault).is(Closed);
+    rig.calls(5, Throttled).calls(5, Neutral).calls(1, EndpointFault).is(Open);
 }
 
 #[test]
 fn the_ratio_counts_every_fault_and_opens_at_its_number() {
-    for fault in [Work, Throttled] {
+    for fault in [RequestFault, Throttled] {
         let mut rig = Rig::new(full_with(|full| full.least_calls = 10));
         rig.calls(5, Success).calls(4, fault).calls(40, Neutral).is(Closed).calls(1, fault).is(Open);
         let mut rig = Rig::new(full_with(|full| full.least_calls = 10));
@@ -62,9 +62,9 @@ fn the_ratio_counts_every_fault_and_opens_at_its_number() {
 #[test]
 fn a_bucket_counts_for_ten_ticks_and_not_a_moment_longer() {
     let mut rig = Rig::new(full());
-    rig.calls(3, Work).wait(s(10) - Duration::from_nanos(1)).calls(1, Work).is(Open);
+    rig.calls(3, RequestFault).wait(s(10) - Duration::from_nanos(1)).calls(1, RequestFault).is(Open);
     let mut rig = Rig::new(full());
-    rig.calls(3, Work).wait(s(10)).calls(3, Work).is(Closed).calls(1, Work).is(Open);
+    rig.calls(3, RequestFault).wait(s(10)).calls(3, RequestFault).is(Closed).calls(1, RequestFault).is(Open);
 }
 
 #[test]
@@ -77,19 +77,19 @@ fn slow_calls_open_whatever_they_answer() {
     Rig::new(settings).outcomes(50, nearly).is(Closed);
     Rig::new(full()).outcomes(50, slow(Success)).is(Closed);
     let only_slow = full_with(|full| (full.slow_call, full.ratio) = (Some(s(2)), 101));
-    Rig::new(only_slow).outcomes(3, slow(Work)).is(Closed).outcomes(1, slow(Throttled)).is(Open);
-    Rig::new(settings).calls(3, Place).wait(s(1)).outcomes(1, slow(Success)).is(Open).refused(s(2));
+    Rig::new(only_slow).outcomes(3, slow(RequestFault)).is(Closed).outcomes(1, slow(Throttled)).is(Open);
+    Rig::new(settings).calls(3, EndpointFault).wait(s(1)).outcomes(1, slow(Success)).is(Open).refused(s(2));
 }
 
 #[test]
 fn a_quick_success_opens_nothing() {
-    Rig::new(full()).calls(3, Work).calls(1, Success).is(Closed).calls(1, Work).is(Open);
+    Rig::new(full()).calls(3, RequestFault).calls(1, Success).is(Closed).calls(1, RequestFault).is(Open);
 }
 
 #[test]
 fn the_open_time_doubles_to_its_most_and_begins_afresh_after_a_close() {
     let mut rig = Rig::new(full());
-    rig.calls(3, Place);
+    rig.calls(3, EndpointFault);
     for open in [1, 2, 4, 8, 8] {
         rig.is(Open)
             .refused(s(open))
@@ -98,9 +98,9 @@ fn the_open_time_doubles_to_its_most_and_begins_afresh_after_a_close() {
             .refused(ms(1))
             .wait(ms(1))
             .is(HalfOpen)
-            .calls(1, Place);
+            .calls(1, EndpointFault);
     }
-    rig.wait(s(8)).calls(1, Success).is(Closed).calls(3, Place).refused(s(1));
+    rig.wait(s(8)).calls(1, Success).is(Closed).calls(3, EndpointFault).refused(s(1));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn the_jitter_is_added_and_told_by_the_seed() {
     let settings = Settings { open: OpenTime { least: s(1), most: s(8), jitter: 50 }, ..full() };
     let wait = |seed| {
         let (breaker, now) = (std::sync::Arc::new(Breaker::new(settings, seed)), Instant::now());
-        (0..3).for_each(|_| breaker.try_acquire(now).expect("closed").record(outcome(Place), now));
+        (0..3).for_each(|_| breaker.try_acquire(now).expect("closed").record(outcome(EndpointFault), now));
         breaker.try_acquire(now).expect_err("open").retry_after.expect("a wait")
     };
     let waits: Vec<Duration> = (0..200).map(wait).collect();
@@ -129,9 +129,9 @@ fn splitmix_is_splitmix() {
 #[test]
 fn retry_after_extends_the_open_time_up_to_its_most() {
     for (asked, open) in [(ms(10), s(1)), (s(3), s(3)), (s(100), s(8))] {
-        let asks = Outcome { retry_after: Some(asked), ..outcome(Place) };
+        let asks = Outcome { retry_after: Some(asked), ..outcome(EndpointFault) };
         let mut rig = Rig::new(full());
-        rig.calls(2, Place).outcomes(1, asks).refused(open);
+        rig.calls(2, EndpointFault).outcomes(1, asks).refused(open);
         rig.wait(open).outcomes(1, asks).refused(open.max(s(2)));
     }
 }
@@ -139,41 +139,57 @@ fn retry_after_extends_the_open_time_up_to_its_most() {
 #[test]
 fn so_many_probes_at_a_time_and_so_many_successes() {
     let mut rig = Rig::new(probing(2, 3));
-    rig.calls(3, Place).wait(s(1)).begin().wait(s(1)).begin().refused(s(10));
+    rig.calls(3, EndpointFault).wait(s(1)).begin().wait(s(1)).begin().refused(s(10));
     rig.end(0, Success).begin().refused(s(11)).end(1, Success).is(HalfOpen).end(2, Success).is(Closed);
     let mut rig = Rig::new(probing(2, 3));
-    rig.calls(3, Place).wait(s(1)).begin().begin().end(0, Work).is(Open).end(1, Success).is(Open).refused(s(2));
+    rig.calls(3, EndpointFault)
+        .wait(s(1))
+        .begin()
+        .begin()
+        .end(0, RequestFault)
+        .is(Open)
+        .end(1, Success)
+        .is(Open)
+        .refused(s(2));
 }
 
 #[test]
 fn a_permit_says_whether_it_is_a_probe() {
     let mut rig = Rig::new(full());
     assert!(!rig.breaker.try_acquire(rig.now).expect("closed").is_probe());
-    rig.calls(3, Place).wait(s(1));
+    rig.calls(3, EndpointFault).wait(s(1));
     assert!(rig.breaker.try_acquire(rig.now).expect("half-open").is_probe());
 }
 
 #[test]
 fn a_probe_without_a_verdict_frees_its_slot() {
     let mut rig = Rig::new(full());
-    rig.calls(3, Place).wait(s(1)).begin().refused(s(11)).cancel(0);
+    rig.calls(3, EndpointFault).wait(s(1)).begin().refused(s(11)).cancel(0);
     rig.calls(1, Neutral).is(HalfOpen).calls(1, Success).is(Closed);
 }
 
 #[test]
 fn a_probe_that_overstays_loses_its_slot_and_its_say() {
     let mut rig = Rig::new(full());
-    rig.calls(3, Place).wait(s(1)).begin().wait(s(11) - Duration::from_nanos(1)).refused(ms(1));
+    rig.calls(3, EndpointFault).wait(s(1)).begin().wait(s(11) - Duration::from_nanos(1)).refused(ms(1));
     rig.wait(Duration::from_nanos(1)).begin().end(0, Success).is(HalfOpen).refused(s(11));
     rig.end(1, Success).is(Closed);
     let mut rig = Rig::new(full());
-    rig.calls(3, Place).wait(s(1)).begin().wait(s(11)).end(0, Place).is(HalfOpen).begin().cancel(1).begin();
+    rig.calls(3, EndpointFault)
+        .wait(s(1))
+        .begin()
+        .wait(s(11))
+        .end(0, EndpointFault)
+        .is(HalfOpen)
+        .begin()
+        .cancel(1)
+        .begin();
 }
 
 #[test]
 fn a_probe_of_an_earlier_stretch_is_not_taken_for_one_of_this() {
     let mut rig = Rig::new(probing(3, 1));
-    rig.calls(3, Place).wait(s(1)).begin().begin().begin().end(0, Work).is(Open);
+    rig.calls(3, EndpointFault).wait(s(1)).begin().begin().begin().end(0, RequestFault).is(Open);
     rig.wait(s(2)).begin().begin().begin().end(1, Success).is(HalfOpen).refused(s(11));
     rig.cancel(2).refused(s(11)).end(3, Success).is(Closed);
 }
@@ -182,17 +198,24 @@ fn a_probe_of_an_earlier_stretch_is_not_taken_for_one_of_this() {
 fn verdicts_from_before_a_transition_decide_nothing() {
     let mut rig = Rig::new(full());
     (0..8).for_each(|_| _ = rig.begin());
-    rig.calls(3, Place).end(0, Success).is(Open).wait(s(1)).begin().end(1, Place).is(HalfOpen).end(8, Success);
-    rig.calls(2, Place).end(2, Place).is(Closed).end(3, Success).calls(1, Place).is(Open);
+    rig.calls(3, EndpointFault)
+        .end(0, Success)
+        .is(Open)
+        .wait(s(1))
+        .begin()
+        .end(1, EndpointFault)
+        .is(HalfOpen)
+        .end(8, Success);
+    rig.calls(2, EndpointFault).end(2, EndpointFault).is(Closed).end(3, Success).calls(1, EndpointFault).is(Open);
 }
 
 #[test]
 fn a_stale_verdict_is_not_counted_in_the_window() {
     let mut rig = Rig::new(full());
     (0..3).for_each(|_| _ = rig.begin());
-    rig.calls(3, Place).wait(s(1)).calls(1, Success).is(Closed);
-    (0..3).for_each(|call| _ = rig.end(call, Work));
-    rig.calls(3, Work).is(Closed).calls(1, Work).is(Open);
+    rig.calls(3, EndpointFault).wait(s(1)).calls(1, Success).is(Closed);
+    (0..3).for_each(|call| _ = rig.end(call, RequestFault));
+    rig.calls(3, RequestFault).is(Closed).calls(1, RequestFault).is(Open);
 }
 
 #[test]
@@ -208,30 +231,35 @@ fn an_operator_holds_it_open_until_reset() {
 #[test]
 fn an_operator_holds_it_closed_and_nothing_counts() {
     let mut rig = Rig::new(full());
-    rig.calls(3, Place).is(Open).force(Forced::Closed).calls(50, Place).begin();
+    rig.calls(3, EndpointFault).is(Open).force(Forced::Closed).calls(50, EndpointFault).begin();
     assert_eq!(rig.breaker.view(rig.now), View { state: Closed, forced: Some(Forced::Closed) });
-    rig.reset().end(0, Place).calls(2, Place).is(Closed).calls(1, Place).is(Open).refused(s(1));
+    rig.reset().end(0, EndpointFault).calls(2, EndpointFault).is(Closed).calls(1, EndpointFault).is(Open).refused(s(1));
 }
 
 #[test]
 fn a_reset_forgets_everything() {
     let mut rig = Rig::new(full());
-    rig.calls(1, Work).calls(2, Place).reset().calls(2, Place).calls(1, Work).is(Closed);
-    rig.calls(1, Work)
+    rig.calls(1, RequestFault)
+        .calls(2, EndpointFault)
+        .reset()
+        .calls(2, EndpointFault)
+        .calls(1, RequestFault)
+        .is(Closed);
+    rig.calls(1, RequestFault)
         .is(Open)
         .wait(s(1))
-        .calls(1, Place)
+        .calls(1, EndpointFault)
         .refused(s(2))
         .reset()
         .is(Closed)
-        .calls(3, Place)
+        .calls(3, EndpointFault)
         .refused(s(1));
 }
 
 #[test]
 fn zeros_and_endless_numbers_are_harmless() {
     let none = Settings {
-        trip: Trip::Full(Full {
+        trip: Trip::Full(WindowedTrip {
             in_a_row: 0,
             window: Duration::ZERO,
             least_calls: 0,
@@ -243,9 +271,9 @@ fn zeros_and_endless_numbers_are_harmless() {
         probes: Probes { at_a_time: 0, successes: 0, lease: Duration::ZERO },
     };
     let mut rig = Rig::new(none);
-    rig.calls(9, Success).is(Closed).calls(1, Work).is(HalfOpen).begin();
+    rig.calls(9, Success).is(Closed).calls(1, RequestFault).is(HalfOpen).begin();
     let endless = Settings {
-        trip: Trip::Full(Full {
+        trip: Trip::Full(WindowedTrip {
             in_a_row: u32::MAX,
             window: Duration::MAX,
             least_calls: 2,
@@ -256,27 +284,27 @@ fn zeros_and_endless_numbers_are_harmless() {
         open: OpenTime { least: Duration::MAX, most: Duration::MAX, jitter: 255 },
         probes: Probes { at_a_time: u32::MAX, successes: u32::MAX, lease: Duration::MAX },
     };
-    Rig::new(endless).calls(50, Place).is(Closed);
+    Rig::new(endless).calls(50, EndpointFault).is(Closed);
     let mut rig = Rig::new(Settings { trip: Trip::Simple { failure_threshold: 0 }, ..endless });
-    rig.calls(1, Place).refused(Duration::MAX);
+    rig.calls(1, EndpointFault).refused(Duration::MAX);
 }
 
 #[test]
 fn an_earlier_now_is_harmless() {
     let mut rig = Rig::new(full());
     let start = rig.now;
-    rig.wait(s(100)).calls(1, Work);
+    rig.wait(s(100)).calls(1, RequestFault);
     // Before everything: outside of the window, and counted nowhere.
-    let early = |rig: &Rig, now| rig.breaker.try_acquire(now).expect("closed").record(outcome(Work), now);
+    let early = |rig: &Rig, now| rig.breaker.try_acquire(now).expect("closed").record(outcome(RequestFault), now);
     rig.wait(s(100));
-    rig.calls(1, Work);
+    rig.calls(1, RequestFault);
     (0..20).for_each(|_| early(&rig, start));
     (0..20).for_each(|_| early(&rig, rig.now - s(10)));
     rig.is(Closed);
     // Some ticks ago: counted in its own.
     early(&rig, rig.now - s(9));
     early(&rig, rig.now - s(1));
-    rig.is(Closed).calls(1, Work).is(Open);
+    rig.is(Closed).calls(1, RequestFault).is(Open);
     assert_eq!(rig.breaker.try_acquire(start).expect_err("open").retry_after, Some(s(1)));
 }
 

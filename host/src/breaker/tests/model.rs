@@ -94,7 +94,7 @@ impl Model {
                 let passed = match outcome {
                     Some(outcome) if now < probe.until => match outcome.verdict {
                         Verdict::Success => Some(outcome.took < slow_call),
-                        Verdict::Place | Verdict::Work | Verdict::Throttled => Some(false),
+                        Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled => Some(false),
                         Verdict::Neutral => None,
                     },
                     _ => None,
@@ -142,8 +142,8 @@ impl Model {
             }
             Trip::Full(full) => full,
         };
-        let row = verdicts().take_while(|verdict| matches!(verdict, Verdict::Place | Verdict::Throttled));
-        if row.filter(|verdict| *verdict == Verdict::Place).count() >= full.in_a_row as usize {
+        let row = verdicts().take_while(|verdict| matches!(verdict, Verdict::EndpointFault | Verdict::Throttled));
+        if row.filter(|verdict| *verdict == Verdict::EndpointFault).count() >= full.in_a_row as usize {
             return true;
         }
         let is_slow = |outcome: &Outcome| full.slow_call.is_some_and(|limit| outcome.took >= limit);

@@ -27,7 +27,7 @@ enum Step {
 fn settings() -> impl Strategy<Value = Settings> {
     let full = (1..8_u32, 1..12_u32, 1..101_u8, prop::option::of(Just(ms(20))), 1..101_u8).prop_map(
         |(in_a_row, least_calls, ratio, slow_call, slow_ratio)| {
-            Trip::Full(Full { in_a_row, window: WINDOW, least_calls, ratio, slow_call, slow_ratio })
+            Trip::Full(WindowedTrip { in_a_row, window: WINDOW, least_calls, ratio, slow_call, slow_ratio })
         },
     );
     let simple = (1..4_u32).prop_map(|failure_threshold| Trip::Simple { failure_threshold });
@@ -48,8 +48,8 @@ fn settings() -> impl Strategy<Value = Settings> {
 fn outcome() -> impl Strategy<Value = Outcome> {
     let verdict = prop_oneof![
         4 => Just(Verdict::Success),
-        2 => Just(Verdict::Place),
-        2 => Just(Verdict::Work),
+        2 => Just(Verdict::EndpointFault),
+        2 => Just(Verdict::RequestFault),
         1 => Just(Verdict::Throttled),
         1 => Just(Verdict::Neutral),
     ];

@@ -22,14 +22,14 @@ pub(super) fn outcome(verdict: Verdict) -> Outcome {
 /// The full model with easy numbers: 3 in a row, half of at least 4 in 10 s, open 1 s to 8 s without jitter, one probe, one success.
 pub(super) fn full() -> Settings {
     Settings {
-        trip: Trip::Full(Full { in_a_row: 3, least_calls: 4, ..Full::default() }),
+        trip: Trip::Full(WindowedTrip { in_a_row: 3, least_calls: 4, ..WindowedTrip::default() }),
         open: OpenTime { least: s(1), most: s(8), jitter: 0 },
         probes: Probes { at_a_time: 1, successes: 1, lease: s(11) },
     }
 }
 
 /// [`full`] with other rules.
-pub(super) fn full_with(change: impl FnOnce(&mut Full)) -> Settings {
+pub(super) fn full_with(change: impl FnOnce(&mut WindowedTrip)) -> Settings {
     let mut settings = full();
     if let Trip::Full(full) = &mut settings.trip {
         change(full);

@@ -33,7 +33,7 @@ fn record(breaker: &Arc<Breaker>, verdict: Verdict, now: Instant) {
 /// A breaker that opened at `now`, for a second.
 fn opened(settings: Settings, now: Instant) -> Arc<Breaker> {
     let breaker = breaker(settings);
-    (0..3).for_each(|_| record(&breaker, Verdict::Place, now));
+    (0..3).for_each(|_| record(&breaker, Verdict::EndpointFault, now));
     assert_eq!(breaker.state(now), State::Open);
     breaker
 }
@@ -85,7 +85,7 @@ fn no_fault_is_lost_in_the_row() {
         (simple(4 * EACH + 1), State::Closed),
     ] {
         let (breaker, now) = (breaker(settings), Instant::now());
-        together(4, |_| (0..EACH).for_each(|_| record(&breaker, Verdict::Place, now)));
+        together(4, |_| (0..EACH).for_each(|_| record(&breaker, Verdict::EndpointFault, now)));
         assert_eq!(breaker.state(now), state);
     }
 }
@@ -102,7 +102,7 @@ fn the_share_opens_with_the_last_fault_and_not_before() {
                 let now = now + ms(1_000 * u64::from((call + thread) % 10));
                 if let Ok(permit) = breaker.try_acquire(now) {
                     permits.fetch_add(1, Ordering::Relaxed);
-                    permit.record(outcome(Verdict::Work), now);
+                    permit.record(outcome(Verdict::RequestFault), now);
                 }
             }
         });
@@ -139,7 +139,7 @@ fn everything_at_once_leaves_a_consistent_breaker() {
             for round in 0..300 {
                 let now = start + ms(100 * u64::from(round));
                 if let Ok(permit) = breaker.try_acquire(now) {
-                    let verdict = [Verdict::Success, Verdict::Place, Verdict::Work, Verdict::Neutral];
+                    let verdict = [Verdict::Success, Verdict::EndpointFault, Verdict::RequestFault, Verdict::Neutral];
                     permit.record(outcome(verdict[(thread + round) as usize % 4]), now);
                 }
                 match (thread, round % 100) {
@@ -152,7 +152,7 @@ fn everything_at_once_leaves_a_consistent_breaker() {
         });
         breaker.reset();
         let now = start + s(1_000);
-        (0..3).for_each(|_| record(&breaker, Verdict::Place, now));
+        (0..3).for_each(|_| record(&breaker, Verdict::EndpointFault, now));
         assert_eq!(breaker.state(now), State::Open);
         (0..2).for_each(|_| record(&breaker, Verdict::Success, now + s(1)));
         assert_eq!(breaker.state(now + s(1)), State::Closed);

@@ -3,7 +3,7 @@
 use super::{cases, folder, parse, told};
 use crate::base::ServiceName;
 use crate::config::{Look, Manifest, ServiceKey};
-use crate::contract::FaceKey;
+use crate::contract::HttpBindingKey;
 use std::path::Path;
 
 #[test]
@@ -268,7 +268,7 @@ fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
     let text = "[service.users]\ncomponent = 'users.wasm'\ncalls = ['legacy']\nwit = 'wit'\nidempotent = ['get']\nhealth.call = 'get'\n\
                 [service.legacy]\nurls = ['https://a:1']\nca = 'ca.pem'\n\
                 [[route]]\npath = '/a/{id}'\nmethod = 'POST'\ncall = 'users/add'\nstatus = 202\nerrors = { gone = 410 }\n\
-                from_header = { key = 'Key' }\nlocation = '/a/{id}'\n\
+                from_header = { key = 'ManifestKey' }\nlocation = '/a/{id}'\n\
                 [[route]]\npath = '/b'\nmethod = 'GET'\ncall = 'users/get'\n\
                 [[route]]\nprefix = '/c'\nservice = 'legacy'";
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
@@ -287,18 +287,18 @@ fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
     assert_eq!((service(users, ServiceKey::Ca), service(legacy, ServiceKey::Ca)), (Some((2, 13)), Some((9, 6))));
     let route = |index, key| position(manifest.diagnose_route(index, key, "", ""));
     let keys = [
-        (FaceKey::Path, 11),
-        (FaceKey::Call, 13),
-        (FaceKey::Status, 14),
-        (FaceKey::Errors, 15),
-        (FaceKey::FromHeader, 16),
-        (FaceKey::Location, 17),
+        (HttpBindingKey::Path, 11),
+        (HttpBindingKey::Call, 13),
+        (HttpBindingKey::Status, 14),
+        (HttpBindingKey::Errors, 15),
+        (HttpBindingKey::FromHeader, 16),
+        (HttpBindingKey::Location, 17),
     ];
     for (key, line) in keys {
         assert_eq!(route(0, key).map(|(line, _)| line), Some(line), "{key:?}");
     }
-    assert_eq!((route(1, FaceKey::Path), route(1, FaceKey::Status)), (Some((19, 8)), Some((21, 8))));
-    assert_eq!((route(2, FaceKey::Call), route(3, FaceKey::Call)), (Some((22, 1)), None));
+    assert_eq!((route(1, HttpBindingKey::Path), route(1, HttpBindingKey::Status)), (Some((19, 8)), Some((21, 8))));
+    assert_eq!((route(2, HttpBindingKey::Call), route(3, HttpBindingKey::Call)), (Some((22, 1)), None));
 }
 
 #[test]

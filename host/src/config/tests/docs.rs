@@ -1,7 +1,7 @@
 //! Holds `docs/manifest.md` against the keys that the code reads.
 
 use super::{folder, parse};
-use crate::config::finding::Source;
+use crate::config::finding::ManifestText;
 use crate::config::manifest::read;
 use crate::config::section::{KeyFacts, Report, Section};
 use crate::config::syntax;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Every key that is read from a manifest with all sections, once.
 fn facts() -> Vec<KeyFacts> {
-    let source = Arc::new(Source { name: "atoll.toml".into(), text: include_str!("every_key.toml").into() });
+    let source = Arc::new(ManifestText { name: "atoll.toml".into(), text: include_str!("every_key.toml").into() });
     let (table, syntax) = syntax::parse(&source);
     let report = Report::new(source.clone(), syntax);
     read(Section::root(table.get_ref(), &report), folder().path(), &|_| None);

@@ -1,9 +1,9 @@
 //! Manifests that are right, and what they become.
 
 use super::{folder, parse};
-use crate::config::{Health, Manifest, Probe, RouteCall, Url};
+use crate::config::{Health, Manifest, ProbeSpec, RouteCall, Url};
 use crate::contract::Names;
-use crate::egress::{Allow, Rule};
+use crate::egress::{Allow, EgressRule};
 use crate::fault::{Fault, Share};
 use crate::mesh::BulkheadSettings;
 use crate::{balance, breaker, listen, retry, route, runtime, state};
@@ -144,8 +144,14 @@ fn every_key_of_the_mesh_is_read() {
     let [users, legacy] = &manifest.services[..] else { panic!("two services") };
     let (s, ms) = (Duration::from_secs, Duration::from_millis);
     assert_eq!(users.breaker, breaker::Settings::simple(3, s(60), ms(3500)));
-    let full =
-        breaker::Full { in_a_row: 3, window: s(20), least_calls: 10, ratio: 25, slow_call: Some(s(1)), slow_ratio: 75 };
+    let full = breaker::WindowedTrip {
+        in_a_row: 3,
+        window: s(20),
+        least_calls: 10,
+        ratio: 25,
+        slow_call: Some(s(1)),
+        slow_ratio: 75,
+    };
     let open = breaker::OpenTime { least: s(2), most: s(30), jitter: 0 };
     let probes = breaker::Probes { at_a_time: 3, successes: 4, lease: s(11) };
     assert_eq!(legacy.breaker, breaker::Settings { trip: breaker::Trip::Full(full), open, probes });
@@ -155,13 +161,13 @@ fn every_key_of_the_mesh_is_read() {
     let (backoff, backoff_most) = (s(1), s(2));
     let retry = retry::Settings { tries: 0, backoff, backoff_most, budget: 0, budget_floor: 0, body: 0 };
     assert_eq!(users.retry, retry);
-    let probe = Probe::Call("users#ready".into());
+    let probe = ProbeSpec::Call("users#ready".into());
     assert_eq!(users.health, Some(Health { probe, interval: s(1), timeout: s(1), down: 1, up: 5 }));
-    let probe = Probe::Path(PathAndQuery::from_static("/healthz?deep=1"));
+    let probe = ProbeSpec::Path(PathAndQuery::from_static("/healthz?deep=1"));
     assert_eq!(legacy.health, Some(Health { probe, interval: s(5), timeout: s(2), down: 3, up: 2 }));
     let share = |text| Share::parse(text).expect("a share");
     assert_eq!(users.fault, Fault::new(ms(200), share("10%"), share("0.1%")).ok());
-    let rule = |to, private| Rule::parse(to, private).expect("a rule");
+    let rule = |to, private| EgressRule::parse(to, private).expect("a rule");
     let rules =
         [("https://api.example.com", false), ("http://billing.internal:8080", true), ("https://*.example.com", false)];
     assert_eq!(users.egress, Allow::new(rules.map(|(to, private)| rule(to, private)).into()));

@@ -4,7 +4,7 @@
 //! route as the contract has it (`user-id`), in snake_case, or as JSON has it: the braces of a path take no capitals.
 
 use super::location::Named;
-use super::{Face, Location, Source, cases, default_status, error, success};
+use super::{HttpBinding, Location, ParamSource, cases, default_status, error, success};
 use crate::contract::json::{is_list_of_textual, is_textual, unmappable};
 use crate::contract::place::described;
 use crate::contract::{Case, Function, Names, Param, Type};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// What a route says of the function that it names.
 #[derive(Debug, Clone)]
-pub struct FaceSpec<'a> {
+pub struct HttpBindingSpec<'a> {
     /// Its methods; at least one.
     pub methods: &'a [Method],
     /// The names of the parameters in its path.
@@ -32,7 +32,7 @@ pub struct FaceSpec<'a> {
 
 /// The key of the route that is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FaceKey {
+pub enum HttpBindingKey {
     /// `call`: there is no such function, or it does not fit the methods, or has no HTTP face at all.
     Call,
     /// `path`
@@ -50,21 +50,21 @@ pub enum FaceKey {
 /// Why a function cannot be reached as its route says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct FaceError {
+pub struct HttpBindingError {
     /// The key at fault.
-    pub key: FaceKey,
+    pub key: HttpBindingKey,
     /// What is wrong.
     pub message: String,
     /// How to mend it.
     pub help: String,
 }
 
-impl Face {
+impl HttpBinding {
     /// Binds `function` as the route says.
     ///
     /// # Errors
     /// All that does not fit, in the order in which it was found.
-    pub fn bind(function: &Function, spec: &FaceSpec) -> Result<Self, Vec<FaceError>> {
+    pub fn bind(function: &Function, spec: &HttpBindingSpec) -> Result<Self, Vec<HttpBindingError>> {
         let sources = vec![None; function.params.len()];
         let mut binding = Binding { function, spec, sources, faults: Vec::new() };
         binding.check_types();
@@ -87,15 +87,15 @@ impl Face {
 
 struct Binding<'a> {
     function: &'a Function,
-    spec: &'a FaceSpec<'a>,
+    spec: &'a HttpBindingSpec<'a>,
     /// `None` for a parameter that has no place yet.
-    sources: Vec<Option<Source>>,
-    faults: Vec<FaceError>,
+    sources: Vec<Option<ParamSource>>,
+    faults: Vec<HttpBindingError>,
 }
 
 impl Binding<'_> {
-    fn fault(&mut self, key: FaceKey, message: String, help: impl Into<String>) {
-        self.faults.push(FaceError { key, message, help: help.into() });
+    fn fault(&mut self, key: HttpBindingKey, message: String, help: impl Into<String>) {
+        self.faults.push(HttpBindingError { key, message, help: help.into() });
     }
 
     /// Whether a name that the route has is this name of the contract.
@@ -115,7 +115,7 @@ impl Binding<'_> {
             let Some(what) = ty.and_then(unmappable) else { continue };
             let message = format!("{place} of `{}` holds {what}, which has no JSON", function.name);
             self.fault(
-                FaceKey::Call,
+                HttpBindingKey::Call,
                 message,
                 "let the component handle this path itself: `service = …` instead of `call = …`",
             );
@@ -132,14 +132,14 @@ impl Binding<'_> {
                     self.function.name
                 );
                 self.fault(
-                    FaceKey::Call,
+                    HttpBindingKey::Call,
                     message,
                     "write one route for the methods with a body, and one for those without",
                 );
             }
             (None, None) => {
                 let message = format!("the route does not say with which method `{}` is called", self.function.name);
-                self.fault(FaceKey::Call, message, "add `method = \"GET\"`, or another one");
+                self.fault(HttpBindingKey::Call, message, "add `method = \"GET\"`, or another one");
             }
             _ => {}
         }
@@ -151,18 +151,18 @@ impl Binding<'_> {
             let Some(at) = self.position(name) else {
                 let message = format!("`{{{name}}}` is no parameter of `{}`", self.function.name);
                 self.fault(
-                    FaceKey::Path,
+                    HttpBindingKey::Path,
                     message,
                     listed("its parameters", self.function.params.iter().map(|p| &p.name)),
                 );
                 continue;
             };
             let param = &self.function.params[at];
-            if self.sources[at].replace(Source::Path(name.to_owned())).is_some() {
+            if self.sources[at].replace(ParamSource::Path(name.to_owned())).is_some() {
                 let message = format!("`{{{name}}}` stands for parameter `{}` a second time", param.name);
-                self.fault(FaceKey::Path, message, "leave one of the two out");
+                self.fault(HttpBindingKey::Path, message, "leave one of the two out");
             }
-            self.check_textual(FaceKey::Path, param, "a segment of a path");
+            self.check_textual(HttpBindingKey::Path, param, "a segment of a path");
         }
     }
 
@@ -171,26 +171,26 @@ impl Binding<'_> {
             let Some(at) = self.position(name) else {
                 let message = format!("`{name}` is no parameter of `{}`", self.function.name);
                 let params = self.function.params.iter().map(|param| &param.name);
-                self.fault(FaceKey::FromHeader, message, listed("its parameters", params));
+                self.fault(HttpBindingKey::FromHeader, message, listed("its parameters", params));
                 continue;
             };
             let Ok(header) = HeaderName::from_bytes(header.as_bytes()) else {
                 let message = format!("`{header}` is no name of a header");
-                self.fault(FaceKey::FromHeader, message, "use letters, digits and `-`");
+                self.fault(HttpBindingKey::FromHeader, message, "use letters, digits and `-`");
                 // It has its place, though a wrong one: no second fault says that it has none.
-                self.sources[at].get_or_insert(Source::Body);
+                self.sources[at].get_or_insert(ParamSource::Body);
                 continue;
             };
             let param = &self.function.params[at];
-            if self.sources[at].replace(Source::Header(header)).is_some() {
+            if self.sources[at].replace(ParamSource::Header(header)).is_some() {
                 let message = format!("parameter `{}` has a place already", param.name);
-                self.fault(FaceKey::FromHeader, message, "leave it out here, or in the path");
+                self.fault(HttpBindingKey::FromHeader, message, "leave it out here, or in the path");
             }
-            self.check_textual(FaceKey::FromHeader, param, "a header");
+            self.check_textual(HttpBindingKey::FromHeader, param, "a header");
         }
     }
 
-    fn check_textual(&mut self, key: FaceKey, param: &Param, place: &str) {
+    fn check_textual(&mut self, key: HttpBindingKey, param: &Param, place: &str) {
         if !is_textual(&param.ty) {
             let message =
                 format!("parameter `{}` ({}) cannot stand in {place}", param.name, described(Some(&param.ty)));
@@ -206,21 +206,25 @@ impl Binding<'_> {
                 continue;
             }
             if is_textual(&param.ty) || (!has_body && is_list_of_textual(&param.ty)) {
-                self.sources[at] = Some(Source::Query(self.spec.names.of(&param.name)));
+                self.sources[at] = Some(ParamSource::Query(self.spec.names.of(&param.name)));
                 continue;
             }
-            self.sources[at] = Some(Source::Body);
+            self.sources[at] = Some(ParamSource::Body);
             if unmappable(&param.ty).is_some() {
                 // That has been told, and says more.
                 continue;
             }
             if let Some(first) = body.filter(|_| has_body) {
                 let message = format!("`{}` and `{}` would both be the body of the request", first.name, param.name);
-                self.fault(FaceKey::Call, message, "make them fields of one record");
+                self.fault(HttpBindingKey::Call, message, "make them fields of one record");
             } else if let Some(method) = self.spec.methods.first().filter(|_| !has_body) {
                 let ty = described(Some(&param.ty));
                 let message = format!("a {method} has no body that parameter `{}` ({ty}) could be", param.name);
-                self.fault(FaceKey::Call, message, "route it with POST, PUT or PATCH, or take its parts as parameters");
+                self.fault(
+                    HttpBindingKey::Call,
+                    message,
+                    "route it with POST, PUT or PATCH, or take its parts as parameters",
+                );
             }
             body.get_or_insert(param);
         }
@@ -236,11 +240,11 @@ impl Binding<'_> {
         let status = self.spec.status.unwrap_or(usual);
         if !(200..=299).contains(&status) {
             let message = format!("{status} is no status of a success");
-            self.fault(FaceKey::Status, message, "use 200 to 299");
+            self.fault(HttpBindingKey::Status, message, "use 200 to 299");
         } else if answers && matches!(status, 204 | 205) {
             let message =
                 format!("an answer with status {status} has no body, and `{}` answers a value", self.function.name);
-            self.fault(FaceKey::Status, message, format!("leave it out: it is {usual} then"));
+            self.fault(HttpBindingKey::Status, message, format!("leave it out: it is {usual} then"));
         }
         status
     }
@@ -251,7 +255,7 @@ impl Binding<'_> {
             .map_err(|message| {
                 let help =
                     "write a path such as `/things/{id}`, with fields of the answer's record or parameters in braces";
-                self.fault(FaceKey::Location, message, help);
+                self.fault(HttpBindingKey::Location, message, help);
             })
             .ok()
     }
@@ -288,11 +292,11 @@ impl Binding<'_> {
             cases.iter().map(|case| (case.name.clone(), default_status(&case.name))).collect();
         for (name, &status) in self.spec.errors {
             if !(400..=599).contains(&status) {
-                self.fault(FaceKey::Errors, format!("{status} is no status of an error"), "use 400 to 599");
+                self.fault(HttpBindingKey::Errors, format!("{status} is no status of an error"), "use 400 to 599");
             }
             let Some(case) = cases.iter().find(|case| self.matches(&case.name, name)) else {
                 let message = format!("`{name}` is no case of the error of `{}`", self.function.name);
-                self.fault(FaceKey::Errors, message, listed("its cases", cases.iter().map(|case| &case.name)));
+                self.fault(HttpBindingKey::Errors, message, listed("its cases", cases.iter().map(|case| &case.name)));
                 continue;
             };
             statuses.insert(case.name.clone(), status);

@@ -1,14 +1,14 @@
 //! The HTTP face of a function: where each of its parameters stands in a request, and what its answers are as statuses.
 //!
-//! A [`Face`] is bound once, when the manifest is checked against the contract; `bind` has the rules. Serving a request decides nothing
-//! any more: it reads [`Face::sources`] in order, and looks up a status.
+//! A [`HttpBinding`] is bound once, when the manifest is checked against the contract; `bind` has the rules. Serving a request decides nothing
+//! any more: it reads [`HttpBinding::sources`] in order, and looks up a status.
 
 mod bind;
 mod location;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{FaceError, FaceKey, FaceSpec};
+pub use bind::{HttpBindingError, HttpBindingKey, HttpBindingSpec};
 pub use location::Location;
 
 use super::{Case, Function, Names, Param, Type, UNAVAILABLE};
@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 
 /// How a function is reached over HTTP.
 #[derive(Debug, Clone)]
-pub struct Face {
+pub struct HttpBinding {
     /// The function.
     pub function: Function,
     /// How its names are written in JSON and in queries.
     pub names: Names,
-    /// Where its parameters stand, one for each and in their order. At most one is the [`Source::Body`].
-    pub sources: Vec<Source>,
+    /// Where its parameters stand, one for each and in their order. At most one is the [`ParamSource::Body`].
+    pub sources: Vec<ParamSource>,
     /// The status of a success.
     pub status: u16,
     /// The `Location` of a success.
@@ -33,7 +33,7 @@ pub struct Face {
 
 /// Where a parameter stands in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum ParamSource {
     /// In the path: the name of the parameter in the path's pattern, `id` for `{id}`. Its type is textual.
     Path(String),
     /// In the query, by its JSON name. Its type is textual, or a list of what is textual: one item each time that the name occurs.
@@ -57,7 +57,7 @@ pub fn default_status(case: &str) -> u16 {
     }
 }
 
-impl Face {
+impl HttpBinding {
     /// The type of the answer's value; `None` where the function answers nothing.
     pub fn success(&self) -> Option<&Type> {
         success(&self.function)
@@ -74,19 +74,19 @@ impl Face {
     }
 
     /// The parameters with their sources, in order.
-    pub fn params(&self) -> impl Iterator<Item = (&Param, &Source)> {
+    pub fn params(&self) -> impl Iterator<Item = (&Param, &ParamSource)> {
         self.function.params.iter().zip(&self.sources)
     }
 
     /// The parameter that is the body.
     pub fn body(&self) -> Option<&Param> {
-        self.params().find(|(_, source)| **source == Source::Body).map(|(param, _)| param)
+        self.params().find(|(_, source)| **source == ParamSource::Body).map(|(param, _)| param)
     }
 
     /// The JSON names of the parameters that stand in the query: any other name there is a fault.
     pub fn query_names(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().filter_map(|source| match source {
-            Source::Query(name) => Some(name.as_str()),
+            ParamSource::Query(name) => Some(name.as_str()),
             _ => None,
         })
     }

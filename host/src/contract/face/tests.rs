@@ -43,10 +43,10 @@ struct Route {
 }
 
 impl Route {
-    fn bind(&self, methods: &[Method], function: &Function) -> Result<Face, Vec<FaceError>> {
+    fn bind(&self, methods: &[Method], function: &Function) -> Result<HttpBinding, Vec<HttpBindingError>> {
         let from_header = self.from_header.iter().map(|(name, header)| ((*name).into(), (*header).into())).collect();
         let errors = self.errors.iter().map(|(case, status)| ((*case).into(), *status)).collect();
-        let spec = FaceSpec {
+        let spec = HttpBindingSpec {
             methods,
             path_params: self.path.to_vec(),
             from_header: &from_header,
@@ -55,7 +55,7 @@ impl Route {
             errors: &errors,
             names: self.names,
         };
-        Face::bind(function, &spec)
+        HttpBinding::bind(function, &spec)
     }
 }
 
@@ -75,11 +75,11 @@ fn parameters_find_their_places() {
     let route = Route { path: &["product_id"], from_header: &[("key", "Idempotency-Key")], ..Route::default() };
     let face = route.bind(&[Method::PUT, Method::PATCH], &function).expect("a face");
     let expected = [
-        Source::Path("product_id".into()),
-        Source::Body,
-        Source::Query("dry_run".into()),
-        Source::Header(http::HeaderName::from_static("idempotency-key")),
-        Source::Query("currency".into()),
+        ParamSource::Path("product_id".into()),
+        ParamSource::Body,
+        ParamSource::Query("dry_run".into()),
+        ParamSource::Header(http::HeaderName::from_static("idempotency-key")),
+        ParamSource::Query("currency".into()),
     ];
     assert_eq!(face.sources, expected);
     assert_eq!(face.body().map(|param| param.name.as_str()), Some("changes"));
@@ -90,7 +90,7 @@ fn parameters_find_their_places() {
     let camel =
         Route { names: Names::Camel, path: &["product-id"], from_header: &[("key", "x-key")], ..Route::default() };
     let face = camel.bind(&[Method::PUT], &function).expect("a face");
-    assert_eq!(face.sources[0], Source::Path("product-id".into()));
+    assert_eq!(face.sources[0], ParamSource::Path("product-id".into()));
     assert_eq!(face.query_names().collect::<Vec<_>>(), ["dryRun", "currency"]);
 }
 
@@ -98,9 +98,9 @@ fn parameters_find_their_places() {
 fn a_list_is_the_body_where_there_is_one_and_in_the_query_where_there_is_none() {
     let function = function("get-many", &[("ids", list(Type::U64))], Some(list(product())));
     let sources = |method| Route::default().bind(&[method], &function).expect("a face").sources;
-    assert_eq!(sources(Method::POST), [Source::Body]);
-    assert_eq!(sources(Method::GET), [Source::Query("ids".into())]);
-    assert_eq!(sources(Method::DELETE), [Source::Query("ids".into())]);
+    assert_eq!(sources(Method::POST), [ParamSource::Body]);
+    assert_eq!(sources(Method::GET), [ParamSource::Query("ids".into())]);
+    assert_eq!(sources(Method::DELETE), [ParamSource::Query("ids".into())]);
 }
 
 #[test]
@@ -177,33 +177,33 @@ fn each_fault_is_told_with_its_key() {
     let (route, methods) = (Route::default, |method| vec![method]);
     #[rustfmt::skip]
     let table = [
-        (route(), vec![], get(), FaceKey::Call, "the route does not say with which method `get` is called"),
-        (route(), vec![Method::GET, Method::PUT], get(), FaceKey::Call, "PUT has a body and GET has none, so `get` cannot be bound for both"),
-        (route(), methods(Method::POST), two(), FaceKey::Call, "`a` and `b` would both be the body of the request"),
-        (route(), methods(Method::GET), function("f", &[("a", product())], None), FaceKey::Call, "a GET has no body that parameter `a` (record `product`) could be"),
-        (route(), methods(Method::GET), function("f", &[("a", list(Type::U8))], None), FaceKey::Call, "a GET has no body that parameter `a` (list<u8>) could be"),
-        (route(), methods(Method::PUT), stream(), FaceKey::Call, "parameter `data` of `upload` holds a stream, which has no JSON"),
-        (route(), methods(Method::GET), function("f", &[], Some(Type::Resource("file".into()))), FaceKey::Call, "the result of `f` holds the resource `file`, which has no JSON"),
-        (Route { path: &["name"], ..route() }, methods(Method::GET), get(), FaceKey::Path, "`{name}` is no parameter of `get`"),
-        (Route { path: &["a"], ..route() }, methods(Method::POST), function("f", &[("a", product())], None), FaceKey::Path, "parameter `a` (record `product`) cannot stand in a segment of a path"),
-        (Route { path: &["a-b", "a_b"], ..route() }, methods(Method::GET), function("f", &[("a-b", Type::U8)], None), FaceKey::Path, "`{a_b}` stands for parameter `a-b` a second time"),
-        (Route { from_header: &[("key", "X-Key")], ..route() }, methods(Method::GET), get(), FaceKey::FromHeader, "`key` is no parameter of `get`"),
-        (Route { from_header: &[("id", "X Id")], ..route() }, methods(Method::GET), get(), FaceKey::FromHeader, "`X Id` is no name of a header"),
-        (Route { from_header: &[("id", "X-Id")], path: &["id"], ..route() }, methods(Method::GET), get(), FaceKey::FromHeader, "parameter `id` has a place already"),
-        (Route { from_header: &[("a", "X-A")], ..route() }, methods(Method::POST), function("f", &[("a", product())], None), FaceKey::FromHeader, "parameter `a` (record `product`) cannot stand in a header"),
-        (Route { status: Some(199), ..route() }, methods(Method::GET), get(), FaceKey::Status, "199 is no status of a success"),
-        (Route { status: Some(600), ..route() }, methods(Method::GET), get(), FaceKey::Status, "600 is no status of a success"),
-        (Route { status: Some(204), ..route() }, methods(Method::GET), get(), FaceKey::Status, "an answer with status 204 has no body, and `get` answers a value"),
-        (Route { location: Some("products/{id}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`products/{id}` is no path of this host"),
-        (Route { location: Some("//evil/{id}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`//evil/{id}` is no path of this host"),
-        (Route { location: Some("/{id"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`/{id` has a `{` without `}`"),
-        (Route { location: Some("/a b/{id}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "' ' may not stand in a location outside of a name"),
-        (Route { location: Some("/{sku}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`{sku}` is no field of what `get` answers, and no parameter"),
-        (Route { location: Some("/{note}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`{note}` is an option, and a location needs a value"),
-        (Route { location: Some("/{tags}"), ..route() }, methods(Method::POST), get(), FaceKey::Location, "`{tags}` (list<string>) cannot stand in a location"),
-        (Route { errors: &[("gone", 410)], ..route() }, methods(Method::GET), get(), FaceKey::Errors, "`gone` is no case of the error of `get`"),
-        (Route { errors: &[("conflict", 399)], ..route() }, methods(Method::GET), get(), FaceKey::Errors, "399 is no status of an error"),
-        (Route { errors: &[("conflict", 600)], ..route() }, methods(Method::GET), get(), FaceKey::Errors, "600 is no status of an error"),
+        (route(), vec![], get(), HttpBindingKey::Call, "the route does not say with which method `get` is called"),
+        (route(), vec![Method::GET, Method::PUT], get(), HttpBindingKey::Call, "PUT has a body and GET has none, so `get` cannot be bound for both"),
+        (route(), methods(Method::POST), two(), HttpBindingKey::Call, "`a` and `b` would both be the body of the request"),
+        (route(), methods(Method::GET), function("f", &[("a", product())], None), HttpBindingKey::Call, "a GET has no body that parameter `a` (record `product`) could be"),
+        (route(), methods(Method::GET), function("f", &[("a", list(Type::U8))], None), HttpBindingKey::Call, "a GET has no body that parameter `a` (list<u8>) could be"),
+        (route(), methods(Method::PUT), stream(), HttpBindingKey::Call, "parameter `data` of `upload` holds a stream, which has no JSON"),
+        (route(), methods(Method::GET), function("f", &[], Some(Type::Resource("file".into()))), HttpBindingKey::Call, "the result of `f` holds the resource `file`, which has no JSON"),
+        (Route { path: &["name"], ..route() }, methods(Method::GET), get(), HttpBindingKey::Path, "`{name}` is no parameter of `get`"),
+        (Route { path: &["a"], ..route() }, methods(Method::POST), function("f", &[("a", product())], None), HttpBindingKey::Path, "parameter `a` (record `product`) cannot stand in a segment of a path"),
+        (Route { path: &["a-b", "a_b"], ..route() }, methods(Method::GET), function("f", &[("a-b", Type::U8)], None), HttpBindingKey::Path, "`{a_b}` stands for parameter `a-b` a second time"),
+        (Route { from_header: &[("key", "X-Key")], ..route() }, methods(Method::GET), get(), HttpBindingKey::FromHeader, "`key` is no parameter of `get`"),
+        (Route { from_header: &[("id", "X Id")], ..route() }, methods(Method::GET), get(), HttpBindingKey::FromHeader, "`X Id` is no name of a header"),
+        (Route { from_header: &[("id", "X-Id")], path: &["id"], ..route() }, methods(Method::GET), get(), HttpBindingKey::FromHeader, "parameter `id` has a place already"),
+        (Route { from_header: &[("a", "X-A")], ..route() }, methods(Method::POST), function("f", &[("a", product())], None), HttpBindingKey::FromHeader, "parameter `a` (record `product`) cannot stand in a header"),
+        (Route { status: Some(199), ..route() }, methods(Method::GET), get(), HttpBindingKey::Status, "199 is no status of a success"),
+        (Route { status: Some(600), ..route() }, methods(Method::GET), get(), HttpBindingKey::Status, "600 is no status of a success"),
+        (Route { status: Some(204), ..route() }, methods(Method::GET), get(), HttpBindingKey::Status, "an answer with status 204 has no body, and `get` answers a value"),
+        (Route { location: Some("products/{id}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`products/{id}` is no path of this host"),
+        (Route { location: Some("//evil/{id}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`//evil/{id}` is no path of this host"),
+        (Route { location: Some("/{id"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`/{id` has a `{` without `}`"),
+        (Route { location: Some("/a b/{id}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "' ' may not stand in a location outside of a name"),
+        (Route { location: Some("/{sku}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`{sku}` is no field of what `get` answers, and no parameter"),
+        (Route { location: Some("/{note}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`{note}` is an option, and a location needs a value"),
+        (Route { location: Some("/{tags}"), ..route() }, methods(Method::POST), get(), HttpBindingKey::Location, "`{tags}` (list<string>) cannot stand in a location"),
+        (Route { errors: &[("gone", 410)], ..route() }, methods(Method::GET), get(), HttpBindingKey::Errors, "`gone` is no case of the error of `get`"),
+        (Route { errors: &[("conflict", 399)], ..route() }, methods(Method::GET), get(), HttpBindingKey::Errors, "399 is no status of an error"),
+        (Route { errors: &[("conflict", 600)], ..route() }, methods(Method::GET), get(), HttpBindingKey::Errors, "600 is no status of an error"),
     ];
     for (route, methods, function, key, message) in table {
         let faults = route.bind(&methods, &function).expect_err(message);
@@ -221,7 +221,7 @@ fn one_mistake_is_one_fault_and_several_are_told_together() {
     let faults = route.bind(&[Method::GET], &get).expect_err("three mistakes");
     assert_eq!(
         faults.iter().map(|fault| fault.key).collect::<Vec<_>>(),
-        [FaceKey::Path, FaceKey::Status, FaceKey::Errors]
+        [HttpBindingKey::Path, HttpBindingKey::Status, HttpBindingKey::Errors]
     );
     assert_eq!(faults[0].help, "its parameters: `id`");
     assert_eq!(faults[2].help, "its cases: `not-found`, `conflict`, `sold-out`, `invalid`");

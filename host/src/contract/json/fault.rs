@@ -30,12 +30,12 @@ pub enum ReadError {
     },
     /// It is JSON, and not of the type: at least one fault, at most [`MAX_FAULTS`], in the order of the text.
     #[error("{} fault(s) in the JSON", .0.len())]
-    Faults(Vec<Fault>),
+    Faults(Vec<Violation>),
 }
 
 /// One place of a text that does not fit its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Violation {
     /// Where: a JSON pointer (RFC 6901). That of a missing member is where it would be.
     pub pointer: String,
     /// What is wrong, as the rest of a sentence about the place: "must be true or false, not 3".
@@ -45,7 +45,7 @@ pub struct Fault {
 /// What one reading has found wrong so far, and how much it has made.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    faults: RefCell<Vec<Fault>>,
+    faults: RefCell<Vec<Violation>>,
     /// The bytes of those.
     told: Cell<usize>,
     values: Cell<usize>,
@@ -53,17 +53,17 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Notes a fault; beyond the bounds it is not even worded.
-    pub(super) fn note(&self, place: &Place<'_>, detail: fmt::Arguments<'_>) {
+    pub(super) fn note(&self, place: &JsonPointer<'_>, detail: fmt::Arguments<'_>) {
         let mut faults = self.faults.borrow_mut();
         if faults.len() < MAX_FAULTS && self.told.get() <= MAX_FAULT_BYTES {
-            let fault = Fault { pointer: place.to_string(), detail: detail.to_string() };
+            let fault = Violation { pointer: place.to_string(), detail: detail.to_string() };
             self.told.set(self.told.get() + fault.pointer.len() + fault.detail.len());
             faults.push(fault);
         }
     }
 
     /// Whether so many more values may be made. It is a fault, once, when they may not.
-    pub(super) fn admits(&self, more: usize, place: &Place<'_>) -> bool {
+    pub(super) fn admits(&self, more: usize, place: &JsonPointer<'_>) -> bool {
         let before = self.values.get();
         let after = before.saturating_add(more);
         self.values.set(after);
@@ -74,25 +74,25 @@ impl Ledger {
     }
 
     /// All faults.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
+    pub(super) fn into_faults(self) -> Vec<Violation> {
         self.faults.into_inner()
     }
 }
 
 /// A place in a text, as a list from the inside out that lives on the stack of the reader: it is spelt only where something is wrong.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum JsonPointer<'a> {
     /// The whole text.
     Root,
     /// An item of an array.
-    Item(&'a Place<'a>, usize),
+    Item(&'a JsonPointer<'a>, usize),
     /// A member of an object, by its name in the text.
-    Member(&'a Place<'a>, &'a str),
+    Member(&'a JsonPointer<'a>, &'a str),
     /// A member of an object, by its name in the contract.
-    Named(&'a Place<'a>, Names, &'a str),
+    Named(&'a JsonPointer<'a>, Names, &'a str),
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for JsonPointer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),

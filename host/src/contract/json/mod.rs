@@ -16,7 +16,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Fault, MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError};
+pub use fault::{MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, Violation};
 pub use read::read;
 pub(super) use shape::{MAX_SAFE, Whole, is_byte};
 pub use shape::{is_list_of_textual, is_nullable, is_textual, unmappable};

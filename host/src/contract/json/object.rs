@@ -1,16 +1,16 @@
 //! From JSON objects to records, maps, and what is one of several cases.
 
-use super::fault::Place;
-use super::read::Reader;
-use super::scalar::{Key, Scalar};
+use super::fault::JsonPointer;
+use super::read::JsonReader;
+use super::scalar::{MemberName, Scalar};
 use super::text::from_text;
-use super::words::{Expected, Found};
+use super::words::{Actual, Expected};
 use crate::contract::{Record, Type, Value, Variant};
 use serde::de::{IgnoredAny, MapAccess};
 use std::collections::HashSet;
 
 /// What the text has said of a field so far.
-enum Slot<V> {
+enum FieldState<V> {
     Absent,
     Sound(V),
     Faulty,
@@ -26,34 +26,35 @@ enum Payload<'t> {
     None,
 }
 
-impl<V: Value> Reader<'_, V> {
+impl<V: Value> JsonReader<'_, V> {
     pub(super) fn record<'de, A: MapAccess<'de>>(
         &self,
         record: &Record,
         mut members: A,
     ) -> Result<Option<V>, A::Error> {
         let fields = &record.fields;
-        let mut slots: Vec<Slot<V>> = fields.iter().map(|_| Slot::Absent).collect();
+        let mut slots: Vec<FieldState<V>> = fields.iter().map(|_| FieldState::Absent).collect();
         let mut sound = true;
         let mut next = 0;
         // Most texts have their members in the order of the contract, so the search starts after the last one found.
         let find = |name: &str, next: usize| {
             let found = (next..fields.len()).chain(0..next).find(|&at| self.names.matches(&fields[at].name, name));
             if found.is_none() {
-                self.ledger.note(&Place::Member(self.place, name), format_args!("must not be there: it is not known"));
+                self.ledger
+                    .note(&JsonPointer::Member(self.place, name), format_args!("must not be there: it is not known"));
             }
             found
         };
-        while let Some(found) = members.next_key_seed(Key(|name: &str| find(name, next)))? {
+        while let Some(found) = members.next_key_seed(MemberName(|name: &str| find(name, next)))? {
             let Some(at) = found else {
                 sound = false;
                 members.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let place = Place::Named(self.place, self.names, &fields[at].name);
-            if matches!(slots[at], Slot::Absent) {
+            let place = JsonPointer::Named(self.place, self.names, &fields[at].name);
+            if matches!(slots[at], FieldState::Absent) {
                 let value = members.next_value_seed(self.part(&fields[at].ty, &place))?;
-                slots[at] = value.map_or(Slot::Faulty, Slot::Sound);
+                slots[at] = value.map_or(FieldState::Faulty, FieldState::Sound);
             } else {
                 sound = false;
                 self.ledger.note(&place, format_args!("must not be there a second time"));
@@ -65,20 +66,20 @@ impl<V: Value> Reader<'_, V> {
     }
 
     /// All fields, if each is there or may be absent.
-    fn filled(&self, record: &Record, slots: Vec<Slot<V>>) -> Option<Vec<(String, V)>> {
+    fn filled(&self, record: &Record, slots: Vec<FieldState<V>>) -> Option<Vec<(String, V)>> {
         let mut values = Some(Vec::with_capacity(slots.len()));
         for (field, slot) in record.fields.iter().zip(slots) {
             let value = match slot {
-                Slot::Sound(value) => Some(value),
-                Slot::Absent if matches!(field.ty.resolved(), Type::Option(_)) => {
+                FieldState::Sound(value) => Some(value),
+                FieldState::Absent if matches!(field.ty.resolved(), Type::Option(_)) => {
                     self.ledger.admits(1, self.place).then(|| V::option(None))
                 }
-                Slot::Absent => {
-                    let place = Place::Named(self.place, self.names, &field.name);
+                FieldState::Absent => {
+                    let place = JsonPointer::Named(self.place, self.names, &field.name);
                     self.ledger.note(&place, format_args!("must be there"));
                     None
                 }
-                Slot::Faulty => None,
+                FieldState::Faulty => None,
             };
             values = values.zip(value).map(|(mut values, value)| {
                 values.push((field.name.clone(), value));
@@ -98,11 +99,11 @@ impl<V: Value> Reader<'_, V> {
         // Each value of a key's type has one text, so equal keys have equal names.
         let mut seen = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
-            let place = Place::Member(self.place, &name);
+            let place = JsonPointer::Member(self.place, &name);
             let read = from_text(key, self.names, &name);
             if read.is_none() {
                 let expected = Expected { ty: key, names: self.names, or_null: false };
-                let found = Found::Text(&name);
+                let found = Actual::Text(&name);
                 self.ledger.note(&place, format_args!("must have a name that is the text of {expected}, not {found}"));
             }
             if seen.contains(&name) {
@@ -134,7 +135,7 @@ impl<V: Value> Reader<'_, V> {
         match variant.cases.iter().find(|case| self.names.matches(&case.name, name)) {
             Some(case) if case.ty.is_none() => Some(V::variant(case.name.clone(), None)),
             Some(_) => self.fault(format_args!("must be {{\"{name}\": …}}, for this case carries a value")),
-            None => self.unfit(Found::Text(name)),
+            None => self.unfit(Actual::Text(name)),
         }
     }
 
@@ -162,28 +163,32 @@ impl<V: Value> Reader<'_, V> {
             let found = find(name);
             if found.is_none() {
                 let expected = Expected { ty: self.ty, names: self.names, or_null: false };
-                self.ledger
-                    .note(&Place::Member(self.place, name), format_args!("must not be there: {expected} is expected"));
+                self.ledger.note(
+                    &JsonPointer::Member(self.place, name),
+                    format_args!("must not be there: {expected} is expected"),
+                );
             }
             found
         };
-        let Some(found) = members.next_key_seed(Key(known))? else {
-            self.unfit(Found::EmptyObject);
+        let Some(found) = members.next_key_seed(MemberName(known))? else {
+            self.unfit(Actual::EmptyObject);
             return Ok(None);
         };
         let read = match found {
             Some((name, payload)) => {
-                let place = Place::Named(self.place, self.names, name);
+                let place = JsonPointer::Named(self.place, self.names, name);
                 self.payload(&mut members, name, payload, &place)?.map(|payload| (name, payload))
             }
             None => members.next_value::<IgnoredAny>().map(|_| None)?,
         };
         let mut sound = true;
         let surplus = |name: &str| {
-            self.ledger
-                .note(&Place::Member(self.place, name), format_args!("must not be there: one member says it all"));
+            self.ledger.note(
+                &JsonPointer::Member(self.place, name),
+                format_args!("must not be there: one member says it all"),
+            );
         };
-        while members.next_key_seed(Key(surplus))?.is_some() {
+        while members.next_key_seed(MemberName(surplus))?.is_some() {
             sound = false;
             members.next_value::<IgnoredAny>()?;
         }
@@ -195,12 +200,12 @@ impl<V: Value> Reader<'_, V> {
         members: &mut A,
         name: &str,
         payload: Payload<'_>,
-        place: &Place<'_>,
+        place: &JsonPointer<'_>,
     ) -> Result<Option<Option<V>>, A::Error> {
         match payload {
             Payload::Typed(ty) => Ok(members.next_value_seed(self.part(ty, place))?.map(Some)),
-            Payload::Null => members.next_value_seed(Scalar(|found: Found<'_>| match found {
-                Found::Null => Some(None),
+            Payload::Null => members.next_value_seed(Scalar(|found: Actual<'_>| match found {
+                Actual::Null => Some(None),
                 other => {
                     self.ledger.note(place, format_args!("must be null, not {other}"));
                     None

@@ -1,9 +1,9 @@
 //! From JSON to values: the entry, and all that is not an array or an object.
 
-use super::fault::{Ledger, Place, ReadError};
+use super::fault::{JsonPointer, Ledger, ReadError};
 use super::shape::{MAX_SAFE, Whole, is_byte, is_nullable, is_safe};
 use super::text::{enumerated, special_float};
-use super::words::{Expected, Found};
+use super::words::{Actual, Expected};
 use crate::contract::{Integer, Names, Type, Value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ use std::marker::PhantomData;
 pub fn read<V: Value>(ty: &Type, names: Names, text: &[u8]) -> Result<V, ReadError> {
     let ledger = Ledger::default();
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let reader = Reader::new(ty, names, &ledger, &Place::Root);
+    let reader = JsonReader::new(ty, names, &ledger, &JsonPointer::Root);
     let outcome = reader.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
     let value: Option<V> = outcome.map_err(|error| malformed(&error))?;
     // Whatever yields no value has noted why; a fault elsewhere leaves values that are of no use.
@@ -39,19 +39,19 @@ fn malformed(error: &serde_json::Error) -> ReadError {
 }
 
 /// Reads one value. It yields `None` where it has noted a fault.
-pub(super) struct Reader<'a, V> {
+pub(super) struct JsonReader<'a, V> {
     /// Behind aliases, and behind an option that `null` stands for.
     pub(super) ty: &'a Type,
     pub(super) names: Names,
     pub(super) ledger: &'a Ledger,
-    pub(super) place: &'a Place<'a>,
+    pub(super) place: &'a JsonPointer<'a>,
     /// Whether the type is an option of `ty`.
     optional: bool,
     value: PhantomData<fn() -> V>,
 }
 
-impl<'a, V: Value> Reader<'a, V> {
-    fn new(ty: &'a Type, names: Names, ledger: &'a Ledger, place: &'a Place<'a>) -> Self {
+impl<'a, V: Value> JsonReader<'a, V> {
+    fn new(ty: &'a Type, names: Names, ledger: &'a Ledger, place: &'a JsonPointer<'a>) -> Self {
         let (ty, optional) = match ty.resolved() {
             Type::Option(inner) if !is_nullable(inner) => (inner.resolved(), true),
             other => (other, false),
@@ -60,11 +60,11 @@ impl<'a, V: Value> Reader<'a, V> {
     }
 
     /// A reader for a part of what this one reads.
-    pub(super) fn part<'b>(&self, ty: &'b Type, place: &'b Place<'b>) -> Reader<'b, V>
+    pub(super) fn part<'b>(&self, ty: &'b Type, place: &'b JsonPointer<'b>) -> JsonReader<'b, V>
     where
         'a: 'b,
     {
-        Reader::new(ty, self.names, self.ledger, place)
+        JsonReader::new(ty, self.names, self.ledger, place)
     }
 
     /// Notes a fault of this very place.
@@ -78,7 +78,7 @@ impl<'a, V: Value> Reader<'a, V> {
     }
 
     /// Notes that something else stands where this value should.
-    pub(super) fn unfit(&self, found: Found<'_>) -> Option<V> {
+    pub(super) fn unfit(&self, found: Actual<'_>) -> Option<V> {
         let expected = self.expected();
         self.fault(format_args!("must be {expected}, not {found}"))
     }
@@ -98,7 +98,7 @@ impl<'a, V: Value> Reader<'a, V> {
             // The nearest double is what JSON means by a number.
             #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]
             (None, Type::F32 | Type::F64) => self.float(value as f64),
-            _ => self.unfit(Found::Whole(value)),
+            _ => self.unfit(Actual::Whole(value)),
         }
     }
 
@@ -107,14 +107,14 @@ impl<'a, V: Value> Reader<'a, V> {
             // JSON Schema calls 1.0 an integer.
             (Some(whole), _) => match exact(value).filter(|&value| whole.holds(value)) {
                 Some(value) => self.whole(value),
-                None => self.unfit(Found::Float(value)),
+                None => self.unfit(Actual::Float(value)),
             },
             (None, Type::F64) => Some(V::f64(value)),
             (None, Type::F32) => match single(value) {
                 Some(value) => Some(V::f32(value)),
                 None => self.fault(format_args!("must be a number that 32 bits can hold, not {value:?}")),
             },
-            _ => self.unfit(Found::Float(value)),
+            _ => self.unfit(Actual::Float(value)),
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a, V: Value> Reader<'a, V> {
                 .filter(|whole| whole.may_be_text())
                 .and_then(|whole| whole.parse(text).map(|value| V::integer(whole.kind, value))),
         };
-        value.or_else(|| self.unfit(Found::Text(text)))
+        value.or_else(|| self.unfit(Actual::Text(text)))
     }
 }
 
@@ -170,7 +170,7 @@ fn decode<V: Value>(text: &str) -> Option<Vec<V>> {
     Some(bytes.into_iter().map(|byte| V::integer(Integer::U8, byte.into())).collect())
 }
 
-impl<'de, V: Value> DeserializeSeed<'de> for Reader<'_, V> {
+impl<'de, V: Value> DeserializeSeed<'de> for JsonReader<'_, V> {
     type Value = Option<V>;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Option<V>, D::Error> {
@@ -181,7 +181,7 @@ impl<'de, V: Value> DeserializeSeed<'de> for Reader<'_, V> {
     }
 }
 
-impl<'de, V: Value> Visitor<'de> for Reader<'_, V> {
+impl<'de, V: Value> Visitor<'de> for JsonReader<'_, V> {
     type Value = Option<V>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,7 +191,7 @@ impl<'de, V: Value> Visitor<'de> for Reader<'_, V> {
     fn visit_bool<E: Error>(self, value: bool) -> Result<Option<V>, E> {
         self.done(match self.ty {
             Type::Bool => Some(V::bool(value)),
-            _ => self.unfit(Found::Bool(value)),
+            _ => self.unfit(Actual::Bool(value)),
         })
     }
 
@@ -212,7 +212,7 @@ impl<'de, V: Value> Visitor<'de> for Reader<'_, V> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Option<V>, E> {
-        Ok(if self.optional { Some(V::option(None)) } else { self.unfit(Found::Null) })
+        Ok(if self.optional { Some(V::option(None)) } else { self.unfit(Actual::Null) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Option<V>, A::Error> {
@@ -224,7 +224,7 @@ impl<'de, V: Value> Visitor<'de> for Reader<'_, V> {
             Type::Flags(flags) => self.flags(flags, items)?,
             _ => {
                 while items.next_element::<IgnoredAny>()?.is_some() {}
-                self.unfit(Found::Array)
+                self.unfit(Actual::Array)
             }
         };
         self.done(value)
@@ -238,7 +238,7 @@ impl<'de, V: Value> Visitor<'de> for Reader<'_, V> {
             Type::Result { ok, err } => self.result(ok.as_deref(), err.as_deref(), members)?,
             _ => {
                 while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                self.unfit(Found::Object)
+                self.unfit(Actual::Object)
             }
         };
         self.done(value)

@@ -1,13 +1,13 @@
 //! Two small parts of a text that need no value: the name of a member, and an item that must be a name.
 
-use super::words::Found;
+use super::words::Actual;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// Hands the name of a member to a function, without a copy of it.
-pub(super) struct Key<F>(pub(super) F);
+pub(super) struct MemberName<F>(pub(super) F);
 
-impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Key<F> {
+impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for MemberName<F> {
     type Value = R;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<R, D::Error> {
@@ -15,7 +15,7 @@ impl<'de, R, F: FnOnce(&str) -> R> DeserializeSeed<'de> for Key<F> {
     }
 }
 
-impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Key<F> {
+impl<R, F: FnOnce(&str) -> R> Visitor<'_> for MemberName<F> {
     type Value = R;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,7 +30,7 @@ impl<R, F: FnOnce(&str) -> R> Visitor<'_> for Key<F> {
 /// Hands whatever it finds to a function; of arrays and objects only that they are such.
 pub(super) struct Scalar<F>(pub(super) F);
 
-impl<'de, R, F: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for Scalar<F> {
+impl<'de, R, F: FnOnce(Actual<'_>) -> R> DeserializeSeed<'de> for Scalar<F> {
     type Value = R;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<R, D::Error> {
@@ -38,7 +38,7 @@ impl<'de, R, F: FnOnce(Found<'_>) -> R> DeserializeSeed<'de> for Scalar<F> {
     }
 }
 
-impl<'de, R, F: FnOnce(Found<'_>) -> R> Visitor<'de> for Scalar<F> {
+impl<'de, R, F: FnOnce(Actual<'_>) -> R> Visitor<'de> for Scalar<F> {
     type Value = R;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,36 +46,36 @@ impl<'de, R, F: FnOnce(Found<'_>) -> R> Visitor<'de> for Scalar<F> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<R, E> {
-        Ok((self.0)(Found::Bool(value)))
+        Ok((self.0)(Actual::Bool(value)))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<R, E> {
-        Ok((self.0)(Found::Whole(value.into())))
+        Ok((self.0)(Actual::Whole(value.into())))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<R, E> {
-        Ok((self.0)(Found::Whole(value.into())))
+        Ok((self.0)(Actual::Whole(value.into())))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<R, E> {
-        Ok((self.0)(Found::Float(value)))
+        Ok((self.0)(Actual::Float(value)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<R, E> {
-        Ok((self.0)(Found::Text(text)))
+        Ok((self.0)(Actual::Text(text)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<R, E> {
-        Ok((self.0)(Found::Null))
+        Ok((self.0)(Actual::Null))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<R, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok((self.0)(Found::Array))
+        Ok((self.0)(Actual::Array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<R, A::Error> {
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok((self.0)(Found::Object))
+        Ok((self.0)(Actual::Object))
     }
 }

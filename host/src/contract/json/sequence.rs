@@ -1,13 +1,13 @@
 //! From JSON arrays to lists, tuples, flags, and options that `null` cannot stand for.
 
-use super::fault::Place;
-use super::read::Reader;
+use super::fault::JsonPointer;
+use super::read::JsonReader;
 use super::scalar::Scalar;
-use super::words::{Flag, Found, count};
+use super::words::{Actual, ExpectedFlag, count};
 use crate::contract::{Flags, Type, Value};
 use serde::de::{IgnoredAny, SeqAccess};
 
-impl<V: Value> Reader<'_, V> {
+impl<V: Value> JsonReader<'_, V> {
     pub(super) fn list<'de, A: SeqAccess<'de>>(&self, item: &Type, items: A) -> Result<Option<V>, A::Error> {
         let (values, _) = self.items(items, |_| Some(item))?;
         Ok(values.map(V::list))
@@ -43,8 +43,8 @@ impl<V: Value> Reader<'_, V> {
         let mut sound = true;
         let mut index = 0;
         loop {
-            let place = Place::Item(self.place, index);
-            let name = Scalar(|found: Found<'_>| self.flag(flags, &mut set, &place, found));
+            let place = JsonPointer::Item(self.place, index);
+            let name = Scalar(|found: Actual<'_>| self.flag(flags, &mut set, &place, found));
             let Some(known) = items.next_element_seed(name)? else { break };
             sound &= known;
             index += 1;
@@ -54,9 +54,9 @@ impl<V: Value> Reader<'_, V> {
     }
 
     /// Sets the flag that an item names. It is false that it did if there is a fault.
-    fn flag(&self, flags: &Flags, set: &mut [bool], place: &Place<'_>, found: Found<'_>) -> bool {
+    fn flag(&self, flags: &Flags, set: &mut [bool], place: &JsonPointer<'_>, found: Actual<'_>) -> bool {
         let flag = match found {
-            Found::Text(name) => flags.flags.iter().position(|flag| self.names.matches(flag, name)),
+            Actual::Text(name) => flags.flags.iter().position(|flag| self.names.matches(flag, name)),
             _ => None,
         };
         match flag {
@@ -66,7 +66,7 @@ impl<V: Value> Reader<'_, V> {
             }
             Some(_) => self.ledger.note(place, format_args!("must not be there a second time")),
             None => {
-                let known = Flag { flags, names: self.names };
+                let known = ExpectedFlag { flags, names: self.names };
                 self.ledger.note(place, format_args!("must be {known}, not {found}"));
             }
         }
@@ -82,7 +82,7 @@ impl<V: Value> Reader<'_, V> {
         let mut values = Some(Vec::new());
         let mut index = 0;
         loop {
-            let place = Place::Item(self.place, index);
+            let place = JsonPointer::Item(self.place, index);
             match type_of(index) {
                 Some(ty) => {
                     let Some(value) = items.next_element_seed(self.part(ty, &place))? else { break };

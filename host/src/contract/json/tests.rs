@@ -6,10 +6,10 @@ mod wit;
 
 use super::read::single;
 use super::{
-    Fault, MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, read, read_text, read_texts, unmappable, write,
+    MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, Violation, read, read_text, read_texts, unmappable, write,
     write_text,
 };
-use crate::contract::sample::{Sample, enumeration, record, typed, types};
+use crate::contract::sample::{SampleValue, enumeration, record, typed, types};
 use crate::contract::{Names, Type, Value, is_list_of_textual, is_nullable, is_textual};
 use base64::Engine;
 use proptest::prelude::*;
@@ -18,33 +18,33 @@ use std::sync::Arc;
 
 const STYLES: [Names; 3] = [Names::Snake, Names::Camel, Names::Kebab];
 
-fn written(ty: &Type, names: Names, value: &Sample) -> String {
+fn written(ty: &Type, names: Names, value: &SampleValue) -> String {
     let mut out = Vec::new();
     write(ty, names, value, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 fn faults(ty: &Type, text: &str) -> Vec<(String, String)> {
-    match read::<Sample>(ty, Names::Snake, text.as_bytes()) {
+    match read::<SampleValue>(ty, Names::Snake, text.as_bytes()) {
         Err(ReadError::Faults(faults)) => {
-            faults.into_iter().map(|Fault { pointer, detail }| (pointer, detail)).collect()
+            faults.into_iter().map(|Violation { pointer, detail }| (pointer, detail)).collect()
         }
         other => panic!("{text} is no text with faults: {other:?}"),
     }
 }
 
 /// What a value is in JSON, built as a tree.
-fn model(ty: &Type, names: Names, value: &Sample) -> Json {
-    let part = |ty: &Type, value: &Sample| model(ty, names, value);
+fn model(ty: &Type, names: Names, value: &SampleValue) -> Json {
+    let part = |ty: &Type, value: &SampleValue| model(ty, names, value);
     match (ty.resolved(), value) {
-        (_, Sample::Bool(value)) => json!(value),
-        (_, Sample::Integer(value)) if value.unsigned_abs() < 1 << 53 => json!(i64::try_from(*value).unwrap()),
-        (_, Sample::Integer(value)) => json!(value.to_string()),
-        (_, Sample::F32(bits)) => float(f32::from_bits(*bits).into()),
-        (_, Sample::F64(bits)) => float(f64::from_bits(*bits)),
-        (_, Sample::Char(value)) => json!(value),
-        (_, Sample::String(value)) => json!(value),
-        (Type::List(item) | Type::FixedList(item, _), Sample::List(items) | Sample::FixedList(items)) => {
+        (_, SampleValue::Bool(value)) => json!(value),
+        (_, SampleValue::Integer(value)) if value.unsigned_abs() < 1 << 53 => json!(i64::try_from(*value).unwrap()),
+        (_, SampleValue::Integer(value)) => json!(value.to_string()),
+        (_, SampleValue::F32(bits)) => float(f32::from_bits(*bits).into()),
+        (_, SampleValue::F64(bits)) => float(f64::from_bits(*bits)),
+        (_, SampleValue::Char(value)) => json!(value),
+        (_, SampleValue::String(value)) => json!(value),
+        (Type::List(item) | Type::FixedList(item, _), SampleValue::List(items) | SampleValue::FixedList(items)) => {
             match item.resolved() {
                 Type::U8 => {
                     let bytes: Vec<u8> =
@@ -54,29 +54,29 @@ fn model(ty: &Type, names: Names, value: &Sample) -> Json {
                 item => items.iter().map(|value| part(item, value)).collect(),
             }
         }
-        (Type::Map(key, ty), Sample::Map(entries)) => {
-            let name = |name: &Sample| match part(key, name) {
+        (Type::Map(key, ty), SampleValue::Map(entries)) => {
+            let name = |name: &SampleValue| match part(key, name) {
                 Json::String(name) => name,
                 other => other.to_string(),
             };
             entries.iter().map(|(key, value)| (name(key), part(ty, value))).collect()
         }
-        (Type::Record(record), Sample::Record(fields)) => {
+        (Type::Record(record), SampleValue::Record(fields)) => {
             let pairs = record.fields.iter().zip(fields);
             pairs.map(|(field, (name, value))| (names.of(name), part(&field.ty, value))).collect()
         }
-        (Type::Tuple(types), Sample::Tuple(items)) => {
+        (Type::Tuple(types), SampleValue::Tuple(items)) => {
             types.iter().zip(items).map(|(ty, item)| part(ty, item)).collect()
         }
-        (Type::Variant(variant), Sample::Variant(name, payload)) => {
+        (Type::Variant(variant), SampleValue::Variant(name, payload)) => {
             let case = variant.cases.iter().find(|case| case.name == *name).unwrap();
             match payload {
                 Some(payload) => one(names.of(name), part(case.ty.as_ref().unwrap(), payload)),
                 None => json!(names.of(name)),
             }
         }
-        (_, Sample::Enum(name)) => json!(names.of(name)),
-        (Type::Option(inner), Sample::Option(value)) => match value {
+        (_, SampleValue::Enum(name)) => json!(names.of(name)),
+        (Type::Option(inner), SampleValue::Option(value)) => match value {
             Some(value) if matches!(inner.resolved(), Type::Option(_)) && is_nullable(inner) => {
                 json!([part(inner, value)])
             }
@@ -84,14 +84,14 @@ fn model(ty: &Type, names: Names, value: &Sample) -> Json {
             None if is_nullable(inner) => json!([]),
             None => Json::Null,
         },
-        (Type::Result { ok, err }, Sample::Result(result)) => {
+        (Type::Result { ok, err }, SampleValue::Result(result)) => {
             let (name, ty, payload) = match result {
                 Ok(payload) => ("ok", ok, payload),
                 Err(payload) => ("err", err, payload),
             };
             one(name.into(), payload.as_ref().map_or(Json::Null, |payload| part(ty.as_ref().unwrap(), payload)))
         }
-        (_, Sample::Flags(flags)) => flags.iter().map(|name| names.of(name)).collect(),
+        (_, SampleValue::Flags(flags)) => flags.iter().map(|name| names.of(name)).collect(),
         (ty, value) => panic!("{value:?} is no {ty:?}"),
     }
 }
@@ -110,7 +110,7 @@ fn float(value: f64) -> Json {
 }
 
 /// A tree in which all numbers are doubles, and those of 32 bits what they were before they were written.
-fn rounded(ty: &Type, names: Names, tree: &Json) -> Sample {
+fn rounded(ty: &Type, names: Names, tree: &Json) -> SampleValue {
     read(ty, names, tree.to_string().as_bytes()).unwrap()
 }
 
@@ -122,9 +122,9 @@ proptest! {
         prop_assert_eq!(unmappable(&ty), None);
         for names in STYLES {
             let text = written(&ty, names, &value);
-            let again = read::<Sample>(&ty, names, text.as_bytes());
+            let again = read::<SampleValue>(&ty, names, text.as_bytes());
             prop_assert_eq!(again.as_ref(), Ok(&value), "{}", text);
-            prop_assert_eq!(text == "null", is_nullable(&ty) && value == Sample::Option(None));
+            prop_assert_eq!(text == "null", is_nullable(&ty) && value == SampleValue::Option(None));
         }
     }
 
@@ -144,8 +144,8 @@ proptest! {
     fn texts_are_read_again((ty, value) in typed()) {
         for names in STYLES {
             match write_text(&ty, names, &value) {
-                Some(text) => prop_assert_eq!(read_text::<Sample>(&ty, names, &text), Ok(value.clone())),
-                None => prop_assert!(!is_textual(&ty) || value == Sample::Option(None)),
+                Some(text) => prop_assert_eq!(read_text::<SampleValue>(&ty, names, &text), Ok(value.clone())),
+                None => prop_assert!(!is_textual(&ty) || value == SampleValue::Option(None)),
             }
         }
         if is_list_of_textual(&ty) {
@@ -159,14 +159,14 @@ proptest! {
     fn no_value_is_written_as_another_type(ty in types(), (_, other) in typed()) {
         let mut out = b"before".to_vec();
         match write(&ty, Names::Snake, &other, &mut out) {
-            Ok(()) => prop_assert!(read::<Sample>(&ty, Names::Snake, &out[6..]).is_ok()),
+            Ok(()) => prop_assert!(read::<SampleValue>(&ty, Names::Snake, &out[6..]).is_ok()),
             Err(_) => prop_assert_eq!(&out[..], b"before"),
         }
     }
 }
 
 /// The value with the entries of its maps in the order of their names, as a tree has them.
-fn sorted(ty: &Type, value: &Sample) -> Sample {
+fn sorted(ty: &Type, value: &SampleValue) -> SampleValue {
     rounded(ty, Names::Kebab, &serde_json::from_str::<Json>(&written(ty, Names::Kebab, value)).unwrap())
 }
 
@@ -183,18 +183,18 @@ fn alike(tree: &Json) -> Json {
 #[test]
 fn a_single_survives_readers_that_keep_doubles() {
     // The shortest text of this one is nearer, as a double, to its neighbour.
-    let value = Sample::F32(0x15AE_43FD);
+    let value = SampleValue::F32(0x15AE_43FD);
     assert_eq!(format!("{:e}", f32::from_bits(0x15AE_43FD)), "7.038531e-26");
     let text = written(&Type::F32, Names::Snake, &value);
-    assert_eq!(read::<Sample>(&Type::F32, Names::Snake, text.as_bytes()), Ok(value));
-    assert_eq!(written(&Type::F32, Names::Snake, &Sample::f32(0.1)), "0.1");
+    assert_eq!(read::<SampleValue>(&Type::F32, Names::Snake, text.as_bytes()), Ok(value));
+    assert_eq!(written(&Type::F32, Names::Snake, &SampleValue::f32(0.1)), "0.1");
 }
 
 #[test]
 fn the_last_of_equal_keys_is_written() {
     let ty = Type::Map(Arc::new(Type::String), Arc::new(Type::U8));
-    let entry = |name: &str, value| (Sample::String(name.into()), Sample::Integer(value));
-    let value = Sample::Map(vec![entry("a", 1), entry("b", 2), entry("a", 3)]);
+    let entry = |name: &str, value| (SampleValue::String(name.into()), SampleValue::Integer(value));
+    let value = SampleValue::Map(vec![entry("a", 1), entry("b", 2), entry("a", 3)]);
     assert_eq!(written(&ty, Names::Snake, &value), r#"{"b":2,"a":3}"#);
 }
 
@@ -240,13 +240,13 @@ fn values_have_a_bound() {
     let ty = Type::List(Arc::new(record("sparse", &["a", "b", "c", "d"].map(absent))));
     let sparse = |records: usize| format!("[{}{{}}]", "{},".repeat(records - 1));
     let most = (MAX_VALUES - 1) / 5;
-    assert!(read::<Sample>(&ty, Names::Snake, sparse(most).as_bytes()).is_ok());
+    assert!(read::<SampleValue>(&ty, Names::Snake, sparse(most).as_bytes()).is_ok());
     let detail = format!("must not be there: a text has at most {MAX_VALUES} values, bytes counted");
     assert_eq!(faults(&ty, &sparse(10 * most)), [(format!("/{most}"), detail.clone())]);
 
     let bytes = |count: usize| format!("\"{}\"", "AAAA".repeat(count / 3));
     let ty = Type::List(Arc::new(Type::U8));
-    assert!(read::<Sample>(&ty, Names::Snake, bytes(MAX_VALUES - 3).as_bytes()).is_ok());
+    assert!(read::<SampleValue>(&ty, Names::Snake, bytes(MAX_VALUES - 3).as_bytes()).is_ok());
     assert_eq!(faults(&ty, &bytes(MAX_VALUES + 3)), [(String::new(), detail)]);
 }
 
@@ -261,23 +261,23 @@ fn faults_below_a_long_name_do_not_repeat_it_without_end() {
 
 #[test]
 fn paths_and_queries_have_one_text_for_each_value() {
-    let number = |text: &str| read_text::<Sample>(&Type::U32, Names::Snake, text);
-    assert_eq!(number("7"), Ok(Sample::Integer(7)));
+    let number = |text: &str| read_text::<SampleValue>(&Type::U32, Names::Snake, text);
+    assert_eq!(number("7"), Ok(SampleValue::Integer(7)));
     for other in ["007", "+7", "-0", "7.0", " 7", "7 ", "", "-", "0x7", "4294967296", "٧"] {
         assert_eq!(number(other), Err(format!("must be a whole number from 0 to 4294967295, not {other:?}")));
     }
     for other in ["+1", "01", ".5", "1.", "inf", "nan", " 1", "1e400", "1_0", ""] {
-        assert!(read_text::<Sample>(&Type::F64, Names::Snake, other).is_err(), "{other}");
+        assert!(read_text::<SampleValue>(&Type::F64, Names::Snake, other).is_err(), "{other}");
     }
     for other in ["True", "1", ""] {
-        assert!(read_text::<Sample>(&Type::Bool, Names::Snake, other).is_err(), "{other}");
+        assert!(read_text::<SampleValue>(&Type::Bool, Names::Snake, other).is_err(), "{other}");
     }
     let list = Type::List(Arc::new(Type::S8));
     assert_eq!(
         read_texts(&list, Names::Snake, &["1", "-2"]),
-        Ok(Sample::List(vec![Sample::Integer(1), Sample::Integer(-2)]))
+        Ok(SampleValue::List(vec![SampleValue::Integer(1), SampleValue::Integer(-2)]))
     );
-    let refused = read_texts::<Sample>(&list, Names::Snake, &["1", "128", "x"]);
+    let refused = read_texts::<SampleValue>(&list, Names::Snake, &["1", "128", "x"]);
     assert_eq!(refused, Err("must be a whole number from -128 to 127, not \"128\"".into()));
 }
 

@@ -2,7 +2,7 @@
 
 use super::read::{single, single_char};
 use super::shape::{Whole, is_plain_text};
-use super::words::{Expected, Found};
+use super::words::{Actual, Expected};
 use super::write::write;
 use crate::contract::{Enum, Names, Type, Value};
 
@@ -10,14 +10,14 @@ use crate::contract::{Enum, Names, Type, Value};
 /// truth is `true` or `false`. An option is told by its value.
 ///
 /// # Errors
-/// The text is not of the type: the rest of a sentence about it, as in a [`Fault`](super::Fault).
+/// The text is not of the type: the rest of a sentence about it, as in a [`Violation`](super::Fault).
 pub fn read_text<V: Value>(ty: &Type, names: Names, text: &str) -> Result<V, String> {
     let expected = Expected { ty: option_of(ty).unwrap_or(ty), names, or_null: false };
     match option_of(ty) {
         Some(inner) => from_text(inner, names, text).map(|value| V::option(Some(value))),
         None => from_text(ty, names, text),
     }
-    .ok_or_else(|| format!("must be {expected}, not {}", Found::Text(text)))
+    .ok_or_else(|| format!("must be {expected}, not {}", Actual::Text(text)))
 }
 
 /// Reads the texts of a parameter that is repeated as a value of a [list of textual values](super::is_list_of_textual).

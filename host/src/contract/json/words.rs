@@ -42,7 +42,7 @@ impl fmt::Display for Expected<'_> {
             Type::Enum(cases) => one_of(f, names, cases.cases.iter().map(|case| (case.name.as_str(), false))),
             Type::Flags(flags) => {
                 f.write_str("an array of names, each ")?;
-                Flag { flags, names }.fmt(f)
+                ExpectedFlag { flags, names }.fmt(f)
             }
             other => match Whole::of(other) {
                 Some(whole) => write!(f, "a whole number from {} to {}", whole.min, whole.max),
@@ -54,12 +54,12 @@ impl fmt::Display for Expected<'_> {
 }
 
 /// What each item of flags expects.
-pub(super) struct Flag<'a> {
+pub(super) struct ExpectedFlag<'a> {
     pub(super) flags: &'a Flags,
     pub(super) names: Names,
 }
 
-impl fmt::Display for Flag<'_> {
+impl fmt::Display for ExpectedFlag<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         one_of(f, self.names, self.flags.flags.iter().map(|name| (name.as_str(), false)))
     }
@@ -100,7 +100,7 @@ fn list<'a>(
 
 /// What stood there instead.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Found<'a> {
+pub(super) enum Actual<'a> {
     Null,
     Bool(bool),
     Whole(i128),
@@ -111,7 +111,7 @@ pub(super) enum Found<'a> {
     EmptyObject,
 }
 
-impl fmt::Display for Found<'_> {
+impl fmt::Display for Actual<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),

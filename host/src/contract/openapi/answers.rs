@@ -3,7 +3,7 @@
 use super::named::Named;
 use super::schema;
 use crate::contract::face::cases;
-use crate::contract::{Case, Face, Source, Type};
+use crate::contract::{Case, HttpBinding, ParamSource, Type};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,87 +11,92 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const PROBLEM: &str = "Problem";
 
 /// A header of a response, and what it says.
-type Header = (&'static str, &'static str);
+type ResponseHeader = (&'static str, &'static str);
 
 /// It comes with each 401 (RFC 9110, section 15.5.2).
-const CHALLENGE: Header = ("WWW-Authenticate", "How to say who asks.");
+const CHALLENGE: ResponseHeader = ("WWW-Authenticate", "How to say who asks.");
 
 /// What comes with a 415: the one or the other, by what was wrong (RFC 9110, section 15.5.16).
-const TAKEN: &[Header] = &[
+const TAKEN: &[ResponseHeader] = &[
     ("Accept", "The types that are read, where the body is of another."),
     ("Accept-Encoding", "The codings that are read, where the body has another."),
 ];
 
 /// A problem that the gateway answers by itself.
-struct Refusal {
+struct ProblemAnswer {
     status: u16,
     name: &'static str,
     description: &'static str,
-    headers: &'static [Header],
+    headers: &'static [ResponseHeader],
     /// Which operations it can come from.
-    concerns: fn(&Face) -> bool,
+    concerns: fn(&HttpBinding) -> bool,
 }
 
-impl Refusal {
-    const fn new(status: u16, name: &'static str, concerns: fn(&Face) -> bool, description: &'static str) -> Self {
+impl ProblemAnswer {
+    const fn new(
+        status: u16,
+        name: &'static str,
+        concerns: fn(&HttpBinding) -> bool,
+        description: &'static str,
+    ) -> Self {
         Self { status, name, description, headers: &[], concerns }
     }
 
-    const fn with_headers(mut self, headers: &'static [Header]) -> Self {
+    const fn with_headers(mut self, headers: &'static [ResponseHeader]) -> Self {
         self.headers = headers;
         self
     }
 }
 
 /// Sorted by status, one for each.
-const REFUSALS: [Refusal; 13] = [
-    Refusal::new(
+const REFUSALS: [ProblemAnswer; 13] = [
+    ProblemAnswer::new(
         400,
         "BadRequest",
         all,
         "The request is malformed: its path, its query, a header, or a body that is no JSON.",
     ),
-    Refusal::new(404, "NotFound", with_path, "There is nothing at this path."),
-    Refusal::new(405, "MethodNotAllowed", all, "There is no such method here.")
+    ProblemAnswer::new(404, "NotFound", with_path, "There is nothing at this path."),
+    ProblemAnswer::new(405, "MethodNotAllowed", all, "There is no such method here.")
         .with_headers(&[("Allow", "The methods that there are.")]),
-    Refusal::new(406, "NotAcceptable", all, "The answer is JSON, which `Accept` does not admit."),
-    Refusal::new(408, "RequestTimeout", with_body, "The body did not come in its time."),
-    Refusal::new(413, "ContentTooLarge", with_body, "The body is too large."),
-    Refusal::new(415, "UnsupportedMediaType", with_body, "The body is of a type that is not read here.")
+    ProblemAnswer::new(406, "NotAcceptable", all, "The answer is JSON, which `Accept` does not admit."),
+    ProblemAnswer::new(408, "RequestTimeout", with_body, "The body did not come in its time."),
+    ProblemAnswer::new(413, "ContentTooLarge", with_body, "The body is too large."),
+    ProblemAnswer::new(415, "UnsupportedMediaType", with_body, "The body is of a type that is not read here.")
         .with_headers(TAKEN),
-    Refusal::new(
+    ProblemAnswer::new(
         422,
         "UnprocessableContent",
         with_body,
         "The body is JSON, but not of its schema; `errors` has each place.",
     ),
-    Refusal::new(500, "InternalServerError", all, "The host failed."),
-    Refusal::new(502, "BadGateway", all, "The service crashed, or gave no valid answer."),
-    Refusal::new(
+    ProblemAnswer::new(500, "InternalServerError", all, "The host failed."),
+    ProblemAnswer::new(502, "BadGateway", all, "The service crashed, or gave no valid answer."),
+    ProblemAnswer::new(
         503,
         "ServiceUnavailable",
         all,
         "The service is unavailable or overloaded. Trying again later may help.",
     )
     .with_headers(&[("Retry-After", "How many seconds to wait, where that is known.")]),
-    Refusal::new(504, "GatewayTimeout", all, "The service did not answer in its time."),
-    Refusal::new(508, "LoopDetected", all, "Services called each other too deeply."),
+    ProblemAnswer::new(504, "GatewayTimeout", all, "The service did not answer in its time."),
+    ProblemAnswer::new(508, "LoopDetected", all, "Services called each other too deeply."),
 ];
 
-fn all(_: &Face) -> bool {
+fn all(_: &HttpBinding) -> bool {
     true
 }
 
-fn with_path(face: &Face) -> bool {
-    face.sources.iter().any(|source| matches!(source, Source::Path(_)))
+fn with_path(face: &HttpBinding) -> bool {
+    face.sources.iter().any(|source| matches!(source, ParamSource::Path(_)))
 }
 
-fn with_body(face: &Face) -> bool {
+fn with_body(face: &HttpBinding) -> bool {
     face.body().is_some()
 }
 
 /// The types whose values answers carry.
-pub(super) fn carried(face: &Face) -> impl Iterator<Item = &Type> {
+pub(super) fn carried(face: &HttpBinding) -> impl Iterator<Item = &Type> {
     let shown = cases(face.error()).iter().filter(|case| is_shown(face.status_of(&case.name)));
     face.success().into_iter().chain(shown.filter_map(|case| case.ty.as_ref()))
 }
@@ -102,9 +107,9 @@ fn is_shown(status: u16) -> bool {
 }
 
 /// The Responses Object of an operation. Adds the statuses of the shared responses that it refers to.
-pub(super) fn responses(face: &Face, named: &Named, shared: &mut BTreeSet<u16>) -> Value {
+pub(super) fn responses(face: &HttpBinding, named: &Named, shared: &mut BTreeSet<u16>) -> Value {
     let mut responses = Map::new();
-    let mut refusals: BTreeMap<u16, &Refusal> =
+    let mut refusals: BTreeMap<u16, &ProblemAnswer> =
         REFUSALS.iter().filter(|refusal| (refusal.concerns)(face)).map(|refusal| (refusal.status, refusal)).collect();
     for (status, failed) in by_status(face) {
         // The gateway may answer this status by itself, too: the case is told by the members and not by the status.
@@ -156,7 +161,7 @@ pub(super) fn problem() -> Value {
     })
 }
 
-fn success(face: &Face, named: &Named) -> Value {
+fn success(face: &HttpBinding, named: &Named) -> Value {
     let mut response = match face.success() {
         Some(ty) => {
             let schema = schema::of(ty, face.names, named);
@@ -172,7 +177,7 @@ fn success(face: &Face, named: &Named) -> Value {
 }
 
 /// The cases of the error by status.
-fn by_status(face: &Face) -> BTreeMap<u16, Vec<&Case>> {
+fn by_status(face: &HttpBinding) -> BTreeMap<u16, Vec<&Case>> {
     let mut statuses: BTreeMap<u16, Vec<&Case>> = BTreeMap::new();
     for case in cases(face.error()) {
         statuses.entry(face.status_of(&case.name)).or_default().push(case);
@@ -181,7 +186,7 @@ fn by_status(face: &Face) -> BTreeMap<u16, Vec<&Case>> {
 }
 
 /// The response of a status that cases of the error have, and perhaps the gateway's own problem as well.
-fn failure(face: &Face, status: u16, failed: &[&Case], refusal: Option<&Refusal>, named: &Named) -> Value {
+fn failure(face: &HttpBinding, status: u16, failed: &[&Case], refusal: Option<&ProblemAnswer>, named: &Named) -> Value {
     let names: Vec<String> = failed.iter().map(|case| face.names.of(&case.name)).collect();
     let said = failed.iter().zip(&names).map(|(case, name)| match &case.docs {
         Some(docs) => format!("`{name}`: {docs}"),
@@ -203,11 +208,11 @@ fn failure(face: &Face, status: u16, failed: &[&Case], refusal: Option<&Refusal>
         _ => properties["payload"] = json!({"anyOf": payloads}),
     }
     let schema = json!({"allOf": [reference(), {"type": "object", "properties": properties}]});
-    let own: &[Header] = if status == 401 { &[CHALLENGE] } else { &[] };
+    let own: &[ResponseHeader] = if status == 401 { &[CHALLENGE] } else { &[] };
     problem_response(&said.join("\n\n"), schema, refusal.map_or(own, |refusal| refusal.headers))
 }
 
-fn problem_response(description: &str, schema: Value, headers: &[Header]) -> Value {
+fn problem_response(description: &str, schema: Value, headers: &[ResponseHeader]) -> Value {
     let mut response = json!({"description": description, "content": {"application/problem+json": {"schema": schema}}});
     for (name, says) in headers {
         response["headers"][name] = json!({"description": says, "schema": {"type": "string"}});

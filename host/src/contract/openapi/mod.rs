@@ -12,7 +12,7 @@ mod schema;
 mod tests;
 
 use self::named::Named;
-use super::{Face, InterfaceName, Names, Source, Type, capitals};
+use super::{HttpBinding, InterfaceName, Names, ParamSource, Type, capitals};
 use http::Method;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ pub struct Info {
 pub struct Operation<'a> {
     /// The method.
     pub method: Method,
-    /// The path, with `{names}` for its parameters: the names that the face's [`Source::Path`] have.
+    /// The path, with `{names}` for its parameters: the names that the face's [`ParamSource::Path`] have.
     pub path: String,
     /// The host at which it is, where the route names one exactly.
     pub host: Option<String>,
@@ -47,7 +47,7 @@ pub struct Operation<'a> {
     /// What the interface's author says of it.
     pub docs: Option<&'a str>,
     /// How the function is reached.
-    pub face: &'a Face,
+    pub face: &'a HttpBinding,
 }
 
 /// The document of these operations.
@@ -127,10 +127,10 @@ impl Operation<'_> {
         let renamed: BTreeMap<&str, &str> = braces(&self.path).zip(braces(template)).collect();
         let parameters = self.face.params().filter_map(|(param, source)| {
             let (place, name) = match source {
-                Source::Path(name) => ("path", renamed.get(name.as_str())?.to_string()),
-                Source::Query(name) => ("query", name.clone()),
-                Source::Header(name) => ("header", capitals(name)),
-                Source::Body => return None,
+                ParamSource::Path(name) => ("path", renamed.get(name.as_str())?.to_string()),
+                ParamSource::Query(name) => ("query", name.clone()),
+                ParamSource::Header(name) => ("header", capitals(name)),
+                ParamSource::Body => return None,
             };
             let (ty, optional) = match param.ty.resolved() {
                 Type::Option(inner) => (&**inner, true),

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The types with a name that the operations use, each once.
 pub(super) struct Named<'a> {
     /// By the name in PascalCase, those that are not the same type.
-    types: BTreeMap<String, Vec<Entry<'a>>>,
+    types: BTreeMap<String, Vec<NamedEntry<'a>>>,
 }
 
-struct Entry<'a> {
+struct NamedEntry<'a> {
     ty: &'a Type,
     /// The service and the interface that used it first.
     service: &'a str,
@@ -57,7 +57,7 @@ impl<'a> Named<'a> {
                 return;
             }
             let (service, interface) = (operation.service, operation.interface.short());
-            entries.push(Entry { ty, service, interface, names: operation.face.names, name: String::new() });
+            entries.push(NamedEntry { ty, service, interface, names: operation.face.names, name: String::new() });
         }
         for part in parts(ty) {
             self.add(part, operation);

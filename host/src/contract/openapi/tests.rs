@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::sample::{enumeration, flags, record, variant};
-use crate::contract::{Alias, Case, Enum, FaceSpec, Field, Function, Param, Record, Variant};
+use crate::contract::{Alias, Case, Enum, Field, Function, HttpBindingSpec, Param, Record, Variant};
 use std::sync::Arc;
 
 fn option(ty: Type) -> Type {
@@ -61,13 +61,13 @@ struct Route {
     path: &'static str,
     service: &'static str,
     interface: InterfaceName,
-    face: Face,
+    face: HttpBinding,
 }
 
 impl Route {
     fn new(method: Method, path: &'static str, service: &'static str, function: &Function) -> Self {
         let from_header = BTreeMap::from([("key".to_owned(), "Idempotency-Key".to_owned())]);
-        let spec = FaceSpec {
+        let spec = HttpBindingSpec {
             methods: std::slice::from_ref(&method),
             path_params: braces(path).collect(),
             from_header: if function.name == "reserve" { &from_header } else { &BTreeMap::new() },
@@ -76,7 +76,7 @@ impl Route {
             errors: &BTreeMap::from([("sold-out".to_owned(), 409)]),
             names: Names::Snake,
         };
-        let face = Face::bind(function, &spec).expect("a face");
+        let face = HttpBinding::bind(function, &spec).expect("a face");
         let interface = InterfaceName::new(&format!("shop:{service}/{service}@1.0.0"));
         Self { method, path, service, interface, face }
     }

@@ -2,7 +2,7 @@
 
 use super::refusal;
 use crate::base::{Body, ErrorKind, RequestId, ServiceName, empty_body, full_body};
-use crate::contract::{Face, Type, Value, json};
+use crate::contract::{HttpBinding, Type, Value, json};
 use crate::gateway::problem::Problem;
 use crate::gateway::settings::Target;
 use crate::gateway::status;
@@ -13,7 +13,7 @@ use http::{HeaderValue, Response, StatusCode};
 pub(in crate::gateway) struct Echo(Vec<(String, String)>);
 
 impl Echo {
-    pub(in crate::gateway) fn of<V: Value>(face: &Face, arguments: &[V]) -> Self {
+    pub(in crate::gateway) fn of<V: Value>(face: &HttpBinding, arguments: &[V]) -> Self {
         let repeated = face.location.iter().flat_map(|location| location.parameters());
         let text = |name: &str| {
             let at = face.function.params.iter().position(|param| param.name == name)?;
@@ -28,7 +28,7 @@ impl Echo {
 /// # Errors
 /// The error that the function answered, as the route says; 502 when the result is not of the function's type.
 pub(in crate::gateway) fn answer<V: Value>(
-    face: &Face,
+    face: &HttpBinding,
     result: Option<&V>,
     echo: &Echo,
     target: &Target,
@@ -48,7 +48,7 @@ pub(in crate::gateway) fn answer<V: Value>(
 }
 
 /// The response of a success; `None` when the value is not of its type.
-fn success<V: Value>(face: &Face, value: Option<&V>, echo: &Echo) -> Option<Response<Body>> {
+fn success<V: Value>(face: &HttpBinding, value: Option<&V>, echo: &Echo) -> Option<Response<Body>> {
     let mut response = Response::new(empty_body());
     *response.status_mut() = StatusCode::from_u16(face.status).expect("a face has a status of HTTP");
     let headers = response.headers_mut();
@@ -69,7 +69,7 @@ fn success<V: Value>(face: &Face, value: Option<&V>, echo: &Echo) -> Option<Resp
 }
 
 /// The text for a name in a location: of a field of the answer, or else of an argument.
-fn text_of<V: Value>(name: &str, face: &Face, value: Option<&V>, echo: &Echo) -> Option<String> {
+fn text_of<V: Value>(name: &str, face: &HttpBinding, value: Option<&V>, echo: &Echo) -> Option<String> {
     let field = match face.success().map(Type::resolved) {
         Some(Type::Record(record)) => record.fields.iter().find(|field| field.name == name),
         _ => None,

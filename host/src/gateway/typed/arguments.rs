@@ -1,8 +1,8 @@
 //! The arguments of a call, read from the request.
 
 use super::query::Query;
-use crate::contract::json::{self, Fault, MAX_FAULTS, ReadError};
-use crate::contract::{Face, Names, Param, Source, Type, Value, capitals};
+use crate::contract::json::{self, MAX_FAULTS, ReadError, Violation};
+use crate::contract::{HttpBinding, Names, Param, ParamSource, Type, Value, capitals};
 use crate::gateway::problem::Problem;
 use crate::gateway::settings::Target;
 use crate::route::{Match, decode};
@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 /// The arguments of a call in the order of the function's parameters.
 pub(in crate::gateway) struct Arguments<'a, V> {
-    face: &'a Face,
+    face: &'a HttpBinding,
     /// `None` for the one that is the body, as long as that is not there.
     values: Vec<Option<V>>,
     /// The method gives a body no meaning (RFC 9110, sections 9.3.1 and 9.3.5). Some clients send one all the same: it is passed over.
@@ -24,26 +24,26 @@ impl<'a, V: Value> Arguments<'a, V> {
     /// # Errors
     /// 404 for what stands in the path: whatever it names, there is none. 400 for the rest, with all faults at once.
     pub(in crate::gateway) fn of_head(
-        face: &'a Face,
+        face: &'a HttpBinding,
         head: &Parts,
         route: &Match<'_, Target>,
     ) -> Result<Self, Problem> {
         let query = Query::parse(head.uri.query().unwrap_or_default());
-        let mut faults = Faults(unknown(&query, face));
+        let mut faults = Violations(unknown(&query, face));
         let mut values = Vec::with_capacity(face.sources.len());
         for (param, source) in face.params() {
             values.push(match source {
-                Source::Path(name) => Some(in_path(name, param, face.names, route)?),
-                Source::Query(name) => {
+                ParamSource::Path(name) => Some(in_path(name, param, face.names, route)?),
+                ParamSource::Query(name) => {
                     let value = read(param, face.names, &query.values(name));
                     faults.take(value, name, || format!("the query parameter `{name}`"))
                 }
-                Source::Header(header) => {
+                ParamSource::Header(header) => {
                     let sent: Vec<_> = head.headers.get_all(header).iter().map(HeaderValue::as_bytes).collect();
                     let value = read(param, face.names, &sent);
                     faults.take(value, &face.names.of(&param.name), || format!("the header `{}`", capitals(header)))
                 }
-                Source::Body => None,
+                ParamSource::Body => None,
             });
         }
         let body_is_void = matches!(head.method, Method::GET | Method::HEAD | Method::DELETE);
@@ -88,16 +88,16 @@ fn read<V: Value>(param: &Param, names: Names, texts: &[&[u8]]) -> Result<V, Str
 }
 
 /// What the query has that the function does not take.
-fn unknown(query: &Query<'_>, face: &Face) -> Vec<(String, Fault)> {
+fn unknown(query: &Query<'_>, face: &HttpBinding) -> Vec<(String, Violation)> {
     let known = |name: &[u8]| face.query_names().any(|own| own.as_bytes() == name);
     let unknown = query.strangers(known).into_iter().take(MAX_FAULTS);
     unknown.map(|name| (format!("the query parameter `{name}`"), fault(&name, "is not known"))).collect()
 }
 
 /// What is wrong in the query and the headers, each with its place in words.
-struct Faults(Vec<(String, Fault)>);
+struct Violations(Vec<(String, Violation)>);
 
-impl Faults {
+impl Violations {
     /// Takes the fault of a parameter, if it has one.
     fn take<V>(&mut self, read: Result<V, String>, name: &str, place: impl FnOnce() -> String) -> Option<V> {
         read.map_err(|detail| self.0.push((place(), fault(name, detail)))).ok()
@@ -112,8 +112,8 @@ impl Faults {
 }
 
 /// What is wrong with the parameter of this name in JSON.
-fn fault(name: &str, detail: impl Into<String>) -> Fault {
-    Fault { pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")), detail: detail.into() }
+fn fault(name: &str, detail: impl Into<String>) -> Violation {
+    Violation { pointer: format!("/{}", name.replace('~', "~0").replace('/', "~1")), detail: detail.into() }
 }
 
 /// The problem of a body that is not what it should be.

@@ -4,10 +4,10 @@ use crate::route::decode;
 use std::borrow::Cow;
 
 /// A name or a value; what it decodes to need not be UTF-8.
-type Text<'a> = Cow<'a, [u8]>;
+type QueryText<'a> = Cow<'a, [u8]>;
 
 /// The parameters of a query as they came, decoded as forms are (WHATWG URL, `application/x-www-form-urlencoded`).
-pub(super) struct Query<'a>(Vec<(Text<'a>, Text<'a>)>);
+pub(super) struct Query<'a>(Vec<(QueryText<'a>, QueryText<'a>)>);
 
 impl<'a> Query<'a> {
     pub(super) fn parse(text: &'a str) -> Self {
@@ -30,7 +30,7 @@ impl<'a> Query<'a> {
 }
 
 /// In a form, a plus is a space.
-fn form(text: &str) -> Text<'_> {
+fn form(text: &str) -> QueryText<'_> {
     if !text.contains('+') {
         return decode(text);
     }

@@ -1,7 +1,7 @@
 //! An error that a function answered, as a problem.
 
 use crate::base::{RequestId, ServiceName};
-use crate::contract::{Case, Face, Type, Value, json};
+use crate::contract::{Case, HttpBinding, Type, Value, json};
 use crate::gateway::problem::Problem;
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -14,12 +14,12 @@ const UNNAMED: &str = "error";
 
 /// The problem for an error; `None` when it is not of its type.
 pub(super) fn problem<V: Value>(
-    face: &Face,
+    face: &HttpBinding,
     error: Option<&V>,
     service: &ServiceName,
     id: &RequestId,
 ) -> Option<Problem> {
-    let refusal = Refusal::of(face, error)?;
+    let refusal = TypedError::of(face, error)?;
     let status = StatusCode::from_u16(face.status_of(refusal.case)).expect("a face has statuses of HTTP");
     let problem =
         if status.is_server_error() { refusal.hidden(status, service, id) } else { refusal.shown(status, service) };
@@ -32,7 +32,7 @@ pub(super) fn problem<V: Value>(
 }
 
 /// An error, taken apart.
-struct Refusal<'a, V> {
+struct TypedError<'a, V> {
     /// In kebab-case.
     case: &'a str,
     payload: Option<&'a V>,
@@ -42,8 +42,8 @@ struct Refusal<'a, V> {
     lists_faults: bool,
 }
 
-impl<'a, V: Value> Refusal<'a, V> {
-    fn of(face: &'a Face, error: Option<&'a V>) -> Option<Self> {
+impl<'a, V: Value> TypedError<'a, V> {
+    fn of(face: &'a HttpBinding, error: Option<&'a V>) -> Option<Self> {
         let ty = face.error();
         let (case, payload_ty, payload) = match (ty.map(Type::resolved), error) {
             (Some(Type::Variant(variant)), Some(error)) => {

@@ -3,7 +3,7 @@
 use super::connector::{Connector, DialError};
 use super::{Dial, head};
 use crate::base::{Body, BodyError, CallContext, ErrorKind};
-use crate::egress::Rule;
+use crate::egress::EgressRule;
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{Uri, Version};
 use http_body_util::BodyExt;
@@ -22,9 +22,9 @@ const MOST_IDLE: usize = 256;
 
 /// A client of one place, whose connections are pooled; cheap to clone, and the clones share the pool.
 #[derive(Clone)]
-pub struct HttpClient(Arc<Inner>);
+pub struct HttpClient(Arc<ClientState>);
 
-struct Inner {
+struct ClientState {
     base: Uri,
     /// A host that is not ours.
     outside: bool,
@@ -41,7 +41,7 @@ impl HttpClient {
 
     /// The client of an outside host, as one service may reach it: `base`'s host is looked up for each new connection, and only addresses
     /// that `rule` admits are connected to.
-    pub fn checked(base: Uri, rule: Rule, dial: &Dial) -> Self {
+    pub fn checked(base: Uri, rule: EgressRule, dial: &Dial) -> Self {
         let connector = Connector::checked(&base, rule, dial);
         Self::new(base, true, connector)
     }
@@ -52,7 +52,7 @@ impl HttpClient {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
             .build(connector);
-        Self(Arc::new(Inner { base, outside, client }))
+        Self(Arc::new(ClientState { base, outside, client }))
     }
 
     /// Where its requests go.
@@ -75,7 +75,7 @@ impl HttpClient {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, (ErrorKind, String)> {
-        let Inner { base, outside, client } = &*self.0;
+        let ClientState { base, outside, client } = &*self.0;
         let (mut parts, body) = request.into_parts();
         parts.uri = join(base, &parts.uri).map_err(|error| (ErrorKind::Host, format!("no address: {error}")))?;
         // Each hop speaks its own version, whatever the one before spoke (RFC 9110, section 2.5).

@@ -2,8 +2,8 @@
 
 use super::Dial;
 use super::lookup::Lookup;
-use super::stream::Stream;
-use crate::egress::{Range, Rule};
+use super::stream::ClientStream;
+use crate::egress::{EgressRule, Range};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -38,35 +38,35 @@ pub(super) enum DialError {
 
 /// Connects to one place, whatever address it is asked for.
 #[derive(Clone)]
-pub(super) struct Connector(Arc<Place>);
+pub(super) struct Connector(Arc<ConnectorState>);
 
-struct Place {
+struct ConnectorState {
     /// A name, or an address without brackets: what a certificate must be for.
     host: String,
     secure: bool,
-    peer: Peer,
+    peer: ConnectTarget,
     dial: Dial,
 }
 
 /// Whom to connect to.
-enum Peer {
+enum ConnectTarget {
     Fixed(SocketAddr),
-    Checked(Rule, Lookup),
+    Checked(EgressRule, Lookup),
 }
 
 impl Connector {
     pub(super) fn fixed(base: &Uri, peer: SocketAddr, dial: &Dial) -> Self {
-        Self::new(base, Peer::Fixed(peer), dial)
+        Self::new(base, ConnectTarget::Fixed(peer), dial)
     }
 
-    pub(super) fn checked(base: &Uri, rule: Rule, dial: &Dial) -> Self {
+    pub(super) fn checked(base: &Uri, rule: EgressRule, dial: &Dial) -> Self {
         let port = base.port_u16().unwrap_or(if is_secure(base) { 443 } else { 80 });
-        Self::new(base, Peer::Checked(rule, Lookup::new(bare_host(base), port)), dial)
+        Self::new(base, ConnectTarget::Checked(rule, Lookup::new(bare_host(base), port)), dial)
     }
 
-    fn new(base: &Uri, peer: Peer, dial: &Dial) -> Self {
+    fn new(base: &Uri, peer: ConnectTarget, dial: &Dial) -> Self {
         let (host, secure) = (bare_host(base).to_owned(), is_secure(base));
-        Self(Arc::new(Place { host, secure, peer, dial: dial.clone() }))
+        Self(Arc::new(ConnectorState { host, secure, peer, dial: dial.clone() }))
     }
 }
 
@@ -81,34 +81,34 @@ fn bare_host(base: &Uri) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-impl Place {
-    async fn connect(&self) -> Result<Stream, DialError> {
+impl ConnectorState {
+    async fn connect(&self) -> Result<ClientStream, DialError> {
         let within = self.dial.connect;
         let end = Instant::now() + within;
         let connected = timeout_at(end, self.open(end)).await;
         connected.unwrap_or_else(|_| Err(DialError::Timeout { host: self.host.clone(), within }))
     }
 
-    async fn open(&self, end: Instant) -> Result<Stream, DialError> {
+    async fn open(&self, end: Instant) -> Result<ClientStream, DialError> {
         let stream = match &self.peer {
-            Peer::Fixed(address) => first(&[*address], end).await,
-            Peer::Checked(rule, lookup) => first(&self.admitted(rule, lookup).await?, end).await,
+            ConnectTarget::Fixed(address) => first(&[*address], end).await,
+            ConnectTarget::Checked(rule, lookup) => first(&self.admitted(rule, lookup).await?, end).await,
         };
         let stream = stream.map_err(|failure| match failure {
             Some((address, why)) => DialError::Connect { address, why },
             None => DialError::Lookup { host: self.host.clone(), why: "it has no address".into() },
         })?;
         if !self.secure {
-            return Ok(Stream::Plain(stream));
+            return Ok(ClientStream::Plain(stream));
         }
         let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
         let secured = tls.secure(&self.host, stream).await;
         let secured = secured.map_err(|why| DialError::Tls { host: self.host.clone(), why })?;
-        Ok(Stream::Tls(Box::new(secured)))
+        Ok(ClientStream::Tls(Box::new(secured)))
     }
 
     /// The addresses of the host that the rule admits. They are connected to as they are here, without another look at the name.
-    async fn admitted(&self, rule: &Rule, lookup: &Lookup) -> Result<Vec<SocketAddr>, DialError> {
+    async fn admitted(&self, rule: &EgressRule, lookup: &Lookup) -> Result<Vec<SocketAddr>, DialError> {
         let host = || self.host.clone();
         let found = lookup.addresses().await;
         let found = found.map_err(|why| DialError::Lookup { host: host(), why: why.to_string() })?;
@@ -155,7 +155,7 @@ async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Opti
 }
 
 impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
+    type Response = TokioIo<ClientStream>;
     type Error = DialError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
 

@@ -10,14 +10,14 @@ use tokio::net::lookup_host;
 use tokio::sync::Mutex;
 
 /// The addresses, or why there are none.
-type Found = Result<Arc<[SocketAddr]>, Arc<str>>;
+type Resolution = Result<Arc<[SocketAddr]>, Arc<str>>;
 
 /// The look-up of one host.
 pub(super) struct Lookup {
     host: Arc<str>,
     port: u16,
     /// The last answer, and when it came. Held while there is a look-up.
-    last: Arc<Mutex<Option<(Instant, Found)>>>,
+    last: Arc<Mutex<Option<(Instant, Resolution)>>>,
 }
 
 impl Lookup {
@@ -27,7 +27,7 @@ impl Lookup {
     }
 
     /// The host's addresses, by an answer that came after this was asked.
-    pub(super) async fn addresses(&self) -> Found {
+    pub(super) async fn addresses(&self) -> Resolution {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok([SocketAddr::new(address, self.port)].into());
         }
@@ -43,7 +43,7 @@ impl Lookup {
                 Ok(found) => Ok(found.collect()),
                 Err(error) => Err(error.to_string().into()),
             };
-            *last = Some((Instant::now(), Found::clone(&found)));
+            *last = Some((Instant::now(), Resolution::clone(&found)));
             found
         });
         task.await.unwrap_or_else(|error| Err(error.to_string().into()))

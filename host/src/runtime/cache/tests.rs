@@ -80,7 +80,7 @@ fn code_without_its_seal_is_no_entry() {
     fs::write(&paths.seal, "nonsense").unwrap();
     assert!(!is_kept(&cache, &engine));
     // A seal of another component.
-    fs::write(&paths.seal, Seal::parse(&seal, DIGEST).unwrap().text(Digest([8; 32]))).unwrap();
+    fs::write(&paths.seal, ArtifactStamp::parse(&seal, DIGEST).unwrap().text(Digest([8; 32]))).unwrap();
     assert!(!is_kept(&cache, &engine) && cache.seal(DIGEST).is_none());
     fs::remove_file(&paths.seal).unwrap();
     assert!(!is_kept(&cache, &engine) && !cache.confirm(DIGEST, 1));

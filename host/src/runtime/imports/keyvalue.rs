@@ -5,7 +5,7 @@
 
 use crate::runtime::bindings::keyvalue::wasi::keyvalue::{atomics, batch, store};
 use crate::runtime::context::Context;
-use crate::state::{Bucket, Change, Error, Key, Transaction, limit};
+use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};
 use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::TrappableError;
 
@@ -24,8 +24,8 @@ pub struct OpenBucket(Bucket);
 #[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub type KeyValueError = TrappableError<store::Error>;
 
-impl From<Error> for KeyValueError {
-    fn from(error: Error) -> Self {
+impl From<StateError> for KeyValueError {
+    fn from(error: StateError) -> Self {
         if error.kind().is_some() {
             tracing::error!(%error, "the store failed");
         }

@@ -2,7 +2,7 @@
 
 use crate::runtime::bindings::state::atoll::state::transactions as contract;
 use crate::runtime::context::Context;
-use crate::state::{Bucket, Change, Error, Key, Transaction};
+use crate::state::{Bucket, Change, Key, StateError, Transaction};
 use wasmtime::component::{Accessor, HasData};
 
 /// What the linker knows this implementation by.
@@ -14,10 +14,10 @@ impl HasData for Transactions {
 
 impl contract::Host for Context {}
 
-type Answer<T> = wasmtime::Result<Result<T, contract::Error>>;
+type HostResult<T> = wasmtime::Result<Result<T, contract::Error>>;
 
 impl<T: 'static> contract::HostWithStore<T> for Transactions {
-    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
+    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> HostResult<Vec<Option<contract::Versioned>>> {
         let found = bucket(accessor).get(keys.into_iter().map(Key::from).collect()).await;
         Ok(found.map_err(shown).map(|found| {
             let versioned =
@@ -31,7 +31,7 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         prefix: String,
         after: Option<String>,
         limit: u32,
-    ) -> Answer<contract::Page> {
+    ) -> HostResult<contract::Page> {
         let page = bucket(accessor).scan(prefix.into(), after.map(Key::from), limit as usize).await;
         Ok(page.map_err(shown).and_then(|page| {
             let entries = page.items.into_iter().map(|entry| {
@@ -46,7 +46,7 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         accessor: &Accessor<T, Self>,
         checks: Vec<contract::Check>,
         writes: Vec<contract::Write>,
-    ) -> Answer<u64> {
+    ) -> HostResult<u64> {
         let transaction = Transaction {
             checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
             writes: writes.into_iter().map(change).collect(),
@@ -74,13 +74,13 @@ fn text(key: Key) -> Result<String, contract::Error> {
     String::from_utf8(key).map_err(|_| contract::Error::Unavailable("a key in the store is no text".into()))
 }
 
-fn shown(error: Error) -> contract::Error {
+fn shown(error: StateError) -> contract::Error {
     match error {
-        Error::Conflict { key } => contract::Error::Conflict(String::from_utf8_lossy(&key).into_owned()),
-        Error::TooLarge { .. } | Error::EmptyKey | Error::NotANumber { .. } => {
+        StateError::Conflict { key } => contract::Error::Conflict(String::from_utf8_lossy(&key).into_owned()),
+        StateError::TooLarge { .. } | StateError::EmptyKey | StateError::NotANumber { .. } => {
             contract::Error::TooLarge(error.for_guest())
         }
-        Error::Overloaded => contract::Error::Unavailable(error.for_guest()),
+        StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
         _ => {
             tracing::error!(%error, "the store failed");
             contract::Error::Unavailable(error.for_guest())

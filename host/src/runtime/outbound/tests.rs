@@ -1,9 +1,9 @@
 //! Where a guest's request goes, and how it is told that it goes nowhere.
 
-use super::super::context::Current;
+use super::super::context::CurrentRequest;
 use super::super::grants::Grants;
-use super::super::outcall::{Outcall, Pending};
-use super::super::parcel::Parcel;
+use super::super::outcall::{Outcall, OutcallFuture};
+use super::super::parcel::DetachedValues;
 use super::*;
 use crate::base::{Digest, RequestId, empty_body};
 use crate::contract::FunctionName;
@@ -27,7 +27,7 @@ impl Notes {
         whom: String,
         request: &http::Request<Body>,
         context: &CallContext,
-    ) -> Pending<'_, http::Response<Body>> {
+    ) -> OutcallFuture<'_, http::Response<Body>> {
         let id = request.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
         let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
         self.asked.lock().unwrap().push((whom, request.uri().to_string(), id, left));
@@ -38,7 +38,13 @@ impl Notes {
 }
 
 impl Outcall for Notes {
-    fn invoke<'a>(&'a self, _: &'a ServiceName, _: &'a FunctionName, _: Parcel, _: CallContext) -> Pending<'a, Parcel> {
+    fn invoke<'a>(
+        &'a self,
+        _: &'a ServiceName,
+        _: &'a FunctionName,
+        _: DetachedValues,
+        _: CallContext,
+    ) -> OutcallFuture<'a, DetachedValues> {
         Box::pin(std::future::ready(Err(OutcallError { kind: ErrorKind::NoEndpoint, detail: String::new() })))
     }
 
@@ -47,17 +53,17 @@ impl Outcall for Notes {
         service: &'a ServiceName,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>> {
+    ) -> OutcallFuture<'a, http::Response<Body>> {
         self.note(service.to_string(), &request, &context)
     }
 
     fn fetch<'a>(
         &'a self,
         by: &'a ServiceName,
-        rule: &'a Rule,
+        rule: &'a EgressRule,
         request: http::Request<Body>,
         context: CallContext,
-    ) -> Pending<'a, http::Response<Body>> {
+    ) -> OutcallFuture<'a, http::Response<Body>> {
         self.note(format!("{rule} for {by}"), &request, &context)
     }
 }
@@ -69,12 +75,12 @@ fn name(text: &str) -> ServiceName {
 /// The way out of an instance of `shop`, which may call `users` and two hosts outside.
 fn outbound(notes: &Arc<Notes>) -> Outbound {
     let rules = ["https://api.example", "http://*.corp.internal:8080"];
-    let egress = Allow::new(rules.iter().map(|rule| Rule::parse(rule, false).unwrap()).collect());
+    let egress = Allow::new(rules.iter().map(|rule| EgressRule::parse(rule, false).unwrap()).collect());
     let grants = Grants::new(name("shop"), None, vec![name("users")], egress, &BTreeMap::new());
     let id = RequestId::from_random(7);
-    let (grants, request) = (Arc::new(grants), Current::new(id.clone()));
-    let identity = Identity { grants, revision: Digest([0; 32]), instance: 1, request };
-    let exit = Exit::default();
+    let (grants, request) = (Arc::new(grants), CurrentRequest::new(id.clone()));
+    let identity = InstanceIdentity { grants, revision: Digest([0; 32]), instance: 1, request };
+    let exit = OutcallHandle::default();
     let outcall: Arc<dyn Outcall> = Arc::clone(notes) as Arc<dyn Outcall>;
     exit.connect(Arc::downgrade(&outcall));
     Outbound::new(identity, exit, CallContext::new(id, Instant::now(), Duration::from_secs(60)))

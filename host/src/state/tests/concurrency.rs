@@ -1,6 +1,6 @@
 //! Many writers at once: nothing lost, syncs shared, services kept apart.
 
-use super::super::{Bucket, Change, Embedded, Error, Settings, Store, Transaction};
+use super::super::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction};
 use super::{name, open_on, put, puts, sim_disk::SimDisk};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -75,7 +75,7 @@ async fn a_counter_that_is_read_and_written_loses_nothing() {
                         Transaction { checks: vec![("n".into(), version)], writes: vec![("n".into(), next)] };
                     match bucket.commit(transaction).await {
                         Ok(committed) => versions.push(committed.version),
-                        Err(Error::Conflict { .. }) => {}
+                        Err(StateError::Conflict { .. }) => {}
                         Err(e) => panic!("{e}"),
                     }
                 }
@@ -125,7 +125,7 @@ async fn a_service_does_not_see_the_data_of_another() {
     assert!(user.scan(Vec::new(), None, 10).await.unwrap().items.is_empty());
     user.commit(puts(&[("id", "of user")])).await.unwrap();
     let both = Transaction { checks: vec![("id".into(), 0)], writes: vec![("id".into(), Change::Delete)] };
-    assert!(matches!(user.commit(both).await, Err(Error::Conflict { .. })));
+    assert!(matches!(user.commit(both).await, Err(StateError::Conflict { .. })));
     user.commit(Transaction { checks: Vec::new(), writes: vec![("id".into(), Change::Delete)] }).await.unwrap();
     assert_eq!(value(&users, "id").await, Some("of users".into()));
     assert_eq!(users.keys(Vec::new(), None, 10).await.unwrap().items, [b"id".to_vec(), b"s/id".to_vec()]);
@@ -139,11 +139,11 @@ async fn a_refused_transaction_leaves_nothing_behind() {
     bucket.commit(email()).await.unwrap();
     let mut second = email();
     second.writes[1] = put("user/2", "2");
-    assert_eq!(bucket.commit(second).await, Err(Error::Conflict { key: "email".into() }));
+    assert_eq!(bucket.commit(second).await, Err(StateError::Conflict { key: "email".into() }));
     assert_eq!(value(&bucket, "user/2").await, None);
     let add = Transaction { checks: Vec::new(), writes: vec![put("before", "1"), ("x".into(), Change::Add(1))] };
     bucket.commit(puts(&[("x", "no number")])).await.unwrap();
-    assert_eq!(bucket.commit(add).await, Err(Error::NotANumber { key: "x".into() }));
+    assert_eq!(bucket.commit(add).await, Err(StateError::NotANumber { key: "x".into() }));
     assert_eq!(value(&bucket, "before").await, None);
 }
 
@@ -159,7 +159,7 @@ async fn a_flood_is_refused_and_its_neighbour_is_not() {
     disk.wait_for_sync();
     let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(flood.commit(puts(&[("a", "2")])))).collect();
     begin(&mut waiting).await;
-    assert_eq!(flood.commit(puts(&[("a", "3")])).await, Err(Error::Overloaded));
+    assert_eq!(flood.commit(puts(&[("a", "3")])).await, Err(StateError::Overloaded));
     let mut neighbour = [Box::pin(quiet.commit(puts(&[("a", "4")])))];
     begin(&mut neighbour).await;
     disk.open_gate();
@@ -186,8 +186,8 @@ async fn closing_finishes_what_waits_and_refuses_the_rest() {
     for commit in commits {
         commit.await.unwrap();
     }
-    assert_eq!(bucket.commit(puts(&[("d", "1")])).await, Err(Error::Closed));
-    assert_eq!(bucket.get(vec!["a".into()]).await, Err(Error::Closed));
+    assert_eq!(bucket.commit(puts(&[("d", "1")])).await, Err(StateError::Closed));
+    assert_eq!(bucket.get(vec!["a".into()]).await, Err(StateError::Closed));
     store.close();
 
     let again = store_on(&disk, &Settings::default());

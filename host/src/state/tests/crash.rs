@@ -4,7 +4,7 @@
 //! is whole can be told from its log. Everything runs in one thread: a seed always gives the same story.
 
 use super::super::database::Database;
-use super::super::{Change, Committed, Error, Transaction};
+use super::super::{Change, Committed, StateError, Transaction};
 use super::{name, open_on, sim_disk::SimDisk};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -95,7 +95,7 @@ fn batch(database: &Database, ledger: &mut Ledger, random: &mut SmallRng) {
                         ledger.acknowledged.insert(line, moved);
                         ledger.next.insert(line.0, line.1 + 1);
                     }
-                    Err(Error::Conflict { .. }) => {}
+                    Err(StateError::Conflict { .. }) => {}
                     Err(e) => panic!("{e}"),
                 }
             }
@@ -110,7 +110,7 @@ fn transfer(
     number: u32,
     (from, to, amount): Move,
     filling: usize,
-) -> Result<Transaction, Error> {
+) -> Result<Transaction, StateError> {
     let keys = vec![account(from), account(to)];
     let found = database.get(&name("bank"), &keys)?;
     let mut transaction = Transaction::default();
@@ -175,7 +175,7 @@ fn check(database: &Database, disk: &SimDisk, ledger: &mut Ledger) {
 }
 
 /// Value and version by key, read in small pages.
-fn read_all(database: &Database) -> Result<BTreeMap<String, (String, u64)>, Error> {
+fn read_all(database: &Database) -> Result<BTreeMap<String, (String, u64)>, StateError> {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let mut all = BTreeMap::new();
     let mut after = None;

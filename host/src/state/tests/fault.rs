@@ -1,6 +1,6 @@
 //! Disks that are full and disks that fail.
 
-use super::super::Error;
+use super::super::StateError;
 use super::{name, open_on, puts, sim_disk::SimDisk};
 
 #[test]
@@ -14,7 +14,7 @@ fn a_full_disk_heals_when_there_is_room() {
     };
     assert_eq!(commit("before"), Ok(vec![1, 2]));
     disk.fail_writes(true);
-    assert!(matches!(commit("lost"), Err(Error::Io { .. })));
+    assert!(matches!(commit("lost"), Err(StateError::Io { .. })));
     disk.fail_writes(false);
     assert_eq!(commit("after"), Ok(vec![5, 6]), "versions of a failed batch are not given again");
     let keys = database.keys(&users, b"", None, 10).unwrap().items;
@@ -29,12 +29,12 @@ fn nothing_is_promised_after_a_failed_sync() {
     let commit = |key: &str| database.write(&[(users.clone(), puts(&[(key, "1"), ("last", key)]))]);
     commit("before").unwrap();
     disk.fail_syncs(true);
-    assert!(matches!(commit("uncertain"), Err(Error::Io { .. })));
+    assert!(matches!(commit("uncertain"), Err(StateError::Io { .. })));
     disk.fail_syncs(false);
     for _ in 0..2 {
-        let Err(Error::Io { detail, .. }) = commit("after") else { panic!("a commit was accepted") };
+        let Err(StateError::Io { detail, .. }) = commit("after") else { panic!("a commit was accepted") };
         assert!(detail.contains("restart the host"), "{detail}");
-        assert!(matches!(database.get(&users, &["before".into()]), Err(Error::Io { .. })));
+        assert!(matches!(database.get(&users, &["before".into()]), Err(StateError::Io { .. })));
     }
     drop(database);
 
@@ -53,6 +53,6 @@ fn a_panic_is_an_error_of_that_call_alone() {
     let users = name("users");
     database.write(&[(users.clone(), puts(&[("a", "1")]))]).unwrap();
     let error = database.panic_in_a_read();
-    assert!(matches!(&error, Error::Corrupt { detail, .. } if detail == "a page makes no sense"), "{error}");
+    assert!(matches!(&error, StateError::Corrupt { detail, .. } if detail == "a page makes no sense"), "{error}");
     assert!(database.get(&users, &["a".into()]).unwrap()[0].is_some());
 }

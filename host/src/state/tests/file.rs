@@ -1,6 +1,6 @@
 //! The database as a file: private, locked, and refused rather than deleted where it is something else.
 
-use super::super::{Error, Settings, Store};
+use super::super::{Settings, StateError, Store};
 use super::{name, puts};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
-fn open(path: &Path) -> Result<Store, Error> {
+fn open(path: &Path) -> Result<Store, StateError> {
     Store::open(&Settings { path: path.into(), ..Settings::default() })
 }
 
@@ -39,7 +39,7 @@ fn a_database_that_is_open_elsewhere_is_refused() {
     let path = folder.path().join("state.redb");
     let first = open(&path).unwrap();
     let error = open(&path).unwrap_err();
-    assert_eq!(error, Error::InUse { path: path.clone() });
+    assert_eq!(error, StateError::InUse { path: path.clone() });
     assert!(error.to_string().contains("in use by another host"), "{error}");
     first.close();
     open(&path).unwrap();
@@ -59,7 +59,7 @@ fn what_is_no_database_is_named_and_left_alone() {
     drop(database);
     for path in [text.clone(), foreign, folder.path().to_path_buf()] {
         let error = open(&path).unwrap_err();
-        assert_eq!(error, Error::NotADatabase { path: path.clone() });
+        assert_eq!(error, StateError::NotADatabase { path: path.clone() });
         assert!(error.to_string().contains(&*path.to_string_lossy()) && !error.for_guest().contains("/"));
     }
     assert_eq!(fs::read_to_string(text).unwrap(), "do not lose me");
@@ -74,7 +74,7 @@ fn a_later_format_is_refused() {
     write.open_table(TableDefinition::<&str, u64>::new("meta")).unwrap().insert("format", 7).unwrap();
     write.commit().unwrap();
     drop(database);
-    assert!(matches!(open(&path), Err(Error::Format { found: 7, known: 1, .. })));
+    assert!(matches!(open(&path), Err(StateError::Format { found: 7, known: 1, .. })));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_creation_that_a_crash_cut_off_is_begun_anew() {
     // The same header in front of data is no leftover.
     bytes[5000] = 1;
     fs::write(&path, &bytes).unwrap();
-    assert_eq!(open(&path).unwrap_err(), Error::NotADatabase { path: path.clone() });
+    assert_eq!(open(&path).unwrap_err(), StateError::NotADatabase { path: path.clone() });
     assert!(fs::read(&path).unwrap() == bytes);
 }
 
@@ -111,7 +111,7 @@ async fn a_damaged_file_is_an_error_and_never_a_panic() {
 
     fs::write(&path, &whole[..whole.len() / 3]).unwrap();
     let error = open(&path).unwrap_err();
-    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    assert!(matches!(error, StateError::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("restore the file from a backup"));
 
     let mut random = SmallRng::seed_from_u64(1);

@@ -1,6 +1,6 @@
 //! The bounds hold, and what is just inside them works.
 
-use super::super::{Bucket, Change, Embedded, Error, Settings, Store, Transaction, limit};
+use super::super::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction, limit};
 use super::{name, open_on, sim_disk::SimDisk};
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ fn write(key: Vec<u8>, bytes: usize) -> Transaction {
     Transaction { checks: Vec::new(), writes: vec![(key, Change::Put(vec![7; bytes]))] }
 }
 
-fn is_too_large<T>(answer: Result<T, Error>) -> bool {
-    matches!(answer, Err(Error::TooLarge { .. }))
+fn is_too_large<T>(answer: Result<T, StateError>) -> bool {
+    matches!(answer, Err(StateError::TooLarge { .. }))
 }
 
 #[tokio::test]
@@ -25,10 +25,10 @@ async fn keys_and_values_are_bounded() {
     assert_eq!(found.value.len(), limit::VALUE);
     assert!(is_too_large(bucket.commit(write(vec![1; limit::KEY + 1], 1)).await));
     assert!(is_too_large(bucket.commit(write(vec![1], limit::VALUE + 1)).await));
-    assert_eq!(bucket.commit(write(Vec::new(), 1)).await, Err(Error::EmptyKey));
+    assert_eq!(bucket.commit(write(Vec::new(), 1)).await, Err(StateError::EmptyKey));
     let checks = Transaction { checks: vec![(Vec::new(), 0)], writes: Vec::new() };
-    assert_eq!(bucket.commit(checks).await, Err(Error::EmptyKey));
-    assert_eq!(bucket.get(vec![Vec::new()]).await, Err(Error::EmptyKey));
+    assert_eq!(bucket.commit(checks).await, Err(StateError::EmptyKey));
+    assert_eq!(bucket.get(vec![Vec::new()]).await, Err(StateError::EmptyKey));
     assert!(is_too_large(bucket.get(vec![vec![1; limit::KEY + 1]]).await));
     assert!(is_too_large(bucket.scan(vec![1; limit::KEY + 1], None, 1).await));
     assert!(is_too_large(bucket.keys(Vec::new(), Some(vec![1; limit::KEY + 1]), 1).await));

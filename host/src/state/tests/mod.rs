@@ -28,7 +28,7 @@ fn puts(writes: &[(&str, &str)]) -> Transaction {
 }
 
 /// A database on `disk`, with a cache so small that it has to read and write the disk.
-fn open_on(disk: &SimDisk) -> Result<Database, super::Error> {
+fn open_on(disk: &SimDisk) -> Result<Database, super::StateError> {
     let disk = disk.clone();
     Database::open(Path::new("sim"), 256 << 10, Box::new(move || Ok(Box::new(disk.clone()))))
 }

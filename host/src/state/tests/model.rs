@@ -1,6 +1,6 @@
 //! Random transactions, reads and scans against a map that anybody can see is right.
 
-use super::super::{Change, Committed, Error, Key, Page, Transaction};
+use super::super::{Change, Committed, Key, Page, StateError, Transaction};
 use super::{name, open_on, sim_disk::SimDisk};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -33,11 +33,11 @@ enum Op {
 }
 
 impl Model {
-    fn commit(&mut self, bucket: usize, transaction: &Transaction) -> Result<Committed, Error> {
+    fn commit(&mut self, bucket: usize, transaction: &Transaction) -> Result<Committed, StateError> {
         let present = &self.buckets[bucket];
         for (key, version) in &transaction.checks {
             if present.get(key).map_or(0, |(_, v)| *v) != *version {
-                return Err(Error::Conflict { key: key.clone() });
+                return Err(StateError::Conflict { key: key.clone() });
             }
         }
         if transaction.writes.is_empty() {
@@ -56,7 +56,7 @@ impl Model {
                         Entry::Occupied(e) => String::from_utf8(e.get().0.clone()).unwrap().parse::<u64>().ok(),
                     };
                     let sum = number.and_then(|n| n.checked_add(*delta));
-                    let sum = sum.ok_or(Error::NotANumber { key: key.clone() })?;
+                    let sum = sum.ok_or(StateError::NotANumber { key: key.clone() })?;
                     sums.push(sum);
                     after.insert(key.clone(), (sum.to_string().into(), version));
                 }

@@ -1,7 +1,7 @@
 //! What is kept in memory is what the database would answer.
 
 use super::super::recent::{Moment, Recent};
-use super::super::{Change, Committed, Embedded, Error, Key, Settings, Store, Transaction, Versioned};
+use super::super::{Change, Committed, Embedded, Key, Settings, StateError, Store, Transaction, Versioned};
 use super::{name, open_on, puts, sim_disk::SimDisk};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ async fn written_or_read() {
     bucket.commit(puts(&[("a", &large)])).await.unwrap();
     assert_eq!(at_once(&store, &["a"]).await, None, "too large to be copied under a lock");
     store.close();
-    assert_eq!(bucket.get(vec!["b".into()]).await, Err(Error::Closed));
+    assert_eq!(bucket.get(vec!["b".into()]).await, Err(StateError::Closed));
 
     let store = store_on(&disk);
     assert_eq!(at_once(&store, &["b"]).await, None);
@@ -99,10 +99,10 @@ async fn nothing_is_answered_after_a_failed_sync() {
     let bucket = store.bucket(&name("users"));
     bucket.commit(puts(&[("a", "1"), ("b", "1")])).await.unwrap();
     disk.fail_syncs(true);
-    assert!(matches!(bucket.commit(puts(&[("a", "2")])).await, Err(Error::Io { .. })));
+    assert!(matches!(bucket.commit(puts(&[("a", "2")])).await, Err(StateError::Io { .. })));
     disk.fail_syncs(false);
     for key in ["a", "b"] {
-        assert!(matches!(bucket.get(vec![key.into()]).await, Err(Error::Io { .. })), "{key}");
+        assert!(matches!(bucket.get(vec![key.into()]).await, Err(StateError::Io { .. })), "{key}");
     }
 }
 
@@ -187,7 +187,7 @@ proptest! {
                     Some((writes, before, true)) if well => {
                         let answer = |(number, (_, _, refused)): (u64, &(u8, Option<u8>, bool))| {
                             let committed = Committed { version: before + number, sums: Vec::new() };
-                            if *refused { Err(Error::Conflict { key: Vec::new() }) } else { Ok(committed) }
+                            if *refused { Err(StateError::Conflict { key: Vec::new() }) } else { Ok(committed) }
                         };
                         let answers: Vec<_> = (1..).zip(writes.iter()).map(answer).collect();
                         recent.end(transactions(&writes), &answers);

@@ -1,8 +1,8 @@
 //! The host in the test's own process, put together as `app` does it: with the discovery table in hand.
 
 use super::super::super::atoll::Home;
-use host::config::{Manifest, Route, Service};
-use host::contract::{Face, FaceSpec};
+use host::config::{Manifest, Route, ServiceConfig};
+use host::contract::{HttpBinding, HttpBindingSpec};
 use host::gateway::{self, Gateway, Target, TypedTarget};
 use host::listen::{Drain, Listener};
 use host::mesh::{self, Mesh, TrafficSettings};
@@ -37,7 +37,7 @@ impl Inside {
         let manifest = Manifest::load(&home.manifest(), &anywhere).unwrap();
         let runtime = Arc::new(Runtime::new(&manifest.runtime, 1024, 128 << 20).unwrap());
         let store = Store::open(&manifest.state).unwrap();
-        let load = |service: &Service| runtime.load(service.component.as_ref().unwrap()).unwrap();
+        let load = |service: &ServiceConfig| runtime.load(service.component.as_ref().unwrap()).unwrap();
         let components: Vec<Component> = manifest.services.iter().map(load).collect();
         let parts = || manifest.services.iter().zip(&components);
         let offers: Offers = parts().map(|(service, part)| (service.name.clone(), part.contract().clone())).collect();
@@ -74,10 +74,10 @@ impl Inside {
     }
 }
 
-fn plan(service: &Service) -> Plan {
-    let Service { limits, total, bulkhead, retry, balance, .. } = service.clone();
+fn plan(service: &ServiceConfig) -> Plan {
+    let ServiceConfig { limits, total, bulkhead, retry, balance, .. } = service.clone();
     let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
-    let Service { name, replicas, state, calls, idempotent, isolation, config, breaker, .. } = service.clone();
+    let ServiceConfig { name, replicas, state, calls, idempotent, isolation, config, breaker, .. } = service.clone();
     let plan = Plan::new(name);
     Plan { replicas, state, calls, idempotent, isolation, config, limits, traffic, breaker, ..plan }
 }
@@ -86,7 +86,7 @@ fn target(route: &Route, offers: &Offers) -> Target {
     let Route { rule, service, call, body, timeout, .. } = route;
     let typed = call.as_ref().map(|call| {
         let (function, described) = offers[service].lookup(&call.function).unwrap();
-        let spec = FaceSpec {
+        let spec = HttpBindingSpec {
             methods: std::slice::from_ref(&call.method),
             path_params: rule.parameters().collect(),
             from_header: &call.from_header,
@@ -95,7 +95,7 @@ fn target(route: &Route, offers: &Offers) -> Target {
             errors: &call.errors,
             names: host::contract::Names::Snake,
         };
-        Arc::new(TypedTarget { function, face: Face::bind(described, &spec).unwrap() })
+        Arc::new(TypedTarget { function, face: HttpBinding::bind(described, &spec).unwrap() })
     });
     Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed }
 }

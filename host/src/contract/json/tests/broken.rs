@@ -1,8 +1,8 @@
 //! Texts that are broken at random: nothing panics, and each fault points into the text.
 
-use super::{Fault, ReadError, STYLES, read, written};
+use super::{ReadError, STYLES, Violation, read, written};
 use crate::contract::Names;
-use crate::contract::sample::{Sample, typed};
+use crate::contract::sample::{SampleValue, typed};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value as Json, json};
@@ -97,9 +97,9 @@ fn disturb(tree: &mut Json, at: &Index, stranger: &Json, beside: bool) {
     }
 }
 
-fn check_pointers(tree: &Json, faults: &[Fault]) -> Result<(), TestCaseError> {
+fn check_pointers(tree: &Json, faults: &[Violation]) -> Result<(), TestCaseError> {
     prop_assert!(!faults.is_empty());
-    for Fault { pointer, detail } in faults {
+    for Violation { pointer, detail } in faults {
         let parent = pointer.rfind('/').map_or("", |end| &pointer[..end]);
         let there = if detail == "must be there" {
             tree.pointer(pointer).is_none() && tree.pointer(parent).is_some()
@@ -119,11 +119,11 @@ proptest! {
         let mut text = written(&ty, Names::Snake, &value).into_bytes();
         edits.iter().for_each(|edit| apply(&mut text, edit));
         let tree = serde_json::from_slice::<Json>(&text);
-        match read::<Sample>(&ty, Names::Snake, &text) {
+        match read::<SampleValue>(&ty, Names::Snake, &text) {
             // What is read is of the type, whatever was broken.
             Ok(value) => {
                 let again = written(&ty, Names::Snake, &value);
-                prop_assert_eq!(read::<Sample>(&ty, Names::Snake, again.as_bytes()), Ok(value));
+                prop_assert_eq!(read::<SampleValue>(&ty, Names::Snake, again.as_bytes()), Ok(value));
             }
             Err(ReadError::Malformed { .. }) => prop_assert!(tree.is_err()),
             Err(ReadError::Faults(faults)) => {
@@ -146,7 +146,7 @@ proptest! {
             for (at, stranger, beside) in &changes {
                 disturb(&mut tree, at, stranger, *beside);
             }
-            match read::<Sample>(&ty, names, tree.to_string().as_bytes()) {
+            match read::<SampleValue>(&ty, names, tree.to_string().as_bytes()) {
                 Ok(_) => {}
                 Err(ReadError::Faults(faults)) => check_pointers(&tree, &faults)?,
                 Err(malformed) => prop_assert!(false, "{malformed} in {tree}"),
@@ -157,7 +157,7 @@ proptest! {
 
 #[test]
 fn what_is_no_json_is_told_with_its_place() {
-    let malformed = |text: &[u8]| match read::<Sample>(&crate::contract::Type::Bool, Names::Snake, text) {
+    let malformed = |text: &[u8]| match read::<SampleValue>(&crate::contract::Type::Bool, Names::Snake, text) {
         Err(ReadError::Malformed { line, column, detail }) => (line, column, detail),
         other => panic!("{other:?}"),
     };
@@ -172,7 +172,7 @@ fn what_is_no_json_is_told_with_its_place() {
 fn depth_exhausts_nothing() {
     let deep = [b"[".repeat(1_000_000), b"]".repeat(1_000_000)].concat();
     for ty in [crate::contract::Type::Bool, crate::contract::Type::List(crate::contract::Type::Bool.into())] {
-        assert!(matches!(read::<Sample>(&ty, Names::Snake, &deep), Err(ReadError::Faults(_))));
-        assert!(matches!(read::<Sample>(&ty, Names::Snake, &deep[..1_500_000]), Err(ReadError::Malformed { .. })));
+        assert!(matches!(read::<SampleValue>(&ty, Names::Snake, &deep), Err(ReadError::Faults(_))));
+        assert!(matches!(read::<SampleValue>(&ty, Names::Snake, &deep[..1_500_000]), Err(ReadError::Malformed { .. })));
     }
 }

@@ -4,7 +4,7 @@ use super::wit::{Declared, spelt};
 use super::{faults, written};
 use crate::contract::Names;
 use crate::contract::json::{MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, read};
-use crate::contract::sample::Sample;
+use crate::contract::sample::SampleValue;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/json-mapping.md");
 
@@ -36,7 +36,7 @@ fn rows<const N: usize>(columns: [&str; N]) -> Vec<[String; N]> {
     rows
 }
 
-fn value(ty: &str, json: &str) -> Sample {
+fn value(ty: &str, json: &str) -> SampleValue {
     read(&declared().ty(ty), Names::Snake, json.as_bytes()).unwrap_or_else(|error| panic!("{ty}: {json}: {error:?}"))
 }
 

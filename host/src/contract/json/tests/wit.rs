@@ -1,6 +1,6 @@
 //! Types and values of WIT as text: as much of it as the examples of the document need.
 
-use crate::contract::sample::{Sample, enumeration, flags, record, variant};
+use crate::contract::sample::{SampleValue, enumeration, flags, record, variant};
 use crate::contract::{Alias, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,35 +140,35 @@ impl Tokens {
 }
 
 /// A value as people write it: `some({id: 1, name: "x"})`.
-pub(super) fn spelt(value: &Sample) -> String {
-    let all = |values: &[Sample]| values.iter().map(spelt).collect::<Vec<_>>().join(", ");
-    let with = |name: &str, payload: Option<&Sample>| match payload {
+pub(super) fn spelt(value: &SampleValue) -> String {
+    let all = |values: &[SampleValue]| values.iter().map(spelt).collect::<Vec<_>>().join(", ");
+    let with = |name: &str, payload: Option<&SampleValue>| match payload {
         Some(payload) => format!("{name}({})", spelt(payload)),
         None => name.to_owned(),
     };
     match value {
-        Sample::Bool(value) => value.to_string(),
-        Sample::Integer(value) => value.to_string(),
-        Sample::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
-        Sample::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
-        Sample::Char(value) => format!("{value:?}"),
-        Sample::String(value) => format!("{value:?}"),
-        Sample::List(items) | Sample::FixedList(items) => format!("[{}]", all(items)),
-        Sample::Tuple(items) => format!("({})", all(items)),
-        Sample::Map(entries) => {
+        SampleValue::Bool(value) => value.to_string(),
+        SampleValue::Integer(value) => value.to_string(),
+        SampleValue::F32(bits) => format!("{:?}", f32::from_bits(*bits)),
+        SampleValue::F64(bits) => format!("{:?}", f64::from_bits(*bits)),
+        SampleValue::Char(value) => format!("{value:?}"),
+        SampleValue::String(value) => format!("{value:?}"),
+        SampleValue::List(items) | SampleValue::FixedList(items) => format!("[{}]", all(items)),
+        SampleValue::Tuple(items) => format!("({})", all(items)),
+        SampleValue::Map(entries) => {
             let entries = entries.iter().map(|(key, value)| format!("{}: {}", spelt(key), spelt(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
-        Sample::Record(fields) => {
+        SampleValue::Record(fields) => {
             let fields = fields.iter().map(|(name, value)| format!("{name}: {}", spelt(value)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
-        Sample::Variant(name, payload) => with(name, payload.as_deref()),
-        Sample::Enum(name) => name.clone(),
-        Sample::Option(None) => "none".into(),
-        Sample::Option(payload) => with("some", payload.as_deref()),
-        Sample::Result(Ok(payload)) => with("ok", payload.as_deref()),
-        Sample::Result(Err(payload)) => with("err", payload.as_deref()),
-        Sample::Flags(names) => format!("{{{}}}", names.join(", ")),
+        SampleValue::Variant(name, payload) => with(name, payload.as_deref()),
+        SampleValue::Enum(name) => name.clone(),
+        SampleValue::Option(None) => "none".into(),
+        SampleValue::Option(payload) => with("some", payload.as_deref()),
+        SampleValue::Result(Ok(payload)) => with("ok", payload.as_deref()),
+        SampleValue::Result(Err(payload)) => with("err", payload.as_deref()),
+        SampleValue::Flags(names) => format!("{{{}}}", names.join(", ")),
     }
 }

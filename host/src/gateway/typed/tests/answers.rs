@@ -3,7 +3,7 @@
 use super::shop::{Outcome, Shop, error, failure, ok, product, string, u32};
 use crate::base::ErrorKind;
 use crate::contract::Value as _;
-use crate::contract::sample::Sample;
+use crate::contract::sample::SampleValue;
 use crate::gateway::tests::{Log, assert_problem, json};
 use crate::listen::wire::Wire;
 use serde_json::{Value, json};
@@ -51,11 +51,11 @@ async fn a_function_without_errors_answers_its_value_alone() {
 
 #[tokio::test]
 async fn each_case_of_the_error_has_its_status() {
-    let faults = Sample::list(vec![Sample::record(vec![
+    let faults = SampleValue::list(vec![SampleValue::record(vec![
         ("pointer".into(), string("/sku")),
         ("detail".into(), string("must be new")),
     ])]);
-    let rest = Sample::record(vec![("pieces-left".into(), u32(3))]);
+    let rest = SampleValue::record(vec![("pieces-left".into(), u32(3))]);
     let faults_json = json!([{"pointer": "/sku", "detail": "must be new"}]);
     let cases = [
         ("not-found", None, 404, "Not found", "service `products` answers `not-found`", Value::Null),
@@ -129,8 +129,8 @@ async fn an_answer_that_is_not_of_its_type_is_bad() {
         error("no-such-case", None),
         error("conflict", None),
         error("not-found", Some(string("a"))),
-        Some(Sample::result(Err(None))),
-        Some(Sample::result(Err(Some(string("a"))))),
+        Some(SampleValue::result(Err(None))),
+        Some(SampleValue::result(Err(Some(string("a"))))),
     ];
     for value in wrong {
         let outcome: Outcome = Ok(value.clone());

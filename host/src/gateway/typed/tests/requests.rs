@@ -2,13 +2,13 @@
 
 use super::shop::{Shop, ok, product, string, u32, u64};
 use crate::contract::Value as _;
-use crate::contract::sample::Sample;
+use crate::contract::sample::SampleValue;
 use crate::gateway::tests::{assert_problem, json};
-use crate::listen::wire::{Answer, Wire};
+use crate::listen::wire::{Wire, WireAnswer};
 use serde_json::json;
 
 /// The pointers of the `errors` of a problem.
-fn pointers(answer: &Answer) -> Vec<String> {
+fn pointers(answer: &WireAnswer) -> Vec<String> {
     let problem = json(answer);
     let errors = problem["errors"].as_array().cloned().unwrap_or_default();
     assert!(errors.iter().all(|error| error["detail"].is_string()), "{problem}");
@@ -18,13 +18,17 @@ fn pointers(answer: &Answer) -> Vec<String> {
 #[tokio::test]
 async fn arguments_come_from_where_the_face_says() {
     let shop = Shop::answering(ok(None)).await;
-    let list = |text: &[&str]| Sample::list(text.iter().map(|text| string(text)).collect());
+    let list = |text: &[&str]| SampleValue::list(text.iter().map(|text| string(text)).collect());
     let cases = [
         ("DELETE /products/18446744073709551615", "remove", vec![u64(u64::MAX)]),
         ("DELETE /products/%37", "remove", vec![u64(7)]),
-        ("PUT /notes/a+b%20%C3%A9?text=c+d%2Be", "note", vec![string("a+b é"), Sample::option(Some(string("c d+e")))]),
-        ("PUT /notes/a?text=", "note", vec![string("a"), Sample::option(Some(string("")))]),
-        ("PUT /notes/a?", "note", vec![string("a"), Sample::option(None)]),
+        (
+            "PUT /notes/a+b%20%C3%A9?text=c+d%2Be",
+            "note",
+            vec![string("a+b é"), SampleValue::option(Some(string("c d+e")))],
+        ),
+        ("PUT /notes/a?text=", "note", vec![string("a"), SampleValue::option(Some(string("")))]),
+        ("PUT /notes/a?", "note", vec![string("a"), SampleValue::option(None)]),
         ("POST /products/7/reserve\nIdempotency-Key: k 1", "reserve", vec![u64(7), string("k 1")]),
     ];
     for (head, function, arguments) in cases {
@@ -34,10 +38,10 @@ async fn arguments_come_from_where_the_face_says() {
 
     let shop = Shop::answering(ok(Some(u32(1)))).await;
     let cases = [
-        ("GET /products?all=true", vec![Sample::option(None), list(&[]), Sample::bool(true)]),
+        ("GET /products?all=true", vec![SampleValue::option(None), list(&[]), SampleValue::bool(true)]),
         (
             "GET /products?kinds=b&all=false&page_size=20&kinds=a%26",
-            vec![Sample::option(Some(u32(20))), list(&["b", "a&"]), Sample::bool(false)],
+            vec![SampleValue::option(Some(u32(20))), list(&["b", "a&"]), SampleValue::bool(false)],
         ),
     ];
     for (head, arguments) in cases {
@@ -46,7 +50,7 @@ async fn arguments_come_from_where_the_face_says() {
     }
 
     let shop = Shop::answering(ok(Some(product(7)))).await;
-    let new = Sample::record(vec![("sku".into(), string("é")), ("unit-price".into(), u32(5))]);
+    let new = SampleValue::record(vec![("sku".into(), string("é")), ("unit-price".into(), u32(5))]);
     let body = r#"{"unit_price": 5, "sku": "é"}"#;
     let answer = shop.ask("PATCH /products/7\nContent-Type: application/merge-patch+json; charset=UTF-8", body).await;
     assert_eq!((answer.status, shop.last()), (200, ("change".to_owned(), vec![new.clone(), u64(7)])));

@@ -1,14 +1,14 @@
 //! The shop of these tests: its contract, its routes, and values of its types.
 
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
-use crate::contract::sample::Sample;
+use crate::contract::sample::SampleValue;
 use crate::contract::{
-    Case, Face, FaceSpec, Field, Function, FunctionName, Integer, InterfaceName, Names, Param, Record, Type, Value,
-    Variant,
+    Case, Field, Function, FunctionName, HttpBinding, HttpBindingSpec, Integer, InterfaceName, Names, Param, Record,
+    Type, Value, Variant,
 };
 use crate::gateway::tests::serve;
-use crate::gateway::{Call, Failure, Gateway, Settings, Target, TypedTarget};
-use crate::listen::wire::{Answer, Wire};
+use crate::gateway::{Call, CallFailure, Gateway, Settings, Target, TypedTarget};
+use crate::listen::wire::{Wire, WireAnswer};
 use crate::route::{Rule, Table};
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a function answers.
-pub(super) type Outcome = Result<Option<Sample>, Failure>;
+pub(super) type Outcome = Result<Option<SampleValue>, CallFailure>;
 
 /// Keeps the calls, and answers with what a closure says.
 struct Functions<F> {
@@ -27,12 +27,12 @@ struct Functions<F> {
 }
 
 /// The calls that came through, with their arguments.
-pub(super) type Calls = Arc<Mutex<Vec<(String, Vec<Sample>)>>>;
+pub(super) type Calls = Arc<Mutex<Vec<(String, Vec<SampleValue>)>>>;
 
 impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
-    type Value = Sample;
+    type Value = SampleValue;
 
-    async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, Failure> {
+    async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, CallFailure> {
         unreachable!("all routes of these tests are typed")
     }
 
@@ -40,7 +40,7 @@ impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
         &self,
         _: &ServiceName,
         function: &FunctionName,
-        arguments: Vec<Sample>,
+        arguments: Vec<SampleValue>,
         _: &CallContext,
     ) -> Outcome {
         self.calls.lock().expect("no test panics with it").push((function.function.clone(), arguments));
@@ -65,12 +65,12 @@ impl Shop {
     }
 
     /// One whose functions all answer this.
-    pub(super) async fn answering(value: Option<Sample>) -> Self {
+    pub(super) async fn answering(value: Option<SampleValue>) -> Self {
         Self::open(move || Ok(value.clone())).await
     }
 
     /// Sends a method with a target and perhaps header fields, a line each, and a body.
-    pub(super) async fn ask(&self, head: &str, body: &str) -> Answer {
+    pub(super) async fn ask(&self, head: &str, body: &str) -> WireAnswer {
         let (line, fields) = head.split_once('\n').unwrap_or((head, ""));
         let mut request = format!("{line} HTTP/1.1\r\nHost: a\r\n");
         fields.lines().for_each(|field| request += &format!("{field}\r\n"));
@@ -81,12 +81,12 @@ impl Shop {
     }
 
     /// Sends JSON.
-    pub(super) async fn send(&self, line: &str, body: &str) -> Answer {
+    pub(super) async fn send(&self, line: &str, body: &str) -> WireAnswer {
         self.ask(&format!("{line}\nContent-Type: application/json"), body).await
     }
 
     /// The last call.
-    pub(super) fn last(&self) -> (String, Vec<Sample>) {
+    pub(super) fn last(&self) -> (String, Vec<SampleValue>) {
         self.calls.lock().expect("no test panics with it").last().expect("a call").clone()
     }
 }
@@ -131,7 +131,7 @@ fn route(
     let function = Function { name: name.into(), docs: None, asynchronous: true, params, result };
     let sells = matches!(function.result, Some(Type::Result { .. }));
     let methods: Vec<Method> = rule.methods().to_vec();
-    let spec = FaceSpec {
+    let spec = HttpBindingSpec {
         methods: &methods,
         path_params: path.split(['{', '}']).skip(1).step_by(2).collect(),
         from_header: &match name {
@@ -143,7 +143,7 @@ fn route(
         errors: &sells.then(|| ("sold-out".to_owned(), 409)).into_iter().collect(),
         names: Names::Snake,
     };
-    let face = Face::bind(&function, &spec).expect("it fits");
+    let face = HttpBinding::bind(&function, &spec).expect("it fits");
     let function =
         FunctionName { interface: InterfaceName::new("shop:products/products@1.0.0"), function: name.into() };
     let target = Target {
@@ -181,30 +181,30 @@ fn routes() -> Table<Target> {
     ])
 }
 
-pub(super) fn ok(value: Option<Sample>) -> Option<Sample> {
-    Some(Sample::result(Ok(value)))
+pub(super) fn ok(value: Option<SampleValue>) -> Option<SampleValue> {
+    Some(SampleValue::result(Ok(value)))
 }
 
-pub(super) fn error(case: &str, payload: Option<Sample>) -> Option<Sample> {
-    Some(Sample::result(Err(Some(Sample::variant(case.into(), payload)))))
+pub(super) fn error(case: &str, payload: Option<SampleValue>) -> Option<SampleValue> {
+    Some(SampleValue::result(Err(Some(SampleValue::variant(case.into(), payload)))))
 }
 
-pub(super) fn u64(value: u64) -> Sample {
-    Sample::integer(Integer::U64, value.into())
+pub(super) fn u64(value: u64) -> SampleValue {
+    SampleValue::integer(Integer::U64, value.into())
 }
 
-pub(super) fn u32(value: u32) -> Sample {
-    Sample::integer(Integer::U32, value.into())
+pub(super) fn u32(value: u32) -> SampleValue {
+    SampleValue::integer(Integer::U32, value.into())
 }
 
-pub(super) fn string(text: &str) -> Sample {
-    Sample::string(text.into())
+pub(super) fn string(text: &str) -> SampleValue {
+    SampleValue::string(text.into())
 }
 
-pub(super) fn product(id: u64) -> Sample {
-    Sample::record(vec![("id".into(), u64(id)), ("unit-price".into(), u32(250))])
+pub(super) fn product(id: u64) -> SampleValue {
+    SampleValue::record(vec![("id".into(), u64(id)), ("unit-price".into(), u32(250))])
 }
 
 pub(super) fn failure(kind: ErrorKind) -> Outcome {
-    Err(Failure { kind, retry_after: None, detail: "the inside".into() })
+    Err(CallFailure { kind, retry_after: None, detail: "the inside".into() })
 }

@@ -1,10 +1,10 @@
 //! Hosts outside: what they learn, and which addresses are never connected to.
 
 use super::*;
-use crate::egress::Rule;
+use crate::egress::EgressRule;
 
 fn client(host: &str, server: SocketAddr, rule: &str, private: bool) -> HttpClient {
-    let rule = Rule::parse(&format!("http://{rule}:{}", server.port()), private).unwrap();
+    let rule = EgressRule::parse(&format!("http://{rule}:{}", server.port()), private).unwrap();
     HttpClient::checked(base("http", host, server, ""), rule, &dial())
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::{Tls, TlsError};
 use super::*;
-use crate::egress::Rule;
+use crate::egress::EgressRule;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -85,7 +85,7 @@ async fn a_certificate_is_checked_against_the_host_that_was_asked_for() {
 async fn a_host_outside_is_checked_like_one_of_ours() {
     let ours = Authority::new("ours");
     let server = ours.server(&["localhost"], OK, Then::Keep).await;
-    let rule = Rule::parse(&format!("https://localhost:{}", server.address.port()), true).unwrap();
+    let rule = EgressRule::parse(&format!("https://localhost:{}", server.address.port()), true).unwrap();
     for (dial, reached) in [(ours.dial(), true), (Authority::new("theirs").dial(), false)] {
         let client = HttpClient::checked(base("https", "localhost", server.address, ""), rule.clone(), &dial);
         assert_eq!(ask(&client, "/").await.map_err(|(kind, _)| kind).is_ok(), reached);
