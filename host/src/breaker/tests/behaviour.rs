@@ -1,7 +1,7 @@
-//! One behaviour each.
+//! One test for each behaviour.
 
 use super::rig::{Rig, full, full_with, ms, outcome, probing, s};
-use crate::breaker::settings::splitmix;
+use crate::breaker::splitmix::splitmix;
 use crate::breaker::*;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use State::{Closed, HalfOpen, Open};
 use Verdict::{EndpointFault, Neutral, RequestFault, Success, Throttled};
 
 #[test]
-fn the_defaults_are_those_of_the_notes() {
+fn the_defaults_are_those_of_the_guide() {
     let expected = Settings {
         trip: Trip::Full(WindowedTrip {
             in_a_row: 5,
@@ -26,7 +26,7 @@ fn the_defaults_are_those_of_the_notes() {
 }
 
 #[test]
-fn the_simple_form_counts_every_fault_in_a_row() {
+fn in_the_simple_form_every_fault_extends_the_streak_and_a_success_clears_it() {
     let mut rig = Rig::new(Settings::simple(3, s(5), s(6)));
     rig.calls(1, EndpointFault).calls(1, RequestFault).calls(1, Success).calls(1, RequestFault).calls(1, EndpointFault);
     rig.calls(9, Throttled).calls(9, Neutral).is(Closed).calls(1, RequestFault).is(Open).refused(s(5));
@@ -34,14 +34,14 @@ fn the_simple_form_counts_every_fault_in_a_row() {
 }
 
 #[test]
-fn a_throttled_probe_fails_in_both_forms() {
+fn a_429_fails_a_probe_in_both_forms() {
     for settings in [Settings::simple(1, s(1), s(6)), full_with(|full| full.in_a_row = 1)] {
         Rig::new(settings).calls(1, EndpointFault).wait(s(1)).calls(1, Throttled).is(Open);
     }
 }
 
 #[test]
-fn only_faults_of_the_place_count_in_a_row_in_the_full_model() {
+fn in_the_full_model_only_endpoint_faults_extend_the_streak() {
     let quiet = |full: &mut WindowedTrip| full.least_calls = 1_000;
     let mut rig = Rig::new(full_with(quiet));
     rig.calls(20, RequestFault).calls(20, Throttled).is(Closed);
@@ -50,7 +50,7 @@ fn only_faults_of_the_place_count_in_a_row_in_the_full_model() {
 }
 
 #[test]
-fn the_ratio_counts_every_fault_and_opens_at_its_number() {
+fn the_ratio_counts_request_faults_and_429s_and_opens_when_it_is_reached() {
     for fault in [RequestFault, Throttled] {
         let mut rig = Rig::new(full_with(|full| full.least_calls = 10));
         rig.calls(5, Success).calls(4, fault).calls(40, Neutral).is(Closed).calls(1, fault).is(Open);
@@ -68,7 +68,7 @@ fn a_bucket_counts_for_ten_ticks_and_not_a_moment_longer() {
 }
 
 #[test]
-fn slow_calls_open_whatever_they_answer() {
+fn slow_calls_open_the_circuit_whatever_their_verdict() {
     let slow = |verdict| Outcome { took: s(2), ..outcome(verdict) };
     let settings = full_with(|full| full.slow_call = Some(s(2)));
     let mut rig = Rig::new(settings);
@@ -82,12 +82,12 @@ fn slow_calls_open_whatever_they_answer() {
 }
 
 #[test]
-fn a_quick_success_opens_nothing() {
+fn a_quick_success_never_opens_the_circuit() {
     Rig::new(full()).calls(3, RequestFault).calls(1, Success).is(Closed).calls(1, RequestFault).is(Open);
 }
 
 #[test]
-fn the_open_time_doubles_to_its_most_and_begins_afresh_after_a_close() {
+fn the_open_time_doubles_up_to_its_longest_and_starts_again_after_a_close() {
     let mut rig = Rig::new(full());
     rig.calls(3, EndpointFault);
     for open in [1, 2, 4, 8, 8] {
@@ -104,7 +104,7 @@ fn the_open_time_doubles_to_its_most_and_begins_afresh_after_a_close() {
 }
 
 #[test]
-fn the_jitter_is_added_and_told_by_the_seed() {
+fn the_jitter_is_added_to_the_open_time_and_follows_from_the_seed() {
     let settings = Settings { open: OpenTime { least: s(1), most: s(8), jitter: 50 }, ..full() };
     let wait = |seed| {
         let (breaker, now) = (std::sync::Arc::new(Breaker::new(settings, seed)), Instant::now());
@@ -120,14 +120,14 @@ fn the_jitter_is_added_and_told_by_the_seed() {
 }
 
 #[test]
-fn splitmix_is_splitmix() {
+fn splitmix_gives_the_numbers_of_the_reference_implementation() {
     // The first numbers of the reference implementation for this seed.
     let numbers: Vec<u64> = (0..3).map(|index| splitmix(1_234_567, index)).collect();
     assert_eq!(numbers, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
 }
 
 #[test]
-fn retry_after_extends_the_open_time_up_to_its_most() {
+fn retry_after_extends_the_open_time_up_to_its_longest() {
     for (asked, open) in [(ms(10), s(1)), (s(3), s(3)), (s(100), s(8))] {
         let asks = Outcome { retry_after: Some(asked), ..outcome(EndpointFault) };
         let mut rig = Rig::new(full());
@@ -137,7 +137,7 @@ fn retry_after_extends_the_open_time_up_to_its_most() {
 }
 
 #[test]
-fn so_many_probes_at_a_time_and_so_many_successes() {
+fn probes_are_bounded_at_a_time_and_enough_successes_close_the_circuit() {
     let mut rig = Rig::new(probing(2, 3));
     rig.calls(3, EndpointFault).wait(s(1)).begin().wait(s(1)).begin().refused(s(10));
     rig.end(0, Success).begin().refused(s(11)).end(1, Success).is(HalfOpen).end(2, Success).is(Closed);
@@ -169,7 +169,7 @@ fn a_probe_without_a_verdict_frees_its_slot() {
 }
 
 #[test]
-fn a_probe_that_overstays_loses_its_slot_and_its_say() {
+fn a_probe_that_outlives_its_lease_loses_its_slot_and_its_outcome_does_not_count() {
     let mut rig = Rig::new(full());
     rig.calls(3, EndpointFault).wait(s(1)).begin().wait(s(11) - Duration::from_nanos(1)).refused(ms(1));
     rig.wait(Duration::from_nanos(1)).begin().end(0, Success).is(HalfOpen).refused(s(11));
@@ -187,7 +187,7 @@ fn a_probe_that_overstays_loses_its_slot_and_its_say() {
 }
 
 #[test]
-fn a_probe_of_an_earlier_stretch_is_not_taken_for_one_of_this() {
+fn a_probe_of_an_earlier_half_open_stretch_does_not_count_in_a_later_one() {
     let mut rig = Rig::new(probing(3, 1));
     rig.calls(3, EndpointFault).wait(s(1)).begin().begin().begin().end(0, RequestFault).is(Open);
     rig.wait(s(2)).begin().begin().begin().end(1, Success).is(HalfOpen).refused(s(11));
@@ -195,7 +195,7 @@ fn a_probe_of_an_earlier_stretch_is_not_taken_for_one_of_this() {
 }
 
 #[test]
-fn verdicts_from_before_a_transition_decide_nothing() {
+fn outcomes_of_calls_from_before_a_transition_decide_nothing() {
     let mut rig = Rig::new(full());
     (0..8).for_each(|_| _ = rig.begin());
     rig.calls(3, EndpointFault)
@@ -210,7 +210,7 @@ fn verdicts_from_before_a_transition_decide_nothing() {
 }
 
 #[test]
-fn a_stale_verdict_is_not_counted_in_the_window() {
+fn a_stale_outcome_is_not_counted_in_the_window() {
     let mut rig = Rig::new(full());
     (0..3).for_each(|_| _ = rig.begin());
     rig.calls(3, EndpointFault).wait(s(1)).calls(1, Success).is(Closed);
@@ -219,7 +219,7 @@ fn a_stale_verdict_is_not_counted_in_the_window() {
 }
 
 #[test]
-fn an_operator_holds_it_open_until_reset() {
+fn an_operator_holds_the_circuit_open_until_a_reset() {
     let mut rig = Rig::new(full());
     rig.begin().force(Forced::Open).wait(s(1_000)).is(Open);
     assert_eq!(rig.breaker.view(rig.now), View { state: Open, forced: Some(Forced::Open) });
@@ -229,7 +229,7 @@ fn an_operator_holds_it_open_until_reset() {
 }
 
 #[test]
-fn an_operator_holds_it_closed_and_nothing_counts() {
+fn while_an_operator_holds_the_circuit_closed_no_outcome_counts() {
     let mut rig = Rig::new(full());
     rig.calls(3, EndpointFault).is(Open).force(Forced::Closed).calls(50, EndpointFault).begin();
     assert_eq!(rig.breaker.view(rig.now), View { state: Closed, forced: Some(Forced::Closed) });
@@ -237,7 +237,7 @@ fn an_operator_holds_it_closed_and_nothing_counts() {
 }
 
 #[test]
-fn a_reset_forgets_everything() {
+fn a_reset_forgets_every_count_and_the_doubled_open_time() {
     let mut rig = Rig::new(full());
     rig.calls(1, RequestFault)
         .calls(2, EndpointFault)
@@ -257,7 +257,7 @@ fn a_reset_forgets_everything() {
 }
 
 #[test]
-fn zeros_and_endless_numbers_are_harmless() {
+fn settings_of_zero_or_of_the_largest_number_do_no_harm() {
     let none = Settings {
         trip: Trip::Full(WindowedTrip {
             in_a_row: 0,
@@ -290,18 +290,18 @@ fn zeros_and_endless_numbers_are_harmless() {
 }
 
 #[test]
-fn an_earlier_now_is_harmless() {
+fn a_now_from_before_the_latest_one_does_no_harm() {
     let mut rig = Rig::new(full());
     let start = rig.now;
     rig.wait(s(100)).calls(1, RequestFault);
-    // Before everything: outside of the window, and counted nowhere.
+    // Both times are outside of the window, so these calls are not counted.
     let early = |rig: &Rig, now| rig.breaker.try_acquire(now).expect("closed").record(outcome(RequestFault), now);
     rig.wait(s(100));
     rig.calls(1, RequestFault);
     (0..20).for_each(|_| early(&rig, start));
     (0..20).for_each(|_| early(&rig, rig.now - s(10)));
     rig.is(Closed);
-    // Some ticks ago: counted in its own.
+    // These times are some ticks ago, inside the window: each call counts in its own tick.
     early(&rig, rig.now - s(9));
     early(&rig, rig.now - s(1));
     rig.is(Closed).calls(1, RequestFault).is(Open);
@@ -309,7 +309,7 @@ fn an_earlier_now_is_harmless() {
 }
 
 #[test]
-fn a_refusal_says_why() {
+fn a_refusal_names_its_reason() {
     let wait = Refused { retry_after: Some(s(2)) };
     assert_eq!(wait.to_string(), "the circuit lets no call through for another 2s");
     assert_eq!(Refused { retry_after: None }.to_string(), "an operator holds the circuit open");
