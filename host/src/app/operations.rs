@@ -146,7 +146,7 @@ impl Operations for HostOperations {
         let now = Instant::now();
         let clear = |entry: &Arc<Service>| {
             let faults = &entry.traffic.faults;
-            let meant = faults.standing(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
+            let meant = faults.active(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
             // One that somebody else clears meanwhile is theirs.
             meant.filter(|one| faults.remove(one.id)).count()
         };
@@ -182,7 +182,7 @@ impl HostOperations {
 }
 
 fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
-    let standing = service.traffic.faults.standing(now);
+    let standing = service.traffic.faults.active(now);
     standing.iter().map(|one| fault_view(service.name.as_str(), one, now)).collect()
 }
 

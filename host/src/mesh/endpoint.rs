@@ -4,7 +4,7 @@ use super::place::{EndpointTarget, Invoke};
 use super::readiness::Readiness;
 use crate::balance::Load;
 use crate::breaker::{self, Breaker, Forced};
-use crate::telemetry::EndpointMetrics;
+use crate::telemetry::{EndpointMetrics, RequestCounts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl<P: Invoke> Endpoint<P> {
 impl EndpointStats {
     /// The endpoint as it is at `now`.
     pub fn state(&self, now: Instant) -> EndpointState {
-        let (requests, failures) = self.metrics.counts();
+        let RequestCounts { requests, failures } = self.metrics.counts();
         EndpointState {
             breaker: self.breaker.view(now),
             ready: self.readiness.is_ready(),

@@ -44,7 +44,7 @@ impl MetricsSource for Discovered {
             let sample = ServiceSample {
                 name: service.name.to_string(),
                 waiting,
-                faults: traffic.faults.standing(now).len(),
+                faults: traffic.faults.active(now).len(),
                 retry_budget: traffic.retry.budget().balance(now),
             };
             (sample, Arc::clone(&traffic.metrics))

@@ -1,4 +1,4 @@
-//! What is counted for a service, wherever its calls go.
+//! The metric handles of one service, whichever endpoints its calls go to.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
@@ -6,21 +6,23 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Bounds of the histogram of waiting times in seconds: the manifest's `wait` is 100 ms unless set, and an hour at most.
+/// The bounds of the histogram of waiting times in seconds: the manifest's `wait` is 100 ms by default and an hour at
+/// most.
 const WAIT: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// The kinds of faults on purpose; each has its series from the start, so that the first of its kind shows as a rise.
+/// The kinds of injected faults. Each kind has its series from the start, so that the first fault of a kind shows as a
+/// rise.
 pub(super) const INJECTED: [&str; 3] = ["latency", "error", "trap"];
 
-/// What is counted for a service, whichever revision it runs.
+/// The counters and histograms of one service, whichever revision it runs.
 pub struct ServiceMetrics {
-    /// By kind. Refusals are rare beside calls, so a lock will do.
+    /// Refused calls by kind. Refusals are rare compared with calls, so a lock is cheap enough.
     refused: Mutex<BTreeMap<&'static str, Counter>>,
     pub(super) swaps: Counter,
     pub(super) retries: Counter,
-    pub(super) denied: Counter,
+    pub(super) retries_denied: Counter,
     pub(super) waits: Histogram,
-    /// In the order of [`INJECTED`].
+    /// Injected faults by kind, in the order of [`INJECTED`].
     pub(super) injected: [Counter; INJECTED.len()],
 }
 
@@ -30,7 +32,7 @@ impl Default for ServiceMetrics {
             refused: Mutex::default(),
             swaps: Counter::default(),
             retries: Counter::default(),
-            denied: Counter::default(),
+            retries_denied: Counter::default(),
             waits: Histogram::new(WAIT),
             injected: Default::default(),
         }
@@ -38,36 +40,38 @@ impl Default for ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    /// A call was refused before the service worked on it; `kind` is one of a handful of constants.
+    /// Counts a call that was refused before the service worked on it. `kind` is one of a handful of constants.
     pub fn refused(&self, kind: &'static str) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().inc();
     }
 
-    /// A failed call was made once more.
+    /// Counts a further try of a failed call.
     pub fn retried(&self) {
         self.retries.inc();
     }
 
-    /// A failed call could have been made once more, but there was no budget or no time left for it.
+    /// Counts a failed call that could have been tried again, if the retry budget or the time had been enough.
     pub fn retry_denied(&self) {
-        self.denied.inc();
+        self.retries_denied.inc();
     }
 
-    /// A call had to wait for its turn, and waited so long, whether its turn came or not. Calls that need not wait are not counted.
+    /// Records how long a call waited at the bulkhead, whether it was let in or refused in the end. Calls that did not
+    /// have to wait are not counted.
     pub fn waited(&self, wait: Duration) {
         self.waits.observe(wait.as_secs_f64());
     }
 
-    /// A call suffered a fault on purpose: `kind` is `latency`, `error` or `trap`. One that suffers two of them counts for both.
+    /// Counts a call that suffered an injected fault: `kind` is `latency`, `error` or `trap`. A call that suffers two
+    /// kinds counts for both.
     pub fn injected(&self, kind: &'static str) {
         let known = INJECTED.iter().position(|known| *known == kind);
-        debug_assert!(known.is_some(), "`{kind}` is no kind of fault");
+        debug_assert!(known.is_some(), "`{kind}` is no kind of injected fault");
         if let Some(known) = known {
             self.injected[known].inc();
         }
     }
 
-    /// The service's revision was replaced.
+    /// Counts a swap: the service's revision was replaced.
     pub fn swapped(&self) {
         self.swaps.inc();
     }

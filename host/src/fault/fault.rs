@@ -1,34 +1,36 @@
-//! One fault, and what a call suffers.
+//! One fault, and what a call suffers from the active faults.
 
-use super::Share;
+use super::share::Share;
 use std::fmt;
 use std::time::Duration;
 
-/// What is done on purpose to the calls of a service. [`Fault::new`] is the only way to make one; the fields are there to be read.
+/// What is done on purpose to the calls of a service. [`Fault::new`] alone makes one; the fields are for reading.
 #[expect(clippy::manual_non_exhaustive, reason = "`#[non_exhaustive]` would let this crate make unchecked ones")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// How much longer each call takes.
+    /// The latency that is added to each call.
     pub latency: Duration,
     /// The share of calls that fail like an error of the service.
     pub error: Share,
-    /// The share of calls that fail like a trap of the service. Another share than `error`: no call does both.
+    /// The share of calls that fail like a trap of the service. No call fails in both ways, so the two shares are of
+    /// different calls.
     pub trap: Share,
-    /// Keeps others from making one whose shares are more than all calls.
+    /// Keeps other code from making a fault whose shares are more than all calls.
     _checked: (),
 }
 
-/// A [`Fault`] that would fail more calls than there are.
+/// The shares of a [`Fault`] are more than all calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "error {error} and trap {trap} are more than 100% of the calls together: no call fails in both ways, so lower one of them"
+    "error {error} and trap {trap} are together more than 100% of the calls: \
+     no call fails in both ways, so lower one of them"
 )]
 pub struct InvalidFault {
     error: Share,
     trap: Share,
 }
 
-/// How a call fails on purpose.
+/// How an injected fault makes a call fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InjectedFailure {
     /// Like an error of the service.
@@ -47,12 +49,12 @@ impl InjectedFailure {
     }
 }
 
-/// What one call suffers on purpose: never nothing.
+/// What one call suffers from the active faults: a latency, a failure, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Injected {
-    /// How long to wait first, before a failure too.
+    /// How long to wait before the call, or before its failure.
     pub latency: Duration,
-    /// How to fail after it; `None`: not at all, the call is made.
+    /// How the call fails after the wait; `None`: the call is sent.
     pub failure: Option<InjectedFailure>,
 }
 
@@ -64,7 +66,8 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// A fault that makes every call `latency` slower, and fails the share `error` of them one way and the share `trap` the other.
+    /// A fault that makes every call `latency` slower, fails the share `error` of them with an error, and the share
+    /// `trap` with a trap.
     ///
     /// # Errors
     /// [`InvalidFault`] when `error` and `trap` are more than all calls together.
@@ -75,17 +78,19 @@ impl Fault {
         Ok(Self { latency, error, trap, _checked: () })
     }
 
-    /// Whether it does nothing to any call.
+    /// Whether the fault does nothing to any call.
     pub fn is_nothing(&self) -> bool {
         self.latency.is_zero() && self.error == Share::NONE && self.trap == Share::NONE
     }
 
-    /// Whether the next call fails, and how. One draw decides: its lowest numbers are the errors, those after them the traps.
+    /// Whether the next call fails, and how. One random number decides: the lowest numbers are errors, the ones after
+    /// them traps.
     pub(super) fn failure(&self, random: &mut dyn FnMut(usize) -> usize) -> Option<InjectedFailure> {
         let (error, trap) = (self.error.millionths() as usize, self.trap.millionths() as usize);
         if error + trap == 0 {
             return None;
         }
+        debug_assert!(error + trap <= Share::ALL.millionths() as usize, "a fault fails at most all calls");
         match random(Share::ALL.millionths() as usize) {
             drawn if drawn < error => Some(InjectedFailure::Error),
             drawn if drawn < error + trap => Some(InjectedFailure::Trap),
