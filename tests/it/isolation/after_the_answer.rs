@@ -1,9 +1,9 @@
-//! What a guest does when its answer is whole: as long as its timeout allows, and no longer.
+//! What a guest may do after its answer is complete: it runs until its timeout, and no longer.
 
 use crate::it::atoll::{Home, Http, eventually};
 
 #[tokio::test]
-async fn a_guest_that_goes_on_for_ever_after_its_answer_ends() {
+async fn a_guest_that_runs_on_for_ever_after_its_answer_is_ended_at_its_timeout() {
     for isolation in ["request", "reuse"] {
         let home = Home::new(&format!(
             r#"
@@ -23,7 +23,7 @@ service = "marks"
         let get = async |path: &str| http.get(&format!("{}{path}", atoll.gateway)).await;
         for path in ["/compute", "/wait"] {
             assert_eq!(get(path).await.status, 200, "{isolation}");
-            // There is one instance at a time, so another one answers when that one is gone.
+            // The service has one instance at a time, so another instance answers only after that one has ended.
             eventually("an instance that answers", async || (get("/visit").await.status == 200).then_some(())).await;
         }
     }

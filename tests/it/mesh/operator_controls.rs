@@ -1,4 +1,4 @@
-//! What operators do by hand: faults on purpose, and circuits that they hold. By the verbs, as they would.
+//! What operators do by hand, by the verbs: inject faults, and force circuits open or closed.
 
 use crate::it::atoll::{Atoll, Home, Http};
 use serde_json::json;
@@ -41,8 +41,8 @@ impl Host {
         self.http.get(&format!("{}{path}", self.atoll.gateway)).await.status.as_u16()
     }
 
-    /// What a verb prints.
-    async fn say(&self, verb: &str) -> String {
+    /// Runs a verb, and returns what it prints.
+    async fn run_verb(&self, verb: &str) -> String {
         let admin = format!("--admin={}", self.atoll.admin);
         let arguments: Vec<&str> = verb.split(' ').chain([admin.as_str()]).collect();
         let output = self.home.output(&arguments).await;
@@ -51,7 +51,7 @@ impl Host {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The value of the first line of the metrics that begins so.
+    /// The value of the first line of the metrics that begins with `line`.
     async fn metric(&self, line: &str) -> Option<f64> {
         let metrics = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
         let text = String::from_utf8_lossy(&metrics.body).into_owned();
@@ -60,51 +60,55 @@ impl Host {
 }
 
 #[tokio::test]
-async fn faults_on_purpose_come_and_go() {
+async fn injected_faults_are_added_listed_and_cleared() {
     let host = Host::start().await;
     assert_eq!((host.status("/hello").await, host.status("/calm").await), (200, 200));
-    host.say("fault add hello --error 100% --for 1h").await;
+    host.run_verb("fault add hello --error 100% --for 1h").await;
     for _ in 0..5 {
         assert_eq!(host.status("/hello").await, 502);
     }
     assert_eq!(host.metric(r#"atoll_faults_injected_total{service="hello",kind="error"}"#).await, Some(5.0));
-    assert_eq!(host.status("/calm").await, 200, "it stands for one service");
-    let listed = host.say("fault list").await;
+    assert_eq!(host.status("/calm").await, 200, "the fault must affect one service only");
+    let listed = host.run_verb("fault list").await;
     assert!(listed.contains("hello") && listed.contains("100%") && listed.contains("calm"), "{listed}");
-    assert!(host.say("ps").await.contains("! hello"), "whoever looks sees it");
-    host.say("fault clear hello").await;
+    assert!(host.run_verb("ps").await.contains("! hello"), "`ps` must show the active fault");
+    host.run_verb("fault clear hello").await;
     assert_eq!(host.status("/hello").await, 200);
-    host.say("fault add hello --trap 100%").await;
+    host.run_verb("fault add hello --trap 100%").await;
     let trapped = host.http.get(&format!("{}/hello", host.atoll.gateway)).await;
     assert_eq!(trapped.problem()["type"], json!("urn:atoll:problem:trap"));
-    host.say("fault clear").await;
+    host.run_verb("fault clear").await;
     assert_eq!(host.status("/hello").await, 200);
-    assert_eq!(host.metric(r#"atoll_faults_standing{service="calm"}"#).await, Some(0.0), "that of the manifest too");
+    assert_eq!(
+        host.metric(r#"atoll_faults_standing{service="calm"}"#).await,
+        Some(0.0),
+        "`fault clear` must also clear the fault of the manifest"
+    );
     assert!(host.metric(r#"atoll_faults_injected_total{service="calm",kind="latency"}"#).await >= Some(2.0));
 }
 
 #[tokio::test]
-async fn a_circuit_that_is_held_stays_so() {
+async fn a_forced_circuit_stays_as_it_is_until_it_is_reset() {
     let host = Host::start().await;
-    host.say("breaker open hello hello-0").await;
+    host.run_verb("breaker open hello hello-0").await;
     for _ in 0..4 {
-        assert_eq!(host.status("/hello").await, 200, "the other replica serves");
+        assert_eq!(host.status("/hello").await, 200, "the other replica must serve");
     }
     assert_eq!(host.metric(r#"atoll_breaker_forced{service="hello""#).await, Some(1.0));
-    host.say("breaker open hello").await;
+    host.run_verb("breaker open hello").await;
     assert_eq!(host.status("/hello").await, 503);
-    let shown = host.say("ps").await;
+    let shown = host.run_verb("ps").await;
     assert_eq!(shown.matches("open (forced)").count(), 2, "{shown}");
     let other = crate::it::components::component("fixture-hostile").display().to_string();
-    host.say(&format!("swap hello {other}")).await;
-    assert_eq!(host.status("/hello/ok").await, 503, "a swap does not let calls through");
-    host.say("breaker reset hello").await;
+    host.run_verb(&format!("swap hello {other}")).await;
+    assert_eq!(host.status("/hello/ok").await, 503, "a swap must not close a forced circuit");
+    host.run_verb("breaker reset hello").await;
     assert_eq!(host.status("/hello/ok").await, 200);
-    host.say("breaker close hello").await;
+    host.run_verb("breaker close hello").await;
     for _ in 0..3 {
         assert_eq!(host.status("/hello/trap").await, 502);
     }
-    assert_eq!(host.say("ps").await.matches("closed (forced)").count(), 2);
-    host.say("breaker reset hello").await;
-    assert!(!host.say("ps").await.contains("forced"));
+    assert_eq!(host.run_verb("ps").await.matches("closed (forced)").count(), 2);
+    host.run_verb("breaker reset hello").await;
+    assert!(!host.run_verb("ps").await.contains("forced"));
 }

@@ -1,11 +1,11 @@
-//! What is refused before the first socket opens, each with its place in the manifest.
+//! What `atoll check` refuses before a socket is opened. Each error names its position in the manifest.
 
 use crate::it::atoll::Home;
 use std::fs;
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
-/// What `atoll check` says to this manifest, which must be wrong. `files` are components for it.
+/// Runs `atoll check` on this manifest, which it must refuse. Returns the error text. `files` are components for it.
 async fn refused(manifest: &str, files: &[(&str, Vec<u8>)]) -> String {
     let home = Home::new(manifest);
     for (name, bytes) in files {
@@ -17,13 +17,13 @@ async fn refused(manifest: &str, files: &[(&str, Vec<u8>)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// Whether a complaint says `part`, wherever the terminal breaks its lines.
+/// Whether an error text contains `part`, wherever the terminal breaks its lines.
 fn says(complaint: &str, part: &str) -> bool {
     let squeezed = |text: &str| text.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect::<String>();
     squeezed(complaint).contains(&squeezed(part))
 }
 
-/// A component that does nothing, for the one world of `wit`.
+/// A component without behaviour for the only world of `wit`.
 fn dummy(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve { all_features: true, ..Resolve::default() };
     let package =
@@ -42,8 +42,8 @@ calls = ["types"]
 "#;
 
 #[tokio::test]
-async fn every_link_that_is_missing_is_told_at_its_place() {
-    for (manifest, place, what) in [
+async fn every_import_that_no_service_provides_is_reported_at_its_position() {
+    for (manifest, position, what) in [
         (
             SERVICES.replace("calls = [\"types\"]\n", ""),
             "atoll.toml:4:13",
@@ -73,12 +73,12 @@ async fn every_link_that_is_missing_is_told_at_its_place() {
         ),
     ] {
         let complaint = refused(&manifest, &[]).await;
-        assert!(says(&complaint, place) && says(&complaint, what), "{place} {what}:\n{complaint}");
+        assert!(says(&complaint, position) && says(&complaint, what), "{position} {what}:\n{complaint}");
     }
 }
 
 #[tokio::test]
-async fn every_fault_of_every_typed_route_is_told_at_once() {
+async fn every_error_of_every_typed_route_is_reported_at_once() {
     let routes = r#"[[route]]
 method = "GET"
 path = "/a"
@@ -115,7 +115,7 @@ call = "types/faults#refuse"
 errors = { no-such-case = 409 }
 "#;
     let complaint = refused(&format!("{SERVICES}{routes}"), &[]).await;
-    for (place, what) in [
+    for (position, what) in [
         ("atoll.toml:9:8", "no-such"),
         ("atoll.toml:13:8", "`value`"),
         ("atoll.toml:16:8", "`value`"),
@@ -125,12 +125,12 @@ errors = { no-such-case = 409 }
         ("atoll.toml:34:8", "`sum`"),
         ("atoll.toml:39:10", "no-such-case"),
     ] {
-        assert!(says(&complaint, place) && says(&complaint, what), "{place} {what}:\n{complaint}");
+        assert!(says(&complaint, position) && says(&complaint, what), "{position} {what}:\n{complaint}");
     }
 }
 
 #[tokio::test]
-async fn what_cannot_cross_is_named_with_its_function() {
+async fn types_that_cannot_cross_between_services_are_reported_with_their_function() {
     let cases = [
         ("resource conn {} f: func() -> conn;", "`f` of a:b/i@1.0.0: the result is resource `conn`"),
         (
@@ -139,7 +139,7 @@ async fn what_cannot_cross_is_named_with_its_function() {
         ),
         ("record r { a: u8 } g: func(rows: stream<r>);", "`g` of a:b/i@1.0.0: parameter `rows` is stream<r>"),
         ("g: func() -> future<list<u8>>;", "`g` of a:b/i@1.0.0: the result is future<list<u8>>"),
-        // The engine does not have it at all.
+        // The engine does not support this type.
         ("f: func(why: error-context);", "`error-context` requires the component model error-context feature"),
     ];
     for side in ["import", "export"] {
@@ -153,12 +153,13 @@ async fn what_cannot_cross_is_named_with_its_function() {
     }
 }
 
-/// The two sides were built against different texts of one version.
+/// The two components were built against different texts of the same version.
 #[tokio::test]
-async fn an_import_that_is_offered_otherwise_is_told_with_the_difference() {
+async fn an_import_whose_types_differ_from_the_export_is_reported_with_the_difference() {
     let world = |side: &str, ty: &str| {
         format!(
-            "package a:b@1.0.0; interface i {{ record r {{ a: {ty} }} f: func(r: r); }} world w {{ {side} i; export run: func(); }}"
+            "package a:b@1.0.0; interface i {{ record r {{ a: {ty} }} f: func(r: r); }} \
+             world w {{ {side} i; export run: func(); }}"
         )
     };
     let files = [("user.wasm", dummy(&world("import", "u8"))), ("owner.wasm", dummy(&world("export", "u16")))];

@@ -1,25 +1,26 @@
-//! The guest of `marks.wat` as a component, for each way in which it may be called.
+//! The guest of `marks.wat` as a component, for each protocol by which it may be called.
 //!
-//! It is text because no language that compiles to WebAssembly lets a program touch tables, globals and the pages beyond its heap.
+//! The guest is written as WebAssembly text, because no language that compiles to WebAssembly lets a program touch
+//! tables, globals and the pages beyond its heap.
 
 use crate::it::components::workspace;
 use std::fs;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// How a guest is called.
+/// The protocol by which a guest is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// By its functions.
+pub enum Protocol {
+    /// By the functions of its contract.
     Typed,
-    /// By HTTP, as WASI 0.2 has it.
+    /// By HTTP of WASI 0.2.
     Http02,
-    /// By HTTP, as WASI 0.3 has it.
+    /// By HTTP of WASI 0.3.
     Http03,
 }
 
-/// All of them.
-pub const WAYS: [Way; 3] = [Way::Typed, Way::Http02, Way::Http03];
+/// All protocols.
+pub const PROTOCOLS: [Protocol; 3] = [Protocol::Typed, Protocol::Http02, Protocol::Http03];
 
 const FIELDS: &str = r#"
   (import "wasi:http/types@VERSION" "[constructor]fields" (func $fields (result i32)))
@@ -64,7 +65,7 @@ const IMPORTS_03: &str = r#"
     (func $write (param i32 i32) (result i32)))
 "#;
 
-/// The trailers, which there are none of (the zeros at 1104), are read when the function has returned.
+/// There are no trailers (the zeros at 1104). The host reads them after the function has returned.
 const HTTP_03: &str = r#"
   (func (export "wasi:http/handler@0.3.2#handle") (param $request i32) (result i32)
     (local $length i32) (local $trailers i64)
@@ -100,7 +101,7 @@ world service {
   export wasi:http/handler@0.3.2;
 }";
 
-/// As much of WASI 0.2 as the guest uses; its error codes are those of 0.3.
+/// The part of WASI 0.2 that the guest uses. Its error codes are those of 0.3.
 const WORLD_02: &str = "
 package fixture:marks;
 world service {
@@ -138,7 +139,7 @@ package wasi:http@0.2.0 {
   }
 }";
 
-impl Way {
+impl Protocol {
     /// The guest as a component.
     pub fn component(self) -> Vec<u8> {
         let (version, imports, exports) = match self {
@@ -170,7 +171,7 @@ impl Way {
     }
 }
 
-/// The types of `wasi:http/types` up to its error codes.
+/// The part of `wasi:http/types` with its error codes.
 fn error_codes(http: &str) -> String {
     let types = &http[http.find("record DNS-error-payload").unwrap()..];
     let codes = &types[..types.find("variant header-error").unwrap()];

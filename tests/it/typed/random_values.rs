@@ -1,4 +1,4 @@
-//! Random values in JSON, for any type of a contract, in the one form in which a typed route answers them.
+//! Random JSON values for any type of a contract, in the one form in which a typed route answers them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,13 +8,13 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-/// Makes values from a seed.
+/// Makes random values from a seed.
 pub struct Random {
     random: SmallRng,
     names: Names,
 }
 
-/// The widest whole number that every reader of JSON keeps.
+/// The greatest whole number that every JSON reader keeps exactly.
 const SAFE: i128 = (1 << 53) - 1;
 
 impl Random {
@@ -27,7 +27,7 @@ impl Random {
         self.within(ty, 4)
     }
 
-    /// A value whose lists have at most `most` items, and those in them fewer.
+    /// A value whose lists have at most `most` items, and nested lists fewer.
     fn within(&mut self, ty: &Type, most: usize) -> Value {
         match ty.resolved() {
             Type::Bool => json!(self.random.random::<bool>()),
@@ -79,7 +79,7 @@ impl Random {
         }
     }
 
-    /// The ends of the range and what lies beside zero as often as anything else.
+    /// A whole number. The ends of the range and the numbers beside zero come as often as all others.
     fn whole(&mut self, min: i128, max: i128) -> Value {
         let edges = [min, max, min + 1, max - 1, 0, 1, -1, SAFE, SAFE + 1, -SAFE, -SAFE - 1];
         let number = match self.random.random_range(0..edges.len() * 2) {
@@ -105,7 +105,7 @@ impl Random {
         }
     }
 
-    /// By its shortest text, from which a reader that keeps doubles comes back to the same 32 bits.
+    /// A 32-bit float as its shortest text. A reader that keeps doubles gets the same 32 bits back from it.
     fn single(&mut self) -> Value {
         loop {
             let number = match self.random.random_range(0..8) {
@@ -115,7 +115,7 @@ impl Random {
                 3 => f32::MAX,
                 _ => f32::from_bits(self.random.random()),
             };
-            // Where two texts are as short as each other, serde_json decides which.
+            // If two texts are equally short, serde_json decides which one is used.
             let Ok(shortest) = serde_json::to_string(&number).unwrap().parse::<f64>() else { continue };
             #[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "that is what is asked")]
             if number.is_finite() && shortest as f32 == number {
@@ -170,12 +170,12 @@ fn may_be_null(ty: &Type) -> bool {
     matches!(ty.resolved(), Type::Option(inner) if !may_be_null(inner))
 }
 
-/// A textual value as it stands in a path, a query or a map's key.
+/// A textual value as it is written in a path, a query or a map's key.
 pub fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Whether two values are one: numbers by their value and the sign of their zero, members in any order.
+/// Whether two values are equal: numbers by their value and the sign of zero, members in any order.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => {

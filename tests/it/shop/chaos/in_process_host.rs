@@ -1,4 +1,4 @@
-//! The host in the test's own process, put together as `app` does it: with the discovery table in hand.
+//! The host inside the test's process, built as `app` builds it, so that the test can change the discovery table.
 
 use super::super::super::atoll::Home;
 use host::config::{Manifest, Route, ServiceConfig};
@@ -15,11 +15,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// How long the last requests and instances may take at the end.
+/// How long the last requests and instances may take at the shutdown.
 const DRAIN: Duration = Duration::from_secs(20);
 
 /// A running host.
-pub struct Inside {
+pub struct InProcessHost {
     pub gateway: String,
     pub registry: Arc<Registry<mesh::Service>>,
     pub rollout: Rollout,
@@ -29,8 +29,8 @@ pub struct Inside {
     edge: JoinHandle<usize>,
 }
 
-impl Inside {
-    /// Serves the manifest of `home`; all of its services have components, and speak the contracts that they call.
+impl InProcessHost {
+    /// Serves the manifest of `home`. All its services must have components that fit the contracts that they call.
     pub async fn open(home: &Home) -> Self {
         home.link_cache();
         let anywhere = |name: &str| name.ends_with("_LISTEN").then(|| "127.0.0.1:0".to_owned());
@@ -65,10 +65,10 @@ impl Inside {
         Self { gateway: address, registry, rollout, runtime, store, drain, edge }
     }
 
-    /// Ends as a host does: the answers, the instances, the store.
+    /// Shuts down as a host does: first the answers, then the instances, then the store.
     pub async fn close(self) {
         self.drain.start(DRAIN);
-        assert_eq!(self.edge.await.unwrap(), 0, "nobody was cut off");
+        assert_eq!(self.edge.await.unwrap(), 0, "no request may be cut off");
         assert!(self.runtime.idle(DRAIN).await);
         spawn_blocking(move || self.store.close()).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! The rooms up to the mesh, built by hand: for tests that look closer than HTTP lets them.
+//! The rooms up to the mesh, built inside the test's process: for tests that need more than HTTP shows.
 
 use super::components::component;
 use bytes::Bytes;
@@ -14,12 +14,12 @@ use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A mesh over services of fixtures.
-pub struct House {
+/// A mesh whose services are fixtures.
+pub struct InProcessMesh {
     mesh: Mesh,
 }
 
-/// A plan for `name` with limits that suit a test, and a breaker that does not open.
+/// A plan for the service `name` with limits that suit a test, no retries, and a breaker that never opens.
 pub fn plan(name: &str) -> Plan {
     let plan = Plan::new(ServiceName::new(name).unwrap());
     let retry = retry::Settings { tries: 0, ..retry::Settings::default() };
@@ -33,15 +33,15 @@ pub fn plan(name: &str) -> Plan {
     within(plan, Duration::from_secs(5))
 }
 
-/// The plan with another timeout.
+/// The same plan with another timeout.
 pub fn within(plan: Plan, timeout: Duration) -> Plan {
     Plan { limits: Limits { timeout, ..plan.limits }, traffic: TrafficSettings { timeout, ..plan.traffic }, ..plan }
 }
 
-impl House {
-    /// Services from `(plan, fixture)`.
+impl InProcessMesh {
+    /// A mesh of these services, each given as a plan and the name of its fixture.
     pub fn new(services: Vec<(Plan, &str)>) -> Self {
-        // The cache is shared by all tests: compiled code is what takes the time.
+        // All tests share this cache: compiling is what takes the time.
         let cache = super::components::workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
@@ -53,13 +53,13 @@ impl House {
         Self { mesh: Mesh::new(registry, host::mesh::Settings::default()) }
     }
 
-    /// GETs `path` of `service`: status and body.
+    /// Sends a GET for `path` to `service`. Returns the status and the body.
     pub async fn get(&self, service: &str, path: &str) -> Result<(u16, Bytes), CallError> {
         let request = http::Request::get(path).header("host", "shop.test").body(empty_body()).unwrap();
         self.send(service, request).await
     }
 
-    /// Sends `request` to `service`; a body that breaks off is an error of its kind.
+    /// Sends `request` to `service`. A body that breaks off is an error of the kind that broke it off.
     pub async fn send(&self, service: &str, request: http::Request<Body>) -> Result<(u16, Bytes), CallError> {
         let name = ServiceName::new(service).unwrap();
         let context = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(60));
@@ -71,7 +71,7 @@ impl House {
         }
     }
 
-    /// The kind of the failure that a GET of `path` ends with.
+    /// The kind of the error with which a GET for `path` ends.
     pub async fn failure(&self, service: &str, path: &str) -> ErrorKind {
         match self.get(service, path).await {
             Ok((status, body)) => panic!("{path} answered {status} {body:?}"),

@@ -1,4 +1,4 @@
-//! The shop as its customers see it: what it sells, and what it may answer to an order.
+//! The shop as its customers see it: what it sells, and which answers an order may get.
 
 use super::super::{Answer, Http, pointers};
 use http::{Method, Request};
@@ -10,75 +10,75 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ORDERS: &str = "/api/orders";
 const PRODUCTS: &str = "/api/products";
-/// How many products there are.
-const PRODUCTS_OF_ALL: u64 = 12;
+/// How many products the shop sells.
+const PRODUCT_COUNT: u64 = 12;
 
-/// A shop with one customer account and products of limited stock.
-pub struct Market {
+/// A shop with one user and with products of limited stock.
+pub struct ShopClient {
     pub http: Http,
     pub gateway: String,
     user: Value,
     pub products: Vec<Product>,
-    pub tally: Tally,
+    pub counts: OutcomeCounts,
 }
 
-/// What is sold.
+/// A product of the shop.
 pub struct Product {
-    /// As JSON has it.
+    /// The id as it is in JSON.
     pub id: String,
     sku: String,
-    /// What there was of it at the beginning.
+    /// The stock at the beginning.
     pub stock: u64,
     amount: u64,
 }
 
-/// How many answers of each kind were given.
+/// How many answers of each kind the customers got.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct OutcomeCounts {
     pub placed: AtomicUsize,
     pub sold_out: AtomicUsize,
     pub unavailable: AtomicUsize,
 }
 
-impl Tally {
-    /// The orders that products had a say in.
+impl OutcomeCounts {
+    /// How many orders the service `products` has decided about.
     pub fn decided(&self) -> usize {
         self.placed.load(Ordering::Relaxed) + self.sold_out.load(Ordering::Relaxed)
     }
 }
 
-/// An order as a customer wants it.
+/// An order that a customer wants to place.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct OrderRequest {
     pub key: String,
-    /// Whether the account is one that is there.
+    /// Whether the user exists.
     known: bool,
-    /// Which product, and how many pieces; a product may come twice.
+    /// The index of each product and its quantity. A product may occur twice.
     lines: Vec<(usize, u32)>,
 }
 
-/// What a customer may be told.
+/// The answers that an order may get.
 #[derive(Debug, PartialEq)]
-pub enum Told {
+pub enum OrderOutcome {
     Placed(Value),
     SoldOut,
-    /// The account is not there.
-    Nobody,
+    /// The user does not exist.
+    UnknownUser,
     Unavailable,
 }
 
-impl Wanted {
-    /// One to four lines of any products; one of forty orders is of an account that is not there.
-    pub fn any(dice: &mut SmallRng, key: String, market: &Market) -> Self {
+impl OrderRequest {
+    /// A random order of one to four lines. One of forty orders has a user that does not exist.
+    pub fn any(dice: &mut SmallRng, key: String, shop: &ShopClient) -> Self {
         let lines = (0..dice.random_range(1..=4))
-            .map(|_| (dice.random_range(0..market.products.len()), dice.random_range(1..=3)))
+            .map(|_| (dice.random_range(0..shop.products.len()), dice.random_range(1..=3)))
             .collect();
         Self { key, known: dice.random_range(0..40) > 0, lines }
     }
 }
 
-impl Market {
-    /// Fills the shelves of the shop behind `gateway`; the products have 50 to `most` pieces each.
+impl ShopClient {
+    /// Creates the user and the products in the shop behind `gateway`. Each product has a stock of 50 to `most`.
     pub async fn open(gateway: String, dice: &mut SmallRng, most: u64) -> Self {
         let ada = json!({"name": "Ada", "email": "ada@example.org"});
         let http = Http::default();
@@ -86,7 +86,7 @@ impl Market {
         assert_eq!(ada.status, 201, "{ada:?}");
         let user = ada.json()["id"].clone();
         let mut products = Vec::new();
-        for number in 0..PRODUCTS_OF_ALL {
+        for number in 0..PRODUCT_COUNT {
             let (sku, stock, amount) = (format!("mug-{number}"), dice.random_range(50..=most), 100 + number);
             let price = json!({"amount": amount, "currency": "EUR"});
             let new = json!({"sku": sku, "name": "A mug", "price": price, "stock": stock});
@@ -94,11 +94,11 @@ impl Market {
             assert_eq!(created.status, 201, "{created:?}");
             products.push(Product { id: created.json()["id"].as_str().unwrap().to_owned(), sku, stock, amount });
         }
-        Self { http, gateway, user, products, tally: Tally::default() }
+        Self { http, gateway, user, products, counts: OutcomeCounts::default() }
     }
 
-    /// Sends the order, once. Whatever happens to products, the answer is one of the contract's.
-    pub async fn place(&self, wanted: &Wanted) -> Told {
+    /// Sends the order once. However products fail, the answer must be one of the contract's.
+    pub async fn place(&self, wanted: &OrderRequest) -> OrderOutcome {
         let line = |(index, quantity): &(usize, u32)| {
             json!({"product": self.products[*index].id, "quantity": quantity}) //
         };
@@ -110,41 +110,45 @@ impl Market {
         let answer = self.http.send(request, order.to_string()).await;
         let told = self.read(wanted, &answer);
         let count = match told {
-            Told::Placed(_) => &self.tally.placed,
-            Told::SoldOut => &self.tally.sold_out,
-            Told::Unavailable => &self.tally.unavailable,
-            Told::Nobody => return told,
+            OrderOutcome::Placed(_) => &self.counts.placed,
+            OrderOutcome::SoldOut => &self.counts.sold_out,
+            OrderOutcome::Unavailable => &self.counts.unavailable,
+            OrderOutcome::UnknownUser => return told,
         };
         count.fetch_add(1, Ordering::Relaxed);
         told
     }
 
-    fn read(&self, wanted: &Wanted, answer: &Answer) -> Told {
+    fn read(&self, wanted: &OrderRequest, answer: &Answer) -> OrderOutcome {
         let case = || answer.problem()["case"].clone();
         match answer.status.as_u16() {
             201 => {
                 let order = answer.json();
-                assert_eq!(order, self.expected(wanted, &order), "what was ordered is what was wanted: {wanted:?}");
-                Told::Placed(order)
+                assert_eq!(
+                    order,
+                    self.expected(wanted, &order),
+                    "the placed order differs from the wanted one: {wanted:?}"
+                );
+                OrderOutcome::Placed(order)
             }
             409 => {
                 assert_eq!(case(), "conflict", "{wanted:?}: {answer:?}");
-                Told::SoldOut
+                OrderOutcome::SoldOut
             }
             422 => {
                 assert!(!wanted.known && pointers(answer) == ["/user"], "{wanted:?}: {answer:?}");
-                Told::Nobody
+                OrderOutcome::UnknownUser
             }
             503 => {
                 assert_eq!(case(), "unavailable", "{wanted:?}: {answer:?}");
-                Told::Unavailable
+                OrderOutcome::Unavailable
             }
             _ => panic!("{wanted:?}: {answer:?}"),
         }
     }
 
-    /// The order that `wanted` becomes, with the id and the time of `order`.
-    fn expected(&self, wanted: &Wanted, order: &Value) -> Value {
+    /// The order that `wanted` must become, with the id and the time of `order`.
+    fn expected(&self, wanted: &OrderRequest, order: &Value) -> Value {
         let mut pieces = BTreeMap::new();
         for (index, quantity) in &wanted.lines {
             let product = self.products[*index].id.parse::<u64>().unwrap();
@@ -162,7 +166,7 @@ impl Market {
         json!({"id": order["id"], "user": self.user, "lines": lines, "total": price(total), "placed": order["placed"]})
     }
 
-    /// Every order of the shop, in the order of the list. Each page is a call, and each call sweeps.
+    /// All orders of the shop, in the order of the list. Each page is one call, and each call sweeps pending records.
     pub async fn orders(&self) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
@@ -177,7 +181,7 @@ impl Market {
         }
     }
 
-    /// What is left of each product.
+    /// The stock that is left of each product.
     pub async fn stocks(&self) -> Vec<u64> {
         let answer = self.http.get(&format!("{}{PRODUCTS}?limit=100", self.gateway)).await;
         assert_eq!(answer.status, 200, "{answer:?}");

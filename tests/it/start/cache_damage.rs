@@ -1,6 +1,7 @@
-//! What in the cache is not as it was left there is rebuilt, and faults of components are told however warm the cache is.
+//! Cache entries that were changed are rebuilt, and errors of components are reported also by a start with a full
+//! cache.
 
-use super::{HELLO, OTHER, Yard, count, mapped};
+use super::{CacheHome, HELLO, OTHER, count, mapped};
 use crate::it::atoll::Home;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,79 +11,79 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// A message that was wrapped for a terminal, in one line.
+/// A message that was wrapped for a terminal, as one line.
 fn flat(text: &str) -> String {
     text.split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
 }
 
-/// Both services answer; then the log.
-async fn serve(yard: &Yard) -> Vec<String> {
-    let atoll = yard.start().await;
+/// Starts the host, calls both services, and stops the host. Returns the log.
+async fn serve(home: &CacheHome) -> Vec<String> {
+    let atoll = home.start().await;
     for (path, name) in [("/hello", HELLO), ("/other", OTHER)] {
-        assert_eq!(yard.revision(&atoll, path).await.as_bytes(), name);
+        assert_eq!(home.revision(&atoll, path).await.as_bytes(), name);
     }
     atoll.stop().await
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_the_code_is_found_before_it_runs() {
-    let yard = Yard::new();
-    yard.fill().await;
-    let entry = yard.entry("hello.wasm", "cwasm");
+async fn compiled_code_with_a_flipped_bit_is_rebuilt_and_never_run() {
+    let home = CacheHome::new();
+    home.fill().await;
+    let entry = home.entry("hello.wasm", "cwasm");
     let sound = fs::read(&entry).unwrap();
     let mut code = sound.clone();
     let middle = code.len() / 2;
     code[middle] ^= 1;
     fs::write(&entry, code).unwrap();
-    let log = serve(&yard).await;
+    let log = serve(&home).await;
     assert_eq!((count(&log, "compiled code is rebuilt"), count(&log, "compiled")), (1, 1), "{log:#?}");
-    assert_eq!(fs::read(&entry).unwrap(), sound, "the same code as before");
-    let log = serve(&yard).await;
+    assert_eq!(fs::read(&entry).unwrap(), sound, "the rebuilt code must equal the code before the damage");
+    let log = serve(&home).await;
     assert_eq!((count(&log, "compiled code is rebuilt"), count(&log, "compiled")), (0, 0), "{log:#?}");
 }
 
 #[tokio::test]
-async fn entries_that_are_cut_off_foreign_or_without_a_seal_are_rebuilt() {
-    let yard = Yard::new();
-    yard.fill().await;
+async fn cache_entries_that_are_truncated_foreign_or_without_a_stamp_are_rebuilt() {
+    let home = CacheHome::new();
+    home.fill().await;
     for extension in ["cwasm", "seal"] {
-        let (hello, other) = (yard.entry("hello.wasm", extension), yard.entry("other.wasm", extension));
+        let (hello, other) = (home.entry("hello.wasm", extension), home.entry("other.wasm", extension));
         let sound = fs::read(&hello).unwrap();
         fs::write(&hello, &sound[..sound.len() / 2]).unwrap();
-        // Another component's file under this one's name.
+        // The entry of another component under this one's name.
         fs::copy(&hello, &other).unwrap();
-        let log = serve(&yard).await;
+        let log = serve(&home).await;
         assert_eq!(count(&log, "compiled"), 2, "{extension}: {log:#?}");
         fs::copy(&other, &hello).unwrap();
-        let log = serve(&yard).await;
+        let log = serve(&home).await;
         assert_eq!(count(&log, "compiled"), 1, "{extension}: {log:#?}");
         fs::remove_file(&hello).unwrap();
-        let log = serve(&yard).await;
+        let log = serve(&home).await;
         assert_eq!(count(&log, "compiled"), 1, "{extension}: {log:#?}");
     }
-    assert_eq!(count(&serve(&yard).await, "compiled"), 0);
+    assert_eq!(count(&serve(&home).await, "compiled"), 0);
 }
 
 #[tokio::test]
-async fn what_others_can_write_is_not_run() {
-    let yard = Yard::new();
-    yard.fill().await;
+async fn compiled_code_that_others_can_write_is_never_run() {
+    let home = CacheHome::new();
+    home.fill().await;
     for extension in ["cwasm", "seal"] {
-        mode(&yard.entry("hello.wasm", extension), 0o666);
-        assert_eq!(count(&serve(&yard).await, "compiled"), 1, "{extension}");
-        assert_eq!(fs::metadata(yard.entry("hello.wasm", extension)).unwrap().permissions().mode() & 0o777, 0o600);
+        mode(&home.entry("hello.wasm", extension), 0o666);
+        assert_eq!(count(&serve(&home).await, "compiled"), 1, "{extension}");
+        assert_eq!(fs::metadata(home.entry("hello.wasm", extension)).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    // Without a folder that can be trusted the code is kept in memory.
-    mode(&yard.cache(), 0o755);
-    let atoll = yard.start().await;
+    // Without a folder that can be trusted, the code is kept in memory.
+    mode(&home.cache(), 0o755);
+    let atoll = home.start().await;
     atoll.logged("compiled code is not cached").await;
-    assert_eq!(yard.revision(&atoll, "/hello").await.as_bytes(), HELLO);
+    assert_eq!(home.revision(&atoll, "/hello").await.as_bytes(), HELLO);
     assert_eq!(mapped(&atoll), Vec::<String>::new());
     assert_eq!(count(&atoll.stop().await, "compiled"), 2);
 }
 
 #[tokio::test]
-async fn a_component_that_cannot_serve_is_told_by_a_warm_start_too() {
+async fn a_start_with_a_full_cache_reports_components_that_cannot_serve() {
     let home = Home::new(
         r#"
 [service.kv]
@@ -110,7 +111,7 @@ cache = "cache"
     for wanted in ["atoll.toml:3:", "which needs `state = true`", "atoll.toml:9:", "exports nothing to call"] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    // What shows only when all components are there.
+    // This error shows only when all components can be loaded.
     home.write(&fs::read_to_string(home.manifest()).unwrap().replace("bad.wasm", "fine.wasm").replacen(
         "\n\n[service.relay]",
         "\nstate = true\n\n[service.relay]",

@@ -1,7 +1,7 @@
-//! Services behind `urls`: plain HTTP with the same gateway, balancing and breaker as components.
+//! Services behind `urls`: plain HTTP servers with the same gateway, balancing and breaker as components.
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
-use super::plain::{Dead, Plain};
+use super::plain_server::{DeadAddress, PlainServer};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request};
@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-/// A host whose one service, `legacy`, has these addresses and these further keys.
+/// A host with one service, `legacy`, which has these addresses and these further keys.
 struct Host {
     atoll: Atoll,
     http: Http,
@@ -53,7 +53,7 @@ impl Host {
         self.http.get(&self.url(path)).await
     }
 
-    /// The member `key` of each endpoint, as operators see it.
+    /// The member `key` of each endpoint, as the admin API shows it.
     async fn endpoints(&self, key: &str) -> Vec<Value> {
         let service = self.http.get(&format!("{}/v1/services/legacy", self.atoll.admin)).await.json();
         service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[key].clone()).collect()
@@ -61,8 +61,8 @@ impl Host {
 }
 
 #[tokio::test]
-async fn every_verb_goes_through() {
-    let plain = Plain::start("only").await;
+async fn every_method_body_and_status_passes_unchanged() {
+    let plain = PlainServer::start("only").await;
     let host = Host::start(&[plain.address], "").await;
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"] {
         let body = if matches!(method, "POST" | "PUT" | "PATCH") { "some text" } else { "" };
@@ -75,17 +75,21 @@ async fn every_verb_goes_through() {
     let head = host.http.send(Request::head(host.url("/legacy/7")), "").await;
     assert_eq!((head.status.as_u16(), head.header("x-method"), head.body.len()), (200, "HEAD", 0));
     assert_eq!(host.get("/legacy/a%20b").await.json()["target"], "/users/a%20b");
-    assert_eq!(host.get("/legacy/7/x").await.status, 404, "a parameter is one segment");
+    assert_eq!(host.get("/legacy/7/x").await.status, 404, "a path parameter must match one segment only");
     for status in [204, 304, 404, 418] {
         assert_eq!(host.get(&format!("/plain/status/{status}")).await.status, status);
     }
-    assert_eq!(host.endpoints("failures").await, [json!(0)], "an answer of 4xx is nobody's failure");
-    assert!(plain.connections() < plain.requests() / 2, "connections are used again: {}", plain.connections());
+    assert_eq!(host.endpoints("failures").await, [json!(0)], "a 4xx must not count as a failure");
+    assert!(
+        plain.connections() < plain.requests() / 2,
+        "connections must be reused: {} connections",
+        plain.connections()
+    );
 }
 
 #[tokio::test]
-async fn the_service_is_told_who_asks() {
-    let plain = Plain::start("only").await;
+async fn forwarded_headers_are_set_and_those_of_a_stranger_dropped() {
+    let plain = PlainServer::start("only").await;
     let host = Host::start(&[plain.address], "").await;
     let request = Request::get(host.url("/plain/anything"))
         .header("x-forwarded-for", "9.9.9.9")
@@ -109,15 +113,15 @@ async fn the_service_is_told_who_asks() {
     ] {
         assert_eq!(headers[name], value, "{name}");
     }
-    assert_eq!(headers["x-secret"], Value::Null, "it was for the hop to the gateway alone");
+    assert_eq!(headers["x-secret"], Value::Null, "a header named by `connection` must not go beyond the gateway");
     assert_ne!(answer.header("x-request-id"), "chosen-by-a-stranger");
     let moved = host.get("/plain/moved").await;
     assert_eq!((moved.status.as_u16(), moved.header("location")), (301, "/plain/users/7?from=moved"));
 }
 
 #[tokio::test]
-async fn bodies_stream_both_ways() {
-    let plain = Plain::start("only").await;
+async fn request_and_answer_bodies_stream_at_the_same_time() {
+    let plain = PlainServer::start("only").await;
     let host = Host::start(&[plain.address], "limits = { body = \"64MiB\" }").await;
     let gateway = host.atoll.gateway.strip_prefix("http://").unwrap();
     let stream = TcpStream::connect(gateway).await.unwrap();
@@ -130,7 +134,7 @@ async fn bodies_stream_both_ways() {
     let request = Request::post("/plain/echo").header("host", gateway).body(StreamBody::new(body)).unwrap();
     let mut answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), 200);
-    // Each piece comes back before the next is sent: nobody on the way waits for the end.
+    // Each piece comes back before the next is sent: nothing on the path waits for the end of the body.
     for n in 0..5 {
         let piece = Bytes::from(format!("piece {n}"));
         pieces.send(piece.clone()).await.unwrap();
@@ -149,13 +153,13 @@ async fn bodies_stream_both_ways() {
 }
 
 #[tokio::test]
-async fn the_circuit_of_a_dead_address_opens() {
-    let (plain, dead) = (Plain::start("alive").await, Dead::new());
+async fn a_dead_address_opens_its_circuit_and_the_other_address_answers_all() {
+    let (plain, dead) = (PlainServer::start("alive").await, DeadAddress::new());
     let keys = "balance = \"round-robin\"\nretry = { tries = 0 }\n\
                 breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
     let host = Host::start(&[plain.address, dead.address()], keys).await;
     let mut failures = 0;
-    // Taking turns, each address gets three of the six.
+    // With round-robin, each address gets three of the six requests.
     for _ in 0..6 {
         let answer = host.get("/legacy/7").await;
         if answer.status != 200 {
@@ -163,7 +167,7 @@ async fn the_circuit_of_a_dead_address_opens() {
             failures += 1;
         }
     }
-    assert_eq!(failures, 3, "each request that the dead address got, and no more");
+    assert_eq!(failures, 3, "only the requests that went to the dead address must fail");
     assert_eq!(host.endpoints("breaker").await, ["closed", "open"]);
     for (method, n) in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].iter().cycle().zip(0..50)
     {
@@ -177,33 +181,37 @@ async fn the_circuit_of_a_dead_address_opens() {
 }
 
 #[tokio::test]
-async fn nobody_notices_a_dead_address() {
-    let (plain, dead) = (Plain::start("alive").await, Dead::new());
+async fn a_request_that_reached_no_address_is_sent_to_the_other_even_if_it_is_a_post() {
+    let (plain, dead) = (PlainServer::start("alive").await, DeadAddress::new());
     let keys = "balance = \"round-robin\"\nbreaker = { failure_threshold = 3, recovery_timeout = \"1h\" }";
     let host = Host::start(&[plain.address, dead.address()], keys).await;
-    // Nothing was sent to the dead one, so every request may be sent to the other, also one that must not be sent twice.
+    // Nothing was sent to the dead address. So every request may be sent to the other address, also a request that
+    // must not be sent twice.
     for n in 0..10 {
         let answer = host.http.send(Request::post(host.url("/legacy/7")), n.to_string()).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["body"]), (200, &json!(n.to_string())));
     }
     assert_eq!(host.endpoints("failures").await, [json!(0), json!(3)]);
-    assert_eq!(plain.requests(), 10, "each was sent once");
+    assert_eq!(plain.requests(), 10, "each request must be sent once");
 }
 
 #[tokio::test]
-async fn an_address_that_comes_back_is_used_again() {
-    let dead = Dead::new();
+async fn an_address_that_listens_again_is_used_again() {
+    let dead = DeadAddress::new();
     let keys = "breaker = { failure_threshold = 1, recovery_timeout = \"50ms\" }";
     let host = Host::start(&[dead.address()], keys).await;
     assert_eq!(host.get("/legacy/7").await.problem()["status"], 502);
-    let _back = Plain::serve("back", dead.rise());
-    eventually("the address is used again", async || (host.get("/legacy/7").await.status == 200).then_some(())).await;
+    let _back = PlainServer::serve("back", dead.listen());
+    eventually("the address that listens again is used", async || {
+        (host.get("/legacy/7").await.status == 200).then_some(())
+    })
+    .await;
     assert_eq!(host.endpoints("breaker").await, ["closed"]);
 }
 
 #[tokio::test]
-async fn when_all_circuits_are_open_the_gateway_says_so_at_once() {
-    let (one, other) = (Dead::new(), Dead::new());
+async fn with_all_circuits_open_the_gateway_answers_503_with_retry_after_at_once() {
+    let (one, other) = (DeadAddress::new(), DeadAddress::new());
     let keys = "retry = { tries = 0 }\nbreaker = { failure_threshold = 2, recovery_timeout = \"90s\" }";
     let host = Host::start(&[one.address(), other.address()], keys).await;
     let mut statuses = BTreeMap::new();
@@ -212,31 +220,31 @@ async fn when_all_circuits_are_open_the_gateway_says_so_at_once() {
         assert_eq!(answer.problem()["service"], "legacy");
         *statuses.entry(answer.status.as_u16()).or_insert(0) += 1;
     }
-    assert_eq!(statuses, BTreeMap::from([(502, 4), (503, 6)]), "two failures open a circuit, and there are two");
+    assert_eq!(statuses, BTreeMap::from([(502, 4), (503, 6)]), "two failures open each of the two circuits");
     let refused = host.get("/legacy/7").await;
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=90).contains(&wait), "{wait}");
     assert!(refused.problem()["detail"].as_str().unwrap().contains("`legacy`"));
-    assert_eq!(host.endpoints("requests").await, [json!(2), json!(2)], "a refused call asks nobody");
+    assert_eq!(host.endpoints("requests").await, [json!(2), json!(2)], "a refused call must not reach an address");
 }
 
 #[tokio::test]
-async fn faults_of_the_service_open_its_circuit() {
-    let plain = Plain::start("only").await;
+async fn a_500_and_broken_bodies_open_the_circuit_of_an_address() {
+    let plain = PlainServer::start("only").await;
     let host = Host::start(&[plain.address], "breaker = { failure_threshold = 3, recovery_timeout = \"1h\" }").await;
-    assert_eq!(host.get("/plain/status/500").await.status, 500, "the service's own answer goes through");
+    assert_eq!(host.get("/plain/status/500").await.status, 500, "the answer of the service itself must be passed on");
     for _ in 0..2 {
         let broken =
             host.http.try_send(Request::get(host.url("/plain/broken")).body(Default::default()).unwrap()).await;
-        assert!(broken.is_err(), "the answer breaks off for the client too: {broken:?}");
+        assert!(broken.is_err(), "the answer must break off for the client too: {broken:?}");
     }
     assert_eq!(host.get("/plain/status/200").await.problem()["status"], 503);
     assert_eq!(host.endpoints("failures").await, [json!(3)]);
 }
 
 #[tokio::test]
-async fn turns_are_taken_where_the_manifest_says_so() {
-    let (one, other) = (Plain::start("one").await, Plain::start("other").await);
+async fn round_robin_alternates_between_two_addresses() {
+    let (one, other) = (PlainServer::start("one").await, PlainServer::start("other").await);
     let host = Host::start(&[one.address, other.address], "balance = \"round-robin\"").await;
     let mut names = Vec::new();
     for _ in 0..10 {
@@ -246,15 +254,15 @@ async fn turns_are_taken_where_the_manifest_says_so() {
 }
 
 #[tokio::test]
-async fn a_service_may_be_half_moved() {
-    let plain = Plain::start("old").await;
+async fn a_service_with_urls_and_a_component_is_balanced_over_both() {
+    let plain = PlainServer::start("old").await;
     let component = super::components::component("fixture-hello");
     let keys = format!("component = {component:?}\nbalance = \"round-robin\"");
     let host = Host::start(&[plain.address], &keys).await;
     for _ in 0..10 {
         assert_eq!(host.get("/legacy/7").await.status, 200);
     }
-    assert_eq!(plain.requests(), 5, "the component answered the other half");
+    assert_eq!(plain.requests(), 5, "the component must answer the other half");
     assert_eq!(host.endpoints("requests").await, [json!(5), json!(5)]);
     assert_eq!(host.endpoints("place").await, [json!("instance"), json!(format!("http://{}/", plain.address))]);
 }

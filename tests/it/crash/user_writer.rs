@@ -1,25 +1,25 @@
-//! A writer of users: it creates, changes and deletes them, and knows which of them must be there.
+//! A writer that creates, changes and deletes users, and knows which users must exist.
 
-use super::{Door, Ids, id};
+use super::{Client, Ids, id};
 use http::Method;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Emails that one writer gives to its users; few, so that each is taken, given up and taken again.
+/// How many emails one writer gives to its users. Few, so that each is taken, given up and taken again.
 const EMAILS: usize = 5;
 
-/// One writer and its users.
-pub(super) struct Members {
+/// One writer and the users that it has created.
+pub(super) struct UserWriter {
     number: usize,
     random: SmallRng,
     ids: Ids,
     known: BTreeMap<u64, Member>,
-    /// Asked for, and not answered yet.
+    /// The change that was sent and not answered yet.
     open: Option<Change>,
     pub(super) acknowledged: usize,
-    /// What was in doubt after a crash: how often it had happened, and how often not.
+    /// Changes that were in doubt after a crash: how many were stored, and how many were not.
     pub(super) doubts: (usize, usize),
 }
 
@@ -36,19 +36,19 @@ enum Change {
     Delete(u64),
 }
 
-impl Members {
+impl UserWriter {
     pub(super) fn new(number: usize, seed: u64, ids: Ids) -> Self {
         let random = SmallRng::seed_from_u64(seed);
         Self { number, random, ids, known: BTreeMap::new(), open: None, acknowledged: 0, doubts: (0, 0) }
     }
 
-    /// Writes until the host is gone.
-    pub(super) async fn write(&mut self, door: &Door) {
+    /// Writes until the host dies.
+    pub(super) async fn write(&mut self, client: &Client) {
         loop {
             let change = self.next();
             self.open = Some(change.clone());
             let (method, path, body) = self.request(&change);
-            let Some(answer) = door.send(&method, &path, None, &body).await else { return };
+            let Some(answer) = client.send(&method, &path, None, &body).await else { return };
             self.open = None;
             self.acknowledged += 1;
             match change {
@@ -70,7 +70,8 @@ impl Members {
         }
     }
 
-    /// Compares its users among `listed` with its ledger, goes on from what is there, and says how many they are.
+    /// Compares this writer's users among `listed` with its ledger, takes over a change that was in doubt, and
+    /// returns how many users there are.
     pub(super) fn settle(&mut self, listed: &[Value]) -> usize {
         let text = |user: &Value, field: &str| user[field].as_str().unwrap().to_owned();
         let own = listed.iter().filter(|user| text(user, "email").starts_with(&format!("w{}-", self.number)));
@@ -95,27 +96,29 @@ impl Members {
                 self.doubts.1 += 1;
             }
         }
-        assert_eq!(found, self.known, "what is there and what writer {} was told differ", self.number);
+        assert_eq!(found, self.known, "the stored users differ from the acknowledged ones of writer {}", self.number);
         found.len()
     }
 
-    /// Each email belongs to the user who has it, or to nobody, and then it can be registered.
-    pub(super) async fn check_emails(&mut self, door: &Door) {
+    /// Each email belongs to the user who has it. An email that no user has can be registered.
+    pub(super) async fn check_emails(&mut self, client: &Client) {
         for email in (0..EMAILS).map(|n| self.email(n)) {
             let probe = json!({"name": "Probe", "email": email.to_uppercase()});
-            let answer = door.ask(&Method::POST, "/api/users", None, &probe).await;
+            let answer = client.send_expecting_answer(&Method::POST, "/api/users", None, &probe).await;
             match self.known.iter().find(|(_, member)| member.email == email) {
                 Some((id, member)) => {
                     assert_eq!(answer.status, 409, "{email} is taken: {answer:?}");
                     let (method, path, body) = (Method::PUT, format!("/api/users/{id}"), member.json());
-                    let answer = door.ask(&method, &path, None, &body).await;
+                    let answer = client.send_expecting_answer(&method, &path, None, &body).await;
                     assert_eq!(answer.status, 200, "{email} is its own: {answer:?}");
                 }
                 None => {
                     assert_eq!(answer.status, 201, "{email} is taken by nobody: {answer:?}");
                     let id = id(&answer.json());
                     self.ids.note(id);
-                    let answer = door.ask(&Method::DELETE, &format!("/api/users/{id}"), None, &Value::Null).await;
+                    let answer = client
+                        .send_expecting_answer(&Method::DELETE, &format!("/api/users/{id}"), None, &Value::Null)
+                        .await;
                     assert_eq!(answer.status, 204, "{answer:?}");
                 }
             }

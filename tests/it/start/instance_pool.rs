@@ -1,4 +1,4 @@
-//! A pool that is too small for all: callers wait, and whatever happens, they get their turn.
+//! An instance pool that is too small for all calls: callers wait, and every caller gets a slot in the end.
 
 use crate::it::atoll::{Atoll, Home, Http, eventually};
 use crate::it::components::{component, workspace};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A host with so many slots, and the tests' common cache.
+/// A host with so many slots and with the tests' common cache.
 async fn open(instances: usize, services: &str) -> (Home, Atoll) {
     let cache = workspace().join("target/test-cache");
     let runtime = format!("[runtime]\ncache = {:?}\ninstances = {instances}\n", cache.display().to_string());
@@ -19,14 +19,14 @@ async fn open(instances: usize, services: &str) -> (Home, Atoll) {
     (home, atoll)
 }
 
-/// The statuses of so many calls of `path` at once.
+/// Sends so many GET requests for `path` at once. Returns the statuses.
 async fn flood(atoll: &Atoll, path: &str, calls: usize) -> Vec<u16> {
     let (http, url) = (Http::default(), format!("{}{path}", atoll.gateway));
     join_all((0..calls).map(async |_| http.get(&url).await.status.as_u16())).await
 }
 
 #[tokio::test]
-async fn floods_and_chains_share_a_pool_of_eight() {
+async fn floods_and_call_chains_in_a_pool_of_eight_all_succeed() {
     let (_home, atoll) = open(
         8,
         r#"
@@ -64,28 +64,34 @@ service = "hello"
     )
     .await;
     let asked = Instant::now();
-    // Chains of four take a slot of every class; the floods take all that calls from outside may have.
+    // A chain of four calls takes a slot of every depth class. The floods take all slots that calls from outside may
+    // have.
     let chains = join(flood(&atoll, "/hop/3", 60), flood(&atoll, "/hop/2", 60));
     let floods = join(flood(&atoll, "/sleep/5", 200), flood(&atoll, "/hello/slow?ms=5", 200));
     let ((long, short), (typed, plain)) = join(chains, floods).await;
     for statuses in [long, short, typed, plain] {
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
-    assert!(asked.elapsed() < Duration::from_secs(45), "{:?}: they waited for each other", asked.elapsed());
-    // Every slot came back: a chain that takes one of each class has its own again.
+    assert!(
+        asked.elapsed() < Duration::from_secs(45),
+        "chains and floods took {:?}: they waited for each other",
+        asked.elapsed()
+    );
+    // Every slot was given back: a chain that takes one slot of each class can run again.
     let (http, metrics) = (Http::default(), format!("{}/metrics", atoll.admin));
-    let rest = async || {
+    let no_instance_serves = async || {
         let text = String::from_utf8(http.get(&metrics).await.body.to_vec()).unwrap();
         let mut used = text.lines().filter(|line| line.starts_with("atoll_instances{"));
         used.all(|line| line.ends_with(" 0")).then_some(())
     };
-    eventually("no instance serves", rest).await;
+    eventually("no instance serves a call", no_instance_serves).await;
     assert_eq!(flood(&atoll, "/hop/3", 1).await, [200]);
 }
 
-/// What one thread gives back another takes at that moment, thousands of times: the engine must not find less than there is by our count.
+/// One thread takes the slot that another gives back at that moment, thousands of times. The engine must never have
+/// fewer free slots than the host's own count says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn the_engine_has_a_place_for_every_slot() {
+async fn the_engine_has_an_instance_slot_for_every_permit() {
     let settings = Settings { cache: workspace().join("target/test-cache"), instances: 0 };
     let runtime = Arc::new(Runtime::new(&settings, 8, 64 << 20).unwrap());
     let hello = runtime.load(&component("fixture-hello")).unwrap();
@@ -108,7 +114,7 @@ async fn the_engine_has_a_place_for_every_slot() {
 }
 
 #[tokio::test]
-async fn an_instance_that_rests_gives_way_to_whoever_waits_for_its_slot() {
+async fn an_idle_instance_gives_its_slot_to_a_waiting_call() {
     for at_once in [1, 3] {
         gives_way(at_once).await;
     }
@@ -146,15 +152,15 @@ service = "hello"
 "#;
     let (_home, atoll) = open(6, &services.replace("AT_ONCE", &at_once.to_string())).await;
     for round in 0..4 {
-        let told = format!("round {round}, {at_once} at a time");
-        // Of the six slots calls from outside may have three: all of them are kept now, by instances that rest.
+        let step = format!("round {round}, {at_once} at a time");
+        // Calls from outside may have three of the six slots. Idle instances of `kept` now hold all three.
         let keep = async || {
             let kept = flood(&atoll, "/kept/300", 6 * at_once).await;
-            assert!(kept.contains(&200), "{told}: {kept:?}");
+            assert!(kept.contains(&200), "{step}: {kept:?}");
         };
-        // And by those of another service, which keep two classes busy.
-        let relay = async || assert_eq!(flood(&atoll, "/relay/100", 6).await, [200; 6], "{told}");
-        let hello = async |calls| assert!(flood(&atoll, "/hello", calls).await.iter().all(|it| *it == 200), "{told}");
+        // And idle instances of another service hold slots of two classes.
+        let relay = async || assert_eq!(flood(&atoll, "/relay/100", 6).await, [200; 6], "{step}");
+        let hello = async |calls| assert!(flood(&atoll, "/hello", calls).await.iter().all(|it| *it == 200), "{step}");
         let asked = Instant::now();
         if round % 2 == 0 {
             keep().await;
@@ -166,7 +172,7 @@ service = "hello"
             keep().await;
         }
         hello(3).await;
-        // Who waited for others to rest for too long, or for his own deadline, would have waited for 10 s.
-        assert!(asked.elapsed() < Duration::from_secs(10), "{:?} in {told}", asked.elapsed());
+        // A call that had to wait for an idle timeout, or for its own deadline, would have waited for 10 s.
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?} in {step}", asked.elapsed());
     }
 }

@@ -1,4 +1,4 @@
-//! Everybody at once: ids, emails, SKUs and the last item under concurrency.
+//! Many clients write at once: ids, emails, SKUs and the last item must stay unique.
 
 use super::{Shop, id};
 use futures_util::future::join_all;
@@ -10,7 +10,7 @@ fn statuses(answers: &[super::Answer], status: u16) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_users_never_share_an_id() {
+async fn sixty_four_users_created_at_once_have_different_ids() {
     let shop = Shop::open().await;
     let create = async |n: usize| {
         shop.post("/api/users", &json!({"name": format!("User {n}"), "email": format!("u{n}@example.org")})).await
@@ -21,11 +21,11 @@ async fn two_users_never_share_an_id() {
     let ids: BTreeSet<u64> = users.iter().map(id).collect();
     assert_eq!(ids.len(), 64);
     let listed: Vec<u64> = shop.list("/api/users", 10).await.iter().map(id).collect();
-    assert_eq!(listed, Vec::from_iter(ids), "all are there, in the order of their ids");
+    assert_eq!(listed, Vec::from_iter(ids), "all users must be listed, in the order of their ids");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_users_never_share_an_email() {
+async fn of_many_concurrent_creations_with_one_email_exactly_one_succeeds() {
     let shop = Shop::open().await;
     let create = async |n: usize| {
         let email = if n.is_multiple_of(2) { "one@example.org" } else { "ONE@example.org" };
@@ -38,7 +38,7 @@ async fn two_users_never_share_an_email() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_products_never_share_a_sku() {
+async fn of_many_concurrent_creations_with_one_sku_exactly_one_succeeds() {
     let shop = Shop::open().await;
     let mug = json!({"sku": "mug", "name": "Mug", "price": {"amount": 1250, "currency": "EUR"}, "stock": 3});
     let answers = join_all((0..32).map(|_| shop.post("/api/products", &mug))).await;
@@ -47,7 +47,7 @@ async fn two_products_never_share_a_sku() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_last_items_are_sold_once() {
+async fn concurrent_reservations_never_take_more_than_the_stock() {
     let shop = Shop::open().await;
     let mug = json!({"sku": "mug", "name": "Mug", "price": {"amount": 1250, "currency": "EUR"}, "stock": 10});
     let created = shop.post("/api/products", &mug).await;
@@ -56,12 +56,12 @@ async fn the_last_items_are_sold_once() {
     assert_eq!((statuses(&answers, 200), statuses(&answers, 409)), (10, 40));
     let sold = answers.iter().filter(|answer| answer.status == 200);
     let left: BTreeSet<u64> = sold.map(|answer| answer.json()["stock"].as_u64().unwrap()).collect();
-    assert_eq!(left, BTreeSet::from_iter(0..10), "each of them saw another stock");
+    assert_eq!(left, BTreeSet::from_iter(0..10), "each successful reservation must have left another stock");
     assert_eq!(shop.get(&path).await.json()["stock"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_key_takes_stock_once() {
+async fn concurrent_reservations_with_one_key_take_stock_once() {
     let shop = Shop::open().await;
     let mug = json!({"sku": "mug", "name": "Mug", "price": {"amount": 1250, "currency": "EUR"}, "stock": 10});
     let path = super::location(&shop.post("/api/products", &mug).await, "/api/products");

@@ -1,13 +1,13 @@
-//! Many services in one host: little for each that nobody calls.
+//! Many services in one host: a service that nobody calls must cost little.
 
-use super::{Yard, mapped, numbered};
-use crate::it::atoll::{Atoll, Home, Http, PATIENCE, eventually};
+use super::{CacheHome, mapped, numbered};
+use crate::it::atoll::{Atoll, Home, Http, TIMEOUT, eventually};
 use std::fmt::Write;
 use std::fs;
 use std::process::Stdio;
 
-/// A home with so many services, each of a component of its own.
-fn crowd(services: u32) -> Home {
+/// A folder with so many services, each with a component of its own.
+fn home_of(services: u32) -> Home {
     let mut manifest = "[runtime]\ncache = \"cache\"\n".to_owned();
     let _ = write!(manifest, "[[route]]\nprefix = \"/first\"\nservice = \"s0\"\n");
     for number in 0..services {
@@ -21,9 +21,10 @@ fn crowd(services: u32) -> Home {
     home
 }
 
-/// Resident memory of a host with so many services that starts from a warm cache, in KiB, and their number in the table.
+/// Resident memory in KiB of a host with so many services that starts with a full cache, and how many the table
+/// lists.
 async fn resident(services: u32) -> (u64, usize) {
-    let home = crowd(services);
+    let home = home_of(services);
     home.start().await.stop().await;
     let atoll: Atoll = home.start().await;
     assert_eq!(mapped(&atoll), Vec::<String>::new());
@@ -35,42 +36,43 @@ async fn resident(services: u32) -> (u64, usize) {
 }
 
 #[tokio::test]
-async fn a_service_that_nobody_calls_costs_little_memory() {
-    // Both have enough to load that every thread keeps some memory for its next allocations.
+async fn a_service_that_nobody_calls_costs_less_than_200_kib() {
+    // Both hosts load enough that every thread keeps some memory for its next allocations.
     let ((few, _), (many, listed)) = (resident(22).await, resident(62).await);
     assert_eq!(listed, 62);
-    // The benchmark `start` has the real number, of a release build and of 2,000 services; here it is one that no code in memory passes.
+    // The benchmark `start` measures the real number, with a release build and 2,000 services. The bound here is one
+    // that a service with its code in memory would exceed.
     let each = many.saturating_sub(few) / 40;
-    assert!(each < 200, "{each} KiB for each service");
+    assert!(each < 200, "each service that nobody calls costs {each} KiB");
 }
 
 #[tokio::test]
-async fn a_host_that_is_told_to_stop_does_not_load_the_rest() {
-    let home = crowd(60);
+async fn a_host_told_to_stop_while_it_compiles_ends_without_compiling_the_rest() {
+    let home = home_of(60);
     let mut child = home.command(&["run", "atoll.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let cache = home.folder.path().join("cache");
     let compiled = || fs::read_dir(&cache).map_or(0, |entries| entries.count() / 2);
-    eventually("something is compiled", async || (compiled() > 0).then_some(())).await;
+    eventually("a first component is compiled", async || (compiled() > 0).then_some(())).await;
     let pid = rustix::process::Pid::from_raw(child.id().unwrap().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let status = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    let status = tokio::time::timeout(TIMEOUT, child.wait()).await.expect("the host did not end in time").unwrap();
     assert_eq!(status.code(), Some(0));
-    assert!(compiled() < 60, "it went on to the end");
+    assert!(compiled() < 60, "the host has compiled all components before it stopped");
 }
 
 #[tokio::test]
-async fn entries_that_nobody_asks_for_are_bounded_and_the_others_are_not() {
-    let yard = Yard::new();
-    yard.fill().await;
+async fn a_start_keeps_512_unused_cache_entries_and_all_used_ones() {
+    let home = CacheHome::new();
+    home.fill().await;
     for number in 0..600 {
         for extension in ["cwasm", "seal"] {
-            fs::write(yard.cache().join(format!("{number}.{extension}")), b"").unwrap();
+            fs::write(home.cache().join(format!("{number}.{extension}")), b"").unwrap();
         }
     }
-    let atoll = yard.start().await;
-    let left = async || (yard.entries("cwasm").len() == 514 && yard.entries("seal").len() == 514).then_some(());
-    eventually("512 entries are left besides the two that are used", left).await;
+    let atoll = home.start().await;
+    let left = async || (home.entries("cwasm").len() == 514 && home.entries("seal").len() == 514).then_some(());
+    eventually("512 unused entries are left besides the two used ones", left).await;
     atoll.stop().await;
-    let entry = yard.entry("hello.wasm", "cwasm");
-    assert!(entry.exists() && yard.entry("other.wasm", "seal").exists());
+    let entry = home.entry("hello.wasm", "cwasm");
+    assert!(entry.exists() && home.entry("other.wasm", "seal").exists());
 }

@@ -1,7 +1,8 @@
-//! Guests that misbehave behind the real gateway: the answer to each fault, the life of the circuit, the closed ways out.
+//! Guests that misbehave behind the real gateway: the answer to each fault, the states of the circuit, and the denied
+//! system interfaces.
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
-use super::held::in_flight;
+use super::open_exchange::in_flight;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -15,7 +16,8 @@ use tokio::task::JoinSet;
 
 const OVERLOADED: &str = "urn:atoll:problem:overloaded";
 
-/// Nothing here ends by itself but what a test asks of `hasty`, or through the route `/impatient`.
+/// The timeouts are long, except those of the service `hasty` and of the route `/impatient`. So nothing else ends by
+/// itself.
 const MANIFEST: &str = r#"
 [gateway]
 timeout = "10m"
@@ -80,7 +82,7 @@ struct Host {
 }
 
 impl Host {
-    /// A host where `failures` of `hostile` in a row open its circuit for `recovery`.
+    /// A host whose circuit of `hostile` opens after `failures` failures in a row, and stays open for `recovery`.
     async fn start(failures: u32, recovery: &str) -> Self {
         let manifest = MANIFEST.replace("FAILURES", &failures.to_string()).replace("RECOVERY", recovery);
         let home = Home::new(&manifest);
@@ -91,13 +93,13 @@ impl Host {
         self.http.get(&format!("{}{path}", self.atoll.gateway)).await
     }
 
-    /// The member `key` of the one endpoint of `service`, as operators see it.
+    /// The member `key` of the only endpoint of `service`, as the admin API shows it.
     async fn endpoint(&self, service: &str, key: &str) -> Value {
         let service = self.http.get(&format!("{}/v1/services/{service}", self.atoll.admin)).await.json();
         service["endpoints"][0][key].clone()
     }
 
-    /// Requests that have all four instances of `hostile` until they are dropped.
+    /// Starts requests that occupy all four instances of `hostile` until the returned set is dropped.
     async fn fill(&self) -> JoinSet<()> {
         let mut sleepers = JoinSet::new();
         for _ in 0..4 {
@@ -119,7 +121,7 @@ impl Host {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_answer() {
+async fn each_guest_fault_has_its_status_and_problem_type() {
     let host = Host::start(1000, "1h").await;
     for (path, status, kind) in [
         ("/hostile/trap", 502, "trap"),
@@ -136,20 +138,23 @@ async fn each_fault_has_its_answer() {
             (status, &format!("urn:atoll:problem:{kind}").into()),
             "{path}"
         );
-        assert!(!problem["detail"].as_str().unwrap().contains("wasm"), "the inside's message stays inside: {problem}");
+        assert!(
+            !problem["detail"].as_str().unwrap().contains("wasm"),
+            "the answer must not show the host's internal message: {problem}"
+        );
     }
     assert_eq!(
         (host.endpoint("hostile", "failures").await, host.endpoint("hasty", "failures").await),
         (json!(3), json!(2))
     );
-    assert_eq!(host.get("/hostile/status/500").await.status, 500, "the service's own 500 goes through");
-    assert_eq!(host.endpoint("hostile", "failures").await, 4, "and counts");
+    assert_eq!(host.get("/hostile/status/500").await.status, 500, "a 500 of the service itself must be passed on");
+    assert_eq!(host.endpoint("hostile", "failures").await, 4, "a 500 of the service itself must count as a failure");
     assert_eq!(host.get("/hostile/status/404").await.status, 404);
-    assert_eq!(host.endpoint("hostile", "failures").await, 4, "a 404 is no fault");
+    assert_eq!(host.endpoint("hostile", "failures").await, 4, "a 404 must not count as a failure");
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_never_looks_whole() {
+async fn an_answer_that_breaks_off_has_no_final_chunk_and_counts_as_a_failure() {
     let host = Host::start(1000, "1h").await;
     for (service, failures, path) in [
         ("hostile", 1, "/hostile/panic-mid-stream"),
@@ -159,7 +164,7 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
         let mut stream = TcpStream::connect(host.atoll.gateway.trim_start_matches("http://")).await.unwrap();
         stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n").as_bytes()).await.unwrap();
         let mut raw = Vec::new();
-        // The end of the connection, however it ends, is what a client sees.
+        // Either end is accepted: a client only sees that the connection has ended.
         let _ = stream.read_to_end(&mut raw).await;
         let text = String::from_utf8_lossy(&raw);
         assert!(text.starts_with("HTTP/1.1 200") && text.contains("transfer-encoding: chunked"), "{path}: {text}");
@@ -170,7 +175,7 @@ async fn an_answer_that_breaks_off_never_looks_whole() {
 }
 
 #[tokio::test]
-async fn an_open_circuit_refuses() {
+async fn an_open_circuit_answers_503_with_retry_after_and_calls_nobody() {
     let host = Host::start(3, "1h").await;
     for _ in 0..3 {
         assert_eq!(host.get("/hostile/trap").await.status, 502);
@@ -180,25 +185,26 @@ async fn an_open_circuit_refuses() {
     assert!(refused.status == 503 && (1..=3600).contains(&wait), "{refused:?}");
     let problem = refused.problem();
     assert_eq!((&problem["type"], &problem["service"]), (&"urn:atoll:problem:circuit-open".into(), &"hostile".into()));
-    assert_eq!(host.endpoint("hostile", "requests").await, 3, "a refused request asks nobody");
-    assert_eq!(host.get("/hello").await.status, 200, "a neighbour's circuit is its own");
+    assert_eq!(host.endpoint("hostile", "requests").await, 3, "a refused request must not reach the service");
+    assert_eq!(host.get("/hello").await.status, 200, "another service's circuit must not be affected");
 }
 
 #[tokio::test]
-async fn a_probe_decides_about_an_open_circuit() {
+async fn a_failed_probe_keeps_the_circuit_open_and_a_successful_one_closes_it() {
     let recovery = Duration::from_secs(1);
     let host = Host::start(3, "1s").await;
     for _ in 0..3 {
         assert_eq!(host.get("/hostile/trap").await.status, 502);
     }
-    // Nothing but time lets the probe through; a probe that fails opens the circuit again.
-    let probed = eventually("a failing probe", async || {
+    // Only the recovery timeout lets a probe through. A failed probe opens the circuit again.
+    let probed = eventually("a probe that fails", async || {
         let asked = Instant::now();
         (host.get("/hostile/trap").await.status == 502).then_some(asked)
     });
     let probed = probed.await;
     let next = host.get("/hostile/ok").await;
-    // A machine too busy to ask within the recovery timeout may see the next probe instead.
+    // On a machine that is too busy to send this request within the recovery timeout, this request may be the next
+    // probe.
     assert!(next.status == 503 || probed.elapsed() >= recovery, "{next:?}");
     eventually("a probe that succeeds", async || (host.get("/hostile/ok").await.status == 200).then_some(())).await;
     for _ in 0..5 {
@@ -207,24 +213,25 @@ async fn a_probe_decides_about_an_open_circuit() {
 }
 
 #[tokio::test]
-async fn one_probe_goes_through_and_the_others_are_refused() {
+async fn a_half_open_circuit_lets_one_probe_through_and_refuses_the_others() {
     let host = Host::start(1, "100ms").await;
     assert_eq!(host.get("/hostile/trap").await.status, 502);
     let half_open = async || (host.endpoint("hostile", "breaker").await == "half-open").then_some(());
-    eventually("half-open", half_open).await;
+    eventually("the circuit is half-open", half_open).await;
     let asked = join_all((0..8).map(|_| host.get("/hostile/sleep?ms=1500"))).await;
     let mut statuses: Vec<_> = asked.iter().map(|answer| answer.status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 503, 503, 503, 503, 503, 503, 503]);
-    eventually("closed", async || (host.endpoint("hostile", "breaker").await == "closed").then_some(())).await;
+    eventually("the circuit is closed", async || (host.endpoint("hostile", "breaker").await == "closed").then_some(()))
+        .await;
     assert_eq!(host.get("/hostile/ok").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_full_service_lets_some_wait_and_refuses_the_rest() {
+async fn a_full_service_queues_up_to_its_bound_and_refuses_the_rest() {
     let host = Host::start(1000, "1h").await;
     let sleepers = host.fill().await;
-    // Four at a time, two wait: whichever these are, the others are refused while they do.
+    // Four requests run and two wait. Whichever requests these are, the others are refused while those two wait.
     let mut answers: FuturesUnordered<_> = (0..8).map(|_| host.get("/hostile/ok")).collect();
     for _ in 0..6 {
         let refused = answers.next().await.unwrap();
@@ -235,21 +242,21 @@ async fn a_full_service_lets_some_wait_and_refuses_the_rest() {
     while let Some(waited) = answers.next().await {
         assert_eq!(waited.status, 200, "{waited:?}");
     }
-    assert_eq!(host.endpoint("hostile", "failures").await, 0, "a refusal is no fault of the service");
+    assert_eq!(host.endpoint("hostile", "failures").await, 0, "a refusal must not count as a failure of the service");
 }
 
 #[tokio::test]
-async fn who_waits_until_its_deadline_is_refused_and_not_timed_out() {
+async fn a_request_that_waits_until_its_deadline_gets_503_and_counts_no_failure() {
     let host = Host::start(1, "1h").await;
     let sleepers = host.fill().await;
     let refused = host.get("/impatient/ok").await;
     assert_eq!((refused.status.as_u16(), &refused.problem()["type"]), (503, &OVERLOADED.into()));
     drop(sleepers);
-    assert_eq!(host.get("/hostile/ok").await.status, 200, "which opened no circuit");
+    assert_eq!(host.get("/hostile/ok").await.status, 200, "the refusal must not have opened the circuit");
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_is_nobodys_fault() {
+async fn a_client_that_disconnects_counts_no_failure() {
     let host = Host::start(1, "1h").await;
     for _ in 0..3 {
         let mut stream = TcpStream::connect(host.atoll.gateway.trim_start_matches("http://")).await.unwrap();
@@ -263,7 +270,7 @@ async fn a_client_that_goes_away_is_nobodys_fault() {
 }
 
 #[tokio::test]
-async fn bodies_are_bounded_and_streamed() {
+async fn a_body_up_to_the_limit_passes_and_a_longer_one_gets_413() {
     let host = Host::start(1, "1h").await;
     let post = async |length: usize| {
         let request = Request::post(format!("{}/hostile/echo", host.atoll.gateway));
@@ -275,11 +282,11 @@ async fn bodies_are_bounded_and_streamed() {
         (refused.status.as_u16(), &refused.problem()["type"]),
         (413, &"urn:atoll:problem:body-too-large".into())
     );
-    assert_eq!(host.get("/hostile/ok").await.status, 200, "which opened no circuit");
+    assert_eq!(host.get("/hostile/ok").await.status, 200, "the refusal must not have opened the circuit");
 }
 
 #[tokio::test]
-async fn a_client_that_is_slow_or_breaks_off_opens_no_circuit() {
+async fn a_slow_or_broken_request_body_opens_no_circuit() {
     let host = Host::start(1, "1h").await;
     let address = host.atoll.gateway.trim_start_matches("http://");
     let mut slow = TcpStream::connect(address).await.unwrap();
@@ -296,24 +303,28 @@ async fn a_client_that_is_slow_or_breaks_off_opens_no_circuit() {
     raw.clear();
     broken.read_to_end(&mut raw).await.unwrap();
     assert!(raw.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&raw));
-    assert_eq!(host.get("/bucket/default/a").await.status, 404, "the service answers, and the value was never set");
+    assert_eq!(
+        host.get("/bucket/default/a").await.status,
+        404,
+        "the service must answer, and the value must not have been set"
+    );
 }
 
 #[tokio::test]
-async fn every_way_out_is_closed() {
+async fn a_guest_without_grants_reaches_no_host_socket_file_or_environment() {
     let host = Host::start(1000, "1h").await;
     let admin = &host.atoll.admin;
     let address = admin.trim_start_matches("http://");
-    let said = async |path: String| String::from_utf8_lossy(&host.get(&path).await.body).into_owned();
+    let body_text = async |path: String| String::from_utf8_lossy(&host.get(&path).await.body).into_owned();
     for url in
         [format!("{admin}/v1/services"), format!("{}/hello", host.atoll.gateway), "http://169.254.169.254/".into()]
     {
-        let said = said(format!("/hostile/dial?url={url}")).await;
-        assert!(said.starts_with("denied") && said.contains("HttpRequestDenied"), "{url}: {said}");
+        let body_text = body_text(format!("/hostile/dial?url={url}")).await;
+        assert!(body_text.starts_with("denied") && body_text.contains("HttpRequestDenied"), "{url}: {body_text}");
     }
-    let connect = said(format!("/hostile/connect?addr={address}")).await;
+    let connect = body_text(format!("/hostile/connect?addr={address}")).await;
     assert!(connect.starts_with("denied"), "{connect}");
-    let files = said("/hostile/fs".into()).await;
+    let files = body_text("/hostile/fs".into()).await;
     assert!(files.lines().all(|line| line.contains("denied")), "{files}");
     let environment: serde_json::Value = host.get("/hostile/env").await.json();
     assert!(environment["env"].as_object().is_some_and(serde_json::Map::is_empty), "{environment}");
@@ -321,7 +332,7 @@ async fn every_way_out_is_closed() {
 }
 
 #[tokio::test]
-async fn a_full_pool_makes_requests_wait() {
+async fn a_full_instance_pool_makes_requests_wait_and_fails_none() {
     let home = Home::new(
         r#"
 [runtime]

@@ -1,7 +1,7 @@
-//! Addresses with names, and addresses by TLS.
+//! Addresses with DNS names, and addresses by TLS.
 
 use super::super::atoll::{Home, eventually};
-use super::super::plain::Plain;
+use super::super::plain_server::PlainServer;
 use super::{Host, kind, route, says};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,8 +21,8 @@ fn named(url: &str, keys: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_address_of_a_name_is_an_endpoint() {
-    let plain = Plain::start("plain").await;
+async fn each_address_of_a_dns_name_is_an_endpoint_and_keeps_its_counters() {
+    let plain = PlainServer::start("plain").await;
     let port = plain.address.port();
     let addresses: BTreeSet<IpAddr> =
         lookup_host(("localhost", port)).await.unwrap().map(|address| address.ip()).collect();
@@ -31,27 +31,28 @@ async fn each_address_of_a_name_is_an_endpoint() {
         let answer = host.get("/plain/x").await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    let places = host.endpoints("legacy", "place").await;
-    let places: BTreeSet<_> = places.iter().map(|place| place.as_str().unwrap().to_owned()).collect();
+    let addresses_shown = host.endpoints("legacy", "place").await;
+    let addresses_shown: BTreeSet<_> =
+        addresses_shown.iter().map(|address| address.as_str().unwrap().to_owned()).collect();
     let expected = addresses.iter().map(|ip| format!("http://localhost:{port}/ at {ip}")).collect();
-    assert_eq!(places, expected);
+    assert_eq!(addresses_shown, expected);
     let ids = host.endpoints("legacy", "id").await;
     assert!(ids.contains(&Value::from("legacy-url-0@127.0.0.1")), "{ids:?}");
-    // It goes on being looked up, and nothing of what is known is lost by that.
+    // The name is resolved again every second. That must lose no state of an endpoint.
     let host = Host::start(&named(&format!("http://localhost:{port}"), "dns = \"1s\"")).await;
     let began = tokio::time::Instant::now();
     while began.elapsed().as_millis() < 2500 {
         assert_eq!(host.status("/plain/x").await, 200);
     }
     let resolved = host.atoll.log().iter().filter(|line| line.contains("resolved")).count();
-    assert_eq!(resolved, 1, "only a change is told");
+    assert_eq!(resolved, 1, "only a change of the addresses must be logged");
     let counts = host.endpoints("legacy", "requests").await;
     assert!(counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>() >= 20, "{counts:?}");
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows_stops_no_host() {
-    let plain = Plain::start("plain").await;
+async fn an_unknown_dns_name_stops_only_its_own_endpoint() {
+    let plain = PlainServer::start("plain").await;
     let more = format!(
         "[service.other]\nurls = [\"http://nowhere.invalid:81\", \"http://{}\"]\n{}",
         plain.address,
@@ -64,7 +65,7 @@ async fn a_name_that_nobody_knows_stops_no_host() {
     let line: Value = serde_json::from_str(&host.atoll.logged("a name was not resolved").await).unwrap();
     assert_eq!((&line["level"], &line["host"]), (&"WARN".into(), &"nowhere.invalid".into()), "{line}");
     for _ in 0..4 {
-        assert_eq!(host.status("/other/x").await, 200, "the address that is known serves");
+        assert_eq!(host.status("/other/x").await, 200, "the address that can be resolved must serve");
     }
 }
 
@@ -84,8 +85,8 @@ impl Authority {
         format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n")
     }
 
-    /// A server that shows a certificate for `name`.
-    async fn server(&self, name: &str) -> Plain {
+    /// A server with a certificate for `name`.
+    async fn server(&self, name: &str) -> PlainServer {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -93,12 +94,12 @@ impl Authority {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Plain::serve_by("secure", listener, Some(TlsAcceptor::from(Arc::new(config))))
+        PlainServer::serve_by("secure", listener, Some(TlsAcceptor::from(Arc::new(config))))
     }
 }
 
-/// A host that calls `server` as `host`, and believes this authority.
-async fn secure(server: &Plain, host: &str, authority: &Authority) -> Host {
+/// A host that calls `server` by the name `host`, and trusts this authority.
+async fn secure(server: &PlainServer, host: &str, authority: &Authority) -> Host {
     let url = format!("https://{host}:{}", server.address.port());
     let home = Home::new(&named(&url, "ca = \"certs/ca.pem\"\nhealth = { path = \"/healthz\", interval = \"1m\" }"));
     fs::create_dir(home.folder.path().join("certs")).unwrap();
@@ -107,7 +108,7 @@ async fn secure(server: &Plain, host: &str, authority: &Authority) -> Host {
 }
 
 #[tokio::test]
-async fn an_address_by_tls_proves_who_it_is() {
+async fn a_tls_address_needs_a_trusted_certificate_for_its_name() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let server = ours.server("localhost").await;
     let host = secure(&server, "localhost", &ours).await;
@@ -116,8 +117,8 @@ async fn an_address_by_tls_proves_who_it_is() {
         assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/x?y".into()), "{answer:?}");
         assert_eq!(answer.json()["headers"]["host"], format!("localhost:{}", server.address.port()));
     }
-    assert!(server.connections() < 4, "connections are used again: {}", server.connections());
-    eventually("its health is asked for by TLS", async || (server.checks() > 0).then_some(())).await;
+    assert!(server.connections() < 4, "connections must be reused: {} connections", server.connections());
+    eventually("the health check goes by TLS", async || (server.checks() > 0).then_some(())).await;
 
     let requests = server.requests();
     for (name, authority, why) in [("localhost", &theirs, "UnknownIssuer"), ("127.0.0.1", &ours, "not valid for name")]
@@ -125,16 +126,16 @@ async fn an_address_by_tls_proves_who_it_is() {
         let host = secure(&server, name, authority).await;
         let distrusted = host.get("/plain/x").await;
         assert_eq!((distrusted.status.as_u16(), kind(&distrusted)), (502, "connect".to_owned()));
-        assert!(!distrusted.problem().to_string().contains(why), "the inside stays inside");
+        assert!(!distrusted.problem().to_string().contains(why), "the answer must not show the internal reason");
         let line = host.atoll.logged("a call failed").await;
         assert!(line.contains(why), "{line}");
         assert!(line.contains(&format!("no TLS with `{name}`")), "{line}");
     }
-    assert_eq!(server.requests(), requests, "not a request reached it");
+    assert_eq!(server.requests(), requests, "no request must reach a server that is not trusted");
 }
 
-/// What `atoll VERB` says to a file of roots that is not there, or holds none.
-async fn rootless(verb: &str) {
+/// Runs `atoll VERB` with a file of root certificates that is missing, and with one that holds none.
+async fn assert_roots_are_refused(verb: &str) {
     let home = Home::new(&named("https://localhost:1", "ca = \"ca.pem\""));
     home.link_cache();
     for (text, why) in [(None, "cannot find the certificates `ca.pem`"), (Some(""), "it holds no certificate")] {
@@ -149,11 +150,11 @@ async fn rootless(verb: &str) {
 }
 
 #[tokio::test]
-async fn roots_that_are_none_are_told_at_their_place() {
-    rootless("run").await;
+async fn run_refuses_missing_or_empty_root_certificates() {
+    assert_roots_are_refused("run").await;
 }
 
 #[tokio::test]
-async fn roots_that_are_none_are_told_before_the_host_runs() {
-    rootless("check").await;
+async fn check_refuses_missing_or_empty_root_certificates() {
+    assert_roots_are_refused("check").await;
 }

@@ -1,4 +1,4 @@
-//! The command line against a running host: `ps`, `routes`, `swap`, `rollback`; and `check` without one.
+//! The command line against a running host (`ps`, `routes`, `swap`, `rollback`), and `check` without a host.
 
 use super::atoll::{Atoll, Home, Http, hello_revision};
 use super::components::component;
@@ -19,7 +19,7 @@ prefix = "/hello"
 service = "hello"
 "#;
 
-/// The command line beside a running host.
+/// The command line, and a running host that it speaks to.
 struct Terminal {
     atoll: Atoll,
     http: Http,
@@ -36,15 +36,15 @@ impl Terminal {
         self.home.command(arguments).env("ATOLL_ADMIN", &self.atoll.admin).output().await.unwrap()
     }
 
-    /// What a verb that is done prints.
-    async fn done(&self, arguments: &[&str]) -> String {
+    /// What a successful verb prints.
+    async fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(output.stderr.is_empty(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What a verb that is refused complains of.
+    /// The error text of a verb that is refused.
     async fn refused(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
         assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -64,7 +64,7 @@ impl Terminal {
 }
 
 #[tokio::test]
-async fn a_swap_and_the_way_back() {
+async fn a_swap_is_undone_and_redone_by_rollback_and_ends_with_the_host() {
     let terminal = Terminal::open().await;
     let new = hello_revision(b"revision-001-bbb", terminal.home.folder.path());
     let new = new.to_str().unwrap();
@@ -72,33 +72,33 @@ async fn a_swap_and_the_way_back() {
     let first = terminal.view().await["revision"].as_str().unwrap().to_owned();
     assert!(terminal.refused(&["rollback", "hello"]).await.contains("no revision to go back to"));
 
-    let told = terminal.done(&["swap", "hello", new]).await;
+    let told = terminal.succeed(&["swap", "hello", new]).await;
     let second = terminal.view().await["revision"].as_str().unwrap().to_owned();
     assert_ne!(first, second);
     assert_eq!(told, format!("hello: {second} serves; `atoll rollback hello` returns to {first}\n"));
     assert_eq!(terminal.hello().await, "revision-001-bbb");
-    let table = terminal.done(&["ps"]).await;
+    let table = terminal.succeed(&["ps"]).await;
     assert!(table.contains(&format!("{second}*")) && table.contains("* differs from the manifest"), "{table}");
 
-    let again = terminal.done(&["swap", "hello", new]).await;
-    assert_eq!(again, told, "the revision that serves already is left as it is");
+    let again = terminal.succeed(&["swap", "hello", new]).await;
+    assert_eq!(again, told, "a swap to the revision that already serves must change nothing");
 
-    let told = terminal.done(&["rollback", "hello"]).await;
+    let told = terminal.succeed(&["rollback", "hello"]).await;
     assert_eq!(told, format!("hello: {first} serves; `atoll rollback hello` returns to {second}\n"));
     assert_eq!(terminal.hello().await, "revision-000-aaa");
-    assert!(!terminal.done(&["ps"]).await.contains('*'), "it is the manifest's again");
-    terminal.done(&["rollback", "hello"]).await;
+    assert!(!terminal.succeed(&["ps"]).await.contains('*'), "the revision of the manifest must not be marked");
+    terminal.succeed(&["rollback", "hello"]).await;
     assert_eq!(terminal.hello().await, "revision-001-bbb");
 
     let Terminal { atoll, home, http } = terminal;
     atoll.kill().await;
     let atoll = home.start().await;
     let terminal = Terminal { atoll, home, http };
-    assert_eq!(terminal.hello().await, "revision-000-aaa", "a swap lasts until the host restarts");
+    assert_eq!(terminal.hello().await, "revision-000-aaa", "a swap must last only until the host restarts");
 }
 
 #[tokio::test]
-async fn what_cannot_serve_changes_nothing() {
+async fn a_swap_to_a_component_that_cannot_serve_says_why_and_changes_nothing() {
     let terminal = Terminal::open().await;
     let file = |name: &str, bytes: &[u8]| {
         let path = terminal.home.folder.path().join(name);
@@ -137,10 +137,10 @@ async fn what_cannot_serve_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_there_is() {
+async fn ps_and_routes_list_what_serves_and_help_lists_every_verb() {
     let terminal = Terminal::open().await;
     terminal.hello().await;
-    let table = terminal.done(&["ps"]).await;
+    let table = terminal.succeed(&["ps"]).await;
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..6], ["SERVICE", "REVISION", "AGE", "ENDPOINT", "PLACE", "BREAKER"]);
     assert_eq!(rows[0][6..], ["REQUESTS", "FAILURES", "IN-FLIGHT", "STATE"]);
@@ -151,27 +151,31 @@ async fn what_there_is() {
     assert_eq!(rows[3][..6], ["legacy", "-", "-", "legacy-url-0", "http://127.0.0.1:9/", "closed"]);
     assert_eq!(rows[3][6..], ["0", "0", "0", "ready"]);
     assert_eq!(rows.len(), 4);
-    let json: Value = serde_json::from_str(&terminal.done(&["ps", "--json"]).await).unwrap();
+    let json: Value = serde_json::from_str(&terminal.succeed(&["ps", "--json"]).await).unwrap();
     assert_eq!((json[0]["name"].as_str(), json[0]["endpoints"][0]["id"].as_str()), (Some("hello"), Some("hello-0")));
 
-    let routes = terminal.done(&["routes"]).await;
+    let routes = terminal.succeed(&["routes"]).await;
     assert!(routes.starts_with("MATCHES") && routes.contains("/hello"), "{routes}");
     let url = format!("--admin={}", terminal.atoll.admin);
     let by_flag = terminal.home.output(&["routes", &url]).await;
-    assert_eq!(String::from_utf8(by_flag.stdout).unwrap(), routes, "--admin does what ATOLL_ADMIN does");
+    assert_eq!(String::from_utf8(by_flag.stdout).unwrap(), routes, "`--admin` must do the same as ATOLL_ADMIN");
     let gateway = format!("--admin={}", terminal.atoll.gateway);
     assert!(terminal.refused(&["ps", &gateway]).await.contains("--admin"));
-    assert_eq!(terminal.run(&["swap", "hello"]).await.status.code(), Some(2), "a file is missing");
+    assert_eq!(
+        terminal.run(&["swap", "hello"]).await.status.code(),
+        Some(2),
+        "a `swap` without a file must be a usage error"
+    );
 
-    let help = terminal.done(&["--help"]).await;
+    let help = terminal.succeed(&["--help"]).await;
     for word in ["run", "check", "inspect", "ps", "routes", "swap", "rollback", "ATOLL_ADMIN_TOKEN", "Examples"] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_there() {
-    let dead = super::plain::Dead::new();
+async fn a_verb_without_a_host_says_that_the_admin_cannot_be_reached() {
+    let dead = super::plain_server::DeadAddress::new();
     let home = Home::new(MANIFEST);
     let output = home.output(&["ps", "--admin", &format!("http://{}", dead.address())]).await;
     let complaint = String::from_utf8(output.stderr).unwrap();
@@ -180,18 +184,18 @@ async fn a_host_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_good_manifest_passes_the_check() {
+async fn check_accepts_a_correct_manifest_and_opens_no_store() {
     let home = Home::new(MANIFEST);
     home.link_cache();
     let output = home.output(&["check"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(told, "atoll.toml is right: 2 services (1 components), 1 routes\n");
-    assert!(!home.folder.path().join(".atoll").exists(), "it opens no store");
+    assert!(!home.folder.path().join(".atoll").exists(), "`check` must open no store");
 }
 
 #[tokio::test]
-async fn every_fault_of_a_manifest_is_told_at_once() {
+async fn check_and_run_report_every_error_of_a_manifest_at_once() {
     let home = Home::new(
         "[gateway]\nlissen = \"127.0.0.1:8080\"\n\n[service.users]\ncomponent = \"missing.wasm\"\nreplicas = 0\n\n\
          [[route]]\nprefix = \"/users\"\nservice = \"user\"\n",
@@ -215,7 +219,7 @@ async fn every_fault_of_a_manifest_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn every_component_that_cannot_serve_is_told_at_once() {
+async fn check_and_run_report_every_component_that_cannot_serve_at_once() {
     let home = Home::new(
         "[service.text]\ncomponent = \"text.wasm\"\n\n[service.users]\ncomponent = \"{component:users}\"\n\n\
          [service.nothing]\ncomponent = \"nothing.wasm\"\n",

@@ -1,7 +1,7 @@
 //! HTTP from service to service: `http://NAME.internal`.
 
 use super::{Typed, runtime};
-use crate::it::held::Held;
+use crate::it::open_exchange::OpenExchange;
 use http::Request;
 
 async fn open(more: &str) -> Typed {
@@ -31,7 +31,7 @@ service = "relay"
 }
 
 #[tokio::test]
-async fn a_service_asks_another() {
+async fn a_service_calls_another_by_internal_http_with_bodies_headers_and_status() {
     let host = open("").await;
     let answer = host.get("/relay/http/types/any/path").await;
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"types"[..]));
@@ -42,25 +42,25 @@ async fn a_service_asks_another() {
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/x-tide"));
     assert!(answer.body == body, "{} bytes came back", answer.body.len());
     let refused = host.get("/relay/http/hostile/status/418").await;
-    assert_eq!(refused.status, 418, "a status is passed on as it is");
+    assert_eq!(refused.status, 418, "a status must be passed on unchanged");
     host.at_rest(&["relay", "types", "hostile"]).await;
 }
 
 #[tokio::test]
-async fn bodies_stream_in_both_directions() {
+async fn bodies_of_internal_http_stream_in_both_directions() {
     let host = open("").await;
-    let mut held = Held::begin(&host.atoll, "/relay/http/types/echo").await;
+    let mut held = OpenExchange::begin(&host.atoll, "/relay/http/types/echo").await;
     for piece in ["one", "two", "three"] {
         held.echo(piece).await;
     }
     assert!(held.finish().await);
-    // And whoever goes away in the middle takes both of them along.
-    drop(Held::begin(&host.atoll, "/relay/http/types/echo").await);
+    // A client that disconnects midway ends both instances.
+    drop(OpenExchange::begin(&host.atoll, "/relay/http/types/echo").await);
     host.at_rest(&["relay", "types"]).await;
 }
 
 #[tokio::test]
-async fn a_request_has_its_id_wherever_it_goes() {
+async fn the_request_id_follows_internal_http_calls_and_their_log_lines() {
     let host = open("").await;
     let answer = host.get("/relay/http/relay/http/hostile/headers").await;
     let seen = answer.json().to_string();
@@ -71,7 +71,7 @@ async fn a_request_has_its_id_wherever_it_goes() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_denied() {
+async fn internal_http_to_a_service_outside_calls_is_denied() {
     let host = open("").await;
     for name in ["hello", "nobody", "types.internal.example"] {
         let denied = host.get(&format!("/relay/http/{name}/")).await;
@@ -83,7 +83,7 @@ async fn what_is_not_granted_is_denied() {
 }
 
 #[tokio::test]
-async fn a_failure_is_an_error_of_http() {
+async fn a_failed_internal_http_call_is_a_wasi_http_error() {
     let host = open("").await;
     for (path, error) in [
         ("/relay/http/hostile/trap", "ConnectionTerminated"),
@@ -96,13 +96,13 @@ async fn a_failure_is_an_error_of_http() {
     let impatient = open("").await;
     let late = impatient.get("/relay/http/hostile/sleep?ms=600000").await;
     assert!(String::from_utf8_lossy(&late.body).contains("HttpResponseTimeout"), "{late:?}");
-    assert_eq!(host.get("/relay/").await.status, 200, "the caller goes on");
+    assert_eq!(host.get("/relay/").await.status, 200, "the caller must still serve");
     host.at_rest(&["relay", "hostile"]).await;
     impatient.at_rest(&["relay", "hostile"]).await;
 }
 
 #[tokio::test]
-async fn the_chain_is_as_deep_as_any() {
+async fn call_depth_bounds_internal_http_calls_too() {
     let host = open("call_depth = 3").await;
     let path = |hops: usize| format!("/relay{}/http/types/", "/http/relay".repeat(hops));
     let answer = host.get(&path(1)).await;

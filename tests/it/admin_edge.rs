@@ -1,4 +1,4 @@
-//! The operators' edge of a running host: probes, metrics, tables, guards; and what guests write.
+//! The operators' HTTP edge of a running host: probes, metrics, tables and guards. Also what guests write to the log.
 
 use super::atoll::{Atoll, Home, Http, eventually};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Two services, of which one fails when asked to.
+/// Two services. The service `hostile` fails when its path asks for it.
 const MANIFEST: &str = r#"
 [service.hello]
 component = "{component:fixture-hello}"
@@ -32,7 +32,7 @@ service = "hostile"
 rewrite = "/status/{name}"
 "#;
 
-/// What comes back for `request`, byte by byte, until the other end closes.
+/// Sends `request` byte for byte to the admin edge, and returns all bytes that come back until the host closes.
 async fn raw(atoll: &Atoll, request: &str) -> String {
     let address: SocketAddr = atoll.admin.strip_prefix("http://").unwrap().parse().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -51,7 +51,7 @@ fn is_short_digest(value: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn services_and_routes_are_listed() {
+async fn the_admin_lists_services_with_their_counters_and_routes_in_manifest_order() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     for _ in 0..6 {
@@ -90,11 +90,15 @@ async fn services_and_routes_are_listed() {
     let targets: Vec<_> =
         routes.as_array().unwrap().iter().map(|route| (&route["service"], &route["rewrite"])).collect();
     assert_eq!(targets.len(), 3);
-    assert_eq!(targets[2], (&json!("hostile"), &json!("becomes /status/{name}")), "as the manifest has them: {routes}");
+    assert_eq!(
+        targets[2],
+        (&json!("hostile"), &json!("becomes /status/{name}")),
+        "the routes must be listed in the order of the manifest: {routes}"
+    );
 }
 
 #[tokio::test]
-async fn metrics_and_probes() {
+async fn probes_answer_and_metrics_count_requests_failures_and_instances() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     for (probe, status) in [("healthz", "alive"), ("readyz", "ready")] {
@@ -118,7 +122,7 @@ async fn metrics_and_probes() {
         ("swaps", "counter"),
     ] {
         let line = format!("# TYPE atoll_{family} {kind}\n");
-        assert_eq!(text.matches(&line).count(), 1, "{line} stands once in\n{text}");
+        assert_eq!(text.matches(&line).count(), 1, "{line} must occur exactly once in\n{text}");
     }
     let labels = format!("service=\"hostile\",revision=\"{revision}\",endpoint=\"hostile-0\"");
     for (name, value) in
@@ -128,9 +132,9 @@ async fn metrics_and_probes() {
         assert!(text.contains(&line), "{line} is missing in\n{text}");
     }
     assert!(text.contains("atoll_swaps_total{service=\"hello\"} 0\n"), "{text}");
-    // The answer does not wait for its instance to be gone.
+    // The answer is sent before its instance has ended, so the gauge needs a moment.
     let none = format!("atoll_instances{{{labels}}} 0\n");
-    eventually("the instance is gone", async || {
+    eventually("the instance has ended", async || {
         let metrics = http.get(&format!("{}/metrics", atoll.admin)).await;
         String::from_utf8_lossy(&metrics.body).contains(&none).then_some(())
     })
@@ -138,21 +142,21 @@ async fn metrics_and_probes() {
 }
 
 #[tokio::test]
-async fn no_web_page_reaches_the_admin() {
+async fn a_foreign_host_origin_or_media_type_is_refused_by_the_admin() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     let own = atoll.admin.strip_prefix("http://").unwrap().to_owned();
-    let ask = async |head: &str| {
+    let status_line = async |head: &str| {
         raw(&atoll, &format!("{head}\r\nConnection: close\r\n\r\n")).await.lines().next().unwrap_or_default().to_owned()
     };
     let list = "GET /v1/services HTTP/1.1\r\n";
     let localhost = own.replace("127.0.0.1", "localhost");
     for (host, status) in [(own.as_str(), 200), (&localhost, 200), ("evil.example", 421), ("evil.example:9090", 421)] {
-        assert!(ask(&format!("{list}Host: {host}")).await.contains(&status.to_string()), "{host}");
+        assert!(status_line(&format!("{list}Host: {host}")).await.contains(&status.to_string()), "{host}");
     }
     for (origin, status) in [(format!("http://{own}"), 200), ("http://evil.example".into(), 403), ("null".into(), 403)]
     {
-        let line = ask(&format!("{list}Host: {own}\r\nOrigin: {origin}")).await;
+        let line = status_line(&format!("{list}Host: {own}\r\nOrigin: {origin}")).await;
         assert!(line.contains(&status.to_string()), "{origin}: {line}");
     }
     let before = http.get(&format!("{}/v1/services", atoll.admin)).await.json();
@@ -164,17 +168,17 @@ async fn no_web_page_reaches_the_admin() {
         ("Content-Type: application/wasm\r\nOrigin: http://evil.example", 403),
         ("Content-Type: application/wasm", 422),
     ] {
-        let line = ask(&format!("{swap}\r\n{header}")).await;
+        let line = status_line(&format!("{swap}\r\n{header}")).await;
         assert!(line.contains(&status.to_string()), "{header}: {line}");
     }
     let large = format!("POST /v1/services/hello/swap HTTP/1.1\r\nHost: {own}\r\nContent-Length: {}", (128 << 20) + 1);
-    assert!(ask(&format!("{large}\r\nContent-Type: application/wasm")).await.contains("413"));
+    assert!(status_line(&format!("{large}\r\nContent-Type: application/wasm")).await.contains("413"));
     let after = http.get(&format!("{}/v1/services", atoll.admin)).await.json();
-    assert_eq!(before[0]["revision"], after[0]["revision"], "nothing has changed");
+    assert_eq!(before[0]["revision"], after[0]["revision"], "a refused request must change nothing");
 }
 
 #[tokio::test]
-async fn beyond_loopback_the_token_is_demanded() {
+async fn an_admin_beyond_loopback_demands_its_token_and_never_logs_it() {
     let home = Home::new(MANIFEST);
     let refused = home.command(&["run"]).env("ATOLL_ADMIN_LISTEN", "0.0.0.0:0").output().await.unwrap();
     assert_eq!(refused.status.code(), Some(1));
@@ -191,27 +195,28 @@ async fn beyond_loopback_the_token_is_demanded() {
     assert!(nobody.header("www-authenticate").starts_with("Bearer"));
     let known = http.send(http::Request::get(&url).header("authorization", format!("Bearer {token}")), "").await;
     assert_eq!(known.status, 200);
-    assert_eq!(http.get(&format!("{}/healthz", atoll.admin)).await.status, 200, "probes carry no secret");
+    assert_eq!(http.get(&format!("{}/healthz", atoll.admin)).await.status, 200, "probes need no token");
     for (shown, code) in [(token, Some(0)), ("another", Some(1))] {
         let mut ps = home.command(&["ps", "--admin", &atoll.admin]);
         assert_eq!(ps.env("ATOLL_ADMIN_TOKEN", shown).output().await.unwrap().status.code(), code, "{shown}");
     }
-    assert!(!atoll.stop().await.join("\n").contains(token), "a secret is never logged");
+    assert!(!atoll.stop().await.join("\n").contains(token), "the token must never be logged");
 }
 
 #[tokio::test]
-async fn a_manifest_of_two_sections_is_enough() {
+async fn a_manifest_of_one_service_and_one_route_serves_and_keeps_state() {
     let home = Home::new(
-        "[service.users]\ncomponent = \"{component:users}\"\nstate = true\n[[route]]\nprefix = \"/\"\nservice = \"users\"\n",
+        "[service.users]\ncomponent = \"{component:users}\"\nstate = true\n\
+         [[route]]\nprefix = \"/\"\nservice = \"users\"\n",
     );
     let (atoll, http) = (home.start().await, Http::default());
     let user = json!({"name": "Ada", "email": "ada@example.org"});
     assert_eq!(http.json(http::Method::POST, &format!("{}/users", atoll.gateway), &user).await.status, 201);
-    assert!(home.folder.path().join(".atoll/state.redb").is_file(), "the store is beside the manifest");
+    assert!(home.folder.path().join(".atoll/state.redb").is_file(), "the store must be beside the manifest");
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_a_clear_error() {
+async fn a_taken_port_is_reported_with_its_edge_and_address() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = Home::new(MANIFEST);
@@ -226,7 +231,7 @@ async fn a_port_that_is_taken_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn what_a_guest_writes_becomes_lines_of_the_log() {
+async fn each_line_that_a_guest_writes_becomes_one_tagged_line_of_the_log() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     let services = http.get(&format!("{}/v1/services", atoll.admin)).await.json();
@@ -238,7 +243,7 @@ async fn what_a_guest_writes_becomes_lines_of_the_log() {
         let lines: Vec<_> = lines.into_iter().filter(|line| line["target"] == "guest").collect();
         (lines.len() >= 4).then_some(lines)
     };
-    let lines = eventually("both streams, two lines each", guest).await;
+    let lines = eventually("two lines of each of the two output streams", guest).await;
     assert_eq!(lines.len(), 4, "{lines:?}");
     for line in &lines {
         assert_eq!(line["service"], "hostile");
@@ -246,15 +251,15 @@ async fn what_a_guest_writes_becomes_lines_of_the_log() {
         assert_eq!(line["request_id"], answer.header("x-request-id"));
         assert!(line["instance"].is_u64(), "{line}");
     }
-    let told = |level: &str| -> Vec<&Value> {
+    let messages = |level: &str| -> Vec<&Value> {
         lines.iter().filter(|line| line["level"] == level).map(|line| &line["message"]).collect()
     };
     for level in ["INFO", "WARN"] {
-        let told = told(level);
-        assert_eq!(told[0], "hello \"x\"", "{level}");
+        let logged = messages(level);
+        assert_eq!(logged[0], "hello \"x\"", "{level}");
         assert!(
-            told[1].as_str().unwrap().starts_with("{\"level\":\"ERROR\"}"),
-            "a guest writes no line of the host: {told:?}"
+            logged[1].as_str().unwrap().starts_with("{\"level\":\"ERROR\"}"),
+            "a guest must not forge a line of the host's log: {logged:?}"
         );
     }
 }
