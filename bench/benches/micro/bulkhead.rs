@@ -1,4 +1,4 @@
-//! A slot of a service's bulkhead with room, taken and given back: one thread, and two at the same bulkhead.
+//! Takes a slot of a bulkhead that has room, and gives it back: by one thread, and by two at the same bulkhead.
 
 use crate::breaker::at_once;
 use criterion::{BenchmarkId, Criterion};

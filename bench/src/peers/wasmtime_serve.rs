@@ -1,12 +1,13 @@
-//! `wasmtime serve`, of the version that the host is built on.
+//! `wasmtime serve`, in the version on which the host is built.
 
-use super::{Life, REQUESTS, Running, Wasi, Yard};
+use super::{Life, PeerSetup, REQUESTS, Running, Wasi};
 use crate::process::{Process, free_address};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A pool that keeps what small guests use, with the figures of the host's own. A smaller `pooling-max-memory-size`, more table elements, more
-/// warm slots and fewer memories a module were tried besides: none made a difference beyond the spread.
+/// A pool that keeps the memory of small guests, with the values of the host's own pool. A smaller
+/// `pooling-max-memory-size`, more table elements, more warm slots and fewer memories for each module were tried too:
+/// none made a difference beyond the spread.
 const TUNED: [&str; 11] = [
     "pooling-allocator=y",
     "pooling-total-component-instances=512",
@@ -22,18 +23,18 @@ const TUNED: [&str; 11] = [
 ];
 
 /// The program that `bench/peers/install.sh` builds.
-pub(super) fn program(yard: &Yard) -> PathBuf {
-    yard.tool("bin/wasmtime")
+pub(super) fn program(setup: &PeerSetup) -> PathBuf {
+    setup.tool("bin/wasmtime")
 }
 
-/// Starts it: with its defaults, or tuned and with instances that live as `life` says.
+/// Starts the server with its defaults, or tuned and with instances that live as `life` says.
 ///
 /// # Errors
 /// If it does not listen.
-pub(super) async fn start(yard: &Yard, folder: &Path, wasi: Wasi, life: Option<Life>) -> anyhow::Result<Running> {
+pub(super) async fn start(setup: &PeerSetup, folder: &Path, wasi: Wasi, life: Option<Life>) -> anyhow::Result<Running> {
     let address = free_address()?;
-    let mut command = Command::new(program(yard));
-    // `-S cli`: what Rust's standard library imports besides HTTP.
+    let mut command = Command::new(program(setup));
+    // `-S cli`: the interfaces that Rust's standard library imports besides HTTP.
     command.args(["serve", "-S", "cli", "--addr", &address]);
     if let Some(life) = life {
         command.args(TUNED.iter().flat_map(|option| ["-O", option]));
@@ -44,7 +45,7 @@ pub(super) async fn start(yard: &Yard, folder: &Path, wasi: Wasi, life: Option<L
         command.args(["--max-instance-reuse-count", &requests.to_string()]);
         command.args(["--max-instance-concurrent-reuse-count", &concurrent.to_string()]);
     }
-    command.arg(yard.component(wasi));
+    command.arg(setup.component(wasi));
     let process = Process::listening(command, folder, &address).await?;
     Ok(Running::of(address, process))
 }

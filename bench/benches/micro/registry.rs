@@ -1,4 +1,4 @@
-//! A name looked up in the discovery table.
+//! Looks up a name in the discovery table.
 
 use criterion::{BenchmarkId, Criterion};
 use host::base::ServiceName;
@@ -14,11 +14,11 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         for (n, name) in names.iter().enumerate() {
             registry.publish(&ServiceName::new(name).expect("a name"), n);
         }
-        let mut turns = names.iter().cycle();
+        let mut next_names = names.iter().cycle();
         group.bench_function(BenchmarkId::from_parameter(services), |bencher| {
             bencher.iter(|| {
-                let name = turns.next().expect("it goes round");
-                // As a call does: what it found is kept, the snapshot is not.
+                let name = next_names.next().expect("it goes round");
+                // As a call does it: the entry is kept, the snapshot is not.
                 registry.snapshot().get(black_box(name)).map(Arc::clone)
             });
         });

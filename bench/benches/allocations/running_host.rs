@@ -1,4 +1,4 @@
-//! The host that is looked into, and the ways through it.
+//! The host that is measured, and the kinds of requests that it gets.
 
 use crate::client;
 use anyhow::{Context, ensure};
@@ -9,9 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use tempfile::TempDir;
 
-/// One way through the host.
-pub(crate) struct Way {
-    /// In the name of a file.
+/// One kind of request.
+pub(crate) struct Scenario {
+    /// The name of the file with its profile.
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) request: &'static [u8],
@@ -24,30 +24,35 @@ macro_rules! get {
     };
 }
 
-/// From the shortest to the longest.
-pub(crate) const WAYS: &[Way] = &[
-    Way { name: "nowhere", what: "gateway alone: 404, no route", request: get!("/nowhere"), status: "404" },
-    Way { name: "plain", what: "a plain address behind the mesh", request: get!("/plain"), status: "200" },
-    Way { name: "fresh03", what: "HTTP, fresh instance, WASI 0.3", request: get!("/fresh03"), status: "200" },
-    Way { name: "fresh02", what: "HTTP, fresh instance, WASI 0.2", request: get!("/fresh02"), status: "200" },
-    Way { name: "warm03", what: "HTTP, `reuse`, WASI 0.3", request: get!("/warm03"), status: "200" },
-    Way { name: "warm02", what: "HTTP, `reuse`, WASI 0.2", request: get!("/warm02"), status: "200" },
-    Way {
+/// All kinds of requests, ordered from the shortest path through the host to the longest.
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "nowhere", what: "gateway alone: 404, no route", request: get!("/nowhere"), status: "404" },
+    Scenario { name: "plain", what: "a plain address behind the mesh", request: get!("/plain"), status: "200" },
+    Scenario { name: "fresh03", what: "HTTP, fresh instance, WASI 0.3", request: get!("/fresh03"), status: "200" },
+    Scenario { name: "fresh02", what: "HTTP, fresh instance, WASI 0.2", request: get!("/fresh02"), status: "200" },
+    Scenario { name: "warm03", what: "HTTP, `reuse`, WASI 0.3", request: get!("/warm03"), status: "200" },
+    Scenario { name: "warm02", what: "HTTP, `reuse`, WASI 0.2", request: get!("/warm02"), status: "200" },
+    Scenario {
         name: "typed-fresh",
         what: "typed route, fresh instance, `u32`",
         request: get!("/typed/fresh/7"),
         status: "200",
     },
-    Way {
+    Scenario {
         name: "typed-warm",
         what: "typed route, warm instance, `u32`",
         request: get!("/typed/warm/7"),
         status: "200",
     },
-    Way { name: "typed-list", what: "typed route, warm instance, list of 3 records", request: POINTS, status: "200" },
-    Way {
+    Scenario {
+        name: "typed-list",
+        what: "typed route, warm instance, list of 3 records",
+        request: POINTS,
+        status: "200",
+    },
+    Scenario {
         name: "chain",
-        what: "typed route to a caller, which calls (warm, warm)",
+        what: "typed route to a guest that calls a guest (warm, warm)",
         request: get!("/chain/7"),
         status: "200",
     },
@@ -57,14 +62,14 @@ const POINTS: &[u8] =
     b"POST /typed/points HTTP/1.1\r\nhost: atoll.test\r\ncontent-type: application/json\r\ncontent-length: 51\r\n\r\n\
     [{\"x\": 1, \"y\": 2},{\"x\": 3, \"y\": 4},{\"x\": 5, \"y\":6}]";
 
-/// A running host. It ends with the process.
-pub(crate) struct House {
+/// A running host. It ends with the process of the benchmark.
+pub(crate) struct RunningHost {
     gateway: SocketAddr,
     _folder: TempDir,
 }
 
-impl House {
-    /// Starts the host, with all services of [`WAYS`].
+impl RunningHost {
+    /// Starts the host, with all services of [`SCENARIOS`].
     ///
     /// # Errors
     /// A component is missing, or the host does not start.

@@ -1,15 +1,16 @@
-//! A client that costs little: what it takes of the cores, the servers beside it do not get.
+//! An HTTP client with little overhead: processor time that the client uses is not available to the servers beside
+//! it.
 //!
-//! It sends a request that is made already, byte for byte, and reads of the answer no more than it must: its status and its length.
+//! It sends prepared bytes, and reads of the answer only the status and the length.
 
 use anyhow::{Context, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longest answer that it reads, in bytes.
+/// The longest answer that the client reads, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// A connection that it keeps; one request at a time.
+/// A kept connection, with one request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -18,18 +19,18 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// # Errors
-    /// If nobody listens at `address`, `127.0.0.1:…`.
+    /// If nothing listens at `address`: `127.0.0.1:…`.
     pub(crate) async fn open(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
-        // Nagle's algorithm would measure the delayed acknowledgement of the kernel.
+        // With Nagle's algorithm, the kernel's delayed acknowledgement would be measured.
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(16 << 10) })
     }
 
-    /// Sends `request`, head and body, and answers the status and the body, which it has read whole.
+    /// Sends `request`, head and body. Returns the status and the whole body.
     ///
     /// # Errors
-    /// If the connection breaks, or the answer's length is not told by `content-length`.
+    /// If the connection breaks, or the answer has no `content-length`.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
@@ -45,7 +46,7 @@ impl Connection {
         while self.buffer.len() < body.end {
             self.fill().await?;
         }
-        ensure!(self.buffer.len() == body.end, "more was answered than asked for");
+        ensure!(self.buffer.len() == body.end, "the server sent more than one answer");
         Ok((status, &self.buffer[body]))
     }
 
@@ -55,7 +56,7 @@ impl Connection {
     }
 }
 
-/// A request, head and body.
+/// Builds a request with head and body.
 pub(crate) fn request(line: &str, address: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
     let mut text = format!("{line} HTTP/1.1\r\nhost: {address}\r\n");
     for (name, value) in headers {
@@ -93,7 +94,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn answers_are_read_whole_and_one_by_one() {
+    async fn answers_are_read_completely_one_after_the_other() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = tokio::spawn(async move {
@@ -116,8 +117,8 @@ mod tests {
         let request = request("GET /a", "x", &[("accept", "*/*")], "");
         assert_eq!(connection.ask(&request).await.unwrap(), (200, &b"hello"[..]));
         assert_eq!(connection.ask(&request).await.unwrap(), (404, &b""[..]));
-        assert!(connection.ask(&request).await.is_err(), "its length is not told");
+        assert!(connection.ask(&request).await.is_err(), "an answer without a content-length is an error");
         server.await.unwrap();
-        assert!(connection.ask(&request).await.is_err(), "nobody is there");
+        assert!(connection.ask(&request).await.is_err(), "a closed connection is an error");
     }
 }

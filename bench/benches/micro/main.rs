@@ -1,12 +1,12 @@
-//! The nouns on a call's way, one by one, by criterion: `cargo bench -p bench --bench nouns [-- FILTER]`.
+//! Micro-benchmarks of the hot path of a call, with criterion: `cargo bench -p bench --bench micro [-- FILTER]`.
 //!
-//! A noun costs nanoseconds, so these show what a change to it does and whether its cost grows as it should; what a request costs as a whole,
-//! `./just bench` measures.
+//! Each benchmark takes nanoseconds. It shows the effect of a change, and whether a cost grows with its input as it
+//! should. `./just bench` measures what a whole request costs.
 
 mod balance;
 mod breaker;
 mod bulkhead;
-mod house;
+mod engine_fixture;
 mod json;
 mod lease;
 mod registry;

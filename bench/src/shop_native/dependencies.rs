@@ -1,4 +1,4 @@
-//! The services that the native orders call, over HTTP with connections that are kept.
+//! The services that the native orders calls, over HTTP with kept connections.
 
 use super::products::Wanted;
 use super::refusal::Refusal;
@@ -14,13 +14,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
 
-pub(super) struct Neighbours {
+pub(super) struct Dependencies {
     http: Client<HttpConnector, Full<Bytes>>,
     users: Authority,
     products: Authority,
 }
 
-impl Neighbours {
+impl Dependencies {
     /// The services at these addresses.
     pub(super) fn new(users: &str, products: &str) -> anyhow::Result<Self> {
         let mut connector = HttpConnector::new();
@@ -37,7 +37,7 @@ impl Neighbours {
         found(self.ask(Method::GET, &self.users, &format!("/users/{id}"), Bytes::new()).await)
     }
 
-    /// The products with these ids, in their order.
+    /// The products with these ids, in the order of the ids.
     pub(super) async fn find_products(&self, ids: &[u64]) -> Result<Vec<Option<Product>>, Refusal> {
         let mut path = String::from("/products/by-ids/");
         for (index, id) in ids.iter().enumerate() {
@@ -83,7 +83,7 @@ impl Neighbours {
     }
 }
 
-/// Nothing, where there was nothing to find.
+/// `None` if the answer is 404.
 fn found<T>(answer: Result<T, Refusal>) -> Result<Option<T>, Refusal> {
     match answer {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! The choice among 2, 8 and 64 endpoints.
+//! Chooses among 2, 8 and 64 endpoints.
 
 use criterion::{BenchmarkId, Criterion};
 use host::balance::{Balancer, Load, LoadSample, Policy, Settings};

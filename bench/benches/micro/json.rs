@@ -1,6 +1,6 @@
-//! JSON to values and back, for what the shop's routes carry.
+//! Reads JSON into values and writes it back, for the bodies of the shop's routes.
 
-use crate::house::file;
+use crate::engine_fixture::file;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use host::contract::{Contract, InterfaceName, Names, Type, json};
 use host::runtime::Value;
@@ -12,17 +12,15 @@ const PRODUCT: &str =
 
 fn order(lines: usize) -> String {
     let line = |n| {
-        format!(
-            r#"{{"product":"{n}","sku":"TEA-{n}","name":"Green tea, 100 g","quantity":2,"price":{{"amount":1250,"currency":"EUR"}}}}"#
-        )
+        let price = r#"{"amount":1250,"currency":"EUR"}"#;
+        format!(r#"{{"product":"{n}","sku":"TEA-{n}","name":"Green tea, 100 g","quantity":2,"price":{price}}}"#)
     };
     let lines = (1..=lines).map(line).collect::<Vec<_>>().join(",");
-    format!(
-        r#"{{"id":"4711","user":"12","lines":[{lines}],"total":{{"amount":7500,"currency":"EUR"}},"placed":1764000000000}}"#
-    )
+    let total = r#"{"amount":7500,"currency":"EUR"}"#;
+    format!(r#"{{"id":"4711","user":"12","lines":[{lines}],"total":{total},"placed":1764000000000}}"#)
 }
 
-/// The type of what `function` answers when all is well.
+/// The type that `function` returns on success.
 fn answer(component: &str, interface: &str, function: &str) -> Type {
     let bytes = fs::read(file(component)).expect("the component is there: ./just build-components");
     let contract = Contract::decode(&bytes).expect("a contract");

@@ -1,6 +1,6 @@
-//! The lease of an instance: slots of the engine's pool, and an instance made and let go.
+//! Leases an instance: takes slots of the engine's pool, and makes and ends an instance.
 
-use crate::house::House;
+use crate::engine_fixture::EngineFixture;
 use criterion::{BenchmarkId, Criterion};
 use host::runtime::{DepthClass, Isolation, Slots};
 use std::sync::Arc;
@@ -13,13 +13,13 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             bencher.iter(|| slots.try_take(DepthClass::of(depth), 1).expect("there are slots"));
         });
     }
-    let house = House::new();
+    let fixture = EngineFixture::new();
     for component in ["fixture-hello", "fixture-types"] {
-        let pool = house.pool(component, &Isolation::Request);
+        let pool = fixture.pool(component, &Isolation::Request);
         group.bench_function(BenchmarkId::new("an instance, made and let go", component), |bencher| {
             bencher.iter_custom(|times| {
                 let pool = Arc::clone(&pool);
-                house.time(times, move |context| {
+                fixture.time(times, move |context| {
                     let pool = Arc::clone(&pool);
                     async move { pool.rehearse(&context).await.expect("it starts") }
                 })

@@ -1,4 +1,5 @@
-//! What the benchmarks of real components share: a runtime, the component, and calls from a task, as the host makes them.
+//! What the benchmarks of real components share: an engine, the component, and calls from a task, as the host makes
+//! them.
 
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::{FunctionName, InterfaceName};
@@ -13,14 +14,14 @@ use tempfile::TempDir;
 /// Slots of the engine's pool.
 const SLOTS: usize = 64;
 
-/// An engine, and the tokio runtime that its calls run on.
-pub(crate) struct House {
+/// An engine, and the tokio runtime on which its calls run.
+pub(crate) struct EngineFixture {
     pub(crate) tokio: tokio::runtime::Runtime,
     pub(crate) runtime: Arc<Runtime>,
     _cache: TempDir,
 }
 
-impl House {
+impl EngineFixture {
     pub(crate) fn new() -> Self {
         let cache = tempfile::tempdir().expect("a temporary folder");
         let tokio = tokio::runtime::Runtime::new().expect("a runtime starts");
@@ -29,7 +30,7 @@ impl House {
         Self { tokio, runtime: Arc::new(runtime), _cache: cache }
     }
 
-    /// The instances of a component, as `isolation` says.
+    /// An instance pool of a component, with this isolation.
     pub(crate) fn pool(&self, component: &str, isolation: &Isolation) -> Arc<InstancePool> {
         let component = self.runtime.load(&file(component)).expect("the component loads: ./just build-components");
         let name = ServiceName::new("service").expect("a name");
@@ -38,40 +39,40 @@ impl House {
         Arc::new(InstancePool::new(Arc::clone(&self.runtime), Arc::new(revision), Limits::default(), isolation))
     }
 
-    /// How long a task takes for `times` turns of `turn`, one after the other.
+    /// How long a task takes to run `operation` `times` times, one after the other.
     pub(crate) fn time<F: Future<Output = ()> + Send>(
         &self,
         times: u64,
-        turn: impl Fn(CallContext) -> F + Send + 'static,
+        operation: impl Fn(CallContext) -> F + Send + 'static,
     ) -> Duration {
         let task = self.tokio.spawn(async move {
             let context = context();
             let start = Instant::now();
             for _ in 0..times {
-                turn(context.clone()).await;
+                operation(context.clone()).await;
             }
             start.elapsed()
         });
-        self.tokio.block_on(task).expect("no turn panics")
+        self.tokio.block_on(task).expect("no operation panics")
     }
 }
 
-/// Instances that are kept for the whole of a benchmark.
+/// Isolation that keeps one instance for the whole benchmark.
 pub(crate) fn kept() -> Isolation {
     Isolation::Reuse(Reuse { max_requests: usize::MAX, max_concurrent: 1, idle_timeout: Duration::from_secs(3600) })
 }
 
-/// A call that has time.
+/// The context of a call with a late deadline.
 pub(crate) fn context() -> CallContext {
     CallContext::new(RequestId::from_random(7), Instant::now(), Duration::from_secs(3600))
 }
 
-/// The function that this text names.
+/// The name of a function.
 pub(crate) fn function(interface: &str, function: &str) -> FunctionName {
     FunctionName { interface: InterfaceName::new(interface), function: function.to_owned() }
 }
 
-/// The component's file.
+/// The file of a component.
 pub(crate) fn file(component: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../components/dist/{component}.wasm"))
 }

@@ -1,15 +1,16 @@
-//! A typed call of the fixture `types`, on a fresh and on a warm instance: the instance pool's part of it, without the mesh.
+//! A typed call of the fixture `types`, on a fresh and on a warm instance: the cost of the instance pool, without the
+//! mesh.
 
-use crate::house::{House, function, kept};
+use crate::engine_fixture::{EngineFixture, function, kept};
 use criterion::{BenchmarkId, Criterion};
 use host::runtime::{DetachedValues, Isolation, Value};
 use std::sync::Arc;
 
-/// The interface of the functions that answer what they are given.
+/// The interface of the functions that return their argument.
 const ECHO: &str = "atoll:fixture-types/echo@1.0.0";
 
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let house = House::new();
+    let fixture = EngineFixture::new();
     let point = || Value::Record(vec![("x".into(), Value::S32(1)), ("y".into(), Value::S32(-1))]);
     let calls = [
         ("u32", "echo-u32", Value::U32(7)),
@@ -18,13 +19,13 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     ];
     let mut group = criterion.benchmark_group("typed call");
     for (how, isolation) in [("fresh", Isolation::Request), ("warm", kept())] {
-        let pool = house.pool("fixture-types", &isolation);
+        let pool = fixture.pool("fixture-types", &isolation);
         for (what, name, value) in &calls {
             let (function, value) = (Arc::new(function(ECHO, name)), value.clone());
             group.bench_function(BenchmarkId::new(how, what), |bencher| {
                 bencher.iter_custom(|times| {
                     let (pool, function, value) = (Arc::clone(&pool), Arc::clone(&function), value.clone());
-                    house.time(times, move |context| {
+                    fixture.time(times, move |context| {
                         let (pool, function) = (Arc::clone(&pool), Arc::clone(&function));
                         let arguments = DetachedValues::new(vec![value.clone()]);
                         async move {

@@ -1,4 +1,4 @@
-//! A permit of a closed circuit, and the outcome that it ends with: one thread, and two at the same breaker.
+//! Takes a permit of a closed circuit and records its outcome: by one thread, and by two at the same breaker.
 
 use criterion::{BenchmarkId, Criterion};
 use host::breaker::{Breaker, Outcome, Settings, Verdict};
@@ -29,7 +29,7 @@ fn calls(breaker: &Arc<Breaker>, times: u64) {
     }
 }
 
-/// How long the slowest of `threads` takes for `work`, which all of them do at the same time.
+/// Runs `work` in `threads` threads at the same time. Returns how long the slowest took.
 pub(crate) fn at_once(threads: usize, work: impl Fn() + Sync) -> Duration {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
