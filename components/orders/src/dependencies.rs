@@ -1,16 +1,17 @@
-//! The services that orders calls: users, for who orders, and products, for the stock.
+//! The services that orders calls: users, to check who orders, and products, for the stock.
 
 use crate::bindings::exports::shop::orders::orders::{Error, FieldError};
 use crate::bindings::shop::products::products::{self, Line, Product, ReservedLine};
 use crate::bindings::shop::users::users::{self, User};
 
-/// What orders needs of other services. In a component that is [`Linked`]; in the native tests it is a shelf in memory.
+/// What orders needs of other services. In a component this is [`LinkedServices`]; in the native tests it is a table
+/// in memory.
 ///
-/// Any call may fail after it has done its work, and may do its work after it has failed: an answer can be lost, and a
-/// request can be late. Who calls them must be right in all of these cases.
+/// Any call may fail after it has done its work, because an answer can be lost. Any call may do its work after it has
+/// failed, because a request can be late. Callers must be correct in all of these cases.
 #[expect(async_fn_in_trait, reason = "a component has one thread: no future is sent anywhere")]
-pub trait Neighbours: 'static {
-    /// The neighbours of this request.
+pub trait Dependencies: 'static {
+    /// The services that this request calls.
     fn current() -> Self;
 
     /// Succeeds if there is a user with this id.
@@ -19,21 +20,21 @@ pub trait Neighbours: 'static {
     /// The user with this id, if there is one.
     async fn find_user(&self, id: u64) -> Result<Option<User>, users::Error>;
 
-    /// The products with these ids, at most 100, in their order; nothing where there is none.
+    /// The products with these ids, at most 100, in the order of the ids. `None` for an id without a product.
     async fn find_products(&self, ids: Vec<u64>) -> Result<Vec<Option<Product>>, products::Error>;
 
-    /// Takes the pieces of all lines from stock, or of none: `reserve` of the contract.
+    /// Takes the quantities of all lines from stock, or of no line: `reserve` of the contract.
     async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error>;
 
-    /// Gives back what was reserved under `key`, and makes sure that nothing is reserved under it later.
+    /// Returns to stock what was reserved under `key`, and makes sure that nothing can be reserved under it later.
     async fn release(&self, key: String) -> Result<(), products::Error>;
 }
 
 /// The services that the host has linked to the component's imports.
 #[derive(Debug, Clone, Copy)]
-pub struct Linked;
+pub struct LinkedServices;
 
-impl Neighbours for Linked {
+impl Dependencies for LinkedServices {
     fn current() -> Self {
         Self
     }
@@ -63,8 +64,8 @@ impl Neighbours for Linked {
     }
 }
 
-/// What the caller of orders is told when users refuse. The outside cannot help what is between two services: a refusal
-/// that it has not caused is an `internal`.
+/// The error that a caller of orders gets when users refuses a call. A caller cannot act on a problem between two
+/// services, so a refusal that the caller did not cause becomes `internal`.
 impl From<users::Error> for Error {
     fn from(error: users::Error) -> Self {
         match error {
@@ -75,7 +76,7 @@ impl From<users::Error> for Error {
     }
 }
 
-/// As for users. A `conflict` is about the stock, which the caller does want to know.
+/// As for users. A `conflict` is about the stock, so it is passed on to the caller.
 impl From<products::Error> for Error {
     fn from(error: products::Error) -> Self {
         match error {

@@ -1,7 +1,7 @@
-//! A shop in memory in which anything can fail at any moment, for the native tests.
+//! A platform and dependencies in memory in which any call can fail, for the native tests.
 //!
-//! Each call to the state and to the neighbours may be lost on its way, lose its answer after it has done its work, do its
-//! work late, or never come back. A seed decides, so each run can be repeated.
+//! Each call to the state and to the dependencies may be lost, lose its answer after it has done its work, do its
+//! work late, or never return. A seed decides, so each run can be repeated.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,133 +14,134 @@ use platform::transactions::{Check, Error, Page, Versioned, Write};
 
 use crate::bindings::shop::products::products::{self, Line, Price, Product, ReservedLine};
 use crate::bindings::shop::users::users::{self, User};
-use crate::neighbours::Neighbours;
+use crate::dependencies::Dependencies;
 
-/// The one user that there is.
+/// The only user.
 pub(crate) const ADA: u64 = 7;
 
 thread_local! {
-    static WEATHER: Weather = Weather::default();
-    static SHELF: RefCell<Shelf> = RefCell::default();
+    static STATE: FaultState = FaultState::default();
+    static PRODUCTS: RefCell<ProductTable> = RefCell::default();
 }
 
-/// How much fails, and the random numbers that decide it.
+/// Which calls fail, and the random numbers that decide it.
 #[derive(Default)]
-struct Weather {
-    /// Of 100 calls.
+struct FaultState {
+    /// How many of 100 calls fail.
     faults: Cell<u32>,
-    /// One call that is picked: how many calls it is away, and its fate.
-    picked: Cell<(u32, Fate)>,
+    /// One chosen call: how many calls ahead it is, and how it is delivered.
+    chosen: Cell<(u32, Delivery)>,
     random: Cell<u64>,
     late: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
-/// What becomes of one call.
+/// How one call is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Fate {
-    /// It does its work and answers.
+pub(crate) enum Delivery {
+    /// The call does its work and its answer arrives.
     #[default]
-    Good,
-    /// It never does its work.
+    Normal,
+    /// The call never does its work, and its caller gets an error.
     RequestLost,
-    /// It does its work, and its caller is told that it failed.
+    /// The call does its work, and its caller gets an error.
     AnswerLost,
-    /// It does its work after its caller was told that it failed.
+    /// The call does its work after its caller got an error.
     Late,
-    /// It neither does its work nor comes back.
+    /// The call neither does its work nor returns.
     Never,
 }
 
-/// All fates of a call that fails.
-pub(crate) const FATES: [Fate; 4] = [Fate::RequestLost, Fate::AnswerLost, Fate::Late, Fate::Never];
+/// All deliveries that fail.
+pub(crate) const FAILED_DELIVERIES: [Delivery; 4] =
+    [Delivery::RequestLost, Delivery::AnswerLost, Delivery::Late, Delivery::Never];
 
-/// A number below `bound`.
+/// A random number below `bound`.
 pub(crate) fn random(bound: u32) -> u32 {
-    WEATHER.with(|weather| {
-        // Xorshift (Marsaglia 2003): enough to pick faults.
-        let mut x = weather.random.get();
+    STATE.with(|state| {
+        // Xorshift (Marsaglia 2003): good enough to choose faults.
+        let mut x = state.random.get();
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        weather.random.set(x);
+        state.random.set(x);
         u32::try_from((x >> 32) % u64::from(bound)).expect("it is below a u32")
     })
 }
 
-/// From now on, `faults` of 100 calls fail, in ways that `seed` picks; and the clock may jump.
-pub(crate) fn storm(seed: u64, faults: u32) {
-    WEATHER.with(|weather| {
-        weather.faults.set(faults);
-        weather.random.set(seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15) | 1);
-        weather.picked.take();
-        weather.late.borrow_mut().clear();
+/// From now on, `faults` of 100 calls fail, in ways that `seed` decides, and the clock may jump.
+pub(crate) fn inject_faults(seed: u64, faults: u32) {
+    STATE.with(|state| {
+        state.faults.set(faults);
+        state.random.set(seed.wrapping_mul(2).wrapping_add(0x9E37_79B9_7F4A_7C15) | 1);
+        state.chosen.take();
+        state.late.borrow_mut().clear();
     });
 }
 
-/// The call that is `away` calls away (1 is the next one) meets this fate.
-pub(crate) fn pick(away: u32, fate: Fate) {
-    WEATHER.with(|weather| weather.picked.set((away, fate)));
+/// Gives the call that is `away` calls ahead (1 is the next one) this delivery.
+pub(crate) fn fail_call(away: u32, delivery: Delivery) {
+    STATE.with(|state| state.chosen.set((away, delivery)));
 }
 
-/// Whether the call that was picked is still to come.
-pub(crate) fn is_picked() -> bool {
-    WEATHER.with(|weather| weather.picked.get().0 > 0)
+/// Whether the chosen call has not happened yet.
+pub(crate) fn chosen_call_is_still_to_come() -> bool {
+    STATE.with(|state| state.chosen.get().0 > 0)
 }
 
-/// Nothing fails from now on, and all that is late arrives.
-pub(crate) fn calm() {
-    WEATHER.with(|weather| weather.faults.set(0));
-    pick(0, Fate::Good);
-    while arrive() {}
+/// From now on nothing fails, and all late calls do their work now.
+pub(crate) fn stop_faults() {
+    STATE.with(|state| state.faults.set(0));
+    fail_call(0, Delivery::Normal);
+    while run_one_late_call() {}
 }
 
-/// One of the late calls does its work.
-fn arrive() -> bool {
-    let late = WEATHER.with(|weather| {
-        let mut late = weather.late.borrow_mut();
+/// Lets one of the late calls do its work.
+fn run_one_late_call() -> bool {
+    let late = STATE.with(|state| {
+        let mut late = state.late.borrow_mut();
         let count = u32::try_from(late.len()).expect("few are late");
         (count > 0).then(|| late.swap_remove(random(count) as usize))
     });
     late.map(|work| work()).is_some()
 }
 
-/// Decides a call's fate, after others went first.
-async fn fate() -> Fate {
+/// Decides how a call is delivered, after other requests had a chance to run.
+async fn next_delivery() -> Delivery {
     yield_now().await;
-    let (away, picked) = WEATHER.with(|weather| weather.picked.get());
-    pick(away.saturating_sub(1), picked);
+    let (away, chosen) = STATE.with(|state| state.chosen.get());
+    fail_call(away.saturating_sub(1), chosen);
     if away == 1 {
-        return picked;
+        return chosen;
     }
-    let faults = WEATHER.with(|weather| weather.faults.get());
+    let faults = STATE.with(|state| state.faults.get());
     if faults > 0 && random(8) == 0 {
-        arrive();
+        run_one_late_call();
     }
-    if random(100) >= faults { Fate::Good } else { FATES[random(4) as usize] }
+    if random(100) >= faults { Delivery::Normal } else { FAILED_DELIVERIES[random(4) as usize] }
 }
 
-/// Lets a call meet its fate. `work` is what it does, `lost` what its caller is told when it fails.
+/// Makes a call. `work` is what the call does, and `lost` makes the error that its caller gets when it fails.
 async fn call<T, E>(work: impl FnOnce() -> Result<T, E> + 'static, lost: impl FnOnce(String) -> E) -> Result<T, E> {
-    match fate().await {
-        Fate::Good => return work(),
-        Fate::RequestLost => {}
-        Fate::AnswerLost => _ = work(),
-        Fate::Late => WEATHER.with(|weather| weather.late.borrow_mut().push(Box::new(move || _ = work()))),
-        Fate::Never => return pending().await,
+    match next_delivery().await {
+        Delivery::Normal => return work(),
+        Delivery::RequestLost => {}
+        Delivery::AnswerLost => _ = work(),
+        Delivery::Late => STATE.with(|state| state.late.borrow_mut().push(Box::new(move || _ = work()))),
+        Delivery::Never => return pending().await,
     }
-    Err(lost("a fault of the test".to_owned()))
+    Err(lost("a fault that the test has injected".to_owned()))
 }
 
-/// [`Memory`], in this weather.
+/// [`Memory`] with injected faults.
 #[derive(Debug)]
-pub(crate) struct Flaky(Memory);
+pub(crate) struct FlakyPlatform(Memory);
 
-/// Runs an operation of the memory at once; it waits for nothing but its turn.
+/// Runs an operation of the memory at once. The operation waits for nothing else.
 fn at_once<T>(operation: impl Future<Output = T>) -> T {
     platform::memory::block_on(operation)
 }
 
-impl Platform for Flaky {
+impl Platform for FlakyPlatform {
     fn current() -> Self {
         Self(Memory::current())
     }
@@ -164,10 +165,10 @@ impl Platform for Flaky {
         self.0.setting(key)
     }
 
-    /// In a storm the clock jumps, also back, by more than a sweep waits for.
+    /// While faults are injected, the clock jumps, also back, by more than the delay of a sweep.
     fn now(&self) -> u64 {
         let now = self.0.now();
-        if WEATHER.with(|weather| weather.faults.get()) > 0 && random(20) == 0 {
+        if STATE.with(|state| state.faults.get()) > 0 && random(20) == 0 {
             let jump = u64::from(random(25_000));
             self.0.set_now(if random(5) == 0 { now.saturating_sub(jump) } else { now + jump });
         }
@@ -183,57 +184,57 @@ impl Platform for Flaky {
     }
 
     async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T> {
-        match WEATHER.with(|weather| weather.faults.get()) {
+        match STATE.with(|state| state.faults.get()) {
             0 => self.0.within(time, future).await,
             _ => cut_short(random(60), future).await,
         }
     }
 }
 
-/// What products keep: the stock, and reservations as `shop:products` says.
+/// The data of products: the stock, and reservations as `shop:products` defines them.
 #[derive(Default)]
-struct Shelf {
+struct ProductTable {
     stock: BTreeMap<u64, (u32, Price)>,
-    /// What is held; nothing for a key that was released.
+    /// What each key holds. `None` for a key that was released.
     reservations: BTreeMap<String, Option<BTreeMap<u64, u32>>>,
 }
 
-/// The neighbours on this shelf, in this weather.
+/// The dependencies, on this table and with injected faults.
 #[derive(Debug)]
-pub(crate) struct Next;
+pub(crate) struct FlakyDependencies;
 
-/// Empties the shelf, and puts products on it: id, stock and currency. Each costs 100.
+/// Replaces all products: id, stock and currency. Each costs 100.
 pub(crate) fn fill(products: &[(u64, u32, &str)]) {
     let price = |currency: &str| Price { amount: 100, currency: currency.to_owned() };
     let stock = products.iter().map(|(id, stock, currency)| (*id, (*stock, price(currency)))).collect();
-    SHELF.set(Shelf { stock, reservations: BTreeMap::new() });
+    PRODUCTS.set(ProductTable { stock, reservations: BTreeMap::new() });
 }
 
-/// Takes a product off the shelf.
+/// Removes a product.
 pub(crate) fn remove(product: u64) {
-    SHELF.with_borrow_mut(|shelf| shelf.stock.remove(&product));
+    PRODUCTS.with_borrow_mut(|table| table.stock.remove(&product));
 }
 
-/// How many of this product are left.
+/// The stock that is left of this product.
 pub(crate) fn stock(product: u64) -> u32 {
-    SHELF.with_borrow(|shelf| shelf.stock[&product].0)
+    PRODUCTS.with_borrow(|table| table.stock[&product].0)
 }
 
-/// What is held, by key.
+/// What the reservations hold, by key.
 pub(crate) fn held() -> BTreeMap<String, BTreeMap<u64, u32>> {
-    SHELF.with_borrow(|shelf| {
-        let held = shelf.reservations.iter().filter_map(|(key, held)| Some((key.clone(), held.clone()?)));
+    PRODUCTS.with_borrow(|table| {
+        let held = table.reservations.iter().filter_map(|(key, held)| Some((key.clone(), held.clone()?)));
         held.collect()
     })
 }
 
-impl Shelf {
+impl ProductTable {
     fn reserve(&mut self, key: String, lines: &[Line]) -> Result<Vec<ReservedLine>, products::Error> {
         let wanted: BTreeMap<_, _> = lines.iter().map(|line| (line.product, line.quantity)).collect();
-        assert_eq!(wanted.len(), lines.len(), "a product stands in one line");
+        assert_eq!(wanted.len(), lines.len(), "each product must be in one line only");
         match self.reservations.get(&key) {
             Some(None) => return Err(products::Error::Conflict("released".to_owned())),
-            Some(Some(held)) => assert_eq!(*held, wanted, "a key is used for one order"),
+            Some(Some(held)) => assert_eq!(*held, wanted, "a reservation key must be used for one order only"),
             None => {
                 for (product, quantity) in &wanted {
                     let (stock, _) = self.stock.get(product).ok_or(products::Error::NotFound)?;
@@ -267,7 +268,7 @@ fn label(product: u64) -> String {
     format!("p{product}")
 }
 
-impl Neighbours for Next {
+impl Dependencies for FlakyDependencies {
     fn current() -> Self {
         Self
     }
@@ -284,23 +285,23 @@ impl Neighbours for Next {
 
     async fn find_products(&self, ids: Vec<u64>) -> Result<Vec<Option<Product>>, products::Error> {
         let find = move || {
-            let product = |shelf: &Shelf, id: u64| {
-                let (stock, price) = shelf.stock.get(&id)?.clone();
+            let product = |table: &ProductTable, id: u64| {
+                let (stock, price) = table.stock.get(&id)?.clone();
                 Some(Product { id, sku: label(id), name: label(id), price, stock })
             };
-            SHELF.with_borrow(|shelf| Ok(ids.into_iter().map(|id| product(shelf, id)).collect()))
+            PRODUCTS.with_borrow(|table| Ok(ids.into_iter().map(|id| product(table, id)).collect()))
         };
         call(find, products::Error::Unavailable).await
     }
 
     async fn reserve(&self, key: String, lines: Vec<Line>) -> Result<Vec<ReservedLine>, products::Error> {
-        let work = move || SHELF.with_borrow_mut(|shelf| shelf.reserve(key, &lines));
+        let work = move || PRODUCTS.with_borrow_mut(|table| table.reserve(key, &lines));
         call(work, products::Error::Unavailable).await
     }
 
     async fn release(&self, key: String) -> Result<(), products::Error> {
         let work = move || {
-            SHELF.with_borrow_mut(|shelf| shelf.release(key));
+            PRODUCTS.with_borrow_mut(|table| table.release(key));
             Ok(())
         };
         call(work, products::Error::Unavailable).await
