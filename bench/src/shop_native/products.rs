@@ -58,9 +58,9 @@ async fn create(
     }
     let record = Record { sku, name: name.trim().to_owned(), amount, currency, stock };
     let sku_key = format!("sku/{}", record.sku);
-    let mut attempt = 0;
+    let mut number = 0;
     loop {
-        let mut draft = records.begin(attempt).await?;
+        let mut draft = records.begin(number).await?;
         if let [Some(_)] = &draft.read(vec![sku_key.clone()]).await?[..] {
             return Err(Refusal::Conflict(format!("the SKU {} is taken", record.sku)));
         }
@@ -71,7 +71,7 @@ async fn create(
         if draft.commit().await? {
             return Ok((StatusCode::CREATED, Json(product(id, record))));
         }
-        attempt += 1;
+        number += 1;
     }
 }
 
@@ -116,9 +116,9 @@ async fn reserve(
         return Err(Refusal::Invalid("/lines", "must be 1 to 100 lines, each of another product".to_owned()));
     }
     let key = format!("reservation/{key}");
-    let mut attempt = 0;
+    let mut number = 0;
     loop {
-        let mut draft = records.begin(attempt).await?;
+        let mut draft = records.begin(number).await?;
         let keys = std::iter::once(key.clone()).chain(lines.iter().map(|line| record_key("product", line.product)));
         let mut found = draft.read(keys.collect()).await?.into_iter();
         if let Some(reservation) = found.next().flatten() {
@@ -131,7 +131,7 @@ async fn reserve(
         if draft.commit().await? {
             return repeat(reservation, &lines).map(Json);
         }
-        attempt += 1;
+        number += 1;
     }
 }
 
