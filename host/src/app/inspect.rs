@@ -55,7 +55,7 @@ impl Trial {
 pub async fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<Inspection> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    let (digest, size) = (Component::digest_of(&bytes), bytes.len());
+    let (digest, size) = (Digest::of(&bytes), bytes.len());
     let trial = match against {
         Some((service, manifest)) => Some(try_as(service, manifest, file, bytes, &contract).await?),
         None => None,

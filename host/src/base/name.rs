@@ -1,5 +1,6 @@
 //! Names and digests.
 
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -59,6 +60,11 @@ impl std::borrow::Borrow<str> for ServiceName {
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// The digest of a component's bytes.
+    pub fn of(component: &[u8]) -> Self {
+        Self(Sha256::digest(component).into())
+    }
+
     /// The first 12 hex digits: enough to tell the revisions of one service apart.
     pub fn short(&self) -> String {
         let mut text = self.to_string();

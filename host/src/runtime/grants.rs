@@ -48,7 +48,7 @@ impl Grants {
         Self { service, state, calls, egress, config }
     }
 
-    pub(super) fn config(&self) -> &WasiConfigVariables {
+    pub(crate) fn config(&self) -> &WasiConfigVariables {
         &self.config
     }
 }
@@ -57,7 +57,7 @@ impl Grants {
 ///
 /// # Errors
 /// The first import that needs a grant which the manifest does not give.
-pub(super) fn check(
+pub(crate) fn check(
     service: &ServiceName,
     state: bool,
     mut imports: impl Iterator<Item = String>,

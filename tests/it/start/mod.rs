@@ -97,7 +97,7 @@ impl CacheHome {
     /// The cache entry of the component `file`, with this extension.
     fn entry(&self, file: &str, extension: &str) -> PathBuf {
         let bytes = fs::read(self.home.folder.path().join(file)).unwrap();
-        let digest = host::runtime::Component::digest_of(&bytes).to_string();
+        let digest = host::base::Digest::of(&bytes).to_string();
         let found = self.entries(extension).into_iter().find(|path| path.to_string_lossy().contains(&digest));
         found.unwrap_or_else(|| panic!("{file} has no .{extension}"))
     }

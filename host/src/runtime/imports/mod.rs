@@ -1,9 +1,8 @@
-//! The contracts that the host implements for its guests, besides those of WASI that Wasmtime brings along.
+//! What the host offers for import: WASI and the state interfaces in one linker, and the functions of other services by typed imports.
+//! Every component is linked with the same linker. What a service may use is decided by its grants, when it is loaded and when it calls.
+//! Never: loads a component or makes an instance.
 
 mod keyvalue;
+pub(super) mod linker;
 mod transactions;
-
-pub(super) use keyvalue::KeyValue;
-#[expect(unreachable_pub, reason = "generated code re-exports these two, so they are as public as it is")]
-pub use keyvalue::{KeyValueError, OpenBucket};
-pub(super) use transactions::Transactions;
+pub(super) mod typed;
