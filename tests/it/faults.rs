@@ -3,11 +3,11 @@
 use super::house::{House, plan, within};
 use host::base::ErrorKind;
 use host::breaker;
-use host::rollout::Plan;
+use host::rollout::ServiceSpec;
 use std::time::Duration;
 
 /// For what never answers; what fails by itself gets the time that a busy machine may need.
-fn impatient(name: &str) -> Plan {
+fn impatient(name: &str) -> ServiceSpec {
     within(plan(name), Duration::from_millis(700))
 }
 
@@ -72,7 +72,7 @@ async fn nothing_is_left_in_a_fresh_instance() {
 async fn an_open_circuit_refuses_and_a_success_closes_it() {
     let plan = plan("hostile");
     let settings = breaker::Settings::simple(3, Duration::from_secs(2), Duration::from_secs(6));
-    let house = House::new(vec![(Plan { breaker: settings, ..plan }, "fixture-hostile")]);
+    let house = House::new(vec![(ServiceSpec { breaker: settings, ..plan }, "fixture-hostile")]);
     for _ in 0..3 {
         assert_eq!(house.failure("hostile", "/trap").await, ErrorKind::Trap);
     }

@@ -4,14 +4,14 @@ use super::house::{House, plan};
 use bytes::Bytes;
 use host::base::{BodyError, ErrorKind, empty_body};
 use host::breaker;
-use host::rollout::Plan;
+use host::rollout::ServiceSpec;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use std::time::Duration;
 
-fn two_strikes() -> Plan {
+fn two_strikes() -> ServiceSpec {
     let breaker = breaker::Settings::simple(2, Duration::from_secs(3600), Duration::from_secs(10));
-    Plan { breaker, ..plan("hostile") }
+    ServiceSpec { breaker, ..plan("hostile") }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -20,12 +20,17 @@ pub struct Fault {
 
 /// A [`Fault`] that would fail more calls than there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "error {error} and trap {trap} are more than 100% of the calls together: no call fails in both ways, so lower one of them"
-)]
+#[error("error {error} and trap {trap} are more than 100% of the calls together")]
 pub struct InvalidFault {
     error: Share,
     trap: Share,
+}
+
+impl InvalidFault {
+    /// How to correct it.
+    pub fn help(&self) -> &'static str {
+        "no call fails in both ways, so lower one of them"
+    }
 }
 
 /// How a call fails on purpose.
