@@ -4,14 +4,14 @@ use super::in_process_mesh::{InProcessMesh, plan};
 use bytes::Bytes;
 use host::base::{BodyError, ErrorKind, empty_body};
 use host::breaker;
-use host::rollout::Plan;
+use host::rollout::ServiceSpec;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use std::time::Duration;
 
-fn opens_after_two_failures() -> Plan {
+fn opens_after_two_failures() -> ServiceSpec {
     let breaker = breaker::Settings::simple(2, Duration::from_secs(3600), Duration::from_secs(10));
-    Plan { breaker, ..plan("hostile") }
+    ServiceSpec { breaker, ..plan("hostile") }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,12 +4,12 @@
 use super::in_process_mesh::{InProcessMesh, plan, within};
 use host::base::ErrorKind;
 use host::breaker;
-use host::rollout::Plan;
+use host::rollout::ServiceSpec;
 use std::time::Duration;
 
 /// A plan with a short timeout, for guests that never answer. Guests that fail by themselves keep the long timeout
 /// that a busy machine may need.
-fn short_timeout(name: &str) -> Plan {
+fn short_timeout(name: &str) -> ServiceSpec {
     within(plan(name), Duration::from_millis(700))
 }
 
@@ -76,7 +76,7 @@ async fn a_fresh_instance_keeps_nothing_of_earlier_requests() {
 async fn an_open_circuit_refuses_and_a_successful_probe_closes_it() {
     let plan = plan("hostile");
     let settings = breaker::Settings::simple(3, Duration::from_secs(2), Duration::from_secs(6));
-    let mesh = InProcessMesh::new(vec![(Plan { breaker: settings, ..plan }, "fixture-hostile")]);
+    let mesh = InProcessMesh::new(vec![(ServiceSpec { breaker: settings, ..plan }, "fixture-hostile")]);
     for _ in 0..3 {
         assert_eq!(mesh.failure("hostile", "/trap").await, ErrorKind::Trap);
     }

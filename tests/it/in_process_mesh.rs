@@ -8,7 +8,7 @@ use host::breaker;
 use host::mesh::{CallError, Mesh, TrafficSettings};
 use host::registry::Registry;
 use host::retry;
-use host::rollout::{Plan, Rollout};
+use host::rollout::{ReplicaSettings, Rollout, ServiceSpec};
 use host::runtime::{Limits, Runtime, Settings};
 use http_body_util::BodyExt;
 use std::sync::Arc;
@@ -20,12 +20,13 @@ pub struct InProcessMesh {
 }
 
 /// A plan for the service `name` with limits that suit a test, no retries, and a breaker that never opens.
-pub fn plan(name: &str) -> Plan {
-    let plan = Plan::new(ServiceName::new(name).unwrap());
+pub fn plan(name: &str) -> ServiceSpec {
+    let plan = ServiceSpec::new(ServiceName::new(name).unwrap());
     let retry = retry::Settings { tries: 0, ..retry::Settings::default() };
     let balance = balance::Settings { policy: Policy::Random, ..balance::Settings::default() };
-    let plan = Plan {
-        limits: Limits { memory: 16 << 20, concurrency: 64, ..plan.limits },
+    let limits = Limits { memory: 16 << 20, concurrency: 64, ..plan.replicas.limits };
+    let plan = ServiceSpec {
+        replicas: ReplicaSettings { limits, ..plan.replicas },
         breaker: breaker::Settings::simple(1_000_000, Duration::from_secs(5), Duration::from_secs(6)),
         traffic: TrafficSettings { retry, balance, ..plan.traffic },
         ..plan
@@ -34,13 +35,14 @@ pub fn plan(name: &str) -> Plan {
 }
 
 /// The same plan with another timeout.
-pub fn within(plan: Plan, timeout: Duration) -> Plan {
-    Plan { limits: Limits { timeout, ..plan.limits }, traffic: TrafficSettings { timeout, ..plan.traffic }, ..plan }
+pub fn within(plan: ServiceSpec, timeout: Duration) -> ServiceSpec {
+    let replicas = ReplicaSettings { limits: Limits { timeout, ..plan.replicas.limits }, ..plan.replicas };
+    ServiceSpec { replicas, traffic: TrafficSettings { timeout, ..plan.traffic }, ..plan }
 }
 
 impl InProcessMesh {
     /// A mesh of these services, each given as a plan and the name of its fixture.
-    pub fn new(services: Vec<(Plan, &str)>) -> Self {
+    pub fn new(services: Vec<(ServiceSpec, &str)>) -> Self {
         // All tests share this cache: compiling is what takes the time.
         let cache = super::components::workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::Semaphore;
 
-/// One service of a component, `users`, and one of an address, `legacy`. It records the components and the orders that it was given.
+/// One service of a component, `users`, and one of an address, `legacy`. It records the components and the orders that
+/// it was given.
 pub(crate) struct Fake {
     /// What it says about itself.
     pub(crate) readiness: Mutex<HostReadiness>,

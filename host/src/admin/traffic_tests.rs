@@ -1,4 +1,4 @@
-//! The resources of the mesh in memory: circuits, faults on purpose, outside hosts.
+//! The resources for traffic, in memory: circuits, faults on purpose, outside hosts.
 
 use super::fake::FAULTS;
 use super::tests::{Answer, LOOPBACK, admin, ask, get, read, request, streamed};
@@ -34,7 +34,7 @@ fn cleared(answer: &Answer) -> usize {
 }
 
 #[tokio::test]
-async fn circuits_are_ordered_one_by_one_and_all_at_once() {
+async fn an_order_changes_one_circuit_or_all_circuits_of_a_service() {
     let (admin, fake) = admin(LOOPBACK, None);
     let target = "/v1/services/users/breaker";
     let circuits = |answer: &Answer| {
@@ -57,7 +57,7 @@ async fn circuits_are_ordered_one_by_one_and_all_at_once() {
 }
 
 #[tokio::test]
-async fn a_fault_stands_until_it_is_cleared() {
+async fn a_fault_is_listed_until_it_is_cleared() {
     let (admin, _) = admin(LOOPBACK, None);
     let full = r#"{"latency_ms":200,"error":"10.0%","trap":"1%","for_seconds":300}"#;
     let added = order(&admin, "/v1/services/users/faults", full).await;
@@ -90,7 +90,7 @@ async fn a_fault_stands_until_it_is_cleared() {
 }
 
 #[tokio::test]
-async fn what_names_nothing_is_a_problem() {
+async fn a_fault_id_that_does_not_exist_is_a_problem() {
     let (admin, _) = admin(LOOPBACK, None);
     for (target, kind) in [
         ("/v1/faults/1", "no-such-fault"),

@@ -23,6 +23,19 @@ pub enum LookupError {
     },
 }
 
+impl LookupError {
+    /// Which names to write instead.
+    pub fn help(&self) -> String {
+        let (Self::Unknown { known, .. } | Self::Ambiguous { known, .. }) = self;
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        match self {
+            Self::Unknown { .. } if known.is_empty() => "the component exports no function".to_owned(),
+            Self::Unknown { .. } => format!("the functions that it exports: {}", known.join(", ")),
+            Self::Ambiguous { .. } => format!("write one of {}", known.join(", ")),
+        }
+    }
+}
+
 impl Contract {
     /// The exported function that `text` names: `get`, or with its interface `products#get` or `shop:products/products#get`.
     ///

@@ -18,12 +18,19 @@ pub struct EgressRule {
     private: bool,
 }
 
-/// A text that is no [`EgressRule`]. The message says what is wrong and how to mend it.
+/// A text that is no [`EgressRule`]. [`InvalidRule::help`] says how to write it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{rule}` is no outside host: {mend}")]
+#[error("`{rule}` is no outside host")]
 pub struct InvalidRule {
     rule: String,
     mend: Cow<'static, str>,
+}
+
+impl InvalidRule {
+    /// How to write it.
+    pub fn help(&self) -> &str {
+        &self.mend
+    }
 }
 
 /// The two schemes that a service can call.

@@ -21,13 +21,17 @@ pub struct Fault {
 
 /// The shares of a [`Fault`] are more than all calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "error {error} and trap {trap} are together more than 100% of the calls: \
-     no call fails in both ways, so lower one of them"
-)]
+#[error("error {error} and trap {trap} are more than 100% of the calls together")]
 pub struct InvalidFault {
     error: Share,
     trap: Share,
+}
+
+impl InvalidFault {
+    /// How to correct it.
+    pub fn help(&self) -> &'static str {
+        "no call fails in both ways, so lower one of them"
+    }
 }
 
 /// How an injected fault makes a call fail.

@@ -14,10 +14,17 @@ pub struct Share(u32);
 
 /// A text that is no [`Share`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no share of calls: {help}, like \"10%\" or \"0.1%\"")]
+#[error("`{text}` is no share of calls")]
 pub struct InvalidShare {
     text: String,
     help: &'static str,
+}
+
+impl InvalidShare {
+    /// How to write it.
+    pub fn help(&self) -> String {
+        format!("{}, like \"10%\" or \"0.1%\"", self.help)
+    }
 }
 
 impl Share {
@@ -124,9 +131,9 @@ mod tests {
             ("99999999999%", "at most 100%"),
         ];
         for (text, help) in cases {
-            let error = Share::parse(text).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("`{text}` is no share of calls: ")), "{error}");
-            assert!(error.contains(help) && error.contains("\"0.1%\""), "{error}");
+            let error = Share::parse(text).expect_err(text);
+            assert_eq!(error.to_string(), format!("`{text}` is no share of calls"));
+            assert!(error.help().contains(help) && error.help().contains("\"0.1%\""), "{}", error.help());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The watch over endpoints that are made of a flag.
 
-use super::{Settings, watch};
+use super::{Schedule, Settings, watch};
 use crate::base::{Body, CallContext, ErrorKind, ServiceName, empty_body};
 use crate::breaker;
 use crate::contract::FunctionName;
@@ -65,10 +65,7 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
     registry.publish(&name, service);
     let settings = Settings {
         probe: HealthProbe::Path("/healthz".parse().unwrap()),
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(2),
-        down: 3,
-        up: 2,
+        schedule: Schedule { interval: Duration::from_secs(5), timeout: Duration::from_secs(2), down: 3, up: 2 },
     };
     let task = tokio::spawn(watch(Arc::clone(&registry), name, settings));
     let round = async |status| {

@@ -1,4 +1,4 @@
-//! Why a rule is refused. Each message says how to mend it, for the manifest's reader.
+//! Why a rule is refused. [`RuleError::help`] says how to correct it, for the manifest's reader.
 
 use super::BadPath;
 
@@ -6,7 +6,7 @@ use super::BadPath;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The path of a rule, or of its rewrite, that no request could have.
-    #[error("`{path}` is not a usable path: {why}")]
+    #[error("`{path}` is not a usable path")]
     BadPath {
         /// As written.
         path: String,
@@ -14,7 +14,7 @@ pub enum RuleError {
         why: BadPath,
     },
     /// A character that a path holds only percent-encoded.
-    #[error("{character:?} may not stand in `{path}`: write it as `{encoded}`")]
+    #[error("{character:?} may not stand in `{path}`")]
     Character {
         /// As written.
         path: String,
@@ -24,16 +24,16 @@ pub enum RuleError {
         encoded: String,
     },
     /// Two slashes in a row.
-    #[error("`{0}` has an empty segment: write one `/` between two segments")]
+    #[error("`{0}` has an empty segment")]
     EmptySegment(String),
     /// A slash at the end of a prefix.
-    #[error("`{0}` ends with `/`: leave it out, a prefix matches with and without")]
+    #[error("`{0}` ends with `/`")]
     TrailingSlash(String),
     /// Braces that are no parameter.
-    #[error("`{0}` is no parameter: write a whole segment `{{name}}`, the name of a-z, 0-9, `-` and `_`")]
+    #[error("`{0}` is no parameter")]
     Parameter(String),
     /// Two parameters of one name.
-    #[error("`{path}` names the parameter `{{{name}}}` twice: give each its own name")]
+    #[error("`{path}` names the parameter `{{{name}}}` twice")]
     DuplicateParameter {
         /// As written.
         path: String,
@@ -41,10 +41,10 @@ pub enum RuleError {
         name: String,
     },
     /// A parameter where only literal segments make sense.
-    #[error("`{0}` is a prefix and cannot have parameters: match with `path` instead")]
+    #[error("`{0}` is a prefix and cannot have parameters")]
     ParameterInPrefix(String),
     /// No host name and no wildcard.
-    #[error("`{host}` is no host: {mend}")]
+    #[error("`{host}` is no host")]
     Host {
         /// As written.
         host: String,
@@ -52,19 +52,19 @@ pub enum RuleError {
         mend: &'static str,
     },
     /// No HTTP method.
-    #[error("`{0}` is no HTTP method: write it in capitals, like `GET`")]
+    #[error("`{0}` is no HTTP method")]
     Method(String),
     /// No header name.
-    #[error("`{0}` is no header name: use letters, digits and `-`")]
+    #[error("`{0}` is no header name")]
     HeaderName(String),
     /// No header value.
-    #[error("the value of header `{0}` cannot be sent: use visible ASCII characters, without spaces at the ends")]
+    #[error("the value of header `{0}` cannot be sent")]
     HeaderValue(String),
     /// A header that would need two values at once.
-    #[error("header `{0}` is asked for twice: write two routes if either value will do")]
+    #[error("header `{0}` is asked for twice")]
     DuplicateHeader(String),
     /// The prefix to strip is not the start of the rule's path.
-    #[error("`{strip}` cannot be stripped: it is not made of the first whole segments of `{path}`, up to a parameter")]
+    #[error("`{strip}` cannot be stripped")]
     StripPrefix {
         /// As written.
         strip: String,
@@ -72,10 +72,10 @@ pub enum RuleError {
         path: String,
     },
     /// The prefix to strip is `/`.
-    #[error("stripping `/` changes nothing: leave `strip_prefix` out")]
+    #[error("stripping `/` changes nothing")]
     StripNothing,
     /// The rewrite uses a parameter that the rule does not have.
-    #[error("`{template}` uses `{{{name}}}`, which is not in `{path}`: add it there, or leave it out here")]
+    #[error("`{template}` uses `{{{name}}}`, which is not in `{path}`")]
     UnknownParameter {
         /// The rewrite.
         template: String,
@@ -85,9 +85,36 @@ pub enum RuleError {
         path: String,
     },
     /// A template for a rule whose paths go on after the prefix.
-    #[error("prefix `{0}` cannot be rewritten as a whole: use `strip_prefix`, or match with `path`")]
+    #[error("prefix `{0}` cannot be rewritten as a whole")]
     TemplateOnPrefix(String),
     /// Both kinds of rewrite.
-    #[error("`strip_prefix` and `rewrite` exclude each other: leave one of them out")]
+    #[error("`strip_prefix` and `rewrite` exclude each other")]
     TwoRewrites,
+}
+
+impl RuleError {
+    /// How to correct it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::BadPath { why, .. } => why.to_string(),
+            Self::Character { encoded, .. } => format!("write it as `{encoded}`"),
+            Self::EmptySegment(_) => "write one `/` between two segments".into(),
+            Self::TrailingSlash(_) => "leave it out, a prefix matches with and without".into(),
+            Self::Parameter(_) => "write a whole segment `{name}`, the name of a-z, 0-9, `-` and `_`".into(),
+            Self::DuplicateParameter { .. } => "give each its own name".into(),
+            Self::ParameterInPrefix(_) => "match with `path` instead".into(),
+            Self::Host { mend, .. } => (*mend).into(),
+            Self::Method(_) => "write it in capitals, like `GET`".into(),
+            Self::HeaderName(_) => "use letters, digits and `-`".into(),
+            Self::HeaderValue(_) => "use visible ASCII characters, without spaces at the ends".into(),
+            Self::DuplicateHeader(_) => "write two routes if either value will do".into(),
+            Self::StripPrefix { path, .. } => {
+                format!("write the first whole segments of `{path}`, up to a parameter")
+            }
+            Self::StripNothing => "leave `strip_prefix` out".into(),
+            Self::UnknownParameter { .. } => "add it there, or leave it out here".into(),
+            Self::TemplateOnPrefix(_) => "use `strip_prefix`, or match with `path`".into(),
+            Self::TwoRewrites => "leave one of them out".into(),
+        }
+    }
 }

@@ -177,7 +177,8 @@ mod tests {
     use crate::route::BadPath;
 
     fn message(rule: Result<Rule, RuleError>) -> String {
-        rule.expect_err("an error").to_string()
+        let error = rule.expect_err("an error");
+        format!("{error}: {}", error.help())
     }
 
     #[test]

@@ -46,6 +46,25 @@ pub enum LoadError {
     Link(String),
 }
 
+impl LoadError {
+    /// How to correct it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Read { .. } => "build it first, or correct the path".into(),
+            Self::Invalid(_) => {
+                "the file must be a component, not a core module: build it for the target wasm32-wasip2".into()
+            }
+            Self::NothingToCall(_) => {
+                "export an interface, or the handler of WASI HTTP; the README shows the smallest service".into()
+            }
+            Self::Uncallable(_) => "pass values, or streams and futures of numbers, characters and strings".into(),
+            Self::UnknownImports(_) => "of WASI a service may import 0.2 and 0.3, wasi:config and wasi:keyvalue".into(),
+            Self::NotGranted { grant, service, .. } => format!("add `{grant}` to [service.{service}]"),
+            Self::Link(_) => "rebuild it against the host's version of its imports".into(),
+        }
+    }
+}
+
 /// The error underneath an [`InvokeError`]. It is shared: every caller that the failure concerns gets it.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 

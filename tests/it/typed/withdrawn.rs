@@ -8,7 +8,7 @@ use host::contract::FunctionName;
 use host::contract::InterfaceName;
 use host::mesh::{Mesh, Service};
 use host::registry::Registry;
-use host::rollout::{Offers, Plan, Rollout, wire};
+use host::rollout::{GrantSettings, Offers, Rollout, ServiceSpec, wire};
 use host::runtime::{Outcall, Runtime, Settings, Value};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -34,7 +34,8 @@ impl CallerAndCallee {
             let calls = if service == "relay" { vec![name("types")] } else { Vec::new() };
             let links = wire(&name(service), component.contract(), &calls, &offers).unwrap();
             offers.insert(name(service), Arc::clone(component.contract()));
-            let plan = Plan { calls, ..plan(service) };
+            let grants = GrantSettings { calls, ..GrantSettings::default() };
+            let plan = ServiceSpec { grants, ..plan(service) };
             rollout.launch(plan, Some((&component, &links)), None).unwrap();
         }
         let mesh = Arc::new(Mesh::new(Arc::clone(&registry), host::mesh::Settings::default()));

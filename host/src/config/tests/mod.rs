@@ -1,5 +1,5 @@
-//! Tests of the whole room: `good` manifests and their defaults, `bad` ones and what is said of them, those of the `mesh` apart, and the
-//! reference in `docs`.
+//! Tests of the whole room: `good` manifests and their defaults, `bad` ones and what is said of them, those of the
+//! `mesh` apart, and the reference in `docs`.
 
 mod bad;
 mod docs;

@@ -19,7 +19,7 @@ pub struct Tls(Arc<ClientConfig>);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The system has none, or none that can be read.
-    #[error("the system has no root certificates{0}; install them (`ca-certificates`), or name a file with `ca`")]
+    #[error("the system has no root certificates{0}")]
     NoSystemRoots(String),
     /// The file cannot be read, or is no PEM.
     #[error("cannot read the certificates in {path}: {source}")]
@@ -40,6 +40,18 @@ pub enum TlsError {
     /// The library refuses its own defaults.
     #[error("cannot set TLS up: {0}")]
     Setup(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// How to correct it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoSystemRoots(_) => {
+                "install them (`ca-certificates`), or name a PEM file of root certificates with `ca`"
+            }
+            _ => "name a PEM file of root certificates with `ca`",
+        }
+    }
 }
 
 impl Tls {

@@ -5,9 +5,9 @@ use host::config::{Manifest, Route, ServiceConfig};
 use host::contract::{HttpBinding, HttpBindingSpec};
 use host::gateway::{self, Gateway, Target, TypedTarget};
 use host::listen::{Drain, Listener};
-use host::mesh::{self, Mesh, TrafficSettings};
+use host::mesh::{self, Mesh};
 use host::registry::Registry;
-use host::rollout::{Offers, Plan, Rollout, wire};
+use host::rollout::{Offers, Rollout, wire};
 use host::route::Table;
 use host::runtime::{Component, Runtime};
 use host::state::Store;
@@ -40,13 +40,15 @@ impl InProcessHost {
         let load = |service: &ServiceConfig| runtime.load(service.component.as_ref().unwrap()).unwrap();
         let components: Vec<Component> = manifest.services.iter().map(load).collect();
         let parts = || manifest.services.iter().zip(&components);
-        let offers: Offers = parts().map(|(service, part)| (service.name.clone(), part.contract().clone())).collect();
+        let offers: Offers =
+            parts().map(|(service, part)| (service.spec.name.clone(), part.contract().clone())).collect();
 
         let registry = Arc::new(Registry::default());
         let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         for (service, component) in parts() {
-            let links = wire(&service.name, component.contract(), &service.calls, &offers).unwrap();
-            rollout.launch(plan(service), Some((component, &links)), Some(&store)).unwrap();
+            let spec = service.spec.clone();
+            let links = wire(&spec.name, component.contract(), &spec.grants.calls, &offers).unwrap();
+            rollout.launch(spec, Some((component, &links)), Some(&store)).unwrap();
         }
         let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings::default()));
         let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -72,14 +74,6 @@ impl InProcessHost {
         assert!(self.runtime.idle(DRAIN).await);
         spawn_blocking(move || self.store.close()).await.unwrap();
     }
-}
-
-fn plan(service: &ServiceConfig) -> Plan {
-    let ServiceConfig { limits, total, bulkhead, retry, balance, .. } = service.clone();
-    let traffic = TrafficSettings { timeout: limits.timeout, total, bulkhead, balance, retry };
-    let ServiceConfig { name, replicas, state, calls, idempotent, isolation, config, breaker, .. } = service.clone();
-    let plan = Plan::new(name);
-    Plan { replicas, state, calls, idempotent, isolation, config, limits, traffic, breaker, ..plan }
 }
 
 fn target(route: &Route, offers: &Offers) -> Target {

@@ -1,44 +1,45 @@
-//! The kinds of values that a key can have: what is accepted, and what is said when something else stands there.
+//! The kinds of values that a key can have: which values each kind accepts, and the error for any other value.
 
-use crate::config::finding::Span;
-use crate::config::suggest::did_you_mean;
+use super::finding::Span;
+use super::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// Why a value is refused: `says` follows the key's name ("must be …").
+/// Why a value is refused.
 #[derive(Debug)]
-pub(super) struct KindError {
-    pub(super) span: Span,
-    pub(super) says: String,
-    pub(super) help: String,
+pub(crate) struct KindError {
+    pub(crate) span: Span,
+    /// It follows the key's name: "must be …".
+    pub(crate) message: String,
+    pub(crate) help: String,
 }
 
 /// A kind of value.
-pub(super) trait ValueKind: Sync {
-    /// What the value is read into.
+pub(crate) trait ValueKind: Sync {
+    /// The type that the value is read into.
     type Value;
 
     /// What is accepted, with its bounds: "a whole number of 1 to 64".
     fn accepts(&self) -> String;
 
-    /// How a right value is written.
+    /// How an accepted value is written.
     fn help(&self) -> String;
 
-    /// The value, or all that is wrong with it: a list may hold several faults.
+    /// The value, or everything that is wrong with it: a list can have several wrong items.
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>>;
 }
 
-/// What is said of a value that is not of `kind`.
-pub(super) fn refused(kind: &impl ValueKind, value: &Spanned<DeValue<'_>>) -> Vec<KindError> {
-    let says = format!("must be {}, not {}", kind.accepts(), shown(value.get_ref()));
-    vec![KindError { span: value.span(), says, help: kind.help() }]
+/// The error for a value that `kind` does not accept.
+pub(crate) fn refused(kind: &impl ValueKind, value: &Spanned<DeValue<'_>>) -> Vec<KindError> {
+    let message = format!("must be {}, not {}", kind.accepts(), quote(value.get_ref()));
+    vec![KindError { span: value.span(), message, help: kind.help() }]
 }
 
 /// A value as an error quotes it.
-fn shown(value: &DeValue<'_>) -> String {
-    /// Longer strings are cut: they are marked in the text anyway.
+fn quote(value: &DeValue<'_>) -> String {
+    /// Longer strings are cut: the error marks the whole value in the text anyway.
     const LONGEST: usize = 60;
     match value {
         DeValue::String(text) if text.chars().count() > LONGEST => {
@@ -55,16 +56,16 @@ fn shown(value: &DeValue<'_>) -> String {
     }
 }
 
-/// A whole number that is not negative and fits.
+/// A whole number that is not negative and fits into 64 bits.
 pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
 /// `true` or `false`.
-pub(super) struct Flag;
+pub(crate) struct FlagKind;
 
-impl ValueKind for Flag {
+impl ValueKind for FlagKind {
     type Value = bool;
 
     fn accepts(&self) -> String {
@@ -81,12 +82,12 @@ impl ValueKind for Flag {
 }
 
 /// A whole number from `min` to `max`.
-pub(super) struct Count<T> {
-    pub(super) min: T,
-    pub(super) max: T,
+pub(crate) struct CountKind<T> {
+    pub(crate) min: T,
+    pub(crate) max: T,
 }
 
-impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for Count<T> {
+impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for CountKind<T> {
     type Value = T;
 
     fn accepts(&self) -> String {
@@ -104,14 +105,14 @@ impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for Count<T
 }
 
 /// A text of `min` to 8,192 bytes.
-pub(super) struct Text {
-    pub(super) min: usize,
+pub(crate) struct TextKind {
+    pub(crate) min: usize,
 }
 
 /// The longest text that a key accepts, in bytes.
 const LONGEST_TEXT: usize = 8192;
 
-impl ValueKind for Text {
+impl ValueKind for TextKind {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -129,9 +130,9 @@ impl ValueKind for Text {
 }
 
 /// One of several words.
-pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+pub(crate) struct ChoiceKind<T: 'static>(pub(crate) &'static [(&'static str, T)]);
 
-impl<T: Copy + Sync> ValueKind for Choice<T> {
+impl<T: Copy + Sync> ValueKind for ChoiceKind<T> {
     type Value = T;
 
     fn accepts(&self) -> String {
@@ -147,22 +148,22 @@ impl<T: Copy + Sync> ValueKind for Choice<T> {
         let word = value.get_ref().as_str();
         let found = word.and_then(|word| self.0.iter().find(|(known, _)| *known == word));
         found.map(|(_, value)| *value).ok_or_else(|| {
-            let mut problems = refused(self, value);
-            if let (Some(word), Some(problem)) = (word, problems.first_mut()) {
-                problem.help = did_you_mean(word, self.0.iter().map(|(known, _)| *known), "the words known here");
+            let mut errors = refused(self, value);
+            if let (Some(word), Some(error)) = (word, errors.first_mut()) {
+                error.help = did_you_mean(word, self.0.iter().map(|(known, _)| *known), "the words known here");
             }
-            problems
+            errors
         })
     }
 }
 
 /// A list of at most `max` values of one kind.
-pub(super) struct List<K> {
-    pub(super) of: K,
-    pub(super) max: usize,
+pub(crate) struct ListKind<K> {
+    pub(crate) of: K,
+    pub(crate) max: usize,
 }
 
-impl<K: ValueKind> ValueKind for List<K> {
+impl<K: ValueKind> ValueKind for ListKind<K> {
     type Value = Vec<Spanned<K::Value>>;
 
     fn accepts(&self) -> String {
@@ -181,12 +182,12 @@ impl<K: ValueKind> ValueKind for List<K> {
 }
 
 /// A table of values of one kind, under names that the manifest chooses.
-pub(super) struct Table<K>(pub(super) K);
+pub(crate) struct TableKind<K>(pub(crate) K);
 
-/// The most entries of a [`Table`].
+/// The largest number of entries in a [`TableKind`].
 const MOST_ENTRIES: usize = 256;
 
-impl<K: ValueKind> ValueKind for Table<K> {
+impl<K: ValueKind> ValueKind for TableKind<K> {
     type Value = BTreeMap<String, K::Value>;
 
     fn accepts(&self) -> String {
@@ -204,24 +205,24 @@ impl<K: ValueKind> ValueKind for Table<K> {
             let name = name.get_ref().to_string();
             match self.0.read(value) {
                 Ok(value) => Ok((name, value)),
-                Err(problems) => Err(problems.into_iter().map(|problem| problem.of(&name)).collect()),
+                Err(errors) => Err(errors.into_iter().map(|error| error.of(&name)).collect()),
             }
         }))
     }
 }
 
 impl KindError {
-    /// The same problem, said of the entry `name`.
+    /// The same error, said of the entry `name`.
     pub(super) fn of(self, name: &str) -> Self {
-        Self { says: format!("has an entry `{name}`, which {}", self.says), ..self }
+        Self { message: format!("has an entry `{name}`, which {}", self.message), ..self }
     }
 }
 
-/// All values, or all problems.
+/// All values, or all errors.
 fn gather<T, C: FromIterator<T>>(
     results: impl Iterator<Item = Result<T, Vec<KindError>>>,
 ) -> Result<C, Vec<KindError>> {
-    let mut problems = Vec::new();
-    let values = results.filter_map(|result| result.map_err(|mut found| problems.append(&mut found)).ok()).collect();
-    if problems.is_empty() { Ok(values) } else { Err(problems) }
+    let mut errors = Vec::new();
+    let values = results.filter_map(|result| result.map_err(|mut found| errors.append(&mut found)).ok()).collect();
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
 }

@@ -1,19 +1,19 @@
-//! What is wrong with a manifest, where, and how to mend it.
+//! What is wrong with a manifest, where, and how to correct it.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A byte range of the manifest's text.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
-/// The manifest's text and the name that errors call it by.
-pub(super) struct ManifestText {
-    pub(super) name: String,
-    pub(super) text: String,
+/// The manifest's text, and the file name that errors show.
+pub(crate) struct ManifestText {
+    pub(crate) name: String,
+    pub(crate) text: String,
 }
 
-/// The name alone: a text of many lines would drown what it is printed with.
+/// The name alone: the text has many lines and would hide the rest of a debug output.
 impl fmt::Debug for ManifestText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
@@ -22,49 +22,50 @@ impl fmt::Debug for ManifestText {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ValueOrigin {
+pub(crate) enum ValueOrigin {
     /// Written in the manifest.
     Text(Span),
     /// Set by an environment variable.
     Variable(&'static str),
-    /// Nowhere: the default, or the file as a whole.
+    /// Not written: the default. Of a finding: the file as a whole.
     Absent,
 }
 
-/// One thing that is wrong with the manifest: what, where, and how to mend it.
+/// One thing that is wrong with the manifest: what, where, and how to correct it.
 #[derive(Debug, Clone)]
 pub struct Finding {
     message: String,
     help: String,
-    place: ValueOrigin,
+    origin: ValueOrigin,
     source: Arc<ManifestText>,
 }
 
 impl Finding {
-    /// `message` says what is wrong, `help` how to mend it.
-    pub(super) fn new(
+    /// `message` says what is wrong, `help` how to correct it.
+    pub(crate) fn new(
         source: Arc<ManifestText>,
-        place: ValueOrigin,
+        origin: ValueOrigin,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        Self { message: message.into(), help: help.into(), place, source }
+        Self { message: message.into(), help: help.into(), origin, source }
     }
 
-    /// What is wrong; where an environment variable is at fault, it comes first.
+    /// What is wrong. If the value came from an environment variable, the message begins with the variable's name.
     pub fn message(&self) -> String {
-        match self.place {
+        match self.origin {
             ValueOrigin::Variable(name) => format!("{name}: {}", self.message),
             ValueOrigin::Text(_) | ValueOrigin::Absent => self.message.clone(),
         }
     }
 
-    /// How to mend it.
+    /// How to correct it.
     pub fn help(&self) -> &str {
         &self.help
     }
 
-    /// Line and column in the manifest, both from 1, the column in characters; `None` when the fault is not in its text.
+    /// Line and column in the manifest, both from 1, the column in characters. `None` if the problem is not in its
+    /// text.
     pub fn position(&self) -> Option<(usize, usize)> {
         let start = self.span()?.start;
         let before = self.source.text.get(..start)?;
@@ -73,9 +74,9 @@ impl Finding {
         Some((before.matches('\n').count() + 1, column))
     }
 
-    /// The text that is at fault.
+    /// The part of the text that is wrong.
     pub(super) fn span(&self) -> Option<Span> {
-        match &self.place {
+        match &self.origin {
             ValueOrigin::Text(span) => Some(span.clone()),
             ValueOrigin::Variable(_) | ValueOrigin::Absent => None,
         }
@@ -94,12 +95,12 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// The findings of one manifest, in the order of its text; never empty. What has no place in the text comes first.
+/// The findings of one manifest, in the order of its text; never empty. Findings without a position come first.
 #[derive(Debug, Clone)]
 pub struct ManifestErrors(Vec<Finding>);
 
 impl ManifestErrors {
-    /// `None` when there is nothing to find fault with.
+    /// `None` if there are no findings.
     pub fn from_findings(mut findings: Vec<Finding>) -> Option<Self> {
         findings.sort_by_key(|finding| finding.span().map(|span| span.start));
         (!findings.is_empty()).then_some(Self(findings))
@@ -117,7 +118,7 @@ impl From<Finding> for ManifestErrors {
     }
 }
 
-/// One line a finding, with its help; [`ManifestErrors::render`] shows the text as well.
+/// One line for each finding, with its help. [`ManifestErrors::render`] shows the manifest's text as well.
 impl fmt::Display for ManifestErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, finding) in self.0.iter().enumerate() {
@@ -130,9 +131,9 @@ impl fmt::Display for ManifestErrors {
 
 impl std::error::Error for ManifestErrors {}
 
-/// How findings are drawn.
+/// How findings are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum RenderStyle {
     /// For a terminal: colours and box-drawing characters.
     Terminal,
     /// For a file or a pipe: plain ASCII.
@@ -140,18 +141,18 @@ pub enum Look {
 }
 
 impl ManifestErrors {
-    /// Every finding with file, line and column, the text at fault marked, and its help; ends with a newline.
-    pub fn render(&self, look: Look) -> String {
-        let theme = match look {
-            Look::Terminal => miette::GraphicalTheme::unicode(),
-            Look::Plain => miette::GraphicalTheme::none(),
+    /// Every finding with file, line and column, the wrong text marked, and its help. The result ends with a newline.
+    pub fn render(&self, style: RenderStyle) -> String {
+        let theme = match style {
+            RenderStyle::Terminal => miette::GraphicalTheme::unicode(),
+            RenderStyle::Plain => miette::GraphicalTheme::none(),
         };
         let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
         let mut out = String::new();
         for finding in &self.0 {
-            let drawn = handler.render_report(&mut out, &Drawn(finding));
-            // A span that the drawing cannot place must not cost the message.
-            if drawn.is_err() {
+            let rendered = handler.render_report(&mut out, &FindingDiagnostic(finding));
+            // If the renderer cannot show the span, the message is printed without it.
+            if rendered.is_err() {
                 out.push_str(&format!("{finding}\n  help: {}\n", finding.help));
             }
             out.push('\n');
@@ -162,22 +163,22 @@ impl ManifestErrors {
     }
 }
 
-/// Where the lines of help are wrapped, in columns.
+/// The column at which help texts are wrapped.
 const WIDTH: usize = 100;
 
-/// A finding as miette draws it.
+/// A finding in the form that the renderer takes.
 #[derive(Debug)]
-struct Drawn<'a>(&'a Finding);
+struct FindingDiagnostic<'a>(&'a Finding);
 
-impl fmt::Display for Drawn<'_> {
+impl fmt::Display for FindingDiagnostic<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message())
     }
 }
 
-impl std::error::Error for Drawn<'_> {}
+impl std::error::Error for FindingDiagnostic<'_> {}
 
-impl miette::Diagnostic for Drawn<'_> {
+impl miette::Diagnostic for FindingDiagnostic<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         Some(Box::new(&self.0.help))
     }

@@ -1,14 +1,14 @@
-//! Addresses to listen on, and those of peers.
+//! Socket addresses to listen on, and IP addresses of peers.
 
-use crate::config::kind::{KindError, ValueKind, refused};
+use super::kind::{KindError, ValueKind, refused};
 use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
 use toml::de::DeValue;
 
 /// An IP address and a port to listen on.
-pub(super) struct Address;
+pub(crate) struct SocketAddressKind;
 
-impl ValueKind for Address {
+impl ValueKind for SocketAddressKind {
     type Value = SocketAddr;
 
     fn accepts(&self) -> String {
@@ -16,7 +16,8 @@ impl ValueKind for Address {
     }
 
     fn help(&self) -> String {
-        "write \"127.0.0.1:8080\" for this machine alone, \"0.0.0.0:8080\" or \"[::]:8080\" for every network; port 0 takes any free one"
+        "write \"127.0.0.1:8080\" for this machine alone, \"0.0.0.0:8080\" or \"[::]:8080\" for every network; port 0 \
+         takes any free port"
             .into()
     }
 
@@ -26,9 +27,9 @@ impl ValueKind for Address {
 }
 
 /// An IP address without a port.
-pub(super) struct Ip;
+pub(crate) struct IpAddressKind;
 
-impl ValueKind for Ip {
+impl ValueKind for IpAddressKind {
     type Value = IpAddr;
 
     fn accepts(&self) -> String {

@@ -1,14 +1,15 @@
-//! The names of functions, as the manifest writes them.
+//! The names of functions in the manifest.
 
-use crate::config::kind::{KindError, ValueKind, refused};
+use super::kind::{KindError, ValueKind, refused};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A function of a service, after its interface where several interfaces have one of that name: `products#get`, or in full, where the
-/// component exports several versions of it, `shop:products/products@2.0.0#get`.
-pub(super) struct Function;
+/// A function of a service: `get`. If several interfaces have a function of that name, the interface comes first:
+/// `products#get`; in full if the component exports several versions of the interface:
+/// `shop:products/products@2.0.0#get`.
+pub(crate) struct FunctionKind;
 
-impl ValueKind for Function {
+impl ValueKind for FunctionKind {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -16,7 +17,7 @@ impl ValueKind for Function {
     }
 
     fn help(&self) -> String {
-        "write the names as the WIT has them, words joined by `-`: \"get\", or \"products#get\"".into()
+        "write the names as in the WIT files, words joined by `-`: \"get\", or \"products#get\"".into()
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
@@ -25,18 +26,18 @@ impl ValueKind for Function {
     }
 }
 
-/// A function and the service that it is of.
+/// A function and its service.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Callee {
-    pub(super) service: String,
-    /// As a [`Function`] is written.
-    pub(super) function: String,
+pub(crate) struct Callee {
+    pub(crate) service: String,
+    /// Written as [`FunctionKind`] reads it.
+    pub(crate) function: String,
 }
 
-/// `service/` and a [`Function`].
-pub(super) struct Call;
+/// A function after its service: `products/get`.
+pub(crate) struct CalleeKind;
 
-impl ValueKind for Call {
+impl ValueKind for CalleeKind {
     type Value = Callee;
 
     fn accepts(&self) -> String {
@@ -44,7 +45,7 @@ impl ValueKind for Call {
     }
 
     fn help(&self) -> String {
-        "write the service, `/`, and the names as the WIT has them: \"products/get\", or \"products/products#get\""
+        "write the service, `/`, and the names as in the WIT files: \"products/get\", or \"products/products#get\""
             .into()
     }
 
@@ -63,7 +64,7 @@ fn is_function(text: &str) -> bool {
     }
 }
 
-/// The last part of an interface's name, or the whole of it with or without its version.
+/// Whether `text` is the last part of an interface's name, or the whole name, with or without its version.
 fn is_interface(text: &str) -> bool {
     let Some((package, rest)) = text.split_once('/') else { return is_kebab_case(text) };
     let (name, version) = rest.split_once('@').map_or((rest, None), |(name, version)| (name, Some(version)));
@@ -76,7 +77,8 @@ fn is_interface(text: &str) -> bool {
         && version.is_none_or(is_version)
 }
 
-/// What the component model calls a label: words of small letters and acronyms of capitals, joined by `-`, a letter first.
+/// Whether `text` is what the component model calls a label: words of small letters and acronyms of capitals, joined by
+/// `-`, beginning with a letter.
 fn is_kebab_case(text: &str) -> bool {
     let of = |word: &str, letter: fn(&u8) -> bool| {
         !word.is_empty() && word.bytes().all(|byte| letter(&byte) || byte.is_ascii_digit())
@@ -90,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_one_name_or_two() {
+    fn a_function_is_named_with_or_without_its_interface() {
         let short = ["get", "get-all", "products#get", "get-v2", "a", "HTTP-get", "top-10"];
         for good in short.into_iter().chain(["a:b/c#d", "shop:products/products@1.0.0-rc.1+b#get"]) {
             assert!(is_function(good), "{good}");
@@ -105,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn a_call_names_a_service_too() {
-        let read = |text: &str| Call.read(&Spanned::new(0..0, DeValue::String(text.to_owned().into()))).ok();
+    fn a_callee_is_a_service_and_a_function() {
+        let read = |text: &str| CalleeKind.read(&Spanned::new(0..0, DeValue::String(text.to_owned().into()))).ok();
         let callee = |service: &str, function: &str| Callee { service: service.into(), function: function.into() };
         assert_eq!(read("products/get"), Some(callee("products", "get")));
         assert_eq!(read("products/products#get"), Some(callee("products", "products#get")));

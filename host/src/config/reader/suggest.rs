@@ -1,7 +1,7 @@
-//! The nearest of the words that would have been right.
+//! Suggestions for a word that is not known: the known word that is most like it.
 
-/// The one of `known` that `word` is most likely a slip of: at most a third of its letters wrong.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The one of `known` that is most like `word`: at most a third of the letters of `word` are wrong.
+fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).max(1);
     known
         .into_iter()
@@ -11,8 +11,8 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// "did you mean `x`?" when something is near, the whole list otherwise; `kind` says what is listed.
-pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone, kind: &str) -> String {
+/// "did you mean `x`?" if a known word is near, otherwise the whole list; `kind` says what is listed.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone, kind: &str) -> String {
     if let Some(candidate) = nearest(word, known.clone()) {
         return format!("did you mean `{candidate}`?");
     }
@@ -20,7 +20,8 @@ pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     if list.is_empty() { format!("{kind}: none") } else { format!("{kind}: {}", list.join(", ")) }
 }
 
-/// The edit distance: how many letters must be put in, taken out, replaced or exchanged with their neighbour (optimal string alignment).
+/// The edit distance: how many letters must be inserted, deleted, replaced or exchanged with their neighbour (optimal
+/// string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     // rows[i][j]: the distance of the first i letters of `a` from the first j of `b`.
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_distance_counts_slips() {
+    fn the_distance_counts_the_edits_in_both_directions() {
         for (a, b, expected) in [
             ("", "", 0),
             ("", "ab", 2),
