@@ -4,7 +4,9 @@ use super::addresses::{Site, resolve};
 use super::plan::Plan;
 use crate::base::Digest;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, EndpointTarget, OutsideSettings, RevisionInfo, Service, Traffic};
+use crate::mesh::{
+    Endpoint, EndpointGroup, EndpointTarget, OutsideHosts, OutsideSettings, RevisionInfo, Service, Traffic,
+};
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
@@ -21,6 +23,7 @@ pub(super) struct Deployment {
     /// Whoever changes the revision holds this from the first check to the publication.
     pub(super) line: Mutex<RevisionHistory>,
     pub(super) traffic: Arc<Traffic>,
+    outside: Arc<OutsideHosts>,
     /// Whoever changes what the discovery table shows holds this until it shows it.
     shown: SyncMutex<Shown>,
 }
@@ -54,7 +57,8 @@ impl Deployment {
             grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), egress, &plan.config)),
             idempotent: Vec::new(),
             line: Mutex::default(),
-            traffic: Arc::new(Traffic::new(plan.name.clone(), plan.traffic.clone(), outside)),
+            traffic: Arc::new(Traffic::new(plan.traffic.clone())),
+            outside: Arc::new(OutsideHosts::new(plan.name.clone(), outside)),
             shown: SyncMutex::new(Shown { replicas: Vec::new(), sites: Site::all(&plan), revision: None }),
             plan,
         }
@@ -129,10 +133,10 @@ impl Deployment {
         let addresses = shown.sites.iter().flat_map(Site::endpoints);
         let endpoints: Vec<_> = shown.replicas.iter().chain(addresses).cloned().collect();
         self.traffic.bulkhead.resize(endpoints.len());
+        let group = EndpointGroup { name: self.plan.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
         Service {
-            name: self.plan.name.clone(),
-            endpoints,
-            traffic: Arc::clone(&self.traffic),
+            group: Arc::new(group),
+            outside: Arc::clone(&self.outside),
             revision: shown.revision.clone(),
             idempotent: self.idempotent.clone(),
         }

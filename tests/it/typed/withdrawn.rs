@@ -61,8 +61,9 @@ async fn whoever_calls_a_service_that_is_gone_is_told_so() {
     assert_eq!(lagoon.report("sleep", vec![Value::U32(3)]).await.unwrap(), "ok: 3");
     let sleeping = lagoon.report("sleep", vec![Value::U32(300)]);
     let (slept, types) = tokio::join!(sleeping, async {
-        let in_flight =
-            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].stats.state(Instant::now()).in_flight;
+        let in_flight = || {
+            lagoon.registry.snapshot().get("types").unwrap().group.endpoints[0].stats.state(Instant::now()).in_flight
+        };
         while in_flight() == 0 {
             tokio::task::yield_now().await;
         }
