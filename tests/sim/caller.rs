@@ -160,7 +160,8 @@ impl World {
             }
             Manner::Typed(number) => {
                 let function = function(number);
-                let sent = self.mesh.carry(name, &function, DetachedValues::new(vec![Value::U64(call)]), context);
+                let sent =
+                    self.mesh.call_function(name, &function, DetachedValues::new(vec![Value::U64(call)]), context);
                 let answer = self.wait(Box::pin(sent), plan.patience).await.ok_or(ErrorKind::ClientGone)?;
                 self.head(call, answer.as_ref().err().map(|error| error.kind));
                 under.ended = true;

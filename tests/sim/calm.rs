@@ -1,12 +1,12 @@
-//! The end of a run: everything is well again. Nothing may be left over, each circuit must close, each endpoint get its share, and the
-//! accounts must agree.
+//! The end of a run: everything is well again. Nothing may be left over, each circuit must close, each endpoint get its
+//! share, and the accounts must agree.
 
 use super::caller::Plan;
 use super::mood::Mood;
 use super::world::{World, now};
 use host::balance::Policy;
 use host::breaker::State;
-use host::mesh::BreakerOrder;
+use host::mesh::{BreakerOrder, BulkheadCounts};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -58,7 +58,7 @@ impl World {
         for (service, book) in ledger.services.iter().enumerate() {
             let counts = self.traffics[service].bulkhead.counts();
             let size = self.siblings(service).len() * book.settings.bulkhead.concurrency;
-            if counts != (size, 0, 0) || book.active != 0 {
+            if counts != (BulkheadCounts { permits: size, taken: 0, waiting: 0 }) || book.active != 0 {
                 return Err(format!(
                     "all is quiet, and the bulkhead of service {service} has {counts:?}, not {size} free"
                 ));

@@ -3,7 +3,7 @@
 use super::ledger::{Ledger, Next};
 use super::world::World;
 use host::breaker::{Forced, State};
-use host::mesh::{CallKind, EndpointState};
+use host::mesh::{BulkheadCounts, CallKind, EndpointState};
 use std::time::{Duration, Instant};
 
 /// The grain of tokio's timers: a deadline within a millisecond is met at its end.
@@ -131,7 +131,8 @@ impl Ledger {
         }
         let book = &mut self.services[service];
         let retry = book.settings.retry;
-        // What is noted here was taken from the budget up to a backoff ago. The window is 9 to 10 s long: the second under way, and nine.
+        // What is noted here was taken from the budget up to a backoff ago. The window is 9 to 10 s long: the second
+        // under way, and nine.
         let shift = retry.backoff_most + if book.delayed.is_some() { book.settings.timeout } else { Duration::ZERO };
         book.further.push_back(now);
         book.prune(now);
@@ -185,10 +186,10 @@ impl Ledger {
     /// The bulkhead of a service; `more` calls have a slot and are not at a place yet.
     pub fn bulkhead(&mut self, world: &World, service: usize, more: usize) {
         let bulkhead = &world.traffics[service].bulkhead;
-        let (size, taken, waiting) = bulkhead.counts();
+        let BulkheadCounts { permits, taken, waiting } = bulkhead.counts();
         let book = &mut self.services[service];
         // Calls under way outlive a shrinking; until they have ended, there are never more again.
-        book.bound = size.max(taken.min(book.bound));
+        book.bound = permits.max(taken.min(book.bound));
         let (bound, active) = (book.bound, book.active + more);
         if taken > bound || waiting > bulkhead.settings().waiting {
             self.broken(|| format!("service {service}: {taken} slots of {bound} taken, {waiting} wait"));

@@ -1,10 +1,11 @@
-//! Seeded simulation of whole calls: the real mesh with its registry, balancers, breakers, retry budgets and bulkheads, on a paused clock,
-//! over places that crash, hang, flap, trickle and recover.
+//! Seeded simulation of whole calls: the real mesh with its registry, balancers, breakers, retry budgets and bulkheads,
+//! on a paused clock, over places that crash, hang, flap, trickle and recover.
 //!
-//! One seed determines one run, to the last call: its services and their policies (`scenery`), who calls what and goes away when
-//! (`caller`), how the places behave (`place`, `mood`, `stream`), and what happens to them meanwhile (`events`). What must always hold is
-//! checked at every step, where a call arrives at a place, where it ends, and by an auditor every 20 ms (`checks`, `ledger`); at the end
-//! everything is well again, and each circuit must close and each endpoint get its share (`calm`).
+//! One seed determines one run, to the last call: its services and their policies (`scenery`), who calls what and goes
+//! away when (`caller`), how the places behave (`place`, `mood`, `stream`), and what happens to them meanwhile
+//! (`events`). What must always hold is checked at every step, where a call arrives at a place, where it ends, and by
+//! an auditor every 20 ms (`checks`, `ledger`); at the end everything is well again, and each circuit must close and
+//! each endpoint get its share (`calm`).
 //!
 //! `ATOLL_SIM_SEED=n` runs the seed `n` alone, `ATOLL_SIM_SEEDS=n` runs that many from 0.
 

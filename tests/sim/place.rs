@@ -8,7 +8,7 @@ use super::stream::{End, PIECE, Stream};
 use super::world::{World, now};
 use host::base::{Blame, Body, CallContext, ErrorKind, full_body};
 use host::contract::FunctionName;
-use host::mesh::{CallKind, Failed, Invoke, Value};
+use host::mesh::{CallKind, Invoke, TryError, Value};
 use host::runtime::DetachedValues;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -81,7 +81,7 @@ impl Fake {
 
 impl Visit {
     /// Ends with an error, by the client's fault or not.
-    fn fail<T>(&self, kind: ErrorKind, way: CallKind, context: &CallContext, clients: bool) -> Result<T, Failed> {
+    fn fail<T>(&self, kind: ErrorKind, way: CallKind, context: &CallContext, clients: bool) -> Result<T, TryError> {
         let dependency_failed = context.dependency_failed();
         let service = kind.blame() == Blame::Service && !clients;
         let next = match (way, kind) {
@@ -97,7 +97,7 @@ impl Visit {
             call.full |= kind.blame() == Blame::Refusal;
             call.end = Some(kind);
         }
-        Err((kind, "simulated".into()))
+        Err(TryError::new(kind, "simulated"))
     }
 
     /// Reads the request's body; an error is the client's.
@@ -174,7 +174,8 @@ impl Visit {
         let upstream = matches!(status, 502..=504) && !dependency_failed;
         let nonsense = self.act == Act::Nonsense && !clients;
         let failed = nonsense || matches!(status, 500 | 501) || upstream;
-        // A body that broke off explains every answer; but the mesh asks the status alone whether another place may do better.
+        // A body that broke off explains every answer; but the mesh asks the status alone whether another place may do
+        // better.
         let next = if upstream { Next::IfSafe } else { Next::Never };
         let mut ledger = self.world.ledger();
         ledger.mix(&[3, self.call, u64::from(status)]);
@@ -206,7 +207,7 @@ impl Invoke for Fake {
         self.typed || way == CallKind::Http
     }
 
-    async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, Failed> {
+    async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, TryError> {
         let call = request.headers().get("x-call").and_then(|call| call.to_str().ok()?.parse().ok());
         let mut visit = self.arrive(call.unwrap(), CallKind::Http, context);
         let until = Instant::from_std(context.deadline);
@@ -242,7 +243,7 @@ impl Invoke for Fake {
         _: &FunctionName,
         arguments: DetachedValues,
         context: &CallContext,
-    ) -> Result<DetachedValues, Failed> {
+    ) -> Result<DetachedValues, TryError> {
         let [Value::U64(call)] = arguments.values() else { panic!("not the argument that was given") };
         let visit = self.arrive(*call, CallKind::Typed, context);
         if visit.act == Act::Crash {

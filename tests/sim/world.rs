@@ -7,7 +7,7 @@ use super::place::Fake;
 use super::scenery;
 use host::base::{CallContext, RequestId, ServiceName};
 use host::breaker;
-use host::mesh::{Endpoint, Mesh, OutsideSettings, Service, Settings, Traffic};
+use host::mesh::{Endpoint, EndpointGroup, Mesh, OutsideHosts, OutsideSettings, Service, Settings, Traffic};
 use host::registry::Registry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,10 +64,10 @@ impl World {
         let services = 1 + ledger.dice.below(4);
         let names: Vec<_> = (0..services).map(|number| ServiceName::new(&format!("s{number}")).unwrap()).collect();
         let (mut traffics, mut breakers) = (Vec::new(), Vec::new());
-        for name in &names {
+        for _ in &names {
             let settings = scenery::traffic(&mut ledger.dice);
             breakers.push(scenery::breaker(&mut ledger.dice, settings.timeout));
-            traffics.push(Arc::new(Traffic::new(name.clone(), settings.clone(), OutsideSettings::default())));
+            traffics.push(Arc::new(Traffic::new(settings.clone())));
             ledger.services.push(ServiceBook::new(settings));
         }
         let settings = Settings { depth: ledger.dice.between(2..=8) as usize, seed: Some(seed) };
@@ -151,7 +151,9 @@ impl World {
         let size = endpoints.len();
         let name = self.names[service].clone();
         let idempotent = vec![function(0)];
-        let entry = Service { name, endpoints, traffic, revision: None, idempotent };
+        let outside = Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default()));
+        let group = Arc::new(EndpointGroup { name, endpoints, traffic });
+        let entry = Service { group, outside, revision: None, idempotent };
         self.registry.publish(&self.names[service], entry);
         self.traffics[service].bulkhead.resize(size);
     }

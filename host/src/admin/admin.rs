@@ -8,13 +8,10 @@ use super::settings::Settings;
 use crate::base::{Body, BodyError, ErrorKind, RequestId};
 use axum::Router;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use tower::ServiceExt;
-
-/// The header that carries the id of a request.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The operators' edge. A clone is the same edge.
 #[derive(Debug, Clone)]
@@ -55,7 +52,7 @@ impl Admin {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             let value = id.header();
-            headers.insert(X_REQUEST_ID, value);
+            headers.insert(RequestId::HEADER, value);
             response
         }
     }
@@ -63,7 +60,7 @@ impl Admin {
 
 /// The id that the client sent, if it is valid; otherwise a new one.
 fn request_id(request: &Request<Body>) -> RequestId {
-    let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = request.headers().get(RequestId::HEADER).and_then(|value| value.to_str().ok());
     given.and_then(RequestId::accept).unwrap_or_else(|| RequestId::from_random(rand::random()))
 }
 

@@ -47,7 +47,7 @@ impl HostOperations {
         for service in &manifest.services {
             if let (Some(fault), Some(entry)) = (service.fault, table.get(service.spec.name.as_str())) {
                 let id = self.next_fault.fetch_add(1, Relaxed);
-                let added = entry.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
+                let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
                 added.expect("there are no faults yet");
                 tracing::warn!(service = %service.spec.name, %fault, "a fault on purpose, from the manifest");
             }
@@ -104,7 +104,7 @@ impl Operations for HostOperations {
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
         let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
-        let meant: Vec<_> = entry.endpoints.iter().filter(meant).collect();
+        let meant: Vec<_> = entry.group.endpoints.iter().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
             return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
@@ -131,7 +131,7 @@ impl Operations for HostOperations {
         let FaultOrder { fault, lasts } = order;
         let id = self.next_fault.fetch_add(1, Relaxed);
         let added = ActiveFault { id, fault, until: lasts.map(|lasts| now + lasts), origin: FaultOrigin::Operator };
-        let outcome = entry.traffic.faults.add(id, fault, added.until, added.origin, now);
+        let outcome = entry.group.traffic.faults.add(id, fault, added.until, added.origin, now);
         outcome.map_err(|full| OperationError::caused_by(OperationErrorKind::Conflict, full))?;
         tracing::warn!(service, id, %fault, ?lasts, "a fault on purpose, from an operator");
         Ok(fault_view(service, &added, now))
@@ -145,7 +145,7 @@ impl Operations for HostOperations {
         };
         let now = Instant::now();
         let clear = |entry: &Arc<Service>| {
-            let faults = &entry.traffic.faults;
+            let faults = &entry.group.traffic.faults;
             let meant = faults.active(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
             // A fault that another operator clears at the same time is counted by only one of the two: by the one whose `remove` finds it.
             meant.filter(|one| faults.remove(one.id)).count()
@@ -156,11 +156,11 @@ impl Operations for HostOperations {
     fn outside(&self) -> Vec<OutsideView> {
         let now = Instant::now();
         let hosts = |service: &Service| {
-            let hosts = service.traffic.outside.hosts().into_iter();
-            let view = |(host, stats): (String, Arc<mesh::EndpointStats>)| {
+            let hosts = service.outside.all().into_iter();
+            let view = |mesh::OutsideHost { name: host, stats }| {
                 let state = stats.state(now);
                 OutsideView {
-                    service: service.name.to_string(),
+                    service: service.group.name.to_string(),
                     host,
                     breaker: breaker_view(state.breaker.state),
                     requests: state.requests,
@@ -182,8 +182,8 @@ impl HostOperations {
 }
 
 fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
-    let active = service.traffic.faults.active(now);
-    active.iter().map(|one| fault_view(service.name.as_str(), one, now)).collect()
+    let active = service.group.traffic.faults.active(now);
+    active.iter().map(|one| fault_view(service.group.name.as_str(), one, now)).collect()
 }
 
 fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
@@ -215,16 +215,16 @@ fn view(service: &Service) -> ServiceView {
     let now = Instant::now();
     let revision = service.revision.as_ref();
     ServiceView {
-        name: service.name.to_string(),
+        name: service.group.name.to_string(),
         revision: revision.map(|revision| revision.digest.short()),
         digest: revision.map(|revision| revision.digest.to_string()),
         // If the clock was set back, the age is 0.
         age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
         differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
         previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
-        endpoints: service.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
-        balance: service.traffic.balancer.settings().policy.to_string(),
-        waiting: service.traffic.bulkhead.counts().2 as u64,
+        endpoints: service.group.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+        balance: service.group.traffic.balancer.settings().policy.to_string(),
+        waiting: service.group.traffic.bulkhead.counts().waiting as u64,
         faults: faults(service, now),
     }
 }

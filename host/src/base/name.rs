@@ -11,13 +11,13 @@ const MAX_NAME: usize = 63;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName(Arc<str>);
 
-/// A text that is no [`ServiceName`].
+/// A text that is not a [`ServiceName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no service name: 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' last")]
+#[error("`{0}` is no service name: use 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' last")]
 pub struct InvalidName(String);
 
 impl ServiceName {
-    /// Checks and keeps `name`.
+    /// The name `name`, checked.
     ///
     /// # Errors
     /// [`InvalidName`] when it is no DNS label.
@@ -55,7 +55,7 @@ impl std::borrow::Borrow<str> for ServiceName {
     }
 }
 
-/// The SHA-256 of a component's bytes; it names a revision.
+/// The SHA-256 of a component's bytes. It names a revision.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 

@@ -1,8 +1,7 @@
 //! The service's answer, made fit for the outside.
 
-use super::hop::remove_hop_by_hop;
 use super::settings::Target;
-use crate::base::{Body, empty_body};
+use crate::base::{Body, empty_body, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};

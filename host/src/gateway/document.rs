@@ -1,8 +1,7 @@
 //! The OpenAPI document of the typed routes, which the gateway answers by itself.
 
-use super::hop::tokens;
 use super::problem::Problem;
-use crate::base::{Body, empty_body, full_body};
+use crate::base::{Body, empty_body, full_body, header_tokens};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
@@ -34,7 +33,7 @@ impl Document {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return Err(Problem::method_not_allowed(&[Method::GET, Method::HEAD]));
         }
-        let known = tokens(&head.headers, &IF_NONE_MATCH).any(|tag| self.is(tag));
+        let known = header_tokens(&head.headers, &IF_NONE_MATCH).any(|tag| self.is(tag));
         let mut answer = Response::new(empty_body());
         let headers = answer.headers_mut();
         headers.insert(ETAG, self.tag.clone());

@@ -1,9 +1,8 @@
 //! The request that the service gets.
 
-use super::hop::remove_hop_by_hop;
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, CallContext, RequestId};
+use crate::base::{Body, CallContext, RequestId, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{EXPECT, FORWARDED, HOST};
 use http::request::Parts;
@@ -12,8 +11,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use std::cell::RefCell;
 use std::net::IpAddr;
 
-/// The header that carries a request's id, in both directions.
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -52,7 +49,7 @@ pub(super) fn request(
     }
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
-    headers.insert(REQUEST_ID, origin.id.header());
+    headers.insert(RequestId::HEADER, origin.id.header());
     *request.headers_mut() = headers;
     Ok(request)
 }

@@ -1,8 +1,8 @@
 //! The head of a request, checked before anything is decided by it.
 
-use super::hop::tokens;
 use super::problem::Problem;
 use super::settings::Settings;
+use crate::base::header_tokens;
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::Authority;
@@ -41,7 +41,7 @@ fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// hyper has taken the body apart by `chunked`; a coding below it would reach the service without the header that says so.
 fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
-    let codings = tokens(headers, &TRANSFER_ENCODING);
+    let codings = header_tokens(headers, &TRANSFER_ENCODING);
     if codings.into_iter().all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
         return Ok(());
     }
@@ -58,9 +58,10 @@ fn check_purpose(head: &Parts) -> Result<(), Problem> {
         return Err(problem.with_header(ALLOW, HeaderValue::from_static(METHODS)).closing());
     }
     // An offer of HTTP/2 over plain text may be ignored (RFC 9110, section 7.8), and Java's client makes it on every connection.
-    let has =
-        |name: &HeaderName, wanted: &[u8]| tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted));
-    let offers = tokens(&head.headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    let has = |name: &HeaderName, wanted: &[u8]| {
+        header_tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+    };
+    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
     if offers && has(&CONNECTION, b"upgrade") {
         let detail = "no other protocol is spoken on this connection";
         return Err(

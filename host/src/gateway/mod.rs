@@ -24,7 +24,6 @@ mod call;
 mod document;
 mod forward;
 mod head;
-mod hop;
 mod pipeline;
 mod problem;
 mod settings;

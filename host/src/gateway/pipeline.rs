@@ -3,7 +3,7 @@
 use super::access::AccessRecord;
 use super::call::{Call, CallFailure};
 use super::document::Document;
-use super::forward::{self, ForwardedFrom, REQUEST_ID};
+use super::forward::{self, ForwardedFrom};
 use super::problem::Problem;
 use super::settings::{Settings, Target, TypedTarget};
 use super::typed::{self, Arguments};
@@ -52,7 +52,7 @@ impl<C: Call> Gateway<C> {
         let caller = Caller { id: &id, peer, trusted, began };
         let answer = self.pipeline(request, &caller, &mut entry).await;
         let mut answer = answer.unwrap_or_else(|problem| problem.answer(&id));
-        answer.headers_mut().insert(REQUEST_ID, id.header());
+        answer.headers_mut().insert(RequestId::HEADER, id.header());
         entry.follow(answer)
     }
 
@@ -158,7 +158,7 @@ impl Caller<'_> {
 
 /// The id that a trusted proxy gave, or a new one: an id of a stranger's choice would let him hide among the log lines of another.
 fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
-    let given = headers.get(REQUEST_ID).filter(|_| trusted).and_then(|id| RequestId::accept(id.to_str().ok()?));
+    let given = headers.get(RequestId::HEADER).filter(|_| trusted).and_then(|id| RequestId::accept(id.to_str().ok()?));
     given.unwrap_or_else(|| RequestId::from_random(rand::random()))
 }
 

@@ -5,7 +5,8 @@ use crate::base::{Body, CallContext, ErrorKind, ServiceName, empty_body};
 use crate::breaker;
 use crate::contract::FunctionName;
 use crate::mesh::{
-    CallKind, Endpoint, Failed, HealthProbe, Invoke, OutsideSettings, Service, Traffic, TrafficSettings,
+    CallKind, Endpoint, EndpointGroup, HealthProbe, Invoke, OutsideHosts, OutsideSettings, Service, Traffic,
+    TrafficSettings, TryError,
 };
 use crate::registry::Registry;
 use crate::runtime::DetachedValues;
@@ -26,7 +27,7 @@ impl Invoke for Arc<Flag> {
         true
     }
 
-    async fn send(&self, request: http::Request<Body>, _: &CallContext) -> Result<http::Response<Body>, Failed> {
+    async fn send(&self, request: http::Request<Body>, _: &CallContext) -> Result<http::Response<Body>, TryError> {
         assert_eq!((request.method().as_str(), request.uri().path()), ("GET", "/healthz"));
         self.asked.fetch_add(1, Relaxed);
         match self.status.load(Relaxed) {
@@ -35,8 +36,8 @@ impl Invoke for Arc<Flag> {
         }
     }
 
-    async fn call(&self, _: &FunctionName, _: DetachedValues, _: &CallContext) -> Result<DetachedValues, Failed> {
-        Err((ErrorKind::NoEndpoint, String::new()))
+    async fn call(&self, _: &FunctionName, _: DetachedValues, _: &CallContext) -> Result<DetachedValues, TryError> {
+        Err(TryError::new(ErrorKind::NoEndpoint, ""))
     }
 }
 
@@ -53,11 +54,11 @@ async fn an_endpoint_leaves_the_choice_and_comes_back() {
         1,
     );
     let stats = Arc::clone(&endpoint.stats);
-    let traffic = Traffic::new(name.clone(), TrafficSettings::default(), OutsideSettings::default());
+    let traffic = Arc::new(Traffic::new(TrafficSettings::default()));
+    let group = EndpointGroup { name: name.clone(), endpoints: vec![Arc::new(endpoint)], traffic };
     let service = Service {
-        name: name.clone(),
-        endpoints: vec![Arc::new(endpoint)],
-        traffic: Arc::new(traffic),
+        group: Arc::new(group),
+        outside: Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default())),
         revision: None,
         idempotent: Vec::new(),
     };

@@ -101,9 +101,10 @@ async fn refuse_slow(mut socket: Socket, peer: Peer) {
         r#"{{"type":"urn:atoll:problem:slow-headers","title":"Request Timeout","status":408,"detail":"the header section of the request took too long","request_id":"{id}"}}"#
     );
     let answer = format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nx-request-id: {id}\r\n\
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n{}: {id}\r\n\
          connection: close\r\n\r\n{body}",
-        body.len()
+        body.len(),
+        RequestId::HEADER
     );
     if socket.write_all(answer.as_bytes()).await.is_ok() {
         socket.linger().await;

@@ -20,8 +20,8 @@ impl<T> Snapshot<T> {
     }
 }
 
-/// The discovery table. One value holds all that a call needs (endpoints with their instances and breakers), so one publication
-/// swaps name, revision and callable together.
+/// The discovery table. One value holds all that a call needs (endpoints with their instances and breakers), so one
+/// publication swaps name, revision and callable together.
 pub struct Registry<T>(ArcSwap<Snapshot<T>>);
 
 impl<T> Default for Registry<T> {

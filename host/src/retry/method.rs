@@ -2,8 +2,9 @@
 
 use http::Method;
 
-/// Whether a request may be sent again after it perhaps had its effect: GET, HEAD, OPTIONS, TRACE, PUT and DELETE, which RFC 9110
-/// (9.2.2) defines as idempotent, QUERY, which is defined as safe, or any method with an `Idempotency-Key`.
+/// Whether a request may be sent again after it perhaps had its effect: GET, HEAD, OPTIONS, TRACE, PUT and DELETE,
+/// which RFC 9110 (9.2.2) defines as idempotent, QUERY, which is defined as safe, or any method with an
+/// `Idempotency-Key`.
 pub fn is_safe(method: &Method, has_idempotency_key: bool) -> bool {
     has_idempotency_key || method.is_idempotent()
 }

@@ -14,9 +14,11 @@ pub struct Settings {
     pub backoff_most: Duration,
     /// How many further tries there may be for 100 calls of the service, over the last 10 s. Default 20.
     pub budget: u8,
-    /// How many further tries a second there may be besides, over the last 10 s, for a service with few calls. Default 10.
+    /// How many further tries a second there may be besides, over the last 10 s, for a service with few calls. Default
+    /// 10.
     pub budget_floor: u32,
-    /// The longest request body, in bytes, that is kept to be sent again. A call with a longer one has one try. Default 64 KiB.
+    /// The longest request body, in bytes, that is kept to be sent again. A call with a longer one has one try. Default
+    /// 64 KiB.
     pub body: usize,
 }
 
@@ -65,13 +67,13 @@ impl Retry {
         }
     }
 
-    /// Asks for one more try after `tried` of them (at least 1; 0 counts as 1), when the call has `left` time. Answers how long to
-    /// wait before it, and takes it from the budget; `None` when there are no tries left, when the wait would use up the time,
-    /// or when the budget is spent.
+    /// Asks for one more try after `tried` of them (at least 1; 0 counts as 1), when the call has `left` time. Answers
+    /// how long to wait before it, and takes it from the budget; `None` when there are no tries left, when the wait
+    /// would use up the time, or when the budget is spent.
     ///
-    /// The wait has full jitter: it is anything from 0 to `backoff`, doubled with each try up to `backoff_most`, in microseconds, each
-    /// as likely as the others. So calls which failed together do not come back together. `random(n)` answers a number below `n`, each
-    /// as likely as the others.
+    /// The wait has full jitter: it is anything from 0 to `backoff`, doubled with each try up to `backoff_most`, in
+    /// microseconds, each as likely as the others. So calls which failed together do not come back together.
+    /// `random(n)` answers a number below `n`, each as likely as the others.
     pub fn again(
         &self,
         tried: u32,
@@ -96,7 +98,8 @@ impl Retry {
 
 /// Anything from 0 to `most`, in whole microseconds.
 fn jittered(most: Duration, random: &mut dyn FnMut(usize) -> usize) -> Duration {
-    // One less than the largest number, for there is one more wait than microseconds. With 32 bits that bounds a wait to 71 minutes.
+    // One less than the largest number, for there is one more wait than microseconds. With 32 bits that bounds a wait
+    // to 71 minutes.
     let micros = usize::try_from(most.as_micros()).unwrap_or(usize::MAX).min(usize::MAX - 1);
     Duration::from_micros(random(micros + 1) as u64)
 }

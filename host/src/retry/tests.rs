@@ -93,7 +93,8 @@ proptest! {
         }
     }
 
-    /// Clocks that were read earlier arrive later. That may cost a try, and never grants one that the calls did not pay for.
+    /// Clocks that were read earlier arrive later. That may cost a try, and never grants one that the calls did not pay
+    /// for.
     #[test]
     fn times_out_of_order_never_grant_too_much(
         percent in 1..=100_u8,

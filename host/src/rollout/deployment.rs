@@ -4,7 +4,9 @@ use super::addresses::{AddressEndpoints, resolve};
 use super::spec::ServiceSpec;
 use crate::base::Digest;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, EndpointTarget, OutsideSettings, RevisionInfo, Service, Traffic};
+use crate::mesh::{
+    Endpoint, EndpointGroup, EndpointTarget, OutsideHosts, OutsideSettings, RevisionInfo, Service, Traffic,
+};
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
@@ -23,6 +25,7 @@ pub(super) struct Deployment {
     /// could both read the old history, and the second publication would lose the revision of the first.
     pub(super) history: Mutex<RevisionHistory>,
     pub(super) traffic: Arc<Traffic>,
+    outside: Arc<OutsideHosts>,
     /// The lock is held until the change is published. Otherwise a swap and a resolved name that change the endpoints
     /// at the same time could publish in the wrong order, and the table would lose one of the changes.
     published: SyncMutex<PublishedEndpoints>,
@@ -59,7 +62,8 @@ impl Deployment {
             grants: Arc::new(Grants::new(name.clone(), bucket, calls, egress, &grants.config)),
             idempotent: Vec::new(),
             history: Mutex::default(),
-            traffic: Arc::new(Traffic::new(name.clone(), spec.traffic.clone(), outside)),
+            traffic: Arc::new(Traffic::new(spec.traffic.clone())),
+            outside: Arc::new(OutsideHosts::new(name.clone(), outside)),
             published: SyncMutex::new(PublishedEndpoints { replicas: Vec::new(), addresses, revision: None }),
             spec,
         }
@@ -137,10 +141,10 @@ impl Deployment {
         let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
         let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
         self.traffic.bulkhead.resize(endpoints.len());
+        let group = EndpointGroup { name: self.spec.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
         Service {
-            name: self.spec.name.clone(),
-            endpoints,
-            traffic: Arc::clone(&self.traffic),
+            group: Arc::new(group),
+            outside: Arc::clone(&self.outside),
             revision: published.revision.clone(),
             idempotent: self.idempotent.clone(),
         }

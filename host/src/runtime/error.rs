@@ -1,8 +1,7 @@
 //! The errors of this room: a component that cannot be loaded, and a call that an instance did not answer.
 
-use crate::base::ErrorKind;
+use crate::base::{Cause, ErrorKind};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A component that cannot serve. The host has changed nothing when it returns one of these.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +63,6 @@ impl LoadError {
         }
     }
 }
-
-/// The error underneath an [`InvokeError`]. It is shared: every caller that the failure concerns gets it.
-pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// A call or a request without an answer.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -62,8 +62,9 @@ async fn a_call_of_a_withdrawn_service_returns_unavailable_and_a_call_in_flight_
     assert_eq!(services.report("sleep", vec![Value::U32(3)]).await.unwrap(), "ok: 3");
     let sleeping = services.report("sleep", vec![Value::U32(300)]);
     let (slept, types) = tokio::join!(sleeping, async {
-        let in_flight =
-            || services.registry.snapshot().get("types").unwrap().endpoints[0].stats.state(Instant::now()).in_flight;
+        let in_flight = || {
+            services.registry.snapshot().get("types").unwrap().group.endpoints[0].stats.state(Instant::now()).in_flight
+        };
         while in_flight() == 0 {
             tokio::task::yield_now().await;
         }

@@ -1,6 +1,6 @@
 //! The media types that a typed route gives and takes: JSON alone.
 
-use crate::gateway::hop::tokens;
+use crate::base::header_tokens;
 use crate::gateway::problem::Problem;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
@@ -16,7 +16,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 /// # Errors
 /// 406.
 pub(in crate::gateway) fn check_wanted(headers: &HeaderMap) -> Result<(), Problem> {
-    let says_nothing = tokens(headers, &ACCEPT).next().is_none();
+    let says_nothing = header_tokens(headers, &ACCEPT).next().is_none();
     if says_nothing || admits(headers, JSON) || admits(headers, PROBLEM) {
         return Ok(());
     }
@@ -31,7 +31,7 @@ fn admits(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// Whether `Accept` gives a range more than no weight; `None` where it does not name it.
 fn weighs(headers: &HeaderMap, range: &str) -> Option<bool> {
-    let named = tokens(headers, &ACCEPT).filter_map(|token| {
+    let named = header_tokens(headers, &ACCEPT).filter_map(|token| {
         let mut parts = std::str::from_utf8(token).ok()?.split(';').map(str::trim);
         let is_named = parts.next()?.eq_ignore_ascii_case(range);
         is_named.then(|| !parts.any(excludes))
@@ -58,7 +58,7 @@ pub(in crate::gateway) fn check_sent(head: &Parts) -> Result<(), Problem> {
             detail,
         )
     };
-    if tokens(&head.headers, &CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    if header_tokens(&head.headers, &CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         let problem = refuse("the body must not be compressed".into());
         return Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }

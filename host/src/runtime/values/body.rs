@@ -42,7 +42,7 @@ pub(crate) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http
     }
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     parts.uri = path.into();
-    parts.headers.insert("x-request-id", id.header());
+    parts.headers.insert(RequestId::HEADER, id.header());
     for_next_hop(parts, body)
 }
 

@@ -11,9 +11,11 @@ fn client(host: &str, server: SocketAddr, rule: &str, private: bool) -> HttpClie
 #[tokio::test]
 async fn a_forbidden_address_is_never_connected_to() {
     let mut server = Server::start(OK, Then::Keep, None).await;
-    // A name whose address is forbidden; an address that is not the rule's, as if the name had changed its mind; one in old notation.
+    // A name whose address is forbidden; an address that is not the rule's, as if the name had changed its mind; one in
+    // old notation.
     for host in ["localhost", "127.0.0.1", "127.1"] {
-        let (kind, detail) = ask(&client(host, server.address, "localhost", false), "/").await.unwrap_err();
+        let TryError { kind, detail, .. } =
+            ask(&client(host, server.address, "localhost", false), "/").await.unwrap_err();
         assert_eq!(kind, ErrorKind::Denied, "{host}: {detail}");
         assert!(detail.contains("loopback") && detail.contains(host), "{detail}");
     }
@@ -58,7 +60,7 @@ async fn a_name_without_an_address_is_no_connection() {
     // No label is longer than 63 bytes (RFC 1035), so no server need be asked.
     let host = "x".repeat(64);
     let (_held, nobody) = refusing();
-    let (kind, detail) = ask(&client(&host, nobody, "localhost", false), "/").await.unwrap_err();
+    let TryError { kind, detail, .. } = ask(&client(&host, nobody, "localhost", false), "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains(&format!("cannot find `{host}`")), "{detail}");
 }

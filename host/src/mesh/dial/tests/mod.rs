@@ -4,8 +4,10 @@ mod checked;
 mod plain;
 mod secure;
 
-use super::{Dial, HttpClient};
+use super::client::HttpClient;
+use super::dial::Dial;
 use crate::base::{Body, BodyError, CallContext, ErrorKind, RequestId, empty_body};
+use crate::mesh::error::TryError;
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -105,10 +107,10 @@ fn get(path: &str) -> http::Request<Body> {
     http::Request::get(path).body(empty_body()).unwrap()
 }
 
-async fn ask(client: &HttpClient, path: &str) -> Result<String, (ErrorKind, String)> {
+async fn ask(client: &HttpClient, path: &str) -> Result<String, TryError> {
     let answer = client.send(get(path), &patient()).await?;
     assert_eq!(answer.status(), 200);
-    text(answer).await.map_err(|error| (error.kind, error.detail))
+    text(answer).await.map_err(|error| TryError::new(error.kind, error.detail))
 }
 
 async fn text(answer: http::Response<Body>) -> Result<String, BodyError> {

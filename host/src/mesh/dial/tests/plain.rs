@@ -50,16 +50,16 @@ async fn a_connection_that_the_server_closed_is_replaced() {
 async fn each_failure_has_its_kind() {
     let silent = Server::start("", Then::Keep, None).await;
     let late = client(silent.address).send(get("/"), &context(Duration::from_millis(50))).await;
-    assert_eq!(late.unwrap_err().0, ErrorKind::Timeout);
+    assert_eq!(late.unwrap_err().kind, ErrorKind::Timeout);
 
     let rude = Server::start("", Then::Close, None).await;
-    assert_eq!(ask(&client(rude.address), "/").await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(ask(&client(rude.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
 
     let nonsense = Server::start("220 mail.example ESMTP\r\n\r\n", Then::Keep, None).await;
-    assert_eq!(ask(&client(nonsense.address), "/").await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(ask(&client(nonsense.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
 
     let (_held, nobody) = refusing();
-    let (kind, detail) = ask(&client(nobody), "/").await.unwrap_err();
+    let TryError { kind, detail, .. } = ask(&client(nobody), "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains(&format!("cannot connect to {nobody}")), "{detail}");
 }
@@ -72,11 +72,12 @@ async fn a_body_that_breaks_off_is_no_shorter_body() {
     ];
     for answer in broken {
         let server = Server::start(answer, Then::Close, None).await;
-        assert_eq!(ask(&client(server.address), "/").await.unwrap_err().0, ErrorKind::Reset, "{answer}");
+        assert_eq!(ask(&client(server.address), "/").await.unwrap_err().kind, ErrorKind::Reset, "{answer}");
     }
 }
 
-/// On Linux a connection that no longer fits in the listener's queue waits for the client's patience; elsewhere it may be refused.
+/// On Linux a connection that no longer fits in the listener's queue waits for the client's patience; elsewhere it may
+/// be refused.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_wait_for_a_connection_ends() {
@@ -91,6 +92,6 @@ async fn the_wait_for_a_connection_ends() {
     }
     let dial = Dial { connect: Duration::from_millis(50), tls: None };
     let client = HttpClient::fixed(base("http", "users.example", full, ""), full, &dial);
-    let (kind, detail) = ask(&client, "/").await.unwrap_err();
+    let TryError { kind, detail, .. } = ask(&client, "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect, "{detail}");
 }

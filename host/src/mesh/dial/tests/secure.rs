@@ -1,6 +1,6 @@
 //! TLS: whom we believe.
 
-use super::super::{Tls, TlsError};
+use super::super::tls::{Tls, TlsError};
 use super::*;
 use crate::egress::EgressRule;
 use base64::Engine as _;
@@ -52,7 +52,7 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-async fn fetch(host: &str, server: &Server, dial: &Dial) -> Result<String, (ErrorKind, String)> {
+async fn fetch(host: &str, server: &Server, dial: &Dial) -> Result<String, TryError> {
     let client = HttpClient::fixed(base("https", host, server.address, ""), server.address, dial);
     ask(&client, "/").await
 }
@@ -73,7 +73,7 @@ async fn a_certificate_is_checked_against_the_host_that_was_asked_for() {
         ("users.example", dial(), "it was not set up"),
     ];
     for (host, dial, why) in refused {
-        let (kind, detail) = fetch(host, &server, &dial).await.unwrap_err();
+        let TryError { kind, detail, .. } = fetch(host, &server, &dial).await.unwrap_err();
         assert_eq!(kind, ErrorKind::Connect, "{detail}");
         assert!(detail.contains(why), "{detail}");
     }
@@ -88,7 +88,7 @@ async fn a_host_outside_is_checked_like_one_of_ours() {
     let rule = EgressRule::parse(&format!("https://localhost:{}", server.address.port()), true).unwrap();
     for (dial, reached) in [(ours.dial(), true), (Authority::new("theirs").dial(), false)] {
         let client = HttpClient::checked(base("https", "localhost", server.address, ""), rule.clone(), &dial);
-        assert_eq!(ask(&client, "/").await.map_err(|(kind, _)| kind).is_ok(), reached);
+        assert_eq!(ask(&client, "/").await.is_ok(), reached);
     }
 }
 
@@ -96,14 +96,14 @@ async fn a_host_outside_is_checked_like_one_of_ours() {
 async fn an_answer_that_ends_without_a_word_of_tls_was_cut() {
     let ours = Authority::new("ours");
     let server = ours.server(&["users.example"], "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi", Then::Close).await;
-    assert_eq!(fetch("users.example", &server, &ours.dial()).await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(fetch("users.example", &server, &ours.dial()).await.unwrap_err().kind, ErrorKind::Reset);
 }
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_no_connection() {
     let silent = Server::start("", Then::Keep, None).await;
     let dial = Dial { connect: Duration::from_millis(50), ..Authority::new("theirs").dial() };
-    let (kind, detail) = fetch("users.example", &silent, &dial).await.unwrap_err();
+    let TryError { kind, detail, .. } = fetch("users.example", &silent, &dial).await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains("no connection to `users.example` within 50ms"), "{detail}");
 }

@@ -1,4 +1,4 @@
-//! The way of the request's body, watched, so that a slow or broken client is not taken for a slow or broken service.
+//! A watch over the request's body, so that the fault of a slow or broken client is not recorded as the service's.
 
 use crate::base::{Body, BodyError, ErrorKind};
 use bytes::Bytes;
@@ -8,43 +8,44 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-/// How the client's sending goes.
+/// How the request's body arrives.
 #[derive(Default)]
 enum UploadState {
     #[default]
     Flowing,
-    /// The service has asked for more, and the client has not sent it.
+    /// The service waits for more of the body, and the client has not sent it.
     Awaited,
+    /// The client broke it off.
     Failed(BodyError),
 }
 
-/// The watch over one request's body.
+/// The watch over one request's body; its clones share the state.
 #[derive(Clone, Default)]
 pub(super) struct UploadWatch(Arc<Mutex<UploadState>>);
 
 impl UploadWatch {
-    /// Watches the body of `request`.
+    /// `request` with a watched body, and the watch. A request without a body is not wrapped.
     pub(super) fn watch(request: http::Request<Body>) -> (http::Request<Body>, Self) {
         let upload = Self::default();
         if request.body().is_end_stream() {
             return (request, upload);
         }
-        let watched = request.map(|body| Watched { body, upload: upload.clone() }.boxed_unsync());
+        let watched = request.map(|body| WatchedBody { body, upload: upload.clone() }.boxed_unsync());
         (watched, upload)
     }
 
-    /// The client's part in a failure of `kind`, if it is the client's fault after all.
-    pub(super) fn blame(&self, kind: ErrorKind) -> Option<(ErrorKind, String)> {
+    /// The client's failure behind a failure of `kind`; `None` if the client is not at fault.
+    pub(super) fn blame(&self, kind: ErrorKind) -> Option<BodyError> {
         match &*self.state() {
-            UploadState::Failed(error) => Some((error.kind, error.detail.clone())),
+            UploadState::Failed(error) => Some(error.clone()),
             UploadState::Awaited if kind == ErrorKind::Timeout => {
-                Some((ErrorKind::SlowBody, "the client did not send its body in time".into()))
+                Some(BodyError::new(ErrorKind::SlowBody, "the client did not send its body in time"))
             }
             UploadState::Flowing | UploadState::Awaited => None,
         }
     }
 
-    /// The client's failure to send its body, if that is how it ended.
+    /// The client's failure to send the whole body, if it failed.
     pub(super) fn failed(&self) -> Option<BodyError> {
         match &*self.state() {
             UploadState::Failed(error) => Some(error.clone()),
@@ -57,13 +58,13 @@ impl UploadWatch {
     }
 }
 
-struct Watched {
+struct WatchedBody {
     body: Body,
     upload: UploadWatch,
 }
 
-impl Drop for Watched {
-    /// A service that wants no more of the body waits for nobody.
+impl Drop for WatchedBody {
+    /// A service that has dropped the body no longer waits for the client.
     fn drop(&mut self) {
         let mut state = self.upload.state();
         if matches!(*state, UploadState::Awaited) {
@@ -72,7 +73,7 @@ impl Drop for Watched {
     }
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for WatchedBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -80,7 +81,7 @@ impl http_body::Body for Watched {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let mut state = self.upload.state();
         *state = match (&*state, &polled) {
-            // Whoever asks again after a failure must not hide it.
+            // A service may poll again after a failure. That must not overwrite the failure.
             (UploadState::Failed(_), _) => return polled,
             (_, Poll::Pending) => UploadState::Awaited,
             (_, Poll::Ready(Some(Err(error)))) => UploadState::Failed(error.clone()),

@@ -1,30 +1,30 @@
 //! One row of the discovery table.
 
-use super::place::{EndpointTarget, Invoke};
 use super::readiness::Readiness;
+use super::target::{EndpointTarget, Invoke};
 use crate::balance::Load;
 use crate::breaker::{self, Breaker, Forced};
 use crate::telemetry::{EndpointMetrics, RequestCounts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A service's revision at a place, with its own breaker, load and counters.
+/// One replica of a service's revision, or one of its addresses, with its own breaker, load and counters.
 pub struct Endpoint<P = EndpointTarget> {
-    /// Where it is.
+    /// What it calls.
     pub target: P,
-    /// What is known of how it fares.
+    /// How it fares.
     pub stats: Arc<EndpointStats>,
 }
 
-/// How one endpoint fares, as far as calls and checks have shown it.
+/// How one endpoint fares, as far as calls and health checks have shown it.
 pub struct EndpointStats {
     /// The endpoint's name within the host: `users-0`, `users-1`, …
     pub id: String,
-    /// Whether active checks let calls go there.
+    /// Whether health checks let calls go to it.
     pub readiness: Readiness,
-    pub(super) breaker: Arc<Breaker>,
-    pub(super) load: Load,
-    pub(super) metrics: Arc<EndpointMetrics>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) load: Load,
+    pub(crate) metrics: Arc<EndpointMetrics>,
 }
 
 /// An endpoint at one moment, for people.
@@ -32,11 +32,11 @@ pub struct EndpointStats {
 pub struct EndpointState {
     /// Its circuit.
     pub breaker: breaker::View,
-    /// Whether active checks let calls go there.
+    /// Whether health checks let calls go to it.
     pub ready: bool,
-    /// Whether it is left out of the choice for a while, since it fails more than its siblings.
+    /// Whether it rests: it gets no calls for a while, since it fails more often than the service's other endpoints.
     pub ejected: bool,
-    /// Its share of the calls, against its siblings'.
+    /// Its share of the calls, relative to the service's other endpoints.
     pub weight: u16,
     /// How long the heads of its answers take, on average; `None` before the first.
     pub latency: Option<Duration>,
@@ -44,7 +44,7 @@ pub struct EndpointState {
     pub requests: u64,
     /// Requests that failed by the service's fault.
     pub failures: u64,
-    /// Requests now.
+    /// Requests under way.
     pub in_flight: usize,
 }
 
@@ -55,12 +55,12 @@ pub enum BreakerOrder {
     Open,
     /// Every call goes through, until it is reset.
     Close,
-    /// It is closed, and forgets what was.
+    /// It is closed, with fresh counts.
     Reset,
 }
 
 impl<P: Invoke> Endpoint<P> {
-    /// A new endpoint with a closed circuit. `weight`: 1 to 1,000; `seed`: of its breaker's jitter.
+    /// A new endpoint with a closed circuit. `weight`: 1 to 1,000; `seed`: for the jitter of its breaker.
     pub fn new(id: String, target: P, breaker: breaker::Settings, weight: u16, now: Instant, seed: u64) -> Self {
         let stats = EndpointStats {
             id,
@@ -89,7 +89,7 @@ impl EndpointStats {
         }
     }
 
-    /// Goes on with what an operator has forced upon the endpoint that this one replaces.
+    /// Takes over what an operator has forced upon `before`, the endpoint that this one replaces.
     pub fn inherit(&self, before: &Self, now: Instant) {
         if let Some(forced) = before.breaker.view(now).forced {
             self.breaker.force(forced);

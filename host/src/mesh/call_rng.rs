@@ -1,19 +1,19 @@
-//! The mesh's randomness: which endpoint, how much jitter, which call fails on purpose.
+//! The randomness of the room: which endpoint is picked, how long a retry waits, which call an injected fault hits.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::sync::{Mutex, PoisonError};
 
-/// Where random numbers come from.
+/// A source of random numbers.
 pub(super) enum CallRng {
-    /// The thread's generator, without a lock.
+    /// The thread's own generator: it needs no lock.
     System,
-    /// The same numbers each time, for simulations.
+    /// The same numbers in each run, for simulations.
     Seeded(Mutex<SmallRng>),
 }
 
 impl CallRng {
-    /// The system's, or one that `seed` determines.
+    /// The system's generator, or one that `seed` determines.
     pub(super) fn new(seed: Option<u64>) -> Self {
         seed.map_or(Self::System, |seed| Self::Seeded(Mutex::new(SmallRng::seed_from_u64(seed))))
     }

@@ -1,16 +1,18 @@
-//! An active check of one endpoint: a call beside all policies, which asks whether others may follow.
+//! A health check of one endpoint: a call past breaker, balancer and bulkhead, which finds out whether other calls may
+//! follow.
 
 use super::endpoint::Endpoint;
-use super::place::{CallKind, Failed, Invoke};
+use super::target::{CallKind, Invoke};
 use crate::base::{Blame, CallContext, empty_body};
 use crate::contract::{FunctionName, Value as _};
+use crate::mesh::error::TryError;
 use crate::runtime::DetachedValues;
 use http::header::HOST;
 use http::uri::PathAndQuery;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 
-/// What a check asks.
+/// What a check calls.
 #[derive(Debug, Clone)]
 pub enum HealthProbe {
     /// `GET` of this path: a status of 200 to 399 passes.
@@ -20,7 +22,7 @@ pub enum HealthProbe {
 }
 
 impl HealthProbe {
-    fn way(&self) -> CallKind {
+    fn kind(&self) -> CallKind {
         match self {
             Self::Path(_) => CallKind::Http,
             Self::Call(_) => CallKind::Typed,
@@ -28,43 +30,43 @@ impl HealthProbe {
     }
 }
 
-/// The answer's body is read up to so many bytes, so that its connection can be used again.
+/// This many bytes of the answer's body are read, so that its connection can be used again.
 const MOST_READ: usize = 64 * 1024;
 
 impl<P: Invoke> Endpoint<P> {
-    /// Asks the endpoint; its breaker, its load and its counters do not learn of it. One that cannot be asked passes: an address has no
-    /// functions, and an endpoint without a free instance is busy, not ill.
+    /// Checks the endpoint. Its breaker, load and counters do not change. An endpoint that cannot be checked passes: an
+    /// address has no functions, and a replica without a free instance is busy, not ill.
     ///
     /// # Errors
     /// Why it did not pass, for the log.
     pub async fn check(&self, probe: &HealthProbe, context: &CallContext) -> Result<(), String> {
-        let asked = async {
+        let check = async {
             match probe {
-                _ if !self.target.takes(probe.way()) => Ok(()),
-                HealthProbe::Path(path) => self.ask(path, context).await,
-                HealthProbe::Call(function) => self.ask_function(function, context).await,
+                _ if !self.target.takes(probe.kind()) => Ok(()),
+                HealthProbe::Path(path) => self.get(path, context).await,
+                HealthProbe::Call(function) => self.call(function, context).await,
             }
         };
-        let answer = timeout_at(Instant::from_std(context.deadline), asked).await;
-        answer.unwrap_or_else(|_| Err("no answer in time".into()))
+        let outcome = timeout_at(Instant::from_std(context.deadline), check).await;
+        outcome.unwrap_or_else(|_| Err("no answer in time".into()))
     }
 
-    async fn ask(&self, path: &PathAndQuery, context: &CallContext) -> Result<(), String> {
+    async fn get(&self, path: &PathAndQuery, context: &CallContext) -> Result<(), String> {
         let request = http::Request::get(path.clone()).header(HOST, "health.internal").body(empty_body());
         let request = request.map_err(|error| error.to_string())?;
         let answer = match self.target.send(request, context).await {
             Ok(answer) => answer,
-            Err(failed) => return verdict(failed),
+            Err(error) => return verdict(&error),
         };
         let status = answer.status();
         let _ = Limited::new(answer.into_body(), MOST_READ).collect().await;
         if status.is_success() || status.is_redirection() { Ok(()) } else { Err(format!("it answered {status}")) }
     }
 
-    async fn ask_function(&self, function: &FunctionName, context: &CallContext) -> Result<(), String> {
+    async fn call(&self, function: &FunctionName, context: &CallContext) -> Result<(), String> {
         let results = match self.target.call(function, DetachedValues::new(Vec::new()), context).await {
             Ok(results) => results,
-            Err(failed) => return verdict(failed),
+            Err(error) => return verdict(&error),
         };
         let Some(result) = results.values().first() else { return Ok(()) };
         match (result.as_result(), result.as_bool()) {
@@ -75,7 +77,7 @@ impl<P: Invoke> Endpoint<P> {
     }
 }
 
-/// What it means that no answer came.
-fn verdict((kind, detail): Failed) -> Result<(), String> {
-    if kind.blame() == Blame::Refusal { Ok(()) } else { Err(format!("{kind}: {detail}")) }
+/// What a check without an answer says of the endpoint: a refusal of this host says nothing.
+fn verdict(error: &TryError) -> Result<(), String> {
+    if error.kind.blame() == Blame::Refusal { Ok(()) } else { Err(error.to_string()) }
 }

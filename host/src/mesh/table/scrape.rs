@@ -1,14 +1,15 @@
 //! The discovery table as metrics see it.
 
-use super::clock;
-use super::endpoint::{Endpoint, EndpointStats};
+use super::endpoint::Endpoint;
+use super::outside::OutsideHost;
 use super::service::Service;
 use crate::breaker::State;
+use crate::mesh::clock;
 use crate::registry::Registry;
 use crate::telemetry::{EndpointMetrics, EndpointSample, MetricsSource, OutsideSample, ServiceMetrics, ServiceSample};
 use std::sync::Arc;
 
-/// Lends the metrics of everything that the discovery table holds at the moment of a scrape.
+/// Hands out the metrics of everything that the discovery table holds at the moment of a scrape.
 pub struct Discovered(pub Arc<Registry<Service>>);
 
 impl MetricsSource for Discovered {
@@ -18,7 +19,7 @@ impl MetricsSource for Discovered {
         let sample = |service: &Service, endpoint: &Arc<Endpoint>| {
             let state = endpoint.stats.state(now);
             let sample = EndpointSample {
-                service: service.name.to_string(),
+                service: service.group.name.to_string(),
                 revision: endpoint.target.revision().map(|digest| digest.short()).unwrap_or_default(),
                 endpoint: endpoint.stats.id.clone(),
                 breaker: level(state.breaker.state),
@@ -32,18 +33,17 @@ impl MetricsSource for Discovered {
         };
         table
             .iter()
-            .flat_map(|(_, service)| service.endpoints.iter().map(move |endpoint| sample(service, endpoint)))
+            .flat_map(|(_, service)| service.group.endpoints.iter().map(move |endpoint| sample(service, endpoint)))
             .collect()
     }
 
     fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
         let now = clock::now();
         let sample = |service: &Service| {
-            let traffic = &service.traffic;
-            let (_, _, waiting) = traffic.bulkhead.counts();
+            let traffic = &service.group.traffic;
             let sample = ServiceSample {
-                name: service.name.to_string(),
-                waiting,
+                name: service.group.name.to_string(),
+                waiting: traffic.bulkhead.counts().waiting,
                 faults: traffic.faults.active(now).len(),
                 retry_budget: traffic.retry.budget().balance(now),
             };
@@ -55,15 +55,14 @@ impl MetricsSource for Discovered {
     fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
         let now = clock::now();
         let table = self.0.snapshot();
-        let sample = |service: &Service, host: String, stats: &EndpointStats| {
+        let sample = |service: &Service, OutsideHost { name: host, stats }: OutsideHost| {
             let state = stats.state(now);
-            let (service, breaker) = (service.name.to_string(), level(state.breaker.state));
+            let (service, breaker) = (service.group.name.to_string(), level(state.breaker.state));
             (OutsideSample { service, host, breaker, in_flight: state.in_flight }, Arc::clone(&stats.metrics))
         };
-        let hosts = |service: &Service| service.traffic.outside.hosts();
         table
             .iter()
-            .flat_map(|(_, service)| hosts(service).into_iter().map(move |(host, stats)| sample(service, host, &stats)))
+            .flat_map(|(_, service)| service.outside.all().into_iter().map(move |host| sample(service, host)))
             .collect()
     }
 }

@@ -1,11 +1,11 @@
-//! Header fields that are meant for the next hop only (RFC 9110, section 7.6.1).
+//! Header fields that end at this host.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What ends here whether `Connection` names it or not.
+/// The fields that are for one connection only, whether `Connection` names them or not (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("proxy-connection"),
@@ -17,24 +17,26 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     PROXY_AUTHORIZATION,
 ];
 
-/// What `Connection` cannot remove: a message that lost its host or its length would be another message.
+/// The fields that `Connection` cannot remove: without its host or its length a message would be another message.
 const END_TO_END: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
-/// Removes them. Must come before fields of our own are set, or a client could have those removed.
-pub(super) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let mut named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+/// Removes the hop-by-hop fields, and the fields that `Connection` names. Call it before the host sets fields of its
+/// own: otherwise a client could name those in `Connection`, and so remove them.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let mut named: Vec<HeaderName> = header_tokens(headers, &CONNECTION)
         .filter_map(|token| HeaderName::from_bytes(token).ok())
         .filter(|name| !END_TO_END.contains(name))
         .collect();
-    // Most messages have a handful of fields, and none of these: to look through the fields costs less than to look each name up.
+    // Most messages have a handful of fields, and none of these: one walk over the fields costs less than eight
+    // look-ups.
     named.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
     for name in &named {
         headers.remove(name);
     }
 }
 
-/// The members of a header whose value is a list of tokens.
-pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+/// The members of a header whose value is a list of tokens, such as `Connection`: trimmed, without the empty ones.
+pub fn header_tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let values = headers.get_all(name).into_iter().map(HeaderValue::as_bytes);
     values.flat_map(|value| value.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
@@ -44,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_connection_names_goes_too() {
+    fn hop_by_hop_fields_go_and_so_do_those_that_connection_names() {
         let fields = [
             ("connection", "close, X-One"),
             ("connection", "x-two,host , content-length,, é"),

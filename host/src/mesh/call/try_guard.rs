@@ -1,38 +1,39 @@
-//! One attempt at one endpoint, and the single place where its outcome is recorded.
+//! The guard of one try: the only code that records the outcome of a try.
 
-use super::clock;
-use super::endpoint::EndpointStats;
 use crate::balance::LoadSample;
 use crate::base::{Blame, ErrorKind};
 use crate::breaker::{Outcome, Permit, Verdict};
+use crate::mesh::clock;
+use crate::mesh::table::endpoint::EndpointStats;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An attempt under way. Dropped without a verdict it is neutral: the caller went away.
+/// A try under way. A guard that is dropped without a verdict is neutral: the caller went away.
 pub(super) struct TryGuard {
     stats: Arc<EndpointStats>,
-    /// Taken by the verdict, so that there is one at most.
+    /// The first verdict takes it, so that there is one verdict at most.
     permit: Option<Permit>,
-    /// The verdict on the answer once it is whole.
-    whole: Verdict,
+    /// The verdict if the answer comes whole.
+    verdict_if_whole: Verdict,
     started: Instant,
-    /// How long the head of the answer took, or what came in its place.
+    /// How long it took until the head of the answer came, or a failure in its place.
     took: Option<Duration>,
     retry_after: Option<Duration>,
-    /// What the balancer learns of it, at the end.
+    /// What the balancer learns at the end of the try.
     sample: Option<LoadSample>,
 }
 
 impl TryGuard {
-    /// With a permit of the endpoint's breaker, and a place among its calls.
+    /// A try that begins at `now`, with a permit of the endpoint's breaker. The endpoint's load counts it already; the
+    /// guard's drop ends that.
     pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant) -> Self {
         stats.metrics.request();
         Self {
             stats: Arc::clone(stats),
             permit: Some(permit),
-            whole: Verdict::Success,
+            verdict_if_whole: Verdict::Success,
             started: now,
             took: None,
             retry_after: None,
@@ -40,7 +41,7 @@ impl TryGuard {
         }
     }
 
-    /// The head came, or `error` in its place. A refusal says nothing about the service's speed.
+    /// The head came, or a failure of the kind `error`. A refusal by this host says nothing about the service's speed.
     pub(super) fn answered(&mut self, error: Option<ErrorKind>) {
         let took = clock::now().saturating_duration_since(self.started);
         self.took = Some(took);
@@ -49,9 +50,9 @@ impl TryGuard {
         }
     }
 
-    /// What the status says: of the service itself, of another one that it called (`dependency_failed`), or of the client.
+    /// Reads what the status says of the service, of a service that it called (`dependency_failed`), or of the client.
     pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, dependency_failed: bool) {
-        self.whole = match status.as_u16() {
+        self.verdict_if_whole = match status.as_u16() {
             502..=504 if dependency_failed => Verdict::Neutral,
             502..=504 => Verdict::EndpointFault,
             500.. => Verdict::RequestFault,
@@ -64,37 +65,35 @@ impl TryGuard {
                 headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
         }
         let is_probe = self.permit.as_ref().is_some_and(Permit::is_probe);
-        // A stream may outlast the lease of a probe, so that one is decided by its head. A fault is one already.
-        if is_probe || matches!(self.whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled) {
-            self.record(self.whole);
+        // The head decides a probe, since the body may outlast the probe's lease. A fault is a fault, however the body
+        // ends.
+        let is_fault =
+            matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled);
+        if is_probe || is_fault {
+            self.record(self.verdict_if_whole);
         }
     }
 
     /// The answer is whole.
     pub(super) fn succeeded(&mut self) {
-        self.record(self.whole);
+        self.record(self.verdict_if_whole);
     }
 
-    /// The answer says that somebody else is at fault: whole, it neither counts nor clears.
-    pub(super) fn blames_another(&mut self) {
-        self.record(Verdict::Neutral);
-    }
-
-    /// The answer is the service's own admission of a fault.
-    pub(super) fn admitted(&mut self, fault: Verdict) {
-        self.record(fault);
+    /// The answer is whole, and itself reports who is at fault.
+    pub(super) fn reported(&mut self, verdict: Verdict) {
+        self.record(verdict);
     }
 
     /// There is no answer, or it broke off.
     ///
-    /// `dependency_failed`: the trap of one that was let down by another is not its own fault, for a function that has no words for the failure of
-    /// its own call is made to trap.
+    /// `dependency_failed`: a call of the service's own has failed. Then a trap is not its fault: if the error type of
+    /// a function lacks `unavailable`, the host traps the function when a call of its own fails.
     pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool) {
         let verdict = match kind.blame() {
             Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,
             Blame::Service if kind.is_endpoint_fault() => Verdict::EndpointFault,
             Blame::Service => Verdict::RequestFault,
-            // Nor does it say how fast the service is.
+            // Not the service's fault, and it says nothing about the service's speed.
             Blame::Refusal | Blame::Client | Blame::Host => {
                 self.sample = Some(LoadSample::Unused);
                 Verdict::Neutral
@@ -103,7 +102,7 @@ impl TryGuard {
         self.record(verdict);
     }
 
-    /// The one verdict of this attempt; those after it change nothing.
+    /// Records the verdict. Only the first one counts: later ones change nothing.
     fn record(&mut self, verdict: Verdict) {
         let Some(permit) = self.permit.take() else { return };
         let now = clock::now();
@@ -123,7 +122,7 @@ impl TryGuard {
 impl Drop for TryGuard {
     fn drop(&mut self) {
         let now = clock::now();
-        // The head came, and the caller wanted no more.
+        // No verdict: the caller went away, after the head or before it.
         let unfinished = || match self.took {
             Some(took) => LoadSample::Answered { took },
             None => LoadSample::GivenUp { after: now.saturating_duration_since(self.started) },

@@ -1,4 +1,4 @@
-//! Whether an answer's head can be one. A service that answers nonsense fails like one that does not answer.
+//! Whether an answer's head is valid. An invalid answer is a failure, like no answer.
 
 use crate::base::Body;
 use http::header::CONTENT_LENGTH;
@@ -19,9 +19,9 @@ pub(super) fn check(answer: &Response<Body>, method: &Method) -> Result<(), &'st
     let body = answer.body();
     let actual = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
     match actual {
-        // The rest of the body would be read as the next answer on the connection.
+        // The client would read the rest of the body as the next answer on the connection.
         Some(actual) if actual != length && !without_body => Err("its Content-Length is not the length of its body"),
-        // A body of unknown length is counted as it goes out, and broken off if it is too short.
+        // A body of unknown length is counted on its way out, and broken off if it is too short.
         _ => Ok(()),
     }
 }
@@ -33,7 +33,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
         (None, _) => Ok(None),
         (Some(value), None) => {
             let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            digits.and_then(|text| text.parse().ok()).map(Some).ok_or("its Content-Length is no number")
+            digits.and_then(|text| text.parse().ok()).map(Some).ok_or("its Content-Length is not a number")
         }
         (Some(_), Some(_)) => Err("it has two Content-Lengths"),
     }
@@ -45,7 +45,7 @@ mod tests {
     use crate::base::full_body;
 
     #[test]
-    fn an_answer_that_is_none_is_refused() {
+    fn a_final_1xx_and_a_wrong_content_length_are_refused() {
         let answer = |status: u16, lengths: &[&str], body: &'static str| {
             let mut builder = Response::builder().status(status);
             for length in lengths {

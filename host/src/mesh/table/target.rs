@@ -1,8 +1,9 @@
-//! What an endpoint stands for: something that can be called.
+//! What an endpoint calls: instances of a component, or an address.
 
-use super::dial::HttpClient;
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
+use crate::mesh::dial::client::HttpClient;
+use crate::mesh::error::TryError;
 use crate::runtime::{DetachedValues, InstancePool};
 use http::Uri;
 use std::fmt;
@@ -11,28 +12,25 @@ use std::net::IpAddr;
 /// How a service is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
-    /// By a request.
+    /// By an HTTP request.
     Http,
     /// By the name of a function.
     Typed,
 }
 
-/// What happened instead of an answer, and its details for the log.
-pub type Failed = (ErrorKind, String);
-
 /// What can be called: [`EndpointTarget`] in a host, something simpler in a simulation.
 ///
-/// A call ends by the deadline of its context, at the latest; one whose future or body is dropped ends then.
+/// A call ends by the deadline of its context at the latest. Dropping its future or its answer's body ends it at once.
 pub trait Invoke: Send + Sync + 'static {
-    /// Whether it can be called this way.
-    fn takes(&self, way: CallKind) -> bool;
+    /// Whether it takes calls of this kind.
+    fn takes(&self, kind: CallKind) -> bool;
 
     /// Sends it a request; the answer's body streams.
     fn send(
         &self,
         request: http::Request<Body>,
         context: &CallContext,
-    ) -> impl Future<Output = Result<http::Response<Body>, Failed>> + Send;
+    ) -> impl Future<Output = Result<http::Response<Body>, TryError>> + Send;
 
     /// Calls one of its functions.
     fn call(
@@ -40,18 +38,18 @@ pub trait Invoke: Send + Sync + 'static {
         function: &FunctionName,
         arguments: DetachedValues,
         context: &CallContext,
-    ) -> impl Future<Output = Result<DetachedValues, Failed>> + Send;
+    ) -> impl Future<Output = Result<DetachedValues, TryError>> + Send;
 }
 
-/// Where an endpoint is.
+/// What an endpoint of a host calls.
 pub enum EndpointTarget {
     /// Instances of a component in this host.
     Instances(InstancePool),
     /// A plain HTTP address.
     Url {
-        /// Scheme, host and port, as people wrote them.
+        /// Scheme, host and port, as the manifest has them.
         base: Uri,
-        /// Where it is now, if its host is a name.
+        /// The address that is connected to, if the host of `base` is a name that this host resolves in advance.
         at: Option<IpAddr>,
         /// The connections to it.
         client: HttpClient,
@@ -67,7 +65,7 @@ impl EndpointTarget {
         }
     }
 
-    /// Instances that serve a request now; none at an address.
+    /// How many instances serve a request now; 0 for an address.
     pub(super) fn instances(&self) -> usize {
         match self {
             Self::Instances(pool) => pool.in_use(),
@@ -87,19 +85,24 @@ impl fmt::Display for EndpointTarget {
 }
 
 impl Invoke for EndpointTarget {
-    /// An address has no functions, and a component may have nothing else.
-    fn takes(&self, way: CallKind) -> bool {
-        match (self, way) {
+    /// An address has no functions; a component may export no HTTP handler.
+    fn takes(&self, kind: CallKind) -> bool {
+        match (self, kind) {
             (Self::Instances(pool), CallKind::Http) => pool.answers_http(),
             (Self::Instances(_), CallKind::Typed) | (Self::Url { .. }, CallKind::Http) => true,
             (Self::Url { .. }, CallKind::Typed) => false,
         }
     }
 
-    async fn send(&self, request: http::Request<Body>, context: &CallContext) -> Result<http::Response<Body>, Failed> {
+    async fn send(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> Result<http::Response<Body>, TryError> {
         match self {
-            Self::Instances(pool) => pool.invoke(request, context).await.map_err(|error| (error.kind, error.detail)),
-            // Boxed: it is several times larger than the other way, whose every call would pay for its room.
+            Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
+            // Boxed: the client's future is several times larger than the pool's, and every call of the pool would pay
+            // for its size.
             Self::Url { client, .. } => Box::pin(client.send(request, context)).await,
         }
     }
@@ -109,12 +112,10 @@ impl Invoke for EndpointTarget {
         function: &FunctionName,
         arguments: DetachedValues,
         context: &CallContext,
-    ) -> Result<DetachedValues, Failed> {
+    ) -> Result<DetachedValues, TryError> {
         match self {
-            Self::Instances(pool) => {
-                pool.call(function, arguments, context).await.map_err(|error| (error.kind, error.detail))
-            }
-            Self::Url { .. } => Err((ErrorKind::NoEndpoint, "an address has no functions".into())),
+            Self::Instances(pool) => Ok(pool.call(function, arguments, context).await?),
+            Self::Url { .. } => Err(TryError::new(ErrorKind::NoEndpoint, "an address has no functions")),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! A request that may be sent more than once: its head is kept, and its body is recorded on the way, as far as a bound.
+//! A request that may be sent more than once: its head is kept, and its body is recorded up to a bound while it
+//! streams.
 //!
-//! Nothing is read ahead. The first try streams the body as it comes; a second one gets what was recorded and then the rest. A body that
-//! outgrows the bound is no longer recorded, and cannot be sent again.
+//! Nothing is read ahead. The first try streams the body as it comes; a second try gets the recorded part and then the
+//! rest. A body that outgrows the bound is no longer recorded, and cannot be sent again.
 
 use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
@@ -14,20 +15,21 @@ use std::task::{Context, Poll, ready};
 
 /// A request and what is needed to send it again.
 pub(super) enum Replay {
-    /// It is sent once.
+    /// It can be sent once.
     Once(Option<Request<Body>>),
     /// It has no body.
     Bodiless(Request<()>),
+    /// Its body is recorded.
     Recorded(Request<()>, Arc<Mutex<Tape>>),
 }
 
 impl Replay {
-    /// A request that is sent once.
+    /// A request that can be sent once.
     pub(super) fn once(request: Request<Body>) -> Self {
         Self::Once(Some(request))
     }
 
-    /// A request that may be sent again as long as no more than `most` bytes of its body have been read.
+    /// A request that can be sent again as long as no more than `most` bytes of its body have been read.
     pub(super) fn of(request: Request<Body>, most: usize) -> Self {
         let (head, body) = request.into_parts();
         let head = Request::from_parts(head, ());
@@ -37,9 +39,8 @@ impl Replay {
         Self::Recorded(head, Arc::new(Mutex::new(Tape::new(body, most))))
     }
 
-    /// The request for the next try. Whoever still has the body of the try before finds it broken.
-    ///
-    /// `None` when it cannot be sent again.
+    /// The request for the next try; `None` if it cannot be sent again. The body of the try before fails from now on:
+    /// two readers at once would tear the body apart.
     pub(super) fn next(&mut self) -> Option<Request<Body>> {
         match self {
             Self::Once(request) => request.take(),
@@ -65,7 +66,7 @@ impl Replay {
         }
     }
 
-    /// Whether nobody has read of the body.
+    /// Whether no try has read anything of the body.
     pub(super) fn is_untouched(&self) -> bool {
         match self {
             Self::Once(request) => request.is_some(),
@@ -75,17 +76,17 @@ impl Replay {
     }
 }
 
-/// A body and what was read of it.
+/// A body, and what was read of it.
 pub(super) struct Tape {
     rest: Body,
     recorded: Vec<Piece>,
-    /// Bytes that may still be recorded.
+    /// How many more bytes may be recorded.
     room: usize,
     touched: bool,
     ended: bool,
-    /// It outgrew its bound, or broke off.
+    /// The body outgrew its bound, or broke off: the record is incomplete and gone.
     spoilt: bool,
-    /// The number of the one that may read.
+    /// The number of the reader that may read: the last one.
     reader: u32,
 }
 
@@ -152,7 +153,7 @@ impl Tape {
 struct ReplayReader {
     tape: Arc<Mutex<Tape>>,
     number: u32,
-    /// Pieces of the record that it has had.
+    /// How many pieces of the record it has read.
     at: usize,
 }
 
@@ -164,7 +165,7 @@ impl http_body::Body for ReplayReader {
         let this = &mut *self;
         let mut tape = lock(&this.tape);
         if tape.reader != this.number {
-            let error = BodyError::new(ErrorKind::ClientGone, "the request is tried elsewhere");
+            let error = BodyError::new(ErrorKind::ClientGone, "the request is tried again at another endpoint");
             return Poll::Ready(Some(Err(error)));
         }
         if let Some(piece) = tape.recorded.get(this.at) {
@@ -218,28 +219,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_within_the_bound_is_sent_again_whole() {
+    async fn a_body_within_the_bound_can_be_sent_again_whole() {
         let mut replay = Replay::of(Request::put("/x").body(pieces(&[10, 20, 30])).unwrap(), 60);
         let mut first = replay.next().unwrap();
         assert!(replay.is_untouched());
         first.body_mut().frame().await.unwrap().unwrap();
         assert!(!replay.is_untouched() && replay.can_repeat());
         let second = replay.next().unwrap();
-        assert!(first.body_mut().frame().await.unwrap().is_err(), "the first try reads no further");
+        assert!(first.body_mut().frame().await.unwrap().is_err(), "the body of the first try fails");
         assert_eq!((second.method().as_str(), second.uri().path()), ("PUT", "/x"));
         assert_eq!(read(second).await, 60);
-        assert_eq!(read(replay.next().unwrap()).await, 60, "and once more from the record alone");
+        assert_eq!(read(replay.next().unwrap()).await, 60, "the third try reads the record alone");
     }
 
     #[tokio::test]
-    async fn a_body_beyond_the_bound_passes_once() {
+    async fn a_body_beyond_the_bound_is_sent_whole_once() {
         let mut replay = Replay::of(Request::put("/x").body(pieces(&[10, 20, 30])).unwrap(), 59);
         assert_eq!(read(replay.next().unwrap()).await, 60);
         assert!(!replay.can_repeat() && replay.next().is_none());
     }
 
     #[tokio::test]
-    async fn sizes_are_known_as_before() {
+    async fn a_recorded_body_has_the_size_hint_of_the_original() {
         let mut replay = Replay::of(Request::put("/x").body(full_body("0123456789")).unwrap(), 60);
         let mut first = replay.next().unwrap();
         assert_eq!((first.body().size_hint().exact(), first.body().is_end_stream()), (Some(10), false));
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_body_is_not_sent_again() {
+    async fn a_body_that_broke_off_cannot_be_sent_again() {
         let frames = [Err(BodyError::new(ErrorKind::ClientGone, "gone"))];
         let body = BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)));
         let mut replay = Replay::of(Request::put("/x").body(body).unwrap(), 60);

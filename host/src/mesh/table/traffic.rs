@@ -1,31 +1,31 @@
-//! How a service's calls are made: its policy, and what that remembers. It lives as long as the service, through all revisions.
+//! The policy of a service's calls, and what that policy remembers. Both live as long as the service, through all of
+//! its revisions.
 
 use super::bulkhead::{Bulkhead, BulkheadSettings};
-use super::chance::CallRng;
-use super::clock;
-use super::outside::{Outside, OutsideSettings};
-use super::place::Failed;
 use crate::balance::{self, Balancer};
-use crate::base::{CallContext, ErrorKind, ServiceName};
+use crate::base::{CallContext, ErrorKind};
 use crate::fault::{ActiveFaults, InjectedFailure};
+use crate::mesh::call_rng::CallRng;
+use crate::mesh::clock;
+use crate::mesh::error::TryError;
 use crate::retry::{self, Retry};
 use crate::telemetry::ServiceMetrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// The policy of one service's calls.
+/// The settings of one service's calls.
 #[derive(Debug, Clone)]
 pub struct TrafficSettings {
-    /// Longest time of one try to the head of its answer, and longest silence inside its body. Default 10 s.
+    /// The longest time of one try to the head of its answer, and the longest silence inside its body. Default 10 s.
     pub timeout: Duration,
-    /// Longest time of a call to the head of its answer, with its wait and all of its tries. Default 15 s.
+    /// The longest time of a call to the head of its answer, with its wait and all of its tries. Default 15 s.
     pub total: Duration,
-    /// How many calls at a time, and how many wait.
+    /// How many calls may be under way, and how many may wait.
     pub bulkhead: BulkheadSettings,
-    /// How an endpoint is chosen.
+    /// How an endpoint is picked.
     pub balance: balance::Settings,
-    /// When a failed call is made again.
+    /// When a failed call is tried again.
     pub retry: retry::Settings,
 }
 
@@ -41,29 +41,27 @@ impl Default for TrafficSettings {
     }
 }
 
-/// How one service's calls are made.
+/// The policy of one service's calls, with its counts.
 pub struct Traffic {
-    /// Longest time of one try to the head of its answer, and longest silence inside its body.
+    /// The longest time of one try to the head of its answer, and the longest silence inside its body.
     pub timeout: Duration,
-    /// Longest time of a call to the head of its answer.
+    /// The longest time of a call to the head of its answer.
     pub total: Duration,
-    /// Chooses among the endpoints.
+    /// Picks among the endpoints.
     pub balancer: Balancer,
     /// Bounds the calls.
     pub bulkhead: Arc<Bulkhead>,
     /// Decides about further tries.
     pub retry: Retry,
-    /// Faults on purpose.
+    /// The injected faults.
     pub faults: ActiveFaults,
     /// What is counted for the service.
     pub metrics: Arc<ServiceMetrics>,
-    /// The outside hosts that the service calls.
-    pub outside: Outside,
 }
 
 impl Traffic {
-    /// The traffic of service `name`, which calls outside hosts as `outside` says.
-    pub fn new(name: ServiceName, settings: TrafficSettings, outside: OutsideSettings) -> Self {
+    /// The policy that `settings` describe, with fresh counts.
+    pub fn new(settings: TrafficSettings) -> Self {
         Self {
             timeout: settings.timeout,
             total: settings.total,
@@ -72,17 +70,20 @@ impl Traffic {
             retry: Retry::new(settings.retry),
             faults: ActiveFaults::default(),
             metrics: Arc::default(),
-            outside: Outside::new(name, outside),
         }
     }
 
-    /// Slows a try down and lets it fail, where an operator wants that.
-    pub(super) async fn disturb(&self, chance: &CallRng, context: &CallContext) -> Result<(), Failed> {
-        let Some(injected) = self.faults.draw(clock::now(), &mut |bound| chance.below(bound)) else { return Ok(()) };
+    /// Slows a try down and fails it, where an injected fault wants that. Without a fault it returns at once.
+    ///
+    /// # Errors
+    /// The injected failure; the endpoint is not called then.
+    pub(crate) async fn inject_fault(&self, rng: &CallRng, context: &CallContext) -> Result<(), TryError> {
+        let Some(injected) = self.faults.draw(clock::now(), &mut |bound| rng.below(bound)) else { return Ok(()) };
         if !injected.latency.is_zero() {
             self.metrics.injected("latency");
             let slept = timeout_at(Instant::from_std(context.deadline), sleep(injected.latency)).await;
-            slept.map_err(|_| (ErrorKind::Timeout, "slowed down on purpose, until the deadline".to_owned()))?;
+            let late = |_| TryError::new(ErrorKind::Timeout, "an injected fault delayed the try until its deadline");
+            slept.map_err(late)?;
         }
         let (kind, name) = match injected.failure {
             None => return Ok(()),
@@ -90,6 +91,6 @@ impl Traffic {
             Some(InjectedFailure::Trap) => (ErrorKind::Trap, "trap"),
         };
         self.metrics.injected(name);
-        Err((kind, "failed on purpose: see `atoll fault list`".into()))
+        Err(TryError::new(kind, "an injected fault failed the try: see `atoll fault list`"))
     }
 }

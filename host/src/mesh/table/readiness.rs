@@ -1,26 +1,28 @@
-//! Whether active checks find an endpoint ready.
+//! Whether health checks find an endpoint ready.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// In `state`, beside the count of checks that contradict it.
+/// A flag in `state`, beside the count of checks in a row that contradict it.
 const UNREADY: u32 = 1 << 31;
 
-/// What active checks say of one endpoint. It is ready until they say otherwise.
+/// What health checks say of one endpoint. It is ready until they say otherwise.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    /// The flag [`UNREADY`], and how many checks in a row said the opposite.
+    /// The flag [`UNREADY`], and how many checks in a row contradicted it. One word, so that two checks at once lose no
+    /// count.
     state: AtomicU32,
 }
 
 impl Readiness {
-    /// Whether calls may go there.
+    /// Whether calls may go to the endpoint.
     pub fn is_ready(&self) -> bool {
         self.state.load(Relaxed) & UNREADY == 0
     }
 
-    /// Notes a check. `down` failures in a row make the endpoint unready, `up` successes in a row make it ready again; both are at least 1.
+    /// Records a check. `down` failures in a row make the endpoint unready, `up` successes in a row make it ready
+    /// again; both are at least 1.
     ///
-    /// Returns the new readiness when it has changed.
+    /// The new readiness, if it has changed.
     pub fn note(&self, passed: bool, down: u32, up: u32) -> Option<bool> {
         let next = |state: u32| {
             let (ready, count) = (state & UNREADY == 0, state & !UNREADY);
@@ -41,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_several_checks_in_a_row() {
+    fn readiness_changes_after_enough_checks_in_a_row() {
         let readiness = Readiness::default();
         assert!(readiness.is_ready());
         for (passed, changed) in [

@@ -1,0 +1,15 @@
+//! What the discovery table holds: services, their endpoints, the policy of their calls, and what is known of how they
+//! fare. Always: a value here is replaced whole or counted atomically, so that calls read it without waiting; every
+//! queue and map has a bound. Never: it makes no call (but for the check of one endpoint), and decides nothing about
+//! further tries.
+
+pub(super) mod bulkhead;
+pub(super) mod check;
+pub(super) mod endpoint;
+pub(super) mod endpoint_group;
+pub(super) mod outside;
+pub(super) mod readiness;
+pub(super) mod scrape;
+pub(super) mod service;
+pub(super) mod target;
+pub(super) mod traffic;
