@@ -212,31 +212,31 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(!cfg!(debug_assertions), "a debug build is too slow to measure; run: cargo run --release -p bench");
     if arguments.pacer.is_load() {
-        return arguments.pacer.load(say);
+        return arguments.pacer.load(print_line);
     }
     tokio::runtime::Runtime::new()?.block_on(run(arguments))
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.native_server {
-        return native::serve(say).await;
+        return native::serve(print_line).await;
     }
     if arguments.shop.is_service() {
-        return shop_native::serve(arguments.shop, say).await;
+        return shop_native::serve(arguments.shop, print_line).await;
     }
     if arguments.upstream {
-        return upstream::serve(say).await;
+        return upstream::serve(print_line).await;
     }
     if arguments.axum {
-        return peers::axum::serve(say).await;
+        return peers::axum::serve(print_line).await;
     }
     if arguments.bare.is_server() {
-        return arguments.bare.serve(say).await;
+        return arguments.bare.serve(print_line).await;
     }
-    let executable = std::env::current_exe().context("where this program is")?;
-    let binaries = executable.parent().context("the program lies in a folder")?.to_owned();
+    let executable = std::env::current_exe().context("the path of this program is unknown")?;
+    let binaries = executable.parent().context("the program is in a folder")?.to_owned();
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&binaries)?;
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ stands in the workspace")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ is a folder of the workspace")?;
     let mut misses = Vec::new();
     for comparison in arguments.comparison.map_or_else(|| Comparison::ALL.to_vec(), |one| vec![one]) {
         let (rounds, seconds) = comparison.extent();
@@ -251,7 +251,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         };
         let (name, found) = comparison.run(&plan).await?;
         let text = table::wrap(&format!("{}\n{}\n", found.text, machine::describe(&plan)));
-        say(&text)?;
+        print_line(&text)?;
         if arguments.write {
             write(&workspace.join("docs/performance.md"), name, &text)?;
         }
@@ -273,7 +273,7 @@ fn write(file: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 }
 
 /// Prints to standard output. Progress goes to standard error.
-fn say(text: &str) -> io::Result<()> {
+fn print_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 

@@ -26,13 +26,13 @@ pub(crate) fn start() -> anyhow::Result<(Process, String)> {
     Process::of_this_program(&["--native-server"])
 }
 
-/// Passes its address to `say`, and gives every request the same answer until the process is ended.
+/// Passes its address to `announce`, and gives every request the same answer until the process is ended.
 ///
 /// # Errors
 /// If it cannot listen or cannot report its address.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -73,7 +73,7 @@ impl Client {
     /// # Errors
     /// If the connection breaks, or the status is not 200.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        let (status, body) = self.ask(path).await?;
+        let (status, body) = self.get_any_status(path).await?;
         ensure!(status == StatusCode::OK, "{path}: {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     /// If the connection breaks.
-    pub(crate) async fn ask(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    pub(crate) async fn get_any_status(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         let answer = self.send(Request::get(path), Bytes::new()).await?;
         Ok((answer.status(), answer.into_body()))
     }
@@ -111,8 +111,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_reuses_its_connection() {
-        let (told, address) = oneshot::channel();
-        let server = tokio::spawn(serve(|address| told.send(address.to_owned()).map_err(std::io::Error::other)));
+        let (sender, address) = oneshot::channel();
+        let server = tokio::spawn(serve(|address| sender.send(address.to_owned()).map_err(std::io::Error::other)));
         let mut client = Client::connect(&address.await.unwrap()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(client.get("/").await.unwrap(), ANSWER);

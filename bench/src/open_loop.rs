@@ -79,7 +79,7 @@ pub(crate) async fn offer(offer: Offer<'_>) -> anyhow::Result<Vec<Sample>> {
         let (connections, at) = (Arc::clone(&connections), offer.start + due);
         in_flight.spawn(async move {
             let late = at.elapsed();
-            let status = timeout(ANSWER_TIMEOUT, connections.ask()).await.ok().and_then(Result::ok);
+            let status = timeout(ANSWER_TIMEOUT, connections.get()).await.ok().and_then(Result::ok);
             Sample { due, late, took: at.elapsed(), status }
         });
         while let Some(sample) = in_flight.try_join_next() {
@@ -125,13 +125,13 @@ impl Connections {
     }
 
     /// Sends one request, on a free connection or a new one, and reads the whole answer.
-    async fn ask(&self) -> anyhow::Result<StatusCode> {
+    async fn get(&self) -> anyhow::Result<StatusCode> {
         let _room = self.room.acquire().await?;
         let mut client = match self.take() {
             Some(client) => client,
             None => Client::connect(&self.address).await?,
         };
-        let (status, _) = client.ask(&self.path).await?;
+        let (status, _) = client.get_any_status(&self.path).await?;
         self.idle().push_back(client);
         Ok(status)
     }
@@ -152,7 +152,7 @@ impl Connections {
     }
 }
 
-/// How long requests took: quantiles by the nearest rank.
+/// Response times: quantiles by the nearest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) p50: Duration,
@@ -201,9 +201,9 @@ mod tests {
 
     /// Starts a server that answers after `delay`. Returns its task and its address.
     async fn server(delay: Duration) -> (JoinHandle<anyhow::Result<()>>, String) {
-        let (told, address) = oneshot::channel();
-        let say = |address: &str| told.send(address.to_owned()).map_err(std::io::Error::other);
-        let server = tokio::spawn(upstream::answer(say, move || delay));
+        let (sender, address) = oneshot::channel();
+        let announce = |address: &str| sender.send(address.to_owned()).map_err(std::io::Error::other);
+        let server = tokio::spawn(upstream::answer(announce, move || delay));
         (server, address.await.unwrap())
     }
 
@@ -234,10 +234,10 @@ mod tests {
     async fn a_request_to_a_server_that_has_ended_is_an_error() {
         let (server, address) = server(Duration::ZERO).await;
         let connections = Connections::open(&brief(&address, 1)).await.unwrap();
-        assert_eq!(connections.ask().await.unwrap(), StatusCode::OK);
+        assert_eq!(connections.get().await.unwrap(), StatusCode::OK);
         server.abort();
         assert!(server.await.unwrap_err().is_cancelled());
         connections.idle().clear();
-        assert!(connections.ask().await.is_err());
+        assert!(connections.get().await.is_err());
     }
 }

@@ -141,7 +141,7 @@ service = "sleeper"
     )
 }
 
-/// One load: light, heavy, light.
+/// One round: a light load, the heavy one, and a light one.
 async fn measure(plan: &Plan, host: &Path, manifest: &str) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let atoll = Atoll::start(host, folder.path(), manifest)?;

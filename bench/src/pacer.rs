@@ -130,11 +130,11 @@ impl Arguments {
         self.pacer.is_some()
     }
 
-    /// Runs the load, and passes the result to `say`.
+    /// Runs the load, and passes the result to `announce`.
     ///
     /// # Errors
     /// If a single answer is missing or has another status than 200.
-    pub(crate) fn load(self, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+    pub(crate) fn load(self, announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let address = self.pacer.context("the address of a server")?;
         let offer = Offer {
@@ -144,7 +144,7 @@ impl Arguments {
             duration: Duration::from_secs(self.pacer_seconds),
             connections: self.pacer_connections,
         };
-        say(&runtime.block_on(ask(&offer))?.write())?;
+        announce(&runtime.block_on(run_load(&offer))?.write())?;
         Ok(())
     }
 }
@@ -178,18 +178,18 @@ impl Due {
 }
 
 /// Sends requests at the rate of the offer. Requests of the warm-up are sent and not counted.
-async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
+async fn run_load(offer: &Offer<'_>) -> anyhow::Result<Pace> {
     let due = Arc::new(Due::default());
-    let (told, mut answers) = tokio::sync::mpsc::channel(1 << 10);
+    let (sender, mut answers) = tokio::sync::mpsc::channel(1 << 10);
     let mut connections = JoinSet::new();
     for _ in 0..offer.connections {
         let mut connection = Connection::open(offer).await?;
-        let (due, told) = (Arc::clone(&due), told.clone());
+        let (due, sender) = (Arc::clone(&due), sender.clone());
         connections.spawn(async move {
             loop {
                 let at = due.pop().await;
-                let answer = connection.ask().await.map(|()| (at, at.elapsed()));
-                if told.send(answer).await.is_err() {
+                let answer = connection.exchange().await.map(|()| (at, at.elapsed()));
+                if sender.send(answer).await.is_err() {
                     return;
                 }
             }
@@ -225,8 +225,8 @@ async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
     };
     let all = tokio::time::timeout(WARM_UP + offer.duration + DRAIN_TIMEOUT, async { tokio::try_join!(pace, collect) });
     let (late, times) = all.await.context("answers are missing")??;
-    let times = Times::of(times).context("nothing was asked")?;
-    Ok(Pace { times, late: Times::of(late).context("nothing was asked")?.p99 })
+    let times = Times::of(times).context("no request was sent")?;
+    Ok(Pace { times, late: Times::of(late).context("no request was sent")?.p99 })
 }
 
 /// A kernel timer with a resolution of nanoseconds.
@@ -276,7 +276,7 @@ impl Connection {
     }
 
     /// Sends the request, and reads the whole answer.
-    async fn ask(&mut self) -> anyhow::Result<()> {
+    async fn exchange(&mut self) -> anyhow::Result<()> {
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
         loop {
@@ -340,13 +340,13 @@ mod tests {
 
     #[tokio::test]
     async fn every_request_of_an_offer_is_sent_and_answered() {
-        let (told, address) = oneshot::channel();
+        let (sender, address) = oneshot::channel();
         let server =
-            tokio::spawn(native::serve(|address| told.send(address.to_owned()).map_err(std::io::Error::other)));
+            tokio::spawn(native::serve(|address| sender.send(address.to_owned()).map_err(std::io::Error::other)));
         let address = address.await.unwrap();
         let offer =
             Offer { address: &address, path: "/", rate: 200, duration: Duration::from_millis(200), connections: 4 };
-        let pace = ask(&offer).await.unwrap();
+        let pace = run_load(&offer).await.unwrap();
         assert!(pace.times.p50 > Duration::ZERO && pace.times.p50 <= pace.times.max, "{pace:?}");
         server.abort();
     }

@@ -57,7 +57,7 @@ struct Measured {
 /// One run of one side: first the whole run, then each phase.
 type Run = [Measured; 1 + PHASES.len()];
 
-/// Measures all sides in turns.
+/// Measures all sides alternately.
 ///
 /// # Errors
 /// If a proxy or an upstream does not start.
@@ -101,7 +101,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     Ok(Finding { text, misses })
 }
 
-/// One run of one side, with upstreams of its own.
+/// One run of one side, with its own upstreams.
 async fn measure(side: &Side, host: &Path, plan: &Plan) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let mut upstreams = [Upstream::start()?, Upstream::start()?, Upstream::start()?];

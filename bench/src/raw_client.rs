@@ -31,7 +31,7 @@ impl Connection {
     ///
     /// # Errors
     /// If the connection breaks, or the answer has no `content-length`.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         let (status, body) = loop {
@@ -115,10 +115,10 @@ mod tests {
         });
         let mut connection = Connection::open(&address).await.unwrap();
         let request = request("GET /a", "x", &[("accept", "*/*")], "");
-        assert_eq!(connection.ask(&request).await.unwrap(), (200, &b"hello"[..]));
-        assert_eq!(connection.ask(&request).await.unwrap(), (404, &b""[..]));
-        assert!(connection.ask(&request).await.is_err(), "an answer without a content-length is an error");
+        assert_eq!(connection.exchange(&request).await.unwrap(), (200, &b"hello"[..]));
+        assert_eq!(connection.exchange(&request).await.unwrap(), (404, &b""[..]));
+        assert!(connection.exchange(&request).await.is_err(), "an answer without a content-length is an error");
         server.await.unwrap();
-        assert!(connection.ask(&request).await.is_err(), "a closed connection is an error");
+        assert!(connection.exchange(&request).await.is_err(), "a closed connection is an error");
     }
 }

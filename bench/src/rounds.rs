@@ -6,14 +6,14 @@
 
 use std::fmt;
 
-/// What several rounds measured.
+/// The values that several rounds measured.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rounds {
     /// The values of each side, one for each round.
     sides: Vec<Vec<f64>>,
 }
 
-/// The middle of several values, and how far they spread.
+/// The median of several values, and how far they spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -83,7 +83,7 @@ impl Spread {
     }
 }
 
-/// `median (min–max)`, with as many decimals as asked for: `{:.1}`.
+/// Prints `median (min–max)`, with the requested number of decimals: `{:.1}`.
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = f.precision().unwrap_or(0);

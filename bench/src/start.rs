@@ -171,9 +171,9 @@ impl Case {
         let mut client =
             Client::connect(atoll.gateway.strip_prefix("http://").context("the gateway's address")?).await?;
         for calls in [&mut into.first_call, &mut into.next_call] {
-            let asked = Instant::now();
+            let started = Instant::now();
             client.get(self.path()).await?;
-            calls.push(ms(asked.elapsed()));
+            calls.push(ms(started.elapsed()));
         }
         Ok(())
     }

@@ -73,40 +73,40 @@ impl Drop for Upstream {
     }
 }
 
-/// Runs the server: passes its address to `say`, and answers every request. Each line of its standard input gives the
-/// microseconds that an answer takes from then on. At the end of its input the process ends, so it never outlives its
-/// starter.
+/// Runs the server: passes its address to `announce`, and answers every request. Each line of its standard input
+/// gives the microseconds that an answer takes from then on. At the end of its input the process ends, so it never
+/// outlives its starter.
 ///
 /// # Errors
 /// If it cannot listen or cannot report its address.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let delay = Arc::new(AtomicU64::new(u64::try_from(WELL.as_micros())?));
     let (end, ended) = oneshot::channel::<()>();
-    let told = Arc::clone(&delay);
+    let delay_to_set = Arc::clone(&delay);
     std::thread::spawn(move || {
         let _end = end;
         for line in std::io::stdin().lines().map_while(Result::ok) {
             if let Ok(micros) = line.trim().parse() {
-                told.store(micros, Ordering::Relaxed);
+                delay_to_set.store(micros, Ordering::Relaxed);
             }
         }
     });
     tokio::select! {
-        failed = answer(say, move || Duration::from_micros(delay.load(Ordering::Relaxed))) => failed,
+        failed = answer(announce, move || Duration::from_micros(delay.load(Ordering::Relaxed))) => failed,
         _ = ended => Ok(()),
     }
 }
 
-/// Tells `say` where it listens, and answers every request after `delay`, until it is dropped.
+/// Passes its address to `announce`, and answers every request after `delay`, until it is dropped.
 ///
 /// # Errors
 /// If it cannot listen or cannot report its address.
 pub(crate) async fn answer(
-    say: impl FnOnce(&str) -> std::io::Result<()>,
+    announce: impl FnOnce(&str) -> std::io::Result<()>,
     delay: impl Fn() -> Duration + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -121,7 +121,7 @@ pub(crate) async fn answer(
                     Ok::<_, Infallible>(answer)
                 }
             });
-            // A client that goes is no fault of the server.
+            // A client that disconnects is not an error of the server.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }

@@ -190,9 +190,9 @@ async fn an_admin_beyond_loopback_demands_its_token_and_never_logs_it() {
     atoll.admin = atoll.admin.replace("0.0.0.0", "127.0.0.1");
     let http = Http::default();
     let url = format!("{}/v1/services", atoll.admin);
-    let nobody = http.get(&url).await;
-    assert_eq!(nobody.problem()["status"], 401);
-    assert!(nobody.header("www-authenticate").starts_with("Bearer"));
+    let anonymous = http.get(&url).await;
+    assert_eq!(anonymous.problem()["status"], 401);
+    assert!(anonymous.header("www-authenticate").starts_with("Bearer"));
     let known = http.send(http::Request::get(&url).header("authorization", format!("Bearer {token}")), "").await;
     assert_eq!(known.status, 200);
     assert_eq!(http.get(&format!("{}/healthz", atoll.admin)).await.status, 200, "probes need no token");

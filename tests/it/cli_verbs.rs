@@ -72,19 +72,19 @@ async fn a_swap_is_undone_and_redone_by_rollback_and_ends_with_the_host() {
     let first = terminal.view().await["revision"].as_str().unwrap().to_owned();
     assert!(terminal.refused(&["rollback", "hello"]).await.contains("no revision to go back to"));
 
-    let told = terminal.succeed(&["swap", "hello", new]).await;
+    let printed = terminal.succeed(&["swap", "hello", new]).await;
     let second = terminal.view().await["revision"].as_str().unwrap().to_owned();
     assert_ne!(first, second);
-    assert_eq!(told, format!("hello: {second} serves; `atoll rollback hello` returns to {first}\n"));
+    assert_eq!(printed, format!("hello: {second} serves; `atoll rollback hello` returns to {first}\n"));
     assert_eq!(terminal.hello().await, "revision-001-bbb");
     let table = terminal.succeed(&["ps"]).await;
     assert!(table.contains(&format!("{second}*")) && table.contains("* differs from the manifest"), "{table}");
 
     let again = terminal.succeed(&["swap", "hello", new]).await;
-    assert_eq!(again, told, "a swap to the revision that already serves must change nothing");
+    assert_eq!(again, printed, "a swap to the revision that already serves must change nothing");
 
-    let told = terminal.succeed(&["rollback", "hello"]).await;
-    assert_eq!(told, format!("hello: {first} serves; `atoll rollback hello` returns to {second}\n"));
+    let printed = terminal.succeed(&["rollback", "hello"]).await;
+    assert_eq!(printed, format!("hello: {first} serves; `atoll rollback hello` returns to {second}\n"));
     assert_eq!(terminal.hello().await, "revision-000-aaa");
     assert!(!terminal.succeed(&["ps"]).await.contains('*'), "the revision of the manifest must not be marked");
     terminal.succeed(&["rollback", "hello"]).await;
@@ -189,8 +189,8 @@ async fn check_accepts_a_correct_manifest_and_opens_no_store() {
     home.link_cache();
     let output = home.output(&["check"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(told, "atoll.toml is right: 2 services (1 components), 1 routes\n");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, "atoll.toml is right: 2 services (1 components), 1 routes\n");
     assert!(!home.folder.path().join(".atoll").exists(), "`check` must open no store");
 }
 

@@ -1,4 +1,4 @@
-//! The components that tests load, built on first need.
+//! The components that tests load. They are built when a test first needs them.
 //!
 //! `just test` builds the components before it starts the tests. A bare `cargo test -p host` on a clean clone does
 //! not: there the first test that needs a missing component builds all of them, with the same script. A component
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// The file of the component `name` (its package's name: `users`, `fixture-hostile`).
 ///
-/// Blocks for as long as a first build takes, a minute or two.
+/// Blocks while the components are built for the first time: a minute or two.
 ///
 /// # Panics
 /// If the build fails, with the compiler's output, or if no package has this name.
@@ -36,7 +36,7 @@ pub fn shop_manifest() -> String {
 
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate stands inside the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate is a folder of the workspace")
 }
 
 /// Builds all components, unless another test built them while this one waited for the lock.

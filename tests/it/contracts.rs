@@ -302,9 +302,9 @@ call = \"products/release\"
         &without,
         &["atoll.toml:12:9", "imports shop:products/products@1.0.0", "add \"products\" to `calls`"],
     );
-    let nobody = complaint(&good.replace("{component:products}", "{component:fixture-kv}")).await;
+    let unprovided = complaint(&good.replace("{component:products}", "{component:fixture-kv}")).await;
     assert_contains(
-        &nobody,
+        &unprovided,
         &["atoll.toml:12:9", "imports shop:products/products@1.0.0, which no service", "atoll.toml:17:8"],
     );
 }

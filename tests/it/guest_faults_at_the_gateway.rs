@@ -198,8 +198,8 @@ async fn a_failed_probe_keeps_the_circuit_open_and_a_successful_one_closes_it() 
     }
     // Only the recovery timeout lets a probe through. A failed probe opens the circuit again.
     let probed = eventually("a probe that fails", async || {
-        let asked = Instant::now();
-        (host.get("/hostile/trap").await.status == 502).then_some(asked)
+        let started = Instant::now();
+        (host.get("/hostile/trap").await.status == 502).then_some(started)
     });
     let probed = probed.await;
     let next = host.get("/hostile/ok").await;
@@ -218,8 +218,8 @@ async fn a_half_open_circuit_lets_one_probe_through_and_refuses_the_others() {
     assert_eq!(host.get("/hostile/trap").await.status, 502);
     let half_open = async || (host.endpoint("hostile", "breaker").await == "half-open").then_some(());
     eventually("the circuit is half-open", half_open).await;
-    let asked = join_all((0..8).map(|_| host.get("/hostile/sleep?ms=1500"))).await;
-    let mut statuses: Vec<_> = asked.iter().map(|answer| answer.status.as_u16()).collect();
+    let answers = join_all((0..8).map(|_| host.get("/hostile/sleep?ms=1500"))).await;
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 503, 503, 503, 503, 503, 503, 503]);
     eventually("the circuit is closed", async || (host.endpoint("hostile", "breaker").await == "closed").then_some(()))

@@ -196,7 +196,7 @@ async fn take(state: &ServerState, request: Request<Incoming>) -> Result<Answer,
                 behaviour.changed().await.map_err(io::Error::other)?;
                 continue;
             }
-            Behaviour::ResetsAfterHead => return Err(io::Error::other("the test has asked for this")),
+            Behaviour::ResetsAfterHead => return Err(io::Error::other("the test demands this")),
             Behaviour::Works => return answer(state, request).await,
             Behaviour::Slow(time) => {
                 tokio::time::sleep(time).await;
@@ -204,13 +204,13 @@ async fn take(state: &ServerState, request: Request<Incoming>) -> Result<Answer,
             }
             Behaviour::ResetsAfterRequest => {
                 record(state, request).await?;
-                return Err(io::Error::other("the test has asked for this"));
+                return Err(io::Error::other("the test demands this"));
             }
             Behaviour::Status(status) => Response::builder().status(status),
             Behaviour::RetryAfter(status, seconds) => Response::builder().status(status).header("retry-after", seconds),
         };
         record(state, request).await?;
-        return Ok(status.body(whole("the test has asked for this")).unwrap());
+        return Ok(status.body(whole("the test demands this")).unwrap());
     }
 }
 
@@ -221,7 +221,7 @@ async fn answer(state: &ServerState, request: Request<Incoming>) -> Result<Answe
     }
     let seen = record(state, request).await?;
     if let Some(status) = path.strip_prefix("/status/") {
-        return Ok(Response::builder().status(status).body(whole("the test has asked for this")).unwrap());
+        return Ok(Response::builder().status(status).body(whole("the test demands this")).unwrap());
     }
     if let Some(length) = path.strip_prefix("/large/") {
         return Ok(Response::new(whole(vec![b'x'; length.parse().unwrap()])));
@@ -235,7 +235,7 @@ async fn answer(state: &ServerState, request: Request<Incoming>) -> Result<Answe
             0 => Some((Ok(Frame::data(Bytes::from_static(b"ten bytes."))), 1)),
             1 => {
                 tokio::task::yield_now().await;
-                Some((Err(io::Error::other("the test has asked for this")), 2))
+                Some((Err(io::Error::other("the test demands this")), 2))
             }
             _ => None,
         });

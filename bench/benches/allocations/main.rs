@@ -7,7 +7,7 @@
 //! pool.
 //!
 //! Counting costs time, so this benchmark says nothing about speed.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its results")]
 
 mod client;
 mod running_host;

@@ -16,7 +16,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let fixture = EngineFixture::new();
     for component in ["fixture-hello", "fixture-types"] {
         let pool = fixture.pool(component, &Isolation::Request);
-        group.bench_function(BenchmarkId::new("an instance, made and let go", component), |bencher| {
+        group.bench_function(BenchmarkId::new("an instance, made and ended", component), |bencher| {
             bencher.iter_custom(|times| {
                 let pool = Arc::clone(&pool);
                 fixture.time(times, move |context| {

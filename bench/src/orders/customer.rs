@@ -57,7 +57,7 @@ impl Client for Customer {
                 201
             }
         };
-        let (status, body) = self.connection.ask(request).await?;
+        let (status, body) = self.connection.exchange(request).await?;
         ensure!(status == wanted, "{status}: {}", String::from_utf8_lossy(body));
         self.next = (self.next + 1) % self.requests.len();
         self.done.fetch_add(1, Ordering::Relaxed);

@@ -148,7 +148,7 @@ impl Shop {
         let address = self.address(service)?;
         let request = request(&format!("POST {}/{service}", self.prefix), address, headers, &body.to_string());
         let mut connection = Connection::open(address).await?;
-        let (status, answer) = connection.ask(&request).await?;
+        let (status, answer) = connection.exchange(&request).await?;
         ensure!(status == 201, "{service}: {status}: {}", String::from_utf8_lossy(answer));
         Ok(serde_json::from_slice(answer)?)
     }
@@ -158,7 +158,7 @@ impl Shop {
         let address = self.address(service)?;
         let request = request(&format!("GET {}/{service}/{path}", self.prefix), address, &[], "");
         let mut connection = Connection::open(address).await?;
-        let (status, answer) = connection.ask(&request).await?;
+        let (status, answer) = connection.exchange(&request).await?;
         ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(answer));
         Ok(serde_json::from_slice(answer)?)
     }

@@ -23,13 +23,13 @@ pub(super) fn start() -> anyhow::Result<Running> {
     Ok(Running::of(address, process))
 }
 
-/// Runs the server: passes its address to `say`, and answers until the process is ended.
+/// Runs the server: passes its address to `announce`, and answers until the process is ended.
 ///
 /// # Errors
 /// If it cannot listen or cannot report its address.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     let listener = listener.tap_io(|stream| {
         // This fails for a connection that has ended, which the server notices itself.
         let _ = stream.set_nodelay(true);

@@ -58,15 +58,15 @@ impl Arguments {
         self.bare.is_some()
     }
 
-    /// Runs the server: passes its address to `say`, and answers until the process is ended.
+    /// Runs the server: passes its address to `announce`, and answers until the process is ended.
     ///
     /// # Errors
     /// If the component cannot be loaded, or the server cannot listen or cannot report its address.
-    pub(crate) async fn serve(self, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+    pub(crate) async fn serve(self, announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
         let component = self.bare.context("the path of a component")?;
         let handler = ProxyHandler::new(Instances::load(&component, self.bare_requests, self.bare_concurrent)?);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        say(&listener.local_addr()?.to_string())?;
+        announce(&listener.local_addr()?.to_string())?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;

@@ -30,7 +30,7 @@ pub(crate) const REQUESTS: usize = 1000;
 pub(crate) enum Side {
     /// A native server.
     Axum,
-    /// hyper round `ProxyHandler`, with the engine as Atoll sets it up.
+    /// hyper with `ProxyHandler`, and the engine as Atoll sets it up.
     Bare(Guest),
     /// Atoll, with the component that speaks HTTP.
     Atoll(Guest),
@@ -97,7 +97,7 @@ enum Held {
 }
 
 impl PeerSetup {
-    /// Builds the host, and installs the peers that are absent.
+    /// Builds the host, and installs missing peers.
     ///
     /// # Errors
     /// If the host does not build, or a component is missing.
@@ -128,14 +128,14 @@ impl PeerSetup {
 
     /// The versions of the programs that are not ours, for the tables. Programs that are not installed are absent.
     pub(crate) fn versions(&self) -> String {
-        let said = |program: &Path| {
+        let version_line = |program: &Path| {
             let output = Command::new(program).arg("--version").output().ok()?;
             Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
         };
         let noted = |name: &str| fs::read_to_string(self.tool(name)).ok();
         let pinned = noted("flask/installed.txt").map(|lines| lines.trim().replace("==", " ").replace('\n', ", "));
         let all = [
-            said(&wasmtime_serve::program(self)),
+            version_line(&wasmtime_serve::program(self)),
             noted("workerd/installed.txt").map(|version| format!("workerd {}", version.trim())),
             pinned,
             nginx::version().map(|version| format!("nginx {version}")),

@@ -34,7 +34,7 @@ impl Dependencies {
 
     /// The user with this id.
     pub(super) async fn find_user(&self, id: u64) -> Result<Option<User>, Refusal> {
-        found(self.ask(Method::GET, &self.users, &format!("/users/{id}"), Bytes::new()).await)
+        found(self.call(Method::GET, &self.users, &format!("/users/{id}"), Bytes::new()).await)
     }
 
     /// The products with these ids, in the order of the ids.
@@ -44,16 +44,16 @@ impl Dependencies {
             path.push_str(if index == 0 { "" } else { "," });
             path.push_str(&id.to_string());
         }
-        self.ask(Method::GET, &self.products, &path, Bytes::new()).await
+        self.call(Method::GET, &self.products, &path, Bytes::new()).await
     }
 
     /// Takes stock.
     pub(super) async fn reserve(&self, wanted: &Wanted) -> Result<Vec<ReservedLine>, Refusal> {
         let body = serde_json::to_vec(wanted).map_err(|error| Refusal::Internal(error.to_string()))?;
-        self.ask(Method::POST, &self.products, "/reservations", body.into()).await
+        self.call(Method::POST, &self.products, "/reservations", body.into()).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         authority: &Authority,

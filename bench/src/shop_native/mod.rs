@@ -67,11 +67,14 @@ impl Arguments {
     }
 }
 
-/// Passes its address to `say`, and serves until the process is ended.
+/// Passes its address to `announce`, and serves until the process is ended.
 ///
 /// # Errors
 /// If the arguments are not those of a service, if the database does not open, or if it cannot listen.
-pub(crate) async fn serve(arguments: Arguments, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+pub(crate) async fn serve(
+    arguments: Arguments,
+    announce: impl FnOnce(&str) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
     let role = arguments.native_service.context("the name of a service")?;
     let records = Records::open(arguments.native_state.context("the path of a database")?, role.name())?;
     let router: Router = match role {
@@ -84,7 +87,7 @@ pub(crate) async fn serve(arguments: Arguments, say: impl FnOnce(&str) -> std::i
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     // With Nagle's algorithm, the kernel's delayed acknowledgement would be measured. If it cannot be switched off,
     // the connection has ended.
     axum::serve(listener.tap_io(|stream| _ = stream.set_nodelay(true)), router).await?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A product as it is stored; its id is in its key.
+/// A product as it is stored. Its id is part of its key.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     sku: String,
@@ -135,7 +135,7 @@ async fn reserve(
     }
 }
 
-/// Takes one line's pieces within the transaction.
+/// Takes the quantity of one line within the transaction.
 fn take(draft: &mut Draft<'_>, line: &Line, product: Option<Vec<u8>>) -> Result<Taken, Refusal> {
     let mut product: Record = decode(&product.ok_or(Refusal::NotFound)?)?;
     let Some(stock) = product.stock.checked_sub(line.quantity) else {
@@ -148,7 +148,7 @@ fn take(draft: &mut Draft<'_>, line: &Line, product: Option<Vec<u8>>) -> Result<
     Ok(Taken { product: line.product, quantity: line.quantity, sku, name, amount, currency, stock })
 }
 
-/// The answer of a key that is used, to the call with these lines.
+/// The answer for a used key to a call with these lines.
 fn repeat(reservation: Reservation, lines: &[Line]) -> Result<Vec<ReservedLine>, Refusal> {
     let Reservation::Held(taken) = reservation else {
         return Err(Refusal::Conflict("the reservation was released".to_owned()));

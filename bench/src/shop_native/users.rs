@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A user as it is stored; its id is in its key.
+/// A user as it is stored. Its id is part of its key.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     name: String,

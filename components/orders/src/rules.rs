@@ -1,4 +1,4 @@
-//! What an order may be, and what it costs.
+//! Which orders are valid, and what an order costs.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) fn accept(key: &str, order: &NewOrder) -> Result<Wanted, Error> {
     if errors.is_empty() { Ok(Wanted { user: order.user, pieces }) } else { Err(Error::Invalid(errors)) }
 }
 
-/// What the lines cost together.
+/// The total price of the lines.
 pub(crate) fn total(lines: &[ReservedLine]) -> Result<Price, Error> {
     let Some(currency) = lines.first().map(|line| &line.price.currency) else {
         return Err(Error::Internal("a reservation has no lines".to_owned()));

@@ -17,7 +17,7 @@ const LONGEST_PAUSE_MS: u64 = 64;
 /// Why the state gave no answer: the part of the contracts' `error` that is the same for every service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// An argument is out of its bounds.
+    /// An argument is invalid.
     Invalid {
         /// A JSON pointer to the argument.
         pointer: &'static str,
@@ -81,7 +81,7 @@ impl<P: Platform> Transaction<'_, P> {
     }
 }
 
-/// The record in the bytes found at `key`.
+/// Decodes the record that was found at `key`.
 pub fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(value).map_err(|error| Failure::Internal(format!("{key} holds no such record: {error}")))
 }

@@ -27,7 +27,7 @@ enum Reservation {
     Released,
 }
 
-/// One line of a reservation, as `reserved-line` has it.
+/// One line of a reservation: `reserved-line` of the contract.
 #[derive(Debug, Serialize, Deserialize)]
 struct Taken {
     product: ProductId,

@@ -18,7 +18,7 @@ const MAX_KEY: usize = 255;
 const MAX_OUTSIDE_KEY: usize = 200;
 const MAX_LINES: usize = 100;
 
-/// The changes as they are stored, or every field that breaks a rule.
+/// The changes in the form in which they are stored, or every field that breaks a rule.
 pub(crate) fn accept(mut changes: ProductChanges) -> Result<ProductChanges, Vec<FieldError>> {
     let errors = check(&changes);
     if !errors.is_empty() {

@@ -11,7 +11,7 @@ const MAX_LOCAL_PART: usize = 64;
 /// In bytes, RFC 1035, section 2.3.4.
 const MAX_LABEL: usize = 63;
 
-/// The changes as they are stored, or every field that breaks a rule.
+/// The changes in the form in which they are stored, or every field that breaks a rule.
 pub(crate) fn accept(mut changes: UserChanges) -> Result<UserChanges, Vec<FieldError>> {
     let errors = check(&changes);
     if !errors.is_empty() {

@@ -9,7 +9,7 @@ use crate::problem::Problem;
 pub struct FieldError {
     /// A JSON pointer (RFC 6901) into the body. For a query parameter, `/` and its name.
     pub pointer: String,
-    /// What is wrong, as the rest of a sentence about the field.
+    /// What is wrong, as the end of a sentence about the field.
     pub detail: String,
 }
 

@@ -26,7 +26,7 @@ impl Problem {
         Self::new(400, detail)
     }
 
-    /// 401: the caller did not say who it is.
+    /// 401: the request has no valid credentials.
     pub fn unauthorized() -> Self {
         let header = Some(("www-authenticate", "Bearer".to_owned()));
         Self { header, ..Self::new(401, "this needs a caller who says who they are") }

@@ -129,7 +129,7 @@ fn seed() -> u64 {
 struct Ids(Arc<Mutex<BTreeSet<u64>>>);
 
 impl Ids {
-    /// Notes the id of something new.
+    /// Records the id of a new item.
     fn note(&self, id: u64) {
         assert!(self.0.lock().unwrap().insert(id), "the id {id} was given twice");
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// More than all writers can take.
+/// More stock than all writers can take.
 const STOCK: u64 = 1_000_000;
 /// Few products, so that the writers compete for them.
 const SHARED: usize = 2;

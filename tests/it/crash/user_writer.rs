@@ -107,13 +107,13 @@ impl UserWriter {
             let answer = client.send_expecting_answer(&Method::POST, "/api/users", None, &probe).await;
             match self.known.iter().find(|(_, member)| member.email == email) {
                 Some((id, member)) => {
-                    assert_eq!(answer.status, 409, "{email} is taken: {answer:?}");
+                    assert_eq!(answer.status, 409, "a user has {email}, so it must be taken: {answer:?}");
                     let (method, path, body) = (Method::PUT, format!("/api/users/{id}"), member.json());
                     let answer = client.send_expecting_answer(&method, &path, None, &body).await;
-                    assert_eq!(answer.status, 200, "{email} is its own: {answer:?}");
+                    assert_eq!(answer.status, 200, "a user must be able to keep its own email {email}: {answer:?}");
                 }
                 None => {
-                    assert_eq!(answer.status, 201, "{email} is taken by nobody: {answer:?}");
+                    assert_eq!(answer.status, 201, "no user has {email}, so it must be free: {answer:?}");
                     let id = id(&answer.json());
                     self.ids.note(id);
                     let answer = client

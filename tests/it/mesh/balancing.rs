@@ -56,11 +56,11 @@ async fn by_default_the_faster_endpoint_gets_most_calls() {
     let host = Host::of(&[&quick, &slow], NEVER_OPENS).await;
     slow.behave(Behaviour::Slow(Duration::from_secs(2)));
     // Until both servers are measured, the balancer does not know which one is slow.
-    let mut asked = 0;
+    let mut sent = 0;
     while quick.requests() == 0 || slow.requests() == 0 {
         assert_eq!(host.status("/plain/x").await, 200);
-        asked += 1;
-        assert!(asked < 200, "{} {}", quick.requests(), slow.requests());
+        sent += 1;
+        assert!(sent < 200, "{} {}", quick.requests(), slow.requests());
     }
     let quick = quick_of(40, &host).await;
     assert!(quick >= 38, "{quick} of 40");
@@ -132,10 +132,10 @@ async fn an_endpoint_that_fails_more_than_the_others_is_ejected() {
         (!failed).then_some(())
     };
     eventually("the failing server is ejected", is_ejected).await;
-    let asked = servers[2].requests();
-    assert!(asked >= 5, "{asked}");
+    let sent = servers[2].requests();
+    assert!(sent >= 5, "{sent}");
     for _ in 0..30 {
         assert_eq!(host.status("/plain/x").await, 200);
     }
-    assert_eq!((servers[2].requests(), host.endpoints("legacy", "breaker").await), (asked, vec![json!("closed"); 3]));
+    assert_eq!((servers[2].requests(), host.endpoints("legacy", "breaker").await), (sent, vec![json!("closed"); 3]));
 }

@@ -110,7 +110,7 @@ async fn two_successful_probes_close_an_open_circuit() {
     let guarded = guarded("breaker = { in_a_row = 2, open = \"300ms\", jitter = 0 }").await;
     send(2, Behaviour::ResetsAfterRequest, 502, &guarded).await;
     let (plain, host) = &guarded;
-    // A failed probe opens the circuit again, so the server is asked again and again, but seldom.
+    // A failed probe opens the circuit again, so the server is called again and again, but seldom.
     let probed = async || (plain.requests() >= 4).then_some(());
     let send_and_check = async || {
         assert!([502, 503].contains(&host.status("/plain/x").await));

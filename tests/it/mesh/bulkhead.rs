@@ -41,14 +41,14 @@ fn assert_refused(answer: &Answer) {
 async fn calls_beyond_concurrency_wait_and_calls_beyond_waiting_are_refused_at_once() {
     for (host, _plain) in hosts("concurrency = 2, waiting = 1, wait = \"10m\"").await {
         let held = [hold(&host).await, hold(&host).await];
-        let mut asked: FuturesUnordered<_> = (0..4).map(|_| host.get("/plain/ok")).collect();
+        let mut requests: FuturesUnordered<_> = (0..4).map(|_| host.get("/plain/ok")).collect();
         for _ in 0..3 {
-            assert_refused(&asked.next().await.unwrap());
+            assert_refused(&requests.next().await.unwrap());
         }
         for held in held {
             assert!(held.finish().await, "a call that is served must not be disturbed");
         }
-        assert_eq!(asked.next().await.unwrap().status, 200, "the waiting call must be served");
+        assert_eq!(requests.next().await.unwrap().status, 200, "the waiting call must be served");
         assert_eq!(host.metric("atoll_refused_total", "legacy").await, 3.0);
         assert_eq!(
             host.metric("atoll_requests_total", "legacy").await,
@@ -108,10 +108,10 @@ async fn a_client_that_disconnects_while_served_gives_its_slot_back() {
 async fn a_client_that_disconnects_while_waiting_leaves_the_queue() {
     for (host, _plain) in hosts("concurrency = 1, waiting = 1, wait = \"10m\"").await {
         let held = hold(&host).await;
-        let mut asked: FuturesUnordered<_> = (0..2).map(|_| host.get("/plain/ok")).collect();
-        assert_refused(&asked.next().await.unwrap());
+        let mut requests: FuturesUnordered<_> = (0..2).map(|_| host.get("/plain/ok")).collect();
+        assert_refused(&requests.next().await.unwrap());
         // The other request waits in the queue. Now its client disconnects.
-        drop(asked);
+        drop(requests);
         let waits = eventually("the place in the queue is free", async || {
             let (http, url) = (host.http.clone(), host.url("/plain/ok"));
             let waits = tokio::spawn(async move { http.get(&url).await });

@@ -100,8 +100,8 @@ async fn each_further_try_gets_the_time_that_is_left() {
         silent_server("limits = { timeout = \"10s\", total = \"1m\" }\nretry = { tries = 10, backoff = \"1ms\" }")
             .await;
     plain.behave(Behaviour::Status(503));
-    let asked = request("GET").header("x-atoll-timeout-ms", "7");
-    assert_eq!(host.send(asked, "").await.status, 503);
+    let forged = request("GET").header("x-atoll-timeout-ms", "7");
+    assert_eq!(host.send(forged, "").await.status, 503);
     let left: Vec<_> = plain.seen().iter().map(|seen| header(seen, "x-atoll-timeout-ms")).collect();
     assert_eq!(left.len(), 11, "{left:?}");
     assert!(left.iter().all(|left| (1..=10_000).contains(left)), "no try may take longer than `timeout`: {left:?}");

@@ -59,9 +59,9 @@ async fn an_unknown_dns_name_stops_only_its_own_endpoint() {
         route("/other", "other")
     );
     let host = Host::start(&(named("http://nowhere.invalid:81", "") + &more)).await;
-    let nobody = host.get("/plain/x").await;
-    assert_eq!((nobody.status.as_u16(), kind(&nobody)), (503, "no-endpoint".to_owned()));
-    assert!(nobody.problem()["detail"].as_str().unwrap().contains("`legacy`"));
+    let unavailable = host.get("/plain/x").await;
+    assert_eq!((unavailable.status.as_u16(), kind(&unavailable)), (503, "no-endpoint".to_owned()));
+    assert!(unavailable.problem()["detail"].as_str().unwrap().contains("`legacy`"));
     let line: Value = serde_json::from_str(&host.atoll.logged("a name was not resolved").await).unwrap();
     assert_eq!((&line["level"], &line["host"]), (&"WARN".into(), &"nowhere.invalid".into()), "{line}");
     for _ in 0..4 {
@@ -69,7 +69,7 @@ async fn an_unknown_dns_name_stops_only_its_own_endpoint() {
     }
 }
 
-/// An authority that signs certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {

@@ -47,11 +47,11 @@ async fn a_service_without_a_healthy_endpoint_answers_503_no_endpoint() {
     only.health(500);
     let host = Host::of(&[&only], &format!("health = {{ path = \"/healthz\", {OFTEN} }}")).await;
     host.atoll.logged("not ready: it gets no calls").await;
-    let nobody = host.get("/plain/x").await;
-    assert_eq!((nobody.status.as_u16(), kind(&nobody)), (503, "no-endpoint".to_owned()));
-    let asked = only.requests();
+    let unavailable = host.get("/plain/x").await;
+    assert_eq!((unavailable.status.as_u16(), kind(&unavailable)), (503, "no-endpoint".to_owned()));
+    let requests_before = only.requests();
     assert_eq!(host.status("/plain/x").await, 503);
-    assert_eq!(only.requests(), asked);
+    assert_eq!(only.requests(), requests_before);
 }
 
 #[tokio::test]

@@ -173,8 +173,8 @@ async fn the_retry_budget_bounds_retries_when_every_server_fails() {
         let answers = join_all((0..30).map(|_| host.get("/plain/x"))).await;
         assert!(answers.iter().all(|answer| answer.status == 503), "{answers:?}");
     }
-    let (asked, seconds) = (ill.requests() + well.requests(), began.elapsed().as_secs() + 1);
-    let again = asked - 300;
+    let (sent, seconds) = (ill.requests() + well.requests(), began.elapsed().as_secs() + 1);
+    let again = sent - 300;
     // A fifth of the calls, plus one retry for each second of the window and of the time that the test took.
     assert!(
         (60..=70 + usize::try_from(seconds).unwrap()).contains(&again),
@@ -187,10 +187,10 @@ async fn the_retry_budget_bounds_retries_when_every_server_fails() {
 async fn an_answer_that_breaks_off_midway_is_not_retried() {
     let (ill, well, host) = ill_and_well("").await;
     ill.behave(Behaviour::Works);
-    for asked in 1..=4 {
+    for sent in 1..=4 {
         let request = Request::get(host.url("/plain/broken")).body(Default::default()).unwrap();
         assert!(host.http.try_send(request).await.is_err());
-        assert_eq!(ill.requests() + well.requests(), asked);
+        assert_eq!(ill.requests() + well.requests(), sent);
     }
     assert_eq!(retries(&host).await, 0.0);
     assert_eq!(host.metric("atoll_failures_total", "legacy").await, 4.0);

@@ -12,7 +12,7 @@ const ORDERS: &str = "/api/orders";
 /// A shop with one user and some products.
 struct StockedShop {
     shop: Shop,
-    /// The user's id, as JSON has it.
+    /// The user's id as it is in JSON.
     ada: Value,
 }
 

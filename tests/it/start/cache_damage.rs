@@ -100,14 +100,14 @@ cache = "cache"
 "#,
     );
     fs::write(home.folder.path().join("bad.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
-    let mut told = Vec::new();
+    let mut errors = Vec::new();
     for _ in 0..2 {
         let output = home.output(&["run", "atoll.toml"]).await;
         assert!(!output.status.success());
-        told.push(String::from_utf8(output.stderr).unwrap());
+        errors.push(String::from_utf8(output.stderr).unwrap());
     }
-    assert_eq!(told[0], told[1]);
-    let text = flat(&told[1]);
+    assert_eq!(errors[0], errors[1]);
+    let text = flat(&errors[1]);
     for wanted in ["atoll.toml:3:", "which needs `state = true`", "atoll.toml:9:", "exports nothing to call"] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
@@ -120,7 +120,7 @@ cache = "cache"
     fs::write(home.folder.path().join("fine.wasm"), super::numbered("fixture-hello", 1)).unwrap();
     for _ in 0..2 {
         let output = home.output(&["check", "atoll.toml"]).await;
-        let told = flat(&String::from_utf8(output.stderr).unwrap());
-        assert!(!output.status.success() && told.contains("which no service of the manifest exports"), "{told}");
+        let errors = flat(&String::from_utf8(output.stderr).unwrap());
+        assert!(!output.status.success() && errors.contains("which no service of the manifest exports"), "{errors}");
     }
 }

@@ -63,7 +63,7 @@ service = "hello"
 "#,
     )
     .await;
-    let asked = Instant::now();
+    let started = Instant::now();
     // A chain of four calls takes a slot of every depth class. The floods take all slots that calls from outside may
     // have.
     let chains = join(flood(&atoll, "/hop/3", 60), flood(&atoll, "/hop/2", 60));
@@ -73,9 +73,9 @@ service = "hello"
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
     assert!(
-        asked.elapsed() < Duration::from_secs(45),
+        started.elapsed() < Duration::from_secs(45),
         "chains and floods took {:?}: they waited for each other",
-        asked.elapsed()
+        started.elapsed()
     );
     // Every slot was given back: a chain that takes one slot of each class can run again.
     let (http, metrics) = (Http::default(), format!("{}/metrics", atoll.admin));
@@ -161,7 +161,7 @@ service = "hello"
         // And idle instances of another service hold slots of two classes.
         let relay = async || assert_eq!(flood(&atoll, "/relay/100", 6).await, [200; 6], "{step}");
         let hello = async |calls| assert!(flood(&atoll, "/hello", calls).await.iter().all(|it| *it == 200), "{step}");
-        let asked = Instant::now();
+        let started = Instant::now();
         if round % 2 == 0 {
             keep().await;
             hello(1).await;
@@ -173,6 +173,6 @@ service = "hello"
         }
         hello(3).await;
         // A call that had to wait for an idle timeout, or for its own deadline, would have waited for 10 s.
-        assert!(asked.elapsed() < Duration::from_secs(10), "{:?} in {step}", asked.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?} in {step}", started.elapsed());
     }
 }

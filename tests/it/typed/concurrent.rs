@@ -65,10 +65,10 @@ async fn calls_that_wait_for_an_import_do_not_block_their_instance() {
 async fn each_call_of_a_shared_instance_has_its_own_deadline() {
     let host = open().await;
     let call = async |ms: u64| {
-        let asked = Instant::now();
+        let started = Instant::now();
         let answer = host.get(&format!("/held-for-{ms}?ms=60000")).await;
         assert!([503, 504].contains(&answer.status.as_u16()), "{answer:?}");
-        (ms, asked.elapsed())
+        (ms, started.elapsed())
     };
     // The last call has the shortest deadline, the longest, and one between.
     for order in [[1_200, 900, 600, 300], [300, 600, 900, 1_200], [600, 1_200, 300, 900]] {
@@ -244,14 +244,14 @@ limits = { timeout = "1m" }
         + &runtime("instances = 8")
         + &route("/sleep/{ms}", "relay/reports#sleep", "timeout = \"50s\"");
     let host = Typed::start(&manifest).await;
-    let asked = Instant::now();
+    let started = Instant::now();
     // Each caller holds one slot and needs another. If callers could take all eight, none would ever get a second
     // one. The calls last long enough that all have come before the first is answered.
     let answers = join_all((0..40).map(async |_| host.value("/sleep/100").await)).await;
     assert_eq!(answers, vec![json!("ok: 100"); 40]);
     assert!(
-        asked.elapsed() < Duration::from_secs(40),
+        started.elapsed() < Duration::from_secs(40),
         "the chains took {:?}: they waited for each other",
-        asked.elapsed()
+        started.elapsed()
     );
 }

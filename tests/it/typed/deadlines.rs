@@ -64,18 +64,18 @@ limits = { timeout = "10m" }
     manifest += &route("/concurrent/{count}/{ms}", "relay/bench#concurrent-sleep", short);
     let host = Typed::start(&manifest).await;
     for path in ["/sleep/60000", "/spin", "/held/60000", "/concurrent/20/60000"] {
-        let asked = Instant::now();
+        let started = Instant::now();
         // The caller keeps a twentieth of its time. Usually it can report that no answer came; on a busy machine the
         // gateway does.
         let answer = host.get(path).await;
-        let took = asked.elapsed();
+        let took = started.elapsed();
         let answer_json: Value = answer.json();
         let failed = answer.status == 504 || answer_json.to_string().contains("unavailable");
         // `concurrent` answers with the time that its calls took, and not with an error.
         assert!(failed || path.starts_with("/concurrent"), "{path}: {answer:?}");
         assert!(took >= Duration::from_millis(270) && took < SOON, "{path}: {took:?}");
         host.at_rest(&["relay", "types"]).await;
-        assert!(asked.elapsed() < SOON, "{path}: an instance still runs after the deadline");
+        assert!(started.elapsed() < SOON, "{path}: an instance still runs after the deadline");
     }
     assert_eq!(host.value("/sleep/5").await, json!("ok: 5"));
 }

@@ -117,7 +117,11 @@ impl Random {
             };
             // If two texts are equally short, serde_json decides which one is used.
             let Ok(shortest) = serde_json::to_string(&number).unwrap().parse::<f64>() else { continue };
-            #[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "that is what is asked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::float_cmp,
+                reason = "that is the condition that is tested"
+            )]
             if number.is_finite() && shortest as f32 == number {
                 return json!(shortest);
             }

@@ -81,8 +81,8 @@ async fn returned_value(host: &Typed, answer: &Answer, function: &Function) -> V
     assert_eq!((answer.status.as_u16(), &answer.problem()["case"]), (500, &json!("error")));
     // The text of a service's own error is shown in the log only.
     let line: Value = serde_json::from_str(&host.atoll.logged(answer.header("x-request-id")).await).unwrap();
-    let said = line["error"].as_str().unwrap_or_else(|| panic!("{line}"));
-    json!({ "err": if said.is_empty() { Value::Null } else { serde_json::from_str(said).unwrap() } })
+    let error_text = line["error"].as_str().unwrap_or_else(|| panic!("{line}"));
+    json!({ "err": if error_text.is_empty() { Value::Null } else { serde_json::from_str(error_text).unwrap() } })
 }
 
 async fn assert_every_value_comes_back(style: &str, names: Names) {

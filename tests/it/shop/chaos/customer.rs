@@ -30,8 +30,8 @@ impl Receipt {
     }
 
     /// Records an answer. All answers to one key must show the same order.
-    pub fn note(&mut self, told: OrderOutcome) {
-        match told {
+    pub fn note(&mut self, outcome: OrderOutcome) {
+        match outcome {
             OrderOutcome::Placed(order) => {
                 if let Some(first) = &self.order {
                     assert_eq!(*first, order, "two answers to one key show two orders: {:?}", self.wanted);

@@ -15,7 +15,7 @@ use std::path::Path;
 const SETTLING_AT_ONCE: usize = 12;
 
 /// Every customer without a definite answer asks until there is one; every other customer asks once more. Then orders
-/// and stock must be what the customers were told.
+/// and stock must be what the customers know of.
 pub async fn reconcile(shop: &ShopClient, receipts: Vec<Receipt>) {
     let receipts: Vec<Receipt> =
         iter(receipts).map(|receipt| settle(shop, receipt)).buffered(SETTLING_AT_ONCE).collect().await;
@@ -28,7 +28,7 @@ pub async fn reconcile(shop: &ShopClient, receipts: Vec<Receipt>) {
         // Removed, so that no other key can claim the same order.
         assert_eq!(listed.remove(order["id"].as_str().unwrap()), Some(order), "{wanted:?}");
     }
-    assert!(listed.is_empty(), "there are orders that no customer was told of, though all have asked: {listed:?}");
+    assert!(listed.is_empty(), "there are orders that no customer knows of, though all have asked: {listed:?}");
     balance(shop).await;
 }
 
@@ -36,11 +36,11 @@ pub async fn reconcile(shop: &ShopClient, receipts: Vec<Receipt>) {
 async fn settle(shop: &ShopClient, mut receipt: Receipt) -> Receipt {
     if receipt.open || receipt.order.is_some() {
         let what = format!("a definite answer to {receipt:?}");
-        let told = eventually(&what, async || {
-            Some(shop.place(&receipt.wanted).await).filter(|told| *told != OrderOutcome::Unavailable) //
+        let outcome = eventually(&what, async || {
+            Some(shop.place(&receipt.wanted).await).filter(|outcome| *outcome != OrderOutcome::Unavailable) //
         })
         .await;
-        receipt.note(told);
+        receipt.note(outcome);
         receipt.open = false;
     }
     receipt

@@ -108,15 +108,15 @@ impl ShopClient {
             .header("content-type", "application/json")
             .header("idempotency-key", &wanted.key);
         let answer = self.http.send(request, order.to_string()).await;
-        let told = self.read(wanted, &answer);
-        let count = match told {
+        let outcome = self.read(wanted, &answer);
+        let count = match outcome {
             OrderOutcome::Placed(_) => &self.counts.placed,
             OrderOutcome::SoldOut => &self.counts.sold_out,
             OrderOutcome::Unavailable => &self.counts.unavailable,
-            OrderOutcome::UnknownUser => return told,
+            OrderOutcome::UnknownUser => return outcome,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        told
+        outcome
     }
 
     fn read(&self, wanted: &OrderRequest, answer: &Answer) -> OrderOutcome {
