@@ -86,11 +86,11 @@ impl HttpCall {
 
 impl CallPolicy for HttpCall {
     const KIND: CallKind = CallKind::Http;
-    type Payload = Request<Body>;
+    type Message = Request<Body>;
     type Reply = HttpReply;
     type Answer = Response<AnswerBody>;
 
-    fn payload(&mut self, _: bool) -> Option<Request<Body>> {
+    fn message(&mut self, _: bool) -> Option<Request<Body>> {
         let (request, upload) = UploadWatch::watch(self.replay.next()?);
         self.upload = Some(upload);
         Some(request)

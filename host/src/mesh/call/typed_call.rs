@@ -65,11 +65,11 @@ struct TypedCall<'a> {
 
 impl CallPolicy for TypedCall<'_> {
     const KIND: CallKind = CallKind::Typed;
-    type Payload = DetachedValues;
+    type Message = DetachedValues;
     type Reply = DetachedValues;
     type Answer = DetachedValues;
 
-    fn payload(&mut self, again: bool) -> Option<DetachedValues> {
+    fn message(&mut self, again: bool) -> Option<DetachedValues> {
         let arguments = self.arguments.take()?;
         if again && self.idempotent {
             self.arguments = arguments.copy();
