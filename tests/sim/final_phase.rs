@@ -170,7 +170,7 @@ impl World {
             let cancelled = i128::from(ledger.services[service].cancelled);
             if unseen > cancelled {
                 return Err(format!(
-                    "service {service}: {unseen} requests reached no endpoint and did not fail, {cancelled} were given up"
+                    "service {service}: {unseen} requests neither arrived nor failed, {cancelled} were given up"
                 ));
             }
         }

@@ -39,16 +39,13 @@ pub(super) trait CallPolicy: Send {
 
     /// Reads an answer, and records at `guard` what it says of the endpoint. `dependency_failed`: a call of the
     /// service's own has failed.
-    ///
-    /// # Errors
-    /// The answer is no answer after all; the engine records the failure.
     fn accept(
         &mut self,
         reply: Self::Reply,
         guard: TryGuard,
         traffic: &Traffic,
         dependency_failed: bool,
-    ) -> Result<Accepted<Self::Answer>, Rejected>;
+    ) -> Accepted<Self::Answer>;
 
     /// The failure of a try as the call has to see it: the fault may be the client's.
     fn attribute(&self, error: TryError) -> TryError {
@@ -63,12 +60,6 @@ pub(super) trait CallPolicy: Send {
 pub(super) struct Accepted<A> {
     pub(super) answer: A,
     pub(super) next: Next,
-}
-
-/// An answer that turned out to be a failure, and the guard of its try.
-pub(super) struct Rejected {
-    pub(super) guard: TryGuard,
-    pub(super) error: TryError,
 }
 
 /// What follows a try.
@@ -138,13 +129,13 @@ async fn run_try<P: Invoke, C: CallPolicy>(
     guard.answered(failed);
     policy.log(&call.group.name, &context, failed);
     let dependency_failed = context.dependency_failed();
-    let accepted = match reply {
-        Ok(reply) => policy.accept(reply, guard, &call.group.traffic, dependency_failed),
-        Err(error) => Err(Rejected { guard, error: policy.attribute(error) }),
-    };
-    match accepted {
-        Ok(Accepted { answer, next }) => Tried { outcome: Ok(answer), next },
-        Err(Rejected { mut guard, error }) => {
+    match reply {
+        Ok(reply) => {
+            let Accepted { answer, next } = policy.accept(reply, guard, &call.group.traffic, dependency_failed);
+            Tried { outcome: Ok(answer), next }
+        }
+        Err(error) => {
+            let error = policy.attribute(error);
             guard.failed(error.kind, dependency_failed);
             if error.kind.blame() == Blame::Refusal {
                 call.group.traffic.metrics.refused(error.kind.as_str());
