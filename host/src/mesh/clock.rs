@@ -3,6 +3,6 @@
 use std::time::Instant;
 
 /// Now, by tokio's clock: a simulation that pauses that clock moves the whole mesh.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

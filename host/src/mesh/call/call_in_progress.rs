@@ -125,7 +125,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         {
             self.group = Arc::clone(&entry.group);
         }
-        tracing::debug!(service = %self.group.name, request_id = %self.context.request_id, tried = self.tried, "tried again");
+        let (service, request_id) = (&self.group.name, &self.context.request_id);
+        tracing::debug!(%service, %request_id, tried = self.tried, "tried again");
         true
     }
 

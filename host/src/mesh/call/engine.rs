@@ -16,7 +16,7 @@ pub(super) trait CallPolicy: Send {
     /// Only endpoints that take calls of this kind are picked.
     const KIND: CallKind;
     /// What one try sends.
-    type Payload: Send;
+    type Message: Send;
     /// What an endpoint answers.
     type Reply: Send;
     /// What the caller gets.
@@ -24,13 +24,13 @@ pub(super) trait CallPolicy: Send {
 
     /// What the next try sends; `None` if it cannot be sent again. `again`: whether the settings allow one more try
     /// after this one, so that a copy is worth its cost.
-    fn payload(&mut self, again: bool) -> Option<Self::Payload>;
+    fn message(&mut self, again: bool) -> Option<Self::Message>;
 
-    /// Sends `payload`, and waits for the answer or for its head.
+    /// Sends `message`, and waits for the answer or for its head.
     fn send<P: Invoke>(
         &mut self,
         target: &P,
-        payload: Self::Payload,
+        message: Self::Message,
         context: &CallContext,
     ) -> impl Future<Output = Result<Self::Reply, TryError>> + Send;
 
@@ -39,16 +39,13 @@ pub(super) trait CallPolicy: Send {
 
     /// Reads an answer, and records at `guard` what it says of the endpoint. `dependency_failed`: a call of the
     /// service's own has failed.
-    ///
-    /// # Errors
-    /// The answer is no answer after all; the engine records the failure.
     fn accept(
         &mut self,
         reply: Self::Reply,
         guard: TryGuard,
         traffic: &Traffic,
         dependency_failed: bool,
-    ) -> Result<Accepted<Self::Answer>, Rejected>;
+    ) -> Accepted<Self::Answer>;
 
     /// The failure of a try as the call has to see it: the fault may be the client's.
     fn attribute(&self, error: TryError) -> TryError {
@@ -65,12 +62,6 @@ pub(super) struct Accepted<A> {
     pub(super) next: Next,
 }
 
-/// An answer that turned out to be a failure, and the guard of its try.
-pub(super) struct Rejected {
-    pub(super) guard: TryGuard,
-    pub(super) error: TryError,
-}
-
 /// What follows a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -78,7 +69,7 @@ pub(super) enum Next {
     End,
     /// The call ends. The failure of the try before says more than this one, if there was one.
     EndWithPrevious,
-    /// One more try, if the payload, the budget and the time allow it.
+    /// One more try, if the message, the budget and the time allow it.
     Again,
 }
 
@@ -96,7 +87,7 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
     call: &mut CallInProgress<'_, P>,
     policy: &mut C,
 ) -> Result<C::Answer, CallError> {
-    let mut payload = policy.payload(call.has_tries_left()).expect("every call can be sent once");
+    let mut message = policy.message(call.has_tries_left()).expect("every call can be sent once");
     let mut previous: Option<Result<C::Answer, CallError>> = None;
     loop {
         let picked = match call.next_try(C::KIND) {
@@ -107,7 +98,7 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
         // An answer of the try before is given up only now that another endpoint will answer; its failure may still be
         // the call's.
         let failure_before = previous.and_then(Result::err);
-        let Tried { outcome, next } = run_try(call, policy, picked, payload).await;
+        let Tried { outcome, next } = run_try(call, policy, picked, message).await;
         match next {
             Next::End => return outcome,
             Next::EndWithPrevious => return failure_before.map_or(outcome, Err),
@@ -116,8 +107,8 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
         if !call.wait_for_next_try().await {
             return outcome;
         }
-        let Some(again) = policy.payload(call.has_tries_left()) else { return outcome };
-        payload = again;
+        let Some(again) = policy.message(call.has_tries_left()) else { return outcome };
+        message = again;
         previous = Some(outcome);
     }
 }
@@ -127,24 +118,24 @@ async fn run_try<P: Invoke, C: CallPolicy>(
     call: &CallInProgress<'_, P>,
     policy: &mut C,
     picked: Try<P>,
-    payload: C::Payload,
+    message: C::Message,
 ) -> Tried<C::Answer> {
     let Try { endpoint, mut guard, context } = picked;
     let reply = match call.inject_fault(&context).await {
-        Ok(()) => policy.send(&endpoint.target, payload, &context).await,
+        Ok(()) => policy.send(&endpoint.target, message, &context).await,
         Err(injected) => Err(injected),
     };
     let failed = reply.as_ref().err().map(|error| error.kind);
     guard.answered(failed);
     policy.log(&call.group.name, &context, failed);
     let dependency_failed = context.dependency_failed();
-    let accepted = match reply {
-        Ok(reply) => policy.accept(reply, guard, &call.group.traffic, dependency_failed),
-        Err(error) => Err(Rejected { guard, error: policy.attribute(error) }),
-    };
-    match accepted {
-        Ok(Accepted { answer, next }) => Tried { outcome: Ok(answer), next },
-        Err(Rejected { mut guard, error }) => {
+    match reply {
+        Ok(reply) => {
+            let Accepted { answer, next } = policy.accept(reply, guard, &call.group.traffic, dependency_failed);
+            Tried { outcome: Ok(answer), next }
+        }
+        Err(error) => {
+            let error = policy.attribute(error);
             guard.failed(error.kind, dependency_failed);
             if error.kind.blame() == Blame::Refusal {
                 call.group.traffic.metrics.refused(error.kind.as_str());

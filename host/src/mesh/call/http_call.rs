@@ -3,7 +3,7 @@
 use super::answer_body::AnswerBody;
 use super::answer_head;
 use super::call_in_progress::CallInProgress;
-use super::engine::{self, Accepted, CallPolicy, Next, Rejected};
+use super::engine::{self, Accepted, CallPolicy, Next};
 use super::mesh::Mesh;
 use super::replay::Replay;
 use super::try_guard::TryGuard;
@@ -86,11 +86,11 @@ impl HttpCall {
 
 impl CallPolicy for HttpCall {
     const KIND: CallKind = CallKind::Http;
-    type Payload = Request<Body>;
+    type Message = Request<Body>;
     type Reply = HttpReply;
     type Answer = Response<AnswerBody>;
 
-    fn payload(&mut self, _: bool) -> Option<Request<Body>> {
+    fn message(&mut self, _: bool) -> Option<Request<Body>> {
         let (request, upload) = UploadWatch::watch(self.replay.next()?);
         self.upload = Some(upload);
         Some(request)
@@ -104,7 +104,11 @@ impl CallPolicy for HttpCall {
     ) -> Result<HttpReply, TryError> {
         let answer = target.send(request, context).await?;
         answer_head::check(&answer, &self.method).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
-        Ok(HttpReply { answer, upload_failure: self.upload.as_ref().and_then(UploadWatch::failed) })
+        match self.upload.as_ref().and_then(UploadWatch::failed) {
+            // A body beyond the bound is the outcome, whatever the service answered to the part that it got.
+            Some(BodyError { kind: kind @ ErrorKind::BodyTooLarge, detail }) => Err(TryError::new(kind, detail)),
+            upload_failure => Ok(HttpReply { answer, upload_failure }),
+        }
     }
 
     fn accept(
@@ -113,12 +117,8 @@ impl CallPolicy for HttpCall {
         mut guard: TryGuard,
         traffic: &Traffic,
         dependency_failed: bool,
-    ) -> Result<Accepted<Self::Answer>, Rejected> {
+    ) -> Accepted<Self::Answer> {
         match upload_failure {
-            // A body beyond the bound is the outcome, whatever the service answered to the part that it got.
-            Some(BodyError { kind: kind @ ErrorKind::BodyTooLarge, detail }) => {
-                return Err(Rejected { guard, error: TryError::new(kind, detail) });
-            }
             // Most services answer 500 when a request's body breaks off: not their fault.
             Some(error) => guard.failed(error.kind, false),
             None => guard.status(answer.status(), answer.headers(), dependency_failed),
@@ -127,7 +127,7 @@ impl CallPolicy for HttpCall {
         let next = if again { self.if_safe() } else { Next::End };
         let upload = self.upload.take().expect("each try has a watch, and one answer");
         let answer = answer.map(|body| AnswerBody::new(body, guard, upload, traffic.timeout));
-        Ok(Accepted { answer, next })
+        Accepted { answer, next }
     }
 
     fn attribute(&self, error: TryError) -> TryError {

@@ -1,7 +1,7 @@
 //! One typed call: a function of a service, by its name.
 
 use super::call_in_progress::CallInProgress;
-use super::engine::{self, Accepted, CallPolicy, Next, Rejected};
+use super::engine::{self, Accepted, CallPolicy, Next};
 use super::mesh::Mesh;
 use super::try_guard::TryGuard;
 use crate::base::{Blame, CallContext, ErrorKind, ServiceName};
@@ -65,11 +65,11 @@ struct TypedCall<'a> {
 
 impl CallPolicy for TypedCall<'_> {
     const KIND: CallKind = CallKind::Typed;
-    type Payload = DetachedValues;
+    type Message = DetachedValues;
     type Reply = DetachedValues;
     type Answer = DetachedValues;
 
-    fn payload(&mut self, again: bool) -> Option<DetachedValues> {
+    fn message(&mut self, again: bool) -> Option<DetachedValues> {
         let arguments = self.arguments.take()?;
         if again && self.idempotent {
             self.arguments = arguments.copy();
@@ -97,7 +97,7 @@ impl CallPolicy for TypedCall<'_> {
         mut guard: TryGuard,
         _: &Traffic,
         dependency_failed: bool,
-    ) -> Result<Accepted<DetachedValues>, Rejected> {
+    ) -> Accepted<DetachedValues> {
         // The conventions of the cases of a function's error.
         match error_case(&results) {
             Some("internal") => guard.reported(Verdict::RequestFault),
@@ -105,7 +105,7 @@ impl CallPolicy for TypedCall<'_> {
             Some(_) => guard.reported(Verdict::Neutral),
             None => guard.succeeded(),
         }
-        Ok(Accepted { answer: results, next: Next::End })
+        Accepted { answer: results, next: Next::End }
     }
 
     fn after_failure(&self, kind: ErrorKind, dependency_failed: bool) -> Next {

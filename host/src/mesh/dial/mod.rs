@@ -1,8 +1,6 @@
-//! The HTTP client for plain addresses and outside hosts: connections, their pools, TLS, and what a request's head says
-//! about this host. Always: a connection to an outside host goes to an address that its rule admitted, without a second
-//! look-up in between (so DNS rebinding gains nothing), and an outside host learns no id, deadline or depth; TLS checks
-//! the certificate against the host of the URL; every wait ends. Never: it picks no endpoint, and sends nothing twice,
-//! but for a request whose connection closed before a byte of it was written.
+//! The HTTP client for plain addresses and outside hosts: connections, their pools, TLS, what a head says of this host.
+//! Always: an outside host is reached only at an address that its rule admitted, and learns nothing; every wait ends.
+//! Never: it picks no endpoint, and sends nothing twice (but where a connection closed before a byte was written).
 
 pub(super) mod client;
 mod connector;

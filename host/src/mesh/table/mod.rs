@@ -1,7 +1,6 @@
-//! What the discovery table holds: services, their endpoints, the policy of their calls, and what is known of how they
-//! fare. Always: a value here is replaced whole or counted atomically, so that calls read it without waiting; every
-//! queue and map has a bound. Never: it makes no call (but for the check of one endpoint), and decides nothing about
-//! further tries.
+//! What the discovery table holds: services, endpoints, the policy of their calls, and what is known of how they fare.
+//! Always: an entry is replaced whole or counted atomically, so calls read it without waiting; all queues have bounds.
+//! Never: it makes no call (but for a health check of one endpoint), and decides nothing about further tries.
 
 pub(super) mod bulkhead;
 pub(super) mod check;

@@ -1,11 +1,11 @@
-//! The simulation's own chance: splitmix64.
+//! The random numbers of the simulation: splitmix64.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub struct Dice(u64);
+pub struct SimRng(u64);
 
-impl Dice {
+impl SimRng {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -30,7 +30,7 @@ impl Dice {
         Duration::from_millis(self.between(range))
     }
 
-    /// Whether it comes to pass that comes to pass in so many of a hundred cases.
+    /// True in `percent` of a hundred cases.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.number() % 100 < percent
     }

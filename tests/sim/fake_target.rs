@@ -1,9 +1,9 @@
-//! What stands at an endpoint instead of a component or an address.
+//! What an endpoint calls here, instead of a component or an address.
 
+use super::behaviour::Act;
 use super::caller::Plan;
 use super::checks::Arrival;
-use super::ledger::{Active, Ledger, Next};
-use super::mood::Act;
+use super::ledger::{ActiveCall, Ledger, Next};
 use super::stream::{End, PIECE, Stream};
 use super::world::{World, now};
 use host::base::{Blame, Body, CallContext, ErrorKind, full_body};
@@ -16,75 +16,84 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub struct Fake {
+pub struct FakeTarget {
     pub world: Weak<World>,
     pub service: usize,
-    pub site: usize,
+    pub endpoint: usize,
     pub typed: bool,
 }
 
-/// Which endpoint has answered; it travels with the answer.
+/// Which endpoint has answered. It travels with the answer.
 #[derive(Clone, Copy)]
-pub struct Tag {
-    pub site: usize,
+pub struct AnsweredBy {
+    pub endpoint: usize,
     pub probe: Option<bool>,
 }
 
-/// A call that has arrived: what is to become of it.
+/// A try that has arrived, and what the endpoint does with it.
 struct Visit {
     world: Arc<World>,
     call: u64,
     number: u64,
-    site: usize,
+    endpoint: usize,
     act: Act,
     probe: Option<bool>,
-    /// Until the call leaves with an answer whose body goes on.
-    active: Option<Active>,
+    /// `None` once the answer's body holds it.
+    active: Option<ActiveCall>,
     delay: Duration,
     pieces: u32,
     pause: Duration,
     reads: bool,
-    told: bool,
+    /// Whether the reader of the answer learns with the last piece that it is the last; and, from the same draw,
+    /// whether the endpoint answers a request whose body breaks off.
+    coin: bool,
 }
 
 impl Drop for Visit {
     fn drop(&mut self) {
         let number = self.number;
-        self.world.ledger().sites[self.site].probes.retain(|(visit, _)| *visit != number);
+        self.world.ledger().endpoints[self.endpoint].probes.retain(|(visit, _)| *visit != number);
     }
 }
 
-impl Fake {
-    fn arrive(&self, call: u64, way: CallKind, context: &CallContext) -> Visit {
+impl FakeTarget {
+    fn arrive(&self, call: u64, kind: CallKind, context: &CallContext) -> Visit {
         let world = self.world.upgrade().expect("the world outlives its calls");
         let now = now();
         let mut ledger = world.ledger();
         let number = ledger.tries;
-        let arrival = Arrival { call, visit: number, site: self.site, way, deadline: context.deadline };
+        let arrival = Arrival { call, visit: number, endpoint: self.endpoint, kind, deadline: context.deadline };
         let probe = ledger.arrive(&world, &arrival, now);
-        let mood = ledger.sites[self.site].mood;
+        let behaviour = ledger.endpoints[self.endpoint].behaviour;
         let age = now.saturating_duration_since(world.started);
-        let Ledger { dice, .. } = &mut *ledger;
-        let act = mood.act(dice, age);
+        let Ledger { rng, .. } = &mut *ledger;
+        let act = behaviour.act(rng, age);
         let delay = match act {
             Act::Slow(millis) => Duration::from_millis(millis),
             Act::Crash | Act::Full => Duration::ZERO,
-            _ => dice.millis(0..=12),
+            _ => rng.millis(0..=12),
         };
-        let (pieces, pause) = (dice.below(4) as u32, dice.millis(0..=6));
-        let (reads, told) = (dice.percent(70), dice.percent(50));
+        let (pieces, pause) = (rng.below(4) as u32, rng.millis(0..=6));
+        let (reads, coin) = (rng.percent(70), rng.percent(50));
         drop(ledger);
-        let active = Some(Active { world: self.world.clone(), service: self.service, site: self.site, probe });
-        Visit { world, call, number, site: self.site, act, probe, active, delay, pieces, pause, reads, told }
+        let active =
+            Some(ActiveCall { world: self.world.clone(), service: self.service, endpoint: self.endpoint, probe });
+        Visit { world, call, number, endpoint: self.endpoint, act, probe, active, delay, pieces, pause, reads, coin }
     }
 }
 
 impl Visit {
-    /// Ends with an error, by the client's fault or not.
-    fn fail<T>(&self, kind: ErrorKind, way: CallKind, context: &CallContext, clients: bool) -> Result<T, TryError> {
+    /// Ends with a failure. `clients`: it is the client's fault.
+    fn fail<T>(
+        &self,
+        kind: ErrorKind,
+        call_kind: CallKind,
+        context: &CallContext,
+        clients: bool,
+    ) -> Result<T, TryError> {
         let dependency_failed = context.dependency_failed();
         let service = kind.blame() == Blame::Service && !clients;
-        let next = match (way, kind) {
+        let next = match (call_kind, kind) {
             (CallKind::Typed, _) if service => Next::IfSafe,
             (CallKind::Http, ErrorKind::Connect) => Next::Any,
             (CallKind::Http, kind) if kind.is_endpoint_fault() && service && !dependency_failed => Next::IfSafe,
@@ -92,7 +101,7 @@ impl Visit {
         };
         let mut ledger = self.world.ledger();
         ledger.mix(&[2, self.call, kind.as_str().len() as u64]);
-        ledger.ended(self.call, self.site, next, service && !(kind == ErrorKind::Trap && dependency_failed));
+        ledger.ended(self.call, self.endpoint, next, service && !(kind == ErrorKind::Trap && dependency_failed));
         if let Some(call) = ledger.open.get_mut(&self.call) {
             call.full |= kind.blame() == Blame::Refusal;
             call.end = Some(kind);
@@ -100,14 +109,14 @@ impl Visit {
         Err(TryError::new(kind, "simulated"))
     }
 
-    /// Reads the request's body; an error is the client's.
+    /// Reads the request's body, and checks the invariant "body". An error is the client's fault.
     async fn read(&self, body: Body, until: Instant) -> Result<(), ErrorKind> {
         let mut body = body;
         let mut read = 0;
         loop {
             match timeout_at(until, body.frame()).await {
                 Err(_) => {
-                    // As a connection of its own does it, which learns a little later that nobody waits.
+                    // Dropped a little later, as by the task of a connection, which learns late that nobody waits.
                     tokio::spawn(async move { drop(body) });
                     return Err(ErrorKind::Timeout);
                 }
@@ -119,7 +128,7 @@ impl Visit {
         let mut ledger = self.world.ledger();
         let length = ledger.open.get(&self.call).and_then(|call| call.length);
         if length.is_some_and(|length| length != read) {
-            ledger.broken(|| format!("call {}: {read} bytes of its body came, not {length:?}", self.call));
+            ledger.broken(|| format!("call {}: {read} bytes of its body arrived, not {length:?}", self.call));
         }
         Ok(())
     }
@@ -135,22 +144,22 @@ impl Visit {
             Act::Reset => Err(ErrorKind::Reset),
             Act::Trap => Err(ErrorKind::Trap),
             Act::Full => Err(ErrorKind::Overloaded),
-            // Its own deadline holds also while it reads what another one streams.
+            // Its own deadline holds also while it reads a streamed answer of another service.
             Act::Nest => timeout_at(until, self.nest(context)).await.unwrap_or(Err(ErrorKind::Timeout)),
             _ => Ok(()),
         }
     }
 
-    /// Calls another service, one deeper, and makes of its answer what guests make of it.
+    /// Calls another service, one deeper, and treats its answer as guests do.
     async fn nest(&self, context: &CallContext) -> Result<(), ErrorKind> {
         let (plan, forgives, traps) = {
             let mut ledger = self.world.ledger();
-            let service = ledger.dice.below(self.world.names.len());
+            let service = ledger.rng.below(self.world.names.len());
             let plan = Plan::draw(&mut ledger, service, false);
-            (plan, ledger.dice.percent(40), ledger.dice.percent(30))
+            (plan, ledger.rng.percent(40), ledger.rng.percent(30))
         };
         let deeper = context.deeper(now());
-        let failed = match self.world.errand(plan, &deeper).await {
+        let failed = match self.world.nested_call(plan, &deeper).await {
             Ok(status) => matches!(status, 502..=504),
             Err(_) => true,
         };
@@ -174,12 +183,12 @@ impl Visit {
         let upstream = matches!(status, 502..=504) && !dependency_failed;
         let nonsense = self.act == Act::Nonsense && !clients;
         let failed = nonsense || matches!(status, 500 | 501) || upstream;
-        // A body that broke off explains every answer; but the mesh asks the status alone whether another place may do
-        // better.
+        // A request's body that broke off explains every status. Yet the mesh reads only the status when it decides
+        // about another try.
         let next = if upstream { Next::IfSafe } else { Next::Never };
         let mut ledger = self.world.ledger();
         ledger.mix(&[3, self.call, u64::from(status)]);
-        ledger.ended(self.call, self.site, next, failed && !clients);
+        ledger.ended(self.call, self.endpoint, next, failed && !clients);
         drop(ledger);
         let end = match self.act {
             Act::Break if !clients => End::Break(ErrorKind::Reset),
@@ -187,13 +196,13 @@ impl Visit {
             _ => End::Whole,
         };
         let active = self.active.take();
-        let body = Stream::body(self.pieces, self.pause, end, self.told, active);
+        let body = Stream::body(self.pieces, self.pause, end, self.coin, active);
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
         if let Some(seconds) = retry_after {
             response.headers_mut().insert("retry-after", HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(Tag { site: self.site, probe: self.probe });
+        response.extensions_mut().insert(AnsweredBy { endpoint: self.endpoint, probe: self.probe });
         if nonsense {
             response.headers_mut().insert("content-length", HeaderValue::from(PIECE));
             *response.body_mut() = full_body("no");
@@ -202,9 +211,9 @@ impl Visit {
     }
 }
 
-impl Invoke for Fake {
-    fn takes(&self, way: CallKind) -> bool {
-        self.typed || way == CallKind::Http
+impl Invoke for FakeTarget {
+    fn takes(&self, kind: CallKind) -> bool {
+        self.typed || kind == CallKind::Http
     }
 
     async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, TryError> {
@@ -219,8 +228,8 @@ impl Invoke for Fake {
         if visit.reads {
             match visit.read(body, until).await {
                 Ok(()) => {}
-                // Half of all services answer something when a body breaks off.
-                Err(ErrorKind::Reset) if visit.told => clients = true,
+                // Half of all services answer something when a request's body breaks off.
+                Err(ErrorKind::Reset) if visit.coin => clients = true,
                 Err(kind) => return visit.fail(kind, CallKind::Http, context, true),
             }
         } else {
@@ -228,7 +237,7 @@ impl Invoke for Fake {
         }
         match visit.work(until, context).await {
             Err(_) if clients => visit.fail(ErrorKind::Reset, CallKind::Http, context, true),
-            // What a component answers that was let down.
+            // The answer of a component whose own call has failed.
             Err(ErrorKind::Draining) => {
                 visit.act = Act::Status(502, None);
                 Ok(visit.answer(context, clients))
@@ -244,7 +253,7 @@ impl Invoke for Fake {
         arguments: DetachedValues,
         context: &CallContext,
     ) -> Result<DetachedValues, TryError> {
-        let [Value::U64(call)] = arguments.values() else { panic!("not the argument that was given") };
+        let [Value::U64(call)] = arguments.values() else { panic!("this is not the argument that the caller sent") };
         let visit = self.arrive(*call, CallKind::Typed, context);
         if visit.act == Act::Crash {
             return visit.fail(ErrorKind::Instantiation, CallKind::Typed, context, false);
@@ -266,7 +275,7 @@ impl Invoke for Fake {
         };
         let mut ledger = visit.world.ledger();
         ledger.mix(&[4, visit.call, case.map_or(0, str::len) as u64]);
-        ledger.ended(visit.call, visit.site, Next::Never, failed);
+        ledger.ended(visit.call, visit.endpoint, Next::Never, failed);
         drop(ledger);
         let error = case.map(|case| Value::Result(Err(Some(Box::new(Value::Enum(case.into()))))));
         Ok(DetachedValues::new(vec![error.unwrap_or(Value::Bool(true))]))

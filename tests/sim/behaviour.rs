@@ -1,23 +1,23 @@
-//! How a place behaves for a while, and what it does to one call.
+//! How an endpoint behaves for a while, and what it does with one call.
 
-use super::dice::Dice;
+use super::rng::SimRng;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    /// Answers 200 after two milliseconds: in the closing phase all are so.
+pub enum Behaviour {
+    /// Answers 200 after two milliseconds, as all endpoints do in the final phase.
     Well,
-    /// Answers well, at different speeds.
+    /// Answers well, at different speeds, and now and then calls another service.
     Lively,
-    /// Always the same.
+    /// Does the same with every call.
     Always(Act),
-    /// So many percent of calls meet this.
+    /// Does this with so many percent of the calls.
     Sometimes(u64, Act),
-    /// Changes between well and this, every so many milliseconds.
+    /// Alternates between this and good answers, every so many milliseconds.
     Flapping(u64, Act),
 }
 
-/// What becomes of one call.
+/// What an endpoint does with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
     Answer,
@@ -27,9 +27,9 @@ pub enum Act {
     Slow(u64),
     Hang,
     Trap,
-    /// An answer that cannot be one.
+    /// An answer that is not valid.
     Nonsense,
-    /// The place itself is full.
+    /// The endpoint itself refuses the call, as a full pool does.
     Full,
     /// A status, perhaps with `Retry-After` in seconds.
     Status(u16, Option<u64>),
@@ -41,26 +41,26 @@ pub enum Act {
     Nest,
 }
 
-impl Mood {
-    pub fn draw(dice: &mut Dice) -> Self {
-        let act = Act::draw(dice);
-        match dice.below(10) {
+impl Behaviour {
+    pub fn draw(rng: &mut SimRng) -> Self {
+        let act = Act::draw(rng);
+        match rng.below(10) {
             0..=2 => Self::Lively,
             3..=5 => Self::Always(act),
-            6..=7 => Self::Sometimes(dice.between(5..=60), act),
-            _ => Self::Flapping(dice.between(20..=900), act),
+            6..=7 => Self::Sometimes(rng.between(5..=60), act),
+            _ => Self::Flapping(rng.between(20..=900), act),
         }
     }
 
-    /// What becomes of a call that comes `age` after the beginning.
-    pub fn act(self, dice: &mut Dice, age: Duration) -> Act {
+    /// What the endpoint does with a call that comes `age` after the start of the run.
+    pub fn act(self, rng: &mut SimRng, age: Duration) -> Act {
         match self {
             Self::Well => Act::Slow(2),
-            Self::Lively if dice.percent(8) => Act::Nest,
+            Self::Lively if rng.percent(8) => Act::Nest,
             Self::Lively => Act::Answer,
             Self::Always(act) => act,
             Self::Sometimes(percent, act) => {
-                if dice.percent(percent) {
+                if rng.percent(percent) {
                     act
                 } else {
                     Act::Answer
@@ -78,23 +78,23 @@ impl Mood {
 }
 
 impl Act {
-    fn draw(dice: &mut Dice) -> Self {
-        match dice.below(16) {
+    fn draw(rng: &mut SimRng) -> Self {
+        match rng.below(16) {
             0 | 1 => Self::Crash,
             2 => Self::Reset,
-            3 | 4 => Self::Slow(dice.between(20..=600)),
+            3 | 4 => Self::Slow(rng.between(20..=600)),
             5 => Self::Hang,
             6 => Self::Trap,
             7 => Self::Nonsense,
             8 => Self::Full,
-            9 => Self::Status(dice.of(&[500, 501]), None),
-            10 => Self::Status(503, dice.percent(60).then_some(1)),
-            11 => Self::Status(dice.of(&[502, 504]), None),
-            12 => Self::Status(429, dice.percent(50).then_some(1)),
-            13 => Self::Status(dice.of(&[400, 404, 409]), None),
+            9 => Self::Status(rng.of(&[500, 501]), None),
+            10 => Self::Status(503, rng.percent(60).then_some(1)),
+            11 => Self::Status(rng.of(&[502, 504]), None),
+            12 => Self::Status(429, rng.percent(50).then_some(1)),
+            13 => Self::Status(rng.of(&[400, 404, 409]), None),
             14 => Self::Break,
             _ => {
-                if dice.percent(50) {
+                if rng.percent(50) {
                     Self::Silent
                 } else {
                     Self::Nest
