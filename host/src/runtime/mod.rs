@@ -22,7 +22,8 @@
 //! The wings, from the top; each imports only from those after it: `pool` (which instance serves a call), `instance`
 //! (one instance at work), `code` (a component and its revisions), the file `engine`, `imports` (what guests import
 //! beyond WASI), `context` (the data of one store), the file `outcall`, and at the bottom `values` (what crosses),
-//! `capacity` (slots and processor time) and `cache` (compiled code), which do not know each other.
+//! `capacity` (slots and processor time) and `cache` (compiled code), which do not know each other. The other files are
+//! below all wings.
 //!
 //! Tests: pure parts beside their files; real components in `tests/it`.
 

@@ -112,8 +112,8 @@ impl Revision {
     /// The load that is under way, or a new one. `None` if a load has just succeeded.
     fn loading(self: &Arc<Self>, runtime: &Arc<Runtime>) -> Option<Loading> {
         let mut loading = lock(&self.loading);
-        // Read under the lock: a load sets `loaded` before it clears `loading`. Otherwise a load that ends between this
-        // method's two reads would be missed, and the code would be loaded twice.
+        // `ready` read `loaded` without the lock, and a load may have ended since. A load sets `loaded` before it takes
+        // this lock to clear `loading`, so this second read sees that end. Without it the code would be loaded twice.
         if self.loaded.get().is_some() {
             return None;
         }
