@@ -19,18 +19,20 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 /// How often a guest that computes must let others run. 10 ms: long against a switch, short against a deadline.
 const EPOCH: Duration = Duration::from_millis(10);
-/// Memory that a freed slot keeps mapped, and that Wasmtime clears by writing zeros: a small guest's whole heap, so that most requests fault
-/// no page in. Every memory of the pool may keep as much, whatever is set below: after a flood all memories that were used at once are warm.
+/// Memory that a freed slot keeps mapped, and that Wasmtime clears by writing zeros: a small guest's whole heap, so
+/// that most requests fault no page in. Every memory of the pool may keep as much, whatever is set below: after a flood
+/// all memories that were used at once are warm.
 const KEEP_RESIDENT: usize = 1 << 20;
-/// Freed memories and tables that are given back to the kernel in one go. One: Wasmtime counts a freed memory that waits for its batch as
-/// used, even if there is nothing to give back, and while another thread gives a batch back nobody can use it. By the host's count a slot is
-/// free when its instance is gone, and then it must be.
+/// Freed memories and tables that are given back to the kernel in one go. One: Wasmtime counts a freed memory that
+/// waits for its batch as used, even if there is nothing to give back, and while another thread gives a batch back
+/// nobody can use it. By the host's count a slot is free when its instance is gone, and then it must be.
 const DECOMMIT_BATCH: usize = 1;
-/// What the pool has of each kind beyond its slots. Wasmtime searches the parts of its free lists one after the other, and takes entries out
-/// for a moment when a component goes. With all others in use it could find none for a slot that is free.
+/// What the pool has of each kind beyond its slots. Wasmtime searches the parts of its free lists one after the other,
+/// and takes entries out for a moment when a component goes. With all others in use it could find none for a slot that
+/// is free.
 const SPARE: u32 = 16;
-/// The memories that one slot of the pool may use. A component from wit-bindgen needs one memory and two tables. A composed component takes
-/// several slots (see `Component::slots`).
+/// The memories that one slot of the pool may use. A component from wit-bindgen needs one memory and two tables. A
+/// composed component takes several slots (see `Component::slots`).
 pub(crate) const MEMORIES_PER_SLOT: u32 = 2;
 /// The tables that one slot of the pool may use.
 pub(crate) const TABLES_PER_SLOT: u32 = 4;
@@ -47,7 +49,8 @@ pub struct Runtime {
     pub(crate) shared_code: SharedCode,
     /// The revisions whose code may be loaded at a time: one for each core.
     pub(crate) loads: Semaphore,
-    /// The free slots of the pool. A call that needs an instance waits here, so that the pool itself is never found full.
+    /// The free slots of the pool. A call that needs an instance waits here, so that the pool itself is never found
+    /// full.
     pub(crate) slots: Slots,
     pub(crate) pressure: Arc<PoolPressure>,
     pub(crate) cpu: CpuTokens,
@@ -60,8 +63,9 @@ impl Runtime {
     /// # Errors
     /// When the pool's address space cannot be reserved, or the linker's interfaces clash.
     pub fn new(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
-        // Each store that is dropped makes an error for the fiber that it keeps, and nobody reads that error's backtrace. With
-        // `RUST_BACKTRACE` set, recording it was an eighth of a fresh instance's cost. The backtraces of guests' traps are separate, and stay.
+        // Each store that is dropped makes an error for the fiber that it keeps, and nobody reads that error's
+        // backtrace. With `RUST_BACKTRACE` set, recording it was an eighth of a fresh instance's cost. The backtraces
+        // of guests' traps are separate, and stay.
         wasmtime::error::disable_backtrace();
         let engine = Engine::new(&config(slots, memory))?;
         let cpu = CpuTokens::new();
@@ -79,7 +83,8 @@ impl Runtime {
         })
     }
 
-    /// Connects the guests' calls of other services to `outcall`, which makes them. Until then, and after `outcall` is dropped, they fail.
+    /// Connects the guests' calls of other services to `outcall`, which makes them. Until then, and after `outcall` is
+    /// dropped, they fail.
     ///
     /// # Panics
     /// When it is called twice.
@@ -87,8 +92,8 @@ impl Runtime {
         self.outcall.connect(outcall);
     }
 
-    /// Removes the oldest entries from the cache of compiled code, beyond what this host uses and 512 others. It reads the folder: call it
-    /// from a blocking thread, after the components are loaded.
+    /// Removes the oldest entries from the cache of compiled code, beyond what this host uses and 512 others. It reads
+    /// the folder: call it from a blocking thread, after the components are loaded.
     pub fn prune_cache(&self) {
         self.cache.prune();
     }
@@ -99,7 +104,8 @@ impl Runtime {
     }
 }
 
-/// Starts the one thread that begins each epoch: it interrupts the guests and hands out the tokens for their next slices.
+/// Starts the one thread that begins each epoch: it interrupts the guests and hands out the tokens for their next
+/// slices.
 fn start_epochs(engine: &Engine, cpu: CpuTokens) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
@@ -115,8 +121,8 @@ fn start_epochs(engine: &Engine, cpu: CpuTokens) -> std::io::Result<()> {
     std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)
 }
 
-/// The engine's configuration, for `slots` instances of at most `memory` bytes each. It is public for the benchmarks alone: they compare the
-/// host with the smallest possible host of the same engine.
+/// The engine's configuration, for `slots` instances of at most `memory` bytes each. It is public for the benchmarks
+/// alone: they compare the host with the smallest possible host of the same engine.
 pub fn config(slots: usize, memory: usize) -> Config {
     let slots = u32::try_from(slots).unwrap_or(u32::MAX / 64);
     let all = |of_each_slot: u32| slots.saturating_mul(of_each_slot).saturating_add(SPARE);
@@ -139,8 +145,9 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto)
         .decommit_batch_size(DECOMMIT_BATCH)
-        // All memories: if fewer stayed warm than components are called in turn, each instance would map its component's memory anew. Wasmtime
-        // divides them among as many parts of the pool as there are processors (16 at most), and each thread searches its own part.
+        // All memories: if fewer stayed warm than components are called in turn, each instance would map its
+        // component's memory anew. Wasmtime divides them among as many parts of the pool as there are processors (16 at
+        // most), and each thread searches its own part.
         .max_unused_warm_slots(all(MEMORIES_PER_SLOT));
     let mut config = Config::new();
     config

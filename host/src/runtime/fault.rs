@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::sync::SetOnce;
 use wasmtime::PoolConcurrencyLimitError;
 
-/// Why an instance ended: set once, before the instance's store is dropped. A stream closes in both cases, when the guest ends it and
-/// when the store goes; the fault tells its reader which of the two happened.
+/// Why an instance ended: set once, before the instance's store is dropped. A stream closes in both cases, when the
+/// guest ends it and when the store goes; the fault tells its reader which of the two happened.
 #[derive(Clone, Default)]
 pub(crate) struct InstanceFault(Arc<SetOnce<InvokeError>>);
 
@@ -50,12 +50,12 @@ impl InstanceFailure {
         Self::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))
     }
 
-    /// The error that callers get. `denied`: the host refused the guest more memory before it failed. A guest's allocator aborts then, and
-    /// that abort looks like any other trap.
+    /// The error that callers get. `denied`: the host refused the guest more memory before it failed. A guest's
+    /// allocator aborts then, and that abort looks like any other trap.
     pub(crate) fn explain(self, denied: bool) -> InvokeError {
         let (kind, error) = match self {
-            // The host counts slots before it instantiates. Its count and the pool's may differ, since a call may need one stack more.
-            // That is a full pool all the same, and no fault of this service.
+            // The host counts slots before it instantiates. Its count and the pool's may differ, since a call may need
+            // one stack more. That is a full pool all the same, and no fault of this service.
             Self::Instantiation(error) | Self::Guest(_, error) if error.is::<PoolConcurrencyLimitError>() => {
                 (ErrorKind::Overloaded, error)
             }
@@ -66,5 +66,36 @@ impl InstanceFailure {
             Self::Guest(kind, error) => (kind, error),
         };
         InvokeError::caused_by(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    #[test]
+    fn the_callers_error_shows_the_texts_of_all_causes_and_keeps_them_as_sources() {
+        let failure = wasmtime::Error::new(std::io::Error::other("the disk failed")).context("cannot start");
+        let error = InstanceFailure::Instantiation(failure).explain(false);
+        assert_eq!(error.to_string(), "instantiation: cannot start: the disk failed");
+        let sources = std::iter::successors(error.source(), |source: &&dyn Error| (*source).source());
+        assert_eq!(sources.map(ToString::to_string).collect::<Vec<_>>(), ["cannot start", "the disk failed"]);
+    }
+
+    #[test]
+    fn a_trap_after_refused_memory_is_a_memory_error() {
+        let trap = || InstanceFailure::from(wasmtime::format_err!("unreachable"));
+        assert_eq!(trap().explain(true).kind, ErrorKind::Memory);
+        assert_eq!(trap().explain(false).kind, ErrorKind::Trap);
+    }
+
+    #[tokio::test]
+    async fn only_the_first_fault_counts() {
+        let fault = InstanceFault::default();
+        assert!(fault.get().is_none());
+        fault.set(InvokeError::new(ErrorKind::Trap, "first"));
+        fault.set(InvokeError::new(ErrorKind::Host, "second"));
+        assert_eq!(fault.known().await.to_string(), "trap: first");
     }
 }

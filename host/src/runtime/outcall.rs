@@ -1,4 +1,5 @@
-//! How a guest calls another service, or a host outside: this room declares the trait, and the room that makes calls implements it.
+//! How a guest calls another service, or a host outside: this room declares the trait, and the room that makes calls
+//! implements it.
 
 use super::values::detached::DetachedValues;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
@@ -10,7 +11,8 @@ use std::sync::{Arc, OnceLock, Weak};
 /// A call by a guest that is under way.
 pub type OutcallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutcallError>> + Send + 'a>>;
 
-/// Makes calls for guests, as all calls of services are made. `context` is the context of the new call: one deeper than the guest's own.
+/// Makes calls for guests, as all calls of services are made. `context` is the context of the new call: one deeper than
+/// the guest's own.
 pub trait Outcall: Send + Sync + 'static {
     /// Calls a function of `service`.
     fn invoke<'a>(
@@ -29,9 +31,9 @@ pub trait Outcall: Send + Sync + 'static {
         context: CallContext,
     ) -> OutcallFuture<'a, http::Response<Body>>;
 
-    /// Sends a request of the service `caller` to the host outside that the request's address names; the bodies stream. `rule`, one of the
-    /// caller's grants, permits it. The address is whole: scheme, authority and path. The implementation checks the host's addresses against
-    /// `rule`.
+    /// Sends a request of the service `caller` to the host outside that the request's address names; the bodies stream.
+    /// `rule`, one of the caller's grants, permits it. The address is whole: scheme, authority and path. The
+    /// implementation checks the host's addresses against `rule`.
     fn fetch<'a>(
         &'a self,
         caller: &'a ServiceName,
@@ -51,8 +53,8 @@ pub struct OutcallError {
     pub detail: String,
 }
 
-/// The connection to the implementation of [`Outcall`]. It is made once, after the engine and before the first request. It does not keep the
-/// implementation alive, since the implementation holds the instances that call through it.
+/// The connection to the implementation of [`Outcall`]. It is made once, after the engine and before the first request.
+/// It does not keep the implementation alive, since the implementation holds the instances that call through it.
 #[derive(Clone, Default)]
 pub(crate) struct OutcallHandle(Arc<OnceLock<Weak<dyn Outcall>>>);
 

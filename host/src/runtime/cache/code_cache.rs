@@ -1,9 +1,10 @@
 //! Compiled code on disk, so that a warm start compiles nothing.
 //!
-//! An entry is machine code that the host will run, so a user who can write it owns the host. The folder and its files must belong to this
-//! user and be closed to others; the host compiles again what does not. The name of an entry holds the component's digest and a hash of all
-//! that the code depends on (Wasmtime's version, its settings, the processor), so the host never finds an entry of another engine. Beside
-//! the code is its [`ArtifactStamp`], in a file `*.seal`: code whose checksum differs from its stamp is never mapped.
+//! An entry is machine code that the host will run, so a user who can write it owns the host. The folder and its files
+//! must belong to this user and be closed to others; the host compiles again what does not. The name of an entry holds
+//! the component's digest and a hash of all that the code depends on (Wasmtime's version, its settings, the processor),
+//! so the host never finds an entry of another engine. Beside the code is its [`ArtifactStamp`], in a file `*.seal`:
+//! code whose checksum differs from its stamp is never mapped.
 #![allow(unsafe_code, reason = "`deserialize_file` trusts the file, and the checks of this module make that sound")]
 
 use super::compilers::Compilers;
@@ -61,8 +62,8 @@ impl CodeCache {
         }
     }
 
-    /// The stamp of a component whose code is here, if this very build of the host found that it links. The code itself is not read: whether
-    /// it fits its stamp is checked when it is loaded.
+    /// The stamp of a component whose code is here, if this very build of the host found that it links. The code itself
+    /// is not read: whether it fits its stamp is checked when it is loaded.
     pub(crate) fn stamp(&self, digest: Digest) -> Option<ArtifactStamp> {
         let paths = self.paths(digest)?;
         let stamp = self.read_stamp(&paths, digest).filter(|stamp| stamp.host == self.host)?;
@@ -79,8 +80,8 @@ impl CodeCache {
         self.get(engine, digest).map_or_else(|| self.compile(engine, digest, bytes), Ok)
     }
 
-    /// The code of the component `bytes`, compiled now and then kept. Until it is [confirmed](CodeCache::confirm), its stamp says that no host
-    /// knows whether it links.
+    /// The code of the component `bytes`, compiled now and then kept. Until it is [confirmed](CodeCache::confirm), its
+    /// stamp says that no host knows whether it links.
     pub(crate) fn compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
         let started = std::time::Instant::now();
         let artifact = self
@@ -105,12 +106,12 @@ impl CodeCache {
                 Err(error) => tracing::warn!(path = %paths.code.display(), %error, "compiled code is not kept"),
             }
         }
-        // SAFETY: this engine's compiler made `artifact` a moment ago, and no other code has had it since.
+        // SAFETY: this engine's compiler made `artifact` a moment ago, and `artifact` has not left this function.
         unsafe { Code::deserialize(engine, &artifact) }.map_err(|error| LoadError::Invalid(format!("{error:#}")))
     }
 
-    /// The code of a component, mapped into memory. `None` if it is missing, is not private, does not fit its stamp, or comes from an engine
-    /// that is not compatible.
+    /// The code of a component, mapped into memory. `None` if it is missing, is not private, does not fit its stamp, or
+    /// comes from an engine that is not compatible.
     pub(crate) fn get(&self, engine: &Engine, digest: Digest) -> Option<Code> {
         let paths = self.paths(digest)?;
         if !paths.code.try_exists().unwrap_or(true) {
@@ -123,16 +124,16 @@ impl CodeCache {
             if sum_of_file(&paths.code)? != stamp.sum {
                 return Err(io::Error::other("it is damaged"));
             }
-            // SAFETY: the folder and the file belong to this user, and no other user can write them (checked above and in `open`). The file
-            // holds, byte for byte, what the compiler made (its checksum is that of its stamp). And Wasmtime itself refuses an artifact of
-            // another version or configuration.
+            // SAFETY: the folder and the file belong to this user, and no other user can write them (checked above and
+            // in `open`). The file holds, byte for byte, what the compiler made (its checksum is that of its stamp).
+            // And Wasmtime itself refuses an artifact of another version or configuration.
             unsafe { Code::deserialize_file(engine, &paths.code) }.map_err(io::Error::other)
         });
         code.inspect_err(|error| tracing::warn!(path = %paths.code.display(), %error, "compiled code is rebuilt")).ok()
     }
 
-    /// Records that the component's code, if it is here, links on this host, and how many slots an instance takes. Returns whether the code
-    /// and this record will be found again: only then can the code be dropped from memory.
+    /// Records that the component's code, if it is here, links on this host, and how many slots an instance takes.
+    /// Returns whether the code and this record will be found again: only then can the code be dropped from memory.
     pub(crate) fn confirm(&self, digest: Digest, slots: u32) -> bool {
         let Some(paths) = self.paths(digest) else { return false };
         let stamp = self.read_stamp(&paths, digest).filter(|stamp| has_code(&paths, stamp));
@@ -141,7 +142,8 @@ impl CodeCache {
         self.write(&paths.stamp, stamp.text(digest).as_bytes()).is_ok()
     }
 
-    /// Removes drafts that a crash left, and the oldest entries beyond the bound. Entries that were used since the cache was opened stay.
+    /// Removes drafts that a crash left, and the oldest entries beyond the bound. Entries that were used since the
+    /// cache was opened stay.
     pub(crate) fn prune(&self) {
         let Some(entries) = self.folder.as_deref().and_then(|folder| fs::read_dir(folder).ok()) else { return };
         let mut unused = Vec::new();
@@ -160,7 +162,8 @@ impl CodeCache {
         }
         unused.sort();
         for (_, path) in unused.iter().rev().skip(MOST_UNUSED) {
-            // The stamp first: code without a stamp is no entry any more, so a crash between the two leaves nothing wrong.
+            // The stamp first: code without a stamp is no entry any more, so a crash between the two leaves nothing
+            // wrong.
             let _ = fs::remove_file(path.with_extension("seal"));
             let _ = fs::remove_file(path.with_extension("cwasm"));
         }
@@ -177,8 +180,8 @@ impl CodeCache {
         ArtifactStamp::parse(&fs::read_to_string(&paths.stamp).ok()?, digest)
     }
 
-    /// Writes the whole file or nothing: a process that reads at the same time sees the old file or the new one. The file is not synced. After
-    /// a crash of the machine it may hold anything, and its checksum shows that.
+    /// Writes the whole file or nothing: a process that reads at the same time sees the old file or the new one. The
+    /// file is not synced. After a crash of the machine it may hold anything, and its checksum shows that.
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let draft = path.with_extension(format!("{}-{number}.tmp", std::process::id()));
@@ -208,8 +211,8 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Which build of the host this is. Whether a component links depends on the interfaces that the host offers. A binary with another file or
-/// time is another host, and it checks again what other hosts recorded.
+/// Which build of the host this is. Whether a component links depends on the interfaces that the host offers. A binary
+/// with another file or time is another host, and it checks again what other hosts recorded.
 fn this_host() -> u64 {
     let file = std::env::current_exe().and_then(fs::metadata);
     let file = file.map(|meta| (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.dev()));

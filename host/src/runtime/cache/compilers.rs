@@ -1,7 +1,8 @@
-//! The threads that compile. They end when nothing is left to compile, and the memory that they keep for their next allocation goes too.
+//! The threads that compile. They end when nothing is left to compile, and the memory that they keep for their next
+//! allocation goes too.
 //!
-//! Without this, the engine compiles in threads of the process that never end. What the compiler had allocated stayed with those threads:
-//! three times what the idle shop needs.
+//! Without this, the engine compiles in threads of the process that never end. What the compiler had allocated stayed
+//! with those threads: three times what the idle shop needs.
 
 use crate::runtime::lock::lock;
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -1,6 +1,6 @@
-//! Compiled code: on disk, so that a warm start compiles nothing, and in memory, once for all services of one component.
-//! Machine code is run only if no other user can have written it and it is, byte for byte, what this host's compiler made.
-//! Never: knows what a component is for. The only module with `unsafe` is `code_cache`.
+//! Owns compiled code: on disk, so that a warm start compiles nothing, and in memory, once for all services.
+//! Code is run only if no other user can have written it, and if it is byte for byte what the compiler made.
+//! Never: knows a service. The only `unsafe` code of the host is here, in `code_cache`.
 
 pub(super) mod code_cache;
 mod compilers;

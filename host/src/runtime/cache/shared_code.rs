@@ -6,17 +6,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use wasmtime::component::Component as Code;
 
-/// The code in memory, by the digest of its component. As long as one service holds a component's code, no other service maps it a second
-/// time. So the processor's caches hold it once, and a slot of the pool that one service has left warm is warm for all services of the same
-/// component. Instances, links and grants are each service's own.
+/// The code in memory, by the digest of its component. As long as one service holds a component's code, no other
+/// service maps it a second time. So the processor's caches hold it once, and a slot of the pool that one service has
+/// left warm is warm for all services of the same component. Instances, links and grants are each service's own.
 #[derive(Default)]
 pub(crate) struct SharedCode(Mutex<HashMap<Digest, Arc<SharedEntry>>>);
 
-/// The code of one component if it is in memory. The lock is held during a load, so that other threads wait for it and load nothing.
+/// The code of one component if it is in memory. The lock is held during a load, so that other threads wait for it and
+/// load nothing.
 type SharedEntry = Mutex<Weak<Code>>;
 
 impl SharedCode {
-    /// The code of the component `digest`. If it is not in memory, `load` brings it there. Blocks while another thread loads the same code.
+    /// The code of the component `digest`. If it is not in memory, `load` brings it there. Blocks while another thread
+    /// loads the same code.
     ///
     /// # Errors
     /// The error of `load`. The next call loads again.
@@ -35,7 +37,7 @@ impl SharedCode {
         Ok(code)
     }
 
-    /// The entry of the component `digest`. A new entry is a chance to forget those without code.
+    /// The entry of the component `digest`. Before it adds a new entry, it removes those without code.
     fn entry(&self, digest: Digest) -> Arc<SharedEntry> {
         let mut entries = lock(&self.0);
         if let Some(entry) = entries.get(&digest) {

@@ -1,8 +1,9 @@
 //! The stamp of a cache entry: a small file beside the code that vouches for it.
 //!
-//! The file of the code does not show whether the disk damaged it: a flipped bit would be run. And to learn whether a component links, and
-//! how many slots it takes, the host would have to load its code, at each start and also for services that nobody calls. The stamp holds
-//! both: a checksum of the code, and what the host learned when it last loaded the code.
+//! The file of the code does not show whether the disk damaged it: a flipped bit would be run. And to learn whether a
+//! component links, and how many slots it takes, the host would have to load its code, at each start and also for
+//! services that nobody calls. The stamp holds both: a checksum of the code, and what the host learned when it last
+//! loaded the code.
 
 use crate::base::Digest;
 use sha2::{Digest as _, Sha256};
@@ -18,14 +19,16 @@ pub(crate) struct ArtifactStamp {
     pub(super) length: u64,
     /// SHA-256 of the code's file, in hex digits.
     pub(super) sum: String,
-    /// The host that found that all imports of the component link. Another host may offer other imports. 0: no host has checked.
+    /// The host that found that all imports of the component link. Another host may offer other imports. 0: no host has
+    /// checked.
     pub(super) host: u64,
     /// Slots of the pool that one instance takes.
     pub(crate) slots: u32,
 }
 
 impl ArtifactStamp {
-    /// The text of the stamp's file: one line. Its last word is a checksum of the other words and of the digest of `component`.
+    /// The text of the stamp's file: one line. Its last word is a checksum of the other words and of the digest of
+    /// `component`.
     pub(super) fn text(&self, component: Digest) -> String {
         let Self { length, sum, host, slots } = self;
         let line = format!("{FORMAT} {length} {sum} {host:016x} {slots}");

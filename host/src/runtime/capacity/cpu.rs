@@ -1,10 +1,10 @@
 //! How guests that compute for long share the processor with all others.
 //!
-//! Every guest is interrupted at every epoch (10 ms). After its first slice a guest only yields to other tasks. A guest that still computes
-//! then needs a token for each further slice. The engine hands out fewer tokens per epoch than there are cores; on a machine with one core,
-//! one token in every other epoch. So whatever guests compute, one core (or half of the only one) is left for guests that answer quickly,
-//! for both HTTP edges and for the timers. A guest that waits (for a store, for its client) computes nothing, and what it computes after
-//! waiting begins a new slice.
+//! Every guest is interrupted at every epoch (10 ms). After its first slice a guest only yields to other tasks. A guest
+//! that still computes then needs a token for each further slice. The engine hands out fewer tokens per epoch than
+//! there are cores; on a machine with one core, one token in every other epoch. So whatever guests compute, one core
+//! (or half of the only one) is left for guests that answer quickly, for both HTTP edges and for the timers. A guest
+//! that waits (for a store, for its client) computes nothing, and what it computes after waiting begins a new slice.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
@@ -17,24 +17,25 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use wasmtime::UpdateDeadline;
 
-/// Slices that every guest has before it needs tokens: most requests are done within one. Each more lengthens what a flood of endless loops
-/// costs its neighbours at the start.
+/// Slices that every guest has before it needs tokens: most requests are done within one. Each more lengthens what a
+/// flood of endless loops costs its neighbours at the start.
 const FREE_SLICES: u32 = 1;
-/// A slice in which the guest computed for less than this does not count: the guest had waited, and the epoch happened to end soon after.
+/// A slice in which the guest computed for less than this does not count: the guest had waited, and the epoch happened
+/// to end soon after.
 const WHOLE_SLICE: Duration = Duration::from_millis(2);
-/// The greatest error of a slice's beginning. What another task computed on the thread just before may be counted for this guest, as long as
-/// that is far less than a slice.
+/// The greatest error of a slice's beginning. What another task computed on the thread just before may be counted for
+/// this guest, as long as that is far less than a slice.
 const STALE: Duration = Duration::from_micros(500);
 
 /// The tokens of all guests, first come, first served. One token is the right to compute for one more slice.
 #[derive(Clone)]
 pub(crate) struct CpuTokens {
     free: Arc<Semaphore>,
-    /// Tokens of one epoch: one for every core but one. The number is read from the system once, since reading it costs as much as many
-    /// calls do, and it is needed a hundred times a second.
+    /// Tokens of one epoch: one for every core but one. The number is read from the system once, since reading it costs
+    /// as much as many calls do, and it is needed a hundred times a second.
     per_refill: usize,
-    /// Tokens are handed out in every epoch whose number is a multiple of this. A machine with one core has none to leave free, so there the
-    /// core is left free in every other epoch.
+    /// Tokens are handed out in every epoch whose number is a multiple of this. A machine with one core has none to
+    /// leave free, so there the core is left free in every other epoch.
     every: u64,
 }
 
@@ -79,15 +80,15 @@ impl CpuTokens {
 
 /// What an instance has computed since the processor was last given to it.
 ///
-/// Both ends of a slice are read within one poll of the instance's task, and so on one thread. They are readings of that thread's own
-/// processor time, so time in which the system ran another thread does not count.
+/// Both ends of a slice are read within one poll of the instance's task, and so on one thread. They are readings of
+/// that thread's own processor time, so time in which the system ran another thread does not count.
 #[derive(Clone, Default)]
 pub(crate) struct CpuSlice(Arc<SliceUse>);
 
 #[derive(Default)]
 struct SliceUse {
     /// The thread's processor time when the slice began, in nanoseconds.
-    begun: AtomicU64,
+    began: AtomicU64,
     /// Whole slices that the instance has used up.
     used: AtomicU32,
 }
@@ -95,7 +96,7 @@ struct SliceUse {
 impl CpuSlice {
     /// The instance's task is polled: a slice begins.
     pub(crate) fn begin(&self) {
-        self.0.begun.store(recent_thread_nanos(), Relaxed);
+        self.0.began.store(recent_thread_nanos(), Relaxed);
     }
 
     /// Gives the instance the free slices of a new one. An idle instance gets them when its next call begins.
@@ -104,7 +105,7 @@ impl CpuSlice {
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(thread_nanos().saturating_sub(self.0.begun.load(Relaxed)))
+        Duration::from_nanos(thread_nanos().saturating_sub(self.0.began.load(Relaxed)))
     }
 }
 
@@ -113,8 +114,8 @@ thread_local! {
     static LAST_READ: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
 }
 
-/// The thread's processor time in nanoseconds, at most [`STALE`] old. Reading it costs more than a typed call does, so a busy thread reads it
-/// rarely.
+/// The thread's processor time in nanoseconds, at most [`STALE`] old. Reading it costs more than a typed call does, so
+/// a busy thread reads it rarely.
 fn recent_thread_nanos() -> u64 {
     let now = Instant::now();
     if let Some((at, nanos)) = LAST_READ.get()
@@ -167,7 +168,8 @@ mod tests {
         let (tokens, slice) = (CpuTokens::new(), CpuSlice::default());
         slice.begin();
         assert!(matches!(tokens.interrupt(&slice), UpdateDeadline::Continue(1)));
-        // The slice of a guest that began with the thread. The loop makes sure that the thread has computed for a whole slice.
+        // The slice of a guest that began with the thread. The loop makes sure that the thread has computed for a whole
+        // slice.
         let computing = CpuSlice::default();
         while computing.elapsed() < WHOLE_SLICE {
             std::hint::spin_loop();

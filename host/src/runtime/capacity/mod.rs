@@ -1,6 +1,6 @@
-//! What instances share: the slots of the engine's pool, and the processor.
-//! A call never waits for a slot that only its own callee could free, and whatever guests compute, some processor time is left for others.
-//! Never: makes or ends an instance. Whoever keeps idle instances gives them up through a trait that this wing declares.
+//! Owns what all instances share: the slots of the engine's pool, and processor time.
+//! Callers never take the slots that their callees need, and guests that compute leave processor time for others.
+//! Never: makes or ends an instance. The keeper of idle instances gives them up, through a trait of this wing.
 
 pub(super) mod cpu;
 pub(super) mod pressure;

@@ -1,13 +1,13 @@
 //! The slots of the engine's pool, shared so that every chain of calls comes to its end.
 //!
-//! A caller keeps its slot while it waits for its callee's slot. If every call could take every slot, callers could take the whole pool, and
-//! each of them would wait for one slot more until its deadline. So calls are sorted into classes by their depth. A call that no service
-//! made (depth 0) may take only a part of the pool, a call that such a call makes may take a larger part, and so on: a deeper call always
-//! finds slots that no call above it can have taken.
+//! A caller keeps its slot while it waits for its callee's slot. If every call could take every slot, callers could
+//! take the whole pool, and each of them would wait for one slot more until its deadline. So calls are sorted into
+//! classes by their depth. A call that no service made (depth 0) may take only a part of the pool, a call that such a
+//! call makes may take a larger part, and so on: a deeper call always finds slots that no call above it can have taken.
 //!
-//! Why that is enough: let `d` be the deepest class that runs. All that runs was counted in the part of class `d`, which is smaller than
-//! that of `d + 1`. So a call of class `d + 1` finds a slot, is answered, and gives the slot back. From the last class on only deadlines
-//! help.
+//! Why that is enough: let `d` be the deepest class that runs. All that runs was counted in the part of class `d`,
+//! which is smaller than that of `d + 1`. So a call of class `d + 1` finds a slot, is answered, and gives the slot
+//! back. From the last class on only deadlines help.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -31,7 +31,8 @@ impl DepthClass {
 
 /// The slots of the pool.
 pub struct Slots {
-    /// The slots that each class may take. What a class takes counts in the parts of all deeper classes too. The last part is the whole pool.
+    /// The slots that each class may take. What a class takes counts in the parts of all deeper classes too. The last
+    /// part is the whole pool.
     parts: [Arc<Semaphore>; CLASSES],
     /// The size of the first part, which is the smallest.
     first: usize,
@@ -44,7 +45,8 @@ pub struct SlotPermit(
 );
 
 impl Slots {
-    /// A pool of `total` slots. An eighth of it is reserved for each class but the first. A pool of fewer than 6 slots reserves nothing.
+    /// A pool of `total` slots. An eighth of it is reserved for each class but the first. A pool of fewer than 6 slots
+    /// reserves nothing.
     pub fn new(total: usize) -> Self {
         let step = (total / 8).max(1).min(total / 6);
         let part = |class: usize| total - (CLASSES - 1 - class) * step;
@@ -68,7 +70,8 @@ impl Slots {
     /// Waits for `count` slots for a call of `class`. Calls of one class are served in the order of their arrival.
     pub async fn take(&self, class: DepthClass, count: u32) -> SlotPermit {
         let mut taken = [const { None }; CLASSES];
-        // Every call takes the parts in this order, from the smallest to the whole pool, so no two calls wait for each other.
+        // Every call takes the parts in this order, from the smallest to the whole pool, so no two calls wait for each
+        // other.
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
             let permit = Arc::clone(part).acquire_many_owned(count).await;
             *taken = Some(permit.expect("the semaphores are never closed"));

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::Component as Code;
 
-/// A component that passed every check that can be made without a service. Its code is compiled. It is in memory only if it is not in the
-/// cache on disk.
+/// A component that passed every check that can be made without a service. Its code is compiled. It is in memory only
+/// if it is not in the cache on disk.
 pub struct Component {
     digest: Digest,
     contract: Arc<Contract>,
@@ -28,9 +28,9 @@ pub struct Component {
 }
 
 impl Runtime {
-    /// Reads the component in `path`, and compiles it if the cache has no code of it. If the cache keeps the code, the code is not in memory:
-    /// each revision made of the component loads it to be [ready](Revision::ready). It computes for up to a second: call it from a blocking
-    /// thread.
+    /// Reads the component in `path`, and compiles it if the cache has no code of it. If the cache keeps the code, the
+    /// code is not in memory: each revision made of the component loads it to be [ready](Revision::ready). It computes
+    /// for up to a second: call it from a blocking thread.
     ///
     /// # Errors
     /// When the file cannot be read, or is no component that can be called and fits the host's interfaces.
@@ -39,7 +39,8 @@ impl Runtime {
         Component::new(self, &bytes, Some(path))
     }
 
-    /// Compiles the component in `bytes`, or takes its code from memory or the cache, and keeps the code in memory: its revisions are ready.
+    /// Compiles the component in `bytes`, or takes its code from memory or the cache, and keeps the code in memory: its
+    /// revisions are ready.
     ///
     /// # Errors
     /// As [`Runtime::load`].
@@ -59,8 +60,8 @@ impl Component {
         &self.contract
     }
 
-    /// Reads, compiles and checks it, unless the cache has code of it that this host has checked before. `source`: where its bytes can be read
-    /// again. Without a source its code stays in memory.
+    /// Reads, compiles and checks it, unless the cache has code of it that this host has checked before. `source`:
+    /// where its bytes can be read again. Without a source its code stays in memory.
     fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>) -> Result<Self, LoadError> {
         let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
         let component = Self {
@@ -90,9 +91,9 @@ impl Component {
         let code = runtime.shared_code.get_or_load(self.digest, compile)?;
         check(runtime, &self.contract, &code)?;
         let slots = slots_of(&code)?;
-        // Any service's name will do: whether the imports link depends on their types alone.
-        let anybody = ServiceName::new("anybody").expect("it is a name");
-        let link = |import: &InterfaceName| Link { import: import.clone(), service: anybody.clone() };
+        // Any service's name will do here: whether the imports link depends on their types alone.
+        let placeholder = ServiceName::new("anybody").expect("the text is a legal name");
+        let link = |import: &InterfaceName| Link { import: import.clone(), service: placeholder.clone() };
         let links: Vec<_> = self.contract.imports.keys().map(link).collect();
         let unlinkable = check_links(runtime, &code, &self.contract, &links).err().map(|error| format!("{error:#}"));
         let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
@@ -115,8 +116,8 @@ impl Component {
         self.unlinkable.clone().map_or(Ok(()), |why| Err(LoadError::Link(why)))
     }
 
-    /// This component as a revision of the service that `grants` names. `links` names the service that answers each import that is not the
-    /// host's.
+    /// This component as a revision of the service that `grants` names. `links` names the service that answers each
+    /// import that is not the host's.
     ///
     /// # Errors
     /// As [`Component::permitted`] and [`Component::links`].
@@ -159,7 +160,8 @@ fn check(runtime: &Runtime, contract: &Contract, code: &Code) -> Result<(), Load
     Ok(())
 }
 
-/// How many of the pool's slots one instance of this component takes: a composed component holds several memories and tables.
+/// How many of the pool's slots one instance of this component takes: a composed component holds several memories and
+/// tables.
 fn slots_of(code: &Code) -> Result<u32, LoadError> {
     let needs = code
         .resources_required()

@@ -30,7 +30,8 @@ pub(crate) struct Export {
 }
 
 impl LinkedCode {
-    /// Links `code`, whose contract is `contract`. `links` names the service that answers each import that is not the host's.
+    /// Links `code`, whose contract is `contract`. `links` names the service that answers each import that is not the
+    /// host's.
     ///
     /// # Errors
     /// What does not link.

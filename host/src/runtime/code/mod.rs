@@ -1,5 +1,5 @@
-//! A component, from the bytes of its file to the revision that a service runs, and its code in memory.
-//! A component is checked before it becomes a revision, and its code is loaded when it is first called.
+//! Owns a component, from the bytes of its file to the revision that a service runs, and its code in memory.
+//! A component is checked before it becomes a revision. Its code is loaded when the revision is first called.
 //! Never: makes an instance.
 
 pub(super) mod component;

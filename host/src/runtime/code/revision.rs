@@ -1,8 +1,9 @@
 //! A component as one service runs it. Its code is loaded when it is first called.
 //!
-//! One load is under way at a time, in a task of its own. Calls that come meanwhile wait for its end, each until its own deadline; a call
-//! that goes away does not stop the load. A load takes no slot of the pool and makes no call, so it never waits for a call that waits for it.
-//! When a load fails, the waiting calls get the reason, and the next call loads again.
+//! One load is under way at a time, in a task of its own. Calls that come meanwhile wait for its end, each until its
+//! own deadline; a call that goes away does not stop the load. A load takes no slot of the pool and makes no call, so
+//! it never waits for a call that waits for it. When a load fails, the waiting calls get the reason, and the next call
+//! loads again.
 
 use super::handler::{Handler, answers_http};
 use super::linked::{Export, LinkedCode};
@@ -90,8 +91,8 @@ impl Revision {
     /// Waits until its code is in memory; the first call starts the load. It costs nothing once the code is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Instantiation`] when the code cannot be loaded, [`ErrorKind::Overloaded`] when it was not loaded before the deadline. The
-    /// next call loads again.
+    /// [`ErrorKind::Instantiation`] when the code cannot be loaded, [`ErrorKind::Overloaded`] when it was not loaded
+    /// before the deadline. The next call loads again.
     pub async fn ready(
         self: &Arc<Self>,
         runtime: &Arc<Runtime>,
@@ -111,8 +112,8 @@ impl Revision {
     /// The load that is under way, or a new one. `None` if a load has just succeeded.
     fn loading(self: &Arc<Self>, runtime: &Arc<Runtime>) -> Option<Loading> {
         let mut loading = lock(&self.loading);
-        // Read under the lock: a load sets `loaded` before it clears `loading`. Otherwise a load that ends between this method's two reads
-        // would be missed, and the code would be loaded twice.
+        // `ready` read `loaded` without the lock, and a load may have ended since. A load sets `loaded` before it takes
+        // this lock to clear `loading`, so this second read sees that end. Without it the code would be loaded twice.
         if self.loaded.get().is_some() {
             return None;
         }
@@ -136,7 +137,8 @@ impl Revision {
         Some(ended)
     }
 
-    /// Takes the code from memory or from the cache, or compiles the component again if its code is gone. It may compute for up to a second.
+    /// Takes the code from memory or from the cache, or compiles the component again if its code is gone. It may
+    /// compute for up to a second.
     fn load(&self, runtime: &Runtime) -> wasmtime::Result<LinkedCode> {
         let code = runtime.shared_code.get_or_load(self.digest, || self.code(runtime))?;
         LinkedCode::new(runtime, code, &self.contract, &self.links)
@@ -150,7 +152,8 @@ impl Revision {
         let bytes = self.bytes()?;
         let compiled = runtime.cache.compile(&runtime.engine, self.digest, &bytes);
         let code = compiled.map_err(|error| format_err!("the component {error}"))?;
-        // It linked when the host started. If this fails, the next start has to check that again, and nothing else is lost.
+        // It linked when the host started. If this fails, the next start has to check that again, and nothing else is
+        // lost.
         let _ = runtime.cache.confirm(self.digest, self.slots);
         Ok(code)
     }
@@ -199,7 +202,7 @@ impl Revision {
     }
 }
 
-/// One load. However it ends, its end clears [`Revision::loading`], so that the next call can load again.
+/// One load. However it ends, its end clears the `loading` of the revision, so that the next call can load again.
 struct CodeLoad(Arc<Revision>);
 
 impl CodeLoad {
@@ -216,8 +219,8 @@ impl CodeLoad {
             }
             Err(error) => {
                 let error = InvokeError::caused_by(ErrorKind::Instantiation, error).within("its code cannot be loaded");
-                // Every call loads again and gets the error. Only the first failure is logged: a flood of calls must not become a flood of
-                // lines.
+                // Every call loads again and gets the error. Only the first failure is logged: a flood of calls must
+                // not become a flood of lines.
                 if !revision.failed.swap(true, Relaxed) {
                     tracing::error!(%service, revision = digest, "{}", error.detail);
                 }

@@ -3,7 +3,8 @@
 use crate::base::CallContext;
 use wasmtime::component::GuestTaskId;
 
-/// The calls and requests that an instance serves. Each is removed when its results, or the head of its answer, are there.
+/// The calls and requests that an instance serves. Each is removed when its results, or the head of its answer, are
+/// there.
 pub(super) struct Calls {
     /// The context of the call that came last. What the guest does after its answers is done on behalf of that call.
     pub(super) latest: CallContext,
@@ -29,8 +30,8 @@ impl Calls {
         self.running.is_empty()
     }
 
-    /// The context with the latest deadline among the running calls, with the depth of the deepest of them: a circle of calls must not look
-    /// shallower than it is.
+    /// The context with the latest deadline among the running calls, with the depth of the deepest of them: a circle of
+    /// calls must not look shallower than it is.
     pub(super) fn latest_deadline(&self) -> CallContext {
         let running = || self.running.iter().map(|(_, context)| context);
         let mut context = running().max_by_key(|context| context.deadline).unwrap_or(&self.latest).clone();

@@ -17,7 +17,8 @@ use wasmtime::component::GuestTaskId;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Resources (streams, requests, buckets, …) that a guest may hold at a time. A request needs a dozen; Wasmtime's default is a million.
+/// Resources (streams, requests, buckets, …) that a guest may hold at a time. A request needs a dozen; Wasmtime's
+/// default is a million.
 const MOST_RESOURCES: usize = 10_000;
 /// Size in memory of one set of headers, in bytes. The gateway's limit of 32 KiB on the wire fits well within it.
 const FIELDS_BYTES: usize = 128 << 10;
@@ -28,8 +29,8 @@ pub(crate) struct Context {
     pub(crate) table: ResourceTable,
     pub(crate) memory: MemoryLimit,
     pub(crate) slice: CpuSlice,
-    /// Every reader of a stream of this instance holds a clone, and so does the instance until its calls are answered. The instance lives
-    /// until all of them are dropped.
+    /// Every reader of a stream of this instance holds a clone, and so does the instance until its calls are answered.
+    /// The instance lives until all of them are dropped.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
     calls: Calls,
     fault: InstanceFault,
@@ -39,8 +40,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The data of an instance that may use `memory` bytes and makes its own calls through `outcall`. `first`: the call that it is made for.
-    /// `fault`: where its failure will be recorded.
+    /// The data of an instance that may use `memory` bytes and makes its own calls through `outcall`. `first`: the call
+    /// that it is made for. `fault`: where its failure will be recorded.
     pub(crate) fn new(
         identity: InstanceIdentity,
         memory: usize,
@@ -90,8 +91,8 @@ impl Context {
     }
 }
 
-/// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right one is found by the
-/// guest's tasks: it is the youngest task on the stack that serves a call.
+/// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right
+/// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
 pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     match store.data().calls.running.as_slice() {
         [] => return store.data().calls.latest.clone(),

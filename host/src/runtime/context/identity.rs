@@ -47,8 +47,9 @@ impl InstanceIdentity {
         );
     }
 
-    /// Logs that this instance called `callee`, a service or a host outside, and got no answer. `what` is the function, or how it was called.
-    /// A refusal is logged at `debug` alone: a flood of refusals must not become a flood of lines.
+    /// Logs that this instance called `callee`, a service or a host outside, and got no answer. `what` is the function,
+    /// or how it was called. A refusal is logged at `debug` alone: a flood of refusals must not become a flood of
+    /// lines.
     pub(crate) fn log_failed_call(&self, callee: &dyn fmt::Display, what: &str, error: &OutcallError) {
         let Self { grants, instance, request, .. } = self;
         let (caller, kind) = (&grants.service, error.kind);

@@ -15,6 +15,7 @@ const LINE: usize = 4096;
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
 
+/// Standard output or standard error.
 #[derive(Clone, Copy)]
 pub(super) enum OutputStream {
     Out,
@@ -25,6 +26,7 @@ pub(super) enum OutputStream {
 #[derive(Clone)]
 pub(super) struct GuestLog(Arc<Mutex<LogLine>>);
 
+/// The line that a stream has begun, and what it has logged.
 struct LogLine {
     stream: OutputStream,
     identity: InstanceIdentity,

@@ -1,6 +1,6 @@
-//! The data of one store: whose instance it is, which calls it serves, what it may use, its log and its outbound HTTP.
-//! A guest gets what its grants name and nothing else, and every table that it can fill has a bound.
-//! Never: makes a store or runs a guest; knows the engine.
+//! Owns the data of one store: its identity, its limits, the calls that it serves, its log, its outbound HTTP.
+//! A guest reaches what its grants name and nothing else, and every table that it can fill has a bound.
+//! Never: makes a store, runs a guest, or knows the engine.
 
 mod calls;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]

@@ -1,9 +1,10 @@
 //! A guest's outbound HTTP: to the services and to the hosts outside that its grants name, and nowhere else.
 //!
-//! A request to `http://NAME.internal/…` goes to the service NAME, without leaving the host; the bodies stream. Every other request goes to a
-//! host outside, if the service's allow-list permits it. Every guest can import an HTTP client, and components of other toolchains usually
-//! do. So each request that is not permitted is denied here: the guest gets an error, and the log says which line of the manifest is missing.
-//! The name of a host says nothing about its address; the address is checked when the connection is made.
+//! A request to `http://NAME.internal/…` goes to the service NAME, without leaving the host; the bodies stream. Every
+//! other request goes to a host outside, if the service's allow-list permits it. Every guest can import an HTTP client,
+//! and components of other toolchains usually do. So each request that is not permitted is denied here: the guest gets
+//! an error, and the log says which line of the manifest is missing. The name of a host says nothing about its address;
+//! the address is checked when the connection is made.
 
 use super::identity::InstanceIdentity;
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
@@ -20,9 +21,11 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-/// The top-level domain of the services. It is reserved for private use, so no name below it belongs to anybody on the internet (ICANN, 2024).
+/// The top-level domain of the services. It is reserved for private use, so no name below it belongs to anybody on the
+/// internet (ICANN, 2024).
 const DOMAIN: &str = ".internal";
 
+/// The outbound HTTP of one instance.
 pub(super) struct Outbound {
     identity: InstanceIdentity,
     outcall: OutcallHandle,
@@ -54,9 +57,9 @@ impl Outbound {
         Self { identity, outcall, context, warned: Arc::default() }
     }
 
-    /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the instance's calls it belongs to.
-    /// So an instance that serves several calls passes the context with the latest deadline: then no call's deadline cuts another call's
-    /// request short.
+    /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
+    /// instance's calls it belongs to. So an instance that serves several calls passes the context with the latest
+    /// deadline: then no call's deadline cuts another call's request short.
     pub(super) fn set_context(&mut self, context: CallContext) {
         self.context = context;
     }
@@ -95,12 +98,12 @@ fn missing_grant(caller: &ServiceName, request: &http::Request<WasiBody>) -> Str
         None => Allow::line_for(scheme, &host, port),
     };
     match line.strip_prefix("# ") {
-        Some(hopeless) => hopeless.to_owned(),
+        Some(reason) => reason.to_owned(),
         None => format!("it needs `{line}` in [service.{caller}]"),
     }
 }
 
-/// The trait's future of the sending of a request's body.
+/// The future of [`WasiHttpHooks`] that sends a request's body.
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type OutboundAnswer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
@@ -152,9 +155,9 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// How long the guest waits for the head of the answer. The guest's timeout for the connection is not measured by itself: connections are
-/// shared, and the host bounds the making of each. For a host outside it is added to the time for the head, since a guest that sets both
-/// expects a connection for each request.
+/// How long the guest waits for the head of the answer. The guest's timeout for the connection is not measured by
+/// itself: connections are shared, and the host bounds the making of each. For a host outside it is added to the time
+/// for the head, since a guest that sets both expects a connection for each request.
 fn head_timeout(destination: &Destination, options: RequestOptions) -> Duration {
     let first_byte = options.first_byte_timeout.unwrap_or(Duration::MAX);
     match destination {
@@ -163,6 +166,7 @@ fn head_timeout(destination: &Destination, options: RequestOptions) -> Duration 
     }
 }
 
+/// Sends the request to its destination.
 async fn call(
     outcall: &OutcallHandle,
     caller: &InstanceIdentity,
@@ -179,10 +183,12 @@ async fn call(
     }
 }
 
+/// Logs a request that got no answer.
 fn log_failure(caller: &InstanceIdentity, destination: &Destination, error: &OutcallError, warned: &AtomicBool) {
     match destination {
         Destination::Service(service) => caller.log_failed_call(service, "by HTTP", error),
-        // The allow-list permits the name, but no guest may reach its address: this is an attack, or a line of the manifest lacks `private`.
+        // The allow-list permits the name, but no guest may reach its address: this is an attack, or a line of the
+        // manifest lacks `private`.
         Destination::Outside { origin, .. }
             if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) =>
         {

@@ -6,8 +6,8 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 use wasmtime_wasi_config::WasiConfig;
 
-/// A linker with every interface of the host, and those of WASI 0.2 and 0.3. All components use it. What a service may use is decided
-/// before, by its grants, and at each call by its context.
+/// A linker with every interface of the host, and those of WASI 0.2 and 0.3. All components use it. What a service may
+/// use is decided before, by its grants, and at each call by its context.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;

@@ -121,7 +121,8 @@ impl Import {
         }
     }
 
-    /// Reports to the guest that the call failed, by the error case `unavailable` of the function. The guest traps if its function has none.
+    /// Reports to the guest that the call failed, by the error case `unavailable` of the function. The guest traps if
+    /// its function has none.
     fn report_failure(&self, caller: &Context, error: &OutcallError, results: &mut [Val]) -> wasmtime::Result<()> {
         let Self { service, name, .. } = self;
         let kind = error.kind;
@@ -140,7 +141,8 @@ impl Import {
     }
 }
 
-/// How a function's type can report that its service did not answer: by convention with the case `unavailable` of its error.
+/// How a function's type can report that its service did not answer: by convention with the case `unavailable` of its
+/// error.
 #[derive(Clone, Copy)]
 enum Unavailable {
     /// A case of a variant, with a text.

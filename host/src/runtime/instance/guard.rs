@@ -7,8 +7,8 @@ use tokio::task::AbortHandle;
 pub(crate) struct InstanceGuard {
     /// The instance's task; `None` if the instance has ended already.
     task: Option<AbortHandle>,
-    /// Dropping it tells the instance that the answer is whole, and the guest's grace period begins. `None` for a call with streams: the
-    /// readers of its streams keep the instance alive.
+    /// Dropping it tells the instance that the answer is whole, and the guest's grace period begins. `None` for a call
+    /// with streams: the readers of its streams keep the instance alive.
     answer_pending: Option<oneshot::Sender<()>>,
     whole: bool,
 }

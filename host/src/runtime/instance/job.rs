@@ -20,8 +20,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// Whether a guest makes this call. Then the caller is within a poll of that guest, and the engine does not let another instance begin
-    /// its work there. An instance that has begun may go on there.
+    /// Whether a guest makes this call. Then the caller is within a poll of that guest, and the engine does not let
+    /// another instance begin its work there. An instance that has begun may go on there.
     pub(super) fn is_nested(&self) -> bool {
         self.context.depth > 0
     }
@@ -32,7 +32,8 @@ impl Job {
     }
 }
 
-/// What an instance does for a job. If `answer` is dropped and nothing was sent, the instance failed, and its fault says how.
+/// What an instance does for a job. If `answer` is dropped and nothing was sent, the instance failed, and its fault
+/// says how.
 pub(crate) enum Work {
     /// A call of a function.
     Call { export: Arc<Export>, arguments: DetachedValues, answer: oneshot::Sender<DetachedValues> },

@@ -1,7 +1,8 @@
-//! One instance at work: its store, its task, the jobs that it serves, and its caller's guard.
-//! The store is dropped when the instance ends, and the fault is recorded before that, so every caller learns how its job ended.
-//! Never: decides which instance serves a call, or keeps one for the next call.
+//! Owns one instance at work: its store, its task, the jobs that it serves, and its caller's guard.
+//! The fault of an instance is recorded before its store is dropped, so every caller learns how its job ended.
+//! Never: chooses the instance for a call, or keeps an instance for the next call.
 
+mod drive;
 pub(super) mod guard;
 pub(super) mod job;
 mod serve;

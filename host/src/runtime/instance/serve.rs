@@ -126,7 +126,8 @@ async fn request_p3(
     Ok(head?)
 }
 
-/// Sends a request to a guest of WASI 0.2. Such a guest delivers the head of its answer while it runs, and may go on with the body.
+/// Sends a request to a guest of WASI 0.2. Such a guest delivers the head of its answer while it runs, and may go on
+/// with the body.
 async fn request_p2(
     guest: &ProxyP2,
     accessor: &Accessor<Context>,

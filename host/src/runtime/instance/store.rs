@@ -12,8 +12,8 @@ const MOST_HANDLES: usize = 20_000;
 /// Bytes that one call into the host may make the host copy (strings, lists). Wasmtime's default is 128 MiB.
 const CALL_BYTES: usize = 16 << 20;
 
-/// A store for one instance, which may use `memory` bytes. `first`: the call that it is made for. `fault`: where its failure will be
-/// recorded.
+/// A store for one instance, which may use `memory` bytes. `first`: the call that it is made for. `fault`: where its
+/// failure will be recorded.
 pub(super) fn new_store(
     runtime: &Runtime,
     identity: InstanceIdentity,

@@ -1,8 +1,10 @@
 //! An instance that serves jobs: one job for its only caller, or several over a channel.
 //!
-//! The instance's future owns the store. Dropping a call does not stop a guest, and dropping its store does. When no more jobs will come and
-//! every answer is whole, the guest may finish what it does besides, for a grace period as long as its timeout. Then the instance ends.
+//! The instance's future owns the store. Dropping a call does not stop a guest, and dropping its store does. When no
+//! more jobs will come and every answer is whole, the guest may finish what it does besides, for a grace period as long
+//! as its timeout. Then the instance ends.
 
+use super::drive::{self, InlinePoll};
 use super::guard::InstanceGuard;
 use super::job::Job;
 use super::serve::Guest;
@@ -12,7 +14,6 @@ use crate::runtime::capacity::slots::SlotPermit;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::context::Context;
 use crate::runtime::context::identity::InstanceIdentity;
-use crate::runtime::drive::{self, InlinePoll};
 use crate::runtime::engine::Runtime;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::{InstanceFailure, InstanceFault};
@@ -54,7 +55,7 @@ pub(crate) struct InstanceSpec<'a> {
 pub(crate) struct Worker {
     jobs: mpsc::Sender<Job>,
     task: AbortHandle,
-    poll: InlinePoll,
+    inline: InlinePoll,
     pub(crate) fault: InstanceFault,
     has_begun: Arc<AtomicBool>,
     /// Dropped with the worker: it tells the instance that no more jobs will come.
@@ -66,15 +67,15 @@ impl Worker {
     pub(crate) fn start(spec: InstanceSpec<'_>, concurrent: usize, first: &CallContext) -> Self {
         let (jobs, receiver) = mpsc::channel(concurrent);
         let grace = spec.limits.timeout;
-        let task = Task::new(spec, first, Jobs { first: None, more: Some(receiver), concurrent });
+        let task = InstanceTask::new(spec, first, Jobs { first: None, more: Some(receiver), concurrent });
         let (fault, has_begun) = (task.fault.clone(), Arc::clone(&task.has_begun));
         let (_in_use, in_use) = oneshot::channel();
-        let (poll, task) = InlinePoll::spawn(task.run(Some(in_use), grace));
-        Self { jobs, task, poll, fault, has_begun, _in_use }
+        let (inline, task) = InlinePoll::spawn(task.run(Some(in_use), grace));
+        Self { jobs, task, inline, fault, has_begun, _in_use }
     }
 
-    /// Submits `job` to the instance and polls the instance here at once, if it may run here, with `after_each_poll` after each poll. The job
-    /// may be answered when this returns. The job comes back if the instance cannot take it.
+    /// Submits `job` to the instance and polls the instance here at once, if it may run here, with `after_each_poll`
+    /// after each poll. The job may be answered when this returns. The job comes back if the instance cannot take it.
     #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be submitted to another instance")]
     pub(crate) fn submit(
         &self,
@@ -84,7 +85,7 @@ impl Worker {
         if job.is_nested() && !self.has_begun.load(Relaxed) {
             return self.jobs.try_send(job);
         }
-        self.poll.hand(|| self.jobs.try_send(job), after_each_poll)
+        self.inline.hand(|| self.jobs.try_send(job), after_each_poll)
     }
 
     /// Ends the instance, whatever it is doing.
@@ -93,8 +94,8 @@ impl Worker {
     }
 }
 
-/// Starts an instance for `job` alone and polls it here at once, if it may begin here, with `after_each_poll` after each poll. The instance may
-/// have ended when this returns.
+/// Starts an instance for `job` alone and polls it here at once, if it may begin here, with `after_each_poll` after
+/// each poll. The instance may have ended when this returns.
 pub(crate) fn serve_once(
     spec: InstanceSpec<'_>,
     job: Job,
@@ -104,7 +105,7 @@ pub(crate) fn serve_once(
     let (first, nested) = (job.context.clone(), job.is_nested());
     // A stream outlives its call: then the instance lives until its streams are read.
     let (answer_pending, answered) = if job.has_streams() { (None, None) } else { Some(oneshot::channel()).unzip() };
-    let task = Task::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
+    let task = InstanceTask::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
     let run = task.run(answered, grace);
     let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, after_each_poll) };
@@ -141,12 +142,14 @@ impl Jobs {
     }
 }
 
-/// The instance's side. Fields are dropped in this order: the lease last, so that a call that waits for the slot finds it free in the engine.
-struct Task {
+/// The future of an instance, with all that the instance owns. Fields are dropped in this order: the lease last, so
+/// that a call that waits for the slot finds it free in the engine.
+struct InstanceTask {
     store: Store<Context>,
     revision: Arc<Revision>,
     jobs: Jobs,
-    /// Closed when no reader of a stream of this instance is left. The other ends are the store's `reader_token` and its clones.
+    /// Closed when no reader of a stream of this instance is left. The other ends are the store's `reader_token` and
+    /// its clones.
     readers: mpsc::Receiver<Infallible>,
     fault: InstanceFault,
     /// The engine has let the instance begin its work.
@@ -156,9 +159,9 @@ struct Task {
     _lease: Lease,
 }
 
-impl Drop for Task {
-    /// Records a fault if the task was dropped early. Otherwise a panic of the host in here would look like the end of an answer to a caller
-    /// that waits for it or reads its stream.
+impl Drop for InstanceTask {
+    /// Records a fault if the task was dropped early. Otherwise a panic of the host in here would look like the end of
+    /// an answer to a caller that waits for it or reads its stream.
     fn drop(&mut self) {
         if !self.ended {
             self.fault.set(InvokeError::new(ErrorKind::Host, "the instance's task was lost"));
@@ -166,7 +169,7 @@ impl Drop for Task {
     }
 }
 
-impl Task {
+impl InstanceTask {
     /// The task of an instance that is not instantiated yet.
     fn new(spec: InstanceSpec<'_>, first: &CallContext, jobs: Jobs) -> Self {
         let InstanceSpec { runtime, revision, limits, identity, lease } = spec;
@@ -178,14 +181,15 @@ impl Task {
         Self { store, revision, jobs, readers, fault, has_begun: Arc::default(), ended: false, _lease: lease }
     }
 
-    /// Runs the instance to its end. `answered` is closed when every answer is whole and no more jobs will come; `None` for a job with
-    /// streams, whose answer is whole when its streams are read. A guest that still works then, perhaps in a function that never returns, is
-    /// ended after `grace`.
+    /// Runs the instance to its end. `answered` is closed when every answer is whole and no more jobs will come; `None`
+    /// for a job with streams, whose answer is whole when its streams are read. A guest that still works then, perhaps
+    /// in a function that never returns, is ended after `grace`.
     async fn run(mut self, answered: Option<oneshot::Receiver<()>>, grace: Duration) {
         let (finish, finished) = oneshot::channel();
         let readers = &mut self.readers;
-        // Unconstrained: the guest and this future share the task's budget of tokio. A guest that awaits what is ready already uses up the
-        // budget in each poll; then this future would never make progress, and the guest would never be ended.
+        // Unconstrained: the guest and this future share the task's budget of tokio. A guest that awaits what is ready
+        // already uses up the budget in each poll; then this future would never make progress, and the guest would
+        // never be ended.
         let overtime = unconstrained(async {
             if let Some(answered) = answered {
                 let _ = answered.await;
@@ -199,7 +203,7 @@ impl Task {
         });
         let slice = self.store.data().slice.clone();
         let result = {
-            let mut work = pin!(work(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish));
+            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish));
             let work = poll_fn(|context| {
                 slice.begin();
                 work.as_mut().poll(context)
@@ -220,7 +224,7 @@ impl Task {
 }
 
 /// Instantiates, and serves jobs until no more will come.
-async fn work(
+async fn serve_jobs(
     store: &mut Store<Context>,
     revision: &Revision,
     jobs: &mut Jobs,

@@ -1,4 +1,5 @@
-//! The caller's guard of the instance that serves it: dropped before the answer is whole, it ends what the instance does for the caller.
+//! The caller's guard of the instance that serves it: dropped before the answer is whole, it ends what the instance
+//! does for the caller.
 
 use super::kept_instances::KeptCall;
 use crate::runtime::instance::guard::InstanceGuard;

@@ -64,7 +64,8 @@ impl http_body::Body for GuestBody {
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(self.broken(Some(&error)))),
-            // The channel closes both when the guest ends its body and when its store is dropped. The fault shows which of the two happened.
+            // The channel closes both when the guest ends its body and when its store is dropped. The fault shows which
+            // of the two happened.
             None if self.fault.get().is_some() || self.remaining.is_some_and(|bytes| bytes > 0) => {
                 Some(Err(self.broken(None)))
             }

@@ -1,7 +1,7 @@
 //! The instance pool of one endpoint: which instance serves a call, and which calls wait for one.
 //!
-//! The mesh bounds how many calls come at a time. Some of them may still have to wait here: an instance may outlast its call, and all
-//! endpoints share the engine's pool.
+//! The mesh bounds how many calls come at a time. Some of them may still have to wait here: an instance may outlast its
+//! call, and all endpoints share the engine's pool.
 
 use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
@@ -89,8 +89,8 @@ impl InstancePool {
 
     /// Has an instance answer `request`; the answer's body streams.
     ///
-    /// Drop the future, or the body before its end, when the client goes away: that ends the instance, or, if it serves other calls too, lets
-    /// it take no further call.
+    /// Drop the future, or the body before its end, when the client goes away: that ends the instance, or, if it serves
+    /// other calls too, lets it take no further call.
     ///
     /// # Errors
     /// The instance's fault; [`ErrorKind::Overloaded`] when no instance became free before the deadline.
@@ -117,7 +117,8 @@ impl InstancePool {
         })
     }
 
-    /// Calls `function`. A stream or a future among the results keeps the instance until it is read to its end or dropped.
+    /// Calls `function`. A stream or a future among the results keeps the instance until it is read to its end or
+    /// dropped.
     ///
     /// Dropping the future ends the call, and the instance too when it serves no other call.
     ///
@@ -195,7 +196,8 @@ impl InstancePool {
         let call = match kept.submit(job, after_each_poll) {
             Ok(call) => call,
             Err(job) => {
-                // Boxed, as everything rare in this file is: a call's future is moved, and it is as large as its largest state.
+                // Boxed, as everything rare in this file is: a call's future is moved, and it is as large as its
+                // largest state.
                 let call = Box::pin(self.submit_when_possible(kept, job, deadline, after_each_poll)).await?;
                 leased = Instant::now();
                 call
@@ -215,14 +217,16 @@ impl InstancePool {
     ) -> Result<KeptCall, InvokeError> {
         let class = DepthClass::of(job.context.depth);
         if kept.is_full() {
-            // `submit` found none of the idle instances, so they are for deeper calls. One of them makes room for an instance for this call.
+            // `submit` found none of the idle instances, so they are for deeper calls. One of them makes room for an
+            // instance for this call.
             kept.give_up_one(DepthClass::LAST);
         }
         // One wait for all rounds of the loop: a new wait would begin at the end of the queue.
         let mut lease = pin!(self.lease(&kept.permits, class, deadline));
         loop {
-            // Enable the notification before `submit` reads the list. It races with `KeptInstances::end_call`: an instance that gets room
-            // after the read notifies this call, and one that got it before is found by the read. The other order could miss both.
+            // Enable the notification before `submit` reads the list. It races with `KeptInstances::end_call`: an
+            // instance that gets room after the read notifies this call, and one that got it before is found by the
+            // read. The other order could miss both.
             let mut has_room = pin!(kept.has_room());
             has_room.as_mut().enable();
             job = match kept.submit(job, after_each_poll) {
@@ -268,7 +272,8 @@ impl InstancePool {
         }
     }
 
-    /// A permit for one of the endpoint's instances first, from `permits`, and then slots of the engine's pool; both within the deadline.
+    /// A permit for one of the endpoint's instances first, from `permits`, and then slots of the engine's pool; both
+    /// within the deadline.
     async fn lease(
         &self,
         permits: &Arc<Semaphore>,
@@ -325,9 +330,9 @@ fn used_up(what: &str) -> InvokeError {
     InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))
 }
 
-/// Turns the timeout of a call that waited longer for its instance than the instance had for the answer into [`ErrorKind::Overloaded`]. A call
-/// that gets its instance just before its deadline leaves no time to answer: that is a full pool, not a slow service, and must not count
-/// against the service.
+/// Turns the timeout of a call that waited longer for its instance than the instance had for the answer into
+/// [`ErrorKind::Overloaded`]. A call that gets its instance just before its deadline leaves no time to answer: that is
+/// a full pool, not a slow service, and must not count against the service.
 fn blame_the_wait(error: InvokeError, waited: Duration, served: Duration) -> InvokeError {
     if error.kind == ErrorKind::Timeout && waited > served {
         let detail = format!("waited {waited:?} for an instance, and {served:?} were left for the answer");

@@ -18,7 +18,8 @@ use tokio::time::sleep;
 /// The instances of one endpoint that may serve further calls.
 pub(super) struct KeptInstances {
     settings: Reuse,
-    /// One permit for each instance that there may be. An instance that takes no more calls and has not ended yet still holds its permit.
+    /// One permit for each instance that there may be. An instance that takes no more calls and has not ended yet still
+    /// holds its permit.
     pub(super) permits: Arc<Semaphore>,
     idle_list: Mutex<IdleList>,
     /// Notified when an instance has room for a call again.
@@ -28,14 +29,15 @@ pub(super) struct KeptInstances {
 
 #[derive(Default)]
 struct IdleList {
-    /// The instances with room for another call. The instance that was used last is at the end: its memory is the warmest, and those at the
-    /// front fall idle.
+    /// The instances with room for another call. The instance that was used last is at the end: its memory is the
+    /// warmest, and those at the front fall idle.
     ready: Vec<(Arc<KeptInstance>, Instant)>,
     /// Whether a task runs that gives up instances which are idle for too long.
     has_sweeper: bool,
 }
 
-/// An instance that is kept. It is in the list while it has room for another call. Its counters change under the list's lock alone.
+/// An instance that is kept. It is in the list while it has room for another call. Its counters change under the list's
+/// lock alone.
 struct KeptInstance {
     worker: Worker,
     /// The class of the call that it was made for: its slots count as those of that class.
@@ -46,7 +48,8 @@ struct KeptInstance {
     retired: AtomicBool,
 }
 
-/// One call of a kept instance. Dropped without an answer, the instance takes no further call, and ends with its last call.
+/// One call of a kept instance. Dropped without an answer, the instance takes no further call, and ends with its last
+/// call.
 pub(super) struct KeptCall {
     list: Arc<KeptInstances>,
     kept: Arc<KeptInstance>,
@@ -69,8 +72,8 @@ impl KeptInstances {
         self.settings.max_concurrent
     }
 
-    /// Submits `job` to an instance that has room, and polls the instance with `after_each_poll` after each poll. If no instance has room, the
-    /// job comes back.
+    /// Submits `job` to an instance that has room, and polls the instance with `after_each_poll` after each poll. If no
+    /// instance has room, the job comes back.
     #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be submitted to another instance")]
     pub(super) fn submit(
         self: &Arc<Self>,
@@ -88,7 +91,8 @@ impl KeptInstances {
         Err(job)
     }
 
-    /// Adds a new instance and submits its first job to it, as [`KeptInstances::submit`] does. `class`: that of the job.
+    /// Adds a new instance and submits its first job to it, as [`KeptInstances::submit`] does. `class`: that of the
+    /// job.
     pub(super) fn add(
         self: &Arc<Self>,
         worker: Worker,
@@ -124,8 +128,9 @@ impl KeptInstances {
         self.has_room.notified()
     }
 
-    /// Takes the instance that was used last, among those that a call of `class` may use. An instance that was made for a deeper call is not
-    /// for it: otherwise shallow calls could use the part of the pool that is reserved for deeper ones after all.
+    /// Takes the instance that was used last, among those that a call of `class` may use. An instance that was made for
+    /// a deeper call is not for it: otherwise shallow calls could use the part of the pool that is reserved for deeper
+    /// ones after all.
     fn take(self: &Arc<Self>, class: DepthClass) -> Option<Arc<KeptInstance>> {
         let mut idle_list = self.idle_list();
         let at = idle_list.ready.iter().rposition(|(kept, _)| kept.class <= class)?;
@@ -162,7 +167,7 @@ impl KeptInstances {
             self.push(&mut idle_list, kept);
         }
         // Listed first, then the pressure read: see `PoolPressure::wait_for`.
-        if in_flight == 0 && self.pressure.is_felt() {
+        if in_flight == 0 && self.pressure.has_waiting_calls() {
             idle_list.ready.retain(|(ready, _)| !Arc::ptr_eq(ready, kept));
         }
         drop(idle_list);
@@ -196,7 +201,8 @@ impl IdleInstances for KeptInstances {
     }
 }
 
-/// Gives up instances that are idle for too long, until the list is empty. An instance that is given up finishes what it does.
+/// Gives up instances that are idle for too long, until the list is empty. An instance that is given up finishes what
+/// it does.
 async fn sweep(list: Weak<KeptInstances>, idle_timeout: Duration) {
     loop {
         sleep(idle_timeout).await;

@@ -1,4 +1,4 @@
-//! Bodies that cross between the host and a guest.
+//! HTTP messages that cross between the host and a guest: their heads and their bodies.
 
 use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
 use bytes::Bytes;
@@ -12,8 +12,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The request as a guest reads it: a client's failure reaches it as an error code of WASI HTTP, and a request that names no host (as
-/// HTTP/1.0 may) names the service, since WASI HTTP has no request without an authority.
+/// A request as a guest reads it. A client's failure reaches the guest as an error code of WASI HTTP. A request that
+/// names no host, as HTTP/1.0 permits, names the service, since WASI HTTP has no request without an authority.
 pub(crate) fn for_guest(mut request: http::Request<Body>, service: &ServiceName) -> http::Request<WasiBody> {
     if let Entry::Vacant(host) = request.headers_mut().entry(HOST) {
         host.insert(HeaderValue::from_str(service.as_str()).expect("a service's name is visible ASCII"));
@@ -30,12 +30,13 @@ pub(crate) fn for_guest(mut request: http::Request<Body>, service: &ServiceName)
     })
 }
 
-/// A guest's request as the called service reads it: in origin form, with the host that the guest named, under the id of the request that the
-/// guest serves. A guest that breaks its body off is this service's client, and at fault.
+/// A guest's request as the called service reads it: in origin form, with the host that the guest named, and with `id`,
+/// the id of the request that the guest serves. A guest that breaks its body off is this service's client, and the
+/// break is the client's fault.
 pub(crate) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http::Request<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(authority) = parts.uri.authority() {
-        // Without a name and password, which an authority may begin with and a host may not.
+        // Without the user name and password that an authority may begin with and a `Host` header must not.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         let host = HeaderValue::from_str(host).expect("an authority is visible ASCII");
         parts.headers.insert(HOST, host);
@@ -46,14 +47,16 @@ pub(crate) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http
     for_next_hop(parts, body)
 }
 
-/// A guest's request as a host outside reads it: with its whole address, and without a word from us.
+/// A guest's request as a host outside reads it: with its whole address, and with no header of the host's own.
 pub(crate) fn for_outside(request: http::Request<WasiBody>) -> http::Request<Body> {
     let (parts, body) = request.into_parts();
     for_next_hop(parts, body)
 }
 
+/// What the two kinds of outbound requests have in common.
 fn for_next_hop(mut parts: http::request::Parts, body: WasiBody) -> http::Request<Body> {
-    // These two are for the next hop, which is this host; WASI HTTP lets a guest set none of the others.
+    // These two headers are for the next hop, which is this host. WASI HTTP lets a guest set no other header of this
+    // kind.
     for name in [EXPECT, TE] {
         parts.headers.remove(name);
     }
@@ -62,14 +65,15 @@ fn for_next_hop(mut parts: http::request::Parts, body: WasiBody) -> http::Reques
     http::Request::from_parts(parts, body.boxed_unsync())
 }
 
-/// What is read of an answer before anybody asks for it: most answers are whole then. A reader that is slow holds the guest up from here on.
+/// Bytes of an answer's body that are read before its reader reads any: most answers are whole then. Beyond this, a
+/// slow reader holds the guest up.
 const AHEAD: usize = 64 << 10;
-/// Pieces of it, however small they are.
+/// Pieces of a body that are read ahead, however small they are.
 const PIECES_AHEAD: usize = 64;
 
-/// The body of an answer, some of which was read while its instance was driven.
+/// The body of an answer, the beginning of which was read while the caller itself polled the instance.
 pub(crate) struct ReadAhead {
-    /// `None` after its end.
+    /// `None` after the end of the body.
     inner: Option<WasiBody>,
     pieces: VecDeque<Result<Frame<Bytes>, Error>>,
     bytes: usize,
@@ -80,7 +84,7 @@ impl ReadAhead {
         Self { inner: Some(inner), pieces: VecDeque::new(), bytes: 0 }
     }
 
-    /// Takes what has come, within bounds.
+    /// Reads what has arrived, up to the two bounds.
     pub(crate) fn read_ahead(&mut self, context: &mut Context<'_>) {
         while self.bytes < AHEAD
             && self.pieces.len() < PIECES_AHEAD
@@ -125,7 +129,7 @@ impl http_body::Body for ReadAhead {
 
     fn size_hint(&self) -> SizeHint {
         match &self.inner {
-            // With trailers, or broken off, it needs a framing that does not know its length.
+            // A body with trailers, or one that broke off, needs a framing that does not announce its length.
             None if self.pieces.iter().all(|piece| piece.as_ref().is_ok_and(Frame::is_data)) => {
                 SizeHint::with_exact(self.bytes as u64)
             }

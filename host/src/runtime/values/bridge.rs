@@ -1,8 +1,8 @@
 //! A stream or a future between two stores.
 //!
-//! The writer's end is piped out of the writer's store. The reader's end is a new stream in the reader's store. Between them is a queue of
-//! one batch, so a reader that does not read holds the writer up. A stream has no place for an error. If it ends because its writer's
-//! instance failed, it must not look finished, so its reader traps.
+//! The writer's end is piped out of the writer's store. The reader's end is a new stream in the reader's store. Between
+//! them is a queue of one batch, so a reader that does not read holds the writer up. A stream has no place for an
+//! error. If it ends because its writer's instance failed, it must not look finished, so its reader traps.
 
 use super::lifeline::{HasLifeline, Lifeline};
 use crate::contract::Type;
@@ -79,8 +79,8 @@ macro_rules! any_end {
 }
 
 any_end! {
-    Bool(bool), S8(i8), U8(u8), S16(i16), U16(u16), S32(i32), U32(u32), S64(i64), U64(u64), F32(f32), F64(f64), Char(char),
-    String(String)
+    Bool(bool), S8(i8), U8(u8), S16(i16), U16(u16), S32(i32), U32(u32), S64(i64), U64(u64), F32(f32), F64(f64),
+    Char(char), String(String)
 }
 
 /// The reader's end while it is in no store.

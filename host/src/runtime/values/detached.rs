@@ -6,8 +6,8 @@ use crate::contract::Type;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 
-/// The arguments of a call, or its results, outside of any store. Plain values belong to no store. A stream or a future does: it travels as
-/// a bridge, which is opened in the reader's store.
+/// The arguments of a call, or its results, outside of any store. Plain values belong to no store. A stream or a future
+/// does: it travels as a bridge, which is opened in the reader's store.
 pub struct DetachedValues {
     values: Vec<Val>,
     /// One for each stream and future in `values`, in the order in which [`for_each_stream`] visits them.
@@ -73,7 +73,8 @@ impl DetachedValues {
     }
 }
 
-/// Calls `visit` with the type and the value of every stream and future in `value`. Types that can hold none are not searched.
+/// Calls `visit` with the type and the value of every stream and future in `value`. Types that can hold none are not
+/// searched.
 fn for_each_stream(
     ty: &Type,
     value: &mut Val,

@@ -19,15 +19,16 @@ pub(crate) trait HasLifeline: Send + 'static {
 }
 
 impl Lifeline {
-    /// `reader_token`: the writer's instance lives until all of these are dropped. It is `None` if the instance does not wait for readers.
+    /// `reader_token`: the writer's instance lives until all of these are dropped. It is `None` if the instance does
+    /// not wait for readers.
     pub(crate) fn new(fault: InstanceFault, reader_token: Option<mpsc::Sender<Infallible>>) -> Self {
         Self { fault, _reader_token: reader_token }
     }
 
     /// The error for the reader if the writer's instance failed.
     ///
-    /// Call this method instead of reading the field: an `async` block that names one field captures that field alone, and would drop the
-    /// token with the rest.
+    /// Call this method instead of reading the field: an `async` block that names one field captures that field alone,
+    /// and would drop the token with the rest.
     pub(super) fn broken(&self) -> Option<wasmtime::Error> {
         let fault = self.fault.get()?;
         Some(format_err!("the stream broke off, because its writer failed: {}", fault.kind))

@@ -1,4 +1,4 @@
-//! The engine's values as the JSON mapping makes and reads them.
+//! The engine's values, as the JSON mapping of `contract` writes and reads them.
 
 use crate::contract::{Integer, Value};
 use wasmtime::component::Val;
