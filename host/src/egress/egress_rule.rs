@@ -1,15 +1,17 @@
-//! One line of the allow-list.
+//! One rule of the allow-list.
 
-use super::host::{EVERY_HOST, EgressPattern, Host};
-use super::{Range, forbidden};
+use super::host::Host;
+use super::pattern::{EVERY_HOST, EgressPattern};
+use super::range::{Range, forbidden};
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-/// The outside hosts that one line permits, by scheme, host and port.
+/// The outside hosts that one rule permits, by scheme, host and port.
 ///
-/// Written `https://api.example.com`, `https://*.example.com:8443` or `http://10.0.0.7:8080`. Without a port it is for the scheme's own.
-/// `*.` stands for one or more labels and never for none; it does not stand for a part of an address.
+/// A rule is written `https://api.example.com`, `https://*.example.com:8443` or `http://10.0.0.7:8080`. A rule without
+/// a port is for the scheme's default port. `*.` stands for one or more labels, never for none, and not for a part of
+/// an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressRule {
     scheme: Scheme,
@@ -23,13 +25,13 @@ pub struct EgressRule {
 #[error("`{rule}` is no outside host")]
 pub struct InvalidRule {
     rule: String,
-    mend: Cow<'static, str>,
+    help: Cow<'static, str>,
 }
 
 impl InvalidRule {
     /// How to write it.
     pub fn help(&self) -> &str {
-        &self.mend
+        &self.help
     }
 }
 
@@ -52,7 +54,7 @@ impl Scheme {
         }
     }
 
-    fn own_port(self) -> u16 {
+    fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
             Self::Https => 443,
@@ -61,14 +63,15 @@ impl Scheme {
 }
 
 impl EgressRule {
-    /// Reads a rule. With `private` it admits names that lead to addresses which are not public (see [`EgressRule::admits`]).
+    /// Parses a rule. With `private`, the rule admits names that lead to addresses which are not public (see
+    /// [`EgressRule::admits`]).
     ///
     /// # Errors
-    /// [`InvalidRule`] for anything but scheme, host and perhaps a port.
+    /// [`InvalidRule`] for any text but a scheme, a host, and a port or none.
     pub fn parse(text: &str, private: bool) -> Result<Self, InvalidRule> {
-        // What stands before an `@` may be a password: the message does not repeat it.
-        let shown = |text: &str| text.rsplit_once('@').map_or(text.to_owned(), |(_, host)| format!("…@{host}"));
-        Self::read(text, private).map_err(|mend| InvalidRule { rule: shown(text), mend })
+        // The text before an `@` may hold a password, so the message does not repeat it.
+        let redacted = |text: &str| text.rsplit_once('@').map_or(text.to_owned(), |(_, host)| format!("…@{host}"));
+        Self::read(text, private).map_err(|help| InvalidRule { rule: redacted(text), help })
     }
 
     fn read(text: &str, private: bool) -> Result<Self, Cow<'static, str>> {
@@ -78,21 +81,19 @@ impl EgressRule {
         let (scheme, rest) = text.split_once("://").ok_or("write the scheme too, like `https://api.example.com`")?;
         let scheme = Scheme::parse(scheme).ok_or("its scheme must be `https` or `http`")?;
         if rest.contains('@') {
-            // Asked before the path: a password may hold a `/`, and nothing of it is to be repeated.
-            return Err(
-                "leave out the `@` and what stands before it, a rule has no user, no password and no path".into()
-            );
+            // This check comes before that of the path: a password may hold a `/`, and no part of it may be repeated.
+            return Err("leave out the `@` and the text before it: a rule has no user, no password and no path".into());
         }
         if let Some((host, _)) = rest.split_once(['/', '\\', '?', '#']) {
             let scheme = scheme.as_str();
             return Err(format!("a rule is for all paths of a host, so write `{scheme}://{host}`").into());
         }
         let (host, port) = split_port(rest)?;
-        let port = port.map_or(Ok(scheme.own_port()), parse_port)?;
+        let port = port.map_or(Ok(scheme.default_port()), parse_port)?;
         Ok(Self { scheme, host: EgressPattern::parse(host)?, port, private })
     }
 
-    /// The rule that permits this request and no other host; the error says why there can be none.
+    /// The rule that permits this request and no other host. The error says why there can be none.
     pub(super) fn exactly(scheme: &str, host: &str, port: u16) -> Result<Self, &'static str> {
         let scheme = Scheme::parse(scheme).ok_or("its scheme must be `https` or `http`")?;
         if port == 0 {
@@ -101,18 +102,20 @@ impl EgressRule {
         Ok(Self { scheme, host: Host::parse(host)?.into(), port, private: false })
     }
 
-    /// Whether it was made to admit addresses that are not public.
+    /// Whether the rule admits names that lead to addresses which are not public.
     pub fn is_private(&self) -> bool {
         self.private
     }
 
-    /// Whether a connection to `address` is within the rule, when the request's host matched it and led there.
+    /// Whether the rule permits a connection to `address`, when the request's host matched the rule and led to this
+    /// address.
     ///
-    /// Every public address is. One that is not needs a rule with `private`, or one that names just this address. The metadata service
-    /// of a cloud, which gives away the machine's credentials, needs a rule that names its address.
+    /// Every public address is permitted. An address that is not public needs a rule with `private`, or a rule that
+    /// names exactly this address. The metadata service of a cloud, which gives the machine's credentials to any
+    /// client, needs a rule that names its address.
     ///
     /// # Errors
-    /// The [`Range`] that the address must not be in.
+    /// The [`Range`] of the address, for which it is refused.
     pub fn admits(&self, address: IpAddr) -> Result<(), Range> {
         match forbidden(address) {
             None => Ok(()),
@@ -122,39 +125,40 @@ impl EgressRule {
         }
     }
 
-    /// The line of the manifest that would have this rule admit addresses which are not public, too:
+    /// The line of the manifest with which this rule would also admit addresses that are not public:
     /// `egress = [{ to = "https://db.internal", private = true }]`.
     pub fn private_line(&self) -> String {
         format!("egress = [{{ to = \"{self}\", private = true }}]")
     }
 
-    /// Whether it is for this request.
+    /// Whether the rule is for this request.
     pub(super) fn matches(&self, scheme: Scheme, host: Host<'_>, port: u16) -> bool {
         self.scheme == scheme && self.port == port && self.host.matches(host)
     }
 
-    /// How narrow it is: of two that match one request, the larger is for fewer hosts.
+    /// How narrow the rule is: of two rules that match one request, the one with the larger number is for fewer hosts.
     pub(super) fn narrowness(&self) -> usize {
         self.host.narrowness()
     }
 }
 
 impl fmt::Display for EgressRule {
-    /// As [`EgressRule::parse`] reads it: in lower case, addresses in their canonical form, the port if it is not the scheme's own.
+    /// Writes the rule as [`EgressRule::parse`] reads it: in lower case, addresses in their canonical form, the port
+    /// only if it is not the scheme's default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme.as_str(), self.host)?;
-        if self.port == self.scheme.own_port() { Ok(()) } else { write!(f, ":{}", self.port) }
+        if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
-/// Host and port of `host:port` or `[address]:port`.
+/// Splits `host:port` or `[address]:port` into host and port.
 fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     if text.starts_with('[') {
         let end = text.find(']').ok_or("close the bracket after the IPv6 address")? + 1;
         let (host, rest) = text.split_at(end);
         return match rest.strip_prefix(':') {
             None if rest.is_empty() => Ok((host, None)),
-            None => Err("after the `]` there may be a port alone, like `[2001:db8::1]:8080`"),
+            None => Err("after the `]` only a port may follow, like `[2001:db8::1]:8080`"),
             Some(port) => Ok((host, Some(port))),
         };
     }
@@ -166,7 +170,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
 }
 
 fn parse_port(text: &str) -> Result<u16, &'static str> {
-    // Digits alone: the standard library would read `+80` too.
+    // Only digits: the standard library would parse `+80` too.
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|&port| is_number && port > 0);
     port.ok_or("write its port as a number from 1 to 65535, or leave it out with its `:`")
