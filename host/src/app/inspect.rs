@@ -1,4 +1,5 @@
-//! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without serving.
+//! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without
+//! serving.
 
 use super::assembly::{Assembly, assemble, offers};
 use super::load;
@@ -47,12 +48,12 @@ impl Trial {
     }
 }
 
-/// Describes the component in `file`, and tries it in the place of a service's own: its name, and the manifest. Opens
-/// no socket and no store.
+/// Describes the component in `file`. With `against`, a service and its manifest, also tries it as the component of
+/// that service. Opens no socket and no store.
 ///
 /// # Errors
-/// When the file is no component, when the manifest has no such component to replace, or when the manifest does not
-/// pass the check with its own component nor with this one.
+/// The file is not a component; the manifest has no such service, or that service has no component; or the manifest
+/// passes the check neither with its own component nor with this one.
 pub async fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<Inspection> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?;

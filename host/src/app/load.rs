@@ -81,6 +81,8 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
     spawn_blocking(move || {
         let mut loaded = Vec::new();
         loop {
+            // `fetch_add` gives each index to one thread: with a load and a store, two threads could load one component
+            // twice and leave another out. `Relaxed` is enough, since the queue itself does not change.
             let index = queue.next.fetch_add(1, Relaxed);
             let Some(wanted) = queue.wanted.get(index) else { return loaded };
             let Some((path, service, state)) = wanted else { continue };

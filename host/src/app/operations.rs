@@ -147,7 +147,8 @@ impl Operations for HostOperations {
         let clear = |entry: &Arc<Service>| {
             let faults = &entry.group.traffic.faults;
             let meant = faults.active(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
-            // A fault that another operator clears at the same time is counted by only one of the two: by the one whose `remove` finds it.
+            // A fault that another operator clears at the same time is counted by only one of the two: by the one whose
+            // `remove` finds it.
             meant.filter(|one| faults.remove(one.id)).count()
         };
         Ok(entries.iter().map(clear).sum())

@@ -31,13 +31,13 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves what the manifest at `path` says until the process is told to stop (SIGTERM or SIGINT), then lets requests in
-/// flight finish. A second signal cuts them off. `announce` gets one line for each address, when requests are taken
+/// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
+/// finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes requests
 /// there.
 ///
 /// # Errors
-/// Faults of the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address that is
-/// taken, a store that cannot be opened. Nothing was served then.
+/// What is wrong with the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address
+/// that is in use, a store that cannot be opened. The host has not served then.
 pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
     let manifest = load::manifest(path)?;
@@ -179,8 +179,8 @@ async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
     Ok(Some(spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??))
 }
 
-/// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's default bound on
-/// connections.
+/// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's
+/// default bound on connections.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });

@@ -36,7 +36,7 @@ Examples:
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
-  atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail, on purpose
+  atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin

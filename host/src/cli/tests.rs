@@ -162,7 +162,7 @@ impl Host {
         Self { fake, address: address.to_string().parse().expect("an address"), drain }
     }
 
-    async fn ask(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
+    async fn send(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
         request(verb, self.address.clone(), token).await
     }
 }
@@ -197,20 +197,20 @@ fn failure(outcome: anyhow::Result<String>) -> (CliError, String) {
 #[tokio::test]
 async fn ps_routes_swap_and_rollback_reach_the_admin() {
     let host = Host::start(None).await;
-    let table = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let table = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(table.contains("aaaaaaaaaaaa*"), "{table}");
-    let json = host.ask(Remote::Ps { json: true }, None).await.expect("JSON");
+    let json = host.send(Remote::Ps { json: true }, None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<ServiceView>>(&json).expect("services").len(), 2);
-    let routes = host.ask(Remote::Routes { json: false }, None).await.expect("a table");
+    let routes = host.send(Remote::Routes { json: false }, None).await.expect("a table");
     assert!(routes.contains("/legacy/{id}"), "{routes}");
 
     // Larger than the buffers of a socket, so that it is streamed.
     let mut component = b"\0asm".to_vec();
     component.resize(3 * 1024 * 1024, 7);
-    let printed = host.ask(swap(file(&component).path()), None).await.expect("swapped");
+    let printed = host.send(swap(file(&component).path()), None).await.expect("swapped");
     assert_eq!(printed, "users: cccccccccccc serves; `atoll rollback users` returns to aaaaaaaaaaaa");
     assert!(host.fake.swapped.lock().expect("free").iter().eq([&component]));
-    assert_eq!(host.ask(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
+    assert_eq!(host.send(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
 }
 
 /// The verb in `line`, for a running host.
@@ -222,14 +222,14 @@ fn remote(line: &str) -> Remote {
 #[tokio::test]
 async fn the_breaker_verbs_open_close_and_reset_circuits() {
     let host = Host::start(None).await;
-    let opened = host.ask(remote("atoll breaker open users users-1"), None).await.expect("opened");
+    let opened = host.send(remote("atoll breaker open users users-1"), None).await.expect("opened");
     assert!(opened.contains("open (forced)") && opened.contains("closed  "), "{opened}");
     assert!(!opened.contains("legacy"), "{opened}");
-    let closed = host.ask(remote("atoll breaker close users"), None).await.expect("closed");
+    let closed = host.send(remote("atoll breaker close users"), None).await.expect("closed");
     assert_eq!(closed.matches("closed (forced)").count(), 2, "{closed}");
-    let reset = host.ask(remote("atoll breaker reset users"), None).await.expect("reset");
+    let reset = host.send(remote("atoll breaker reset users"), None).await.expect("reset");
     assert!(!reset.contains("forced"), "{reset}");
-    let (unknown, help) = failure(host.ask(remote("atoll breaker open users users-7"), None).await);
+    let (unknown, help) = failure(host.send(remote("atoll breaker open users users-7"), None).await);
     assert_eq!(unknown.to_string(), "`users` has no such endpoint");
     assert!(help.contains("the endpoints of each service"), "{help}");
 }
@@ -238,22 +238,22 @@ async fn the_breaker_verbs_open_close_and_reset_circuits() {
 async fn the_fault_verbs_add_list_and_clear_faults() {
     let host = Host::start(None).await;
     let line = "atoll fault add users --latency 200ms --error 10% --trap 1% --for 5m";
-    let printed = host.ask(remote(line), None).await.expect("added");
+    let printed = host.send(remote(line), None).await.expect("added");
     let expected = "users: +200ms, 10% errors, 1% traps on purpose, 5m left; `atoll fault clear users --id 1` ends it";
     assert_eq!(printed, expected);
-    let printed = host.ask(remote("atoll fault add legacy --trap 0.5%"), None).await.expect("added");
+    let printed = host.send(remote("atoll fault add legacy --trap 0.5%"), None).await.expect("added");
     assert!(printed.starts_with("legacy: 0.5% traps on purpose, until it is cleared; "), "{printed}");
-    host.ask(remote("atoll fault add users --latency 1s --for 1500ms"), None).await.expect("added");
+    host.send(remote("atoll fault add users --latency 1s --for 1500ms"), None).await.expect("added");
     assert_eq!(host.fake.faults.lock().expect("free")[2].seconds_left, Some(2), "rounded up");
 
-    let table = host.ask(remote("atoll fault list"), None).await.expect("a table");
+    let table = host.send(remote("atoll fault list"), None).await.expect("a table");
     assert_eq!(table.lines().count(), 4, "{table}");
-    let json = host.ask(remote("atoll fault list --json"), None).await.expect("JSON");
+    let json = host.send(remote("atoll fault list --json"), None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<FaultView>>(&json).expect("faults").len(), 3);
-    let ps = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let ps = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(ps.contains("\n! legacy: 0.5% traps on purpose"), "{ps}");
 
-    let (wrong, help) = failure(host.ask(remote("atoll fault clear legacy --id 1"), None).await);
+    let (wrong, help) = failure(host.send(remote("atoll fault clear legacy --id 1"), None).await);
     assert!(matches!(wrong, CliError::Refused { status: StatusCode::NOT_FOUND, .. }), "{wrong}");
     assert!(help.contains("atoll fault list"), "{help}");
     for (line, printed) in [
@@ -262,21 +262,21 @@ async fn the_fault_verbs_add_list_and_clear_faults() {
         ("atoll fault clear users", "there was no fault"),
         ("atoll fault clear", "1 fault cleared"),
     ] {
-        assert_eq!(host.ask(remote(line), None).await.expect(line), printed, "{line}");
+        assert_eq!(host.send(remote(line), None).await.expect(line), printed, "{line}");
     }
-    let refused = host.ask(remote("atoll fault add users --latency 2h"), None).await;
+    let refused = host.send(remote("atoll fault add users --latency 2h"), None).await;
     assert!(failure(refused).0.to_string().contains("`latency_ms` is a whole number"));
 }
 
 #[tokio::test]
 async fn ps_shows_outside_hosts_below_the_services() {
     let host = Host::start(None).await;
-    let without = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let without = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(!without.contains("OUTSIDE"), "{without}");
     let (service, name) = ("users".to_owned(), "https://api.example.com".to_owned());
     let one = OutsideView { service, host: name, breaker: BreakerView::Open, requests: 5, failures: 2, in_flight: 1 };
     host.fake.outside.lock().expect("free").push(one);
-    let with = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let with = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     let below = with.strip_prefix(&without).expect("the same above");
     assert!(below.starts_with("\nSERVICE  OUTSIDE") && below.contains("https://api.example.com  open"), "{below}");
 }
@@ -284,15 +284,15 @@ async fn ps_shows_outside_hosts_below_the_services() {
 #[tokio::test]
 async fn a_refusal_has_the_admins_reason_and_help() {
     let host = Host::start(None).await;
-    let (broken, help) = failure(host.ask(swap(file(b"text").path()), None).await);
+    let (broken, help) = failure(host.send(swap(file(b"text").path()), None).await);
     assert_eq!(broken.to_string(), "not a component: the magic number is missing");
     assert!(help.contains("nothing was changed"), "{help}");
-    let (nothing, _) = failure(host.ask(rollback("legacy"), None).await);
+    let (nothing, _) = failure(host.send(rollback("legacy"), None).await);
     assert!(matches!(nothing, CliError::Refused { status: StatusCode::CONFLICT, .. }), "{nothing}");
-    let (unknown, help) = failure(host.ask(rollback("nobody"), None).await);
+    let (unknown, help) = failure(host.send(rollback("nobody"), None).await);
     assert_eq!(unknown.to_string(), "there is no service `nobody`");
     assert!(help.contains("atoll ps"), "{help}");
-    let (missing, _) = failure(host.ask(swap(Path::new("no/such/file.wasm")), None).await);
+    let (missing, _) = failure(host.send(swap(Path::new("no/such/file.wasm")), None).await);
     let missing = format!("{:#}", anyhow::Error::from(missing));
     assert!(missing.starts_with("cannot read no/such/file.wasm: "), "{missing}");
 }
@@ -302,21 +302,21 @@ async fn a_component_that_is_too_large_is_not_uploaded() {
     let host = Host::start(None).await;
     let sparse = file(b"\0asm");
     sparse.as_file().set_len(MAX_COMPONENT as u64 + 1).expect("a sparse file");
-    let (failure, _) = failure(host.ask(swap(sparse.path()), None).await);
+    let (failure, _) = failure(host.send(swap(sparse.path()), None).await);
     assert!(matches!(failure, CliError::TooLarge { max: 128, .. }), "{failure}");
 }
 
 #[tokio::test]
 async fn the_token_is_sent_and_never_printed() {
     let host = Host::start(Some("s3cret")).await;
-    assert!(host.ask(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
+    assert!(host.send(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
     for wrong in [None, Some(""), Some("wr0ng")] {
-        let (failure, help) = failure(host.ask(Remote::Ps { json: false }, wrong).await);
+        let (failure, help) = failure(host.send(Remote::Ps { json: false }, wrong).await);
         assert!(matches!(failure, CliError::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
         assert!(help.contains("ATOLL_ADMIN_TOKEN"), "{help}");
         assert!(!format!("{failure:?}{failure}").contains("wr0ng"));
     }
-    let (unsendable, _) = failure(host.ask(Remote::Ps { json: false }, Some("a\nb")).await);
+    let (unsendable, _) = failure(host.send(Remote::Ps { json: false }, Some("a\nb")).await);
     assert!(matches!(unsendable, CliError::Token));
 }
 

@@ -5,7 +5,7 @@ use super::reader::key::ManifestKey;
 use super::reader::kind::{ChoiceKind, CountKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, SizeKind, TIB, in_memory};
 use super::reader::section::Section;
-use crate::mesh::BulkheadSettings;
+use crate::mesh::{BulkheadSettings, TrafficSettings};
 use crate::runtime;
 use std::time::Duration;
 
@@ -36,7 +36,6 @@ static TOTAL: ManifestKey<DurationKind> = ManifestKey::without_default(
      may be shorter than `timeout`, and then it ends a single try as well. Absent: 15s, or `timeout` if that is \
      longer.",
 );
-const LEAST_TOTAL: Duration = Duration::from_secs(15);
 static CONNECT: ManifestKey<DurationKind> = ManifestKey::new(
     "connect",
     TIME,
@@ -120,7 +119,7 @@ pub(super) fn limits(service: &mut Section<'_>) -> LimitKeys {
         instance: runtime::Limits { memory: in_memory(section.get(&MEMORY)), timeout, concurrency },
         bulkhead: BulkheadSettings { concurrency, waiting, wait: section.get(&WAIT) },
         connect: section.get(&CONNECT),
-        total: section.find(&TOTAL).map_or(timeout.max(LEAST_TOTAL), |found| found.value),
+        total: section.find(&TOTAL).map_or(timeout.max(TrafficSettings::default().total), |found| found.value),
         body: section.get(&BODY_LIMIT),
     };
     section.close();

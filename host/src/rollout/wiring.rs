@@ -32,7 +32,10 @@ pub enum WireError {
         others: Vec<InterfaceName>,
     },
     /// Several services that it may call export the interface.
-    #[error("imports {interface}, which {} export: `calls` of [service.{service}] must name one of them", list(.providers))]
+    #[error(
+        "imports {interface}, which {} export: `calls` of [service.{service}] must name one of them",
+        list(.providers)
+    )]
     Ambiguous {
         /// The interface.
         interface: InterfaceName,

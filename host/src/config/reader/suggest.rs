@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_near_word_is_suggested_and_a_far_one_is_not() {
+    fn only_a_word_with_few_edits_is_suggested() {
         let known = ["listen", "drain", "timeout"];
         assert_eq!(nearest("lissen", known), Some("listen"));
         assert_eq!(nearest("time_out", known), Some("timeout"));

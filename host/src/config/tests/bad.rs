@@ -1,13 +1,13 @@
-//! Manifests that are wrong: where, what is said, and how to mend it.
+//! The findings for wrong manifests: position, message and help.
 
-use super::{cases, folder, parse, told};
+use super::{cases, folder, lines, parse};
 use crate::base::ServiceName;
 use crate::config::{Manifest, RenderStyle, ServiceKey};
 use crate::contract::HttpBindingKey;
 use std::path::Path;
 
 #[test]
-fn unknown_keys_are_refused() {
+fn an_unknown_key_is_refused_with_a_suggestion() {
     cases! {
         "[gatway]" => "1:2", "unknown key `gatway` in the manifest", "did you mean `gateway`?";
         "[gateway]\nlissen = 1" => "2:1", "unknown key `lissen` in [gateway]", "did you mean `listen`?";
@@ -24,7 +24,7 @@ fn unknown_keys_are_refused() {
 }
 
 #[test]
-fn values_are_of_their_kind_and_within_their_bounds() {
+fn a_value_of_another_kind_or_out_of_bounds_is_refused() {
     cases! {
         "[gateway]\nlisten = 'localhost:8080'" =>
             "2:10", "`listen` must be an IP address and a port, not \"localhost:8080\"", "\"127.0.0.1:8080\"";
@@ -45,7 +45,7 @@ fn values_are_of_their_kind_and_within_their_bounds() {
 }
 
 #[test]
-fn services_are_checked() {
+fn wrong_keys_of_a_service_are_findings() {
     cases! {
         "[service.Users]\nurls = ['http://a:1']" => "1:10", "`Users` is no service name", "rename it";
         "[service.a]" => "1:10", "service `a` has neither `component` nor `urls`", "urls = [";
@@ -73,14 +73,14 @@ fn services_are_checked() {
 }
 
 #[test]
-fn what_a_service_calls_and_how_it_lives_is_checked() {
+fn wrong_calls_wit_idempotent_isolation_and_reuse_are_findings() {
     cases! {
         "[service.a]\ncomponent = 'users.wasm'\ncalls = ['a', 'b']" =>
             "3:15", "there is no service `b`", "did you mean `a`?";
         "[service.a]\ncomponent = 'users.wasm'\ncalls = ['a', 'a']" => "3:15", "`a` is there twice", "once";
         "[service.a]\ncomponent = 'users.wasm'\ncalls = 'a'" =>
             "3:9", "`calls` must be a list of at most 256", "square brackets";
-        // The name is wrong, and not that it is used.
+        // Only the name is reported, not its use in `calls`.
         "[service.a]\ncomponent = 'users.wasm'\ncalls = ['B']\n[service.B]\nurls = ['http://a:1']" =>
             "4:10", "`B` is no service name", "rename";
         "[service.a]\ncomponent = 'users.wasm'\nwit = 'gone'" =>
@@ -116,7 +116,7 @@ macro_rules! route {
 }
 
 #[test]
-fn routes_are_checked() {
+fn wrong_keys_of_a_route_are_findings() {
     cases! {
         route!("service = 'users'") => "2:1", "neither `prefix` nor `path`", "prefix = \"/\"";
         route!("prefix = '/a'") => "2:1", "names no service", "service = \"NAME\"";
@@ -145,7 +145,7 @@ fn routes_are_checked() {
     }
 }
 
-/// A manifest with a component, `users`, addresses, `old`, and these lines of one route.
+/// A manifest with a service `users` of a component, a service `old` of an address, and these lines of one route.
 macro_rules! typed {
     ($lines:literal) => {
         concat!("service.users.component = 'users.wasm'\nservice.old.urls = ['http://a:1']\n[[route]]\n", $lines)
@@ -153,7 +153,7 @@ macro_rules! typed {
 }
 
 #[test]
-fn typed_routes_are_checked() {
+fn wrong_keys_of_a_typed_route_are_findings() {
     cases! {
         typed!("path = '/a'\nmethod = 'GET'\ncall = 'users'") =>
             "6:8", "must be \"service/function\" or \"service/interface#function\", not \"users\"", "products/get";
@@ -205,7 +205,7 @@ fn typed_routes_are_checked() {
 }
 
 #[test]
-fn two_routes_that_match_the_same_are_refused() {
+fn two_routes_that_match_the_same_requests_are_refused() {
     cases! {
         route!("prefix = '/a'\nservice = 'users'\n[[route]]\nprefix = '/a'\nservice = 'users'") =>
             "6:10", "the same requests as the one in line 3", "tell them apart";
@@ -222,16 +222,16 @@ fn two_routes_that_match_the_same_are_refused() {
 }
 
 #[test]
-fn text_that_is_not_toml_is_explained() {
+fn text_that_is_not_toml_is_a_finding_with_help() {
     cases! {
         "[gateway]\nlisten = 127.0.0.1:80" => "2:15", "invalid", "a value is";
         "[service.a]\nurls = ['http://a:1']\nlimits = { memory = 64MiB }" => "3:21", "must be quoted", "double quotes";
         "[gateway]\ndrain = '1s'\ndrain = '2s'" => "3:1", "duplicate key", "keep one";
         "[gateway]\ndrain" => "2:6", "key with no value", "key = value";
-        // The section is lost, and with it the service: that the route names it is no fault.
+        // The section is lost, and the service with it. So the route's use of the service is not reported.
         "[service.users\nurls = ['http://a:1']\n[[route]]\nprefix = '/'\nservice = 'users'" =>
             "1:15", "unclosed table", "close";
-        // Neither a method that cannot be read, nor an address, is taken for absent.
+        // A method or an address that cannot be read is not treated as absent.
         route!("prefix = '/'\nservice = 'users'\n[[route]]\nprefix = '/'\nmethod = GET\nservice = 'users'") =>
             "7:10", "quoted", "quotes";
         "[gateway]\nlisten = '127.0.0.1:9090'\n[admin]\nlisten = 127.0.0.1:9091" => "4:15", "invalid", "a value is";
@@ -240,12 +240,12 @@ fn text_that_is_not_toml_is_explained() {
 }
 
 #[test]
-fn the_sockets_are_held_against_each_other() {
+fn the_two_edges_cannot_share_a_port_and_a_reachable_admin_needs_a_token() {
     cases! {
         "[gateway]\nlisten = '127.0.0.1:9090'" => "2:10", "cannot listen on the same port", "another port";
         "[admin]\nlisten = '127.0.0.1:8080'" => "2:10", "cannot listen on the same port", "another port";
         "[gateway]\nlisten = '0.0.0.0:9090'" => "2:10", "cannot listen on the same port", "another port";
-        // What the admin was meant to listen on is not known.
+        // The admin's address is wrong, so it is not known whether the ports are the same.
         "[gateway]\nlisten = '127.0.0.1:9090'\n[admin]\nlisten = 'x'" => "4:10", "not \"x\"", "port";
         "[admin]\nlisten = '0.0.0.0:9090'" => "2:10", "demands a token", "ATOLL_ADMIN_TOKEN";
         "[admin]\nlisten = '10.1.1.1:9090'" => "2:10", "can be reached from other machines", "127.0.0.1";
@@ -253,16 +253,16 @@ fn the_sockets_are_held_against_each_other() {
 }
 
 #[test]
-fn a_variable_at_fault_is_named() {
+fn the_finding_for_a_wrong_variable_names_it_and_hides_the_token() {
     let errors =
         parse("", &[("ATOLL_GATEWAY_LISTEN", "8080"), ("ATOLL_ADMIN_LISTEN", "0.0.0.0:1")]).expect_err("errors");
-    let told = told(&errors);
-    assert_eq!(told.len(), 2, "{told:#?}");
+    let lines = lines(&errors);
+    assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(
-        told[0].starts_with("- ATOLL_GATEWAY_LISTEN: must be an IP address and a port, not \"8080\" | "),
-        "{told:#?}"
+        lines[0].starts_with("- ATOLL_GATEWAY_LISTEN: must be an IP address and a port, not \"8080\" | "),
+        "{lines:#?}"
     );
-    assert!(told[1].starts_with("- ATOLL_ADMIN_LISTEN: 0.0.0.0:1 can be reached from other machines"), "{told:#?}");
+    assert!(lines[1].starts_with("- ATOLL_ADMIN_LISTEN: 0.0.0.0:1 can be reached from other machines"), "{lines:#?}");
 
     let errors = parse("", &[("ATOLL_ADMIN_TOKEN", "secret\n")]).expect_err("errors");
     assert!(errors.to_string().starts_with("ATOLL_ADMIN_TOKEN: must be visible ASCII"), "{errors}");
@@ -270,17 +270,21 @@ fn a_variable_at_fault_is_named() {
 }
 
 #[test]
-fn all_errors_are_told_at_once_in_the_order_of_the_text() {
+fn all_findings_are_reported_together_in_the_order_of_the_text() {
     let text = "[gateway]\nlisten = 'x'\ndrian = '1s'\ntimeout = 5s\n\n\
                 [service.users]\nreplicas = 100\nlimits = { memory = 1 }\nurls = ['ftp://a', 'http://b/c']\n\
                 [[route]]\nservice = 'users'\nprefix = 'a'\nmethod = 'get'\nhost = '*'";
-    let told = told(&parse(text, &[]).expect_err("errors"));
-    let places: Vec<&str> = told.iter().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(places, ["2:10", "3:1", "4:11", "7:12", "8:21", "9:9", "9:20", "12:10", "13:10", "14:8"], "{told:#?}");
+    let lines = lines(&parse(text, &[]).expect_err("errors"));
+    let positions: Vec<&str> = lines.iter().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(
+        positions,
+        ["2:10", "3:1", "4:11", "7:12", "8:21", "9:9", "9:20", "12:10", "13:10", "14:8"],
+        "{lines:#?}"
+    );
 }
 
 #[test]
-fn an_error_shows_file_line_column_span_and_help() {
+fn a_rendered_finding_shows_file_line_column_text_and_help() {
     let text = "[service.users]\nurls = [\"http://127.0.0.1:5001\"]\nlimits = { memory = \"8EiB\" }\n";
     let errors = parse(text, &[("ATOLL_STATE_PATH", "\0")]).expect_err("errors");
     assert_eq!(errors.render(RenderStyle::Plain), include_str!("rendered.txt"));
@@ -288,7 +292,7 @@ fn an_error_shows_file_line_column_span_and_help() {
 }
 
 #[test]
-fn a_manifest_that_is_not_there_is_explained() {
+fn a_manifest_that_cannot_be_read_is_a_finding_with_help() {
     let folder = folder();
     let path = folder.path().join("atoll.toml");
     let errors = Manifest::load(&path, &|_| None).expect_err("no file");
@@ -302,7 +306,7 @@ fn a_manifest_that_is_not_there_is_explained() {
 }
 
 #[test]
-fn a_later_fault_is_shown_at_the_component() {
+fn a_later_finding_is_shown_at_the_component_or_at_the_services_name() {
     let text = "[service.users]\ncomponent = 'users.wasm'\n[service.legacy]\nurls = ['http://a:1']";
     let manifest = parse(text, &[]).expect("a manifest");
     let diagnose = |name: &str| {
@@ -312,13 +316,13 @@ fn a_later_fault_is_shown_at_the_component() {
     assert_eq!(diagnose("users"), "atoll.toml:2:13: it imports a store");
     assert_eq!(diagnose("legacy"), "atoll.toml:3:10: it imports a store");
     assert_eq!(diagnose("other"), "it imports a store");
-    // Nobody is named who vouches for an address, so it is the address's fault.
+    // `ca` is not written, so the finding is at the addresses.
     let ca = manifest.diagnose(&manifest.services[1].spec.name, ServiceKey::Ca, "", "");
     assert_eq!(ca.position(), Some((4, 8)));
 }
 
 #[test]
-fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
+fn a_later_finding_is_shown_at_its_key_or_at_the_key_that_it_depends_on() {
     let text = "[service.users]\ncomponent = 'users.wasm'\ncalls = ['legacy']\nwit = 'wit'\nidempotent = ['get']\n\
                 health.call = 'get'\n\
                 [service.legacy]\nurls = ['https://a:1']\nca = 'ca.pem'\n\
@@ -357,7 +361,7 @@ fn a_later_fault_is_shown_at_its_key_or_at_what_it_depends_on() {
 }
 
 #[test]
-fn no_text_makes_it_panic() {
+fn no_text_makes_the_reader_panic() {
     let text = include_str!("every_key.toml");
     for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
         for cut in [&text[..end], &text[end..]] {

@@ -38,7 +38,7 @@ fn the_reference_has_every_key_with_its_bounds_its_default_and_its_meaning() {
             missing.push(format!("## {}\n{row}", key.section));
         }
     }
-    assert!(missing.is_empty(), "docs/manifest.md lacks:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "copy these rows into docs/manifest.md:\n{}", missing.join("\n"));
     let written = reference.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(written, rows, "docs/manifest.md has rows for keys that do not exist");
 }

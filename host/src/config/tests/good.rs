@@ -1,4 +1,4 @@
-//! Manifests that are right, and what they become.
+//! The values that valid manifests are read into.
 
 use super::{folder, parse};
 use crate::base::ServiceName;
@@ -22,7 +22,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 #[test]
-fn an_empty_manifest_has_the_defaults_of_the_rooms() {
+fn an_empty_manifest_has_the_default_settings_of_the_rooms() {
     let manifest = Manifest::parse("atoll.toml", String::new(), Path::new("/base"), &|_| None).expect("a manifest");
     let gateway = manifest.gateway;
     let listen = listen::Settings { address: address("127.0.0.1:8080"), ..listen::Settings::default() };
@@ -40,7 +40,7 @@ fn an_empty_manifest_has_the_defaults_of_the_rooms() {
 }
 
 #[test]
-fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
+fn a_service_and_its_route_have_the_default_settings_of_the_rooms() {
     let text = "[service.users]\ncomponent = 'users.wasm'\n[[route]]\nprefix = '/users'\nservice = 'users'";
     let manifest = parse(text, &[]).expect("a manifest");
     let service = &manifest.services[0];
@@ -55,7 +55,7 @@ fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
 }
 
 #[test]
-fn a_typed_route_has_its_defaults_and_head_with_get() {
+fn a_typed_route_has_the_services_body_limit_and_get_includes_head() {
     let text = "[service.users]\ncomponent = 'users.wasm'\nlimits.body = '1KiB'\nisolation = 'reuse'\n\
                 [[route]]\npath = '/users/{id}'\nmethod = 'GET'\ncall = 'users/get'\n\
                 [[route]]\npath = '/users'\nmethod = 'POST'\ncall = 'users/users#add'\nbody = '2KiB'";
@@ -75,7 +75,7 @@ fn a_typed_route_has_its_defaults_and_head_with_get() {
 }
 
 #[test]
-fn every_key_is_read() {
+fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let text = include_str!("every_key.toml");
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let listen = &manifest.gateway.listen;
@@ -135,7 +135,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn every_key_of_the_mesh_is_read() {
+fn every_key_of_the_calls_between_services_is_read() {
     let manifest = parse(include_str!("every_key.toml"), &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let [users, legacy] = &manifest.services[..] else { panic!("two services") };
     let (s, ms) = (Duration::from_secs, Duration::from_millis);
@@ -171,7 +171,7 @@ fn every_key_of_the_mesh_is_read() {
 }
 
 #[test]
-fn one_key_of_the_simple_breaker_chooses_it() {
+fn one_key_of_the_simple_breaker_selects_the_simple_breaker() {
     let breaker = |keys: &str| {
         let text = format!("[service.a]\nurls = ['http://a:1']\nlimits = {{ timeout = '2s' }}\nbreaker = {keys}");
         parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}")).services[0].spec.breaker
@@ -183,7 +183,7 @@ fn one_key_of_the_simple_breaker_chooses_it() {
 }
 
 #[test]
-fn every_policy_has_its_word() {
+fn the_manifest_names_every_balance_policy_by_its_display_form() {
     for policy in balance::Policy::ALL {
         let text = format!("[service.a]\nurls = ['http://a:1']\nbalance = '{policy}'");
         let manifest = parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
@@ -192,7 +192,7 @@ fn every_policy_has_its_word() {
 }
 
 #[test]
-fn what_holds_for_one_try_may_be_longer_than_for_all_and_no_fault_is_none() {
+fn the_timeout_of_a_try_may_be_longer_than_the_total_and_a_fault_of_0_percent_is_none() {
     let text = "[service.a]\nurls = ['http://a:1']\nlimits = { timeout = '20s', total = '1s' }\n\
                 fault = { error = '0%' }\nretry = { backoff = '1s', backoff_most = '1s' }\n\
                 health = { path = '/', interval = '2s', timeout = '2s' }\n\
@@ -206,7 +206,7 @@ fn what_holds_for_one_try_may_be_longer_than_for_all_and_no_fault_is_none() {
 }
 
 #[test]
-fn the_environment_goes_first() {
+fn environment_variables_override_the_manifest_unless_they_are_empty() {
     let text = "[gateway]\nlisten = '127.0.0.1:1'\n[state]\npath = 'a.redb'";
     let variables = [
         ("ATOLL_GATEWAY_LISTEN", "127.0.0.1:2"),
@@ -228,7 +228,7 @@ fn the_environment_goes_first() {
 }
 
 #[test]
-fn loopback_needs_no_token_and_port_0_is_never_the_same() {
+fn an_admin_on_loopback_needs_no_token_and_both_edges_may_use_port_0() {
     for text in
         ["[admin]\nlisten = '127.0.0.2:1'", "[admin]\nlisten = '[::1]:1'", "[admin]\nlisten = '[::ffff:127.0.0.1]:1'"]
     {
@@ -238,7 +238,7 @@ fn loopback_needs_no_token_and_port_0_is_never_the_same() {
 }
 
 #[test]
-fn the_shops_manifest_is_right() {
+fn the_manifest_of_the_example_shop_is_valid() {
     let folder = folder();
     let dist = folder.path().join("components/dist");
     std::fs::create_dir_all(&dist).expect("a folder");

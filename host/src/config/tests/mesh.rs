@@ -1,6 +1,6 @@
-//! Manifests in which the keys of the mesh are wrong: where, what is said, and how to mend it.
+//! The findings for wrong keys of the calls between services: position, message and help.
 
-use super::{cases, parse, told};
+use super::{cases, lines, parse};
 
 /// A manifest with one service of one address, and these lines of it.
 macro_rules! urls {
@@ -9,7 +9,7 @@ macro_rules! urls {
     };
 }
 
-/// The same, of a component.
+/// A manifest with one service of a component, and these lines of it.
 macro_rules! component {
     ($lines:literal) => {
         concat!("[service.a]\ncomponent = 'users.wasm'\n", $lines)
@@ -17,7 +17,7 @@ macro_rules! component {
 }
 
 #[test]
-fn addresses_are_checked() {
+fn wrong_urls_ca_dns_and_weights_are_findings() {
     cases! {
         "[service.a]\nurls = ['ftp://a:1']" =>
             "2:9", "`urls` must be an http:// or https:// address, not \"ftp://a:1\"", "https://users";
@@ -42,17 +42,17 @@ fn addresses_are_checked() {
             "3:6", "cannot find the certificates `gone.pem`",
             "leave `ca` out to trust what the system trusts; looked for /";
         "[service.a]\nurls = ['https://a']\nca = 'wit'" => "3:6", "`wit` is not a file", "PEM file";
-        // Whether `ca` has an effect is not known.
+        // The address is wrong, so it is not known whether `ca` has an effect.
         "[service.a]\nurls = ['https:/a']\nca = 'ca.pem'" => "2:9", "must be an http:// or https:// address", "scheme";
         urls!("dns = '500ms'") => "3:7", "`dns` must be a duration of 1s to 1h, not \"500ms\"", "\"5s\"";
         component!("weight = 1001") => "3:10", "`weight` must be a whole number of 1 to 1000, not 1001", "1000";
     }
-    let all = told(&parse("[service.a]\nurls = [{ url = 'a', weight = 0, x = 1 }]", &[]).expect_err("three"));
+    let all = lines(&parse("[service.a]\nurls = [{ url = 'a', weight = 0, x = 1 }]", &[]).expect_err("three"));
     assert_eq!(all.len(), 3, "{all:#?}");
 }
 
 #[test]
-fn the_allow_list_is_checked() {
+fn wrong_egress_rules_are_findings() {
     cases! {
         component!("egress = ['https://a.example.com', 'ftp://a']") =>
             "3:36", "`ftp://a` is no outside host", "its scheme must be `https` or `http`";
@@ -72,7 +72,7 @@ fn the_allow_list_is_checked() {
 }
 
 #[test]
-fn the_two_breakers_do_not_mix() {
+fn keys_of_the_simple_and_the_full_breaker_exclude_each_other() {
     cases! {
         urls!("breaker = { failure_threshold = 3, ratio = 25 }") =>
             "3:44", "`failure_threshold` of the simple breaker and `ratio` of the full one exclude each other",
@@ -95,7 +95,7 @@ fn the_two_breakers_do_not_mix() {
             "3:42", "`open` (2s) is longer than `open_most` (1500ms)", "shorter";
         urls!("breaker = { open_most = '500ms' }") =>
             "3:25", "`open` (1s) is longer than `open_most` (500ms)", "longer";
-        // What was meant by the other is not known.
+        // `open` is wrong, so it is not known whether it is longer than `open_most`.
         urls!("breaker = { open_most = '500ms', open = 1 }") =>
             "3:41", "`open` must be a duration of 1ms to 1h, not 1", "\"5s\"";
     }
@@ -104,13 +104,13 @@ fn the_two_breakers_do_not_mix() {
         .chain(["slow_call = '1s', slow_ratio = 50", "open_most = '60s'", "jitter = 50", "probes = 1", "successes = 2"])
     {
         let text = format!("[service.a]\nurls = ['http://a:1']\nbreaker = {{ recovery_timeout = '5s', {key} }}");
-        let told = told(&parse(&text, &[]).expect_err(&text));
-        assert!(told.len() == 1 && told[0].contains("exclude each other"), "{text}\n{told:#?}");
+        let lines = lines(&parse(&text, &[]).expect_err(&text));
+        assert!(lines.len() == 1 && lines[0].contains("exclude each other"), "{text}\n{lines:#?}");
     }
 }
 
 #[test]
-fn retries_and_ejection_are_checked() {
+fn wrong_retry_and_ejection_keys_are_findings() {
     cases! {
         urls!("retry = { backoff = '1s' }") =>
             "3:21", "`backoff` (1s) is longer than `backoff_most` (250ms)", "`backoff_most` longer";
@@ -127,7 +127,7 @@ fn retries_and_ejection_are_checked() {
 }
 
 #[test]
-fn health_is_checked() {
+fn wrong_health_keys_are_findings() {
     cases! {
         urls!("health = {}") => "3:10", "`health` has neither `path` nor `call`", "add path = \"/…\"";
         urls!("[service.a.health]\ninterval = '3s'") => "3:1", "has neither", "call = \"function\"";
@@ -153,7 +153,7 @@ fn health_is_checked() {
 }
 
 #[test]
-fn faults_on_purpose_are_checked() {
+fn wrong_fault_keys_are_findings() {
     cases! {
         component!("fault = { error = '60%', trap = '50%' }") =>
             "3:33", "error 60% and trap 50% are more than 100%", "lower one";
