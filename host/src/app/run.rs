@@ -10,7 +10,7 @@ use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{self, Discovered, Mesh};
 use crate::registry::Registry;
-use crate::route::Table;
+use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::Metrics;
@@ -67,7 +67,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     runtime.connect(outcall);
     let Assembly { targets, openapi, checks, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
-    let routes = Arc::new(Table::new(rules.zip(targets).collect()));
+    let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = manifest.gateway.openapi.then_some(openapi);
     let gateway = Arc::new(Gateway::new(gateway_settings(&manifest, openapi), Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
