@@ -142,7 +142,7 @@ async fn inspect_says_why_a_file_or_a_service_cannot_be_inspected() {
     let hello = hello.to_str().unwrap();
     for (arguments, why) in [
         (vec!["missing.wasm"], "cannot read missing.wasm"),
-        (vec!["text.wasm"], "text.wasm: it does not begin as WebAssembly does"),
+        (vec!["text.wasm"], "text.wasm: it is not WebAssembly"),
         (vec!["module.wasm"], "module.wasm: it is a core module"),
         (vec![hello, "--against", "plane"], "has no service `plane`; its services: plain"),
         (vec![hello, "--against", "plain"], "service `plain` has no component"),

@@ -1,7 +1,7 @@
 //! Finds the rule for a request among 10, 1,000 and 10,000.
 
 use criterion::{BenchmarkId, Criterion};
-use host::route::{Path, RequestHead, RouteLookup, Rule, Table};
+use host::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule};
 use http::{HeaderMap, Method};
 use std::hint::black_box;
 
@@ -28,7 +28,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let headers = HeaderMap::new();
     let mut group = criterion.benchmark_group("route match");
     for rules in [10, 1_000, 10_000] {
-        let table = Table::new((0..rules).map(|n| (rule(n), n)).collect());
+        let table = RoutingTable::new((0..rules).map(|n| (rule(n), n)).collect());
         // The paths are spread over the whole table. The stride is a prime, so that all three kinds occur.
         let paths: Vec<_> = (0..64).map(|n| n * 157 % rules).map(|n| (n, path(n))).collect();
         let mut next_paths = paths.iter().cycle();

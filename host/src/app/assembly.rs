@@ -196,7 +196,7 @@ fn bind(
         errors: &call.errors,
         names: manifest.gateway.names,
     };
-    Ok(TypedTarget { function, face: HttpBinding::bind(described, &spec)? })
+    Ok(TypedTarget { function, binding: HttpBinding::bind(described, &spec)? })
 }
 
 /// What a route uses of its service. It holds as long as the host runs.
@@ -206,7 +206,7 @@ fn need(route: &Route, uses: Uses) -> Need {
 
 fn functions(target: &TypedTarget) -> Uses {
     let FunctionName { interface, function } = target.function.clone();
-    let functions = BTreeMap::from([(function, target.face.function.clone())]);
+    let functions = BTreeMap::from([(function, target.binding.function.clone())]);
     Uses::Functions { interface, functions: Interface { docs: None, functions } }
 }
 
@@ -226,7 +226,7 @@ fn openapi(manifest: &Manifest, components: &[Option<ServiceComponent>], targets
             service: target.service.as_str(),
             interface: &typed.function.interface,
             docs: docs(&target.service, &typed.function.interface),
-            face: &typed.face,
+            binding: &typed.binding,
         });
     }
     let info = Info { title: "Atoll".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), description: None };

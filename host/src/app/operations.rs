@@ -12,7 +12,7 @@ use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped};
-use crate::route::{Rewrite, Table};
+use crate::route::{Rewrite, RoutingTable};
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(super) struct HostOperations {
     pub(super) rollout: Rollout,
     pub(super) registry: Arc<Registry<Service>>,
-    pub(super) routes: Arc<Table<Target>>,
+    pub(super) routes: Arc<RoutingTable<Target>>,
     pub(super) metrics: Metrics,
     /// The gateway's drain.
     pub(super) drain: Drain,
@@ -34,7 +34,7 @@ impl HostOperations {
     pub(super) fn new(
         rollout: Rollout,
         registry: Arc<Registry<Service>>,
-        routes: Arc<Table<Target>>,
+        routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
     ) -> Self {

@@ -11,7 +11,7 @@ use crate::listen::{Drain, Listener};
 use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
 use crate::rollout::Rollout;
-use crate::route::Table;
+use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::Metrics;
@@ -68,7 +68,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     runtime.connect(outcall);
     let Assembly { targets, openapi, health_checks, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
-    let routes = Arc::new(Table::new(rules.zip(targets).collect()));
+    let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = manifest.gateway.openapi.then_some(openapi);
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));

@@ -8,7 +8,7 @@ use host::listen::{Drain, Listener};
 use host::mesh::{self, Mesh};
 use host::registry::Registry;
 use host::rollout::{Offers, Rollout, wire};
-use host::route::Table;
+use host::route::RoutingTable;
 use host::runtime::{Component, Runtime};
 use host::state::Store;
 use std::sync::{Arc, Weak};
@@ -55,7 +55,7 @@ impl InProcessHost {
         runtime.connect(outcall);
 
         let routes = manifest.routes.iter().map(|route| (route.rule.clone(), target(route, &offers))).collect();
-        let gateway = Arc::new(Gateway::new(gateway::Settings::default(), Arc::new(Table::new(routes)), mesh));
+        let gateway = Arc::new(Gateway::new(gateway::Settings::default(), Arc::new(RoutingTable::new(routes)), mesh));
         let socket = Listener::bind(manifest.gateway.listen.clone()).await.unwrap();
         let address = format!("http://{}", socket.local_addr().unwrap());
         let drain = Drain::new();
@@ -89,7 +89,7 @@ fn target(route: &Route, offers: &Offers) -> Target {
             errors: &call.errors,
             names: host::contract::Names::Snake,
         };
-        Arc::new(TypedTarget { function, face: HttpBinding::bind(described, &spec).unwrap() })
+        Arc::new(TypedTarget { function, binding: HttpBinding::bind(described, &spec).unwrap() })
     });
     Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed }
 }
