@@ -1,193 +1,73 @@
-//! A future that two can drive: a task of its own, and whoever waits for what it does next.
+//! Inline polling: a caller polls an instance's future in its own task, and so needs no other task for a quick call.
 //!
-//! To hand a call to another task costs more than most calls do: the scheduler is told, a thread may be woken, and the caller's guest is put
-//! aside until it is woken in turn. So the caller takes the instance's next steps itself, in its own task, and between them takes what has come of
-//! the answer. A quick call has its answer then; of any other the rest is done in the instance's own task, as if nothing had happened.
+//! To pass a call to another task costs more than most calls do: the scheduler queues the task, perhaps wakes a thread, and the caller's
+//! guest is suspended until the answer wakes it. So the caller polls the instance itself, and after each poll takes what has arrived of the
+//! answer. A quick call has its whole answer then. Whatever is left of a slower call runs in the instance's own task.
 //!
-//! An instance that serves one caller alone does not even have a task until then ([`begin`]).
+//! [`start_inline`] is for an instance that serves one caller alone: it has no task before its first polls are over. [`InlinePoll`] is for
+//! an instance that serves several callers: it has a task from the start, and two threads may want to poll it at once. `docs/inline-poll.md`
+//! explains how they agree.
 
-use futures_util::task::AtomicWaker;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, fence};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+mod protocol;
+mod sync;
+
+pub(super) use self::protocol::InlinePoll;
+
+use self::protocol::{BoxedFuture, INLINE_POLLS, INLINE_TIME, poll_once};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::task::{Context, Wake, Waker};
+use std::time::Instant;
 use tokio::task::AbortHandle;
 
-/// Steps that a caller takes at a time: one to the answer, one for each piece of its body that it reads, and the last finds out that nothing is
-/// left to do. More are no quick call.
-const STEPS: usize = 8;
-
-/// A caller takes no further step after this long: who computes goes on in a task of its own, where it takes its turn among others.
-const QUICK: Duration = Duration::from_millis(1);
-
-type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Takes the first steps of `future` here, and does `between` after each. What is left of it goes on in a task of its own, which is answered.
-pub(super) fn begin(
+/// Polls `future` here, with `after_each_poll` after each poll, while it is woken at once and no limit is reached. `None` if the future has
+/// ended; otherwise it goes on in a task of its own, and the handle aborts that task.
+pub(super) fn start_inline(
     future: impl Future<Output = ()> + Send + 'static,
-    mut between: impl FnMut(&mut Context<'_>),
+    mut after_each_poll: impl FnMut(&mut Context<'_>),
 ) -> Option<AbortHandle> {
-    let mut future: Boxed = Box::pin(future);
-    let woken = Arc::new(Woken::default());
-    let waker = Waker::from(Arc::clone(&woken));
+    let mut future: BoxedFuture = Box::pin(future);
+    let flag = Arc::new(WakeFlag::default());
+    let waker = Waker::from(Arc::clone(&flag));
     let mut context = Context::from_waker(&waker);
     let began = Instant::now();
-    for _ in 0..STEPS {
-        woken.0.store(false, SeqCst);
-        let ended = step(&mut future, &mut context);
-        between(&mut context);
+    for _ in 0..INLINE_POLLS {
+        // Swap, not store: it synchronises with the wake that it clears, so this poll sees what preceded that wake.
+        flag.0.swap(false, Acquire);
+        let ended = poll_once(&mut future, &mut context);
+        after_each_poll(&mut context);
         if ended {
             return None;
         }
-        if !woken.0.load(SeqCst) || began.elapsed() > QUICK {
+        if !flag.0.load(Relaxed) || began.elapsed() > INLINE_TIME {
             break;
         }
     }
-    // Its first poll there finds whatever has woken it here meanwhile.
+    // A wake that comes between the last poll here and the first poll of the task is not lost: every task is polled when it starts.
     Some(tokio::spawn(future).abort_handle())
 }
 
-/// One step; true when there is none left. A panic is an end, too: whoever waits for the future's work learns of it when it is dropped.
-fn step(future: &mut Boxed, context: &mut Context<'_>) -> bool {
-    !matches!(catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))), Ok(Poll::Pending))
-}
-
-/// Remembers that it was woken.
+/// A waker that only remembers that it was woken.
 #[derive(Default)]
-struct Woken(AtomicBool);
+struct WakeFlag(AtomicBool);
 
-impl Wake for Woken {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.store(true, SeqCst);
+        // A swap, too: a wake that finds the flag set must pass on what preceded the wake that set it.
+        self.0.swap(true, Release);
     }
-}
-
-/// The hold of callers on a future that has a task of its own. The task goes on without it.
-#[derive(Clone)]
-pub(super) struct InlinePoll(Arc<Shared>);
-
-struct Shared {
-    /// Gone when it has ended, or its task was aborted. Locked by whoever drives it.
-    future: Mutex<Option<Boxed>>,
-    /// Its own task.
-    task: AtomicWaker,
-    /// Somebody drives it, and will look at `woken` afterwards.
-    driven: AtomicBool,
-    woken: AtomicBool,
-    /// Its own task is gone.
-    aborted: AtomicBool,
 }
 
 impl InlinePoll {
-    /// Starts `future` in a task of its own.
+    /// Starts `future` in a task of its own, and returns the callers' handle. The other handle aborts the task, and with it the future.
     pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> (Self, AbortHandle) {
-        let shared = Arc::new(Shared {
-            future: Mutex::new(Some(Box::pin(future))),
-            task: AtomicWaker::new(),
-            driven: AtomicBool::new(false),
-            woken: AtomicBool::new(false),
-            aborted: AtomicBool::new(false),
-        });
-        let owner = Owner(Arc::clone(&shared));
-        let task = tokio::spawn(async move {
-            poll_fn(|context| {
-                owner.0.task.register(context.waker());
-                owner.0.drive(1, || (), |_| ()).1
-            })
-            .await;
-        });
-        (Self(shared), task.abort_handle())
-    }
-
-    /// Does `prepare`, which wakes the future, and lets it take its next steps here, with `between` after each, unless it is driven already.
-    pub(super) fn hand<T>(&self, prepare: impl FnOnce() -> T, between: impl FnMut(&mut Context<'_>)) -> T {
-        self.0.drive(STEPS, prepare, between).0
-    }
-}
-
-impl Shared {
-    fn drive<T>(
-        self: &Arc<Self>,
-        steps: usize,
-        prepare: impl FnOnce() -> T,
-        mut between: impl FnMut(&mut Context<'_>),
-    ) -> (T, Poll<()>) {
-        let Ok(mut future) = self.future.try_lock() else {
-            let prepared = prepare();
-            self.wake_by_ref();
-            return (prepared, Poll::Pending);
-        };
-        self.driven.store(true, SeqCst);
-        let prepared = prepare();
-        let waker = Waker::from(Arc::clone(self));
-        let began = Instant::now();
-        for _ in 0..steps {
-            // Looked for first: whoever found the end has left its wake for the task, and nobody may swallow it.
-            let Some(running) = future.as_mut() else { break };
-            // Exchanged, not stored: what was done before a wake that is taken back here is seen by this step.
-            self.woken.swap(false, SeqCst);
-            let mut context = Context::from_waker(&waker);
-            let ended = step(running, &mut context);
-            between(&mut context);
-            if ended || self.aborted.load(SeqCst) {
-                *future = None;
-                self.woken.store(true, SeqCst);
-            } else if !self.woken.load(SeqCst) || began.elapsed() > QUICK {
-                break;
-            }
-        }
-        let ended = future.is_none();
-        // Before the lock is free: who takes it next sets the mark for himself.
-        self.driven.store(false, SeqCst);
-        drop(future);
-        // Pairs with the fence in `clear`: either it finds the lock free, or this finds its mark.
-        fence(SeqCst);
-        if self.aborted.load(SeqCst) {
-            self.clear();
-        }
-        if self.woken.load(SeqCst) {
-            self.task.wake();
-        }
-        (prepared, if ended { Poll::Ready(()) } else { Poll::Pending })
-    }
-
-    /// Drops the future, now or as soon as nobody drives it.
-    fn clear(&self) {
-        self.aborted.store(true, SeqCst);
-        fence(SeqCst);
-        if let Ok(mut future) = self.future.try_lock() {
-            *future = None;
-        }
-    }
-}
-
-impl Wake for Shared {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, SeqCst);
-        if !self.driven.load(SeqCst) {
-            self.task.wake();
-        }
-    }
-}
-
-/// The task's hold on the future: when the task ends, so does the future.
-struct Owner(Arc<Shared>);
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.clear();
+        let (callers, task) = Self::new(Box::pin(future));
+        (callers, tokio::spawn(task).abort_handle())
     }
 }
 
@@ -195,9 +75,11 @@ impl Drop for Owner {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::time::Duration;
     use tokio::sync::{mpsc, oneshot};
 
-    /// A future that answers each question with its square, and counts that it was dropped.
+    /// A future that answers each number with its square, and counts in `dropped` how often it was dropped.
     fn squares(
         dropped: &Arc<AtomicUsize>,
     ) -> (mpsc::Sender<(u32, oneshot::Sender<u32>)>, impl Future<Output = ()> + use<>) {
@@ -212,7 +94,7 @@ mod tests {
         let future = async move {
             let _count = count;
             while let Some((number, answer)) = asked.recv().await {
-                assert!(number != 13, "as the test asked");
+                assert!(number != 13, "13 makes the future panic");
                 if number.is_multiple_of(2) {
                     tokio::task::yield_now().await;
                 }
@@ -222,69 +104,70 @@ mod tests {
         (questions, future)
     }
 
-    async fn until(what: impl Fn() -> bool) {
+    /// Waits until `condition` holds, and fails after a minute.
+    async fn until(condition: impl Fn() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !what() {
-            assert!(Instant::now() < deadline, "it never came about");
+        while !condition() {
+            assert!(Instant::now() < deadline, "the condition never held");
             tokio::task::yield_now().await;
         }
     }
 
     #[tokio::test]
-    async fn a_quick_answer_is_there_at_once() {
+    async fn a_quick_answer_is_there_when_submit_returns() {
         let (questions, future) = squares(&Arc::default());
-        let (drive, _task) = InlinePoll::spawn(future);
+        let (callers, _task) = InlinePoll::spawn(future);
         let (sender, mut answer) = oneshot::channel();
-        drive.hand(|| questions.try_send((3, sender)).unwrap(), |_| ());
-        assert_eq!(answer.try_recv(), Ok(9), "no other task has run in between");
+        callers.submit(|| questions.try_send((3, sender)).unwrap(), |_| ());
+        assert_eq!(answer.try_recv(), Ok(9), "no other task has run meanwhile");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn many_callers_on_many_threads_all_get_their_answers() {
+    async fn callers_on_many_threads_all_get_their_answers() {
         let dropped = Arc::<AtomicUsize>::default();
         let (questions, future) = squares(&dropped);
-        let (drive, _task) = InlinePoll::spawn(future);
-        let callers = (0..8).map(|caller| {
-            let (drive, questions) = (drive.clone(), questions.clone());
+        let (callers, _task) = InlinePoll::spawn(future);
+        let tasks = (0..8).map(|caller| {
+            let (callers, questions) = (callers.clone(), questions.clone());
             tokio::spawn(async move {
                 for number in (0..2000).map(|n| 100 + n * 8 + caller) {
                     let (sender, answer) = oneshot::channel();
-                    drive.hand(|| questions.try_send((number, sender)).unwrap(), |_| ());
+                    callers.submit(|| questions.try_send((number, sender)).unwrap(), |_| ());
                     assert_eq!(answer.await, Ok(number * number));
                 }
             })
         });
-        for caller in callers.collect::<Vec<_>>() {
-            tokio::time::timeout(Duration::from_secs(60), caller).await.expect("no wake is lost").unwrap();
+        for task in tasks.collect::<Vec<_>>() {
+            tokio::time::timeout(Duration::from_secs(60), task).await.expect("no wake is lost").unwrap();
         }
         drop(questions);
         until(|| dropped.load(SeqCst) == 1).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_aborted_future_goes_even_if_it_is_being_driven() {
+    async fn an_abort_drops_the_future_even_while_a_caller_polls_it() {
         for _ in 0..200 {
             let dropped = Arc::<AtomicUsize>::default();
             let (questions, future) = squares(&dropped);
-            let (drive, task) = InlinePoll::spawn(future);
+            let (callers, task) = InlinePoll::spawn(future);
             let aborter = tokio::spawn(async move { task.abort() });
             for number in 100..110 {
                 let (sender, _answer) = oneshot::channel();
-                let _ = drive.hand(|| questions.try_send((number, sender)), |_| ());
+                let _ = callers.submit(|| questions.try_send((number, sender)), |_| ());
             }
             aborter.await.unwrap();
-            // Another thread may be about to drop it: its parts go one by one.
+            // Another thread may be dropping the future: its parts are dropped one after the other.
             until(|| dropped.load(SeqCst) == 1 && questions.is_closed()).await;
         }
     }
 
     #[tokio::test]
-    async fn a_panic_ends_the_future_and_not_its_caller() {
+    async fn a_panic_in_a_poll_ends_the_future_and_not_the_caller() {
         let dropped = Arc::<AtomicUsize>::default();
         let (questions, future) = squares(&dropped);
-        let (drive, _task) = InlinePoll::spawn(future);
+        let (callers, _task) = InlinePoll::spawn(future);
         let (sender, answer) = oneshot::channel();
-        drive.hand(|| questions.try_send((13, sender)).unwrap(), |_| ());
+        callers.submit(|| questions.try_send((13, sender)).unwrap(), |_| ());
         assert!(answer.await.is_err());
         assert_eq!(dropped.load(SeqCst), 1);
     }

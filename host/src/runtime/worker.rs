@@ -75,7 +75,7 @@ impl Worker {
         if job.is_nested() && !self.begun.load(Relaxed) {
             return self.jobs.try_send(job);
         }
-        self.drive.hand(|| self.jobs.try_send(job), between)
+        self.drive.submit(|| self.jobs.try_send(job), between)
     }
 
     /// Ends the instance, whatever it does.
@@ -98,7 +98,7 @@ pub(super) fn serve_once(
     let task = Task::new(birth, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
     let run = task.run(holder, patience);
-    let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, between) };
+    let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::start_inline(run, between) };
     (InstanceGuard::Own { task, held, whole: false }, fault)
 }
 
