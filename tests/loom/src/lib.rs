@@ -10,6 +10,7 @@
 mod breaker;
 
 mod counts;
+mod inline_poll;
 mod permits;
 
 use breaker::{Breaker, OpenTime, Outcome, Probes, Settings, Trip, Verdict, WindowedTrip};
@@ -25,8 +26,12 @@ const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(1);
 
 fn every_order(test: impl Fn() + Sync + Send + 'static) {
+    every_order_within(PREEMPTIONS, test);
+}
+
+fn every_order_within(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(PREEMPTIONS);
+    model.preemption_bound = Some(preemptions);
     model.check(test);
 }
 
