@@ -1,7 +1,7 @@
 //! Sets `cfg(loom)` for this crate alone, and writes the mutants of the inline-poll protocol.
 //!
-//! With `cfg(loom)` the breaker's `sync.rs` takes loom's types. A mutant is a copy of the host's source with one place changed
-//! (`src/inline_poll/mutants.rs`), and a test that a model fails with the copy.
+//! With `cfg(loom)` the breaker's `sync.rs` takes loom's types. A mutant is a copy of the host's source with one
+//! place changed (`src/inline_poll/mutants.rs`), and a test that a model fails with the copy.
 
 #[path = "src/inline_poll/mutants.rs"]
 mod mutants;

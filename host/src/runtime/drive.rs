@@ -1,12 +1,13 @@
 //! Inline polling: a caller polls an instance's future in its own task, and so needs no other task for a quick call.
 //!
-//! To pass a call to another task costs more than most calls do: the scheduler queues the task, perhaps wakes a thread, and the caller's
-//! guest is suspended until the answer wakes it. So the caller polls the instance itself, and after each poll takes what has arrived of the
-//! answer. A quick call has its whole answer then. Whatever is left of a slower call runs in the instance's own task.
+//! To pass a call to another task costs more than most calls do: the scheduler queues the task, perhaps wakes a
+//! thread, and the caller's guest is suspended until the answer wakes it. So the caller polls the instance itself,
+//! and after each poll takes what has arrived of the answer. A quick call has its whole answer then. Whatever is left
+//! of a slower call runs in the instance's own task.
 //!
-//! [`start_inline`] is for an instance that serves one caller alone: it has no task before its first polls are over. [`InlinePoll`] is for
-//! an instance that serves several callers: it has a task from the start, and two threads may want to poll it at once. `docs/inline-poll.md`
-//! explains how they agree.
+//! [`start_inline`] is for an instance that serves one caller alone: it has no task before its first polls are over.
+//! [`InlinePoll`] is for an instance that serves several callers: it has a task from the start, and two threads may
+//! want to poll it at once. `docs/inline-poll.md` explains how they agree.
 
 mod protocol;
 mod sync;
@@ -21,8 +22,8 @@ use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 use tokio::task::AbortHandle;
 
-/// Polls `future` here, with `after_each_poll` after each poll, while it is woken at once and no limit is reached. `None` if the future has
-/// ended; otherwise it goes on in a task of its own, and the handle aborts that task.
+/// Polls `future` here, with `after_each_poll` after each poll, while it is woken at once and no limit is reached.
+/// `None` if the future has ended; otherwise it goes on in a task of its own, and the handle aborts that task.
 pub(super) fn start_inline(
     future: impl Future<Output = ()> + Send + 'static,
     mut after_each_poll: impl FnMut(&mut Context<'_>),
@@ -44,7 +45,8 @@ pub(super) fn start_inline(
             break;
         }
     }
-    // A wake that comes between the last poll here and the first poll of the task is not lost: every task is polled when it starts.
+    // A wake that comes between the last poll here and the first poll of the task is not lost: every task is polled
+    // when it starts.
     Some(tokio::spawn(future).abort_handle())
 }
 
@@ -64,7 +66,8 @@ impl Wake for WakeFlag {
 }
 
 impl InlinePoll {
-    /// Starts `future` in a task of its own, and returns the callers' handle. The other handle aborts the task, and with it the future.
+    /// Starts `future` in a task of its own, and returns the callers' handle. The other handle aborts the task, and
+    /// with it the future.
     pub(super) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> (Self, AbortHandle) {
         let (callers, task) = Self::new(Box::pin(future));
         (callers, tokio::spawn(task).abort_handle())

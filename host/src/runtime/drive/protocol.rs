@@ -6,8 +6,8 @@
 //! - The poller that finds the future at its end drops it and wakes the task, which then ends too.
 //! - When the task is dropped, it sets `aborted`. Then the task drops the future, or the poller that has the lock does.
 //!
-//! `docs/inline-poll.md` has the states, the races and the reason for each ordering. `tests/loom` runs this file with loom's types, and
-//! checks that a test fails when one of the lines is missing that win a race here.
+//! `docs/inline-poll.md` has the states, the races and the reason for each ordering. `tests/loom` runs this file with
+//! loom's types, and checks that a test fails when one of the lines is missing that win a race here.
 
 use super::sync::{AtomicBool, AtomicWaker, Instant, Mutex, catch_unwind, fence};
 use std::panic::AssertUnwindSafe;
@@ -17,17 +17,18 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// A caller polls at most this often: once for the answer, once for each piece of its body that it reads, and once to find out that
-/// nothing is left to do. A call that needs more polls is not quick.
+/// A caller polls at most this often: once for the answer, once for each piece of its body that it reads, and once to
+/// find out that nothing is left to do. A call that needs more polls is not quick.
 pub(super) const INLINE_POLLS: usize = 8;
 
-/// A caller polls no more after this time. A guest that computes goes on in a task of its own, where it shares the processor with others.
+/// A caller polls no more after this time. A guest that computes goes on in a task of its own, where it shares the
+/// processor with others.
 pub(super) const INLINE_TIME: Duration = Duration::from_millis(1);
 
 pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Polls once, and returns true at the end of the future. A panic is an end too: the future is dropped then, and whoever waits for its
-/// work learns of the panic by that.
+/// Polls once, and returns true at the end of the future. A panic is an end too: the future is dropped then, and
+/// whoever waits for its work learns of the panic by that.
 pub(super) fn poll_once(future: &mut BoxedFuture, context: &mut Context<'_>) -> bool {
     !matches!(catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))), Ok(Poll::Pending))
 }
@@ -49,8 +50,8 @@ impl InlinePoll {
         (Self(Arc::clone(&shared)), OwnerTask(shared))
     }
 
-    /// Runs `enqueue`, which wakes the future, and then polls the future here, with `after_each_poll` after each poll. Does not poll if
-    /// another thread polls at the moment: that thread, or the task, then polls once more.
+    /// Runs `enqueue`, which wakes the future, and then polls the future here, with `after_each_poll` after each
+    /// poll. Does not poll if another thread polls at the moment: that thread, or the task, then polls once more.
     pub(crate) fn submit<T>(&self, enqueue: impl FnOnce() -> T, after_each_poll: impl FnMut(&mut Context<'_>)) -> T {
         self.0.poll(INLINE_POLLS, enqueue, after_each_poll).0
     }
@@ -80,7 +81,8 @@ struct Shared {
     future: Mutex<Option<BoxedFuture>>,
     /// The waker of the future's task.
     task: AtomicWaker,
-    /// A poller is at work, and takes `woken` when it is done. Set and cleared by the holder of the lock, read by `wake_by_ref`.
+    /// A poller is at work, and takes `woken` when it is done. Set and cleared by the holder of the lock, read by
+    /// `wake_by_ref`.
     being_polled: AtomicBool,
     /// The future was woken, and no poll has begun since. Set by `wake_by_ref`, cleared by `take_wake` alone.
     woken: AtomicBool,
@@ -98,7 +100,8 @@ impl Shared {
     ) -> (T, Poll<()>) {
         let Ok(mut future) = self.future.try_lock() else {
             let enqueued = enqueue();
-            // The poller may be past its last poll. Without this wake the poll that was wanted here would be lost.
+            // The wake that called for this poll may have been taken already, and the poller at work may have polled
+            // before it came. Without this wake nobody would poll for it.
             self.wake_by_ref();
             return (enqueued, Poll::Pending);
         };
@@ -124,17 +127,19 @@ impl Shared {
             }
         }
         let ended = future.is_none();
-        // Before the lock is free: cleared later, it could undo what the next poller sets, and wakes would wake the task for nothing.
+        // Before the lock is free: cleared later, it could undo what the next poller sets, and wakes would wake the
+        // task for nothing.
         self.being_polled.store(false, Relaxed);
         drop(future);
-        // Pairs with the fence in `abort`: either `abort` finds the lock free, or this thread finds `aborted` set. Without the fence both
-        // could miss, and the future would never be dropped.
+        // Pairs with the fence in `abort`: either `abort` finds the lock free, or this thread finds `aborted` set.
+        // Without the fence both could miss, and the future would never be dropped. The fence also releases the clear
+        // flag with the take below.
         fence(SeqCst);
         if self.aborted.load(Relaxed) {
             self.abort();
         }
-        // A wake that came during the last poll has not woken the task: do it now. And the task does not know yet that the future has ended,
-        // if a caller has found the end.
+        // A wake that came during the last poll has not woken the task: do it now. And the task does not know yet
+        // that the future has ended, if a caller has found the end.
         if self.take_wake() || ended {
             self.task.wake();
         }
@@ -143,9 +148,10 @@ impl Shared {
 
     /// Clears `woken`, and returns whether it was set. The caller owes a poll then.
     ///
-    /// A swap, since `wake_by_ref` swaps too, so that one of the two comes first. If the wake comes first, it is taken here, and
-    /// `Acquire` shows the poll what preceded the wake. If this take comes first, the wake sees all that preceded the take: that
-    /// `being_polled` is clear, when it is the last take of a poller. The fence before that last take is what releases it.
+    /// A swap, since `wake_by_ref` swaps too, so that one of the two comes first. If the wake comes first, it is
+    /// taken here, and `Acquire` shows the poll what preceded the wake. If this take comes first, the wake sees all
+    /// that preceded the take: that `being_polled` is clear, when it is the last take of a poller. The fence before
+    /// that last take is what releases it, and all writes of `woken` are swaps, which pass it on.
     fn take_wake(&self) -> bool {
         self.woken.swap(false, Acquire)
     }
@@ -167,8 +173,10 @@ impl Wake for Shared {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // `Release` for the poll that takes this wake: the poll must see what preceded the wake. `Acquire` for the load below: it must not
-        // see an older poller's `being_polled` if that poller's last look at `woken` came before this swap. Nobody would poll then.
+        // `Release` for the poll that takes this wake: the poll must see what preceded the wake. `Acquire` for the load
+        // below: it must not see `being_polled` of a poller whose last look at `woken` came before this swap. Nobody
+        // would poll then. A swap, not a store: a store would hide an earlier wake, and what preceded that one, from
+        // the poll that takes both.
         self.woken.swap(true, AcqRel);
         if !self.being_polled.load(Relaxed) {
             self.task.wake();

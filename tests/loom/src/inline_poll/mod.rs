@@ -1,6 +1,7 @@
 //! The protocol of inline polling under loom, and its mutants.
 //!
-//! `models.rs` has the promises of the protocol, and `sync.rs` the types that it meets in. `docs/inline-poll.md` explains both.
+//! `models.rs` has the promises of the protocol, and `sync.rs` the types that it meets in. `docs/inline-poll.md`
+//! explains both.
 
 mod models;
 mod sync;

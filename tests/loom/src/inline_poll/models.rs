@@ -1,7 +1,7 @@
 //! What the protocol of inline polling promises, each promise as a model.
 //!
-//! A model takes the protocol as a parameter: the host's, or a mutant of it. A wake that gets lost leaves the task asleep for ever, and loom
-//! reports a deadlock.
+//! A model takes the protocol as a parameter: the host's, or a mutant of it. A wake that gets lost leaves the task
+//! asleep for ever, and loom reports a deadlock.
 
 use super::Protocol;
 use crate::{PREEMPTIONS, both, every_order, every_order_within};

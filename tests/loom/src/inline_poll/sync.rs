@@ -29,8 +29,8 @@ impl AtomicWaker {
 
 /// `std`'s mutex, as far as `try_lock` goes: one flag, taken by an exchange and freed by a store.
 ///
-/// Not loom's: its `try_lock` always sees the newest state of the lock. A real one may see that the lock is taken when it is free already, and
-/// that race is what the fences of the protocol are for.
+/// Not loom's: its `try_lock` always sees the newest state of the lock. A real one may see that the lock is taken
+/// when it is free already, and that race is what the fences of the protocol are for.
 pub(super) struct Mutex<T> {
     locked: AtomicBool,
     value: std::sync::Mutex<T>,
@@ -42,7 +42,8 @@ impl<T> Mutex<T> {
     }
 
     pub(super) fn try_lock(&self) -> Result<Guard<'_, T>, ()> {
-        // The load is the stale view that an exchange may have when it fails: loom's exchange always sees the newest value.
+        // The load is the stale view that an exchange may have when it fails: loom's exchange always sees the newest
+        // value.
         if self.locked.load(Relaxed) || self.locked.compare_exchange(false, true, Acquire, Relaxed).is_err() {
             return Err(());
         }
