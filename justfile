@@ -40,7 +40,7 @@ fmt: setup
 # Run all tests, or those whose name contains FILTER: `just test breaker`
 [group("verify")]
 test *FILTER: build-components
-    cargo test -p host -p bench -p breaker-loom -- "$@"
+    cargo test -p host -p bench -p loom-models -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` runs one again
@@ -66,7 +66,7 @@ conformance *ARGS: build-components
 [group("verify")]
 lint: setup
     cargo fmt --all --check
-    cargo clippy -p host -p bench -p breaker-loom --all-targets -- -D warnings
+    cargo clippy -p host -p bench -p loom-models --all-targets -- -D warnings
     cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
 

@@ -1,7 +1,58 @@
-//! Sets `cfg(loom)` for this crate alone: the breaker's `sync.rs` then takes loom's types.
+//! Sets `cfg(loom)` for this crate alone, and writes the mutants of the inline-poll protocol.
+//!
+//! With `cfg(loom)` the breaker's `sync.rs` takes loom's types. A mutant is a copy of the host's source with one
+//! place changed (`src/inline_poll/mutants.rs`), and a test that a model fails with the copy.
+
+#[path = "src/inline_poll/mutants.rs"]
+mod mutants;
+
+use mutants::{MUTANTS, Mutant};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// Relative to this crate. `src/inline_poll/mod.rs` names it too.
+const PROTOCOL: &str = "../../host/src/runtime/instance/inline_poll/protocol.rs";
 
 fn main() {
     println!("cargo:rustc-check-cfg=cfg(loom)");
     println!("cargo:rustc-cfg=loom");
-    println!("cargo:rerun-if-changed=build.rs");
+    for read in ["build.rs", "src/inline_poll/mutants.rs", PROTOCOL] {
+        println!("cargo:rerun-if-changed={read}");
+    }
+    let host = code(&fs::read_to_string(PROTOCOL).expect("a build script runs in its crate's folder"));
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let mut tests = String::new();
+    for mutant in &MUTANTS {
+        let file = out.join(mutant.name).with_extension("rs");
+        fs::write(&file, host.replace(&code(mutant.original), mutant.mutated)).expect("OUT_DIR can be written");
+        tests += &test(mutant, &file, host.matches(&code(mutant.original)).count());
+    }
+    fs::write(out.join("mutants.rs"), tests).expect("OUT_DIR can be written");
+}
+
+/// `source` without comments and indentation.
+fn code(source: &str) -> String {
+    let lines = source.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// The module of a mutant, whose source is `file`. `found`: how often its place stands in the host's source.
+fn test(mutant: &Mutant, file: &Path, found: usize) -> String {
+    let Mutant { name, original, caught_by, failure, .. } = mutant;
+    if found != 1 {
+        let reason = format!("stands {found} times in the host's source, not once: write the mutant anew\n{original}");
+        return format!("#[test]\nfn {name}() {{\n    panic!(\"{{}}\", {reason:?});\n}}\n");
+    }
+    format!(
+        "mod {name} {{
+            use super::super::{{models, protocol, sync}};
+            #[allow(dead_code, unused_imports, unused_variables)]
+            #[path = {file:?}]
+            mod mutant;
+            protocol!(mutant);
+            #[test]
+            #[should_panic(expected = {failure:?})]
+            fn is_caught() {{ models::{caught_by}::<mutant::InlinePoll>() }}
+        }}\n"
+    )
 }

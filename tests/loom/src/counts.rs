@@ -46,7 +46,8 @@ fn one_call_before_and_one_after_a_bucket_changed_are_not_together() {
     every_order(|| {
         let (breaker, start) = (ratio(2), Instant::now());
         record(&breaker, Verdict::Success, start);
-        // The first bucket is restarted while a late one counts in it: the late one is outside of the window, or counted before.
+        // The first bucket is restarted while a late one counts in it: the late one is outside of the window, or
+        // counted before.
         let late = breaker.try_acquire(start).expect("closed");
         let other = Arc::clone(&breaker);
         let ((), ()) = both(

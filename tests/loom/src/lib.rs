@@ -1,7 +1,8 @@
-//! The breaker under loom: every order in which two threads' steps may meet, with a bound on how often one interrupts the other.
+//! Parts of the host under loom: it runs each test in every order in which the steps of a few threads may meet.
 //!
-//! The source is the host's own, read by path. `build.rs` sets `cfg(loom)`, with which its `sync.rs` takes loom's types. Every test
-//! is small on purpose: loom runs it once for each order.
+//! The source is the host's own, read by path, and takes loom's types in the place of the standard ones: the breaker by
+//! `cfg(loom)`, which `build.rs` sets, and inline polling by a `sync.rs` of this crate. Every test is small on purpose,
+//! and bounds how often one thread interrupts another: loom runs it once for each order.
 #![cfg(test)]
 
 // The tests call a part of what the host calls.
@@ -10,13 +11,14 @@
 mod breaker;
 
 mod counts;
+mod inline_poll;
 mod permits;
 
 use breaker::{Breaker, OpenTime, Outcome, Probes, Settings, Trip, Verdict, WindowedTrip};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So often may one thread interrupt another. Most races need one or two (Musuvathi and Qadeer, 2007).
+/// How often one thread may interrupt another. Most races need one or two interruptions (Musuvathi and Qadeer, 2007).
 const PREEMPTIONS: usize = 3;
 
 /// The lease of a probe, and the window.
@@ -24,9 +26,15 @@ const LONG: Duration = Duration::from_secs(10);
 /// The open time.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// Runs `test` in every order of its threads' steps.
 fn every_order(test: impl Fn() + Sync + Send + 'static) {
+    every_order_within(PREEMPTIONS, test);
+}
+
+/// Likewise, with another bound on how often one thread interrupts another.
+fn every_order_within(preemptions: usize, test: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(PREEMPTIONS);
+    model.preemption_bound = Some(preemptions);
     model.check(test);
 }
 
@@ -34,7 +42,7 @@ fn simple(failure_threshold: u32, at_a_time: u32, successes: u32) -> Arc<Breaker
     breaker(Trip::Simple { failure_threshold }, at_a_time, successes)
 }
 
-/// The ratio opens at `least_calls`, and the row never.
+/// A breaker that opens by its ratio of faults, from `least_calls` calls on, and never by a streak.
 fn ratio(least_calls: u32) -> Arc<Breaker> {
     breaker(Trip::Full(WindowedTrip { in_a_row: u32::MAX, least_calls, ..WindowedTrip::default() }), 1, 1)
 }

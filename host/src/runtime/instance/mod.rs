@@ -2,8 +2,8 @@
 //! The fault of an instance is recorded before its store is dropped, so every caller learns how its job ended.
 //! Never: chooses the instance for a call, or keeps an instance for the next call.
 
-mod drive;
 pub(super) mod guard;
+mod inline_poll;
 pub(super) mod job;
 mod serve;
 mod store;

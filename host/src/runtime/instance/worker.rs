@@ -4,8 +4,8 @@
 //! more jobs will come and every answer is whole, the guest may finish what it does besides, for a grace period as long
 //! as its timeout. Then the instance ends.
 
-use super::drive::{self, InlinePoll};
 use super::guard::InstanceGuard;
+use super::inline_poll::{self, InlinePoll};
 use super::job::Job;
 use super::serve::Guest;
 use super::store::new_store;
@@ -85,7 +85,7 @@ impl Worker {
         if job.is_nested() && !self.has_begun.load(Relaxed) {
             return self.jobs.try_send(job);
         }
-        self.inline.hand(|| self.jobs.try_send(job), after_each_poll)
+        self.inline.submit(|| self.jobs.try_send(job), after_each_poll)
     }
 
     /// Ends the instance, whatever it is doing.
@@ -108,7 +108,8 @@ pub(crate) fn serve_once(
     let task = InstanceTask::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
     let run = task.run(answered, grace);
-    let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, after_each_poll) };
+    let task =
+        if nested { Some(tokio::spawn(run).abort_handle()) } else { inline_poll::start_inline(run, after_each_poll) };
     (InstanceGuard::new(task, answer_pending), fault)
 }
 
