@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
 
     /// The addresses of users and products, for orders.
     #[arg(long, hide = true, num_args = 2)]
-    native_neighbours: Vec<String>,
+    native_dependencies: Vec<String>,
 }
 
 impl Arguments {
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
         Role::Users => users::router(records),
         Role::Products => products::router(records),
         Role::Orders => {
-            let [users, products] = <[String; 2]>::try_from(arguments.native_neighbours)
+            let [users, products] = <[String; 2]>::try_from(arguments.native_dependencies)
                 .map_err(|_| anyhow::anyhow!("the addresses of users and products"))?;
             orders::router(records, dependencies::Dependencies::new(&users, &products)?)
         }
