@@ -46,7 +46,7 @@ impl Role {
 
 /// The arguments of the program when it runs as one of the services.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct NativeServiceArguments {
     /// Run as this service of the native shop.
     #[arg(long, hide = true, requires = "native_state")]
     native_service: Option<Role>,
@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     native_dependencies: Vec<String>,
 }
 
-impl Arguments {
+impl NativeServiceArguments {
     /// Whether the program runs as one of the services.
     pub(crate) fn is_service(&self) -> bool {
         self.native_service.is_some()
@@ -72,7 +72,7 @@ impl Arguments {
 /// # Errors
 /// If the arguments are not those of a service, if the database does not open, or if it cannot listen.
 pub(crate) async fn serve(
-    arguments: Arguments,
+    arguments: NativeServiceArguments,
     announce: impl FnOnce(&str) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
     let role = arguments.native_service.context("the name of a service")?;
