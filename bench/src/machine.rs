@@ -16,9 +16,8 @@ const SYNCS: usize = 200;
 pub(crate) fn describe(plan: &Plan) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let lock = fs::read_to_string(plan.workspace.join("Cargo.lock")).unwrap_or_default();
-    let day_numbers_become_gregorian_dates =
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
-    let (year, month, day) = civil(day_numbers_become_gregorian_dates);
+    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
+    let (year, month, day) = civil(days);
     format!(
         "Measured on {year}-{month:02}-{day:02}: {cpu}, {cores} cores, {system} {kernel}, {filesystem} (one sync of a \
          file takes {sync}). Atoll {atoll}, Wasmtime {wasmtime}, redb {redb}, {rustc}. Rounds that count: {rounds}, \
@@ -79,19 +78,19 @@ fn rustc() -> String {
     if text.is_empty() { "rustc unknown".to_owned() } else { text }
 }
 
-/// Year, month and day in the Gregorian calendar, from the day_numbers_become_gregorian_dates since 1970-01-01. Years
+/// Year, month and day in the Gregorian calendar, from the days since 1970-01-01. Years
 /// begin in March, so that the leap day is the last of its year (Howard Hinnant, "chrono-compatible low-level date
 /// algorithms").
-fn civil(day_numbers_become_gregorian_dates: u64) -> (u64, u64, u64) {
-    const ERA: u64 = 146_097; // day_numbers_become_gregorian_dates in 400 years
-    let day_numbers_become_gregorian_dates = day_numbers_become_gregorian_dates + 719_468; // since 0000-03-01
-    let of_era = day_numbers_become_gregorian_dates % ERA;
+fn civil(days: u64) -> (u64, u64, u64) {
+    const ERA: u64 = 146_097; // days in 400 years
+    let days = days + 719_468; // since 0000-03-01
+    let of_era = days % ERA;
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / (ERA - 1)) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + day_numbers_become_gregorian_dates / ERA * 400 + u64::from(month <= 2), month, day)
+    (year_of_era + days / ERA * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -100,7 +99,7 @@ mod tests {
 
     #[test]
     fn day_numbers_become_gregorian_dates() {
-        for (day_numbers_become_gregorian_dates, date) in [
+        for (days, date) in [
             (0, (1970, 1, 1)),
             (58, (1970, 2, 28)),
             (59, (1970, 3, 1)),
@@ -110,7 +109,7 @@ mod tests {
             (20_453, (2025, 12, 31)),
             (20_454, (2026, 1, 1)),
         ] {
-            assert_eq!(civil(day_numbers_become_gregorian_dates), date, "{day_numbers_become_gregorian_dates}");
+            assert_eq!(civil(days), date, "{days}");
         }
     }
 

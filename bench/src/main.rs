@@ -81,7 +81,7 @@ struct Arguments {
     native_server: bool,
 
     #[command(flatten)]
-    shop: shop_native::Arguments,
+    shop: shop_native::NativeServiceArguments,
 
     /// Run as an upstream of `proxies`.
     #[arg(long, hide = true)]
@@ -92,10 +92,10 @@ struct Arguments {
     axum: bool,
 
     #[command(flatten)]
-    bare: peers::bare::Arguments,
+    bare: peers::bare::BareArguments,
 
     #[command(flatten)]
-    pacer: pacer::Arguments,
+    pacer: pacer::PacerArguments,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -32,7 +32,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The arguments of the load's process.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct PacerArguments {
     /// Run as the load of `latency`, for the server at this address.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     pacer: Option<String>,
@@ -124,7 +124,7 @@ impl Pace {
     }
 }
 
-impl Arguments {
+impl PacerArguments {
     /// Whether this process is the load.
     pub(crate) fn is_load(&self) -> bool {
         self.pacer.is_some()

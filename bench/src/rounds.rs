@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(
             rounds.ratio(0, 1),
             Spread { median: 2.5, min: 2.0, max: 3.0 },
-            "within each round, not of the the_median_of_an_even_number_of_values_is_between_the_middle_two"
+            "within each round, not of the medians"
         );
     }
 

@@ -21,7 +21,7 @@ use wasmtime_wasi_http::handler::ProxyHandler;
 
 /// The arguments of the server's process.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct BareArguments {
     /// Run as the bare server of this component.
     #[arg(long, hide = true, value_name = "COMPONENT")]
     bare: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub(super) fn start(setup: &PeerSetup, Guest { wasi, life }: Guest) -> anyhow::R
     Ok(Running::of(address, process))
 }
 
-impl Arguments {
+impl BareArguments {
     /// Whether this process is the server.
     pub(crate) fn is_server(&self) -> bool {
         self.bare.is_some()

@@ -46,7 +46,7 @@ impl Role {
 
 /// The arguments of the program when it runs as one of the services.
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct NativeServiceArguments {
     /// Run as this service of the native shop.
     #[arg(long, hide = true, requires = "native_state")]
     native_service: Option<Role>,
@@ -57,10 +57,10 @@ pub(crate) struct Arguments {
 
     /// The addresses of users and products, for orders.
     #[arg(long, hide = true, num_args = 2)]
-    native_neighbours: Vec<String>,
+    native_dependencies: Vec<String>,
 }
 
-impl Arguments {
+impl NativeServiceArguments {
     /// Whether the program runs as one of the services.
     pub(crate) fn is_service(&self) -> bool {
         self.native_service.is_some()
@@ -72,7 +72,7 @@ impl Arguments {
 /// # Errors
 /// If the arguments are not those of a service, if the database does not open, or if it cannot listen.
 pub(crate) async fn serve(
-    arguments: Arguments,
+    arguments: NativeServiceArguments,
     announce: impl FnOnce(&str) -> std::io::Result<()>,
 ) -> anyhow::Result<()> {
     let role = arguments.native_service.context("the name of a service")?;
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
         Role::Users => users::router(records),
         Role::Products => products::router(records),
         Role::Orders => {
-            let [users, products] = <[String; 2]>::try_from(arguments.native_neighbours)
+            let [users, products] = <[String; 2]>::try_from(arguments.native_dependencies)
                 .map_err(|_| anyhow::anyhow!("the addresses of users and products"))?;
             orders::router(records, dependencies::Dependencies::new(&users, &products)?)
         }

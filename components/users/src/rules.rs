@@ -1,4 +1,4 @@
-//! Which names and emails_follow_rfc_5321_without_quotes_and_literals are valid.
+//! Which names and emails are valid.
 
 use crate::bindings::exports::shop::users::users::{FieldError, UserChanges};
 

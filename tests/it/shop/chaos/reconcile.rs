@@ -81,7 +81,7 @@ pub async fn inspect(path: &Path) {
     assert_eq!(reservations.len(), kept.len(), "two orders must not share a reservation");
     let taken = entries(&products, "reservation/").await;
     let held: BTreeSet<_> =
-        taken.iter().filter(|(_, state)| state.get("OpenExchange").is_some()).map(|(key, _)| key.as_str()).collect();
+        taken.iter().filter(|(_, state)| state.get("Held").is_some()).map(|(key, _)| key.as_str()).collect();
     assert_eq!(held, reservations, "exactly the reservations of orders must hold stock");
 
     let ids: BTreeSet<u64> = kept.iter().map(|(id, _)| id.parse().unwrap()).collect();
