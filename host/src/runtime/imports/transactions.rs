@@ -82,7 +82,7 @@ fn shown(error: StateError) -> contract::Error {
         }
         StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
         _ => {
-            tracing::error!(%error, "the store failed");
+            tracing::error!(error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())
         }
     }

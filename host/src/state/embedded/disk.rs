@@ -1,6 +1,6 @@
-//! The database's file: made privately, made to last, and watched for a sync that fails.
+//! The database's file: created with private permissions, made durable, and watched for failed syncs.
 
-use super::error::StateError;
+use crate::state::error::{StateError, StorageCause};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -11,26 +11,33 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// No interrupted creation is larger: redb starts a file with about 1 MiB.
-const LARGEST_STILLBORN: u64 = 16 << 20;
-/// redb's header, the only thing that it writes before the magic number.
+/// No file of an interrupted creation is larger: redb starts a file with about 1 MiB.
+const LARGEST_UNFINISHED: u64 = 16 << 20;
+/// The size of redb's header, in bytes. redb writes nothing else before the magic number.
 const HEADER: usize = 320;
-/// Where the magic number stands, which is written last and by itself.
+/// The position of the magic number, which redb writes last and by itself.
 const MAGIC: Range<usize> = 0..9;
-/// Where the size of a page stands, and the one that redb writes.
-const PAGE_SIZE: (Range<usize>, [u8; 4]) = (12..16, 4096_u32.to_le_bytes());
+/// The position of the page size.
+const PAGE_SIZE: Range<usize> = 12..16;
+/// The page size that redb writes.
+const REDB_PAGE_SIZE: [u8; 4] = 4096_u32.to_le_bytes();
 
-/// Opens the file at `path`, and creates it (0600) and its folders (0700) where they are absent. Permissions that exist are left alone.
+/// Opens the file at `path`. Creates the file (0600) and its folders (0700) where they are absent. The permissions of
+/// existing ones do not change.
 pub(super) fn open_file(path: &Path) -> Result<FileBackend, StateError> {
-    let failed = |doing: &str, e: &io::Error| StateError::Io { path: path.into(), detail: format!("{doing}: {e}") };
+    let failed = |problem: &'static str, cause: StorageCause| {
+        let source = Some(cause);
+        StateError::Io { path: path.into(), problem, source }
+    };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // Each new folder's name is an entry in the folder above it, which has to be on disk as well.
-    let above: Vec<&Path> = folder.ancestors().take_while(|f| !f.exists()).filter_map(Path::parent).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| failed("creating its folder", &e))?;
-    // A named pipe would block the open, and a device is no place for data.
+    // The name of a new folder is an entry in the folder above it, so that folder has to be synced as well.
+    let above: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).filter_map(Path::parent).collect();
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    created.map_err(|error| failed("its folder could not be created", StorageCause::new(error)))?;
+    // Opening a named pipe would block, and a device must not be written to.
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(StateError::NotADatabase { path: path.into() });
     }
@@ -41,25 +48,26 @@ pub(super) fn open_file(path: &Path) -> Result<FileBackend, StateError> {
         .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|e| failed("opening it", &e))?;
-    // redb syncs what is in the file. That the file has a name is for its folder to remember.
+        .map_err(|error| failed("the file could not be opened", StorageCause::new(error)))?;
+    // redb syncs the content of the file. The name of the file is content of its folder, which redb does not sync.
     for folder in std::iter::once(folder).chain(above) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        match File::open(folder).and_then(|f| f.sync_all()) {
-            // Some file systems cannot sync a folder; there is nothing better to do on those.
-            Err(e) if !matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-                return Err(failed("syncing its folder", &e));
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            // Some file systems cannot sync a folder. There is nothing better to do on those.
+            Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                return Err(failed("its folder could not be synced to disk", StorageCause::new(error)));
             }
             _ => {}
         }
     }
-    FileBackend::new(file).map_err(|e| StateError::Io { path: path.into(), detail: e.to_string() })
+    FileBackend::new(file).map_err(|error| failed("the file could not be used", StorageCause::new(error)))
 }
 
 /// A storage that remembers whether a sync has ever failed.
 ///
-/// After a failed sync the kernel may call pages clean that never reached the disk: a later sync would then succeed, and what is read back
-/// now may be gone after a loss of power. So nothing more may be promised on this storage, which an error of redb alone does not tell.
+/// After a failed sync, the kernel may take pages for clean that never reached the disk. A later sync would then
+/// succeed, and data that can be read now may be gone after a loss of power. So no commit may be acknowledged on this
+/// storage any more. An error of redb alone does not tell that a sync failed.
 #[derive(Debug)]
 pub(super) struct Disk {
     inner: Box<dyn StorageBackend>,
@@ -67,41 +75,43 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Watches `inner`; sets `sync_failed` when a sync fails.
+    /// Watches `inner`, and sets `sync_failed` when a sync fails.
     pub(super) fn new(inner: Box<dyn StorageBackend>, sync_failed: Arc<AtomicBool>) -> Self {
         Self { inner, sync_failed }
     }
 
-    /// Empties a file that a crash left between redb's first write and its magic number, since redb would refuse it for ever.
+    /// Empties a file whose creation was interrupted: a crash came between redb's first write and its magic number,
+    /// and redb would refuse the file for ever.
     ///
-    /// It has redb's header without the magic number, or zeros there, and zeros behind, so there is no data that could be lost. Does
-    /// nothing to a file that somebody else has locked.
-    pub(super) fn clear_stillborn(&self) -> io::Result<()> {
+    /// Such a file has redb's header without the magic number, or zeros in its place, and only zeros after it. So
+    /// there is no data that could be lost. A file that another process has locked is left alone.
+    pub(super) fn clear_unfinished(&self) -> io::Result<()> {
         let whole = (Bound::Unbounded, Bound::Unbounded);
         let locked = match self.inner.try_lock_range(whole.0, whole.1) {
             Ok(true) => true,
             Ok(false) => return Ok(()),
-            // A storage without locks is nobody else's.
+            // A storage without locks is not shared with another process.
             Err(_) => false,
         };
-        let cleared = self.is_stillborn().and_then(|it_is| if it_is { self.inner.set_len(0) } else { Ok(()) });
+        let clear = |is_unfinished| if is_unfinished { self.inner.set_len(0) } else { Ok(()) };
+        let cleared = self.is_unfinished().and_then(clear);
         if locked {
             self.inner.unlock_range(whole.0, whole.1).map_err(|e| io::Error::other(e.to_string()))?;
         }
         cleared
     }
 
-    fn is_stillborn(&self) -> io::Result<bool> {
+    fn is_unfinished(&self) -> io::Result<bool> {
         let len = self.inner.len()?;
-        if len == 0 || len > LARGEST_STILLBORN {
+        if len == 0 || len > LARGEST_UNFINISHED {
             return Ok(false);
         }
         let mut bytes = vec![0; usize::try_from(len).expect("16 MiB fit")];
         self.inner.read(0, &mut bytes)?;
         let (header, data) = bytes.split_at(bytes.len().min(HEADER));
-        let zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
-        let redbs = header.get(PAGE_SIZE.0) == Some(&PAGE_SIZE.1) && zero(&header[MAGIC]);
-        Ok(zero(data) && (redbs || zero(header)))
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+        let is_of_redb = header.get(PAGE_SIZE) == Some(&REDB_PAGE_SIZE) && is_zero(&header[MAGIC]);
+        Ok(is_zero(data) && (is_of_redb || is_zero(header)))
     }
 }
 
