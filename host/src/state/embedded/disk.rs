@@ -96,7 +96,7 @@ impl Disk {
         let clear = |is_unfinished| if is_unfinished { self.inner.set_len(0) } else { Ok(()) };
         let cleared = self.is_unfinished().and_then(clear);
         if locked {
-            self.inner.unlock_range(whole.0, whole.1).map_err(|e| io::Error::other(e.to_string()))?;
+            self.inner.unlock_range(whole.0, whole.1).map_err(io::Error::other)?;
         }
         cleared
     }
