@@ -130,8 +130,8 @@ fn transfer(
     Ok(transaction)
 }
 
-/// Compares what is on the disk with what must be there, and goes on from it. A disk that goes off meanwhile proves
-/// nothing.
+/// Compares the data on the disk with what must be there, and makes it the ledger's new start. If the power fails during
+/// the reading, there is nothing to compare.
 fn check(database: &Database, disk: &SimDisk, ledger: &mut Ledger) {
     let entries = read_all(database);
     if disk.is_off() {
