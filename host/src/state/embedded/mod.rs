@@ -1,6 +1,6 @@
-//! The embedded database: redb in one file. `fair_queue` collects commits, `batch` applies them, `value_cache` serves
-//! reads. Always holds: one thread writes; an answer comes when its commit is on disk; the cache answers what the
-//! database would. Never: knows a service's name but as a table, or lets a panic of redb out.
+//! Owns the embedded database: redb in one file, the thread that writes to it, and the cache of values in memory.
+//! Always holds: an acknowledged commit is on disk; the cache answers what the database would answer at that moment.
+//! Never: knows what a value means, serves anything after a failed sync, or lets a panic of redb out.
 
 pub(super) mod batch;
 pub(super) mod database;
