@@ -5,21 +5,23 @@ use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use std::pin::Pin;
 
-/// An answer that is on its way.
+/// A future of a backend's answer.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StateError>> + Send + 'a>>;
 
-/// A database of versioned keys, one bucket a service.
+/// A database of versioned keys, with one bucket for each service.
 ///
-/// [`Bucket`](super::Bucket) has checked every argument against [`limit`](super::limit) before a backend sees it. Nothing here may block
-/// the thread that polls. A bucket that was never written is empty.
+/// [`Bucket`](super::Bucket) checks every argument against [`limit`](super::limit) before a backend sees it. No method
+/// may block the thread that polls its future. A bucket that was never written is empty.
 pub trait Backend: Send + Sync + 'static {
-    /// The values of `keys` in their order, all of one moment. At most [`limit::BYTES`](super::limit::BYTES) of values.
+    /// The values of `keys` in their order, all as of one moment. At most [`limit::BYTES`](super::limit::BYTES) of
+    /// values.
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>>;
 
-    /// As [`Backend::get`], if that can be answered at once; `None` if not.
-    fn recall(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>>;
+    /// Like [`Backend::get`], but only from memory and at once; `None` if that is not possible.
+    fn get_cached(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>>;
 
-    /// The entries whose key starts with `prefix` and comes after `after`. A page is of one moment; two pages need not be.
+    /// The entries whose key starts with `prefix` and comes after `after`. A page is as of one moment; two pages need
+    /// not be.
     fn scan<'a>(
         &'a self,
         bucket: &'a ServiceName,
@@ -28,7 +30,7 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> BackendFuture<'a, Page<Entry>>;
 
-    /// As [`Backend::scan`], without the values.
+    /// Like [`Backend::scan`], without the values.
     fn keys<'a>(
         &'a self,
         bucket: &'a ServiceName,
@@ -37,10 +39,11 @@ pub trait Backend: Send + Sync + 'static {
         limit: usize,
     ) -> BackendFuture<'a, Page<Key>>;
 
-    /// Applies `transaction` whole, or refuses it. Answers when it is on disk. If the answer is dropped before, the commit is whole or
-    /// absent.
+    /// Applies `transaction` whole, or refuses it. Answers when the commit is on disk. If the future is dropped
+    /// before, the commit is on disk whole or not at all.
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed>;
 
-    /// Finishes the commits that wait, refuses later ones, and lets go of the database. Blocks until then; a second call does nothing.
+    /// Finishes the commits that wait, refuses later ones, and closes the database. Blocks until then. A second call
+    /// does nothing.
     fn close(&self);
 }

@@ -1,9 +1,13 @@
 //! What can go wrong with a service's data.
 
 use crate::base::ErrorKind;
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// Why the store refused or failed.
+/// Why the store refused or failed. The text of a cause is not in the text of the error: [`StateError::with_causes`]
+/// has both.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
     /// A key no longer has the version that the transaction checks. Nothing was applied; read again and repeat.
@@ -17,40 +21,49 @@ pub enum StateError {
     TooLarge {
         /// What is too large.
         what: &'static str,
-        /// The most that is allowed, in `unit`.
+        /// The largest size that is allowed, in `unit`.
         limit: usize,
         /// What `limit` counts.
         unit: &'static str,
     },
-    /// A key without a byte. Nothing was applied.
-    #[error("a key has at least one byte")]
+    /// A key is empty. Nothing was applied.
+    #[error("a key must have at least one byte")]
     EmptyKey,
     /// A counter's value is no decimal number, or the sum would not fit in 64 bits. Nothing was applied.
-    #[error("key `{}` holds no decimal number that the sum could be added to", .key.escape_ascii())]
+    #[error("key `{}` holds no decimal number, or the sum would not fit in 64 bits", .key.escape_ascii())]
     NotANumber {
         /// The counter's key.
         key: Vec<u8>,
     },
     /// This service has too many commits waiting. Nothing was applied; try again later.
-    #[error("too many commits of this service wait already; try again later")]
+    #[error("too many commits of this service are waiting already; try again later")]
     Overloaded,
-    /// The host is going down. Nothing was applied.
+    /// The host is shutting down. Nothing was applied.
     #[error("the store is closed")]
     Closed,
     /// Another process has the database open.
-    #[error("{} is in use by another host; stop that host, or give this one another `path` in [state]", .path.display())]
+    #[error(
+        "{} is in use by another host; stop that host, or give this one another `path` in [state]",
+        .path.display()
+    )]
     InUse {
         /// The database.
         path: PathBuf,
     },
-    /// The file is something else.
-    #[error("{} is not a database of this program; move the file away, or set another `path` in [state]", .path.display())]
+    /// The file is not a database of this program.
+    #[error(
+        "{} is not a database of this program; move the file away, or set another `path` in [state]",
+        .path.display()
+    )]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
     /// The file was written by a later version of this program.
-    #[error("{} has format {found}, and this version of the program reads format {known}; use a newer version", .path.display())]
+    #[error(
+        "{} has format {found}, and this version of the program reads format {known}; use a newer version",
+        .path.display()
+    )]
     Format {
         /// The database.
         path: PathBuf,
@@ -60,25 +73,42 @@ pub enum StateError {
         known: u64,
     },
     /// The database is damaged.
-    #[error("{} is damaged ({detail}); nothing was deleted: keep a copy, and restore the file from a backup", .path.display())]
+    #[error(
+        "{} is damaged ({detail}); nothing was deleted: keep a copy, and restore the file from a backup",
+        .path.display()
+    )]
     Corrupt {
         /// The database.
         path: PathBuf,
-        /// What the database found.
+        /// What redb found, or the message of its panic. redb gives no error value for it, only a text.
         detail: String,
     },
-    /// The disk failed, or is full. A commit that fails so is on disk whole or not at all, and only reading can tell which.
-    #[error("{}: {detail}", .path.display())]
+    /// The disk failed, or is full. A commit that fails so is on disk whole or not at all, and only reading can tell
+    /// which.
+    #[error("{}: {problem}", .path.display())]
     Io {
         /// The database.
         path: PathBuf,
-        /// What the system said, and what to do where that is known.
-        detail: String,
+        /// What failed, and what to do where that is known.
+        problem: &'static str,
+        /// The error of the system or of redb, if there was one.
+        source: Option<StorageCause>,
     },
 }
 
+/// The error of the system or of redb that caused a [`StateError`]. It is shared, since one failed batch is the answer
+/// to many commits. Two causes are equal if their texts are.
+#[derive(Clone)]
+pub struct StorageCause(Arc<dyn Error + Send + Sync>);
+
+impl StorageCause {
+    pub(super) fn new(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(cause))
+    }
+}
+
 impl StateError {
-    /// The kind of a failed call that this error makes; `None` where the guest that asked has to deal with it.
+    /// The kind of error with which the guest's call fails; `None` where the guest itself has to handle this error.
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Conflict { .. } | Self::TooLarge { .. } | Self::EmptyKey | Self::NotANumber { .. } => None,
@@ -92,13 +122,52 @@ impl StateError {
         }
     }
 
-    /// Whether asking again can help: after reading again for [`StateError::Conflict`], after a while for [`StateError::Overloaded`].
+    /// Whether another try can help: after a new read for [`StateError::Conflict`], after a while for
+    /// [`StateError::Overloaded`].
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Conflict { .. } | Self::Overloaded)
     }
 
-    /// What the guest may see: no path, nothing of the host.
+    /// The text that the guest may see: no path, nothing of the host.
     pub fn for_guest(&self) -> String {
         if self.kind() == Some(ErrorKind::Host) { "the store failed".into() } else { self.to_string() }
+    }
+
+    /// The error and all its causes in one line, for the log:
+    /// `/data/state.redb: the database failed: No space left on device`.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
+impl PartialEq for StorageCause {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for StorageCause {}
+
+impl fmt::Debug for StorageCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for StorageCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Error for StorageCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
     }
 }

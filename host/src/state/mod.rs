@@ -1,44 +1,42 @@
 //! Floor 3: the key-value data of each service.
 //!
-//! Owns the database: its file, its format, the versions of its values, and the one thread that writes. `runtime` hands a guest a
-//! [`Bucket`] and nothing else, so that no guest can name the data of another service.
+//! Owns the database: its file, its format, the versions of its values, and the one thread that writes. `runtime`
+//! gives a guest a [`Bucket`] and nothing else, so no guest can name the data of another service.
 //!
 //! What always holds:
-//! - An acknowledged commit is on disk: it survives `kill -9` and the loss of power. A commit applies whole or not at all.
-//! - Every value carries the version of the commit that wrote it. One counter numbers the commits of the whole database; it only grows,
-//!   and a number that anybody saw is never given again, neither after a delete nor after a crash. So a version that is unchanged means a
-//!   value that is unchanged. An absent key reads as version 0: between two reads of an absent key it may have come and gone, which a
-//!   transaction that depends on its absence alone need not know.
-//! - Commits that wait at the same time share one sync to disk. Services take turns in that batch, and each has its own room to wait in,
-//!   so that a flood of one delays the others by a batch at most and never has them refused.
-//! - Keys, values, transactions, pages and waiting rooms are bounded ([`limit`]).
-//! - A commit that fails with [`StateError::Io`] may or may not be on disk, but is whole or absent. A full disk heals by itself once there is
-//!   room. After a failed sync nothing is served until the host restarts, since what the kernel then holds in memory and what is on disk
-//!   may differ.
+//! - An acknowledged commit is on disk: it survives `kill -9` and the loss of power. A commit applies whole or not at
+//!   all.
+//! - Every value carries the version of the commit that wrote it. One counter numbers the commits of the whole
+//!   database. It only grows, and a number that a caller has seen is never given again, neither after a delete nor
+//!   after a crash. So an unchanged version means an unchanged value. An absent key reads as version 0. Between two
+//!   reads of an absent key, the key may have been written and deleted; a transaction that depends only on its absence
+//!   need not know that.
+//! - Commits that wait at the same time share one sync to disk. A batch takes from the services in turn, and each
+//!   service has its own bound on waiting commits. So a flood of commits from one service delays the others by at most
+//!   one batch, and never has them refused.
+//! - Keys, values, transactions, pages and waiting commits are bounded ([`limit`]).
+//! - A commit that fails with [`StateError::Io`] is on disk whole or not at all, and the caller cannot tell which.
+//!   After a full disk, the database works again once there is room. After a failed sync it serves nothing until the
+//!   host restarts, since what the kernel then holds in memory and what is on disk may differ.
 //!
-//! Never: knows what a value means (but for the decimal counters of [`Change::Add`]), deletes a file that it cannot read, calls a service.
+//! Never: knows what a value means (except the decimal counters of [`Change::Add`]), deletes a file that it cannot
+//! read, calls a service.
 //!
-//! Within the room: [`Store`] and [`Bucket`] are what others see; [`Backend`] is what a database must do; [`Embedded`] does it with redb:
-//! `queue` collects commits, `database` runs them on one file, `batch` applies many in one redb transaction, `snapshot` reads, `recent` knows
-//! what was read or written lately, `disk` is the file.
-//! Tests are in `tests/`: a model, the grouping, faults of the disk, and crash images at seeded points.
+//! Within the room: [`Store`] and [`Bucket`] are what other rooms use. [`Backend`] is what a database must do. The
+//! wing `embedded` does it with redb, in [`Embedded`].
+//!
+//! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
 mod backend;
-mod batch;
-mod database;
-mod disk;
 mod embedded;
 mod error;
-mod queue;
-mod recent;
-mod snapshot;
 mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use backend::{Backend, BackendFuture};
-pub use embedded::{Embedded, Settings};
-pub use error::StateError;
+pub use embedded::engine::{Embedded, Settings};
+pub use error::{StateError, StorageCause};
 pub use store::{Bucket, Store};
 pub use transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, limit};

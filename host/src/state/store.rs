@@ -1,7 +1,7 @@
-//! The handles that the rest of the house holds: the store, and one service's bucket in it.
+//! The handles that other rooms hold: the store, and one service's bucket in it.
 
 use super::backend::Backend;
-use super::embedded::{Embedded, Settings};
+use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Reads of one service that may run at once; more wait. A read holds one of the (by default 512) threads of the runtime's blocking pool,
-/// and a service that reads without end must not take them all.
-const READS: usize = 8;
+/// The most reads of one service that run at once; further reads wait. A read holds one of the threads (by default
+/// 512) of the runtime's blocking pool, and a service that reads without end must not take them all.
+const MOST_READS: usize = 8;
 
 /// The data of all services.
 #[derive(Clone)]
@@ -20,25 +20,29 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the embedded database, and creates it where there is none. Blocks; after a crash it reads the whole file to repair it.
+    /// Opens the embedded database, and creates it if there is none. Blocks. After a crash, it reads the whole file to
+    /// repair it.
     ///
     /// # Errors
-    /// [`StateError::InUse`], [`StateError::NotADatabase`], [`StateError::Format`], [`StateError::Corrupt`] or [`StateError::Io`]; each names the file and what to do.
+    /// [`StateError::InUse`], [`StateError::NotADatabase`], [`StateError::Format`], [`StateError::Corrupt`] or
+    /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
     }
 
-    /// A store in another backend.
+    /// A store with another backend.
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }
     }
 
-    /// The bucket of `service`; every call makes a handle with an allowance of reads of its own, which its clones share.
+    /// The bucket of `service`. Each call makes a handle with its own bound on reads at once, which the handle's
+    /// clones share.
     pub fn bucket(&self, service: &ServiceName) -> Bucket {
-        Bucket { name: service.clone(), backend: self.backend.clone(), reads: Arc::new(Semaphore::new(READS)) }
+        Bucket { name: service.clone(), backend: self.backend.clone(), reads: Arc::new(Semaphore::new(MOST_READS)) }
     }
 
-    /// Finishes the commits that wait and lets go of the database; buckets answer [`StateError::Closed`] from then on. Blocks until it is done.
+    /// Finishes the commits that wait, and closes the database. Blocks until that is done. From then on buckets answer
+    /// [`StateError::Closed`].
     pub fn close(&self) {
         self.backend.close();
     }
@@ -49,6 +53,7 @@ impl Store {
 pub struct Bucket {
     name: ServiceName,
     backend: Arc<dyn Backend>,
+    /// Bounds the reads that run at once.
     reads: Arc<Semaphore>,
 }
 
@@ -58,55 +63,60 @@ impl Bucket {
         &self.name
     }
 
-    /// The values of `keys` in their order, all of one moment; `None` for a key that is absent.
+    /// The values of `keys` in their order, all as of one moment; `None` for a key that is absent.
     ///
     /// # Errors
-    /// [`StateError::TooLarge`] for more than [`limit::KEYS`] keys, for a key out of bounds, or if the values exceed [`limit::BYTES`].
+    /// [`StateError::TooLarge`] for more than [`limit::KEYS`] keys, for a key out of bounds, or if the values exceed
+    /// [`limit::BYTES`].
     pub async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         if keys.len() > limit::KEYS {
             return Err(StateError::TooLarge { what: "a read", limit: limit::KEYS, unit: "keys" });
         }
         keys.iter().try_for_each(|key| check_key(key))?;
-        // It holds no thread, and so needs no turn.
-        if let Some(found) = self.backend.recall(&self.name, &keys) {
+        // A read from memory holds no thread, so it needs no permit.
+        if let Some(found) = self.backend.get_cached(&self.name, &keys) {
             return Ok(found);
         }
-        let _turn = self.turn().await;
+        let _permit = self.read_permit().await;
         self.backend.get(&self.name, keys).await
     }
 
-    /// The entries whose key starts with `prefix` and comes after `after`: at most `limit`, at most [`limit::PAGE`], and seldom more than
-    /// [`limit::PAGE_BYTES`]. Each page is of one moment; two pages need not be.
+    /// The entries whose key starts with `prefix` and comes after `after`: at most `limit`, at most [`limit::PAGE`],
+    /// and seldom more than [`limit::PAGE_BYTES`]. Each page is as of one moment; two pages need not be.
     ///
     /// # Errors
     /// [`StateError::TooLarge`] for a prefix or cursor longer than a key.
     pub async fn scan(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
         check_range(&prefix, after.as_deref())?;
-        let _turn = self.turn().await;
+        let _permit = self.read_permit().await;
         self.backend.scan(&self.name, prefix, after, limit.clamp(1, limit::PAGE)).await
     }
 
-    /// As [`Bucket::scan`], without the values. A page may be shorter than `limit` although more follows: only [`Page::next`] tells.
+    /// Like [`Bucket::scan`], without the values. A page may be shorter than `limit` although more follows: only
+    /// [`Page::next`] says whether more follows.
     ///
     /// # Errors
     /// As [`Bucket::scan`].
     pub async fn keys(&self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
         check_range(&prefix, after.as_deref())?;
-        let _turn = self.turn().await;
+        let _permit = self.read_permit().await;
         self.backend.keys(&self.name, prefix, after, limit.clamp(1, limit::PAGE)).await
     }
 
     /// Applies `transaction` whole and answers when it is on disk, or refuses it.
     ///
     /// # Errors
-    /// [`StateError::Conflict`] if a check fails; [`StateError::NotANumber`]; out of bounds: [`StateError::TooLarge`], [`StateError::EmptyKey`]; not admitted:
-    /// [`StateError::Overloaded`], [`StateError::Closed`]. After all of these nothing was applied. After [`StateError::Io`] the commit is whole or absent.
+    /// [`StateError::Conflict`] if a check fails; [`StateError::NotANumber`] for a sum that cannot be made;
+    /// [`StateError::TooLarge`] and [`StateError::EmptyKey`] out of bounds; [`StateError::Overloaded`] and
+    /// [`StateError::Closed`] if the commit is not admitted. After any of these nothing was applied. After
+    /// [`StateError::Io`] the commit is on disk whole or not at all.
     pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StateError> {
         transaction.check_limits()?;
         self.backend.commit(&self.name, transaction).await
     }
 
-    /// Adds `delta` to the counter at `key`, which is decimal text, and returns the sum. It never conflicts.
+    /// Adds `delta` to the counter at `key`, which is kept as decimal text, and returns the sum. An addition never
+    /// conflicts.
     ///
     /// # Errors
     /// As [`Bucket::commit`].
@@ -116,7 +126,7 @@ impl Bucket {
         Ok(committed.sums.first().copied().expect("one addition has one sum"))
     }
 
-    async fn turn(&self) -> SemaphorePermit<'_> {
+    async fn read_permit(&self) -> SemaphorePermit<'_> {
         self.reads.acquire().await.expect("the semaphore is never closed")
     }
 }

@@ -1,34 +1,35 @@
-//! What is read, what is committed, and how much of it.
+//! Transactions: what is read, what is committed, and the bounds of both.
 
 use super::error::StateError;
 
 /// A key: 1 to [`limit::KEY`] bytes, in byte order.
 pub type Key = Vec<u8>;
 
-/// The bounds of every request, the same for every backend.
+/// The bounds of every read and every transaction, the same for every backend.
 pub mod limit {
-    /// Longest key, in bytes.
+    /// The longest key, in bytes.
     pub const KEY: usize = 1024;
-    /// Longest value, in bytes.
+    /// The longest value, in bytes.
     pub const VALUE: usize = 1 << 20;
-    /// Most checks and most writes of a transaction, and most keys of a read.
+    /// The most checks and the most writes of a transaction, and the most keys of a read.
     pub const KEYS: usize = 1000;
-    /// Most bytes of all the keys and values of a transaction, and of the values that one read answers.
+    /// The most bytes of all keys and values of a transaction, and of all values of one read.
     pub const BYTES: usize = 4 << 20;
-    /// Most entries of a page.
+    /// The most entries of a page.
     pub const PAGE: usize = 1000;
-    /// A page of entries ends before it exceeds this many bytes, unless its first entry does so alone.
+    /// A page of entries ends before it exceeds this many bytes, unless its first entry alone exceeds them.
     pub const PAGE_BYTES: usize = 1 << 20;
-    /// A page of keys ends when keys and values of this many bytes were passed: values are not returned, but read from disk they are.
+    /// A page of keys ends before keys and values exceed this many bytes: the values are not returned, but they are
+    /// read from disk.
     pub const WALK_BYTES: usize = 16 << 20;
 }
 
-/// A value and the commit that wrote it.
+/// A value, and the version of the commit that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
     /// The bytes, at most [`limit::VALUE`].
     pub value: Vec<u8>,
-    /// The version of the commit that wrote it; never 0, which means absent in [`Transaction::checks`].
+    /// The version of the commit that wrote the value; never 0, which means absent in [`Transaction::checks`].
     pub version: u64,
 }
 
@@ -41,12 +42,12 @@ pub struct Entry {
     pub value: Versioned,
 }
 
-/// A part of a listing, in the order of keys.
+/// One page of a listing, in the order of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The entries or keys of this page.
     pub items: Vec<T>,
-    /// Where the next page starts: pass it as `after`. `None` when nothing follows.
+    /// The cursor for the next page: pass it as `after`. `None` when nothing follows.
     pub next: Option<Key>,
 }
 
@@ -57,40 +58,40 @@ pub enum Change {
     Put(Vec<u8>),
     /// Removes the key, if it is there.
     Delete,
-    /// Adds to a counter that is kept as decimal text; an absent key counts as 0.
+    /// Adds to a counter that is kept as decimal text. An absent key counts as 0.
     ///
-    /// The writer adds, so many may count at once without a conflict and share a sync; a read with a check would let one of them through
-    /// for each sync.
+    /// The writer does the addition, so many callers may count at once without a conflict and share a sync. With a
+    /// read and a check instead, one of them would succeed for each sync.
     Add(u64),
 }
 
-/// Changes that apply together, if nothing that they depend on has changed.
+/// Changes that apply together, if no key that they depend on has changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transaction {
-    /// The version that each key must have; 0 means that the key must be absent.
+    /// The version that each key must have. 0 means that the key must be absent.
     pub checks: Vec<(Key, u64)>,
-    /// The changes, applied in this order; a later one of the same key builds on the earlier.
+    /// The changes, applied in this order. A later change of the same key builds on the earlier one.
     pub writes: Vec<(Key, Change)>,
 }
 
 /// The answer to a commit that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// The version that every written key has now. Of a transaction without writes: that of the latest commit.
+    /// The version that every written key has now. For a transaction without writes: the version of the latest commit.
     pub version: u64,
     /// The new value of each [`Change::Add`], in the order of the writes.
     pub sums: Vec<u64>,
 }
 
 impl Transaction {
-    /// The bytes of all keys and values.
+    /// The size in bytes of all keys and values.
     pub fn size(&self) -> usize {
         let checks: usize = self.checks.iter().map(|(key, _)| key.len()).sum();
         let writes: usize = self.writes.iter().map(|(key, change)| key.len() + change.size()).sum();
         checks + writes
     }
 
-    /// Refuses what is out of bounds.
+    /// Refuses a transaction that is out of bounds.
     pub(super) fn check_limits(&self) -> Result<(), StateError> {
         let too_large = |what, limit, unit| Err(StateError::TooLarge { what, limit, unit });
         if self.checks.len() > limit::KEYS {

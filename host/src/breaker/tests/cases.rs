@@ -1,5 +1,5 @@
-//! What the tests of other projects' breakers say, written afresh: each row names their behaviour, says whether it is
-//! the same here, and shows what ours does. `docs/breaker.md` has the same table for readers.
+//! What the tests of other projects' breakers show, written anew. Each case names a behaviour of theirs, says whether
+//! ours is the same, and runs ours. `docs/breaker.md` has the same table for readers.
 //!
 //! Read in November 2026: linkerd2-proxy `linkerd/app/outbound/src/http/breaker`, Resilience4j
 //! `CircuitBreakerStateMachineTest`, Hystrix `HystrixCircuitBreakerTest`, gobreaker `gobreaker_test.go`.
@@ -272,7 +272,7 @@ const CASES: &[Case] = &[
         Rig::new(probing(2, 2)).calls(3, EndpointFault).wait(s(1)).begin().wait(s(2)).begin().refused(s(9));
     }),
     same(GOBREAKER, "a failure in half-open opens",
-        "one failure, and the timeout starts afresh", || {
+        "one failure, and the timeout starts again", || {
         Rig::new(Settings::simple(1, s(60), s(61))).calls(1, RequestFault).wait(s(60)).calls(1, RequestFault).is(Open)
             .refused(s(60));
     }),
@@ -309,13 +309,13 @@ fn the_breaker_behaves_as_every_case_says() {
 #[test]
 fn docs_breaker_md_has_exactly_the_cases_of_this_table() {
     let guide = include_str!("../../../../docs/breaker.md");
-    let row = |case: &Case| {
+    let table_line = |case: &Case| {
         let ours = case.differs.map_or("same".to_owned(), |why| format!("differs: {why}"));
         format!("| {} | {} | {} | {ours} |", case.name, case.source, case.theirs)
     };
-    let rows: BTreeSet<String> = CASES.iter().map(row).collect();
-    assert_eq!(rows.len(), CASES.len(), "no two cases have the same line");
-    let missing: Vec<&String> = rows.iter().filter(|row| !guide.lines().any(|line| line == row.as_str())).collect();
+    let lines: BTreeSet<String> = CASES.iter().map(table_line).collect();
+    assert_eq!(lines.len(), CASES.len(), "no two cases have the same line");
+    let missing: Vec<&String> = lines.iter().filter(|own| !guide.lines().any(|line| line == own.as_str())).collect();
     assert!(missing.is_empty(), "not in docs/breaker.md: {missing:#?}");
     let listed = guide.lines().filter(|line| {
         [LINKERD, RESILIENCE4J, HYSTRIX, GOBREAKER].iter().any(|source| line.contains(&format!("| {source} |")))

@@ -1,4 +1,4 @@
-//! The breaker's tests. Time is fed by hand.
+//! The breaker's tests. Each test sets the time itself.
 //!
 //! `behaviour` has one test for each behaviour. `property` compares the breaker with the naive `model`. `threads`
 //! checks that counts are exact under many threads. `cases` is the table of what other projects' breakers do. All of

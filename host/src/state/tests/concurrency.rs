@@ -1,7 +1,7 @@
-//! Many writers at once: nothing lost, syncs shared, services kept apart.
+//! Many writers at once: no commit is lost, commits share syncs, services are kept apart.
 
-use super::super::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction};
 use super::{name, open_on, put, puts, sim_disk::SimDisk};
+use crate::state::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ fn store_on(disk: &SimDisk, settings: &Settings) -> Store {
     Store::new(Arc::new(Embedded::start(open_on(disk).unwrap(), settings).unwrap()))
 }
 
-/// Polls each future once, so that all of them have begun to wait.
+/// Polls each future once, so that all of them wait.
 async fn begin<F: Future + Unpin>(futures: &mut [F]) {
     poll_fn(|context| {
         for future in futures.iter_mut() {
@@ -57,7 +57,7 @@ async fn commits_that_wait_together_share_a_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_counter_that_is_read_and_written_loses_nothing() {
+async fn many_tasks_that_read_check_and_write_a_counter_lose_no_increment() {
     const TASKS: usize = 16;
     const EACH: usize = 20;
     let store = store_on(&SimDisk::default(), &Settings::default());
@@ -89,7 +89,7 @@ async fn a_counter_that_is_read_and_written_loses_nothing() {
     }
     versions.sort_unstable();
     versions.dedup();
-    assert_eq!(versions.len(), TASKS * EACH, "each commit has a version of its own");
+    assert_eq!(versions.len(), TASKS * EACH, "each commit has its own version");
     let total = value(&store.bucket(&name("users")), "n").await;
     assert_eq!(total, Some((TASKS * EACH).to_string().into()));
 }
@@ -148,7 +148,7 @@ async fn a_refused_transaction_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_flood_is_refused_and_its_neighbour_is_not() {
+async fn a_flood_of_one_service_is_refused_and_another_service_is_not() {
     let disk = SimDisk::default();
     let settings = Settings { queue: 8 * 1024 + 100, ..Settings::default() };
     let store = store_on(&disk, &settings);
@@ -169,7 +169,7 @@ async fn a_flood_is_refused_and_its_neighbour_is_not() {
 }
 
 #[tokio::test]
-async fn closing_finishes_what_waits_and_refuses_the_rest() {
+async fn closing_finishes_the_commits_that_wait_and_refuses_later_ones() {
     let disk = SimDisk::default();
     let store = store_on(&disk, &Settings::default());
     let bucket = store.bucket(&name("users"));
@@ -195,7 +195,7 @@ async fn closing_finishes_what_waits_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_is_not_written() {
+async fn a_commit_whose_caller_has_gone_is_not_written() {
     let disk = SimDisk::default();
     let store = store_on(&disk, &Settings::default());
     let bucket = store.bucket(&name("users"));

@@ -1,11 +1,11 @@
-//! The power fails at seeded points; what is left on the disk is opened again and must add up.
+//! The power fails at seeded points. The disk as the loss of power leaves it is opened again, and its data must add up.
 //!
-//! The story is a bank. A transaction moves an amount between two accounts and writes a line in the log of its client, so each state that
-//! is whole can be told from its log. Everything runs in one thread: a seed always gives the same story.
+//! The data is a bank. A transaction moves an amount between two accounts and writes a line in the log of its client,
+//! so the whole state follows from the log. Everything runs in one thread: a seed always gives the same run.
 
-use super::super::database::Database;
-use super::super::{Change, Committed, StateError, Transaction};
 use super::{name, open_on, sim_disk::SimDisk};
+use crate::state::embedded::database::Database;
+use crate::state::{Change, Committed, StateError, Transaction};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,22 +19,22 @@ const START: i64 = 1_000_000;
 /// A line of a log: from, to, amount.
 type Move = (u8, u8, i64);
 
-/// What must be, may be, and must not be on the disk.
+/// What must be and what may be on the disk. Nothing else may be there.
 #[derive(Default)]
 struct Ledger {
-    /// By client and number.
+    /// The lines of acknowledged commits, by client and number. They must be on the disk.
     acknowledged: BTreeMap<(u32, u32), Move>,
-    /// The batch that the power failed in.
+    /// The lines of the batch during which the power failed. They may be on the disk.
     uncertain: BTreeMap<(u32, u32), Move>,
     next: BTreeMap<u32, u32>,
     highest: u64,
 }
 
 #[test]
-fn an_acknowledged_commit_survives_the_loss_of_power() {
+fn acknowledged_commits_survive_a_loss_of_power_and_every_commit_is_whole_or_absent() {
     for seed in 0..SEEDS {
-        let story = std::panic::AssertUnwindSafe(|| run(seed));
-        if let Err(panic) = std::panic::catch_unwind(story) {
+        let run = std::panic::AssertUnwindSafe(|| run(seed));
+        if let Err(panic) = std::panic::catch_unwind(run) {
             let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
             panic!("seed {seed}: {text}");
         }
@@ -47,10 +47,10 @@ fn run(seed: u64) {
     let mut image = Vec::new();
     for _ in 0..CRASHES {
         let disk = SimDisk::holding(image);
-        // Small numbers fail the creation or the repair itself.
+        // With small numbers the power fails during the creation or the repair itself.
         let most = [20, 200, 2000][random.random_range(0..3)];
         disk.cut_power_after(random.random_range(0..most));
-        // The errors of a database that was cut off in the middle of its creation or repair are of no interest.
+        // If the power fails during the creation or the repair, the error does not matter.
         if let Ok(database) = open_on(&disk) {
             check(&database, &disk, &mut ledger);
             for _ in (0..=most).take_while(|_| !disk.is_off()) {
@@ -68,7 +68,7 @@ fn run(seed: u64) {
     assert!(version > ledger.highest, "version {version} is given after {}", ledger.highest);
 }
 
-/// A few clients each move some money at the same time.
+/// Writes one batch in which a few clients each move some money.
 fn batch(database: &Database, ledger: &mut Ledger, random: &mut SmallRng) {
     let clients = random.random_range(1..=CLIENTS);
     let mut moves = Vec::new();
@@ -80,8 +80,8 @@ fn batch(database: &Database, ledger: &mut Ledger, random: &mut SmallRng) {
         }
         let moved = (from, to, random.random_range(1..100));
         let number = *ledger.next.entry(client).or_default();
-        let filling = if random.random_bool(0.1) { random.random_range(0..20_000) } else { 0 };
-        let Ok(transaction) = transfer(database, client, number, moved, filling) else { return };
+        let padding = if random.random_bool(0.1) { random.random_range(0..20_000) } else { 0 };
+        let Ok(transaction) = transfer(database, client, number, moved, padding) else { return };
         moves.push(((client, number), moved));
         batch.push((name("bank"), transaction));
     }
@@ -109,7 +109,7 @@ fn transfer(
     client: u32,
     number: u32,
     (from, to, amount): Move,
-    filling: usize,
+    padding: usize,
 ) -> Result<Transaction, StateError> {
     let keys = vec![account(from), account(to)];
     let found = database.get(&name("bank"), &keys)?;
@@ -120,7 +120,7 @@ fn transfer(
         transaction.writes.push((key, Change::Put((balance + change).to_string().into())));
     }
     let mut line = format!("{from} {to} {amount} ");
-    line.extend(std::iter::repeat_n('.', filling));
+    line.extend(std::iter::repeat_n('.', padding));
     transaction.writes.push((log_key(client, number), Change::Put(line.into())));
     transaction.writes.push((format!("lines/{client}").into(), Change::Add(1)));
     transaction.writes.push((format!("open/{client}/{number}").into(), Change::Put(Vec::new())));
@@ -130,7 +130,8 @@ fn transfer(
     Ok(transaction)
 }
 
-/// Compares what is on the disk with what must be there, and goes on from it. A disk that goes off meanwhile proves nothing.
+/// Compares the data on the disk with what must be there, and makes it the ledger's new start. If the power fails during
+/// the reading, there is nothing to compare.
 fn check(database: &Database, disk: &SimDisk, ledger: &mut Ledger) {
     let entries = read_all(database);
     if disk.is_off() {

@@ -1,7 +1,7 @@
-//! The database as a file: private, locked, and refused rather than deleted where it is something else.
+//! The database as a file: it is private and locked, and a file that is something else is refused and not deleted.
 
-use super::super::{Settings, StateError, Store};
 use super::{name, puts};
+use crate::state::{Settings, StateError, Store};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use redb::TableDefinition;
@@ -19,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn the_file_and_its_folders_are_made_private_and_last() {
+async fn the_file_and_its_folders_are_private_and_keep_their_data() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a/b/state.redb");
     let store = open(&path).unwrap();
@@ -47,7 +47,7 @@ fn a_database_that_is_open_elsewhere_is_refused() {
 }
 
 #[test]
-fn what_is_no_database_is_named_and_left_alone() {
+fn a_file_that_is_no_database_is_refused_by_name_and_left_alone() {
     let folder = TempDir::new().unwrap();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "do not lose me").unwrap();
@@ -66,7 +66,7 @@ fn what_is_no_database_is_named_and_left_alone() {
 }
 
 #[test]
-fn a_later_format_is_refused() {
+fn a_database_of_a_later_format_is_refused() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("state.redb");
     let database = redb::Database::create(&path).unwrap();
@@ -78,19 +78,19 @@ fn a_later_format_is_refused() {
 }
 
 #[test]
-fn a_creation_that_a_crash_cut_off_is_begun_anew() {
+fn an_interrupted_creation_is_started_again_and_data_is_never_emptied() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("state.redb");
     open(&path).unwrap().close();
     let mut bytes = fs::read(&path).unwrap();
-    // Before the first commit: the header without its magic number, and nothing else.
+    // What a crash before the first commit leaves: the header without its magic number, and nothing else.
     bytes[..9].fill(0);
     bytes[320..].fill(0);
     for leftover in [&bytes[..], &bytes[..320], &[0; 4096]] {
         fs::write(&path, leftover).unwrap();
         open(&path).unwrap().close();
     }
-    // The same header in front of data is no leftover.
+    // The same header before data is not left from an interrupted creation.
     bytes[5000] = 1;
     fs::write(&path, &bytes).unwrap();
     assert_eq!(open(&path).unwrap_err(), StateError::NotADatabase { path: path.clone() });
@@ -123,7 +123,7 @@ async fn a_damaged_file_is_an_error_and_never_a_panic() {
         }
         fs::write(&path, &damaged).unwrap();
         let Ok(store) = open(&path) else { continue };
-        // Either is right, as long as it comes back.
+        // Success and error are both right, as long as the call returns.
         let bucket = store.bucket(&name("users"));
         let _ = bucket.scan(Vec::new(), None, 1000).await;
         let _ = bucket.commit(puts(&[("new", "1")])).await;

@@ -1,7 +1,7 @@
-//! The bounds hold, and what is just inside them works.
+//! The bounds hold, and requests just inside of them succeed.
 
-use super::super::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction, limit};
 use super::{name, open_on, sim_disk::SimDisk};
+use crate::state::{Bucket, Change, Embedded, Settings, StateError, Store, Transaction, limit};
 use std::sync::Arc;
 
 fn bucket() -> Bucket {
@@ -62,7 +62,7 @@ async fn reads_are_bounded() {
     assert!(is_too_large(bucket.get((0..5).map(|n| vec![n]).collect()).await));
     assert!(bucket.get((0..4).map(|n| vec![n]).collect()).await.is_ok());
 
-    // A value that fills a page alone still gets one.
+    // A value that is larger than a page gets a page of its own.
     let page = bucket.scan(Vec::new(), None, 1000).await.unwrap();
     assert_eq!((page.items.len(), page.next), (1, Some(vec![0])));
     let page = bucket.scan(Vec::new(), Some(vec![3]), 1000).await.unwrap();
@@ -71,7 +71,7 @@ async fn reads_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_page_holds_at_least_one_and_at_most_a_thousand() {
+async fn a_page_has_at_least_one_and_at_most_a_thousand_items() {
     let bucket = bucket();
     let keys = |from: usize| (from..from + 600).map(|n| (format!("{n:06}").into(), Change::Put(Vec::new()))).collect();
     for from in [0, 600] {
@@ -82,7 +82,7 @@ async fn a_page_holds_at_least_one_and_at_most_a_thousand() {
     assert_eq!((page.items.len(), page.next), (1000, Some("000999".into())));
     let rest = bucket.keys(Vec::new(), Some("000999".into()), usize::MAX).await.unwrap();
     assert_eq!((rest.items.len(), rest.next), (200, None));
-    // A cursor from before the prefix starts at the prefix; one from behind it finds nothing.
+    // A cursor before the prefix starts at the prefix; a cursor behind the prefix finds nothing.
     assert_eq!(bucket.keys("0011".into(), Some("0".into()), 9).await.unwrap().items[0], b"001100");
     assert!(bucket.keys("0011".into(), Some("1".into()), 9).await.unwrap().items.is_empty());
 }

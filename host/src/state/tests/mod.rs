@@ -1,17 +1,17 @@
-//! Tests of the room; `sim_disk` is the disk that they cut the power of.
+//! The room's tests. `sim_disk` is a disk in memory whose power they cut.
 
 mod concurrency;
 mod crash;
-mod fault;
+mod disk_failures;
 mod file;
 mod limits;
 mod model;
-mod recent;
 mod sim_disk;
+mod value_cache;
 
-use super::database::Database;
-use super::{Change, Key, Transaction};
 use crate::base::ServiceName;
+use crate::state::embedded::database::Database;
+use crate::state::{Change, Key, StateError, Transaction};
 use sim_disk::SimDisk;
 use std::path::Path;
 
@@ -27,8 +27,8 @@ fn puts(writes: &[(&str, &str)]) -> Transaction {
     Transaction { checks: Vec::new(), writes: writes.iter().map(|(key, value)| put(key, value)).collect() }
 }
 
-/// A database on `disk`, with a cache so small that it has to read and write the disk.
-fn open_on(disk: &SimDisk) -> Result<Database, super::StateError> {
+/// A database on `disk`, with a page cache so small that it has to read and write the disk.
+fn open_on(disk: &SimDisk) -> Result<Database, StateError> {
     let disk = disk.clone();
     Database::open(Path::new("sim"), 256 << 10, Box::new(move || Ok(Box::new(disk.clone()))))
 }

@@ -1,7 +1,7 @@
-//! Random transactions, reads and scans against a map that anybody can see is right.
+//! Random transactions, reads and scans, compared with a simple map.
 
-use super::super::{Change, Committed, Key, Page, StateError, Transaction};
 use super::{name, open_on, sim_disk::SimDisk};
+use crate::state::{Change, Committed, Key, Page, StateError, Transaction};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 /// Two services with the same keys.
 const BUCKETS: [&str; 2] = ["users", "products"];
 
-/// Value and version by bucket and key.
+/// The naive model: value and version by bucket and key.
 #[derive(Default)]
 struct Model {
     buckets: [BTreeMap<Key, (Vec<u8>, u64)>; 2],
@@ -19,7 +19,7 @@ struct Model {
 #[derive(Debug, Clone)]
 struct Step {
     bucket: usize,
-    /// Each with whether the version is the present one, or else this one.
+    /// Each checked key; `Ok`: with its present version, `Err`: with this version.
     checks: Vec<(Key, Result<(), u64>)>,
     writes: Vec<(Key, Change)>,
 }
@@ -75,13 +75,14 @@ impl Model {
 }
 
 fn key() -> impl Strategy<Value = Key> {
-    // Few bytes, so that keys meet, and 255, where a careless end of a prefix wraps.
+    // Few different bytes, so that keys often coincide; and 255, where the end of a prefix's range could overflow.
     prop::collection::vec(prop::sample::select(vec![0u8, 1, 7, 255]), 1..=3)
 }
 
 fn change() -> impl Strategy<Value = Change> {
+    let text = prop_oneof!["[a-z]{0,3}", "[0-9]{1,2}", Just(u64::MAX.to_string())];
     prop_oneof![
-        4 => prop_oneof!["[a-z]{0,3}", "[0-9]{1,2}", Just(u64::MAX.to_string())].prop_map(|text| Change::Put(text.into())),
+        4 => text.prop_map(|text| Change::Put(text.into())),
         2 => Just(Change::Delete),
         2 => (0u64..5).prop_map(Change::Add),
     ]
@@ -102,6 +103,7 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
+    /// Property: after any batches, every answer, version, read, scan and page is that of the map.
     #[test]
     fn the_database_does_what_the_map_does(ops in prop::collection::vec(op(), 1..40)) {
         let database = open_on(&SimDisk::default()).unwrap();
@@ -110,7 +112,8 @@ proptest! {
         for op in ops {
             match op {
                 Op::Write(steps) => {
-                    // All versions are read before the batch, so that its transactions conflict with each other.
+                    // All versions are read before the batch, so that transactions of one batch can conflict with each
+                    // other.
                     let transactions: Vec<_> = steps.iter().map(|step| model.transaction(step)).collect();
                     let expected: Vec<_> =
                         steps.iter().zip(&transactions).map(|(step, t)| model.commit(step.bucket, t)).collect();
@@ -140,7 +143,8 @@ proptest! {
     }
 }
 
-/// All pages; every page but the last is full, and the last one says that it is.
+/// The items of all pages. Asserts that every page but the last is full, and that the last page says that it is the
+/// last.
 fn pages<T>(limit: usize, mut page: impl FnMut(Option<&[u8]>) -> Page<T>) -> Vec<T> {
     let mut all = Vec::new();
     let mut after: Option<Key> = None;

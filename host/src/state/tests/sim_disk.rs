@@ -1,4 +1,4 @@
-//! A disk in memory that counts, fails and loses power when told to.
+//! A disk in memory that counts syncs, and that fails or loses power when a test wants it to.
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -7,43 +7,43 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// What a disk writes at once or not at all, in bytes.
+/// A disk writes this many bytes at once or not at all.
 const SECTOR: usize = 512;
 
-/// How long a sync that never comes is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for a sync before it fails.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A handle on the disk; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SimDisk {
-    state: Arc<(Mutex<State>, Condvar)>,
+    shared: Arc<(Mutex<SimDiskState>, Condvar)>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// What a reader finds.
+struct SimDiskState {
+    /// The image that a read sees.
     live: Vec<u8>,
-    /// What the last sync has made to last.
+    /// The image that survives a loss of power for certain.
     durable: Vec<u8>,
-    /// What has happened since.
-    unsynced: Vec<Change>,
+    /// The changes since the last sync.
+    unsynced: Vec<ImageChange>,
     syncs: u64,
-    /// Calls that change something until the power fails.
+    /// How many further writes, syncs and changes of length succeed before the power fails; `None`: it does not fail.
     power: Option<u64>,
     fail_writes: bool,
     fail_syncs: bool,
-    /// Whether a sync waits at the gate until it is opened.
+    /// Whether a sync waits at the gate until the gate is opened.
     gate_shut: bool,
     at_gate: bool,
 }
 
 #[derive(Debug)]
-enum Change {
+enum ImageChange {
     Write(usize, Vec<u8>),
     SetLen(usize),
 }
 
-impl Change {
+impl ImageChange {
     fn apply(&self, image: &mut Vec<u8>) {
         match self {
             Self::Write(offset, data) => {
@@ -64,7 +64,7 @@ impl SimDisk {
         disk
     }
 
-    /// How often it was synced.
+    /// How often the disk was synced.
     pub(super) fn syncs(&self) -> u64 {
         self.lock().syncs
     }
@@ -79,34 +79,34 @@ impl SimDisk {
         self.lock().power == Some(0)
     }
 
-    /// Lets every write fail, or succeed again.
+    /// Makes every write fail, or succeed again.
     pub(super) fn fail_writes(&self, fail: bool) {
         self.lock().fail_writes = fail;
     }
 
-    /// Lets every sync fail, or succeed again.
+    /// Makes every sync fail, or succeed again.
     pub(super) fn fail_syncs(&self, fail: bool) {
         self.lock().fail_syncs = fail;
     }
 
-    /// Holds the next sync up.
+    /// Makes the next sync wait at the gate.
     pub(super) fn shut_gate(&self) {
         self.lock().gate_shut = true;
     }
 
-    /// Waits until a sync stands at the gate.
+    /// Waits until a sync is at the gate.
     pub(super) fn wait_for_sync(&self) {
-        let waited = self.state.1.wait_timeout_while(self.lock(), PATIENCE, |state| !state.at_gate).unwrap();
+        let waited = self.shared.1.wait_timeout_while(self.lock(), SYNC_TIMEOUT, |state| !state.at_gate).unwrap();
         assert!(!waited.1.timed_out(), "no sync came");
     }
 
-    /// Lets the sync through.
+    /// Opens the gate: the sync goes on.
     pub(super) fn open_gate(&self) {
         self.lock().gate_shut = false;
-        self.state.1.notify_all();
+        self.shared.1.notify_all();
     }
 
-    /// What is on the disk after a loss of power: all that was synced, and of the rest what chance has written out, in whole changes or
+    /// The image after a loss of power: everything that was synced, and a random part of the rest, in whole changes or
     /// in single sectors.
     pub(super) fn image_after_power_loss(&self, seed: u64) -> Vec<u8> {
         let mut random = SmallRng::seed_from_u64(seed);
@@ -116,10 +116,10 @@ impl SimDisk {
         let torn = [0.0, 0.0, 0.5][random.random_range(0..3)];
         for change in &state.unsynced {
             match change {
-                Change::Write(offset, data) if random.random_bool(torn) => {
+                ImageChange::Write(offset, data) if random.random_bool(torn) => {
                     for (i, sector) in data.chunks(SECTOR).enumerate() {
                         if random.random_bool(kept) {
-                            Change::Write(offset + i * SECTOR, sector.to_vec()).apply(&mut image);
+                            ImageChange::Write(offset + i * SECTOR, sector.to_vec()).apply(&mut image);
                         }
                     }
                 }
@@ -130,12 +130,12 @@ impl SimDisk {
         image
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.0.lock().unwrap()
+    fn lock(&self) -> MutexGuard<'_, SimDiskState> {
+        self.shared.0.lock().unwrap()
     }
 
-    /// One change, if there is power for it.
-    fn spend(&self) -> io::Result<MutexGuard<'_, State>> {
+    /// Takes the power for one change, if there is any.
+    fn spend_power(&self) -> io::Result<MutexGuard<'_, SimDiskState>> {
         let mut state = self.lock();
         match &mut state.power {
             Some(0) => return Err(io::Error::other("the power is off")),
@@ -145,8 +145,8 @@ impl SimDisk {
         Ok(state)
     }
 
-    fn change(&self, change: Change) -> io::Result<()> {
-        let mut state = self.spend()?;
+    fn change(&self, change: ImageChange) -> io::Result<()> {
+        let mut state = self.spend_power()?;
         if state.fail_writes {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -173,26 +173,26 @@ impl StorageBackend for SimDisk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(Change::SetLen(usize::try_from(len).unwrap()))
+        self.change(ImageChange::SetLen(usize::try_from(len).unwrap()))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change(Change::Write(usize::try_from(offset).unwrap(), data.to_vec()))
+        self.change(ImageChange::Write(usize::try_from(offset).unwrap(), data.to_vec()))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.spend()?;
+        let mut state = self.spend_power()?;
         state.syncs += 1;
         while state.gate_shut {
             state.at_gate = true;
-            self.state.1.notify_all();
-            state = self.state.1.wait(state).unwrap();
+            self.shared.1.notify_all();
+            state = self.shared.1.wait(state).unwrap();
         }
         state.at_gate = false;
         if state.fail_syncs {
             return Err(io::Error::other("the disk does not answer"));
         }
-        let State { durable, unsynced, .. } = &mut *state;
+        let SimDiskState { durable, unsynced, .. } = &mut *state;
         unsynced.drain(..).for_each(|change| change.apply(durable));
         Ok(())
     }

@@ -1,45 +1,47 @@
-//! Many transactions in one redb transaction, so that they share its sync; and what the tables look like.
+//! A batch: many transactions in one redb transaction, so that they share its sync. Also the layout of the tables.
 //!
-//! A service has a table of its own, rather than a prefix in a shared one: a handle on a table cannot reach another's keys whatever range
-//! it asks for, and a service's data can be measured or dropped as one thing. A table costs one page and one look-up a batch.
+//! Each service has a table of its own, instead of a prefix in a shared table. So a handle on one table cannot reach
+//! the keys of another, whatever range it reads, and a service's data can be measured or dropped as a whole. A table
+//! costs one page, and one look-up in each batch.
 
-use super::error::StateError;
-use super::transaction::{Change, Committed, Key, Transaction};
 use crate::base::ServiceName;
+use crate::state::error::StateError;
+use crate::state::transaction::{Change, Committed, Key, Transaction};
 use redb::{Durability, ReadableTable, Table, TableDefinition};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// A bucket's table: key to version and value.
+/// A bucket's table: from key to version and value.
 pub(super) type BucketTable<'a> = TableDefinition<'a, &'static [u8], (u64, &'static [u8])>;
 
 /// A bucket's table, open for writing.
 type OpenTable<'a> = Table<'a, &'static [u8], (u64, &'static [u8])>;
 
-/// What is known about the database itself.
+/// The table of facts about the database itself.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// In [`META`]: the format of everything else.
+/// The key in [`META`] of the format of all other tables.
 pub(super) const FORMAT: &str = "format";
-/// In [`META`]: the version of the latest commit.
+/// The key in [`META`] of the version of the latest commit.
 pub(super) const VERSION: &str = "version";
 
-/// The name of a service's table; `meta` is no such name.
+/// The name of a service's table. No such name is `meta`.
 pub(super) fn table_name(bucket: &ServiceName) -> String {
     format!("bucket/{bucket}")
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 pub(super) struct BatchOutcome {
-    /// The version of its last commit; that of the latest before it if there was none.
+    /// The version of the last commit in the batch; if there was none, the version of the latest commit before it.
     pub(super) version: u64,
-    /// One answer for each transaction.
+    /// One answer for each transaction, in their order.
     pub(super) answers: Vec<Result<Committed, StateError>>,
 }
 
-/// Applies each transaction in turn on top of those before it. One that is refused leaves nothing behind and does not touch the others.
-/// Returns when all of it is on disk; an error means that none of it may be acknowledged.
+/// Applies the transactions one after the other, each on top of those before it. A refused transaction changes nothing
+/// and does not affect the others. Returns when the whole batch is on disk. An error means that no commit of the batch
+/// may be acknowledged.
 ///
-/// Versions go on from the database's or from `latest`, whichever is larger.
+/// Versions continue from the latest version in the database or from `latest`, whichever is larger.
 pub(super) fn apply(
     database: &redb::Database,
     latest: u64,
@@ -63,6 +65,8 @@ pub(super) fn apply(
         answers.push(answer);
     }
     drop(tables);
+    debug_assert!(version - before <= batch.len() as u64, "each commit takes one version");
+    debug_assert_eq!(answers.len(), batch.len(), "each transaction has an answer");
     if version > before {
         meta.insert(VERSION, version)?;
         drop(meta);
@@ -74,7 +78,7 @@ pub(super) fn apply(
     Ok(BatchOutcome { version, answers })
 }
 
-/// The inner result is the transaction's; the outer one fails the batch.
+/// Applies one transaction. The inner result is the answer to the transaction; an outer error fails the batch.
 fn apply_one(
     table: &mut OpenTable,
     latest: u64,
@@ -89,8 +93,8 @@ fn apply_one(
     if transaction.writes.is_empty() {
         return Ok(Ok(Committed { version: latest, sums: Vec::new() }));
     }
-    // Everything that can be refused is refused before the first write.
-    let (values, sums) = match resolve(table, &transaction.writes)? {
+    // All reasons to refuse come before the first write, so a refused transaction leaves nothing behind.
+    let Resolved { values, sums } = match resolve(table, &transaction.writes)? {
         Ok(resolved) => resolved,
         Err(refused) => return Ok(Err(refused)),
     };
@@ -104,9 +108,16 @@ fn apply_one(
     Ok(Ok(Committed { version, sums }))
 }
 
-/// What each key holds in the end (`None`: nothing), and the sums on the way.
-type Resolved<'a> = (BTreeMap<&'a [u8], Option<Cow<'a, [u8]>>>, Vec<u64>);
+/// The result of a transaction's changes.
+struct Resolved<'a> {
+    /// The final value of each key; `None`: the key is deleted.
+    values: BTreeMap<&'a [u8], Option<Cow<'a, [u8]>>>,
+    /// The sum of each [`Change::Add`], in the order of the changes.
+    sums: Vec<u64>,
+}
 
+/// Computes what `writes` leave in the table, without writing. The inner error refuses the transaction; the outer one
+/// fails the batch.
 fn resolve<'a>(
     table: &OpenTable,
     writes: &'a [(Key, Change)],
@@ -129,9 +140,10 @@ fn resolve<'a>(
         };
         values.insert(key, value);
     }
-    Ok(Ok((values, sums)))
+    Ok(Ok(Resolved { values, sums }))
 }
 
+/// The sum of a counter's decimal text and `delta`; `None` if the text is no number or the sum does not fit in 64 bits.
 fn add(value: Option<&[u8]>, delta: u64) -> Option<u64> {
     let number = value.map_or(Some(0), |value| std::str::from_utf8(value).ok()?.parse::<u64>().ok());
     number?.checked_add(delta)

@@ -1,10 +1,10 @@
 //! Disks that are full and disks that fail.
 
-use super::super::StateError;
 use super::{name, open_on, puts, sim_disk::SimDisk};
+use crate::state::StateError;
 
 #[test]
-fn a_full_disk_heals_when_there_is_room() {
+fn after_a_full_disk_commits_succeed_again_once_there_is_room() {
     let disk = SimDisk::default();
     let database = open_on(&disk).unwrap();
     let users = name("users");
@@ -14,7 +14,11 @@ fn a_full_disk_heals_when_there_is_room() {
     };
     assert_eq!(commit("before"), Ok(vec![1, 2]));
     disk.fail_writes(true);
-    assert!(matches!(commit("lost"), Err(StateError::Io { .. })));
+    let Err(full) = commit("lost") else { panic!("a commit was accepted") };
+    assert!(matches!(full, StateError::Io { source: Some(_), .. }), "{full:?}");
+    assert_eq!(full.to_string(), "sim: the database failed");
+    let cause = std::error::Error::source(&full).expect("the error of the disk").to_string();
+    assert_eq!(full.with_causes(), format!("sim: the database failed: {cause}"));
     disk.fail_writes(false);
     assert_eq!(commit("after"), Ok(vec![5, 6]), "versions of a failed batch are not given again");
     let keys = database.keys(&users, b"", None, 10).unwrap().items;
@@ -22,7 +26,7 @@ fn a_full_disk_heals_when_there_is_room() {
 }
 
 #[test]
-fn nothing_is_promised_after_a_failed_sync() {
+fn after_a_failed_sync_every_call_fails_until_the_database_is_opened_anew() {
     let disk = SimDisk::default();
     let database = open_on(&disk).unwrap();
     let users = name("users");
@@ -32,8 +36,8 @@ fn nothing_is_promised_after_a_failed_sync() {
     assert!(matches!(commit("uncertain"), Err(StateError::Io { .. })));
     disk.fail_syncs(false);
     for _ in 0..2 {
-        let Err(StateError::Io { detail, .. }) = commit("after") else { panic!("a commit was accepted") };
-        assert!(detail.contains("restart the host"), "{detail}");
+        let Err(StateError::Io { problem, .. }) = commit("after") else { panic!("a commit was accepted") };
+        assert!(problem.contains("restart the host"), "{problem}");
         assert!(matches!(database.get(&users, &["before".into()]), Err(StateError::Io { .. })));
     }
     drop(database);
@@ -48,7 +52,7 @@ fn nothing_is_promised_after_a_failed_sync() {
 }
 
 #[test]
-fn a_panic_is_an_error_of_that_call_alone() {
+fn a_panic_of_redb_fails_that_call_alone() {
     let database = open_on(&SimDisk::default()).unwrap();
     let users = name("users");
     database.write(&[(users.clone(), puts(&[("a", "1")]))]).unwrap();

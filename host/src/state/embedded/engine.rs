@@ -1,38 +1,41 @@
-//! The default backend: redb in one file, one thread that writes, reads beside it.
+//! The default backend: redb in one file, one thread that writes, and reads beside it on other threads.
 
-use super::backend::{Backend, BackendFuture};
 use super::database::Database;
 use super::disk;
-use super::error::StateError;
-use super::queue::{PushError, Queue};
-use super::recent::Recent;
-use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
+use super::fair_queue::{FairQueue, PushError};
+use super::value_cache::ValueCache;
 use crate::base::ServiceName;
+use crate::state::backend::{Backend, BackendFuture};
+use crate::state::error::{StateError, StorageCause};
+use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
-/// What a waiting commit costs in its queue on top of its bytes, so that small ones are bounded too.
+/// The cost in bytes of a waiting commit on top of its own size, so that the number of small commits is bounded too.
 const COMMIT_COST: usize = 1024;
 
-/// Which part of the cache is for values, and not for pages.
-const RECENT: usize = 4;
+/// One part in so many of the cache is for values, the rest for pages.
+const VALUE_CACHE_PART: usize = 4;
 
-/// Most bytes of one batch: the sync of more would hold up the batch behind it for longer than it saves.
+/// A batch takes no further commit beyond this many bytes: a longer sync would delay the next batch for longer than it
+/// saves.
 const BATCH_BYTES: usize = 4 * limit::BYTES;
 
 /// How the embedded database runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The file; it and its folders are created where they are absent.
+    /// The database file. It and its folders are created where they are absent.
     pub path: PathBuf,
-    /// Most commits that share a sync to disk.
+    /// The most commits that share a sync to disk.
     pub max_batch: usize,
-    /// Bytes of one service's commits that may wait for the writer, each counted as its size and 1 KiB. Further ones are refused.
+    /// The most bytes of one service's commits that may wait for the writer. Each commit counts as its size plus 1
+    /// KiB. Further commits are refused.
     pub queue: usize,
-    /// Bytes of memory that keep pages of the database and, in a quarter of them, values that were read or written lately.
+    /// The bytes of memory for caches: a quarter for values that were recently read or written, the rest for pages of
+    /// the database.
     pub cache: usize,
 }
 
@@ -46,56 +49,59 @@ impl Default for Settings {
 /// The services' data in one redb database.
 pub struct Embedded {
     database: Arc<Database>,
-    recent: Arc<Recent>,
-    queue: Arc<Queue<CommitJob>>,
+    cache: Arc<ValueCache>,
+    queue: Arc<FairQueue<CommitJob>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A commit that waits, and where its answer goes.
+/// A commit that waits for the writer, and the channel for its answer.
 struct CommitJob {
     transaction: Transaction,
     answer: oneshot::Sender<Result<Committed, StateError>>,
 }
 
 impl Embedded {
-    /// Opens the database at the path of `settings`, and creates it where there is none. Blocks.
+    /// Opens the database at the path of `settings`, and creates it if there is none. Blocks.
     ///
     /// # Errors
     /// As [`Store::open`](super::Store::open).
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         let path = settings.path.clone();
         let source = Box::new(move || Ok(Box::new(disk::open_file(&path)?) as Box<dyn redb::StorageBackend>));
-        Self::start(Database::open(&settings.path, settings.cache - settings.cache / RECENT, source)?, settings)
+        let page_cache = settings.cache - settings.cache / VALUE_CACHE_PART;
+        Self::start(Database::open(&settings.path, page_cache, source)?, settings)
     }
 
     /// Starts the writer of `database`.
-    pub(super) fn start(database: Database, settings: &Settings) -> Result<Self, StateError> {
+    pub(crate) fn start(database: Database, settings: &Settings) -> Result<Self, StateError> {
         let database = Arc::new(database);
-        let recent = Arc::new(Recent::new(settings.cache / RECENT));
-        let queue = Arc::new(Queue::new(settings.queue));
+        let cache = Arc::new(ValueCache::new(settings.cache / VALUE_CACHE_PART));
+        let queue = Arc::new(FairQueue::new(settings.queue));
         let max_batch = settings.max_batch;
         let writer = {
-            let (database, recent, queue) = (database.clone(), recent.clone(), queue.clone());
+            let (database, cache, queue) = (database.clone(), cache.clone(), queue.clone());
             std::thread::Builder::new()
                 .name("state-writer".into())
-                .spawn(move || write_batches(&database, &recent, &queue, max_batch))
-                .map_err(|e: io::Error| StateError::Io {
+                .spawn(move || write_batches(&database, &cache, &queue, max_batch))
+                .map_err(|error: io::Error| StateError::Io {
                     path: settings.path.clone(),
-                    detail: format!("no thread: {e}"),
+                    problem: "the thread that writes could not be started",
+                    source: Some(StorageCause::new(error)),
                 })?
         };
-        Ok(Self { database, recent, queue, writer: Mutex::new(Some(writer)) })
+        Ok(Self { database, cache, queue, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Reads on a thread that may block: one that waits for a disk elsewhere holds up every request of that worker, other services'
-    /// included.
+    /// Reads on a thread of the blocking pool. A read that waited for the disk on a worker thread would hold up every
+    /// request of that worker, also those of other services.
     fn read<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Database) -> Result<T, StateError> + Send + 'static,
     ) -> BackendFuture<'static, T> {
         let database = self.database.clone();
         Box::pin(async move {
-            // Cancelled means that the runtime is going down; `Database` lets no panic out.
+            // A cancelled task means that the runtime is shutting down. A panic cannot be the reason: `Database` lets
+            // none out.
             tokio::task::spawn_blocking(move || f(&database)).await.unwrap_or(Err(StateError::Closed))
         })
     }
@@ -103,17 +109,17 @@ impl Embedded {
 
 impl Backend for Embedded {
     fn get<'a>(&'a self, bucket: &'a ServiceName, keys: Vec<Key>) -> BackendFuture<'a, Vec<Option<Versioned>>> {
-        let (bucket, recent) = (bucket.clone(), self.recent.clone());
+        let (bucket, cache) = (bucket.clone(), self.cache.clone());
         self.read(move |database| {
-            let moment = recent.moment();
+            let ticket = cache.begin_read();
             let found = database.get(&bucket, &keys)?;
-            recent.keep(moment, &bucket, &keys, &found);
+            cache.fill(ticket, &bucket, &keys, &found);
             Ok(found)
         })
     }
 
-    fn recall(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>> {
-        self.recent.recall(bucket, keys)
+    fn get_cached(&self, bucket: &ServiceName, keys: &[Key]) -> Option<Vec<Option<Versioned>>> {
+        self.cache.get(bucket, keys)
     }
 
     fn scan<'a>(
@@ -154,11 +160,11 @@ impl Backend for Embedded {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
-            // The writer lets no panic out; if it did, the queue is closed all the same.
+            // The writer does not panic. If it did, the queue is closed all the same.
             let _ = writer.join();
             self.database.close();
-            // Last: what a read has found before is forgotten with the rest, and there will be no further one.
-            self.recent.clear();
+            // Last: this also forgets what reads before the close have found, and later reads find nothing.
+            self.cache.clear();
         }
     }
 }
@@ -169,12 +175,14 @@ impl Drop for Embedded {
     }
 }
 
-/// The writer: takes what waits, writes it, answers. While it waits for the disk, the next batch gathers.
-fn write_batches(database: &Database, recent: &Recent, queue: &Queue<CommitJob>, max_batch: usize) {
+/// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next batch
+/// gathers.
+fn write_batches(database: &Database, cache: &ValueCache, queue: &FairQueue<CommitJob>, max_batch: usize) {
     while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
         let mut batch = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
-        // Where nobody waits for the answer any more, the deadline passed or the client went: spare the disk the work.
+        // A closed channel means that the caller's deadline passed or the client went away: such a commit is not
+        // written.
         for (bucket, job) in jobs.into_iter().filter(|(_, job)| !job.answer.is_closed()) {
             batch.push((bucket, job.transaction));
             waiting.push(job.answer);
@@ -182,21 +190,22 @@ fn write_batches(database: &Database, recent: &Recent, queue: &Queue<CommitJob>,
         if batch.is_empty() {
             continue;
         }
-        // A conflict is answered with the rest and not before: what it lost against can only be read once it is on disk.
-        recent.begin(&batch);
+        // A conflict is answered together with the rest, not earlier: the commit that it lost against can only be read
+        // once it is on disk.
+        cache.begin_batch(&batch);
         let answers = match database.write(&batch) {
             Ok(answers) => {
-                recent.end(batch, &answers);
+                cache.end_batch(batch, &answers);
                 answers
             }
             Err(error) => {
-                recent.clear();
+                cache.clear();
                 vec![Err(error); batch.len()]
             }
         };
-        for (answer, waits) in answers.into_iter().zip(waiting) {
-            // Whoever has gone in the meantime finds the commit whole when they read.
-            let _ = waits.send(answer);
+        for (answer, channel) in answers.into_iter().zip(waiting) {
+            // The caller may have gone away in the meantime. Its commit is on disk all the same.
+            let _ = channel.send(answer);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What is kept in memory is what the database would answer.
+//! The value cache answers what the database would answer.
 
-use super::super::recent::{Moment, Recent};
-use super::super::{Change, Committed, Embedded, Key, Settings, StateError, Store, Transaction, Versioned};
 use super::{name, open_on, puts, sim_disk::SimDisk};
+use crate::state::embedded::value_cache::{ReadTicket, ValueCache};
+use crate::state::{Change, Committed, Embedded, Key, Settings, StateError, Store, Transaction, Versioned};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -10,13 +10,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// Runs `test` with one thread for what may block, so that [`at_once`] can hold it up.
+/// Runs `test` with a blocking pool of one thread, so that [`at_once`] can occupy it.
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(test);
 }
 
-/// What a get answers if it can do so without a thread that may block: the only one is held up meanwhile.
+/// The answer of a get that needs no thread of the blocking pool, whose only thread is occupied meanwhile; `None` if
+/// it needs one.
 async fn at_once(store: &Store, keys: &[&str]) -> Option<Vec<Option<String>>> {
     let (_release, held) = std::sync::mpsc::sync_channel::<()>(1);
     tokio::task::spawn_blocking(move || held.recv());
@@ -39,7 +40,7 @@ fn store_on(disk: &SimDisk) -> Store {
 }
 
 #[test]
-fn what_was_written_or_read_is_answered_at_once() {
+fn a_key_that_was_written_or_read_is_answered_from_memory() {
     run(written_or_read());
 }
 
@@ -49,7 +50,7 @@ async fn written_or_read() {
     let bucket = store.bucket(&name("users"));
     bucket.commit(puts(&[("a", "1"), ("b", "2")])).await.unwrap();
     assert_eq!(at_once(&store, &["b", "a", "b"]).await, some(&["2", "1", "2"]));
-    assert_eq!(at_once(&store, &["a", "c"]).await, None, "whether c is there, the database knows");
+    assert_eq!(at_once(&store, &["a", "c"]).await, None, "only the database knows whether c is there");
     assert_eq!(bucket.get(vec!["c".into()]).await, Ok(vec![None]));
     assert_eq!(at_once(&store, &["c"]).await, Some(vec![None]));
     bucket.commit(puts(&[("a", "3")])).await.unwrap();
@@ -71,7 +72,7 @@ async fn written_or_read() {
 }
 
 #[test]
-fn what_is_being_written_is_the_databases_to_know() {
+fn a_key_that_is_being_written_is_read_from_the_database() {
     run(being_written());
 }
 
@@ -93,7 +94,7 @@ async fn being_written() {
 }
 
 #[tokio::test]
-async fn nothing_is_answered_after_a_failed_sync() {
+async fn after_a_failed_sync_no_key_is_answered_from_memory() {
     let disk = SimDisk::default();
     let store = store_on(&disk);
     let bucket = store.bucket(&name("users"));
@@ -107,75 +108,89 @@ async fn nothing_is_answered_after_a_failed_sync() {
 }
 
 #[test]
-fn it_holds_no_more_than_it_may_and_keeps_what_is_asked_for() {
-    let (recent, bucket) = (Recent::new(20_000), name("users"));
+fn the_cache_stays_within_its_bytes_and_keeps_keys_that_are_asked_for() {
+    let (cache, bucket) = (ValueCache::new(20_000), name("users"));
     let value = |version| Some(Versioned { value: vec![7; 100], version });
     let key = |number: u64| number.to_string().into_bytes();
     for number in 0..1_000 {
-        recent.keep(recent.moment(), &bucket, &[key(number)], &[value(number)]);
-        assert_eq!(recent.recall(&bucket, &[key(0)]), Some(vec![value(0)]), "asked for all the time");
+        cache.fill(cache.begin_read(), &bucket, &[key(number)], &[value(number)]);
+        assert_eq!(cache.get(&bucket, &[key(0)]), Some(vec![value(0)]), "a key that is asked for all the time");
     }
-    let kept = (0..1_000).filter(|number| recent.recall(&bucket, &[key(*number)]).is_some()).count();
+    let kept = (0..1_000).filter(|number| cache.get(&bucket, &[key(*number)]).is_some()).count();
     assert!((20..=20_000 / 200).contains(&kept), "{kept} of some 230 bytes");
 }
 
-/// A key, its new value or none, and whether its transaction is refused.
-type Write = (u8, Option<u8>, bool);
+/// A transaction of one write.
+#[derive(Debug, Clone)]
+struct SingleWrite {
+    key: u8,
+    /// The new value; `None`: the key is deleted.
+    value: Option<u8>,
+    is_refused: bool,
+}
 
-/// Few of each, so that they meet.
+/// One step. Keys are few, so that steps often touch the same key.
 #[derive(Debug, Clone)]
 enum Op {
-    /// A read of the database begins, which sees it as it then is.
+    /// A read of the database begins; it sees the database as it is now.
     Read(Vec<u8>),
-    /// The oldest read ends.
-    Found,
-    /// A batch is taken up: keys, each with what becomes of it and whether its transaction is refused.
-    Begin(Vec<Write>),
-    /// It is applied to the database.
+    /// The oldest read ends, and fills the cache.
+    Fill,
+    /// A batch begins.
+    Begin(Vec<SingleWrite>),
+    /// The batch is applied to the database.
     Apply,
-    /// It is done, or has failed.
+    /// The batch has succeeded (true) or failed.
     End(bool),
-    Recall(Vec<u8>),
+    /// The cache is asked.
+    Get(Vec<u8>),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let keys = || prop::collection::vec(0..6_u8, 1..3);
-    let write = (0..6_u8, prop::option::weighted(0.8, any::<u8>()), prop::bool::weighted(0.2));
+    let write = (0..6_u8, prop::option::weighted(0.8, any::<u8>()), prop::bool::weighted(0.2))
+        .prop_map(|(key, value, is_refused)| SingleWrite { key, value, is_refused });
     prop_oneof![
         3 => keys().prop_map(Op::Read),
-        3 => Just(Op::Found),
+        3 => Just(Op::Fill),
         2 => prop::collection::vec(write, 1..4).prop_map(Op::Begin),
         2 => Just(Op::Apply),
         2 => prop::bool::weighted(0.9).prop_map(Op::End),
-        4 => keys().prop_map(Op::Recall),
+        4 => keys().prop_map(Op::Get),
     ]
 }
 
 proptest! {
+    /// Property: whatever order reads, batches and their ends come in, an answer of the cache is what the database
+    /// holds at that moment, and never that of another service.
     #[test]
-    fn what_is_recalled_is_what_the_database_says(ops in prop::collection::vec(op(), 1..80), bytes in 200..2_000_usize) {
-        let (recent, bucket) = (Recent::new(bytes), name("users"));
+    fn an_answer_of_the_cache_is_what_the_database_holds(
+        ops in prop::collection::vec(op(), 1..80),
+        bytes in 200..2_000_usize,
+    ) {
+        let (cache, bucket) = (ValueCache::new(bytes), name("users"));
         let mut database: BTreeMap<u8, Versioned> = BTreeMap::new();
-        let mut reads: Vec<(Moment, Vec<Key>, Vec<Option<Versioned>>)> = Vec::new();
-        let mut batch: Option<(Vec<Write>, u64, bool)> = None;
+        let mut reads: Vec<(ReadTicket, Vec<Key>, Vec<Option<Versioned>>)> = Vec::new();
+        let mut batch: Option<(Vec<SingleWrite>, u64, bool)> = None;
         let mut version = 0;
         for op in ops {
             match op {
                 Op::Read(keys) => {
                     let found = keys.iter().map(|key| database.get(key).cloned()).collect();
-                    reads.push((recent.moment(), keys.iter().map(|key| vec![*key]).collect(), found));
+                    reads.push((cache.begin_read(), keys.iter().map(|key| vec![*key]).collect(), found));
                 }
-                Op::Found if !reads.is_empty() => {
-                    let (moment, keys, found) = reads.remove(0);
-                    recent.keep(moment, &bucket, &keys, &found);
+                Op::Fill if !reads.is_empty() => {
+                    let (ticket, keys, found) = reads.remove(0);
+                    cache.fill(ticket, &bucket, &keys, &found);
                 }
                 Op::Begin(writes) if batch.is_none() => {
-                    recent.begin(&transactions(&writes));
+                    cache.begin_batch(&transactions(&writes));
                     batch = Some((writes, version, false));
                 }
                 Op::Apply => if let Some((writes, before, applied @ false)) = &mut batch {
                     *applied = true;
-                    for (number, (key, value, _)) in (1..).zip(writes.iter()).filter(|(_, (_, _, refused))| !refused) {
+                    let committed = (1..).zip(writes.iter()).filter(|(_, write)| !write.is_refused);
+                    for (number, SingleWrite { key, value, .. }) in committed {
                         version = *before + number;
                         match value {
                             Some(value) => drop(database.insert(*key, Versioned { value: vec![*value], version })),
@@ -185,34 +200,32 @@ proptest! {
                 },
                 Op::End(well) => match batch.take() {
                     Some((writes, before, true)) if well => {
-                        let answer = |(number, (_, _, refused)): (u64, &(u8, Option<u8>, bool))| {
+                        let answer = |(number, write): (u64, &SingleWrite)| {
                             let committed = Committed { version: before + number, sums: Vec::new() };
-                            if *refused { Err(StateError::Conflict { key: Vec::new() }) } else { Ok(committed) }
+                            if write.is_refused { Err(StateError::Conflict { key: Vec::new() }) } else { Ok(committed) }
                         };
                         let answers: Vec<_> = (1..).zip(writes.iter()).map(answer).collect();
-                        recent.end(transactions(&writes), &answers);
+                        cache.end_batch(transactions(&writes), &answers);
                     }
-                    // Applied or not: nobody knows.
-                    Some(_) => recent.clear(),
+                    // A failed batch may be applied or not.
+                    Some(_) => cache.clear(),
                     None => {}
                 },
-                Op::Recall(keys) => {
+                Op::Get(keys) => {
                     let expected: Vec<_> = keys.iter().map(|key| database.get(key).cloned()).collect();
-                    let found = recent.recall(&bucket, &keys.iter().map(|key| vec![*key]).collect::<Vec<_>>());
+                    let found = cache.get(&bucket, &keys.iter().map(|key| vec![*key]).collect::<Vec<_>>());
                     prop_assert!(found.is_none_or(|found| found == expected));
-                    prop_assert_eq!(recent.recall(&name("user"), &[vec![keys[0]]]), None);
+                    prop_assert_eq!(cache.get(&name("user"), &[vec![keys[0]]]), None);
                 }
-                Op::Found | Op::Begin(_) => {}
+                Op::Fill | Op::Begin(_) => {}
             }
         }
     }
 }
 
-fn transactions(writes: &[Write]) -> Vec<(crate::base::ServiceName, Transaction)> {
+fn transactions(writes: &[SingleWrite]) -> Vec<(crate::base::ServiceName, Transaction)> {
     let change = |value: &Option<u8>| value.map_or(Change::Delete, |value| Change::Put(vec![value]));
-    let transaction = |(key, value, _): &(u8, Option<u8>, bool)| Transaction {
-        checks: Vec::new(),
-        writes: vec![(vec![*key], change(value))],
-    };
+    let transaction =
+        |write: &SingleWrite| Transaction { checks: Vec::new(), writes: vec![(vec![write.key], change(&write.value))] };
     writes.iter().map(|write| (name("users"), transaction(write))).collect()
 }

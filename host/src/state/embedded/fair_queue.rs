@@ -1,10 +1,11 @@
-//! The commits that wait for the writer: one lane a service, emptied in turns.
+//! A fair queue: the commits that wait for the writer, in one lane for each service. The writer takes from the lanes
+//! in turn.
 
 use crate::base::ServiceName;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Why an item was not taken in.
+/// Why an item was not queued.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PushError {
     /// The service's lane is full.
@@ -13,34 +14,42 @@ pub(super) enum PushError {
     Closed,
 }
 
-/// A queue with a bound on each lane. Pushing never blocks; taking blocks until something is there.
-pub(super) struct Queue<T> {
+/// A queue with a bound on the cost of each lane. `push` never blocks; `take` blocks until there is an item.
+pub(super) struct FairQueue<T> {
     state: Mutex<QueueState<T>>,
+    /// Wakes the thread in `take` when an item comes or the queue closes.
     filled: Condvar,
-    /// Most cost that a lane holds.
+    /// The most cost that a lane holds.
     bound: usize,
 }
 
 struct QueueState<T> {
-    /// Only lanes that hold something; the front one is next.
+    /// Only lanes that hold an item. The front lane is next.
     lanes: VecDeque<Lane<T>>,
     closed: bool,
 }
 
 struct Lane<T> {
     name: ServiceName,
-    items: VecDeque<(T, usize)>,
+    items: VecDeque<QueuedItem<T>>,
+    /// The cost of all items.
     cost: usize,
 }
 
-impl<T> Queue<T> {
-    /// An empty queue whose lanes each hold items of `bound` cost in all.
+struct QueuedItem<T> {
+    item: T,
+    cost: usize,
+}
+
+impl<T> FairQueue<T> {
+    /// An empty queue, each lane of which holds items of at most `bound` cost together.
     pub(super) fn new(bound: usize) -> Self {
         let state = QueueState { lanes: VecDeque::new(), closed: false };
         Self { state: Mutex::new(state), filled: Condvar::new(), bound }
     }
 
-    /// Puts `item` at the end of the lane of `name`. An empty lane takes anything, so that no bound is too small for a single item.
+    /// Puts `item` at the end of the lane of `name`. An empty lane takes any item, so that no bound is too small for a
+    /// single item.
     pub(super) fn push(&self, name: &ServiceName, item: T, cost: usize) -> Result<(), PushError> {
         let mut state = self.lock();
         if state.closed {
@@ -49,17 +58,20 @@ impl<T> Queue<T> {
         match state.lanes.iter_mut().find(|lane| lane.name == *name) {
             Some(lane) if lane.cost + cost > self.bound => return Err(PushError::Full),
             Some(lane) => {
-                lane.items.push_back((item, cost));
+                lane.items.push_back(QueuedItem { item, cost });
                 lane.cost += cost;
             }
-            None => state.lanes.push_back(Lane { name: name.clone(), items: VecDeque::from([(item, cost)]), cost }),
+            None => {
+                let items = VecDeque::from([QueuedItem { item, cost }]);
+                state.lanes.push_back(Lane { name: name.clone(), items, cost });
+            }
         }
         self.filled.notify_one();
         Ok(())
     }
 
-    /// Waits for an item and takes it with those that wait beside it, one of each lane in turn, until there are `max_items` or their cost
-    /// reaches `max_cost`. `None` once the queue is closed and empty.
+    /// Waits for an item, and takes it together with others that wait, one from each lane in turn, until there are
+    /// `max_items` or their cost reaches `max_cost`. `None` once the queue is closed and empty.
     pub(super) fn take(&self, max_items: usize, max_cost: usize) -> Option<Vec<(ServiceName, T)>> {
         let mut state = self.lock();
         while state.lanes.is_empty() {
@@ -72,10 +84,11 @@ impl<T> Queue<T> {
         let mut total = 0;
         while batch.len() < max_items.max(1) && total < max_cost {
             let Some(mut lane) = state.lanes.pop_front() else { break };
-            let (item, cost) = lane.items.pop_front().expect("a lane that is kept holds something");
+            let QueuedItem { item, cost } = lane.items.pop_front().expect("a lane in the queue holds an item");
             lane.cost -= cost;
             total += cost;
             batch.push((lane.name.clone(), item));
+            debug_assert!(lane.cost == 0 || !lane.items.is_empty(), "the cost of a lane is that of its items");
             if !lane.items.is_empty() {
                 state.lanes.push_back(lane);
             }
@@ -83,7 +96,7 @@ impl<T> Queue<T> {
         Some(batch)
     }
 
-    /// Refuses further items; those that wait are still taken.
+    /// Refuses further items. Those that wait are still taken.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
@@ -107,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn lanes_take_turns_and_each_keeps_its_order() {
-        let queue = Queue::new(100);
+    fn items_come_from_the_lanes_in_turn_and_each_lane_keeps_its_order() {
+        let queue = FairQueue::new(100);
         for item in [1, 2, 3, 4] {
             queue.push(&name("flood"), item, 1).unwrap();
         }
@@ -119,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn a_full_lane_refuses_and_the_others_do_not() {
-        let queue = Queue::new(10);
+    fn a_full_lane_refuses_items_and_other_lanes_still_take_them() {
+        let queue = FairQueue::new(10);
         queue.push(&name("large"), 1, 50).unwrap();
         assert_eq!(queue.push(&name("large"), 2, 1), Err(PushError::Full));
         queue.push(&name("small"), 3, 6).unwrap();
@@ -133,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_queue_is_emptied_first() {
-        let queue = Queue::new(10);
+    fn a_closed_queue_refuses_items_and_is_still_emptied() {
+        let queue = FairQueue::new(10);
         queue.push(&name("a"), 1, 1).unwrap();
         queue.close();
         assert_eq!(queue.push(&name("a"), 2, 1), Err(PushError::Closed));
@@ -143,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn taking_waits_for_an_item() {
-        let queue = Queue::new(10);
+    fn take_waits_for_an_item() {
+        let queue = FairQueue::new(10);
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| items(queue.take(1, 1)));
             queue.push(&name("a"), 7, 1).unwrap();

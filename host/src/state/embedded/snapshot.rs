@@ -1,13 +1,13 @@
-//! Reading one bucket as it is at one moment.
+//! A snapshot: one bucket, read as of one moment.
 
-use super::transaction::{Entry, Key, Page, Versioned, limit};
+use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
 use redb::{ReadOnlyTable, StorageError};
 use std::ops::Bound;
 
-/// A bucket's table at one moment. A bucket that was never written has none.
+/// A bucket's table as of one moment. A bucket that was never written has no table.
 pub(super) type BucketSnapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8])>;
 
-/// The values of `keys` in their order; `None` if they have more than [`limit::BYTES`] together.
+/// The values of `keys` in their order; `None` if the values have more than [`limit::BYTES`] together.
 pub(super) fn values(
     table: Option<BucketSnapshot>,
     keys: &[Key],
@@ -34,7 +34,7 @@ pub(super) fn entries(
     most: usize,
 ) -> Result<Page<Entry>, StorageError> {
     let entry = |key: &[u8], value: (u64, &[u8])| Entry { key: key.into(), value: versioned(value) };
-    walk(table, prefix, after, (most, limit::PAGE_BYTES), entry)
+    walk(table, prefix, after, PageBounds { items: most, bytes: limit::PAGE_BYTES }, entry)
 }
 
 /// A page of at most `most` keys.
@@ -44,15 +44,23 @@ pub(super) fn keys(
     after: Option<&[u8]>,
     most: usize,
 ) -> Result<Page<Key>, StorageError> {
-    walk(table, prefix, after, (most, limit::WALK_BYTES), |key, _| key.into())
+    walk(table, prefix, after, PageBounds { items: most, bytes: limit::WALK_BYTES }, |key, _| key.into())
 }
 
-/// What comes after `after` under `prefix`, until there are `most.0` items or more would pass `most.1` bytes of keys and values.
+/// The bounds of one page.
+struct PageBounds {
+    /// The most items.
+    items: usize,
+    /// The most bytes of keys and values that are read for it, unless the first item alone has more.
+    bytes: usize,
+}
+
+/// The items after `after` whose keys start with `prefix`, within `bounds`.
 fn walk<T>(
     table: Option<BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
-    most: (usize, usize),
+    bounds: PageBounds,
     item: impl Fn(&[u8], (u64, &[u8])) -> T,
 ) -> Result<Page<T>, StorageError> {
     let mut page = Page { items: Vec::new(), next: None };
@@ -65,12 +73,12 @@ fn walk<T>(
     let mut last = None;
     for entry in table.range::<&[u8]>((start, Bound::Unbounded))? {
         let (key, value) = entry?;
-        // The keys of a prefix are neighbours, so the first of another ends them.
+        // The keys of a prefix are neighbours, so the first key without the prefix ends the page.
         if !key.value().starts_with(prefix) {
             break;
         }
         bytes += key.value().len() + value.value().1.len();
-        let full = page.items.len() == most.0 || bytes > most.1;
+        let full = page.items.len() == bounds.items || bytes > bounds.bytes;
         if full && last.is_some() {
             page.next = last.map(|key: redb::AccessGuard<&[u8]>| key.value().to_vec());
             break;
@@ -82,5 +90,6 @@ fn walk<T>(
 }
 
 fn versioned((version, value): (u64, &[u8])) -> Versioned {
+    debug_assert!(version > 0, "version 0 means absent");
     Versioned { value: value.to_vec(), version }
 }

@@ -1,0 +1,11 @@
+//! Owns the embedded database: redb in one file, the thread that writes to it, and the cache of values in memory.
+//! Always holds: an acknowledged commit is on disk; the cache answers what the database would answer at that moment.
+//! Never: knows what a value means, serves anything after a failed sync, or lets a panic of redb out.
+
+pub(super) mod batch;
+pub(super) mod database;
+pub(super) mod disk;
+pub(super) mod engine;
+pub(super) mod fair_queue;
+pub(super) mod snapshot;
+pub(super) mod value_cache;
