@@ -90,7 +90,7 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
     let mut message = policy.message(call.has_tries_left()).expect("every call can be sent once");
     let mut previous: Option<Result<C::Answer, CallError>> = None;
     loop {
-        let picked = match call.next_try(C::KIND) {
+        let Try { endpoint, guard, context } = match call.next_try(C::KIND) {
             Ok(picked) => picked,
             // That a further try finds no endpoint says less than the outcome of the try before.
             Err(refusal) => return previous.unwrap_or(Err(refusal)),
@@ -98,7 +98,11 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
         // An answer of the try before is given up only now that another endpoint will answer; its failure may still be
         // the call's.
         let failure_before = previous.and_then(Result::err);
-        let Tried { outcome, next } = run_try(call, policy, picked, message).await;
+        let reply = match call.inject_fault(&context).await {
+            Ok(()) => policy.send(&endpoint.target, message, &context).await,
+            Err(injected) => Err(injected),
+        };
+        let Tried { outcome, next } = conclude(call, policy, guard, &context, reply);
         match next {
             Next::End => return outcome,
             Next::EndWithPrevious => return failure_before.map_or(outcome, Err),
@@ -113,21 +117,17 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
     }
 }
 
-/// Runs one try at the endpoint that was picked for it, and records its outcome.
-async fn run_try<P: Invoke, C: CallPolicy>(
+/// Records what is known of a try now. An answer's body goes on; the guard inside of it records its end.
+fn conclude<P: Invoke, C: CallPolicy>(
     call: &CallInProgress<'_, P>,
     policy: &mut C,
-    picked: Try<P>,
-    message: C::Message,
+    mut guard: TryGuard,
+    context: &CallContext,
+    reply: Result<C::Reply, TryError>,
 ) -> Tried<C::Answer> {
-    let Try { endpoint, mut guard, context } = picked;
-    let reply = match call.inject_fault(&context).await {
-        Ok(()) => policy.send(&endpoint.target, message, &context).await,
-        Err(injected) => Err(injected),
-    };
     let failed = reply.as_ref().err().map(|error| error.kind);
     guard.answered(failed);
-    policy.log(&call.group.name, &context, failed);
+    policy.log(&call.group.name, context, failed);
     let dependency_failed = context.dependency_failed();
     match reply {
         Ok(reply) => {
