@@ -37,7 +37,7 @@ fn function(name: &str, params: &[(&str, Type)], ok: Option<Type>) -> Function {
 
 /// A route of these tests.
 #[derive(Default)]
-struct Route {
+struct TestRoute {
     path: &'static [&'static str],
     from_header: &'static [(&'static str, &'static str)],
     status: Option<u16>,
@@ -46,7 +46,7 @@ struct Route {
     names: Names,
 }
 
-impl Route {
+impl TestRoute {
     fn bind(&self, methods: &[Method], function: &Function) -> Result<HttpBinding, Vec<HttpBindingError>> {
         let from_header = self.from_header.iter().map(|(name, header)| ((*name).into(), (*header).into())).collect();
         let errors = self.errors.iter().map(|(case, status)| ((*case).into(), *status)).collect();
@@ -76,7 +76,7 @@ fn parameters_are_bound_to_the_path_the_headers_the_body_and_the_query() {
         ],
         Some(product()),
     );
-    let route = Route { path: &["product_id"], from_header: &[("key", "Idempotency-Key")], ..Route::default() };
+    let route = TestRoute { path: &["product_id"], from_header: &[("key", "Idempotency-Key")], ..TestRoute::default() };
     let binding = route.bind(&[Method::PUT, Method::PATCH], &function).expect("a binding");
     let expected = [
         ParamSource::Path("product_id".into()),
@@ -91,8 +91,12 @@ fn parameters_are_bound_to_the_path_the_headers_the_body_and_the_query() {
     assert!(binding.success().is_some_and(|ty| ty.same(&product())));
     assert!(matches!(binding.error(), Some(Type::Variant(_))));
 
-    let camel =
-        Route { names: Names::Camel, path: &["product-id"], from_header: &[("key", "x-key")], ..Route::default() };
+    let camel = TestRoute {
+        names: Names::Camel,
+        path: &["product-id"],
+        from_header: &[("key", "x-key")],
+        ..TestRoute::default()
+    };
     let binding = camel.bind(&[Method::PUT], &function).expect("a binding");
     assert_eq!(binding.sources[0], ParamSource::Path("product-id".into()));
     assert_eq!(binding.query_names().collect::<Vec<_>>(), ["dryRun", "currency"]);
@@ -101,7 +105,7 @@ fn parameters_are_bound_to_the_path_the_headers_the_body_and_the_query() {
 #[test]
 fn a_list_is_the_body_if_the_method_has_one_and_else_in_the_query() {
     let function = function("get-many", &[("ids", list(Type::U64))], Some(list(product())));
-    let sources = |method| Route::default().bind(&[method], &function).expect("a binding").sources;
+    let sources = |method| TestRoute::default().bind(&[method], &function).expect("a binding").sources;
     assert_eq!(sources(Method::POST), [ParamSource::Body]);
     assert_eq!(sources(Method::GET), [ParamSource::Query("ids".into())]);
     assert_eq!(sources(Method::DELETE), [ParamSource::Query("ids".into())]);
@@ -110,7 +114,7 @@ fn a_list_is_the_body_if_the_method_has_one_and_else_in_the_query() {
 #[test]
 fn statuses_follow_from_the_function_and_its_route() {
     let status = |method, ok: Option<Type>, location, status| {
-        let route = Route { location, status, ..Route::default() };
+        let route = TestRoute { location, status, ..TestRoute::default() };
         route.bind(&[method], &function("f", &[], ok)).expect("a binding").status.as_u16()
     };
     let at = Some("/products/{id}");
@@ -121,14 +125,14 @@ fn statuses_follow_from_the_function_and_its_route() {
     assert_eq!(status(Method::DELETE, None, None, None), 204);
     assert_eq!(status(Method::POST, Some(product()), at, Some(202)), 202);
 
-    let route = Route { errors: &[("sold_out", 409), ("invalid", 400)], ..Route::default() };
+    let route = TestRoute { errors: &[("sold_out", 409), ("invalid", 400)], ..TestRoute::default() };
     let binding = route.bind(&[Method::GET], &function("f", &[], None)).expect("a binding");
     let expected = [("not-found", 404), ("conflict", 409), ("sold-out", 409), ("invalid", 400), ("other", 500)];
     for (case, status) in expected {
         assert_eq!(binding.status_of(case).as_u16(), status, "{case}");
     }
     let plain = Function { result: Some(Type::String), ..function("f", &[], None) };
-    let binding = Route::default().bind(&[Method::GET], &plain).expect("a binding");
+    let binding = TestRoute::default().bind(&[Method::GET], &plain).expect("a binding");
     assert!(binding.error().is_none() && binding.errors.is_empty());
     assert!(matches!(binding.success(), Some(Type::String)));
 }
@@ -152,7 +156,8 @@ fn the_default_statuses_are_those_of_the_docs() {
 #[test]
 fn a_location_is_filled_from_the_answer_and_the_parameters() {
     let function = function("f", &[("id", Type::String), ("shop-name", Type::String)], Some(product()));
-    let route = Route { location: Some("/api/{shop-name}/products/{id}?price={unit_price}"), ..Route::default() };
+    let route =
+        TestRoute { location: Some("/api/{shop-name}/products/{id}?price={unit_price}"), ..TestRoute::default() };
     let location = route.bind(&[Method::POST], &function).expect("a binding").location.expect("a location");
     assert_eq!(location.fields().collect::<Vec<_>>(), ["id", "unit-price"]);
     assert_eq!(location.parameters().collect::<Vec<_>>(), ["shop-name"]);
@@ -173,211 +178,124 @@ fn a_location_is_filled_from_the_answer_and_the_parameters() {
     assert_eq!(location.render(|_| None), None);
 }
 
+/// `get: func(id: u64) -> result<product, error>`
+fn get() -> Function {
+    function("get", &[("id", Type::U64)], Some(product()))
+}
+
+/// Checks that the route cannot be bound, that this message is among the errors, and that its key is `key`.
+#[track_caller]
+fn assert_error(route: &TestRoute, methods: &[Method], function: &Function, key: Key, message: &str) {
+    let errors = route.bind(methods, function).expect_err(message);
+    let found = errors.iter().find(|error| error.message == message);
+    let found = found.unwrap_or_else(|| panic!("no {message:?} in {errors:#?}"));
+    assert_eq!(found.key, key, "{message}");
+    assert!(!found.help.is_empty(), "{message}");
+}
+
 #[test]
-fn each_error_is_reported_with_its_key() {
-    let get = || function("get", &[("id", Type::U64)], Some(product()));
+fn a_function_that_does_not_fit_the_methods_or_json_is_an_error_of_call() {
     let two = || function("two", &[("a", product()), ("b", list(Type::U8))], None);
     let stream = || function("upload", &[("id", Type::U64), ("data", Type::Stream(None))], None);
-    let (route, methods) = (Route::default, |method| vec![method]);
-    let table = [
-        (route(), vec![], get(), Key::Call, "the route names no method for `get`"),
-        (
-            route(),
-            vec![Method::GET, Method::PUT],
-            get(),
-            Key::Call,
-            "PUT has a body and GET has none, so `get` cannot be bound for both",
-        ),
-        (route(), methods(Method::POST), two(), Key::Call, "`a` and `b` would both be the body of the request"),
-        (
-            route(),
-            methods(Method::GET),
-            function("f", &[("a", product())], None),
-            Key::Call,
-            "parameter `a` (record `product`) needs a body, and GET has none",
-        ),
-        (
-            route(),
-            methods(Method::GET),
-            function("f", &[("a", list(Type::U8))], None),
-            Key::Call,
-            "parameter `a` (list<u8>) needs a body, and GET has none",
-        ),
-        (
-            route(),
-            methods(Method::PUT),
-            stream(),
-            Key::Call,
-            "parameter `data` of `upload` holds a stream, which has no JSON",
-        ),
-        (
-            route(),
-            methods(Method::GET),
-            function("f", &[], Some(Type::Resource("file".into()))),
-            Key::Call,
-            "the result of `f` holds the resource `file`, which has no JSON",
-        ),
-        (
-            Route { path: &["name"], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Path,
-            "`{name}` is not a parameter of `get`",
-        ),
-        (
-            Route { path: &["a"], ..route() },
-            methods(Method::POST),
-            function("f", &[("a", product())], None),
-            Key::Path,
-            "parameter `a` (record `product`) cannot stand in a segment of a path",
-        ),
-        (
-            Route { path: &["a-b", "a_b"], ..route() },
-            methods(Method::GET),
-            function("f", &[("a-b", Type::U8)], None),
-            Key::Path,
-            "`{a_b}` names parameter `a-b` a second time",
-        ),
-        (
-            Route { from_header: &[("key", "X-Key")], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::FromHeader,
-            "`key` is not a parameter of `get`",
-        ),
-        (
-            Route { from_header: &[("id", "X Id")], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::FromHeader,
-            "`X Id` is not a header name",
-        ),
-        (
-            Route { from_header: &[("id", "X-Id")], path: &["id"], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::FromHeader,
-            "parameter `id` is bound already, to the path or to another header",
-        ),
-        (
-            Route { from_header: &[("a", "X-A")], ..route() },
-            methods(Method::POST),
-            function("f", &[("a", product())], None),
-            Key::FromHeader,
-            "parameter `a` (record `product`) cannot stand in a header",
-        ),
-        (
-            Route { status: Some(199), ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Status,
-            "199 is not a status of a success",
-        ),
-        (
-            Route { status: Some(600), ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Status,
-            "600 is not a status of a success",
-        ),
-        (
-            Route { status: Some(204), ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Status,
-            "an answer with status 204 has no body, but `get` answers a value",
-        ),
-        (
-            Route { location: Some("products/{id}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`products/{id}` is not a path of this host",
-        ),
-        (
-            Route { location: Some("//evil/{id}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`//evil/{id}` is not a path of this host",
-        ),
-        (
-            Route { location: Some("/{id"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`/{id` has a `{` without `}`",
-        ),
-        (
-            Route { location: Some("/a b/{id}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "' ' may not stand in a location, except within braces",
-        ),
-        (
-            Route { location: Some("/{sku}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`{sku}` is neither a field of what `get` answers nor a parameter",
-        ),
-        (
-            Route { location: Some("/{note}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`{note}` is an option, and a location needs a value",
-        ),
-        (
-            Route { location: Some("/{tags}"), ..route() },
-            methods(Method::POST),
-            get(),
-            Key::Location,
-            "`{tags}` (list<string>) cannot stand in a location",
-        ),
-        (
-            Route { errors: &[("gone", 410)], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Errors,
-            "`gone` is not a case of the error of `get`",
-        ),
-        (
-            Route { errors: &[("conflict", 399)], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Errors,
-            "399 is not a status of an error",
-        ),
-        (
-            Route { errors: &[("conflict", 600)], ..route() },
-            methods(Method::GET),
-            get(),
-            Key::Errors,
-            "600 is not a status of an error",
-        ),
+    let takes = |ty| function("f", &[("a", ty)], None);
+    let resource = || function("f", &[], Some(Type::Resource("file".into())));
+    let table: [(&[Method], Function, &str); 7] = [
+        (&[], get(), "the route names no method for `get`"),
+        (&[Method::GET, Method::PUT], get(), "PUT has a body and GET has none, so `get` cannot be bound for both"),
+        (&[Method::POST], two(), "`a` and `b` would both be the body of the request"),
+        (&[Method::GET], takes(product()), "parameter `a` (record `product`) needs a body, and GET has none"),
+        (&[Method::GET], takes(list(Type::U8)), "parameter `a` (list<u8>) needs a body, and GET has none"),
+        (&[Method::PUT], stream(), "parameter `data` of `upload` holds a stream, which has no JSON"),
+        (&[Method::GET], resource(), "the result of `f` holds the resource `file`, which has no JSON"),
     ];
-    for (route, methods, function, key, message) in table {
-        let errors = route.bind(&methods, &function).expect_err(message);
-        let found = errors.iter().find(|error| error.message == message);
-        let found = found.unwrap_or_else(|| panic!("no {message:?} in {errors:#?}"));
-        assert_eq!(found.key, key, "{message}");
-        assert!(!found.help.is_empty(), "{message}");
+    for (methods, function, message) in table {
+        assert_error(&TestRoute::default(), methods, &function, Key::Call, message);
+    }
+}
+
+#[test]
+fn a_name_or_type_that_cannot_be_in_the_path_is_an_error_of_path() {
+    let takes = |name: &str, ty| function("f", &[(name, ty)], None);
+    let table: [(&[&str], Function, &str); 3] = [
+        (&["name"], get(), "`{name}` is not a parameter of `get`"),
+        (&["a"], takes("a", product()), "parameter `a` (record `product`) cannot stand in a segment of a path"),
+        (&["a-b", "a_b"], takes("a-b", Type::U8), "`{a_b}` names parameter `a-b` a second time"),
+    ];
+    for (path, function, message) in table {
+        let route = TestRoute { path, ..TestRoute::default() };
+        assert_error(&route, &[Method::POST], &function, Key::Path, message);
+    }
+}
+
+#[test]
+fn a_name_or_type_that_cannot_be_in_a_header_is_an_error_of_from_header() {
+    let bound = "parameter `id` is bound already, to the path or to another header";
+    let takes = function("f", &[("a", product())], None);
+    let table: [(&[(&str, &str)], &[&str], Function, &str); 4] = [
+        (&[("key", "X-Key")], &[], get(), "`key` is not a parameter of `get`"),
+        (&[("id", "X Id")], &[], get(), "`X Id` is not a header name"),
+        (&[("id", "X-Id")], &["id"], get(), bound),
+        (&[("a", "X-A")], &[], takes, "parameter `a` (record `product`) cannot stand in a header"),
+    ];
+    for (from_header, path, function, message) in table {
+        let route = TestRoute { from_header, path, ..TestRoute::default() };
+        assert_error(&route, &[Method::POST], &function, Key::FromHeader, message);
+    }
+}
+
+#[test]
+fn a_status_that_is_none_of_a_success_is_an_error_of_status() {
+    let table = [
+        (199, "199 is not a status of a success"),
+        (600, "600 is not a status of a success"),
+        (204, "an answer with status 204 has no body, but `get` answers a value"),
+    ];
+    for (status, message) in table {
+        let route = TestRoute { status: Some(status), ..TestRoute::default() };
+        assert_error(&route, &[Method::GET], &get(), Key::Status, message);
+    }
+}
+
+#[test]
+fn a_location_that_cannot_be_filled_is_an_error_of_location() {
+    let table = [
+        ("products/{id}", "`products/{id}` is not a path of this host"),
+        ("//evil/{id}", "`//evil/{id}` is not a path of this host"),
+        ("/{id", "`/{id` has a `{` without `}`"),
+        ("/a b/{id}", "' ' may not stand in a location, except within braces"),
+        ("/{sku}", "`{sku}` is neither a field of what `get` answers nor a parameter"),
+        ("/{note}", "`{note}` is an option, and a location needs a value"),
+        ("/{tags}", "`{tags}` (list<string>) cannot stand in a location"),
+    ];
+    for (location, message) in table {
+        let route = TestRoute { location: Some(location), ..TestRoute::default() };
+        assert_error(&route, &[Method::POST], &get(), Key::Location, message);
+    }
+}
+
+#[test]
+fn an_unknown_case_or_a_status_that_is_none_of_an_error_is_an_error_of_errors() {
+    let table: [(&[(&str, u16)], &str); 3] = [
+        (&[("gone", 410)], "`gone` is not a case of the error of `get`"),
+        (&[("conflict", 399)], "399 is not a status of an error"),
+        (&[("conflict", 600)], "600 is not a status of an error"),
+    ];
+    for (errors, message) in table {
+        let route = TestRoute { errors, ..TestRoute::default() };
+        assert_error(&route, &[Method::GET], &get(), Key::Errors, message);
     }
 }
 
 #[test]
 fn one_mistake_is_one_error_and_several_are_reported_together() {
-    let get = function("get", &[("id", Type::U64)], Some(product()));
-    let route = Route { path: &["name"], errors: &[("gone", 410)], status: Some(100), ..Route::default() };
-    let errors = route.bind(&[Method::GET], &get).expect_err("three mistakes");
+    let route = TestRoute { path: &["name"], errors: &[("gone", 410)], status: Some(100), ..TestRoute::default() };
+    let errors = route.bind(&[Method::GET], &get()).expect_err("three mistakes");
     assert_eq!(errors.iter().map(|error| error.key).collect::<Vec<_>>(), [Key::Path, Key::Status, Key::Errors]);
     assert_eq!(errors[0].help, "its parameters: `id`");
     assert_eq!(errors[2].help, "its cases: `not-found`, `conflict`, `sold-out`, `invalid`");
 
     let upload = function("upload", &[("data", Type::Stream(None))], None);
     for method in [Method::GET, Method::POST] {
-        assert_eq!(Route::default().bind(&[method], &upload).expect_err("a stream").len(), 1);
+        assert_eq!(TestRoute::default().bind(&[method], &upload).expect_err("a stream").len(), 1);
     }
 }

@@ -52,7 +52,7 @@ impl fmt::Display for Expected<'_> {
             }
             Type::Alias(_) => unreachable!("aliases are resolved"),
             Type::Stream(_) | Type::Future(_) | Type::Resource(_) | Type::ErrorContext => {
-                f.write_str("left out, for it has no JSON")
+                f.write_str("absent, because it has no JSON")
             }
         }?;
         if self.or_null { f.write_str(" or null") } else { Ok(()) }

@@ -41,7 +41,7 @@ pub fn unmappable(ty: &Type) -> Option<String> {
         Type::Future(_) => Some("a future".to_owned()),
         Type::Resource(name) => Some(format!("the resource `{name}`")),
         Type::ErrorContext => Some("an error-context".to_owned()),
-        Type::Map(key, _) if !is_map_key(key) => Some("a map whose keys are no text".to_owned()),
+        Type::Map(key, _) if !is_map_key(key) => Some("a map whose keys have no text form".to_owned()),
         Type::Bool
         | Type::S8
         | Type::U8

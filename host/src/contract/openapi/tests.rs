@@ -62,7 +62,7 @@ fn function(name: &str, docs: &str, params: &[(&str, Type)], ok: Option<Type>) -
 }
 
 /// A route of the tests, with its binding.
-struct Route {
+struct TestRoute {
     method: Method,
     path: &'static str,
     service: &'static str,
@@ -70,7 +70,7 @@ struct Route {
     binding: HttpBinding,
 }
 
-impl Route {
+impl TestRoute {
     fn new(method: Method, path: &'static str, service: &'static str, function: &Function) -> Self {
         let from_header = BTreeMap::from([("key".to_owned(), "Idempotency-Key".to_owned())]);
         let spec = HttpBindingSpec {
@@ -100,7 +100,7 @@ impl Route {
     }
 }
 
-fn routes() -> Vec<Route> {
+fn routes() -> Vec<TestRoute> {
     let one = [("id", product_id())];
     let changes = [("product", product_id()), ("changes", record("changes", &[("note", option(Type::String))]))];
     let get = function("get", "The product with this id. Any\nproduct will do.", &one, Some(product()));
@@ -115,7 +115,7 @@ fn routes() -> Vec<Route> {
     );
     let reserve =
         function("reserve", "Takes pieces.", &[("key", Type::String), ("lines", list(Type::U32))], Some(Type::Bool));
-    let route = |method, path, function| Route::new(method, path, "products", function);
+    let route = |method, path, function| TestRoute::new(method, path, "products", function);
     vec![
         route(Method::PATCH, "/api/products/{product}", &update),
         route(Method::PUT, "/api/products/{product}", &update),
@@ -124,7 +124,7 @@ fn routes() -> Vec<Route> {
         route(Method::POST, "/api/products", &create),
         route(Method::DELETE, "/api/products/{id}", &function("remove", "Removes it.", &one, None)),
         route(Method::POST, "/api/products/reserve", &reserve),
-        Route::new(Method::PUT, "/api/samples/{name}", "samples", &everything()),
+        TestRoute::new(Method::PUT, "/api/samples/{name}", "samples", &everything()),
     ]
 }
 
@@ -162,9 +162,9 @@ fn everything() -> Function {
     function("put", "Takes anything.", &[("name", Type::String), ("sample", record("sample", &fields))], None)
 }
 
-fn shop(routes: &[Route]) -> Value {
+fn shop(routes: &[TestRoute]) -> Value {
     let info = Info { title: "The shop".into(), version: "1.0.0".into(), description: Some("For tests.".into()) };
-    document(&info, &routes.iter().map(Route::operation).collect::<Vec<_>>())
+    document(&info, &routes.iter().map(TestRoute::operation).collect::<Vec<_>>())
 }
 
 fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
@@ -305,8 +305,8 @@ fn the_schemas_of_two_aliases_of_one_name_do_not_refer_to_each_other() {
     let id = alias("id", "The outer.", alias("key", "Between.", alias("id", "The inner.", Type::U8)));
     let params = [("outer", id.clone()), ("list", list(alias("key", "Another.", id)))];
     let routes = [
-        Route::new(Method::GET, "/x/{outer}", "keys", &function("get", "Gets.", &params[..1], None)),
-        Route::new(Method::POST, "/x", "keys", &function("put", "Puts.", &params[1..], None)),
+        TestRoute::new(Method::GET, "/x/{outer}", "keys", &function("get", "Gets.", &params[..1], None)),
+        TestRoute::new(Method::POST, "/x", "keys", &function("put", "Puts.", &params[1..], None)),
     ];
     let document = shop(&routes);
     for name in ["Id", "Key"] {

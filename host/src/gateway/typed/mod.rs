@@ -1,4 +1,4 @@
-//! Owns typed routes: a request becomes arguments, a result becomes an answer. `pipeline.rs` has the order of the steps.
+//! Owns typed routes: a request becomes arguments, a result becomes an answer. `pipeline.rs` has the order of steps.
 //! Always: the route's `HttpBinding` says where everything is; what is passed on to the service fits its contract.
 //! Never: knows what a value is: values are made and read by the types of the contract.
 

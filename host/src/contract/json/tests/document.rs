@@ -75,9 +75,11 @@ fn violations_are_as_the_document_says() {
 
 #[test]
 fn bounds_are_as_the_document_says() {
+    // A bound may be split over two lines.
+    let prose = DOCUMENT.split_whitespace().collect::<Vec<_>>().join(" ");
     let violations = format!("(at most {MAX_VIOLATIONS}, and {} KiB of them)", MAX_VIOLATION_BYTES / 1024);
     for bound in [violations, format!("at most {MAX_VALUES} values")] {
-        assert!(DOCUMENT.contains(&bound), "{bound}");
+        assert!(prose.contains(&bound), "{bound}");
     }
 }
 
