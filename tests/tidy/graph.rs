@@ -155,22 +155,16 @@ impl Tree {
 
     fn breaches_of_files(&self, room: &str, allowed: &[Circle]) -> Vec<Breach> {
         let name = |path: &str| path.trim_start_matches(&format!("host/src/{room}/")).to_owned();
-        let mut edges = self.edges(room, |_, file| name(&file.path));
+        let edges = self.edges(room, |_, file| name(&file.path));
+        let circles = circles(&edges);
         let mut breaches = Vec::new();
-        for (_, files, _) in allowed.iter().filter(|(of, _, _)| *of == room) {
-            let is_one = |file: &String| files.contains(&file.as_str());
-            let mut inside = edges.clone();
-            inside.retain(|from, _| is_one(from));
-            inside.values_mut().for_each(|imports| imports.retain(|to, _| is_one(to)));
-            if circles(&inside).is_empty() {
-                let rule = format!("{} import each other in no circle any more: shorten the list", files.join(", "));
-                breaches.push(charter(room, rule));
-            }
-            for (_, imports) in edges.iter_mut().filter(|(from, _)| is_one(from)) {
-                imports.retain(|to, _| !is_one(to));
-            }
+        let allowed: Vec<BTreeSet<&str>> =
+            allowed.iter().filter(|(of, _, _)| *of == room).map(|(_, files, _)| files.iter().copied().collect()).collect();
+        for files in allowed.iter().filter(|files| !circles.iter().any(|(all, _)| all == *files)) {
+            let rule = format!("the list of circles names {files:?}, which is none, or not all of one");
+            breaches.push(charter(room, rule));
         }
-        for circle in circles(&edges) {
+        for (_, circle) in circles.iter().filter(|(all, _)| !allowed.contains(all)) {
             let mut steps = circle[0].clone();
             for (from, to) in circle.iter().zip(circle.iter().cycle().skip(1)) {
                 write!(steps, " (line {}) → {to}", place(&edges[from][to]).1).expect("a string takes all");
@@ -244,18 +238,16 @@ fn hint(edges: &Edges) -> String {
     format!("; its imports allow {levels:?}")
 }
 
-/// One circle for each set of nodes that reach each other: a shortest one through the set's first node.
-fn circles(edges: &Edges) -> Vec<Vec<String>> {
-    let mut found: Vec<Vec<String>> = Vec::new();
-    let mut done: BTreeSet<&str> = BTreeSet::new();
+/// The sets of nodes that reach each other, each with a shortest circle through its first node.
+fn circles(edges: &Edges) -> Vec<(BTreeSet<&str>, Vec<String>)> {
+    let mut found: Vec<(BTreeSet<&str>, Vec<String>)> = Vec::new();
     for start in edges.keys().map(String::as_str) {
-        if done.contains(start) {
+        if found.iter().any(|(all, _)| all.contains(start)) {
             continue;
         }
         let Some(circle) = shortest_circle(edges, start) else { continue };
-        let ahead = reachable(edges, start);
-        done.extend(ahead.into_iter().filter(|node| reachable(edges, node).contains(start)));
-        found.push(circle);
+        let ahead = reachable(edges, start).into_iter();
+        found.push((ahead.filter(|node| reachable(edges, node).contains(start)).collect(), circle));
     }
     found
 }
@@ -270,7 +262,7 @@ fn shortest_circle(edges: &Edges, start: &str) -> Option<Vec<String>> {
                 return Some(path);
             }
             if seen.insert(next) {
-                open.push_back([path.as_slice(), &[next.clone()]].concat());
+                open.push_back([path.as_slice(), std::slice::from_ref(next)].concat());
             }
         }
     }

@@ -88,11 +88,12 @@ impl Glossary {
             if cells.get(1).is_none_or(|meaning| meaning.is_empty()) {
                 breach(format!("`{}` has no meaning", cells[0]));
             }
-            for term in cells[0].split(',').map(|term| term.trim().to_lowercase()) {
-                if cells.len() > 2 && term < last {
-                    breach(format!("`{term}` stands behind `{last}`: the glossary is in alphabetical order"));
-                }
-                last.clone_from(&term);
+            let row = cells[0].to_lowercase();
+            if cells.len() > 2 && row < last {
+                breach(format!("`{row}` stands behind `{last}`: the glossary is in alphabetical order"));
+            }
+            last.clone_from(&row);
+            for term in row.split(',').map(|term| term.trim().to_owned()) {
                 let entry = Term { file: file.to_owned(), line: index + 1, rooms: rooms.clone() };
                 if let Some(other) = self.terms.get(&term) {
                     breach(format!("`{term}` has a meaning already, at {}:{}", other.file, other.line));
