@@ -157,7 +157,8 @@ impl Reader<'_> {
         let mut at = 0;
         while let Some(token) = scan.tokens.get(at) {
             let before = if at == 0 { "" } else { scan.text(at - 1) };
-            let begins_path = !matches!(before, "::" | "." | "fn" | "mod");
+            let is_visibility = before == "in" && at >= 2 && scan.text(at - 2) == "("; // `pub(in crate::mesh)`
+            let begins_path = !matches!(before, "::" | "." | "fn" | "mod") && !is_visibility;
             match token.text.as_str() {
                 "mod" if scan.text(at + 2) == "{" => {
                     self.module.push(scan.text(at + 1).to_owned());

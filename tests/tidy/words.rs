@@ -148,7 +148,7 @@ fn nouns(name: &str) -> Vec<String> {
     let phrases: Vec<String> = prefixes.chain(suffixes).map(|words| words.join(" ")).collect();
     let singular = |phrase: &String| match phrase.strip_suffix("ies") {
         Some(stem) => Some(format!("{stem}y")),
-        None => phrase.strip_suffix('s').map(str::to_owned),
+        None => phrase.strip_suffix('s').map(|stem| stem.strip_suffix("sse").map_or(stem.to_owned(), |stem| format!("{stem}ss"))),
     };
     let singulars: Vec<String> = phrases.iter().filter_map(singular).collect();
     phrases.into_iter().chain(singulars).collect()
@@ -157,6 +157,7 @@ fn nouns(name: &str) -> Vec<String> {
 #[test]
 fn a_name_is_taken_apart_into_the_nouns_that_it_may_be_named_for() {
     assert_eq!(nouns("Entries"), ["entries", "entry"]);
+    assert_eq!(nouns("Addresses"), ["addresses", "address"]);
     assert_eq!(nouns("HttpBindings"), ["http", "http bindings", "bindings", "http binding", "binding"]);
     assert_eq!(nouns("TlsError"), ["tls", "tls error", "error", "tl"]);
 }

@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
     if let Some((path, true)) = own
         && let Ok(path) = Path::parse(&path)
     {
-        assert!(matches!(find(&table, None, path), RouteLookup::Route(_)), "{:?} misses itself", path.as_str());
+        assert!(find(&table, None, path), "{:?} misses itself", path.as_str());
     }
     if let Ok(path) = Path::parse(request_path) {
         path.segments().for_each(|segment| drop(decode(segment)));
@@ -33,12 +33,9 @@ fn with_all(path: &str, host: &str, rewrite: &str, prefix: &str) -> Result<Rule,
     if rewrite.is_empty() { rule.with_strip_prefix(prefix) } else { rule.with_rewrite(rewrite) }
 }
 
-fn find<'a>(table: &'a Table<()>, host: Option<&'a str>, path: Path<'a>) -> RouteLookup<'a, ()> {
+/// Whether the table has a route for a GET of this path.
+fn find(table: &Table<()>, host: Option<&str>, path: Path) -> bool {
     let no_headers = HeaderMap::new();
     let head = RequestHead { host, method: &Method::GET, path, headers: &no_headers };
-    match table.find(&head) {
-        RouteLookup::Route(found) => RouteLookup::Route(found),
-        RouteLookup::MethodNotAllowed(methods) => RouteLookup::MethodNotAllowed(methods),
-        RouteLookup::None => RouteLookup::None,
-    }
+    matches!(table.find(&head), RouteLookup::Route(_))
 }

@@ -40,6 +40,8 @@ fn assert_breach(file: &str, code: &str, parts: &[&str]) {
 #[test]
 fn imports_down_through_the_wings_are_free() {
     assert_eq!(breaches(&[], Some(ORDER), &[]), [] as [&str; 0]);
+    let visibility = [("clock.rs", "pub(in crate::mesh::call) fn now() {}")];
+    assert_eq!(breaches(&visibility, Some(ORDER), &[]), [] as [&str; 0], "who may see it is no import");
 }
 
 #[test]
