@@ -43,7 +43,7 @@ fuzz() {
     grep -q 'inline 8-bit counters' "$corpus.log" || { echo "fuzz: $1 is not instrumented" >&2; return 1; }
 }
 
-RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/rustc cargo build --quiet -p fuzz
+RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/rustc ${CARGO:-cargo} build --quiet -p fuzz
 if [[ $target == all ]]; then
     for each in "${targets[@]}"; do fuzz "$each"; done
 else
