@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs them: `fuzz/run.sh [TARGET|all [SECONDS]]`; `./just fuzz` is the same.
 #
-# libFuzzer keeps what it found worth keeping in `target/fuzz/TARGET`, and begins there the next time. A crash is written
-# beside it, as `crash-…`; `target/debug/fuzz-TARGET FILE` runs it again. Targets begin with what the project has:
-# manifests, components, requests.
+# libFuzzer keeps the inputs that reached new code in `target/fuzz/TARGET`, and starts from them the next time. The
+# input of a crash is in `target/fuzz/TARGET.crashes`; `target/debug/fuzz-TARGET FILE` runs it again. At first a target
+# starts from what the project has: manifests, components, and what is in `fuzz/seeds`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 readonly targets=(manifest arguments route component)
 readonly slowest=10 # seconds for one input; all of them take milliseconds
-readonly memory=2048 # MiB
+readonly memory=1024 # MiB of address space: more fails at the very input that asks for it
 
 target=${1:-all}
 seconds=${2:-60}
@@ -32,8 +32,11 @@ fuzz() {
     mkdir -p "$corpus" "$corpus.crashes"
     while IFS= read -r file; do cp -- "$file" "$corpus/seed-$(tr / - <<<"$file")"; done < <(seeds "$1")
     echo "fuzz: $1 for $seconds s"
-    if ! "target/debug/fuzz-$1" "$corpus" -max_total_time="$seconds" -timeout="$slowest" -rss_limit_mb="$memory" \
-        -artifact_prefix="$corpus.crashes/" -print_final_stats=1 >"$corpus.log" 2>&1; then
+    if ! (
+        ulimit -v $((memory * 1024))
+        exec "target/debug/fuzz-$1" "$corpus" -max_total_time="$seconds" -timeout="$slowest" -rss_limit_mb=0 \
+            -artifact_prefix="$corpus.crashes/" -print_final_stats=1 -verbosity=0 >"$corpus.log" 2>&1
+    ); then
         tail -n 60 "$corpus.log" >&2
         echo "fuzz: $1 failed; the input is in $corpus.crashes/" >&2
         return 1

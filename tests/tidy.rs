@@ -1,9 +1,9 @@
 //! Holds the walls of the house: who may import whom, and the rules of form that a compiler does not know.
 //!
 //! `house` has the tables: rooms, floors, wings, bans. `scan` reads a file, `graph` knows who imports whom inside of a
-//! room, `words` what types are called, `form` how a text looks, and `drawing` draws the house. Here the rules are put to
-//! the tree, and each breach is reported as `file:line: rule`, all at once. `samples` has for each rule a text that
-//! breaks it.
+//! room, `words` what types are called, `form` how a text looks, and `drawing` draws the house. This file checks the
+//! tree by the rules, and reports all breaches together, each as `file:line: rule`. `samples` has for each rule a text
+//! that breaks it.
 
 mod drawing;
 mod form;
@@ -229,7 +229,8 @@ fn read(folders: &[&str], endings: &[&str]) -> BTreeMap<String, String> {
             // What others built: cargo's target folders, the components' dist.
             let ours = names.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
             open.extend(ours.map(|name| format!("{path}/{name}")));
-        } else if Path::new(&path).extension().or(full.file_name()).is_some_and(|end| endings.iter().any(|&e| e == end)) {
+        } else if Path::new(&path).extension().or(full.file_name()).is_some_and(|end| endings.iter().any(|&e| e == end))
+        {
             // A file of the list may be missing: the rules for it then have nothing to hold.
             files.extend(fs::read_to_string(full).map(|text| (path, text)));
         }

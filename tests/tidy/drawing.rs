@@ -1,4 +1,4 @@
-//! The drawing of the house in `docs/ARCHITECTURE.md`: rooms by floor, their wings inside, and the imports between those.
+//! The drawing of the house in `docs/ARCHITECTURE.md`: rooms by floor, their wings, and the imports between wings.
 //!
 //! It is made from the imports themselves. `just drawing` writes it; the tidy test fails when it is out of date.
 
@@ -64,7 +64,9 @@ fn arrows_of(tree: &Tree, room: &str) -> Vec<String> {
     edges.remove("mod"); // what the room gives to others: it leads everywhere
     let implied = |from: &str, to: &str| {
         let others = edges[from].keys().filter(|other| *other != to);
-        others.into_iter().any(|other| !reachable(&edges, other).contains(from) && reachable(&edges, other).contains(to))
+        others
+            .into_iter()
+            .any(|other| !reachable(&edges, other).contains(from) && reachable(&edges, other).contains(to))
     };
     let mut arrows = Vec::new();
     for (from, imports) in &edges {

@@ -137,8 +137,7 @@ impl Tree {
         self.edges(room, |module, _| module.get(1).map_or("mod", String::as_str).to_owned())
     }
 
-    /// What the room breaks: a circle among its files that `allowed` does not name, or an import that climbs between its
-    /// wings.
+    /// What the room breaks: a circle among its files that `allowed` does not name, an import that climbs between wings.
     pub fn breaches_of_room(&self, room: &str, wings: Option<Levels>, allowed: &[Circle]) -> Vec<Breach> {
         let mut breaches = self.breaches_of_files(room, allowed);
         match wings {
@@ -158,8 +157,11 @@ impl Tree {
         let edges = self.edges(room, |_, file| name(&file.path));
         let circles = circles(&edges);
         let mut breaches = Vec::new();
-        let allowed: Vec<BTreeSet<&str>> =
-            allowed.iter().filter(|(of, _, _)| *of == room).map(|(_, files, _)| files.iter().copied().collect()).collect();
+        let allowed: Vec<BTreeSet<&str>> = allowed
+            .iter()
+            .filter(|(of, _, _)| *of == room)
+            .map(|(_, files, _)| files.iter().copied().collect())
+            .collect();
         for files in allowed.iter().filter(|files| !circles.iter().any(|(all, _)| all == *files)) {
             let rule = format!("the list of circles names {files:?}, which is none, or not all of one");
             breaches.push(charter(room, rule));

@@ -33,7 +33,10 @@ const MESH: &str = "host/src/mesh/mod.rs";
 #[test]
 fn imports_from_below_are_free() {
     assert_clean(CIRCUIT, "use crate::base::{Blame, ErrorKind};\nuse super::Settings;\nuse crate::telemetry::Metrics;");
-    assert_clean(CIRCUIT, "fn f() -> impl Iterator<Item = u8> + use<'_> { mesh::call() }\nuse ::mesh::x;\nuse mesh::y;");
+    assert_clean(
+        CIRCUIT,
+        "fn f() -> impl Iterator<Item = u8> + use<'_> { mesh::call() }\nuse ::mesh::x;\nuse mesh::y;",
+    );
     assert_clean(CIRCUIT, "pub(crate) fn new() -> Self { self.reset(); crate::base::Blame::Service }");
     assert_clean(MESH, "use crate::{base::ServiceName, runtime::{self, Pool}, breaker};\nuse self::attempt::Attempt;");
     assert_clean("host/src/lib.rs", "pub mod cli;\npub use crate::cli::main;");
@@ -231,6 +234,8 @@ fn a_line_has_120_columns() {
     let code = format!("```\n{long}\n```\n{long}");
     assert_eq!(lines("docs/mesh.md", &code), [4], "code of a document keeps its lines");
     assert_eq!(lines("docs/mesh.md", &format!("| {long} |\n{long}")), [2], "a row of a table is one line");
+    let written = format!("<!-- bench:http -->\n{long}\n<!-- /bench:http -->\n{long}");
+    assert_eq!(lines("docs/performance.md", &written), [4], "what a program writes");
     let link = format!("[a](https://example.com/{long}) and [b](../{long}#c), {}", "x".repeat(100));
     assert_eq!(lines("docs/mesh.md", &link), [] as [usize; 0], "a link's target does not count");
     assert_eq!(lines("docs/mesh.md", &format!("{link}{link}")), [1]);

@@ -173,8 +173,7 @@ impl Reader<'_> {
                     }
                 }
                 "use" if scan.text(at + 1) != "<" => {
-                    let base =
-                        Base { path: Vec::new(), is_start: true, is_foreign: false, is_public: before == "pub" };
+                    let base = Base { path: Vec::new(), is_start: true, is_foreign: false, is_public: before == "pub" };
                     at = self.tree(at + 1, base);
                     continue;
                 }

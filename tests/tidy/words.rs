@@ -8,7 +8,7 @@ use super::{Breach, house};
 /// Where the terms stand: the platform's own words, and the nouns of the code.
 pub const GLOSSARY: [&str; 2] = ["docs/ARCHITECTURE.md", "docs/glossary.md"];
 
-/// A name that two rooms define, but for those that `house::SHARED_NAMES` allows; and an entry of that list without use.
+/// Names that two rooms define, except those in `shared`; and entries of `shared` that no two rooms define.
 pub fn breaches_of_meanings(definitions: &[Definition], shared: &[(&str, &str)]) -> Vec<Breach> {
     let mut first: BTreeMap<&str, &Definition> = BTreeMap::new();
     let mut used: BTreeSet<&str> = BTreeSet::new();
@@ -76,8 +76,7 @@ impl Glossary {
             if !in_table || cells[0].starts_with('-') {
                 continue;
             }
-            let mut breach =
-                |rule: String| self.breaches.push(Breach { file: file.to_owned(), line: index + 1, rule });
+            let mut breach = |rule: String| self.breaches.push(Breach { file: file.to_owned(), line: index + 1, rule });
             let rooms: Vec<String> = match cells.get(2).copied() {
                 None | Some("" | "any") => Vec::new(),
                 Some(rooms) => rooms.split(',').map(|room| room.trim().trim_matches('`').to_owned()).collect(),
@@ -114,7 +113,7 @@ impl Glossary {
                 names.iter().filter_map(|noun| Some(self.terms.get_key_value(noun)?.0.as_str())).collect();
             if terms.is_empty() {
                 let rule = format!(
-                    "`{}`: the glossary (docs/glossary.md) has neither this name nor a noun that it ends in or begins with",
+                    "`{}`: docs/glossary.md has neither this name nor a noun that it ends in or begins with",
                     definition.name
                 );
                 breaches.push(Breach { file: definition.file.clone(), line: definition.line, rule });
@@ -148,7 +147,9 @@ fn nouns(name: &str) -> Vec<String> {
     let phrases: Vec<String> = prefixes.chain(suffixes).map(|words| words.join(" ")).collect();
     let singular = |phrase: &String| match phrase.strip_suffix("ies") {
         Some(stem) => Some(format!("{stem}y")),
-        None => phrase.strip_suffix('s').map(|stem| stem.strip_suffix("sse").map_or(stem.to_owned(), |stem| format!("{stem}ss"))),
+        None => phrase
+            .strip_suffix('s')
+            .map(|stem| stem.strip_suffix("sse").map_or(stem.to_owned(), |stem| format!("{stem}ss"))),
     };
     let singulars: Vec<String> = phrases.iter().filter_map(singular).collect();
     phrases.into_iter().chain(singulars).collect()

@@ -1,4 +1,4 @@
-//! The manifest: any text is read, or refused with findings, each of which has a message and a position inside the text.
+//! The manifest: any text is read, or refused with findings. Each has a message and a position inside of the text.
 #![no_main]
 
 use host::config::Manifest;

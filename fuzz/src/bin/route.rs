@@ -1,5 +1,5 @@
-//! Routing: any rule is made or refused, and a table with it finds a route for any request without a panic. A rule without
-//! parameters fits its own path.
+//! Routing: any rule is made or refused, and a table with it finds a route for any request without a panic. A rule
+//! without parameters fits its own path.
 //!
 //! The text is six lines: the rule's path, its host, its rewrite, the prefix to strip; the request's host and path.
 #![no_main]

@@ -60,7 +60,11 @@ fn an_import_that_climbs_between_wings_is_found() {
         assert_breach("dial/mod.rs", code, &climbs);
     }
     assert_breach("clock.rs", "use super::dial::Dial;", &["clock.rs:2: mesh/clock imports mesh/dial, up"]);
-    assert_breach("dial/deep/far.rs", "use crate::mesh::Mesh;", &["dial/deep/far.rs:2: mesh/dial imports mesh/call, up"]);
+    assert_breach(
+        "dial/deep/far.rs",
+        "use crate::mesh::Mesh;",
+        &["dial/deep/far.rs:2: mesh/dial imports mesh/call, up"],
+    );
 }
 
 #[test]
@@ -73,7 +77,10 @@ fn an_import_between_wings_of_one_level_is_found() {
 fn what_a_rooms_charter_defines_is_above_its_wings() {
     let charter = "mod clock; mod dial; pub struct Both; use std::fmt::Write; pub use std::io::Error;";
     let both = breaches(&[("mod.rs", charter), ("clock.rs", "use super::Both;")], Some(ORDER), &[]);
-    assert_eq!(both, ["host/src/mesh/clock.rs:2: mesh/clock imports mesh/mod, up: a wing imports only from wings below it"]);
+    assert_eq!(
+        both,
+        ["host/src/mesh/clock.rs:2: mesh/clock imports mesh/mod, up: a wing imports only from wings below it"]
+    );
     let foreign = breaches(&[("mod.rs", charter), ("clock.rs", "use super::{Error, Write};")], Some(ORDER), &[]);
     assert_eq!(foreign, [] as [&str; 0], "what the charter has from another crate");
 }

@@ -73,13 +73,14 @@ fn a_noun_that_the_glossary_lacks_is_found() {
         ("breaker/breaker.rs", "struct CircuitBreaker;"),
     ]);
     let found = told(&Glossary::new(&[("docs/glossary.md", PAGE)]).breaches(&types));
-    let rule = "the glossary (docs/glossary.md) has neither this name nor a noun that it ends in or begins with";
+    let rule = "docs/glossary.md has neither this name nor a noun that it ends in or begins with";
     assert_eq!(
         found,
         [
             format!("host/src/mesh/view.rs:3: `Parcel`: {rule}"),
             format!("host/src/mesh/view.rs:4: `BreakfastTable`: {rule}"),
-            "docs/glossary.md:4: no type of `mesh` is named for `circuit breaker`: take the term or the room away".into(),
+            "docs/glossary.md:4: no type of `mesh` is named for `circuit breaker`: take the term or the room away"
+                .into(),
         ]
     );
 }
