@@ -104,7 +104,7 @@ bench *ARGS: build-components
 # Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
 [group("verify")]
 bench-micro *ARGS: build-components
-    cargo bench -p bench --bench nouns -- "$@"
+    cargo bench -p bench --bench micro -- "$@"
 
 # Count what a request allocates in the host; with `--sites` also where: `just bench-allocations --sites`
 [group("verify")]

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Builds `components/dist/NAME.wasm` for each package NAME here and in `fixtures/` that is a component and not a library.
-# The one implementation for `just build-components` and for the host's tests, which call it when a component is missing.
+# Builds `components/dist/NAME.wasm` for each package NAME, here and in `fixtures/`, that is a component and not a
+# library. `just build-components` calls this script, and the host's tests call it when a component is missing.
 #
 #   components/build.sh                       build all, then publish into dist/
-#   components/build.sh --packages [FOLDER…]  print the packages, libraries too, as arguments for cargo: `-p products -p users …`
+#   components/build.sh --packages [FOLDER…]  print the packages, libraries too, as arguments for cargo:
+#                                             `-p products -p users …`
 #
-# Safe to run twice at once and beside a running host: cargo locks its target folder, and a file in dist/ is replaced whole.
+# Two runs at the same time are safe, also beside a running host: cargo locks its target folder, and a file in dist/
+# is replaced as a whole.
 set -eu
 
 cd "$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)"
@@ -19,7 +21,7 @@ packages() {
     done | tr '\n' ' '
 }
 
-# A file that did not change keeps its time, so that nobody recompiles or reloads it for nothing.
+# A file that did not change keeps its time stamp, so that nothing is recompiled or reloaded without need.
 publish() {
     if cmp -s "$1" "$2"; then
         return
@@ -42,20 +44,21 @@ if [ -z "$selection" ]; then
     exit 1
 fi
 
-# Where rustup's automatic install is off, cargo would fail for want of the target. This costs nothing when it is there.
+# If rustup's automatic install is off, cargo would fail because the target is missing. This costs nothing if it is
+# there.
 if command -v rustup >/dev/null; then
     rustup --quiet target add "$target"
 fi
 
-# Flags meant for the host (coverage, sanitizers, target-cpu) do not fit WebAssembly.
+# Flags for the host (coverage, sanitizers, target-cpu) do not fit WebAssembly.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
 
 mkdir -p components/dist
 messages=$(mktemp)
 trap 'rm -f "$messages"' EXIT
 
-# Cargo itself says where each file went, so any target folder will do (CARGO_TARGET_DIR, build.target-dir, --config).
-# shellcheck disable=SC2086 # the selection is several words
+# Cargo itself reports where it wrote each file, so any target folder works (CARGO_TARGET_DIR, build.target-dir,
+# --config).
 cargo build --profile component --target "$target" $selection --message-format json-render-diagnostics >"$messages"
 
 sed -n '/"reason":"compiler-artifact"/s/.*"filenames":\[[^]]*"\([^"]*\.wasm\)".*/\1/p' "$messages" |

@@ -1,9 +1,10 @@
-//! The host's one integration-test target: one link of Wasmtime instead of many.
+//! The host's only integration-test target. All system tests share one binary, so that Wasmtime is linked once and
+//! not once for each file.
 //!
-//! `it` drives the real binary with real components, `sim` runs rooms through seeded faults in simulated time, `tidy` holds the walls of
-//! the house.
+//! `it` drives the real binary with real components. `sim` runs rooms through seeded faults in simulated time. `tidy`
+//! checks the rules of the source tree: which room may import which.
 
-// The whole target is test code; Clippy knows as such only what stands in a `#[test]` function itself.
+// The whole target is test code. Clippy recognises as test code only what stands inside a `#[test]` function.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

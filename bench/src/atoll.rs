@@ -1,6 +1,6 @@
-//! The real binary, with a manifest and a state of its own.
+//! Starts the real binary with its own manifest and its own state.
 
-use crate::process::plain;
+use crate::process::without_debug_variables;
 use crate::{Plan, progress};
 use anyhow::{Context, bail, ensure};
 use std::fs::{self, File};
@@ -8,28 +8,29 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// The variable that has the host write no access log, as no other side does.
+/// The variable that turns off the host's access log, because no other side writes one.
 pub(crate) const QUIET: (&str, &str) = ("ATOLL_LOG", "access=off,warn");
 
-/// A running host; it ends when this is dropped.
+/// A running host. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Atoll {
     child: Child,
-    /// Kept open: a host that cannot print is not the one that people run.
+    /// Kept open: a host that cannot print to its standard output is not how the host normally runs.
     _output: BufReader<ChildStdout>,
-    /// Where the gateway listens: `http://127.0.0.1:…`.
+    /// The address of the gateway: `http://127.0.0.1:…`.
     pub(crate) gateway: String,
-    /// Where the admin listens.
+    /// The address of the admin.
     pub(crate) admin: String,
 }
 
-/// The binary to measure: that of `--host`, or else it is built, with all optimisations, beside this one.
+/// The binary to measure: that of `--host`. Without that option it is built, with all optimisations, beside this
+/// program.
 ///
 /// # Errors
-/// If it does not build; cargo has said why.
+/// If it does not build. Cargo has printed why.
 pub(crate) fn build(plan: &Plan) -> anyhow::Result<PathBuf> {
     if let Some(host) = &plan.host {
-        // It is started in folders of its own.
+        // The host is started in other folders, so its path must be absolute.
         return host.canonicalize().with_context(|| host.display().to_string());
     }
     progress("building the host");
@@ -45,11 +46,12 @@ pub(crate) fn build(plan: &Plan) -> anyhow::Result<PathBuf> {
 }
 
 impl Atoll {
-    /// Starts `binary` with `manifest` in `folder`, and waits until it says where it listens. The manifest's edges are on port 0. Its log, in
-    /// JSON as in production, goes to a file there. Blocks for as long as the host takes to start.
+    /// Starts `binary` with `manifest` in `folder`, and waits until it prints its addresses. Both edges listen on a
+    /// port that the system picks. The log, in JSON as in production, goes to a file in the folder. Blocks until the
+    /// host listens.
     ///
     /// # Errors
-    /// If the host ends before it listens, with its log.
+    /// If the host ends before it listens; the error has its log.
     pub(crate) fn start(binary: &Path, folder: &Path, manifest: &str) -> anyhow::Result<Self> {
         Self::start_with(binary, folder, manifest, &[])
     }
@@ -57,7 +59,7 @@ impl Atoll {
     /// As [`Atoll::start`], with more variables in the host's environment.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Atoll::start`].
     pub(crate) fn start_with(
         binary: &Path,
         folder: &Path,
@@ -66,7 +68,7 @@ impl Atoll {
     ) -> anyhow::Result<Self> {
         fs::write(folder.join("atoll.toml"), manifest)?;
         let log = folder.join("atoll.log");
-        let mut child = plain(&mut Command::new(binary))
+        let mut child = without_debug_variables(&mut Command::new(binary))
             .args(["run", "atoll.toml", "--log-format", "json"])
             .current_dir(folder)
             .env_remove("ATOLL_ADMIN_TOKEN")
@@ -92,7 +94,7 @@ impl Atoll {
 }
 
 impl Atoll {
-    /// The number of its process.
+    /// The process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
@@ -104,14 +106,14 @@ impl Drop for Atoll {
     }
 }
 
-/// No drain: the measurement is over, and the state is thrown away.
+/// Kills the host without a drain: the measurement is over, and the state is thrown away.
 fn stop(child: &mut Child) {
-    // Either fails only for a process that has ended already.
+    // Both fail only for a process that has ended already.
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// Reads the two lines that say where the edges listen, and answers the gateway's address and the admin's.
+/// Reads the two lines with the addresses. Returns the address of the gateway and that of the admin.
 fn read_addresses(output: &mut impl BufRead) -> anyhow::Result<(String, String)> {
     let (mut gateway, mut admin) = (None, None);
     for line in output.lines() {
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lines_are_awaited() {
+    fn the_addresses_are_read_once_both_edges_listen() {
         let mut whole =
             "hello\nadmin listening on http://127.0.0.1:2\ngateway listening on http://127.0.0.1:1\nmore".as_bytes();
         let addresses = ("http://127.0.0.1:1".to_owned(), "http://127.0.0.1:2".to_owned());

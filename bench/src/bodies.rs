@@ -1,8 +1,8 @@
-//! Bodies: a large one that comes back, and an answer in many small chunks.
+//! Compares servers by a large body that comes back, and by an answer in many small chunks.
 
-use crate::contest::{Contest, Task};
-use crate::peers::{Guest, Life, Side, Wasi, Yard};
-use crate::standings::table;
+use crate::comparison_tables::table;
+use crate::peers::{Guest, Life, PeerSetup, Side, Wasi};
+use crate::server_comparison::{ServerComparison, Task};
 use crate::wrk::CONNECTIONS;
 use crate::{Finding, Plan};
 
@@ -13,7 +13,7 @@ const FRESH_2: Guest = Guest { wasi: Wasi::P2, life: Life::Request };
 pub(crate) const FRESH_3: Guest = Guest { wasi: Wasi::P3, life: Life::Request };
 const REUSE_3: Guest = Guest { wasi: Wasi::P3, life: Life::Reuse(1) };
 
-/// In the order of the tables.
+/// All sides, in the order of the tables.
 pub(crate) const SIDES: [Side; 10] = [
     Side::Axum,
     Side::Atoll(FRESH_3),
@@ -27,19 +27,20 @@ pub(crate) const SIDES: [Side; 10] = [
     Side::ServeTuned(REUSE_3),
 ];
 
-/// Measures all sides in turns, first the one and then the other.
+/// Measures all sides alternately: first with the large body, then with the chunks.
 ///
 /// # Errors
 /// If the load or a side that is installed does not run, or an answer is wrong.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
-    let yard = Yard::prepare(plan)?;
-    let echo = Contest::hold(plan, &yard, "bodies, echo", ECHO, &SIDES).await?;
-    let stream = Contest::hold(plan, &yard, "bodies, stream", STREAM, &SIDES).await?;
-    let tables = [&echo, &stream].map(|contest| table(contest, Side::Axum, Side::ServeTuned(FRESH_3)));
+    let setup = PeerSetup::prepare(plan)?;
+    let echo = ServerComparison::run(plan, &setup, "bodies, echo", ECHO, &SIDES).await?;
+    let stream = ServerComparison::run(plan, &setup, "bodies, stream", STREAM, &SIDES).await?;
+    let tables = [&echo, &stream].map(|comparison| table(comparison, Side::Axum, Side::ServeTuned(FRESH_3)));
     Ok(Finding::of(format!(
-        "Sides, load and figures are those of `http` above, with {CONNECTIONS} connections.\n\n\
-         `POST /echo`: a body of 1 MiB, which the guest hands back as its answer, so that it comes and goes at the same time:\n\n{}\n\
-         `GET /stream?100`: an answer of a hundred chunks of 64 bytes, each written by itself:\n\n{}",
+        "Sides, load and columns are those of `http` above, with {CONNECTIONS} connections.\n\n\
+         `POST /echo`: a body of 1 MiB. The guest returns it as its answer, so both bodies stream at the same \
+         time:\n\n{}\n\
+         `GET /stream?100`: an answer of a hundred chunks of 64 bytes, each written separately:\n\n{}",
         tables[0], tables[1],
     )))
 }

@@ -1,7 +1,8 @@
-//! What a call costs: from service to service inside the host, by its type and by HTTP, and over a loopback connection.
+//! What a call costs: from service to service inside the host, by a typed call and by HTTP, and over a loopback
+//! connection.
 //!
-//! There is one caller, and it makes one call after the other. Calls between services are timed in the guest that makes them, the fixture
-//! `relay`, so what a guest does to call counts too; the fixture `types` answers them.
+//! One caller makes one call after the other. Calls between services are timed in the guest that makes them, the
+//! fixture `relay`, so the guest's own cost of a call is included. The fixture `types` answers them.
 
 use crate::atoll::{self, Atoll};
 use crate::native::{self, Client};
@@ -12,28 +13,29 @@ use anyhow::{Context, ensure};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Calls between two looks at the clock. By default an instance is kept for as many, so each batch pays its share of new ones.
+/// Calls between two readings of the clock. By default an instance serves as many calls, so each batch includes its
+/// share of new instances.
 const BATCH: u32 = 1000;
 
-/// How long a side runs before it counts.
+/// How long a side runs before its calls count.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// One way to call.
+/// One kind of call.
 struct Side {
     what: &'static str,
     caller: Caller,
 }
 
 enum Caller {
-    /// A native client, which asks the native server.
+    /// A native client that calls the native server.
     Native,
-    /// The same client, which asks the gateway for this path.
+    /// The same client, which requests this path of the gateway.
     Gateway(&'static str),
-    /// A guest. The gateway's answer to this path, with a number after it, is how many nanoseconds that many calls took.
+    /// A guest. The answer to this path, with a number after it, says how many nanoseconds that many calls took.
     Guest(&'static str),
 }
 
-/// The first is what the others are compared with.
+/// The others are compared with the first.
 const SIDES: [Side; 6] = [
     Side { what: "loopback HTTP to a native server", caller: Caller::Native },
     Side { what: "typed call with a `u32`, warm instance", caller: Caller::Guest("/warm/u32") },
@@ -43,7 +45,7 @@ const SIDES: [Side; 6] = [
     Side { what: "loopback HTTP to the service at the gateway, fresh instance", caller: Caller::Gateway("/types") },
 ];
 
-/// Measures all sides in turns, and answers a table in markdown.
+/// Measures all sides alternately, and returns a table in markdown.
 ///
 /// # Errors
 /// If a server does not start, or a single call fails.
@@ -72,15 +74,16 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<String> {
         ]);
     }
     Ok(format!(
-        "Microseconds from a call to its answer, one call after the other: median (least–most) of all rounds. The ratio is taken within each \
-         round. Every answer is a few bytes, and all run on one machine. Calls inside the host go from one guest to another and are timed by \
-         the guest that calls; a warm instance serves {BATCH} calls before a new one takes its place. The native server and the host are \
-         processes of their own, their client is native and keeps its connection.\n\n{table}"
+        "Microseconds from a call to its answer, one call after the other: median (least–most) of all rounds. The \
+         ratio is taken within each round. Every answer is a few bytes. Everything runs on one machine. Calls inside \
+         the host go from guest to guest, and the calling guest times them. A warm instance serves {BATCH} calls \
+         before a new one replaces it. The native server and the host are separate processes. Their client is native \
+         and keeps its connection.\n\n{table}"
     ))
 }
 
 impl Side {
-    /// Microseconds a call.
+    /// Microseconds for each call.
     async fn measure(&self, mut client: Client, duration: Duration) -> anyhow::Result<f64> {
         let start = Instant::now();
         while start.elapsed() < WARM_UP {
@@ -112,7 +115,7 @@ impl Side {
     }
 }
 
-/// Each fixture twice: with instances that are kept, and with one for each call.
+/// Each fixture twice: with kept instances, and with a new instance for each call.
 fn manifest(components: &Path, cache: &Path) -> anyhow::Result<String> {
     let (relay, types) = (components.join("fixture-relay.wasm"), components.join("fixture-types.wasm"));
     for component in [&relay, &types] {

@@ -1,12 +1,12 @@
-//! How long answers take at half of the rate that a server can do.
+//! How long answers take at half of a server's highest rate.
 //!
-//! The claim: Atoll's p99 is less than three times its p50.
+//! The claim: the p99 of Atoll is less than three times its p50.
 
-use crate::contest::{Task, WARM_UP};
 use crate::pacer::{Offer, Pace};
-use crate::peers::{Guest, Life, Side, Wasi, Yard};
+use crate::peers::{Guest, Life, PeerSetup, Side, Wasi};
 use crate::processors::{ButTheLast, Pauses};
-use crate::rounds::{Spread, turns};
+use crate::rounds::{Spread, alternate};
+use crate::server_comparison::{Task, WARM_UP};
 use crate::table::Table;
 use crate::{Finding, Plan, progress};
 use anyhow::Context;
@@ -14,23 +14,24 @@ use std::time::Duration;
 
 const TASK: Task = Task { path: "/json", script: None };
 
-/// Connections, used in turns: as many as the load has that finds the peak.
+/// Connections, used one after the other: as many as the load has that finds the highest rate.
 const CONNECTIONS: usize = crate::wrk::CONNECTIONS;
 
 /// The claim's bound on p99 : p50.
 const MOST: f64 = 3.0;
 
-/// The most that is asked, requests a second: the load makes twice as many, and beyond that its processor would be what is measured.
+/// The highest rate that is requested, per second. The load can make twice as many; beyond that its own processor
+/// would be what is measured.
 const HIGHEST: f64 = 25_000.0;
 
-/// How late the load itself may be at p99; later, and the times say little of the server.
+/// How late the load itself may be at p99. If it is later, the times say little about the server.
 const LATEST: Duration = Duration::from_millis(1);
 
 const fn guest(wasi: Wasi, life: Life) -> Guest {
     Guest { wasi, life }
 }
 
-/// The claim is about Atoll.
+/// All sides. The claim is about Atoll only.
 const SIDES: [Side; 7] = [
     Side::Atoll(guest(Wasi::P3, Life::Request)),
     Side::ServeTuned(guest(Wasi::P3, Life::Request)),
@@ -44,22 +45,22 @@ const SIDES: [Side; 7] = [
 /// One measurement of one side.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// Requests a second that were asked.
+    /// Requests per second that were sent.
     rate: u32,
     pace: Pace,
 }
 
-/// Measures all sides in turns.
+/// Measures all sides alternately.
 ///
 /// # Errors
 /// If the load or a side that is installed does not run, or an answer is wrong or missing.
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
-    let yard = Yard::prepare(plan)?;
+    let setup = PeerSetup::prepare(plan)?;
     let pauses = Pauses::now();
-    let sides: Vec<Side> = SIDES.into_iter().filter(|side| side.is_installed(&yard)).collect();
-    let runs = turns(plan.rounds, sides.len(), async |round, side| {
+    let sides: Vec<Side> = SIDES.into_iter().filter(|side| side.is_installed(&setup)).collect();
+    let runs = alternate(plan.rounds, sides.len(), async |round, side| {
         progress(&format!("latency: round {round} of {}: {}", plan.rounds, sides[side]));
-        measure(plan, &yard, sides[side]).await.with_context(|| sides[side].to_string())
+        measure(plan, &setup, sides[side]).await.with_context(|| sides[side].to_string())
     });
     let runs = runs.await?;
     let mut misses = Vec::new();
@@ -80,7 +81,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         }
         if late.median > micros(LATEST) {
             misses.push(format!(
-                "the load of {side} was {late:.0} µs late at p99, so the machine was busy: measure again"
+                "the load of {side} was {late:.0} µs late at p99, so the machine was busy; measure again"
             ));
         }
         table.row([
@@ -96,13 +97,16 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let verdict =
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let text = format!(
-        "`GET /json` at half of the rate that the same server has just done for `wrk` with {CONNECTIONS} connections (see `http` above, where the \
-         sides are explained too), and at most {HIGHEST:.0} a second, since the load has one processor: the last, which the servers keep off (where there is another), in \
-         both measurements. Shared, the two wait for each other's slices of time, and that is what is measured. The load is open: requests are due \
-         at even distances, {CONNECTIONS} connections take them in turns, and a request's time counts from when it was due, so waiting for a \
-         connection is part of it and so is the load's own lateness. It is one thread; a timer of the kernel wakes it for each request, and it goes \
-         before all else (`chrt --fifo`). The machine's own pauses are part of the times: before the first round it kept a thread that did nothing but look \
-         at the clock from its processor for {pauses}. Each figure is the median (least–most) of all rounds.\n\n{table}\n\
+        "`GET /json` at half of the rate that the same server has just reached with `wrk` and {CONNECTIONS} \
+         connections (see `http` above, which also explains the sides), and at most at {HIGHEST:.0} requests/s. In \
+         both measurements the load has the last processor, and the servers use the others (if there is more than \
+         one). On a shared processor, load and server would wait for each other's time slices, and those waits would \
+         be measured. The load is an open loop: requests are due at equal intervals, {CONNECTIONS} connections serve \
+         them one after the other, and a request's time counts from when it was due. So waiting for a connection and \
+         the load's own lateness are included. The load is one thread with real-time priority (`chrt --fifo`), which \
+         a kernel timer wakes for each request. The machine's own pauses are included too: before the first round, a \
+         thread that only read the clock was kept from its processor for {pauses}. Each figure is the median \
+         (least–most) of all rounds.\n\n{table}\n\
          The claim: Atoll's p99 is less than {MOST:.0} times its p50. {verdict}\n",
     );
     Ok(Finding { text, misses })
@@ -118,15 +122,15 @@ fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// Finds the peak, and asks half of it.
-async fn measure(plan: &Plan, yard: &Yard, side: Side) -> anyhow::Result<Run> {
+/// Measures the highest rate, and then the times at half of it.
+async fn measure(plan: &Plan, setup: &PeerSetup, side: Side) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let running = {
         let _others = ButTheLast::keep()?;
-        side.start(yard, folder.path()).await?
+        side.start(setup, folder.path()).await?
     };
     TASK.check(&running).await?;
-    let load = TASK.load(yard, &running);
+    let load = TASK.load(setup, &running);
     load.run(WARM_UP)?;
     let peak = load.run(plan.duration)?.rate;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is far below what fits")]

@@ -1,25 +1,25 @@
-//! The load: clients that each do one thing after another, as fast as they are answered.
+//! A closed-loop load: each client starts its next operation when it has the answer to the last one.
 
 use anyhow::Context;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long clients work before it counts: connections are made, instances and pages are warm.
+/// How long clients work before the measurement, so that connections exist and instances and pages are warm.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// A client.
 pub(crate) trait Client: Send + 'static {
-    /// Does its thing once and waits for the answer.
+    /// Does one operation and waits for its answer.
     fn act(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
-/// Lets the clients work side by side for `duration`, and answers how much they did in all, in a second.
+/// Runs the clients concurrently for `duration`. Returns their operations per second in all.
 ///
-/// What was answered within the time counts; what was on its way at its end does not.
+/// Operations that are answered within the time count. Operations in flight at its end do not.
 ///
 /// # Errors
-/// The first error of a client: a rate of failures is no throughput.
+/// The first error of a client: failures must not count as throughput.
 pub(crate) async fn throughput<C: Client>(clients: Vec<C>, duration: Duration) -> anyhow::Result<f64> {
     let start = Instant::now() + WARM_UP;
     let end = start + duration;
@@ -66,15 +66,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_work_side_by_side() {
+    async fn concurrent_clients_add_up_to_one_throughput() {
         let clients = vec![Sleeper(Duration::from_millis(20)), Sleeper(Duration::from_millis(20))];
         let rate = throughput(clients, Duration::from_millis(200)).await.unwrap();
-        // A timer is never early, so 100 a second is the most; one client alone could make 50.
+        // A timer is never early, so 100 per second is the most. One client alone could make 50.
         assert!(rate > 0.0 && rate <= 110.0, "{rate}");
     }
 
     #[tokio::test]
-    async fn a_failure_is_no_throughput() {
+    async fn a_failed_operation_is_an_error_and_no_throughput() {
         assert!(throughput(vec![Failing], Duration::from_millis(1)).await.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The machine, the versions and the day of a measurement, without which its numbers say little.
+//! The machine, the versions and the date of a measurement, which its numbers depend on.
 
 use crate::Plan;
 use crate::rounds::Spread;
@@ -9,18 +9,20 @@ use std::process::Command;
 use std::thread::available_parallelism;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Syncs that are timed for the description.
+/// How many syncs are timed for the description.
 const SYNCS: usize = 200;
 
-/// One paragraph in markdown. What cannot be found out is "unknown".
+/// One paragraph in markdown. A value that cannot be found is "unknown".
 pub(crate) fn describe(plan: &Plan) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let lock = fs::read_to_string(plan.workspace.join("Cargo.lock")).unwrap_or_default();
-    let days = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
-    let (year, month, day) = civil(days);
+    let day_numbers_become_gregorian_dates =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
+    let (year, month, day) = civil(day_numbers_become_gregorian_dates);
     format!(
-        "Measured on {year}-{month:02}-{day:02}: {cpu}, {cores} cores, {system} {kernel}, {filesystem} (one sync of a file takes {sync}). \
-         Atoll {atoll}, Wasmtime {wasmtime}, redb {redb}, {rustc}. Rounds that count: {rounds}, of {seconds} s for each side.",
+        "Measured on {year}-{month:02}-{day:02}: {cpu}, {cores} cores, {system} {kernel}, {filesystem} (one sync of a \
+         file takes {sync}). Atoll {atoll}, Wasmtime {wasmtime}, redb {redb}, {rustc}. Rounds that count: {rounds}, \
+         of {seconds} s for each side.",
         cpu = cpu_model(&read("/proc/cpuinfo")).unwrap_or("unknown CPU"),
         cores = available_parallelism().map_or_else(|_| "unknown".to_owned(), |cores| cores.to_string()),
         system = std::env::consts::OS,
@@ -45,14 +47,14 @@ fn cpu_model(cpuinfo: &str) -> Option<&str> {
     Some(line.split_once(':')?.1.trim())
 }
 
-/// The type of the file system that `path` is on: of the mounts above it, the longest, and of those the last.
+/// The type of the file system that `path` is on: the mount with the longest matching path, and the last of those.
 fn filesystem<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let above = fields.filter(|fields| fields.len() > 2 && path.starts_with(fields[1]));
     above.max_by_key(|fields| fields[1].len()).map(|fields| fields[2])
 }
 
-/// Milliseconds that it takes to append a page to a file and sync its data to the disk.
+/// How many milliseconds it takes to append a page to a file and sync its data to the disk.
 fn time_of_a_sync(folder: &Path) -> io::Result<Spread> {
     let mut file = OpenOptions::new().create(true).append(true).open(folder.join("sync"))?;
     let mut times = Vec::with_capacity(SYNCS);
@@ -65,7 +67,7 @@ fn time_of_a_sync(folder: &Path) -> io::Result<Spread> {
     Ok(Spread::of(&times))
 }
 
-/// The version of a package in `Cargo.lock`, where the line after its name has it.
+/// The version of a package in `Cargo.lock`. It is in the line after the name.
 fn locked<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
     let (_, rest) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
     rest.split_once('"').map(|(version, _)| version)
@@ -77,18 +79,19 @@ fn rustc() -> String {
     if text.is_empty() { "rustc unknown".to_owned() } else { text }
 }
 
-/// Year, month and day in the Gregorian calendar, from the days since 1970-01-01.
-/// Years begin in March, so that the leap day is the last of its year (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: u64) -> (u64, u64, u64) {
-    const ERA: u64 = 146_097; // days in 400 years
-    let days = days + 719_468; // since 0000-03-01
-    let of_era = days % ERA;
+/// Year, month and day in the Gregorian calendar, from the day_numbers_become_gregorian_dates since 1970-01-01. Years
+/// begin in March, so that the leap day is the last of its year (Howard Hinnant, "chrono-compatible low-level date
+/// algorithms").
+fn civil(day_numbers_become_gregorian_dates: u64) -> (u64, u64, u64) {
+    const ERA: u64 = 146_097; // day_numbers_become_gregorian_dates in 400 years
+    let day_numbers_become_gregorian_dates = day_numbers_become_gregorian_dates + 719_468; // since 0000-03-01
+    let of_era = day_numbers_become_gregorian_dates % ERA;
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / (ERA - 1)) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + days / ERA * 400 + u64::from(month <= 2), month, day)
+    (year_of_era + day_numbers_become_gregorian_dates / ERA * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -96,8 +99,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days() {
-        for (days, date) in [
+    fn day_numbers_become_gregorian_dates() {
+        for (day_numbers_become_gregorian_dates, date) in [
             (0, (1970, 1, 1)),
             (58, (1970, 2, 28)),
             (59, (1970, 3, 1)),
@@ -107,12 +110,12 @@ mod tests {
             (20_453, (2025, 12, 31)),
             (20_454, (2026, 1, 1)),
         ] {
-            assert_eq!(civil(days), date, "{days}");
+            assert_eq!(civil(day_numbers_become_gregorian_dates), date, "{day_numbers_become_gregorian_dates}");
         }
     }
 
     #[test]
-    fn the_nearest_mount_counts() {
+    fn the_file_system_of_a_path_is_its_nearest_mount() {
         let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /var tmpfs rw 0 0\n/dev/b /var/lib xfs rw 0 0\n";
         assert_eq!(filesystem(mounts, Path::new("/var/lib/x")), Some("xfs"));
         assert_eq!(filesystem(mounts, Path::new("/var/library")), Some("tmpfs"));
@@ -121,8 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_models() {
-        let lock = "[[package]]\nname = \"redb-derive\"\nversion = \"1.0.0\"\n\n[[package]]\nname = \"redb\"\nversion = \"4.6.0\"\n";
+    fn versions_and_the_cpu_model_are_read_from_their_files() {
+        let lock = "[[package]]\nname = \"redb-derive\"\nversion = \"1.0.0\"\n\n\
+                    [[package]]\nname = \"redb\"\nversion = \"4.6.0\"\n";
         assert_eq!(locked(lock, "redb"), Some("4.6.0"));
         assert_eq!(locked(lock, "wasmtime"), None);
         assert_eq!(cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2GHz\n"), Some("Some CPU @ 2GHz"));

@@ -1,20 +1,23 @@
 //! The benchmarks: `./just bench`, `./just bench calls --rounds 9`, `./just bench --write`.
 //!
-//! Each comparison is a file of its own and prints a markdown table; with `--write` the table goes into `docs/performance.md` too. What
-//! they share: `rounds` alternates the sides, `load` and `wrk` let clients loose, `open_loop` does not wait for answers, `atoll` starts the
-//! real binary, `native` does without it, `peers` and `proxy` start others, each as a `process`, `contest` asks the same of all of them, `upstream`
-//! is what stands behind them, `machine` says where all this ran.
+//! Each comparison is a file of its own and prints a markdown table. With `--write`, the table also goes into
+//! `docs/performance.md`. The shared parts:
+//! - `rounds` alternates the sides, and `machine` describes the machine.
+//! - `load`, `wrk` and `raw_client` make a closed-loop load; `open_loop` and `pacer` send requests at a fixed rate.
+//! - `atoll` starts the real binary, `native` a native server; `peers` and `proxy` start other programs, each as a
+//!   `process`.
+//! - `server_comparison` gives the same work to all of them, and `comparison_tables` prints the result.
+//! - `upstream` is a server behind a proxy.
 //!
-//! A comparison that makes a claim fails when it does not hold, after its table is printed and written.
+//! A comparison whose claim does not hold fails, after its table is printed and written.
 
 mod atoll;
 mod bodies;
 mod calls;
+mod comparison_tables;
+mod component_copies;
 mod compute;
-mod contest;
-mod crowd;
 mod latency;
-mod lean;
 mod load;
 mod machine;
 mod memory;
@@ -29,13 +32,14 @@ mod process;
 mod processors;
 mod proxies;
 mod proxy;
+mod raw_client;
 mod rounds;
 mod scaling;
+mod server_comparison;
 mod shop_native;
-mod standings;
 mod start;
 mod table;
-mod trivial;
+mod trivial_json;
 mod upstream;
 mod writes;
 mod wrk;
@@ -47,42 +51,43 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Measures Atoll, one side against another in turns, and prints tables in markdown.
+/// Measures Atoll against other programs, side by side, and prints tables in markdown.
 #[derive(Debug, Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// What to measure; everything, if absent.
+    /// What to measure; without it, everything.
     #[command(subcommand)]
     comparison: Option<Comparison>,
 
-    /// How often each side is measured: 3 or 5 times, `overload` and `memory` once, if absent.
+    /// How many rounds count; by default 3 or 5, and 1 for `overload` and `memory`.
     #[arg(long, global = true, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
 
-    /// How long one measurement takes, in seconds: 2, `proxies` 12, `overload` and `memory` 60, if absent.
+    /// The length of one measurement in seconds; by default 2, for `proxies` 12, for `start` 1, for `overload` and
+    /// `memory` 60.
     #[arg(long, global = true, value_parser = value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
 
-    /// Measure this binary of the host; it is built, if absent.
+    /// Measure this host binary; by default it is built from the checkout.
     #[arg(long, global = true)]
     host: Option<PathBuf>,
 
-    /// Put the tables into docs/performance.md too.
+    /// Also write the tables into docs/performance.md.
     #[arg(long, global = true)]
     write: bool,
 
-    /// Be the native server of `calls`.
+    /// Run as the native server of `calls`.
     #[arg(long, hide = true)]
     native_server: bool,
 
     #[command(flatten)]
     shop: shop_native::Arguments,
 
-    /// Be an upstream of `proxies`.
+    /// Run as an upstream of `proxies`.
     #[arg(long, hide = true)]
     upstream: bool,
 
-    /// Be the native server of `http`.
+    /// Run as the native server of `http`.
     #[arg(long, hide = true)]
     axum: bool,
 
@@ -95,27 +100,27 @@ struct Arguments {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 enum Comparison {
-    /// Writes by 1, 8 and 64 clients: grouped commits against one sync for each write.
+    /// Writes by 1, 8 and 64 clients: commits that share a sync, against one sync for each write.
     Writes,
-    /// Calls from service to service, typed and by HTTP, against a loopback connection.
+    /// Calls between services, typed and by HTTP, against a loopback connection.
     Calls,
-    /// Users read and created, an order read with its user and products, and placed: the shop against the same services as native servers.
+    /// The shop against the same services as native servers: users read and created, orders read and placed.
     Orders,
-    /// Three upstreams of which one turns slow and one dies: Atoll, nginx and HAProxy in front of them.
+    /// Atoll, nginx and HAProxy in front of three upstreams, of which one becomes slow and one dies.
     Proxies,
-    /// Five times as much load as a guest can take.
+    /// Five times as much load as a guest can handle.
     Overload,
-    /// Starts of 3, 100 and 2,000 services, and what they weigh.
+    /// Start time and memory of hosts with 3, 100 and 2,000 services.
     Start,
-    /// A trivial JSON: Atoll, `wasmtime serve`, native servers and others.
+    /// A small JSON answer from Atoll, `wasmtime serve`, native servers and others.
     Http,
-    /// Large bodies, and many small chunks.
+    /// Large bodies, and answers of many small chunks.
     Bodies,
     /// A guest that computes.
     Compute,
-    /// How long answers take at half of the rate that a server can do.
+    /// Response times at half of a server's highest rate.
     Latency,
-    /// What the shop takes: memory, and the size of the binary.
+    /// The memory of the example shop, and the size of the binary.
     Memory,
     /// Throughput by the number of services, routes, endpoints and processors.
     Scaling,
@@ -137,20 +142,20 @@ impl Comparison {
         Self::Scaling,
     ];
 
-    /// How many rounds, and how many seconds each side runs in one, unless the command line says otherwise.
+    /// The default number of rounds, and of seconds for each side in a round.
     fn extent(self) -> (u32, u64) {
         match self {
             Self::Writes | Self::Calls | Self::Orders | Self::Http => (5, 2),
             Self::Bodies | Self::Compute | Self::Latency | Self::Scaling => (3, 2),
-            // Phases of 4 s: longer than the checks of health need to see that an upstream is down.
+            // Phases of 4 s, longer than the health checks need to see that an upstream is down.
             Self::Proxies => (3, 12),
-            // A second of rest before the memory is read.
+            // One second without calls before the memory is read.
             Self::Start => (5, 1),
             Self::Overload | Self::Memory => (1, 60),
         }
     }
 
-    /// The name of its place in docs/performance.md, and what it found.
+    /// The name of its section in docs/performance.md, and its result.
     async fn run(self, plan: &Plan) -> anyhow::Result<(&'static str, Finding)> {
         Ok(match self {
             Self::Writes => ("writes", Finding::of(writes::run(plan).await?)),
@@ -159,7 +164,7 @@ impl Comparison {
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
             Self::Start => ("start", start::run(plan).await?),
-            Self::Http => ("http", trivial::run(plan).await?),
+            Self::Http => ("http", trivial_json::run(plan).await?),
             Self::Bodies => ("bodies", bodies::run(plan).await?),
             Self::Compute => ("compute", compute::run(plan).await?),
             Self::Latency => ("latency", latency::run(plan).await?),
@@ -169,68 +174,69 @@ impl Comparison {
     }
 }
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// Its tables, in markdown.
+    /// Tables and text in markdown.
     text: String,
-    /// Where its claim does not hold, each a sentence without its full stop.
+    /// Where a claim does not hold: each a sentence without its full stop.
     misses: Vec<String>,
 }
 
 impl Finding {
-    /// Of a comparison that claims nothing.
+    /// The result of a comparison without a claim.
     fn of(text: String) -> Self {
         Self { text, misses: Vec::new() }
     }
 }
 
-/// What every comparison is told.
+/// The settings of a comparison.
 #[derive(Debug)]
 pub(crate) struct Plan {
     rounds: u32,
     duration: Duration,
-    /// The binary of the host to measure, where it is not to be built.
+    /// The host binary to measure; `None` to build it.
     host: Option<PathBuf>,
     /// The root of the checkout.
     workspace: PathBuf,
-    /// The folder of the release binaries, this one's and the host's.
+    /// The folder of the release binaries: this program and the host.
     binaries: PathBuf,
-    /// A folder for databases and manifests, on the disk of the target folder: a temporary folder may be in memory, where a sync is free.
+    /// A folder for databases and manifests, on the disk of the target folder. A temporary folder may be in memory,
+    /// where a sync costs nothing.
     scratch: PathBuf,
-    /// Whether docs/performance.md is written, and so the pictures that it shows.
+    /// Whether docs/performance.md and its pictures are written.
     write: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    ensure!(!cfg!(debug_assertions), "a debug build measures nothing worth knowing: cargo run --release -p bench");
+    ensure!(!cfg!(debug_assertions), "a debug build is too slow to measure; run: cargo run --release -p bench");
     if arguments.pacer.is_load() {
-        return arguments.pacer.load(say);
+        return arguments.pacer.load(print_line);
     }
     tokio::runtime::Runtime::new()?.block_on(run(arguments))
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.native_server {
-        return native::serve(say).await;
+        return native::serve(print_line).await;
     }
     if arguments.shop.is_service() {
-        return shop_native::serve(arguments.shop, say).await;
+        return shop_native::serve(arguments.shop, print_line).await;
     }
     if arguments.upstream {
-        return upstream::serve(say).await;
+        return upstream::serve(print_line).await;
     }
     if arguments.axum {
-        return peers::axum::serve(say).await;
+        return peers::axum::serve(print_line).await;
     }
     if arguments.bare.is_server() {
-        return arguments.bare.serve(say).await;
+        return arguments.bare.serve(print_line).await;
     }
-    let executable = std::env::current_exe().context("where this program is")?;
-    let binaries = executable.parent().context("the program lies in a folder")?.to_owned();
+    let executable = std::env::current_exe().context("the path of this program is unknown")?;
+    let binaries = executable.parent().context("the program is in a folder")?.to_owned();
     let scratch = tempfile::Builder::new().prefix("bench-").tempdir_in(&binaries)?;
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ stands in the workspace")?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("bench/ is a folder of the workspace")?;
     let mut misses = Vec::new();
     for comparison in arguments.comparison.map_or_else(|| Comparison::ALL.to_vec(), |one| vec![one]) {
         let (rounds, seconds) = comparison.extent();
@@ -244,18 +250,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             write: arguments.write,
         };
         let (name, found) = comparison.run(&plan).await?;
-        let text = format!("{}\n{}\n", found.text, machine::describe(&plan));
-        say(&text)?;
+        let text = table::wrap(&format!("{}\n{}\n", found.text, machine::describe(&plan)));
+        print_line(&text)?;
         if arguments.write {
             write(&workspace.join("docs/performance.md"), name, &text)?;
         }
         misses.extend(found.misses.into_iter().map(|miss| format!("{name}: {miss}")));
     }
-    ensure!(misses.is_empty(), "a claim does not hold\n{}", misses.join("\n"));
+    ensure!(misses.is_empty(), "not all claims hold:\n{}", misses.join("\n"));
     Ok(())
 }
 
-/// Puts `text` between the markers of `name`, and leaves the rest of the file as it is.
+/// Puts `text` between the markers of `name`, and leaves the rest of the file unchanged.
 fn write(file: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let document = match fs::read_to_string(file) {
         Ok(document) => document,
@@ -266,13 +272,13 @@ fn write(file: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     fs::write(file, document).with_context(|| file.display().to_string())
 }
 
-/// Prints to standard output; where it goes on, standard error is told.
-fn say(text: &str) -> io::Result<()> {
+/// Prints to standard output. Progress goes to standard error.
+fn print_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-/// Tells on standard error how far it is.
+/// Reports progress on standard error.
 pub(crate) fn progress(text: &str) {
-    // Nobody may be listening there; the measurement goes on.
+    // Standard error may be closed; the measurement continues.
     let _ = writeln!(io::stderr(), "bench: {text}");
 }

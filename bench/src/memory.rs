@@ -1,10 +1,10 @@
-//! What the shop takes: memory at rest, under a minute of full load and after a minute's rest, and the size of the binary.
+//! The memory of the example shop when idle, under full load, and idle again after it; and the size of the binary.
 
 use crate::atoll::{self, Atoll};
-use crate::contest::WARM_UP;
 use crate::native::Client;
 use crate::process::Usage;
 use crate::rounds::Spread;
+use crate::server_comparison::WARM_UP;
 use crate::table::Table;
 use crate::wrk::{CONNECTIONS, Load};
 use crate::{Finding, Plan, progress};
@@ -22,29 +22,29 @@ const IDLE: f64 = 60.0;
 const RESTED: f64 = 200.0;
 const BINARY: f64 = 40.0;
 
-/// How long a host that has just started is left alone before its memory is read: what loading has left behind is given back when the threads
-/// end that had it, and those wait for 10 s for more to do.
+/// How long a newly started host is left alone before its memory is read. Threads that have compiled components give
+/// their memory back when they end, and they wait for more work for 10 s.
 const SETTLE: Duration = Duration::from_secs(15);
 
-/// Of each kind so many are made before the load, which reads them.
+/// How many items of each kind are created before the load, which reads them.
 const ITEMS: usize = 50;
 
 /// One round, in MiB.
 #[derive(Debug, Clone, Copy)]
 struct Round {
-    /// At rest, when the components were compiled at this start.
+    /// Idle, after a start that compiled the components.
     compiled: f64,
-    /// At rest, when their code came from the cache.
+    /// Idle, after a start with the code from the cache.
     cached: f64,
-    /// The most since that start, the load over.
+    /// The most since that start, load included.
     loaded: f64,
-    /// At rest again.
+    /// Idle again.
     rested: f64,
-    /// Requests a second of the load.
+    /// Requests per second of the load.
     rate: f64,
 }
 
-/// Measures one host after the other.
+/// Measures one host in each round.
 ///
 /// # Errors
 /// If the host does not start, or a single answer is wrong.
@@ -60,17 +60,17 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let of = |value: fn(&Round) -> f64| Spread::of(&rounds.iter().map(value).collect::<Vec<_>>());
     let lines = [
         ("the binary", Spread::of(&[binary]), Some(BINARY)),
-        ("at rest, components compiled at this start", of(|round| round.compiled), Some(IDLE)),
-        ("at rest, compiled code from the cache", of(|round| round.cached), Some(IDLE)),
+        ("idle, components compiled at this start", of(|round| round.compiled), Some(IDLE)),
+        ("idle, compiled code from the cache", of(|round| round.cached), Some(IDLE)),
         ("the most under load", of(|round| round.loaded), None),
-        ("at rest again", of(|round| round.rested), Some(RESTED)),
+        ("idle again", of(|round| round.rested), Some(RESTED)),
     ];
     let mut table = Table::new(["", "MiB", "less than"]);
     let mut misses = Vec::new();
     for (what, measured, bound) in lines {
         table.row([what.to_owned(), format!("{measured:.1}"), bound.map_or("–".to_owned(), |bound| bound.to_string())]);
         if let Some(bound) = bound.filter(|bound| measured.max >= *bound) {
-            misses.push(format!("{what}: {measured:.1} MiB and not under {bound}"));
+            misses.push(format!("{what}: {measured:.1} MiB, not less than {bound}"));
         }
     }
     let verdict =
@@ -78,9 +78,10 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let seconds = plan.duration.as_secs();
     Ok(Finding {
         text: format!(
-            "The example shop (`atoll.toml`): users, products and orders, two replicas each. At rest is {} s after it listens. The load reads lists \
-             and single ones of {ITEMS} users, {ITEMS} products and {ITEMS} orders in turns, as fast as `wrk` with {CONNECTIONS} connections is \
-             answered ({:.0} requests/s), for {seconds} s; then the host rests for {seconds} s. Memory is what is resident.\n\n{table}\n\
+            "The example shop (`atoll.toml`): users, products and orders, two replicas each. *Idle* is {} s after it \
+             listens. The load reads lists and single items of {ITEMS} users, {ITEMS} products and {ITEMS} orders one \
+             after the other for {seconds} s, with `wrk` and {CONNECTIONS} connections ({:.0} requests/s). Then the \
+             host is idle for {seconds} s. The table shows resident memory.\n\n{table}\n\
              The claims are the bounds. {verdict}\n",
             SETTLE.as_secs(),
             of(|round| round.rate),
@@ -89,7 +90,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     })
 }
 
-/// The shop's, with paths that hold anywhere.
+/// The shop's manifest with absolute paths.
 fn manifest(workspace: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(workspace.join("atoll.toml"))?;
     let from_here = |folder: &str| format!("\"{}/", workspace.join(folder).display());
@@ -120,7 +121,7 @@ async fn measure(plan: &Plan, host: &Path, manifest: &str) -> anyhow::Result<Rou
     Ok(Round { compiled, cached, loaded, rested: now().resident, rate })
 }
 
-/// Makes users, products and orders, and answers the paths to read.
+/// Creates users, products and orders. Returns the paths to read.
 async fn stock(address: &str) -> anyhow::Result<Vec<String>> {
     let mut client = Client::connect(address).await?;
     let mut paths: Vec<_> = ["/api/users", "/api/products", "/api/orders"].map(str::to_owned).to_vec();
@@ -138,11 +139,11 @@ async fn stock(address: &str) -> anyhow::Result<Vec<String>> {
     Ok(paths)
 }
 
-/// Makes one, and answers its path.
+/// Creates one item, and returns its path.
 async fn create(client: &mut Client, path: &str, body: String) -> anyhow::Result<String> {
     let request = Request::post(path).header(CONTENT_TYPE, "application/json").header("idempotency-key", &body);
     let answer = client.send(request, Bytes::from(body)).await?;
     ensure!(answer.status() == StatusCode::CREATED, "{path}: {}: {:?}", answer.status(), answer.body());
-    let location = answer.headers().get(LOCATION).context("what was made has a place")?;
+    let location = answer.headers().get(LOCATION).context("the answer has a location")?;
     Ok(location.to_str()?.to_owned())
 }

@@ -1,6 +1,6 @@
 //! HTTP without Atoll: a native server in a process of its own, and a native client.
 //!
-//! Both are the least that hyper can do, since they are what Atoll is compared with: anything slow in here would flatter it.
+//! Both are the minimum that hyper needs. Atoll is compared with them, so anything slow in them would flatter Atoll.
 
 use crate::process::Process;
 use anyhow::{Context, ensure};
@@ -14,24 +14,25 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the server answers: the same as the component that it is compared with.
+/// The server's answer: the same as that of the component that it is compared with.
 const ANSWER: &str = "types";
 
-/// Starts this very program once more, to [`serve`], and answers where it listens; it ends when the process is dropped.
+/// Starts this program again to run [`serve`], and returns the address on which it listens. The server ends when the
+/// process is dropped.
 ///
 /// # Errors
-/// If it ends before that.
+/// If it ends before it listens.
 pub(crate) fn start() -> anyhow::Result<(Process, String)> {
     Process::of_this_program(&["--native-server"])
 }
 
-/// Tells `say` where it listens, and answers every request in the same way until the process is ended.
+/// Passes its address to `announce`, and gives every request the same answer until the process is ended.
 ///
 /// # Errors
-/// If it cannot listen, or not say so.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+/// If it cannot listen or cannot report its address.
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -41,13 +42,13 @@ pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyh
                 answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
                 Ok::<_, Infallible>(answer)
             });
-            // A client that goes is no fault of the server.
+            // A client that disconnects is not an error of the server.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
 }
 
-/// A client with one connection, which it keeps: it asks, reads the whole answer, and asks again.
+/// A client with one kept connection: it sends a request, reads the whole answer, and sends the next.
 #[derive(Debug)]
 pub(crate) struct Client {
     connection: SendRequest<Full<Bytes>>,
@@ -56,13 +57,13 @@ pub(crate) struct Client {
 
 impl Client {
     /// # Errors
-    /// If nobody listens at `address`.
+    /// If nothing listens at `address`.
     pub(crate) async fn connect(address: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| address.to_owned())?;
-        // Nagle's algorithm would measure the delayed acknowledgement of the kernel.
+        // With Nagle's algorithm, the kernel's delayed acknowledgement would be measured.
         stream.set_nodelay(true)?;
         let (connection, driver) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // What ends it shows in the next request.
+        // An error of the connection shows in the next request.
         tokio::spawn(driver);
         Ok(Self { connection, host: HeaderValue::from_str(address)? })
     }
@@ -72,21 +73,21 @@ impl Client {
     /// # Errors
     /// If the connection breaks, or the status is not 200.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
-        let (status, body) = self.ask(path).await?;
+        let (status, body) = self.get_any_status(path).await?;
         ensure!(status == StatusCode::OK, "{path}: {status}: {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
 
-    /// The status and the body of `path`, whatever they are.
+    /// The status and the body of `path`, whatever the status is.
     ///
     /// # Errors
     /// If the connection breaks.
-    pub(crate) async fn ask(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
+    pub(crate) async fn get_any_status(&mut self, path: &str) -> anyhow::Result<(StatusCode, Bytes)> {
         let answer = self.send(Request::get(path), Bytes::new()).await?;
         Ok((answer.status(), answer.into_body()))
     }
 
-    /// The whole answer to a request for this server, whatever it is.
+    /// The whole answer to a request, whatever its status is.
     ///
     /// # Errors
     /// If the connection breaks.
@@ -109,9 +110,9 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[tokio::test]
-    async fn a_client_asks_again_on_its_connection() {
-        let (told, address) = oneshot::channel();
-        let server = tokio::spawn(serve(|address| told.send(address.to_owned()).map_err(std::io::Error::other)));
+    async fn a_client_reuses_its_connection() {
+        let (sender, address) = oneshot::channel();
+        let server = tokio::spawn(serve(|address| sender.send(address.to_owned()).map_err(std::io::Error::other)));
         let mut client = Client::connect(&address.await.unwrap()).await.unwrap();
         for _ in 0..2 {
             assert_eq!(client.get("/").await.unwrap(), ANSWER);

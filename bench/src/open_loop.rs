@@ -1,7 +1,8 @@
-//! Open-loop load: requests that are due at a fixed rate, whatever becomes of those before them.
+//! Open-loop load: requests are due at a fixed rate, whatever happens to earlier ones.
 //!
-//! A client that waits for an answer before it asks again goes easy on a server that stalls, and never sees the worst of it (coordinated
-//! omission). Here a request's time counts from the moment at which it was due: waiting for a free connection is part of it.
+//! A client that waits for an answer before it sends the next request sends less to a server that stalls, and never
+//! sees the worst of it (coordinated omission). Here a request's time counts from the moment when it was due, so
+//! waiting for a free connection is included.
 
 use crate::native::Client;
 use anyhow::Context;
@@ -13,44 +14,46 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Connections that are opened before the load begins, or fewer where fewer are allowed, so that their making is not part of it.
+/// Connections that are opened before the load begins, or fewer if fewer are allowed, so that opening them is not
+/// measured.
 const READY: usize = 64;
 
-/// Enough for all that a server leaves waiting for a third of a second, at 1,600 requests a second.
+/// Enough for all requests that a server leaves waiting for a third of a second, at 1,600 requests per second.
 pub(crate) const CONNECTIONS: usize = 512;
 
-/// How long a client waits for an answer; longer than every deadline of the servers that are measured.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client waits for an answer: longer than every deadline of the measured servers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How late a load may be at p99, by its own fault; when it is later, something else was busy on the machine, and its times say little.
+/// How late the load itself may be at p99. If it is later, the machine was busy with something else, and the times
+/// say little.
 pub(crate) const LATEST: Duration = Duration::from_millis(5);
 
-/// What is asked, and how often.
+/// What is requested, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offer<'a> {
     /// `127.0.0.1:…`
     pub(crate) address: &'a str,
     pub(crate) path: &'a str,
-    /// The most connections at a time; further requests wait for one, and their time runs.
+    /// The most connections at a time. Further requests wait for one, and their time runs.
     pub(crate) connections: usize,
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: u32,
-    /// When the first one is due.
+    /// When the first request is due.
     pub(crate) start: Instant,
-    /// Over how long they are due.
+    /// For how long requests are due.
     pub(crate) duration: Duration,
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// When it was due, since the start of the load.
+    /// When the request was due, since the start of the load.
     pub(crate) due: Duration,
-    /// How late it was begun: the load's own fault, and part of `took`.
+    /// How late the load began the request: the load's own delay, and part of `took`.
     pub(crate) late: Duration,
-    /// From when it was due until its answer was read whole, or until it failed.
+    /// From when the request was due until its answer was read completely, or until it failed.
     pub(crate) took: Duration,
-    /// None: the connection broke, or there was no answer in time.
+    /// `None` if the connection broke or no answer came in time.
     pub(crate) status: Option<StatusCode>,
 }
 
@@ -60,29 +63,30 @@ impl Sample {
     }
 }
 
-/// Asks as often as the offer says, and answers what became of each request, in no order.
+/// Sends requests at the rate of the offer. Returns the result of each request, in no order.
 ///
 /// # Errors
-/// If nobody listens there before the load begins.
+/// If nothing listens there before the load begins.
 pub(crate) async fn offer(offer: Offer<'_>) -> anyhow::Result<Vec<Sample>> {
     let connections = Arc::new(Connections::open(&offer).await?);
     let count = offer.count();
-    let (mut samples, mut asking) = (Vec::with_capacity(count), JoinSet::new());
+    let (mut samples, mut in_flight) = (Vec::with_capacity(count), JoinSet::new());
     for number in 0..count {
         let due = offer.due(number);
-        // The clock of the runtime ticks in milliseconds, so what is due within one is begun at its end.
+        // The runtime's timer has a resolution of a millisecond, so a request that is due within one is begun at its
+        // end.
         sleep_until(offer.start + due).await;
         let (connections, at) = (Arc::clone(&connections), offer.start + due);
-        asking.spawn(async move {
+        in_flight.spawn(async move {
             let late = at.elapsed();
-            let status = timeout(PATIENCE, connections.ask()).await.ok().and_then(Result::ok);
+            let status = timeout(ANSWER_TIMEOUT, connections.get()).await.ok().and_then(Result::ok);
             Sample { due, late, took: at.elapsed(), status }
         });
-        while let Some(sample) = asking.try_join_next() {
+        while let Some(sample) = in_flight.try_join_next() {
             samples.push(sample.context("a request panicked")?);
         }
     }
-    while let Some(sample) = asking.join_next().await {
+    while let Some(sample) = in_flight.join_next().await {
         samples.push(sample.context("a request panicked")?);
     }
     Ok(samples)
@@ -98,7 +102,7 @@ impl Offer<'_> {
     }
 }
 
-/// Connections to one server, used in turns, so that it has as many clients at all times.
+/// Connections to one server, used one after the other, so that the server always has the same number of clients.
 struct Connections {
     address: String,
     path: String,
@@ -120,19 +124,19 @@ impl Connections {
         })
     }
 
-    /// Asks once, on a connection that is free or a new one, and reads the whole answer.
-    async fn ask(&self) -> anyhow::Result<StatusCode> {
+    /// Sends one request, on a free connection or a new one, and reads the whole answer.
+    async fn get(&self) -> anyhow::Result<StatusCode> {
         let _room = self.room.acquire().await?;
         let mut client = match self.take() {
             Some(client) => client,
             None => Client::connect(&self.address).await?,
         };
-        let (status, _) = client.ask(&self.path).await?;
+        let (status, _) = client.get_any_status(&self.path).await?;
         self.idle().push_back(client);
         Ok(status)
     }
 
-    /// One that the server has not closed meanwhile.
+    /// A free connection that the server has not closed.
     fn take(&self) -> Option<Client> {
         let mut idle = self.idle();
         loop {
@@ -148,7 +152,7 @@ impl Connections {
     }
 }
 
-/// How long requests took: quantiles by the nearest rank.
+/// Response times: quantiles by the nearest rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) p50: Duration,
@@ -158,7 +162,7 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// None, if there are no times.
+    /// `None` if there are no times.
     pub(crate) fn of(times: impl IntoIterator<Item = Duration>) -> Option<Self> {
         let mut times: Vec<_> = times.into_iter().collect();
         times.sort_unstable();
@@ -181,7 +185,7 @@ mod tests {
     use tokio::task::JoinHandle;
 
     #[test]
-    fn quantiles_by_the_nearest_rank() {
+    fn quantiles_are_taken_by_the_nearest_rank() {
         assert_eq!(Times::of([]), None);
         let ms = Duration::from_millis;
         assert_eq!(Times::of([ms(7)]), Some(Times { p50: ms(7), p99: ms(7), p999: ms(7), max: ms(7) }));
@@ -195,16 +199,16 @@ mod tests {
         Offer { address, path: "/", connections, rate: 100, start: Instant::now(), duration }
     }
 
-    /// A server that takes so long for an answer, and where it listens.
+    /// Starts a server that answers after `delay`. Returns its task and its address.
     async fn server(delay: Duration) -> (JoinHandle<anyhow::Result<()>>, String) {
-        let (told, address) = oneshot::channel();
-        let say = |address: &str| told.send(address.to_owned()).map_err(std::io::Error::other);
-        let server = tokio::spawn(upstream::answer(say, move || delay));
+        let (sender, address) = oneshot::channel();
+        let announce = |address: &str| sender.send(address.to_owned()).map_err(std::io::Error::other);
+        let server = tokio::spawn(upstream::answer(announce, move || delay));
         (server, address.await.unwrap())
     }
 
     #[test]
-    fn requests_are_due_at_even_distances() {
+    fn requests_are_due_at_equal_intervals() {
         let offer = Offer { rate: 400, duration: Duration::from_millis(1500), ..brief("", 1) };
         assert_eq!(offer.count(), 600);
         assert_eq!(offer.due(0), Duration::ZERO);
@@ -212,13 +216,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_wait_for_a_connection_counts() {
+    async fn the_wait_for_a_free_connection_is_part_of_a_requests_time() {
         let delay = Duration::from_millis(50);
         let (server, address) = server(delay).await;
         let mut samples = offer(brief(&address, 1)).await.unwrap();
         samples.sort_by_key(|sample| sample.due);
         assert_eq!(samples.len(), 10);
-        // One connection serves one after the other, and no timer is early.
+        // One connection serves one request after the other, and no timer is early.
         for (number, sample) in (1..).zip(&samples) {
             assert!(sample.is_ok() && sample.took >= delay * number - sample.due, "{number}: {sample:?}");
             assert!(sample.late < sample.took, "{number}: {sample:?}");
@@ -227,13 +231,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_gone_gives_no_answer() {
+    async fn a_request_to_a_server_that_has_ended_is_an_error() {
         let (server, address) = server(Duration::ZERO).await;
         let connections = Connections::open(&brief(&address, 1)).await.unwrap();
-        assert_eq!(connections.ask().await.unwrap(), StatusCode::OK);
+        assert_eq!(connections.get().await.unwrap(), StatusCode::OK);
         server.abort();
         assert!(server.await.unwrap_err().is_cancelled());
         connections.idle().clear();
-        assert!(connections.ask().await.is_err());
+        assert!(connections.get().await.is_err());
     }
 }

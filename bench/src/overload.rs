@@ -1,7 +1,8 @@
-//! Five times as much load as a guest can take, for a minute: what is admitted, how fast the rest is refused, and what is left of it after.
+//! Five times as much load as a guest can handle, for a minute: what is admitted, how fast the rest is refused, and
+//! how the host recovers.
 //!
-//! The claim: what is admitted keeps its p99 under its deadline, the rest get 503 within 10 ms at p99, memory stays bounded, and within
-//! a second of the load's end all is well.
+//! The claim: admitted requests keep their p99 below their deadline; the others get 503 within 10 ms at p99; memory
+//! stays bounded; and within a second after the load the host is well again.
 
 use crate::atoll::{self, Atoll};
 use crate::open_loop::{CONNECTIONS, LATEST, Offer, Sample, Times, ms, offer};
@@ -15,15 +16,16 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// What is asked: the fixture `hostile` answers after 50 ms asleep.
+/// The request: the fixture `hostile` answers after 50 ms of sleep.
 const PATH: &str = "/sleep?ms=50";
 const SLEEP: Duration = Duration::from_millis(50);
 
-/// Requests a second, during the load and after it; before it too, so that code and memory are warm.
+/// Requests per second, during the heavy load and during the light one. The light load before it warms up code and
+/// memory.
 const RATE: u32 = 1600;
 const LIGHT: u32 = 50;
 
-/// How long the light load goes on before, and after.
+/// How long the light load lasts before and after the heavy one.
 const BEFORE: Duration = Duration::from_secs(2);
 const AFTER: Duration = Duration::from_secs(5);
 
@@ -31,39 +33,42 @@ const AFTER: Duration = Duration::from_secs(5);
 const CONCURRENCY: u32 = 16;
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// The claim's bounds. A well answer takes 50 ms and what the host adds.
+/// The claim's bounds. An answer of a host that is well takes 50 ms plus the host's overhead.
 const REFUSED_WITHIN: Duration = Duration::from_millis(10);
 const RECOVERED_WITHIN: Duration = Duration::from_secs(1);
 const WELL_WITHIN: Duration = Duration::from_millis(100);
 
-/// Memory is bounded if its most in the second half of the load is at most this much above its most in the first: nothing accumulates.
+/// Memory counts as bounded if its maximum in the second half of the load is at most this many MiB above that in the
+/// first half: then nothing accumulates.
 const GROWTH: f64 = 16.0;
 
-/// The shares of what the guest can take that must have been admitted: refusing everything is no protection.
+/// The share of the guest's capacity that must have been admitted: refusing everything is no protection.
 const LEAST_ADMITTED: f64 = 0.5;
 
-/// How often memory is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often memory is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What one load came to.
+/// The result of one load.
 #[derive(Debug, Clone, PartialEq)]
 struct Outcome {
-    /// Answers with 200, a second.
+    /// Answers with 200 per second.
     admitted: f64,
     admitted_times: Times,
-    /// Answers with 503, a second.
+    /// Answers with 503 per second.
     refused: f64,
-    /// None: nothing was refused.
+    /// `None` if nothing was refused.
     refused_times: Option<Times>,
     /// Requests that ended in any other way.
     others: usize,
-    /// p99 of how late the load itself was.
+    /// The p99 of how late the load itself was.
     late: Duration,
     memory: Memory,
-    /// From the end of the load until the first request since when every one was answered with 200 in time; None: never.
+    /// From the end of the load until the first request after which all were answered with 200 in time. `None` if
+    /// never.
     recovery: Option<Duration>,
-    /// Requests after the load that were not answered with 200 in time: one of them late is a hiccup, many are a host that is still ill.
-    ill: usize,
+    /// Requests after the load that were not answered with 200 in time. One late request is an accident; many mean
+    /// that the host has not recovered.
+    unwell: usize,
 }
 
 /// Resident memory of the host, in MiB.
@@ -75,7 +80,7 @@ struct Memory {
     after: f64,
 }
 
-/// Measures one load after the other, each with a host of its own.
+/// Measures one load in each round, with a new host each time.
 ///
 /// # Errors
 /// If the host does not start, or nothing is admitted.
@@ -93,12 +98,14 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let verdict =
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let text = format!(
-        "A guest that sleeps {} ms, behind `concurrency = {CONCURRENCY}`, `waiting = 16`, `wait = \"100ms\"` and `timeout = \"{}s\"`, so that it can \
-         take {} requests a second; {RATE} are offered, over at most {CONNECTIONS} connections, and a request's time counts from when it was \
-         due. Then {LIGHT} a second go on for {} s. The load and the host share the machine. One host for each round.\n\n{}\n\
-         The claim: the admitted keep their p99 under their deadline of {} ms, the refused have their 503 within {} ms at p99, there is no \
-         other outcome, memory has its most in the second half of the load at most {GROWTH} MiB above that of the first, and within {} ms of \
-         the load's end every request is answered with 200 within {} ms. {verdict}\n",
+        "A guest that sleeps {} ms, with `concurrency = {CONCURRENCY}`, `waiting = 16`, `wait = \"100ms\"` and \
+         `timeout = \"{}s\"`, so it can handle {} requests/s. The load sends {RATE} requests/s over at most \
+         {CONNECTIONS} connections, and a request's time counts from when it was due. Afterwards {LIGHT} requests/s \
+         continue for {} s. The load and the host share the machine. Each round has a new host.\n\n{}\n\
+         The claim: the p99 of admitted requests is below their deadline of {} ms; refused requests get their 503 \
+         within {} ms at p99; there is no other result; the maximum of memory in the second half of the load is at \
+         most {GROWTH} MiB above that in the first half; and from {} ms after the load's end every request is \
+         answered with 200 within {} ms. {verdict}\n",
         SLEEP.as_millis(),
         DEADLINE.as_secs(),
         capacity(),
@@ -112,7 +119,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     Ok(Finding { text, misses })
 }
 
-/// Requests a second that the guest can take.
+/// Requests per second that the guest can handle.
 fn capacity() -> f64 {
     f64::from(CONCURRENCY) / SLEEP.as_secs_f64()
 }
@@ -134,7 +141,7 @@ service = "sleeper"
     )
 }
 
-/// One load: light, heavy, light.
+/// One round: a light load, the heavy one, and a light one.
 async fn measure(plan: &Plan, host: &Path, manifest: &str) -> anyhow::Result<Outcome> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let atoll = Atoll::start(host, folder.path(), manifest)?;
@@ -146,34 +153,34 @@ async fn measure(plan: &Plan, host: &Path, manifest: &str) -> anyhow::Result<Out
     ensure!(warm.iter().any(Sample::is_ok), "the guest did not answer before the load");
     let before = resident(process)?;
 
-    let start = Instant::now() + LOOK;
+    let start = Instant::now() + POLL_INTERVAL;
     let end = start + plan.duration;
     let light = async {
-        // Just before, since a host closes connections that stay silent.
-        sleep_until(end - LOOK * 2).await;
+        // Connect just before the end of the load, because a host closes connections that stay silent.
+        sleep_until(end - POLL_INTERVAL * 2).await;
         offer(to_host(LIGHT, end, AFTER)).await
     };
-    let (heavy, light, looks) =
+    let (heavy, light, samples_of_memory) =
         tokio::join!(offer(to_host(RATE, start, plan.duration)), light, watch(process, start, end));
-    let (heavy, light, looks) = (heavy?, light?, looks?);
+    let (heavy, light, samples_of_memory) = (heavy?, light?, samples_of_memory?);
     let most = |second: bool| {
-        let half = looks.iter().filter(|(at, _)| (*at >= plan.duration / 2) == second);
+        let half = samples_of_memory.iter().filter(|(at, _)| (*at >= plan.duration / 2) == second);
         half.map(|(_, resident)| *resident).fold(before, f64::max)
     };
     let memory = Memory { before, first_half: most(false), second_half: most(true), after: resident(process)? };
     Outcome::of(&heavy, &light, plan.duration, memory)
 }
 
-/// Looks at the memory of a process from `start` to `end`, and answers when, since the start, there was how much, in MiB.
+/// Reads the memory of a process from `start` to `end`. Returns the times since `start` and the MiB.
 async fn watch(process: u32, start: Instant, end: Instant) -> anyhow::Result<Vec<(Duration, f64)>> {
-    let mut looks = Vec::new();
-    let mut clock = interval(LOOK);
+    let mut samples_of_memory = Vec::new();
+    let mut clock = interval(POLL_INTERVAL);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while Instant::now() < end {
         clock.tick().await;
-        looks.push((start.elapsed(), resident(process)?));
+        samples_of_memory.push((start.elapsed(), resident(process)?));
     }
-    Ok(looks)
+    Ok(samples_of_memory)
 }
 
 /// Resident memory of a process, in MiB.
@@ -203,7 +210,7 @@ impl Outcome {
             late: Times::of(heavy.iter().chain(light).map(|sample| sample.late)).context("nothing was offered")?.p99,
             memory,
             recovery: recovery(light),
-            ill: light.iter().filter(|sample| is_ill(sample)).count(),
+            unwell: light.iter().filter(|sample| is_unwell(sample)).count(),
         })
     }
 
@@ -232,9 +239,9 @@ impl Outcome {
             format!("memory grew by {growth:.1} MiB in the second half, {:.1} too much", growth - GROWTH),
         );
         let share = self.admitted / capacity();
-        claim(share >= LEAST_ADMITTED, format!("only {:.0} % of what the guest can take was admitted", share * 100.0));
+        claim(share >= LEAST_ADMITTED, format!("only {:.0} % of the guest's capacity was admitted", share * 100.0));
         let late =
-            format!("the load itself was {:.1} ms late at p99, so the machine was busy: measure again", ms(self.late));
+            format!("the load itself was {:.1} ms late at p99, so the machine was busy; measure again", ms(self.late));
         claim(self.late <= LATEST, late);
         match self.recovery {
             None => claim(false, format!("it did not recover within {} s", AFTER.as_secs())),
@@ -243,9 +250,9 @@ impl Outcome {
                 claim(
                     time <= RECOVERED_WITHIN,
                     format!(
-                        "it recovered after {:.0} ms, {over:.0} ms too late ({} requests were not well)",
+                        "it recovered after {:.0} ms, {over:.0} ms too late ({} requests were late or not 200)",
                         ms(time),
-                        self.ill
+                        self.unwell
                     ),
                 );
             }
@@ -254,15 +261,15 @@ impl Outcome {
     }
 }
 
-/// Whether a request of the light load was not answered as one is by a host that is well.
-fn is_ill(sample: &Sample) -> bool {
+/// Whether a request of the light load was answered late or not with 200.
+fn is_unwell(sample: &Sample) -> bool {
     !sample.is_ok() || sample.took > WELL_WITHIN
 }
 
-/// When the first request was due since when all were answered with 200 in time; None, if the last one was not.
+/// When the first request was due after which all were answered with 200 in time. `None` if the last one was not.
 fn recovery(light: &[Sample]) -> Option<Duration> {
-    let ill = light.iter().filter(|sample| is_ill(sample)).map(|sample| sample.due).max();
-    light.iter().map(|sample| sample.due).filter(|due| ill.is_none_or(|ill| *due > ill)).min()
+    let unwell = light.iter().filter(|sample| is_unwell(sample)).map(|sample| sample.due).max();
+    light.iter().map(|sample| sample.due).filter(|due| unwell.is_none_or(|unwell| *due > unwell)).min()
 }
 
 fn table(outcomes: &[Outcome]) -> Table {
@@ -274,26 +281,26 @@ fn table(outcomes: &[Outcome]) -> Table {
             if values.len() == 1 { format!("{:.decimals$}", spread.median) } else { format!("{spread:.decimals$}") };
         table.row([what.to_owned(), text]);
     };
-    // Without a refusal there is no overload, which is said as a miss.
+    // Without a refusal there was no overload, which is reported as a miss.
     let refused = |pick: fn(&Times) -> Duration| {
         move |outcome: &Outcome| outcome.refused_times.as_ref().map_or(f64::NAN, |times| ms(pick(times)))
     };
-    row("admitted (200), a second", 0, &|outcome| outcome.admitted);
+    row("admitted (200), requests/s", 0, &|outcome| outcome.admitted);
     row("admitted: p50, ms", 1, &|outcome| ms(outcome.admitted_times.p50));
     row("admitted: p99, ms", 1, &|outcome| ms(outcome.admitted_times.p99));
-    row("admitted: most, ms", 1, &|outcome| ms(outcome.admitted_times.max));
-    row("refused (503), a second", 0, &|outcome| outcome.refused);
+    row("admitted: maximum, ms", 1, &|outcome| ms(outcome.admitted_times.max));
+    row("refused (503), requests/s", 0, &|outcome| outcome.refused);
     row("refused: p50, ms", 2, &refused(|times| times.p50));
     row("refused: p99, ms", 2, &refused(|times| times.p99));
-    row("refused: most, ms", 1, &refused(|times| times.max));
-    row("any other outcome, requests", 0, &|outcome| outcome.others as f64);
-    row("the load itself late: p99, ms", 2, &|outcome| ms(outcome.late));
+    row("refused: maximum, ms", 1, &refused(|times| times.max));
+    row("any other result, requests", 0, &|outcome| outcome.others as f64);
+    row("the load's own lateness: p99, ms", 2, &|outcome| ms(outcome.late));
     row("resident memory before, MiB", 1, &|outcome| outcome.memory.before);
-    row("resident memory, most in the first half, MiB", 1, &|outcome| outcome.memory.first_half);
-    row("resident memory, most in the second half, MiB", 1, &|outcome| outcome.memory.second_half);
+    row("resident memory, maximum in the first half, MiB", 1, &|outcome| outcome.memory.first_half);
+    row("resident memory, maximum in the second half, MiB", 1, &|outcome| outcome.memory.second_half);
     row("resident memory after, MiB", 1, &|outcome| outcome.memory.after);
-    row("after the load: not answered with 200 in time, requests", 0, &|outcome| outcome.ill as f64);
-    row("from the load's end until all is well, ms", 0, &|outcome| outcome.recovery.map_or(f64::NAN, ms));
+    row("after the load: not answered with 200 in time, requests", 0, &|outcome| outcome.unwell as f64);
+    row("from the load's end until the host is well, ms", 0, &|outcome| outcome.recovery.map_or(f64::NAN, ms));
     table
 }
 
@@ -313,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_claim_can_hold() {
+    fn the_claim_holds_for_an_overload_within_all_bounds() {
         let heavy =
             [sample(0, 52, 200), sample(1, 101, 200), sample(1, 110, 200), sample(2, 110, 200), sample(2, 1, 503)];
         let outcome = outcome(&heavy, &[sample(0, 120, 200), sample(20, 52, 200)], STEADY);
@@ -323,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_of_the_claim_can_fail() {
+    fn each_part_of_the_claim_is_reported_when_it_fails() {
         let well = [sample(0, 52, 200)];
         let heavy = |more: Sample| [[sample(0, 52, 200); 4].as_slice(), &[sample(2, 1, 503), more]].concat();
         let fine = heavy(sample(3, 1, 503));
@@ -342,7 +349,7 @@ mod tests {
                 fine,
                 &[sample(1180, 52, 503), sample(1200, 52, 200)],
                 STEADY,
-                "it recovered after 1200 ms, 200 ms too late (1 requests were not well)",
+                "it recovered after 1200 ms, 200 ms too late (1 requests were late or not 200)",
             ),
         ];
         for (heavy, light, memory, miss) in cases {
@@ -351,11 +358,11 @@ mod tests {
         let idle = outcome(&[sample(0, 52, 200); 4], &well, STEADY);
         assert_eq!(idle.misses(), ["nothing was refused, so this was no overload"]);
         let harsh = outcome(&[sample(0, 52, 200), sample(0, 1, 503)], &well, STEADY);
-        assert_eq!(harsh.misses(), ["only 31 % of what the guest can take was admitted"]);
+        assert_eq!(harsh.misses(), ["only 31 % of the guest's capacity was admitted"]);
     }
 
     #[test]
-    fn memory_is_read_from_the_status() {
+    fn resident_memory_is_read_from_the_process_status() {
         assert_eq!(resident_in("Name:\tatoll\nVmHWM:\t  9216 kB\nVmRSS:\t  5120 kB\n"), Some(5.0));
         assert_eq!(resident_in("Name:\tatoll\n"), None);
     }

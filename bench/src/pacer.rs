@@ -1,7 +1,9 @@
-//! Open-loop load for short times: requests that are due at a fixed rate and begun within microseconds, whatever becomes of those before.
+//! Open-loop load for short response times: requests are due at a fixed rate and begin within microseconds, whatever
+//! happens to earlier ones.
 //!
-//! The runtime's own clock ticks in milliseconds, which would be more than what is measured. Here a timer of the kernel wakes the load when a
-//! request is due; the load is a process of its own with one thread, pinned to the last processor, and reads no more of an answer than it must.
+//! The runtime's timer has a resolution of a millisecond, which is more than what is measured. So a kernel timer
+//! wakes the load when a request is due. The load is a process of its own with one thread, pinned to the last
+//! processor, and reads no more of an answer than it must.
 
 use crate::open_loop::Times;
 use crate::processors;
@@ -19,68 +21,68 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-/// Load before it counts.
+/// How long the load runs before its requests count.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// The longest answer that is read.
+/// The longest answer that is read, in bytes.
 const MOST: usize = 16 << 10;
 
-/// How long all that is under way at the end may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the requests in flight at the end may take.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the process is told.
+/// The arguments of the load's process.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Arguments {
-    /// Be the load of `latency`, for the server at this address.
+    /// Run as the load of `latency`, for the server at this address.
     #[arg(long, hide = true, value_name = "ADDRESS")]
     pacer: Option<String>,
 
-    /// The path that it asks for.
+    /// The path that it requests.
     #[arg(long, hide = true, default_value = "/")]
     pacer_path: String,
 
-    /// Requests a second.
+    /// Requests per second.
     #[arg(long, hide = true, default_value_t = 1)]
     pacer_rate: u32,
 
-    /// For so many seconds.
+    /// How many seconds the load lasts.
     #[arg(long, hide = true, default_value_t = 1)]
     pacer_seconds: u64,
 
-    /// Connections, which are used in turns.
+    /// Connections, used one after the other.
     #[arg(long, hide = true, default_value_t = 1)]
     pacer_connections: usize,
 }
 
-/// What is asked, and how often.
+/// What is requested, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offer<'a> {
     /// `127.0.0.1:…`
     pub(crate) address: &'a str,
     pub(crate) path: &'a str,
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: u32,
     pub(crate) duration: Duration,
-    /// Connections; further requests wait for one, and their time runs.
+    /// Connections. Further requests wait for one, and their time runs.
     pub(crate) connections: usize,
 }
 
-/// What came of it.
+/// The result of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
-    /// From when a request was due until its answer was there.
+    /// From when a request was due until its answer was complete.
     pub(crate) times: Times,
-    /// How late the load itself was at p99: its own fault, and part of the times.
+    /// How late the load itself was at p99: its own delay, and part of the times.
     pub(crate) late: Duration,
 }
 
 impl Offer<'_> {
-    /// Starts this very program once more, to be the load, and answers what came of it. Blocks this thread for as long.
+    /// Starts this program again as the load, and returns its result. Blocks this thread until the load ends.
     ///
     /// # Errors
-    /// If a single answer is missing or is none with status 200.
+    /// If a single answer is missing or has another status than 200.
     pub(crate) fn run(&self) -> anyhow::Result<Pace> {
-        let mut command = prior();
+        let mut command = with_real_time_priority();
         command
             .args(["taskset", "-c", &processors::last().to_string()])
             .arg(std::env::current_exe().context("where this program is")?);
@@ -93,9 +95,10 @@ impl Offer<'_> {
     }
 }
 
-/// What starts the load so that it runs as soon as it is woken, before the servers on its processor: it would wait for milliseconds otherwise,
-/// and its lateness would be most of what it measures. Who may not do that has it as it is, and the table says how late it was.
-fn prior() -> Command {
+/// The command that starts the load with real-time priority, so that it runs before the servers on its processor as
+/// soon as it wakes. Otherwise it would wait for milliseconds, and its own lateness would be most of what it
+/// measures. Without the permission for that, the load runs normally, and the table shows how late it was.
+fn with_real_time_priority() -> Command {
     let chrt = || {
         let mut command = Command::new("chrt");
         command.args(["--fifo", "1"]);
@@ -114,24 +117,26 @@ impl Pace {
     fn read(text: &str) -> anyhow::Result<Self> {
         let times: Result<Vec<_>, _> =
             text.split_whitespace().map(|time| time.parse().map(Duration::from_nanos)).collect();
-        let [p50, p99, p999, max, late] = times?[..] else { anyhow::bail!("the load says {text}") };
+        let [p50, p99, p999, max, late] = times?[..] else {
+            anyhow::bail!("the load's output is not five times: {text}")
+        };
         Ok(Self { times: Times { p50, p99, p999, max }, late })
     }
 }
 
 impl Arguments {
-    /// Whether this process is to be the load.
+    /// Whether this process is the load.
     pub(crate) fn is_load(&self) -> bool {
         self.pacer.is_some()
     }
 
-    /// The process: asks, and tells `say` what came of it.
+    /// Runs the load, and passes the result to `announce`.
     ///
     /// # Errors
-    /// If a single answer is missing or is none with status 200.
-    pub(crate) fn load(self, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+    /// If a single answer is missing or has another status than 200.
+    pub(crate) fn load(self, announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let address = self.pacer.context("which server")?;
+        let address = self.pacer.context("the address of a server")?;
         let offer = Offer {
             address: &address,
             path: &self.pacer_path,
@@ -139,7 +144,7 @@ impl Arguments {
             duration: Duration::from_secs(self.pacer_seconds),
             connections: self.pacer_connections,
         };
-        say(&runtime.block_on(ask(&offer))?.write())?;
+        announce(&runtime.block_on(run_load(&offer))?.write())?;
         Ok(())
     }
 }
@@ -172,19 +177,19 @@ impl Due {
     }
 }
 
-/// Asks as often as the offer says. What is due in the warm-up is asked and not counted.
-async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
+/// Sends requests at the rate of the offer. Requests of the warm-up are sent and not counted.
+async fn run_load(offer: &Offer<'_>) -> anyhow::Result<Pace> {
     let due = Arc::new(Due::default());
-    let (told, mut answers) = tokio::sync::mpsc::channel(1 << 10);
+    let (sender, mut answers) = tokio::sync::mpsc::channel(1 << 10);
     let mut connections = JoinSet::new();
     for _ in 0..offer.connections {
         let mut connection = Connection::open(offer).await?;
-        let (due, told) = (Arc::clone(&due), told.clone());
+        let (due, sender) = (Arc::clone(&due), sender.clone());
         connections.spawn(async move {
             loop {
                 let at = due.pop().await;
-                let answer = connection.ask().await.map(|()| (at, at.elapsed()));
-                if told.send(answer).await.is_err() {
+                let answer = connection.exchange().await.map(|()| (at, at.elapsed()));
+                if sender.send(answer).await.is_err() {
                     return;
                 }
             }
@@ -203,7 +208,7 @@ async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
                 late.push(at.elapsed());
             }
             due.push(at);
-            // Otherwise a load that is behind would let no answer be read until it has caught up.
+            // Without this, a load that is late would not read any answer until it has caught up.
             tokio::task::yield_now().await;
         }
         anyhow::Ok(late)
@@ -218,13 +223,13 @@ async fn ask(offer: &Offer<'_>) -> anyhow::Result<Pace> {
         }
         anyhow::Ok(times)
     };
-    let all = tokio::time::timeout(WARM_UP + offer.duration + PATIENCE, async { tokio::try_join!(pace, collect) });
+    let all = tokio::time::timeout(WARM_UP + offer.duration + DRAIN_TIMEOUT, async { tokio::try_join!(pace, collect) });
     let (late, times) = all.await.context("answers are missing")??;
-    let times = Times::of(times).context("nothing was asked")?;
-    Ok(Pace { times, late: Times::of(late).context("nothing was asked")?.p99 })
+    let times = Times::of(times).context("no request was sent")?;
+    Ok(Pace { times, late: Times::of(late).context("no request was sent")?.p99 })
 }
 
-/// A timer of the kernel, which knows nanoseconds.
+/// A kernel timer with a resolution of nanoseconds.
 struct Clock(AsyncFd<OwnedFd>);
 
 impl Clock {
@@ -237,7 +242,7 @@ impl Clock {
         Ok(Self(AsyncFd::new(rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?)?))
     }
 
-    /// Returns at `at`, or at once if that has passed.
+    /// Returns at `at`, or at once if that time has passed.
     async fn until(&self, at: Instant) -> anyhow::Result<()> {
         loop {
             let left = at.saturating_duration_since(Instant::now());
@@ -248,14 +253,14 @@ impl Clock {
             let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: rest };
             rustix::time::timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
             let mut ready = self.0.readable().await?;
-            // How often it rang is of no use, and if it has not rung the loop comes round again.
+            // The number of expirations does not matter. If the timer has not expired yet, the loop tries again.
             let _ = rustix::io::read(self.0.get_ref(), &mut [0; 8]);
             ready.clear_ready();
         }
     }
 }
 
-/// One connection, which is kept.
+/// A kept connection.
 struct Connection {
     stream: TcpStream,
     request: Vec<u8>,
@@ -270,8 +275,8 @@ impl Connection {
         Ok(Self { stream, request, answer: Vec::with_capacity(MOST) })
     }
 
-    /// Asks, and reads the whole answer.
-    async fn ask(&mut self) -> anyhow::Result<()> {
+    /// Sends the request, and reads the whole answer.
+    async fn exchange(&mut self) -> anyhow::Result<()> {
         self.stream.write_all(&self.request).await?;
         self.answer.clear();
         loop {
@@ -287,7 +292,7 @@ impl Connection {
     }
 }
 
-/// The bytes of the whole answer; None, if its head is not there yet.
+/// The length of the whole answer in bytes. `None` if its head is not complete yet.
 fn length_of(answer: &[u8]) -> anyhow::Result<Option<usize>> {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else { return Ok(None) };
     let text = std::str::from_utf8(&answer[..head])?;
@@ -307,7 +312,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[test]
-    fn the_end_of_an_answer_is_found() {
+    fn the_length_of_an_answer_is_known_once_its_head_is_complete() {
         assert_eq!(length_of(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n").unwrap(), None);
         let answer = b"HTTP/1.1 200 OK\r\nx: y\r\nContent-Length: 2\r\n\r\n{}";
         assert_eq!(length_of(answer).unwrap(), Some(answer.len()));
@@ -316,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_read() {
+    fn a_result_is_read_as_it_was_written() {
         let ns = Duration::from_nanos;
         let pace = Pace { times: Times { p50: ns(1), p99: ns(2), p999: ns(3), max: ns(4) }, late: ns(5) };
         assert_eq!(Pace::read(&pace.write()).unwrap(), pace);
@@ -324,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_timer_is_never_early() {
+    async fn the_kernel_timer_is_never_early() {
         let clock = Clock::new().unwrap();
         for micros in [0, 1, 50, 700, 3000] {
             let at = Instant::now() + Duration::from_micros(micros);
@@ -334,14 +339,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_is_asked() {
-        let (told, address) = oneshot::channel();
+    async fn every_request_of_an_offer_is_sent_and_answered() {
+        let (sender, address) = oneshot::channel();
         let server =
-            tokio::spawn(native::serve(|address| told.send(address.to_owned()).map_err(std::io::Error::other)));
+            tokio::spawn(native::serve(|address| sender.send(address.to_owned()).map_err(std::io::Error::other)));
         let address = address.await.unwrap();
         let offer =
             Offer { address: &address, path: "/", rate: 200, duration: Duration::from_millis(200), connections: 4 };
-        let pace = ask(&offer).await.unwrap();
+        let pace = run_load(&offer).await.unwrap();
         assert!(pace.times.p50 > Duration::ZERO && pace.times.p50 <= pace.times.max, "{pace:?}");
         server.abort();
     }

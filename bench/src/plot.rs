@@ -1,22 +1,22 @@
-//! Plots: lines over a logarithmic axis, as SVG that can be read on a light page and on a dark one.
+//! Plots: lines over a logarithmic axis, as SVG that is readable on light and dark pages.
 
 use crate::rounds::Spread;
 use std::fmt::Write;
 
-/// Of the whole picture, in pixels.
+/// The size of the picture, in pixels.
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 320.0;
 
-/// Room for the axes' numbers, on the left and at the bottom, and for what stands beyond them.
+/// Margins for the numbers of the axes, on the left and at the bottom, and for text beyond them.
 const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 48.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 40.0;
 
-/// Lines in grey say where the numbers are.
+/// The number of grey grid lines.
 const GRID: usize = 4;
 
-/// Colours that stand out on white and on black, for one line each.
+/// Colours that are visible on white and on black, one for each line.
 const COLOURS: [&str; 4] = ["#3b82f6", "#f97316", "#10b981", "#a855f7"];
 
 /// One picture.
@@ -24,7 +24,7 @@ const COLOURS: [&str; 4] = ["#3b82f6", "#f97316", "#10b981", "#a855f7"];
 pub(crate) struct Plot<'a> {
     pub(crate) title: &'a str,
     pub(crate) across: &'a str,
-    /// At least one, all over the same numbers.
+    /// At least one line, all with the same x values.
     pub(crate) lines: Vec<Line<'a>>,
 }
 
@@ -32,12 +32,12 @@ pub(crate) struct Plot<'a> {
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) name: &'a str,
-    /// What was varied, rising and above 0, and what came of it.
+    /// The varied number, rising and above 0, and the measured value.
     pub(crate) points: Vec<(f64, Spread)>,
 }
 
 impl Plot<'_> {
-    /// The picture. The upright axis begins at 0, so that distances do not look larger than they are.
+    /// The picture as SVG. The vertical axis begins at 0, so that differences do not look larger than they are.
     pub(crate) fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let least = points().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
@@ -48,7 +48,8 @@ impl Plot<'_> {
         let up = |y: f64| HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * y / top;
 
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+             font-family=\"sans-serif\" font-size=\"12\">\n\
              <style>text {{ fill: #374151 }} .grid {{ stroke: #9ca3af; stroke-opacity: 0.4 }} \
              @media (prefers-color-scheme: dark) {{ text {{ fill: #d1d5db }} }}</style>\n\
              <title>{}</title>\n",
@@ -97,7 +98,8 @@ fn text(svg: &mut String, x: f64, y: f64, anchor: &str, text: &str) {
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>");
 }
 
-/// The next number above that is a whole multiple of its largest power of ten, by [`GRID`] without a rest: 12,345 gives 16,000.
+/// The next number above `value` that is a multiple of [`GRID`] times a tenth of its largest power of ten: 12,345
+/// gives 16,000.
 fn round_up(value: f64) -> f64 {
     let unit = 10_f64.powf(value.max(1.0).log10().floor() - 1.0) * GRID as f64;
     (value.max(1.0) / unit).ceil() * unit
@@ -108,14 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_axis_ends_at_a_round_number() {
+    fn the_vertical_axis_ends_at_a_round_number() {
         assert_eq!(round_up(12_345.0), 16_000.0);
         assert_eq!(round_up(12_000.0), 12_000.0);
         assert_eq!(round_up(95.0), 96.0);
     }
 
     #[test]
-    fn a_line_goes_from_edge_to_edge() {
+    fn a_line_spans_the_whole_plot() {
         let spread = |median| Spread { median, min: median, max: median };
         let points = vec![(1.0, spread(40.0)), (10.0, spread(20.0)), (100.0, spread(0.0))];
         let plot = Plot { title: "t", across: "services", lines: vec![Line { name: "fresh", points }] };
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn one_point_alone_is_a_plot() {
+    fn a_plot_of_one_point_has_valid_coordinates() {
         let spread = Spread { median: 1.0, min: 1.0, max: 1.0 };
         let plot = Plot { title: "t", across: "x", lines: vec![Line { name: "l", points: vec![(5.0, spread)] }] };
         assert!(!plot.svg().contains("NaN"), "{}", plot.svg());

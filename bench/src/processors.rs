@@ -6,13 +6,13 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How long [`Pauses::now`] looks at each processor.
-const LOOK: Duration = Duration::from_secs(2);
+/// How long [`Pauses::now`] watches each processor.
+const WATCH_TIME: Duration = Duration::from_secs(2);
 
-/// What is longer was a pause, and no interrupt.
+/// A longer gap between two readings of the clock is a pause and not an interrupt.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// The processors that this program may use, as it began; there is one at least.
+/// The processors that this program may use, as it was started. There is at least one.
 fn all() -> &'static [usize] {
     static ALL: OnceLock<Vec<usize>> = OnceLock::new();
     ALL.get_or_init(|| {
@@ -22,29 +22,29 @@ fn all() -> &'static [usize] {
     })
 }
 
-/// How many there are.
+/// How many processors there are.
 pub(crate) fn count() -> usize {
     all().len()
 }
 
-/// The last one, which the load has.
+/// The last processor, which the load uses.
 pub(crate) fn last() -> usize {
     all()[count() - 1]
 }
 
-/// The first so many, as `taskset` takes them.
+/// The first `count` processors, in the form that `taskset` takes.
 pub(crate) fn first(count: usize) -> String {
     let first: Vec<_> = all().iter().take(count).map(usize::to_string).collect();
     first.join(",")
 }
 
-/// This thread, and all processes that it starts, keep off the last processor until this is dropped. On a machine that has no other it is
-/// without effect. It stays on its thread.
+/// While this exists, this thread and all processes that it starts keep off the last processor. On a machine with one
+/// processor it has no effect. It stays on its thread.
 #[derive(Debug)]
 pub(crate) struct ButTheLast(PhantomData<*const ()>);
 
 impl ButTheLast {
-    /// Keeps off it.
+    /// Keeps off the last processor.
     ///
     /// # Errors
     /// If the kernel refuses.
@@ -61,29 +61,30 @@ impl Drop for ButTheLast {
     }
 }
 
-/// Lets this thread run on these alone.
+/// Lets this thread run only on these processors.
 fn use_only(processors: &[usize]) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
     processors.iter().for_each(|processor| set.set(*processor));
-    sched_setaffinity(None, &set).context("a thread may choose its processors")
+    sched_setaffinity(None, &set).context("a thread cannot be bound to its processors")
 }
 
-/// What a thread that does nothing but look at the clock is kept from: the kernel's own work, and other machines on the same processors.
+/// How long a thread that only reads the clock is kept from its processor: by the kernel's own work, and by other
+/// machines on the same processor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pauses {
-    /// Of each 1,000, over all processors.
+    /// Milliseconds of each second, over all processors.
     share: f64,
     most: Duration,
 }
 
 impl Pauses {
-    /// Looks at all processors, for two seconds.
+    /// Watches all processors for two seconds.
     pub(crate) fn now() -> Self {
-        let looks: Vec<_> = all().iter().map(|processor| std::thread::spawn(|| look(*processor))).collect();
-        let looks: Vec<_> = looks.into_iter().filter_map(|look| look.join().ok()).collect();
-        let sum: Duration = looks.iter().map(|(sum, _)| *sum).sum();
-        let whole = LOOK.as_secs_f64() * looks.len().max(1) as f64;
-        let most = looks.iter().map(|(_, most)| *most).max().unwrap_or_default();
+        let watches: Vec<_> = all().iter().map(|processor| std::thread::spawn(|| watch(*processor))).collect();
+        let watches: Vec<_> = watches.into_iter().filter_map(|watch| watch.join().ok()).collect();
+        let sum: Duration = watches.iter().map(|(sum, _)| *sum).sum();
+        let whole = WATCH_TIME.as_secs_f64() * watches.len().max(1) as f64;
+        let most = watches.iter().map(|(_, most)| *most).max().unwrap_or_default();
         Self { share: sum.as_secs_f64() / whole * 1e3, most }
     }
 }
@@ -95,11 +96,11 @@ impl std::fmt::Display for Pauses {
 }
 
 /// The sum and the longest of the pauses on one processor.
-fn look(processor: usize) -> (Duration, Duration) {
-    let _ = use_only(&[processor]); // else it looks where it happens to be
+fn watch(processor: usize) -> (Duration, Duration) {
+    let _ = use_only(&[processor]); // without this it watches the processor where it happens to be
     let (start, mut sum, mut most) = (Instant::now(), Duration::ZERO, Duration::ZERO);
     let mut before = start;
-    while before.duration_since(start) < LOOK {
+    while before.duration_since(start) < WATCH_TIME {
         let now = Instant::now();
         let pause = now - before;
         if pause > PAUSE {
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_is_kept_off_for_a_while() {
+    fn the_last_processor_is_kept_free_while_the_guard_exists() {
         let used =
             || (0..CpuSet::MAX_CPU).filter(|it| sched_getaffinity(None).unwrap().is_set(*it)).collect::<Vec<_>>();
         let before = used();

@@ -1,6 +1,7 @@
-//! Three upstreams of which one turns slow and one dies under load, behind Atoll, nginx and HAProxy in turns.
+//! Atoll, nginx and HAProxy, one after the other, in front of three upstreams. Under load, one upstream becomes slow
+//! and one dies.
 //!
-//! The claim: of Atoll's answers fewer are errors than of either other's, and its p99 is no worse.
+//! The claim: Atoll has fewer errors than each of the others, and its p99 is no worse.
 
 use crate::open_loop::{CONNECTIONS, LATEST, Offer, Sample, Times, ms, offer};
 use crate::proxy::{self, Program, WORKERS};
@@ -12,27 +13,28 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// Requests a second: far from what any of the three can do, since speed is not what is compared.
+/// Requests per second: far below what any of the three can do, because the comparison is not about speed.
 const RATE: u32 = 1000;
 
-/// How long an answer of the slow upstream takes: longer than the second that it may take, as with one that hangs on its database. One that is
-/// slow within its time costs time and no errors.
+/// How long an answer of the slow upstream takes: longer than the timeout of one second, like a server that waits for
+/// its database. An upstream that is slow within the timeout costs time and causes no errors.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Load before it counts: connections are made, averages are learnt.
+/// Load before the measurement, so that connections exist and averages are learnt.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Parts of a run, each a third of it.
-const PHASES: [&str; 3] = ["All three well", "One slow", "One slow, another dead"];
+/// The parts of a run, each a third of it.
+const PHASES: [&str; 3] = ["All three healthy", "One slow", "One slow, another dead"];
 
-/// A proxy, and how it chooses.
+/// A proxy, and its balancing policy.
 struct Side {
     what: &'static str,
     program: Program,
     balance: &'static str,
 }
 
-/// The first is Atoll; the claim is about it. Each of the others has two ways to choose that know the load, and both are measured.
+/// The first is Atoll, and the claim is about it. nginx and HAProxy each have two policies that consider the load,
+/// and both are measured.
 const SIDES: [Side; 5] = [
     Side { what: "Atoll, peak-ewma", program: Program::Atoll, balance: "peak-ewma" },
     Side { what: "nginx, least_conn", program: Program::Nginx, balance: "least_conn" },
@@ -41,21 +43,21 @@ const SIDES: [Side; 5] = [
     Side { what: "HAProxy, random(2)", program: Program::Haproxy, balance: "random(2)" },
 ];
 
-/// What came out of some requests.
+/// The results of some requests.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
     requests: usize,
-    /// Anything but a 200.
+    /// Every result but a 200.
     errors: usize,
     times: Times,
-    /// p99 of how late the load itself was.
+    /// The p99 of how late the load itself was.
     late: Duration,
 }
 
-/// One run of one side: first all of it, then each phase.
+/// One run of one side: first the whole run, then each phase.
 type Run = [Measured; 1 + PHASES.len()];
 
-/// Measures all sides in turns.
+/// Measures all sides alternately.
 ///
 /// # Errors
 /// If a proxy or an upstream does not start.
@@ -72,22 +74,25 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let late = Spread::of(&runs.iter().flatten().map(|run| ms(run[0].late)).collect::<Vec<_>>());
     let mut misses = misses(&runs);
     if late.median > ms(LATEST) {
-        misses.push(format!("the load itself was {late:.1} ms late at p99, so the machine was busy: measure again"));
+        misses.push(format!("the load itself was {late:.1} ms late at p99, so the machine was busy; measure again"));
     }
     let verdict =
         if misses.is_empty() { "It holds.".to_owned() } else { format!("It does not hold: {}.", misses.join("; ")) };
     let tables = std::iter::once("The whole run").chain(PHASES).enumerate();
     let tables: Vec<_> = tables.map(|(part, title)| format!("{title}:\n\n{}", table(&runs, part))).collect();
     let text = format!(
-        "Three plain HTTP upstreams, each a process that answers a small JSON after {} ms asleep. After a third of the run one of them turns \
-         slow, {} ms an answer; after two thirds another one is killed and stays dead. In front of them, in turns, Atoll, nginx {nginx} and \
-         HAProxy {haproxy}, each with upstreams of its own, {WORKERS} workers, no logs, kept connections, and the same settings where it has them \
-         (`bench/proxies/`): 1 s to connect, 1 s to answer, one retry at another upstream, health checks every second at Atoll and \
-         HAProxy (nginx has none without its paid edition), out of the choice after 5 failures. The load is open: {RATE} GET requests a \
-         second over at most {CONNECTIONS} connections, the same program for all, and a request's time counts from when it was due; the load \
-         itself was {:.2} ms late at p99. An error is anything but a 200, and errors count in the times too. Times are \
-         milliseconds: median (least–most) of all rounds.\n\n{}\n\
-         The claim: Atoll's error rate is lower (or there is no error on either side), and its p99 over the whole run no worse, round by round. {verdict}\n",
+        "Three plain HTTP upstreams, each a process that answers a small JSON after {} ms of sleep. After a third of \
+         the run one of them becomes slow ({} ms for an answer). After two thirds another one is killed and stays \
+         dead. In front of them stand, one after the other, Atoll, nginx {nginx} and HAProxy {haproxy}. Each has its \
+         own upstreams, {WORKERS} workers, no logs, kept connections, and the same settings where they exist \
+         (`bench/proxies/`): 1 s to connect, 1 s to answer, one retry at another upstream, health checks every second \
+         at Atoll and HAProxy (nginx has them only in its paid edition), and ejection after 5 failures. The load is \
+         an open loop: {RATE} GET requests/s over at most {CONNECTIONS} connections, from the same program for all. A \
+         request's time counts from when it was due; the load itself was {:.2} ms late at p99. An error is every \
+         result but a 200, and errors count in the times too. Times are in milliseconds: median (least–most) of all \
+         rounds.\n\n{}\n\
+         The claim: Atoll's error rate is lower (or neither side has an error), and its p99 over the whole run is no \
+         worse, round by round. {verdict}\n",
         WELL.as_millis(),
         SLOW.as_millis(),
         late,
@@ -96,7 +101,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     Ok(Finding { text, misses })
 }
 
-/// One run of one side, with upstreams of its own.
+/// One run of one side, with its own upstreams.
 async fn measure(side: &Side, host: &Path, plan: &Plan) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let mut upstreams = [Upstream::start()?, Upstream::start()?, Upstream::start()?];
@@ -125,7 +130,7 @@ async fn measure(side: &Side, host: &Path, plan: &Plan) -> anyhow::Result<Run> {
     let samples: Vec<_> = samples?.into_iter().filter(|sample| sample.due >= WARM_UP).collect();
     let phase = |number: u32| {
         let from = WARM_UP + third * number;
-        // The last phase has what a third leaves over.
+        // The last phase also has what remains after dividing by three.
         let to = if number == 2 { Duration::MAX } else { from + third };
         Measured::of(samples.iter().filter(|sample| (from..to).contains(&sample.due)))
     };
@@ -140,13 +145,13 @@ impl Measured {
         Self { requests: all().count(), errors: all().filter(|sample| !sample.is_ok()).count(), times, late }
     }
 
-    /// Percent of the requests that were no 200.
+    /// Percent of the requests that did not end with 200.
     fn error_rate(&self) -> f64 {
         self.errors as f64 * 100.0 / self.requests as f64
     }
 }
 
-/// One part of all runs: a row for each side.
+/// One part of all runs, with a row for each side.
 fn table(runs: &[Vec<Run>], part: usize) -> Table {
     let mut table = Table::new(["in front", "errors, %", "errors of all", "p50", "p99", "p99.9", "max"]);
     for (side, runs) in SIDES.iter().zip(runs) {
@@ -177,7 +182,7 @@ fn misses(runs: &[Vec<Run>]) -> Vec<String> {
     let ours = errors(atoll, 0);
     for (side, other) in SIDES[1..].iter().zip(others) {
         let theirs = errors(other, 0);
-        // Nothing is lower than none.
+        // No number of errors is lower than none.
         if ours > 0 && ours >= theirs {
             misses.push(format!("Atoll had {ours} errors and {} had {theirs}", side.what));
         }
@@ -207,13 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn fewer_errors_and_no_worse_p99_hold() {
+    fn the_claim_holds_with_fewer_errors_and_no_worse_p99() {
         assert_eq!(misses(&sides(run_of(1, 10), run_of(2, 10))), [""; 0]);
-        assert_eq!(misses(&sides(run_of(0, 10), run_of(0, 11))), [""; 0], "nothing is lower than none");
+        assert_eq!(
+            misses(&sides(run_of(0, 10), run_of(0, 11))),
+            [""; 0],
+            "no errors on either side must satisfy the claim"
+        );
     }
 
     #[test]
-    fn as_many_errors_or_a_worse_p99_do_not() {
+    fn the_claim_fails_with_as_many_errors_or_a_worse_p99() {
         let missed = misses(&sides(run_of(2, 10), run_of(2, 10)));
         assert_eq!(missed.len(), SIDES.len() - 1);
         assert_eq!(missed[0], "Atoll had 2 errors and nginx, least_conn had 2");
@@ -223,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn every_side_has_its_row() {
+    fn the_table_has_a_row_for_every_side() {
         let text = table(&sides(run_of(1, 10), run_of(50, 20)), 0).to_string();
         assert!(text.contains("| Atoll, peak-ewma | 1.000 (1.000–1.000) | 1 of 100 | 10.0 (10.0–10.0) |"), "{text}");
         assert_eq!(text.lines().count(), 2 + SIDES.len());

@@ -1,4 +1,4 @@
-//! The proxies that are compared: Atoll, nginx and HAProxy, each in front of the same three upstreams.
+//! The compared proxies: Atoll, nginx and HAProxy, each in front of the same three upstreams.
 //!
 //! Their settings are the templates in `bench/proxies/`.
 
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Threads or processes that each of them works with.
+/// How many threads or processes each of them works with.
 pub(crate) const WORKERS: &str = "2";
 
 /// Which program.
@@ -21,11 +21,11 @@ pub(crate) enum Program {
     Haproxy,
 }
 
-/// A running proxy; it ends when this is dropped.
+/// A running proxy. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     _held: Held,
-    /// Where it listens: `127.0.0.1:…`.
+    /// The address on which it listens: `127.0.0.1:…`.
     pub(crate) address: String,
 }
 
@@ -36,36 +36,39 @@ enum Held {
     Other(Process),
 }
 
-/// Installs nginx and HAProxy where one is absent, and answers which versions there are.
+/// Installs nginx and HAProxy if one is missing, and returns their versions.
 ///
 /// # Errors
-/// If one is absent and cannot be installed: we are not root, or this is no Debian.
+/// If one is missing and cannot be installed: without root, or on a system that is not Debian.
 pub(crate) fn install() -> anyhow::Result<[String; 2]> {
     let versions = || Some([version("nginx", "-v")?, version("haproxy", "-v")?]);
     if let Some(versions) = versions() {
         return Ok(versions);
     }
     let user = Command::new("id").arg("-u").output().context("id")?.stdout;
-    ensure!(user.trim_ascii() == b"0", "nginx and HAProxy are compared with: install the packages nginx and haproxy");
+    ensure!(
+        user.trim_ascii() == b"0",
+        "`proxies` needs nginx and HAProxy: install the packages nginx and haproxy, or run as root"
+    );
     progress("installing nginx and HAProxy");
     for arguments in [&["update", "-qq"][..], &["install", "-y", "-qq", "--no-install-recommends", "nginx", "haproxy"]]
     {
         let mut command = Command::new("apt-get");
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-        // What it prints is no part of the tables.
+        // Its output is not part of the tables.
         let done = command.stdout(Stdio::null()).status().context("nginx and haproxy are Debian packages: apt-get")?;
         ensure!(done.success(), "apt-get {}: {done}", arguments.join(" "));
     }
     versions().context("apt-get has installed nginx and haproxy, and one does not run")
 }
 
-/// Debian has both in /usr/sbin, which not everybody's PATH has.
+/// The command of a program. Debian has both in /usr/sbin, which is not in every PATH.
 pub(crate) fn command(program: &str) -> Command {
     let path = Path::new("/usr/sbin").join(program);
     if path.exists() { Command::new(path) } else { Command::new(program) }
 }
 
-/// What the program says of its version, in short; None, if there is no such program.
+/// The version of the program, shortened. `None` if the program is not installed.
 pub(crate) fn version(program: &str, flag: &str) -> Option<String> {
     let output = command(program).arg(flag).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
@@ -88,10 +91,11 @@ impl Program {
         }
     }
 
-    /// Starts it in `folder`, in front of the upstreams, and waits until it listens. Logs are off. `host` is Atoll's binary.
+    /// Starts the proxy in `folder` in front of the upstreams, without logs, and waits until it listens. `host` is
+    /// Atoll's binary.
     ///
     /// # Errors
-    /// If it does not start, with what it said.
+    /// If it does not start; the error has its output.
     pub(crate) async fn start(
         self,
         host: &Path,
@@ -134,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_short() {
+    fn the_version_number_is_taken_from_a_programs_output() {
         assert_eq!(short_version("nginx version: nginx/1.22.1\n").as_deref(), Some("1.22.1"));
         let haproxy = "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/\nStatus: …";
         assert_eq!(short_version(haproxy).as_deref(), Some("2.6.12-1+deb12u4"));
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_filled() {
+    fn every_placeholder_of_a_template_is_filled() {
         for program in [Program::Atoll, Program::Nginx, Program::Haproxy] {
             let filled = fill(program.template(), "l:1", "some-balance", ["f:1", "s:2", "t:3"]);
             for value in ["some-balance", "f:1", "s:2", "t:3"] {

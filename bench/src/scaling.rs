@@ -1,12 +1,12 @@
-//! What more of everything costs: services, routes, endpoints, processors.
+//! How throughput changes with more services, routes, endpoints and processors.
 
 use crate::atoll::{self, Atoll};
-use crate::contest::WARM_UP;
 use crate::plot::{Line, Plot};
-use crate::rounds::{Spread, turns};
+use crate::rounds::{Spread, alternate};
+use crate::server_comparison::WARM_UP;
 use crate::table::Table;
 use crate::wrk::{CONNECTIONS, Load, in_turns};
-use crate::{Finding, Plan, crowd, processors, progress};
+use crate::{Finding, Plan, component_copies, processors, progress};
 use anyhow::{Context, ensure};
 use std::fmt::Write;
 use std::fs;
@@ -14,23 +14,23 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How the host is laid out.
+/// The layout of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
     services: usize,
-    /// Files that their components are, in turns.
+    /// How many different components the services have; they are assigned to the services in rotation.
     components: usize,
-    /// At least as many as services; each leads to one of them, in turns.
+    /// At least as many as services. The routes lead to the services in rotation.
     routes: usize,
-    /// Routes that are called, in turns.
+    /// How many routes are called, one after the other.
     called: usize,
     replicas: usize,
-    /// Processors that the host may use; 0: all.
+    /// How many processors the host may use; 0 for all.
     processors: usize,
     reuse: bool,
 }
 
-/// What is varied: its name, its steps, and a layout with so many of it.
+/// The varied number: its name, its steps, and the layout for each step.
 struct Dimension {
     name: &'static str,
     file: &'static str,
@@ -40,7 +40,7 @@ struct Dimension {
     layout: fn(usize) -> Layout,
 }
 
-/// What a first call may take, loading included.
+/// How long a first call may take, including the loading of code.
 const FIRST_CALL: Duration = Duration::from_millis(5);
 
 const ONE: Layout =
@@ -50,7 +50,7 @@ const SERVICES: &[usize] = &[1, 10, 100, 1000];
 
 const DIMENSIONS: [Dimension; 6] = [
     Dimension {
-        name: "services that are called in turns",
+        name: "services that are called one after the other",
         file: "scaling-services.svg",
         unit: "services",
         steps: SERVICES,
@@ -93,15 +93,16 @@ const DIMENSIONS: [Dimension; 6] = [
     },
 ];
 
-/// So many services, each with a component and a route of its own.
+/// `count` services, each with a component and a route of its own.
 fn distinct(count: usize) -> Layout {
     Layout { services: count, components: count, routes: count, ..ONE }
 }
 
-/// Both ways to use instances are measured in every layout.
+/// Fresh and reused instances are measured in every layout.
 const LIVES: [(&str, bool); 2] = [("fresh", false), ("reuse", true)];
 
-/// Measures all layouts in turns, and draws a plot of each dimension into `docs/plots/` where the tables are written too.
+/// Measures all layouts alternately. If the tables are written, also draws a plot of each dimension into
+/// `docs/plots/`.
 ///
 /// # Errors
 /// If the host does not start, or a single answer is no success.
@@ -114,7 +115,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         .filter(|layout| layout.processors <= processors)
         .flat_map(|layout| LIVES.map(|(_, reuse)| Layout { reuse, ..layout }))
         .collect();
-    let rates = turns(plan.rounds, layouts.len(), async |round, number| {
+    let rates = alternate(plan.rounds, layouts.len(), async |round, number| {
         progress(&format!("scaling: round {round} of {}: {:?}", plan.rounds, layouts[number]));
         measure(plan, &host, layouts[number]).with_context(|| format!("{:?}", layouts[number]))
     });
@@ -142,19 +143,21 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         let _ = writeln!(tables, "![Requests a second by {}](plots/{})\n\n{table}", dimension.name, dimension.file);
     }
     Ok(Finding::of(format!(
-        "`GET /json` of `http` above, with one thing varied and everything else at one: services (each with a route and instances of its own, and \
-         with a component of its own: copies with a number at their end), routes to one service (each an exact path), endpoints of one service, and \
-         processors that the host may use. The requests go to all services and routes in turns, or to the first alone. The load is `wrk` with {CONNECTIONS} connections, pinned to the last processor; a host \
-         on one processor has the first for itself, a host on all of them shares the last with the load. Reuse: 1000 requests for each \
-         instance, one at a time. Each figure is the median (least–most) of all rounds.\n\n{tables}"
+        "`GET /json` of `http` above, with one number varied and all others at one: services (each with its own route \
+         and instances, and its own component: copies with a number at their end), routes to one service (each an \
+         exact path), endpoints of one service, and processors that the host may use. The requests go to all services \
+         and routes one after the other, or only to the first. The load is `wrk` with {CONNECTIONS} connections, \
+         pinned to the last processor. A host on one processor has the first processor for itself; a host on all \
+         processors shares the last with the load. Reuse: 1000 requests for each instance, one at a time. Each figure \
+         is the median (least–most) of all rounds.\n\n{tables}"
     )))
 }
 
-/// Requests a second.
+/// Requests per second.
 fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let fixture = plan.workspace.join("components/dist/fixture-bench.wasm");
-    crowd::write(&fixture, folder.path(), layout.components)?;
+    component_copies::write(&fixture, folder.path(), layout.components)?;
     let manifest = manifest(&plan.scratch.join("cache"), layout)?;
     let threads = if layout.processors == 0 { processors::count() } else { layout.processors }.to_string();
     let environment = [atoll::QUIET, ("TOKIO_WORKER_THREADS", &*threads)];
@@ -165,12 +168,12 @@ fn measure(plan: &Plan, host: &Path, layout: Layout) -> anyhow::Result<f64> {
     let script = folder.path().join("paths.lua");
     fs::write(&script, in_turns(&(0..layout.called).map(|number| format!("/r{number}")).collect::<Vec<_>>()))?;
     let load = Load { url: atoll.gateway.clone(), script: Some(script) };
-    // Each service's first call loads its code.
+    // The first call of each service loads its code.
     load.run(WARM_UP + FIRST_CALL * u32::try_from(layout.called.min(layout.services))?)?;
     Ok(load.run(plan.duration)?.rate)
 }
 
-/// Lets all threads of the process use the first so many processors alone.
+/// Lets all threads of the process run only on the first `processors` processors.
 fn confine(process: u32, processors: usize) -> anyhow::Result<()> {
     let mut command = Command::new("taskset");
     command.args(["--all-tasks", "--cpu-list", "--pid", &processors::first(processors), &process.to_string()]);

@@ -1,17 +1,18 @@
-//! How long a start takes, and what a host of idle services weighs: the shop, 100 services and 2,000, each of a component of its own.
+//! How long a start takes, and how much memory a host of idle services needs: the shop, 100 services and 2,000
+//! services, each with its own component.
 //!
-//! The time runs from the start of the process to the line that says where the gateway listens, and to the first 200 of the admin's
-//! `/readyz`. A warm start finds all code compiled. Resident memory is read when nobody has called yet; then one service is called for
-//! the first time, which loads its code.
+//! The time runs from the start of the process to the line with the gateway's address, and to the first 200 of the
+//! admin's `/readyz`. A start with a full cache ("warm") finds all code compiled. Resident memory is read before the
+//! first call. Then one service is called for the first time, which loads its code.
 //!
-//! The claims: 100 services are ready within 300 ms; 2,000 within 5 s, in less than 100 MiB. They are about the slowest and the largest of
-//! all rounds.
+//! The claims: 100 services are ready within 300 ms; 2,000 within 5 s, in less than 100 MiB. They are about the
+//! slowest and the largest of all rounds.
 
 use crate::atoll::{self, Atoll};
 use crate::native::Client;
 use crate::rounds::Spread;
 use crate::table::Table;
-use crate::{Finding, Plan, crowd, progress};
+use crate::{Finding, Plan, component_copies, progress};
 use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::fs;
@@ -20,15 +21,15 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-/// The fixture of which all are copies, each with a number at its end.
+/// The fixture of which all components are copies, each with a number at its end.
 const FIXTURE: &str = "fixture-hello";
-/// How long a host that listens may take until it is ready, before the comparison gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a listening host may take until it is ready, before the comparison gives up.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One way to start.
+/// One kind of start.
 struct Case {
     what: &'static str,
-    /// `None`: the shop.
+    /// How many services; `None` for the shop.
     services: Option<u32>,
     warm: bool,
     claim: Claim,
@@ -65,7 +66,7 @@ const CASES: [Case; 4] = [
     },
 ];
 
-/// What one start was like: milliseconds, and MiB.
+/// The results of starts: milliseconds and MiB.
 #[derive(Default)]
 struct Measured {
     listening: Vec<f64>,
@@ -75,7 +76,7 @@ struct Measured {
     next_call: Vec<f64>,
 }
 
-/// Starts all in turns, and answers a table in markdown.
+/// Measures all kinds of start alternately, and returns a table in markdown.
 ///
 /// # Errors
 /// If a host does not start, or a call fails.
@@ -83,7 +84,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
     let binary = atoll::build(plan)?;
     let homes: Vec<_> = CASES.iter().map(|case| case.home(plan)).collect::<anyhow::Result<_>>()?;
     let mut measured: Vec<_> = CASES.iter().map(|_| Measured::default()).collect();
-    // The first round does not count: it fills the caches.
+    // The first round does not count, because it fills the caches.
     for round in 0..=plan.rounds {
         for ((case, home), measured) in CASES.iter().zip(&homes).zip(&mut measured) {
             if round == 0 {
@@ -111,14 +112,15 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Finding> {
         ]);
         misses.extend(case.misses(measured));
     }
-    let held =
+    let verdict =
         if misses.is_empty() { "They hold.".to_owned() } else { format!("They do not hold: {}.", misses.join("; ")) };
     let text = format!(
-        "From the start of the process until it says where it listens, and until it is ready: median (least–most) of all rounds. Each service \
-         has a component of its own ({kib} KiB, the fixture `hello` with a number at its end). Cold: nothing is compiled yet. Warm: everything \
-         is, and nothing is loaded before it is called. Resident memory (`VmRSS`) is that after {seconds} s without a call. The first call of \
-         a service loads its code.\n\n{table}\nThe claims, which are about the slowest and the largest of the rounds: the shop rests in less \
-         than 60 MiB; 100 services are ready within 300 ms; 2,000 within 5 s, in less than 100 MiB. {held}\n",
+        "The time from the start of the process until it listens, and until it is ready: median (least–most) of all \
+         rounds. Each service has its own component ({kib} KiB: the fixture `hello` with a number at its end). Cold: \
+         nothing is compiled yet. Warm: everything is compiled, and code is loaded at the first call. Resident memory \
+         (`VmRSS`) is read after {seconds} s without a call. The first call of a service loads its code.\n\n{table}\n\
+         The claims, which are about the slowest and the largest round: the idle shop needs less than 60 MiB; 100 \
+         services are ready within 300 ms; 2,000 within 5 s, in less than 100 MiB. {verdict}\n",
         kib = fs::metadata(fixture(plan))?.len() / 1024,
         seconds = plan.duration.as_secs(),
     );
@@ -130,10 +132,10 @@ fn fixture(plan: &Plan) -> PathBuf {
 }
 
 impl Case {
-    /// A folder with the components; the cache will be there too.
+    /// A folder with the components. The cache will be there too.
     fn home(&self, plan: &Plan) -> anyhow::Result<TempDir> {
         let home = tempfile::Builder::new().prefix("start-").tempdir_in(&plan.scratch)?;
-        crowd::write(&fixture(plan), home.path(), self.services.unwrap_or(0) as usize)?;
+        component_copies::write(&fixture(plan), home.path(), self.services.unwrap_or(0) as usize)?;
         let manifest = match self.services {
             Some(services) => manifest(services),
             None => shop(&plan.workspace)?,
@@ -142,12 +144,12 @@ impl Case {
         Ok(home)
     }
 
-    /// Where the first call goes.
+    /// The path of the first call.
     fn path(&self) -> &'static str {
         if self.services.is_some() { "/first" } else { "/api/products" }
     }
 
-    /// One start, and its end.
+    /// One start and its end.
     async fn measure(&self, binary: &Path, home: &TempDir, rest: Duration, into: &mut Measured) -> anyhow::Result<()> {
         let manifest = fs::read_to_string(home.path().join("manifest"))?;
         if !self.warm && home.path().join("cache").exists() {
@@ -159,8 +161,8 @@ impl Case {
         into.listening.push(ms(listening - started));
         let admin = atoll.admin.strip_prefix("http://").context("the admin's address")?;
         while !is_ready(admin).await {
-            if listening.elapsed() > PATIENCE {
-                bail!("it is not ready after {PATIENCE:?}");
+            if listening.elapsed() > READY_TIMEOUT {
+                bail!("the host is not ready after {READY_TIMEOUT:?}");
             }
         }
         into.ready.push(ms(started.elapsed()));
@@ -169,9 +171,9 @@ impl Case {
         let mut client =
             Client::connect(atoll.gateway.strip_prefix("http://").context("the gateway's address")?).await?;
         for calls in [&mut into.first_call, &mut into.next_call] {
-            let asked = Instant::now();
+            let started = Instant::now();
             client.get(self.path()).await?;
-            calls.push(ms(asked.elapsed()));
+            calls.push(ms(started.elapsed()));
         }
         Ok(())
     }
@@ -181,9 +183,9 @@ impl Case {
         let (slowest, largest) = (Spread::of(&measured.ready).max, Spread::of(&measured.resident).max);
         let late = self.claim.ready_within.filter(|within| slowest > ms(*within));
         let late = late.map(|within| format!("{} were ready after {slowest:.0} ms, not {:.0}", self.what, ms(within)));
-        let heavy = self.claim.resident_below.filter(|below| largest >= *below);
-        let heavy = heavy.map(|below| format!("{}: {largest:.1} MiB are resident, not less than {below}", self.what));
-        late.into_iter().chain(heavy).collect()
+        let large = self.claim.resident_below.filter(|below| largest >= *below);
+        let large = large.map(|below| format!("{}: {largest:.1} MiB are resident, not less than {below}", self.what));
+        late.into_iter().chain(large).collect()
     }
 }
 
@@ -204,7 +206,7 @@ async fn is_ready(admin: &str) -> bool {
     }
 }
 
-/// A manifest of so many services; the first has a route.
+/// A manifest of so many services. The first has a route.
 fn manifest(services: u32) -> String {
     let mut text = "[runtime]\ncache = \"cache\"\n\n[[route]]\nprefix = \"/first\"\nservice = \"s0\"\n".to_owned();
     for number in 0..services {
@@ -213,7 +215,7 @@ fn manifest(services: u32) -> String {
     text
 }
 
-/// The shop's own manifest, with the paths of this checkout, and a state and a cache of its own.
+/// The shop's manifest with absolute paths, and with its own state and cache.
 fn shop(workspace: &Path) -> anyhow::Result<String> {
     let manifest = fs::read_to_string(workspace.join("atoll.toml"))?;
     let absolute = |folder: &str| format!("= \"{}", workspace.join(folder).display());
@@ -236,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_claim_is_about_the_worst_round() {
+    fn a_claim_is_judged_by_the_slowest_and_the_largest_round() {
         let case = &CASES[3];
         let measured = |ready: f64, resident: f64| Measured {
             ready: vec![1.0, ready, 2.0],

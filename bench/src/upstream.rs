@@ -1,4 +1,4 @@
-//! A plain HTTP server in a process of its own, which can be told to turn slow, and can be killed.
+//! A plain HTTP server in a process of its own. It can be made slow, and can be killed.
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -16,31 +16,32 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// What it answers to everything, its health check too.
+/// The answer to every request, health checks included.
 const ANSWER: &str = r#"{"sku":"TEA-1","name":"Tea","price":{"amount":450,"currency":"EUR"},"stock":3}"#;
 
-/// How long it takes to answer while it is well: asleep, so that no processor is what the proxies are measured by.
+/// How long an answer takes while the server is healthy. The server sleeps, so that the proxies and not its processor
+/// are measured.
 pub(crate) const WELL: Duration = Duration::from_millis(2);
 
-/// The server's process; it ends when this is dropped.
+/// The server's process. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     child: Child,
-    /// Where it listens: `127.0.0.1:…`.
+    /// The address on which it listens: `127.0.0.1:…`.
     pub(crate) address: String,
 }
 
 impl Upstream {
-    /// Starts this very program once more, to [`serve`], and waits until it says where it listens.
+    /// Starts this program again to run [`serve`], and waits for its address.
     ///
     /// # Errors
-    /// If it ends before that.
+    /// If it ends before it listens.
     pub(crate) fn start() -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("where this program is")?;
         let mut command = Command::new(program);
         let mut child = command.arg("--upstream").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("standard output is piped")?;
-        // From here on, whatever goes wrong ends the child.
+        // From here on, an error ends the child too.
         let mut upstream = Self { child, address: String::new() };
         let read = BufReader::new(output).read_line(&mut upstream.address)?;
         ensure!(read > 0, "the upstream did not start");
@@ -48,7 +49,7 @@ impl Upstream {
         Ok(upstream)
     }
 
-    /// From now on every answer takes this long.
+    /// Makes every further answer take this long.
     ///
     /// # Errors
     /// If the process has ended.
@@ -58,9 +59,9 @@ impl Upstream {
         Ok(())
     }
 
-    /// Kills the process: its connections are reset, and its port refuses.
+    /// Kills the process. Its connections are reset, and its port refuses.
     pub(crate) fn kill(&mut self) {
-        // Either fails only for a process that has ended already.
+        // Both fail only for a process that has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -72,39 +73,40 @@ impl Drop for Upstream {
     }
 }
 
-/// The process: tells `say` where it listens, and answers everything. Each line of its standard input says how many microseconds an
-/// answer takes from then on; at the end of the input it ends, so that it never outlives who started it.
+/// Runs the server: passes its address to `announce`, and answers every request. Each line of its standard input
+/// gives the microseconds that an answer takes from then on. At the end of its input the process ends, so it never
+/// outlives its starter.
 ///
 /// # Errors
-/// If it cannot listen, or not say so.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+/// If it cannot listen or cannot report its address.
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let delay = Arc::new(AtomicU64::new(u64::try_from(WELL.as_micros())?));
     let (end, ended) = oneshot::channel::<()>();
-    let told = Arc::clone(&delay);
+    let delay_to_set = Arc::clone(&delay);
     std::thread::spawn(move || {
         let _end = end;
         for line in std::io::stdin().lines().map_while(Result::ok) {
             if let Ok(micros) = line.trim().parse() {
-                told.store(micros, Ordering::Relaxed);
+                delay_to_set.store(micros, Ordering::Relaxed);
             }
         }
     });
     tokio::select! {
-        failed = answer(say, move || Duration::from_micros(delay.load(Ordering::Relaxed))) => failed,
+        failed = answer(announce, move || Duration::from_micros(delay.load(Ordering::Relaxed))) => failed,
         _ = ended => Ok(()),
     }
 }
 
-/// Tells `say` where it listens, and answers every request after `delay`, until it is dropped.
+/// Passes its address to `announce`, and answers every request after `delay`, until it is dropped.
 ///
 /// # Errors
-/// If it cannot listen, or not say so.
+/// If it cannot listen or cannot report its address.
 pub(crate) async fn answer(
-    say: impl FnOnce(&str) -> std::io::Result<()>,
+    announce: impl FnOnce(&str) -> std::io::Result<()>,
     delay: impl Fn() -> Duration + Clone + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
@@ -119,7 +121,7 @@ pub(crate) async fn answer(
                     Ok::<_, Infallible>(answer)
                 }
             });
-            // A client that goes is no fault of the server.
+            // A client that disconnects is not an error of the server.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }

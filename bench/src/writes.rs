@@ -1,7 +1,7 @@
-//! Writes by several clients at once: commits that share a sync against one sync for each.
+//! Writes by several clients at once: commits that share a sync, against one sync for each write.
 //!
-//! Two ways in: the room `state` of the host directly, and `POST /api/users` through the real binary. Both sides run the same code and differ in
-//! `max_batch` alone.
+//! Measured at two points: the host's room `state` directly, and `POST /api/users` through the real binary. Both
+//! sides run the same code and differ only in `max_batch`.
 
 use crate::atoll::{self, Atoll};
 use crate::load::{Client, throughput};
@@ -21,10 +21,10 @@ use std::path::Path;
 /// Clients at a time.
 const CLIENTS: [usize; 3] = [1, 8, 64];
 
-/// The sides, by the most commits that share a sync: the manifest's default, and none.
+/// The sides, by how many commits may share a sync: the manifest's default, and one.
 const MAX_BATCH: [usize; 2] = [256, 1];
 
-/// Measures both ways in, and answers two tables in markdown.
+/// Measures at both points, and returns two tables in markdown.
 ///
 /// # Errors
 /// If the host does not start, or a single write fails.
@@ -47,9 +47,10 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<String> {
         add_row(&mut through, clients, &measured.await?);
     }
     Ok(format!(
-        "Writes a second by clients that each wait for their answer, which means on disk: median (least–most) of all rounds. Grouped: up to {} \
-         commits share a sync. Alone: `max_batch = 1`, one sync for each write. The ratio is taken within each round.\n\n\
-         At the room `state`, each write a transaction of two checks and two puts:\n\n{direct}\n\
+        "Writes per second. Each client waits for its answer, which comes when the write is on disk: median \
+         (least–most) of all rounds. Grouped: up to {} commits share a sync. Alone: `max_batch = 1`, one sync for \
+         each write. The ratio is taken within each round.\n\n\
+         At the room `state`, where each write is a transaction of two checks and two puts:\n\n{direct}\n\
          Through the binary, `POST /api/users`, with the clients on the same machine:\n\n{through}",
         MAX_BATCH[0],
     ))
@@ -68,7 +69,7 @@ fn add_row(table: &mut Table, clients: usize, measured: &Rounds) {
     ]);
 }
 
-/// Commits a second at the room, in a database of its own.
+/// Commits per second at the room, in a database of its own.
 async fn commits(plan: &Plan, clients: usize, max_batch: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let settings = Settings { path: folder.path().join("state.redb"), max_batch, ..Settings::default() };
@@ -80,7 +81,7 @@ async fn commits(plan: &Plan, clients: usize, max_batch: usize) -> anyhow::Resul
     rate
 }
 
-/// A client of the room. It writes what the users service writes for a new user: the record and the email, both of them new.
+/// A client of the room. It writes what the users service writes for a new user: the record and the email, both new.
 struct Writer {
     bucket: Bucket,
     client: usize,
@@ -103,7 +104,8 @@ impl Client for Writer {
     }
 }
 
-/// Posted users a second, at a host of their own. Compiled code is common to all of them, and so only the first start compiles.
+/// Created users per second, at a host of its own. All hosts share the compiled code, so only the first start
+/// compiles.
 async fn posts(plan: &Plan, binary: &Path, component: &Path, clients: usize, max_batch: usize) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(&plan.scratch)?;
     let manifest = manifest(component, &plan.scratch.join("cache"), max_batch);
@@ -138,7 +140,7 @@ service = "users"
     )
 }
 
-/// A client of the gateway, with one connection that it keeps.
+/// A client of the gateway with one kept connection.
 struct Poster {
     http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
     url: Uri,
@@ -149,7 +151,7 @@ struct Poster {
 impl Poster {
     fn new(url: Uri, client: usize) -> Self {
         let mut connector = HttpConnector::new();
-        // Nagle's algorithm would measure the delayed acknowledgement of the kernel instead of the host.
+        // With Nagle's algorithm, the kernel's delayed acknowledgement would be measured instead of the host.
         connector.set_nodelay(true);
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
         Self { http, url, client, posted: 0 }

@@ -1,15 +1,15 @@
 //! Atoll: a microservices platform in one process.
 //!
-//! The crate is a house of rooms on floors; a room imports only from floors below its own, and `tests/tidy.rs` holds the walls.
-//! `docs/ARCHITECTURE.md` has the picture; each room's charter stands at the top of its `mod.rs`.
+//! The crate consists of rooms on floors. A room imports only from floors below its own; `tests/tidy.rs` enforces that.
+//! `docs/ARCHITECTURE.md` has the overview; the charter of each room is at the top of its `mod.rs`.
 
-// Floor 0: vocabulary.
+// Floor 0: the vocabulary of all rooms.
 pub mod base;
 
-// Floor 1: what the host says of itself.
+// Floor 1: logs and metrics.
 pub mod telemetry;
 
-// Floor 2: decisions from values.
+// Floor 2: decisions that depend only on their arguments.
 pub mod balance;
 pub mod breaker;
 pub mod contract;
@@ -18,7 +18,7 @@ pub mod fault;
 pub mod retry;
 pub mod route;
 
-// Floor 3: what is remembered, and sockets.
+// Floor 3: the discovery table, the database, and sockets.
 pub mod listen;
 pub mod registry;
 pub mod state;
@@ -26,10 +26,10 @@ pub mod state;
 // Floor 4: Wasmtime.
 pub mod runtime;
 
-// Floor 5: one service call.
+// Floor 5: the making of one service call.
 pub mod mesh;
 
-// Floor 6: processes over time.
+// Floor 6: processes that take several steps or run all the time.
 pub mod health;
 pub mod rollout;
 
@@ -40,7 +40,7 @@ pub mod gateway;
 // Floor 8: the manifest.
 pub mod config;
 
-// Floor 9: the whole.
+// Floor 9: all rooms together.
 pub mod app;
 
 // Floor 10: the verbs.

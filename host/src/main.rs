@@ -1,8 +1,9 @@
-//! The binary `atoll`: all of it is in the library, where tests reach it.
+//! The binary `atoll`. Its code is in the library, so that tests can call it.
 
 use std::process::ExitCode;
 
-/// A request makes some hundred small allocations, most of them inside the engine; this allocator makes them at half of the system's cost.
+/// A request makes some hundred small allocations, most of them inside the engine. With this allocator they cost half as
+/// much as with the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

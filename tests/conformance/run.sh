@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Starts the example shop and fuzzes its typed routes against the OpenAPI document that it gives of itself: `./just conformance [SEED [OPTION…]]`.
+# Starts the example shop and fuzzes its typed routes against its own OpenAPI document: `./just conformance [SEED
+# [OPTION…]]`.
 #
-# The same seed makes the same choices; the ids in them are the shop's own, and new in each run. Options are those of `schemathesis run`.
-# Which checks run, what they are told of the shop and why is in `schemathesis.toml` and `hooks.py`; what is installed, into `.tools/`,
-# is in `requirements.txt`.
+# The same seed makes the same choices. The ids in the requests are the shop's own, so they are new in each run.
+# Options are those of `schemathesis run`. `schemathesis.toml` and `hooks.py` say which checks run, what schemathesis
+# is told about the shop, and why. `requirements.txt` lists what is installed into `.tools/`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 exec </dev/null
@@ -33,7 +34,7 @@ fail() {
     exit 1
 }
 
-# Installs what is needed, once for each version of the list.
+# Installs schemathesis, once for each version of the list.
 install() {
     if cmp --silent "$here/requirements.txt" "$tools/installed.txt"; then return; fi
     echo "conformance: installing schemathesis into .tools/ (once, a minute)"
@@ -43,7 +44,7 @@ install() {
     cp "$here/requirements.txt" "$tools/installed.txt"
 }
 
-# The address at which the edge of this name listens, once it does.
+# The address on which the edge of this name listens; empty until it listens.
 address_of() { sed -n "s|^$1 listening on \(http:[^[:space:]]*[^/[:space:]]\)/*\$|\1|p" "$work/out"; }
 
 start() {
@@ -55,12 +56,12 @@ start() {
     local deadline=$((SECONDS + start_deadline))
     until gateway=$(address_of gateway) && [[ -n $gateway ]]; do
         kill -0 "$host" 2>/dev/null || fail "the host ended before it listened"
-        ((SECONDS < deadline)) || fail "the host did not say within $start_deadline s where it listens"
+        ((SECONDS < deadline)) || fail "the host did not listen within $start_deadline s"
         sleep 0.1
     done
 }
 
-# create PATH JSON: makes something, and answers its id as an entry of a dictionary, in quotes.
+# create PATH JSON: creates an item, and prints its id in quotes, as an entry of a dictionary.
 create() {
     local answer
     answer=$(curl --silent --show-error --fail-with-body --max-time 10 --header 'content-type: application/json' \
@@ -68,10 +69,13 @@ create() {
     sed -n 's/.*"id": *\("[0-9]*"\).*/\1/p' <<<"$answer" | grep .
 }
 
-product() { create /api/products '{"sku":"'"$1"'","name":"A thing","price":{"amount":450,"currency":"EUR"},"stock":100000}'; }
+product() {
+    local rest='"name":"A thing","price":{"amount":450,"currency":"EUR"},"stock":100000'
+    create /api/products '{"sku":"'"$1"'",'"$rest}"
+}
 
-# What requests can name: without these no generated order would ever be placed. What paths name is removed sooner or later, what orders
-# name stays.
+# Creates the items that requests can name: without them no generated order would ever be placed. Items that paths
+# name are removed sooner or later. Items that orders name stay.
 stock() {
     local n
     create /api/users '{"name":"Ada Lovelace","email":"ada@example.com"}' >"$work/users.dict"
@@ -89,10 +93,13 @@ curl --silent --show-error --fail --max-time 10 --output "$work/openapi.json" "$
 
 cp "$here/schemathesis.toml" "$here/hooks.py" "$work" # the dictionaries are looked for beside them
 status=0
-(cd "$work" && exec "$tools/bin/schemathesis" run "$gateway/openapi.json" --seed "$seed" --max-examples "$examples" "${options[@]}") || status=$?
+(
+    cd "$work"
+    exec "$tools/bin/schemathesis" run "$gateway/openapi.json" --seed "$seed" --max-examples "$examples" "${options[@]}"
+) || status=$?
 kill -0 "$host" 2>/dev/null || fail "the host ended while it was fuzzed (seed $seed)"
-((status == 0)) || fail "there were findings (seed $seed)"
-# A service that crashes answers 502, which schemathesis has seen; a fault of the host itself would be in its log.
+((status == 0)) || fail "schemathesis has findings, see above (repeat them with seed $seed)"
+# A service that crashes answers 502, which schemathesis sees. An error of the host itself shows in the log.
 if grep -qE ' ERROR |panicked' "$work/err"; then fail "the host logged errors (seed $seed)"; fi
 kill -TERM "$host"
 wait "$host" || fail "the host ended with status $? after SIGTERM (seed $seed)"

@@ -1,4 +1,4 @@
-//! The real binary, with a manifest and a state of its own, and an HTTP client to speak to it.
+//! Starts the real binary with its own manifest and its own state, and speaks HTTP to it.
 
 use super::components::{component, workspace};
 use bytes::Bytes;
@@ -20,18 +20,18 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-/// How long anything that must happen may take on a busy machine before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Lines of a host's log that a failed test shows.
+/// How long a test waits for an event that must happen, even on a busy machine, before the test fails.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// How many of the last lines of a host's log a failed test prints.
 const LAST_LINES: usize = 100;
 
-/// A folder with a manifest; what the host writes goes there too.
+/// A temporary folder with a manifest. The host also writes its state and its cache there.
 pub struct Home {
     pub folder: TempDir,
 }
 
 impl Home {
-    /// A home whose manifest is `manifest`; `{component:NAME}` in it becomes the path of that component.
+    /// A folder whose manifest is `manifest`. `{component:NAME}` in the text becomes the path of that component.
     pub fn new(manifest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -45,7 +45,7 @@ impl Home {
         let mut text = String::new();
         let mut rest = manifest;
         while let Some((before, after)) = rest.split_once("{component:") {
-            let (name, after) = after.split_once('}').expect("a closed brace");
+            let (name, after) = after.split_once('}').expect("every `{component:` in a manifest has a closing brace");
             text += before;
             text += &component(name).display().to_string();
             rest = after;
@@ -58,7 +58,7 @@ impl Home {
         self.folder.path().join("atoll.toml")
     }
 
-    /// A command of the binary in this home. Compiled code is shared by all tests.
+    /// A command that runs the binary in this folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_atoll"));
         command
@@ -81,7 +81,7 @@ impl Home {
         self.command(arguments).output().await.unwrap()
     }
 
-    /// Starts the host and waits until it says where it listens.
+    /// Starts the host and waits until it prints the addresses on which it listens.
     pub async fn start(&self) -> Atoll {
         self.start_with(&[]).await
     }
@@ -94,7 +94,7 @@ impl Home {
         Atoll::spawn(command).await
     }
 
-    /// Lets this home use the tests' common cache of compiled code, which is what takes the time.
+    /// Makes this folder use the cache of compiled code that all tests share. Compiling is what takes the time.
     pub fn link_cache(&self) {
         let shared = workspace().join("target/test-cache");
         fs::create_dir_all(&shared).unwrap();
@@ -113,7 +113,7 @@ pub struct Atoll {
     pub gateway: String,
     pub admin: String,
     log: Arc<Mutex<Vec<String>>>,
-    /// Copies the log until the host closes it.
+    /// The task that copies the host's standard error into `log`.
     reader: JoinHandle<()>,
 }
 
@@ -132,7 +132,7 @@ impl Atoll {
         let mut found = HashMap::new();
         let started = Instant::now();
         while found.len() < 2 {
-            let line = tokio::time::timeout(PATIENCE.saturating_sub(started.elapsed()), lines.next_line()).await;
+            let line = tokio::time::timeout(TIMEOUT.saturating_sub(started.elapsed()), lines.next_line()).await;
             let Ok(Ok(Some(line))) = line else {
                 panic!("the host did not start:\n{}", log.lock().unwrap().join("\n"))
             };
@@ -143,7 +143,7 @@ impl Atoll {
         Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log, reader }
     }
 
-    /// The process.
+    /// The process id of the host.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id().expect("the host runs")).unwrap()
     }
@@ -154,32 +154,34 @@ impl Atoll {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for the host's end.
+    /// Waits until the host has ended.
     pub async fn wait(&mut self) -> ExitStatus {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("the host ends in time").unwrap()
+        tokio::time::timeout(TIMEOUT, self.child.wait()).await.expect("the host did not end in time").unwrap()
     }
 
-    /// `kill -9`, and no goodbye.
+    /// Ends the host by `kill -9`, without a drain.
     pub async fn kill(mut self) {
         self.child.start_kill().unwrap();
         self.wait().await;
     }
 
-    /// Ends the host as an operator does. Returns its whole log, which is what says that something was never logged.
+    /// Ends the host by SIGTERM, as an operator does. Returns the whole log, so that a test can assert that something
+    /// was never logged.
     pub async fn stop(mut self) -> Vec<String> {
         self.signal(rustix::process::Signal::TERM);
         let status = self.wait().await;
         assert_eq!(status.code(), Some(0), "{status}");
-        tokio::time::timeout(PATIENCE, &mut self.reader).await.expect("the log ends with the host").unwrap();
+        tokio::time::timeout(TIMEOUT, &mut self.reader).await.expect("the log did not end with the host").unwrap();
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits for a line of its log that has `text` in it: the log comes through a pipe, a little later than an answer.
+    /// Waits for a line of the log that contains `text`. The log comes through a pipe, so a line can arrive a little
+    /// later than the answer that belongs to it.
     pub async fn logged(&self, text: &str) -> String {
         eventually(text, async || self.log().into_iter().find(|line| line.contains(text))).await
     }
 
-    /// The lines of its log so far, also while a test panics.
+    /// The lines of the log so far. A poisoned lock is accepted, so that this also works while a test panics.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -193,7 +195,7 @@ impl Atoll {
 }
 
 impl Drop for Atoll {
-    /// A test that fails shows what its host had to say at last.
+    /// A test that fails prints the last lines of its host's log.
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();
@@ -204,7 +206,7 @@ impl Drop for Atoll {
     }
 }
 
-/// An answer, whole.
+/// An HTTP answer with its whole body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -223,7 +225,8 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The problem body: every member is there and agrees with the head, as for every answer that is an error.
+    /// The problem document (RFC 9457) of an error answer. Asserts that every member is there and agrees with the
+    /// status and the headers.
     pub fn problem(&self) -> Value {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let problem = self.json();
@@ -247,20 +250,22 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Sends a request; an error is a connection that failed or a body that broke off.
+    /// Sends a request. An error means that the connection failed or that the body broke off.
     pub async fn try_send(&self, request: http::Request<Full<Bytes>>) -> Result<Answer, String> {
-        let sent = tokio::time::timeout(PATIENCE, self.0.request(request)).await.map_err(|_| "no answer".to_owned())?;
+        let sent = tokio::time::timeout(TIMEOUT, self.0.request(request))
+            .await
+            .map_err(|_| format!("no answer within {TIMEOUT:?}"))?;
         let (head, body) = sent.map_err(|error| format!("{error:?}"))?.into_parts();
         let body = body.collect().await.map_err(|error| format!("the body broke off: {error}"))?.to_bytes();
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    /// GETs `url`.
+    /// Sends a GET request to `url`.
     pub async fn get(&self, url: &str) -> Answer {
         self.try_send(http::Request::get(url).body(Full::default()).unwrap()).await.unwrap()
     }
 
-    /// Sends a request that is built by hand.
+    /// Sends a request with this body.
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
         self.try_send(request.body(Full::from(body.into())).unwrap()).await.unwrap()
     }
@@ -272,26 +277,28 @@ impl Http {
     }
 }
 
-/// Asks again and again until `look` has something to say.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Calls `poll` again and again until it returns a value. Fails after [`TIMEOUT`]; `what` names the awaited event in
+/// the failure message.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
-        if let Some(found) = look().await {
+        if let Some(found) = poll().await {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        assert!(started.elapsed() < TIMEOUT, "this did not happen within {TIMEOUT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Another revision of the fixture `hello`: the same component with another name in its place.
+/// Writes another revision of the fixture `hello` into `folder`: the same component, with another name in the bytes
+/// that hold its revision's name.
 pub fn hello_revision(name: &[u8; 16], folder: &Path) -> PathBuf {
     let mut bytes = fs::read(component("fixture-hello")).unwrap();
     let original = b"revision-000-aaa";
-    let places: Vec<_> =
+    let positions: Vec<_> =
         bytes.windows(16).enumerate().filter(|(_, window)| window == original).map(|(at, _)| at).collect();
-    assert_eq!(places.len(), 1, "the name stands in the component once");
-    bytes[places[0]..places[0] + 16].copy_from_slice(name);
+    assert_eq!(positions.len(), 1, "the revision's name must occur exactly once in the component's bytes");
+    bytes[positions[0]..positions[0] + 16].copy_from_slice(name);
     let path = folder.join(format!("hello-{}.wasm", String::from_utf8_lossy(name)));
     fs::write(&path, bytes).unwrap();
     path

@@ -1,8 +1,9 @@
-//! The components that tests load, built on first need.
+//! The components that tests load. They are built when a test first needs them.
 //!
-//! `just test` builds them before it starts the tests. A bare `cargo test -p host` on a clean clone does not, so the first
-//! test that asks for a missing component builds all of them, with the same script. A component that is there is
-//! taken as it is: whoever edits one and runs cargo by hand runs `just build-components` first.
+//! `just test` builds the components before it starts the tests. A bare `cargo test -p host` on a clean clone does
+//! not: there the first test that needs a missing component builds all of them, with the same script. A component
+//! that is already built is used as it is. If you edit a component and run cargo by hand, run `just build-components`
+//! first.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::process::{Command, Stdio};
 
 /// The file of the component `name` (its package's name: `users`, `fixture-hostile`).
 ///
-/// Blocks for as long as a first build takes, a minute or two.
+/// Blocks while the components are built for the first time: a minute or two.
 ///
 /// # Panics
 /// If the build fails, with the compiler's output, or if no package has this name.
@@ -35,12 +36,13 @@ pub fn shop_manifest() -> String {
 
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate stands inside the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host's crate is a folder of the workspace")
 }
 
-/// Builds all components, unless another test did so while this one waited for the lock.
+/// Builds all components, unless another test built them while this one waited for the lock.
 ///
-/// The lock is a file's, because test runners differ: one process for all tests, or one for each.
+/// The lock is a file lock, because test runners differ: some run all tests in one process, some start one process
+/// for each test.
 fn build_components_once(wanted: &Path) {
     let dist = workspace().join("components/dist");
     fs::create_dir_all(&dist).expect("components/dist can be created");

@@ -1,5 +1,5 @@
-//! The contract check at work: what does not fit its callers, the routes or the services that it calls is refused, by a swap, by a
-//! rollback and by `atoll check`, and what served before serves on.
+//! The contract check. A component that does not fit its callers, its routes or the services that it calls is
+//! refused: by a swap, by a rollback and by `atoll check`. The revision that served before keeps serving.
 
 use super::atoll::{Answer, Atoll, Home, Http};
 use super::components::{component, shop_manifest};
@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::fs;
 
-/// What the shop gets beside its own manifest: a route to what orders uses too, and a service that nobody may call.
+/// What these tests add to the shop's manifest: a route to a function that orders also calls, and a service that no
+/// other service may call.
 const MORE: &str = r#"
 [service.types]
 component = "{component:fixture-types}"
@@ -22,7 +23,8 @@ path = "/api/reservations/{key}"
 call = "products/release"
 "#;
 
-/// Services without routes, so that nothing but their calls holds them together. `desk` begins as a component that calls nobody.
+/// Services without routes, so that only their calls of each other can conflict. `desk` begins as a component that
+/// calls no service.
 const LOOSE: &str = r#"
 [service.users]
 component = "{component:users}"
@@ -61,7 +63,7 @@ impl Operator {
         self.http.send(Request::post(format!("{}/v1/services/{service}/rollback", self.atoll.admin)), "").await
     }
 
-    /// The digest of the revision that serves.
+    /// The digest of the revision that serves now.
     async fn revision(&self, service: &str) -> Value {
         self.http.get(&format!("{}/v1/services/{service}", self.atoll.admin)).await.json()["revision"].clone()
     }
@@ -81,26 +83,26 @@ fn done(answer: &Answer) {
     assert_eq!(answer.status, 200, "{answer:?}");
 }
 
-/// What is said of a component that is refused.
+/// The reason that the admin gives when it refuses a component.
 fn refused(answer: &Answer) -> String {
     assert_eq!(answer.status, 422, "{answer:?}");
     answer.problem()["detail"].as_str().unwrap().to_owned()
 }
 
-fn says(complaint: &str, parts: &[&str]) {
+fn assert_contains(complaint: &str, parts: &[&str]) {
     for part in parts {
         assert!(complaint.contains(part), "{part} is missing: {complaint}");
     }
 }
 
-/// A shop behind its counter: orders can be placed.
-struct Counter {
+/// A running shop with a user and a product, so that orders can be placed.
+struct StockedShop {
     operator: Operator,
     order: Value,
     placed: usize,
 }
 
-impl Counter {
+impl StockedShop {
     async fn open() -> Self {
         let operator = Operator::of(&format!("{}{MORE}", shop_manifest())).await;
         let user = operator.create("/api/users", &json!({"name": "Ada", "email": "ada@example.org"})).await;
@@ -126,74 +128,75 @@ impl Counter {
 }
 
 #[tokio::test]
-async fn a_swap_that_breaks_a_caller_is_refused() {
-    let mut counter = Counter::open().await;
-    let before = counter.operator.revision("products").await;
-    counter.sells().await;
-    let complaint = refused(&counter.operator.swap("products", "fixture-products-changed").await);
+async fn a_swap_that_breaks_a_caller_or_a_route_is_refused_and_the_old_revision_serves() {
+    let mut stocked = StockedShop::open().await;
+    let before = stocked.operator.revision("products").await;
+    stocked.sells().await;
+    let complaint = refused(&stocked.operator.swap("products", "fixture-products-changed").await);
     let caller = "service `orders` depends on it";
     let route = "route DELETE /api/reservations/{key} depends on it";
     let missing = "shop:products/products@1.0.0 has no function `release`";
-    says(&complaint, &[&format!("{missing}; {caller}"), &format!("{missing}; {route}")]);
+    assert_contains(&complaint, &[&format!("{missing}; {caller}"), &format!("{missing}; {route}")]);
     let differs = "function `reserve` of shop:products/products@1.0.0 differs: parameter `lines`";
-    says(&complaint, &[differs, "`quantity`", "u64 and not u32"]);
-    // `create`, `list` and the others are what they were.
+    assert_contains(&complaint, &[differs, "`quantity`", "u64 and not u32"]);
+    // `create`, `list` and the other functions are unchanged.
     assert_eq!(complaint.matches("depends on it").count(), 3, "{complaint}");
-    assert_eq!(counter.operator.revision("products").await, before);
-    counter.sells().await;
+    assert_eq!(stocked.operator.revision("products").await, before);
+    stocked.sells().await;
 }
 
 #[tokio::test]
-async fn a_swap_that_adds_a_function_passes() {
-    let mut counter = Counter::open().await;
-    counter.sells().await;
-    done(&counter.operator.swap("products", "fixture-products-more").await);
-    // It has the contract, and answers every call with an error.
-    assert_eq!(counter.place().await.problem()["case"], "unavailable");
-    done(&counter.operator.rollback("products").await);
-    counter.sells().await;
+async fn a_swap_that_only_adds_a_function_is_accepted() {
+    let mut stocked = StockedShop::open().await;
+    stocked.sells().await;
+    done(&stocked.operator.swap("products", "fixture-products-more").await);
+    // This component has the contract, and answers every call with an error.
+    assert_eq!(stocked.place().await.problem()["case"], "unavailable");
+    done(&stocked.operator.rollback("products").await);
+    stocked.sells().await;
 }
 
 #[tokio::test]
-async fn a_swap_to_what_may_not_be_called_is_refused() {
-    let mut counter = Counter::open().await;
-    let before = counter.operator.revision("orders").await;
-    let complaint = refused(&counter.operator.swap("orders", "fixture-relay").await);
-    says(&complaint, &["imports atoll:fixture-types/", "`calls = [\"types\"]` in [service.orders]"]);
-    // What fits its name and not its routes is refused as well.
-    let complaint = refused(&counter.operator.swap("orders", "fixture-hello").await);
-    says(&complaint, &["shop:orders/orders@1.1.0", "route POST /api/orders depends on it"]);
-    let complaint = refused(&counter.operator.swap("users", "fixture-products-more").await);
-    says(&complaint, &["shop:users/users@1.0.0", "service `orders` depends on it"]);
-    says(&complaint, &["answers no HTTP by itself; route /api/users"]);
-    assert_eq!(counter.operator.revision("orders").await, before);
-    counter.sells().await;
+async fn a_swap_whose_imports_or_routes_do_not_fit_is_refused() {
+    let mut stocked = StockedShop::open().await;
+    let before = stocked.operator.revision("orders").await;
+    let complaint = refused(&stocked.operator.swap("orders", "fixture-relay").await);
+    assert_contains(&complaint, &["imports atoll:fixture-types/", "`calls = [\"types\"]` in [service.orders]"]);
+    // A component that fits its callers but not its routes is refused too.
+    let complaint = refused(&stocked.operator.swap("orders", "fixture-hello").await);
+    assert_contains(&complaint, &["shop:orders/orders@1.1.0", "route POST /api/orders depends on it"]);
+    let complaint = refused(&stocked.operator.swap("users", "fixture-products-more").await);
+    assert_contains(&complaint, &["shop:users/users@1.0.0", "service `orders` depends on it"]);
+    assert_contains(&complaint, &["answers no HTTP by itself; route /api/users"]);
+    assert_eq!(stocked.operator.revision("orders").await, before);
+    stocked.sells().await;
 }
 
 #[tokio::test]
-async fn a_rollback_that_no_longer_fits_is_refused() {
+async fn a_rollback_to_a_revision_that_no_longer_fits_is_refused() {
     let operator = Operator::of(&LOOSE.replace("FIRST", "fixture-products-changed")).await;
     let complaint = refused(&operator.swap("desk", "orders").await);
-    says(&complaint, &["uses what service `products` does not offer", "`release`", "`reserve`"]);
+    assert_contains(&complaint, &["uses what service `products` does not offer", "`release`", "`reserve`"]);
 
     done(&operator.swap("products", "products").await);
     done(&operator.swap("desk", "orders").await);
-    // Nobody used products when its first revision was replaced, and now somebody does.
+    // No service called `products` when its first revision was replaced. Now `desk` does.
     let complaint = refused(&operator.rollback("products").await);
-    says(&complaint, &["has no function `release`", "service `desk` depends on it"]);
+    assert_contains(&complaint, &["has no function `release`", "service `desk` depends on it"]);
 
-    // The other way round: a caller that would come back to products that are not what it knew.
+    // The other way round: the rollback of a caller to a revision that does not fit the products that serve now.
     done(&operator.rollback("desk").await);
     done(&operator.rollback("products").await);
     let complaint = refused(&operator.rollback("desk").await);
-    says(&complaint, &["uses what service `products` does not offer", "`release`"]);
+    assert_contains(&complaint, &["uses what service `products` does not offer", "`release`"]);
     done(&operator.rollback("products").await);
     done(&operator.rollback("desk").await);
 }
 
-/// Both may be swapped as they stand, and the two together do not fit: whoever comes second is refused.
+/// Each of the two swaps alone is allowed, and the two together do not fit. The swap that commits second must be
+/// refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_swaps_that_do_not_fit_one_is_refused() {
+async fn of_two_concurrent_swaps_that_do_not_fit_each_other_exactly_one_is_refused() {
     let operator = Operator::of(&LOOSE.replace("FIRST", "products")).await;
     let mut desk_first = 0;
     for round in 0..20 {
@@ -204,22 +207,22 @@ async fn of_two_swaps_that_do_not_fit_one_is_refused() {
         .await;
         match (changed.status.as_u16(), orders.status.as_u16()) {
             (200, 422) => {
-                says(&refused(&orders), &["service `products`", "`release`"]);
+                assert_contains(&refused(&orders), &["service `products`", "`release`"]);
                 done(&operator.swap("products", "products").await);
             }
             (422, 200) => {
-                says(&refused(&changed), &["service `desk` depends on it"]);
+                assert_contains(&refused(&changed), &["service `desk` depends on it"]);
                 done(&operator.swap("desk", "fixture-hello").await);
                 desk_first += 1;
             }
             both => panic!("round {round}: {both:?}, {changed:?}, {orders:?}"),
         }
     }
-    println!("the desk was first {desk_first} times of 20");
+    println!("`desk` was swapped first in {desk_first} of 20 rounds");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_swaps_at_once_leave_what_fits() {
+async fn concurrent_swaps_never_leave_a_caller_with_a_callee_that_does_not_fit() {
     let seed = seed();
     let mut dice = SmallRng::seed_from_u64(seed);
     let operator = Operator::of(&LOOSE.replace("FIRST", "products")).await;
@@ -237,7 +240,7 @@ async fn many_swaps_at_once_leave_what_fits() {
     ];
     let mut refusals = 0;
     for round in 0..30 {
-        // The admin takes four swaps at a time.
+        // The admin API runs at most four swaps at a time.
         let swaps = (0..4).map(|_| all[dice.random_range(0..all.len())]);
         let answers = join_all(swaps.map(|(service, fixture)| operator.swap(service, fixture))).await;
         for answer in answers.iter().filter(|answer| answer.status != 200) {
@@ -245,19 +248,19 @@ async fn many_swaps_at_once_leave_what_fits() {
             refusals += 1;
         }
         let pair = (operator.revision("products").await == changed, operator.revision("desk").await == orders);
-        assert_ne!(pair, (true, true), "round {round}: the caller stands with a callee that does not fit");
+        assert_ne!(pair, (true, true), "round {round}: the caller serves beside a callee that does not fit it");
     }
-    assert!(refusals > 0, "some were refused");
+    assert!(refusals > 0, "no swap was refused, so this test has tried nothing");
 }
 
-#[expect(clippy::disallowed_methods, reason = "how a person repeats a run that failed")]
+#[expect(clippy::disallowed_methods, reason = "a developer sets the seed to repeat a failed run")]
 fn seed() -> u64 {
     let seed = std::env::var("ATOLL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("set ATOLL_TEST_SEED={seed} for the same swaps");
+    println!("set ATOLL_TEST_SEED={seed} to repeat the same swaps");
     seed
 }
 
-/// What `atoll check` complains of.
+/// What `atoll check` prints about this manifest, which it must refuse.
 async fn complaint(manifest: &str) -> String {
     let home = Home::new(manifest);
     home.link_cache();
@@ -267,7 +270,7 @@ async fn complaint(manifest: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_check_tells_what_does_not_fit_and_where() {
+async fn atoll_check_names_what_does_not_fit_and_its_line_in_the_manifest() {
     let shop = "\
 [service.users]
 component = \"{component:users}\"
@@ -288,14 +291,20 @@ path = \"/reservations/{key}\"
 call = \"products/release\"
 ";
     let changed = complaint(&shop.replace("PRODUCTS", "fixture-products-changed")).await;
-    says(
+    assert_contains(
         &changed,
         &["atoll.toml:12:9", "service `orders`", "`products` does not offer", "`release`", "u64 and not u32"],
     );
-    says(&changed, &["atoll.toml:17:8"]);
+    assert_contains(&changed, &["atoll.toml:17:8"]);
     let good = shop.replace("PRODUCTS", "products");
     let without = complaint(&good.replace("[\"users\", \"products\"]", "[\"users\"]")).await;
-    says(&without, &["atoll.toml:12:9", "imports shop:products/products@1.0.0", "add \"products\" to `calls`"]);
-    let nobody = complaint(&good.replace("{component:products}", "{component:fixture-kv}")).await;
-    says(&nobody, &["atoll.toml:12:9", "imports shop:products/products@1.0.0, which no service", "atoll.toml:17:8"]);
+    assert_contains(
+        &without,
+        &["atoll.toml:12:9", "imports shop:products/products@1.0.0", "add \"products\" to `calls`"],
+    );
+    let unprovided = complaint(&good.replace("{component:products}", "{component:fixture-kv}")).await;
+    assert_contains(
+        &unprovided,
+        &["atoll.toml:12:9", "imports shop:products/products@1.0.0, which no service", "atoll.toml:17:8"],
+    );
 }

@@ -1,17 +1,17 @@
-//! `inspect`: what a component is, and what would become of it in the place of a service's own.
+//! `atoll inspect`: what a component exports and imports, and whether it could replace a service's own component.
 
 use super::atoll::Home;
 use super::components::{component, shop_manifest};
 use std::fs;
 
-/// A home with the shop's manifest.
+/// A folder with the shop's manifest.
 fn shop() -> Home {
     let home = Home::new(&shop_manifest());
     home.link_cache();
     home
 }
 
-/// What `inspect` prints about a component, with its exit code and its complaint.
+/// Runs `inspect` on a component. Returns the exit code, the report and the error text.
 async fn inspect(home: &Home, name: &str, more: &[&str]) -> (Option<i32>, String, String) {
     let file = component(name);
     let mut arguments = vec!["inspect", file.to_str().unwrap()];
@@ -21,7 +21,7 @@ async fn inspect(home: &Home, name: &str, more: &[&str]) -> (Option<i32>, String
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
-/// The lines of a section, without the column of titles.
+/// The lines of one section of the report, without the column of titles.
 fn section(report: &str, title: &str) -> Vec<String> {
     let mut lines = report.lines().skip_while(|line| !line.starts_with(&format!("{title} ")));
     let first = lines.next().map(|line| line[title.len()..].trim().to_owned());
@@ -30,7 +30,7 @@ fn section(report: &str, title: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_component_is_described_without_a_manifest() {
+async fn inspect_describes_a_component_without_a_manifest() {
     let folder = Home::new("");
     fs::remove_file(folder.manifest()).unwrap();
     let (code, report, complaint) = inspect(&folder, "orders", &[]).await;
@@ -50,9 +50,12 @@ async fn a_component_is_described_without_a_manifest() {
     ] {
         assert!(imports.iter().any(|import| import == line), "{line} is missing:\n{report}");
     }
-    assert!(!imports.iter().any(|import| import.starts_with("create:")), "it does not use `create`:\n{report}");
+    assert!(
+        !imports.iter().any(|import| import.starts_with("create:")),
+        "the component does not call `create`, so it must not be listed:\n{report}"
+    );
     assert!(imports.last().unwrap().starts_with("wasi:cli@"), "{report}");
-    assert_eq!(fs::read_dir(folder.folder.path()).unwrap().count(), 0, "it writes nothing");
+    assert_eq!(fs::read_dir(folder.folder.path()).unwrap().count(), 0, "`inspect` must write no file");
 
     let (_, report, _) = inspect(&folder, "users", &[]).await;
     assert!(section(&report, "http")[0].starts_with("wasi:http/handler@0.3."), "{report}");
@@ -61,7 +64,7 @@ async fn a_component_is_described_without_a_manifest() {
 }
 
 #[tokio::test]
-async fn what_fits_is_shown_with_its_grants() {
+async fn inspect_against_a_service_that_fits_shows_its_grants_and_limits() {
     let home = shop();
     for name in ["products", "fixture-products-more"] {
         let (code, report, complaint) = inspect(&home, name, &["--against", "products"]).await;
@@ -73,17 +76,21 @@ async fn what_fits_is_shown_with_its_grants() {
     let (_, report, _) = inspect(&home, "orders", &more).await;
     assert_eq!(section(&report, "calls"), ["users: shop:users/users@1.0.0", "products: shop:products/products@1.0.0"]);
     assert_eq!(section(&report, "state"), ["its own data"]);
-    assert_eq!(section(&report, "config"), ["page_size, sweep_after"], "names, and no values");
+    assert_eq!(
+        section(&report, "config"),
+        ["page_size, sweep_after"],
+        "the names of settings are shown, and never their values"
+    );
     assert!(
         section(&report, "limits")[0].contains("64 MiB for each instance, 14s for each call; 2 replicas"),
         "{report}"
     );
     assert!(section(&report, "isolation")[0].starts_with("request:"), "{report}");
-    assert!(!home.folder.path().join(".atoll").exists(), "it opens no store");
+    assert!(!home.folder.path().join(".atoll").exists(), "`inspect` must open no store");
 }
 
 #[tokio::test]
-async fn what_would_break_is_told_with_who_depends_on_it() {
+async fn inspect_names_what_would_break_and_which_service_depends_on_it() {
     let home = shop();
     let (code, report, complaint) = inspect(&home, "fixture-products-changed", &["--against", "products"]).await;
     assert_eq!(code, Some(1), "{report}");
@@ -96,7 +103,7 @@ async fn what_would_break_is_told_with_who_depends_on_it() {
 }
 
 #[tokio::test]
-async fn what_would_be_refused_is_told_all_at_once() {
+async fn inspect_reports_all_reasons_for_a_refusal_at_once() {
     let home = shop();
     let (code, report, _) = inspect(&home, "orders", &["--against", "users"]).await;
     assert_eq!(code, Some(1), "{report}");
@@ -115,7 +122,7 @@ async fn what_would_be_refused_is_told_all_at_once() {
 }
 
 #[tokio::test]
-async fn a_component_that_mends_its_manifest_fits() {
+async fn inspect_accepts_a_component_that_replaces_a_broken_one() {
     let home = Home::new("[service.hello]\ncomponent = \"broken.wasm\"\n");
     fs::write(home.folder.path().join("broken.wasm"), b"\0asm\x0d\0\x01\0").unwrap();
     home.link_cache();
@@ -127,7 +134,7 @@ async fn a_component_that_mends_its_manifest_fits() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_inspected_is_told() {
+async fn inspect_says_why_a_file_or_a_service_cannot_be_inspected() {
     let home = Home::new("[service.plain]\nurls = [\"http://127.0.0.1:9\"]\n");
     fs::write(home.folder.path().join("text.wasm"), "this is no component").unwrap();
     fs::write(home.folder.path().join("module.wasm"), b"\0asm\x01\0\0\0").unwrap();
@@ -135,7 +142,7 @@ async fn what_cannot_be_inspected_is_told() {
     let hello = hello.to_str().unwrap();
     for (arguments, why) in [
         (vec!["missing.wasm"], "cannot read missing.wasm"),
-        (vec!["text.wasm"], "text.wasm: it does not begin as WebAssembly does"),
+        (vec!["text.wasm"], "text.wasm: it is not WebAssembly"),
         (vec!["module.wasm"], "module.wasm: it is a core module"),
         (vec![hello, "--against", "plane"], "has no service `plane`; its services: plain"),
         (vec![hello, "--against", "plain"], "service `plain` has no component"),

@@ -1,4 +1,4 @@
-//! `wasi:keyvalue` 0.2.0-draft: an unmodified component's data is its own, and on disk.
+//! `wasi:keyvalue` 0.2.0-draft: the data of an unmodified component is private to its service, and is on disk.
 
 use super::atoll::{Answer, Atoll, Home, Http};
 use http::{Method, Request};
@@ -24,51 +24,51 @@ strip_prefix = "/neighbour"
 service = "neighbour"
 "#;
 
-async fn ask(atoll: &Atoll, method: Method, path: &str, body: &'static str) -> Answer {
+async fn send(atoll: &Atoll, method: Method, path: &str, body: &'static str) -> Answer {
     Http::default().send(Request::builder().method(method).uri(format!("{}{path}", atoll.gateway)), body).await
 }
 
 #[tokio::test]
-async fn a_value_is_there_until_it_is_deleted_and_survives_a_kill() {
+async fn a_value_stays_until_it_is_deleted_and_survives_a_kill() {
     let home = Home::new(MANIFEST);
     let atoll = home.start().await;
-    assert_eq!(ask(&atoll, Method::GET, "/kv/bucket/default/a", "").await.status, 404);
+    assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.status, 404);
     for bucket in ["", "default", "kv"] {
-        assert_eq!(ask(&atoll, Method::PUT, &format!("/kv/bucket/{bucket}/a"), "one").await.status, 204, "{bucket:?}");
+        assert_eq!(send(&atoll, Method::PUT, &format!("/kv/bucket/{bucket}/a"), "one").await.status, 204, "{bucket:?}");
         assert_eq!(
-            ask(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body,
+            send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body,
             "one",
             "{bucket:?} is the same bucket"
         );
     }
     for expected in ["5", "10"] {
-        assert_eq!(ask(&atoll, Method::POST, "/kv/increment/n?delta=5", "").await.body, expected);
+        assert_eq!(send(&atoll, Method::POST, "/kv/increment/n?delta=5", "").await.body, expected);
     }
     atoll.kill().await;
     let atoll = home.start().await;
-    assert_eq!(ask(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "one");
-    assert_eq!(ask(&atoll, Method::POST, "/kv/increment/n", "").await.body, "11");
-    assert_eq!(ask(&atoll, Method::DELETE, "/kv/bucket/default/a", "").await.status, 204);
-    assert_eq!(ask(&atoll, Method::GET, "/kv/bucket/default/a", "").await.status, 404);
+    assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "one");
+    assert_eq!(send(&atoll, Method::POST, "/kv/increment/n", "").await.body, "11");
+    assert_eq!(send(&atoll, Method::DELETE, "/kv/bucket/default/a", "").await.status, 204);
+    assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.status, 404);
 }
 
 #[tokio::test]
-async fn the_data_of_another_service_is_out_of_reach() {
+async fn a_service_cannot_read_the_keys_of_another_service() {
     let home = Home::new(MANIFEST);
     let atoll = home.start().await;
-    assert_eq!(ask(&atoll, Method::PUT, "/kv/bucket/default/secret", "mine").await.status, 204);
+    assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/default/secret", "mine").await.status, 204);
     for bucket in ["kv", "users", "Default", "../kv"] {
         let path = format!("/neighbour/many?keys=secret&bucket={bucket}");
-        assert_eq!(ask(&atoll, Method::GET, &path, "").await.status, 403, "{bucket}");
+        assert_eq!(send(&atoll, Method::GET, &path, "").await.status, 403, "{bucket}");
     }
-    assert_eq!(ask(&atoll, Method::GET, "/neighbour/bucket/default/secret", "").await.status, 404);
+    assert_eq!(send(&atoll, Method::GET, "/neighbour/bucket/default/secret", "").await.status, 404);
 }
 
 #[tokio::test]
-async fn counters_count_every_call_and_lists_end() {
+async fn concurrent_increments_are_all_counted_and_key_lists_end() {
     let home = Home::new(MANIFEST);
     let atoll = home.start().await;
-    let calls = (0..64).map(|_| ask(&atoll, Method::POST, "/kv/increment/n", ""));
+    let calls = (0..64).map(|_| send(&atoll, Method::POST, "/kv/increment/n", ""));
     let mut sums: Vec<u64> = futures_util::future::join_all(calls)
         .await
         .into_iter()
@@ -76,17 +76,20 @@ async fn counters_count_every_call_and_lists_end() {
         .collect();
     sums.sort_unstable();
     assert_eq!(sums, (1..=64).collect::<Vec<_>>());
-    assert_eq!(ask(&atoll, Method::PUT, "/kv/many", r#"{"b":"2","a":"1"}"#).await.status, 204);
-    assert_eq!(ask(&atoll, Method::GET, "/kv/many?keys=a,x,b", "").await.json(), json!([["a", "1"], null, ["b", "2"]]));
+    assert_eq!(send(&atoll, Method::PUT, "/kv/many", r#"{"b":"2","a":"1"}"#).await.status, 204);
     assert_eq!(
-        ask(&atoll, Method::GET, "/kv/keys", "").await.json(),
+        send(&atoll, Method::GET, "/kv/many?keys=a,x,b", "").await.json(),
+        json!([["a", "1"], null, ["b", "2"]])
+    );
+    assert_eq!(
+        send(&atoll, Method::GET, "/kv/keys", "").await.json(),
         json!({ "keys": ["a", "b", "n"], "cursor": null })
     );
     assert_eq!(
-        ask(&atoll, Method::GET, "/kv/keys?cursor=2", "").await.json(),
+        send(&atoll, Method::GET, "/kv/keys?cursor=2", "").await.json(),
         json!({ "keys": ["n"], "cursor": null })
     );
-    assert_eq!(ask(&atoll, Method::GET, "/kv/keys?cursor=9", "").await.json(), json!({ "keys": [], "cursor": null }));
-    assert_eq!(ask(&atoll, Method::DELETE, "/kv/many?keys=a,b", "").await.status, 204);
-    assert_eq!(ask(&atoll, Method::GET, "/kv/keys", "").await.json()["keys"], json!(["n"]));
+    assert_eq!(send(&atoll, Method::GET, "/kv/keys?cursor=9", "").await.json(), json!({ "keys": [], "cursor": null }));
+    assert_eq!(send(&atoll, Method::DELETE, "/kv/many?keys=a,b", "").await.status, 204);
+    assert_eq!(send(&atoll, Method::GET, "/kv/keys", "").await.json()["keys"], json!(["n"]));
 }

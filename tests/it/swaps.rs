@@ -1,6 +1,6 @@
-//! Swaps while traffic flows: no request fails, none is answered by a mixture, nothing piles up.
+//! Swaps while traffic flows: no request fails, no answer mixes two revisions, and memory does not grow.
 
-use super::atoll::{Atoll, Home, Http, PATIENCE, hello_revision};
+use super::atoll::{Atoll, Home, Http, TIMEOUT, hello_revision};
 use super::components::component;
 use bytes::Bytes;
 use http::Request;
@@ -30,7 +30,7 @@ service = "other"
 const OLD: &str = "revision-000-aaa";
 const NEW: &str = "revision-001-bbb";
 
-/// The component that says `OLD`, and the one that says `NEW`.
+/// The component whose revision is `OLD`, and the one whose revision is `NEW`.
 fn revisions(home: &Home) -> [Bytes; 2] {
     let new = hello_revision(NEW.as_bytes().try_into().unwrap(), home.folder.path());
     [fs::read(component("fixture-hello")).unwrap().into(), fs::read(new).unwrap().into()]
@@ -42,7 +42,8 @@ async fn swap(http: &Http, atoll: &Atoll, service: &str, component: Bytes) -> u1
     http.try_send(request.body(Full::from(component)).unwrap()).await.unwrap().status.as_u16()
 }
 
-/// Asks for `path` again and again until `stop`, and counts what it got. Every answer must be whole and of one revision.
+/// Sends GET requests for `url` until `stop` is set, and counts the answers. Every answer must be complete and come
+/// from one revision. Returns what went wrong.
 async fn client(http: Http, url: String, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize>) -> Vec<String> {
     let mut failures = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -52,7 +53,7 @@ async fn client(http: Http, url: String, stop: Arc<AtomicBool>, answered: Arc<At
                 let text = String::from_utf8_lossy(&answer.body).into_owned();
                 let (olds, news) = (text.matches(OLD).count(), text.matches(NEW).count());
                 if (olds == 0) == (news == 0) {
-                    failures.push(format!("a mixture, or neither: {text}"));
+                    failures.push(format!("an answer of both revisions, or of none: {text}"));
                 }
                 answered.fetch_add(1, Ordering::Relaxed);
             }
@@ -73,13 +74,14 @@ async fn two_hundred_swaps_under_load_fail_no_request() {
         let url = format!("{}{path}", atoll.gateway);
         tokio::spawn(client(Http::default(), url, Arc::clone(&stop), Arc::clone(&answered)))
     });
-    // What the first swaps touch for the first time (pool slots, caches, both clients' connections) is not growth.
+    // Memory that the first swaps use for the first time (pool slots, caches, connections of both clients) is not
+    // growth.
     let mut settled = 0;
     for number in 1..=200 {
         let expected = [OLD, NEW][number % 2];
         assert_eq!(swap(&admin, &atoll, "hello", components[number % 2].clone()).await, 200, "swap {number}");
         let answer = admin.get(&format!("{}/hello", atoll.gateway)).await;
-        assert_eq!(answer.json()["revision"], expected, "the new revision serves when the swap returns");
+        assert_eq!(answer.json()["revision"], expected, "the new revision must serve when the swap returns");
         if number == 60 {
             settled = atoll.resident();
         }
@@ -89,8 +91,8 @@ async fn two_hundred_swaps_under_load_fail_no_request() {
     for client in clients {
         assert_eq!(client.await.unwrap(), Vec::<String>::new());
     }
-    assert!(answered.load(Ordering::Relaxed) > 200, "there was load");
-    // 140 more swaps of a component whose code is about a MiB: a leak of each would be a multiple.
+    assert!(answered.load(Ordering::Relaxed) > 200, "there was too little load for this test to show anything");
+    // The code of the component is about 1 MiB. If each of the 140 further swaps leaked it, memory would multiply.
     assert!(grown < settled + settled / 4, "{settled} KiB after 60 swaps, {grown} KiB after 200");
     let services = admin.get(&format!("{}/v1/services/hello", atoll.admin)).await.json();
     let failures: u64 = services["endpoints"].as_array().unwrap().iter().map(|e| e["failures"].as_u64().unwrap()).sum();
@@ -98,7 +100,7 @@ async fn two_hundred_swaps_under_load_fail_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_in_flight_finishes_where_it_started() {
+async fn a_request_in_flight_finishes_on_the_revision_where_it_started() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     let [_, new] = revisions(&home);
@@ -114,13 +116,13 @@ async fn a_request_in_flight_finishes_where_it_started() {
     .await;
     assert_eq!(swap(&http, &atoll, "hello", new).await, 200);
     assert_eq!(http.get(&format!("{}/hello", atoll.gateway)).await.json()["revision"], NEW);
-    assert!(!in_flight.is_finished(), "the long answer is still on its way");
-    let answer = tokio::time::timeout(PATIENCE, in_flight).await.unwrap().unwrap();
+    assert!(!in_flight.is_finished(), "the long answer must still be in flight");
+    let answer = tokio::time::timeout(TIMEOUT, in_flight).await.unwrap().unwrap();
     assert_eq!(String::from_utf8_lossy(&answer.body), OLD.repeat(40));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn swaps_of_one_service_take_turns_and_leave_the_other_alone() {
+async fn concurrent_swaps_of_two_services_all_succeed_or_are_refused_with_503() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     let [old, new] = revisions(&home);
@@ -129,7 +131,7 @@ async fn swaps_of_one_service_take_turns_and_leave_the_other_alone() {
         swaps.map(|(service, component)| swap(&http, &atoll, service, component.clone())),
     )
     .await;
-    // The admin takes four swaps at a time and says so to a fifth.
+    // The admin API runs at most four swaps at a time, and answers 503 to a fifth.
     assert!(done.iter().all(|status| [200, 503].contains(status)), "{done:?}");
     assert!(done.iter().filter(|status| **status == 200).count() >= 4, "{done:?}");
     for service in ["hello", "other"] {

@@ -1,7 +1,8 @@
-//! What the places and the callers have seen, in plain lists: what the mesh says of itself is compared with it.
+//! What the endpoints and the callers have seen, in plain lists. The checks compare it with what the mesh reports of
+//! itself.
 
-use super::dice::Dice;
-use super::mood::Mood;
+use super::behaviour::Behaviour;
+use super::rng::SimRng;
 use super::world::World;
 use host::base::ErrorKind;
 use host::breaker;
@@ -11,58 +12,60 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 pub struct Ledger {
-    pub dice: Dice,
-    /// A hash over every step.
+    pub rng: SimRng,
+    /// A hash over every step of the run.
     pub trace: u64,
     pub calls: u64,
     pub tries: u64,
-    /// The first thing that was wrong.
+    /// The first invariant that did not hold.
     pub broken: Option<String>,
-    pub services: Vec<ServiceBook>,
-    pub sites: Vec<SiteBook>,
-    /// Calls under way. Only ever asked for one: its order is not the seed's.
-    pub open: HashMap<u64, CallBook>,
+    pub services: Vec<ServiceRecord>,
+    pub endpoints: Vec<EndpointRecord>,
+    /// Calls under way. Never walk over it: its order is not determined by the seed.
+    pub open: HashMap<u64, CallRecord>,
 }
 
-pub struct ServiceBook {
+pub struct ServiceRecord {
     pub settings: TrafficSettings,
     pub published: bool,
-    /// Until then a try may come late, because of a fault on purpose that slows down.
+    /// Until then a try may come late, because an injected fault delays it.
     pub delayed: Option<Instant>,
-    /// Whether a fault on purpose was ever put up: then not every try is seen by a place.
+    /// Whether there ever was an injected fault: then some tries never reach an endpoint.
     pub faulted: bool,
     pub cancelled: u64,
-    /// Calls at a place, or with an answer's body that lives.
+    /// Calls at an endpoint, or whose answer's body is not dropped yet.
     pub active: usize,
-    /// The last ten seconds or so of calls, and of further tries.
+    /// When calls came, and when further tries came, for somewhat more than the last ten seconds.
     pub arrivals: VecDeque<Instant>,
     pub further: VecDeque<Instant>,
-    /// Calls that the bulkhead may have at most, after a shrinking.
+    /// The most calls that may be under way: after a shrinking more than the bulkhead's size.
     pub bound: usize,
 }
 
-/// One endpoint, through all of its life.
-pub struct SiteBook {
+/// One endpoint, during all of its life.
+pub struct EndpointRecord {
     pub service: usize,
     pub stats: Arc<EndpointStats>,
     pub breaker: breaker::Settings,
     pub weight: u16,
-    pub mood: Mood,
-    /// When it left the table: the number of the call that came next.
+    pub behaviour: Behaviour,
+    /// The number of the first call after it left the table.
     pub retired: Option<u64>,
+    /// Tries that arrived.
     pub seen: u64,
-    /// Failures for certain, and perhaps.
+    /// Failures that must count.
     pub failed: u64,
+    /// Failures that may count: whether they were probes, which their heads decide, is not known.
     pub failed_perhaps: u64,
-    /// Probes under way in this half-open stretch: which visit, and since when.
+    /// Probes under way since the circuit became half-open: the number of the try, and since when.
     pub probes: Vec<(u64, Instant)>,
-    /// When it was last seen not open.
+    /// When the circuit was last seen in another state than open.
     pub last_unopen: Instant,
-    /// If it was open when last seen: the earliest time at which a call may go there.
+    /// If the circuit was open when last seen: the earliest time at which it may leave this state.
     pub shut_until: Option<Instant>,
 }
 
-/// What may follow a try.
+/// Whether the call may be sent again after a try.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     Any,
@@ -70,33 +73,33 @@ pub enum Next {
     Never,
 }
 
-pub struct CallBook {
+pub struct CallRecord {
     pub service: usize,
     pub safe: bool,
     pub began: Instant,
-    /// The latest moment for the head of its answer.
+    /// The latest time for the head of its answer.
     pub limit: Instant,
     pub tries: u32,
     pub next: Next,
     pub last: Option<usize>,
-    /// What the last try came to.
+    /// How the last try failed.
     pub end: Option<ErrorKind>,
-    /// A place said itself that it is full.
+    /// Whether an endpoint itself refused it, as a full pool does.
     pub full: bool,
-    /// Bytes of its body, if it is to come whole.
+    /// The length of its body in bytes, if the caller sends it whole.
     pub length: Option<u64>,
 }
 
 impl Ledger {
     pub fn new(seed: u64) -> Self {
         Self {
-            dice: Dice::new(seed),
+            rng: SimRng::new(seed),
             trace: 0xcbf2_9ce4_8422_2325,
             calls: 0,
             tries: 0,
             broken: None,
             services: Vec::new(),
-            sites: Vec::new(),
+            endpoints: Vec::new(),
             open: HashMap::new(),
         }
     }
@@ -113,16 +116,16 @@ impl Ledger {
         }
     }
 
-    /// Notes the end of a try at a place.
-    pub fn ended(&mut self, call: u64, site: usize, next: Next, failed: bool) {
-        self.sites[site].failed += u64::from(failed);
+    /// Records the end of a try at an endpoint.
+    pub fn ended(&mut self, call: u64, endpoint: usize, next: Next, failed: bool) {
+        self.endpoints[endpoint].failed += u64::from(failed);
         if let Some(call) = self.open.get_mut(&call) {
             call.next = next;
         }
     }
 }
 
-impl ServiceBook {
+impl ServiceRecord {
     pub fn new(settings: TrafficSettings) -> Self {
         Self {
             settings,
@@ -141,7 +144,7 @@ impl ServiceBook {
         self.delayed.is_some_and(|until| now < until)
     }
 
-    /// Forgets what is older than every window.
+    /// Forgets what is older than every window of the checks.
     pub fn prune(&mut self, now: Instant) {
         let old = |at: &Instant| now.saturating_duration_since(*at) > Duration::from_secs(14);
         while self.arrivals.front().is_some_and(old) {
@@ -153,30 +156,30 @@ impl ServiceBook {
     }
 }
 
-/// A call at a place, from its arrival to the end of the answer's body.
-pub struct Active {
+/// A call at an endpoint, from its arrival to the end of the answer's body.
+pub struct ActiveCall {
     pub world: Weak<World>,
     pub service: usize,
-    pub site: usize,
-    /// Whether it is a probe, which is decided by its head; `None`: who knows.
+    pub endpoint: usize,
+    /// Whether it is a probe, whose outcome the head decides; `None` if that is not known.
     pub probe: Option<bool>,
 }
 
-impl Active {
-    /// The answer's body has failed.
+impl ActiveCall {
+    /// Records that the answer's body has failed.
     pub fn body_failed(&self) {
         let Some(world) = self.world.upgrade() else { return };
         let mut ledger = world.ledger();
-        let site = &mut ledger.sites[self.site];
+        let endpoint = &mut ledger.endpoints[self.endpoint];
         match self.probe {
             Some(true) => {}
-            Some(false) => site.failed += 1,
-            None => site.failed_perhaps += 1,
+            Some(false) => endpoint.failed += 1,
+            None => endpoint.failed_perhaps += 1,
         }
     }
 }
 
-impl Drop for Active {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         if let Some(world) = self.world.upgrade() {
             world.ledger().services[self.service].active -= 1;

@@ -1,6 +1,6 @@
-//! Bodies that stream: those of requests, and those of a place's answers.
+//! Bodies that stream, of requests and of answers.
 
-use super::ledger::Active;
+use super::ledger::ActiveCall;
 use bytes::Bytes;
 use host::base::{Body, BodyError, ErrorKind};
 use http_body::{Frame, SizeHint};
@@ -22,19 +22,19 @@ pub struct Stream {
     pieces: u32,
     pause: Duration,
     end: End,
-    /// Whether the end is known with the last piece.
-    told: bool,
+    /// Whether the reader learns with the last piece that it is the last.
+    known_end: bool,
     timer: Option<Pin<Box<Sleep>>>,
-    /// The call that it answers.
-    active: Option<Active>,
+    /// The call that this body answers; `None` for a request's body.
+    active: Option<ActiveCall>,
 }
 
-/// Bytes of a piece.
+/// The length of a piece in bytes.
 pub const PIECE: u64 = 4;
 
 impl Stream {
-    pub fn body(pieces: u32, pause: Duration, end: End, told: bool, active: Option<Active>) -> Body {
-        let mut stream = Self { pieces, pause, end, told, timer: None, active };
+    pub fn body(pieces: u32, pause: Duration, end: End, known_end: bool, active: Option<ActiveCall>) -> Body {
+        let mut stream = Self { pieces, pause, end, known_end, timer: None, active };
         stream.wait();
         stream.boxed_unsync()
     }
@@ -67,13 +67,13 @@ impl http_body::Body for Stream {
                 if let Some(active) = &self.active {
                     active.body_failed();
                 }
-                Poll::Ready(Some(Err(BodyError::new(kind, "it broke off"))))
+                Poll::Ready(Some(Err(BodyError::new(kind, "the body broke off"))))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.told && self.pieces == 0 && self.end == End::Whole
+        self.known_end && self.pieces == 0 && self.end == End::Whole
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -29,7 +29,54 @@ const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
 
 /// The wings of each room that has folders, from the top: a wing imports only from wings on levels below its own.
 /// A file beside the room's `mod.rs` is a wing by itself; `mod.rs` stands above them all.
-const WINGS: [(&str, Levels<'static>); 0] = [];
+const WINGS: [(&str, Levels<'static>); 5] = [
+    ("contract", &[&["compat", "openapi"], &["http_binding"], &["json"], &["wit"]]),
+    (
+        "runtime",
+        &[
+            &["pool"],
+            &["instance"],
+            &["code"],
+            &["engine"],
+            &["cache", "imports", "settings"],
+            &["context"],
+            &["capacity", "grants", "outcall"],
+            &["lock", "values"],
+            &["fault"],
+            &["error"],
+        ],
+    ),
+    ("mesh", &[&["call"], &["table"], &["dial", "call_rng", "clock"], &["error"]]),
+    (
+        "gateway",
+        &[
+            &["pipeline"],
+            &[
+                "access_log",
+                "body_budget",
+                "body_limit",
+                "forwarded_request",
+                "head_check",
+                "openapi_document",
+                "public_answer",
+                "typed",
+            ],
+            &["settings", "status"],
+            &["call", "problem"],
+        ],
+    ),
+    (
+        "config",
+        &[
+            &["manifest"],
+            &["route"],
+            &["edge", "route_call"],
+            &["matching", "service"],
+            &["addresses", "breaker", "egress", "health", "limits", "resilience"],
+            &["reader", "service_key"],
+        ],
+    ),
+];
 
 /// Circles among files that stay, each with its reason.
 pub const CIRCLES: [Circle; 0] = [];

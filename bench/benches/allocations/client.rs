@@ -1,14 +1,15 @@
-//! The two ends of a request's way, which allocate nothing: a client, and a plain HTTP server that stands for a service outside.
+//! The two ends of a request, which allocate nothing themselves: a client, and a plain HTTP server that stands for an
+//! outside service.
 
 use anyhow::{Context, bail, ensure};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-/// The longest answer that is understood.
+/// The longest answer that the client can read, in bytes.
 const MOST: usize = 64 << 10;
 
-/// One connection, kept.
+/// A client with one connection, which it keeps.
 pub(crate) struct Client {
     stream: TcpStream,
     buffer: Box<[u8]>,
@@ -21,23 +22,23 @@ impl Client {
         Ok(Self { stream, buffer: vec![0; MOST].into() })
     }
 
-    /// Sends `request` as it is, and reads its whole answer, which must have this status.
+    /// Sends `request` unchanged and reads the whole answer, which must have this status.
     pub(crate) fn exchange(&mut self, request: &[u8], status: &str) -> anyhow::Result<()> {
         self.stream.write_all(request)?;
         let mut length = 0;
         while !is_whole(&self.buffer[..length])? {
             let read = self.stream.read(&mut self.buffer[length..])?;
-            ensure!(read > 0, "the connection ended");
+            ensure!(read > 0, "the connection ended before the answer was complete");
             length += read;
         }
         let answer = &self.buffer[..length];
-        let told = answer.get(9..12).unwrap_or_default();
-        ensure!(told == status.as_bytes(), "{}", String::from_utf8_lossy(answer));
+        let actual = answer.get(9..12).unwrap_or_default();
+        ensure!(actual == status.as_bytes(), "{}", String::from_utf8_lossy(answer));
         Ok(())
     }
 }
 
-/// Whether this is an answer to its end, with a length or in chunks.
+/// Whether this is a complete answer, with a `content-length` or in chunks.
 fn is_whole(answer: &[u8]) -> anyhow::Result<bool> {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
     let (head, body) = answer.split_at(head + 4);
@@ -65,7 +66,7 @@ pub(crate) fn serve_plainly() -> anyhow::Result<SocketAddr> {
                 let _ = stream.set_nodelay(true);
                 let mut buffer = [0; 4096];
                 let mut length = 0;
-                // No request here has a body.
+                // The requests here have no body.
                 while let Ok(read @ 1..) = stream.read(&mut buffer[length..]) {
                     length += read;
                     if buffer[..length].ends_with(b"\r\n\r\n") {

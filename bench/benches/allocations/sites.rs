@@ -1,14 +1,14 @@
-//! Where requests allocate: dhat's profile, summed up by places.
+//! Where requests allocate: dhat's profile, summed up by source lines.
 
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Places that are listed.
+/// How many source lines are listed.
 const LISTED: usize = 20;
 
-/// Files of code that allocates for whoever calls it, as dhat shortens their paths.
+/// Files of containers, which allocate on behalf of their callers, as dhat shortens the paths.
 const CONTAINERS: [&str; 22] = [
     "alloc/src/",
     "core/src/",
@@ -38,7 +38,7 @@ const CONTAINERS: [&str; 22] = [
 struct Frame {
     function: String,
     /// File and line.
-    place: String,
+    location: String,
     /// Whether the file is one of the host's.
     ours: bool,
 }
@@ -49,8 +49,8 @@ struct Site {
     bytes: u64,
 }
 
-/// The places with the most allocations, with counts for each of `requests`: the innermost code that is no container's, and the innermost line
-/// of the host above it.
+/// A table of the source lines with the most allocations, counted for each of `requests`. A row has the innermost
+/// code that is not a container, and the innermost line of the host above it.
 pub(crate) fn table(profile: &[u8], requests: u64) -> anyhow::Result<String> {
     let profile: Value = serde_json::from_slice(profile)?;
     let frames: Vec<_> = list(&profile["ftbl"]).map(|frame| Frame::read(frame.as_str().unwrap_or_default())).collect();
@@ -58,8 +58,8 @@ pub(crate) fn table(profile: &[u8], requests: u64) -> anyhow::Result<String> {
     for point in list(&profile["pps"]) {
         let stack = || list(&point["fs"]).filter_map(|at| frames.get(usize::try_from(at.as_u64()?).ok()?));
         let inner = stack().find(|frame| !frame.is_container());
-        let inner = inner.map_or_else(|| "?".to_owned(), |frame| format!("{} ({})", frame.function, frame.place));
-        let ours = stack().find(|frame| frame.ours).map_or("", |frame| &frame.place);
+        let inner = inner.map_or_else(|| "?".to_owned(), |frame| format!("{} ({})", frame.function, frame.location));
+        let ours = stack().find(|frame| frame.ours).map_or("", |frame| &frame.location);
         let site = sites.entry((inner, ours)).or_default();
         site.blocks += point["tbk"].as_u64().unwrap_or_default();
         site.bytes += point["tb"].as_u64().unwrap_or_default();
@@ -82,24 +82,25 @@ impl Frame {
     /// Reads `0x55…: path::to::function<types> (src/file.rs:12:34)`.
     fn read(text: &str) -> Self {
         let text = text.split_once(": ").map_or(text, |(_, text)| text);
-        let (function, place) = text.rsplit_once(" (").unwrap_or((text, ""));
-        let place = place.trim_end_matches(')');
-        let place = place.rsplit_once(':').map_or(place, |(place, _column)| place);
+        let (function, location) = text.rsplit_once(" (").unwrap_or((text, ""));
+        let location = location.trim_end_matches(')');
+        let location = location.rsplit_once(':').map_or(location, |(location, _column)| location);
         let function = without_types(function);
-        // dhat keeps the end of a path. tokio has a file whose path ends as one of ours, and is known by its functions.
-        let file = place.rsplit_once(':').map_or(place, |(file, _line)| file);
+        // dhat keeps only the end of a path. tokio has a file whose path ends like one of ours; its function names
+        // tell it apart.
+        let file = location.rsplit_once(':').map_or(location, |(file, _line)| file);
         let file = file.strip_prefix("src/").unwrap_or(file);
         let of_host = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src").join(file);
         let ours = file.contains('/') && of_host.exists() && !function.starts_with("set_scheduler");
-        Self { function, place: place.to_owned(), ours }
+        Self { function, location: location.to_owned(), ours }
     }
 
     fn is_container(&self) -> bool {
-        self.place.is_empty() || CONTAINERS.iter().any(|path| self.place.starts_with(path))
+        self.location.is_empty() || CONTAINERS.iter().any(|path| self.location.starts_with(path))
     }
 }
 
-/// The name of a function without what stands in angle brackets.
+/// The name of a function without the types in angle brackets.
 fn without_types(function: &str) -> String {
     let mut depth = 0_u32;
     let keep = |letter: &char| {

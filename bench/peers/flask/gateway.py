@@ -1,4 +1,4 @@
-"""The gateway: it looks the service up and forwards the request to it, as such gateways are first written."""
+"""The gateway: looks up the service and forwards the request to it, as a first version of a gateway does."""
 
 import os
 
@@ -17,5 +17,5 @@ def forward(service):
     if url is None:
         return {"error": "no such service"}, 404
     answer = requests.get(f"{url}/{service}", timeout=TIMEOUT)
-    # Flask ends its JSON with a new line, and the other sides do not.
+    # Flask ends its JSON with a new line; the other sides do not.
     return Response(answer.content.rstrip(), answer.status_code, content_type=answer.headers["content-type"])

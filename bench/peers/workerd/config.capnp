@@ -1,4 +1,4 @@
-# One worker behind one socket, whose address comes by the command line.
+# One worker behind one socket. The command line sets the socket's address.
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (

@@ -1,9 +1,9 @@
-//! A shop to measure: how each side is started, filled, and asked.
+//! A shop that is measured: how each side is started, filled and called.
 
 use super::customer::{Customer, Keyed, next_key};
 use crate::Plan;
 use crate::atoll::{Atoll, QUIET};
-use crate::lean::{Connection, request};
+use crate::raw_client::{Connection, request};
 use crate::shop_native::NativeShop;
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
@@ -17,13 +17,13 @@ use tempfile::TempDir;
 /// Products in each order.
 pub(super) const LINES: usize = 3;
 
-/// Users, each with products of his own.
+/// How many users there are. Each has products of its own.
 const USERS: usize = 32;
 
-/// Orders that are there to be read, of each user.
+/// How many orders of each user exist before the measurement.
 const ORDERS: usize = 8;
 
-/// What the clients do.
+/// The work of the clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
     FindUser,
@@ -33,7 +33,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// For whoever watches.
+    /// The name for progress messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::FindUser => "users read",
@@ -43,7 +43,7 @@ impl Work {
         }
     }
 
-    /// For a table.
+    /// The title of a table.
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::FindUser => "Reading a user",
@@ -53,7 +53,7 @@ impl Work {
         }
     }
 
-    /// Who is asked.
+    /// The service that is called.
     fn service(self) -> &'static str {
         match self {
             Self::FindUser | Self::CreateUser => "users",
@@ -61,7 +61,7 @@ impl Work {
         }
     }
 
-    /// What stands before the key of a request that writes.
+    /// The text before the key of a request that writes.
     fn key_after(self) -> Option<&'static str> {
         match self {
             Self::FindUser | Self::Read => None,
@@ -77,18 +77,18 @@ enum Processes {
     Native(NativeShop),
 }
 
-/// A shop that runs and is filled.
+/// A running shop that has been filled.
 pub(super) struct Shop {
     processes: Processes,
-    /// What stands before each path: the gateway has all services below `/api`.
+    /// The prefix of each path: the gateway serves all services below `/api`.
     prefix: &'static str,
     users: Vec<User>,
-    /// Keys that were used: each order has one of its own.
+    /// The counter from which keys are made. Each order has a key of its own.
     keys: Arc<AtomicU32>,
     _folder: TempDir,
 }
 
-/// A user, what he orders, and the orders that he has placed; all ids as JSON has them.
+/// A user, the products that it orders, and the orders that it has placed. All ids are as in JSON.
 struct User {
     id: String,
     products: Vec<String>,
@@ -96,14 +96,14 @@ struct User {
 }
 
 impl Shop {
-    /// The example shop with this isolation in each service.
+    /// Starts the example shop with this isolation in each service.
     pub(super) async fn atoll(plan: &Plan, binary: &Path, isolation: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(&plan.scratch)?;
         let atoll = Atoll::start_with(binary, folder.path(), &manifest(plan, isolation)?, &[QUIET])?;
         Self::filled(Processes::Atoll(atoll), "/api", folder).await
     }
 
-    /// The three native services.
+    /// Starts the three native services.
     pub(super) async fn native(plan: &Plan) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir_in(&plan.scratch)?;
         let native = NativeShop::start(folder.path())?;
@@ -133,7 +133,7 @@ impl Shop {
         Ok(shop)
     }
 
-    /// Where a service listens, `127.0.0.1:…`.
+    /// The address of a service: `127.0.0.1:…`.
     fn address(&self, service: &str) -> anyhow::Result<&str> {
         Ok(match (&self.processes, service) {
             (Processes::Atoll(atoll), _) => atoll.gateway.strip_prefix("http://").context("the gateway's address")?,
@@ -148,22 +148,23 @@ impl Shop {
         let address = self.address(service)?;
         let request = request(&format!("POST {}/{service}", self.prefix), address, headers, &body.to_string());
         let mut connection = Connection::open(address).await?;
-        let (status, answer) = connection.ask(&request).await?;
+        let (status, answer) = connection.exchange(&request).await?;
         ensure!(status == 201, "{service}: {status}: {}", String::from_utf8_lossy(answer));
         Ok(serde_json::from_slice(answer)?)
     }
 
-    /// What is at `path` of a service.
+    /// The JSON at `path` of a service.
     async fn get(&self, service: &str, path: &str) -> anyhow::Result<Value> {
         let address = self.address(service)?;
         let request = request(&format!("GET {}/{service}/{path}", self.prefix), address, &[], "");
         let mut connection = Connection::open(address).await?;
-        let (status, answer) = connection.ask(&request).await?;
+        let (status, answer) = connection.exchange(&request).await?;
         ensure!(status == 200, "{status}: {}", String::from_utf8_lossy(answer));
         Ok(serde_json::from_slice(answer)?)
     }
 
-    /// So many clients, each with a connection and a user of its own, and the number of all that they will have done.
+    /// Makes `count` clients, each with its own connection and user. Also returns the counter of their finished
+    /// requests.
     pub(super) async fn clients(&self, work: Work, count: usize) -> anyhow::Result<(Vec<Customer>, Arc<AtomicU32>)> {
         let done = Arc::<AtomicU32>::default();
         let address = self.address(work.service())?;
@@ -192,7 +193,7 @@ impl Shop {
         Ok((clients, done))
     }
 
-    /// Seconds of CPU that its processes have had.
+    /// Seconds of processor time that its processes have used.
     pub(super) fn cpu(&self) -> anyhow::Result<f64> {
         match &self.processes {
             Processes::Atoll(atoll) => cpu(atoll.process()),
@@ -202,17 +203,17 @@ impl Shop {
 }
 
 impl User {
-    /// One of each of his products.
+    /// An order of one of each of the user's products.
     fn order(&self) -> Value {
         let line = |product: &String| json!({"product": product, "quantity": 1});
         json!({"user": self.id, "lines": self.products.iter().map(line).collect::<Vec<_>>()})
     }
 }
 
-/// Holds the answers of all shops against each other: a user, an order as it is read, and one as it is placed.
+/// Compares the answers of all shops: a user, an order as it is read, and an order as it is placed.
 ///
 /// # Errors
-/// If two differ in more than ids and times.
+/// If two answers differ in more than ids and times.
 pub(super) async fn compare(shops: &[Shop]) -> anyhow::Result<()> {
     let mut answers = Vec::new();
     for shop in shops {
@@ -232,8 +233,8 @@ pub(super) async fn compare(shops: &[Shop]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An answer with names for its ids, without its times, and with its lines and products by their SKU: their order is that of their ids,
-/// and within a millisecond those have any order.
+/// An answer without times, with names instead of ids, and with lines and products sorted by SKU. By id they may have
+/// any order within a millisecond.
 fn neutral(mut answer: Value) -> Value {
     rename(&mut answer, &mut BTreeMap::new());
     answer
@@ -265,19 +266,20 @@ fn id_of(created: &Value) -> anyhow::Result<String> {
     Ok(created["id"].as_str().with_context(|| format!("an id: {created}"))?.to_owned())
 }
 
-/// Seconds of CPU of a process, its threads and those of its threads that have ended.
+/// Seconds of processor time of a process, including threads that have ended.
 fn cpu(process: u32) -> anyhow::Result<f64> {
-    /// Linux counts for programs in hundredths of a second, whatever the kernel's own clock (`USER_HZ`).
+    /// Linux reports times in hundredths of a second, whatever the kernel's own clock (`USER_HZ`).
     const TICKS: f64 = 100.0;
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("the process's statistics")?;
-    // The name in parentheses may contain anything; what follows it are numbers, and the first is the third field.
+    // The name in parentheses may contain any character. The fields after it are numbers; the first of them is field
+    // 3.
     let (_, fields) = stat.rsplit_once(") ").context("a name in parentheses")?;
     let mut fields = fields.split(' ').skip(11);
     let mut ticks = || fields.next().and_then(|field| field.parse::<u32>().ok()).context("a number of ticks");
     Ok(f64::from(ticks()? + ticks()?) / TICKS)
 }
 
-/// The manifest of the example shop, for components where they are, with this isolation.
+/// The manifest of the example shop with absolute paths and this isolation.
 fn manifest(plan: &Plan, isolation: &str) -> anyhow::Result<String> {
     let manifest = fs::read_to_string(plan.workspace.join("atoll.toml")).context("the example shop's manifest")?;
     let dist = plan.workspace.join("components/dist");
@@ -290,7 +292,10 @@ fn manifest(plan: &Plan, isolation: &str) -> anyhow::Result<String> {
         .replace("= \"components/dist/", &absolute("components/dist/"))
         .replace("= \"wit/", &absolute("wit/"))
         .replace("replicas = 2\n", &format!("replicas = 2\nisolation = \"{isolation}\"\n"));
-    ensure!(manifest.matches(&format!("isolation = \"{isolation}\"")).count() == 3, "each service says its isolation");
+    ensure!(
+        manifest.matches(&format!("isolation = \"{isolation}\"")).count() == 3,
+        "each service of the manifest must get its isolation"
+    );
     Ok(format!("{manifest}\n[runtime]\ncache = {:?}\n", plan.scratch.join("cache")))
 }
 
@@ -299,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_told_apart_and_not_compared() {
+    fn answers_are_compared_without_the_values_of_their_ids() {
         let order = |user: &str, product: &str, other: &str| {
             neutral(json!({"id": "1", "user": user, "placed": 5, "lines": [{"product": product}, {"product": other}]}))
         };
@@ -308,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_had_some_cpu() {
+    fn the_processor_time_of_a_busy_process_grows() {
         let before = cpu(std::process::id()).unwrap();
         let start = std::time::Instant::now();
         while start.elapsed() < std::time::Duration::from_millis(50) {}

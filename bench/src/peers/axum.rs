@@ -1,4 +1,4 @@
-//! A native server: axum on tokio's runtime of several threads.
+//! A native server: axum on tokio's multi-threaded runtime.
 
 use super::Running;
 use super::work::{self, Work};
@@ -14,7 +14,7 @@ use http::{StatusCode, Uri};
 use std::convert::Infallible;
 use tokio::net::TcpListener;
 
-/// Starts it.
+/// Starts the server.
 ///
 /// # Errors
 /// If it does not listen.
@@ -23,15 +23,15 @@ pub(super) fn start() -> anyhow::Result<Running> {
     Ok(Running::of(address, process))
 }
 
-/// The process: tells `say` where it listens, and answers until it is ended.
+/// Runs the server: passes its address to `announce`, and answers until the process is ended.
 ///
 /// # Errors
-/// If it cannot listen, or not say so.
-pub(crate) async fn serve(say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+/// If it cannot listen or cannot report its address.
+pub(crate) async fn serve(announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
+    announce(&listener.local_addr()?.to_string())?;
     let listener = listener.tap_io(|stream| {
-        // It fails for a connection that is gone, and then the server sees it.
+        // This fails for a connection that has ended, which the server notices itself.
         let _ = stream.set_nodelay(true);
     });
     let router = Router::new().route("/{work}", axum::routing::any(answer));

@@ -1,9 +1,9 @@
-//! The least that can stand round Wasmtime: hyper and `ProxyHandler`, with the engine as Atoll sets it up and nothing of what Atoll does
-//! besides: no routes, no discovery, no breaker, no limits, no metrics, no deadlines.
+//! The minimal server around Wasmtime: hyper and `ProxyHandler`, with an engine set up as Atoll's. It has no routes,
+//! no discovery, no breaker, no limits, no metrics and no deadlines.
 
 mod instances;
 
-use super::{Guest, Life, REQUESTS, Running, Wasi, Yard};
+use super::{Guest, Life, PeerSetup, REQUESTS, Running, Wasi};
 use crate::process::Process;
 use anyhow::Context as _;
 use clap::Args;
@@ -19,28 +19,28 @@ use tokio::net::TcpListener;
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::ProxyHandler;
 
-/// What the process is told.
+/// The arguments of the server's process.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Arguments {
-    /// Be the bare server, of this component.
+    /// Run as the bare server of this component.
     #[arg(long, hide = true, value_name = "COMPONENT")]
     bare: Option<PathBuf>,
 
-    /// Requests that an instance of the bare server serves.
+    /// How many requests an instance of the bare server serves.
     #[arg(long, hide = true, default_value_t = 1)]
     bare_requests: usize,
 
-    /// And how many of them at a time.
+    /// How many of them it serves at a time.
     #[arg(long, hide = true, default_value_t = 1)]
     bare_concurrent: usize,
 }
 
-/// Starts it.
+/// Starts the server.
 ///
 /// # Errors
 /// If it does not listen.
-pub(super) fn start(yard: &Yard, Guest { wasi, life }: Guest) -> anyhow::Result<Running> {
-    let component = yard.component(wasi);
+pub(super) fn start(setup: &PeerSetup, Guest { wasi, life }: Guest) -> anyhow::Result<Running> {
+    let component = setup.component(wasi);
     let component = component.to_str().context("a path in UTF-8")?;
     let (requests, concurrent) = match life {
         Life::Request => (1, 1),
@@ -53,27 +53,27 @@ pub(super) fn start(yard: &Yard, Guest { wasi, life }: Guest) -> anyhow::Result<
 }
 
 impl Arguments {
-    /// Whether this process is to be the server.
+    /// Whether this process is the server.
     pub(crate) fn is_server(&self) -> bool {
         self.bare.is_some()
     }
 
-    /// The process: tells `say` where it listens, and answers until it is ended.
+    /// Runs the server: passes its address to `announce`, and answers until the process is ended.
     ///
     /// # Errors
-    /// If the component cannot be loaded, or it cannot listen, or not say so.
-    pub(crate) async fn serve(self, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
-        let component = self.bare.context("which component")?;
+    /// If the component cannot be loaded, or the server cannot listen or cannot report its address.
+    pub(crate) async fn serve(self, announce: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+        let component = self.bare.context("the path of a component")?;
         let handler = ProxyHandler::new(Instances::load(&component, self.bare_requests, self.bare_concurrent)?);
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        say(&listener.local_addr()?.to_string())?;
+        announce(&listener.local_addr()?.to_string())?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             let handler = handler.clone();
             tokio::spawn(async move {
                 let answer = service_fn(|request| answer(&handler, request));
-                // A client that goes is no fault of the server.
+                // A client that disconnects is not an error of the server.
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
             });
         }

@@ -1,14 +1,14 @@
-//! The programs that are compared over HTTP: a file for each kind, all of which start a server that answers the same.
+//! The programs that are compared over HTTP: one file for each. All start a server that gives the same answers.
 //!
-//! What they answer is in the fixture `bench` (`work.rs`), for components and native programs alike; settings of programs that are not ours
-//! are in `bench/peers/`, and `bench/peers/install.sh` installs them.
+//! The answers are in the fixture `bench` (`work.rs`), for components and native programs alike. The settings of
+//! programs that are not ours are in `bench/peers/`, and `bench/peers/install.sh` installs them.
 
 mod atoll;
 pub(crate) mod axum;
 pub(crate) mod bare;
 mod flask;
 mod nginx;
-mod serve;
+mod wasmtime_serve;
 #[path = "../../../components/fixtures/bench/src/work.rs"]
 pub(crate) mod work;
 mod workerd;
@@ -22,7 +22,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Requests that one instance serves, where instances are used again.
+/// How many requests one instance serves where instances are reused.
 pub(crate) const REQUESTS: usize = 1000;
 
 /// A program with its settings.
@@ -30,15 +30,15 @@ pub(crate) const REQUESTS: usize = 1000;
 pub(crate) enum Side {
     /// A native server.
     Axum,
-    /// hyper round `ProxyHandler`, with the engine as Atoll sets it up.
+    /// hyper with `ProxyHandler`, and the engine as Atoll sets it up.
     Bare(Guest),
-    /// Atoll, and the component by HTTP.
+    /// Atoll, with the component that speaks HTTP.
     Atoll(Guest),
-    /// Atoll, and the component by a typed route.
+    /// Atoll, with a typed route to the component.
     Typed(Life),
-    /// `wasmtime serve` as it comes, for components of this kind.
+    /// `wasmtime serve` with its defaults, for components of this kind.
     ServeDefault(Wasi),
-    /// `wasmtime serve` with a well-set pool.
+    /// `wasmtime serve` with a tuned pool.
     ServeTuned(Guest),
     /// The JavaScript runtime of Cloudflare's workers.
     Workerd,
@@ -55,7 +55,7 @@ pub(crate) struct Guest {
     pub(crate) life: Life,
 }
 
-/// Which component: the same work on either version of WASI.
+/// Which component: the same work for either version of WASI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wasi {
     P2,
@@ -67,13 +67,13 @@ pub(crate) enum Wasi {
 pub(crate) enum Life {
     /// For one request.
     Request,
-    /// For [`REQUESTS`] requests, so many of them at a time.
+    /// For [`REQUESTS`] requests, this many of them at a time.
     Reuse(usize),
 }
 
-/// Where the sides find what they start.
+/// The paths of what the sides start.
 #[derive(Debug)]
-pub(crate) struct Yard {
+pub(crate) struct PeerSetup {
     /// The host's binary.
     host: PathBuf,
     /// The root of the checkout.
@@ -82,7 +82,7 @@ pub(crate) struct Yard {
     scratch: PathBuf,
 }
 
-/// A running side; it ends when this is dropped.
+/// A running side. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     /// `127.0.0.1:…`
@@ -96,21 +96,21 @@ enum Held {
     Process(Process),
 }
 
-impl Yard {
-    /// Builds the host, and installs the peers that are absent.
+impl PeerSetup {
+    /// Builds the host, and installs missing peers.
     ///
     /// # Errors
     /// If the host does not build, or a component is missing.
     pub(crate) fn prepare(plan: &Plan) -> anyhow::Result<Self> {
-        let yard =
+        let setup =
             Self { host: crate::atoll::build(plan)?, workspace: plan.workspace.clone(), scratch: plan.scratch.clone() };
         for wasi in [Wasi::P2, Wasi::P3] {
-            let component = yard.component(wasi);
+            let component = setup.component(wasi);
             ensure!(component.exists(), "{} is missing: ./just build-components", component.display());
         }
-        // It says itself what it could not install; the tables show it as well.
-        Command::new(yard.settings("install.sh")).status().context("bench/peers/install.sh")?;
-        Ok(yard)
+        // The script prints what it could not install, and the tables show it as well.
+        Command::new(setup.settings("install.sh")).status().context("bench/peers/install.sh")?;
+        Ok(setup)
     }
 
     fn component(&self, wasi: Wasi) -> PathBuf {
@@ -126,16 +126,16 @@ impl Yard {
         self.workspace.join("bench/peers").join(name)
     }
 
-    /// What the tables say of the versions of programs that are not ours; those that are not installed are absent.
+    /// The versions of the programs that are not ours, for the tables. Programs that are not installed are absent.
     pub(crate) fn versions(&self) -> String {
-        let said = |program: &Path| {
+        let version_line = |program: &Path| {
             let output = Command::new(program).arg("--version").output().ok()?;
             Some(String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned())
         };
         let noted = |name: &str| fs::read_to_string(self.tool(name)).ok();
         let pinned = noted("flask/installed.txt").map(|lines| lines.trim().replace("==", " ").replace('\n', ", "));
         let all = [
-            said(&serve::program(self)),
+            version_line(&wasmtime_serve::program(self)),
             noted("workerd/installed.txt").map(|version| format!("workerd {}", version.trim())),
             pinned,
             nginx::version().map(|version| format!("nginx {version}")),
@@ -150,32 +150,32 @@ impl Yard {
 }
 
 impl Side {
-    /// Whether its program is there.
-    pub(crate) fn is_installed(self, yard: &Yard) -> bool {
+    /// Whether its program is installed.
+    pub(crate) fn is_installed(self, setup: &PeerSetup) -> bool {
         match self {
             Self::Axum | Self::Bare(_) | Self::Atoll(_) | Self::Typed(_) => true,
-            Self::ServeDefault(_) | Self::ServeTuned(_) => serve::program(yard).exists(),
-            Self::Workerd => workerd::program(yard).exists(),
-            Self::Flask => flask::program(yard).exists(),
+            Self::ServeDefault(_) | Self::ServeTuned(_) => wasmtime_serve::program(setup).exists(),
+            Self::Workerd => workerd::program(setup).exists(),
+            Self::Flask => flask::program(setup).exists(),
             Self::Nginx => nginx::version().is_some(),
         }
     }
 
-    /// Starts it in `folder` and waits until it listens.
+    /// Starts the side in `folder`, and waits until it listens.
     ///
     /// # Errors
-    /// If it does not, with what it said.
-    pub(crate) async fn start(self, yard: &Yard, folder: &Path) -> anyhow::Result<Running> {
+    /// If it does not listen; the error has its output.
+    pub(crate) async fn start(self, setup: &PeerSetup, folder: &Path) -> anyhow::Result<Running> {
         match self {
             Self::Axum => axum::start(),
-            Self::Bare(guest) => bare::start(yard, guest),
-            Self::Atoll(guest) => atoll::start(yard, folder, guest),
-            Self::Typed(life) => atoll::start_typed(yard, folder, life),
-            Self::ServeDefault(wasi) => serve::start(yard, folder, wasi, None).await,
-            Self::ServeTuned(guest) => serve::start(yard, folder, guest.wasi, Some(guest.life)).await,
-            Self::Workerd => workerd::start(yard, folder).await,
-            Self::Flask => flask::start(yard, folder).await,
-            Self::Nginx => nginx::start(yard, folder).await,
+            Self::Bare(guest) => bare::start(setup, guest),
+            Self::Atoll(guest) => atoll::start(setup, folder, guest),
+            Self::Typed(life) => atoll::start_typed(setup, folder, life),
+            Self::ServeDefault(wasi) => wasmtime_serve::start(setup, folder, wasi, None).await,
+            Self::ServeTuned(guest) => wasmtime_serve::start(setup, folder, guest.wasi, Some(guest.life)).await,
+            Self::Workerd => workerd::start(setup, folder).await,
+            Self::Flask => flask::start(setup, folder).await,
+            Self::Nginx => nginx::start(setup, folder).await,
         }
         .with_context(|| self.to_string())
     }
@@ -186,7 +186,7 @@ impl Running {
         Self { address, held: vec![Held::Process(process)] }
     }
 
-    /// What all its processes used since they began.
+    /// What all its processes have used since they began.
     pub(crate) fn usage(&self) -> Usage {
         let roots = self.held.iter().map(|held| match held {
             Held::Atoll(atoll) => atoll.process(),

@@ -1,12 +1,12 @@
-//! nginx as a plain proxy in front of the native server: what a hop costs that does nothing else.
+//! nginx as a plain proxy in front of the native server: the cost of one hop that does nothing else.
 
-use super::{Held, Running, Yard, axum};
+use super::{Held, PeerSetup, Running, axum};
 use crate::process::{Process, free_address};
 use crate::proxy;
 use std::fs;
 use std::path::Path;
 
-/// Its version; None, if it is not installed.
+/// The version of nginx. `None` if it is not installed.
 pub(super) fn version() -> Option<String> {
     proxy::version("nginx", "-v")
 }
@@ -15,10 +15,10 @@ pub(super) fn version() -> Option<String> {
 ///
 /// # Errors
 /// If one does not listen.
-pub(super) async fn start(yard: &Yard, folder: &Path) -> anyhow::Result<Running> {
+pub(super) async fn start(setup: &PeerSetup, folder: &Path) -> anyhow::Result<Running> {
     let Running { address: upstream, mut held } = axum::start()?;
     let address = free_address()?;
-    let settings = fs::read_to_string(yard.settings("nginx.conf"))?;
+    let settings = fs::read_to_string(setup.settings("nginx.conf"))?;
     let settings = settings.replace("@LISTEN@", &address).replace("@UPSTREAM@", &upstream);
     let file = folder.join("nginx.conf");
     fs::write(&file, settings)?;

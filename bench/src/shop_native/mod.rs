@@ -1,14 +1,14 @@
-//! The shop without Atoll: the same three services as native axum servers, each a process with a database of its own.
+//! The shop without Atoll: the same three services as native axum servers. Each is a process with its own database.
 //!
-//! They speak JSON over loopback HTTP, with connections that are kept, and keep their data in the host's own room `state`, with its own
-//! settings: so the store is the same one, and a write waits for the disk as it does in the host. What they do for a request is what the
-//! components do, read for read and commit for commit, and they answer the same JSON. There is no gateway before them, no discovery,
-//! breaker, limit, metric or log: whoever measures asks them directly.
+//! The services speak JSON over loopback HTTP with kept connections. They store their data with the host's room
+//! `state` and its settings, so the store is the same, and a write waits for the disk as it does in the host. For
+//! each request they do what the components do, read for read and commit for commit, and they answer the same JSON.
+//! There is no gateway, discovery, breaker, limit, metric or log in front of them: the benchmark calls them directly.
 //!
-//! Two things they lack, for they do not happen in a measurement: the lists, and the way back of an order that was refused after its
-//! stock was reserved.
+//! Two parts are missing, because a measurement never uses them: the lists, and giving up an order that was refused
+//! after its stock was reserved.
 
-mod neighbours;
+mod dependencies;
 mod orders;
 mod products;
 mod records;
@@ -44,34 +44,37 @@ impl Role {
     }
 }
 
-/// What the program is told when it is one of the services.
+/// The arguments of the program when it runs as one of the services.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Be this service of the native shop.
+    /// Run as this service of the native shop.
     #[arg(long, hide = true, requires = "native_state")]
     native_service: Option<Role>,
 
-    /// Where that service's database is.
+    /// The path of that service's database.
     #[arg(long, hide = true)]
     native_state: Option<PathBuf>,
 
-    /// Where users and products listen, for orders.
+    /// The addresses of users and products, for orders.
     #[arg(long, hide = true, num_args = 2)]
     native_neighbours: Vec<String>,
 }
 
 impl Arguments {
-    /// Whether the program is one of the services.
+    /// Whether the program runs as one of the services.
     pub(crate) fn is_service(&self) -> bool {
         self.native_service.is_some()
     }
 }
 
-/// Tells `say` where it listens, and serves until the process is ended.
+/// Passes its address to `announce`, and serves until the process is ended.
 ///
 /// # Errors
-/// If the arguments are not those of a service, the database does not open, or it cannot listen.
-pub(crate) async fn serve(arguments: Arguments, say: impl FnOnce(&str) -> std::io::Result<()>) -> anyhow::Result<()> {
+/// If the arguments are not those of a service, if the database does not open, or if it cannot listen.
+pub(crate) async fn serve(
+    arguments: Arguments,
+    announce: impl FnOnce(&str) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
     let role = arguments.native_service.context("the name of a service")?;
     let records = Records::open(arguments.native_state.context("the path of a database")?, role.name())?;
     let router: Router = match role {
@@ -80,17 +83,18 @@ pub(crate) async fn serve(arguments: Arguments, say: impl FnOnce(&str) -> std::i
         Role::Orders => {
             let [users, products] = <[String; 2]>::try_from(arguments.native_neighbours)
                 .map_err(|_| anyhow::anyhow!("the addresses of users and products"))?;
-            orders::router(records, neighbours::Neighbours::new(&users, &products)?)
+            orders::router(records, dependencies::Dependencies::new(&users, &products)?)
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    say(&listener.local_addr()?.to_string())?;
-    // Nagle's algorithm would measure the delayed acknowledgement of the kernel. Where it cannot be switched off, the connection is gone.
+    announce(&listener.local_addr()?.to_string())?;
+    // With Nagle's algorithm, the kernel's delayed acknowledgement would be measured. If it cannot be switched off,
+    // the connection has ended.
     axum::serve(listener.tap_io(|stream| _ = stream.set_nodelay(true)), router).await?;
     Ok(())
 }
 
-/// The three processes; they end when this is dropped.
+/// The three processes. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct NativeShop {
     pub(crate) users: Service,
@@ -110,7 +114,7 @@ impl NativeShop {
         Ok(Self { users, products, orders })
     }
 
-    /// The numbers of the processes.
+    /// The process ids.
     pub(crate) fn processes(&self) -> Vec<u32> {
         [&self.users, &self.products, &self.orders].map(|service| service.child.id()).into()
     }
@@ -120,21 +124,21 @@ impl NativeShop {
 #[derive(Debug)]
 pub(crate) struct Service {
     child: Child,
-    /// Where it listens: `127.0.0.1:…`.
+    /// The address on which it listens: `127.0.0.1:…`.
     pub(crate) address: String,
 }
 
 impl Service {
-    fn start(role: Role, folder: &Path, neighbours: &[&str]) -> anyhow::Result<Self> {
+    fn start(role: Role, folder: &Path, dependencies: &[&str]) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe().context("where this program is")?);
         command.args(["--native-service", role.name(), "--native-state"]);
         command.arg(folder.join(format!("{}.redb", role.name())));
-        if !neighbours.is_empty() {
-            command.arg("--native-neighbours").args(neighbours);
+        if !dependencies.is_empty() {
+            command.arg("--native-dependencies").args(dependencies);
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("standard output is piped")?;
-        // From here on, whatever goes wrong ends the child.
+        // From here on, an error ends the child too.
         let mut service = Self { child, address: String::new() };
         let read = BufReader::new(output).read_line(&mut service.address)?;
         ensure!(read > 0, "the native service {} did not start", role.name());
@@ -145,7 +149,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Either fails only for a process that has ended already.
+        // Both fail only for a process that has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

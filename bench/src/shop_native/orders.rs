@@ -1,6 +1,7 @@
-//! The native service `orders`: it checks the user, writes down what it is going to reserve, reserves it, and keeps the order.
+//! The native service `orders`: it checks the user, stores what it is going to reserve, reserves it, and stores the
+//! order.
 
-use super::neighbours::Neighbours;
+use super::dependencies::Dependencies;
 use super::products;
 use super::records::{Records, decode, new_id, now, record_key};
 use super::refusal::Refusal;
@@ -14,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How many pending records a call looks at before it places an order, as in the component.
+/// How many pending records a call reads before it places an order, as in the component.
 const SWEEP: usize = 4;
 
-struct Desk {
+struct OrderService {
     records: Records,
-    neighbours: Neighbours,
+    dependencies: Dependencies,
 }
 
-/// An order as it is stored; its id is in its key.
+/// An order as it is stored. Its id is part of its key.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     user: u64,
@@ -51,7 +52,7 @@ struct Wanted {
 
 /// What is stored at a caller's key.
 #[derive(Debug, Deserialize, Serialize)]
-struct Holder {
+struct KeyRecord {
     id: u64,
     wanted: Wanted,
 }
@@ -64,29 +65,30 @@ struct Pending {
     since: u64,
 }
 
-pub(super) fn router(records: Records, neighbours: Neighbours) -> Router {
+pub(super) fn router(records: Records, dependencies: Dependencies) -> Router {
     Router::new()
         .route("/orders", post(place))
         .route("/orders/{id}", get(find))
         .route("/orders/{id}/details", get(details))
-        .with_state(Arc::new(Desk { records, neighbours }))
+        .with_state(Arc::new(OrderService { records, dependencies }))
 }
 
-async fn find(State(desk): State<Arc<Desk>>, Path(id): Path<u64>) -> Result<Json<Order>, Refusal> {
-    desk.find(id).await.map(Json)
+async fn find(State(service): State<Arc<OrderService>>, Path(id): Path<u64>) -> Result<Json<Order>, Refusal> {
+    service.find(id).await.map(Json)
 }
 
-async fn details(State(desk): State<Arc<Desk>>, Path(id): Path<u64>) -> Result<Json<OrderDetails>, Refusal> {
-    let order = desk.find(id).await?;
+async fn details(State(service): State<Arc<OrderService>>, Path(id): Path<u64>) -> Result<Json<OrderDetails>, Refusal> {
+    let order = service.find(id).await?;
     let ids: Vec<_> = order.lines.iter().map(|line| line.product).collect();
-    let (user, products) = tokio::join!(desk.neighbours.find_user(order.user), desk.neighbours.find_products(&ids));
+    let (user, products) =
+        tokio::join!(service.dependencies.find_user(order.user), service.dependencies.find_products(&ids));
     Ok(Json(OrderDetails { order, user: user?, products: products? }))
 }
 
 type Created = (StatusCode, [(HeaderName, String); 1], Json<Order>);
 
 async fn place(
-    State(desk): State<Arc<Desk>>,
+    State(service): State<Arc<OrderService>>,
     headers: HeaderMap,
     Json(new): Json<NewOrder>,
 ) -> Result<Created, Refusal> {
@@ -94,11 +96,11 @@ async fn place(
     if !(1..=200).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Refusal::Invalid("/key", "must be 1 to 200 visible ASCII characters".to_owned()));
     }
-    let order = desk.place(key, &accept(&new)?).await?;
+    let order = service.place(key, &accept(&new)?).await?;
     Ok((StatusCode::CREATED, [(LOCATION, format!("/orders/{}", order.id))], Json(order)))
 }
 
-/// The lines of one product are one.
+/// Checks an order, and adds up the lines of each product.
 fn accept(new: &NewOrder) -> Result<Wanted, Refusal> {
     let wrong = |detail: &str| Refusal::Invalid("/lines", detail.to_owned());
     if !(1..=100).contains(&new.lines.len()) {
@@ -115,34 +117,34 @@ fn accept(new: &NewOrder) -> Result<Wanted, Refusal> {
     Ok(Wanted { user: new.user, pieces })
 }
 
-impl Desk {
+impl OrderService {
     async fn find(&self, id: u64) -> Result<Order, Refusal> {
         let found: Option<Record> = self.records.find(vec![record_key("order", id)]).await?.pop().flatten();
         Ok(order(id, found.ok_or(Refusal::NotFound)?))
     }
 
     async fn place(&self, key: &str, wanted: &Wanted) -> Result<Order, Refusal> {
-        // What is found would be given up if it were old; nothing is, in a measurement.
+        // The component would give up old records. In a measurement there are none.
         let _: Vec<Pending> = self.records.first("pending/", SWEEP).await?;
-        if let Some(order) = self.look(key, wanted).await? {
+        if let Some(order) = self.find_by_key(key, wanted).await? {
             return Ok(order);
         }
-        self.neighbours
+        self.dependencies
             .find_user(wanted.user)
             .await?
             .ok_or_else(|| Refusal::Invalid("/user", "must be the id of a user".to_owned()))?;
         let (id, reservation) = self.begin(key, wanted).await?;
         let lines = wanted.pieces.iter().map(|(product, quantity)| Line { product: *product, quantity: *quantity });
         let stock = products::Wanted { key: reservation, lines: lines.collect() };
-        let reserved = self.neighbours.reserve(&stock).await?;
+        let reserved = self.dependencies.reserve(&stock).await?;
         let total = total(&reserved)?;
         self.keep(id, wanted.user, stock.key, reserved, total).await
     }
 
     /// The order that was placed under this key.
-    async fn look(&self, key: &str, wanted: &Wanted) -> Result<Option<Order>, Refusal> {
-        let found: Option<Holder> = self.records.find(vec![format!("key/{key}")]).await?.pop().flatten();
-        let Some(Holder { id, wanted: held }) = found else { return Ok(None) };
+    async fn find_by_key(&self, key: &str, wanted: &Wanted) -> Result<Option<Order>, Refusal> {
+        let found: Option<KeyRecord> = self.records.find(vec![format!("key/{key}")]).await?.pop().flatten();
+        let Some(KeyRecord { id, wanted: held }) = found else { return Ok(None) };
         if held != *wanted {
             return Err(Refusal::Conflict("the key was used for another order".to_owned()));
         }
@@ -150,11 +152,11 @@ impl Desk {
         found.map(|record| Some(order(id, record))).ok_or_else(under_way)
     }
 
-    /// Writes down what is going to be reserved.
+    /// Stores what is going to be reserved.
     async fn begin(&self, key: &str, wanted: &Wanted) -> Result<(u64, String), Refusal> {
-        let mut attempt = 0;
+        let mut number = 0;
         loop {
-            let mut draft = self.records.begin(attempt).await?;
+            let mut draft = self.records.begin(number).await?;
             if let [Some(_)] = &draft.read(vec![format!("key/{key}")]).await?[..] {
                 return Err(under_way());
             }
@@ -162,18 +164,19 @@ impl Desk {
             let reservation = format!("orders/{id}-{:016x}", rand::random::<u64>());
             draft.claim(record_key("order", id));
             let Wanted { user, pieces } = wanted;
-            draft.put(format!("key/{key}"), &Holder { id, wanted: Wanted { user: *user, pieces: pieces.clone() } })?;
+            draft
+                .put(format!("key/{key}"), &KeyRecord { id, wanted: Wanted { user: *user, pieces: pieces.clone() } })?;
             draft.claim(record_key("pending", id));
             let pending = Pending { key: key.to_owned(), reservation: reservation.clone(), since: now() };
             draft.put(record_key("pending", id), &pending)?;
             if draft.commit().await? {
                 return Ok((id, reservation));
             }
-            attempt += 1;
+            number += 1;
         }
     }
 
-    /// Keeps the order for which everything is reserved, if nobody has given it up meanwhile.
+    /// Stores the order whose stock is reserved, unless another call has given it up in the meantime.
     async fn keep(
         &self,
         id: u64,
@@ -189,9 +192,9 @@ impl Desk {
         let Price { amount, currency } = total;
         let lines = reserved.into_iter().map(line).collect();
         let record = Record { user, lines, amount, currency, placed: now(), reservation };
-        let mut attempt = 0;
+        let mut number = 0;
         loop {
-            let mut draft = self.records.begin(attempt).await?;
+            let mut draft = self.records.begin(number).await?;
             let pending = draft.read(vec![record_key("pending", id)]).await?.pop().flatten();
             let pending = pending.map(|pending| decode::<Pending>(&pending)).transpose()?;
             if pending.is_none_or(|pending| pending.reservation != record.reservation) {
@@ -203,7 +206,7 @@ impl Desk {
             if draft.commit().await? {
                 return Ok(order(id, record));
             }
-            attempt += 1;
+            number += 1;
         }
     }
 }

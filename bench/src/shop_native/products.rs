@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// A product as it is stored; its id is in its key.
+/// A product as it is stored. Its id is part of its key.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     sku: String,
@@ -58,9 +58,9 @@ async fn create(
     }
     let record = Record { sku, name: name.trim().to_owned(), amount, currency, stock };
     let sku_key = format!("sku/{}", record.sku);
-    let mut attempt = 0;
+    let mut number = 0;
     loop {
-        let mut draft = records.begin(attempt).await?;
+        let mut draft = records.begin(number).await?;
         if let [Some(_)] = &draft.read(vec![sku_key.clone()]).await?[..] {
             return Err(Refusal::Conflict(format!("the SKU {} is taken", record.sku)));
         }
@@ -71,7 +71,7 @@ async fn create(
         if draft.commit().await? {
             return Ok((StatusCode::CREATED, Json(product(id, record))));
         }
-        attempt += 1;
+        number += 1;
     }
 }
 
@@ -116,9 +116,9 @@ async fn reserve(
         return Err(Refusal::Invalid("/lines", "must be 1 to 100 lines, each of another product".to_owned()));
     }
     let key = format!("reservation/{key}");
-    let mut attempt = 0;
+    let mut number = 0;
     loop {
-        let mut draft = records.begin(attempt).await?;
+        let mut draft = records.begin(number).await?;
         let keys = std::iter::once(key.clone()).chain(lines.iter().map(|line| record_key("product", line.product)));
         let mut found = draft.read(keys.collect()).await?.into_iter();
         if let Some(reservation) = found.next().flatten() {
@@ -131,11 +131,11 @@ async fn reserve(
         if draft.commit().await? {
             return repeat(reservation, &lines).map(Json);
         }
-        attempt += 1;
+        number += 1;
     }
 }
 
-/// Takes one line's pieces within the transaction.
+/// Takes the quantity of one line within the transaction.
 fn take(draft: &mut Draft<'_>, line: &Line, product: Option<Vec<u8>>) -> Result<Taken, Refusal> {
     let mut product: Record = decode(&product.ok_or(Refusal::NotFound)?)?;
     let Some(stock) = product.stock.checked_sub(line.quantity) else {
@@ -148,7 +148,7 @@ fn take(draft: &mut Draft<'_>, line: &Line, product: Option<Vec<u8>>) -> Result<
     Ok(Taken { product: line.product, quantity: line.quantity, sku, name, amount, currency, stock })
 }
 
-/// The answer of a key that is used, to the call with these lines.
+/// The answer for a used key to a call with these lines.
 fn repeat(reservation: Reservation, lines: &[Line]) -> Result<Vec<ReservedLine>, Refusal> {
     let Reservation::Held(taken) = reservation else {
         return Err(Refusal::Conflict("the reservation was released".to_owned()));

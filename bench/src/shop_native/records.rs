@@ -1,4 +1,5 @@
-//! A native service's data: JSON records in a bucket of the host's own store, changed in transactions as the components change theirs.
+//! The data of a native service: JSON records in a bucket of the host's own store, changed in transactions like those
+//! of the components.
 
 use super::refusal::Refusal;
 use anyhow::Context;
@@ -10,9 +11,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often a transaction is tried, as in the components.
-const ATTEMPTS: u32 = 24;
+const TRIES: u32 = 24;
 const LONGEST_PAUSE_MS: u64 = 64;
-/// 2026-01-01T00:00:00Z, and how many random bits follow the milliseconds since: ids as the components make them.
+/// 2026-01-01T00:00:00Z, and the number of random bits after the milliseconds: ids as the components make them.
 const EPOCH: u64 = 1_767_225_600_000;
 const RANDOM_BITS: u32 = 20;
 
@@ -22,7 +23,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Opens the database at `path` with the host's own settings, and creates it.
+    /// Opens the database at `path` with the host's default settings, and creates it if it is missing.
     pub(super) fn open(path: PathBuf, service: &str) -> anyhow::Result<Self> {
         let store = Store::open(&Settings { path, ..Settings::default() }).context("its database")?;
         Ok(Self { bucket: store.bucket(&ServiceName::new(service)?) })
@@ -34,33 +35,34 @@ impl Records {
         found.into_iter().map(|found| found.map(|found| decode(&found.value)).transpose()).collect()
     }
 
-    /// The values of the first entries below `prefix`.
+    /// The values of the first entries whose keys begin with `prefix`.
     pub(super) async fn first<T: DeserializeOwned>(&self, prefix: &str, most: usize) -> Result<Vec<T>, Refusal> {
         let page = self.bucket.scan(prefix.as_bytes().to_vec(), None, most).await?;
         page.items.iter().map(|entry| decode(&entry.value.value)).collect()
     }
 
-    /// A transaction's next try; the first is number 0. From the second on it waits before, and at last it gives up.
-    pub(super) async fn begin(&self, attempt: u32) -> Result<Draft<'_>, Refusal> {
-        if attempt == ATTEMPTS {
+    /// Begins the try of a transaction with this number; the first is 0. Waits before every try but the first, and
+    /// gives up in the end.
+    pub(super) async fn begin(&self, number: u32) -> Result<Draft<'_>, Refusal> {
+        if number == TRIES {
             return Err(Refusal::Unavailable("others write the same records all the time".to_owned()));
         }
-        if attempt > 0 {
-            let longest = LONGEST_PAUSE_MS.min(1 << (attempt - 1).min(u64::BITS - 1));
+        if number > 0 {
+            let longest = LONGEST_PAUSE_MS.min(1 << (number - 1).min(u64::BITS - 1));
             tokio::time::sleep(Duration::from_micros(rand::random::<u64>() % (longest * 1_000))).await;
         }
         Ok(Draft { bucket: &self.bucket, transaction: Transaction::default() })
     }
 }
 
-/// What was read, and what is to be written if that still holds.
+/// What was read, and what is to be written if nothing of that has changed.
 pub(super) struct Draft<'r> {
     bucket: &'r Bucket,
     transaction: Transaction,
 }
 
 impl Draft<'_> {
-    /// Reads in one snapshot; the commit demands that nothing of it has changed.
+    /// Reads in one snapshot. The commit demands that none of the keys has changed.
     pub(super) async fn read(&mut self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Refusal> {
         let keys: Vec<_> = keys.into_iter().map(String::into_bytes).collect();
         let found = self.bucket.get(keys.clone()).await?;
@@ -86,7 +88,7 @@ impl Draft<'_> {
         self.transaction.writes.push((key.into_bytes(), Change::Delete));
     }
 
-    /// Commits; `false` if something that was read has changed, so that it is to be tried again.
+    /// Commits. `false` if something that was read has changed, so that the transaction must be tried again.
     pub(super) async fn commit(self) -> Result<bool, Refusal> {
         match self.bucket.commit(self.transaction).await {
             Ok(_) => Ok(true),
@@ -96,7 +98,7 @@ impl Draft<'_> {
     }
 }
 
-/// The record in these bytes.
+/// Decodes a record.
 pub(super) fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(value).map_err(|error| Refusal::Internal(error.to_string()))
 }

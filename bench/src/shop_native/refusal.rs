@@ -1,4 +1,4 @@
-//! Why a native service refuses, and its answer then.
+//! Why a native service refuses a request, and the answer that it gives then.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use serde_json::json;
 pub(super) enum Refusal {
     NotFound,
     Conflict(String),
-    /// What is wrong, and where: a JSON pointer.
+    /// A JSON pointer to what is wrong, and what is wrong with it.
     Invalid(&'static str, String),
     Unavailable(String),
     Internal(String),

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A user as it is stored; its id is in its key.
+/// A user as it is stored. Its id is part of its key.
 #[derive(Debug, Deserialize, Serialize)]
 struct Record {
     name: String,
@@ -35,9 +35,9 @@ async fn create(
     }
     let record = Record { name, email };
     let email_key = format!("email/{}", record.email.to_lowercase());
-    let mut attempt = 0;
+    let mut number = 0;
     loop {
-        let mut draft = records.begin(attempt).await?;
+        let mut draft = records.begin(number).await?;
         if let [Some(_)] = &draft.read(vec![email_key.clone()]).await?[..] {
             return Err(Refusal::Conflict(format!("the email {} is taken", record.email)));
         }
@@ -48,7 +48,7 @@ async fn create(
         if draft.commit().await? {
             return Ok((StatusCode::CREATED, Json(user(id, record))));
         }
-        attempt += 1;
+        number += 1;
     }
 }
 

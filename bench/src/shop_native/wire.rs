@@ -1,8 +1,9 @@
-//! What the native services say to each other and to the outside, as JSON: the same as the contracts of the shop by the host's mapping.
+//! The JSON of the native services, between each other and to the outside. It equals the JSON that the host makes
+//! from the contracts of the shop.
 
 use serde::{Deserialize, Serialize};
 
-/// An id as JSON carries it: a string of digits, for JavaScript's numbers cannot hold it.
+/// An id in JSON: a string of digits, because JavaScript's numbers cannot hold it.
 pub(super) mod digits {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::borrow::Cow;
@@ -55,7 +56,7 @@ pub(super) struct NewProduct {
     pub(super) stock: u32,
 }
 
-/// Some pieces of one product, wanted.
+/// A quantity of one product that is wanted.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct Line {
     #[serde(with = "digits")]
@@ -63,7 +64,7 @@ pub(super) struct Line {
     pub(super) quantity: u32,
 }
 
-/// Some pieces of one product, reserved, and what the product was at that moment.
+/// A quantity of one product that is reserved, and the product as it was at that moment.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub(super) struct ReservedLine {
     #[serde(with = "digits")]

@@ -12,8 +12,8 @@ wit_bindgen::generate!({
     generate_all,
 });
 
-// Only a component has exports: as symbols of a native library their names would not be valid.
+// Only a component has exports. As symbols of a native library their names would not be valid.
 #[cfg(target_arch = "wasm32")]
-type Component = crate::orders::Orders<platform::Host, crate::neighbours::Linked>;
+type Component = crate::orders::Orders<platform::Host, crate::dependencies::LinkedServices>;
 #[cfg(target_arch = "wasm32")]
 export!(Component);

@@ -1,22 +1,33 @@
 //! The service `orders`: the component behind the contract `shop:orders`.
 //!
-//! `orders` implements the contract; `attempt` is the way of an order and argues why no stock is lost or sold twice, and
-//! `pending` the way back; `rules` says what an order may be and what it costs; `neighbours` are the services that it calls;
-//! `bindings` is generated. There is no HTTP here: the host makes it from typed routes.
+//! The modules, in reading order:
+//! - `orders` implements the contract.
+//! - `rules` says what an order may be and what it costs.
+//! - `placement` places an order in steps, and argues why no stock is lost or sold twice.
+//! - `pending` undoes a placement that did not finish.
+//! - `dependencies` are the services that orders calls.
+//! - `bindings` is generated.
 //!
-//! State: `order/ID` holds an order, `key/KEY` which order or attempt has the caller's key, `pending/ID` a reservation that
-//! no order stands behind. `attempt` says how they change together.
+//! There is no HTTP here: the host makes HTTP from typed routes.
 //!
-//! Known limit: while products do not answer, each order that is refused for that leaves a pending record, and nothing
-//! bounds their number. Once products are back, every call that places or lists orders ends up to four of them.
+//! State, as keys of the service's own bucket:
+//! - `order/ID` holds an order.
+//! - `key/KEY` holds the id of the order, or of the placement, that used the caller's key.
+//! - `pending/ID` holds a reservation that has no order.
+//!
+//! `placement` says how these keys change together.
+//!
+//! Known limit: while products do not answer, each order that is refused for that reason leaves a pending record, and
+//! nothing bounds their number. Once products answer again, every call that places or lists orders ends up to four of
+//! them.
 
-mod attempt;
 pub mod bindings;
+pub mod dependencies;
 #[cfg(test)]
-mod faults;
-pub mod neighbours;
+mod fault_injection;
 pub mod orders;
 mod pending;
+mod placement;
 mod rules;
 #[cfg(test)]
 mod tests;

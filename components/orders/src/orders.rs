@@ -1,25 +1,25 @@
-//! The orders: the contract `shop:orders` on top of the platform's transactions and of the services next door.
+//! Implements the contract `shop:orders` with the platform's transactions and the services that orders depends on.
 
 use std::marker::PhantomData;
 
 use platform::{Failure, Platform, both, find_many, list, record_key};
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::Desk;
 use crate::bindings::exports::shop::orders::orders::{
     Error, FieldError, Guest, NewOrder, Order, OrderDetails, OrderId, OrderLine, OrderPage, Price,
 };
 use crate::bindings::shop::products::products::ReservedLine;
-use crate::neighbours::Neighbours;
+use crate::dependencies::Dependencies;
+use crate::placement::Workflow;
 use crate::rules;
 
 const KIND: &str = "order";
 
-/// The orders kept on the platform `P`, for the users and of the products of `N`.
+/// The orders, stored on the platform `P`. `N` are the services that orders calls: users and products.
 #[derive(Debug)]
 pub struct Orders<P, N>(PhantomData<(P, N)>);
 
-/// An order as it is stored; its id is in its key.
+/// An order as it is stored. Its id is part of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) user: u64,
@@ -27,11 +27,11 @@ pub(crate) struct Record {
     pub(crate) amount: u64,
     pub(crate) currency: String,
     pub(crate) placed: u64,
-    /// The key of the reservation that holds its pieces.
+    /// The key of the reservation that holds the order's stock.
     pub(crate) reservation: String,
 }
 
-/// One line of an order; its currency is the order's.
+/// One line of an order. Its currency is the currency of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) product: u64,
@@ -65,14 +65,14 @@ impl From<ReservedLine> for Line {
     }
 }
 
-/// To place and to list sweeps first: an order that takes the last pieces finds those that a crash has left reserved. To read
-/// one order does not, for it need not scan.
-impl<P: Platform, N: Neighbours> Guest for Orders<P, N> {
+/// `place` and `list` sweep first, so that stock which a crash has left reserved can be sold. `get` does not sweep: a
+/// scan would cost more than the read itself.
+impl<P: Platform, N: Dependencies> Guest for Orders<P, N> {
     async fn place(key: String, order: NewOrder) -> Result<Order, Error> {
         let wanted = rules::accept(&key, &order)?;
-        let desk = Desk::<P, N>::open()?;
-        desk.sweep().await;
-        desk.place(&key, &wanted).await
+        let workflow = Workflow::<P, N>::for_this_request()?;
+        workflow.sweep().await;
+        workflow.place(&key, &wanted).await
     }
 
     async fn get(id: OrderId) -> Result<Order, Error> {
@@ -83,16 +83,16 @@ impl<P: Platform, N: Neighbours> Guest for Orders<P, N> {
 
     async fn details(id: OrderId) -> Result<OrderDetails, Error> {
         let order = Self::get(id).await?;
-        let neighbours = N::current();
+        let dependencies = N::current();
         let ids = order.lines.iter().map(|line| line.product).collect();
-        let (user, products) = both(neighbours.find_user(order.user), neighbours.find_products(ids)).await;
+        let (user, products) = both(dependencies.find_user(order.user), dependencies.find_products(ids)).await;
         Ok(OrderDetails { order, user: user?, products: products? })
     }
 
     async fn list(limit: Option<u32>, cursor: Option<String>) -> Result<OrderPage, Error> {
-        let desk = Desk::<P, N>::open()?;
-        desk.sweep().await;
-        let page = list::<Record>(&desk.platform, KIND, limit, cursor.as_deref()).await?;
+        let workflow = Workflow::<P, N>::for_this_request()?;
+        workflow.sweep().await;
+        let page = list::<Record>(&workflow.platform, KIND, limit, cursor.as_deref()).await?;
         let items = page.items.into_iter().map(|(id, record)| record.with_id(id)).collect();
         Ok(OrderPage { items, next_cursor: page.next_cursor })
     }

@@ -1,4 +1,4 @@
-//! What an order may be, and what it costs.
+//! Which orders are valid, and what an order costs.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const MAX_AMOUNT: u64 = (1 << 53) - 1;
 const MAX_KEY: usize = 200;
 const MAX_LINES: usize = 100;
 
-/// What an order asks for, in the one form that all equal orders have: with one quantity for each product.
+/// What an order asks for, in one form for all equal orders: one quantity for each product.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) user: u64,
@@ -20,13 +20,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// The lines to reserve, each of another product.
+    /// The lines to reserve, one for each product.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.pieces.iter().map(|(product, quantity)| Line { product: *product, quantity: *quantity }).collect()
     }
 }
 
-/// What is wanted, or everything that breaks a rule.
+/// The wanted order, or every rule that it breaks.
 pub(crate) fn accept(key: &str, order: &NewOrder) -> Result<Wanted, Error> {
     let mut errors = Vec::new();
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) || !(1..=MAX_KEY).contains(&key.len()) {
@@ -50,7 +50,7 @@ pub(crate) fn accept(key: &str, order: &NewOrder) -> Result<Wanted, Error> {
     if errors.is_empty() { Ok(Wanted { user: order.user, pieces }) } else { Err(Error::Invalid(errors)) }
 }
 
-/// What the lines cost together.
+/// The total price of the lines.
 pub(crate) fn total(lines: &[ReservedLine]) -> Result<Price, Error> {
     let Some(currency) = lines.first().map(|line| &line.price.currency) else {
         return Err(Error::Internal("a reservation has no lines".to_owned()));
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_one_product_are_one() {
+    fn lines_of_one_product_are_added_up() {
         let wanted = accept("k", &order(&[(3, 1), (1, 2), (3, 4)])).expect("accepted");
         assert_eq!(wanted.pieces, BTreeMap::from([(1, 2), (3, 5)]));
         assert_eq!(Ok(wanted), accept("other", &order(&[(1, 2), (3, 5)])));
     }
 
     #[test]
-    fn everything_that_is_wrong_is_named() {
+    fn every_rule_that_an_order_breaks_is_named() {
         assert_eq!(refused("", &[]), ["/key", "/lines"]);
         assert_eq!(
             refused("a b", &[(1, 1), (1, 0), (2, u32::MAX), (2, 1)]),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_are_exact_or_refused() {
+    fn a_total_is_exact_and_refused_if_it_is_too_large_or_mixes_currencies() {
         let price = |amount| Price { amount, currency: "EUR".to_owned() };
         assert_eq!(total(&reserved(&[(2, 1250, "EUR"), (1, 99, "EUR")])), Ok(price(2599)));
         assert_eq!(total(&reserved(&[(1, MAX_AMOUNT, "EUR")])), Ok(price(MAX_AMOUNT)));

@@ -41,7 +41,7 @@ impl Platform for Host {
 
     fn now(&self) -> u64 {
         let now = system_clock::now();
-        // A clock that stands before 1970 is as wrong as one that stands at 1970.
+        // A clock before 1970 is wrong anyway, so it counts as 1970.
         u64::try_from(now.seconds).unwrap_or(0) * 1_000 + u64::from(now.nanoseconds / 1_000_000)
     }
 

@@ -1,21 +1,21 @@
-//! New ids: ordered by time, and made without a counter.
+//! New ids, ordered by time and made without a counter.
 //!
-//! A counter key would be read and written by every creation, so of 64 at once one would commit and 63 would have to
-//! begin again. An id made of the time and of random bits conflicts with nobody. Its owner still commits it with a
-//! check that the id's key is absent, so that two records never share one; on the one chance in a million for each pair
-//! within a millisecond, the transaction is simply run again and makes another id.
+//! Every creation would read and write a counter key, so of 64 creations at once one would commit and 63 would have
+//! to begin again. An id made of the time and of random bits conflicts with no other. Its owner still commits it with
+//! a check that the id's key is absent, so two records never share an id. Two ids made within one millisecond are
+//! equal with a chance of one in a million; then the transaction runs again and makes another id.
 //!
-//! That an id of a *removed* record is given again would take a clock that is set back to the very millisecond, and
-//! the same chance then.
+//! The id of a *removed* record could be given again only if the clock were set back to the same millisecond, and
+//! then with the same small chance.
 
 use crate::Platform;
 
-/// 2026-01-01T00:00:00Z: a later start leaves room for more years in the same bits.
+/// 2026-01-01T00:00:00Z. A start later than 1970 leaves room for more years in the same bits.
 const EPOCH: u64 = 1_767_225_600_000;
-/// With 20 of them the 43 bits above hold milliseconds for 278 years.
+/// With 20 random bits, the 43 bits above hold milliseconds for 278 years.
 const RANDOM_BITS: u32 = 20;
 
-/// An id that is above 0, below 2^63, and greater than all that were made in milliseconds before.
+/// A new id: above 0, below 2^63, and greater than all ids made in earlier milliseconds.
 pub fn new_id(platform: &impl Platform) -> u64 {
     let time = platform.now().saturating_sub(EPOCH) << RANDOM_BITS;
     let id = (time | (platform.random() >> (u64::BITS - RANDOM_BITS))) & (u64::MAX >> 1);
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_still_gives_ids() {
+    fn a_wrong_clock_still_gives_valid_ids() {
         let memory = Memory::fresh();
         for now in [0, u64::MAX] {
             memory.set_now(now);

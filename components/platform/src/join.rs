@@ -1,15 +1,15 @@
-//! Two things at a time.
+//! Runs two futures at the same time.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// What both futures give, which run side by side.
+/// Runs both futures concurrently, and returns both results.
 pub async fn both<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> (A, B) {
     let (mut first, mut second) = (pin!(first), pin!(second));
     let (mut one, mut other) = (None, None);
     poll_fn(|context| {
-        // A future that is done must not be polled again.
+        // A completed future must not be polled again.
         if one.is_none()
             && let Poll::Ready(value) = first.as_mut().poll(context)
         {
@@ -39,7 +39,7 @@ mod tests {
     use crate::memory::{block_on, yield_now};
 
     #[test]
-    fn both_run_side_by_side() {
+    fn both_futures_run_concurrently() {
         let (steps, most) = (Cell::new(0), Cell::new(0));
         let count = async |turns: u32| {
             steps.set(steps.get() + 1);

@@ -1,8 +1,8 @@
-//! What the shop's services use of the platform that they run on: their state, their settings, clock and randomness.
+//! What the shop's services use of the platform: state, settings, clock and randomness.
 //!
-//! A service's domain is written against the trait [`Platform`]. In a component that is [`Host`]; in the native tests
-//! it is `memory::Memory`, which can make other requests happen between any two steps. The domain changes its state
-//! through [`transact`] alone, so whatever it stores, it stores whole.
+//! A service's domain code is written against the trait [`Platform`]. In a component the platform is [`Host`]. In
+//! native tests it is `memory::Memory`, which can run other requests between any two steps. The domain changes its
+//! state only through [`transact`], so every change is stored as a whole or not at all.
 
 mod bindings;
 mod host;
@@ -25,10 +25,10 @@ pub use transaction::{Failure, Transaction, decode, transact};
 
 use transactions::{Check, Error, Page, Versioned, Write};
 
-/// The platform under a service.
+/// The platform on which a service runs.
 ///
-/// The contracts' traits have functions without `self`, as the component model has; so an implementation is found by
-/// its type, with [`Platform::current`].
+/// Functions of the component model have no `self`, so an implementation of this trait is found by its type, with
+/// [`Platform::current`].
 #[expect(async_fn_in_trait, reason = "a component has one thread: no future is sent anywhere")]
 pub trait Platform: 'static {
     /// The platform that this request runs on.
@@ -40,22 +40,22 @@ pub trait Platform: 'static {
     /// Up to `limit` entries whose keys begin with `prefix` and are greater than `after`, in one snapshot.
     async fn scan(&self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, Error>;
 
-    /// Applies all of `writes` if all of `checks` hold, and answers with the commit's version.
+    /// Applies all of `writes` if all of `checks` hold. Returns the version of the commit.
     async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>) -> Result<u64, Error>;
 
-    /// A setting of the service from the manifest; absent if it is not set. An error says why it cannot be read.
+    /// A setting of the service from the manifest; `None` if it is not set. The error says why it cannot be read.
     fn setting(&self, key: &str) -> Result<Option<String>, String>;
 
     /// Milliseconds since 1970 by the wall clock, which may go backwards.
     fn now(&self) -> u64;
 
-    /// 64 bits that nobody can guess.
+    /// 64 random bits that cannot be guessed.
     fn random(&self) -> u64;
 
-    /// Comes back after `time`.
+    /// Returns after `time`.
     async fn wait(&self, time: Duration);
 
-    /// What `future` gives, or nothing if that takes longer than `time`. Then it is dropped where it stands, which cancels
-    /// the call that it waits for; whether that call did its work is not known.
+    /// The result of `future`, or `None` if it takes longer than `time`. On a timeout the future is dropped, which
+    /// cancels the call that it waits for. Whether that call did its work is unknown.
     async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T>;
 }

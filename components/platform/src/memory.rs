@@ -1,7 +1,8 @@
-//! The platform in memory, for native tests: the contract of `atoll:state`, and every order in which requests can meet.
+//! The platform in memory, for native tests: the contract of `atoll:state`, with every order in which requests can
+//! interleave.
 //!
-//! Each operation lets others go first once, so [`interleave`] can run requests against each other in any order that
-//! a seed picks, and the same one each time.
+//! Each operation yields once. So [`interleave`] can run requests against each other in any order that a seed
+//! decides, and in the same order each time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use crate::Platform;
 use crate::transactions::{Check, Entry, Error, Page, Put, Versioned, Write};
 
-/// For how many steps [`Platform::within`] is patient here, where time stands still.
-const PATIENCE: u32 = 1_000;
+/// How many steps [`Platform::within`] waits here, where time stands still.
+const STEPS_WITHIN: u32 = 1_000;
 
 type Interference = Box<dyn Fn(&Memory)>;
 
@@ -46,7 +47,7 @@ thread_local! {
 }
 
 impl Memory {
-    /// An empty platform, which is from now on the current one of this thread. Every test begins with it.
+    /// Makes an empty platform the current one of this thread. Every test begins with it.
     pub fn fresh() -> Self {
         let memory = Self::default();
         memory.set_now(1_800_000_000_000);
@@ -64,17 +65,17 @@ impl Memory {
         self.0.settings.borrow_mut().insert(key.to_owned(), value.to_owned());
     }
 
-    /// Makes every operation on the state answer `unavailable`, or ends that.
+    /// Makes every operation on the state fail with `unavailable`, or ends that.
     pub fn set_down(&self, down: bool) {
         self.0.down.set(down);
     }
 
-    /// Lets `interference` happen before each commit: what another request did in the worst moment.
+    /// Calls `interference` before each commit: what another request does at the worst moment.
     pub fn before_every_commit(&self, interference: impl Fn(&Memory) + 'static) {
         *self.0.before_commit.borrow_mut() = Some(Box::new(interference));
     }
 
-    /// Begins the random numbers again: the next ones are those that were given already.
+    /// Restarts the random numbers: the next ones repeat those given before.
     pub fn repeat_random(&self) {
         self.0.random.set(0);
     }
@@ -90,7 +91,7 @@ impl Memory {
         self.0.entries.borrow().keys().cloned().collect()
     }
 
-    /// For how long the service has waited.
+    /// How long the service has waited in all.
     pub fn waited(&self) -> Duration {
         self.0.waited.get()
     }
@@ -100,7 +101,7 @@ impl Memory {
         self.0.version.get()
     }
 
-    async fn turn(&self) -> Result<(), Error> {
+    async fn step(&self) -> Result<(), Error> {
         yield_now().await;
         if self.0.down.get() { Err(Error::Unavailable("the store is down".to_owned())) } else { Ok(()) }
     }
@@ -112,14 +113,14 @@ impl Platform for Memory {
     }
 
     async fn get_many(&self, keys: Vec<String>) -> Result<Vec<Option<Versioned>>, Error> {
-        self.turn().await?;
+        self.step().await?;
         let entries = self.0.entries.borrow();
         let read = |key| entries.get(key).map(|(value, version)| Versioned { value: value.clone(), version: *version });
         Ok(keys.iter().map(read).collect())
     }
 
     async fn scan(&self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, Error> {
-        self.turn().await?;
+        self.step().await?;
         let entries = self.0.entries.borrow();
         let mut found = entries
             .range(prefix.clone()..)
@@ -132,7 +133,7 @@ impl Platform for Memory {
     }
 
     async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>) -> Result<u64, Error> {
-        self.turn().await?;
+        self.step().await?;
         if let Some(interfere) = self.0.before_commit.borrow().as_ref() {
             interfere(self);
         }
@@ -171,11 +172,11 @@ impl Platform for Memory {
     }
 
     async fn within<T>(&self, _time: Duration, future: impl Future<Output = T>) -> Option<T> {
-        cut_short(PATIENCE, future).await
+        cut_short(STEPS_WITHIN, future).await
     }
 }
 
-/// Runs a future that waits for nothing but its turn.
+/// Runs a future to its end. It may wait for nothing outside of this memory.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
@@ -185,7 +186,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Runs all futures to their ends, one step of one of them at a time, in an order that `seed` picks.
+/// Runs all futures to their ends, one step of one future at a time, in an order that `seed` decides.
 pub fn interleave<T>(seed: u64, futures: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut answers: Vec<Option<T>> = futures.iter().map(|_| None).collect();
     let mut running: Vec<(usize, Pin<Box<_>>)> = futures.into_iter().map(Box::pin).enumerate().collect();
@@ -202,7 +203,7 @@ pub fn interleave<T>(seed: u64, futures: Vec<impl Future<Output = T>>) -> Vec<T>
     answers.into_iter().map(|answer| answer.expect("every future ran to its end")).collect()
 }
 
-/// Runs a future for at most this many steps, and then drops it where it stands: as an instance ends at its deadline.
+/// Runs a future for at most this many steps and then drops it, as an instance ends at its deadline.
 pub async fn cut_short<T>(steps: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = steps;
@@ -216,7 +217,7 @@ pub async fn cut_short<T>(steps: u32, future: impl Future<Output = T>) -> Option
     .await
 }
 
-/// Lets others go first once.
+/// Yields once, so that other futures can run first.
 pub async fn yield_now() {
     let mut yielded = false;
     poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;

@@ -1,21 +1,22 @@
-//! Records by id: one key each, `kind/` and the id with leading zeros, so that a scan lists them in the order of ids.
+//! Records by id. The key is `kind/` and the id with leading zeros, so that a scan lists records in the order of
+//! their ids.
 
 use serde::de::DeserializeOwned;
 
 use crate::Platform;
 use crate::transaction::{Failure, decode};
 
-/// The greatest number of records in one page and in one call by ids.
+/// The most records in one page, and in one call by ids.
 pub const MAX_RECORDS: u32 = 100;
-/// The setting with the default number of records in a page, and its own default.
+/// The setting for the number of records in a page, and its default.
 const PAGE_SIZE: (&str, u32) = ("page_size", 50);
 
 /// A part of a list, in the order of the ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
-    /// Ids and records.
+    /// The ids and their records.
     pub items: Vec<(u64, T)>,
-    /// The cursor of the next page; absent on the last one.
+    /// The cursor of the next page; `None` on the last page.
     pub next_cursor: Option<String>,
 }
 
@@ -40,7 +41,7 @@ pub async fn find_many<T: DeserializeOwned>(
     decoded.collect()
 }
 
-/// A page of the records of this kind. Without `limit`, the service's setting `page_size` counts.
+/// A page of the records of this kind. Without `limit`, the service's setting `page_size` applies.
 pub async fn list<T: DeserializeOwned>(
     platform: &impl Platform,
     kind: &str,
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_is_the_default_limit() {
+    fn page_size_is_the_default_limit_and_must_be_valid() {
         let memory = with_records(60);
         let count = || block_on(list::<u64>(&memory, "item", None, None)).map(|page| page.items.len());
         assert_eq!(count(), Ok(50));
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_cursors_and_numbers_of_ids_have_bounds() {
+    fn limits_cursors_and_id_counts_out_of_bounds_are_refused() {
         let memory = with_records(1);
         let refused = |limit, cursor| match block_on(list::<u64>(&memory, "item", limit, cursor)) {
             Err(Failure::Invalid { pointer, .. }) => pointer,

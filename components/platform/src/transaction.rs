@@ -1,4 +1,4 @@
-//! Optimistic transactions: read, decide, commit; and from the beginning again if somebody else was quicker.
+//! Optimistic transactions: read, decide, commit, and begin again if another request was faster.
 
 use std::time::Duration;
 
@@ -7,26 +7,27 @@ use serde::de::DeserializeOwned;
 use crate::Platform;
 use crate::transactions::{Check, Error, Put, Write};
 
-/// How often a transaction is tried before the service says that it is busy. With the pauses below, 64 writers of one
-/// key (the last items of a product on sale) all come through; a request that lost 24 times has waited about 0.7 s.
-const ATTEMPTS: u32 = 24;
-/// The longest pause between two attempts. Pauses double from 1 ms to this, and each is a random part of that, so that
-/// those who conflicted do not meet again.
+/// How often a transaction is tried before the service answers that it is busy. With the pauses below, 64 writers of
+/// one key (the last items of a product on sale) all succeed. A request that lost 24 times has waited about 0.7 s.
+const TRIES: u32 = 24;
+/// The longest pause between two tries. Pauses double from 1 ms up to this, and each is a random part of that, so
+/// that requests which conflicted do not collide again.
 const LONGEST_PAUSE_MS: u64 = 64;
 
-/// Why the state gave no answer; the part of the contracts' `error` that is the same for every service.
+/// Why the state gave no answer: the part of the contracts' `error` that is the same for every service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// An argument is out of its bounds.
+    /// An argument is invalid.
     Invalid {
         /// A JSON pointer to the argument.
         pointer: &'static str,
         /// What is wrong with it.
         detail: String,
     },
-    /// The store cannot answer now, or too many others write the same keys. Trying again may help.
+    /// The store cannot answer now, or too many requests write the same keys. Trying again may help.
     Unavailable(String),
-    /// What is stored is not what this service stores, or it is over the host's limits: this service's fault.
+    /// The stored data is not what this service stores, or it exceeds the host's limits. This is an error of the
+    /// service.
     Internal(String),
 }
 
@@ -40,7 +41,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// One attempt: what was read, and what is to be written if that still holds.
+/// One try of a transaction: what was read, and what is to be written if nothing of that has changed.
 #[derive(Debug)]
 pub struct Transaction<'p, P> {
     platform: &'p P,
@@ -49,13 +50,13 @@ pub struct Transaction<'p, P> {
 }
 
 impl<P: Platform> Transaction<'_, P> {
-    /// Reads keys in one snapshot. The commit demands that none of them has changed.
+    /// Reads keys in one snapshot. The commit demands that none of them has changed since.
     pub async fn read<const N: usize>(&mut self, keys: [String; N]) -> Result<[Option<Vec<u8>>; N], Failure> {
         let values = self.read_many(keys.to_vec()).await?;
         values.try_into().map_err(|_| Failure::Internal("the store answered for other keys".to_owned()))
     }
 
-    /// [`Transaction::read`] for a number of keys that is not known before.
+    /// [`Transaction::read`] for a number of keys that is known only at run time.
     pub async fn read_many(&mut self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, Failure> {
         let found = self.platform.get_many(keys.clone()).await?;
         let versions = found.iter().map(|value| value.as_ref().map_or(0, |value| value.version));
@@ -63,7 +64,7 @@ impl<P: Platform> Transaction<'_, P> {
         Ok(found.into_iter().map(|value| value.map(|value| value.value)).collect())
     }
 
-    /// Demands that `key` is absent when the transaction commits; it is not read now.
+    /// Demands that `key` is absent when the transaction commits. The key is not read now.
     pub fn claim(&mut self, key: String) {
         self.checks.push(Check { key, version: 0 });
     }
@@ -80,15 +81,15 @@ impl<P: Platform> Transaction<'_, P> {
     }
 }
 
-/// The record in the bytes found at `key`.
+/// Decodes the record that was found at `key`.
 pub fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(value).map_err(|error| Failure::Internal(format!("{key} holds no such record: {error}")))
 }
 
-/// Runs `decide` and commits what it wrote; runs it again if something that it read has changed meanwhile.
+/// Runs `decide` and commits what it wrote. Runs it again if something that it read has changed in the meantime.
 ///
-/// An error of `decide` ends the transaction with nothing written. So does an answer without writes: it rests on what
-/// was read, so read in one call what has to fit together.
+/// An error of `decide` ends the transaction, and nothing is written. A result without writes ends it too, and is
+/// only as consistent as its reads: values that must fit together have to be read in one call.
 pub async fn transact<P, T, E>(
     platform: &P,
     mut decide: impl AsyncFnMut(&mut Transaction<'_, P>) -> Result<T, E>,
@@ -98,9 +99,9 @@ where
     E: From<Failure>,
 {
     let mut lost = String::new();
-    for attempt in 0..ATTEMPTS {
-        if attempt > 0 {
-            platform.wait(pause(attempt, platform.random())).await;
+    for number in 0..TRIES {
+        if number > 0 {
+            platform.wait(pause(number, platform.random())).await;
         }
         let mut transaction = Transaction { platform, checks: Vec::new(), writes: Vec::new() };
         let answer = decide(&mut transaction).await?;
@@ -116,9 +117,9 @@ where
     Err(Failure::from(Error::Conflict(lost)).into())
 }
 
-/// The pause before an attempt; `attempt` is at least 1.
-fn pause(attempt: u32, random: u64) -> Duration {
-    let longest = LONGEST_PAUSE_MS.min(1 << (attempt - 1).min(u64::BITS - 1));
+/// The pause before the try with this number, which is at least 1.
+fn pause(number: u32, random: u64) -> Duration {
+    let longest = LONGEST_PAUSE_MS.min(1 << (number - 1).min(u64::BITS - 1));
     Duration::from_micros(random % (longest * 1_000))
 }
 
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn increments_that_interleave_are_all_counted() {
+    fn concurrent_increments_are_all_counted() {
         for seed in 0..200 {
             let memory = Memory::fresh();
             let mut answers = interleave(seed, (0..12).map(|_| increment(&memory)).collect());
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_always_loses_ends() {
+    fn a_transaction_that_always_conflicts_ends_as_unavailable() {
         let memory = Memory::fresh();
         memory.before_every_commit(|memory| memory.put("n", b"0"));
         let answer = block_on(increment(&memory));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_writes_nothing() {
+    fn an_error_of_the_decision_writes_nothing() {
         let memory = Memory::fresh();
         let answer = block_on(transact(&memory, async |transaction| {
             transaction.put("n".to_owned(), &1);
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_key_must_be_absent() {
+    fn a_transaction_that_claims_an_existing_key_fails() {
         let memory = Memory::fresh();
         memory.put("taken", b"");
         let answer = block_on(transact(&memory, async |transaction| {

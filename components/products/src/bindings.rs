@@ -11,7 +11,7 @@ wit_bindgen::generate!({
     },
 });
 
-// Only a component has exports: as symbols of a native library their names would not be valid.
+// Only a component has exports. As symbols of a native library their names would not be valid.
 #[cfg(target_arch = "wasm32")]
 type Component = crate::products::Products<platform::Host>;
 #[cfg(target_arch = "wasm32")]

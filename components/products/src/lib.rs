@@ -1,11 +1,20 @@
 //! The service `products`: the component behind the contract `shop:products`.
 //!
-//! `products` and `reservations` are the domain and implement the contract; `rules` says what its values may be, with
-//! the currencies in `currency`; `bindings` is generated. There is no HTTP here: the host makes it from typed routes.
+//! The modules:
+//! - `products` implements the contract, with `reservations` for the stock that orders take.
+//! - `rules` says which values are valid, with the currencies in `currency`.
+//! - `bindings` is generated.
 //!
-//! State: `product/ID` holds a product, `sku/SKU` the id of the product that has it, `reservation/KEY` what was taken
-//! under that key, or that it was released; it is never removed (a known limit: there is no sweep yet). What belongs
-//! together changes in one commit: a product and its SKU, a reservation and the stock of all of its products.
+//! There is no HTTP here: the host makes HTTP from typed routes.
+//!
+//! State, as keys of the service's own bucket:
+//! - `product/ID` holds a product.
+//! - `sku/SKU` holds the id of the product that has this SKU.
+//! - `reservation/KEY` holds what was taken under this key, or that it was released. It is never removed: there is no
+//!   sweep yet, which is a known limit.
+//!
+//! Keys that belong together change in one commit: a product and its SKU; a reservation and the stock of all its
+//! products.
 
 pub mod bindings;
 mod currency;

@@ -1,4 +1,4 @@
-//! The products: the contract `shop:products` on top of the platform's transactions.
+//! Implements the contract `shop:products` with the platform's transactions.
 
 use std::marker::PhantomData;
 
@@ -13,11 +13,11 @@ use crate::{reservations, rules};
 
 const KIND: &str = "product";
 
-/// The products kept on the platform `P`.
+/// The products, stored on the platform `P`.
 #[derive(Debug)]
 pub struct Products<P>(PhantomData<P>);
 
-/// A product as it is stored; its id is in its key.
+/// A product as it is stored. Its id is part of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) sku: String,
@@ -88,8 +88,8 @@ impl<P: Platform> Guest for Products<P> {
         transact(&P::current(), async |transaction| {
             let mut keys = vec![key.clone()];
             keys.extend(changes.sku.as_deref().map(sku_key));
-            // One snapshot: were they read one after the other, an update with the same SKU in between would look
-            // like another product that has taken it.
+            // One snapshot for both keys. With two reads, an update to the same SKU between them would look like
+            // another product that has taken the SKU.
             let mut found = transaction.read_many(keys).await?.into_iter();
             let stored: Record = decode(&key, &found.next().flatten().ok_or(Error::NotFound)?)?;
             let owner = found.next().flatten();
@@ -119,7 +119,7 @@ impl<P: Platform> Guest for Products<P> {
             let [stored] = transaction.read([key.clone()]).await?;
             let stored: Record = decode(&key, &stored.ok_or(Error::NotFound)?)?;
             transaction.delete(key.clone());
-            // It needs no check of its own: it changes only together with the product, which is checked.
+            // The SKU key needs no check of its own: it changes only together with the product, which is checked.
             transaction.delete(sku_key(&stored.sku));
             Ok(())
         })
@@ -144,7 +144,7 @@ fn accept_new(product: NewProduct) -> Result<Record, Error> {
     Ok(nothing.changed(rules::accept(all_fields(product))?))
 }
 
-/// The changes that leave no field as it was.
+/// Changes that replace every field.
 fn all_fields(product: NewProduct) -> ProductChanges {
     let NewProduct { sku, name, price: Price { amount, currency }, stock } = product;
     ProductChanges {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_product_lives_and_dies() {
+    fn a_product_is_created_changed_and_removed_without_a_trace() {
         let memory = Memory::fresh();
         let mug = create("mug").expect("created");
         assert_eq!((mug.name.as_str(), mug.stock, mug.price.amount), ("Mug", 3, 1250));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sku_is_unique_and_free_again_after() {
+    fn an_sku_is_unique_and_free_again_once_given_up() {
         let memory = Memory::fresh();
         let (mug, cup) = (create("mug").expect("created"), create("cup").expect("created"));
         assert!(matches!(create("mug"), Err(Error::Conflict(_))));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn replacing_leaves_nothing_as_it_was() {
+    fn replacing_a_product_replaces_every_field_and_checks_them_all() {
         let _memory = Memory::fresh();
         let (mug, cup) = (create("mug").expect("created"), create("cup").expect("created"));
         let price = Price { amount: 1, currency: "JPY".to_owned() };
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_once_never_share_an_sku() {
+    fn concurrent_creations_never_share_an_sku() {
         for seed in 0..200 {
             let memory = Memory::fresh();
             let created = interleave(seed, (0..5).map(|_| Service::create(new_product("mug", 1))).collect());
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_product_is_checked_whole() {
+    fn a_new_product_is_refused_with_every_wrong_field() {
         let _memory = Memory::fresh();
         let price = Price { amount: u64::MAX, currency: "Euro".to_owned() };
         let wrong = NewProduct { sku: String::new(), name: String::new(), price, stock: u32::MAX };

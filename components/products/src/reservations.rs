@@ -1,11 +1,11 @@
-//! Reservations: stock taken for an order under a key, and given back.
+//! Reservations: stock that is taken for an order under a key, and given back.
 //!
-//! A key goes one way: unused, held, released; or at once from unused to released, so that a `reserve` that was
-//! delayed on its way and arrives after its `release` takes nothing. What a held key took is stored with it: the second
-//! call gets the first one's answer, and `release` knows what to give back.
+//! The state of a key only moves forward: unused, held, released. It may also go from unused directly to released, so
+//! that a `reserve` which was delayed and arrives after its `release` takes nothing. What a key took is stored with
+//! it, so a repeated call gets the first answer again, and `release` knows what to give back.
 //!
-//! Known limit: every key that was ever used or released is kept for ever, for nothing tells when the last delayed call
-//! has arrived. A service with many orders grows by one small entry for each; there is no sweep yet.
+//! Known limit: every key that was ever used or released is kept for ever, because nothing tells when the last
+//! delayed call has arrived. The database grows by one small entry for each order; there is no sweep yet.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ enum Reservation {
     Released,
 }
 
-/// One line of a reservation, as `reserved-line` has it.
+/// One line of a reservation: `reserved-line` of the contract.
 #[derive(Debug, Serialize, Deserialize)]
 struct Taken {
     product: ProductId,
@@ -46,14 +46,14 @@ impl From<Taken> for ReservedLine {
     }
 }
 
-/// Takes the pieces of all lines under this key, or of none.
+/// Takes the quantities of all lines under this key, or of no line.
 pub(crate) async fn reserve(platform: &impl Platform, key: &str, lines: &[Line]) -> Result<Vec<ReservedLine>, Error> {
     rules::check_key(key)?;
     rules::check_lines(lines)?;
     let key = reservation_key(key);
     transact(platform, async |transaction| {
-        // One snapshot of the key and the products: otherwise the same call, committed in between, would look like
-        // products that are sold out.
+        // One snapshot of the key and the products. With two reads, the same call committed between them would look
+        // like products that are sold out.
         let keys = std::iter::once(key.clone()).chain(lines.iter().map(|line| product_key(line.product)));
         let mut found = transaction.read_many(keys.collect()).await?.into_iter();
         if let Some(reservation) = found.next().flatten() {
@@ -68,7 +68,8 @@ pub(crate) async fn reserve(platform: &impl Platform, key: &str, lines: &[Line])
     .await
 }
 
-/// Takes pieces of one product for a caller from outside.
+/// Takes stock of one product for a caller from outside. Keys from outside get a prefix, so that they never equal the
+/// key of a service.
 pub(crate) async fn reserve_one(
     platform: &impl Platform,
     id: ProductId,
@@ -82,7 +83,7 @@ pub(crate) async fn reserve_one(
     Ok(ReservedProduct { id, sku, name, price, stock, quantity })
 }
 
-/// Gives back what was taken under this key, once.
+/// Gives back, once, what was taken under this key.
 pub(crate) async fn release(platform: &impl Platform, key: &str) -> Result<(), Error> {
     rules::check_key(key)?;
     let key = reservation_key(key);
@@ -96,7 +97,7 @@ pub(crate) async fn release(platform: &impl Platform, key: &str) -> Result<(), E
         let keys: Vec<_> = taken.iter().map(|taken| product_key(taken.product)).collect();
         let products = transaction.read_many(keys.clone()).await?;
         for ((taken, key), product) in taken.iter().zip(keys).zip(products) {
-            // A product that was removed meanwhile has no stock to which the pieces could return.
+            // A product that was removed in the meantime has no stock to which the quantity could return.
             let Some(product) = product else { continue };
             let mut product: Record = decode(&key, &product)?;
             product.stock = product.stock.checked_add(taken.quantity).ok_or_else(|| no_room(&product, taken))?;
@@ -108,7 +109,7 @@ pub(crate) async fn release(platform: &impl Platform, key: &str) -> Result<(), E
     .await
 }
 
-/// Takes one line's pieces within the transaction.
+/// Takes the quantity of one line within the transaction.
 fn take<P: Platform>(
     transaction: &mut Transaction<'_, P>,
     line: &Line,
@@ -127,14 +128,14 @@ fn take<P: Platform>(
     Ok(Taken { product: line.product, quantity: line.quantity, sku, name, amount, currency, stock })
 }
 
-/// The pieces do not fit: stock was set anew many times while reservations were held. Giving back a part would lose the
-/// rest, so nothing is given back and the key stays held until there is room.
+/// The stock has no room for the returned quantity: it was set anew many times while reservations were held. Giving
+/// back a part would lose the rest. So nothing is given back, and the key stays held until there is room.
 fn no_room(product: &Record, taken: &Taken) -> Error {
     let Record { sku, stock, .. } = product;
     Error::Conflict(format!("{} of {sku} are given back and its stock of {stock} has no room", taken.quantity))
 }
 
-/// The answer of a key that is used, to the call with these lines: in their order, whichever the first call's was.
+/// The answer for a used key to a call with these lines, in the order of these lines.
 fn repeat(reservation: Reservation, lines: &[Line]) -> Result<Vec<ReservedLine>, Error> {
     let Reservation::Held(taken) = reservation else {
         return Err(Error::Conflict("the reservation was released".to_owned()));
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn from_outside_keys_are_apart() {
+    fn keys_from_outside_never_equal_keys_of_services() {
         let _memory = Memory::fresh();
         let mug = product("mug", 5);
         let one = |key: &str, quantity| block_on(reserve_one(&Memory::current(), mug, key, quantity));
@@ -197,16 +198,20 @@ mod tests {
         assert_eq!((first.id, first.sku.as_str(), first.stock, first.quantity), (mug, "mug", 3, 2));
         assert_eq!(one("k", 2), Ok(first));
         assert!(matches!(one("k", 1), Err(Error::Conflict(_))));
-        assert_eq!(reserve("k", &[line(mug, 1)]).map(|lines| lines[0].stock), Ok(2), "a service's key");
+        assert_eq!(
+            reserve("k", &[line(mug, 1)]).map(|lines| lines[0].stock),
+            Ok(2),
+            "a key of a service must differ from the same key from outside"
+        );
         assert_eq!(release("k"), Ok(()));
-        assert_eq!(stock(mug), 3, "what was taken from outside stays");
+        assert_eq!(stock(mug), 3, "a release by a service must not give back what was taken from outside");
         assert!(matches!(one("", 1), Err(Error::Invalid(errors)) if errors[0].pointer == "/key"));
         assert!(matches!(one("l", 0), Err(Error::Invalid(errors)) if errors[0].pointer == "/quantity"));
         assert_eq!(block_on(reserve_one(&Memory::current(), 7, "l", 1)), Err(Error::NotFound));
     }
 
     #[test]
-    fn all_lines_or_none() {
+    fn a_reservation_takes_all_lines_or_none() {
         let _memory = Memory::fresh();
         let (mug, cup) = (product("mug", 5), product("cup", 1));
         assert!(matches!(reserve("k", &[line(mug, 2), line(cup, 2)]), Err(Error::Conflict(_))));
@@ -218,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_call_gets_the_same_answer() {
+    fn a_repeated_reservation_gets_the_first_answer_again() {
         let _memory = Memory::fresh();
         let (mug, cup) = (product("mug", 5), product("cup", 5));
         let first = reserve("k", &[line(mug, 2)]).expect("reserved");
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_lines_in_another_order_are_the_same_call() {
+    fn a_reservation_with_its_lines_in_another_order_is_the_same_call() {
         let _memory = Memory::fresh();
         let (mug, cup) = (product("mug", 5), product("cup", 5));
         let mut answer = reserve("k", &[line(mug, 2), line(cup, 1)]).expect("reserved");
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_without_room_gives_back_nothing_and_can_be_repeated() {
+    fn a_release_without_room_gives_back_nothing_and_can_be_repeated_later() {
         let _memory = Memory::fresh();
         let (cup, mug) = (product("cup", 5), product("mug", 0));
         let restock = |stock| {
@@ -268,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_gives_back_once() {
+    fn repeated_releases_give_stock_back_once() {
         let _memory = Memory::fresh();
         let (mug, cup) = (product("mug", 5), product("cup", 5));
         reserve("k", &[line(mug, 2), line(cup, 1)]).expect("reserved");
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserve_that_comes_after_its_release_takes_nothing() {
+    fn a_reservation_that_arrives_after_its_release_takes_nothing() {
         let _memory = Memory::fresh();
         let mug = product("mug", 5);
         assert_eq!(release("k"), Ok(()));
@@ -288,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_once_never_take_the_last_item() {
+    fn concurrent_reservations_never_take_more_than_the_stock() {
         for seed in 0..200 {
             let _memory = Memory::fresh();
             let mug = product("mug", 3);
@@ -304,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_many_times_at_once_takes_once() {
+    fn concurrent_reservations_with_one_key_take_stock_once() {
         for seed in 0..200 {
             let _memory = Memory::fresh();
             let mug = product("mug", 2);
@@ -316,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_saga_in_doubt_loses_no_stock_and_finds_none() {
+    fn interleaved_reserves_and_releases_lose_no_stock_and_create_none() {
         for seed in 0..300 {
             let _memory = Memory::fresh();
             let (mug, cup) = (product("mug", 4), product("cup", 4));
@@ -328,7 +333,8 @@ mod tests {
             let steps = vec![reserve("a"), release("a"), reserve("a"), release("a"), reserve("b"), reserve("b")];
             let answers = interleave(seed, steps);
             assert_eq!((&answers[1], &answers[3]), (&Ok(()), &Ok(())), "seed {seed}");
-            // "a" was released, in whatever order; "b" is held once, if "a" had not taken what it needed.
+            // "a" was released, whatever the order of the steps. "b" is held once, unless "a" had taken what it
+            // needed.
             let held = u32::from(answers[4].is_ok() || answers[5].is_ok());
             assert_eq!((stock(mug), stock(cup)), (4 - held, 4 - 2 * held), "seed {seed}");
         }

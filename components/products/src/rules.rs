@@ -1,4 +1,4 @@
-//! What a product, a reservation's key and its lines may be.
+//! Which values a product, the key of a reservation and its lines may have.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,18 @@ use crate::currency::is_currency;
 
 /// The greatest whole number that JSON carries exactly (RFC 8259, section 6).
 pub(crate) const MAX_AMOUNT: u64 = (1 << 53) - 1;
-/// The greatest stock that may be given. The rest of `u32` is room for the pieces that releases give back on top of it.
+/// The greatest stock that a caller may set. The rest of `u32` is room for quantities that releases give back on top
+/// of it.
 pub(crate) const MAX_STOCK: u32 = 1_000_000_000;
 /// In characters.
 const MAX_NAME: usize = 200;
 const MAX_SKU: usize = 64;
 const MAX_KEY: usize = 255;
-/// A key from outside, without the prefix that it gets: with it, it stays below [`MAX_KEY`].
+/// The length of a key from outside, without the prefix that is added: with the prefix it stays below [`MAX_KEY`].
 const MAX_OUTSIDE_KEY: usize = 200;
 const MAX_LINES: usize = 100;
 
-/// The changes as they are stored, or every field that breaks a rule.
+/// The changes in the form in which they are stored, or every field that breaks a rule.
 pub(crate) fn accept(mut changes: ProductChanges) -> Result<ProductChanges, Vec<FieldError>> {
     let errors = check(&changes);
     if !errors.is_empty() {
@@ -53,7 +54,7 @@ pub(crate) fn check_key(key: &str) -> Result<(), Vec<FieldError>> {
     key_error(key, MAX_KEY).map_or(Ok(()), |error| Err(vec![error]))
 }
 
-/// Refuses what a caller from outside may not reserve.
+/// Refuses a key or a quantity that a caller from outside may not use.
 pub(crate) fn check_outside(key: &str, quantity: u32) -> Result<(), Vec<FieldError>> {
     let quantity = (quantity == 0).then(|| error("/quantity", "must be at least 1"));
     let errors: Vec<_> = key_error(key, MAX_OUTSIDE_KEY).into_iter().chain(quantity).collect();
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_named() {
+    fn every_field_that_breaks_a_rule_is_named() {
         let price = PriceChanges { amount: Some(MAX_AMOUNT + 1), currency: Some("eur".to_owned()) };
         let wrong = ProductChanges {
             sku: Some("a b".to_owned()),
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn skus_are_bounded() {
+    fn an_sku_has_1_to_64_allowed_characters() {
         assert!(is_sku("A") && is_sku("mug-01_B.2") && is_sku(&"a".repeat(64)));
         for wrong in ["", "a/b", "ä", "a b", &"a".repeat(65)] {
             assert!(!is_sku(wrong), "{wrong}");
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_name_each_product_once() {
+    fn lines_must_be_1_to_100_with_each_product_once() {
         let lines = [(1, 1), (2, 0), (1, 2)].map(|(product, quantity)| Line { product, quantity });
         let errors = check_lines(&lines).expect_err("two lines are wrong");
         assert_eq!(pointers(errors), ["/lines/1/quantity", "/lines/2/product"]);
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_visible_ascii() {
+    fn keys_must_be_1_to_255_visible_ascii_characters() {
         assert!(check_key("orders/4711").is_ok() && check_key(&"k".repeat(255)).is_ok());
         for wrong in ["", "a b", "ä", "a\n", &"k".repeat(256)] {
             assert!(check_key(wrong).is_err(), "{wrong}");

@@ -1,4 +1,4 @@
-//! The HTTP face of the users: a request is parsed, the contract is called, its answer is encoded.
+//! The HTTP adapter of the users: parses a request, calls the contract, and encodes the result.
 
 use platform::Host;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ async fn list<G: Guest>(request: &Request) -> Result<Response, Problem> {
 
 async fn create<G: Guest>(request: &Request) -> Result<Response, Problem> {
     let UserChanges { name: Some(name), email: Some(email) } = read_changes(request, Expect::All)? else {
-        unreachable!("a body that lacks a field was refused");
+        unreachable!("`Expect::All` refuses a body that lacks a field");
     };
     let user = G::create(NewUser { name, email }).await.map_err(problem)?;
     Ok(Response::json(201, &encode(&user)).with_header("location", format!("/users/{}", user.id)))
@@ -69,7 +69,8 @@ fn read_changes(request: &Request, expect: Expect) -> Result<UserChanges, Proble
     Ok(changes)
 }
 
-/// An id as [`encode`] writes it: two spellings of one id would be two addresses of one user.
+/// Parses an id in exactly the form that [`encode`] writes. With two spellings of one id, one user would have two
+/// addresses.
 fn parse_id(text: &str) -> Result<UserId, Problem> {
     let id = text.parse::<UserId>().ok().filter(|id| id.to_string() == text);
     id.ok_or_else(|| problem(Error::NotFound))
@@ -117,7 +118,7 @@ mod tests {
     const ADA: &str = r#"{"name": "Ada", "email": "ada@example.org"}"#;
 
     #[test]
-    fn all_verbs() {
+    fn a_user_is_created_read_changed_replaced_and_removed_over_http() {
         let _memory = Memory::fresh();
         let created = send("POST", "/users", ADA);
         let user = document(&created);
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_have_their_status() {
+    fn each_error_of_the_contract_has_its_http_status() {
         let _memory = Memory::fresh();
         assert_eq!(send("POST", "/users", ADA).status, 201);
         assert_eq!(
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_names_every_field_that_failed() {
+    fn a_422_names_every_field_that_failed() {
         let _memory = Memory::fresh();
         let pointers = |method: &str, body: &str| {
             let response = send(method, if method == "POST" { "/users" } else { "/users/7" }, body);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_down_is_503() {
+    fn a_store_that_is_down_gets_503_with_retry_after() {
         let memory = Memory::fresh();
         memory.set_down(true);
         let response = send("GET", "/users", "");

@@ -1,4 +1,4 @@
-//! What a name and an email are.
+//! Which names and emails_follow_rfc_5321_without_quotes_and_literals are valid.
 
 use crate::bindings::exports::shop::users::users::{FieldError, UserChanges};
 
@@ -11,7 +11,7 @@ const MAX_LOCAL_PART: usize = 64;
 /// In bytes, RFC 1035, section 2.3.4.
 const MAX_LABEL: usize = 63;
 
-/// The changes as they are stored, or every field that breaks a rule.
+/// The changes in the form in which they are stored, or every field that breaks a rule.
 pub(crate) fn accept(mut changes: UserChanges) -> Result<UserChanges, Vec<FieldError>> {
     let errors = check(&changes);
     if !errors.is_empty() {
@@ -40,8 +40,8 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
-/// The addresses that people have: RFC 5321's without quoted local parts and address literals, and with letters of all
-/// scripts (RFC 6531). Whether somebody reads mail there, only a mail can show.
+/// The addresses that people use: those of RFC 5321 without quoted local parts and address literals, with letters of
+/// all scripts (RFC 6531). Only a mail can show whether a person reads mail at an address.
 fn is_email(email: &str) -> bool {
     let Some((local, domain)) = email.rsplit_once('@') else {
         return false;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn emails() {
+    fn emails_follow_rfc_5321_without_quotes_and_literals() {
         for good in ["a@b.co", "Ada.Lovelace+tag@mail.example.org", "o'neil@ex-ample.com", "grüße@straße.de"] {
             assert!(is_email(good), "{good}");
         }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_named() {
+    fn every_field_that_breaks_a_rule_is_named() {
         let errors = check(&UserChanges { name: Some(String::new()), email: Some(String::new()) });
         assert_eq!(errors.iter().map(|error| error.pointer.as_str()).collect::<Vec<_>>(), ["/name", "/email"]);
         assert_eq!(check(&UserChanges { name: None, email: None }), vec![]);

@@ -1,4 +1,4 @@
-//! The users: the contract `shop:users` on top of the platform's transactions.
+//! Implements the contract `shop:users` with the platform's transactions.
 
 use std::marker::PhantomData;
 
@@ -12,11 +12,11 @@ use crate::rules;
 
 const KIND: &str = "user";
 
-/// The users kept on the platform `P`.
+/// The users, stored on the platform `P`.
 #[derive(Debug)]
 pub struct Users<P>(PhantomData<P>);
 
-/// A user as it is stored; its id is in its key.
+/// A user as it is stored. Its id is part of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     name: String,
@@ -70,8 +70,8 @@ impl<P: Platform> Guest for Users<P> {
         transact(&P::current(), async |transaction| {
             let mut keys = vec![key.clone()];
             keys.extend(changes.email.as_deref().map(email_key));
-            // One snapshot: were they read one after the other, an update with the same email in between would look
-            // like somebody else who has taken it.
+            // One snapshot for both keys. With two reads, an update to the same email between them would look like
+            // another user who has taken the email.
             let mut found = transaction.read_many(keys).await?.into_iter();
             let stored: Record = decode(&key, &found.next().flatten().ok_or(Error::NotFound)?)?;
             let owner = found.next().flatten();
@@ -98,7 +98,7 @@ impl<P: Platform> Guest for Users<P> {
             let [stored] = transaction.read([key.clone()]).await?;
             let stored: Record = decode(&key, &stored.ok_or(Error::NotFound)?)?;
             transaction.delete(key.clone());
-            // It needs no check of its own: it changes only together with the user, who is checked.
+            // The email key needs no check of its own: it changes only together with the user, which is checked.
             transaction.delete(email_key(&stored.email));
             Ok(())
         })
@@ -107,7 +107,7 @@ impl<P: Platform> Guest for Users<P> {
 }
 
 impl UserChanges {
-    /// The record after these changes; without a record before, all fields are given.
+    /// The record after these changes. Without a stored record, the changes must give every field.
     fn apply(self, stored: Option<Record>) -> Record {
         let (name, email) = stored.map(|stored| (stored.name, stored.email)).unzip();
         Record {
@@ -117,11 +117,12 @@ impl UserChanges {
     }
 }
 
-/// One key for all ways to write an email in capitals and small letters.
+/// The key of an email: the same for all spellings that differ only in capitals and small letters.
 ///
-/// Lower case alone does not do: `ß` and `SS`, or `ſ` and `S`, are one letter in capitals and two in lower case; upper
-/// case alone does not either: it leaves `ẞ` as it is. And it goes letter by letter, because `str::to_lowercase` makes
-/// of a sigma what its place in the word asks for. A key has at most three times the bytes of its email.
+/// Lower case alone is not enough: `ß` and `SS`, or `ſ` and `S`, are equal in capitals and different in lower case.
+/// Upper case alone is not enough either: it leaves `ẞ` as it is. The folding works letter by letter, because
+/// `str::to_lowercase` changes a sigma by its position in the word. A key has at most three times the bytes of its
+/// email.
 fn email_key(email: &str) -> String {
     let lower = email.chars().flat_map(char::to_lowercase);
     let folded: String = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
@@ -173,8 +174,8 @@ mod tests {
         UserChanges { name: None, email: Some(email.to_owned()) }
     }
 
-    /// What a crash or a race must never break: each email belongs to a user who exists and has it.
-    fn assert_whole(memory: &Memory, users: usize) {
+    /// Asserts what no crash and no race may break: each email key belongs to an existing user who has this email.
+    fn assert_consistent(memory: &Memory, users: usize) {
         let all = block_on(Service::list(Some(100), None)).expect("the list").items;
         assert_eq!(all.len(), users);
         let expected: Vec<_> = all.iter().map(|user| email_key(&user.email)).collect();
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_lives_and_dies() {
+    fn a_user_is_created_changed_and_removed_without_a_trace() {
         let memory = Memory::fresh();
         let ada = create(" Ada ", "Ada@Example.org").expect("created");
         assert_eq!((ada.name.as_str(), ada.email.as_str()), ("Ada", "Ada@Example.org"));
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_is_taken_in_any_case_and_free_again_after() {
+    fn an_email_is_taken_in_any_case_and_free_again_once_given_up() {
         let memory = Memory::fresh();
         let ada = create("Ada", "ada@example.org").expect("created");
         let bob = create("Bob", "bob@example.org").expect("created");
@@ -212,11 +213,11 @@ mod tests {
         );
         assert!(block_on(Service::update(ada.id, email("countess@example.org"))).is_ok());
         assert!(block_on(Service::update(bob.id, email("ada@example.org"))).is_ok());
-        assert_whole(&memory, 2);
+        assert_consistent(&memory, 2);
     }
 
     #[test]
-    fn an_email_is_one_in_all_scripts() {
+    fn an_email_is_taken_in_any_case_in_all_scripts() {
         for (first, second) in [
             ("straße@x.org", "STRASSE@x.org"),
             ("straße@x.org", "STRAẞE@x.org"),
@@ -228,15 +229,18 @@ mod tests {
             let memory = Memory::fresh();
             let ada = create("Ada", first).expect("created");
             assert!(matches!(create("Eve", second), Err(Error::Conflict(_))), "{first} {second}");
-            assert!(block_on(Service::update(ada.id, email(second))).is_ok(), "it is still Ada's own");
-            assert_whole(&memory, 1);
+            assert!(
+                block_on(Service::update(ada.id, email(second))).is_ok(),
+                "a user may spell its own email differently"
+            );
+            assert_consistent(&memory, 1);
         }
     }
 
     #[test]
-    fn no_letter_has_two_keys() {
+    fn upper_and_lower_case_of_every_letter_have_one_key() {
         let has_case = |letter: &char| !letter.to_lowercase().eq([*letter]) || !letter.to_uppercase().eq([*letter]);
-        // Beyond these planes no letter has a case.
+        // In higher planes no letter has a case.
         for letter in ('\0'..='\u{1ffff}').filter(has_case).map(String::from) {
             let key = email_key(&letter);
             assert_eq!(email_key(&letter.to_uppercase()), key, "{letter}");
@@ -246,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn two_at_once_never_share_an_email_or_an_id() {
+    fn concurrent_creations_never_share_an_email_or_an_id() {
         for seed in 0..300 {
             let memory = Memory::fresh();
             let emails = ["a@x.org", "A@x.org", "b@x.org", "a@X.org", "c@x.org", "B@x.org"];
@@ -254,12 +258,12 @@ mod tests {
             assert_eq!(created.iter().filter(|user| user.is_ok()).count(), 3, "seed {seed}");
             let refused = created.iter().filter_map(|user| user.as_ref().err());
             assert!(refused.into_iter().all(|error| matches!(error, Error::Conflict(_))), "seed {seed}");
-            assert_whole(&memory, 3);
+            assert_consistent(&memory, 3);
         }
     }
 
     #[test]
-    fn changes_and_removals_that_meet_leave_a_whole_state() {
+    fn concurrent_changes_and_removals_leave_a_consistent_state() {
         for seed in 0..300 {
             let memory = Memory::fresh();
             let id = create("Ada", "ada@x.org").expect("created").id;
@@ -276,23 +280,23 @@ mod tests {
             for answer in &answers[..3] {
                 assert!(matches!(answer, Ok(()) | Err(Error::NotFound)), "seed {seed}: {answer:?}");
             }
-            assert_whole(&memory, usize::from(answers[4].is_ok()));
+            assert_consistent(&memory, usize::from(answers[4].is_ok()));
         }
     }
 
     #[test]
-    fn an_id_that_exists_is_not_given_again() {
+    fn an_existing_id_is_never_given_again() {
         let memory = Memory::fresh();
         let before = memory.clone();
         let first = create("Ada", "ada@x.org").expect("created").id;
         before.repeat_random();
         let second = create("Bob", "bob@x.org").expect("created").id;
         assert_ne!(first, second);
-        assert_whole(&memory, 2);
+        assert_consistent(&memory, 2);
     }
 
     #[test]
-    fn what_the_platform_cannot_do_is_unavailable() {
+    fn a_store_that_is_down_makes_every_call_unavailable() {
         let memory = Memory::fresh();
         memory.set_down(true);
         assert!(matches!(create("Ada", "ada@x.org"), Err(Error::Unavailable(_))));
@@ -300,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn get_many_keeps_the_order() {
+    fn get_many_returns_users_in_the_order_of_the_ids() {
         let _memory = Memory::fresh();
         let ada = create("Ada", "ada@x.org").expect("created");
         let bob = create("Bob", "bob@x.org").expect("created");

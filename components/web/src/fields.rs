@@ -1,15 +1,15 @@
-//! The fields of a JSON object: taken one by one, with every mistake noted and not the first alone.
+//! Reads the fields of a JSON object one by one, and collects every mistake instead of only the first.
 
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
 
-/// One field that failed validation; the contracts' `field-error`.
+/// One field that failed validation: `field-error` of the contracts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into the body; for a query parameter, `/` and its name.
+    /// A JSON pointer (RFC 6901) into the body. For a query parameter, `/` and its name.
     pub pointer: String,
-    /// What is wrong, as the rest of a sentence about the field.
+    /// What is wrong, as the end of a sentence about the field.
     pub detail: String,
 }
 
@@ -20,16 +20,17 @@ impl FieldError {
     }
 }
 
-/// Which fields have to be there.
+/// Which fields must be present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// All that are taken: POST and PUT.
+    /// All fields that are read: for POST and PUT.
     All,
-    /// Any of them: PATCH.
+    /// Any of them: for PATCH.
     Some,
 }
 
-/// A JSON object that is being taken apart. A field that is not taken is unknown, and refused by [`Fields::finish`].
+/// A JSON object whose fields are taken one by one. A field that is not taken is unknown, and [`Fields::finish`]
+/// refuses it.
 #[derive(Debug)]
 pub struct Fields {
     object: Map<String, Value>,
@@ -67,7 +68,7 @@ impl Fields {
         }
     }
 
-    /// Takes an object, of which `read` takes the fields.
+    /// Takes an object. `read` takes its fields.
     pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields) -> T) -> Option<T> {
         let value = self.take(name)?;
         let Value::Object(object) = value else {
@@ -79,8 +80,8 @@ impl Fields {
         Some(value)
     }
 
-    /// Refuses the body if any field was missing, of the wrong type or unknown, or if `rules` names one that breaks the
-    /// service's own rules; with all of them in one answer.
+    /// Refuses the body if a field was missing, had the wrong type or is unknown, or if `rules` names a field that
+    /// breaks the service's own rules. One answer names all of them.
     pub fn finish(self, rules: impl IntoIterator<Item = FieldError>) -> Result<(), Problem> {
         let mut errors = self.into_errors();
         errors.extend(rules);
@@ -126,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_right_type_are_taken() {
+    fn fields_of_the_right_type_are_read() {
         let body = r#"{"name": "a", "price": {"amount": 10}}"#;
         assert_eq!(read(body, Expect::All), (Some("a".to_owned()), Some(10), vec![]));
         assert_eq!(read("{}", Expect::Some), (None, None, vec![]));
     }
 
     #[test]
-    fn every_mistake_is_noted() {
+    fn every_mistake_is_collected_with_its_pointer() {
         let (_, _, errors) = read(r#"{"name": 1, "price": {"amount": 11, "x/y~z": 1}, "id": "7"}"#, Expect::All);
         let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
         assert_eq!(pointers, ["/name", "/price/amount", "/price/x~1y~0z", "/id"]);
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_fractions_and_negatives_are_no_values() {
+    fn null_fractions_and_negative_numbers_are_refused() {
         for amount in ["null", "1.5", "-1", "\"1\"", "1e30"] {
             let (_, taken, errors) = read(&format!(r#"{{"price": {{"amount": {amount}}}}}"#), Expect::Some);
             assert_eq!((taken, errors.len()), (None, 1), "{amount}");
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_malformed_and_what_is_no_object_invalid() {
+    fn a_body_that_is_no_json_gets_400_and_one_that_is_no_object_gets_422() {
         for (body, status) in [("", 400), ("{", 400), ("{\"a\":1}x", 400), ("\u{1}", 400), ("[]", 422), ("null", 422)] {
             let status_found =
                 Fields::parse(body.as_bytes(), Expect::All).map(|_| ()).map_err(|problem| problem.status());

@@ -1,4 +1,4 @@
-//! The way through `wasi:http`: a request with its body read whole, a response with its body written whole.
+//! Connects adapters to `wasi:http`: reads a whole request body, and writes a whole response body.
 
 use wasip3::http::types::{self, ErrorCode, Fields, Method};
 use wasip3::wit_bindgen::StreamResult;
@@ -43,7 +43,7 @@ async fn read_body(request: types::Request) -> Result<Vec<u8>, BodyError> {
             break;
         }
     }
-    // A stream that ends looks the same whether it is complete or broken: only what follows it tells.
+    // A stream that ends looks the same whether it is complete or broken. Only the trailers tell which.
     trailers.await.map(|_| body).map_err(|_| BodyError::Incomplete)
 }
 
@@ -58,7 +58,8 @@ fn write(response: Response) -> Result<types::Response, ErrorCode> {
     drop(trailers_writer); // no trailers: the future's default
     let contents = (!response.body.is_empty()).then(|| {
         let (mut writer, reader) = wit_stream::new();
-        // The body can be read only after this function has returned. If nobody reads it to its end, the client is gone.
+        // The host can read the body only after this function has returned, so a task writes it. If the body is not
+        // read to its end, the client has gone.
         spawn_local(async move {
             writer.write_all(response.body).await;
         });
@@ -73,7 +74,7 @@ fn internal(error: impl std::fmt::Debug) -> ErrorCode {
     ErrorCode::InternalError(Some(format!("{error:?}")))
 }
 
-/// The method as it is on the wire.
+/// The name of the method in a request line.
 pub fn method_name(method: Method) -> String {
     let name = match method {
         Method::Get => "GET",

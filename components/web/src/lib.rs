@@ -1,8 +1,9 @@
-//! HTTP for the shop's services: what two adapters would otherwise both write.
+//! HTTP for the shop's services: the code that every HTTP adapter would otherwise repeat.
 //!
-//! An adapter is one function from a [`Request`] to a [`Response`] or a [`Problem`]. [`answer`] runs it and turns a
-//! problem into its body; [`serve`] does that behind `wasi:http/handler`. Requests and responses are plain values, so
-//! adapters are tested natively. Bodies are small JSON documents and are held whole, bounded by [`MAX_BODY`].
+//! An adapter is one function from a [`Request`] to a [`Response`] or a [`Problem`]. [`answer`] runs the adapter and
+//! turns a problem into an error document. [`serve`] does the same behind `wasi:http/handler`. Requests and responses
+//! are plain values, so adapters are tested natively. Bodies are small JSON documents: they are held whole, bounded
+//! by [`MAX_BODY`].
 
 mod fields;
 mod handler;

@@ -1,4 +1,4 @@
-//! Problems (RFC 9457): the one shape of every answer that is an error.
+//! Problem documents (RFC 9457): the body of every error answer.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::fields::FieldError;
 use crate::response::Response;
 
-/// An error on its way to the client.
+/// An error that will be sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     status: u16,
@@ -26,7 +26,7 @@ impl Problem {
         Self::new(400, detail)
     }
 
-    /// 401: the caller did not say who it is.
+    /// 401: the request has no valid credentials.
     pub fn unauthorized() -> Self {
         let header = Some(("www-authenticate", "Bearer".to_owned()));
         Self { header, ..Self::new(401, "this needs a caller who says who they are") }
@@ -37,12 +37,12 @@ impl Problem {
         Self::new(403, "the caller may not do this")
     }
 
-    /// 404: there is nothing here; `detail` names what.
+    /// 404: what the request names does not exist; `detail` names it.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(404, detail)
     }
 
-    /// 405: the path knows only the methods in `allow`, which is a comma-separated list.
+    /// 405: the path supports only the methods in `allow`, a comma-separated list.
     pub fn method_not_allowed(allow: &str) -> Self {
         Self { header: Some(("allow", allow.to_owned())), ..Self::new(405, format!("this path answers {allow}")) }
     }
@@ -56,7 +56,7 @@ impl Problem {
         Self::new(413, format!("the body is longer than {max} bytes"))
     }
 
-    /// 415: the method takes only bodies of these media types.
+    /// 415: the method accepts only bodies of these media types.
     pub(crate) fn unsupported_media_type(media_types: &[&str]) -> Self {
         let header = Some(("accept", media_types.join(", ")));
         Self { header, ..Self::new(415, format!("the body has to be {} in UTF-8", media_types.join(" or "))) }
@@ -67,13 +67,13 @@ impl Problem {
         Self { errors, ..Self::new(422, "some fields are not valid; `errors` names them") }
     }
 
-    /// 503: the service cannot answer now. `reason` is for the service's log and not for the outside.
+    /// 503: the service cannot answer now. `reason` goes to the service's log, and never to the client.
     pub fn unavailable(reason: &str) -> Self {
         log("unavailable", reason);
         Self { header: Some(("retry-after", "1".to_owned())), ..Self::new(503, "the service cannot answer now") }
     }
 
-    /// 500: the service failed by its own fault. `reason` is for the service's log and not for the outside.
+    /// 500: the service itself failed. `reason` goes to the service's log, and never to the client.
     pub fn internal(reason: &str) -> Self {
         log("internal error", reason);
         Self::new(500, "the service failed")
@@ -84,10 +84,10 @@ impl Problem {
         self.status
     }
 
-    /// The answer; `request_id` is what the gateway gave the request, empty if there is none.
+    /// The error document. `request_id` is the id that the gateway gave the request; empty if there is none.
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let mut body = json!({
-            // The status says all that the kind of the problem is (RFC 9457, section 4.2.1).
+            // The type says nothing beyond the status (RFC 9457, section 4.2.1).
             "type": "about:blank",
             "title": title(self.status),
             "status": self.status,
@@ -122,8 +122,8 @@ fn title(status: u16) -> &'static str {
     }
 }
 
-/// A line on standard error, which the host logs with the service and the request id. If that fails, there is nobody to
-/// tell.
+/// Writes a line to standard error, which the host logs with the service and the request id. An error here is
+/// ignored: there is nowhere to report it.
 fn log(what: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "{what}: {reason}");
 }

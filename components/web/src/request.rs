@@ -1,4 +1,4 @@
-//! A request as an adapter sees it: method, path, query, headers, and the body already read.
+//! A request as an adapter sees it: method, path, query, headers, and the body, which is already read.
 
 use crate::fields::{Expect, FieldError, Fields};
 use crate::problem::Problem;
@@ -6,10 +6,10 @@ use crate::problem::Problem;
 /// The longest body that is read, in bytes. A user or a product has at most a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// What a body may be.
+/// The media types that a body may have.
 const JSON: &[&str] = &["application/json"];
-/// What the body of a PATCH may be: the fields to change, which RFC 7396 gives a name of their own. Another kind of
-/// patch is JSON as well and means something else.
+/// The media types that the body of a PATCH may have. RFC 7396 names a media type for a body of changed fields. Other
+/// patch formats are JSON too, and mean something else.
 const JSON_CHANGES: &[&str] = &["application/json", "application/merge-patch+json"];
 
 /// Why there is no body.
@@ -21,10 +21,10 @@ pub(crate) enum BodyError {
     Incomplete,
 }
 
-/// Which part of a list is wanted; both are as in the contracts.
+/// Which part of a list is wanted. Both fields are as in the contracts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageQuery {
-    /// The greatest number of items; absent: the service's default.
+    /// The most items in the page; `None` for the service's default.
     pub limit: Option<u32>,
     /// Where the page before ended.
     pub cursor: Option<String>,
@@ -69,7 +69,7 @@ impl Request {
         self
     }
 
-    /// The method for which the adapter answers: `GET` for HEAD too, whose answer is the same without its body.
+    /// The method that the adapter handles: `GET` also for HEAD, whose answer is the same without the body.
     pub fn method(&self) -> &str {
         if self.is_head() { "GET" } else { &self.method }
     }
@@ -78,7 +78,7 @@ impl Request {
         self.method == "HEAD"
     }
 
-    /// The path's segments, as they are on the wire: `/users/7` gives `users` and `7`.
+    /// The segments of the path, not decoded: `/users/7` gives `users` and `7`.
     pub fn segments(&self) -> Vec<&str> {
         self.path.strip_prefix('/').unwrap_or(&self.path).split('/').collect()
     }
@@ -96,7 +96,7 @@ impl Request {
         Some(decode(value))
     }
 
-    /// The parameters `limit` and `cursor`. A limit that is no number fails validation like one out of range.
+    /// The parameters `limit` and `cursor`. A limit that is not a number is refused like one out of range.
     pub fn page(&self) -> Result<PageQuery, Problem> {
         let number = |text: String| {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +106,7 @@ impl Request {
         Ok(PageQuery { limit: self.query("limit").map(number).transpose()?, cursor: self.query("cursor") })
     }
 
-    /// The fields of the JSON object in the body; `expect` says whether all of them have to be there.
+    /// The fields of the JSON object in the body. `expect` says whether all of them must be present.
     pub fn fields(&self, expect: Expect) -> Result<Fields, Problem> {
         let media_types = if self.method() == "PATCH" { JSON_CHANGES } else { JSON };
         if !is_one_of(media_types, self.header("content-type").unwrap_or_default()) {
@@ -125,8 +125,8 @@ impl Request {
     }
 }
 
-/// Whether a content type is one of these media types, in UTF-8 as JSON always is (RFC 8259, section 8.1). It has no
-/// `charset`, but clients send one; only one that contradicts is refused.
+/// Whether a content type is one of these media types, in UTF-8 as JSON always is (RFC 8259, section 8.1). JSON has
+/// no `charset` parameter, but clients send one. Only a contradicting one is refused.
 fn is_one_of(media_types: &[&str], content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
@@ -139,7 +139,7 @@ fn is_one_of(media_types: &[&str], content_type: &str) -> bool {
     media_types.iter().any(|known| known.eq_ignore_ascii_case(media_type)) && parts.all(agrees)
 }
 
-/// Decodes `+` and `%XX`. What is no valid escape stays as it is: a parameter's own check refuses it.
+/// Decodes `+` and `%XX`. An invalid escape stays as it is: the check of the parameter refuses it.
 fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.as_bytes();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_no_number_is_refused() {
+    fn a_limit_that_is_not_a_number_gets_422() {
         for limit in ["", "x", "+5", "-1", "1.5", "99999999999"] {
             let request = Request::new("GET", &format!("/users?limit={}", limit.replace('+', "%2B")));
             assert_eq!(request.page().map_err(|problem| problem.status()), Err(422), "{limit}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_media_types_are_read() {
+    fn a_body_without_a_json_media_type_gets_415() {
         for method in ["POST", "PUT", "PATCH"] {
             for good in [
                 "application/json",
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_merge_patch_is_a_body_of_patch_alone() {
+    fn a_merge_patch_body_is_accepted_by_patch_only() {
         assert_eq!(read("PATCH", "application/merge-patch+json"), Ok(()));
         assert_eq!(read("POST", "application/merge-patch+json"), Err(Problem::unsupported_media_type(JSON)));
         assert_eq!(read("PUT", "application/merge-patch+json"), Err(Problem::unsupported_media_type(JSON)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_was_not_read_is_refused() {
+    fn a_body_that_is_too_large_or_incomplete_is_refused() {
         for (error, status) in [(BodyError::TooLarge, 413), (BodyError::Incomplete, 400)] {
             let request = Request::new("POST", "/").with_header("content-type", "application/json");
             let request = request.with_body_result(Err(error));

@@ -1,4 +1,4 @@
-//! An answer, and the way from an adapter's function to it.
+//! An HTTP response, and the function that turns an adapter's result into one.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::request::Request;
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Names in lower case, and values.
+    /// Pairs of a name in lower case and a value.
     pub headers: Vec<(&'static str, String)>,
     /// The whole body.
     pub body: Vec<u8>,
@@ -40,7 +40,7 @@ impl Response {
     }
 }
 
-/// Runs an adapter on a request: a problem becomes its body, and the answer to HEAD loses its own.
+/// Runs an adapter on a request. A problem becomes an error document, and the answer to HEAD loses its body.
 pub async fn answer(request: Request, adapter: impl AsyncFnOnce(&Request) -> Result<Response, Problem>) -> Response {
     let mut response = match adapter(&request).await {
         Ok(response) => response,
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_has_all_of_its_members() {
+    fn a_problem_document_has_all_members_of_rfc_9457_and_the_request_id() {
         let request = Request::new("POST", "/").with_header("X-Request-Id", "r1");
         let response = run(request, Err(Problem::invalid(vec![FieldError::new("/name", "is required")])));
         assert_eq!(response.headers, [("content-type", "application/problem+json".to_owned())]);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_has_its_header_and_an_empty_request_id() {
+    fn a_problem_keeps_its_header_and_has_an_empty_request_id_without_one() {
         let response = run(Request::new("PUT", "/"), Err(Problem::method_not_allowed("GET, HEAD")));
         assert!(response.headers.contains(&("allow", "GET, HEAD".to_owned())));
         let body: Value = serde_json::from_slice(&response.body).expect("a problem is JSON");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_media_type_says_what_is_taken() {
+    fn a_415_names_the_accepted_media_types() {
         let refused = Problem::unsupported_media_type(&["application/json", "application/merge-patch+json"]);
         let response = run(Request::new("PATCH", "/"), Err(refused));
         assert_eq!(response.status, 415);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_inside_stays_inside() {
+    fn a_problem_document_never_shows_the_internal_reason() {
         for problem in [Problem::internal("secret"), Problem::unavailable("secret")] {
             let response = run(Request::new("GET", "/"), Err(problem));
             assert!(!String::from_utf8_lossy(&response.body).contains("secret"));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn head_is_get_without_the_body() {
+    fn head_is_handled_as_get_and_loses_its_body() {
         let request = Request::new("HEAD", "/");
         assert_eq!(request.method(), "GET");
         let response = run(request, Ok(Response::json(200, &serde_json::json!({}))));

@@ -1,4 +1,4 @@
-//! Greets whom a call names, if that is somebody. There is no HTTP in here: the host makes it of the contract.
+//! Greets the person whom a call names. There is no HTTP here: the host makes HTTP from the contract.
 
 wit_bindgen::generate!({ path: "wit" });
 

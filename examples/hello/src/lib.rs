@@ -1,4 +1,4 @@
-//! Greets whom the query names. It has a bug.
+//! Greets the person whom the query names. It has a bug, on purpose.
 
 use wasip3::http::types::{ErrorCode, Request, Response};
 use wasip3::http_compat::{http_from_wasi_request, http_into_wasi_response};

@@ -1,4 +1,4 @@
-//! A host made of nothing, for the tests of this room and of the CLI.
+//! A host without services, for the tests of this room and of the CLI.
 
 use super::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
@@ -9,25 +9,26 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::Semaphore;
 
-/// One service of a component, `users`, and one of an address, `legacy`. It records the components and the orders that it was given.
+/// A host with a service `users`, which has a component, and a service `legacy`, which has an address. It records the
+/// components and the orders that it gets.
 pub(crate) struct Fake {
-    /// What it says about itself.
+    /// Its readiness.
     pub(crate) readiness: Mutex<HostReadiness>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
-    /// The last order about the circuit of each endpoint.
+    /// The last action on the circuit of each endpoint.
     pub(crate) circuits: Mutex<BTreeMap<String, BreakerAction>>,
-    /// The faults that stand, at most [`FAULTS`].
+    /// The active faults, at most [`FAULTS`].
     pub(crate) faults: Mutex<Vec<FaultView>>,
     /// The outside hosts that were called.
     pub(crate) outside: Mutex<Vec<OutsideView>>,
-    /// How many swaps may end: a test that holds them back takes the permits away.
+    /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
     pub(crate) begun: Semaphore,
 }
 
-/// How many faults may stand.
+/// The largest number of active faults.
 pub(crate) const FAULTS: usize = 3;
 
 impl Default for Fake {
@@ -121,7 +122,7 @@ impl Operations for Fake {
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]
     }
 
-    /// Takes what begins as a component does.
+    /// Accepts bytes that begin as a component does.
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.begun.add_permits(1);
         self.gate.acquire().await.expect("never closed").forget();
@@ -152,7 +153,7 @@ impl Operations for Fake {
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerAction,
+        action: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let all = self.service(service).ok_or_else(|| unknown(service))?.endpoints;
         let meant = all.into_iter().map(|own| own.id).filter(|own| endpoint.is_none_or(|endpoint| endpoint == own));
@@ -161,7 +162,7 @@ impl Operations for Fake {
             let message = format!("`{service}` has no such endpoint");
             return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
         }
-        self.circuits.lock().expect("no test panics with it").extend(meant.into_iter().map(|own| (own, order)));
+        self.circuits.lock().expect("no test panics with it").extend(meant.into_iter().map(|own| (own, action)));
         Ok(self.service(service).expect("it was there"))
     }
 
@@ -173,7 +174,8 @@ impl Operations for Fake {
         self.service(service).ok_or_else(|| unknown(service))?;
         let mut faults = self.faults.lock().expect("no test panics with it");
         if faults.len() == FAULTS {
-            return Err(OperationError::new(OperationErrorKind::Conflict, "too many faults stand: clear some of them"));
+            let message = "too many faults are active: clear some of them";
+            return Err(OperationError::new(OperationErrorKind::Conflict, message));
         }
         let view = FaultView {
             id: faults.last().map_or(1, |last| last.id + 1),

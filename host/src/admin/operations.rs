@@ -1,13 +1,15 @@
-//! What the admin asks of the host: the joint to the rooms that it must not know.
+//! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
-use super::order::{BreakerAction, FaultOrder};
-use super::view::{FaultView, OutsideView, RouteView, ServiceView, SwapView};
+use super::view::{BreakerAction, FaultView, OutsideView, RouteView, ServiceView, SwapView};
+use crate::fault::Fault;
 use bytes::Bytes;
+use std::error::Error;
+use std::time::Duration;
 
-/// What an operator can see and do.
+/// What an operator can see and change.
 ///
-/// Swap and rollback are called in a task of their own, which is never dropped half way. One change at a time for a service is the
-/// implementation's matter. The other changes do not wait for anything.
+/// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
+/// that changes of one service happen one after the other. The other changes do not wait for anything.
 pub trait Operations: Send + Sync + 'static {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
@@ -24,34 +26,37 @@ pub trait Operations: Send + Sync + 'static {
     /// Every route, in the order of the manifest.
     fn routes(&self) -> Vec<RouteView>;
 
-    /// Lets `component` serve `name`; returns when it does. On an error nothing has changed.
+    /// Replaces the component of `name`, and returns when the new one serves. After an error nothing has changed.
     fn swap(&self, name: &str, component: Bytes) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
 
-    /// Lets the revision before serve again; returns when it does. On an error nothing has changed.
+    /// Returns `name` to the revision before, and returns when that one serves. After an error nothing has changed.
     fn rollback(&self, name: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
 
-    /// Does `order` with the circuit of one endpoint, or with all circuits of the service. Answers the service as it is then.
+    /// Applies `action` to the circuit of one endpoint, or to all circuits of the service. Returns the service as it is
+    /// then.
     ///
     /// # Errors
-    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::NoEndpoint`] for an unknown endpoint.
+    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::NoEndpoint`] for an unknown
+    /// endpoint.
     fn breakers(
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerAction,
+        action: BreakerAction,
     ) -> Result<ServiceView, OperationError>;
 
-    /// Every fault that stands, of every service.
+    /// Every active fault on purpose, of every service.
     fn faults(&self) -> Vec<FaultView>;
 
-    /// Lets a fault stand, under an id that no other fault of the host has or had.
+    /// Adds a fault on purpose, under an id that no other fault of the host has or had.
     ///
     /// # Errors
-    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::Conflict`] when too many stand.
+    /// [`OperationErrorKind::NotFound`] for an unknown service, [`OperationErrorKind::Conflict`] if too many faults are
+    /// active.
     fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError>;
 
-    /// Removes the faults that stand: all, or only those of `service`, or only the one with this `id`; the manifest's too. Answers how
-    /// many there were; none is no error.
+    /// Clears the active faults: all of them, or only those of `service`, or only the fault `id`; those of the manifest
+    /// too. Returns how many there were; none is not an error.
     ///
     /// # Errors
     /// [`OperationErrorKind::NotFound`] for an unknown service.
@@ -61,44 +66,58 @@ pub trait Operations: Send + Sync + 'static {
     fn outside(&self) -> Vec<OutsideView>;
 }
 
+/// A fault on purpose that an operator adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FaultOrder {
+    /// What it does; it does something.
+    pub fault: Fault,
+    /// How long it is active, at most 30 days; `None`: until it is cleared.
+    pub lasts: Option<Duration>,
+}
+
 /// Whether the host takes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostReadiness {
     /// It does.
     Ready,
-    /// No more: it was told to stop.
+    /// It was told to stop, and takes no more.
     Draining,
 }
 
-/// Why a change did not come about.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a change failed. The message says what happened and what to do. It is for the operator, and holds no secret.
+#[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct OperationError {
     /// What kind of failure it is.
     pub kind: OperationErrorKind,
-    /// What happened and what to do, for the operator: no secret.
-    pub message: String,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl OperationError {
-    /// A failure of `kind`, told to the operator as `message`.
+    /// A failure of `kind`, which the operator reads as `message`.
     pub fn new(kind: OperationErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// A failure of `kind` with the message of `source`.
+    pub fn caused_by(kind: OperationErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { kind, message: source.to_string(), source: Some(Box::new(source)) }
     }
 }
 
 /// The kinds of failed changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationErrorKind {
-    /// No such service.
+    /// There is no such service.
     NotFound,
-    /// The service is there, but has no such endpoint.
+    /// The service has no such endpoint.
     NoEndpoint,
-    /// The component is broken, or not one that can serve: nothing has changed.
+    /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
-    /// It cannot be done now: another change is under way, there is nothing to return to, the service has no component, or as
-    /// many stand as may.
+    /// The change is not possible now: another change is in progress, there is no revision to return to, the service
+    /// has no component, or too many faults are active.
     Conflict,
-    /// A fault of the host.
+    /// The host failed.
     Internal,
 }

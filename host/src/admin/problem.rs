@@ -1,4 +1,4 @@
-//! Refusals, and the one place where their bodies are written.
+//! Why a request is refused, and the one place where the bodies of such answers are written.
 
 use super::operations::{OperationError, OperationErrorKind};
 use super::view::ProblemView;
@@ -9,8 +9,8 @@ use http::{HeaderValue, Response, StatusCode};
 
 /// Why a request is refused.
 ///
-/// As a response it has a status and no body yet: [`AdminProblem::write`] adds it at the end, where every answer passes and the request's id
-/// is known. So no handler needs to carry the id along.
+/// A handler returns it as a response with a status and no body. [`AdminProblem::write`] adds the body at the end,
+/// where every answer passes and the request's id is known. So no handler needs the id.
 #[derive(Debug, Clone)]
 pub(super) struct AdminProblem {
     status: StatusCode,
@@ -24,18 +24,18 @@ impl AdminProblem {
         Self { status, kind, detail: detail.into() }
     }
 
-    /// Nothing is called `name`.
+    /// There is no service `name`.
     pub(super) fn no_service(name: &str) -> Self {
-        let detail = format!("there is no service `{name}`: GET /v1/services lists those that there are");
+        let detail = format!("there is no service `{name}`: GET /v1/services lists the services");
         Self::new(StatusCode::NOT_FOUND, "no-such-service", detail)
     }
 
-    /// What the operator is told.
+    /// The message for the operator.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// Gives `response` the body that its problem asks for, if it is one.
+    /// Adds the body if `response` is a problem.
     pub(super) fn write(response: &mut Response<Body>, id: &RequestId) {
         let Some(problem) = response.extensions_mut().remove::<Self>() else { return };
         let view = ProblemView {
@@ -47,7 +47,7 @@ impl AdminProblem {
         };
         *response.body_mut() = full_body(serde_json::to_vec(&view).expect("texts and a number are JSON"));
         let headers = response.headers_mut();
-        // axum has counted the body that was not there yet.
+        // axum set the length of the empty body.
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if problem.status == StatusCode::UNAUTHORIZED {
@@ -80,6 +80,6 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::new(status, kind, error.message)
+        Self::new(status, kind, error.to_string())
     }
 }

@@ -27,7 +27,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
     }
 
-    /// The problem that the body tells, after a check of what every problem has.
+    /// The type of the problem in the body, after checks that hold for every problem.
     pub(super) fn problem(&self) -> String {
         assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         let view: ProblemView = serde_json::from_str(&self.text).expect("a problem");
@@ -45,7 +45,7 @@ pub(super) fn admin(address: &str, token: Option<&str>) -> (Admin, Arc<Fake>) {
     (Admin::new(settings, fake.clone()), fake)
 }
 
-/// A request with these headers and nothing else.
+/// A request with these headers and no others.
 pub(super) fn request(method: &str, target: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let builder = Request::builder().method(method).uri(target);
     headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value)).body(body).expect("a request")
@@ -58,12 +58,12 @@ pub(super) async fn read(response: Response<Body>) -> Answer {
     Answer { status: head.status, headers: head.headers, text }
 }
 
-pub(super) async fn ask(admin: &Admin, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+pub(super) async fn send(admin: &Admin, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     read(admin.handle(request(method, target, headers, empty_body())).await).await
 }
 
 pub(super) async fn get(admin: &Admin, target: &str) -> Answer {
-    ask(admin, "GET", target, &[("host", LOOPBACK)]).await
+    send(admin, "GET", target, &[("host", LOOPBACK)]).await
 }
 
 async fn swap(admin: &Admin, name: &str, headers: &[(&str, &str)], body: Body) -> Answer {
@@ -72,7 +72,7 @@ async fn swap(admin: &Admin, name: &str, headers: &[(&str, &str)], body: Body) -
     read(admin.handle(request("POST", &format!("/v1/services/{name}/swap"), &headers, body)).await).await
 }
 
-/// A body whose next piece is what `next` says at each poll.
+/// A body that calls `next` for its next piece at each poll.
 pub(super) fn streamed(mut next: impl FnMut() -> Poll<Option<Result<Bytes, BodyError>>> + Send + 'static) -> Body {
     StreamBody::new(poll_fn(move |_| next()).map_ok(Frame::data)).boxed_unsync()
 }
@@ -80,7 +80,7 @@ pub(super) fn streamed(mut next: impl FnMut() -> Poll<Option<Result<Bytes, BodyE
 const WASM: (&str, &str) = ("content-type", "application/wasm");
 
 #[tokio::test]
-async fn the_resources_answer() {
+async fn every_resource_that_reads_the_host_answers() {
     let (admin, _) = admin(LOOPBACK, None);
     let health = get(&admin, "/healthz").await;
     assert_eq!((health.status, health.text.as_str()), (StatusCode::OK, r#"{"status":"alive"}"#));
@@ -101,7 +101,7 @@ async fn the_resources_answer() {
 }
 
 #[tokio::test]
-async fn readiness_follows_the_host() {
+async fn readyz_is_503_while_the_host_drains_and_healthz_is_200() {
     let (admin, fake) = admin(LOOPBACK, None);
     for (readiness, status) in [(HostReadiness::Ready, 200), (HostReadiness::Draining, 503)] {
         *fake.readiness.lock().expect("free") = readiness;
@@ -115,7 +115,7 @@ async fn readiness_follows_the_host() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem() {
+async fn an_unknown_resource_service_or_method_is_a_problem() {
     let (admin, _) = admin(LOOPBACK, None);
     for (target, kind) in [
         ("/", "no-such-resource"),
@@ -132,45 +132,45 @@ async fn what_is_not_there_is_a_problem() {
         ("GET", "/v1/services/users/swap", "POST"),
         ("GET", "/v1/services/users/rollback", "POST"),
     ] {
-        let answer = ask(&admin, method, target, &[("host", LOOPBACK)]).await;
+        let answer = send(&admin, method, target, &[("host", LOOPBACK)]).await;
         assert_eq!((answer.status, answer.problem().as_str()), (StatusCode::METHOD_NOT_ALLOWED, "wrong-method"));
         assert_eq!(answer.header("allow"), allow, "{target}");
     }
 }
 
 #[tokio::test]
-async fn a_request_id_is_kept_when_it_is_a_good_one() {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_is_replaced() {
     let (admin, _) = admin(LOOPBACK, None);
-    let good = ask(&admin, "GET", "/nothing", &[("host", LOOPBACK), ("x-request-id", "mine-7")]).await;
+    let good = send(&admin, "GET", "/nothing", &[("host", LOOPBACK), ("x-request-id", "mine-7")]).await;
     assert_eq!((good.header("x-request-id"), good.problem().as_str()), ("mine-7", "no-such-resource"));
-    let bad = ask(&admin, "GET", "/healthz", &[("host", LOOPBACK), ("x-request-id", "a b")]).await;
+    let bad = send(&admin, "GET", "/healthz", &[("host", LOOPBACK), ("x-request-id", "a b")]).await;
     assert_eq!(bad.header("x-request-id").len(), 32);
 }
 
 #[tokio::test]
-async fn a_rebound_name_is_refused_on_loopback() {
+async fn on_loopback_a_host_header_that_is_not_this_machine_is_refused() {
     let (admin, _) = admin(LOOPBACK, None);
     for good in ["127.0.0.1:9090", "localhost:9090", "localhost", "[::1]:9090", "127.0.0.1:4000"] {
-        assert_eq!(ask(&admin, "GET", "/v1/services", &[("host", good)]).await.status, StatusCode::OK, "{good}");
+        assert_eq!(send(&admin, "GET", "/v1/services", &[("host", good)]).await.status, StatusCode::OK, "{good}");
     }
     let doubled = [("host", LOOPBACK), ("host", "evil.example")];
     for bad in [&[("host", "evil.example:9090")][..], &[("host", "192.168.1.7:9090")], &[("host", "")], &[], &doubled] {
         for (method, target) in [("GET", "/v1/services"), ("POST", "/v1/services/users/rollback"), ("GET", "/healthz")]
         {
-            let answer = ask(&admin, method, target, bad).await;
+            let answer = send(&admin, method, target, bad).await;
             assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{method} {target} {bad:?}");
             assert_eq!(answer.problem(), "foreign-host");
         }
     }
-    let absolute = ask(&admin, "GET", "http://evil.example/v1/services", &[("host", LOOPBACK)]).await;
+    let absolute = send(&admin, "GET", "http://evil.example/v1/services", &[("host", LOOPBACK)]).await;
     assert_eq!(absolute.problem(), "foreign-host");
 }
 
 #[tokio::test]
-async fn a_foreign_page_is_refused_with_every_method() {
+async fn a_page_of_another_origin_is_refused_with_every_method() {
     let (admin, _) = admin(LOOPBACK, None);
     let own = [("host", "localhost:9090"), ("origin", "http://localhost:9090")];
-    assert_eq!(ask(&admin, "GET", "/v1/services", &own).await.status, StatusCode::OK);
+    assert_eq!(send(&admin, "GET", "/v1/services", &own).await.status, StatusCode::OK);
     for foreign in
         ["http://evil.example", "null", "http://localhost:3000", "http://127.0.0.1:9090", "localhost:9090", ""]
     {
@@ -181,7 +181,7 @@ async fn a_foreign_page_is_refused_with_every_method() {
             ("POST", "/v1/services/users/rollback"),
             ("POST", "/v1/services/users/swap"),
         ] {
-            let answer = ask(&admin, method, target, &headers).await;
+            let answer = send(&admin, method, target, &headers).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {target} {foreign}");
             assert_eq!(answer.problem(), "foreign-origin");
             assert!(!answer.headers.contains_key("access-control-allow-origin"));
@@ -190,7 +190,7 @@ async fn a_foreign_page_is_refused_with_every_method() {
 }
 
 #[tokio::test]
-async fn a_token_is_demanded_of_all_but_the_probes() {
+async fn every_resource_but_the_probes_requires_the_token() {
     for address in [LOOPBACK, EVERYWHERE] {
         let (admin, _) = admin(address, Some("s3cret"));
         for path in ["/healthz", "/readyz"] {
@@ -198,7 +198,7 @@ async fn a_token_is_demanded_of_all_but_the_probes() {
         }
         for wrong in ["", "Bearer", "Bearer wrong", "Basic s3cret", "s3cret"] {
             for path in ["/metrics", "/v1/services", "/nothing"] {
-                let answer = ask(&admin, "GET", path, &[("host", LOOPBACK), ("authorization", wrong)]).await;
+                let answer = send(&admin, "GET", path, &[("host", LOOPBACK), ("authorization", wrong)]).await;
                 assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{path} {wrong}");
                 assert_eq!(answer.problem(), "unauthorized");
                 assert!(answer.header("www-authenticate").starts_with("Bearer "));
@@ -206,26 +206,30 @@ async fn a_token_is_demanded_of_all_but_the_probes() {
             }
         }
         let right = [("host", LOOPBACK), ("authorization", "Bearer s3cret")];
-        assert_eq!(ask(&admin, "GET", "/v1/services", &right).await.status, StatusCode::OK);
+        assert_eq!(send(&admin, "GET", "/v1/services", &right).await.status, StatusCode::OK);
     }
 }
 
 #[tokio::test]
-async fn beyond_loopback_the_token_protects_and_names_are_free() {
+async fn beyond_loopback_any_host_header_is_accepted_and_the_token_is_required() {
     let (guarded, _) = admin(EVERYWHERE, Some("s3cret"));
     let token = ("authorization", "Bearer s3cret");
     for headers in [&[("host", "atoll.example"), token][..], &[token]] {
-        assert_eq!(ask(&guarded, "GET", "/v1/services", headers).await.status, StatusCode::OK);
+        assert_eq!(send(&guarded, "GET", "/v1/services", headers).await.status, StatusCode::OK);
     }
     let foreign = [("host", "atoll.example"), ("origin", "https://evil.example"), token];
-    assert_eq!(ask(&guarded, "GET", "/v1/services", &foreign).await.problem(), "foreign-origin");
+    assert_eq!(send(&guarded, "GET", "/v1/services", &foreign).await.problem(), "foreign-origin");
 
     let (open, _) = admin(EVERYWHERE, None);
-    assert_eq!(get(&open, "/v1/services").await.status, StatusCode::UNAUTHORIZED, "without a token nobody gets in");
+    assert_eq!(
+        get(&open, "/v1/services").await.status,
+        StatusCode::UNAUTHORIZED,
+        "without a token no request is admitted"
+    );
 }
 
 #[tokio::test]
-async fn a_swap_hands_the_component_over() {
+async fn a_swap_passes_the_whole_component_to_the_host() {
     let (admin, fake) = admin(LOOPBACK, None);
     let mut pieces = ["\0asm", "rest"].into_iter();
     let body = streamed(move || Poll::Ready(pieces.next().map(|piece| Ok(Bytes::from(piece)))));
@@ -237,11 +241,11 @@ async fn a_swap_hands_the_component_over() {
 }
 
 #[tokio::test]
-async fn a_failed_change_is_the_problem_of_its_kind() {
+async fn each_kind_of_failed_change_has_its_status_and_problem_type() {
     let (admin, fake) = admin(LOOPBACK, None);
     let broken = swap(&admin, "users", &[WASM], full_body("text")).await;
     assert_eq!((broken.status.as_u16(), broken.problem().as_str()), (422, "component-refused"));
-    assert!(broken.text.contains("magic number"), "operators see why: {}", broken.text);
+    assert!(broken.text.contains("magic number"), "operators see the reason: {}", broken.text);
     let unknown = swap(&admin, "nobody", &[WASM], full_body("\0asm")).await;
     assert_eq!((unknown.status.as_u16(), unknown.problem().as_str()), (404, "no-such-service"));
     let panicked = swap(&admin, "users", &[WASM], full_body("panic")).await;
@@ -250,12 +254,12 @@ async fn a_failed_change_is_the_problem_of_its_kind() {
 
     for (name, status) in [("users", 200), ("legacy", 409), ("nobody", 404)] {
         let target = format!("/v1/services/{name}/rollback");
-        assert_eq!(ask(&admin, "POST", &target, &[("host", LOOPBACK)]).await.status.as_u16(), status, "{name}");
+        assert_eq!(send(&admin, "POST", &target, &[("host", LOOPBACK)]).await.status.as_u16(), status, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_swap_is_wasm_and_nothing_that_a_form_can_send() {
+async fn a_swap_with_a_media_type_that_a_web_form_can_send_is_refused() {
     let (admin, fake) = admin(LOOPBACK, None);
     let types =
         ["text/plain", "multipart/form-data; boundary=x", "text/plain; application/wasm", "application/octet-stream"];
@@ -268,14 +272,14 @@ async fn a_swap_is_wasm_and_nothing_that_a_form_can_send() {
 }
 
 #[tokio::test]
-async fn a_component_that_is_too_large_is_refused_at_once_and_on_the_way() {
+async fn a_component_that_is_too_large_is_refused_by_its_announced_and_by_its_real_length() {
     let (admin, fake) = admin(LOOPBACK, None);
     let unread = streamed(|| panic!("not a byte is read"));
     let announced = (MAX_COMPONENT + 1).to_string();
     let answer = swap(&admin, "users", &[WASM, ("content-length", &announced)], unread).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (413, "component-too-large"));
 
-    // The same piece over and over: it takes no memory here, and the stream has no end.
+    // The stream repeats one piece without end, and takes no memory here.
     let piece = Bytes::from(vec![0; 1024 * 1024]);
     let endless = streamed(move || Poll::Ready(Some(Ok(piece.clone()))));
     let answer = swap(&admin, "users", &[WASM], endless).await;
@@ -297,7 +301,7 @@ async fn an_upload_that_stalls_or_breaks_off_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_swap_is_finished_when_the_operator_goes_away() {
+async fn a_swap_is_finished_when_the_operator_disconnects() {
     let (admin, fake) = admin(LOOPBACK, None);
     fake.gate.forget_permits(1000);
     let headers = [WASM, ("host", LOOPBACK)];
@@ -313,7 +317,7 @@ async fn a_swap_is_finished_when_the_operator_goes_away() {
 }
 
 #[tokio::test]
-async fn only_a_few_swaps_are_under_way_at_once() {
+async fn a_fifth_swap_at_the_same_time_is_refused() {
     let (admin, fake) = admin(LOOPBACK, None);
     fake.gate.forget_permits(1000);
     let one = || {

@@ -4,21 +4,23 @@ use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::hint::black_box;
 
-/// A token that requests are compared with. Only its SHA-256 is kept, so it cannot be printed, not even from a dump of this value.
+/// The token that operators must send. Only its SHA-256 is kept, so not even a memory dump of this value shows the
+/// token.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
 impl Token {
-    /// Takes over the token from the configuration.
+    /// Hashes the token from the configuration.
     pub fn new(secret: &str) -> Self {
         Self(hash(secret.as_bytes()))
     }
 
-    /// Whether `presented` is the token. How long it takes tells nothing of where the two differ, nor of the token's length.
-    pub(super) fn matches(&self, presented: &[u8]) -> bool {
+    /// Whether `presented` is the token. The time that it takes does not depend on where the two differ, nor on the
+    /// token's length.
+    pub fn matches(&self, presented: &[u8]) -> bool {
         let presented = hash(presented);
         let difference = self.0.iter().zip(presented).fold(0, |difference, (own, other)| difference | (own ^ other));
-        // The barrier keeps the compiler from leaving the loop at the first byte that differs.
+        // Without the barrier the compiler could leave the loop at the first byte that differs.
         black_box(difference) == 0
     }
 }
@@ -47,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_print() {
-        assert_eq!(format!("{:?}", Token::new("s3cret")), "Token(…)");
+    fn the_debug_output_hides_the_token() {
+        assert_eq!(format!("{:?}", Some(Token::new("s3cret"))), "Some(Token(…))");
     }
 }

@@ -1,9 +1,9 @@
-//! The resources of the mesh: circuits, faults on purpose, outside hosts.
+//! The resources for the traffic between services: circuits, faults on purpose, outside hosts.
 
+use super::handler::{AdminState, Name};
 use super::operations::Operations;
 use super::order;
 use super::problem::AdminProblem;
-use super::router::{AdminState, Name};
 use super::view::{ClearedView, FaultView, OutsideView, ServiceView};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::routing::{delete, get, post};
@@ -12,7 +12,7 @@ use http::StatusCode;
 use http::request::Parts;
 use std::sync::Arc;
 
-/// They change things without waiting for anything, so no change is left half done when its operator goes away.
+/// The routes. Their changes do not wait for anything, so none stops half way if the operator disconnects.
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new()
         .route("/v1/services/{name}/breaker", post(breaker::<O>))
@@ -24,53 +24,54 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
 }
 
 async fn breaker<O: Operations>(
-    State(desk): State<Arc<AdminState<O>>>,
+    State(state): State<Arc<AdminState<O>>>,
     Name(name): Name,
     request: Request,
 ) -> Result<Json<ServiceView>, AdminProblem> {
     let order = order::breaker(request).await?;
-    Ok(Json(desk.operations.breakers(&name, order.endpoint.as_deref(), order.order)?))
+    Ok(Json(state.operations.breakers(&name, order.endpoint.as_deref(), order.order)?))
 }
 
-async fn faults<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Json<Vec<FaultView>> {
-    Json(desk.operations.faults())
+async fn faults<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Json<Vec<FaultView>> {
+    Json(state.operations.faults())
 }
 
 async fn add_fault<O: Operations>(
-    State(desk): State<Arc<AdminState<O>>>,
+    State(state): State<Arc<AdminState<O>>>,
     Name(name): Name,
     request: Request,
 ) -> Result<(StatusCode, Json<FaultView>), AdminProblem> {
     let order = order::fault(request).await?;
-    Ok((StatusCode::CREATED, Json(desk.operations.add_fault(&name, order)?)))
+    Ok((StatusCode::CREATED, Json(state.operations.add_fault(&name, order)?)))
 }
 
-async fn clear_all<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Result<Json<ClearedView>, AdminProblem> {
-    clear(&*desk.operations, None, None)
+async fn clear_all<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<ClearedView>, AdminProblem> {
+    clear(&*state.operations, None, None)
 }
 
 async fn clear_one<O: Operations>(
-    State(desk): State<Arc<AdminState<O>>>,
+    State(state): State<Arc<AdminState<O>>>,
     FaultId(id): FaultId,
 ) -> Result<Json<ClearedView>, AdminProblem> {
-    clear(&*desk.operations, None, Some(id))
+    clear(&*state.operations, None, Some(id))
 }
 
 async fn clear_service<O: Operations>(
-    State(desk): State<Arc<AdminState<O>>>,
+    State(state): State<Arc<AdminState<O>>>,
     Name(name): Name,
 ) -> Result<Json<ClearedView>, AdminProblem> {
-    clear(&*desk.operations, Some(&name), None)
+    clear(&*state.operations, Some(&name), None)
 }
 
 async fn clear_one_of_service<O: Operations>(
-    State(desk): State<Arc<AdminState<O>>>,
+    State(state): State<Arc<AdminState<O>>>,
     FaultOf { service, id }: FaultOf,
 ) -> Result<Json<ClearedView>, AdminProblem> {
-    clear(&*desk.operations, Some(&service), Some(id))
+    clear(&*state.operations, Some(&service), Some(id))
 }
 
-/// To clear where nothing stands is done already; a fault that is named and is not there is a mistake.
+/// Clears faults. To clear all faults where there are none is not an error; to clear a named fault that does not exist
+/// is.
 fn clear(
     operations: &impl Operations,
     service: Option<&str>,
@@ -82,12 +83,12 @@ fn clear(
     }
 }
 
-async fn outside<O: Operations>(State(desk): State<Arc<AdminState<O>>>) -> Json<Vec<OutsideView>> {
-    Json(desk.operations.outside())
+async fn outside<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Json<Vec<OutsideView>> {
+    Json(state.operations.outside())
 }
 
 fn no_fault(id: &str) -> AdminProblem {
-    let detail = format!("no fault `{id}` stands: GET /v1/faults lists those that do");
+    let detail = format!("there is no fault `{id}`: GET /v1/faults lists the active faults");
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-fault", detail)
 }
 
@@ -114,7 +115,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FaultOf {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AdminProblem> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        // What is not even UTF-8 names nothing.
+        // A path that is not UTF-8 names no fault.
         let Ok(Path((service, id))) = path else { return Err(no_fault("\u{fffd}")) };
         Ok(Self { service, id: number(&id)? })
     }

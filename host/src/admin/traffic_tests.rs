@@ -1,7 +1,7 @@
-//! The resources of the mesh in memory: circuits, faults on purpose, outside hosts.
+//! The resources for traffic, in memory: circuits, faults on purpose, outside hosts.
 
 use super::fake::FAULTS;
-use super::tests::{Answer, LOOPBACK, admin, ask, get, read, request, streamed};
+use super::tests::{Answer, LOOPBACK, admin, get, read, request, send, streamed};
 use super::*;
 use crate::base::{Body, full_body};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ async fn order(admin: &Admin, target: &str, body: &str) -> Answer {
 }
 
 async fn delete(admin: &Admin, target: &str) -> Answer {
-    ask(admin, "DELETE", target, &[("host", LOOPBACK)]).await
+    send(admin, "DELETE", target, &[("host", LOOPBACK)]).await
 }
 
 fn problem(answer: &Answer) -> (u16, String) {
@@ -34,7 +34,7 @@ fn cleared(answer: &Answer) -> usize {
 }
 
 #[tokio::test]
-async fn circuits_are_ordered_one_by_one_and_all_at_once() {
+async fn an_order_changes_one_circuit_or_all_circuits_of_a_service() {
     let (admin, fake) = admin(LOOPBACK, None);
     let target = "/v1/services/users/breaker";
     let circuits = |answer: &Answer| {
@@ -57,13 +57,13 @@ async fn circuits_are_ordered_one_by_one_and_all_at_once() {
 }
 
 #[tokio::test]
-async fn a_fault_stands_until_it_is_cleared() {
+async fn a_fault_is_listed_until_it_is_cleared() {
     let (admin, _) = admin(LOOPBACK, None);
     let full = r#"{"latency_ms":200,"error":"10.0%","trap":"1%","for_seconds":300}"#;
     let added = order(&admin, "/v1/services/users/faults", full).await;
     assert_eq!(added.status, StatusCode::CREATED, "{}", added.text);
-    let expected = r#"{"id":1,"service":"users","latency_ms":200,"error":"10%","trap":"1%","seconds_left":300,"origin":"operator"}"#;
-    assert_eq!(added.text, expected);
+    let (start, end) = (r#"{"id":1,"service":"users","latency_ms":200,"#, r#""seconds_left":300,"origin":"operator"}"#);
+    assert_eq!(added.text, format!(r#"{start}"error":"10%","trap":"1%",{end}"#));
     let small = order(&admin, "/v1/services/legacy/faults", r#"{"trap":"0.5%"}"#).await;
     let small: FaultView = serde_json::from_str(&small.text).expect("a fault");
     assert_eq!((small.latency_ms, small.error.as_str(), small.seconds_left), (0, "0%", None));
@@ -90,7 +90,7 @@ async fn a_fault_stands_until_it_is_cleared() {
 }
 
 #[tokio::test]
-async fn what_names_nothing_is_a_problem() {
+async fn a_fault_id_that_does_not_exist_is_a_problem() {
     let (admin, _) = admin(LOOPBACK, None);
     for (target, kind) in [
         ("/v1/faults/1", "no-such-fault"),
@@ -113,18 +113,18 @@ async fn what_names_nothing_is_a_problem() {
         ("POST", "/v1/outside", "GET,HEAD"),
         ("GET", "/v1/services/users/faults", "DELETE"),
     ] {
-        let answer = ask(&admin, method, target, &[("host", LOOPBACK)]).await;
+        let answer = send(&admin, method, target, &[("host", LOOPBACK)]).await;
         assert_eq!(problem(&answer), (405, "wrong-method".to_owned()), "{method} {target}");
         assert!(answer.header("allow").contains(allow), "{target}: {}", answer.header("allow"));
     }
 }
 
 #[tokio::test]
-async fn a_wrong_order_names_its_member_and_changes_nothing() {
+async fn the_refusal_of_a_wrong_order_names_the_member_and_nothing_changes() {
     let (admin, fake) = admin(LOOPBACK, None);
     let fault = "/v1/services/users/faults";
     let breaker = "/v1/services/users/breaker";
-    for (target, body, said) in [
+    for (target, body, message) in [
         (fault, r#"{"latency_ms":"200"}"#, "`latency_ms` is a whole number from 0 to 3600000"),
         (fault, r#"{"latency_ms":-1}"#, "`latency_ms` is"),
         (fault, r#"{"latency_ms":1.5}"#, "`latency_ms` is"),
@@ -152,14 +152,14 @@ async fn a_wrong_order_names_its_member_and_changes_nothing() {
         let answer = order(&admin, target, body).await;
         assert_eq!(problem(&answer), (400, "wrong-order".to_owned()), "{body}");
         let view: ProblemView = serde_json::from_str(&answer.text).expect("a problem");
-        assert!(view.detail.contains(said), "{body}: {}", view.detail);
+        assert!(view.detail.contains(message), "{body}: {}", view.detail);
     }
     assert!(fake.faults.lock().expect("free").is_empty());
     assert!(fake.circuits.lock().expect("free").is_empty());
 }
 
 #[tokio::test]
-async fn an_order_is_json_and_nothing_that_a_form_can_send() {
+async fn an_order_with_a_media_type_that_a_web_form_can_send_is_refused() {
     let (admin, fake) = admin(LOOPBACK, None);
     let types = ["text/plain", "application/x-www-form-urlencoded", "text/plain; application/json", "application/wasm"];
     let single = types.map(|value| vec![("content-type", value)]);
@@ -178,7 +178,7 @@ async fn an_order_is_json_and_nothing_that_a_form_can_send() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_is_short_and_does_not_linger() {
+async fn an_order_that_is_too_long_or_too_slow_is_refused() {
     let (admin, fake) = admin(LOOPBACK, None);
     let target = "/v1/services/users/faults";
     let long = |spaces: usize| format!("{{\"error\":\"1%\"{}}}", " ".repeat(spaces - 14));
@@ -193,7 +193,7 @@ async fn an_order_is_short_and_does_not_linger() {
 }
 
 #[tokio::test]
-async fn foreign_pages_and_strangers_order_nothing() {
+async fn an_order_of_a_foreign_page_or_without_the_token_changes_nothing() {
     let (guarded, fake) = admin(LOOPBACK, Some("s3cret"));
     let (method, body) = ("POST", r#"{"order":"open"}"#);
     for (headers, kind) in [
@@ -203,14 +203,14 @@ async fn foreign_pages_and_strangers_order_nothing() {
     ] {
         let sent = request(method, "/v1/services/users/breaker", &headers, full_body(body));
         assert_eq!(read(guarded.handle(sent).await).await.problem(), kind);
-        assert_eq!(ask(&guarded, "DELETE", "/v1/faults", &headers).await.problem(), kind);
-        assert_eq!(ask(&guarded, "GET", "/v1/outside", &headers).await.problem(), kind);
+        assert_eq!(send(&guarded, "DELETE", "/v1/faults", &headers).await.problem(), kind);
+        assert_eq!(send(&guarded, "GET", "/v1/outside", &headers).await.problem(), kind);
     }
     assert!(fake.circuits.lock().expect("free").is_empty());
 }
 
 #[tokio::test]
-async fn outside_hosts_are_listed() {
+async fn outside_hosts_that_were_called_are_listed() {
     let (admin, fake) = admin(LOOPBACK, None);
     assert_eq!(get(&admin, "/v1/outside").await.text, "[]");
     let (service, host) = ("users".to_owned(), "https://api.example.com".to_owned());

@@ -1,4 +1,4 @@
-//! A component on its way in.
+//! The upload of a component.
 
 use super::problem::AdminProblem;
 use axum::body::Body;
@@ -12,10 +12,10 @@ use tokio::time::timeout;
 /// The largest component that a swap accepts, in bytes.
 pub const MAX_COMPONENT: usize = 128 * 1024 * 1024;
 
-/// How long an upload may rest between two pieces: `listen` leaves the pace of a body to whoever reads it.
+/// How long an upload may pause between two pieces. `listen` does not bound the pace of a body: its reader must.
 const STALL: Duration = Duration::from_secs(30);
 
-/// The component that the request carries, whole.
+/// Reads the whole component from the request.
 pub(super) async fn component(request: Request<Body>) -> Result<Bytes, AdminProblem> {
     let (head, mut body) = request.into_parts();
     check_media_type(&head.headers)?;
@@ -31,7 +31,8 @@ pub(super) async fn component(request: Request<Body>) -> Result<Bytes, AdminProb
     Ok(component.into())
 }
 
-/// A page can make a browser send a form or plain text anywhere, but never this type without asking the server first.
+/// A web page can make a browser send a form or plain text to any server, but not this media type: the browser asks the
+/// server first (CORS), and the admin does not allow it.
 fn check_media_type(headers: &HeaderMap) -> Result<(), AdminProblem> {
     if is_solely(headers, "application/wasm") {
         return Ok(());
@@ -40,17 +41,17 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), AdminProblem> {
     Err(AdminProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-wasm", detail))
 }
 
-/// Whether the body's media type is `expected`, with any parameters, and no other is named beside it.
+/// Whether the body's media type is `expected`, with any parameters, and there is only one `Content-Type`.
 pub(super) fn is_solely(headers: &HeaderMap, expected: &str) -> bool {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let essence = values.next().and_then(|value| value.to_str().ok()).and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected)) && values.next().is_none()
 }
 
-/// The length that the request announces, 0 for none; refuses one that is too large before a byte is read.
+/// The announced length, or 0 if there is none. A length that is too large is refused before a byte is read.
 fn announced_length(headers: &HeaderMap) -> Result<usize, AdminProblem> {
     let Some(text) = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()) else { return Ok(0) };
-    // The server has checked that it is a number, so one that does not fit is too large as well.
+    // The server has checked that it is a number. A number that does not fit is too large.
     text.parse().ok().filter(|length| *length <= MAX_COMPONENT).ok_or_else(too_large)
 }
 
@@ -60,7 +61,7 @@ fn too_large() -> AdminProblem {
 }
 
 fn stalled() -> AdminProblem {
-    let detail = format!("no piece of the component came for {} seconds", STALL.as_secs());
+    let detail = format!("no piece of the component arrived for {} seconds", STALL.as_secs());
     AdminProblem::new(StatusCode::REQUEST_TIMEOUT, "upload-stalled", detail)
 }
 

@@ -1,30 +1,30 @@
-//! The wire types: what operators read, and the CLI with them.
+//! The wire types: what operators and the CLI read, and what they send.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A service as operators see it.
+/// A service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// Its name.
     pub name: String,
-    /// The revision that serves: the first 12 hex digits of its digest. None for a service of plain addresses only.
+    /// The revision that serves: the first 12 hex digits of its digest. None if the service has only addresses.
     pub revision: Option<String>,
     /// The whole digest of that revision, 64 hex digits.
     pub digest: Option<String>,
     /// How long that revision has served, in seconds.
     pub age_seconds: Option<u64>,
-    /// Whether a swap made it differ from what the manifest says. It lasts until the host restarts.
+    /// Whether the revision is not the manifest's component, because of a swap. It lasts until the host restarts.
     pub differs_from_manifest: bool,
-    /// The revision that a rollback returns to, as short as `revision`.
+    /// The revision to which a rollback returns, in the same form as `revision`.
     pub previous: Option<String>,
-    /// Where calls can go.
+    /// The endpoints that get its calls.
     pub endpoints: Vec<EndpointView>,
-    /// How the endpoint of a call is chosen: the manifest's word.
+    /// How the endpoint of a call is chosen: a word of the manifest, such as `peak-ewma`.
     pub balance: String,
-    /// Calls that wait for their turn now.
+    /// Calls that wait for a permit now.
     pub waiting: u64,
-    /// The faults on purpose that stand for it.
+    /// Its active faults on purpose.
     pub faults: Vec<FaultView>,
 }
 
@@ -33,25 +33,25 @@ pub struct ServiceView {
 pub struct EndpointView {
     /// Its id, unique within the service.
     pub id: String,
-    /// `instance` for one in this host, or the address.
+    /// Where it is: `instance` for a component in this host, or the address.
     pub place: String,
-    /// Its circuit.
+    /// The state of its circuit.
     pub breaker: BreakerView,
-    /// Whether an operator holds the circuit where it is, until a reset.
+    /// Whether an operator forced that state. It lasts until a reset.
     pub forced: bool,
-    /// Whether its active checks pass; where there are none, it is ready.
+    /// Whether its health checks pass. Without health checks it is ready.
     pub ready: bool,
-    /// Whether it left the choice for a while, because it failed far more often than the others.
+    /// Whether it gets no calls for a while, because it failed much more often than the other endpoints.
     pub ejected: bool,
-    /// Its share of the calls beside the others': 1 to 1000.
+    /// Its weight beside the other endpoints: 1 to 1000.
     pub weight: u16,
-    /// How long its answers take at the moment, in milliseconds; none before the first, or while it has long had no calls.
+    /// Its recent latency in milliseconds. None before the first call, and after a long time without calls.
     pub latency_ms: Option<f64>,
-    /// Calls that were tried here since it was registered.
+    /// Tries at this endpoint since it was registered.
     pub requests: u64,
-    /// Those of them that the service failed.
+    /// How many of these tries the service failed.
     pub failures: u64,
-    /// Calls that are running now.
+    /// Tries in flight now.
     pub in_flight: u64,
 }
 
@@ -63,7 +63,7 @@ pub enum BreakerView {
     Closed,
     /// No call passes.
     Open,
-    /// One call may try.
+    /// Only probes pass.
     HalfOpen,
 }
 
@@ -77,12 +77,12 @@ impl fmt::Display for BreakerView {
     }
 }
 
-/// A fault on purpose that stands.
+/// An active fault on purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultView {
-    /// Its id, by which it is cleared: unique within the host.
+    /// Its id, unique within the host; it is used to clear the fault.
     pub id: u64,
-    /// The service whose calls suffer it.
+    /// The service whose calls it affects.
     pub service: String,
     /// How much longer each call takes, in milliseconds.
     pub latency_ms: u64,
@@ -90,17 +90,17 @@ pub struct FaultView {
     pub error: String,
     /// The share of calls that fail like a trap of the service: `1%`.
     pub trap: String,
-    /// After how many seconds it ends by itself; none: not before it is cleared or the host restarts.
+    /// The seconds until it ends by itself. None: it ends when it is cleared or the host restarts.
     pub seconds_left: Option<u64>,
-    /// Who wanted it.
+    /// Where it came from.
     pub origin: OriginView,
 }
 
-/// Who wanted a fault.
+/// Where a fault came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OriginView {
-    /// The manifest: it is there again after a restart.
+    /// The manifest: the fault is active again after a restart.
     Manifest,
     /// An operator, through the admin.
     Operator,
@@ -115,10 +115,10 @@ impl fmt::Display for OriginView {
     }
 }
 
-/// Faults that were cleared.
+/// The result of clearing faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClearedView {
-    /// How many stood.
+    /// How many were cleared.
     pub cleared: usize,
 }
 
@@ -129,13 +129,13 @@ pub struct OutsideView {
     pub service: String,
     /// Scheme, host, and the port where it is not the scheme's own: `https://api.example.com`.
     pub host: String,
-    /// Its circuit.
+    /// The state of its circuit.
     pub breaker: BreakerView,
     /// Requests so far.
     pub requests: u64,
-    /// Those of them that it failed.
+    /// How many of these requests it failed.
     pub failures: u64,
-    /// Requests that are running now.
+    /// Requests in flight now.
     pub in_flight: u64,
 }
 
@@ -144,23 +144,62 @@ pub struct OutsideView {
 pub struct RouteView {
     /// What it matches, as text: `GET /api/users`.
     pub matches: String,
-    /// The service that it leads to.
+    /// The service that answers.
     pub service: String,
-    /// The function that is called, as `interface#function`; absent when the service answers HTTP itself.
+    /// The function that answers, as `interface#function`. None: the service answers HTTP itself.
     pub call: Option<String>,
-    /// The path that the service sees, when it is another one.
+    /// How the path changes on the way to the service. None: not at all.
     pub rewrite: Option<String>,
 }
 
-/// A swap or a rollback that came about.
+/// The result of a swap or a rollback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwapView {
     /// The service.
     pub service: String,
     /// The revision that serves now: 12 hex digits.
     pub revision: String,
-    /// The revision that a rollback returns to.
+    /// The revision to which a rollback returns.
     pub previous: Option<String>,
+}
+
+/// What an operator does to a circuit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BreakerAction {
+    /// Force it open: no call passes until a reset.
+    Open,
+    /// Force it closed: every call passes until a reset.
+    Close,
+    /// Close it, reset its counts, and let it open by itself again.
+    Reset,
+}
+
+/// The body of `POST /v1/services/{name}/breaker`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BreakerRequest {
+    /// What to do.
+    pub order: BreakerAction,
+    /// The endpoint of the circuit. None: all circuits of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// The body of `POST /v1/services/{name}/faults`: at least one of the first three.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct FaultRequest {
+    /// How much longer each call takes, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// The share of calls that fail like an error of the service: `10%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The share of calls that fail like a trap of the service: `1%`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trap: Option<String>,
+    /// The seconds after which it ends by itself. None: it ends when it is cleared or the host restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u64>,
 }
 
 /// The body of every refusal (RFC 9457).

@@ -1,17 +1,18 @@
-//! Everything that can be known before the first socket: the components, how they are linked, and what their functions are over HTTP.
+//! Everything that is known before the host serves: the components, the links between them, and the HTTP bindings of
+//! the typed routes.
 
-use super::build;
-use super::probe::checks;
-use super::trust::{Dials, dials};
+use super::load;
+use super::probe::health_check;
+use super::trust;
 use crate::base::ServiceName;
 use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig, ServiceKey};
 use crate::contract::{
     Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
-    InterfaceName, LookupError, Operation, document,
+    InterfaceName, Operation, document,
 };
 use crate::gateway::{Target, TypedTarget};
 use crate::health;
-use crate::rollout::{Need, Offers, Uses, WireError, wire};
+use crate::rollout::{Need, Offers, ServiceSpec, Uses, wire};
 use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -19,52 +20,58 @@ use std::sync::Arc;
 
 /// The manifest's services and routes, checked against the components.
 pub(super) struct Assembly {
-    /// In the order of the manifest's services; `None` for one of addresses alone.
-    pub(super) parts: Vec<Option<ServiceComponent>>,
+    /// What is deployed for each service. This and the next two are in the order of the manifest's services.
+    pub(super) specs: Vec<ServiceSpec>,
+    /// The component of each service; `None` if it has only addresses.
+    pub(super) components: Vec<Option<ServiceComponent>>,
+    /// The health check of each service.
+    pub(super) health_checks: Vec<Option<health::Settings>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
-    /// How endpoints are checked, in the order of the manifest's services.
-    pub(super) checks: Vec<Option<health::Settings>>,
-    /// How connections are made, in the order of the manifest's services.
-    pub(super) dials: Vec<Dials>,
-    /// What the routes and the checks use of the services.
+    /// What the routes and the health checks use of the services.
     pub(super) needs: Vec<Need>,
-    /// What the typed routes are to the outside.
+    /// The OpenAPI document of the typed routes.
     pub(super) openapi: Bytes,
 }
 
 /// One service's component.
 pub(super) struct ServiceComponent {
     pub(super) component: Component,
-    /// Who answers its imports.
+    /// The services that answer its imports.
     pub(super) links: Vec<Link>,
-    /// Its contract with the docs of its WIT files, as far as the manifest names them.
+    /// Its contract, with the docs of its WIT files if the manifest names their folder.
     pub(super) described: Arc<Contract>,
 }
 
 /// Loads the components and checks that they and the routes fit together.
 ///
 /// # Errors
-/// All components that cannot serve, each at its place in the manifest; or else all that does not fit.
+/// All components that cannot serve, each with its position in the manifest; otherwise everything that does not fit
+/// together.
 pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Assembly> {
-    let components = build::components(manifest, runtime).await?;
+    let loaded = load::components(manifest, runtime).await?;
     let mut findings = Vec::new();
-    let parts = link(manifest, components, &mut findings);
-    let (targets, mut needs) = routes(manifest, &parts, &mut findings);
-    let services = manifest.services.iter().zip(&parts);
-    let checks = services.map(|(service, part)| checks(manifest, service, part.as_ref(), &mut needs, &mut findings));
-    let checks = checks.collect();
-    let dials = dials(manifest, &mut findings);
+    let components = link(manifest, loaded, &mut findings);
+    let (targets, mut needs) = routes(manifest, &components, &mut findings);
+    let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {
+        let contract = component.as_ref().map(|component| &*component.described);
+        health_check(manifest, service, contract, &mut needs, &mut findings)
+    });
+    let health_checks = health_checks.collect();
+    let specs = trust::specs(manifest, &mut findings);
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
-        None => Ok(Assembly { openapi: openapi(manifest, &parts, &targets), parts, targets, checks, dials, needs }),
+        None => {
+            let openapi = openapi(manifest, &components, &targets);
+            Ok(Assembly { specs, components, health_checks, targets, needs, openapi })
+        }
     }
 }
 
-/// What each service with a component offers.
+/// The contract of each service that has a component.
 pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a ServiceConfig, Option<&'a Component>)>) -> Offers {
     let offer = |(service, component): (&ServiceConfig, Option<&Component>)| {
-        Some((service.name.clone(), Arc::clone(component?.contract())))
+        Some((service.spec.name.clone(), Arc::clone(component?.contract())))
     };
     services.filter_map(offer).collect()
 }
@@ -75,46 +82,33 @@ fn link(
     findings: &mut Vec<Finding>,
 ) -> Vec<Option<ServiceComponent>> {
     let offers = offers(manifest.services.iter().zip(components.iter().map(Option::as_ref)));
-    let mut parts = Vec::new();
+    let mut linked = Vec::new();
     for (service, component) in manifest.services.iter().zip(components) {
-        parts.push(component.map(|component| {
-            let links = wire(&service.name, component.contract(), &service.calls, &offers).unwrap_or_else(|error| {
-                findings.push(unwired(manifest, &service.name, &error));
+        let name = &service.spec.name;
+        linked.push(component.map(|component| {
+            let contract = component.contract();
+            let links = wire(name, contract, &service.spec.grants.calls, &offers).unwrap_or_else(|error| {
+                let message = format!("service `{name}`: the component {error}");
+                findings.push(manifest.diagnose(name, ServiceKey::Calls, message, error.help()));
                 Vec::new()
             });
-            // With a link missing it would be said twice.
-            if links.len() == component.contract().imports.len()
+            // If a link is missing, that is a finding already, and `links` would report the same import again.
+            if links.len() == contract.imports.len()
                 && let Err(error) = component.links()
             {
-                findings.push(build::diagnose(manifest, service, &error));
+                findings.push(load::diagnose(manifest, name, &error));
             }
-            let described = describe(manifest, service, component.contract(), findings);
-            for text in &service.idempotent {
-                if let Err(error) = component.contract().lookup(text) {
-                    findings.push(manifest.diagnose(
-                        &service.name,
-                        ServiceKey::Idempotent,
-                        error.to_string(),
-                        known(&error),
-                    ));
+            let described = describe(manifest, service, contract, findings);
+            for text in &service.spec.idempotent {
+                if let Err(error) = contract.lookup(text) {
+                    let (key, help) = (ServiceKey::Idempotent, error.help());
+                    findings.push(manifest.diagnose(name, key, error.to_string(), help));
                 }
             }
             ServiceComponent { component, links, described }
         }));
     }
-    parts
-}
-
-fn unwired(manifest: &Manifest, service: &ServiceName, error: &WireError) -> Finding {
-    let help = match error {
-        WireError::NotGranted { provider, .. } => format!("add \"{provider}\" to `calls` in [service.{service}]"),
-        WireError::NotProvided { .. } => "add a service whose component exports it".to_owned(),
-        WireError::Ambiguous { .. } => "leave the other out, or give it another interface".to_owned(),
-        WireError::Unmet { provider, .. } => {
-            format!("build both against one version of the contract, or load another component for `{provider}`")
-        }
-    };
-    manifest.diagnose(service, ServiceKey::Calls, format!("service `{service}`: the component {error}"), help)
+    linked
 }
 
 /// The contract with the docs of the service's WIT files.
@@ -128,36 +122,26 @@ fn describe(
     let mut described = Contract::clone(contract);
     if let Err(error) = described.with_docs(folder) {
         let help = "name the folder of the WIT package that the component was built from";
-        findings.push(manifest.diagnose(&service.name, ServiceKey::Wit, error.to_string(), help));
+        findings.push(manifest.diagnose(&service.spec.name, ServiceKey::Wit, error.to_string(), help));
     }
     described.into()
 }
 
-pub(super) fn known(error: &LookupError) -> String {
-    let (LookupError::Unknown { known, .. } | LookupError::Ambiguous { known, .. }) = error;
-    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-    match error {
-        LookupError::Unknown { .. } if known.is_empty() => "the component exports no function".to_owned(),
-        LookupError::Unknown { .. } => format!("the functions that it exports: {}", known.join(", ")),
-        LookupError::Ambiguous { .. } => format!("write one of {}", known.join(", ")),
-    }
-}
-
 fn routes(
     manifest: &Manifest,
-    parts: &[Option<ServiceComponent>],
+    components: &[Option<ServiceComponent>],
     findings: &mut Vec<Finding>,
 ) -> (Vec<Target>, Vec<Need>) {
     let (mut targets, mut needs) = (Vec::new(), Vec::new());
-    let services = by_name(manifest, parts);
+    let services = by_name(manifest, components);
     for (index, route) in manifest.routes.iter().enumerate() {
         let service = services.get(&route.service);
-        let part = service.and_then(|(_, part)| *part);
-        let speaks_http = part.is_none_or(|part| answers_http(&part.described));
-        let has_addresses = service.is_some_and(|(service, _)| !service.urls.is_empty());
+        let component = service.and_then(|(_, component)| *component);
+        let speaks_http = component.is_none_or(|component| answers_http(&component.described));
+        let has_addresses = service.is_some_and(|(service, _)| !service.spec.addresses.urls.is_empty());
         let mut typed = None;
-        match (&route.call, part) {
-            (Some(call), Some(part)) => match bind(manifest, route, call, &part.described) {
+        match (&route.call, component) {
+            (Some(call), Some(component)) => match bind(manifest, route, call, &component.described) {
                 Ok(target) => {
                     needs.push(need(route, functions(&target)));
                     typed = Some(Arc::new(target));
@@ -171,7 +155,7 @@ fn routes(
             },
             (None, _) if !speaks_http && !has_addresses => {
                 let message =
-                    format!("service `{}` answers no HTTP by itself: it exports functions alone", route.service);
+                    format!("service `{}` answers no HTTP by itself: it exports only functions", route.service);
                 let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
                 findings.push(manifest.diagnose_route(index, HttpBindingKey::Call, message, help));
             }
@@ -184,16 +168,16 @@ fn routes(
     (targets, needs)
 }
 
-/// The services and their components, by their names.
+/// The services and their components, by name.
 fn by_name<'a>(
     manifest: &'a Manifest,
-    parts: &'a [Option<ServiceComponent>],
+    components: &'a [Option<ServiceComponent>],
 ) -> HashMap<&'a ServiceName, (&'a ServiceConfig, Option<&'a ServiceComponent>)> {
-    let services = manifest.services.iter().zip(parts);
-    services.map(|(service, part)| (&service.name, (service, part.as_ref()))).collect()
+    let services = manifest.services.iter().zip(components);
+    services.map(|(service, component)| (&service.spec.name, (service, component.as_ref()))).collect()
 }
 
-/// The function that a route calls, with its face.
+/// The function that a route calls, with its HTTP binding.
 fn bind(
     manifest: &Manifest,
     route: &Route,
@@ -201,7 +185,7 @@ fn bind(
     contract: &Contract,
 ) -> Result<TypedTarget, Vec<HttpBindingError>> {
     let (function, described) = contract.lookup(&call.function).map_err(|error| {
-        vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help: known(&error) }]
+        vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help: error.help() }]
     })?;
     let spec = HttpBindingSpec {
         methods: std::slice::from_ref(&call.method),
@@ -212,25 +196,25 @@ fn bind(
         errors: &call.errors,
         names: manifest.gateway.names,
     };
-    Ok(TypedTarget { function, face: HttpBinding::bind(described, &spec)? })
+    Ok(TypedTarget { function, binding: HttpBinding::bind(described, &spec)? })
 }
 
-/// What a route expects of its service, for as long as the host runs.
+/// What a route uses of its service. It holds as long as the host runs.
 fn need(route: &Route, uses: Uses) -> Need {
     Need { by: format!("route {}", route.rule.description()), service: route.service.clone(), uses }
 }
 
 fn functions(target: &TypedTarget) -> Uses {
     let FunctionName { interface, function } = target.function.clone();
-    let functions = BTreeMap::from([(function, target.face.function.clone())]);
+    let functions = BTreeMap::from([(function, target.binding.function.clone())]);
     Uses::Functions { interface, functions: Interface { docs: None, functions } }
 }
 
-fn openapi(manifest: &Manifest, parts: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
-    let services = by_name(manifest, parts);
+fn openapi(manifest: &Manifest, components: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
+    let services = by_name(manifest, components);
     let docs = |service: &ServiceName, interface: &InterfaceName| {
-        let (_, part) = services.get(service)?;
-        (*part)?.described.exports.get(interface)?.docs.as_deref()
+        let (_, component) = services.get(service)?;
+        (*component)?.described.exports.get(interface)?.docs.as_deref()
     };
     let mut operations = Vec::new();
     for (route, target) in manifest.routes.iter().zip(targets) {
@@ -242,7 +226,7 @@ fn openapi(manifest: &Manifest, parts: &[Option<ServiceComponent>], targets: &[T
             service: target.service.as_str(),
             interface: &typed.function.interface,
             docs: docs(&target.service, &typed.function.interface),
-            face: &typed.face,
+            binding: &typed.binding,
         });
     }
     let info = Info { title: "Atoll".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), description: None };

@@ -1,31 +1,33 @@
-//! Everything that `run` would find wrong, without serving.
+//! `atoll check`: everything that `run` would find wrong, without serving.
 
 use super::assembly::assemble;
-use super::build;
+use super::load;
 use std::path::Path;
 
-/// What a manifest holds that passed.
+/// The size of a manifest that passed the check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Its services.
+    /// The number of services.
     pub services: usize,
-    /// Those of them with a component, each compiled and linked.
+    /// The number of services with a component. Each of them was compiled and linked.
     pub components: usize,
-    /// Its routes.
+    /// The number of routes.
     pub routes: usize,
 }
 
-/// Checks the manifest, every component that it names, and that they fit each other and the routes. It opens no socket and no store.
+/// Checks the manifest, every component that it names, and that they fit each other and the routes. It opens no socket
+/// and no store.
 ///
 /// # Errors
-/// All faults of the manifest, or else all of its components, or else all that does not fit.
+/// Everything that is wrong with the manifest; otherwise with its components; otherwise everything that does not fit
+/// together.
 pub async fn check(path: &Path) -> anyhow::Result<Summary> {
-    let manifest = build::manifest(path)?;
-    let runtime = build::engine(&manifest)?;
+    let manifest = load::manifest(path)?;
+    let runtime = load::engine(&manifest)?;
     let assembly = assemble(&manifest, &runtime).await?;
     Ok(Summary {
         services: manifest.services.len(),
-        components: assembly.parts.iter().flatten().count(),
+        components: assembly.components.iter().flatten().count(),
         routes: manifest.routes.len(),
     })
 }

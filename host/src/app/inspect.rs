@@ -1,7 +1,8 @@
-//! What a component is, and what would become of it as a service of a manifest, without serving.
+//! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without
+//! serving.
 
 use super::assembly::{Assembly, assemble, offers};
-use super::build;
+use super::load;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
@@ -14,29 +15,29 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
-/// What a component is.
+/// A component's facts.
 #[derive(Debug)]
 pub struct Inspection {
-    /// What names it as a revision.
+    /// Its digest, which is also its name as a revision.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: usize,
     /// What it exports and imports.
     pub contract: Contract,
-    /// What would become of it, if a service was named.
+    /// What it would break as the component of a service, if a service was named.
     pub trial: Option<Trial>,
 }
 
-/// A component in the place of a service's own.
+/// A component, tried as the component of a service.
 #[derive(Debug)]
 pub struct Trial {
-    /// The service: what it is granted, and within which bounds.
+    /// The service, with its grants and limits.
     pub service: ServiceConfig,
     /// The services that would answer its imports.
     pub links: Vec<Link>,
-    /// Why it would be refused for itself; each continues a sentence about the component.
+    /// Why a swap would refuse the component itself. Each continues the sentence "the component …".
     pub refusals: Vec<String>,
-    /// What others would miss, each with who they are.
+    /// What other services and routes would miss, each with its user.
     pub breaks: Vec<String>,
 }
 
@@ -47,15 +48,16 @@ impl Trial {
     }
 }
 
-/// Describes the component in `file`, and tries it in the place of a service's own: its name, and the manifest. Opens no socket and no store.
+/// Describes the component in `file`. With `against`, a service and its manifest, also tries it as the component of
+/// that service. Opens no socket and no store.
 ///
 /// # Errors
-/// When the file is no component, when the manifest has no such component to replace, or when the manifest does not pass the check with its
-/// own component nor with this one.
+/// The file is not a component; the manifest has no such service, or that service has no component; or the manifest
+/// passes the check neither with its own component nor with this one.
 pub async fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<Inspection> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    let (digest, size) = (Component::digest_of(&bytes), bytes.len());
+    let (digest, size) = (Digest::of(&bytes), bytes.len());
     let trial = match against {
         Some((service, manifest)) => Some(try_as(service, manifest, file, bytes, &contract).await?),
         None => None,
@@ -70,16 +72,16 @@ async fn try_as(
     bytes: Vec<u8>,
     contract: &Contract,
 ) -> anyhow::Result<Trial> {
-    let mut manifest = build::manifest(path)?;
-    let index = manifest.services.iter().position(|service| service.name == *name);
+    let mut manifest = load::manifest(path)?;
+    let index = manifest.services.iter().position(|service| service.spec.name == *name);
     let index = index.ok_or_else(|| unknown(name, path, &manifest))?;
     if manifest.services[index].component.is_none() {
         return Err(SwapError::NoComponent(name.clone()).into());
     }
-    let runtime = build::engine(&manifest)?;
+    let runtime = load::engine(&manifest)?;
     let assembly = match assemble(&manifest, &runtime).await {
         Ok(assembly) => assembly,
-        // What is wrong may be the component that this one is to replace.
+        // The cause may be the component that this one would replace, so the check is repeated with this one.
         Err(_) => {
             manifest.services[index].component = Some(file.to_owned());
             assemble(&manifest, &runtime).await?
@@ -89,7 +91,7 @@ async fn try_as(
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
     let service = manifest.services[index].clone();
     let (links, mut refusals) = link(&service, contract, &manifest, &assembly);
-    if let Err(error) = component.and_then(|component| load(&service, &component, &links)) {
+    if let Err(error) = component.and_then(|component| check_other_imports(&service, &component, &links)) {
         refusals.insert(0, error.to_string());
     }
     let breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
@@ -97,26 +99,27 @@ async fn try_as(
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {
-    let names: Vec<_> = manifest.services.iter().map(|service| service.name.as_str()).collect();
+    let names: Vec<_> = manifest.services.iter().map(|service| service.spec.name.as_str()).collect();
     anyhow!("{} has no service `{name}`; its services: {}", path.display(), names.join(", "))
 }
 
-/// Who answers each import, and for which there is nobody.
+/// The services that answer the imports, and the reasons for the imports that no service answers.
 fn link(
     service: &ServiceConfig,
     contract: &Contract,
     manifest: &Manifest,
     assembly: &Assembly,
 ) -> (Vec<Link>, Vec<String>) {
-    let components = assembly.parts.iter().map(|part| part.as_ref().map(|part| &part.component));
+    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
     let mut offers: Offers = offers(manifest.services.iter().zip(components));
-    // A service that calls itself calls what it will be.
-    offers.insert(service.name.clone(), Arc::new(contract.clone()));
+    // A service that calls itself will call the new component.
+    offers.insert(service.spec.name.clone(), Arc::new(contract.clone()));
     let (mut links, mut refusals) = (Vec::new(), Vec::new());
     for (name, interface) in &contract.imports {
-        // One at a time, so that all that is missing is told.
+        // `wire` stops at the first error, so the imports are linked one at a time: all errors are reported.
         let imports = BTreeMap::from([(name.clone(), interface.clone())]);
-        match wire(&service.name, &Contract { imports, ..Contract::default() }, &service.calls, &offers) {
+        let imported = Contract { imports, ..Contract::default() };
+        match wire(&service.spec.name, &imported, &service.spec.grants.calls, &offers) {
             Ok(link) => links.extend(link),
             Err(error) => refusals.push(error.to_string()),
         }
@@ -124,17 +127,17 @@ fn link(
     (links, refusals)
 }
 
-/// Whether the component could be loaded for the service, as far as its other imports go.
-fn load(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
-    component.permitted(&service.name, service.state)?;
-    // With a link missing it would be said twice.
+/// Whether the service's grants and the host permit the component's other imports.
+fn check_other_imports(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
+    component.permitted(&service.spec.name, service.spec.grants.state)?;
+    // If a link is missing, that was reported already, and `links` would report the same import again.
     if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }
 
 /// What the routes and all other services use.
 fn needs(name: &ServiceName, manifest: &Manifest, assembly: &Assembly) -> Vec<Need> {
-    let others = manifest.services.iter().zip(&assembly.parts).filter(|(other, _)| other.name != *name);
-    let others = others.filter_map(|(other, part)| Some((&other.name, part.as_ref()?)));
-    let needs = others.flat_map(|(other, part)| needs_of(other, part.component.contract(), &part.links));
+    let others = manifest.services.iter().zip(&assembly.components).filter(|(other, _)| other.spec.name != *name);
+    let others = others.filter_map(|(other, component)| Some((&other.spec.name, component.as_ref()?)));
+    let needs = others.flat_map(|(other, one)| needs_of(other, one.component.contract(), &one.links));
     needs.chain(assembly.needs.iter().cloned()).collect()
 }

@@ -1,14 +1,20 @@
 //! Floor 9: builds everything in order, runs it, shuts it down in order.
 //!
-//! Owns the long-lived tasks and the connections between rooms: what the manifest says becomes the settings of each room, `rollout` and
-//! the discovery table become what admin asks for. What always holds: sockets are bound and components checked before the first
-//! request; at the end requests finish first, the store closes last. Never: it holds no policy.
+//! Owns the long-lived tasks and the connections between rooms: it gives each room its settings from the manifest, and
+//! answers the admin with `rollout` and the discovery table.
+//!
+//! What always holds: sockets are bound and components checked before the first request; at the end requests finish
+//! first, and the store closes last.
+//!
+//! Never: it holds policy.
+//!
+//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust`; `run` → `operations`.
 //! Tests: with the real binary in `tests/it`.
 
 mod assembly;
-mod build;
 mod check;
 mod inspect;
+mod load;
 mod operations;
 mod probe;
 mod run;

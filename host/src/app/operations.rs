@@ -1,4 +1,4 @@
-//! What admin asks for, answered by the rooms that know.
+//! Implements what the admin asks of the host, with the rooms below.
 
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
@@ -12,20 +12,20 @@ use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped};
-use crate::route::{Rewrite, Table};
+use crate::route::{Rewrite, RoutingTable};
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-/// The host as operators see it.
+/// The host, for the admin.
 pub(super) struct HostOperations {
     pub(super) rollout: Rollout,
     pub(super) registry: Arc<Registry<Service>>,
-    pub(super) routes: Arc<Table<Target>>,
+    pub(super) routes: Arc<RoutingTable<Target>>,
     pub(super) metrics: Metrics,
-    /// The gateway's.
+    /// The gateway's drain.
     pub(super) drain: Drain,
     next_fault: AtomicU64,
 }
@@ -34,22 +34,22 @@ impl HostOperations {
     pub(super) fn new(
         rollout: Rollout,
         registry: Arc<Registry<Service>>,
-        routes: Arc<Table<Target>>,
+        routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
     ) -> Self {
         Self { rollout, registry, routes, metrics, drain, next_fault: AtomicU64::new(1) }
     }
 
-    /// Lets the faults stand that the manifest wants from the start.
-    pub(super) fn disturb(&self, manifest: &Manifest) {
+    /// Injects the faults that the manifest has from the start.
+    pub(super) fn inject_faults(&self, manifest: &Manifest) {
         let table = self.registry.snapshot();
         for service in &manifest.services {
-            if let (Some(fault), Some(entry)) = (service.fault, table.get(service.name.as_str())) {
+            if let (Some(fault), Some(entry)) = (service.fault, table.get(service.spec.name.as_str())) {
                 let id = self.next_fault.fetch_add(1, Relaxed);
-                let added = entry.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
-                added.expect("nothing stands at the start");
-                tracing::warn!(service = %service.name, %fault, "faults on purpose, as the manifest says");
+                let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
+                added.expect("there are no faults yet");
+                tracing::warn!(service = %service.spec.name, %fault, "a fault on purpose, from the manifest");
             }
         }
     }
@@ -100,22 +100,22 @@ impl Operations for HostOperations {
         &self,
         service: &str,
         endpoint: Option<&str>,
-        order: BreakerAction,
+        action: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
         let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
-        let meant: Vec<_> = entry.endpoints.iter().filter(meant).collect();
+        let meant: Vec<_> = entry.group.endpoints.iter().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
             return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
         }
-        let order = match order {
+        let order = match action {
             BreakerAction::Open => mesh::BreakerOrder::Open,
             BreakerAction::Close => mesh::BreakerOrder::Close,
             BreakerAction::Reset => mesh::BreakerOrder::Reset,
         };
         for endpoint in meant {
-            tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator orders a circuit");
+            tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator changes a circuit");
             endpoint.stats.order(order);
         }
         Ok(view(&entry))
@@ -130,11 +130,11 @@ impl Operations for HostOperations {
         let now = Instant::now();
         let FaultOrder { fault, lasts } = order;
         let id = self.next_fault.fetch_add(1, Relaxed);
-        let standing = ActiveFault { id, fault, until: lasts.map(|lasts| now + lasts), origin: FaultOrigin::Operator };
-        let added = entry.traffic.faults.add(id, fault, standing.until, standing.origin, now);
-        added.map_err(|full| OperationError::new(OperationErrorKind::Conflict, full.to_string()))?;
-        tracing::warn!(service, id, %fault, ?lasts, "faults on purpose, as an operator wants");
-        Ok(fault_view(service, &standing, now))
+        let added = ActiveFault { id, fault, until: lasts.map(|lasts| now + lasts), origin: FaultOrigin::Operator };
+        let outcome = entry.group.traffic.faults.add(id, fault, added.until, added.origin, now);
+        outcome.map_err(|full| OperationError::caused_by(OperationErrorKind::Conflict, full))?;
+        tracing::warn!(service, id, %fault, ?lasts, "a fault on purpose, from an operator");
+        Ok(fault_view(service, &added, now))
     }
 
     fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError> {
@@ -145,9 +145,10 @@ impl Operations for HostOperations {
         };
         let now = Instant::now();
         let clear = |entry: &Arc<Service>| {
-            let faults = &entry.traffic.faults;
-            let meant = faults.standing(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
-            // One that somebody else clears meanwhile is theirs.
+            let faults = &entry.group.traffic.faults;
+            let meant = faults.active(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
+            // A fault that another operator clears at the same time is counted by only one of the two: by the one whose
+            // `remove` finds it.
             meant.filter(|one| faults.remove(one.id)).count()
         };
         Ok(entries.iter().map(clear).sum())
@@ -156,11 +157,11 @@ impl Operations for HostOperations {
     fn outside(&self) -> Vec<OutsideView> {
         let now = Instant::now();
         let hosts = |service: &Service| {
-            let hosts = service.traffic.outside.hosts().into_iter();
-            let view = |(host, stats): (String, Arc<mesh::EndpointStats>)| {
+            let hosts = service.outside.all().into_iter();
+            let view = |mesh::OutsideHost { name: host, stats }| {
                 let state = stats.state(now);
                 OutsideView {
-                    service: service.name.to_string(),
+                    service: service.group.name.to_string(),
                     host,
                     breaker: breaker_view(state.breaker.state),
                     requests: state.requests,
@@ -182,21 +183,21 @@ impl HostOperations {
 }
 
 fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
-    let standing = service.traffic.faults.standing(now);
-    standing.iter().map(|one| fault_view(service.name.as_str(), one, now)).collect()
+    let active = service.group.traffic.faults.active(now);
+    active.iter().map(|one| fault_view(service.group.name.as_str(), one, now)).collect()
 }
 
-fn fault_view(service: &str, standing: &ActiveFault, now: Instant) -> FaultView {
-    // Rounded up: what still stands has not 0 seconds left.
+fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
+    // Rounded up, so that an active fault never has 0 seconds left.
     let whole_seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
     FaultView {
-        id: standing.id,
+        id: active.id,
         service: service.to_owned(),
-        latency_ms: u64::try_from(standing.fault.latency.as_millis()).unwrap_or(u64::MAX),
-        error: standing.fault.error.to_string(),
-        trap: standing.fault.trap.to_string(),
-        seconds_left: standing.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
-        origin: match standing.origin {
+        latency_ms: u64::try_from(active.fault.latency.as_millis()).unwrap_or(u64::MAX),
+        error: active.fault.error.to_string(),
+        trap: active.fault.trap.to_string(),
+        seconds_left: active.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
+        origin: match active.origin {
             FaultOrigin::Manifest => OriginView::Manifest,
             FaultOrigin::Operator => OriginView::Operator,
         },
@@ -215,16 +216,16 @@ fn view(service: &Service) -> ServiceView {
     let now = Instant::now();
     let revision = service.revision.as_ref();
     ServiceView {
-        name: service.name.to_string(),
+        name: service.group.name.to_string(),
         revision: revision.map(|revision| revision.digest.short()),
         digest: revision.map(|revision| revision.digest.to_string()),
-        // A clock that was set back makes a revision young, not an error.
+        // If the clock was set back, the age is 0.
         age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
         differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
         previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
-        endpoints: service.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
-        balance: service.traffic.balancer.settings().policy.to_string(),
-        waiting: service.traffic.bulkhead.counts().2 as u64,
+        endpoints: service.group.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+        balance: service.group.traffic.balancer.settings().policy.to_string(),
+        waiting: service.group.traffic.bulkhead.counts().waiting as u64,
         faults: faults(service, now),
     }
 }
@@ -265,5 +266,5 @@ fn refusal(error: SwapError) -> OperationError {
         }
         SwapError::Host(_) => OperationErrorKind::Internal,
     };
-    OperationError::new(kind, error.to_string())
+    OperationError::caused_by(kind, error)
 }

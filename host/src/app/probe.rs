@@ -1,41 +1,44 @@
-//! How a service's endpoints are checked: the manifest's `health`, held against the component.
+//! The health check of a service: the manifest's `health`, compared with the component.
 
-use super::assembly::{ServiceComponent, known};
-use crate::config::{self, Finding, Health, Manifest, ServiceConfig, ServiceKey};
+use crate::config::{Finding, HealthConfig, Manifest, ProbeSpec, ServiceConfig, ServiceKey};
 use crate::contract::{Contract, Function, FunctionName, Interface, Type};
 use crate::health;
 use crate::mesh::HealthProbe;
 use crate::rollout::{Need, Uses};
 use std::collections::BTreeMap;
 
-/// The checks of `service`, if it has any. What they use of the component goes into `needs`: no swap takes it away.
-pub(super) fn checks(
+/// The health check of `service`, if it has one. What the check uses of the component is added to `needs`, so that no
+/// swap takes it away.
+pub(super) fn health_check(
     manifest: &Manifest,
     service: &ServiceConfig,
-    part: Option<&ServiceComponent>,
+    contract: Option<&Contract>,
     needs: &mut Vec<Need>,
     findings: &mut Vec<Finding>,
 ) -> Option<health::Settings> {
-    let Health { probe, interval, timeout, down, up } = service.health.clone()?;
-    let by = format!("the health check of `{}`", service.name);
+    let HealthConfig { probe, schedule } = service.health.clone()?;
+    let name = &service.spec.name;
     let (probe, uses) = match probe {
-        config::ProbeSpec::Path(path) => (HealthProbe::Path(path), service.urls.is_empty().then_some(Uses::Http)),
-        config::ProbeSpec::Call(text) => match function(&part?.described, &text) {
-            Ok((name, uses)) => (HealthProbe::Call(name), Some(uses)),
+        ProbeSpec::Path(path) => {
+            (HealthProbe::Path(path), service.spec.addresses.urls.is_empty().then_some(Uses::Http))
+        }
+        ProbeSpec::Call(text) => match function(contract?, &text) {
+            Ok((function, uses)) => (HealthProbe::Call(function), Some(uses)),
             Err((message, help)) => {
-                findings.push(manifest.diagnose(&service.name, ServiceKey::Health, message, help));
+                findings.push(manifest.diagnose(name, ServiceKey::Health, message, help));
                 return None;
             }
         },
     };
-    needs.extend(uses.map(|uses| Need { by, service: service.name.clone(), uses }));
-    Some(health::Settings { probe, interval, timeout, down, up })
+    let by = format!("the health check of `{name}`");
+    needs.extend(uses.map(|uses| Need { by, service: name.clone(), uses }));
+    Some(health::Settings { probe, schedule })
 }
 
-/// The function that `text` names, if a check can call it.
+/// The function that `text` names, if a health check can call it; otherwise a message and its help.
 fn function(contract: &Contract, text: &str) -> Result<(FunctionName, Uses), (String, String)> {
-    let (name, function) = contract.lookup(text).map_err(|error| (error.to_string(), known(&error)))?;
-    if !is_check(function) {
+    let (name, function) = contract.lookup(text).map_err(|error| (error.to_string(), error.help()))?;
+    if !can_be_check(function) {
         let message =
             format!("`{text}` cannot be a health check: it must take nothing, and answer nothing, a bool or a result");
         return Err((message, "name a function such as `check: func() -> result<_, string>`".to_owned()));
@@ -45,7 +48,7 @@ fn function(contract: &Contract, text: &str) -> Result<(FunctionName, Uses), (St
     Ok((name, uses))
 }
 
-fn is_check(function: &Function) -> bool {
-    let answers = function.result.as_ref().map(Type::resolved);
-    function.params.is_empty() && matches!(answers, None | Some(Type::Bool | Type::Result { .. }))
+fn can_be_check(function: &Function) -> bool {
+    let result = function.result.as_ref().map(Type::resolved);
+    function.params.is_empty() && matches!(result, None | Some(Type::Bool | Type::Result { .. }))
 }

@@ -1,21 +1,21 @@
 //! The life of the host: build, serve, drain, close.
 
 use super::assembly::{Assembly, assemble};
-use super::build;
+use super::load;
 use super::operations::HostOperations;
-use crate::admin::{self, Admin, Token};
+use crate::admin::Admin;
 use crate::config::Manifest;
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
-use crate::mesh::{self, Discovered, Mesh};
+use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
-use crate::route::Table;
+use crate::rollout::Rollout;
+use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
 use crate::telemetry::Metrics;
 use anyhow::Context;
-use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -26,63 +26,65 @@ use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
 const RESOLVING: Duration = Duration::from_secs(2);
-/// What admin gets for its last answers once the gateway is quiet.
+/// How long the admin may take for its last answers after the gateway's drain.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
-/// What guests get for their work after the last answer.
+/// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
-/// Serves what the manifest at `path` says until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight finish.
-/// A second signal cuts them off. `announce` gets one line for each address, when requests are taken there.
+/// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
+/// finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes requests
+/// there.
 ///
 /// # Errors
-/// Faults of the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address that is taken, a store
-/// that cannot be opened. Nothing was served then.
+/// What is wrong with the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address
+/// that is in use, a store that cannot be opened. The host has not served then.
 pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
-    let manifest = build::manifest(path)?;
+    let manifest = load::manifest(path)?;
     raise_file_limit();
     let mut signals = Signals::catch()?;
     let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
     let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
 
-    let runtime = build::engine(&manifest)?;
-    // Compiling, and repairing a store after a crash, take their time: a signal ends the host there too.
-    let (assembly, store) = tokio::select! {
-        loaded = load(&manifest, &runtime) => loaded?,
+    let runtime = load::engine(&manifest)?;
+    // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
+    let (mut assembly, store) = tokio::select! {
+        prepared = prepare(&manifest, &runtime) => prepared?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it served");
             return Ok(());
         }
     };
     let registry = Arc::new(Registry::default());
-    let rollout = build::launch(&manifest, &assembly, &runtime, &registry, store.as_ref())?;
-    // Names that no server answers for are tried again later: they are no reason not to serve the rest.
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
+    // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }
 
     let drain = Drain::new();
-    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), mesh::Settings { depth: manifest.call_depth, seed: None }));
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { targets, openapi, checks, .. } = assembly;
+    let Assembly { targets, openapi, health_checks, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
-    let routes = Arc::new(Table::new(rules.zip(targets).collect()));
+    let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = manifest.gateway.openapi.then_some(openapi);
-    let gateway = Arc::new(Gateway::new(gateway_settings(&manifest, openapi), Arc::clone(&routes), mesh));
+    let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
+    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
     let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
-    host.disturb(&manifest);
+    host.inject_faults(&manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
-    for (service, checks) in manifest.services.iter().zip(checks) {
-        if let Some(checks) = checks {
-            upkeep.spawn(health::watch(Arc::clone(&registry), service.name.clone(), checks));
+    for (service, settings) in manifest.services.iter().zip(health_checks) {
+        if let Some(settings) = settings {
+            upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    let admin = Admin::new(admin_settings(&manifest), host);
+    let admin = Admin::new(manifest.admin.settings.clone(), host);
 
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
@@ -110,7 +112,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     admin_edge.await.context("the admin's task")?;
     signals.abort();
     upkeep.shutdown().await;
-    // Guests that were released with their answers may still be working, and committing.
+    // Guests may still work, and commit, after their answers were sent.
     if !runtime.idle(GUESTS_DRAIN).await {
         tracing::warn!("instances that still worked were ended");
     }
@@ -140,8 +142,24 @@ impl Signals {
     }
 }
 
-async fn load(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Assembly, Option<Store>)> {
+async fn prepare(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Assembly, Option<Store>)> {
     Ok((assemble(manifest, runtime).await?, open_store(manifest).await?))
+}
+
+/// Deploys the services and publishes them in the discovery table.
+fn launch(
+    assembly: &mut Assembly,
+    runtime: &Arc<Runtime>,
+    registry: &Arc<Registry<Service>>,
+    store: Option<&Store>,
+) -> anyhow::Result<Rollout> {
+    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
+    let specs = std::mem::take(&mut assembly.specs);
+    let components = assembly.components.iter().map(Option::as_ref);
+    let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));
+    let launched = rollout.launch_all(specs.into_iter().zip(components), store);
+    launched.map_err(|(service, error)| anyhow::Error::from(error).context(format!("service `{service}`")))?;
+    Ok(rollout)
 }
 
 async fn stop_at_signals(mut signals: Signals, drain: Drain, within: Duration) {
@@ -152,35 +170,21 @@ async fn stop_at_signals(mut signals: Signals, drain: Drain, within: Duration) {
     }
 }
 
-/// The store, if any service keeps data. Opening reads the file, and after a crash all of it.
+/// The store, if a service has state. Opening it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
-    if !manifest.services.iter().any(|service| service.state) {
+    if !manifest.services.iter().any(|service| service.spec.grants.state) {
         return Ok(None);
     }
     let settings = manifest.state.clone();
     Ok(Some(spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??))
 }
 
-/// A connection is a file, and the usual soft limit of 1,024 files is below the gateway's default bound on connections.
+/// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's
+/// default bound on connections.
 fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     if let Err(error) = raised {
         tracing::warn!(%error, "the limit on open files stays as it is");
     }
-}
-
-fn gateway_settings(manifest: &Manifest, openapi: Option<Bytes>) -> gateway::Settings {
-    gateway::Settings {
-        trusted_proxies: manifest.gateway.trusted_proxies.clone(),
-        max_headers: manifest.gateway.listen.max_headers,
-        header_bytes: manifest.gateway.listen.header_bytes,
-        body_memory: manifest.gateway.body_memory,
-        openapi,
-    }
-}
-
-fn admin_settings(manifest: &Manifest) -> admin::Settings {
-    let token = manifest.admin.token.as_ref().map(|secret| Token::new(secret.expose()));
-    admin::Settings { address: manifest.admin.listen.address, token }
 }

@@ -1,46 +1,39 @@
-//! How connections to other hosts are made: whom a service believes that calls by TLS.
+//! The root certificates of each service's TLS connections.
 
 use crate::config::{Finding, Manifest, ServiceConfig, ServiceKey};
-use crate::mesh::{Dial, Tls, TlsError};
+use crate::mesh::{Tls, TlsError};
+use crate::rollout::ServiceSpec;
 use http::uri::Scheme;
 
-/// How one service's connections are made.
-#[derive(Clone)]
-pub(super) struct Dials {
-    /// To the addresses that serve it.
-    pub(super) urls: Dial,
-    /// To the outside hosts that it may call.
-    pub(super) outside: Dial,
-}
-
-/// Those of each service, in the manifest's order. Roots that cannot be read are noted at the place that wants them.
-pub(super) fn dials(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<Dials> {
-    let mut trust = Trust::default();
+/// What is deployed for each service, in the order of the manifest, with the TLS of its connections. Roots that cannot
+/// be read are findings of the service that needs them.
+pub(super) fn specs(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<ServiceSpec> {
+    let mut roots = Roots::default();
     let mut tls = |service: &ServiceConfig, found: Result<Option<Tls>, TlsError>| {
         found.unwrap_or_else(|error| {
-            let message = format!("service `{}`: {error}", service.name);
-            let help = "name a PEM file of root certificates with `ca`";
-            findings.push(manifest.diagnose(&service.name, ServiceKey::Ca, message, help));
+            let name = &service.spec.name;
+            findings.push(manifest.diagnose(name, ServiceKey::Ca, format!("service `{name}`: {error}"), error.help()));
             None
         })
     };
-    let dials = manifest.services.iter().map(|service| {
-        let connect = service.connect;
-        let urls = Dial { connect, tls: tls(service, trust.of_urls(service)) };
-        Dials { urls, outside: Dial { connect, tls: tls(service, trust.of_outside(service)) } }
+    let specs = manifest.services.iter().map(|service| {
+        let mut spec = service.spec.clone();
+        spec.addresses.dial.tls = tls(service, roots.for_addresses(service));
+        spec.grants.dial.tls = tls(service, roots.for_outside(service));
+        spec
     });
-    dials.collect()
+    specs.collect()
 }
 
-/// The system's roots, which are read once and only if somebody needs them.
+/// The system's roots. They are read once, and only if a service needs them.
 #[derive(Default)]
-struct Trust {
+struct Roots {
     system: Option<Tls>,
 }
 
-impl Trust {
-    fn of_urls(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
-        let https = service.urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS));
+impl Roots {
+    fn for_addresses(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
+        let https = service.spec.addresses.urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS));
         match &service.ca {
             _ if !https => Ok(None),
             Some(ca) => Tls::with_ca(ca).map(Some),
@@ -48,8 +41,8 @@ impl Trust {
         }
     }
 
-    fn of_outside(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
-        if service.egress.rules().is_empty() { Ok(None) } else { self.system().map(Some) }
+    fn for_outside(&mut self, service: &ServiceConfig) -> Result<Option<Tls>, TlsError> {
+        if service.spec.grants.egress.rules().is_empty() { Ok(None) } else { self.system().map(Some) }
     }
 
     fn system(&mut self) -> Result<Tls, TlsError> {

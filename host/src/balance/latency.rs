@@ -1,38 +1,41 @@
-//! The moving average of an endpoint's latency: slow to forget, quick to take fright.
+//! The moving average of an endpoint's latency: it rises at once and falls slowly.
 //!
-//! Peak-EWMA as Finagle and Linkerd have it: a sample above the average replaces it at once, one below it moves it by as much as time
-//! has passed. Whoever reads the average without a new sample sees it fade towards zero, so an endpoint that nobody calls because it
-//! was slow is tried again.
+//! This is peak-EWMA, as in Finagle and Linkerd. A sample above the average replaces the average at once. A sample
+//! below it moves the average by as much as time has passed. Without new samples the average fades towards zero, so an
+//! endpoint that gets no calls because it was slow is tried again.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The time of silence after which an average has faded to 1/e, in milliseconds: 10 s, as in Linkerd and Finagle.
+/// The time without samples after which an average has faded to 1/e, in milliseconds: 10 s, as in Linkerd and Finagle.
 const FADE_MS: f32 = 10_000.0;
-/// The time over which samples that are lower win the average over, in milliseconds: 1 s. There Linkerd and Finagle have the same 10 s, and
-/// so one hiccup of a busy endpoint sends a share of its calls to a slow one for many seconds; what is seen now is worth more than that.
+/// The time constant with which lower samples pull the average down, in milliseconds: 1 s. Linkerd and Finagle have 10
+/// s here too; there one short delay of a busy endpoint sends a share of its calls to a slow endpoint for many
+/// seconds. Current samples say more than an old peak.
 const SETTLE_MS: f32 = 1_000.0;
-/// So far a reader's clock may lie behind a writer's. Beyond it the difference is taken for the wrap of the 32-bit stamp.
+/// How far a reader's clock may lie behind a writer's. A larger difference is taken for the wrap of the 32-bit stamp.
 const SKEW_MS: u32 = 10_000;
-/// A failure counts as a latency of at least 1 s, or an endpoint that fails at once would be the fastest of all. Most calls take less,
-/// and after a single failure it has faded below 10 ms in 46 s.
+/// A failure counts as a latency of at least 1 s; otherwise an endpoint that fails at once would be the fastest of
+/// all. Most calls take less than 1 s. The penalty of a single failure has faded below 10 ms after 46 s.
 const PENALTY_MICROS: f32 = 1e6;
-/// One that goes on failing has few calls under way, so each failure doubles what the one before left, up to 10 s: as bad as a call that
-/// ran into the default timeout.
+/// An endpoint that keeps failing has few calls under way, which makes it look cheap. So each failure doubles what is
+/// left of the penalty before it, up to 10 s: as much as a call that ran into the default timeout.
 const MOST_PENALTY_MICROS: f32 = 1e7;
-/// No latency counts for less: at zero the calls under way would not count at all.
+/// No latency counts for less: with a latency of zero, the calls under way would not count at all.
 const LEAST_MICROS: f32 = 1.0;
-/// None counts for more: an hour is long past anything that differs.
+/// No latency counts for more: beyond an hour, a difference means nothing.
 const MOST_MICROS: f32 = 3.6e9;
 
-/// Average and moment of its last change in one word, so that both change together: `Relaxed` is enough, it publishes nothing else.
+/// The average and the time of its last change in one word, so that both change together. `Relaxed` is enough: the
+/// word publishes nothing else.
 #[derive(Debug, Default)]
 pub(super) struct Latency(AtomicU64);
 
-/// What the word holds: the bits of the average (µs, `f32`) in the high half, the stamp in the low half. A word of 0: never measured.
+/// What the word holds: the bits of the average (µs, `f32`) in the high 32 bits, the stamp in the low 32 bits. A word
+/// of 0 means: never measured.
 ///
-/// The stamp counts milliseconds and wraps after 49 days. An endpoint would have to be left alone for exactly as long, give or take
-/// [`SKEW_MS`], for its old average to be taken for a fresh one, and then only for those seconds.
+/// The stamp counts milliseconds and wraps after 49 days. An old average would be taken for a fresh one only if the
+/// endpoint got no call for exactly that long, give or take [`SKEW_MS`], and then only for these seconds.
 #[derive(Clone, Copy)]
 struct LatencyWord {
     micros: f32,
@@ -49,14 +52,14 @@ impl LatencyWord {
         u64::from(self.micros.to_bits()) << 32 | u64::from(self.stamp)
     }
 
-    /// Milliseconds from the stamp to `now`; 0 when `now` is the earlier one.
+    /// Milliseconds from the stamp to `now`; 0 when `now` is before the stamp.
     fn age(self, now: u32) -> u32 {
         let age = now.wrapping_sub(self.stamp);
         if age > u32::MAX - SKEW_MS { 0 } else { age }
     }
 
-    /// What is left of the average when time alone has passed, 0..=1.
-    fn left(self, now: u32) -> f32 {
+    /// The part of the average that is left when time has passed without samples, 0..=1.
+    fn faded(self, now: u32) -> f32 {
         self.remainder(now, FADE_MS)
     }
 
@@ -65,15 +68,16 @@ impl LatencyWord {
         (-(self.age(now) as f32) / over).exp()
     }
 
-    /// The average after a sample, or `None` if it stays as it is.
+    /// The average after a sample; `None` if it does not change.
     fn after(self, micros: f32, now: u32) -> Option<Self> {
         let age = self.age(now);
-        // The later stamp stays: a thread whose clock lies behind must not make the average older than it is.
+        // The later stamp wins: a thread whose clock lies behind must not make the average older than it is.
         let stamp = if age == 0 { self.stamp } else { now };
         if micros > self.micros {
             return Some(Self { micros, stamp });
         }
-        // Inside one millisecond no time has passed: the first sample of each counts for all of it.
+        // Within one millisecond no time has passed, so only the first sample of each millisecond can lower the
+        // average.
         if age == 0 {
             return None;
         }
@@ -82,8 +86,8 @@ impl LatencyWord {
     }
 }
 
-/// The low 32 bits: what a stamp holds.
-#[expect(clippy::cast_possible_truncation, reason = "the stamp wraps, see `Word`")]
+/// The low 32 bits of a time in milliseconds.
+#[expect(clippy::cast_possible_truncation, reason = "the stamp wraps, see `LatencyWord`")]
 fn stamp(millis: u64) -> u32 {
     millis as u32
 }
@@ -93,7 +97,7 @@ fn micros(took: Duration) -> f32 {
 }
 
 impl Latency {
-    /// A call was answered after so long; `now` in milliseconds since any fixed moment.
+    /// A call was answered after `took`. `now` is in milliseconds since a fixed time, always the same.
     pub(super) fn answered(&self, took: Duration, now: u64) {
         let (sample, now) = (micros(took), stamp(now));
         self.change(|word| {
@@ -101,17 +105,17 @@ impl Latency {
         });
     }
 
-    /// A call failed after so long.
+    /// A call failed after `took`.
     pub(super) fn failed(&self, took: Duration, now: u64) {
         let (took, now) = (micros(took), stamp(now));
         self.change(|word| {
-            let twice = word.map_or(0.0, |word| 2.0 * word.micros * word.left(now));
+            let twice = word.map_or(0.0, |word| 2.0 * word.micros * word.faded(now));
             let sample = twice.clamp(PENALTY_MICROS, MOST_PENALTY_MICROS).max(took);
             word.map_or(Some(LatencyWord { micros: sample, stamp: now }), |word| word.after(sample, now))
         });
     }
 
-    /// A call took longer than this: it counts only if that is more than the average.
+    /// The caller of a call went away after this time: the time counts only if it is more than the average.
     pub(super) fn given_up(&self, after: Duration, now: u64) {
         let (sample, now) = (micros(after), stamp(now));
         self.change(|word| match word {
@@ -122,17 +126,18 @@ impl Latency {
     }
 
     fn change(&self, to: impl Fn(Option<LatencyWord>) -> Option<LatencyWord>) {
-        // An `Err` says that nothing was to change.
+        // An `Err` means that there was nothing to change.
         let _ = self.0.fetch_update(Relaxed, Relaxed, |word| to(LatencyWord::unpack(word)).map(LatencyWord::pack));
     }
 
-    /// What a call is expected to take, in µs (at least 1): the average, faded since its last change. `None`: never measured.
+    /// The expected latency of a call in µs, at least 1: the average, faded since its last change. `None`: never
+    /// measured.
     pub(super) fn expected(&self, now: u64) -> Option<f32> {
         let word = LatencyWord::unpack(self.0.load(Relaxed))?;
-        Some((word.micros * word.left(stamp(now))).max(LEAST_MICROS))
+        Some((word.micros * word.faded(stamp(now))).max(LEAST_MICROS))
     }
 
-    /// The average as the last sample left it.
+    /// The average as the last sample left it; `None`: never measured.
     pub(super) fn average(&self) -> Option<Duration> {
         LatencyWord::unpack(self.0.load(Relaxed)).map(|word| Duration::from_secs_f64(f64::from(word.micros) / 1e6))
     }

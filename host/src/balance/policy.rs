@@ -1,17 +1,18 @@
-//! The ways to choose, and their names.
+//! The policies of a choice, and their names.
 
 use std::fmt;
 
-/// How the next endpoint is chosen. Weight means effective weight: what the endpoint was given, less what slow start holds back.
+/// How the next endpoint is chosen. Weight means the effective weight: the endpoint's own weight, reduced during its
+/// slow start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Each endpoint that grants is as likely as its weight says.
+    /// At random: each endpoint that grants is as likely as its weight says.
     Random,
-    /// The endpoints take turns, heavier ones more often.
+    /// The endpoints take turns, and heavier ones more often.
     RoundRobin,
-    /// The one of two with fewer calls under way, by weight.
+    /// Of two random endpoints, the one with fewer calls under way for its weight.
     LeastRequest,
-    /// The one of two where a call costs less: latency (peak-EWMA) × calls under way, by weight.
+    /// Of two random endpoints, the one where a call costs less for its weight: latency (peak-EWMA) × calls under way.
     #[default]
     PeakEwma,
 }
@@ -22,7 +23,7 @@ pub enum Policy {
 pub struct UnknownPolicy(String);
 
 impl Policy {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 4] = [Self::Random, Self::RoundRobin, Self::LeastRequest, Self::PeakEwma];
 
     /// Reads the name that [`Policy::as_str`] writes.

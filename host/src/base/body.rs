@@ -1,6 +1,6 @@
 //! The body type that every room passes along: streaming, with errors that keep their kind.
 
-use crate::base::ErrorKind;
+use super::error::ErrorKind;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -12,7 +12,8 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct BodyError {
-    /// What went wrong: [`ErrorKind::ClientGone`] or [`ErrorKind::BodyTooLarge`] on the way in, a fault of the service on the way out.
+    /// What went wrong: [`ErrorKind::ClientGone`] or [`ErrorKind::BodyTooLarge`] for a request's body, a fault of the
+    /// service for an answer's.
     pub kind: ErrorKind,
     /// For the log; never shown outside.
     pub detail: String,
@@ -30,7 +31,7 @@ pub fn empty_body() -> Body {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that is there already.
+/// A body that is in memory already.
 pub fn full_body(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }

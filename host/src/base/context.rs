@@ -1,22 +1,25 @@
-//! What travels with a call from the gateway to the last service.
+//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The id of one request at the gateway, also in `x-request-id`: 1 to 64 visible ASCII characters.
+/// The id of one request at the gateway, also in the header `x-request-id`: 1 to 64 visible ASCII characters.
 ///
-/// It is kept as the header's value, since every request puts it into three heads: its clones share one allocation.
+/// It is stored as a header value, because each request puts it into three heads: the clones share one allocation.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Longest id that is accepted from outside, in bytes.
+    /// The header that carries the id of a request, in requests and in answers.
+    pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+    /// The longest id that is accepted from outside, in bytes.
     pub const MAX: usize = 64;
 
-    /// Takes over an id from outside: `None` unless it is 1 to 64 characters of `A-Z a-z 0-9 - _ . :` (an id goes into logs and headers).
+    /// Accepts an id from outside: `None` unless it is 1 to 64 characters of `A-Z a-z 0-9 - _ . :`, since ids go into
+    /// logs and headers.
     pub fn accept(text: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
         let valid = (1..=Self::MAX).contains(&text.len()) && text.bytes().all(legal);
@@ -55,10 +58,11 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The most that a caller keeps of its time while it waits for another: enough to say that no answer came, even on a busy machine.
+/// The most that a caller keeps of its own time when it calls another service: enough to report that no answer came,
+/// even on a busy machine.
 const KEPT: Duration = Duration::from_millis(50);
 
-/// The context of one call; a call that is made on its behalf gets what is left of it.
+/// The context of one call. A call on its behalf gets what is left of it.
 #[derive(Clone, Debug)]
 pub struct CallContext {
     /// The request at the gateway that this call serves.
@@ -67,14 +71,14 @@ pub struct CallContext {
     pub deadline: Instant,
     /// How many calls lie above this one: 0 for a call of the gateway.
     pub depth: usize,
-    /// Whether a call on behalf of this one has failed. It is shared with the contexts of those calls.
+    /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it.
     dependency_failed: Arc<AtomicBool>,
 }
 
 impl CallContext {
-    /// The header by which a call over plain HTTP says how long its caller waits, in whole milliseconds.
+    /// The header of a call over plain HTTP that carries how long its caller waits, in whole milliseconds.
     pub const TIMEOUT_HEADER: &str = "x-atoll-timeout-ms";
-    /// The header by which it says how many calls lie above it.
+    /// The header that carries how many calls lie above it.
     pub const DEPTH_HEADER: &str = "x-atoll-depth";
 
     /// A context whose call must be answered within `timeout` from `now`.
@@ -82,40 +86,41 @@ impl CallContext {
         Self { request_id, deadline: now + timeout, depth: 0, dependency_failed: Arc::default() }
     }
 
-    /// The same call with at most `timeout` from `now`: a deadline only ever shrinks.
+    /// The same call with at most `timeout` from `now`. A deadline never grows.
     #[must_use]
     pub fn within(&self, now: Instant, timeout: Duration) -> Self {
         let within = now.checked_add(timeout).map_or(self.deadline, |end| end.min(self.deadline));
         Self { deadline: within, ..self.clone() }
     }
 
-    /// The context of a call that is made at `now` on behalf of this one: the same request, one deeper, and what is left of the deadline
-    /// but for a twentieth, 50 ms at most. In that the caller can tell that it got no answer; if both were out of time at one moment, the
-    /// caller would take the blame.
+    /// The context of a call that is made at `now` on behalf of this one: the same request, one deeper. It gets what is
+    /// left of the deadline minus a twentieth, 50 ms at most. In this time the caller can still answer that it got no
+    /// answer. If both ran out of time at the same moment, the caller would be blamed for the timeout.
     #[must_use]
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         Self { depth: self.depth + 1, deadline: self.deadline - kept, ..self.clone() }
     }
 
-    /// The same call with so many calls above it.
+    /// The same call with `depth` calls above it.
     #[must_use]
     pub fn at_depth(self, depth: usize) -> Self {
         Self { depth, ..self }
     }
 
-    /// The context of one attempt at this call, which has not been let down yet.
+    /// The context of one try of this call, with a flag of its own: the try starts without a failed dependency.
     #[must_use]
-    pub fn attempt(&self) -> Self {
+    pub fn for_try(&self) -> Self {
         Self { dependency_failed: Arc::default(), ..self.clone() }
     }
 
-    /// Notes that this call, which was made on behalf of another one, has failed that one.
+    /// Tells the call above that this call, made on its behalf, has failed.
     pub fn mark_dependency_failed(&self) {
         self.dependency_failed.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a call on behalf of this one has failed: then its own failure need not be the fault of the service that was called.
+    /// Whether a call on behalf of this one has failed. Then a failure of this one need not be the fault of the service
+    /// that was called.
     pub fn dependency_failed(&self) -> bool {
         self.dependency_failed.load(Ordering::Relaxed)
     }
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_only_shrinks() {
+    fn a_deadline_never_grows() {
         let now = Instant::now();
         let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
         assert_eq!(context.within(now, Duration::from_secs(9)).deadline, context.deadline);
@@ -151,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_keeps_a_little_of_its_time() {
+    fn a_caller_keeps_a_twentieth_of_its_time_and_50_ms_at_most() {
         let now = Instant::now();
         let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
         let inner = context.deeper(now).within(now, Duration::from_secs(9)).deeper(now);
@@ -162,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_lets_down_the_call_above_and_no_other() {
+    fn a_failed_call_marks_the_try_above_and_no_other() {
         let gateway = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(5));
-        let (first, second) = (gateway.attempt(), gateway.attempt());
+        let (first, second) = (gateway.for_try(), gateway.for_try());
         let now = Instant::now();
         let below = first.deeper(now).within(now, Duration::from_secs(1));
-        below.attempt().deeper(now).mark_dependency_failed();
-        assert!(!first.dependency_failed(), "what fails two below may have been made good");
+        below.for_try().deeper(now).mark_dependency_failed();
+        assert!(!first.dependency_failed(), "the call in between may have recovered from a failure two below");
         below.mark_dependency_failed();
         assert!(first.dependency_failed() && !second.dependency_failed() && !gateway.dependency_failed());
     }

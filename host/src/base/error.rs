@@ -1,20 +1,24 @@
 //! What can go wrong with a call, and whose fault it is: the vocabulary of every room's errors.
 //!
-//! A room has one error enum of its own; each of its errors maps to a kind here. The breaker reads [`ErrorKind::blame`]; the gateway's
-//! one table reads the kind and writes a status.
+//! A room has one error type of its own, and maps each of its errors to a kind here. The mesh reads
+//! [`ErrorKind::blame`] for the breaker; the gateway has one table from kinds to statuses.
 
 use std::fmt;
+use std::sync::Arc;
+
+/// The error below another one, where there is one. It is shared, so that every caller that the failure concerns gets it.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Whose fault an error is. Only faults of the service count in its breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
-    /// The client: its request, or its going away.
+    /// The client: its request is wrong, or it went away.
     Client,
     /// The service that was called.
     Service,
     /// The host itself.
     Host,
-    /// A local refusal before the service was asked: nobody's fault, and neutral for the breaker.
+    /// This host refused the call before the service got it: nobody's fault, and neutral for the breaker.
     Refusal,
 }
 
@@ -27,31 +31,31 @@ pub enum ErrorKind {
     Memory,
     /// The component could not be instantiated.
     Instantiation,
-    /// The guest answered without a response, or with one that is not valid HTTP.
+    /// The guest returned no response, or one that is not valid HTTP.
     BadAnswer,
     /// No connection to the endpoint's address.
     Connect,
-    /// The endpoint broke the connection, or its body off.
+    /// The endpoint broke off the connection, or its answer's body.
     Reset,
     /// No answer within the deadline.
     Timeout,
-    /// Every endpoint that could be asked has an open circuit.
+    /// Every endpoint that could take the call has an open circuit.
     CircuitOpen,
-    /// Too many calls are under way, and too many wait already; or none of those ended in time.
+    /// Too many calls are under way: the queue is full, or no call ended in time.
     Overloaded,
-    /// The host is going down.
+    /// The host is shutting down.
     Draining,
-    /// No such service in the discovery table, or one without an endpoint that is ready.
+    /// The discovery table has no such service, or none of its endpoints is ready.
     NoEndpoint,
-    /// No way leads there: an address that nobody may call.
+    /// The address is forbidden to every service.
     Denied,
-    /// Services call each other in a circle, or too long a chain of them.
+    /// The chain of calls is too long; services that call each other in a circle end so.
     TooDeep,
     /// The request's body is larger than allowed.
     BodyTooLarge,
-    /// The client did not send its body in the time that the service is given.
+    /// The client did not send its body within the time that the service has for its answer.
     SlowBody,
-    /// The client went away or broke its body off.
+    /// The client went away, or broke off its body.
     ClientGone,
     /// A fault of the host.
     Host,
@@ -76,8 +80,8 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it is a fault of the place that was asked, and not of the work: then another place may do better, and so may this one later;
-    /// what crashed on a request would crash on it again.
+    /// Whether it is a fault of the endpoint and not of the request: then another endpoint may do better, and so may
+    /// this one later. A component that crashed on a request would probably crash on it again.
     pub fn is_endpoint_fault(self) -> bool {
         matches!(self, Self::Instantiation | Self::Connect | Self::Reset | Self::Timeout)
     }

@@ -1,5 +1,6 @@
 //! Names and digests.
 
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ const MAX_NAME: usize = 63;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName(Arc<str>);
 
-/// A text that is no [`ServiceName`].
+/// A text that is not a [`ServiceName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no service name: 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' last")]
+#[error("`{0}` is no service name: use 1 to 63 of a-z, 0-9 and '-', a letter first, no '-' last")]
 pub struct InvalidName(String);
 
 impl ServiceName {
-    /// Checks and keeps `name`.
+    /// The name `name`, checked.
     ///
     /// # Errors
     /// [`InvalidName`] when it is no DNS label.
@@ -54,11 +55,16 @@ impl std::borrow::Borrow<str> for ServiceName {
     }
 }
 
-/// The SHA-256 of a component's bytes; it names a revision.
+/// The SHA-256 of a component's bytes. It names a revision.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
+    /// The digest of a component's bytes.
+    pub fn of(component: &[u8]) -> Self {
+        Self(Sha256::digest(component).into())
+    }
+
     /// The first 12 hex digits: enough to tell the revisions of one service apart.
     pub fn short(&self) -> String {
         let mut text = self.to_string();

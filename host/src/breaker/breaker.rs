@@ -1,107 +1,113 @@
 //! The breaker's states and the transitions between them.
 //!
-//! The state lies in three places, so that a call through a closed circuit takes no lock:
-//! - `word` says whether the circuit is closed, how many faults came in a row, and which epoch this is;
-//! - `window` counts the calls of the last while, each counter with the epoch that it belongs to;
-//! - `phase`, behind a lock, says what an unclosed circuit waits for.
+//! The state is kept in three parts, so that a call through a closed circuit takes no lock:
+//! - `packed` says whether the circuit is closed, how long the streak of faults is, and which epoch this is;
+//! - `window` counts the recent calls, each counter together with the epoch that it belongs to;
+//! - `phase`, behind a lock, says what a circuit that is not closed waits for.
 //!
-//! One rule ties them together: **the epoch changes only under the lock, and every transition changes it.** So an epoch names one
-//! stretch of one state, and whoever holds the lock and finds a permit's epoch in the word knows that the permit is still good.
+//! One rule ties the parts together: **the epoch changes only under the lock, and every transition changes it.** So an
+//! epoch names one stretch of one state, and a thread that holds the lock and finds a permit's epoch in `packed` knows
+//! that the permit still counts.
 
-use super::probation::{Probation, left};
-use super::settings::splitmix;
+use super::outcome::{Outcome, Verdict};
+use super::packed_state::PackedState;
+use super::probation::{Probation, remaining};
+use super::settings::{Settings, Trip, WindowedTrip};
+use super::splitmix::splitmix;
+use super::state::{Forced, Refused, State, View};
 use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering::Relaxed};
 use super::window::{Counts, Window};
-use super::word::Word;
-use super::{Forced, Outcome, Permit, Refused, Settings, State, Trip, Verdict, View, WindowedTrip};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The circuit breaker of one endpoint.
 #[derive(Debug)]
 pub struct Breaker {
     settings: Settings,
-    /// Of its jitter.
+    /// The seed of the jitter.
     seed: u64,
-    /// A [`Word`]. `Relaxed` is enough throughout: it publishes nothing but itself. The rest is read under the lock, and the counters
-    /// of the window carry the epoch themselves.
-    word: AtomicU64,
-    /// Of the full model alone.
+    /// A [`PackedState`]. `Relaxed` is enough everywhere: the word publishes nothing but itself. Everything else is
+    /// read under the lock, and the counters of the window carry the epoch themselves.
+    packed: AtomicU64,
+    /// Only the full model has one.
     window: Option<Window>,
     phase: Mutex<Phase>,
 }
 
-/// What the lock guards. It and the word tell of the same state.
+/// What the lock guards. The phase and `packed` describe the same state.
 #[derive(Debug)]
 enum Phase {
     Closed,
     Open {
         since: Instant,
         span: Duration,
-        /// How often the circuit had opened before, without having closed.
-        again: u32,
+        /// How often the circuit had opened before without having closed.
+        reopened: u32,
     },
     HalfOpen {
         probation: Probation,
-        /// As of the open stretch before it.
-        again: u32,
+        /// As in the open stretch before this one.
+        reopened: u32,
     },
     Forced(Forced),
 }
 
+/// Leave for one call: the epoch that gave it, and the probe's number if the call is a probe.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grant {
+    pub(super) epoch: u32,
+    pub(super) probe: Option<u64>,
+}
+
 impl Breaker {
-    /// A closed breaker. `seed` is all the chance that its jitter has: the same seed gives the same open times.
+    /// A closed breaker. `seed` is all the randomness that the jitter has: the same seed gives the same open times.
     pub fn new(settings: Settings, seed: u64) -> Self {
         let window = match settings.trip {
             Trip::Full(full) => Some(Window::new(full.window)),
             Trip::Simple { .. } => None,
         };
-        let word = AtomicU64::new(Word { epoch: 0, row: 0 }.pack());
-        Self { settings, seed, word, window, phase: Mutex::new(Phase::Closed) }
+        let packed = AtomicU64::new(PackedState { epoch: 0, streak: 0 }.pack());
+        Self { settings, seed, packed, window, phase: Mutex::new(Phase::Closed) }
     }
 
-    /// Asks for one call.
-    ///
-    /// # Errors
-    /// [`Refused`] while the circuit is open, and while as many probes of a half-open one are under way as may be.
-    pub fn try_acquire(self: &Arc<Self>, now: Instant) -> Result<Permit, Refused> {
-        let word = self.word();
-        // The circuit may open between this look and the call. That is a call which began before the circuit opened: the epoch in
-        // its permit makes its verdict stale.
-        if word.is_closed() {
-            return Ok(Permit::new(Arc::clone(self), word.epoch, None));
+    /// Decides whether a call may be sent at `now`. [`Breaker::try_acquire`] makes a permit of the grant.
+    pub(super) fn grant(&self, now: Instant) -> Result<Grant, Refused> {
+        let packed = self.load();
+        // The circuit may open between this load and the call. The call then began before the circuit opened: the
+        // epoch in its permit makes its outcome stale.
+        if packed.is_closed() {
+            return Ok(Grant { epoch: packed.epoch, probe: None });
         }
         let refused = |wait| Refused { retry_after: Some(wait) };
         let mut phase = self.lock();
-        if let Phase::Open { since, span, again } = *phase {
-            if let Some(wait) = left(span, since, now) {
+        if let Phase::Open { since, span, reopened } = *phase {
+            if let Some(wait) = remaining(span, since, now) {
                 return Err(refused(wait));
             }
-            self.turn(&mut phase, Phase::HalfOpen { probation: Probation::default(), again });
+            self.transition(&mut phase, Phase::HalfOpen { probation: Probation::default(), reopened });
         }
         match &mut *phase {
-            // Many callers may find a slot free; the lock lets them here one by one.
+            // Many callers may see a free slot at once. The lock admits them one by one, so the bound holds.
             Phase::HalfOpen { probation, .. } => {
                 let probe = probation.admit(&self.settings.probes, now).map_err(refused)?;
-                Ok(Permit::new(Arc::clone(self), self.word().epoch, Some(probe)))
+                Ok(Grant { epoch: self.load().epoch, probe: Some(probe) })
             }
             Phase::Forced(Forced::Open) => Err(Refused { retry_after: None }),
-            // A probe's success or an operator closed it between the look and the lock.
+            // A probe's success or an operator closed the circuit between the load and the lock.
             Phase::Closed | Phase::Forced(Forced::Closed) | Phase::Open { .. } => {
-                Ok(Permit::new(Arc::clone(self), self.word().epoch, None))
+                Ok(Grant { epoch: self.load().epoch, probe: None })
             }
         }
     }
 
-    /// The state that a call at `now` would meet, and whether an operator holds it there. An open circuit whose time is over is
-    /// half-open, also before somebody asks.
+    /// The state in which a call at `now` would find the circuit, and whether an operator holds it there. An open
+    /// circuit whose open time is over is half-open, also before the first call that finds it so.
     pub fn view(&self, now: Instant) -> View {
-        if self.word().is_counting() {
+        if self.load().is_counting() {
             return View { state: State::Closed, forced: None };
         }
         match &*self.lock() {
             Phase::Closed => View { state: State::Closed, forced: None },
-            Phase::Open { since, span, .. } if left(*span, *since, now).is_some() => {
+            Phase::Open { since, span, .. } if remaining(*span, *since, now).is_some() => {
                 View { state: State::Open, forced: None }
             }
             Phase::Open { .. } | Phase::HalfOpen { .. } => View { state: State::HalfOpen, forced: None },
@@ -110,101 +116,106 @@ impl Breaker {
         }
     }
 
-    /// The state alone of [`Breaker::view`].
+    /// Only the state of [`Breaker::view`].
     pub fn state(&self, now: Instant) -> State {
         self.view(now).state
     }
 
-    /// Holds the circuit open or closed, whatever happens, until [`Breaker::reset`]. Calls under way decide nothing any more.
+    /// Holds the circuit open or closed, whatever happens, until [`Breaker::reset`]. The outcomes of calls under way
+    /// no longer count.
     pub fn force(&self, forced: Forced) {
-        self.turn(&mut self.lock(), Phase::Forced(forced));
+        self.transition(&mut self.lock(), Phase::Forced(forced));
     }
 
-    /// Closes the circuit, with nothing counted. Calls under way decide nothing any more.
+    /// Closes the circuit, with nothing counted. The outcomes of calls under way no longer count.
     pub fn reset(&self) {
-        self.turn(&mut self.lock(), Phase::Closed);
+        self.transition(&mut self.lock(), Phase::Closed);
     }
 
-    /// The outcome of a call that the closed stretch of `epoch` let through.
+    /// Records the outcome of a call that the closed stretch of `epoch` let through.
     ///
-    /// What is read first decides only whether to go on: the epoch is compared again in every step that changes something.
-    pub(super) fn count(&self, epoch: u32, outcome: Outcome, now: Instant) {
-        let word = self.word();
-        if word.epoch != epoch || !word.is_counting() || outcome.verdict == Verdict::Neutral {
+    /// The first load decides only whether to go on: every step that changes something compares the epoch again.
+    pub(super) fn record(&self, epoch: u32, outcome: Outcome, now: Instant) {
+        let packed = self.load();
+        if packed.epoch != epoch || !packed.is_counting() || outcome.verdict == Verdict::Neutral {
             return;
         }
         let opens = match &self.settings.trip {
             Trip::Simple { failure_threshold } => {
-                let row = match outcome.verdict {
-                    Verdict::EndpointFault | Verdict::RequestFault => Streak::Longer,
-                    Verdict::Success => Streak::Over,
-                    // 429 is the client's share: in this form it says nothing about a closed circuit.
-                    Verdict::Throttled | Verdict::Neutral => Streak::AsItIs,
+                let change = match outcome.verdict {
+                    Verdict::EndpointFault | Verdict::RequestFault => StreakChange::Extend,
+                    Verdict::Success => StreakChange::Clear,
+                    // A 429 is about how much the client sends. In this form it says nothing about a closed circuit.
+                    Verdict::Throttled | Verdict::Neutral => StreakChange::Keep,
                 };
-                self.step(epoch, row, *failure_threshold)
+                self.change_streak(epoch, change, *failure_threshold)
             }
             Trip::Full(full) => {
-                let row = match outcome.verdict {
-                    Verdict::EndpointFault => Streak::Longer,
-                    // A place that traps has answered: it can be reached and it runs. So the row of its own faults is over, as a plain
-                    // 500 ends Envoy's row of gateway failures. What its work does is the ratio's to judge.
-                    Verdict::Success | Verdict::RequestFault => Streak::Over,
-                    Verdict::Throttled | Verdict::Neutral => Streak::AsItIs,
+                let change = match outcome.verdict {
+                    Verdict::EndpointFault => StreakChange::Extend,
+                    // An endpoint that traps has answered: it can be reached and it runs. So the streak of endpoint
+                    // faults ends, as a plain 500 ends Envoy's streak of gateway failures. The ratio judges request
+                    // faults.
+                    Verdict::Success | Verdict::RequestFault => StreakChange::Clear,
+                    Verdict::Throttled | Verdict::Neutral => StreakChange::Keep,
                 };
-                // Both, whatever the first one says: the call is counted once, and wholly.
+                // Both rules run, whatever the first one says: each call is counted once in the window and once in the
+                // streak.
                 let share = self.share_opens(full, epoch, outcome, now);
-                self.step(epoch, row, full.in_a_row) || share
+                self.change_streak(epoch, change, full.in_a_row) || share
             }
         };
         if opens {
             let mut phase = self.lock();
-            // Several may find at once that the circuit must open. The first to hold the lock opens it; the others find another epoch.
-            if self.word().epoch == epoch {
+            // Several threads may find at once that the circuit must open. The first one to hold the lock opens it.
+            // The others find another epoch: without this comparison they would open it again and restart its open
+            // time.
+            if self.load().epoch == epoch {
                 self.open(&mut phase, 0, outcome.retry_after, now);
             }
         }
     }
 
-    /// The outcome of a probe of the half-open stretch of `epoch`.
-    pub(super) fn settle(&self, epoch: u32, probe: u64, outcome: Outcome, now: Instant) {
+    /// Records the outcome of a probe of the half-open stretch of `epoch`.
+    pub(super) fn record_probe(&self, epoch: u32, probe: u64, outcome: Outcome, now: Instant) {
         let Settings { probes, .. } = &self.settings;
         let mut phase = self.lock();
-        if self.word().epoch != epoch {
+        if self.load().epoch != epoch {
             return;
         }
-        let Phase::HalfOpen { probation, again } = &mut *phase else { return };
-        // A probe that overstayed its lease has no say, whether another one has its slot by now or not.
+        let Phase::HalfOpen { probation, reopened } = &mut *phase else { return };
+        // A probe that outlived its lease decides nothing, whether another probe has its slot by now or not.
         if !probation.end(probe, probes.lease, now) {
             return;
         }
         match self.settings.probe_passed(outcome) {
             None => {}
             Some(true) if probation.pass() < probes.successes.max(1) => {}
-            Some(true) => self.turn(&mut phase, Phase::Closed),
+            Some(true) => self.transition(&mut phase, Phase::Closed),
             Some(false) => {
-                let again = again.saturating_add(1);
-                self.open(&mut phase, again, outcome.retry_after, now);
+                let reopened = reopened.saturating_add(1);
+                self.open(&mut phase, reopened, outcome.retry_after, now);
             }
         }
     }
 
-    /// The probe of `epoch` ended without an outcome.
-    pub(super) fn release(&self, epoch: u32, probe: u64) {
+    /// Frees the slot of a probe of `epoch` that ended without an outcome.
+    pub(super) fn release_probe(&self, epoch: u32, probe: u64) {
         let mut phase = self.lock();
         if let Phase::HalfOpen { probation, .. } = &mut *phase
-            && self.word().epoch == epoch
+            && self.load().epoch == epoch
         {
             probation.release(probe);
         }
     }
 
-    /// Counts the call in the window of `epoch`. Whether a share of it is too high now: asked when the call adds to one, since a
-    /// quick success must not open a circuit.
+    /// Counts the call in the window of `epoch`. Returns whether a share is too high now. Only a fault or a slow call
+    /// is judged: a quick success must not open a circuit.
     fn share_opens(&self, full: &WindowedTrip, epoch: u32, outcome: Outcome, now: Instant) -> bool {
         let Some(window) = &self.window else { return false };
         let fault = outcome.verdict != Verdict::Success;
         let slow = full.is_slow(outcome.took);
-        window.count(epoch, || self.word().epoch, fault, slow, now);
+        window.count(epoch, || self.load().epoch, fault, slow, now);
         if !fault && !slow {
             return false;
         }
@@ -213,48 +224,61 @@ impl Breaker {
         calls >= u64::from(full.least_calls.max(1)) && (reaches(faults, full.ratio) || reaches(slow, full.slow_ratio))
     }
 
-    /// Takes the row of `epoch` on. Whether it is long enough now to open the circuit.
-    fn step(&self, epoch: u32, row: Streak, threshold: u32) -> bool {
-        let next = |word: Word| match row {
-            Streak::Longer => Some(Word { row: word.row.saturating_add(1).min(Word::LONGEST_ROW), ..word }),
-            // Nothing to clear is the common case: it writes nothing, so that the line stays shared between the cores.
-            Streak::Over => (word.row > 0).then_some(Word { row: 0, ..word }),
-            Streak::AsItIs => None,
+    /// Applies `change` to the streak of `epoch`. Returns whether the streak is long enough now to open the circuit.
+    fn change_streak(&self, epoch: u32, change: StreakChange, threshold: u32) -> bool {
+        let next = |packed: PackedState| match change {
+            StreakChange::Extend => {
+                let streak = packed.streak.saturating_add(1).min(PackedState::LONGEST_STREAK);
+                Some(PackedState { streak, ..packed })
+            }
+            // Nothing to clear is the common case. It writes nothing, so that the cache line stays shared between the
+            // cores.
+            StreakChange::Clear => (packed.streak > 0).then_some(PackedState { streak: 0, ..packed }),
+            StreakChange::Keep => None,
         };
-        // Compare-and-swap on epoch and row together: no fault is lost or counted in another epoch.
-        let change = |bits| {
-            let word = Word::unpack(bits);
-            if word.epoch == epoch && word.is_counting() { next(word).map(Word::pack) } else { None }
+        // One compare-and-swap covers the epoch and the streak: no fault is lost, and none is counted in another epoch.
+        let update = |bits| {
+            let packed = PackedState::unpack(bits);
+            if packed.epoch == epoch && packed.is_counting() { next(packed).map(PackedState::pack) } else { None }
         };
-        let before = self.word.fetch_update(Relaxed, Relaxed, change).map(Word::unpack);
-        // A success may clear the row before the lock is taken. The row was long enough all the same.
-        before.ok().and_then(next).is_some_and(|word| word.row >= threshold.clamp(1, Word::LONGEST_ROW))
+        let before = self.packed.fetch_update(Relaxed, Relaxed, update).map(PackedState::unpack);
+        // Another thread's success may clear the streak before `record` takes the lock. The streak was long enough all
+        // the same, so the circuit opens.
+        let threshold = threshold.clamp(1, PackedState::LONGEST_STREAK);
+        before.ok().and_then(next).is_some_and(|packed| packed.streak >= threshold)
     }
 
-    /// Opens the circuit for the time that is due when it opened `again` times before.
-    fn open(&self, phase: &mut Phase, again: u32, retry_after: Option<Duration>, now: Instant) {
-        let draw = splitmix(self.seed, self.word().epoch);
-        let span = self.settings.open.span(again, draw, retry_after);
-        self.turn(phase, Phase::Open { since: now, span, again });
+    /// Opens the circuit, which opened `reopened` times before without having closed.
+    fn open(&self, phase: &mut Phase, reopened: u32, retry_after: Option<Duration>, now: Instant) {
+        let draw = splitmix(self.seed, self.load().epoch);
+        let span = self.settings.open.span(reopened, draw, retry_after);
+        self.transition(phase, Phase::Open { since: now, span, reopened });
     }
 
-    /// The one place where the state and the epoch change. The caller holds the lock. Whoever sees the new word before the lock is
-    /// free waits for it, and finds the new phase.
-    fn turn(&self, phase: &mut Phase, next: Phase) {
-        let word = self.word();
-        let word = match next {
-            Phase::Closed => word.next_closed(),
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Forced(Forced::Open) => word.next_unclosed(),
-            Phase::Forced(Forced::Closed) => word.next_uncounted(),
+    /// Changes the state and the epoch; nothing else does. The caller holds the lock. A thread that reads the new word
+    /// before the lock is free waits for the lock, and then finds the new phase.
+    fn transition(&self, phase: &mut Phase, next: Phase) {
+        let before = self.load();
+        let after = match next {
+            Phase::Closed => before.next_closed(),
+            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Forced(Forced::Open) => before.next_not_closed(),
+            Phase::Forced(Forced::Closed) => before.next_not_counting(),
         };
         *phase = next;
-        // A row that another thread lengthens at this moment fails its swap, since the epoch is another. A swap here too: loom finds an
-        // order for a plain store in which that swap comes after it and still sees the word from before.
-        self.word.swap(word.pack(), Relaxed);
+        // Races with `change_streak`, which may extend the streak at this moment: its compare-and-swap fails, since
+        // the epoch has changed. This is a swap, not a store: with a plain store, loom finds an order in which that
+        // compare-and-swap comes after the store and still sees the word from before, so the transition would be
+        // undone.
+        let replaced = self.packed.swap(after.pack(), Relaxed);
+        debug_assert_eq!(
+            PackedState::unpack(replaced).epoch,
+            before.epoch,
+            "the epoch changes only under the lock, and every transition changes it"
+        );
     }
 
-    fn word(&self) -> Word {
-        Word::unpack(self.word.load(Relaxed))
+    fn load(&self) -> PackedState {
+        PackedState::unpack(self.packed.load(Relaxed))
     }
 
     fn lock(&self) -> MutexGuard<'_, Phase> {
@@ -262,10 +286,10 @@ impl Breaker {
     }
 }
 
-/// What an outcome does to the row of faults.
+/// What an outcome does to the streak of faults.
 #[derive(Clone, Copy)]
-enum Streak {
-    Longer,
-    Over,
-    AsItIs,
+enum StreakChange {
+    Extend,
+    Clear,
+    Keep,
 }

@@ -1,73 +1,55 @@
-//! The permit for one call through a breaker, and the outcome that it ends with.
+//! The permit for one call through a breaker.
 
-use super::Breaker;
+use super::breaker::{Breaker, Grant};
+use super::outcome::Outcome;
+use super::state::Refused;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// What a call's outcome says about its endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The endpoint did its work.
-    Success,
-    /// The place is at fault, whatever the call was: no instance or connection, a reset, a timeout, 502, 503, 504.
-    EndpointFault,
-    /// The work is at fault, perhaps because of its input: a trap, out of memory, a bad answer, any other 5xx.
-    RequestFault,
-    /// The endpoint wants fewer calls: 429.
-    Throttled,
-    /// The outcome says nothing about the endpoint: the client went away, any other 4xx, or the host refused locally.
-    Neutral,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
-    /// What it says about the endpoint.
-    pub verdict: Verdict,
-    /// How long the call took to the head of its answer, or to what came in its place.
-    pub took: Duration,
-    /// What the endpoint said in `Retry-After`, if it did.
-    pub retry_after: Option<Duration>,
-}
-
-/// The right to make one call. Dropped without an outcome it is neutral: a probe's slot is free again.
+/// The right to make one call. A permit that is dropped without an outcome is neutral: if it was a probe, its slot is
+/// free again.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once is a neutral outcome"]
 pub struct Permit {
     breaker: Arc<Breaker>,
-    /// The epoch of the breaker that granted it.
-    epoch: u32,
-    /// Which probe it is, if it is one.
-    probe: Option<u64>,
-    /// The outcome is in, so that the drop does nothing more.
-    is_over: bool,
+    grant: Grant,
+    /// Whether the outcome was recorded, so that the drop has nothing left to do.
+    is_recorded: bool,
+}
+
+impl Breaker {
+    /// Asks for permission to make one call.
+    ///
+    /// # Errors
+    /// [`Refused`] while the circuit is open, and while a half-open circuit has as many probes under way as
+    /// [`Probes::at_a_time`](super::Probes::at_a_time) allows.
+    pub fn try_acquire(self: &Arc<Self>, now: Instant) -> Result<Permit, Refused> {
+        let grant = self.grant(now)?;
+        Ok(Permit { breaker: Arc::clone(self), grant, is_recorded: false })
+    }
 }
 
 impl Permit {
-    pub(super) fn new(breaker: Arc<Breaker>, epoch: u32, probe: Option<u64>) -> Self {
-        Self { breaker, epoch, probe, is_over: false }
-    }
-
-    /// Ends the call with `outcome`. One that comes after the breaker's state has changed decides nothing, nor does that of a probe
-    /// whose lease is over.
+    /// Ends the call with `outcome`. An outcome decides nothing if the breaker's state has changed since the permit was
+    /// granted, or if the permit was a probe whose lease has run out.
     pub fn record(mut self, outcome: Outcome, now: Instant) {
-        self.is_over = true;
-        match self.probe {
-            Some(probe) => self.breaker.settle(self.epoch, probe, outcome, now),
-            None => self.breaker.count(self.epoch, outcome, now),
+        self.is_recorded = true;
+        match self.grant.probe {
+            Some(probe) => self.breaker.record_probe(self.grant.epoch, probe, outcome, now),
+            None => self.breaker.record(self.grant.epoch, outcome, now),
         }
     }
 
-    /// Whether the call goes through a half-open circuit, which its outcome closes or opens again.
+    /// Whether the call goes through a half-open circuit, so that its outcome closes the circuit or opens it again.
     pub fn is_probe(&self) -> bool {
-        self.probe.is_some()
+        self.grant.probe.is_some()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let (false, Some(probe)) = (self.is_over, self.probe) {
-            self.breaker.release(self.epoch, probe);
+        if let (false, Some(probe)) = (self.is_recorded, self.grant.probe) {
+            self.breaker.release_probe(self.grant.epoch, probe);
         }
     }
 }

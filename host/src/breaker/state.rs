@@ -1,4 +1,4 @@
-//! What others see of a breaker: its state, who holds it there, and its refusal.
+//! A breaker as others see it: its state, whether an operator holds it there, and its refusal.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use std::time::Duration;
 pub enum State {
     /// Calls go through.
     Closed,
-    /// Calls are refused until the open time is over, or until an operator says otherwise.
+    /// Calls are refused until the open time is over, or until an operator closes or resets the circuit.
     Open,
-    /// A few probes go through and decide.
+    /// A few probes go through, and their outcomes decide.
     HalfOpen,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What an operator holds a circuit at, until it is reset.
+/// The state in which an operator holds a circuit, until the operator resets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forced {
     /// Every call is refused.
@@ -59,9 +59,9 @@ impl fmt::Display for Forced {
 /// A breaker as its operators see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// The state that a call would meet.
+    /// The state in which a call would find the circuit.
     pub state: State,
-    /// Who holds it there: an operator, or nobody.
+    /// The operator's hold; `None`: no operator holds the circuit.
     pub forced: Option<Forced>,
 }
 
@@ -72,7 +72,7 @@ pub struct View {
     None => "an operator holds the circuit open".to_owned(),
 })]
 pub struct Refused {
-    /// How long until a try makes sense, at least 1 ms: what is left of the open time, or of the lease of the oldest probe under way.
-    /// `None`: an operator holds the circuit open, and only an operator knows how long.
+    /// How long to wait before the next try, at least 1 ms: what remains of the open time, or of the lease of the
+    /// oldest probe under way. `None`: an operator holds the circuit open, and only the operator knows how long.
     pub retry_after: Option<Duration>,
 }

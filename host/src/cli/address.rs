@@ -1,20 +1,21 @@
-//! Where an admin listens.
+//! The address of an admin.
 
 use http::Uri;
 use std::fmt;
 use std::str::FromStr;
 
-/// The base of the admin's URLs, without a slash at the end: `http://127.0.0.1:9090`.
+/// The base URL of an admin, without a slash at the end: `http://127.0.0.1:9090`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AdminAddress(String);
 
-/// A text that is no [`AdminAddress`].
+/// A text that is not an [`AdminAddress`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidAddress {
     #[error("it must look like http://127.0.0.1:9090")]
     Form,
     #[error(
-        "only http is spoken here: for a host behind TLS or on another machine, use a tunnel (`ssh -L 9090:127.0.0.1:9090 HOST`)"
+        "only http is supported: for a host behind TLS or on another machine, use a tunnel \
+         (`ssh -L 9090:127.0.0.1:9090 HOST`)"
     )]
     Scheme,
     #[error("no user or password belongs here: the token goes into ATOLL_ADMIN_TOKEN")]
@@ -22,8 +23,8 @@ pub(super) enum InvalidAddress {
 }
 
 impl AdminAddress {
-    /// Where the admin listens unless the manifest says otherwise.
-    pub(super) fn usual() -> Self {
+    /// The address of an admin by default: the manifest's default.
+    pub(super) fn by_default() -> Self {
         Self("http://127.0.0.1:9090".into())
     }
 
@@ -36,7 +37,7 @@ impl AdminAddress {
 impl FromStr for AdminAddress {
     type Err = InvalidAddress;
 
-    /// Takes `host:port` for `http://host:port`.
+    /// Reads `host:port` as `http://host:port`.
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = text.parse().map_err(|_| InvalidAddress::Form)?;
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_plain_http() {
+    fn only_plain_http_addresses_without_user_and_query_are_accepted() {
         for (text, base) in [
             ("http://127.0.0.1:9090", "http://127.0.0.1:9090"),
             ("http://localhost/", "http://localhost"),

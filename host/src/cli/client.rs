@@ -23,11 +23,11 @@ use tokio::time::timeout;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer about what there is may take.
-const LOOK: Duration = Duration::from_secs(10);
-/// How long a change may take: a large component is uploaded and compiled.
+/// How long the answer to a read may take.
+const READ: Duration = Duration::from_secs(10);
+/// How long the answer to a change may take: a large component is uploaded and compiled.
 const CHANGE: Duration = Duration::from_secs(600);
-/// The longest answer that is read, in bytes: thousands of services.
+/// The longest answer that is read, in bytes: enough for thousands of services.
 const LONGEST: usize = 16 * 1024 * 1024;
 
 /// A client of one admin.
@@ -38,10 +38,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client that shows `token`, if there is one. Nothing is connected yet.
+    /// A client that sends `token`, if there is one. It does not connect yet.
     ///
     /// # Errors
-    /// [`CliError::Token`] when the token cannot stand in a header.
+    /// [`CliError::Token`] if the token cannot be sent in a header.
     pub(super) fn new(admin: AdminAddress, token: Option<&str>) -> Result<Self, CliError> {
         let bearer = |token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| CliError::Token)?;
@@ -54,17 +54,33 @@ impl Client {
         Ok(Self { admin, authorization, http: HttpClient::builder(TokioExecutor::new()).build(connector) })
     }
 
-    /// What the admin has at `path`, as it wrote it.
+    /// The admin's answer at `path`, unchanged.
     pub(super) async fn get(&self, path: &str) -> Result<Bytes, CliError> {
-        self.send(Method::GET, path, None, LOOK).await
+        self.send(Method::GET, path, None, READ).await
     }
 
-    /// The wire type that `answer` holds.
+    /// Parses `answer`.
+    ///
+    /// # Errors
+    /// [`CliError::Strange`] if it is not what an admin of this version answers.
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Bytes) -> Result<T, CliError> {
         serde_json::from_slice(answer).map_err(|error| self.strange(error))
     }
 
-    /// Lets the component in `file` serve `service`.
+    /// The admin's answer at `path`: its JSON, or a text that `format` makes of it.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: bool,
+        format: fn(&[T]) -> String,
+    ) -> anyhow::Result<String> {
+        let answer = self.get(path).await?;
+        // The JSON is parsed in both cases, so that a script never gets JSON that is not an admin's.
+        let items: Vec<T> = self.read(&answer)?;
+        Ok(if json { String::from_utf8(answer.into())? } else { format(&items) })
+    }
+
+    /// Replaces the component of `service` by the one in `file`.
     pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, CliError> {
         let component = read_component(file)?;
         let body = Some(("application/wasm", component));
@@ -72,38 +88,38 @@ impl Client {
         self.read(&answer)
     }
 
-    /// Lets the revision before serve `service` again.
+    /// Returns `service` to the revision before.
     pub(super) async fn rollback(&self, service: &ServiceName) -> Result<SwapView, CliError> {
         let answer = self.send(Method::POST, &format!("/v1/services/{service}/rollback"), None, CHANGE).await?;
         self.read(&answer)
     }
 
-    /// Orders something of the circuits of `service`.
+    /// Changes circuits of `service`.
     pub(super) async fn breaker(&self, service: &ServiceName, order: &BreakerRequest) -> Result<ServiceView, CliError> {
-        self.order(&format!("/v1/services/{service}/breaker"), order).await
+        self.post(&format!("/v1/services/{service}/breaker"), order).await
     }
 
-    /// Lets a fault of `service` stand.
+    /// Adds a fault on purpose to `service`.
     pub(super) async fn add_fault(&self, service: &ServiceName, fault: &FaultRequest) -> Result<FaultView, CliError> {
-        self.order(&format!("/v1/services/{service}/faults"), fault).await
+        self.post(&format!("/v1/services/{service}/faults"), fault).await
     }
 
-    /// Clears all faults, or those of a service, or one. Answers how many stood.
+    /// Clears all faults, or those of a service, or one. Returns how many there were.
     pub(super) async fn clear_faults(&self, service: Option<&ServiceName>, id: Option<u64>) -> Result<usize, CliError> {
         let of = service.map(|service| format!("/services/{service}")).unwrap_or_default();
         let which = id.map(|id| format!("/{id}")).unwrap_or_default();
-        let answer = self.send(Method::DELETE, &format!("/v1{of}/faults{which}"), None, LOOK).await?;
+        let answer = self.send(Method::DELETE, &format!("/v1{of}/faults{which}"), None, READ).await?;
         self.read(&answer).map(|ClearedView { cleared }| cleared)
     }
 
     /// Posts `order` as JSON.
-    async fn order<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, CliError> {
+    async fn post<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, CliError> {
         let body = serde_json::to_vec(order).map_err(|error| self.strange(error))?;
-        let answer = self.send(Method::POST, path, Some(("application/json", body.into())), LOOK).await?;
+        let answer = self.send(Method::POST, path, Some(("application/json", body.into())), READ).await?;
         self.read(&answer)
     }
 
-    /// Sends a request, with `body` of that media type.
+    /// Sends a request. A `body` comes with its media type.
     async fn send(
         &self,
         method: Method,
@@ -133,7 +149,7 @@ impl Client {
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
         match serde_json::from_slice::<ProblemView>(body) {
-            // The gateway's own word for a path without a route; the admin has another.
+            // The gateway uses this type for a path without a route; the admin uses another one.
             Ok(problem) if problem.kind.ends_with(":no-route") => self.strange("it has no such resource"),
             Ok(ProblemView { kind, detail, request_id, .. }) => CliError::Refused { status, kind, detail, request_id },
             Err(_) => self.strange(format!("it answers {status}")),
@@ -141,7 +157,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &dyn Error) -> CliError {
-        // The outermost error says "client error"; the innermost says what happened.
+        // The outermost error only says "client error"; the innermost one says what happened.
         let mut cause = error;
         while let Some(source) = cause.source() {
             cause = source;
@@ -159,7 +175,7 @@ fn read_component(path: &Path) -> Result<Bytes, CliError> {
     let mut component = Vec::new();
     let read =
         std::fs::File::open(path).and_then(|file| file.take(MAX_COMPONENT as u64 + 1).read_to_end(&mut component));
-    read.map_err(|error| CliError::File { path: path.into(), error })?;
+    read.map_err(|source| CliError::File { path: path.into(), source })?;
     if component.len() > MAX_COMPONENT {
         return Err(CliError::TooLarge { path: path.into(), max: MAX_COMPONENT / 1024 / 1024 });
     }

@@ -1,4 +1,4 @@
-//! What `inspect` tells, for people.
+//! The output of `inspect`.
 
 use crate::app::{Inspection, Trial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// The width of the column of titles.
 const TITLES: usize = 15;
 
-/// The component in `file`.
+/// Describes the component in `file`.
 pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
     let Inspection { digest, size, contract, trial } = inspection;
     let mut text = String::new();
@@ -19,15 +19,15 @@ pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
     section(&mut text, "http", http(contract));
     section(&mut text, "exports", contract.exports.iter().flat_map(|(name, it)| interface(name.to_string(), it)));
     section(&mut text, "imports", imports(contract));
-    section(&mut text, "cannot cross", uncrossing(contract));
+    section(&mut text, "cannot cross", not_passable(contract));
     if let Some(trial) = trial {
         text.push('\n');
-        judge(&mut text, trial);
+        describe_trial(&mut text, trial);
     }
     text
 }
 
-/// Lines under a title; nothing where there is none.
+/// Writes lines with a title before the first of them; nothing if there are no lines.
 fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = String>) {
     let mut title = title;
     for line in lines {
@@ -36,7 +36,7 @@ fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = Strin
     }
 }
 
-/// Its handlers of HTTP.
+/// The component's HTTP handlers.
 fn http(contract: &Contract) -> Vec<String> {
     let handlers = contract.export_names.iter().filter(|name| name.path.starts_with("wasi:http/"));
     let handlers: Vec<_> = handlers.map(ToString::to_string).collect();
@@ -64,7 +64,7 @@ fn imports(contract: &Contract) -> Vec<String> {
             text if is_state(&text) => lines.push(format!("{text}: needs `state = true`")),
             text if is_known(&text) => drop(wasi.insert(package(name))),
             text if name.is_of_host() => lines.push(format!("{text}: this host does not offer it")),
-            text => lines.push(format!("{text}: types alone")),
+            text => lines.push(format!("{text}: only types")),
         }
     }
     if !wasi.is_empty() {
@@ -79,8 +79,8 @@ fn package(name: &InterfaceName) -> String {
     InterfaceName { path: package, version: name.version.clone() }.to_string()
 }
 
-/// What cannot be handed from one service to another: the host refuses a component that exports or imports it.
-fn uncrossing(contract: &Contract) -> Vec<String> {
+/// What cannot be passed from one service to another. The host refuses a component that exports or imports it.
+fn not_passable(contract: &Contract) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, interface) in contract.exports.iter().chain(&contract.imports) {
         let functions = interface.functions.values();
@@ -93,11 +93,12 @@ fn uncrossing(contract: &Contract) -> Vec<String> {
     lines
 }
 
-/// What the manifest grants the component, and what would become of it.
-fn judge(text: &mut String, trial: &Trial) {
+/// Describes what the manifest grants the component, and what the component would break.
+fn describe_trial(text: &mut String, trial: &Trial) {
     let Trial { service, links, refusals, breaks } = trial;
-    section(text, "service", [service.name.to_string()]);
-    let limits = &service.limits;
+    let spec = &service.spec;
+    section(text, "service", [spec.name.to_string()]);
+    let (limits, bulkhead) = (&spec.replicas.limits, &spec.traffic.bulkhead);
     section(
         text,
         "limits",
@@ -105,20 +106,20 @@ fn judge(text: &mut String, trial: &Trial) {
             "{} for each instance, {:?} for each call; {} replicas, each with {} at a time; {} may wait, for {:?}",
             bytes(limits.memory),
             limits.timeout,
-            service.replicas,
+            spec.replicas.count,
             limits.concurrency,
-            service.bulkhead.waiting,
-            service.bulkhead.wait
+            bulkhead.waiting,
+            bulkhead.wait
         )],
     );
-    section(text, "isolation", [isolation(&service.isolation)]);
-    section(text, "state", [if service.state { "its own data" } else { "none" }.to_owned()]);
-    let keys: Vec<_> = service.config.keys().map(String::as_str).collect();
+    section(text, "isolation", [isolation(&spec.replicas.isolation)]);
+    section(text, "state", [if spec.grants.state { "its own data" } else { "none" }.to_owned()]);
+    let keys: Vec<_> = spec.grants.config.keys().map(String::as_str).collect();
     section(text, "config", [if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }]);
-    let calls = service.calls.iter().map(|callee| {
+    let calls = spec.grants.calls.iter().map(|callee| {
         let linked = links.iter().filter(|link| link.service == *callee).map(|link| link.import.to_string());
         let linked: Vec<_> = linked.collect();
-        format!("{callee}: {}", if linked.is_empty() { "by HTTP alone".to_owned() } else { linked.join(", ") })
+        format!("{callee}: {}", if linked.is_empty() { "only by HTTP".to_owned() } else { linked.join(", ") })
     });
     let calls: Vec<_> = calls.collect();
     section(text, "calls", if calls.is_empty() { vec!["none".to_owned()] } else { calls });
@@ -133,7 +134,7 @@ fn isolation(isolation: &Isolation) -> String {
     match isolation {
         Isolation::Request => "request: each call has an instance of its own".to_owned(),
         Isolation::Reuse(reuse) => format!(
-            "reuse: an instance serves up to {} calls, {} at a time, and rests for {:?} at most",
+            "reuse: an instance serves up to {} calls, {} at a time, and is idle for {:?} at most",
             reuse.max_requests, reuse.max_concurrent, reuse.idle_timeout
         ),
     }
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_is_described_in_sections() {
+    fn a_component_is_described_in_titled_sections() {
         let mut contract = Contract::default();
         contract.exports.insert(InterfaceName::new("shop:a/a@1.0.0"), one("f", Type::Resource("file".into())));
         contract.imports.insert(InterfaceName::new("shop:b/b@1.0.0"), one("g", Type::String));
@@ -186,7 +187,7 @@ exports        shop:a/a@1.0.0
                  f: async func(a: file) -> u8
 imports        shop:b/b@1.0.0: needs `calls` with a service that exports it
                  g: async func(a: string) -> u8
-               shop:c/types: types alone
+               shop:c/types: only types
                wasi:keyvalue/store@0.2.0-draft: needs `state = true`
                wasi:keyvalue/watcher@0.2.0-draft: this host does not offer it
                wasi:cli@0.2.6, wasi:random@0.3.0

@@ -1,6 +1,6 @@
-//! Text in columns, and the words that stand in them.
+//! Tables as text: columns, and the forms of their cells.
 
-/// Where a column puts its cells.
+/// How a column aligns its cells.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     Left,
@@ -9,19 +9,19 @@ pub(super) enum Side {
 
 use Side::{Left, Right};
 
-/// A cell that has nothing to say.
+/// An empty cell.
 pub(super) fn none() -> String {
     "-".into()
 }
 
-/// How long something has been there, in the largest unit that fits.
+/// An age, in the largest unit that fits.
 pub(super) fn age(seconds: u64) -> String {
     const UNITS: [(u64, char); 3] = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
     let fitting = UNITS.iter().find(|(length, _)| seconds >= *length);
     fitting.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
 }
 
-/// The rows under their headings, in columns as wide as their widest cell, two spaces apart.
+/// The headings and the rows as text. Each column is as wide as its widest cell, with two spaces between columns.
 pub(super) fn lay_out<const N: usize>(columns: [(&str, Side); N], rows: impl Iterator<Item = [String; N]>) -> String {
     let headings = columns.map(|(heading, _)| heading.to_owned());
     let rows: Vec<[String; N]> = std::iter::once(headings).chain(rows).collect();
@@ -39,7 +39,7 @@ pub(super) fn lay_out<const N: usize>(columns: [(&str, Side); N], rows: impl Ite
     text
 }
 
-/// A duration of so many milliseconds, in the largest unit that divides it.
+/// A duration in milliseconds, in the largest unit that divides it.
 pub(super) fn exact(millis: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let fitting = UNITS.iter().find(|(length, _)| millis >= *length && millis.is_multiple_of(*length));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_is_told_without_rounding() {
+    fn a_latency_is_not_rounded() {
         for (millis, text) in [
             (0, "0ms"),
             (1, "1ms"),

@@ -1,14 +1,16 @@
 //! Floor 10: the verbs and the terminal.
 //!
-//! Owns the command line, what is printed and the exit codes. `run`, `check` and `inspect` ask `app`; every other verb asks the admin of a running
-//! host over HTTP and reads the wire types that `admin` declares.
+//! Owns the command line, its output and the exit codes. `run`, `check` and `inspect` call `app`. Every other verb
+//! sends requests to the admin of a running host, and reads the wire types that `admin` declares.
 //!
-//! What always holds: results go to standard output, complaints to standard error; the exit code is 0 when it was done, 1 when it was
-//! refused or failed, 2 when the command line is wrong; a complaint says what to do; the token is never printed.
+//! What always holds: results go to standard output, errors to standard error; the exit code is 0 for success, 1 for a
+//! refusal or a failure, and 2 for a wrong command line; an error says what to do; the token is never printed.
 //!
-//! Never: reads the manifest, decides anything about services.
+//! Never: it reads the manifest, or decides anything about services.
 //!
-//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and beside each noun.
+//! From the top: `verb` → `command` → `order` → `client` → `failure` → `address`; `table`, `inspection` and `layout`
+//! make text, and `terminal` prints it.
+//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod client;
@@ -27,12 +29,12 @@ use clap::Parser;
 use command::Command;
 use std::process::ExitCode;
 
-/// Does what the command line of this process says.
+/// Executes the command line of this process.
 pub fn main() -> ExitCode {
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(usage) => {
-            // Where the message cannot be written there is nobody to read of it. `--help` comes this way too, with 0.
+            // If the message cannot be written, nobody reads it. `--help` comes this way too, with exit code 0.
             let _ = usage.print();
             return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
@@ -40,7 +42,7 @@ pub fn main() -> ExitCode {
     match verb::execute(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            terminal::complain(&error);
+            terminal::report(&error);
             ExitCode::FAILURE
         }
     }

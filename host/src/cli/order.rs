@@ -1,7 +1,7 @@
-//! The verbs that order something of the mesh: circuits and faults on purpose.
+//! The verbs that change circuits and faults on purpose.
 
 use super::client::Client;
-use super::{table, verb};
+use super::table;
 use crate::admin::{BreakerAction, BreakerRequest, FaultRequest, FaultView};
 use crate::base::ServiceName;
 use crate::config;
@@ -9,35 +9,35 @@ use crate::fault::Share;
 use clap::{Args, Subcommand};
 use std::time::Duration;
 
-/// What can be ordered about circuits.
+/// The changes of circuits.
 #[derive(Debug, Subcommand)]
 pub(super) enum BreakerVerb {
-    /// Let no call pass, until a reset
+    /// Let no call pass until a reset
     ///
-    /// Calls in flight finish. With every circuit of a service open, its callers get
+    /// Calls in flight finish. If every circuit of a service is open, its callers get
     /// 503 at once.
     #[command(verbatim_doc_comment)]
     Open(Circuits),
-    /// Let every call pass, whatever fails, until a reset
+    /// Let every call pass until a reset, even if calls fail
     Close(Circuits),
-    /// Closed, with fresh counts, and by itself again
+    /// Close circuits, reset their counts, and let them open by themselves again
     Reset(Circuits),
 }
 
-/// Whose circuits.
+/// Which circuits.
 #[derive(Debug, Args)]
 pub(super) struct Circuits {
     /// The service
     #[arg(value_parser = ServiceName::new)]
     service: ServiceName,
-    /// One of its endpoints, as `atoll ps` names it; all of them unless it is said
+    /// One of its endpoints, as `atoll ps` names it [default: all of them]
     endpoint: Option<String>,
 }
 
-/// What can be ordered about faults.
+/// The changes of faults on purpose.
 #[derive(Debug, Subcommand)]
 pub(super) enum FaultVerb {
-    /// Let calls of a service suffer a fault
+    /// Make calls of a service slow or make them fail, on purpose
     ///
     /// At least one of --latency, --error and --trap. Faults of a service add up.
     #[command(verbatim_doc_comment, after_long_help = FAULT_EXAMPLES)]
@@ -46,13 +46,13 @@ pub(super) enum FaultVerb {
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
         #[command(flatten)]
-        harm: Harm,
-        /// After how long it ends by itself: `5m`; unless it is said, when it is
-        /// cleared or the host restarts
+        effect: FaultEffect,
+        /// The time after which it ends by itself: `5m` [default: it ends when it is
+        /// cleared or the host restarts]
         #[arg(long = "for", value_name = "DURATION", value_parser = duration, verbatim_doc_comment)]
         lasts: Option<Duration>,
     },
-    /// List the faults that stand
+    /// List the active faults
     List {
         /// Print the admin's JSON instead of a table
         #[arg(long)]
@@ -60,7 +60,7 @@ pub(super) enum FaultVerb {
     },
     /// End faults: all of them, those of a service, or one
     Clear {
-        /// The service; all of them unless it is said
+        /// The service [default: all of them]
         #[arg(value_parser = ServiceName::new)]
         service: Option<ServiceName>,
         /// The fault, as `atoll fault list` names it
@@ -73,29 +73,34 @@ const FAULT_EXAMPLES: &str = "\
 Examples:
   atoll fault add products --latency 200ms --for 5m    Every call takes 200 ms longer, for five minutes
   atoll fault add products --error 10% --trap 0.5%     Of 200 calls, 20 get an error and one a trap
-  atoll fault clear products                           As if nothing had been";
+  atoll fault clear products                           End all faults of `products`";
 
-/// What calls suffer.
+/// What a fault does to calls.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Harm {
+pub(super) struct FaultEffect {
     /// How much longer each call takes: `200ms`, `2s`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     latency: Option<Duration>,
     /// The share of calls that fail like an error of the service: `10%`
-    #[arg(long, value_name = "SHARE", value_parser = Share::parse)]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     error: Option<Share>,
     /// The share of calls that fail like a trap of the service: `1%`
-    #[arg(long, value_name = "SHARE", value_parser = Share::parse)]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     trap: Option<Share>,
 }
 
-/// A duration as the manifest has it.
+/// Parses a share in the manifest's form.
+fn share(text: &str) -> Result<Share, String> {
+    Share::parse(text).map_err(|error| format!("{error}: {}", error.help()))
+}
+
+/// Parses a duration in the manifest's form.
 fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text).ok_or_else(|| "write a whole number with its unit: 250ms, 5s, 1m or 2h".into())
 }
 
-/// Orders `breaker`, and shows the service as it is then.
+/// Changes circuits, and returns the table of the service as it is then.
 pub(super) async fn breaker(client: &Client, breaker: BreakerVerb) -> anyhow::Result<String> {
     let (order, circuits) = match breaker {
         BreakerVerb::Open(circuits) => (BreakerAction::Open, circuits),
@@ -107,38 +112,38 @@ pub(super) async fn breaker(client: &Client, breaker: BreakerVerb) -> anyhow::Re
     Ok(table::services(&[view]))
 }
 
-/// Orders `fault`, and says what stands, or what is gone.
+/// Changes faults, and returns what was added or cleared, or the list.
 pub(super) async fn fault(client: &Client, fault: FaultVerb) -> anyhow::Result<String> {
     match fault {
-        FaultVerb::Add { service, harm, lasts } => {
-            let fault = client.add_fault(&service, &request(&harm, lasts)).await?;
-            Ok(stands(&fault))
+        FaultVerb::Add { service, effect, lasts } => {
+            let fault = client.add_fault(&service, &request(&effect, lasts)).await?;
+            Ok(added(&fault))
         }
-        FaultVerb::List { json } => verb::list(client, "/v1/faults", json, table::faults).await,
-        FaultVerb::Clear { service, id } => Ok(gone(client.clear_faults(service.as_ref(), id).await?)),
+        FaultVerb::List { json } => client.list("/v1/faults", json, table::faults).await,
+        FaultVerb::Clear { service, id } => Ok(cleared(client.clear_faults(service.as_ref(), id).await?)),
     }
 }
 
-/// The wire's word for it, with the time rounded up to whole seconds.
-fn request(harm: &Harm, lasts: Option<Duration>) -> FaultRequest {
+/// The request for a new fault, with its time rounded up to whole seconds.
+fn request(effect: &FaultEffect, lasts: Option<Duration>) -> FaultRequest {
     let whole_seconds = |lasts: Duration| lasts.as_secs() + u64::from(lasts.subsec_nanos() > 0);
     FaultRequest {
-        // Centuries are too much for the admin too, which says so.
-        latency_ms: harm.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-        error: harm.error.map(|share| share.to_string()),
-        trap: harm.trap.map(|share| share.to_string()),
+        // The admin refuses a latency of centuries, so a number that does not fit may be cut.
+        latency_ms: effect.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+        error: effect.error.map(|share| share.to_string()),
+        trap: effect.trap.map(|share| share.to_string()),
         for_seconds: lasts.map(whole_seconds),
     }
 }
 
-fn stands(fault: &FaultView) -> String {
+fn added(fault: &FaultView) -> String {
     let FaultView { id, service, .. } = fault;
     format!("{}; `atoll fault clear {service} --id {id}` ends it", table::fault(fault))
 }
 
-fn gone(cleared: usize) -> String {
-    match cleared {
-        0 => "no fault stood".into(),
+fn cleared(count: usize) -> String {
+    match count {
+        0 => "there was no fault".into(),
         1 => "1 fault cleared".into(),
         more => format!("{more} faults cleared"),
     }

@@ -1,4 +1,4 @@
-//! What the admin tells, as tables for people.
+//! The admin's answers as tables.
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, exact, lay_out, none};
@@ -7,8 +7,8 @@ use crate::admin::{EndpointView, FaultView, OriginView, OutsideView, RouteView, 
 /// How many columns the table of services has.
 const SERVICES: usize = 10;
 
-/// Services with their endpoints, one endpoint a row; below them what is not as usual. Headings are single words and new columns come last,
-/// for those who cut the table up.
+/// The services, with one row for each endpoint, and notes below them. Headings are single words and new columns come
+/// last, because scripts cut the table into columns.
 pub(super) fn services(services: &[ServiceView]) -> String {
     const COLUMNS: [(&str, Side); SERVICES] = [
         ("SERVICE", Left),
@@ -33,7 +33,7 @@ pub(super) fn services(services: &[ServiceView]) -> String {
     text
 }
 
-/// A service's rows; what is the same for all of its endpoints stands in the first alone.
+/// The rows of a service. What is the same for all of its endpoints is only in the first row.
 fn rows(service: &ServiceView) -> Vec<[String; SERVICES]> {
     let mark = if service.differs_from_manifest { "*" } else { "" };
     let revision = service.revision.as_ref().map_or_else(none, |revision| format!("{revision}{mark}"));
@@ -52,7 +52,7 @@ fn rows(service: &ServiceView) -> Vec<[String; SERVICES]> {
     service.endpoints.iter().map(row).collect()
 }
 
-/// Whether the balancer gives it calls, apart from its circuit.
+/// Whether the balancer gives the endpoint calls, apart from its circuit.
 fn state(endpoint: &EndpointView) -> String {
     let state = match (endpoint.ready, endpoint.ejected) {
         (true, false) => "ready",
@@ -68,12 +68,12 @@ fn breaker(endpoint: &EndpointView) -> String {
     format!("{}{mark}", endpoint.breaker)
 }
 
-/// What is not as usual, a line each.
+/// One line for each fault, for waiting calls, and for a swapped revision.
 fn notes(services: &[ServiceView]) -> Vec<String> {
     let faults = services.iter().flat_map(|service| &service.faults).map(|one| format!("! {}", fault(one)));
     let waiting = services.iter().filter(|service| service.waiting > 0).map(|service| match service.waiting {
-        1 => format!("~ {}: 1 call waits for its turn", service.name),
-        more => format!("~ {}: {more} calls wait for their turn", service.name),
+        1 => format!("~ {}: 1 call waits", service.name),
+        more => format!("~ {}: {more} calls wait", service.name),
     });
     let swapped = services.iter().any(|service| service.differs_from_manifest);
     let swapped =
@@ -81,26 +81,26 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
     faults.chain(waiting).chain(swapped).collect()
 }
 
-/// A fault that stands: `products: +200ms, 10% errors, 1% traps on purpose, 4m left`.
+/// An active fault: `products: +200ms, 10% errors, 1% traps on purpose, 4m left`.
 pub(super) fn fault(fault: &FaultView) -> String {
     let latency = (fault.latency_ms > 0).then(|| format!("+{}", exact(fault.latency_ms)));
-    let error = harmful(&fault.error).map(|share| format!("{share} errors"));
-    let trap = harmful(&fault.trap).map(|share| format!("{share} traps"));
-    let harm = [latency, error, trap].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let error = more_than_none(&fault.error).map(|share| format!("{share} errors"));
+    let trap = more_than_none(&fault.trap).map(|share| format!("{share} traps"));
+    let effect = [latency, error, trap].into_iter().flatten().collect::<Vec<_>>().join(", ");
     let end = match (fault.seconds_left, fault.origin) {
         (Some(seconds), _) => format!("{} left", age(seconds)),
         (None, OriginView::Manifest) => "by the manifest".into(),
         (None, OriginView::Operator) => "until it is cleared".into(),
     };
-    format!("{}: {harm} on purpose, {end}", fault.service)
+    format!("{}: {effect} on purpose, {end}", fault.service)
 }
 
-/// The share, if it is one of any call.
-fn harmful(share: &str) -> Option<&str> {
+/// The share, if it is not 0%.
+fn more_than_none(share: &str) -> Option<&str> {
     (share != "0%").then_some(share)
 }
 
-/// The faults that stand, one a row.
+/// The active faults, one in each row.
 pub(super) fn faults(faults: &[FaultView]) -> String {
     const COLUMNS: [(&str, Side); 7] = [
         ("ID", Right),
@@ -116,14 +116,15 @@ pub(super) fn faults(faults: &[FaultView]) -> String {
     }
     let row = |fault: &FaultView| {
         let latency = if fault.latency_ms > 0 { exact(fault.latency_ms) } else { none() };
-        let [error, trap] = [&fault.error, &fault.trap].map(|share| harmful(share).map_or_else(none, Into::into));
+        let [error, trap] =
+            [&fault.error, &fault.trap].map(|share| more_than_none(share).map_or_else(none, Into::into));
         let left = fault.seconds_left.map_or_else(none, age);
         [fault.id.to_string(), fault.service.clone(), latency, error, trap, left, fault.origin.to_string()]
     };
     lay_out(COLUMNS, faults.iter().map(row))
 }
 
-/// The outside hosts that services called, one a row.
+/// The outside hosts that services called, one in each row.
 pub(super) fn outside(hosts: &[OutsideView]) -> String {
     const COLUMNS: [(&str, Side); 6] = [
         ("SERVICE", Left),
@@ -142,7 +143,7 @@ pub(super) fn outside(hosts: &[OutsideView]) -> String {
     lay_out(COLUMNS, hosts.iter().map(row))
 }
 
-/// Routes in the order of the manifest.
+/// The routes, in the order of the manifest.
 pub(super) fn routes(routes: &[RouteView]) -> String {
     const COLUMNS: [(&str, Side); 4] = [("MATCHES", Left), ("SERVICE", Left), ("CALL", Left), ("REWRITE", Left)];
     if routes.is_empty() {
@@ -162,7 +163,7 @@ mod tests {
     use crate::admin::{BreakerView, Operations, OriginView};
 
     #[test]
-    fn services_stand_in_columns() {
+    fn services_are_shown_with_one_row_for_each_endpoint() {
         let expected = "\
 SERVICE  REVISION       AGE  ENDPOINT  PLACE                  BREAKER    REQUESTS  FAILURES  IN-FLIGHT  STATE
 legacy   -                -  legacy-0  http://127.0.0.1:5001  open              3         3          3  ready
@@ -175,7 +176,7 @@ users    aaaaaaaaaaaa*   2h  users-0   instance               closed         120
     }
 
     #[test]
-    fn the_footnote_comes_only_with_its_mark() {
+    fn the_note_about_swapped_revisions_is_shown_only_with_its_mark() {
         let mut all = Fake::default().services();
         for service in &mut all {
             service.differs_from_manifest = false;
@@ -184,7 +185,7 @@ users    aaaaaaaaaaaa*   2h  users-0   instance               closed         120
     }
 
     #[test]
-    fn what_is_not_there_is_a_dash() {
+    fn an_absent_value_is_shown_as_a_dash() {
         assert_eq!(services(&[]), "no services\n");
         assert_eq!(routes(&[]), "no routes\n");
         let mut all = Fake::default().services();
@@ -195,7 +196,7 @@ users    aaaaaaaaaaaa*   2h  users-0   instance               closed         120
     }
 
     #[test]
-    fn routes_stand_in_columns() {
+    fn routes_are_shown_one_in_each_row() {
         let expected = "\
 MATCHES       SERVICE  CALL  REWRITE
 /legacy/{id}  legacy   -     /users/{id}
@@ -205,7 +206,7 @@ MATCHES       SERVICE  CALL  REWRITE
     }
 
     #[test]
-    fn who_gets_no_calls_is_marked() {
+    fn endpoints_without_calls_are_marked() {
         let mut all = Fake::default().services();
         let [first, second] = &mut all[1].endpoints[..] else { panic!("two endpoints") };
         (first.ready, first.forced) = (false, true);
@@ -222,7 +223,7 @@ MATCHES       SERVICE  CALL  REWRITE
         assert!(services(&all).contains("  unready, ejected\n"));
     }
 
-    fn standing(service: &str, latency_ms: u64, error: &str, trap: &str, seconds_left: Option<u64>) -> FaultView {
+    fn active(service: &str, latency_ms: u64, error: &str, trap: &str, seconds_left: Option<u64>) -> FaultView {
         let (error, trap) = (error.into(), trap.into());
         FaultView {
             id: 7,
@@ -236,41 +237,41 @@ MATCHES       SERVICE  CALL  REWRITE
     }
 
     #[test]
-    fn a_fault_on_purpose_is_a_line_below_the_table() {
+    fn faults_and_waiting_calls_are_shown_below_the_table() {
         let mut all = Fake::default().services();
         assert!(!services(&all).contains('!'));
         all[0].waiting = 4;
         all[0].faults = vec![
-            standing("legacy", 200, "10%", "1%", Some(250)),
-            FaultView { origin: OriginView::Manifest, ..standing("legacy", 0, "0%", "0.5%", None) },
+            active("legacy", 200, "10%", "1%", Some(250)),
+            FaultView { origin: OriginView::Manifest, ..active("legacy", 0, "0%", "0.5%", None) },
         ];
-        all[1].faults = vec![standing("users", 2000, "0%", "0%", None)];
+        all[1].faults = vec![active("users", 2000, "0%", "0%", None)];
         let table = services(&all);
         let (_, below) = table.split_once("\n\n").expect("a line between");
         let expected = "\
 ! legacy: +200ms, 10% errors, 1% traps on purpose, 4m left
 ! legacy: 0.5% traps on purpose, by the manifest
 ! users: +2s on purpose, until it is cleared
-~ legacy: 4 calls wait for their turn
+~ legacy: 4 calls wait
 * differs from the manifest: it was swapped, and lasts until the host restarts
 ";
         assert_eq!(below, expected);
     }
 
     #[test]
-    fn faults_stand_in_columns() {
+    fn faults_are_shown_one_in_each_row() {
         let expected = "\
 ID  SERVICE   LATENCY  ERROR  TRAP  LEFT  ORIGIN
  7  products    200ms    10%    1%    4m  operator
  7  users           -      -  0.5%     -  operator
 ";
-        let all = [standing("products", 200, "10%", "1%", Some(240)), standing("users", 0, "0%", "0.5%", None)];
+        let all = [active("products", 200, "10%", "1%", Some(240)), active("users", 0, "0%", "0.5%", None)];
         assert_eq!(faults(&all), expected);
         assert_eq!(faults(&[]), "no faults\n");
     }
 
     #[test]
-    fn outside_hosts_stand_in_columns() {
+    fn outside_hosts_are_shown_one_in_each_row() {
         let expected = "\
 SERVICE  OUTSIDE                  BREAKER    REQUESTS  FAILURES  IN-FLIGHT
 users    https://api.example.com  half-open        20         3          1

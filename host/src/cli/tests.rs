@@ -3,7 +3,7 @@
 use super::address::AdminAddress;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::verb::{admin, ask};
+use super::verb::{admin, request};
 use crate::admin::fake::Fake;
 use crate::admin::{Admin, BreakerView, FaultView, MAX_COMPONENT, OutsideView, ServiceView, Settings, Token};
 use crate::base::ServiceName;
@@ -28,21 +28,23 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn the_flag_goes_before_the_variable_and_that_before_the_usual_place() {
+fn the_flag_overrides_the_variable_and_the_variable_overrides_the_default() {
     let found = |flag: Option<&str>, variable: Option<&str>| {
         let flag = flag.map(|text| text.parse().expect("an address"));
-        admin(flag, variable.map(str::to_owned)).map(|admin| admin.to_string()).map_err(|failure| failure.to_string())
+        admin(flag, variable.map(str::to_owned))
+            .map(|admin| admin.to_string())
+            .map_err(|failure| format!("{:#}", anyhow::Error::from(failure)))
     };
     assert_eq!(found(None, None), Ok("http://127.0.0.1:9090".to_owned()));
     assert_eq!(found(None, Some("")), Ok("http://127.0.0.1:9090".to_owned()));
     assert_eq!(found(None, Some("localhost:7")), Ok("http://localhost:7".to_owned()));
     assert_eq!(found(Some("localhost:8"), Some("https://wrong")), Ok("http://localhost:8".to_owned()));
-    let wrong = found(None, Some("https://wrong")).expect_err("TLS is not spoken");
-    assert!(wrong.starts_with("ATOLL_ADMIN holds no address of an admin: only http"), "{wrong}");
+    let wrong = found(None, Some("https://wrong")).expect_err("TLS is not supported");
+    assert!(wrong.starts_with("ATOLL_ADMIN is not the address of an admin: only http is supported"), "{wrong}");
 }
 
 #[test]
-fn run_and_check_take_a_manifest() {
+fn run_and_check_take_the_path_of_a_manifest() {
     for (line, path, format) in [
         ("atoll run", "atoll.toml", LogFormatArg::Pretty),
         ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormatArg::Json),
@@ -54,7 +56,7 @@ fn run_and_check_take_a_manifest() {
 }
 
 #[test]
-fn inspect_takes_a_file_and_perhaps_a_service_of_a_manifest() {
+fn inspect_takes_a_file_and_optionally_a_service_of_a_manifest() {
     let inspected = |line: &str| {
         let Verb::Inspect { file, against, manifest } = parse(line).expect(line).verb else { panic!("{line}") };
         (file, against.map(|name| name.to_string()), manifest)
@@ -72,7 +74,7 @@ fn inspect_takes_a_file_and_perhaps_a_service_of_a_manifest() {
 }
 
 #[test]
-fn the_admin_is_named_before_or_after_the_verb() {
+fn the_admin_flag_is_accepted_before_and_after_the_verb() {
     for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
         let command = parse(line).expect(line);
         assert_eq!(command.admin.map(|admin| admin.to_string()).as_deref(), Some("http://localhost:7"));
@@ -81,7 +83,7 @@ fn the_admin_is_named_before_or_after_the_verb() {
 }
 
 #[test]
-fn a_wrong_command_line_is_exit_code_2() {
+fn a_wrong_command_line_has_exit_code_2_and_says_why() {
     for line in [
         "atoll",
         "atoll start",
@@ -120,7 +122,7 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
-fn the_help_teaches() {
+fn the_help_lists_the_verbs_examples_environment_and_exit_codes() {
     let error = parse("atoll --help").expect_err("help is no command");
     assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0));
     let help = error.to_string();
@@ -160,8 +162,8 @@ impl Host {
         Self { fake, address: address.to_string().parse().expect("an address"), drain }
     }
 
-    async fn ask(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
-        ask(verb, self.address.clone(), token).await
+    async fn send(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
+        request(verb, self.address.clone(), token).await
     }
 }
 
@@ -185,7 +187,7 @@ fn rollback(name: &str) -> Remote {
     Remote::Rollback { service: ServiceName::new(name).expect("a name") }
 }
 
-/// What a failed verb says, and its help.
+/// The error of a failed verb, and its help.
 fn failure(outcome: anyhow::Result<String>) -> (CliError, String) {
     let failure = outcome.expect_err("it fails").downcast::<CliError>().expect("a failure of ours");
     let help = failure.help().unwrap_or_default();
@@ -193,151 +195,152 @@ fn failure(outcome: anyhow::Result<String>) -> (CliError, String) {
 }
 
 #[tokio::test]
-async fn the_verbs_reach_the_admin() {
+async fn ps_routes_swap_and_rollback_reach_the_admin() {
     let host = Host::start(None).await;
-    let table = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let table = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(table.contains("aaaaaaaaaaaa*"), "{table}");
-    let json = host.ask(Remote::Ps { json: true }, None).await.expect("JSON");
+    let json = host.send(Remote::Ps { json: true }, None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<ServiceView>>(&json).expect("services").len(), 2);
-    let routes = host.ask(Remote::Routes { json: false }, None).await.expect("a table");
+    let routes = host.send(Remote::Routes { json: false }, None).await.expect("a table");
     assert!(routes.contains("/legacy/{id}"), "{routes}");
 
     // Larger than the buffers of a socket, so that it is streamed.
     let mut component = b"\0asm".to_vec();
     component.resize(3 * 1024 * 1024, 7);
-    let told = host.ask(swap(file(&component).path()), None).await.expect("swapped");
-    assert_eq!(told, "users: cccccccccccc serves; `atoll rollback users` returns to aaaaaaaaaaaa");
+    let printed = host.send(swap(file(&component).path()), None).await.expect("swapped");
+    assert_eq!(printed, "users: cccccccccccc serves; `atoll rollback users` returns to aaaaaaaaaaaa");
     assert!(host.fake.swapped.lock().expect("free").iter().eq([&component]));
-    assert_eq!(host.ask(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
+    assert_eq!(host.send(rollback("users"), None).await.expect("rolled back"), "users: bbbbbbbbbbbb serves");
 }
 
-/// What `line` says of a running host.
+/// The verb in `line`, for a running host.
 fn remote(line: &str) -> Remote {
     let Verb::Remote(remote) = parse(line).expect(line).verb else { panic!("{line}") };
     remote
 }
 
 #[tokio::test]
-async fn circuits_are_opened_closed_and_reset() {
+async fn the_breaker_verbs_open_close_and_reset_circuits() {
     let host = Host::start(None).await;
-    let opened = host.ask(remote("atoll breaker open users users-1"), None).await.expect("opened");
+    let opened = host.send(remote("atoll breaker open users users-1"), None).await.expect("opened");
     assert!(opened.contains("open (forced)") && opened.contains("closed  "), "{opened}");
     assert!(!opened.contains("legacy"), "{opened}");
-    let closed = host.ask(remote("atoll breaker close users"), None).await.expect("closed");
+    let closed = host.send(remote("atoll breaker close users"), None).await.expect("closed");
     assert_eq!(closed.matches("closed (forced)").count(), 2, "{closed}");
-    let reset = host.ask(remote("atoll breaker reset users"), None).await.expect("reset");
+    let reset = host.send(remote("atoll breaker reset users"), None).await.expect("reset");
     assert!(!reset.contains("forced"), "{reset}");
-    let (unknown, help) = failure(host.ask(remote("atoll breaker open users users-7"), None).await);
+    let (unknown, help) = failure(host.send(remote("atoll breaker open users users-7"), None).await);
     assert_eq!(unknown.to_string(), "`users` has no such endpoint");
     assert!(help.contains("the endpoints of each service"), "{help}");
 }
 
 #[tokio::test]
-async fn faults_are_added_listed_and_cleared() {
+async fn the_fault_verbs_add_list_and_clear_faults() {
     let host = Host::start(None).await;
     let line = "atoll fault add users --latency 200ms --error 10% --trap 1% --for 5m";
-    let told = host.ask(remote(line), None).await.expect("added");
+    let printed = host.send(remote(line), None).await.expect("added");
     let expected = "users: +200ms, 10% errors, 1% traps on purpose, 5m left; `atoll fault clear users --id 1` ends it";
-    assert_eq!(told, expected);
-    let told = host.ask(remote("atoll fault add legacy --trap 0.5%"), None).await.expect("added");
-    assert!(told.starts_with("legacy: 0.5% traps on purpose, until it is cleared; "), "{told}");
-    host.ask(remote("atoll fault add users --latency 1s --for 1500ms"), None).await.expect("added");
+    assert_eq!(printed, expected);
+    let printed = host.send(remote("atoll fault add legacy --trap 0.5%"), None).await.expect("added");
+    assert!(printed.starts_with("legacy: 0.5% traps on purpose, until it is cleared; "), "{printed}");
+    host.send(remote("atoll fault add users --latency 1s --for 1500ms"), None).await.expect("added");
     assert_eq!(host.fake.faults.lock().expect("free")[2].seconds_left, Some(2), "rounded up");
 
-    let table = host.ask(remote("atoll fault list"), None).await.expect("a table");
+    let table = host.send(remote("atoll fault list"), None).await.expect("a table");
     assert_eq!(table.lines().count(), 4, "{table}");
-    let json = host.ask(remote("atoll fault list --json"), None).await.expect("JSON");
+    let json = host.send(remote("atoll fault list --json"), None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<FaultView>>(&json).expect("faults").len(), 3);
-    let ps = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let ps = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(ps.contains("\n! legacy: 0.5% traps on purpose"), "{ps}");
 
-    let (wrong, help) = failure(host.ask(remote("atoll fault clear legacy --id 1"), None).await);
+    let (wrong, help) = failure(host.send(remote("atoll fault clear legacy --id 1"), None).await);
     assert!(matches!(wrong, CliError::Refused { status: StatusCode::NOT_FOUND, .. }), "{wrong}");
     assert!(help.contains("atoll fault list"), "{help}");
-    for (line, told) in [
+    for (line, printed) in [
         ("atoll fault clear users --id 1", "1 fault cleared"),
         ("atoll fault clear --id 3", "1 fault cleared"),
-        ("atoll fault clear users", "no fault stood"),
+        ("atoll fault clear users", "there was no fault"),
         ("atoll fault clear", "1 fault cleared"),
     ] {
-        assert_eq!(host.ask(remote(line), None).await.expect(line), told, "{line}");
+        assert_eq!(host.send(remote(line), None).await.expect(line), printed, "{line}");
     }
-    let refused = host.ask(remote("atoll fault add users --latency 2h"), None).await;
+    let refused = host.send(remote("atoll fault add users --latency 2h"), None).await;
     assert!(failure(refused).0.to_string().contains("`latency_ms` is a whole number"));
 }
 
 #[tokio::test]
-async fn outside_hosts_stand_below_the_services() {
+async fn ps_shows_outside_hosts_below_the_services() {
     let host = Host::start(None).await;
-    let without = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let without = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     assert!(!without.contains("OUTSIDE"), "{without}");
     let (service, name) = ("users".to_owned(), "https://api.example.com".to_owned());
     let one = OutsideView { service, host: name, breaker: BreakerView::Open, requests: 5, failures: 2, in_flight: 1 };
     host.fake.outside.lock().expect("free").push(one);
-    let with = host.ask(Remote::Ps { json: false }, None).await.expect("a table");
+    let with = host.send(Remote::Ps { json: false }, None).await.expect("a table");
     let below = with.strip_prefix(&without).expect("the same above");
     assert!(below.starts_with("\nSERVICE  OUTSIDE") && below.contains("https://api.example.com  open"), "{below}");
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_its_reason() {
+async fn a_refusal_has_the_admins_reason_and_help() {
     let host = Host::start(None).await;
-    let (broken, help) = failure(host.ask(swap(file(b"text").path()), None).await);
+    let (broken, help) = failure(host.send(swap(file(b"text").path()), None).await);
     assert_eq!(broken.to_string(), "not a component: the magic number is missing");
     assert!(help.contains("nothing was changed"), "{help}");
-    let (nothing, _) = failure(host.ask(rollback("legacy"), None).await);
+    let (nothing, _) = failure(host.send(rollback("legacy"), None).await);
     assert!(matches!(nothing, CliError::Refused { status: StatusCode::CONFLICT, .. }), "{nothing}");
-    let (unknown, help) = failure(host.ask(rollback("nobody"), None).await);
+    let (unknown, help) = failure(host.send(rollback("nobody"), None).await);
     assert_eq!(unknown.to_string(), "there is no service `nobody`");
     assert!(help.contains("atoll ps"), "{help}");
-    let (missing, _) = failure(host.ask(swap(Path::new("no/such/file.wasm")), None).await);
-    assert!(missing.to_string().starts_with("cannot read no/such/file.wasm: "), "{missing}");
+    let (missing, _) = failure(host.send(swap(Path::new("no/such/file.wasm")), None).await);
+    let missing = format!("{:#}", anyhow::Error::from(missing));
+    assert!(missing.starts_with("cannot read no/such/file.wasm: "), "{missing}");
 }
 
 #[tokio::test]
-async fn a_file_that_is_too_large_is_not_sent() {
+async fn a_component_that_is_too_large_is_not_uploaded() {
     let host = Host::start(None).await;
     let sparse = file(b"\0asm");
     sparse.as_file().set_len(MAX_COMPONENT as u64 + 1).expect("a sparse file");
-    let (failure, _) = failure(host.ask(swap(sparse.path()), None).await);
+    let (failure, _) = failure(host.send(swap(sparse.path()), None).await);
     assert!(matches!(failure, CliError::TooLarge { max: 128, .. }), "{failure}");
 }
 
 #[tokio::test]
-async fn the_token_is_shown_and_never_told() {
+async fn the_token_is_sent_and_never_printed() {
     let host = Host::start(Some("s3cret")).await;
-    assert!(host.ask(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
+    assert!(host.send(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
     for wrong in [None, Some(""), Some("wr0ng")] {
-        let (failure, help) = failure(host.ask(Remote::Ps { json: false }, wrong).await);
+        let (failure, help) = failure(host.send(Remote::Ps { json: false }, wrong).await);
         assert!(matches!(failure, CliError::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
         assert!(help.contains("ATOLL_ADMIN_TOKEN"), "{help}");
         assert!(!format!("{failure:?}{failure}").contains("wr0ng"));
     }
-    let (unsendable, _) = failure(host.ask(Remote::Ps { json: false }, Some("a\nb")).await);
+    let (unsendable, _) = failure(host.send(Remote::Ps { json: false }, Some("a\nb")).await);
     assert!(matches!(unsendable, CliError::Token));
 }
 
 #[tokio::test]
-async fn without_a_host_the_complaint_says_so() {
+async fn a_host_that_cannot_be_reached_is_an_error_with_help() {
     // Bound, so that nobody else gets the port, but not listening.
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let address = socket.local_addr().expect("an address");
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (unreachable, help) = failure(ask(Remote::Ps { json: false }, admin, None).await);
+    let (unreachable, help) = failure(request(Remote::Ps { json: false }, admin, None).await);
     assert!(matches!(unreachable, CliError::Unreachable { .. }), "{unreachable}");
     assert!(help.contains("is the host running?"), "{help}");
 }
 
 #[tokio::test]
-async fn an_answer_of_something_else_is_no_admin() {
+async fn an_answer_that_is_not_an_admins_is_an_error() {
     let socket = Listener::bind(listen::Settings::default()).await.expect("a free port");
     let address = socket.local_addr().expect("an address");
     let drain = Drain::new();
     let hello = |_request, _peer| async { http::Response::new(crate::base::full_body("hello")) };
     tokio::spawn(socket.serve(hello, drain.clone()));
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (strange, _) = failure(ask(Remote::Ps { json: true }, admin, None).await);
+    let (strange, _) = failure(request(Remote::Ps { json: true }, admin, None).await);
     assert!(matches!(strange, CliError::Strange { .. }), "{strange}");
     drain.start(std::time::Duration::ZERO);
 }

@@ -1,4 +1,4 @@
-//! The verbs, done: the one place that calls `app`, and the one that asks the admin.
+//! Executes the verbs: the one place that calls `app`, and the one that sends requests to the admin.
 
 use super::address::AdminAddress;
 use super::client::Client;
@@ -9,14 +9,13 @@ use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
-use serde::de::DeserializeOwned;
 use std::path::Path;
 use tokio::runtime;
 
-/// Does what `command` says, and prints its result.
+/// Executes `command` and prints its result.
 ///
 /// # Errors
-/// Why it was not done; a `CliError` or the manifest's errors where there is more to tell than a message.
+/// Why it failed. A `CliError` and the manifest's errors hold a help text as well.
 pub(super) fn execute(command: Command) -> anyhow::Result<()> {
     match command.verb {
         Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
@@ -26,19 +25,19 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let admin = admin(command.admin, environment("ATOLL_ADMIN"))?;
-            let text = runtime.block_on(ask(verb, admin, token.as_deref()))?;
+            let text = runtime.block_on(request(verb, admin, token.as_deref()))?;
             Ok(terminal::print(&text)?)
         }
     }
 }
 
-/// Where the admin listens: as the flag says, or the variable if it is set and not empty, or where it does by default. Only the verbs that
-/// ask it read the variable, so that a wrong one stops no other.
+/// The admin's address: that of the flag; otherwise that of the variable if it is not empty; otherwise the default.
+/// Only the verbs that need the admin read the variable, so that a wrong one does not stop the other verbs.
 pub(super) fn admin(flag: Option<AdminAddress>, variable: Option<String>) -> Result<AdminAddress, CliError> {
     match (flag, variable.filter(|text| !text.is_empty())) {
         (Some(flag), _) => Ok(flag),
         (None, Some(text)) => text.parse().map_err(CliError::Address),
-        (None, None) => Ok(AdminAddress::usual()),
+        (None, None) => Ok(AdminAddress::by_default()),
     }
 }
 
@@ -61,19 +60,19 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
     terminal::print(&inspection::describe(file, &found))?;
     match &found.trial {
         Some(trial) if !trial.fits() => {
-            anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.name)
+            anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.spec.name)
         }
         _ => Ok(()),
     }
 }
 
-/// What the admin answers to a verb, as text for the terminal.
-pub(super) async fn ask(verb: Remote, admin: AdminAddress, token: Option<&str>) -> anyhow::Result<String> {
+/// Sends the verb's request to the admin, and returns the answer as text for the terminal.
+pub(super) async fn request(verb: Remote, admin: AdminAddress, token: Option<&str>) -> anyhow::Result<String> {
     let client = Client::new(admin, token.filter(|token| !token.is_empty()))?;
     match verb {
-        Remote::Ps { json: true } => list(&client, "/v1/services", true, table::services).await,
+        Remote::Ps { json: true } => client.list("/v1/services", true, table::services).await,
         Remote::Ps { json: false } => ps(&client).await,
-        Remote::Routes { json } => list(&client, "/v1/routes", json, table::routes).await,
+        Remote::Routes { json } => client.list("/v1/routes", json, table::routes).await,
         Remote::Swap { service, file } => Ok(served(&client.swap(&service, &file).await?)),
         Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
@@ -81,7 +80,7 @@ pub(super) async fn ask(verb: Remote, admin: AdminAddress, token: Option<&str>) 
     }
 }
 
-/// Services, and the outside hosts below them.
+/// The table of services, and the table of outside hosts below it.
 async fn ps(client: &Client) -> anyhow::Result<String> {
     let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
     let outside: Vec<OutsideView> = client.read(&client.get("/v1/outside").await?)?;
@@ -93,20 +92,7 @@ async fn ps(client: &Client) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What the admin has at `path`: its own JSON, or drawn by `draw`.
-pub(super) async fn list<T: DeserializeOwned>(
-    client: &Client,
-    path: &str,
-    json: bool,
-    draw: fn(&[T]) -> String,
-) -> anyhow::Result<String> {
-    let answer = client.get(path).await?;
-    // Read in both cases, so that a script never gets JSON that is no answer of an admin.
-    let items: Vec<T> = client.read(&answer)?;
-    Ok(if json { String::from_utf8(answer.into())? } else { draw(&items) })
-}
-
-/// The line that tells of a change.
+/// The line that confirms a swap or a rollback.
 fn served(swap: &SwapView) -> String {
     let SwapView { service, revision, previous } = swap;
     match previous {

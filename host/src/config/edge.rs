@@ -1,94 +1,141 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
-use crate::config::address::{Address, Ip};
-use crate::config::finding::ValueOrigin;
-use crate::config::kind::{Choice, Count, Flag, List};
-use crate::config::measure::{self, GIB, HOUR, KIB, MIB, MINUTE, Size, in_memory};
-use crate::config::secret::Secret;
-use crate::config::section::{ManifestKey, Report, Section, Sourced};
+use super::reader::address::{IpAddressKind, SocketAddressKind};
+use super::reader::finding::ValueOrigin;
+use super::reader::key::{ManifestKey, Sourced};
+use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
+use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
+use super::reader::report::Report;
+use super::reader::section::Section;
+use crate::admin::{self, Token};
 use crate::contract::Names;
-use crate::listen;
-use std::net::{IpAddr, SocketAddr};
+use crate::{gateway, listen};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-/// What the manifest says about the gateway.
+/// The settings of the gateway.
 #[derive(Debug, Clone)]
-pub struct GatewaySettings {
+pub struct GatewayConfig {
     /// Its socket.
     pub listen: listen::Settings,
-    /// How long requests in flight may take after the host was told to stop.
+    /// How it handles a request. The OpenAPI document is added once the components are loaded.
+    pub settings: gateway::Settings,
+    /// How long requests in flight may take after the host was told to stop: 0 to 1 h.
     pub drain: Duration,
-    /// How long a request may take until the head of its answer, where its route says nothing else.
+    /// How long a request may take until the head of its answer, unless its route says otherwise: 1 ms to 1 h.
     pub timeout: Duration,
-    /// Peers whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpAddr>,
-    /// Most bytes of bodies that are held at once for the typed routes of one service.
-    pub body_memory: usize,
     /// How JSON writes the names of WIT.
     pub names: Names,
     /// Whether it answers `GET /openapi.json`.
     pub openapi: bool,
 }
 
-/// What the manifest and the environment say about the admin edge.
+/// The settings of the admin, from the manifest and the environment.
 #[derive(Debug, Clone)]
-pub struct AdminSettings {
+pub struct AdminConfig {
     /// Its socket.
     pub listen: listen::Settings,
-    /// What operators must show; always there when `listen` is reachable from another machine.
-    pub token: Option<Secret>,
+    /// Who may use it. There is a token if other machines can reach the socket.
+    pub settings: admin::Settings,
 }
 
-/// Set, it takes the place of `gateway.listen`.
+/// If it is set, it overrides `gateway.listen`.
 const GATEWAY_LISTEN: &str = "ATOLL_GATEWAY_LISTEN";
-/// Set, it takes the place of `admin.listen`.
+/// If it is set, it overrides `admin.listen`.
 const ADMIN_LISTEN: &str = "ATOLL_ADMIN_LISTEN";
 /// The admin's token. It has no key: a manifest is committed, and a secret must not be.
 const ADMIN_TOKEN: &str = "ATOLL_ADMIN_TOKEN";
 
-/// How long a connection may be idle, at either end.
-const PAUSE: measure::Duration = measure::Duration { min: 100, max: HOUR };
+/// How long a connection may be idle, in either direction.
+const IDLE: DurationKind = DurationKind { min: 100, max: HOUR };
 
-static LISTEN: ManifestKey<Address> =
-    ManifestKey { name: "listen", kind: Address, default: Some(r#""127.0.0.1:8080""#) };
-static HEADER_TIMEOUT: ManifestKey<measure::Duration> = ManifestKey {
-    name: "header_timeout",
-    kind: measure::Duration { min: 100, max: 10 * MINUTE },
-    default: Some(r#""10s""#),
-};
-static KEEP_ALIVE: ManifestKey<measure::Duration> =
-    ManifestKey { name: "keep_alive", kind: PAUSE, default: Some(r#""60s""#) };
-static WRITE_TIMEOUT: ManifestKey<measure::Duration> =
-    ManifestKey { name: "write_timeout", kind: PAUSE, default: Some(r#""60s""#) };
-static MAX_HEADERS: ManifestKey<Count<u16>> =
-    ManifestKey { name: "max_headers", kind: Count { min: 10, max: 1000 }, default: Some("100") };
-static HEADER_BYTES: ManifestKey<Size> =
-    ManifestKey { name: "header_bytes", kind: Size { min: KIB, max: MIB }, default: Some(r#""32KiB""#) };
-static CONNECTIONS: ManifestKey<Count<u32>> =
-    ManifestKey { name: "connections", kind: Count { min: 1, max: 1_000_000 }, default: Some("10000") };
-static DRAIN: ManifestKey<measure::Duration> =
-    ManifestKey { name: "drain", kind: measure::Duration { min: 0, max: HOUR }, default: Some(r#""30s""#) };
-static TIMEOUT: ManifestKey<measure::Duration> =
-    ManifestKey { name: "timeout", kind: TOTAL, default: Some(r#""15s""#) };
-static TRUSTED_PROXIES: ManifestKey<List<Ip>> =
-    ManifestKey { name: "trusted_proxies", kind: List { of: Ip, max: 64 }, default: Some("[]") };
-static NAMES: ManifestKey<Choice<Names>> = ManifestKey {
-    name: "names",
-    kind: Choice(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
-    default: Some(r#""snake_case""#),
-};
-static BODY_MEMORY: ManifestKey<Size> =
-    ManifestKey { name: "body_memory", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
-static OPENAPI: ManifestKey<Flag> = ManifestKey { name: "openapi", kind: Flag, default: Some("true") };
+static LISTEN: ManifestKey<SocketAddressKind> =
+    ManifestKey::new("listen", SocketAddressKind, r#""127.0.0.1:8080""#, "The address to which customers connect.");
+static HEADER_TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
+    "header_timeout",
+    DurationKind { min: 100, max: 10 * MINUTE },
+    r#""10s""#,
+    "How long the header section of a request may take, and how long a new connection may take to send its first byte. \
+     Then the answer is 408.",
+);
+static KEEP_ALIVE: ManifestKey<DurationKind> =
+    ManifestKey::new("keep_alive", IDLE, r#""60s""#, "How long a connection may be idle between two requests.");
+static WRITE_TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
+    "write_timeout",
+    IDLE,
+    r#""60s""#,
+    "How long a client may take to read no byte of an answer that is ready. Then the connection is closed.",
+);
+static MAX_HEADERS: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "max_headers",
+    CountKind { min: 10, max: 1000 },
+    "100",
+    "The largest number of header fields of a request. A request with more is answered with 431.",
+);
+static HEADER_BYTES: ManifestKey<SizeKind> = ManifestKey::new(
+    "header_bytes",
+    SizeKind { min: KIB, max: MIB },
+    r#""32KiB""#,
+    "The largest header section of a request. A larger one is answered with 431.",
+);
+static CONNECTIONS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "connections",
+    CountKind { min: 1, max: 1_000_000 },
+    "10000",
+    "The largest number of connections at the same time. Further connections wait to be accepted.",
+);
+static DRAIN: ManifestKey<DurationKind> = ManifestKey::new(
+    "drain",
+    DurationKind { min: 0, max: HOUR },
+    r#""30s""#,
+    "How long requests in flight may take to finish after the host was told to stop.",
+);
+static TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
+    "timeout",
+    TOTAL,
+    r#""15s""#,
+    "How long a request may take until the head of its answer, with everything that happens on the way. Then the \
+     answer is 504.",
+);
+static TRUSTED_PROXIES: ManifestKey<ListKind<IpAddressKind>> = ManifestKey::new(
+    "trusted_proxies",
+    ListKind { of: IpAddressKind, max: 64 },
+    "[]",
+    "The peers whose `Forwarded` and `X-Forwarded-*` headers the gateway trusts. It replaces the headers of all \
+     others.",
+);
+static NAMES: ManifestKey<ChoiceKind<Names>> = ManifestKey::new(
+    "names",
+    ChoiceKind(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
+    r#""snake_case""#,
+    "How the names of WIT are written in JSON and in queries: `unit_price`, `unitPrice`, or `unit-price` as in WIT.",
+);
+static BODY_MEMORY: ManifestKey<SizeKind> = ManifestKey::new(
+    "body_memory",
+    SizeKind { min: MIB, max: 64 * GIB },
+    r#""64MiB""#,
+    "The most memory for request bodies of the typed routes of one service: these routes read a body whole. A request \
+     that does not fit is answered with 503.",
+);
+static OPENAPI: ManifestKey<FlagKind> = ManifestKey::new(
+    "openapi",
+    FlagKind,
+    "true",
+    "Whether `GET /openapi.json` answers with the description of the typed routes.",
+);
 
-static ADMIN: ManifestKey<Address> =
-    ManifestKey { name: "listen", kind: Address, default: Some(r#""127.0.0.1:9090""#) };
+static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
+    "listen",
+    SocketAddressKind,
+    r#""127.0.0.1:9090""#,
+    "The address to which operators connect. It cannot be the gateway's.",
+);
 
-/// How long a route's request may take: the kind of `gateway.timeout` and of a route's `timeout`.
-pub(super) const TOTAL: measure::Duration = measure::Duration { min: 1, max: HOUR };
+/// How long a request may take: the kind of `gateway.timeout` and of a route's `timeout`.
+pub(super) const TOTAL: DurationKind = DurationKind { min: 1, max: HOUR };
 
-/// Reads `[gateway]` and `[admin]`, and holds them against each other.
-pub(super) fn read(root: &mut Section<'_>, env: &dyn Fn(&str) -> Option<String>) -> (GatewaySettings, AdminSettings) {
+/// Reads `[gateway]` and `[admin]`, and compares their addresses.
+pub(super) fn read(root: &mut Section<'_>, env: &dyn Fn(&str) -> Option<String>) -> (GatewayConfig, AdminConfig) {
     let report = root.report;
     let before = report.count();
     let mut section = root.section("gateway");
@@ -99,65 +146,70 @@ pub(super) fn read(root: &mut Section<'_>, env: &dyn Fn(&str) -> Option<String>)
     let mut section = root.section("admin");
     let admin_address = section.get_or_variable(&ADMIN, ADMIN_LISTEN, env);
     section.close();
-    // An address that is wrong was replaced by its default, which nobody meant.
+    // A wrong address was replaced by its default, which nobody meant.
     if report.count() == before {
-        refuse_collision(&gateway_address, &admin_address, report);
+        refuse_same_port(&gateway_address, &admin_address, report);
     }
-    let admin = AdminSettings {
-        listen: listen::Settings { address: admin_address.value, ..listen::Settings::default() },
-        token: token(&admin_address, env, report),
+    let address = admin_address.value;
+    let admin = AdminConfig {
+        listen: listen::Settings { address, ..listen::Settings::default() },
+        settings: admin::Settings { address, token: token(&admin_address, env, report) },
     };
     (gateway, admin)
 }
 
-fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewaySettings {
+fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
+    let (max_headers, header_bytes) = (section.get(&MAX_HEADERS).into(), in_memory(section.get(&HEADER_BYTES)));
     let connections = section.get(&CONNECTIONS);
-    GatewaySettings {
+    GatewayConfig {
         listen: listen::Settings {
             address,
             header_timeout: section.get(&HEADER_TIMEOUT),
             idle_timeout: section.get(&KEEP_ALIVE),
             write_timeout: section.get(&WRITE_TIMEOUT),
-            max_headers: section.get(&MAX_HEADERS).into(),
-            header_bytes: in_memory(section.get(&HEADER_BYTES)),
+            max_headers,
+            header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),
+        },
+        settings: gateway::Settings {
+            trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
+            max_headers,
+            header_bytes,
+            body_memory: in_memory(section.get(&BODY_MEMORY)),
+            openapi: None,
         },
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
-        trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
-        body_memory: in_memory(section.get(&BODY_MEMORY)),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
     }
 }
 
-/// The admin's token. Without one, whoever reaches the admin may replace services, so nobody beyond this machine may reach it.
-fn token(address: &Sourced<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, report: &Report) -> Option<Secret> {
+/// The admin's token. Without a token, everybody who reaches the admin can replace services, so only this machine may
+/// reach it.
+fn token(address: &Sourced<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, report: &Report) -> Option<Token> {
     let token = env(ADMIN_TOKEN).filter(|token| !token.is_empty());
     if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
         let message = "must be visible ASCII without spaces: it is sent in a header";
-        report.push(
-            ValueOrigin::Variable(ADMIN_TOKEN),
-            message,
-            "make one with `openssl rand -hex 32`; look for a stray newline",
-        );
+        let help = "make one with `openssl rand -hex 32`; look for a stray newline";
+        report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, help);
     }
     if token.is_none() && !address.value.ip().to_canonical().is_loopback() {
         let message = format!("{} can be reached from other machines, and so the admin demands a token", address.value);
         let help = format!("set {ADMIN_TOKEN} (make one with `openssl rand -hex 32`), or listen on 127.0.0.1");
-        report.push(address.place.clone(), message, help);
+        report.push(address.origin.clone(), message, help);
     }
-    token.map(Secret::new)
+    token.map(|token| Token::new(&token))
 }
 
-/// Refuses two sockets on one port; port 0 is a different one each time.
-fn refuse_collision(gateway: &Sourced<SocketAddr>, admin: &Sourced<SocketAddr>, report: &Report) {
+/// Reports two sockets on one port. Port 0 means a different free port for each socket.
+fn refuse_same_port(gateway: &Sourced<SocketAddr>, admin: &Sourced<SocketAddr>, report: &Report) {
     let (one, other) = (gateway.value, admin.value);
     let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     if one.port() == 0 || one.port() != other.port() || !overlap {
         return;
     }
-    let place = if admin.place == ValueOrigin::Absent { &gateway.place } else { &admin.place };
+    let origin = if admin.origin == ValueOrigin::Absent { &gateway.origin } else { &admin.origin };
     let message = format!("gateway ({one}) and admin ({other}) cannot listen on the same port");
-    report.push_if_whole(place.clone(), message, "give one of them another port, or port 0 for any free one");
+    report.push_if_whole(origin.clone(), message, "give one of them another port, or port 0 for any free one");
 }

@@ -1,67 +1,107 @@
 //! The manifest as a whole.
 
+use super::edge::{self, AdminConfig, GatewayConfig};
+use super::reader::file::PathKind;
+use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
+use super::reader::key::ManifestKey;
+use super::reader::key_spans::KeySpans;
+use super::reader::kind::CountKind;
+use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
+use super::reader::report::Report;
+use super::reader::section::Section;
+use super::reader::syntax;
+use super::route::{self, Route};
+use super::service::{self, ServiceConfig};
+use super::service_key::ServiceKey;
 use crate::base::ServiceName;
-use crate::config::edge::{self, AdminSettings, GatewaySettings};
-use crate::config::file::File;
-use crate::config::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
-use crate::config::kind::Count;
-use crate::config::measure::{GIB, MIB, Size, in_memory};
-use crate::config::place::{Places, ServiceKey};
-use crate::config::route::{self, Route};
-use crate::config::section::{ManifestKey, Report, Section};
-use crate::config::service::{self, ServiceConfig};
-use crate::config::syntax;
 use crate::contract::HttpBindingKey;
-use crate::{runtime, state};
+use crate::{mesh, runtime, state};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What `atoll.toml` and the environment say, checked. Paths are joined to the manifest's folder.
+/// The settings from `atoll.toml` and the environment, checked. Paths are joined to the manifest's folder.
 #[derive(Debug)]
 pub struct Manifest {
     /// The public edge.
-    pub gateway: GatewaySettings,
+    pub gateway: GatewayConfig,
     /// The operators' edge.
-    pub admin: AdminSettings,
+    pub admin: AdminConfig,
     /// The database of all services.
     pub state: state::Settings,
     /// The engine.
     pub runtime: runtime::Settings,
-    /// How deep services may call one another: 1 to 256.
-    pub call_depth: usize,
-    /// In the order of the manifest; no two of one name.
+    /// The bounds of all calls together.
+    pub mesh: mesh::Settings,
+    /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
-    /// In the order of the manifest, which is the last rule of their precedence.
+    /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
     pub routes: Vec<Route>,
-    pub(super) source: Arc<ManifestText>,
-    pub(super) service_places: BTreeMap<ServiceName, Places<ServiceKey>>,
-    /// As many as routes.
-    pub(super) route_places: Vec<Places<HttpBindingKey>>,
+    source: Arc<ManifestText>,
+    service_spans: BTreeMap<ServiceName, KeySpans<ServiceKey>>,
+    /// One for each route.
+    route_spans: Vec<KeySpans<HttpBindingKey>>,
 }
 
 /// The longest manifest that is read, in bytes: 10,000 lines.
 const LONGEST: u64 = 1 << 20;
 
-/// Set, it takes the place of `state.path`.
+/// If it is set, it overrides `state.path`.
 const STATE_PATH: &str = "ATOLL_STATE_PATH";
 
-static PATH: ManifestKey<File> = ManifestKey { name: "path", kind: File, default: Some(r#"".atoll/state.redb""#) };
-static MAX_BATCH: ManifestKey<Count<u16>> =
-    ManifestKey { name: "max_batch", kind: Count { min: 1, max: 10_000 }, default: Some("256") };
-/// Below 8 MiB the largest transaction of a guest would leave no room for another.
-static QUEUE: ManifestKey<Size> =
-    ManifestKey { name: "queue", kind: Size { min: 8 * MIB, max: GIB }, default: Some(r#""16MiB""#) };
-static PAGES: ManifestKey<Size> =
-    ManifestKey { name: "cache", kind: Size { min: MIB, max: 64 * GIB }, default: Some(r#""64MiB""#) };
+static PATH: ManifestKey<PathKind> = ManifestKey::new(
+    "path",
+    PathKind,
+    r#"".atoll/state.redb""#,
+    "The file. The host creates it and its folders if they do not exist.",
+);
+static MAX_BATCH: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "max_batch",
+    CountKind { min: 1, max: 10_000 },
+    "256",
+    "The largest number of commits that share one sync to disk.",
+);
+/// Below 8 MiB the largest transaction of a guest would leave no room for another one.
+static QUEUE: ManifestKey<SizeKind> = ManifestKey::new(
+    "queue",
+    SizeKind { min: 8 * MIB, max: GIB },
+    r#""16MiB""#,
+    "The most bytes of one service's commits that may wait for the disk. Further commits are refused.",
+);
+static PAGES: ManifestKey<SizeKind> = ManifestKey::new(
+    "cache",
+    SizeKind { min: MIB, max: 64 * GIB },
+    r#""64MiB""#,
+    "Memory that keeps pages of the database. A quarter of it keeps values that were read or written recently.",
+);
 
-static CACHE: ManifestKey<File> = ManifestKey { name: "cache", kind: File, default: Some(r#"".atoll/cache""#) };
-static INSTANCES: ManifestKey<Count<u32>> =
-    ManifestKey { name: "instances", kind: Count { min: 0, max: 100_000 }, default: Some("0") };
-static CALL_DEPTH: ManifestKey<Count<u16>> =
-    ManifestKey { name: "call_depth", kind: Count { min: 1, max: 256 }, default: Some("32") };
+static CACHE: ManifestKey<PathKind> = ManifestKey::new(
+    "cache",
+    PathKind,
+    r#"".atoll/cache""#,
+    "The folder of compiled code, which makes every start but the first one fast. Only the host may write there: the \
+     host runs the code in it. Code that is damaged, or that was compiled by another version or for another processor, \
+     is compiled again. Of the components that this manifest does not use, the 512 that were used last are kept.",
+);
+static INSTANCES: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "instances",
+    CountKind { min: 0, max: 100_000 },
+    "0",
+    "The number of instances that fit in the pool, of all services together. 0: enough for two revisions of each \
+     service, at most 4,096. In a pool of 6 or more, an eighth each is reserved for the second, the third and the \
+     further calls of a chain, so that callers never take the instances that their callees need. A slot that was used \
+     keeps the memory that its guest wrote mapped for the next guest, cleared: at most 1 MiB of each of its two \
+     memories, and 64 KiB of each table and stack.",
+);
+static CALL_DEPTH: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "call_depth",
+    CountKind { min: 1, max: 256 },
+    "32",
+    "The longest chain of services that call one another for one request. A call beyond it fails, which also ends a \
+     circle of calls.",
+);
 
 impl Manifest {
     /// Reads and checks the manifest at `path`; `env` gives the variables of the environment.
@@ -82,7 +122,8 @@ impl Manifest {
         }
     }
 
-    /// Like [`Manifest::load`], with the text at hand: `name` is what errors call it, `folder` where its paths begin.
+    /// Like [`Manifest::load`], but the caller has the text. Errors show `name` as the file; relative paths begin at
+    /// `folder`.
     ///
     /// # Errors
     /// As [`Manifest::load`].
@@ -101,10 +142,37 @@ impl Manifest {
             None => Ok(manifest),
         }
     }
+
+    /// A problem of `service` that was found after the manifest was read. It is shown at `key`; if that key is not
+    /// written, at the service's component.
+    pub fn diagnose(
+        &self,
+        service: &ServiceName,
+        key: ServiceKey,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        let origin = self.service_spans.get(service).map_or(ValueOrigin::Absent, |spans| spans.origin(&key));
+        Finding::new(self.source.clone(), origin, message, help)
+    }
+
+    /// A problem of the route `index` of [`Manifest::routes`] that was found after the manifest was read. It is shown
+    /// at `key`; if that key is not written, at the route's `call`.
+    pub fn diagnose_route(
+        &self,
+        index: usize,
+        key: HttpBindingKey,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        let origin = self.route_spans.get(index).map_or(ValueOrigin::Absent, |spans| spans.origin(&key));
+        Finding::new(self.source.clone(), origin, message, help)
+    }
 }
 
-/// The variables of this process, for [`Manifest::load`]. What is no UTF-8 is shown with replacement characters rather than ignored: a
-/// wrong path is an error that somebody sees, a default in its place is not.
+/// The variables of this process, for [`Manifest::load`]. A value that is not UTF-8 keeps replacement characters in
+/// place of the wrong bytes: a wrong path is an error that somebody sees, but an ignored variable would silently mean
+/// the default.
 pub fn environment(name: &str) -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment for the host")]
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
@@ -120,7 +188,7 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads the sections; what comes of it is a manifest only when the report stays empty.
+/// Reads the sections. The result is a manifest only if the report stays empty.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Manifest {
     let source = root.report.source.clone();
     let (gateway, admin) = edge::read(&mut root, env);
@@ -140,7 +208,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         cache: folder.join(section.get(&CACHE)),
         instances: usize::try_from(instances).expect("at most 100,000"),
     };
-    let call_depth = section.get(&CALL_DEPTH).into();
+    let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
     section.close();
 
     let services = service::read_all(&mut root, folder);
@@ -151,11 +219,11 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         admin,
         state,
         runtime,
-        call_depth,
+        mesh,
         services: services.all,
         routes: routes.all,
         source,
-        service_places: services.places,
-        route_places: routes.places,
+        service_spans: services.spans,
+        route_spans: routes.spans,
     }
 }

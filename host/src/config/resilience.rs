@@ -1,62 +1,124 @@
-//! How the calls of a `[service.NAME]` are spread, tried again and, on purpose, made to fail: `balance`, `ejection`, `retry` and `fault`.
+//! `balance`, `ejection`, `retry` and `fault` of a `[service.NAME]`: how its calls are spread and tried again, and
+//! which of them fail on purpose.
 
+use super::reader::key::ManifestKey;
+use super::reader::kind::{ChoiceKind, CountKind, KindError, ValueKind, refused};
+use super::reader::measure::{DurationKind, HOUR, MIB, MINUTE, SizeKind, in_memory};
+use super::reader::section::Section;
 use crate::balance::{self, Ejection, Policy};
-use crate::config::kind::{Choice, Count, KindError, ValueKind, refused};
-use crate::config::measure::{Duration, HOUR, MIB, MINUTE, Size, in_memory};
-use crate::config::section::{ManifestKey, Section};
 use crate::fault::{Fault, Share};
 use crate::retry;
 use toml::Spanned;
 use toml::de::DeValue;
 
-static BALANCE: ManifestKey<Choice<Policy>> = ManifestKey {
-    name: "balance",
-    kind: Choice(&[
+static BALANCE: ManifestKey<ChoiceKind<Policy>> = ManifestKey::new(
+    "balance",
+    ChoiceKind(&[
         ("random", Policy::Random),
         ("round-robin", Policy::RoundRobin),
         ("least-request", Policy::LeastRequest),
         ("peak-ewma", Policy::PeakEwma),
     ]),
-    default: Some(r#""peak-ewma""#),
-};
-static SLOW_START: ManifestKey<Duration> =
-    ManifestKey { name: "slow_start", kind: Duration { min: 0, max: HOUR }, default: Some(r#""10s""#) };
+    r#""peak-ewma""#,
+    "How an endpoint is chosen among those that may get a call. `\"random\"`: any of them. `\"round-robin\"`: one \
+     after the other. The other two draw two endpoints at random. `\"least-request\"` chooses the one with fewer calls \
+     in flight. `\"peak-ewma\"` chooses the one with the smaller product of its calls in flight and its recent \
+     latency.",
+);
+static SLOW_START: ManifestKey<DurationKind> = ManifestKey::new(
+    "slow_start",
+    DurationKind { min: 0, max: HOUR },
+    r#""10s""#,
+    "How long the share of a new endpoint grows, from a tenth to the whole. If all endpoints are equally new, none is \
+     held back. 0: a new endpoint gets its whole share at once.",
+);
 
-static EJECTED_MOST: ManifestKey<Count<u8>> =
-    ManifestKey { name: "most", kind: Count { min: 0, max: 100 }, default: Some("50") };
-static LEAST_CALLS: ManifestKey<Count<u32>> =
-    ManifestKey { name: "least_calls", kind: Count { min: 1, max: 1_000_000 }, default: Some("20") };
-/// A margin of 0 would eject every endpoint that is a little worse than the middle one.
-static MARGIN: ManifestKey<Count<u8>> =
-    ManifestKey { name: "margin", kind: Count { min: 1, max: 100 }, default: Some("30") };
+static EJECTED_MOST: ManifestKey<CountKind<u8>> = ManifestKey::new(
+    "most",
+    CountKind { min: 0, max: 100 },
+    "50",
+    "Percent of the service's endpoints that may be ejected at the same time, rounded down, and never all of them: \
+     with 50 it is none of 1, 1 of 2 or 3, and 2 of 4. 0: none is ever ejected.",
+);
+static LEAST_CALLS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "least_calls",
+    CountKind { min: 1, max: 1_000_000 },
+    "20",
+    "An endpoint that had fewer calls in about the last 8 s is not judged.",
+);
+/// A margin of 0 would eject every endpoint that is a little worse than the median.
+static MARGIN: ManifestKey<CountKind<u8>> = ManifestKey::new(
+    "margin",
+    CountKind { min: 1, max: 100 },
+    "30",
+    "An endpoint is ejected if its percentage of failed calls is at least this many points above the median of the \
+     service's endpoints.",
+);
 /// No ejection is longer than 5 min.
-static PAUSE: ManifestKey<Duration> =
-    ManifestKey { name: "pause", kind: Duration { min: 1, max: 5 * MINUTE }, default: Some(r#""10s""#) };
+static PAUSE: ManifestKey<DurationKind> = ManifestKey::new(
+    "pause",
+    DurationKind { min: 1, max: 5 * MINUTE },
+    r#""10s""#,
+    "How long an endpoint is ejected, times the number of its ejections in a row. It is never longer than 5 minutes.",
+);
 
-const BACKOFF: Duration = Duration { min: 1, max: MINUTE };
-static TRIES: ManifestKey<Count<u32>> =
-    ManifestKey { name: "tries", kind: Count { min: 0, max: 10 }, default: Some("1") };
-static BACKOFF_LEAST: ManifestKey<Duration> =
-    ManifestKey { name: "backoff", kind: BACKOFF, default: Some(r#""25ms""#) };
-static BACKOFF_MOST: ManifestKey<Duration> =
-    ManifestKey { name: "backoff_most", kind: BACKOFF, default: Some(r#""250ms""#) };
-static BUDGET: ManifestKey<Count<u8>> =
-    ManifestKey { name: "budget", kind: Count { min: 0, max: 100 }, default: Some("20") };
-static BUDGET_FLOOR: ManifestKey<Count<u32>> =
-    ManifestKey { name: "budget_floor", kind: Count { min: 0, max: 10_000 }, default: Some("10") };
-/// So much of every call's body is in memory until the call has its answer.
-static KEPT_BODY: ManifestKey<Size> =
-    ManifestKey { name: "body", kind: Size { min: 0, max: 16 * MIB }, default: Some(r#""64KiB""#) };
+const BACKOFF: DurationKind = DurationKind { min: 1, max: MINUTE };
+static TRIES: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "tries",
+    CountKind { min: 0, max: 10 },
+    "1",
+    "The number of further tries after the first one. 0: none.",
+);
+static BACKOFF_LEAST: ManifestKey<DurationKind> = ManifestKey::new(
+    "backoff",
+    BACKOFF,
+    r#""25ms""#,
+    "The longest wait before the first further try. It doubles before each try after that. The wait itself is random, \
+     from 0 up to the longest.",
+);
+static BACKOFF_MOST: ManifestKey<DurationKind> = ManifestKey::new(
+    "backoff_most",
+    BACKOFF,
+    r#""250ms""#,
+    "The longest wait before any further try. It is not shorter than `backoff`.",
+);
+static BUDGET: ManifestKey<CountKind<u8>> = ManifestKey::new(
+    "budget",
+    CountKind { min: 0, max: 100 },
+    "20",
+    "Percent: the number of further tries for every 100 calls of the service, over the last 10 s. So a service that is \
+     down is not flooded with tries as well.",
+);
+static BUDGET_FLOOR: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "budget_floor",
+    CountKind { min: 0, max: 10_000 },
+    "10",
+    "The number of further tries a second that are allowed in addition to `budget`, over the last 10 s, for a service \
+     with few calls.",
+);
+/// This much of every call's body stays in memory until the call has its answer.
+static KEPT_BODY: ManifestKey<SizeKind> = ManifestKey::new(
+    "body",
+    SizeKind { min: 0, max: 16 * MIB },
+    r#""64KiB""#,
+    "How much of a request's body is kept, to send it again. After more of the body was read, there is no further try.",
+);
 
-static LATENCY: ManifestKey<Duration> =
-    ManifestKey { name: "latency", kind: Duration { min: 0, max: HOUR }, default: Some(r#""0ms""#) };
-static ERROR: ManifestKey<Percent> = ManifestKey { name: "error", kind: Percent, default: Some(r#""0%""#) };
-static TRAP: ManifestKey<Percent> = ManifestKey { name: "trap", kind: Percent, default: Some(r#""0%""#) };
+static LATENCY: ManifestKey<DurationKind> = ManifestKey::new(
+    "latency",
+    DurationKind { min: 0, max: HOUR },
+    r#""0ms""#,
+    "How much longer every try takes, the failing ones too.",
+);
+static ERROR: ManifestKey<ShareKind> =
+    ManifestKey::new("error", ShareKind, r#""0%""#, "The share of tries that fail as if the connection had broken.");
+static TRAP: ManifestKey<ShareKind> =
+    ManifestKey::new("trap", ShareKind, r#""0%""#, "The share of tries that fail as if the component had trapped.");
 
 /// A share of calls, in percent.
-struct Percent;
+struct ShareKind;
 
-impl ValueKind for Percent {
+impl ValueKind for ShareKind {
     type Value = Share;
 
     fn accepts(&self) -> String {
@@ -68,11 +130,16 @@ impl ValueKind for Percent {
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Share, Vec<KindError>> {
-        value.get_ref().as_str().and_then(|text| Share::parse(text).ok()).ok_or_else(|| refused(self, value))
+        let text = value.get_ref().as_str().ok_or_else(|| refused(self, value))?;
+        Share::parse(text).map_err(|error| {
+            let mut errors = refused(self, value);
+            errors.iter_mut().for_each(|refused| refused.help = error.help());
+            errors
+        })
     }
 }
 
-/// How an endpoint is chosen, and which ones rest.
+/// How an endpoint is chosen, and which endpoints are ejected.
 pub(super) fn balance(service: &mut Section<'_>) -> balance::Settings {
     let (policy, slow_start) = (service.get(&BALANCE), service.get(&SLOW_START));
     let mut section = service.section("ejection");
@@ -86,10 +153,10 @@ pub(super) fn balance(service: &mut Section<'_>) -> balance::Settings {
     balance::Settings { policy, slow_start, ejection }
 }
 
-/// Whether and when a call that failed is tried again.
+/// Whether and when a failed call is tried again.
 pub(super) fn retry(service: &mut Section<'_>) -> retry::Settings {
     let mut section = service.section("retry");
-    let (backoff, most) = (section.get_found(&BACKOFF_LEAST), section.get_found(&BACKOFF_MOST));
+    let (backoff, most) = (section.get_sourced(&BACKOFF_LEAST), section.get_sourced(&BACKOFF_MOST));
     section.refuse_longer((&BACKOFF_LEAST, &backoff), (&BACKOFF_MOST, &most));
     let settings = retry::Settings {
         tries: section.get(&TRIES),
@@ -103,13 +170,13 @@ pub(super) fn retry(service: &mut Section<'_>) -> retry::Settings {
     settings
 }
 
-/// The fault on purpose; `None` where nothing is to go wrong.
+/// The fault on purpose; `None` if nothing is to go wrong.
 pub(super) fn fault(service: &mut Section<'_>) -> Option<Fault> {
     let mut section = service.section("fault");
     let latency = section.get(&LATENCY);
-    let (error, trap) = (section.get_found(&ERROR), section.get_found(&TRAP));
+    let (error, trap) = (section.get_sourced(&ERROR), section.get_sourced(&TRAP));
     section.close();
     let fault = Fault::new(latency, error.value, trap.value);
-    let fault = fault.map_err(|invalid| service.report.push_error(trap.place, &invalid, "make one of them smaller"));
+    let fault = fault.map_err(|error| service.report.push(trap.origin, error.to_string(), error.help()));
     fault.ok().filter(|fault| !fault.is_nothing())
 }

@@ -1,49 +1,71 @@
 //! The keys of a `[[route]]` that names a function: a typed route.
 
-use crate::config::finding::ValueOrigin;
-use crate::config::function::{Call, Callee};
-use crate::config::kind::{Count, KindError, Table, Text, ValueKind, refused};
-use crate::config::place::Places;
-use crate::config::route::Matching;
-use crate::config::section::{ManifestKey, Report, Section, Sourced};
-use crate::config::service::Services;
+use super::matching::Matching;
+use super::reader::finding::ValueOrigin;
+use super::reader::function::{Callee, CalleeKind};
+use super::reader::key::{ManifestKey, Sourced};
+use super::reader::key_spans::KeySpans;
+use super::reader::kind::{CountKind, KindError, TableKind, TextKind, ValueKind, refused};
+use super::reader::report::Report;
+use super::reader::section::Section;
+use super::service::Services;
 use crate::contract::HttpBindingKey;
 use http::{HeaderName, Method};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// What the manifest says about the function that a route calls. Whether the service has it, and whether the rest fits to it, is checked
-/// against the component's contract.
+/// The function that a route calls, as the manifest has it. Whether the service has that function, and whether the rest
+/// fits it, is checked against the component's contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteCall {
     /// `function` or `interface#function`, in kebab-case, of the route's service.
     pub function: String,
-    /// GET, POST, PUT, PATCH or DELETE. The route's rule has HEAD as well where this is GET.
+    /// GET, POST, PUT, PATCH or DELETE. If it is GET, the route's rule has HEAD as well.
     pub method: Method,
-    /// Parameters, each with the name of the header that holds it.
+    /// The parameters that stand in headers, each with the header's name.
     pub from_header: BTreeMap<String, String>,
-    /// The status of a success, 200 to 299, where it is not the usual one.
+    /// The status of a success, 200 to 299. `None`: the usual one.
     pub status: Option<u16>,
-    /// The path of what was made, with names in braces, as it is written.
+    /// The path of the created resource, with names in braces, as it is written.
     pub location: Option<String>,
-    /// Statuses, 400 to 599, of cases of the function's error.
+    /// The statuses, 400 to 599, of cases of the function's error.
     pub errors: BTreeMap<String, u16>,
 }
 
-pub(super) static CALL: ManifestKey<Call> = ManifestKey { name: "call", kind: Call, default: None };
-static FROM_HEADER: ManifestKey<Table<Header>> =
-    ManifestKey { name: "from_header", kind: Table(Header), default: None };
-static STATUS: ManifestKey<Count<u16>> =
-    ManifestKey { name: "status", kind: Count { min: 200, max: 299 }, default: None };
-static LOCATION: ManifestKey<Text> = ManifestKey { name: "location", kind: Text { min: 1 }, default: None };
-static ERRORS: ManifestKey<Table<Count<u16>>> =
-    ManifestKey { name: "errors", kind: Table(Count { min: 400, max: 599 }), default: None };
+pub(super) static CALL: ManifestKey<CalleeKind> = ManifestKey::without_default(
+    "call",
+    CalleeKind,
+    "The function that answers, see below. It is named with its interface if several interfaces have a function of \
+     that name; in full, `shop:products/products@2.0.0#get`, if the component exports several versions of the \
+     interface.",
+);
+static FROM_HEADER: ManifestKey<TableKind<HeaderNameKind>> = ManifestKey::without_default(
+    "from_header",
+    TableKind(HeaderNameKind),
+    "Parameters of the function that stand in headers: `{ key = \"Idempotency-Key\" }`. Only with `call`.",
+);
+static STATUS: ManifestKey<CountKind<u16>> = ManifestKey::without_default(
+    "status",
+    CountKind { min: 200, max: 299 },
+    "The status of a success. Absent: see below. Only with `call`.",
+);
+static LOCATION: ManifestKey<TextKind> = ManifestKey::without_default(
+    "location",
+    TextKind { min: 1 },
+    "The `Location` of a created resource: `\"/api/products/{id}\"`, where `{id}` is a field of the result or a \
+     parameter. Only with `call`.",
+);
+static ERRORS: ManifestKey<TableKind<CountKind<u16>>> = ManifestKey::without_default(
+    "errors",
+    TableKind(CountKind { min: 400, max: 599 }),
+    "The statuses of cases of the function's error: `{ sold-out = 409 }`. Only with `call`.",
+);
 
 /// The name of a header.
-struct Header;
+struct HeaderNameKind;
 
-impl ValueKind for Header {
+impl ValueKind for HeaderNameKind {
     type Value = String;
 
     fn accepts(&self) -> String {
@@ -60,7 +82,7 @@ impl ValueKind for Header {
     }
 }
 
-/// The keys of a route that only a typed route has, as they were written.
+/// The values of these keys, as they are written.
 pub(super) struct CallKeys {
     pub(super) call: Option<Sourced<Callee>>,
     from_header: Option<Sourced<BTreeMap<String, String>>>,
@@ -70,7 +92,7 @@ pub(super) struct CallKeys {
 }
 
 impl CallKeys {
-    /// Reads them. Those that mean nothing without `call` are refused where it is not written.
+    /// Reads the keys. Without `call`, the others mean nothing and are reported.
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let keys = Self {
             call: section.find(&CALL),
@@ -89,20 +111,20 @@ impl CallKeys {
         keys
     }
 
-    /// Notes where they stand, and where the path does.
-    pub(super) fn places(&self, section: &Section<'_>, path: Option<&Sourced<String>>) -> Places<HttpBindingKey> {
+    /// The positions of these keys and of the path.
+    pub(super) fn spans(&self, section: &Section<'_>, path: Option<&Sourced<String>>) -> KeySpans<HttpBindingKey> {
         let call = self.call.as_ref().and_then(Sourced::span);
-        let mut places = Places::new(call.unwrap_or_else(|| section.span.clone()));
-        places.note(HttpBindingKey::Path, path);
-        places.note(HttpBindingKey::FromHeader, self.from_header.as_ref());
-        places.note(HttpBindingKey::Status, self.status.as_ref());
-        places.note(HttpBindingKey::Location, self.location.as_ref());
-        places.note(HttpBindingKey::Errors, self.errors.as_ref());
-        places
+        let mut spans = KeySpans::new(call.unwrap_or_else(|| section.span.clone()));
+        spans.note(HttpBindingKey::Path, path);
+        spans.note(HttpBindingKey::FromHeader, self.from_header.as_ref());
+        spans.note(HttpBindingKey::Status, self.status.as_ref());
+        spans.note(HttpBindingKey::Location, self.location.as_ref());
+        spans.note(HttpBindingKey::Errors, self.errors.as_ref());
+        spans
     }
 
-    /// What they say together; `None` without `call`, or where anything keeps it from being called, and then that was noted. `matching` gets
-    /// the method that comes with another.
+    /// The function that the route calls. `None` without `call`, or if the keys do not fit together and that was
+    /// reported. If the method is GET, `matching` gets HEAD as well.
     pub(super) fn finish(
         self,
         section: &Section<'_>,
@@ -114,11 +136,11 @@ impl CallKeys {
         refuse_service_without_functions(&call, services, report);
         if let (Some(prefix), None) = (&matching.prefix, &matching.path) {
             let help = "write path = \"/…\", with parameters of the function in braces";
-            report.push(prefix.place.clone(), "a route with `call` has a `path`, and no `prefix`", help);
+            report.push(prefix.origin.clone(), "a route with `call` has a `path`, and no `prefix`", help);
         }
         refuse_key("strip_prefix", matching.strip_prefix.as_ref(), WITH_CALL, report);
         refuse_key("rewrite", matching.rewrite.as_ref(), WITH_CALL, report);
-        let method = method(section, matching, &call.place);
+        let method = method(section, matching, &call.origin);
         Some(RouteCall {
             function: call.value.function,
             method: method?,
@@ -130,34 +152,36 @@ impl CallKeys {
     }
 }
 
-/// Why a key is refused, after its name, and how to mend it.
-type Why = (&'static str, &'static str);
+/// Why a key is refused, and how to correct it. The reason follows the key's name.
+type Reason = (&'static str, &'static str);
 
-const WITHOUT_CALL: Why =
-    ("goes with `call` alone", "leave it out, or name a function: call = \"service/function\" in place of `service`");
-const WITH_CALL: Why = ("does not go with `call`", "leave it out: a function gets parameters, and no path");
+const WITHOUT_CALL: Reason = (
+    "is only for a route with `call`",
+    "leave it out, or name a function: call = \"service/function\" in place of `service`",
+);
+const WITH_CALL: Reason = ("does not go with `call`", "leave it out: a function gets parameters, not a path");
 
-fn refuse_key<T>(name: &str, found: Option<&Sourced<T>>, (why, help): Why, report: &Report) {
+fn refuse_key<T>(name: &str, found: Option<&Sourced<T>>, (reason, help): Reason, report: &Report) {
     if let Some(found) = found {
-        report.push_if_whole(found.place.clone(), format!("`{name}` {why}"), help);
+        report.push_if_whole(found.origin.clone(), format!("`{name}` {reason}"), help);
     }
 }
 
-/// Refuses a service of addresses alone: only a component has functions.
+/// Reports a service that has only addresses: functions are in components.
 fn refuse_service_without_functions(call: &Sourced<Callee>, services: &Services, report: &Report) {
     let name = &call.value.service;
-    if services.addresses_alone.iter().any(|service| service.as_str() == name) {
+    if services.only_addresses.iter().any(|service| service.as_str() == name) {
         let message = format!("service `{name}` has no component, and so no function to call");
         let help = format!("give it a `component`, or write service = \"{name}\" in place of `call`");
-        report.push_if_whole(call.place.clone(), message, help);
+        report.push_if_whole(call.origin.clone(), message, help);
     }
 }
 
-/// The one method of a typed route, to which `matching` is narrowed, with HEAD where it is GET.
+/// The one method of a typed route. `matching` gets HEAD as well if it is GET.
 fn method(section: &Section<'_>, matching: &mut Matching, call: &ValueOrigin) -> Option<Method> {
     let report = section.report;
     let Some(found) = matching.methods.take() else {
-        // Without its method it seems to match what its neighbours match.
+        // Without its method, the route would seem to match the same requests as its neighbours.
         matching.right = false;
         if section.lacks("method") {
             let help = "add method = \"GET\", \"POST\", \"PUT\", \"PATCH\" or \"DELETE\"";
@@ -175,13 +199,13 @@ fn method(section: &Section<'_>, matching: &mut Matching, call: &ValueOrigin) ->
         _ => {
             let message = "a route with `call` is for one of the methods GET, POST, PUT, PATCH and DELETE";
             let help = "write one of them; HEAD comes with GET, and another method is another route";
-            report.push(found.place, message, help);
+            report.push(found.origin, message, help);
             matching.right = false;
             return None;
         }
     };
     let methods: &[&Method] = if method == Method::GET { &[&Method::GET, &Method::HEAD] } else { &[&method] };
     let value = methods.iter().map(ToString::to_string).collect();
-    matching.methods = Some(Sourced { value, place: found.place });
+    matching.methods = Some(Sourced { value, origin: found.origin });
     Some(method)
 }

@@ -1,131 +1,127 @@
-//! `[service.NAME]`: what implements a service, and its policy.
+//! `[service.NAME]`: the component or the addresses that implement a service, and how it is called.
 
+use super::addresses::{self, Addresses, WEIGHT};
+use super::health::HealthConfig;
+use super::reader::file::{PathKind, RequiredPath};
+use super::reader::finding::ValueOrigin;
+use super::reader::function::FunctionKind;
+use super::reader::key::{ManifestKey, Sourced};
+use super::reader::key_spans::KeySpans;
+use super::reader::kind::{CountKind, FlagKind, ListKind, TableKind, TextKind};
+use super::reader::report::Report;
+use super::reader::section::Section;
+use super::reader::suggest::did_you_mean;
+use super::service_key::ServiceKey;
+use super::{breaker, egress, health, limits, resilience};
 use crate::base::ServiceName;
-use crate::config::file::{File, Wanted};
-use crate::config::finding::ValueOrigin;
-use crate::config::function::Function;
-use crate::config::health::Health;
-use crate::config::kind::{Count, Flag, List, Table, Text};
-use crate::config::place::{Places, ServiceKey};
-use crate::config::section::{ManifestKey, Report, Section, Sourced};
-use crate::config::suggest::did_you_mean;
-use crate::config::url::{Url, Urls, WEIGHT};
-use crate::config::{breaker, egress, health, policy, resilience};
-use crate::egress::Allow;
 use crate::fault::Fault;
-use crate::mesh::BulkheadSettings;
-use crate::{balance, retry, runtime};
+use crate::mesh::{Dial, TrafficSettings};
+use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::Spanned;
 
-/// What the manifest says about one service. At least one of `component` and `urls` is there.
+/// The settings of one service. It has a `component`, or addresses, or both.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
-    /// What callers call it.
-    pub name: ServiceName,
-    /// The component's file; it was there when the manifest was read.
+    /// What is deployed. Its connections have no TLS yet: the certificates are read later.
+    pub spec: ServiceSpec,
+    /// The component's file; it existed when the manifest was read.
     pub component: Option<PathBuf>,
-    /// Addresses of plain HTTP services that serve it, no two the same.
-    pub urls: Vec<Url>,
-    /// A PEM file of the authorities that vouch for its https addresses; it was there when the manifest was read. `None`: those of the system.
+    /// A PEM file of root certificates for its https addresses; it existed when the manifest was read. `None`: the
+    /// system's roots.
     pub ca: Option<PathBuf>,
-    /// How often the host names of `urls` are resolved again: 1 s to 1 h, default 30 s.
-    pub dns: Duration,
-    /// Endpoints of the component, each with its own instances, breaker and load: 1 to 64.
-    pub replicas: usize,
-    /// The share of the calls that each replica gets beside the other endpoints: 1 to 1000.
-    pub weight: u16,
-    /// Whether it has a store of its own.
-    pub state: bool,
-    /// What it reads through `wasi:config/store`.
-    pub config: BTreeMap<String, String>,
-    /// The services that it may call, each in the manifest, no two the same; itself may be one of them.
-    pub calls: Vec<ServiceName>,
-    /// Where it may send requests outside; nowhere by default.
-    pub egress: Allow,
-    /// The folder of its WIT files, for the docs in them; it was there when the manifest was read.
+    /// The folder of its WIT files, for the docs in them; it existed when the manifest was read.
     pub wit: Option<PathBuf>,
-    /// Its functions that may be called again when a call has failed: `function` or `interface#function`, no two the same.
-    pub idempotent: Vec<String>,
-    /// Limits of each instance, and of each try of a call.
-    pub limits: runtime::Limits,
-    /// How many calls are under way or wait, and for how long they wait.
-    pub bulkhead: BulkheadSettings,
-    /// How long the connection to one of `urls` may take: 1 ms to 1 h, default 1 s.
-    pub connect: Duration,
-    /// How long a call may take until the head of its answer, with all its tries and waits: 1 ms to 1 h, default 15 s. It may be shorter than
-    /// `limits.timeout`, and then it holds for one try as well.
-    pub total: Duration,
-    /// Whether calls share instances.
-    pub isolation: runtime::Isolation,
-    /// The largest body of a request, in bytes, where the route says nothing else.
+    /// The largest body of a request, in bytes, unless the route has another limit: 0 to 1 TiB.
     pub body: u64,
-    /// The breaker of each endpoint. The lease of a probe is `limits.timeout` and 1 s.
-    pub breaker: crate::breaker::Settings,
-    /// How an endpoint is chosen.
-    pub balance: balance::Settings,
-    /// Whether and when a call that failed is tried again.
-    pub retry: retry::Settings,
-    /// How each endpoint is asked whether it can serve; `None`: it is not asked.
-    pub health: Option<Health>,
-    /// What goes wrong on purpose from the start; `None`: nothing.
+    /// How each endpoint is checked; `None`: it is not checked.
+    pub health: Option<HealthConfig>,
+    /// The fault that is injected from the start; `None`: none.
     pub fault: Option<Fault>,
 }
 
-static COMPONENT: ManifestKey<File> = ManifestKey { name: "component", kind: File, default: None };
-static REPLICAS: ManifestKey<Count<u16>> =
-    ManifestKey { name: "replicas", kind: Count { min: 1, max: 64 }, default: Some("1") };
-static STATE: ManifestKey<Flag> = ManifestKey { name: "state", kind: Flag, default: Some("false") };
-static CONFIG: ManifestKey<Table<Text>> =
-    ManifestKey { name: "config", kind: Table(Text { min: 0 }), default: Some("{}") };
-static CALLS: ManifestKey<List<Text>> =
-    ManifestKey { name: "calls", kind: List { of: Text { min: 1 }, max: 256 }, default: Some("[]") };
-static WIT: ManifestKey<File> = ManifestKey { name: "wit", kind: File, default: None };
-static IDEMPOTENT: ManifestKey<List<Function>> =
-    ManifestKey { name: "idempotent", kind: List { of: Function, max: 256 }, default: Some("[]") };
+static COMPONENT: ManifestKey<PathKind> =
+    ManifestKey::without_default("component", PathKind, "The WebAssembly component.");
+static REPLICAS: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "replicas",
+    CountKind { min: 1, max: 64 },
+    "1",
+    "The number of endpoints of the component. Each has its own instances, its own breaker and its own load.",
+);
+static STATE: ManifestKey<FlagKind> = ManifestKey::new(
+    "state",
+    FlagKind,
+    "false",
+    "Whether it has a store of its own. Without one, a component that imports a store is refused.",
+);
+static CONFIG: ManifestKey<TableKind<TextKind>> = ManifestKey::new(
+    "config",
+    TableKind(TextKind { min: 0 }),
+    "{}",
+    "The values that the component reads through `wasi:config/store`. Not for secrets.",
+);
+static CALLS: ManifestKey<ListKind<TextKind>> = ManifestKey::new(
+    "calls",
+    ListKind { of: TextKind { min: 1 }, max: 256 },
+    "[]",
+    "The services of this manifest that it may call, by their contracts or by HTTP. A component that imports the \
+     contract of another service without this grant is refused.",
+);
+static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
+    "wit",
+    PathKind,
+    "The folder of its WIT files: the docs in them go into `/openapi.json`. Absent: no docs, because a component \
+     carries none.",
+);
+static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
+    "idempotent",
+    ListKind { of: FunctionKind, max: 256 },
+    "[]",
+    "The functions of the component that may be called twice without harm. A failed call of one of them is tried \
+     again, within the bounds of `retry`.",
+);
 
-const COMPONENT_FILE: Wanted = Wanted {
+const COMPONENT_FILE: RequiredPath = RequiredPath {
     name: "the component",
     is_folder: false,
-    mistaken: "name the .wasm file itself",
-    absent: "build it first, or correct the path",
+    wrong_type_help: "name the .wasm file itself",
+    absent_help: "build it first, or correct the path",
 };
-const WIT_FOLDER: Wanted = Wanted {
+const WIT_FOLDER: RequiredPath = RequiredPath {
     name: "the folder",
     is_folder: true,
-    mistaken: "name the folder that holds the .wit files of the service",
-    absent: "correct the path, or leave `wit` out",
+    wrong_type_help: "name the folder that holds the .wit files of the service",
+    absent_help: "correct the path, or leave `wit` out",
 };
 
 /// The services of the manifest.
 #[derive(Default)]
 pub(super) struct Services {
-    /// In the order in which they were written.
+    /// In the order of the text.
     pub(super) all: Vec<ServiceConfig>,
-    /// Where later faults of each are shown.
-    pub(super) places: BTreeMap<ServiceName, Places<ServiceKey>>,
-    /// Those that have `urls` and no `component`.
-    pub(super) addresses_alone: Vec<ServiceName>,
+    /// Where problems that are found later are shown, for each service.
+    pub(super) spans: BTreeMap<ServiceName, KeySpans<ServiceKey>>,
+    /// The services that have `urls` and no `component`.
+    pub(super) only_addresses: Vec<ServiceName>,
     names: Vec<ServiceName>,
-    /// The names that are no names; routes and grants may use them without a second complaint.
+    /// The keys that are not service names. They were reported; a route or a grant that uses one is not reported again.
     misnamed: Vec<String>,
 }
 
 impl Services {
-    /// The service that is called `named` at `place`; where there is none, that is noted.
-    pub(super) fn find(&self, named: &str, place: &ValueOrigin, report: &Report) -> Option<&ServiceConfig> {
-        let name = self.name(named, place, report)?;
-        self.all.iter().find(|service| service.name == *name)
+    /// The service `named`, which is written at `origin`. If there is none, that is reported.
+    pub(super) fn find(&self, named: &str, origin: &ValueOrigin, report: &Report) -> Option<&ServiceConfig> {
+        let name = self.name(named, origin, report)?;
+        self.all.iter().find(|service| service.spec.name == *name)
     }
 
-    fn name(&self, named: &str, place: &ValueOrigin, report: &Report) -> Option<&ServiceName> {
+    fn name(&self, named: &str, origin: &ValueOrigin, report: &Report) -> Option<&ServiceName> {
         let name = self.names.iter().find(|name| name.as_str() == named);
         if name.is_none() && !self.misnamed.iter().any(|misnamed| misnamed == named) {
             let names = self.names.iter().map(ServiceName::as_str);
             let help = did_you_mean(named, names, "the services of this manifest");
-            report.push_if_whole(place.clone(), format!("there is no service `{named}`"), help);
+            report.push_if_whole(origin.clone(), format!("there is no service `{named}`"), help);
         }
         name
     }
@@ -145,9 +141,9 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
     let report = root.report;
     let mut services = Services::default();
     let mut sections = root.sections("service");
-    // A table is sorted by name; people expect the order in which they wrote.
+    // The parser sorts a table by name; people expect the order of the text.
     sections.sort_by_key(|(key, _)| key.span().start);
-    // All names before the first service: it may call one that is written below it.
+    // All names are collected before the first service is read: a service may call one that is written below it.
     for (key, _) in &sections {
         match ServiceName::new(key.get_ref()) {
             Ok(name) => services.names.push(name),
@@ -164,66 +160,58 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
     services
 }
 
-/// Reads one service, and adds it to `services` unless its name is wrong; its other faults are noted all the same.
+/// Reads one service, and adds it to `services` unless its name is wrong. Everything else that is wrong is reported in
+/// any case.
 fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: &mut Services) {
     let report = section.report;
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
-    let mut places = Places::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
-    let urls = Urls::read(&mut section, folder, &mut places);
-    // Where one of them is wrong, that was noted already.
-    if no_component && urls.none {
+    let mut spans = KeySpans::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
+    let limits = limits::limits(&mut section);
+    let dial = Dial { connect: limits.connect, tls: None };
+    let Addresses { settings: addresses, none, ca } = addresses::read(&mut section, folder, dial.clone(), &mut spans);
+    // A wrong `component` or wrong `urls` were reported already.
+    if no_component && none {
         let help = "add component = \"path/to/component.wasm\", or urls = [\"http://127.0.0.1:5001\"], or both";
         let message = format!("service `{}` has neither `component` nor `urls`", key.get_ref());
         report.push_if_whole(ValueOrigin::Text(key.span()), message, help);
     }
-    let (calls, idempotent) = (section.get_found(&CALLS), section.get_found(&IDEMPOTENT));
-    let wit = section.find(&WIT);
-    let health = health::read(&mut section, !no_component, &mut places);
-    places.note(ServiceKey::Calls, Some(&calls));
-    places.note(ServiceKey::Wit, wit.as_ref());
-    places.note(ServiceKey::Idempotent, Some(&idempotent));
-    let policy::LimitKeys { instance: limits, bulkhead, connect, total, body } = policy::limits(&mut section);
-    let breaker = breaker::read(&mut section, limits.timeout);
-    let (balance, retry) = (resilience::balance(&mut section), resilience::retry(&mut section));
-    let (isolation, fault) = (policy::isolation(&mut section), resilience::fault(&mut section));
-    let (replicas, weight) = (section.get(&REPLICAS).into(), section.get(&WEIGHT));
-    let (state, config) = (section.get(&STATE), section.get(&CONFIG));
-    let egress = egress::read(&mut section);
+    let (calls, idempotent, wit) = (section.get_sourced(&CALLS), section.get_sourced(&IDEMPOTENT), section.find(&WIT));
+    spans.note(ServiceKey::Calls, Some(&calls));
+    spans.note(ServiceKey::Wit, wit.as_ref());
+    spans.note(ServiceKey::Idempotent, Some(&idempotent));
+    let health = health::read(&mut section, !no_component, &mut spans);
+    let breaker = breaker::read(&mut section, limits.instance.timeout);
+    let traffic = TrafficSettings {
+        timeout: limits.instance.timeout,
+        total: limits.total,
+        bulkhead: limits.bulkhead,
+        balance: resilience::balance(&mut section),
+        retry: resilience::retry(&mut section),
+    };
+    let fault = resilience::fault(&mut section);
+    let replicas = ReplicaSettings {
+        count: section.get(&REPLICAS).into(),
+        weight: section.get(&WEIGHT),
+        limits: limits.instance,
+        isolation: limits::isolation(&mut section),
+    };
+    let grants = GrantSettings {
+        state: section.get(&STATE),
+        config: section.get(&CONFIG),
+        calls: services.named(calls.value, report),
+        egress: egress::read(&mut section),
+        dial,
+    };
     section.close();
-    let component = component.map(|found| COMPONENT_FILE.at(&found, folder, report));
-    let wit = wit.map(|found| WIT_FOLDER.at(&found, folder, report));
-    let (calls, idempotent) = (services.named(calls.value, report), report.distinct(idempotent.value, String::clone));
+    let component = component.map(|found| COMPONENT_FILE.resolve(&found, folder, report));
+    let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
+    let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
-    services.places.insert(name.clone(), places);
-    if no_component && !urls.none {
-        services.addresses_alone.push(name.clone());
+    services.spans.insert(name.clone(), spans);
+    if no_component && !none {
+        services.only_addresses.push(name.clone());
     }
-    let Urls { all: urls, ca, dns, .. } = urls;
-    services.all.push(ServiceConfig {
-        name,
-        component,
-        urls,
-        ca,
-        dns,
-        replicas,
-        weight,
-        state,
-        config,
-        calls,
-        egress,
-        wit,
-        idempotent,
-        limits,
-        bulkhead,
-        connect,
-        total,
-        isolation,
-        body,
-        breaker,
-        balance,
-        retry,
-        health,
-        fault,
-    });
+    let spec = ServiceSpec { name, replicas, addresses, grants, idempotent, traffic, breaker };
+    services.all.push(ServiceConfig { spec, component, ca, wit, body: limits.body, health, fault });
 }

@@ -1,10 +1,12 @@
-//! What the ranges promise: each network from its first to its last address, and every form of an address inside of another.
+//! The tests of the ranges: each network from its first to its last address, and every form of an IPv4 address inside
+//! an IPv6 address.
 
 use super::*;
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The networks as texts, written down from the registries apart from the tables; the first that an address is in decides.
+/// The networks as texts, written down from the registries and not from the tables. The first network that an address
+/// is in decides.
 const NETWORKS: &[(&str, &str)] = &[
     ("169.254.169.254/32", "cloud metadata"),
     ("169.254.170.2/32", "cloud metadata"),
@@ -64,7 +66,8 @@ fn parse(network: &str) -> (IpAddr, usize) {
     (address.parse().expect("an address"), length.parse().expect("a length"))
 }
 
-/// The range by its definition: the first network whose leading bits the address has. Not for addresses inside of others.
+/// The range by its definition: the first network whose leading bits the address has. It ignores addresses inside an
+/// address.
 fn listed(address: IpAddr) -> Option<&'static str> {
     let bits = binary(address);
     let inside = |network: &str| {
@@ -82,7 +85,7 @@ fn v6(text: &str) -> Ipv6Addr {
     text.parse().expect(text)
 }
 
-/// The IPv6 addresses that lead to an IPv4 address and are public if it is.
+/// IPv6 addresses that lead to an IPv4 address, and are public if that address is.
 fn leading_to(inner: Ipv4Addr) -> [Ipv6Addr; 3] {
     let bits = u128::from(inner.to_bits());
     [
@@ -92,7 +95,7 @@ fn leading_to(inner: Ipv4Addr) -> [Ipv6Addr; 3] {
     ]
 }
 
-/// Addresses of every listed network: its first and last ones, those just outside, and one in between.
+/// Addresses of every listed network: the first and the last one, the ones just outside, and one in between.
 fn edges() -> impl Iterator<Item = IpAddr> {
     NETWORKS.iter().flat_map(|(network, _)| match parse(network) {
         (IpAddr::V4(base), length) => {
@@ -113,7 +116,7 @@ fn edges() -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// For an IPv6 address, with what it may hold and with what is given to nobody.
+/// The range by its definition, also for an IPv6 address that holds an IPv4 address, and for unassigned addresses.
 fn wanted(address: IpAddr) -> Option<&'static str> {
     let IpAddr::V6(outer) = address else { return listed(address) };
     let bits = binary(address);
@@ -150,7 +153,7 @@ fn every_network_is_forbidden_from_its_first_to_its_last_address() {
 }
 
 #[test]
-fn public_addresses_are_public() {
+fn addresses_outside_of_every_network_are_public() {
     for address in [
         "1.1.1.1",
         "8.8.8.8",
@@ -192,7 +195,7 @@ fn public_addresses_are_public() {
 }
 
 #[test]
-fn an_address_inside_of_another_decides() {
+fn an_ipv4_address_inside_an_ipv6_address_decides_its_range() {
     for (address, name) in [
         ("::ffff:127.0.0.1", "loopback"),
         ("::ffff:a9fe:a9fe", "cloud metadata"),
@@ -226,30 +229,34 @@ fn an_address_inside_of_another_decides() {
 }
 
 #[test]
-fn a_range_is_written_as_its_name() {
+fn a_range_displays_its_name() {
     assert_eq!(Range::Metadata.to_string(), "cloud metadata");
     assert_eq!(Range::Shared.to_string(), "carrier-grade NAT");
 }
 
 proptest! {
+    /// Property: an IPv4 address, by itself or inside an IPv6 address, has the range that the list gives it.
     #[test]
-    fn ipv4_addresses_are_judged_as_listed(bits in any::<u32>()) {
+    fn ipv4_addresses_have_the_range_of_the_list(bits in any::<u32>()) {
         let inner = Ipv4Addr::from_bits(bits);
         prop_assert_eq!(range(inner), listed(inner.into()), "{}", inner);
         for outer in leading_to(inner) {
             prop_assert_eq!(range(outer), listed(inner.into()), "{}", outer);
         }
-        // What the standard library knows of is not public either.
+        // No address that the standard library calls special is public.
         let known = inner.is_private() || inner.is_loopback() || inner.is_link_local() || inner.is_broadcast()
             || inner.is_documentation() || inner.is_multicast() || inner.is_unspecified();
         prop_assert!(!known || range(inner).is_some(), "{}", inner);
     }
 
-    /// Random addresses are seldom special, so most of these share their first bits with one that is.
+    /// Property: an IPv6 address has the range of the definition. Random addresses are seldom special, so most of
+    /// these share their first bits with a special one.
     #[test]
-    fn ipv6_addresses_are_judged_as_listed(
+    fn ipv6_addresses_have_the_range_of_the_definition(
         network in prop::sample::select(NETWORKS),
-        special in prop::sample::select(&["::ffff:0:0", "64:ff9b::", "2002::", "::ffff:0:0:0", "64:ff9b:1::", "2000::"]),
+        special in prop::sample::select(
+            &["::ffff:0:0", "64:ff9b::", "2002::", "::ffff:0:0:0", "64:ff9b:1::", "2000::"]
+        ),
         use_special in any::<bool>(),
         kept in 0..=128_u32,
         noise in any::<u128>(),
@@ -261,8 +268,9 @@ proptest! {
         let mask = u128::MAX.checked_shr(kept).unwrap_or(0);
         let address = Ipv6Addr::from_bits(base.to_bits() & !mask | noise & mask);
         let (real, wanted) = (range(address), wanted(address.into()));
-        // In the local NAT64 prefix the layouts of RFC 6052 may hold a metadata address; the table above has those.
-        let hidden = real == Some("cloud metadata") && wanted == Some("private") && address.segments()[..3] == [0x64, 0xff9b, 1];
+        // In the local NAT64 prefix, the layouts of RFC 6052 may hold a metadata address; another test has these.
+        let is_local_nat64 = address.segments()[..3] == [0x64, 0xff9b, 1];
+        let hidden = is_local_nat64 && real == Some("cloud metadata") && wanted == Some("private");
         prop_assert!(real == wanted || hidden, "{}: {:?} instead of {:?}", address, real, wanted);
         let known = address.is_loopback() || address.is_multicast() || address.is_unspecified()
             || address.is_unique_local() || address.is_unicast_link_local();

@@ -1,4 +1,4 @@
-//! What rules and the allow-list promise. The ranges have their tests in `range_tests.rs`.
+//! The tests of rules and of the allow-list. The tests of the ranges are in `range_tests.rs`.
 
 use super::*;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 #[test]
-fn rules_are_read_and_written_in_one_form() {
+fn a_rule_is_parsed_in_any_form_and_written_in_one() {
     for (text, canonical) in [
         ("https://api.example.com", "https://api.example.com"),
         ("HTTPS://API.Example.COM:443", "https://api.example.com"),
@@ -49,8 +49,8 @@ fn rules_are_read_and_written_in_one_form() {
 }
 
 #[test]
-fn what_is_no_rule_is_refused_with_help() {
-    for (text, mend) in [
+fn a_text_that_is_no_rule_is_refused_with_help() {
+    for (text, help) in [
         ("*", "it would permit every host"),
         ("https://*", "it would permit every host"),
         ("", "write the scheme too"),
@@ -100,8 +100,8 @@ fn what_is_no_rule_is_refused_with_help() {
         ("http://::1", "in brackets"),
         ("http://2001:db8::1:80", "in brackets"),
         ("http://[::1", "close the bracket"),
-        ("http://[::1]80", "a port alone"),
-        ("http://[::1].example", "a port alone"),
+        ("http://[::1]80", "only a port"),
+        ("http://[::1].example", "only a port"),
         ("http://[fe80::1%25eth0]", "without a zone"),
         ("http://[127.0.0.1]", "write an IPv6 address"),
         ("http://[]", "write an IPv6 address"),
@@ -113,18 +113,20 @@ fn what_is_no_rule_is_refused_with_help() {
         ("http://a.b:*", "from 1 to 65535"),
         ("http://[::1]:", "from 1 to 65535"),
     ] {
-        let error = EgressRule::parse(text, false).expect_err(text).to_string();
-        assert!(error.starts_with(&format!("`{text}` is no outside host: ")) && error.contains(mend), "{error}");
+        let error = EgressRule::parse(text, false).expect_err(text);
+        assert_eq!(error.to_string(), format!("`{text}` is no outside host"));
+        assert!(error.help().contains(help), "{}", error.help());
     }
-    for (text, shown) in [
+    for (text, redacted) in [
         ("https://user:secret@a.b/x", "…@a.b/x"),
         ("https://@a.b", "…@a.b"),
         ("https://secret@x@a.b", "…@a.b"),
         ("https://u:sec/ret@a.b", "…@a.b"),
     ] {
-        let error = EgressRule::parse(text, false).expect_err(text).to_string();
-        let mend = "leave out the `@` and what stands before it, a rule has no user, no password and no path";
-        assert_eq!(error, format!("`{shown}` is no outside host: {mend}"), "a password is not repeated");
+        let error = EgressRule::parse(text, false).expect_err(text);
+        let help = "leave out the `@` and the text before it: a rule has no user, no password and no path";
+        assert_eq!(error.to_string(), format!("`{redacted}` is no outside host"), "a password is not repeated");
+        assert_eq!(error.help(), help);
     }
     for length in [63, 64] {
         assert_eq!(EgressRule::parse(&format!("https://{}.com", "a".repeat(length)), false).is_ok(), length == 63);
@@ -136,7 +138,7 @@ fn what_is_no_rule_is_refused_with_help() {
 }
 
 #[test]
-fn nothing_is_permitted_that_no_rule_names() {
+fn only_hosts_that_a_rule_names_are_permitted() {
     assert_eq!(Allow::default().permits("https", "api.example.com", 443), None);
     let allow =
         allow(&["https://api.example.com", "https://*.example.org:8443", "http://10.0.0.7:8080", "http://[::1]"]);
@@ -177,21 +179,21 @@ fn nothing_is_permitted_that_no_rule_names() {
 }
 
 #[test]
-fn the_narrowest_rule_permits() {
+fn of_several_matching_rules_the_narrowest_permits() {
     let texts = ["https://*.com", "https://*.b.com", "https://a.b.com", "https://*.com"];
     let mut rules: Vec<EgressRule> = texts.iter().map(|text| rule(text)).collect();
     rules.push(private("https://*.b.com"));
     rules.push(private("https://*.com"));
     let allow = Allow::new(rules.clone());
     let permitted = |host| allow.permits("https", host, 443).expect("permitted");
-    assert_eq!(permitted("a.b.com"), &rules[2], "a host before every wildcard, whatever that admits");
-    assert_eq!(permitted("c.b.com"), &rules[4], "the longer wildcard, and of two the one that admits more");
+    assert_eq!(permitted("a.b.com"), &rules[2], "a host comes before every wildcard, whatever the wildcard admits");
+    assert_eq!(permitted("c.b.com"), &rules[4], "the longer wildcard, and of two equal ones the private rule");
     assert_eq!(permitted("b.com"), &rules[5]);
     assert_eq!(allow.rules(), rules);
 }
 
 #[test]
-fn the_line_that_would_permit_is_shown() {
+fn the_line_of_the_manifest_that_would_permit_a_request_is_shown() {
     for (scheme, host, port, line) in [
         ("https", "api.example.com", 443, "egress = [\"https://api.example.com\"]"),
         ("HTTP", "API.Example.com.", 8080, "egress = [\"http://api.example.com:8080\"]"),
@@ -203,15 +205,15 @@ fn the_line_that_would_permit_is_shown() {
             "http",
             "a\"]\n[x",
             80,
-            "# no line permits \"http://a\\\"]\\n[x:80\": write labels of letters, digits and `-` with dots between them, \
-             63 characters each at most",
+            "# no line permits \"http://a\\\"]\\n[x:80\": write labels of letters, digits and `-` with dots between \
+             them, 63 characters each at most",
         ),
     ] {
         assert_eq!(Allow::line_for(scheme, host, port), line);
     }
     assert!(
         Allow::line_for("http", "*.example.com", 80).starts_with("# no line"),
-        "a guest does not get a wildcard suggested"
+        "no wildcard is suggested to a guest"
     );
     assert!(Allow::line_for("http", &"a".repeat(10_000), 80).len() < 300);
     assert_eq!(
@@ -221,7 +223,7 @@ fn the_line_that_would_permit_is_shown() {
 }
 
 #[test]
-fn a_rule_admits_public_addresses_and_what_it_names() {
+fn a_rule_admits_public_addresses_and_the_address_that_it_names() {
     let (named, open) = (rule("https://api.example.com"), private("https://api.example.com"));
     assert_eq!((named.admits(ip("93.184.216.34")), open.admits(ip("93.184.216.34"))), (Ok(()), Ok(())));
     for (address, range) in
@@ -243,11 +245,11 @@ fn a_rule_admits_public_addresses_and_what_it_names() {
     assert_eq!(
         rule("http://127.0.0.1").admits(ip("::ffff:127.0.0.1")),
         Err(Range::Loopback),
-        "not in another spelling"
+        "not the same address inside an IPv6 address"
     );
 }
 
-/// Few labels, so that they often match.
+/// Names of few different labels, so that they often match.
 fn name() -> impl Strategy<Value = String> {
     let label = prop_oneof![Just("a"), Just("B"), Just("b"), Just("ab"), Just("xn--a")];
     prop::collection::vec(label, 1..5).prop_map(|labels| labels.join("."))
@@ -257,8 +259,8 @@ fn pattern() -> impl Strategy<Value = String> {
     (any::<bool>(), name()).prop_map(|(wild, name)| if wild { format!("*.{name}") } else { name })
 }
 
-/// Scheme, host and port as a rule or a request may have them.
-fn place(host: impl Strategy<Value = String>) -> impl Strategy<Value = (&'static str, String, u16)> {
+/// Scheme, host and port of a rule or of a request.
+fn origin(host: impl Strategy<Value = String>) -> impl Strategy<Value = (&'static str, String, u16)> {
     let host = prop_oneof![9 => host, 1 => Just("10.0.0.1".to_owned()), 1 => Just("[::1]".to_owned())];
     (prop_oneof![Just("http"), Just("https")], host, prop_oneof![Just(80_u16), Just(443), Just(8080)])
 }
@@ -274,25 +276,32 @@ fn matches_by_labels(pattern: &str, host: &str) -> bool {
 }
 
 proptest! {
+    /// Property: for any rules and any request, the allow-list gives the rule that the definition gives, and the line
+    /// that it shows would permit the request.
     #[test]
     fn the_list_permits_what_the_model_permits(
-        rules in prop::collection::vec((place(pattern()), any::<bool>()), 0..8),
-        (scheme, host, port) in place(name()),
+        rules in prop::collection::vec((origin(pattern()), any::<bool>()), 0..8),
+        (scheme, host, port) in origin(name()),
         dot in any::<bool>(),
     ) {
         let written = |(scheme, host, port): &(&str, String, u16)| format!("{scheme}://{host}:{port}");
-        let parsed = rules.iter().map(|(place, private)| EgressRule::parse(&written(place), *private).expect("a rule")).collect();
+        let parse = |(origin, private): &((&str, String, u16), bool)| {
+            EgressRule::parse(&written(origin), *private).expect("a rule")
+        };
+        let parsed = rules.iter().map(parse).collect();
         let allow = Allow::new(parsed);
         let request = if dot && host.contains(char::is_alphabetic) { format!("{host}.") } else { host.clone() };
         let permitted = allow.permits(scheme, &request, port);
-        // By the definition: of the rules that match the most labels win, a `*` being less than a label; then `private`; then the first.
+        // The definition: of the rules that match, the one with the most labels wins, where a `*` is less than a
+        // label; then a `private` one; then the first one.
         let matching = rules.iter().zip(allow.rules()).filter(|(((a_scheme, a_host, a_port), _), _)| {
             *a_scheme == scheme && *a_port == port && matches_by_labels(a_host, &host)
         });
-        let labels = |place: &str| (!place.starts_with('*'), place.split('.').count());
-        let wanted = matching.rev().max_by_key(|(((_, a_host, _), private), _)| (labels(a_host), *private)).map(|(_, rule)| rule);
+        let labels = |host: &str| (!host.starts_with('*'), host.split('.').count());
+        let winner = matching.rev().max_by_key(|(((_, a_host, _), private), _)| (labels(a_host), *private));
+        let wanted = winner.map(|(_, rule)| rule);
         prop_assert_eq!(permitted.map(std::ptr::from_ref), wanted.map(std::ptr::from_ref));
-        // The line that is shown permits just this.
+        // The line that is shown permits this request.
         let line = Allow::line_for(scheme, &request, port);
         let text = line.strip_prefix("egress = [\"").and_then(|line| line.strip_suffix("\"]")).expect("a line");
         let shown = Allow::new(vec![EgressRule::parse(text, false).expect("a rule")]);
@@ -300,9 +309,12 @@ proptest! {
         prop_assert_eq!(shown.rules()[0].to_string(), text);
     }
 
-    /// Whatever the text is: it is refused, or it is a rule that reads what it writes; and it never panics.
+    /// Property: any text is either refused, or a rule that is parsed from its own text. No text makes the room panic.
     #[test]
-    fn any_text_is_a_rule_or_refused(text in "(https?://)?(\\*\\.)?[a-b0-9x.:*@/\\[\\]é -]{0,12}(:[0-9]{0,6})?", host in "\\PC{0,12}") {
+    fn any_text_is_a_rule_or_is_refused(
+        text in "(https?://)?(\\*\\.)?[a-b0-9x.:*@/\\[\\]é -]{0,12}(:[0-9]{0,6})?",
+        host in "\\PC{0,12}",
+    ) {
         if let Ok(rule) = EgressRule::parse(&text, true) {
             prop_assert_eq!(EgressRule::parse(&rule.to_string(), true), Ok(rule));
         }

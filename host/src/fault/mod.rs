@@ -1,18 +1,22 @@
-//! Floor 2: faults on purpose.
+//! Floor 2: faults that are injected on purpose.
 //!
-//! Owns what a fault of a service is (latency, a share of errors, a share of traps), which ones stand, and what the next call suffers
-//! from them. What always holds: at most 16 faults of a service stand at a time; one that has run out does nothing; a service without
-//! faults pays one atomic load for a call; a [`Fault`] never fails more than all calls. Never: makes its own randomness, sleeps,
-//! knows how a call is made to fail.
+//! Owns what a fault of a service is (latency, a share of errors, a share of traps), which faults are active, and what
+//! the next call suffers from them.
 //!
-//! Tests: `tests.rs` holds the standing faults against a naive model; shares are tested beside their noun.
+//! What always holds: a service has at most 16 active faults; a fault whose time is over does nothing; a service
+//! without faults pays one atomic load for a call; a [`Fault`] never fails more than all calls.
+//!
+//! Never: makes its own randomness, sleeps, knows how a call is made to fail.
+//!
+//! Tests: `tests.rs` compares the active faults with a naive model; shares are tested in their own file.
 
-mod injected;
+mod active_fault;
+#[expect(clippy::module_inception, reason = "a file is named for its main noun")]
+mod fault;
 mod share;
-mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use injected::{Fault, Injected, InjectedFailure, InvalidFault};
+pub use active_fault::{ActiveFault, ActiveFaults, FaultOrigin, TooManyFaults};
+pub use fault::{Fault, Injected, InjectedFailure, InvalidFault};
 pub use share::{InvalidShare, Share};
-pub use standing::{ActiveFault, ActiveFaults, FaultOrigin, TooMany};

@@ -4,19 +4,27 @@ use std::fmt;
 
 /// Parts per million in one percent.
 const PERCENT: u32 = 10_000;
-/// How many decimals of a percentage a part per million has.
+/// The decimals of a percentage that is exact to one part per million.
 const DECIMALS: usize = 4;
 
-/// A share of calls, in parts per million: from none to all of them. Written as a percentage, `10%` or `0.1%`. Default: none.
+/// A share of calls, in parts per million: from none to all of them. Written as a percentage, `10%` or `0.1%`.
+/// Default: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Share(u32);
 
 /// A text that is no [`Share`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no share of calls: {mend}, like \"10%\" or \"0.1%\"")]
+#[error("`{text}` is no share of calls")]
 pub struct InvalidShare {
     text: String,
-    mend: &'static str,
+    help: &'static str,
+}
+
+impl InvalidShare {
+    /// How to write it.
+    pub fn help(&self) -> String {
+        format!("{}, like \"10%\" or \"0.1%\"", self.help)
+    }
 }
 
 impl Share {
@@ -25,27 +33,27 @@ impl Share {
     /// Every call.
     pub const ALL: Self = Self(100 * PERCENT);
 
-    /// Reads a percentage from `0%` to `100%`, with up to four decimals.
+    /// Parses a percentage from `0%` to `100%`, with up to four decimals.
     ///
     /// # Errors
-    /// [`InvalidShare`] for any other text; it says what is accepted.
+    /// [`InvalidShare`] for any other text; its message says what is accepted.
     pub fn parse(text: &str) -> Result<Self, InvalidShare> {
-        let wrong = |mend| InvalidShare { text: text.to_owned(), mend };
-        let number = text.strip_suffix('%').ok_or_else(|| wrong("write a percentage with `%` at its end"))?;
+        let invalid = |help| InvalidShare { text: text.to_owned(), help };
+        let number = text.strip_suffix('%').ok_or_else(|| invalid("write a percentage with `%` at its end"))?;
         let (whole, decimals) = match number.split_once('.') {
             Some((whole, decimals)) => (whole, Some(decimals)),
             None => (number, None),
         };
-        // Digits alone: the standard library would read `+1` too.
+        // Only digits: the standard library would parse `+1` too.
         let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number(whole) || !decimals.is_none_or(is_number) {
-            return Err(wrong("write a number and `%`, without a sign and without spaces"));
+            return Err(invalid("write a number and `%`, without a sign and without spaces"));
         }
         let decimals = decimals.unwrap_or_default();
         if decimals.len() > DECIMALS {
-            return Err(wrong("write at most four decimals, 0.0001% is one call of a million"));
+            return Err(invalid("write at most four decimals, 0.0001% is one call of a million"));
         }
-        let too_large = || wrong("write at most 100%");
+        let too_large = || invalid("write at most 100%");
         let whole: u32 = whole.parse().map_err(|_| too_large())?;
         let parts = decimals.bytes().chain(std::iter::repeat(b'0')).take(DECIMALS);
         let parts = parts.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
@@ -53,19 +61,19 @@ impl Share {
         Self::from_millionths(share).ok_or_else(too_large)
     }
 
-    /// So many calls of a million; `None` for more than a million.
+    /// This many calls of a million; `None` for more than a million.
     pub fn from_millionths(millionths: u32) -> Option<Self> {
         (millionths <= Self::ALL.0).then_some(Self(millionths))
     }
 
-    /// How many calls of a million.
+    /// How many calls of a million the share is.
     pub fn millionths(self) -> u32 {
         self.0
     }
 }
 
 impl fmt::Display for Share {
-    /// As [`Share::parse`] reads it, with no more decimals than it needs.
+    /// Writes the share as [`Share::parse`] reads it, with no more decimals than needed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, parts) = (self.0 / PERCENT, self.0 % PERCENT);
         if parts == 0 {
@@ -82,7 +90,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn percentages_are_read() {
+    fn percentages_are_parsed_exactly() {
         let cases = [
             ("0%", 0),
             ("10%", 100_000),
@@ -100,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_percentage_is_refused_with_help() {
+    fn a_text_that_is_no_percentage_is_refused_with_help() {
         let cases = [
             ("10", "with `%` at its end"),
             ("0.1", "with `%` at its end"),
@@ -122,16 +130,20 @@ mod tests {
             ("429497%", "at most 100%"),
             ("99999999999%", "at most 100%"),
         ];
-        for (text, mend) in cases {
-            let error = Share::parse(text).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("`{text}` is no share of calls: ")), "{error}");
-            assert!(error.contains(mend) && error.contains("\"0.1%\""), "{error}");
+        for (text, help) in cases {
+            let error = Share::parse(text).expect_err(text);
+            assert_eq!(error.to_string(), format!("`{text}` is no share of calls"));
+            assert!(error.help().contains(help) && error.help().contains("\"0.1%\""), "{}", error.help());
         }
     }
 
     proptest! {
+        /// Property: every share is parsed from the text that it writes, and this text is the shortest percentage of
+        /// that value.
         #[test]
-        fn a_share_reads_what_it_writes(millionths in prop_oneof![0..=1_000_000_u32, (0..=100_u32).prop_map(|n| n * 10_000)]) {
+        fn every_share_is_parsed_from_its_own_text(
+            millionths in prop_oneof![0..=1_000_000_u32, (0..=100_u32).prop_map(|n| n * 10_000)],
+        ) {
             let share = Share::from_millionths(millionths).expect("at most a million");
             let text = share.to_string();
             prop_assert_eq!(Share::parse(&text), Ok(share));

@@ -1,4 +1,4 @@
-//! What standing faults promise.
+//! The tests of active faults.
 
 use super::*;
 use proptest::prelude::*;
@@ -25,30 +25,27 @@ fn injected(latency: u64, failure: Option<InjectedFailure>) -> Option<Injected> 
     Some(Injected { latency: millis(latency), failure })
 }
 
-/// Nobody asks for a number here.
+/// A source of random numbers that must not be asked.
 fn never(_: usize) -> usize {
-    panic!("nothing is left to chance")
+    panic!("no random number is needed here")
 }
 
 #[test]
-fn a_fault_fails_at_most_all_calls() {
+fn the_shares_of_a_fault_are_at_most_all_calls_together() {
     let all = Share::ALL;
     assert!(Fault::new(Duration::ZERO, share(400_000), share(600_000)).is_ok());
     assert!(Fault::new(Duration::MAX, Share::NONE, all).is_ok());
     let error = Fault::new(Duration::ZERO, share(400_001), share(600_000)).expect_err("one in a million too many");
-    assert_eq!(
-        error.to_string(),
-        "error 40.0001% and trap 60% are more than 100% of the calls together: \
-         no call fails in both ways, so lower one of them"
-    );
+    assert_eq!(error.to_string(), "error 40.0001% and trap 60% are more than 100% of the calls together");
+    assert_eq!(error.help(), "no call fails in both ways, so lower one of them");
     assert!(Fault::new(Duration::ZERO, all, all).is_err());
     assert!(fault(0, 0, 0).is_nothing());
     assert!(![fault(1, 0, 0), fault(0, 1, 0), fault(0, 0, 1)].iter().any(Fault::is_nothing));
 }
 
-/// Every number that can be drawn, by its place: exactly `error` of a million are errors and `trap` of them traps.
+/// Goes through every number that can be drawn: exactly `error` of a million are errors, and exactly `trap` are traps.
 #[test]
-fn one_draw_decides_by_exact_shares() {
+fn one_random_number_decides_by_exact_shares() {
     let now = Instant::now();
     for (error, trap) in [(0, 1), (1, 0), (100_000, 10_000), (400_000, 600_000), (1_000_000, 0), (0, 1_000_000)] {
         let faults = ActiveFaults::default();
@@ -65,7 +62,7 @@ fn one_draw_decides_by_exact_shares() {
             match injected {
                 Some(Injected { failure: Some(InjectedFailure::Error), .. }) => errors += 1,
                 Some(Injected { failure: Some(InjectedFailure::Trap), .. }) => traps += 1,
-                Some(Injected { failure: None, .. }) => panic!("something that is nothing"),
+                Some(Injected { failure: None, .. }) => panic!("a call suffers something that does nothing"),
                 None => {}
             }
         }
@@ -74,17 +71,17 @@ fn one_draw_decides_by_exact_shares() {
 }
 
 #[test]
-fn without_faults_nothing_is_drawn() {
+fn without_an_active_fault_that_does_something_no_number_is_drawn() {
     let (faults, now) = (ActiveFaults::default(), Instant::now());
-    assert_eq!((faults.draw(now, &mut never), faults.standing(now)), (None, Vec::new()));
+    assert_eq!((faults.draw(now, &mut never), faults.active(now)), (None, Vec::new()));
     assert_eq!((faults.clear(), faults.remove(0)), (0, false));
     faults.add(1, fault(0, 0, 0), None, FaultOrigin::Manifest, now).expect("room");
-    assert_eq!(faults.draw(now, &mut never), None, "it stands and does nothing");
-    assert_eq!(faults.standing(now).len(), 1);
+    assert_eq!(faults.draw(now, &mut never), None, "it is active and does nothing");
+    assert_eq!(faults.active(now).len(), 1);
 }
 
 #[test]
-fn latency_always_applies_and_needs_no_chance() {
+fn latency_applies_to_every_call_and_draws_no_number() {
     let (faults, now) = (ActiveFaults::default(), Instant::now());
     faults.add(1, fault(200, 0, 0), None, FaultOrigin::Operator, now).expect("room");
     assert_eq!(faults.draw(now, &mut never), injected(200, None));
@@ -98,7 +95,7 @@ fn latency_always_applies_and_needs_no_chance() {
 }
 
 #[test]
-fn the_first_failure_wins_and_later_latencies_count() {
+fn the_first_fault_that_fails_a_call_decides_how_and_all_latencies_add_up() {
     let (faults, now) = (ActiveFaults::default(), Instant::now());
     for (id, fault) in [(7, fault(1, 0, 1_000_000)), (3, fault(2, 1_000_000, 0)), (5, fault(4, 1_000_000, 0))] {
         faults.add(id, fault, None, FaultOrigin::Operator, now).expect("room");
@@ -110,35 +107,36 @@ fn the_first_failure_wins_and_later_latencies_count() {
 }
 
 #[test]
-fn sixteen_stand_and_those_that_ran_out_make_room() {
+fn at_most_sixteen_faults_are_active_and_those_that_are_over_make_room() {
     let (faults, start) = (ActiveFaults::default(), Instant::now());
     let add = |id, until, now| faults.add(id, fault(1, 0, 0), until, FaultOrigin::Operator, now);
     for id in 0..16 {
         assert_eq!(add(id, Some(start + millis(id.max(1) * 10)), start), Ok(()));
     }
     let error = add(16, None, start + millis(9)).expect_err("the seventeenth");
-    assert_eq!(error.to_string(), "16 faults of this service stand already: clear some of them first");
-    assert_eq!(add(3, None, start), Ok(()), "in the place of its namesake");
+    let full = "the service already has 16 active faults, the most that it may have: clear some of them first";
+    assert_eq!(error.to_string(), full);
+    assert_eq!(add(3, None, start), Ok(()), "it replaces the one of the same id");
     assert_eq!(add(16, None, start + millis(10)), Ok(()), "0 and 1 are over");
     assert_eq!(add(17, None, start + millis(10)), Ok(()));
-    assert_eq!(add(18, None, start + millis(10)), Err(TooMany));
+    assert_eq!(add(18, None, start + millis(10)), Err(TooManyFaults));
     assert_eq!(faults.draw(start + millis(1000), &mut never), injected(3, None), "3, 16, 17 have no end");
     assert_eq!(faults.clear(), 16);
     assert_eq!(faults.draw(start, &mut never), None);
 }
 
-/// What the list should be: everything that was ever added, with what became of it.
+/// The naive model: a list that is filtered at every question.
 #[derive(Debug, Default)]
 struct Model(Vec<ActiveFault>);
 
 impl Model {
-    fn standing(&self, now: Instant) -> Vec<ActiveFault> {
+    fn active(&self, now: Instant) -> Vec<ActiveFault> {
         self.0.iter().filter(|one| one.until.is_none_or(|until| now < until)).copied().collect()
     }
 
     fn draw(&self, now: Instant, drawn: &[usize]) -> Option<Injected> {
         let (mut latency, mut failure, mut drawn) = (Duration::ZERO, None, drawn.iter());
-        for ActiveFault { fault, .. } in self.standing(now) {
+        for ActiveFault { fault, .. } in self.active(now) {
             latency += fault.latency;
             let (error, trap) = (fault.error.millionths() as usize, fault.trap.millionths() as usize);
             if failure.is_none() && error + trap > 0 {
@@ -179,8 +177,9 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    /// Property: after any steps, faults are added, removed, listed and drawn exactly as in the model.
     #[test]
-    fn faults_do_what_the_model_does(steps in prop::collection::vec(step(), 0..150)) {
+    fn the_active_faults_do_what_the_model_does(steps in prop::collection::vec(step(), 0..150)) {
         let (faults, mut model, mut now) = (ActiveFaults::default(), Model::default(), Instant::now());
         for step in steps {
             match step {
@@ -188,10 +187,10 @@ proptest! {
                 Step::Add(id, fault, lasts, origin) => {
                     let until = lasts.map(|lasts| now + millis(lasts));
                     let added = ActiveFault { id, fault, until, origin };
-                    model.0 = model.standing(now);
+                    model.0 = model.active(now);
                     let room = match model.0.iter().position(|one| one.id == id) {
-                        Some(place) => {
-                            model.0[place] = added;
+                        Some(index) => {
+                            model.0[index] = added;
                             true
                         }
                         None if model.0.len() < 16 => {
@@ -200,7 +199,8 @@ proptest! {
                         }
                         None => false,
                     };
-                    prop_assert_eq!(faults.add(id, fault, until, origin, now), if room { Ok(()) } else { Err(TooMany) });
+                    let wanted = if room { Ok(()) } else { Err(TooManyFaults) };
+                    prop_assert_eq!(faults.add(id, fault, until, origin, now), wanted);
                 }
                 Step::Remove(id) => {
                     let before = model.0.len();
@@ -216,14 +216,15 @@ proptest! {
                     prop_assert_eq!(real, model.draw(now, &drawn));
                 }
             }
-            prop_assert_eq!(faults.standing(now), model.standing(now));
+            prop_assert_eq!(faults.active(now), model.active(now));
         }
     }
 }
 
-/// Calls draw while others change the list: each sees it before or after a change, and all see the last one.
+/// Calls draw while another thread changes the list: each call sees the list before or after a change, and the last
+/// change is seen.
 #[test]
-fn threads_draw_whole_faults() {
+fn a_call_beside_a_change_sees_the_list_before_or_after_it() {
     let (faults, now) = (ActiveFaults::default(), Instant::now());
     thread::scope(|scope| {
         let draws = || {

@@ -1,4 +1,4 @@
-//! What the gateway needs of the rooms below: one call of one service, over HTTP or of a function.
+//! The trait by which the gateway calls a service: over HTTP, or a function of it.
 
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
 use crate::contract::{FunctionName, Value};
@@ -6,12 +6,13 @@ use crate::mesh::{CallError, Mesh};
 use http::{Request, Response};
 use std::time::Duration;
 
-/// Calls services. The mesh does; the tests of this room have their own.
+/// Calls services. `Mesh` implements it; the tests of this room have implementations of their own.
 pub trait Call: Send + Sync + 'static {
-    /// What functions take and answer with. The gateway makes and reads it by its type in the contract, and never learns what it is.
+    /// The arguments and results of functions. The gateway makes and reads them by their types in the contract, and
+    /// knows nothing else of them.
     type Value: Value;
 
-    /// Calls `service` with a request in origin form, and answers before the context's deadline.
+    /// Sends a request in origin form to `service`. It returns before the context's deadline.
     fn call(
         &self,
         service: &ServiceName,
@@ -19,8 +20,8 @@ pub trait Call: Send + Sync + 'static {
         context: &CallContext,
     ) -> impl Future<Output = Result<Response<Body>, CallFailure>> + Send;
 
-    /// Calls `function` of `service` with its arguments in order, and answers before the context's deadline: with the function's result,
-    /// or `None` where it has none.
+    /// Calls `function` of `service` with its arguments in order, and returns its result, or `None` if the function has
+    /// none. It returns before the context's deadline.
     fn invoke(
         &self,
         service: &ServiceName,
@@ -30,12 +31,12 @@ pub trait Call: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Self::Value>, CallFailure>> + Send;
 }
 
-/// A call without an answer.
+/// Why a call has no answer.
 #[derive(Debug)]
 pub struct CallFailure {
-    /// What went wrong; the status follows from it.
+    /// The kind of the failure; the status follows from it.
     pub kind: ErrorKind,
-    /// When another call may succeed.
+    /// How long to wait until another call may succeed, if that is known.
     pub retry_after: Option<Duration>,
     /// For the log; never shown outside.
     pub detail: String,

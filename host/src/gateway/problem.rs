@@ -1,4 +1,4 @@
-//! Every answer that the gateway gives by itself: RFC 9457 problem details.
+//! The answers of the gateway's own: RFC 9457 problem details.
 
 use crate::base::{Body, RequestId, ServiceName, full_body};
 use crate::contract::json::Violation;
@@ -7,28 +7,28 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// A refusal, or the failure of a call as the outside sees it.
+/// A refusal of the gateway, or the failure of a call as the client sees it.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    /// The last part of the problem's type.
+    /// The last part of the problem's `type`.
     pub(super) kind: Cow<'static, str>,
-    /// Without one it is the kind in words.
+    /// `None`: the title is the kind in words.
     title: Option<&'static str>,
     detail: Cow<'static, str>,
     service: Option<ServiceName>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Boxed, since few have any and every stage of the pipeline carries the room for it.
-    extensions: Option<Box<Extensions>>,
+    /// Boxed: few problems have extensions, and the result of every stage of the pipeline has room for a problem.
+    extensions: Option<Box<ProblemExtensions>>,
 }
 
-/// The members of a problem beyond those that all have, in JSON: each begins with a comma.
+/// The members that not every problem has, as JSON text: each begins with a comma.
 #[derive(Debug, Default)]
-struct Extensions(Vec<u8>);
+struct ProblemExtensions(Vec<u8>);
 
-/// A problem as it is written.
+/// The members that every problem has, as they are written.
 #[derive(Serialize)]
-struct Details<'a> {
+struct ProblemDetails<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,
@@ -39,7 +39,7 @@ struct Details<'a> {
     service: Option<&'a str>,
 }
 
-/// One of the `errors` as it is written.
+/// One entry of `errors`, as it is written.
 #[derive(Serialize)]
 struct ProblemEntry<'a> {
     pointer: &'a str,
@@ -57,27 +57,27 @@ impl Problem {
         Self { status, kind, title: Some(title), detail, service: None, headers: Vec::new(), extensions: None }
     }
 
-    /// The error of a function by its case, or what the gateway finds by itself that is of the same type. A type has one title (RFC 9457,
-    /// section 3.1.3), whatever the status: the case in words.
+    /// The error of a function, by its case; or a problem that the gateway finds and that is of the same type as such a
+    /// case. All problems of a type have one title (RFC 9457, section 3.1.3), whatever their status: the case in words.
     pub(super) fn of_case(status: StatusCode, case: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { title: None, ..Self::new(status, case.to_owned(), "", detail) }
     }
 
-    /// 400 of some `kind`.
+    /// A problem with status 400.
     pub(super) fn bad_request(kind: impl Into<Cow<'static, str>>, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, kind, "The request is malformed", detail)
     }
 
-    /// 405 for a path that takes these methods.
+    /// The problem for a path that allows only these methods: 405.
     pub(super) fn method_not_allowed(methods: &[Method]) -> Self {
         let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         let allow = HeaderValue::from_str(&names).expect("methods are tokens");
         let status = StatusCode::METHOD_NOT_ALLOWED;
-        let detail = format!("this path takes {names}");
+        let detail = format!("this path allows {names}");
         Self::new(status, "method-not-allowed", "The method is not allowed", detail).with_header(ALLOW, allow)
     }
 
-    /// Names the service that it is about.
+    /// Adds the name of the service that the problem concerns.
     pub(super) fn about(mut self, service: &ServiceName) -> Self {
         self.service = Some(service.clone());
         self
@@ -88,9 +88,9 @@ impl Problem {
         self
     }
 
-    /// Adds a member of its own, an extension of RFC 9457; `json` is a JSON text, which is written as it is.
+    /// Adds an extension member (RFC 9457, section 3.2). `json` is JSON text, which is written unchanged.
     pub(super) fn with_member(mut self, name: &'static str, json: &[u8]) -> Self {
-        let Extensions(members) = &mut **self.extensions.get_or_insert_default();
+        let ProblemExtensions(members) = &mut **self.extensions.get_or_insert_default();
         members.extend_from_slice(b",\"");
         members.extend_from_slice(name.as_bytes());
         members.extend_from_slice(b"\":");
@@ -98,14 +98,14 @@ impl Problem {
         self
     }
 
-    /// Adds what is wrong with the request, place by place, as `errors`.
-    pub(super) fn with_faults<'a>(self, faults: impl IntoIterator<Item = &'a Violation>) -> Self {
-        let entry = |fault: &'a Violation| ProblemEntry { pointer: &fault.pointer, detail: &fault.detail };
-        let entries: Vec<ProblemEntry<'_>> = faults.into_iter().map(entry).collect();
+    /// Adds the violations of the request as `errors`.
+    pub(super) fn with_violations<'a>(self, violations: impl IntoIterator<Item = &'a Violation>) -> Self {
+        let entry = |violation: &'a Violation| ProblemEntry { pointer: &violation.pointer, detail: &violation.detail };
+        let entries: Vec<ProblemEntry<'_>> = violations.into_iter().map(entry).collect();
         self.with_member("errors", &serde_json::to_vec(&entries).expect("texts are always JSON"))
     }
 
-    /// Ends the connection after the answer: what still comes on it is not worth reading.
+    /// Closes the connection after the answer: the rest of the request on it will not be read.
     pub(super) fn closing(self) -> Self {
         self.with_header(CONNECTION, HeaderValue::from_static("close"))
     }
@@ -113,7 +113,7 @@ impl Problem {
     /// The answer to the request with this id.
     pub(super) fn answer(self, id: &RequestId) -> Response<Body> {
         let title = self.title.map_or_else(|| in_words(&self.kind).into(), Cow::Borrowed);
-        let details = Details {
+        let details = ProblemDetails {
             kind: format!("urn:atoll:problem:{}", self.kind),
             title: &title,
             status: self.status.as_u16(),
@@ -135,7 +135,7 @@ impl Problem {
     }
 }
 
-/// `Sold out` for `sold-out`.
+/// The kind in words: `Sold out` for `sold-out`.
 fn in_words(kind: &str) -> String {
     let mut words = kind.replace('-', " ");
     if let Some(first) = words.get_mut(..1) {
@@ -150,7 +150,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     #[tokio::test]
-    async fn a_problem_has_all_its_members() {
+    async fn a_problem_is_written_with_all_its_members() {
         let users = ServiceName::new("users").expect("a name");
         let id = RequestId::from_random(1);
         let problem = Problem::bad_request("host", "no \"Host\"").about(&users).closing();

@@ -1,4 +1,4 @@
-//! What the gateway is told: its bounds, whom it trusts, and what a route leads to.
+//! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use crate::base::ServiceName;
 use crate::contract::{FunctionName, HttpBinding};
@@ -7,18 +7,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The bounds of a request's head, and the peers whose word about a client is taken.
+/// The bounds of requests, the trusted proxies, and the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The proxies whose `x-request-id`, `Forwarded` and `X-Forwarded-*` are believed; anybody else's are replaced.
+    /// The proxies whose `x-request-id`, `Forwarded` and `X-Forwarded-*` are believed; those of other peers are
+    /// replaced.
     pub trusted_proxies: Vec<IpAddr>,
-    /// The most header fields of a request; more are answered with 431.
+    /// The most header fields of a request; a request with more is answered with 431.
     pub max_headers: usize,
-    /// The most bytes of a request's header fields as they are sent; more are answered with 431.
+    /// The most bytes of a request's header fields as they are sent; a request with more is answered with 431.
     pub header_bytes: usize,
-    /// The most bytes of bodies that are held at once for the typed routes of one service; more are answered with 503. Default 64 MiB.
+    /// The most bytes of bodies that are held at a time for the typed routes of one service; a request beyond it is
+    /// answered with 503. The default is 64 MiB.
     pub body_memory: usize,
-    /// The OpenAPI document of the typed routes, in JSON: `GET /openapi.json` is answered with it where no route has that path.
+    /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
+    /// that path.
     pub openapi: Option<Bytes>,
 }
 
@@ -39,21 +42,21 @@ impl Default for Settings {
 pub struct Target {
     /// The service that is called.
     pub service: ServiceName,
-    /// The most bytes of a request's body; more are answered with 413.
+    /// The most bytes of a request's body; a request with more is answered with 413.
     pub body_limit: u64,
-    /// How long the service may take until the head of its answer.
+    /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
-    /// The function that is called; without one the service speaks HTTP itself.
+    /// The function that is called; `None` for a service that speaks HTTP itself.
     pub typed: Option<Arc<TypedTarget>>,
 }
 
-/// A function of a service, and its face towards HTTP.
+/// A function of a service, and its binding to HTTP.
 ///
-/// The route's rule names its methods, and `HEAD` beside `GET`; it leaves the path as it is.
+/// The route's rule names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
 #[derive(Debug)]
 pub struct TypedTarget {
     /// The function.
     pub function: FunctionName,
-    /// Where its arguments come from, and what becomes of its answers.
-    pub face: HttpBinding,
+    /// The sources of its arguments, and the statuses of its answers.
+    pub binding: HttpBinding,
 }

@@ -1,4 +1,4 @@
-//! The one table from what went wrong with a call to what the client is told.
+//! The one table from the kind of a failed call to the status and the text that the client gets.
 
 use super::call::CallFailure;
 use super::problem::Problem;
@@ -7,36 +7,48 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use std::time::Duration;
 
-/// The status, the title, and what is said of the service, for each kind of failure.
-fn row(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
+/// How the client learns of one kind of failure.
+struct StatusEntry {
+    status: StatusCode,
+    title: &'static str,
+    /// The rest of a sentence about the service.
+    predicate: &'static str,
+}
+
+fn entry(kind: ErrorKind) -> StatusEntry {
     use ErrorKind as K;
     use StatusCode as S;
-    match kind {
+    let (status, title, predicate) = match kind {
         K::Trap => (S::BAD_GATEWAY, "The service crashed", "crashed while it worked on this request"),
         K::Memory => (S::BAD_GATEWAY, "The service ran out of memory", "needed more memory than it is allowed"),
         K::Instantiation => (S::BAD_GATEWAY, "The service did not start", "could not be started for this request"),
         K::BadAnswer => (S::BAD_GATEWAY, "The service gave no valid answer", "ended without a valid answer"),
         K::Connect => (S::BAD_GATEWAY, "The service cannot be reached", "did not accept a connection"),
-        K::Reset => (S::BAD_GATEWAY, "The service broke off", "closed the connection before it had answered"),
-        K::Timeout => (S::GATEWAY_TIMEOUT, "The service took too long", "did not answer in the time it is given"),
+        K::Reset => (S::BAD_GATEWAY, "The service broke off", "closed the connection before it answered"),
+        K::Timeout => (S::GATEWAY_TIMEOUT, "The service took too long", "did not answer within its time limit"),
         K::CircuitOpen => {
-            (S::SERVICE_UNAVAILABLE, "The service is unavailable", "failed too often and is given a pause")
+            (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has failed too often and is not called for a while")
         }
         K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
         K::Denied => (S::SERVICE_UNAVAILABLE, "The address is closed", "is at an address that may not be called"),
-        K::TooDeep => (S::LOOP_DETECTED, "The calls go too deep", "leads into a circle, or too long a chain, of calls"),
-        K::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not take a request body of this size"),
-        K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in its time"),
+        K::TooDeep => {
+            (S::LOOP_DETECTED, "The calls go too deep", "is part of a chain of calls that is too long, or a circle")
+        }
+        K::BodyTooLarge => {
+            (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not accept a request body of this size")
+        }
+        K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in time"),
         K::ClientGone => (S::BAD_REQUEST, "The request is incomplete", "did not get the whole body of this request"),
-        K::Host => (S::INTERNAL_SERVER_ERROR, "The host failed", "could not be called because of a fault of the host"),
-    }
+        K::Host => (S::INTERNAL_SERVER_ERROR, "The host failed", "could not be called because the host itself failed"),
+    };
+    StatusEntry { status, title, predicate }
 }
 
 /// The problem for a failure of this kind.
 pub(super) fn problem(kind: ErrorKind, service: &ServiceName) -> Problem {
-    let (status, title, predicate) = row(kind);
+    let StatusEntry { status, title, predicate } = entry(kind);
     Problem::new(status, kind.as_str(), title, format!("service `{service}` {predicate}")).about(service)
 }
 
@@ -51,7 +63,8 @@ pub(super) fn failed(failure: &CallFailure, service: &ServiceName) -> Problem {
     }
 }
 
-/// A wait in whole seconds: rounded up, since who comes early is refused again, and at least one.
+/// A wait in whole seconds, at least one. It is rounded up, because a client that comes back too early is refused
+/// again.
 fn whole_seconds(wait: Duration) -> u64 {
     let up = u64::from(wait.subsec_nanos() > 0);
     wait.as_secs().saturating_add(up).max(1)
@@ -83,9 +96,9 @@ mod tests {
     ];
 
     #[test]
-    fn the_status_tells_whose_fault_it_is() {
+    fn the_status_class_agrees_with_the_blame() {
         for kind in ALL {
-            let status = row(kind).0.as_u16();
+            let status = entry(kind).status.as_u16();
             let fits = match kind.blame() {
                 Blame::Client => (400..500).contains(&status),
                 Blame::Service => matches!(status, 502 | 504),
@@ -97,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_rounded_up() {
+    fn a_wait_is_rounded_up_to_whole_seconds() {
         let cases = [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (4500, 5)];
         for (millis, seconds) in cases {
             assert_eq!(whole_seconds(Duration::from_millis(millis)), seconds);

@@ -3,10 +3,10 @@
 use super::{Call, CallFailure, Gateway, Settings, Target};
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, empty_body, full_body};
 use crate::contract::FunctionName;
-use crate::contract::sample::SampleValue;
-use crate::listen::wire::{Wire, WireAnswer, within};
+use crate::contract::testing::SampleValue;
+use crate::listen::wire_client::{WireAnswer, WireClient, within};
 use crate::listen::{self, Drain, Listener};
-use crate::route::{Rule, Table};
+use crate::route::{RoutingTable, Rule};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response};
@@ -19,14 +19,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-type Outcome = Result<Response<Body>, CallFailure>;
+type HttpOutcome = Result<Response<Body>, CallFailure>;
 
-struct Fake<F>(F);
+/// A mesh whose calls are answered by a closure.
+struct FakeMesh<F>(F);
 
-impl<F, A> Call for Fake<F>
+impl<F, A> Call for FakeMesh<F>
 where
     F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
-    A: Future<Output = Outcome> + Send,
+    A: Future<Output = HttpOutcome> + Send,
 {
     type Value = SampleValue;
 
@@ -35,7 +36,7 @@ where
         service: &ServiceName,
         request: Request<Body>,
         context: &CallContext,
-    ) -> impl Future<Output = Outcome> + Send {
+    ) -> impl Future<Output = HttpOutcome> + Send {
         (self.0)(service.clone(), request, context.clone())
     }
 
@@ -50,7 +51,7 @@ where
     }
 }
 
-fn routes() -> Table<Target> {
+fn routes() -> RoutingTable<Target> {
     let target = |service: &str| Target {
         service: ServiceName::new(service).expect("a name"),
         body_limit: 16,
@@ -60,7 +61,7 @@ fn routes() -> Table<Target> {
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));
     let legacy = Rule::exact("/legacy/{id}").and_then(|rule| rule.with_rewrite("/users/{id}"));
     let orders = Rule::exact("/orders").and_then(|rule| rule.with_methods(&["GET", "POST"]));
-    Table::new(vec![
+    RoutingTable::new(vec![
         (users.expect("a rule"), target("users")),
         (legacy.expect("a rule"), target("legacy")),
         (orders.expect("a rule"), target("orders")),
@@ -71,34 +72,34 @@ fn routes() -> Table<Target> {
 async fn gateway<F, A>(settings: Settings, mesh: F) -> SocketAddr
 where
     F: Fn(ServiceName, Request<Body>, CallContext) -> A + Send + Sync + 'static,
-    A: Future<Output = Outcome> + Send + 'static,
+    A: Future<Output = HttpOutcome> + Send + 'static,
 {
-    serve(Gateway::new(settings, Arc::new(routes()), Arc::new(Fake(mesh)))).await
+    serve(Gateway::new(settings, Arc::new(routes()), Arc::new(FakeMesh(mesh)))).await
 }
 
-/// Answers with the depth of the call and the milliseconds that it has.
-async fn clock(_: ServiceName, request: Request<Body>, context: CallContext) -> Outcome {
-    let told = [CallContext::TIMEOUT_HEADER, CallContext::DEPTH_HEADER]
+/// Answers with the depth of the call and the milliseconds until its deadline.
+async fn clock(_: ServiceName, request: Request<Body>, context: CallContext) -> HttpOutcome {
+    let forwarded = [CallContext::TIMEOUT_HEADER, CallContext::DEPTH_HEADER]
         .iter()
         .any(|name| request.headers().contains_key(*name));
     let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
     let left = u64::try_from(left).expect("minutes at most");
-    Ok(Response::new(full_body(json!({ "depth": context.depth, "left": left, "told": told }).to_string())))
+    Ok(Response::new(full_body(json!({ "depth": context.depth, "left": left, "forwarded": forwarded }).to_string())))
 }
 
 #[tokio::test]
-async fn only_a_trusted_peer_says_how_long_and_how_deep_its_call_is() {
+async fn only_a_trusted_peer_sets_the_deadline_and_the_depth_of_a_call() {
     let loopback = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
     for (trusted_proxies, depth, hurried) in [(loopback, 8, true), (Vec::new(), 0, false)] {
         let addr = gateway(Settings { trusted_proxies, ..Settings::default() }, clock).await;
-        let asked = "GET /orders HTTP/1.1\r\nHost: a\r\nX-Atoll-Timeout-Ms: 1\r\nX-Atoll-Depth: 7\r\n\r\n";
-        let seen = json(&Wire::connect(addr).await.ask(asked).await);
-        assert_eq!((seen["depth"].as_u64(), seen["told"].as_bool()), (Some(depth), Some(false)));
+        let request = "GET /orders HTTP/1.1\r\nHost: a\r\nX-Atoll-Timeout-Ms: 1\r\nX-Atoll-Depth: 7\r\n\r\n";
+        let seen = json(&WireClient::connect(addr).await.request(request).await);
+        assert_eq!((seen["depth"].as_u64(), seen["forwarded"].as_bool()), (Some(depth), Some(false)));
         assert_eq!(seen["left"].as_u64().map(|left| left <= 1), Some(hurried), "{seen}");
     }
 }
 
-/// Serves a gateway on a port of its own.
+/// Serves a gateway on a free port.
 pub(super) async fn serve<C: Call>(gateway: Gateway<C>) -> SocketAddr {
     let gateway = Arc::new(gateway);
     let listener = Listener::bind(listen::Settings::default()).await.expect("port 0 is free");
@@ -111,8 +112,8 @@ pub(super) async fn serve<C: Call>(gateway: Gateway<C>) -> SocketAddr {
     addr
 }
 
-/// Answers with what the service got, as JSON.
-async fn mirror(service: ServiceName, request: Request<Body>, _: CallContext) -> Outcome {
+/// Answers with the request that the service got, as JSON.
+async fn mirror(service: ServiceName, request: Request<Body>, _: CallContext) -> HttpOutcome {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
     let headers: serde_json::Map<String, Value> = head
@@ -131,7 +132,7 @@ pub(super) fn json(answer: &WireAnswer) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
 }
 
-/// Checks that `answer` is a problem that has what every problem has.
+/// Checks that `answer` is a problem with the members that every problem has.
 pub(super) fn assert_problem(answer: &WireAnswer, status: u16, kind: &str) {
     let problem = json(answer);
     assert_eq!((answer.status, problem["status"].as_u64()), (status, Some(status.into())), "{problem}");
@@ -142,11 +143,11 @@ pub(super) fn assert_problem(answer: &WireAnswer, status: u16, kind: &str) {
 }
 
 #[tokio::test]
-async fn a_request_reaches_its_service_without_what_was_for_us_only() {
+async fn a_request_reaches_its_service_without_hop_by_hop_and_untrusted_headers() {
     let addr = gateway(Settings::default(), mirror).await;
-    let mut wire = Wire::connect(addr).await;
+    let mut wire = WireClient::connect(addr).await;
     let answer = wire
-        .ask(
+        .request(
             "POST /api/users/7?a=%2F&b HTTP/1.1\r\nHost: Shop:80\r\nConnection: X-Secret, X-Forwarded-For, Host\r\n\
              X-Secret: 1\r\nX-Kept: 2\r\nTE: trailers\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\nProxy-Authorization: x\r\n\
              X-Request-Id: mine\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Port: 1\r\nForwarded: for=9.9.9.9\r\n\
@@ -165,27 +166,27 @@ async fn a_request_reaches_its_service_without_what_was_for_us_only() {
     });
     assert_eq!(json(&answer), expected);
 
-    let answer = wire.ask("GET http://shop/legacy/7 HTTP/1.1\r\nHost: shop\r\n\r\n").await;
+    let answer = wire.request("GET http://shop/legacy/7 HTTP/1.1\r\nHost: shop\r\n\r\n").await;
     assert_eq!((json(&answer)["uri"].as_str(), json(&answer)["service"].as_str()), (Some("/users/7"), Some("legacy")));
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_names_the_request() {
+async fn a_trusted_proxy_sets_the_request_id() {
     let settings = Settings { trusted_proxies: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], ..Settings::default() };
     let addr = gateway(settings, mirror).await;
-    let mut wire = Wire::connect(addr).await;
+    let mut wire = WireClient::connect(addr).await;
     let named =
         |id: &str| format!("GET /orders HTTP/1.1\r\nHost: a\r\nX-Request-Id: {id}\r\nX-Forwarded-For: 9.9.9.9\r\n\r\n");
-    let answer = wire.ask(named("theirs")).await;
+    let answer = wire.request(named("theirs")).await;
     assert_eq!(answer.header("x-request-id"), Some("theirs"));
     assert_eq!(json(&answer)["headers"]["x-request-id"], "theirs");
     assert_eq!(json(&answer)["headers"]["x-forwarded-for"], "9.9.9.9, 127.0.0.1");
-    let answer = wire.ask(named("no good id")).await;
+    let answer = wire.request(named("no good id")).await;
     assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
 }
 
 #[tokio::test]
-async fn what_is_refused_never_reaches_a_service() {
+async fn a_refused_request_never_reaches_a_service() {
     let calls = Arc::new(AtomicUsize::new(0));
     let addr = gateway(Settings::default(), {
         let calls = calls.clone();
@@ -218,7 +219,7 @@ async fn what_is_refused_never_reaches_a_service() {
         (&format!("GET /orders HTTP/1.1\r\nHost: a\r\n{large}\r\n"), 431, "headers-too-large"),
     ];
     for (request, status, kind) in cases {
-        let answer = Wire::connect(addr).await.ask(request).await;
+        let answer = WireClient::connect(addr).await.request(request).await;
         assert_problem(&answer, status, kind);
         if request.starts_with("DELETE") {
             assert_eq!(answer.header("allow"), Some("GET, POST"));
@@ -228,11 +229,11 @@ async fn what_is_refused_never_reaches_a_service() {
 }
 
 #[tokio::test]
-async fn a_request_hidden_in_an_ambiguous_one_is_not_served() {
+async fn a_request_hidden_in_an_ambiguous_body_is_not_served() {
     let addr = gateway(Settings::default(), mirror).await;
-    let mut wire = Wire::connect(addr).await;
+    let mut wire = WireClient::connect(addr).await;
     let answer = wire
-        .ask(
+        .request(
             "POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\
              GET /orders HTTP/1.1\r\nHost: a\r\n\r\n",
         )
@@ -243,38 +244,38 @@ async fn a_request_hidden_in_an_ambiguous_one_is_not_served() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_the_answer_whatever_the_service_says() {
+async fn a_body_over_the_limit_is_answered_with_413_whatever_the_service_answers() {
     let addr = gateway(Settings::default(), mirror).await;
     let post = |fields: &str| format!("POST /orders HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
 
-    let mut announced = Wire::connect(addr).await;
-    let answer = announced.ask(post("Content-Length: 17")).await;
+    let mut announced = WireClient::connect(addr).await;
+    let answer = announced.request(post("Content-Length: 17")).await;
     assert_problem(&answer, 413, "body-too-large");
     assert_eq!((json(&answer)["service"].as_str(), answer.header("connection")), (Some("orders"), Some("close")));
 
-    let mut streamed = Wire::connect(addr).await;
+    let mut streamed = WireClient::connect(addr).await;
     streamed.send(post("Transfer-Encoding: chunked")).await;
-    let answer = streamed.ask("10\r\n0123456789abcdef\r\n1\r\nx\r\n").await;
+    let answer = streamed.request("10\r\n0123456789abcdef\r\n1\r\nx\r\n").await;
     assert_problem(&answer, 413, "body-too-large");
 
-    let mut exact = Wire::connect(addr).await;
+    let mut exact = WireClient::connect(addr).await;
     exact.send(post("Transfer-Encoding: chunked")).await;
-    let answer = exact.ask("10\r\n0123456789abcdef\r\n0\r\n\r\n").await;
+    let answer = exact.request("10\r\n0123456789abcdef\r\n0\r\n\r\n").await;
     assert_eq!(json(&answer)["body"], "0123456789abcdef");
 }
 
 #[tokio::test]
-async fn a_body_is_asked_for_when_the_service_reads_it() {
+async fn a_100_continue_is_sent_when_the_service_reads_the_body() {
     let addr = gateway(Settings::default(), mirror).await;
-    let mut wire = Wire::connect(addr).await;
+    let mut wire = WireClient::connect(addr).await;
     wire.send("POST /orders HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
     assert_eq!(wire.head().await.status, 100);
-    let seen = json(&wire.ask("hi").await);
+    let seen = json(&wire.request("hi").await);
     assert_eq!((seen["body"].as_str(), &seen["headers"]["expect"]), (Some("hi"), &Value::Null));
 }
 
 #[tokio::test]
-async fn each_failure_has_its_status() {
+async fn each_kind_of_failure_has_its_status_and_hides_its_detail() {
     let failure = |kind, retry_after| {
         move |_, _, _| async move { Err(CallFailure { kind, retry_after, detail: "the inside".into() }) }
     };
@@ -288,7 +289,7 @@ async fn each_failure_has_its_status() {
     ];
     for (kind, wait, status, retry_after) in cases {
         let addr = gateway(Settings::default(), failure(kind, wait)).await;
-        let answer = Wire::connect(addr).await.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let answer = WireClient::connect(addr).await.request("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_problem(&answer, status, kind.as_str());
         assert_eq!(answer.header("retry-after"), retry_after);
         assert_eq!(json(&answer)["service"], "orders");
@@ -297,7 +298,7 @@ async fn each_failure_has_its_status() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_send_its_body_is_at_fault_and_not_the_service() {
+async fn a_client_that_does_not_send_its_body_is_answered_with_4xx_and_not_5xx() {
     let addr = gateway(Settings::default(), |_, request, context| async move {
         let left = context.deadline.saturating_duration_since(std::time::Instant::now());
         let kind = match tokio::time::timeout(left, request.into_body().collect()).await {
@@ -308,17 +309,17 @@ async fn a_client_that_does_not_send_its_body_is_at_fault_and_not_the_service() 
         Err(CallFailure { kind, retry_after: None, detail: String::new() })
     })
     .await;
-    let mut slow = Wire::connect(addr).await;
-    let answer = slow.ask("POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi").await;
+    let mut slow = WireClient::connect(addr).await;
+    let answer = slow.request("POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi").await;
     assert_problem(&answer, 408, "slow-body");
 
-    let mut broken = Wire::connect(addr).await;
-    let answer = broken.ask("POST /orders HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+    let mut broken = WireClient::connect(addr).await;
+    let answer = broken.request("POST /orders HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
     assert_problem(&answer, 400, "client-gone");
 }
 
 #[tokio::test]
-async fn an_answer_goes_out_without_what_was_for_us_only() {
+async fn an_answer_is_sent_without_the_services_hop_by_hop_headers_and_internal_paths() {
     let addr = gateway(Settings::default(), |_, _, _| async {
         let answer = Response::builder().status(201).header("location", "/users/8").header("x-request-id", "its own");
         let answer =
@@ -326,8 +327,8 @@ async fn an_answer_goes_out_without_what_was_for_us_only() {
         Ok(answer.header("x-outside", "2").body(full_body("made")).expect("an answer"))
     })
     .await;
-    let mut wire = Wire::connect(addr).await;
-    let answer = wire.ask("POST /api/users HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut wire = WireClient::connect(addr).await;
+    let answer = wire.request("POST /api/users HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((answer.status, answer.text()), (201, "made"));
     assert_eq!(answer.header("location"), Some("/api/users/8"));
     assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
@@ -335,18 +336,18 @@ async fn an_answer_goes_out_without_what_was_for_us_only() {
     for gone in ["connection", "keep-alive", "x-inside"] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
-    let answer = wire.ask("POST /legacy/7 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = wire.request("POST /legacy/7 HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(answer.header("location"), Some("/legacy/8"));
 }
 
 #[tokio::test]
-async fn the_answer_to_head_has_no_body() {
+async fn the_answer_to_a_head_request_has_no_body() {
     let addr = gateway(Settings::default(), |_, request, _| async move {
         assert_eq!(request.method(), Method::HEAD);
         Ok(Response::builder().header("content-length", "4").body(full_body("body")).expect("an answer"))
     })
     .await;
-    let mut wire = Wire::connect(addr).await;
+    let mut wire = WireClient::connect(addr).await;
     for _ in 0..2 {
         wire.send("HEAD /api/users HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let head = wire.head().await;
@@ -365,7 +366,7 @@ fn broken_answer() -> Response<Body> {
 #[tokio::test]
 async fn an_answer_that_breaks_off_has_no_final_chunk() {
     let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer()) }).await;
-    let answer = Wire::connect(addr).await.ask("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let answer = WireClient::connect(addr).await.request("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((answer.status, answer.text(), answer.whole), (200, "half", false));
 }
 
@@ -384,7 +385,7 @@ impl std::io::Write for Lines {
     }
 }
 
-/// What is logged while this lives. Everything of a test runs on its one thread, so it gets the lines of that test alone.
+/// The lines that are logged while this lives. A test runs on one thread, so these are the lines of that test alone.
 pub(super) struct Log {
     lines: mpsc::Receiver<String>,
     _guard: tracing::subscriber::DefaultGuard,
@@ -411,7 +412,7 @@ impl Log {
 }
 
 #[tokio::test]
-async fn each_request_leaves_one_line() {
+async fn each_request_leaves_one_line_in_the_access_log() {
     let mut log = Log::open();
     let mut access = async || log.line(|line| line["target"] == "access").await;
 
@@ -423,8 +424,8 @@ async fn each_request_leaves_one_line() {
         }
     })
     .await;
-    let mut wire = Wire::connect(addr).await;
-    let answer = wire.ask("GET /orders?secret HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut wire = WireClient::connect(addr).await;
+    let answer = wire.request("GET /orders?secret HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let line = access().await;
     assert_eq!(line["request_id"].as_str(), answer.header("x-request-id"));
     assert_eq!((line["method"].as_str(), line["path"].as_str()), (Some("GET"), Some("/orders")));
@@ -432,7 +433,7 @@ async fn each_request_leaves_one_line() {
     assert_eq!((line["service"].as_str(), line["end"].as_str()), (Some("orders"), Some("whole")));
     assert!(line["duration_ms"].is_number());
 
-    wire.ask("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    wire.request("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let line = access().await;
     assert_eq!((line["status"].as_u64(), &line["service"]), (Some(404), &Value::Null));
 
@@ -441,10 +442,10 @@ async fn each_request_leaves_one_line() {
     let line = access().await;
     assert_eq!((line["bytes"].as_u64(), line["end"].as_str()), (Some(0), Some("whole")));
 
-    wire.ask("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    wire.request("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(access().await["end"], "broken");
 
-    let mut gone = Wire::connect(addr).await;
+    let mut gone = WireClient::connect(addr).await;
     gone.send("GET /orders?hang HTTP/1.1\r\nHost: a\r\n\r\n").await;
     drop(gone);
     let line = access().await;

@@ -1,4 +1,4 @@
-//! The one-way signal that ends serving in order.
+//! The signal that ends serving in order; it is given once and never taken back.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio::task::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
-/// A handle on the shut-down that everything serving shares. Once started it never stops, and its deadline only comes nearer.
+/// A handle on the shutdown, shared by everything that serves. A drain that has started never stops, and its deadline
+/// only comes nearer.
 #[derive(Debug, Clone)]
 pub struct Drain {
     deadline: Arc<watch::Sender<Option<Instant>>>,
-    /// Set before anybody is told.
+    /// Set before `deadline` notifies anybody, so that a task that is woken finds it set.
     started: Arc<AtomicBool>,
 }
 
@@ -29,8 +30,8 @@ impl Drain {
         Self { deadline: Arc::new(watch::Sender::new(None)), started: Arc::default() }
     }
 
-    /// Starts the drain: what is still running `within` from now is cut off. A second start can bring the deadline nearer, so that an
-    /// impatient operator may ask again.
+    /// Starts the drain: what still runs when `within` has passed is cut off. A second start can only bring the
+    /// deadline nearer, for an operator who does not want to wait.
     pub fn start(&self, within: Duration) {
         let new = Instant::now() + within;
         self.deadline.send_if_modified(|deadline| {
@@ -56,11 +57,12 @@ impl Drain {
     }
 
     /// As [`Drain::started`], for a task that is polled for every request.
-    pub(super) fn waiter(&self) -> Waiter {
+    pub(super) fn waiter(&self) -> DrainWaiter {
         let drain = self.clone();
-        // Unconstrained: a task whose turn is used up would be told so, and not be registered.
+        // Unconstrained: if the task's cooperative budget were used up, `started` would return `Pending` without
+        // registering the waker.
         let notified = Box::pin(unconstrained(async move { drain.started().await }));
-        Waiter { drain: self.clone(), notified, waker: None }
+        DrainWaiter { drain: self.clone(), notified, waker: None }
     }
 
     /// Waits until it has started and its deadline has passed.
@@ -82,16 +84,16 @@ impl Drain {
     }
 }
 
-/// The start of a drain, as one task waits for it. To wait anew at each of the task's turns would take a lock that all connections share; it
-/// waits once, and looks at a flag otherwise.
-pub(super) struct Waiter {
+/// One task's wait for the start of a drain. Each poll of [`Drain::started`] takes a lock that all connections share.
+/// So this polls it only once for a waker, and otherwise reads a flag.
+pub(super) struct DrainWaiter {
     drain: Drain,
     notified: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Who is woken.
+    /// The waker that `notified` has registered.
     waker: Option<Waker>,
 }
 
-impl Waiter {
+impl DrainWaiter {
     /// Ready when the drain has started.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.drain.is_started() {
@@ -115,7 +117,7 @@ mod tests {
     use tokio::time::timeout;
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_that_has_waited_is_woken() {
+    async fn a_task_that_waits_is_woken_even_if_its_budget_was_used_up() {
         let drain = Drain::new();
         let (mut waiter, polls, task) = (drain.waiter(), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicWaker::new()));
         let mut other = drain.waiter();
@@ -128,25 +130,25 @@ mod tests {
             });
             poll_fn(move |context| {
                 if polls.fetch_add(1, SeqCst) == 0 {
-                    // Its first turn is used up before it waits.
+                    // Use up the task's cooperative budget before it waits.
                     assert!(work.as_mut().poll(context).is_pending());
                 }
                 task.register(context.waker());
                 waiter.poll(context)
             })
         });
-        // Several turns: it waits once, and looks at the flag afterwards.
-        for turn in 1..=4 {
+        // Several polls: the first registers, the others read the flag.
+        for poll in 1..=4 {
             for _ in 0..1000 {
-                if polls.load(SeqCst) >= turn {
+                if polls.load(SeqCst) >= poll {
                     break;
                 }
                 yield_now().await;
             }
-            assert!(polls.load(SeqCst) >= turn, "it had no turn {turn}");
+            assert!(polls.load(SeqCst) >= poll, "it was not polled {poll} times");
             task.wake();
         }
-        // Another waker is registered anew.
+        // A waiter that moves to another task registers that task's waker.
         let mut nobody = Context::from_waker(Waker::noop());
         assert!(other.poll(&mut nobody).is_pending());
         let other = tokio::spawn(poll_fn(move |context| other.poll(context)));
@@ -156,7 +158,7 @@ mod tests {
         timeout(Duration::from_secs(1), other).await.expect("it is woken, too").expect("no panic");
         assert!(
             poll_fn(|context| Poll::Ready(drain.waiter().poll(context))).await.is_ready(),
-            "who comes late finds it"
+            "a waiter that is made after the start is ready at once"
         );
     }
 

@@ -1,7 +1,9 @@
 //! The listening socket and its accept loop.
 
 use super::connection::{protocol, serve};
-use super::{Drain, Settings};
+use super::drain::Drain;
+use super::peer::Peer;
+use super::settings::Settings;
 use crate::base::Body;
 use http::{Request, Response};
 use std::io;
@@ -12,18 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-/// How long accepting pauses when the host has no file descriptor or no memory for a connection: long enough not to spin, short enough
-/// that nobody notices once there is one again.
+/// How long the accept loop pauses if the host has no file descriptor or no memory for a connection: long enough not to
+/// spin, short enough that clients do not notice once there is one again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// The address that the connection comes from.
-    pub addr: SocketAddr,
-}
-
-/// A bound socket that connections wait at.
+/// A bound socket, which accepts connections once [`Self::serve`] runs.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -31,11 +26,19 @@ pub struct Listener {
     permits: Arc<Semaphore>,
 }
 
+/// A connection that was accepted.
+struct AcceptedConnection {
+    stream: TcpStream,
+    peer: Peer,
+    /// Counts the connection in the listener's bound.
+    permit: OwnedSemaphorePermit,
+}
+
 impl Listener {
     /// Binds the address of `settings`.
     ///
     /// # Errors
-    /// Whatever the system says, with the address in front.
+    /// The error of the system, with the address before it.
     pub async fn bind(settings: Settings) -> io::Result<Self> {
         let address = settings.address;
         let socket = TcpListener::bind(address)
@@ -45,16 +48,16 @@ impl Listener {
         Ok(Self { socket, settings: Arc::new(settings), permits })
     }
 
-    /// The address that it listens on, with the real port where 0 was asked for.
+    /// The address that it listens on: with the real port, if the settings had port 0.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The error of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Serves every connection with `service` until `drain` starts; then refuses new connections, lets those in flight finish, and drops
-    /// what is left at the deadline. Returns the number of connections that were cut off.
+    /// Serves every connection with `service` until `drain` starts. Then it refuses new connections, lets requests in
+    /// flight finish, and cuts off what is left at the deadline. Returns the number of connections that were cut off.
     ///
     /// When a peer goes away, the future of its request is dropped.
     pub async fn serve<S, F>(self, service: S, drain: Drain) -> usize
@@ -66,7 +69,7 @@ impl Listener {
         let mut connections = JoinSet::new();
         let mut draining = false;
         loop {
-            let (stream, addr, permit) = tokio::select! {
+            let AcceptedConnection { stream, peer, permit } = tokio::select! {
                 biased;
                 () = drain.started(), if !draining => {
                     draining = true;
@@ -77,13 +80,14 @@ impl Listener {
                     continue;
                 }
                 accepted = self.accept() => accepted,
-                // Those that the kernel accepted before the drain have been promised an answer: closing would reset them.
+                // Last, so that connections which the kernel accepted before the drain are served first: closing the
+                // socket would reset them.
                 () = std::future::ready(()), if draining => break,
             };
             let (service, protocol, settings) = (service.clone(), protocol.clone(), self.settings.clone());
             let drain = drain.clone();
             connections.spawn(async move {
-                serve(stream, Peer { addr }, service, protocol, settings, drain).await;
+                serve(stream, peer, service, protocol, settings, drain).await;
                 drop(permit);
             });
         }
@@ -93,7 +97,7 @@ impl Listener {
             () = drain.expired() => {}
             () = async { while let Some(ended) = connections.join_next().await { report(ended) } } => {}
         }
-        // Those that ended in this very moment were not cut off.
+        // Connections that have just ended by themselves do not count as cut off.
         while let Some(ended) = connections.try_join_next() {
             report(ended);
         }
@@ -102,19 +106,20 @@ impl Listener {
         cut_off
     }
 
-    /// The next connection, once there may be one more. Cancel safe: what it has not returned stays in the kernel's backlog.
-    async fn accept(&self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    /// Accepts the next connection, once the bound allows one more. Cancel safe: a connection that it has not returned
+    /// stays in the kernel's backlog.
+    async fn accept(&self) -> AcceptedConnection {
         let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
         loop {
             match self.socket.accept().await {
                 Ok((stream, addr)) => {
-                    // Heads and chunks are written whole; waiting to fill a packet would only add a delay.
+                    // Heads and chunks are written whole, so waiting to fill a packet would only add a delay.
                     if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(peer = %addr, %error, "no TCP_NODELAY on a connection");
+                        tracing::debug!(peer = %addr, %error, "cannot set TCP_NODELAY on a connection");
                     }
-                    return (stream, addr, permit);
+                    return AcceptedConnection { stream, peer: Peer { addr }, permit };
                 }
-                // The peer was gone before we came to it.
+                // The peer went away before the connection was accepted.
                 Err(error) if is_of_one_connection(&error) => {
                     tracing::debug!(%error, "a connection was lost before it was accepted");
                 }
@@ -127,6 +132,7 @@ impl Listener {
     }
 }
 
+/// Whether an error of `accept` concerns only the connection that would have been accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -134,7 +140,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// A panic ends the one connection that it happened on, and is a bug.
+/// Logs a panic of a connection's task. It ends that connection alone, and is a bug.
 fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

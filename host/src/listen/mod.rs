@@ -1,34 +1,39 @@
 //! Floor 3: sockets and draining.
 //!
-//! Owns the listening socket, the connections on it, their bounds in number, size and time, and the drain that ends them in order.
-//! Knows HTTP/1.1 as far as hyper does, and hands each request to the service that [`Listener::serve`] was given.
+//! Owns the listening socket; the connections on it, with their bounds in number, size and time; and the drain that
+//! ends them in order. Knows HTTP/1.1 as far as hyper does, and passes each request to the service that
+//! [`Listener::serve`] was given.
 //!
 //! What always holds:
-//! - nothing that a peer does, or leaves undone, ends the accept loop: an error of one connection ends that connection, and a lack of
-//!   file descriptors makes the loop wait;
-//! - a connection is always in one `Stage`, and each has a bound: the header section `header_timeout`, the pause
-//!   between two requests `idle_timeout`, a peer that takes no byte `write_timeout`; while a service works its own deadline holds;
-//! - a body that breaks off never looks like one that ended: the connection is closed before the final chunk;
-//! - once a [`Drain`] has started no connection is accepted, requests in flight finish with `Connection: close`, and what is left at
-//!   its deadline is dropped.
+//! - nothing that a peer does, or does not do, ends the accept loop: an error of one connection ends that connection,
+//!   and a lack of file descriptors makes the loop wait;
+//! - a connection is always in one `Stage`, and each stage has a bound: the header section `header_timeout`, the pause
+//!   between two requests `idle_timeout`, a peer that takes no byte `write_timeout`; while a service works, the
+//!   deadline of its call is the bound;
+//! - a body that breaks off never looks complete: the connection is closed before the final chunk;
+//! - once a [`Drain`] has started, no connection is accepted, requests in flight finish with `Connection: close`, and
+//!   what is left at the drain's deadline is cut off.
 //!
-//! Two answers are written here and by hyper, not by the service, because no request was parsed: 408 for a header section that does not
-//! end, and hyper's own 400, 414 and 431 for one that cannot be parsed or is beyond the hard ceiling.
+//! Some answers are written here or by hyper and not by the service, because no request was parsed: 408 for a header
+//! section that does not end, and hyper's own 400, 414 and 431 for a header section that cannot be parsed or is beyond
+//! the parser's ceilings.
 //!
-//! Never: routes, calls a service by name, reads settings. Tests: `tests.rs`, and beside each noun.
+//! Never: routes, calls a service by name, reads settings from files. Tests: `tests.rs`, and beside the files.
 
 mod connection;
+mod connection_stage;
 mod drain;
-mod exchange;
+mod http_exchange;
 mod listener;
+mod peer;
 mod settings;
 mod socket;
-mod stage;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(crate) mod wire;
+pub(crate) mod wire_client;
 
 pub use drain::Drain;
-pub use listener::{Listener, Peer};
+pub use listener::Listener;
+pub use peer::Peer;
 pub use settings::Settings;

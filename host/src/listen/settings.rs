@@ -3,23 +3,25 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// Where to listen, and the bounds on each connection and on their number.
+/// The address to listen on, the bounds of each connection, and the bound on their number.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The address to bind; port 0 takes a free one.
+    /// The address to bind; port 0 stands for any free port.
     pub address: SocketAddr,
-    /// How long the whole header section of a request may take from its first byte, and a new connection to send that byte.
+    /// How long the header section of a request may take from its first byte, and how long a new connection may wait
+    /// before that byte.
     pub header_timeout: Duration,
-    /// How long a connection may rest between two requests.
+    /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
-    /// How long a peer may take no byte of an answer that is ready for it.
+    /// How long a peer may take no byte of an answer that is ready to be sent.
     pub write_timeout: Duration,
-    /// The most header fields of a request that a service gets to see. The parser's own ceiling is a little higher, so that the service
-    /// can answer what is just beyond with a body of its own.
+    /// The most header fields of a request. The parser's own ceiling is a little higher, so that a request just above
+    /// this bound reaches the service, which answers it with a body of its own.
     pub max_headers: usize,
-    /// The most bytes of a request's header section that a service gets to see; the ceiling is higher as for `max_headers`.
+    /// The most bytes of a request's header section; the parser's ceiling is higher, as for `max_headers`.
     pub header_bytes: usize,
-    /// The most connections at once; beyond it accepting waits, and the kernel's backlog holds those that knock.
+    /// The most connections at a time. Beyond it the accept loop waits, and further connections wait in the kernel's
+    /// backlog.
     pub connections: usize,
 }
 

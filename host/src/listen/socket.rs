@@ -1,7 +1,7 @@
-//! A connection's socket: it reports what it receives, and fails when its peer takes no byte for too long.
+//! The socket of a connection: it reports received and sent bytes, and fails if its peer takes no byte for too long.
 
-use super::exchange::Memory;
-use super::stage::Progress;
+use super::connection_stage::StageTracker;
+use super::http_exchange::ExchangeRecord;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,41 +11,42 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
-/// How long a closed connection is read on, and how much of it, so that the peer gets to read our answer: closing a socket with unread
-/// bytes resets the connection, and a reset discards what the peer has not read yet (RFC 9112, section 9.6).
+/// How long a closed connection is still read, so that the peer can read the answer: closing a socket with unread bytes
+/// resets the connection, and a reset discards what the peer has not read yet (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
+/// The most bytes that are read from a closed connection.
 const LINGER_BYTES: usize = 4 << 20;
 
 /// A TCP stream with a bound on how long its peer may take no byte.
 ///
-/// Dropped without [`Self::close`] or [`Self::linger`] it breaks off.
+/// If it is dropped without [`Self::close`] or [`Self::linger`], the connection breaks off.
 pub(super) struct Socket {
     stream: TcpStream,
-    progress: Arc<Progress>,
-    memory: Arc<Memory>,
+    tracker: Arc<StageTracker>,
+    record: Arc<ExchangeRecord>,
     write_timeout: Duration,
-    /// Runs while a write waits for the peer.
+    /// The timer of a write that waits for the peer.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Whether the connection has ended in order.
-    ended: bool,
+    /// Whether the connection was closed in order.
+    closed: bool,
 }
 
 impl Socket {
     pub(super) fn new(
         stream: TcpStream,
-        progress: Arc<Progress>,
-        memory: Arc<Memory>,
+        tracker: Arc<StageTracker>,
+        record: Arc<ExchangeRecord>,
         write_timeout: Duration,
     ) -> Self {
-        Self { stream, progress, memory, write_timeout, stalled: None, ended: false }
+        Self { stream, tracker, record, write_timeout, stalled: None, closed: false }
     }
 
-    /// Closes in order.
+    /// Closes the connection in order.
     pub(super) async fn close(mut self) {
         self.end().await;
     }
 
-    /// Closes in order, but reads on until the peer has closed too, or its patience is used up.
+    /// Closes the connection in order, and then reads until the peer has closed it too, or the bounds are reached.
     pub(super) async fn linger(mut self) {
         self.end().await;
         let mut sink = vec![0; 16 * 1024];
@@ -58,21 +59,21 @@ impl Socket {
                 }
             }
         };
-        // Past the bound the peer has had its chance.
+        // After the timeout the connection is dropped: the peer had time enough to read the answer.
         let _ = timeout(LINGER, discard).await;
     }
 
     async fn end(&mut self) {
-        self.ended = true;
-        // An error means that the peer was faster.
+        self.closed = true;
+        // An error means that the peer has closed the connection already.
         let _ = self.shutdown().await;
     }
 
-    /// Passes on what a write came to, while the time that it waits is within its bound.
+    /// The result of a write; or an error, if the write has waited for the peer for longer than `write_timeout`.
     fn bounded<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.stalled = None;
-            self.progress.sent();
+            self.tracker.sent();
             return result;
         }
         let bound = self.write_timeout;
@@ -84,8 +85,9 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // For an HTTP/1.0 peer the end of the connection may be the end of the body: only a reset tells that it is not.
-        if !self.ended && self.memory.is_unframed() {
+        // For an HTTP/1.0 peer the end of the connection may mean the end of the body. Only a reset shows that the body
+        // broke off.
+        if !self.closed && self.record.is_unframed() {
             let _ = self.stream.set_zero_linger();
         }
     }
@@ -96,7 +98,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.progress.received();
+            self.tracker.received();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,7 +1,42 @@
-//! A call without an answer.
+//! Failures: of one try, and of a whole call.
 
-use crate::base::{ErrorKind, ServiceName};
+use crate::base::{Cause, ErrorKind, ServiceName};
+use crate::runtime::InvokeError;
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Why one try has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{kind}: {detail}")]
+pub struct TryError {
+    /// What happened.
+    pub kind: ErrorKind,
+    /// For the log; never shown outside.
+    pub detail: String,
+    /// The error below, for whoever logs the whole chain. `detail` already tells what it says.
+    #[source]
+    pub source: Option<Cause>,
+}
+
+impl TryError {
+    /// A failure of `kind`, described for the log.
+    pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), source: None }
+    }
+
+    /// The same failure with the error that caused it.
+    #[must_use]
+    pub fn caused_by(self, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
+    }
+}
+
+impl From<InvokeError> for TryError {
+    fn from(InvokeError { kind, detail, source }: InvokeError) -> Self {
+        Self { kind, detail, source }
+    }
+}
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -11,15 +46,23 @@ pub struct CallError {
     pub kind: ErrorKind,
     /// The service that was called.
     pub service: ServiceName,
-    /// When another try makes sense, where that is known.
+    /// When another call may succeed, where that is known.
     pub retry_after: Option<Duration>,
     /// For the log; never shown outside.
     pub detail: String,
+    /// The error below, for whoever logs the whole chain. `detail` already tells what it says.
+    #[source]
+    pub source: Option<Cause>,
 }
 
 impl CallError {
     /// A failed call to `service`.
     pub fn new(service: &ServiceName, kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, service: service.clone(), retry_after: None, detail: detail.into() }
+        Self::of_try(service, TryError::new(kind, detail))
+    }
+
+    /// A call to `service` that ends with the failure of one of its tries.
+    pub fn of_try(service: &ServiceName, TryError { kind, detail, source }: TryError) -> Self {
+        Self { kind, service: service.clone(), retry_after: None, detail, source }
     }
 }

@@ -1,52 +1,46 @@
-//! Floor 5: the making of one service call, to a component or to a plain HTTP address.
+//! Floor 5: the making of one service call, to a component, to a plain HTTP address or to an outside host.
 //!
-//! Owns what stands behind a name in the discovery table ([`Service`], [`Endpoint`]), how it is called ([`Traffic`]), and the way of a call
-//! through it: resolve, enter the bulkhead, pick, permit, invoke, record, try again; be it a request by HTTP or a typed call, from the gateway
-//! or from another service, to a service or to an outside host. What always holds:
-//! - A try is recorded at its endpoint exactly once, whatever becomes of it: answered, failed, broken off, cancelled.
-//! - A permit that gets no verdict is neutral; only faults of the service count against it.
-//! - A call has one slot of its service's bulkhead through all of its tries, until its answer's end.
-//! - Every try has a deadline, and all tries together have one; after the head, each wait for the body has.
-//! - A call is made again only where that does no harm, within the budget, and never once an answer is on its way to the caller.
+//! Owns what the discovery table holds for a name ([`Service`], [`Endpoint`]), the policy of its calls ([`Traffic`]),
+//! and each call: resolve the name, enter the bulkhead, pick an endpoint, get a permit of its breaker, send, record the
+//! outcome, perhaps try again. HTTP requests and typed calls, from the gateway and from services, all run through one
+//! engine. What always holds:
+//! - Each try is recorded at its endpoint exactly once, whether it is answered, fails, breaks off or is cancelled.
+//! - A breaker permit without a verdict is neutral; only faults of the service count against its endpoint.
+//! - A call holds one permit of its service's bulkhead through all of its tries, until the end of its answer's body.
+//! - Each try has a deadline, and all tries together have one; after the head, each wait for the body has one.
+//! - A call is sent again only where a second sending does no harm, within the retry budget, and never once its answer
+//!   is on the way to the caller.
 //!
 //! Never: it turns no error into a status, and knows no route and no edge.
 //!
-//! Within the room: a [`Mesh`] sends each call on its `course`; a course has an `attempt` for each try, at an [`Endpoint`] of the [`Service`];
-//! what can be called is a [`EndpointTarget`] (in a simulation something else: see [`Invoke`]); `dial` makes the connections of the plain ones.
+//! The wings, from the top; imports run downwards only:
+//! - `call`: one call under way. A [`Mesh`] starts it, the engine runs its tries.
+//! - `table`: what the discovery table holds: services, endpoints, and what is known of how they fare.
+//! - `dial`: the HTTP client for plain addresses and outside hosts, with TLS.
+//!
+//! Below all of them: the errors, the clock and the randomness of the room.
 //! Tests stand beside the files; whole calls in `tests/sim`, and with real components in `tests/it`.
 
-mod answer;
-mod attempt;
-mod bulkhead;
 mod call;
-mod chance;
-mod check;
+mod call_rng;
 mod clock;
-mod course;
 mod dial;
-mod endpoint;
 mod error;
-mod head;
-mod outside;
-mod place;
-mod readiness;
-mod replay;
-mod scrape;
-mod service;
-mod traffic;
-mod typed;
-mod upload;
+mod table;
 
 pub use crate::runtime::Value;
-pub use bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, BulkheadSettings};
-pub use call::{Mesh, Settings};
-pub use check::HealthProbe;
-pub use dial::{Dial, HttpClient, Tls, TlsError};
-pub use endpoint::{BreakerOrder, Endpoint, EndpointState, EndpointStats};
-pub use error::CallError;
-pub use outside::{Outside, OutsideSettings};
-pub use place::{CallKind, EndpointTarget, Failed, Invoke};
-pub use readiness::Readiness;
-pub use scrape::Discovered;
-pub use service::{RevisionInfo, Service};
-pub use traffic::{Traffic, TrafficSettings};
+pub use call::mesh::{Mesh, Settings};
+pub use dial::client::HttpClient;
+pub use dial::dial::Dial;
+pub use dial::tls::{Tls, TlsError};
+pub use error::{CallError, TryError};
+pub use table::bulkhead::{Bulkhead, BulkheadCounts, BulkheadFull, BulkheadPermit, BulkheadSettings, Entered};
+pub use table::check::HealthProbe;
+pub use table::endpoint::{BreakerOrder, Endpoint, EndpointState, EndpointStats};
+pub use table::endpoint_group::EndpointGroup;
+pub use table::outside::{OutsideHost, OutsideHosts, OutsideSettings};
+pub use table::readiness::Readiness;
+pub use table::scrape::Discovered;
+pub use table::service::{RevisionInfo, Service};
+pub use table::target::{CallKind, EndpointTarget, Invoke};
+pub use table::traffic::{Traffic, TrafficSettings};

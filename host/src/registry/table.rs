@@ -5,23 +5,23 @@ use arc_swap::{ArcSwap, Guard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The discovery table at one moment: never changed, only replaced.
+/// The discovery table at one moment. It never changes; a new snapshot replaces it.
 pub struct Snapshot<T>(BTreeMap<ServiceName, Arc<T>>);
 
 impl<T> Snapshot<T> {
-    /// What stands behind `name`.
+    /// The entry of `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<T>> {
         self.0.get(name)
     }
 
-    /// Every service, in the order of the names.
+    /// Every entry, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &Arc<T>)> {
         self.0.iter()
     }
 }
 
-/// The discovery table. One value holds all that a call needs (endpoints with their instances and breakers), so one publication
-/// swaps name, revision and callable together.
+/// The discovery table. One entry holds all that a call needs, endpoints with their instances and breakers. So one
+/// publication swaps the name, the revision and what is called together.
 pub struct Registry<T>(ArcSwap<Snapshot<T>>);
 
 impl<T> Default for Registry<T> {
@@ -31,31 +31,32 @@ impl<T> Default for Registry<T> {
 }
 
 impl<T> Registry<T> {
-    /// The table as it is now. Hold it for one decision, not for a whole call: it keeps what was replaced alive.
+    /// The table as it is now. Hold it for one decision, not for a whole call: it keeps replaced entries alive.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot<T>>> {
         self.0.load()
     }
 
-    /// Puts `value` behind `name` and returns what stood there.
+    /// Makes `value` the entry of `name`, and returns the entry before.
     pub fn publish(&self, name: &ServiceName, value: T) -> Option<Arc<T>> {
         let value = Arc::new(value);
         self.change(|table| table.insert(name.clone(), Arc::clone(&value)))
     }
 
-    /// Puts all of them behind their names at once.
+    /// Makes all of `values` the entries of their names, in one step.
     pub fn publish_all(&self, values: Vec<(ServiceName, T)>) {
         let values: Vec<_> = values.into_iter().map(|(name, value)| (name, Arc::new(value))).collect();
         self.change(|table| table.extend(values.iter().cloned()));
     }
 
-    /// Takes `name` out of the table and returns what stood there.
+    /// Takes `name` out of the table, and returns its entry.
     pub fn withdraw(&self, name: &ServiceName) -> Option<Arc<T>> {
         self.change(|table| table.remove(name))
     }
 
     fn change<R>(&self, edit: impl Fn(&mut BTreeMap<ServiceName, Arc<T>>) -> R) -> R {
         let mut result = None;
-        // `rcu` runs the edit again on the newer snapshot when another writer came between: no change is lost.
+        // If two writers race, `rcu` runs the edit of the later one again on the newer snapshot: neither change is
+        // lost.
         self.0.rcu(|snapshot| {
             let mut table = snapshot.0.clone();
             result = Some(edit(&mut table));
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn many_come_at_once() {
+    fn publish_all_replaces_and_adds_entries_in_one_step() {
         let registry = Registry::default();
         registry.publish(&name("users"), 1);
         registry.publish_all(vec![(name("users"), 2), (name("orders"), 3)]);
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn concurrent_writers_lose_nothing() {
+    fn changes_of_concurrent_writers_are_all_kept() {
         let registry = Registry::default();
         std::thread::scope(|scope| {
             for writer in 0..8 {

@@ -2,8 +2,9 @@
 
 use http::Method;
 
-/// Whether a request may be sent again after it perhaps had its effect: GET, HEAD, OPTIONS, TRACE, PUT and DELETE, which RFC 9110
-/// (9.2.2) defines as idempotent, QUERY, which is defined as safe, or any method with an `Idempotency-Key`.
+/// Whether a request may be sent again, although the first sending perhaps had its effect. So may GET, HEAD, OPTIONS,
+/// TRACE, PUT and DELETE, which RFC 9110 (9.2.2) defines as idempotent; QUERY, which is defined as safe; and any method
+/// with an `Idempotency-Key`.
 pub fn is_safe(method: &Method, has_idempotency_key: bool) -> bool {
     has_idempotency_key || method.is_idempotent()
 }
@@ -13,7 +14,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_is_repeated_if_it_is_idempotent() {
+    fn an_idempotent_method_or_a_key_makes_a_request_safe_to_send_twice() {
         for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"] {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
             assert!(is_safe(&method, false), "{method}");

@@ -1,12 +1,12 @@
-//! The policy of one service: how often, after which wait, out of which budget.
+//! The retry policy of one service: how many tries, after which wait, from which budget.
 
 use super::Budget;
 use std::time::{Duration, Instant};
 
-/// How a service's calls are tried again.
+/// When a service's calls are tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How many further tries a call may have; 0: none. Default 1.
+    /// The most further tries of a call; 0: none. Default 1.
     pub tries: u32,
     /// The longest wait before the second try; doubled before each one after it. Default 25 ms.
     pub backoff: Duration,
@@ -14,14 +14,17 @@ pub struct Settings {
     pub backoff_most: Duration,
     /// How many further tries there may be for 100 calls of the service, over the last 10 s. Default 20.
     pub budget: u8,
-    /// How many further tries a second there may be besides, over the last 10 s, for a service with few calls. Default 10.
+    /// How many further tries a second there may be in addition, over the last 10 s: for a service with few calls.
+    /// Default 10.
     pub budget_floor: u32,
-    /// The longest request body, in bytes, that is kept to be sent again. A call with a longer one has one try. Default 64 KiB.
+    /// The longest request body, in bytes, that is recorded to be sent again. A call with a longer body has one try.
+    /// Default 64 KiB.
     pub body: usize,
 }
 
 impl Default for Settings {
-    // Budget and floor are the defaults of Finagle and `tower`; the waits are ours, short beside a service's timeout.
+    // Budget and floor are the defaults of Finagle and `tower`. The waits are our own choice: short compared with a
+    // service's timeout.
     fn default() -> Self {
         Self {
             tries: 1,
@@ -48,30 +51,30 @@ impl Retry {
         Self { settings, budget }
     }
 
-    /// What it was made with.
+    /// The settings that it was made with.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The budget, to look at.
+    /// The budget, for metrics.
     pub fn budget(&self) -> &Budget {
         &self.budget
     }
 
-    /// A call begins: it pays into the budget. Once for each call, not for its further tries.
+    /// A call begins: it pays into the budget. Call this once for each call, not for its further tries.
     pub fn called(&self, now: Instant) {
         if self.settings.tries > 0 {
             self.budget.called(now);
         }
     }
 
-    /// Asks for one more try after `tried` of them (at least 1; 0 counts as 1), when the call has `left` time. Answers how long to
-    /// wait before it, and takes it from the budget; `None` when there are no tries left, when the wait would use up the time,
-    /// or when the budget is spent.
+    /// One more try after `tried` of them (at least 1; 0 counts as 1) for a call that has `left` time: takes it from
+    /// the budget, and returns how long to wait before it. `None` if no tries are left, if the wait would use up the
+    /// time, or if the budget is spent.
     ///
-    /// The wait has full jitter: it is anything from 0 to `backoff`, doubled with each try up to `backoff_most`, in microseconds, each
-    /// as likely as the others. So calls which failed together do not come back together. `random(n)` answers a number below `n`, each
-    /// as likely as the others.
+    /// The wait has full jitter: it is drawn from 0 to `backoff`, which doubles with each try up to `backoff_most`, in
+    /// whole microseconds, each as likely as the others. So calls that failed together do not come back together.
+    /// `random(n)` returns a number below `n`, each as likely as the others.
     pub fn again(
         &self,
         tried: u32,
@@ -94,9 +97,10 @@ impl Retry {
     }
 }
 
-/// Anything from 0 to `most`, in whole microseconds.
+/// A random time from 0 to `most`, in whole microseconds.
 fn jittered(most: Duration, random: &mut dyn FnMut(usize) -> usize) -> Duration {
-    // One less than the largest number, for there is one more wait than microseconds. With 32 bits that bounds a wait to 71 minutes.
+    // The draw is below `micros + 1`, so `micros` must be less than the largest number. With 32 bits that bounds a wait
+    // to 71 minutes.
     let micros = usize::try_from(most.as_micros()).unwrap_or(usize::MAX).min(usize::MAX - 1);
     Duration::from_micros(random(micros + 1) as u64)
 }

@@ -1,4 +1,4 @@
-//! What the budget and the waits promise.
+//! The promises of the budget and of the waits.
 
 use super::*;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn seeded(seed: u64) -> impl FnMut(usize) -> usize {
     move |below| rng.random_range(0..below)
 }
 
-/// The longest wait, always.
+/// Always draws the longest wait.
 fn longest(below: usize) -> usize {
     below - 1
 }
@@ -25,7 +25,7 @@ fn drain(budget: &Budget, now: Instant) -> u64 {
     (0..).take_while(|_| budget.take(now)).count() as u64
 }
 
-/// The budget by its definition: keeps the second of everything that happened, and adds it all up for every question.
+/// The budget by its definition: it keeps the second of everything that happened, and adds all up each time.
 struct Model {
     percent: u64,
     floor: u64,
@@ -59,7 +59,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn the_budget_does_what_the_model_does(
+    fn the_budget_agrees_with_a_model_that_keeps_every_call_and_try(
         percent in prop_oneof![Just(0_u8), Just(20), 1..=100_u8],
         floor in 0..3_u32,
         steps in prop::collection::vec(step(), 0..60),
@@ -68,7 +68,7 @@ proptest! {
         let mut model = Model { percent: percent.into(), floor: floor.into(), calls: Vec::new(), tries: Vec::new() };
         let start = Instant::now();
         let mut millis = 0;
-        // The origin is the first question's.
+        // The first use sets the origin.
         prop_assert_eq!(budget.balance(start), u64::from(floor) * 10);
         for step in steps {
             if let Step::Wait(more) = step {
@@ -93,7 +93,8 @@ proptest! {
         }
     }
 
-    /// Clocks that were read earlier arrive later. That may cost a try, and never grants one that the calls did not pay for.
+    /// A thread may read the clock early and come late. That may cost a try, and never grants one that the calls did
+    /// not pay for.
     #[test]
     fn times_out_of_order_never_grant_too_much(
         percent in 1..=100_u8,
@@ -122,7 +123,7 @@ proptest! {
     }
 
     #[test]
-    fn a_wait_is_within_its_bounds(
+    fn a_wait_is_within_its_bounds_and_paid_for_only_if_granted(
         tries in 0..40_u32,
         tried in 0..45_u32,
         backoff in 0..100_000_u64,
@@ -132,7 +133,9 @@ proptest! {
     ) {
         let (backoff, most) = (Duration::from_micros(backoff), Duration::from_micros(most));
         let left = Duration::from_micros(left);
-        let retry = Retry::new(Settings { tries, backoff, backoff_most: most, budget: 0, budget_floor: 1, ..Settings::default() });
+        let bounds = Settings { tries, backoff, backoff_most: most, ..Settings::default() };
+        let settings = Settings { budget: 0, budget_floor: 1, ..bounds };
+        let retry = Retry::new(settings);
         let now = Instant::now();
         let bound = (1..tried).fold(backoff, |wait, _| (wait * 2).min(HOUR)).min(most);
         let mut drawn = None;
@@ -153,7 +156,7 @@ proptest! {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_notes() {
+fn the_default_settings_are_those_of_the_docs() {
     let settings = Settings::default();
     assert_eq!((settings.tries, settings.budget, settings.budget_floor, settings.body), (1, 20, 10, 65_536));
     assert_eq!((settings.backoff.as_millis(), settings.backoff_most.as_millis()), (25, 250));
@@ -168,10 +171,10 @@ fn the_window_is_ten_whole_seconds() {
     assert_eq!(
         budget.balance(start + SECOND * 10 - Duration::from_nanos(1)),
         10,
-        "to the end of its ninth second after"
+        "calls count until the end of the ninth second after theirs"
     );
     assert_eq!(budget.balance(start + SECOND * 10), 0);
-    // Tries leave the window like the calls do, with their own second.
+    // Tries leave the window as calls do, with their own second.
     let budget = Budget::new(0, 1);
     assert_eq!(drain(&budget, start), 10);
     assert_eq!(drain(&budget, start + SECOND * 10 - Duration::from_nanos(1)), 0);
@@ -179,7 +182,7 @@ fn the_window_is_ten_whole_seconds() {
 }
 
 #[test]
-fn tries_paid_for_by_old_calls_are_no_debt_forever() {
+fn tries_outlive_the_calls_that_paid_for_them_by_a_window_at_most() {
     let start = Instant::now();
     let budget = Budget::new(100, 0);
     (0..5).for_each(|_| budget.called(start));
@@ -190,9 +193,9 @@ fn tries_paid_for_by_old_calls_are_no_debt_forever() {
     assert_eq!(drain(&budget, start + SECOND * 10), 1);
 }
 
-/// Many threads ask at once, while others call: the budget of the whole is exact, to the try.
+/// Many threads take tries while others call: the sum of what they get is exact.
 #[test]
-fn threads_take_exactly_what_was_paid() {
+fn threads_together_take_exactly_what_was_paid() {
     const THREADS: usize = 8;
     const CALLS: usize = 1_000;
     let start = Instant::now();
@@ -205,7 +208,7 @@ fn threads_take_exactly_what_was_paid() {
                     barrier.wait();
                     let mut granted = 0;
                     for call in 0..CALLS {
-                        // The seconds turn while the threads run, a little apart; all of them are within one window.
+                        // The second advances while the threads run; all seconds are within one window.
                         let now =
                             start + SECOND * u32::try_from((call + thread) * 9 / (CALLS + THREADS)).expect("small");
                         budget.called(now);
@@ -223,9 +226,9 @@ fn threads_take_exactly_what_was_paid() {
     }
 }
 
-/// Nobody takes while they pay: without a lock between them, every payment counts.
+/// Threads pay at once, without a lock, and nobody takes: every payment counts.
 #[test]
-fn threads_lose_no_payment() {
+fn payments_of_several_threads_at_once_all_count() {
     let (start, budget, barrier) = (Instant::now(), Budget::new(100, 0), Barrier::new(4));
     budget.called(start);
     let pay = || {
@@ -236,9 +239,9 @@ fn threads_lose_no_payment() {
     assert_eq!(budget.balance(start + SECOND * 9), 800_001);
 }
 
-/// Nobody pays while they take, so one try too many would show.
+/// Threads take at once, and nobody pays: one try too many would show.
 #[test]
-fn threads_do_not_take_the_same_try_twice() {
+fn two_threads_never_take_the_same_try() {
     const THREADS: usize = 4;
     let now = Instant::now();
     let budgets: Vec<_> = (0..3_000).map(|_| Budget::new(0, 1)).collect();
@@ -260,20 +263,20 @@ fn threads_do_not_take_the_same_try_twice() {
 }
 
 #[test]
-fn a_call_from_long_ago_takes_nothing_away() {
+fn a_call_from_before_the_window_does_not_empty_a_newer_bucket() {
     let start = Instant::now();
     let budget = Budget::new(100, 0);
     budget.called(start);
     (0..5).for_each(|_| budget.called(start + SECOND * 20));
-    // Its second has the same bucket as the newest.
+    // This second and the newest share a bucket.
     budget.called(start + SECOND * 10);
     assert_eq!(budget.balance(start + SECOND * 20), 5);
     budget.called(start + SECOND * 11);
-    assert_eq!(budget.balance(start + SECOND * 20), 6, "within the window it counts, late or not");
+    assert_eq!(budget.balance(start + SECOND * 20), 6, "a late call within the window counts");
 }
 
 #[test]
-fn waits_double_up_to_the_most() {
+fn waits_double_up_to_the_longest() {
     let retry = Retry::new(Settings { tries: 100, ..Settings::default() });
     let now = Instant::now();
     let wait = |tried| retry.again(tried, HOUR, now, &mut longest).expect("a try").as_millis();
@@ -282,7 +285,7 @@ fn waits_double_up_to_the_most() {
 }
 
 #[test]
-fn waits_are_uniform_from_zero_on() {
+fn waits_are_uniform_from_zero_to_the_longest() {
     let settings = Settings { backoff: Duration::from_micros(3), budget_floor: 2_000, ..Settings::default() };
     let (retry, now, mut random) = (Retry::new(settings), Instant::now(), seeded(7));
     let mut seen = [0_i32; 4];
@@ -294,7 +297,7 @@ fn waits_are_uniform_from_zero_on() {
 }
 
 #[test]
-fn no_wait_takes_all_that_is_left() {
+fn a_wait_that_would_use_up_the_time_is_refused_and_costs_nothing() {
     let retry = Retry::new(Settings { budget: 0, budget_floor: 1, ..Settings::default() });
     let now = Instant::now();
     let backoff = retry.settings().backoff;
@@ -306,7 +309,7 @@ fn no_wait_takes_all_that_is_left() {
 }
 
 #[test]
-fn a_spent_budget_refuses_and_calls_fill_it_again() {
+fn a_spent_budget_refuses_until_calls_fill_it_again() {
     let retry = Retry::new(Settings { budget: 20, budget_floor: 0, ..Settings::default() });
     let now = Instant::now();
     let again = || retry.again(1, HOUR, now, &mut |_| 0).is_some();
@@ -318,7 +321,7 @@ fn a_spent_budget_refuses_and_calls_fill_it_again() {
 }
 
 #[test]
-fn a_service_without_tries_keeps_no_count() {
+fn a_service_without_further_tries_counts_no_calls() {
     let retry = Retry::new(Settings { tries: 0, budget: 100, budget_floor: 0, ..Settings::default() });
     let now = Instant::now();
     retry.called(now);

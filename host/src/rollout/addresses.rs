@@ -1,6 +1,7 @@
-//! The plain HTTP addresses of one service: those that are written, and those that a host name stands for at this time.
+//! The endpoints of a service's plain HTTP addresses: of the IP addresses that are written, and of those that a host
+//! name resolves to now.
 
-use super::plan::{PlainAddress, Plan};
+use super::spec::{PlainAddress, ServiceSpec};
 use crate::mesh::{Endpoint, EndpointTarget, HttpClient};
 use futures_util::future::join_all;
 use http::uri::Scheme;
@@ -11,43 +12,43 @@ use std::time::{Duration, Instant};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-/// Longest wait for a name server.
+/// The longest wait for a name server.
 const LOOKUP: Duration = Duration::from_secs(5);
-/// Most addresses of one name that become endpoints.
+/// The largest number of addresses of one name that become endpoints.
 const MOST: usize = 64;
 
-/// One address of the plan, with what is known of where it is.
+/// One address of a service, with its endpoints.
 #[derive(Clone)]
-pub(super) struct Site {
+pub(super) struct AddressEndpoints {
     /// `legacy-url-0`
     id: String,
     address: PlainAddress,
     port: u16,
-    /// `None`: it is a name.
+    /// The IP address, if the host is one; `None`: the host is a name.
     literal: Option<IpAddr>,
     endpoints: Vec<(IpAddr, Arc<Endpoint>)>,
 }
 
-impl Site {
-    /// The sites of a plan. What is written as an address has its endpoint; a name has none yet.
-    pub(super) fn all(plan: &Plan) -> Vec<Self> {
-        let site = |(index, address): (usize, &PlainAddress)| {
+impl AddressEndpoints {
+    /// The addresses of `spec`. An IP address has its endpoint; a name has none until it is resolved.
+    pub(super) fn all(spec: &ServiceSpec) -> Vec<Self> {
+        let unresolved = |(index, address): (usize, &PlainAddress)| {
             let base = &address.base;
             let host = base.host().unwrap_or_default();
-            let mut site = Self {
-                id: format!("{}-url-{index}", plan.name),
+            let mut one = Self {
+                id: format!("{}-url-{index}", spec.name),
                 address: address.clone(),
                 port: base.port_u16().unwrap_or(if base.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 }),
                 literal: host.trim_start_matches('[').trim_end_matches(']').parse().ok(),
                 endpoints: Vec::new(),
             };
-            site.endpoints = site.literal.iter().map(|ip| (*ip, site.endpoint(plan, *ip))).collect();
-            site
+            one.endpoints = one.literal.iter().map(|ip| (*ip, one.endpoint(spec, *ip))).collect();
+            one
         };
-        plan.urls.iter().enumerate().map(site).collect()
+        spec.addresses.urls.iter().enumerate().map(unresolved).collect()
     }
 
-    /// Whether its addresses may change.
+    /// Whether the host is a name, whose addresses may change.
     pub(super) fn is_name(&self) -> bool {
         self.literal.is_none()
     }
@@ -56,18 +57,18 @@ impl Site {
         self.endpoints.iter().map(|(_, endpoint)| endpoint)
     }
 
-    fn endpoint(&self, plan: &Plan, ip: IpAddr) -> Arc<Endpoint> {
+    fn endpoint(&self, spec: &ServiceSpec, ip: IpAddr) -> Arc<Endpoint> {
         let PlainAddress { base, weight } = &self.address;
-        let client = HttpClient::fixed(base.clone(), SocketAddr::new(ip, self.port), &plan.dial);
+        let client = HttpClient::fixed(base.clone(), SocketAddr::new(ip, self.port), &spec.addresses.dial);
         let named = self.is_name();
-        let place = EndpointTarget::Url { base: base.clone(), at: named.then_some(ip), client };
+        let target = EndpointTarget::Url { base: base.clone(), at: named.then_some(ip), client };
         let id = if named { format!("{}@{ip}", self.id) } else { self.id.clone() };
-        Arc::new(Endpoint::new(id, place, plan.breaker, *weight, Instant::now(), rand::random()))
+        Arc::new(Endpoint::new(id, target, spec.breaker, *weight, Instant::now(), rand::random()))
     }
 
-    /// The same site with the addresses that its name has now: an endpoint that stays keeps what is known of it. `None` when nothing has
-    /// changed, and when the look-up failed: what was known last is better than nothing.
-    async fn resolved(&self, plan: &Plan) -> Option<Self> {
+    /// Resolves the name again. An endpoint whose IP address stays keeps its breaker and its load. `None` if nothing
+    /// has changed, and if the look-up failed: the addresses that were resolved last are better than none.
+    async fn resolved(&self, spec: &ServiceSpec) -> Option<Self> {
         let host = self.address.base.host()?;
         let found = match timeout(LOOKUP, lookup_host((host, self.port))).await {
             Ok(Ok(found)) => found.map(|address| address.ip()).take(MOST).collect::<BTreeSet<_>>(),
@@ -82,8 +83,8 @@ impl Site {
         }
         let kept =
             |ip: IpAddr| self.endpoints.iter().find(|(own, _)| *own == ip).map(|(_, endpoint)| Arc::clone(endpoint));
-        let endpoints = found.iter().map(|ip| (*ip, kept(*ip).unwrap_or_else(|| self.endpoint(plan, *ip))));
-        tracing::info!(service = %plan.name, host, addresses = ?found, "resolved");
+        let endpoints = found.iter().map(|ip| (*ip, kept(*ip).unwrap_or_else(|| self.endpoint(spec, *ip))));
+        tracing::info!(service = %spec.name, host, addresses = ?found, "resolved");
         Some(Self { endpoints: endpoints.collect(), ..self.clone() })
     }
 
@@ -93,12 +94,12 @@ impl Site {
     }
 }
 
-/// The sites with the addresses that their names have now; `None` when nothing has changed.
-pub(super) async fn resolve(plan: &Plan, sites: &[Site]) -> Option<Vec<Site>> {
+/// Resolves all names again. `None` if nothing has changed.
+pub(super) async fn resolve(spec: &ServiceSpec, addresses: &[AddressEndpoints]) -> Option<Vec<AddressEndpoints>> {
     let resolved =
-        join_all(sites.iter().map(async |site| if site.is_name() { site.resolved(plan).await } else { None }));
+        join_all(addresses.iter().map(async |one| if one.is_name() { one.resolved(spec).await } else { None }));
     let resolved = resolved.await;
     let changed = resolved.iter().any(Option::is_some);
-    let sites = sites.iter().zip(resolved).map(|(old, new)| new.unwrap_or_else(|| old.clone()));
-    changed.then(|| sites.collect())
+    let addresses = addresses.iter().zip(resolved).map(|(old, new)| new.unwrap_or_else(|| old.clone()));
+    changed.then(|| addresses.collect())
 }

@@ -1,10 +1,12 @@
-//! One service as it is deployed, and its line of revisions.
+//! One service as it is deployed, with its history of revisions and its entry of the discovery table.
 
-use super::addresses::{Site, resolve};
-use super::plan::Plan;
+use super::addresses::{AddressEndpoints, resolve};
+use super::spec::ServiceSpec;
 use crate::base::Digest;
 use crate::contract::FunctionName;
-use crate::mesh::{Endpoint, EndpointTarget, OutsideSettings, RevisionInfo, Service, Traffic};
+use crate::mesh::{
+    Endpoint, EndpointGroup, EndpointTarget, OutsideHosts, OutsideSettings, RevisionInfo, Service, Traffic,
+};
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
 use crate::state::Store;
@@ -14,131 +16,141 @@ use tokio::sync::Mutex;
 
 /// What lives as long as the service, through all of its revisions.
 pub(super) struct Deployment {
-    pub(super) plan: Plan,
+    pub(super) spec: ServiceSpec,
     pub(super) grants: Arc<Grants>,
-    /// What the manifest calls idempotent, by the names that its component has for it. They hold for every later revision.
+    /// The functions that the manifest calls idempotent, by their names in the component. They stay the same for every
+    /// later revision.
     pub(super) idempotent: Vec<FunctionName>,
-    /// Whoever changes the revision holds this from the first check to the publication.
-    pub(super) line: Mutex<RevisionHistory>,
+    /// A swap or a rollback holds this lock from its first check to the publication. Otherwise two swaps of the service
+    /// could both read the old history, and the second publication would lose the revision of the first.
+    pub(super) history: Mutex<RevisionHistory>,
     pub(super) traffic: Arc<Traffic>,
-    /// Whoever changes what the discovery table shows holds this until it shows it.
-    shown: SyncMutex<Shown>,
+    outside: Arc<OutsideHosts>,
+    /// The lock is held until the change is published. Otherwise a swap and a resolved name that change the endpoints
+    /// at the same time could publish in the wrong order, and the table would lose one of the changes.
+    published: SyncMutex<PublishedEndpoints>,
 }
 
 /// The revisions of one service.
 #[derive(Default)]
 pub(super) struct RevisionHistory {
-    /// What serves.
+    /// The revision that serves.
     pub(super) stable: Option<Arc<Revision>>,
-    /// What served before it.
+    /// The revision that served before it.
     pub(super) previous: Option<Arc<Revision>>,
-    /// What the manifest's component was when the host started.
+    /// The digest of the manifest's component when the host started.
     pub(super) manifest: Option<Digest>,
 }
 
-/// What the discovery table shows of a service.
+/// The endpoints of a service in the discovery table.
 #[derive(Clone)]
-struct Shown {
+struct PublishedEndpoints {
     replicas: Vec<Arc<Endpoint>>,
-    sites: Vec<Site>,
+    addresses: Vec<AddressEndpoints>,
     revision: Option<RevisionInfo>,
 }
 
 impl Deployment {
-    pub(super) fn new(plan: Plan, store: Option<&Store>) -> Self {
-        let bucket = store.filter(|_| plan.state).map(|store| store.bucket(&plan.name));
-        let (traffic, breaker) = (plan.traffic.clone(), plan.breaker);
-        let outside = OutsideSettings { dial: plan.outside.clone(), traffic, breaker };
-        let egress = plan.egress.clone();
+    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
+        let (name, grants) = (&spec.name, &spec.grants);
+        let bucket = store.filter(|_| grants.state).map(|store| store.bucket(name));
+        let outside =
+            OutsideSettings { dial: grants.dial.clone(), traffic: spec.traffic.clone(), breaker: spec.breaker };
+        let addresses = AddressEndpoints::all(&spec);
+        let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
         Self {
-            grants: Arc::new(Grants::new(plan.name.clone(), bucket, plan.calls.clone(), egress, &plan.config)),
+            grants: Arc::new(Grants::new(name.clone(), bucket, calls, egress, &grants.config)),
             idempotent: Vec::new(),
-            line: Mutex::default(),
-            traffic: Arc::new(Traffic::new(plan.name.clone(), plan.traffic.clone(), outside)),
-            shown: SyncMutex::new(Shown { replicas: Vec::new(), sites: Site::all(&plan), revision: None }),
-            plan,
+            history: Mutex::default(),
+            traffic: Arc::new(Traffic::new(spec.traffic.clone())),
+            outside: Arc::new(OutsideHosts::new(name.clone(), outside)),
+            published: SyncMutex::new(PublishedEndpoints { replicas: Vec::new(), addresses, revision: None }),
+            spec,
         }
     }
 
-    /// A pool of instances of `revision`, bounded as the plan says.
+    /// A pool of instances of `revision`, with the limits of the service.
     pub(super) fn pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
-        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), self.plan.limits.clone(), &self.plan.isolation)
+        let replicas = &self.spec.replicas;
+        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), replicas.limits.clone(), &replicas.isolation)
     }
 
-    /// Puts the line into the discovery table: fresh endpoints for the stable revision, with closed circuits but for those that an operator
-    /// holds; the addresses as they were.
-    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, line: &RevisionHistory) {
-        self.show(registry, |shown| self.change(runtime, line, shown));
+    /// Puts `history` into the discovery table: new endpoints for the stable revision; the addresses as they were. The
+    /// circuits of the new endpoints are closed, but an operator's forced state carries over.
+    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, history: &RevisionHistory) {
+        self.change(registry, |published| self.replace_replicas(runtime, history, published));
     }
 
-    /// The same, but that the table is left as it is.
-    pub(super) fn replace(&self, runtime: &Arc<Runtime>, line: &RevisionHistory) {
-        self.change(runtime, line, &mut self.shown());
+    /// Like [`Deployment::publish`], but leaves the discovery table as it is.
+    pub(super) fn prepare(&self, runtime: &Arc<Runtime>, history: &RevisionHistory) {
+        self.replace_replicas(runtime, history, &mut self.published());
     }
 
-    fn change(&self, runtime: &Arc<Runtime>, line: &RevisionHistory, shown: &mut Shown) {
-        let plan = &self.plan;
+    fn replace_replicas(&self, runtime: &Arc<Runtime>, history: &RevisionHistory, published: &mut PublishedEndpoints) {
+        let spec = &self.spec;
         let replica = |revision: &Arc<Revision>, index: usize| {
-            let place = EndpointTarget::Instances(self.pool(runtime, revision));
-            let id = format!("{}-{index}", plan.name);
-            Arc::new(Endpoint::new(id, place, plan.breaker, plan.weight, Instant::now(), rand::random()))
+            let target = EndpointTarget::Instances(self.pool(runtime, revision));
+            let id = format!("{}-{index}", spec.name);
+            Arc::new(Endpoint::new(id, target, spec.breaker, spec.replicas.weight, Instant::now(), rand::random()))
         };
-        let replicas = line.stable.iter().flat_map(|revision| (0..plan.replicas).map(|index| replica(revision, index)));
-        let replicas: Vec<_> = replicas.collect();
-        let revision = line.stable.as_ref().map(|revision| RevisionInfo {
-            digest: revision.digest(),
-            since: SystemTime::now(),
-            differs_from_manifest: line.manifest != Some(revision.digest()),
-            previous: line.previous.as_ref().map(|revision| revision.digest()),
-        });
-        for (replica, before) in replicas.iter().zip(&shown.replicas) {
+        let indices = 0..spec.replicas.count;
+        let replicas: Vec<_> = match &history.stable {
+            Some(revision) => indices.map(|index| replica(revision, index)).collect(),
+            None => Vec::new(),
+        };
+        for (replica, before) in replicas.iter().zip(&published.replicas) {
             replica.stats.inherit(&before.stats, Instant::now());
         }
-        shown.replicas = replicas;
-        shown.revision = revision;
+        published.replicas = replicas;
+        published.revision = history.stable.as_ref().map(|revision| RevisionInfo {
+            digest: revision.digest(),
+            since: SystemTime::now(),
+            differs_from_manifest: history.manifest != Some(revision.digest()),
+            previous: history.previous.as_ref().map(|revision| revision.digest()),
+        });
     }
 
-    /// Whether the addresses of the service may change.
+    /// Whether the service has host names, whose addresses may change.
     pub(super) fn has_names(&self) -> bool {
-        self.sites().iter().any(Site::is_name)
+        self.addresses().iter().any(AddressEndpoints::is_name)
     }
 
-    /// Resolves the host names of its addresses, and puts what has changed into the discovery table.
+    /// Resolves the host names of the service, and publishes the addresses that changed.
     pub(super) async fn resolve(&self, registry: &Registry<Service>) {
-        if let Some(sites) = resolve(&self.plan, &self.sites()).await {
-            self.show(registry, |shown| shown.sites = sites);
+        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
+            self.change(registry, |published| published.addresses = addresses);
         }
     }
 
-    fn sites(&self) -> Vec<Site> {
-        self.shown().sites.clone()
+    fn addresses(&self) -> Vec<AddressEndpoints> {
+        self.published().addresses.clone()
     }
 
-    fn show(&self, registry: &Registry<Service>, change: impl FnOnce(&mut Shown)) {
-        let mut shown = self.shown();
-        change(&mut shown);
-        registry.publish(&self.plan.name, self.service(&shown));
+    fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
+        let mut published = self.published();
+        change(&mut published);
+        registry.publish(&self.spec.name, self.service(&published));
     }
 
-    /// What the discovery table is to show of it.
+    /// The service's entry for the discovery table.
     pub(super) fn entry(&self) -> Service {
-        self.service(&self.shown())
+        self.service(&self.published())
     }
 
-    fn service(&self, shown: &Shown) -> Service {
-        let addresses = shown.sites.iter().flat_map(Site::endpoints);
-        let endpoints: Vec<_> = shown.replicas.iter().chain(addresses).cloned().collect();
+    fn service(&self, published: &PublishedEndpoints) -> Service {
+        let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
+        let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
         self.traffic.bulkhead.resize(endpoints.len());
+        let group = EndpointGroup { name: self.spec.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
         Service {
-            name: self.plan.name.clone(),
-            endpoints,
-            traffic: Arc::clone(&self.traffic),
-            revision: shown.revision.clone(),
+            group: Arc::new(group),
+            outside: Arc::clone(&self.outside),
+            revision: published.revision.clone(),
             idempotent: self.idempotent.clone(),
         }
     }
 
-    fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn published(&self) -> MutexGuard<'_, PublishedEndpoints> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,20 @@
-//! A swap that was refused. Nothing has changed.
+//! Why a swap was refused. Nothing has changed then.
 
 use super::wiring::WireError;
 use crate::base::ServiceName;
 use crate::runtime::{InvokeError, LoadError};
+use tokio::task::JoinError;
 
 /// Why a revision was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum SwapError {
-    /// No such service.
+    /// There is no such service.
     #[error("there is no service `{0}`")]
     Unknown(String),
-    /// The service is plain HTTP addresses alone.
+    /// The service has plain HTTP addresses and no component.
     #[error("service `{0}` has no component: its `urls` are swapped in the manifest")]
     NoComponent(ServiceName),
-    /// Nothing served before.
+    /// No other revision served before.
     #[error("service `{0}` has no revision to go back to")]
     NoPrevious(ServiceName),
     /// The component cannot serve.
@@ -22,19 +23,19 @@ pub enum SwapError {
     /// Its imports of other services cannot be linked.
     #[error("the component is refused: it {0}")]
     Unwired(#[from] WireError),
-    /// Others use what it does not offer, or not as they use it.
+    /// Other services or routes use something that it does not offer, or offers with other types.
     #[error("the component is refused: {}", .0.join(". "))]
     Breaks(Vec<String>),
-    /// Since it was loaded its imports have become another service's to answer.
+    /// A swap of another service changed which service answers its imports, after it was linked.
     #[error("the component was linked to services that no longer answer its imports: swap it in again")]
     Rewired,
     /// The component does not start.
     #[error("the component is refused: it does not start: {0}")]
-    DoesNotStart(InvokeError),
-    /// No instance was free to try the component.
+    DoesNotStart(#[source] InvokeError),
+    /// There was no free instance to try the component in.
     #[error("the host is too busy to try the component; try again: {0}")]
-    Busy(InvokeError),
-    /// The host failed while it compiled.
+    Busy(#[source] InvokeError),
+    /// The host failed while it compiled the component.
     #[error("the host failed: {0}")]
-    Host(String),
+    Host(#[source] JoinError),
 }

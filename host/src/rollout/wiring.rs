@@ -1,4 +1,5 @@
-//! Which service answers each import of a component, and whether everybody who uses a service still fits it.
+//! Which service answers each import of a component, and whether a component still offers everything that others use of
+//! its service.
 
 use crate::base::ServiceName;
 use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
@@ -6,13 +7,13 @@ use crate::runtime::{Link, answers_http};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What each service with a component offers.
+/// The contract of each service that has a component.
 pub type Offers = BTreeMap<ServiceName, Arc<Contract>>;
 
 /// A component whose imports of other services cannot be linked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Somebody has the interface, and the manifest does not let this service call him.
+    /// A service exports the interface, but the manifest does not let this service call it.
     #[error("imports {interface}, which needs `calls = [\"{provider}\"]` in [service.{service}] of the manifest")]
     NotGranted {
         /// The interface.
@@ -22,32 +23,51 @@ pub enum WireError {
         /// The service that imports it.
         service: ServiceName,
     },
-    /// Nobody has it.
+    /// No service exports a compatible version of the interface.
     #[error("imports {interface}, which no service of the manifest exports{}", there_is(.others))]
     NotProvided {
         /// The interface.
         interface: InterfaceName,
-        /// The versions of it that are there, which are not compatible.
+        /// The versions of it that are exported, which are not compatible.
         others: Vec<InterfaceName>,
     },
-    /// Several that it may call have it.
-    #[error("imports {interface}, which {} export: `calls` of [service.{service}] must name one of them", list(.providers))]
+    /// Several services that it may call export the interface.
+    #[error(
+        "imports {interface}, which {} export: `calls` of [service.{service}] must name one of them",
+        list(.providers)
+    )]
     Ambiguous {
         /// The interface.
         interface: InterfaceName,
-        /// Who exports it.
+        /// The services that export it.
         providers: Vec<ServiceName>,
         /// The service that imports it.
         service: ServiceName,
     },
-    /// The service that has it has it otherwise.
+    /// The service that exports the interface lacks functions of it, or has them with other types.
     #[error("uses what service `{provider}` does not offer: {}", list(.unmet))]
     Unmet {
-        /// Who exports the interface.
+        /// The service that exports the interface.
         provider: ServiceName,
         /// What is missing or different.
         unmet: Vec<String>,
     },
+}
+
+impl WireError {
+    /// How to correct it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::NotGranted { provider, service, .. } => {
+                format!("add \"{provider}\" to `calls` in [service.{service}]")
+            }
+            Self::NotProvided { .. } => "add a service whose component exports it".to_owned(),
+            Self::Ambiguous { .. } => "leave the other out, or give it another interface".to_owned(),
+            Self::Unmet { provider, .. } => {
+                format!("build both against one version of the contract, or load another component for `{provider}`")
+            }
+        }
+    }
 }
 
 fn there_is(others: &[InterfaceName]) -> String {
@@ -58,10 +78,10 @@ fn list(items: &[impl ToString]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Finds for each imported interface of `service` the one among `calls` that offers it.
+/// Finds for each imported interface of `service` the one service among `calls` that offers it.
 ///
 /// # Errors
-/// The first import for which there is not exactly one, or whose functions are not offered as they are used.
+/// The first import that not exactly one of them offers, or whose functions are offered with other types.
 pub fn wire(
     service: &ServiceName,
     contract: &Contract,
@@ -108,32 +128,32 @@ fn provider(
     }
 }
 
-/// What somebody uses of a service.
+/// What a route or another service uses of a service.
 #[derive(Debug, Clone)]
 pub struct Need {
-    /// Who: "service `orders`", "route GET /api/products/{id}".
+    /// The user: "service `orders`", "route GET /api/products/{id}".
     pub by: String,
     /// The service that is used.
     pub service: ServiceName,
-    /// What of it.
+    /// What it uses.
     pub uses: Uses,
 }
 
 /// How a service is used.
 #[derive(Debug, Clone)]
 pub enum Uses {
-    /// By requests.
+    /// It sends HTTP requests.
     Http,
-    /// By calls.
+    /// It calls functions.
     Functions {
         /// The interface, by the user's name for it.
         interface: InterfaceName,
-        /// The functions that are used, with the types that the user expects.
+        /// The functions that it calls, with the types that it expects.
         functions: Interface,
     },
 }
 
-/// What the services with these links and contracts need of each other.
+/// What `service` needs of other services, by its contract and the links of its imports.
 pub fn needs_of<'a>(
     service: &ServiceName,
     contract: &'a Contract,
@@ -147,7 +167,7 @@ pub fn needs_of<'a>(
     })
 }
 
-/// What would break if `service` offered what `contract` says: each difference, with who depends on it.
+/// What would break if `service` had this contract: each difference, with the user that depends on it.
 pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
     let broken = |need: &Need| {
         let unmet: Vec<String> = match &need.uses {

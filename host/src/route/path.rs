@@ -1,12 +1,14 @@
-//! The path of a request, checked before anything is decided by it.
+//! The path of a request, which is checked before anything is decided by it.
 //!
-//! The gateway and the service both read the path. Where they read it differently, a request reaches what its route did not mean:
-//! `/public/..%2fadmin` is one public segment to one of them and `/admin` to the other. So:
-//! - what services and proxies are known to normalise differently is refused: dot segments in every spelling (`..`, `%2e.`, `..;x`),
-//!   encoded slashes, backslashes, NUL, broken percent escapes;
-//! - segments are compared percent-decoded: `/%61dmin` falls under the rule for `/admin`, as the service will read it;
-//! - the path goes on as it was spelt, and so do the values of parameters;
-//! - empty segments stay: `//admin` has an empty first segment, and no rule but one for `/` matches it.
+//! The gateway and the service both read the path. If they read it differently, a request reaches a part of the service
+//! that its route does not cover: `/public/..%2fadmin` is one segment below `/public` for one reader, and `/admin` for
+//! the other. So:
+//! - a path that services and proxies are known to normalise differently is refused: dot segments in every spelling
+//!   (`..`, `%2e.`, `..;x`), encoded slashes, backslashes, NUL, broken percent escapes;
+//! - segments are compared percent-decoded: `/%61dmin` matches the rule for `/admin`, because the service will read it
+//!   so;
+//! - the path and the values of parameters go to the service as the client spelt them;
+//! - empty segments stay: `//admin` has an empty first segment, and only a rule for `/` matches it.
 
 use std::borrow::Cow;
 use std::str::Split;
@@ -15,20 +17,20 @@ use std::str::Split;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path<'a>(&'a str);
 
-/// Why a path is refused: a request's with 400, a rule's when it is made.
+/// Why a path is refused: a request's path with 400, a rule's path when the rule is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
-    /// No slash first, as in `OPTIONS *`.
+    /// It does not begin with a slash, as in `OPTIONS *`.
     #[error("a path starts with `/`")]
     Relative,
     /// A space, a control character, a backslash, or the start of a query or a fragment.
-    #[error("{0:?} may not stand in a path unencoded")]
+    #[error("{0:?} must be percent-encoded in a path")]
     Character(char),
     /// A `%` without two hexadecimal digits.
-    #[error("a `%` is followed by two hexadecimal digits; the sign itself is written `%25`")]
+    #[error("a `%` must be followed by two hexadecimal digits; the sign itself is written `%25`")]
     Escape,
-    /// `.` or `..`, also encoded, also with `;parameters`.
-    #[error("`.` and `..` are not resolved: write the path that they lead to")]
+    /// `.` or `..`, plain or encoded, with or without `;parameters`.
+    #[error("`.` and `..` are not resolved: write the resolved path")]
     DotSegment,
     /// `%2F`, `%5C` or `%00`.
     #[error("an encoded slash, backslash or NUL is not allowed in a path")]
@@ -39,7 +41,7 @@ impl<'a> Path<'a> {
     /// Checks a path as it stands in the request line, without its query.
     ///
     /// # Errors
-    /// [`BadPath`]: the answer is 400.
+    /// [`BadPath`]; a request with such a path is answered with 400.
     pub fn parse(path: &'a str) -> Result<Self, BadPath> {
         let segments = path.strip_prefix('/').ok_or(BadPath::Relative)?;
         let illegal = |c: char| c.is_ascii_control() || matches!(c, ' ' | '\\' | '?' | '#');
@@ -71,12 +73,12 @@ fn check_segment(segment: &str) -> Result<(), BadPath> {
     if decoded.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0)) {
         return Err(BadPath::EncodedSeparator);
     }
-    // Servlet containers cut a segment at `;` before they resolve dots.
+    // Servlet containers cut a segment at `;` before they resolve dots, so `..;x` is `..` for them.
     let name = decoded.split(|&byte| byte == b';').next().unwrap_or_default();
     if matches!(name, b"." | b"..") { Err(BadPath::DotSegment) } else { Ok(()) }
 }
 
-/// A segment's bytes without percent-encoding: the form in which segments are compared. A `%` that begins no escape stays.
+/// The percent-decoded bytes of a segment: the form in which segments are compared. A `%` that begins no escape stays.
 pub fn decode(segment: &str) -> Cow<'_, [u8]> {
     let mut rest = segment.as_bytes();
     if !rest.contains(&b'%') {
@@ -91,7 +93,7 @@ pub fn decode(segment: &str) -> Cow<'_, [u8]> {
     Cow::Owned(decoded)
 }
 
-/// The byte that an escape at the start of `bytes` stands for.
+/// The byte that an escape at the start of `bytes` stands for; `None` if there is no escape.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -111,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_read_in_two_ways_is_refused() {
+    fn a_path_that_can_be_read_in_two_ways_is_refused() {
         let cases = [
             ("", BadPath::Relative),
             ("*", BadPath::Relative),
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_kept_literally() {
+    fn segments_keep_their_spelling_and_are_decoded_once() {
         let segments = |path| Path::parse(path).expect("a path").segments().collect::<Vec<_>>();
         assert_eq!(segments("/"), [""]);
         assert_eq!(segments("//a/"), ["", "a", ""]);
@@ -173,9 +175,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever decodes an accepted path before splitting it finds the same segments, and nothing to resolve.
+        /// A service that decodes an accepted path before splitting it finds the same segments, and no dot segments.
         #[test]
-        fn decoding_first_or_splitting_first_is_the_same(path in r"(/([.ab;]|%2[eEfF]|%5c|%00|%41|%25|\\|%){0,4}){1,4}") {
+        fn decoding_first_and_splitting_first_give_the_same_segments(
+            path in r"(/([.ab;]|%2[eEfF]|%5c|%00|%41|%25|\\|%){0,4}){1,4}",
+        ) {
             if let Ok(parsed) = Path::parse(&path) {
                 let whole = decode(&path);
                 let decoded_first: Vec<&[u8]> = whole[1..].split(|&byte| byte == b'/').collect();

@@ -1,30 +1,31 @@
-//! What a rule makes of the path on the way to the service, and of the service's paths on the way back.
+//! How a rule changes the path of a request on its way to the service, and the paths in the answer on their way back.
 
-use super::pattern::{Pattern, SegmentKind};
-use super::{Path, RuleError};
+use super::path::Path;
+use super::path_pattern::{PathPattern, PatternKind};
+use super::rule_error::RuleError;
 use std::borrow::Cow;
 use std::fmt;
 
 /// How the service's path differs from the public one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Rewrite {
-    /// Not at all.
+    /// The service gets the public path.
     #[default]
     None,
-    /// The first segments are left out: with `/api`, `/api/users/7` becomes `/users/7` and `/api` becomes `/`.
+    /// The first segments are removed: with `/api`, `/api/users/7` becomes `/users/7` and `/api` becomes `/`.
     StripPrefix(String),
-    /// The path is written anew, with the rule's parameters.
+    /// The path is a template, filled in with the rule's parameters.
     Template(Template),
 }
 
-/// A path with parameters to be filled in, such as `/users/{id}`.
+/// A path whose parameters are filled in, such as `/users/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template(Pattern);
+pub struct Template(PathPattern);
 
 impl Rewrite {
     /// A rewrite that strips `strip` from the paths of `pattern`.
-    pub(super) fn strip_prefix(strip: &str, pattern: &Pattern) -> Result<Self, RuleError> {
-        let prefix = Pattern::prefix(strip)?;
+    pub(super) fn strip_prefix(strip: &str, pattern: &PathPattern) -> Result<Self, RuleError> {
+        let prefix = PathPattern::prefix(strip)?;
         if prefix.segments.is_empty() {
             return Err(RuleError::StripNothing);
         }
@@ -35,9 +36,9 @@ impl Rewrite {
     }
 
     /// A rewrite that fills `template` with the parameters of `pattern`.
-    pub(super) fn template(template: &str, pattern: &Pattern) -> Result<Self, RuleError> {
-        let filled = Pattern::template(template)?;
-        if pattern.kind == SegmentKind::Prefix {
+    pub(super) fn template(template: &str, pattern: &PathPattern) -> Result<Self, RuleError> {
+        let filled = PathPattern::template(template)?;
+        if pattern.kind == PatternKind::Prefix {
             return Err(RuleError::TemplateOnPrefix(pattern.as_str().into()));
         }
         if let Some(name) = filled.parameters().find(|&name| pattern.parameters().all(|own| own != name)) {
@@ -48,30 +49,31 @@ impl Rewrite {
     }
 
     /// The service's path for the public `path`, which `pattern` matches.
-    pub(super) fn upstream<'a>(&self, pattern: &Pattern, path: Path<'a>) -> Cow<'a, str> {
+    pub(super) fn upstream<'a>(&self, pattern: &PathPattern, path: Path<'a>) -> Cow<'a, str> {
         match self {
             Self::None => path.as_str().into(),
             Self::StripPrefix(strip) => {
-                // Counted in segments and not in bytes: the request may spell the prefix differently (`/%61pi`).
+                // Count segments and not bytes: the request may spell the prefix differently (`/%61pi` for `/api`).
                 let stripped = strip.matches('/').count();
                 let rest = path.as_str().match_indices('/').nth(stripped);
                 rest.map_or("/", |(at, _)| &path.as_str()[at..]).into()
             }
             Self::Template(Template(template)) => {
                 let filled = template.fill(|name| value(pattern, path, name));
-                filled.expect("a template's parameters are in the rule's path").into()
+                filled.expect("the parameters of a template are in the rule's path").into()
             }
         }
     }
 
-    /// The public path for the service's `path`, or `None` to leave it. `request` is the public path that the service was asked with.
-    pub(super) fn public(&self, pattern: &Pattern, request: Path<'_>, path: &str) -> Option<String> {
+    /// The public path for the service's `path`, or `None` if the path stays as it is. `request` is the public path of
+    /// the request.
+    pub(super) fn public(&self, pattern: &PathPattern, request: Path<'_>, path: &str) -> Option<String> {
         match self {
             Self::None => None,
             Self::StripPrefix(strip) => Some(format!("{strip}{path}")),
             Self::Template(Template(template)) => {
                 let path = Path::parse(path).ok().filter(|&path| template.fits(path))?;
-                // What the template leaves out, a tenant for example, is what it was in the request.
+                // A parameter that the template does not use, such as a tenant, keeps its value of the request.
                 pattern.fill(|name| value(template, path, name).or_else(|| value(pattern, request, name)))
             }
         }
@@ -79,7 +81,7 @@ impl Rewrite {
 }
 
 /// The value of the parameter `name` in a path that `pattern` matches.
-fn value<'a>(pattern: &'a Pattern, path: Path<'a>, name: &str) -> Option<&'a str> {
+fn value<'a>(pattern: &'a PathPattern, path: Path<'a>, name: &str) -> Option<&'a str> {
     pattern.bind(path).find_map(|(own, value)| (own == name).then_some(value))
 }
 

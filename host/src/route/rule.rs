@@ -1,48 +1,50 @@
-//! One rule of the routing table: which requests it is for, and what becomes of their path.
+//! One rule of the routing table: which requests it matches, and how it changes their path.
 
-use super::host::HostPattern;
-use super::pattern::{Pattern, SegmentKind};
-use super::{Rewrite, RuleError};
+use super::host_pattern::HostPattern;
+use super::path_pattern::{PathPattern, PatternKind};
+use super::rewrite::Rewrite;
+use super::rule_error::RuleError;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::cmp::Reverse;
 use std::fmt;
 
-/// A rule, whole and checked. It starts with a path and is narrowed from there.
+/// A checked rule. It is made from a path, and narrowed by the `with_…` methods.
 ///
-/// A rule without a host, methods or headers is for any of them. Methods are taken literally: one for `GET` is not for `HEAD`.
+/// A rule without a host, methods or headers matches any. Methods are taken literally: a rule for `GET` does not match
+/// `HEAD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub(super) host: HostPattern,
-    pub(super) pattern: Pattern,
-    /// Without duplicates, in alphabetical order; empty for any.
+    pub(super) pattern: PathPattern,
+    /// In alphabetical order, without duplicates; empty for any method.
     methods: Vec<Method>,
     headers: Vec<(HeaderName, HeaderValue)>,
     rewrite: Rewrite,
 }
 
 impl Rule {
-    /// A rule for the paths that begin with the whole segments of `prefix`: `/api/users` is for `/api/users` and `/api/users/7`, not for
-    /// `/api/usersx`; `/` is for all.
+    /// A rule for the paths that begin with the whole segments of `prefix`: `/api/users` matches `/api/users` and
+    /// `/api/users/7`, but not `/api/usersx`; `/` matches all paths.
     ///
     /// # Errors
-    /// [`RuleError`] when no path could begin like this.
+    /// [`RuleError`] if no path can begin like this.
     pub fn prefix(prefix: &str) -> Result<Self, RuleError> {
-        Pattern::prefix(prefix).map(Self::new)
+        PathPattern::prefix(prefix).map(Self::new)
     }
 
-    /// A rule for the path `path`, in which a parameter such as `{id}` stands for any one segment that is not empty.
+    /// A rule for the path `path`, in which a parameter such as `{id}` matches any one segment that is not empty.
     ///
     /// # Errors
-    /// [`RuleError`] when no path could be like this, or a parameter is not written well.
+    /// [`RuleError`] if no path can be like this, or a parameter is not written correctly.
     pub fn exact(path: &str) -> Result<Self, RuleError> {
-        Pattern::exact(path).map(Self::new)
+        PathPattern::exact(path).map(Self::new)
     }
 
-    fn new(pattern: Pattern) -> Self {
+    fn new(pattern: PathPattern) -> Self {
         Self { host: HostPattern::Any, pattern, methods: Vec::new(), headers: Vec::new(), rewrite: Rewrite::None }
     }
 
-    /// Only for `host`, a name or a wildcard such as `*.example.com`, without regard to case and port.
+    /// Narrows the rule to `host`: a name, or a wildcard such as `*.example.com`. Case and port do not count.
     ///
     /// # Errors
     /// [`RuleError::Host`].
@@ -51,10 +53,10 @@ impl Rule {
         Ok(self)
     }
 
-    /// Only for these methods; none for any.
+    /// Narrows the rule to these methods; an empty list stands for any.
     ///
     /// # Errors
-    /// [`RuleError::Method`], also for a method in small letters, which HTTP would take for another one.
+    /// [`RuleError::Method`], also for a method in lower case, which is another method in HTTP.
     pub fn with_methods<S: AsRef<str>>(mut self, methods: &[S]) -> Result<Self, RuleError> {
         let parse = |text: &str| {
             let method = Method::from_bytes(text.as_bytes()).ok();
@@ -68,10 +70,11 @@ impl Rule {
         Ok(self)
     }
 
-    /// Only when a header `name` has exactly this value. A header that is sent several times matches by any of its values.
+    /// Narrows the rule to requests whose header `name` has exactly this value. Of a header that is sent several times,
+    /// any value matches.
     ///
     /// # Errors
-    /// [`RuleError`] when it is no header, or the rule asks for that name already.
+    /// [`RuleError`] if name or value are not valid, or the rule names that header already.
     pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, RuleError> {
         let value = HeaderValue::from_str(value).ok().filter(|_| value.trim() == value);
         let value = value.ok_or_else(|| RuleError::HeaderValue(name.into()))?;
@@ -83,19 +86,20 @@ impl Rule {
         Ok(self)
     }
 
-    /// Leaves the first segments out of the service's path: see [`Rewrite::StripPrefix`].
+    /// Removes the first segments from the service's path: see [`Rewrite::StripPrefix`].
     ///
     /// # Errors
-    /// [`RuleError`] when `prefix` is not made of the first whole segments of the rule's path, or the rule has a rewrite.
+    /// [`RuleError`] if `prefix` is not the first whole segments of the rule's path, or the rule has a rewrite already.
     pub fn with_strip_prefix(self, prefix: &str) -> Result<Self, RuleError> {
         let rewrite = Rewrite::strip_prefix(prefix, &self.pattern)?;
         self.rewritten(rewrite)
     }
 
-    /// Writes the service's path anew from `template`, such as `/users/{id}`, with the rule's parameters.
+    /// Makes the service's path from `template`, such as `/users/{id}`, with the rule's parameters.
     ///
     /// # Errors
-    /// [`RuleError`] when it uses a parameter that the rule's path does not have, or the rule matches by prefix or has a rewrite.
+    /// [`RuleError`] if the template uses a parameter that the rule's path does not have, or the rule matches by prefix
+    /// or has a rewrite already.
     pub fn with_rewrite(self, template: &str) -> Result<Self, RuleError> {
         let rewrite = Rewrite::template(template, &self.pattern)?;
         self.rewritten(rewrite)
@@ -109,32 +113,32 @@ impl Rule {
         Ok(self)
     }
 
-    /// The methods that it is for, in alphabetical order; empty for any.
+    /// The methods that the rule matches, in alphabetical order; empty for any.
     pub fn methods(&self) -> &[Method] {
         &self.methods
     }
 
-    /// The path that it is for, as text: `/users/{id}`; a `*` ends a prefix.
+    /// The path that the rule matches, as text: `/users/{id}`; a prefix ends with a `*`.
     pub fn path(&self) -> String {
         self.pattern.to_string()
     }
 
-    /// The names of the parameters in its path, in order.
+    /// The names of the parameters in the rule's path, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.pattern.parameters()
     }
 
-    /// The host that it is for, where that is one alone: not any, and no wildcard.
+    /// The host that the rule matches, if it matches exactly one.
     pub fn host(&self) -> Option<&str> {
         self.host.exact()
     }
 
-    /// What becomes of the path on the way to the service.
+    /// How the rule changes the path on its way to the service.
     pub fn rewrite(&self) -> &Rewrite {
         &self.rewrite
     }
 
-    /// The match as text, for people: `GET,POST api.example.com/users/* [x-canary: 1]`. A `*` ends a prefix.
+    /// The rule as text, for people: `GET,POST api.example.com/users/* [x-canary: 1]`. A prefix ends with a `*`.
     pub fn description(&self) -> String {
         self.to_string()
     }
@@ -147,13 +151,13 @@ impl Rule {
         self.headers.iter().all(|(name, value)| headers.get_all(name).iter().any(|sent| sent == value))
     }
 
-    /// Sorts the rules of one host and one path pattern, the first to be tried first.
+    /// The rank among the rules with one host and one path pattern: the smallest is tried first.
     pub(super) fn rank(&self) -> impl Ord + use<> {
         (self.methods.is_empty(), Reverse(self.headers.len()))
     }
 
     pub(super) fn is_prefix(&self) -> bool {
-        self.pattern.kind == SegmentKind::Prefix
+        self.pattern.kind == PatternKind::Prefix
     }
 }
 
@@ -174,10 +178,11 @@ impl fmt::Display for Rule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::BadPath;
+    use crate::route::path::BadPath;
 
     fn message(rule: Result<Rule, RuleError>) -> String {
-        rule.expect_err("an error").to_string()
+        let error = rule.expect_err("an error");
+        format!("{error}: {}", error.help())
     }
 
     #[test]
@@ -198,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_match_is_refused() {
+    fn a_rule_with_a_path_that_no_request_can_have_is_refused() {
         let bad = |path: &str, why| Err::<Rule, _>(RuleError::BadPath { path: path.into(), why });
         assert_eq!(Rule::prefix("api"), bad("api", BadPath::Relative));
         assert_eq!(Rule::exact(""), bad("", BadPath::Relative));
@@ -224,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_and_headers_are_checked() {
+    fn invalid_methods_and_headers_are_refused() {
         let rule = || Rule::prefix("/").expect("a rule");
         for method in ["get", "", "G T"] {
             assert_eq!(rule().with_methods(&[method]), Err(RuleError::Method(method.into())));
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rewrite_must_suit_the_path() {
+    fn a_rewrite_that_does_not_fit_the_rules_path_is_refused() {
         let prefix = || Rule::prefix("/api/users").expect("a rule");
         let exact = || Rule::exact("/legacy/{id}").expect("a rule");
         assert!(prefix().with_strip_prefix("/api").is_ok());
@@ -249,7 +254,7 @@ mod tests {
         }
         assert!(
             matches!(exact().with_strip_prefix("/legacy/7"), Err(RuleError::StripPrefix { .. })),
-            "reaches into a parameter"
+            "it includes a parameter"
         );
         assert!(matches!(exact().with_rewrite("/users/{name}"), Err(RuleError::UnknownParameter { .. })));
         assert_eq!(prefix().with_rewrite("/users"), Err(RuleError::TemplateOnPrefix("/api/users".into())));

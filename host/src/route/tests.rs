@@ -1,11 +1,12 @@
-//! The table against a naive model that scans all rules and sorts those that fit by the precedence; and the paths both ways.
+//! The table against a naive model that scans all rules and sorts the matching ones by precedence; and the paths in
+//! both directions.
 
 use super::*;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use std::cmp::Reverse;
 
-/// The parts that rules and requests are made of here: few, so that they meet often.
+/// The parts of which rules and requests are made here: few, so that they match often.
 #[derive(Debug, Clone)]
 struct Parts {
     host: Option<&'static str>,
@@ -25,14 +26,14 @@ fn rule(parts: &Parts, prefix: bool) -> Result<Rule, RuleError> {
     rule.with_methods(&parts.methods)
 }
 
-fn table(routes: &[(&str, &'static str)]) -> Table<&'static str> {
+fn table(routes: &[(&str, &'static str)]) -> RoutingTable<&'static str> {
     let rule =
         |path: &str| if let Some(prefix) = path.strip_suffix('*') { Rule::prefix(prefix) } else { Rule::exact(path) };
-    Table::new(routes.iter().map(|(path, target)| (rule(path).expect("a rule"), *target)).collect())
+    RoutingTable::new(routes.iter().map(|(path, target)| (rule(path).expect("a rule"), *target)).collect())
 }
 
 /// The target for a `GET` of `path`.
-fn get(table: &Table<&'static str>, path: &str) -> Option<&'static str> {
+fn get(table: &RoutingTable<&'static str>, path: &str) -> Option<&'static str> {
     let path = Path::parse(path).expect("a path");
     let head = RequestHead { host: None, method: &Method::GET, path, headers: &HeaderMap::new() };
     match table.find(&head) {
@@ -41,9 +42,9 @@ fn get(table: &Table<&'static str>, path: &str) -> Option<&'static str> {
     }
 }
 
-/// What `check` says about the match of `path` with the only rule of a table.
+/// The result of `check` for the match of `path` with the only rule of a table.
 fn matched<R>(rule: Result<Rule, RuleError>, path: &str, check: impl FnOnce(Match<'_, ()>) -> R) -> R {
-    let table = Table::new(vec![(rule.expect("a rule"), ())]);
+    let table = RoutingTable::new(vec![(rule.expect("a rule"), ())]);
     let path = Path::parse(path).expect("a path");
     let head = RequestHead { host: None, method: &Method::GET, path, headers: &HeaderMap::new() };
     match table.find(&head) {
@@ -53,7 +54,7 @@ fn matched<R>(rule: Result<Rule, RuleError>, path: &str, check: impl FnOnce(Matc
 }
 
 #[test]
-fn a_prefix_is_of_whole_segments() {
+fn a_prefix_matches_whole_segments() {
     let table = table(&[("/api/users*", "users"), ("/*", "rest")]);
     for path in ["/api/users", "/api/users/", "/api/users/7", "/%61pi/users", "/api/user%73/7"] {
         assert_eq!(get(&table, path), Some("users"), "{path}");
@@ -64,7 +65,7 @@ fn a_prefix_is_of_whole_segments() {
 }
 
 #[test]
-fn an_exact_path_is_all_of_it() {
+fn an_exact_path_matches_the_whole_path_only() {
     let table = table(&[("/a/{x}", "one"), ("/a/{x}/", "slash"), ("/", "root")]);
     let cases = [
         ("/a/7", Some("one")),
@@ -80,7 +81,7 @@ fn an_exact_path_is_all_of_it() {
 }
 
 #[test]
-fn a_literal_goes_before_a_parameter_and_the_walk_comes_back() {
+fn a_literal_goes_before_a_parameter_and_the_walk_falls_back_to_the_parameter() {
     let table = table(&[("/{x}/b/{y}", "late literal"), ("/a/{x}/c", "early literal"), ("/{x}/{y}/d", "parameters")]);
     let cases =
         [("/a/b/c", "early literal"), ("/a/b/x", "late literal"), ("/a/b/d", "late literal"), ("/a/x/d", "parameters")];
@@ -90,10 +91,10 @@ fn a_literal_goes_before_a_parameter_and_the_walk_comes_back() {
 }
 
 #[test]
-fn another_method_is_told_apart_from_no_route() {
+fn a_wrong_method_is_distinguished_from_no_route() {
     let rule =
         |path, methods: &[&str]| (Rule::prefix(path).and_then(|rule| rule.with_methods(methods)).expect("a rule"), ());
-    let table = Table::new(vec![rule("/a", &["PUT", "GET"]), rule("/a/b", &["GET", "DELETE"])]);
+    let table = RoutingTable::new(vec![rule("/a", &["PUT", "GET"]), rule("/a/b", &["GET", "DELETE"])]);
     let allowed = |path| {
         let path = Path::parse(path).expect("a path");
         match table.find(&RequestHead { host: None, method: &Method::POST, path, headers: &HeaderMap::new() }) {
@@ -110,7 +111,7 @@ fn another_method_is_told_apart_from_no_route() {
 #[test]
 fn a_header_sent_twice_matches_by_either_value() {
     let rule = Rule::prefix("/").and_then(|rule| rule.with_header("x-a", "1"));
-    let table = Table::new(vec![(rule.expect("a rule"), ())]);
+    let table = RoutingTable::new(vec![(rule.expect("a rule"), ())]);
     let finds = |values: &[&'static str]| {
         let name = HeaderName::from_static("x-a");
         let headers: HeaderMap = values.iter().map(|value| (name.clone(), HeaderValue::from_static(value))).collect();
@@ -125,7 +126,7 @@ fn a_header_sent_twice_matches_by_either_value() {
 }
 
 #[test]
-fn a_stripped_prefix_comes_back_in_locations() {
+fn a_stripped_prefix_is_added_to_locations_again() {
     let rule = || Rule::prefix("/api").and_then(|rule| rule.with_strip_prefix("/api"));
     let cases =
         [("/api/users/7", "/users/7"), ("/api", "/"), ("/api/", "/"), ("/%61pi/a%20b", "/a%20b"), ("/api//x", "//x")];
@@ -152,7 +153,7 @@ fn a_template_is_filled_and_mapped_back() {
         assert_eq!(
             found.public_location("/users/9?x"),
             "/t/acme/legacy/9?x",
-            "what the template leaves out is the request's"
+            "a parameter that the template does not use keeps the request's value"
         );
         for other in ["/users", "/users/", "/users/9/x", "/products/9", "/users/..", "/"] {
             assert_eq!(found.public_location(other), other);
@@ -169,14 +170,14 @@ fn a_template_is_filled_and_mapped_back() {
     });
 }
 
-// The model. It knows nothing of trees: strings, split and compared.
+// The model. It has no trees: it splits and compares strings.
 
 fn decoded(segment: &str) -> String {
     segment.replace("%61", "a").replace("%62", "b")
 }
 
-/// Where the rule stands in the precedence if it fits host and path: the smallest first.
-fn place(rule: &Parts, prefix: bool, request: &Parts) -> Option<impl Ord + use<>> {
+/// The precedence of a rule that matches host and path: the smallest goes first. `None` if the rule does not match.
+fn precedence(rule: &Parts, prefix: bool, request: &Parts) -> Option<impl Ord + use<>> {
     let host = match (rule.host, request.host) {
         (None, _) => (2, Reverse(0)),
         (Some(_), None) => return None,
@@ -209,22 +210,22 @@ fn place(rule: &Parts, prefix: bool, request: &Parts) -> Option<impl Ord + use<>
 }
 
 fn model(rules: &[(Parts, bool)], request: &Parts) -> Result<usize, Vec<&'static str>> {
-    let mut fitting = Vec::new();
+    let mut matching = Vec::new();
     let mut allowed = Vec::new();
     for (at, (rule, prefix)) in rules.iter().enumerate() {
-        let Some(place) = place(rule, *prefix, request) else { continue };
+        let Some(precedence) = precedence(rule, *prefix, request) else { continue };
         if !rule.headers.iter().all(|header| request.headers.contains(header)) {
             continue;
         }
         if rule.methods.is_empty() || rule.methods.contains(&request.methods[0]) {
-            fitting.push((place, at));
+            matching.push((precedence, at));
         } else {
             allowed.extend(&rule.methods);
         }
     }
     allowed.sort_unstable();
     allowed.dedup();
-    fitting.into_iter().min().map(|(_, at)| at).ok_or(allowed)
+    matching.into_iter().min().map(|(_, at)| at).ok_or(allowed)
 }
 
 fn headers() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
@@ -236,7 +237,7 @@ fn rule_parts() -> impl Strategy<Value = (Parts, bool)> {
     let host = prop::sample::select(vec![None, None, Some("a.x"), Some("b.a.x"), Some("*.x"), Some("*.a.x")]);
     let methods = prop::sample::subsequence(vec!["DELETE", "GET", "POST"], 0..3);
     let prefix = "/|(/[ab]){1,3}".prop_map(|path| (path, true));
-    // Numbered afterwards, since parameters must differ.
+    // Parameters are numbered afterwards, because their names must differ.
     let exact = "(/[ab{]){1,3}/?|/".prop_map(|path| {
         let segment = |(at, segment)| if segment == "{" { format!("{{p{at}}}") } else { String::from(segment) };
         (path.split('/').enumerate().map(segment).collect::<Vec<_>>().join("/"), false)
@@ -273,24 +274,31 @@ proptest! {
         requests in prop::collection::vec(request(), 1..16),
     ) {
         let routes = rules.iter().enumerate().map(|(at, (parts, prefix))| (rule(parts, *prefix).expect("a rule"), at));
-        let table = Table::new(routes.collect());
+        let table = RoutingTable::new(routes.collect());
         for request in requests {
             let method = Method::from_bytes(request.methods[0].as_bytes()).expect("a method");
-            let headers: HeaderMap = request.headers.iter()
-                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            let header = |&(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let headers: HeaderMap = request.headers.iter().map(header).collect();
             let path = Path::parse(&request.path).expect("a path");
-            let found = match table.find(&RequestHead { host: request.host, method: &method, path, headers: &headers }) {
+            let head = RequestHead { host: request.host, method: &method, path, headers: &headers };
+            let found = match table.find(&head) {
                 RouteLookup::Route(found) => Ok(*found.target),
                 RouteLookup::MethodNotAllowed(allowed) => Err(allowed.iter().map(Method::to_string).collect()),
                 RouteLookup::None => Err(Vec::new()),
             };
-            let wanted = model(&rules, &request).map_err(|allowed| allowed.into_iter().map(String::from).collect::<Vec<_>>());
+            let wanted = model(&rules, &request);
+            let wanted = wanted.map_err(|allowed| allowed.into_iter().map(String::from).collect::<Vec<_>>());
             prop_assert_eq!(found, wanted, "{:?}", request);
         }
     }
 
     #[test]
-    fn a_location_in_the_services_terms_finds_the_way_back(rest in "(/[a-z0-9~]{1,3}(%20|[.]x)?){1,4}/?", query in "([?#][a-z/?]{0,5})?") {
+    fn a_location_with_the_services_path_becomes_the_public_path(
+        rest in "(/[a-z0-9~]{1,3}(%20|[.]x)?){1,4}/?",
+        query in "([?#][a-z/?]{0,5})?",
+    ) {
         let path = format!("/api{rest}");
         let rule = Rule::prefix("/api").and_then(|rule| rule.with_strip_prefix("/api"));
         matched(rule, &path, |found| {
@@ -300,7 +308,10 @@ proptest! {
     }
 
     #[test]
-    fn a_template_and_its_way_back_are_inverse(a in "[a-z0-9]{1,4}(%[3467][1-9a-d])?", b in "[A-Z~.]{1,3}x") {
+    fn the_location_of_a_template_is_mapped_back_to_the_public_path(
+        a in "[a-z0-9]{1,4}(%[3467][1-9a-d])?",
+        b in "[A-Z~.]{1,3}x",
+    ) {
         let path = format!("/old/{a}/x/{b}");
         let rule = Rule::exact("/old/{a}/x/{b}").and_then(|rule| rule.with_rewrite("/{b}/new/{a}"));
         matched(rule, &path, |found| {

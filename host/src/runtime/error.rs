@@ -1,9 +1,9 @@
-//! What goes wrong in this room: when a component is loaded, and when an instance is invoked.
+//! The errors of this room: a component that cannot be loaded, and a call that an instance did not answer.
 
-use crate::base::ErrorKind;
+use crate::base::{Cause, ErrorKind};
 use std::path::PathBuf;
 
-/// A component that cannot serve. Nothing has changed when one of these is returned.
+/// A component that cannot serve. The host has changed nothing when it returns one of these.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -17,14 +17,14 @@ pub enum LoadError {
     /// The bytes are no component that this engine compiles.
     #[error("is not a valid WebAssembly component: {0}")]
     Invalid(String),
-    /// It is a component, but nobody can call it.
+    /// It is a component, but it exports nothing that a caller could call.
     #[error(
         "exports nothing to call: it needs an interface of its own with a function, or a handler of HTTP, which is \
-         `wasi:http/handler@0.3.x` (world wasi:http/service) or `wasi:http/incoming-handler@0.2.x` (world wasi:http/proxy); it \
-         exports {0}"
+         `wasi:http/handler@0.3.x` (world wasi:http/service) or `wasi:http/incoming-handler@0.2.x` (world \
+         wasi:http/proxy); it exports {0}"
     )]
     NothingToCall(String),
-    /// A function's types cannot cross from one instance to another.
+    /// It has a function with a type that cannot cross from one instance to another.
     #[error("has a function that no other service can call: {0}")]
     Uncallable(String),
     /// It imports what this host does not have.
@@ -45,18 +45,51 @@ pub enum LoadError {
     Link(String),
 }
 
-/// An invocation without an answer.
-#[derive(Debug, thiserror::Error)]
+impl LoadError {
+    /// How to correct it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Read { .. } => "build it first, or correct the path".into(),
+            Self::Invalid(_) => {
+                "the file must be a component, not a core module: build it for the target wasm32-wasip2".into()
+            }
+            Self::NothingToCall(_) => {
+                "export an interface, or the handler of WASI HTTP; the README shows the smallest service".into()
+            }
+            Self::Uncallable(_) => "pass values, or streams and futures of numbers, characters and strings".into(),
+            Self::UnknownImports(_) => "of WASI a service may import 0.2 and 0.3, wasi:config and wasi:keyvalue".into(),
+            Self::NotGranted { grant, service, .. } => format!("add `{grant}` to [service.{service}]"),
+            Self::Link(_) => "rebuild it against the host's version of its imports".into(),
+        }
+    }
+}
+
+/// A call or a request without an answer.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{kind}: {detail}")]
 pub struct InvokeError {
     /// What happened.
     pub kind: ErrorKind,
-    /// For the log; never shown outside.
+    /// The text for the log, with the texts of all causes. It is never shown outside.
     pub detail: String,
+    /// The error that caused this one, if the cause was an error.
+    #[source]
+    pub source: Option<Cause>,
 }
 
 impl InvokeError {
-    pub(super) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), source: None }
+    }
+
+    /// An error with the texts of `error` and of all its causes as its detail, and `error` as its source.
+    pub(crate) fn caused_by(kind: ErrorKind, error: wasmtime::Error) -> Self {
+        let detail = format!("{error:#}");
+        Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()) }
+    }
+
+    /// The same error with `what` went wrong before its detail.
+    pub(crate) fn within(self, what: &str) -> Self {
+        Self { detail: format!("{what}: {}", self.detail), ..self }
     }
 }

@@ -1,4 +1,4 @@
-//! What one service may reach.
+//! The grants of a service: what its instances may reach.
 
 use super::error::LoadError;
 use crate::base::ServiceName;
@@ -7,9 +7,9 @@ use crate::state::Bucket;
 use std::collections::BTreeMap;
 use wasmtime_wasi_config::WasiConfigVariables;
 
-/// What the manifest grants to a service's instances. What is not here, they do not have.
+/// What the manifest grants to a service's instances. They can reach nothing else.
 pub struct Grants {
-    /// Whose instances they are.
+    /// The service.
     pub service: ServiceName,
     /// The service's own data; `None` refuses every component that imports a store.
     pub state: Option<Bucket>,
@@ -20,7 +20,7 @@ pub struct Grants {
     config: WasiConfigVariables,
 }
 
-/// The packages that the host offers to everybody, and those that a grant opens.
+/// The packages that the host offers to every component.
 const OFFERED: [&str; 8] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -31,12 +31,13 @@ const OFFERED: [&str; 8] = [
     "wasi:random/",
     "wasi:sockets/",
 ];
+/// The interfaces that open a service's own data: they need the grant `state`.
 const STATE: [&str; 4] =
     ["atoll:state/transactions@", "wasi:keyvalue/atomics@", "wasi:keyvalue/batch@", "wasi:keyvalue/store@"];
 
 impl Grants {
-    /// Grants for `service`: its data if it has any, the services that it may call, the hosts outside that it may reach, and its configuration
-    /// (`wasi:config/store`).
+    /// Grants for `service`: its data if it has any, the services that it may call, the hosts outside that it may
+    /// reach, and its configuration (`wasi:config/store`).
     pub fn new(
         service: ServiceName,
         state: Option<Bucket>,
@@ -48,16 +49,17 @@ impl Grants {
         Self { service, state, calls, egress, config }
     }
 
-    pub(super) fn config(&self) -> &WasiConfigVariables {
+    /// The service's configuration.
+    pub(crate) fn config(&self) -> &WasiConfigVariables {
         &self.config
     }
 }
 
-/// Whether a component with these imports may be loaded for `service`, which has a store of its own if `state`.
+/// Checks that a component with these imports may be loaded for `service`, which has a store of its own if `state`.
 ///
 /// # Errors
 /// The first import that needs a grant which the manifest does not give.
-pub(super) fn check(
+pub(crate) fn check(
     service: &ServiceName,
     state: bool,
     mut imports: impl Iterator<Item = String>,
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_refused_without_its_grant() {
+    fn a_component_that_imports_a_store_is_refused_without_the_grant() {
         let users = ServiceName::new("users").unwrap();
         assert!(
             check(&users, false, ["wasi:http/types@0.3.0".into(), "wasi:cli/stdout@0.2.6".into()].into_iter()).is_ok()
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_packages_are_not_known() {
+    fn interfaces_of_other_packages_are_not_the_hosts() {
         assert!(is_known("wasi:io/poll@0.2.6") && is_known("atoll:state/transactions@0.1.0"));
         assert!(!is_known("wasi:keyvalue/watcher@0.2.0-draft"));
         assert!(!is_known("wasi:iot/poll") && !is_known("shop:products/products@1.0.0"));

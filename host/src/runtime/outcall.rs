@@ -1,16 +1,18 @@
-//! The way out of a guest, to another service or to a host outside: declared here, made by whoever calls services.
+//! How a guest calls another service, or a host outside: this room declares the trait, and the room that makes calls
+//! implements it.
 
-use super::parcel::DetachedValues;
+use super::values::detached::DetachedValues;
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
 use crate::contract::FunctionName;
 use crate::egress::EgressRule;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
-/// A call that a guest has under way.
+/// A call by a guest that is under way.
 pub type OutcallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutcallError>> + Send + 'a>>;
 
-/// Calls a service for a guest, as every service is called: `context` is that of the call, one deeper than the guest's own.
+/// Makes calls for guests, as all calls of services are made. `context` is the context of the new call: one deeper than
+/// the guest's own.
 pub trait Outcall: Send + Sync + 'static {
     /// Calls a function of `service`.
     fn invoke<'a>(
@@ -21,7 +23,7 @@ pub trait Outcall: Send + Sync + 'static {
         context: CallContext,
     ) -> OutcallFuture<'a, DetachedValues>;
 
-    /// Sends `service` a request; the bodies stream.
+    /// Sends a request to `service`; the bodies stream.
     fn send<'a>(
         &'a self,
         service: &'a ServiceName,
@@ -29,40 +31,43 @@ pub trait Outcall: Send + Sync + 'static {
         context: CallContext,
     ) -> OutcallFuture<'a, http::Response<Body>>;
 
-    /// Sends the host outside that the request's address names a request of the service `by`, which `rule` of its grants permits; the bodies
-    /// stream. The address is whole: scheme, authority and path. Whoever makes the call checks the host's addresses against the rule.
+    /// Sends a request of the service `caller` to the host outside that the request's address names; the bodies stream.
+    /// `rule`, one of the caller's grants, permits it. The address is whole: scheme, authority and path. The
+    /// implementation checks the host's addresses against `rule`.
     fn fetch<'a>(
         &'a self,
-        by: &'a ServiceName,
+        caller: &'a ServiceName,
         rule: &'a EgressRule,
         request: http::Request<Body>,
         context: CallContext,
     ) -> OutcallFuture<'a, http::Response<Body>>;
 }
 
-/// A call without an answer.
+/// A guest's call that got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct OutcallError {
     /// What happened.
     pub kind: ErrorKind,
-    /// For the log; a guest is told the kind alone.
+    /// For the log. A guest learns the kind alone.
     pub detail: String,
 }
 
-/// The connection to whoever makes the calls. It is made once, after the engine and before the first request, and does not keep the other
-/// side alive: that side holds the instances which call through it.
+/// The connection to the implementation of [`Outcall`]. It is made once, after the engine and before the first request.
+/// It does not keep the implementation alive, since the implementation holds the instances that call through it.
 #[derive(Clone, Default)]
-pub(super) struct OutcallHandle(Arc<OnceLock<Weak<dyn Outcall>>>);
+pub(crate) struct OutcallHandle(Arc<OnceLock<Weak<dyn Outcall>>>);
 
 impl OutcallHandle {
-    pub(super) fn connect(&self, outcall: Weak<dyn Outcall>) {
-        assert!(self.0.set(outcall).is_ok(), "the way out is connected once");
+    pub(crate) fn connect(&self, outcall: Weak<dyn Outcall>) {
+        assert!(self.0.set(outcall).is_ok(), "the guests' calls are connected once");
     }
 
+    /// The implementation.
+    ///
     /// # Errors
-    /// When nobody makes calls any more: the host is going down.
-    pub(super) fn open(&self) -> Result<Arc<dyn Outcall>, OutcallError> {
+    /// When it does not exist any more: the host is going down.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Outcall>, OutcallError> {
         let outcall = self.0.get().and_then(Weak::upgrade);
         outcall.ok_or_else(|| OutcallError { kind: ErrorKind::Draining, detail: "the host calls nobody now".into() })
     }

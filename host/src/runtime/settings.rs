@@ -1,4 +1,4 @@
-//! What the manifest says about the engine and about one service's instances.
+//! The settings of the engine, and those of one service's instances.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Settings of the engine, for all services together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Folder of compiled code, private to the host (mode 0700). Default `.atoll/cache`.
+    /// Folder of compiled code, private to the host (mode 0700). Default: `.atoll/cache`.
     pub cache: PathBuf,
     /// Instances that the pool holds for all services together; 0 sizes it from the services (see [`Settings::slots`]).
     pub instances: usize,
@@ -18,15 +18,15 @@ impl Default for Settings {
     }
 }
 
-/// Most slots that the pool gets without being told a number. A slot reserves address space (two 4 GiB memories, two 2 MiB stacks with
-/// their guard pages), and the kernel allows 65,530 mappings to a process by default.
+/// The most slots that the pool gets if the manifest names no number. A slot reserves address space (two memories of
+/// 4 GiB, two stacks of 2 MiB with their guard pages), and the kernel allows a process 65,530 mappings by default.
 const MOST_SLOTS: usize = 4096;
 
 impl Settings {
-    /// How many instances the pool must hold: what the manifest says, or enough for two revisions of every service at full
-    /// concurrency (a swap runs both for a while), but at most 4,096.
+    /// How many instances the pool must hold: the number in the manifest, or enough for two revisions of every service
+    /// at full concurrency (a swap runs both for a while), but at most 4,096.
     ///
-    /// `demand`: for each service its replicas and its limits.
+    /// `demand`: the replicas and the limits of each service.
     pub fn slots<'a>(&self, demand: impl Iterator<Item = (usize, &'a Limits)>) -> usize {
         let both = demand.map(|(replicas, limits)| 2 * replicas * limits.concurrency).sum::<usize>();
         let slots = if self.instances == 0 { both.clamp(64, MOST_SLOTS) } else { self.instances };
@@ -34,8 +34,8 @@ impl Settings {
             tracing::warn!(
                 slots,
                 demand = both,
-                "the pool holds fewer instances than all services may use at once: a flood of one can make others wait; raise \
-                 `instances` in [runtime] or lower `concurrency`"
+                "the pool holds fewer instances than all services may use at once: a flood of one can make others \
+                 wait; raise `instances` in [runtime] or lower `concurrency`"
             );
         }
         slots
@@ -45,12 +45,13 @@ impl Settings {
 /// Limits of one service's instances. They hold for each replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory of one instance, all its memories together, in bytes. Default 128 MiB.
+    /// Linear memory of one instance, all its memories together, in bytes. Default: 128 MiB.
     pub memory: usize,
-    /// Time until the head of the answer, waiting for an instance included; after the head, the longest that the answer's body may
-    /// keep its reader waiting, and the time that the guest has left after the body's end. Default 10 s.
+    /// Time until the head of the answer, including the wait for an instance. After the head it is the longest that the
+    /// answer's body may keep its reader waiting, and after the body it is the time in which the guest must end.
+    /// Default: 10 s.
     pub timeout: Duration,
-    /// Requests at a time. Default 256.
+    /// Requests and calls at a time. Default: 256.
     pub concurrency: usize,
 }
 
@@ -63,7 +64,7 @@ impl Default for Limits {
 /// How long an instance lives.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Each call gets an instance of its own: nothing is carried over from one to the next.
+    /// Each request or call gets an instance of its own: nothing stays for the next one.
     #[default]
     Request,
     /// Requests and calls share instances: what a guest keeps in its memory stays there for the next one.
@@ -72,14 +73,14 @@ pub enum Isolation {
     Reuse(Reuse),
 }
 
-/// The bounds of an instance that is used again.
+/// The bounds of an instance that serves several requests and calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reuse {
-    /// Requests and calls that one instance serves in its life. Default 1,000.
+    /// Requests and calls that one instance serves in its life. Default: 1,000.
     pub max_requests: usize,
-    /// Requests and calls that one instance serves at a time. A trap ends them all. Default 1.
+    /// Requests and calls that one instance serves at a time. A trap ends them all. Default: 1.
     pub max_concurrent: usize,
-    /// How long an instance may rest before it is given up. Default 1 s.
+    /// How long an instance may be idle before it is given up. Default: 1 s.
     pub idle_timeout: Duration,
 }
 
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pool_holds_two_revisions_of_every_service() {
+    fn an_unset_pool_size_holds_two_revisions_of_every_service() {
         let limits = Limits { concurrency: 100, ..Limits::default() };
         let slots = |settings: &Settings, replicas| settings.slots(std::iter::repeat_n((replicas, &limits), 2));
         assert_eq!(slots(&Settings::default(), 2), 800);

@@ -1,8 +1,8 @@
-//! All metrics, as a scraper reads them.
+//! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
-use super::sample::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
-use super::service::INJECTED;
-use super::{EndpointMetrics, ServiceMetrics};
+use super::endpoint_metrics::EndpointMetrics;
+use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
+use super::service_metrics::{INJECTED, ServiceMetrics};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::counter::Counter;
@@ -19,14 +19,14 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics(Mutex<Registry>);
 
 impl Metrics {
-    /// Metrics of the endpoints, services and outside hosts that `source` knows.
+    /// The metrics of the endpoints, services and outside hosts of `source`.
     pub fn new(source: impl MetricsSource) -> Self {
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(Scrape(source)));
         Self(Mutex::new(registry))
     }
 
-    /// The exposition in OpenMetrics' text format, see [`CONTENT_TYPE`].
+    /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut out = String::new();
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,25 +51,50 @@ impl<S: MetricsSource> Collector for Scrape<S> {
     }
 }
 
-/// Name, help, and what is read of each: a sample and its handles.
-type Family<S, H> = (&'static str, &'static str, fn(&S, &H) -> Box<dyn EncodeMetric>);
+/// One metric family: its name, its help text, and its value for a sample `S` with its handles `H`.
+struct MetricFamily<S, H> {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&S, &H) -> Box<dyn EncodeMetric>,
+}
+
+/// A [`MetricFamily`] in one line of a table.
+const fn family<S, H>(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&S, &H) -> Box<dyn EncodeMetric>,
+) -> MetricFamily<S, H> {
+    MetricFamily { name, help, value }
+}
 
 fn encode_endpoints(
     encoder: &mut DescriptorEncoder,
     endpoints: &[(EndpointSample, Arc<EndpointMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [Family<EndpointSample, EndpointMetrics>; 9] = [
-        ("requests", "Requests that chose an endpoint", |_, m| Box::new(m.requests.clone())),
-        ("failures", "Requests that failed by the service's fault", |_, m| Box::new(m.failures.clone())),
-        ("latency_seconds", "Time to the head of the answer", |_, m| Box::new(m.latency.clone())),
-        ("breaker_state", "Circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| gauge(s.breaker.into())),
-        ("breaker_forced", "Whether an operator holds the circuit", |s, _| gauge(s.forced.into())),
-        ("endpoint_ready", "Whether an endpoint's active checks pass", |s, _| gauge(s.ready.into())),
-        ("endpoint_ejected", "Whether an endpoint left the choice as an outlier", |s, _| gauge(s.ejected.into())),
-        ("in_flight", "Requests at an endpoint now, those included that wait for an instance", |s, _| {
+    const FAMILIES: [MetricFamily<EndpointSample, EndpointMetrics>; 9] = [
+        family("requests", "Requests sent to the endpoint", |_, m| Box::new(m.requests.clone())),
+        family("failures", "Requests that failed through a fault of the service", |_, m| Box::new(m.failures.clone())),
+        family(
+            "latency_seconds",
+            "Seconds from sending a request to the head of its answer or to its failure",
+            |_, m| Box::new(m.latency.clone()),
+        ),
+        family("breaker_state", "State of the circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| {
+            gauge(s.breaker.into())
+        }),
+        family("breaker_forced", "1 while an operator holds the circuit open or closed, otherwise 0", |s, _| {
+            gauge(s.forced.into())
+        }),
+        family("endpoint_ready", "1 while the endpoint's health checks pass, otherwise 0", |s, _| {
+            gauge(s.ready.into())
+        }),
+        family("endpoint_ejected", "1 while the endpoint is ejected as an outlier, otherwise 0", |s, _| {
+            gauge(s.ejected.into())
+        }),
+        family("in_flight", "Requests under way at the endpoint, including those that wait for an instance", |s, _| {
             gauge(s.in_flight)
         }),
-        ("instances", "Instances that serve a request now", |s, _| gauge(s.instances)),
+        family("instances", "Instances that serve a request now", |s, _| gauge(s.instances)),
     ];
     encode(encoder, endpoints, &FAMILIES, |sample| {
         [
@@ -84,18 +109,24 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [Family<ServiceSample, ServiceMetrics>; 7] = [
-        ("swaps", "Replaced revisions", |_, m| Box::new(m.swaps.clone())),
-        ("retries", "Failed calls that were made once more", |_, m| Box::new(m.retries.clone())),
-        ("retries_denied", "Failed calls without the budget or the time for a further try", |_, m| {
-            Box::new(m.denied.clone())
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 7] = [
+        family("swaps", "Swaps: how often the service's revision was replaced", |_, m| Box::new(m.swaps.clone())),
+        family("retries", "Further tries of failed calls", |_, m| Box::new(m.retries.clone())),
+        family(
+            "retries_denied",
+            "Failed calls not tried again because the retry budget or the time was used up",
+            |_, m| Box::new(m.retries_denied.clone()),
+        ),
+        family("retry_budget", "Further tries that the retry budget would allow now", |s, _| {
+            gauge(to_usize(s.retry_budget))
         }),
-        ("retry_budget", "Further tries that the budget would pay for now", |s, _| gauge(to_usize(s.retry_budget))),
-        ("queue_wait_seconds", "Time that calls waited for their turn, of those that had to", |_, m| {
-            Box::new(m.waits.clone())
-        }),
-        ("waiting", "Calls that wait for their turn now", |s, _| gauge(s.waiting)),
-        ("faults_standing", "Faults on purpose that stand now", |s, _| gauge(s.faults)),
+        family(
+            "queue_wait_seconds",
+            "Seconds that calls waited at the bulkhead; calls that did not wait do not count",
+            |_, m| Box::new(m.waits.clone()),
+        ),
+        family("waiting", "Calls that wait at the bulkhead now", |s, _| gauge(s.waiting)),
+        family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
 
@@ -103,13 +134,14 @@ fn encode_services(
         return Ok(());
     }
     let counter = Counter::<u64>::default().metric_type();
-    let mut family = encoder.encode_descriptor("faults_injected", "Faults on purpose", None, counter)?;
+    let help = "Calls that suffered an injected fault, by kind: latency, error or trap";
+    let mut family = encoder.encode_descriptor("faults_injected", help, None, counter)?;
     for (sample, metrics) in services {
         for (kind, count) in INJECTED.iter().zip(&metrics.injected) {
             count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
         }
     }
-    let help = "Calls refused before a service worked on them";
+    let help = "Calls refused before the service worked on them, by kind of refusal";
     let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
     for (sample, metrics) in services {
         for (kind, count) in metrics.refusals() {
@@ -123,28 +155,39 @@ fn encode_outside(
     encoder: &mut DescriptorEncoder,
     outside: &[(OutsideSample, Arc<EndpointMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [Family<OutsideSample, EndpointMetrics>; 5] = [
-        ("outside_requests", "Requests of guests to an outside host", |_, m| Box::new(m.requests.clone())),
-        ("outside_failures", "Those that the outside host failed", |_, m| Box::new(m.failures.clone())),
-        ("outside_latency_seconds", "Time to the head of an outside host's answer", |_, m| Box::new(m.latency.clone())),
-        ("outside_breaker_state", "Its circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| gauge(s.breaker.into())),
-        ("outside_in_flight", "Requests at an outside host now", |s, _| gauge(s.in_flight)),
+    const FAMILIES: [MetricFamily<OutsideSample, EndpointMetrics>; 5] = [
+        family("outside_requests", "Requests of the service to the outside host", |_, m| Box::new(m.requests.clone())),
+        family("outside_failures", "Requests that failed through a fault of the outside host", |_, m| {
+            Box::new(m.failures.clone())
+        }),
+        family(
+            "outside_latency_seconds",
+            "Seconds from sending a request to the head of the outside host's answer or to its failure",
+            |_, m| Box::new(m.latency.clone()),
+        ),
+        family(
+            "outside_breaker_state",
+            "State of the circuit breaker for the outside host: 0 closed, 1 half-open, 2 open",
+            |s, _| gauge(s.breaker.into()),
+        ),
+        family("outside_in_flight", "Requests under way at the outside host", |s, _| gauge(s.in_flight)),
     ];
     encode(encoder, outside, &FAMILIES, |sample| [("service", sample.service.as_str()), ("host", sample.host.as_str())])
 }
 
-/// Writes each family with one series a sample; without samples nothing, for a family has to have a series.
+/// Writes each family with one series for each sample. Without samples it writes nothing, since a family must have a
+/// series.
 fn encode<'a, S, H, L: EncodeLabelSet>(
     encoder: &mut DescriptorEncoder,
     samples: &'a [(S, Arc<H>)],
-    families: &[Family<S, H>],
+    families: &[MetricFamily<S, H>],
     labels: impl Fn(&'a S) -> L,
 ) -> Result<(), fmt::Error> {
-    for (name, help, read) in families {
-        let Some((first, handles)) = samples.first() else { break };
-        let mut family = encoder.encode_descriptor(name, help, None, read(first, handles).metric_type())?;
+    let Some((first, handles)) = samples.first() else { return Ok(()) };
+    for MetricFamily { name, help, value } in families {
+        let mut family = encoder.encode_descriptor(name, help, None, value(first, handles).metric_type())?;
         for (sample, handles) in samples {
-            read(sample, handles).encode(family.encode_family(&labels(sample))?)?;
+            value(sample, handles).encode(family.encode_family(&labels(sample))?)?;
         }
     }
     Ok(())
@@ -216,7 +259,7 @@ mod tests {
         }
     }
 
-    /// The values of the lines, so that a line is found whole and nothing but its value can follow.
+    /// Asserts that each of `lines` is a whole line of `text`.
     fn assert_lines(text: &str, lines: &[&str]) {
         for line in lines {
             assert!(text.lines().any(|own| own == *line), "{line} is missing in\n{text}");
@@ -297,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_what_is_not_there() {
+    fn without_endpoints_services_and_outside_hosts_the_exposition_is_empty() {
         assert_eq!(Metrics::new(Nothing).encode(), "# EOF\n");
     }
 }

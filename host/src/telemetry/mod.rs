@@ -1,21 +1,24 @@
-//! Floor 1: what the host says of itself: metrics and the log.
+//! Floor 1: what the host reports about itself: metrics and the log.
 //!
-//! Owns the metric handles that other rooms count with, their exposition as OpenMetrics, and the set-up of the log. A handle belongs to
-//! what it counts: an endpoint carries its counters, and they leave with it, so the series of revisions that are long gone do not pile
-//! up. At a scrape, whoever owns endpoints and services lends them as a [`MetricsSource`].
+//! Owns the metric handles with which other rooms count, their exposition as OpenMetrics, and the set-up of the log. A
+//! handle belongs to the thing that it counts. An endpoint carries its counters, and they leave with it, so the series
+//! of old revisions do not pile up. At a scrape, the room that owns endpoints and services lends their handles through
+//! a [`MetricsSource`].
 //!
-//! What always holds: counting never blocks a request, and no label comes from a client (it cannot make new series; a guest's
-//! calls name outside hosts, of which whoever lends them keeps a bounded number). Never: it decides
-//! nothing. Tests stand beside the files.
+//! What always holds: counting never blocks a request, except that counting a refusal takes a short lock. No label
+//! comes from a client, so a client cannot make new series. A guest's calls name outside hosts; the source keeps a
+//! bounded number of these.
+//!
+//! Never: decides anything. Tests stand in the files that they test.
 
-mod endpoint;
+mod endpoint_metrics;
 mod exposition;
 mod log;
-mod sample;
-mod service;
+mod metrics_source;
+mod service_metrics;
 
-pub use endpoint::EndpointMetrics;
+pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use log::{LogFormat, init};
-pub use sample::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
-pub use service::ServiceMetrics;
+pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
+pub use service_metrics::ServiceMetrics;

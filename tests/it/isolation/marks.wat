@@ -1,16 +1,18 @@
-;; A guest that leaves marks wherever a core module can keep something, and tells which it found when it came.
+;; A guest that leaves marks wherever a core module can keep something, and reports which marks it found when it was
+;; called.
 ;;
-;; `$visit` writes at 3072: eight digits, each 1 where a mark was found; the number of a handle that it opens and never closes; the random
-;; number that the last visit kept (0 if there was none); a new one, which it keeps.
+;; `$visit` writes at 3072: eight digits, each 1 if a mark was found; the number of a handle that it opens and never
+;; closes; the random number that the visit before kept (0 if there was none); and a new random number, which it
+;; keeps.
 ;;
 ;;   0  a word in memory        3  pages that were grown        6  a table's elements
 ;;   1  initialised data        4  what stands in new pages     7  a table that was grown
 ;;   2  untouched memory        5  a global
 ;;
-;; Whoever was never visited also still has its passive segments: using one that was dropped traps.
+;; An instance that was never visited also still has its passive segments: using a dropped one traps.
 ;;
-;; Memory: 1024 what calls return, 1536 strings that come in, 2048 the word, 2056 the kept number, 3072 the answer, 3584 the header's name,
-;; 4096 initialised data, from 8192 on untouched.
+;; Memory: 1024 what calls return; 1536 strings that come in; 2048 the word; 2056 the kept number; 3072 the answer;
+;; 3584 the name of the header; 4096 initialised data; from 8192 on untouched.
 (module
   (@imports)
   (memory (export "memory") 2)
@@ -18,7 +20,7 @@
   (data (i32.const 4096) "pristine")
   (data $segment "passive")
   (global $mark (mut i64) (i64.const 7))
-  ;; More than what the host's pool clears by hand: 64 KiB, or 8,192 elements.
+  ;; More than the host's pool clears by hand: 64 KiB, or 8,192 elements.
   (table $table 10000 20000 funcref)
   (elem (table $table) (i32.const 0) func $nothing)
   (elem $elements func $nothing)
@@ -39,7 +41,7 @@
       (br $next))
     (unreachable))
 
-  ;; Whether an element but the first, which the module itself puts there, is not null.
+  ;; Whether an element other than the first is not null. The module itself sets the first one.
   (func $occupied (result i32)
     (local $at i32)
     (local.set $at (i32.const 1))
@@ -63,11 +65,12 @@
       (local.set $digits (i32.sub (local.get $digits) (i32.const 1)))
       (local.set $digit (i32.wrap_i64 (i64.and (local.get $value) (i64.const 15))))
       (i32.store8 (i32.add (local.get $at) (local.get $digits))
-        (i32.add (local.get $digit) (select (i32.const 48) (i32.const 87) (i32.lt_u (local.get $digit) (i32.const 10)))))
+        (i32.add (local.get $digit)
+          (select (i32.const 48) (i32.const 87) (i32.lt_u (local.get $digit) (i32.const 10)))))
       (local.set $value (i64.shr_u (local.get $value) (i64.const 4)))
       (br_if $next (local.get $digits))))
 
-  ;; Looks for marks, leaves new ones, and gives the length of its answer.
+  ;; Looks for marks, leaves new ones, and returns the length of the answer.
   (func $visit (result i32)
     (local $visited i32) (local $random i64)
     (local.set $visited (i32.load (i32.const 2048)))
@@ -109,7 +112,7 @@
   ;; Uses a handle by its number, which traps if there is none.
   (func $has (param $handle i32) (result i32) (call $fields-has (local.get $handle) (i32.const 3584) (i32.const 7)))
 
-  ;; Does what the path at $at says (/visit, /trap, /has/NUMBER), and gives the length of the answer.
+  ;; Does what the path at $at asks for (/visit, /trap, /has/NUMBER), and returns the length of the answer.
   (func $obey (param $at i32) (param $length i32) (result i32)
     (local $end i32) (local $number i32)
     (if (i32.eq (i32.load8_u offset=1 (local.get $at)) (i32.const 116)) (then (call $fall)))
@@ -125,11 +128,12 @@
     (i32.store8 (i32.const 3072) (i32.add (i32.const 48) (call $has (local.get $number))))
     (i32.const 1))
 
-  ;; Headers that tell the answer, which is $length long.
+  ;; Response headers that hold the answer, which is $length long.
   (func $headers (param $length i32) (result i32)
     (local $fields i32)
     (local.set $fields (call $fields))
-    (call $append (local.get $fields) (i32.const 3584) (i32.const 7) (i32.const 3072) (local.get $length) (i32.const 1024))
+    (call $append
+      (local.get $fields) (i32.const 3584) (i32.const 7) (i32.const 3072) (local.get $length) (i32.const 1024))
     (local.get $fields))
   (@exports)
 )

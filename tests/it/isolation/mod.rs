@@ -1,28 +1,30 @@
-//! What one call leaves behind for the next: nothing with `isolation = "request"`, all that an instance keeps with `"reuse"`.
+//! What one call leaves behind for the next: nothing with `isolation = "request"`, and everything that an instance
+//! keeps with `isolation = "reuse"`.
 //!
-//! Guests leave marks wherever they can keep something and tell which they find: one made of text, which reaches what no language does
-//! (`marks.wat`), and one in Rust (`components/fixtures/marks`). Each is called in every way that there is. The pool has so few slots that
-//! each is used over and over, and all services share them.
+//! The guests leave marks wherever they can keep something, and report which marks they find. One guest is written as
+//! WebAssembly text, because it reaches state that no language reaches (`marks.wat`). One is written in Rust
+//! (`components/fixtures/marks`). Each is called by every protocol. The pool has few slots, so each slot is used
+//! again and again, and all services share them.
 
-mod afterwards;
-mod guest;
+mod after_the_answer;
+mod marks_guest;
 mod request;
 mod reuse;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
 use super::components::workspace;
-use guest::{WAYS, Way};
+use marks_guest::{PROTOCOLS, Protocol};
 use serde_json::Value;
 use std::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Slots of the pool: far fewer than there are calls.
+/// Slots of the instance pool: far fewer than there are calls.
 const SLOTS: usize = 8;
-/// The fixtures in Rust: the service's name, and the component.
+/// The fixtures in Rust: the name of the service, and the component.
 const RUST: [(&str, &str); 2] = [("rust03", "fixture-marks"), ("rust02", "fixture-marks02")];
 
-/// A running host with all guests, each of which has these `lines` in its section.
+/// A running host with all guests. Each guest's section has these `lines`.
 struct Host {
     atoll: Atoll,
     http: Http,
@@ -34,8 +36,8 @@ impl Host {
         Self::open(lines, 256).await
     }
 
-    /// The same with one instance of each guest at a time, so that it is clear which one a call finds: an answer may reach its client before
-    /// the instance is ready for the next call, which then waits for it.
+    /// The same with one instance of each guest at a time, so that it is certain which instance a call finds. An
+    /// answer can reach its client before the instance is ready for the next call; the next call then waits for it.
     async fn of_one(lines: &str) -> Self {
         Self::open(lines, 1).await
     }
@@ -49,20 +51,22 @@ impl Host {
         let mut service = |name: &str, component: &str| {
             manifest += &format!(
                 "\n[service.{name}]\ncomponent = \"{component}\"\nbreaker = {{ failure_threshold = 1000 }}\n\
-                 retry = {{ tries = 0 }}\nlimits = {{ memory = \"64MiB\", timeout = \"1m\", concurrency = {concurrency}, wait = \"1m\" }}\n{lines}\n"
+                 retry = {{ tries = 0 }}\n\
+                 limits = {{ memory = \"64MiB\", timeout = \"1m\", concurrency = {concurrency}, wait = \"1m\" }}\n\
+                 {lines}\n"
             );
             let call = |path: &str, function: &str| {
                 format!("\n[[route]]\nmethod = \"GET\"\npath = \"/{name}/{path}\"\ncall = \"{name}/{function}\"\n")
             };
-            manifest += &if name.starts_with(Way::Typed.service()) {
+            manifest += &if name.starts_with(Protocol::Typed.service()) {
                 call("visit", "marks#visit") + &call("trap", "marks#trap") + &call("has/{handle}", "marks#has")
             } else {
                 format!("\n[[route]]\nprefix = \"/{name}\"\nstrip_prefix = \"/{name}\"\nservice = \"{name}\"\n")
             };
         };
-        for way in WAYS {
-            for name in [way.service().to_owned(), twin(way.service())] {
-                service(&name, &format!("{}.wasm", way.service()));
+        for protocol in PROTOCOLS {
+            for name in [protocol.service().to_owned(), twin(protocol.service())] {
+                service(&name, &format!("{}.wasm", protocol.service()));
             }
         }
         for (name, component) in RUST {
@@ -71,8 +75,8 @@ impl Host {
             }
         }
         let home = Home::new(&manifest);
-        for way in WAYS {
-            fs::write(home.folder.path().join(format!("{}.wasm", way.service())), way.component()).unwrap();
+        for protocol in PROTOCOLS {
+            fs::write(home.folder.path().join(format!("{}.wasm", protocol.service())), protocol.component()).unwrap();
         }
         Self { atoll: home.start().await, http: Http::default(), _home: home }
     }
@@ -81,37 +85,38 @@ impl Host {
         self.http.get(&format!("{}{path}", self.atoll.gateway)).await
     }
 
-    /// What the guest of text says to `/visit` or `/has/NUMBER`.
-    async fn text(&self, way: Way, path: &str) -> String {
-        self.text_at(way.service(), way, path).await
+    /// What the text guest answers to `/visit` or `/has/NUMBER`.
+    async fn text(&self, protocol: Protocol, path: &str) -> String {
+        self.text_at(protocol.service(), protocol, path).await
     }
 
-    async fn text_at(&self, service: &str, way: Way, path: &str) -> String {
+    async fn text_at(&self, service: &str, protocol: Protocol, path: &str) -> String {
         let answer = self.get(&format!("/{service}{path}")).await;
         assert_eq!(answer.status, 200, "{service} {path}: {answer:?}");
-        if way == Way::Typed {
+        if protocol == Protocol::Typed {
             let answer = answer.json();
             return answer.as_str().map_or_else(|| u8::from(answer == true).to_string(), str::to_owned);
         }
         answer.header("x-marks").to_owned()
     }
 
-    async fn visit(&self, way: Way) -> Visit {
-        self.visit_at(way.service(), way).await
+    async fn visit(&self, protocol: Protocol) -> Visit {
+        self.visit_at(protocol.service(), protocol).await
     }
 
-    /// A visit of the guest of text as this service.
-    async fn visit_at(&self, service: &str, way: Way) -> Visit {
-        Visit::read(&self.text_at(service, way, "/visit").await)
+    /// A visit of the text guest that runs as this service.
+    async fn visit_at(&self, service: &str, protocol: Protocol) -> Visit {
+        Visit::read(&self.text_at(service, protocol, "/visit").await)
     }
 
-    /// Has the guest leave its marks and trap.
+    /// Makes the guest leave its marks and then trap.
     async fn trap(&self, service: &str) {
         let answer = self.get(&format!("/{service}/trap")).await;
         assert_eq!(answer.problem()["type"], "urn:atoll:problem:trap", "{service}");
     }
 
-    /// A call of the guest in Rust that lasts until it is dropped; then `service` has `calls` calls in its instances.
+    /// Starts a call of the Rust guest that lasts until the returned stream is dropped, and waits until `service` has
+    /// `calls` calls in its instances.
     async fn sleeper(&self, service: &str, calls: usize) -> TcpStream {
         let mut stream = TcpStream::connect(self.atoll.gateway.trim_start_matches("http://")).await.unwrap();
         let request = format!("GET /{service}/sleep?ms=3600000 HTTP/1.1\r\nhost: marks.test\r\n\r\n");
@@ -131,14 +136,14 @@ impl Host {
         .await;
     }
 
-    /// Waits until the log has this line of the service's standard output, and nothing else in it.
-    async fn said(&self, service: &str, line: &str) {
+    /// Waits until the log has a line of the service's standard output that is exactly this text.
+    async fn wait_for_stdout_line(&self, service: &str, line: &str) {
         let (service, message) = (format!("\"service\":\"{service}\""), format!("\"message\":\"{line}\""));
-        let is_it = |logged: &String| logged.contains(&service) && logged.contains(&message);
-        eventually(line, async || self.atoll.log().iter().any(is_it).then_some(())).await;
+        let matches = |logged: &String| logged.contains(&service) && logged.contains(&message);
+        eventually(line, async || self.atoll.log().iter().any(matches).then_some(())).await;
     }
 
-    /// What the guest in Rust says.
+    /// What the Rust guest answers to `/visit`.
     async fn visit_rust(&self, service: &str) -> Value {
         let answer = self.get(&format!("/{service}/visit")).await;
         assert_eq!(answer.status, 200, "{service}: {answer:?}");
@@ -151,8 +156,8 @@ fn twin(service: &str) -> String {
     format!("{service}-twin")
 }
 
-impl Way {
-    /// The service that is called this way.
+impl Protocol {
+    /// The service that is called by this protocol.
     fn service(self) -> &'static str {
         match self {
             Self::Typed => "typed",
@@ -162,22 +167,22 @@ impl Way {
     }
 }
 
-/// What a visit of the guest of text found.
+/// What a visit of the text guest found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Visit {
-    /// One digit for each place (`marks.wat` lists them), 1 where there was a mark.
+    /// One digit for each kind of state (`marks.wat` lists them), 1 where there was a mark.
     found: String,
-    /// The number of the handle that it opened.
+    /// The number of the handle that the visit opened.
     handle: u32,
-    /// The random number that the last visit kept; 0 if there was none.
+    /// The random number that the visit before kept; 0 if there was none.
     kept: u64,
-    /// The one that it drew and kept.
+    /// The random number that this visit drew and kept.
     random: u64,
 }
 
 /// No mark anywhere.
 const CLEAN: &str = "00000000";
-/// A mark in every place.
+/// A mark in every kind of state.
 const MARKED: &str = "11111111";
 
 impl Visit {

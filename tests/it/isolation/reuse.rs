@@ -1,13 +1,14 @@
-//! `isolation = "reuse"`: what stays is what an instance keeps, for as long as its bounds allow, and in no other instance.
+//! `isolation = "reuse"`: an instance keeps its own state for as long as its bounds allow, and no other instance sees
+//! it.
 
-use super::{CLEAN, Host, MARKED, RUST, SLOTS, WAYS};
+use super::{CLEAN, Host, MARKED, PROTOCOLS, RUST, SLOTS};
 use crate::it::atoll::{Home, Http, eventually};
 use crate::it::components::workspace;
 use futures_util::future::join_all;
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// An instance serves this many in the tests that count.
+/// How many calls an instance serves in the tests that count.
 const SERVES: usize = 4;
 
 fn reuse(more: &str) -> String {
@@ -15,23 +16,23 @@ fn reuse(more: &str) -> String {
 }
 
 #[tokio::test]
-async fn marks_stay_until_the_instance_has_served_its_number() {
+async fn marks_stay_until_the_instance_has_served_max_requests() {
     let host = Host::of_one(&reuse(&format!("max_requests = {SERVES}, idle_timeout = \"1h\""))).await;
-    for way in WAYS {
+    for protocol in PROTOCOLS {
         let mut drawn = HashSet::new();
         for life in 0..3 {
-            let first = host.visit(way).await;
-            assert!(first.is_clean(), "{way:?}, life {life}: {first:?}");
+            let first = host.visit(protocol).await;
+            assert!(first.is_clean(), "{protocol:?}, life {life}: {first:?}");
             let mut last = first.clone();
             for _ in 1..SERVES {
-                let visit = host.visit(way).await;
-                assert_eq!((visit.found.as_str(), visit.kept), (MARKED, last.random), "{way:?}, life {life}");
-                assert!(visit.handle > last.handle, "{way:?}: {visit:?} after {last:?}");
-                // Kept state is carried over, randomness is not.
-                assert!(drawn.insert(visit.random), "{way:?}: {visit:?}");
+                let visit = host.visit(protocol).await;
+                assert_eq!((visit.found.as_str(), visit.kept), (MARKED, last.random), "{protocol:?}, life {life}");
+                assert!(visit.handle > last.handle, "{protocol:?}: {visit:?} after {last:?}");
+                // Kept state is carried over. Randomness is not.
+                assert!(drawn.insert(visit.random), "{protocol:?}: {visit:?}");
                 last = visit;
             }
-            assert!(drawn.insert(first.random), "{way:?}: {first:?}");
+            assert!(drawn.insert(first.random), "{protocol:?}: {first:?}");
         }
     }
     for (service, _) in RUST {
@@ -42,7 +43,10 @@ async fn marks_stay_until_the_instance_has_served_its_number() {
             for visits in 1..SERVES {
                 let visit = host.visit_rust(service).await;
                 assert_eq!((&visit["visits"], &visit["kept"]), (&visits.into(), &visits.into()), "{service}");
-                assert_eq!(visit["seed"], first["seed"], "{service}: the keys of a hash map are drawn once");
+                assert_eq!(
+                    visit["seed"], first["seed"],
+                    "{service}: the keys of a hash map are drawn once in an instance"
+                );
                 assert_ne!(visit["heap"], first["heap"], "{service}");
             }
             assert!(seeds.insert(first["seed"].as_str().unwrap().to_owned()), "{service}");
@@ -51,22 +55,22 @@ async fn marks_stay_until_the_instance_has_served_its_number() {
 }
 
 #[tokio::test]
-async fn a_handle_that_was_kept_is_there_for_the_next_call() {
+async fn a_handle_that_a_call_kept_is_valid_in_the_next_call_of_its_instance() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
-    for way in WAYS {
-        let visit = host.visit(way).await;
+    for protocol in PROTOCOLS {
+        let visit = host.visit(protocol).await;
         assert_eq!(
-            host.text(way, &format!("/has/{}", visit.handle)).await,
+            host.text(protocol, &format!("/has/{}", visit.handle)).await,
             "0",
-            "{way:?}: there, and without that header"
+            "{protocol:?}: the handle must exist, and its fields lack that header"
         );
-        let answer = host.get(&format!("/{}/has/{}", way.service(), visit.handle + 1_000)).await;
-        assert_eq!(answer.problem()["type"], "urn:atoll:problem:trap", "{way:?}");
+        let answer = host.get(&format!("/{}/has/{}", protocol.service(), visit.handle + 1_000)).await;
+        assert_eq!(answer.problem()["type"], "urn:atoll:problem:trap", "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn the_monotonic_clock_goes_on() {
+async fn the_monotonic_clock_of_a_kept_instance_runs_on() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
     for (service, _) in RUST {
         let clock = async || Duration::from_nanos(host.visit_rust(service).await["clock"].as_u64().unwrap());
@@ -77,23 +81,23 @@ async fn the_monotonic_clock_goes_on() {
 }
 
 #[tokio::test]
-async fn a_line_that_one_call_began_the_next_one_ends() {
+async fn an_output_line_begun_by_one_call_is_finished_by_the_next_call_of_the_instance() {
     let host = Host::of_one(&reuse("max_requests = 2, idle_timeout = \"1h\"")).await;
     for (service, _) in RUST {
         for word in ["one", "two", "three", "four"] {
             assert_eq!(host.get(&format!("/{service}/say/{word}")).await.status, 200, "{service}");
         }
-        host.said(service, "one two").await;
-        host.said(service, "three four").await;
+        host.wait_for_stdout_line(service, "one two").await;
+        host.wait_for_stdout_line(service, "three four").await;
     }
 }
 
 #[tokio::test]
-async fn what_one_call_has_taken_the_next_one_cannot_have() {
+async fn memory_taken_by_one_call_counts_against_the_next_call_of_the_instance() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
     for (service, _) in RUST {
         for _ in 0..2 {
-            // 40 MiB of 64, and 40 more; the instance that cannot have them ends.
+            // 40 MiB of 64, and then 40 more. The instance that cannot get them ends.
             assert_eq!(host.get(&format!("/{service}/take/40")).await.status, 200, "{service}");
             let refused = host.get(&format!("/{service}/take/40")).await;
             assert_eq!(refused.problem()["type"], "urn:atoll:problem:memory-limit", "{service}");
@@ -102,13 +106,13 @@ async fn what_one_call_has_taken_the_next_one_cannot_have() {
 }
 
 #[tokio::test]
-async fn a_trap_ends_the_instance_with_all_that_it_kept() {
+async fn a_trap_ends_the_instance_and_its_kept_state() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;
-    for way in WAYS {
+    for protocol in PROTOCOLS {
         for _ in 0..5 {
-            assert_eq!(host.visit(way).await.found, CLEAN, "{way:?}");
-            assert_eq!(host.visit(way).await.found, MARKED, "{way:?}");
-            host.trap(way.service()).await;
+            assert_eq!(host.visit(protocol).await.found, CLEAN, "{protocol:?}");
+            assert_eq!(host.visit(protocol).await.found, MARKED, "{protocol:?}");
+            host.trap(protocol.service()).await;
         }
     }
     for (service, _) in RUST {
@@ -121,12 +125,12 @@ async fn a_trap_ends_the_instance_with_all_that_it_kept() {
 }
 
 #[tokio::test]
-async fn whoever_rests_for_too_long_is_forgotten() {
+async fn an_instance_idle_for_longer_than_idle_timeout_is_given_up() {
     let host = Host::of_one(&reuse("idle_timeout = \"5ms\"")).await;
-    for way in WAYS {
-        assert!(host.visit(way).await.is_clean(), "{way:?}");
-        // Between two looks it rests for longer than it may.
-        eventually("a fresh instance", async || host.visit(way).await.is_clean().then_some(())).await;
+    for protocol in PROTOCOLS {
+        assert!(host.visit(protocol).await.is_clean(), "{protocol:?}");
+        // Between two polls the instance is idle for longer than its `idle_timeout`.
+        eventually("a fresh instance", async || host.visit(protocol).await.is_clean().then_some(())).await;
     }
     for (service, _) in RUST {
         assert_eq!(host.visit_rust(service).await["visits"], 0, "{service}");
@@ -135,24 +139,25 @@ async fn whoever_rests_for_too_long_is_forgotten() {
 }
 
 #[tokio::test]
-async fn services_and_instances_do_not_find_each_others_marks() {
+async fn no_service_or_instance_finds_the_marks_of_another() {
     let host = Host::start(&reuse("idle_timeout = \"50ms\"")).await;
     for _ in 0..5 {
-        for way in WAYS {
-            let visits = join_all((0..20).map(|_| host.visit(way))).await;
-            // Whatever stood in an instance was left there by the visit before: the chains of kept numbers never meet.
+        for protocol in PROTOCOLS {
+            let visits = join_all((0..20).map(|_| host.visit(protocol))).await;
+            // A mark in an instance was left there by the visit before. Each kept number must be found by one visit
+            // only.
             let kept: Vec<_> = visits.iter().map(|visit| visit.kept).filter(|kept| *kept != 0).collect();
-            assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len(), "{way:?}");
+            assert_eq!(kept.iter().collect::<HashSet<_>>().len(), kept.len(), "{protocol:?}");
             for visit in visits {
                 let expected = if visit.kept == 0 { CLEAN } else { MARKED };
-                assert_eq!(visit.found, expected, "{way:?}: {visit:?}");
+                assert_eq!(visit.found, expected, "{protocol:?}: {visit:?}");
             }
         }
     }
 }
 
 #[tokio::test]
-async fn an_instance_serves_no_more_at_a_time_than_it_may() {
+async fn an_instance_serves_at_most_max_concurrent_calls_at_a_time() {
     for (service, at_once) in [("rust03", 1), ("rust03", 3), ("rust02", 1)] {
         let host = Host::start(&reuse(&format!("max_concurrent = {at_once}, idle_timeout = \"1h\""))).await;
         assert_eq!(host.visit_rust(service).await["visits"], 0, "{service}");
@@ -161,16 +166,17 @@ async fn an_instance_serves_no_more_at_a_time_than_it_may() {
         for _ in 1..at_once {
             sleepers.push(host.sleeper(service, sleepers.len() + 1).await);
         }
-        assert_eq!(host.visit_rust(service).await["visits"], 1, "{service}: there is room for one more");
+        assert_eq!(host.visit_rust(service).await["visits"], 1, "{service}: the instance has room for one more call");
         host.until_calls(service, sleepers.len()).await;
         sleepers.push(host.sleeper(service, sleepers.len() + 1).await);
-        assert_eq!(host.visit_rust(service).await["visits"], 0, "{service}: it has as many as it may");
+        assert_eq!(host.visit_rust(service).await["visits"], 0, "{service}: a full instance must get no further call");
     }
 }
 
-/// Instances that rest keep their slots of the pool. Whoever needs one must not wait until they are given up.
+/// Idle instances keep their slots of the pool. A service that needs a slot must not wait until the idle instances
+/// are given up.
 #[tokio::test]
-async fn instances_that_rest_leave_room_for_other_services() {
+async fn idle_instances_give_their_slots_to_a_service_that_needs_one() {
     let lines = reuse("idle_timeout = \"1h\"");
     let service = |name: &str| {
         let calls = ["sleep/{ms}", "count"].map(|call| {
@@ -184,7 +190,7 @@ async fn instances_that_rest_leave_room_for_other_services() {
     let runtime = format!("[runtime]\ncache = {cache:?}\ninstances = {SLOTS}\n");
     let home = Home::new(&format!("{runtime}{}{}", service("many"), service("other")));
     let (atoll, http) = (home.start().await, Http::default());
-    // As many at once as there are slots for, each on an instance of its own, which is kept.
+    // As many calls at once as there are slots, each in its own instance, which is kept afterwards.
     let url = format!("{}/many/sleep/300", atoll.gateway);
     let sleeping = (0..SLOTS).map(|_| http.get(&url));
     join_all(sleeping).await;

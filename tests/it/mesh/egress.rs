@@ -1,20 +1,20 @@
-//! The ways out of guests: to hosts that the manifest names, and nowhere else.
+//! Outbound calls of guests: to hosts that the manifest names in `egress`, and to no others.
 
-use super::super::held::Held;
-use super::super::plain::{Manner, Plain};
+use super::super::open_exchange::OpenExchange;
+use super::super::plain_server::{Behaviour, PlainServer};
 use super::{Host, NEVER_OPENS, route};
 use serde_json::Value;
 
-/// The guests that can call out: by WASI 0.3, and by WASI 0.2.
+/// The guests that can call out: one by WASI 0.3, one by WASI 0.2.
 const GUESTS: [&str; 2] = ["fixture-hostile", "fixture-legacy02"];
 
-/// A host with a guest as the service `guest`, with this line of `egress`.
-async fn with(component: &str, egress: &str) -> Host {
+/// A host whose service `guest` is this component, with this line of `egress`.
+async fn host_with_egress(component: &str, egress: &str) -> Host {
     let service = format!("[service.guest]\ncomponent = \"{{component:{component}}}\"\n{egress}\n");
     Host::start(&(service + &route("/guest", "guest"))).await
 }
 
-/// What the guest says when it is told to send a body to `url`.
+/// Makes the guest send a body to `url`. Returns the status and the text of the guest's answer.
 async fn fetch(host: &Host, url: &str, body: &'static str) -> (u16, String) {
     let request = http::Request::post(host.url(&format!("/guest/fetch?url={url}")));
     let answer = host.http.send(request, body).await;
@@ -22,33 +22,33 @@ async fn fetch(host: &Host, url: &str, body: &'static str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_no_line_permits_is_denied_and_the_log_says_which_line() {
-    let plain = Plain::start("outside").await;
+async fn a_call_without_an_egress_rule_is_denied_and_the_log_names_the_missing_rule() {
+    let plain = PlainServer::start("outside").await;
     let url = format!("http://{}", plain.address);
     for guest in GUESTS {
         for egress in ["", "egress = [\"https://api.example.com\", \"http://127.0.0.1:1\"]"] {
-            let host = with(guest, egress).await;
-            let (status, said) = fetch(&host, &format!("{url}/x"), "").await;
-            assert_eq!(status, 502, "{guest}: {said}");
-            assert!(said.contains("HttpRequestDenied"), "{guest}: {said}");
+            let host = host_with_egress(guest, egress).await;
+            let (status, text) = fetch(&host, &format!("{url}/x"), "").await;
+            assert_eq!(status, 502, "{guest}: {text}");
+            assert!(text.contains("HttpRequestDenied"), "{guest}: {text}");
             let line: Value = serde_json::from_str(&host.atoll.logged("outbound HTTP is denied").await).unwrap();
-            let lack = format!("it needs `egress = [\"{url}\"]` in [service.guest]");
-            assert!(line["message"].as_str().unwrap().contains(&lack), "{guest}: {line}");
+            let missing_line = format!("it needs `egress = [\"{url}\"]` in [service.guest]");
+            assert!(line["message"].as_str().unwrap().contains(&missing_line), "{guest}: {line}");
         }
     }
     assert_eq!(plain.connections(), 0);
 }
 
 #[tokio::test]
-async fn what_a_line_permits_is_reached_and_learns_nothing_of_us() {
-    let plain = Plain::start("outside").await;
+async fn a_call_with_an_egress_rule_passes_without_the_hosts_own_headers() {
+    let plain = PlainServer::start("outside").await;
     let url = format!("http://{}", plain.address);
     for guest in GUESTS {
         for line in [format!("\"{url}\""), format!("{{ to = \"{url}\", private = true }}")] {
-            let host = with(guest, &format!("egress = [{line}]")).await;
-            let (status, said) = fetch(&host, &format!("{url}/x?y=1"), "a question").await;
-            assert_eq!(status, 200, "{guest} {line}: {said}");
-            let seen: Value = serde_json::from_str(&said).unwrap();
+            let host = host_with_egress(guest, &format!("egress = [{line}]")).await;
+            let (status, text) = fetch(&host, &format!("{url}/x?y=1"), "a question").await;
+            assert_eq!(status, 200, "{guest} {line}: {text}");
+            let seen: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(
                 (&seen["method"], &seen["target"], &seen["body"]),
                 (&"POST".into(), &"/x?y=1".into(), &"a question".into())
@@ -57,23 +57,23 @@ async fn what_a_line_permits_is_reached_and_learns_nothing_of_us() {
             assert_eq!(headers["host"], plain.address.to_string());
             let ours = |name: &&String| name.starts_with("x-") || name.as_str() == "forwarded";
             assert_eq!(headers.keys().find(ours), None, "{guest}: {seen}");
-            // Another port of the same host is another host.
+            // Another port of the same host is another destination.
             assert_eq!(fetch(&host, "http://127.0.0.1:1/x", "").await.0, 502);
-            // What it answers is its answer, whatever it is.
+            // The answer is passed on, whatever its status.
             assert_eq!(fetch(&host, &format!("{url}/status/418"), "").await.0, 418);
         }
     }
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inside_is_refused_unless_the_manifest_says_so() {
-    let plain = Plain::start("inside").await;
+async fn a_name_that_resolves_to_loopback_needs_private_in_its_egress_rule() {
+    let plain = PlainServer::start("inside").await;
     let url = format!("http://localhost:{}", plain.address.port());
     for guest in GUESTS {
-        let host = with(guest, &format!("egress = [\"{url}\"]")).await;
-        let (status, said) = fetch(&host, &format!("{url}/x"), "").await;
-        assert_eq!(status, 502, "{guest}: {said}");
-        assert!(said.contains("DestinationIpProhibited"), "{guest}: {said}");
+        let host = host_with_egress(guest, &format!("egress = [\"{url}\"]")).await;
+        let (status, text) = fetch(&host, &format!("{url}/x"), "").await;
+        assert_eq!(status, 502, "{guest}: {text}");
+        assert!(text.contains("DestinationIpProhibited"), "{guest}: {text}");
         let line = host.atoll.logged("is denied").await;
         for part in ["loopback", "private = true", "localhost", "[service.guest]"] {
             assert!(line.contains(part), "{guest}: {part}: {line}");
@@ -81,92 +81,96 @@ async fn a_name_that_leads_inside_is_refused_unless_the_manifest_says_so() {
     }
     assert_eq!(plain.connections(), 0);
     for guest in GUESTS {
-        let host = with(guest, &format!("egress = [{{ to = \"{url}\", private = true }}]")).await;
-        let (status, said) = fetch(&host, &format!("{url}/x"), "").await;
-        assert_eq!(status, 200, "{guest}: {said}");
+        let host = host_with_egress(guest, &format!("egress = [{{ to = \"{url}\", private = true }}]")).await;
+        let (status, text) = fetch(&host, &format!("{url}/x"), "").await;
+        assert_eq!(status, 200, "{guest}: {text}");
     }
 }
 
 #[tokio::test]
-async fn bodies_stream_both_ways() {
-    let plain = Plain::start("outside").await;
+async fn bodies_of_outbound_calls_stream_both_ways_over_reused_connections() {
+    let plain = PlainServer::start("outside").await;
     let url = format!("http://{}", plain.address);
-    let host = with("fixture-hostile", &format!("egress = [\"{url}\"]")).await;
-    let mut held = Held::begin(&host.atoll, &format!("/guest/fetch?url={url}/echo")).await;
+    let host = host_with_egress("fixture-hostile", &format!("egress = [\"{url}\"]")).await;
+    let mut held = OpenExchange::begin(&host.atoll, &format!("/guest/fetch?url={url}/echo")).await;
     for piece in ["one", "two", "three"] {
         held.echo(piece).await;
     }
     assert!(held.finish().await);
     for guest in GUESTS {
-        let host = with(guest, &format!("egress = [\"{url}\"]")).await;
-        let (status, said) = fetch(&host, &format!("{url}/large/{}", 8 << 20), "").await;
-        assert_eq!((status, said.len()), (200, 8 << 20), "{guest}");
+        let host = host_with_egress(guest, &format!("egress = [\"{url}\"]")).await;
+        let (status, text) = fetch(&host, &format!("{url}/large/{}", 8 << 20), "").await;
+        assert_eq!((status, text.len()), (200, 8 << 20), "{guest}");
     }
     let before = plain.connections();
-    let host = with("fixture-hostile", &format!("egress = [\"{url}\"]")).await;
+    let host = host_with_egress("fixture-hostile", &format!("egress = [\"{url}\"]")).await;
     for _ in 0..10 {
         assert_eq!(fetch(&host, &format!("{url}/x"), "").await.0, 200);
     }
-    assert!(plain.connections() - before < 5, "connections are used again, by whichever instance");
+    assert!(plain.connections() - before < 5, "instances must share the connections");
 }
 
 #[tokio::test]
-async fn the_circuit_of_a_host_outside_is_its_own() {
-    let (ill, well) = (Plain::start("ill").await, Plain::start("well").await);
-    ill.behave(Manner::Resets);
+async fn each_outside_host_has_its_own_circuit() {
+    let (ill, well) = (PlainServer::start("ill").await, PlainServer::start("well").await);
+    ill.behave(Behaviour::ResetsAfterRequest);
     let [to_ill, to_well] = [&ill, &well].map(|plain| format!("http://{}", plain.address));
     for guest in GUESTS {
         let keys = format!("egress = [\"{to_ill}\", \"{to_well}\"]\nbreaker = {{ open = \"1h\", open_most = \"1h\" }}");
-        let host = with(guest, &keys).await;
+        let host = host_with_egress(guest, &keys).await;
         let before = ill.requests();
         // A POST is sent once.
         for _ in 0..5 {
-            let (status, said) = fetch(&host, &to_ill, "").await;
-            assert_eq!(status, 502, "{said}");
-            assert!(said.contains("ConnectionTerminated"), "{guest}: {said}");
+            let (status, text) = fetch(&host, &to_ill, "").await;
+            assert_eq!(status, 502, "{text}");
+            assert!(text.contains("ConnectionTerminated"), "{guest}: {text}");
         }
         assert_eq!(ill.requests(), before + 5);
         for _ in 0..3 {
-            let (_, said) = fetch(&host, &to_ill, "").await;
-            assert!(said.contains("DestinationUnavailable"), "{guest}: {said}");
+            let (_, text) = fetch(&host, &to_ill, "").await;
+            assert!(text.contains("DestinationUnavailable"), "{guest}: {text}");
         }
-        assert_eq!(ill.requests(), before + 5, "its circuit is open");
-        assert_eq!(fetch(&host, &to_well, "").await.0, 200, "a neighbour's is its own");
+        assert_eq!(ill.requests(), before + 5, "an open circuit must let no call through");
+        assert_eq!(fetch(&host, &to_well, "").await.0, 200, "the circuit of another host must not be affected");
         assert_eq!(host.endpoints("guest", "breaker").await, ["closed"], "{guest}");
     }
 }
 
 #[tokio::test]
-async fn what_may_be_asked_twice_is_and_the_manifest_bounds_the_time() {
-    let plain = Plain::start("outside").await;
+async fn an_outbound_get_is_retried_and_bounded_by_the_services_timeout() {
+    let plain = PlainServer::start("outside").await;
     let url = format!("http://{}", plain.address);
     let keys = format!("egress = [\"{url}\"]\nlimits = {{ timeout = \"10s\" }}\n{NEVER_OPENS}");
-    let host = with("fixture-hostile", &keys).await;
-    plain.behave(Manner::Resets);
-    let said = host.get(&format!("/guest/dial?url={url}/x")).await;
-    assert_eq!(said.body, "denied: ErrorCode::ConnectionTerminated", "{said:?}");
+    let host = host_with_egress("fixture-hostile", &keys).await;
+    plain.behave(Behaviour::ResetsAfterRequest);
+    let text = host.get(&format!("/guest/dial?url={url}/x")).await;
+    assert_eq!(text.body, "denied: ErrorCode::ConnectionTerminated", "{text:?}");
     assert_eq!(plain.requests(), 2, "a GET is tried again");
-    plain.behave(Manner::Status(503));
+    plain.behave(Behaviour::Status(503));
     assert_eq!(host.get(&format!("/guest/dial?url={url}/x")).await.body, "answered: 503");
     assert_eq!(plain.requests(), 4);
-    assert_eq!(host.metric("atoll_retries_total", "guest").await, 0.0, "the service itself was asked once each time");
+    assert_eq!(
+        host.metric("atoll_retries_total", "guest").await,
+        0.0,
+        "the service itself must be called once for each request"
+    );
 
     let keys = keys.replace("10s", "500ms");
-    let host = with("fixture-hostile", &keys).await;
-    plain.behave(Manner::Holds);
+    let host = host_with_egress("fixture-hostile", &keys).await;
+    plain.behave(Behaviour::Silent);
     let late = host.get(&format!("/guest/dial?url={url}/x")).await;
-    let said = String::from_utf8_lossy(&late.body).into_owned();
-    // The guest keeps a twentieth of its time to say so; on a busy machine the gateway says it.
-    assert!(said.contains("HttpResponseTimeout") || late.status == 504, "{late:?}");
+    let text = String::from_utf8_lossy(&late.body).into_owned();
+    // The guest keeps a twentieth of its time to report the timeout. On a busy machine the gateway reports it.
+    assert!(text.contains("HttpResponseTimeout") || late.status == 504, "{late:?}");
 }
 
 #[tokio::test]
-async fn a_guest_that_is_let_down_is_not_at_fault() {
-    let ill = Plain::start("ill").await;
-    ill.behave(Manner::Resets);
+async fn a_guest_whose_outbound_call_fails_counts_no_failure() {
+    let ill = PlainServer::start("ill").await;
+    ill.behave(Behaviour::ResetsAfterRequest);
     let url = format!("http://{}", ill.address);
     for guest in GUESTS {
-        let host = with(guest, &format!("egress = [\"{url}\"]\n{NEVER_OPENS}")).await;
+        let host = host_with_egress(guest, &format!("egress = [\"{url}\"]\n{NEVER_OPENS}")).await;
         for _ in 0..10 {
             assert_eq!(fetch(&host, &url, "").await.0, 502);
         }

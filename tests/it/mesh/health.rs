@@ -1,18 +1,18 @@
-//! Active checks: who does not pass them gets no calls, and stays where it is.
+//! Active health checks: an endpoint that fails them gets no calls, and stays in the table.
 
 use super::super::atoll::{Home, eventually};
 use super::super::components::component;
-use super::super::plain::{Manner, Plain};
+use super::super::plain_server::{Behaviour, PlainServer};
 use super::{Host, NEVER_OPENS, kind, manifest, route, says};
 use http::Request;
 use std::fs;
 
-/// Often enough for a test, and patient enough for a busy machine.
+/// Often enough for a test, with a timeout that suits a busy machine.
 const OFTEN: &str = "interval = \"250ms\", timeout = \"250ms\", down = 3, up = 2";
 
 #[tokio::test]
-async fn an_address_that_is_not_well_gets_no_calls_until_it_is() {
-    let (sick, well) = (Plain::start("sick").await, Plain::start("well").await);
+async fn an_unhealthy_address_gets_no_calls_until_it_is_healthy_again() {
+    let (sick, well) = (PlainServer::start("sick").await, PlainServer::start("well").await);
     let keys = format!("{NEVER_OPENS}balance = \"round-robin\"\nhealth = {{ path = \"/healthz\", {OFTEN} }}");
     let host = Host::of(&[&sick, &well], &keys).await;
     for _ in 0..2 {
@@ -26,10 +26,10 @@ async fn an_address_that_is_not_well_gets_no_calls_until_it_is() {
     for _ in 0..20 {
         assert_eq!(host.status("/plain/x").await, 200);
     }
-    assert_eq!(sick.requests(), before, "the other one answers all");
-    assert_eq!(host.endpoints("legacy", "place").await.len(), 2, "it stays in the table");
+    assert_eq!(sick.requests(), before, "the healthy server must answer all calls");
+    assert_eq!(host.endpoints("legacy", "place").await.len(), 2, "an unhealthy endpoint must stay in the table");
     assert_eq!(host.endpoints("legacy", "breaker").await, ["closed", "closed"]);
-    assert_eq!(host.endpoints("legacy", "requests").await, [1, 21], "a check is no call");
+    assert_eq!(host.endpoints("legacy", "requests").await, [1, 21], "a health check must not count as a call");
     sick.health(302);
     let line = host.atoll.logged("ready again").await;
     assert!(line.contains("legacy-url-0"), "{line}");
@@ -37,25 +37,25 @@ async fn an_address_that_is_not_well_gets_no_calls_until_it_is() {
         assert_eq!(host.status("/plain/x").await, 200);
         (sick.requests() > before).then_some(())
     };
-    eventually("it gets calls again", again).await;
+    eventually("the server that recovered gets calls again", again).await;
     assert!(sick.checks() >= 5, "{}", sick.checks());
 }
 
 #[tokio::test]
-async fn where_nobody_is_well_the_gateway_says_so() {
-    let only = Plain::start("only").await;
+async fn a_service_without_a_healthy_endpoint_answers_503_no_endpoint() {
+    let only = PlainServer::start("only").await;
     only.health(500);
     let host = Host::of(&[&only], &format!("health = {{ path = \"/healthz\", {OFTEN} }}")).await;
     host.atoll.logged("not ready: it gets no calls").await;
-    let nobody = host.get("/plain/x").await;
-    assert_eq!((nobody.status.as_u16(), kind(&nobody)), (503, "no-endpoint".to_owned()));
-    let asked = only.requests();
+    let unavailable = host.get("/plain/x").await;
+    assert_eq!((unavailable.status.as_u16(), kind(&unavailable)), (503, "no-endpoint".to_owned()));
+    let requests_before = only.requests();
     assert_eq!(host.status("/plain/x").await, 503);
-    assert_eq!(only.requests(), asked);
+    assert_eq!(only.requests(), requests_before);
 }
 
 #[tokio::test]
-async fn a_component_is_asked_by_http_as_well() {
+async fn a_component_is_health_checked_by_http_and_a_trap_there_counts_no_failure() {
     let service = |path: &str| {
         let health = format!("health = {{ path = \"{path}\", {OFTEN} }}");
         format!(
@@ -66,7 +66,7 @@ async fn a_component_is_asked_by_http_as_well() {
     let host = Host::start(&service("/status/503")).await;
     host.atoll.logged("not ready: it gets no calls").await;
     assert_eq!(host.status("/h/ok").await, 503);
-    // A trap during a check is no fault that a breaker learns of.
+    // A trap during a health check must not reach the breaker.
     let host = Host::start(&service("/trap")).await;
     host.atoll.logged("not ready: it gets no calls").await;
     assert_eq!(host.endpoints("hostile", "breaker").await, ["closed"]);
@@ -74,8 +74,9 @@ async fn a_component_is_asked_by_http_as_well() {
 }
 
 #[tokio::test]
-async fn one_that_is_busy_is_not_ill() {
-    let limits = "limits = { concurrency = 1 }\nhealth = { path = \"/ok\", interval = \"200ms\", timeout = \"200ms\", down = 1 }";
+async fn a_busy_component_is_not_taken_for_unhealthy() {
+    let limits = "limits = { concurrency = 1 }\n\
+                  health = { path = \"/ok\", interval = \"200ms\", timeout = \"200ms\", down = 1 }";
     let service = format!("[service.hostile]\ncomponent = \"{{component:fixture-hostile}}\"\n{limits}\n");
     let host = Host::start(&(service + &route("/h", "hostile"))).await;
     assert_eq!(host.status("/h/sleep?ms=3000").await, 200);
@@ -84,8 +85,8 @@ async fn one_that_is_busy_is_not_ill() {
     assert!(!log.iter().any(|line| line.contains("not ready")), "{log:?}");
 }
 
-/// The fixture `types`, which is as well as the service `judge` says.
-fn judged(call: &str, judge: &Plain) -> String {
+/// A manifest of the fixture `types`, whose health checks end as the service `judge` answers.
+fn judged(call: &str, judge: &PlainServer) -> String {
     let types = format!(
         r#"
 [service.types]
@@ -94,33 +95,33 @@ calls = ["legacy"]
 health = {{ call = "{call}", {OFTEN} }}
 "#
     );
-    // The fixture asks for it by this name.
+    // The fixture calls the service by this name.
     manifest(&[judge], NEVER_OPENS).replace("legacy", "judge")
         + &types.replace("legacy", "judge")
         + &route("/types", "types")
 }
 
 #[tokio::test]
-async fn a_function_says_whether_a_component_is_well() {
+async fn a_health_function_decides_whether_a_component_gets_calls() {
     for call in ["health#check", "healthy"] {
-        let judge = Plain::start("judge").await;
+        let judge = PlainServer::start("judge").await;
         let host = Host::start(&judged(call, &judge)).await;
         assert_eq!(host.status("/types").await, 200);
-        judge.behave(Manner::Status(404));
+        judge.behave(Behaviour::Status(404));
         let line = host.atoll.logged("not ready: it gets no calls").await;
         assert!(line.contains("types-0"), "{line}");
         assert_eq!(host.status("/types").await, 503);
-        judge.behave(Manner::Works);
+        judge.behave(Behaviour::Works);
         host.atoll.logged("ready again").await;
         assert_eq!(host.status("/types").await, 200);
         assert_eq!(host.endpoints("types", "failures").await, [0]);
-        assert_eq!(host.endpoints("types", "requests").await, [2], "a check is no call");
+        assert_eq!(host.endpoints("types", "requests").await, [2], "a health check must not count as a call");
     }
 }
 
 #[tokio::test]
-async fn what_no_check_can_ask_is_told_at_its_place() {
-    let judge = Plain::start("judge").await;
+async fn a_function_that_cannot_be_a_health_check_is_reported_at_its_position() {
+    let judge = PlainServer::start("judge").await;
     for (call, why) in [
         ("nothing-of-the-sort", "nothing-of-the-sort"),
         ("check-of", "it must take nothing"),
@@ -133,14 +134,14 @@ async fn what_no_check_can_ask_is_told_at_its_place() {
         let refused = home.output(&["check"]).await;
         let complaint = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(1), "{complaint}");
-        let place = format!("atoll.toml:{line}:19");
-        assert!(says(&complaint, &place) && says(&complaint, why), "{place} {why}: {complaint}");
+        let position = format!("atoll.toml:{line}:19");
+        assert!(says(&complaint, &position) && says(&complaint, why), "{position} {why}: {complaint}");
     }
 }
 
 #[tokio::test]
-async fn no_swap_takes_the_check_away() {
-    let judge = Plain::start("judge").await;
+async fn a_swap_to_a_component_without_the_health_check_is_refused() {
+    let judge = PlainServer::start("judge").await;
     let host = Host::start(&judged("health#check", &judge)).await;
     let swap = async |name: &str| {
         let request = Request::post(format!("{}/v1/services/types/swap", host.atoll.admin));
@@ -151,6 +152,6 @@ async fn no_swap_takes_the_check_away() {
     assert_eq!(refused.status, 422, "{refused:?}");
     let detail = refused.problem()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("the health check of `types`") && detail.contains("health"), "{detail}");
-    assert_eq!(swap("fixture-types").await.status, 200, "one that has it is not");
+    assert_eq!(swap("fixture-types").await.status, 200, "a component that has the check must be accepted");
     assert_eq!(host.status("/types").await, 200);
 }

@@ -1,21 +1,22 @@
-//! The mesh with the real binary: tries, bounds, balancing, health, names, ways out, deadlines and circuits.
+//! The mesh with the real binary: tries, bounds, balancing, health checks, names, outbound calls, deadlines and
+//! circuits.
 
 mod balancing;
 mod breaker;
 mod bulkhead;
 mod deadlines;
+mod dns_and_tls;
 mod egress;
 mod health;
-mod names;
-mod operators;
+mod operator_controls;
 mod retries;
 
 use super::atoll::{Answer, Atoll, Home, Http};
-use super::plain::Plain;
+use super::plain_server::PlainServer;
 use http::request::Builder;
 use serde_json::Value;
 
-/// A service whose circuits never open, for tests of something else.
+/// Keys of a service whose circuits never open and whose endpoints are never ejected, for tests of something else.
 const NEVER_OPENS: &str = "breaker = { failure_threshold = 1000 }\nejection = { most = 0 }\n";
 
 /// A running host.
@@ -34,8 +35,9 @@ impl Host {
         Self { atoll: home.start().await, http: Http::default(), home }
     }
 
-    /// A host whose one service, `legacy`, has these servers and these further keys, and all that is below `/plain`.
-    async fn of(servers: &[&Plain], keys: &str) -> Self {
+    /// A host with one service, `legacy`, which has these servers and these further keys. Every path below `/plain`
+    /// is routed to it.
+    async fn of(servers: &[&PlainServer], keys: &str) -> Self {
         Self::start(&manifest(servers, keys)).await
     }
 
@@ -47,7 +49,7 @@ impl Host {
         self.http.get(&self.url(path)).await
     }
 
-    /// The status of a GET, which may be one of an error.
+    /// The status of a GET request, which may be an error.
     async fn status(&self, path: &str) -> u16 {
         self.get(path).await.status.as_u16()
     }
@@ -57,7 +59,7 @@ impl Host {
         self.http.send(request.uri(self.url("/plain/x")), body).await
     }
 
-    /// The member `key` of each endpoint of `service`, as operators see it.
+    /// The member `key` of each endpoint of `service`, as the admin API shows it.
     async fn endpoints(&self, service: &str, key: &str) -> Vec<Value> {
         let service = self.http.get(&format!("{}/v1/services/{service}", self.atoll.admin)).await.json();
         service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[key].clone()).collect()
@@ -74,12 +76,12 @@ impl Host {
 }
 
 /// The manifest of [`Host::of`].
-fn manifest(servers: &[&Plain], keys: &str) -> String {
+fn manifest(servers: &[&PlainServer], keys: &str) -> String {
     let urls: Vec<_> = servers.iter().map(|server| format!("http://{}", server.address)).collect();
     format!("[service.legacy]\nurls = {urls:?}\n{keys}\n{}", route("/plain", "legacy"))
 }
 
-/// All that is below `prefix` goes to `service`, which does not see the prefix.
+/// A route of all paths below `prefix` to `service`. The service does not see the prefix.
 fn route(prefix: &str, service: &str) -> String {
     format!("\n[[route]]\nprefix = {prefix:?}\nstrip_prefix = {prefix:?}\nservice = {service:?}\n")
 }
@@ -89,7 +91,7 @@ fn request(method: impl AsRef<str>) -> Builder {
     http::Request::builder().method(method.as_ref())
 }
 
-/// Whether a complaint says `part`, wherever the terminal breaks its lines.
+/// Whether an error text contains `part`, wherever the terminal breaks its lines.
 fn says(complaint: &str, part: &str) -> bool {
     let squeezed = |text: &str| text.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect::<String>();
     squeezed(complaint).contains(&squeezed(part))

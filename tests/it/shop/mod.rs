@@ -1,10 +1,10 @@
 //! The example shop behind the gateway: the manifest that `just run` starts, with its three services.
 
 mod chaos;
+mod concurrent_writes;
 mod orders;
 mod products;
-mod rush;
-mod typed;
+mod typed_route_errors;
 mod users;
 
 use super::atoll::{Answer, Atoll, Home, Http};
@@ -20,7 +20,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// The shop of the repository's own manifest, with nothing in its store.
+    /// Starts the shop with the repository's own manifest and an empty store.
     async fn open() -> Self {
         let home = Home::new(&shop_manifest());
         Self { atoll: home.start().await, http: Http::default(), _home: home }
@@ -51,7 +51,7 @@ impl Shop {
         self.http.send(request, serde_json::json!({ "quantity": quantity }).to_string()).await
     }
 
-    /// Every item of a list, page by page, `limit` at a time; only the last page may be shorter.
+    /// Reads all items of a list in pages of `limit`. Only the last page may have fewer items.
     async fn list(&self, path: &str, limit: usize) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -65,12 +65,12 @@ impl Shop {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return items,
             }
-            assert_eq!(part.len(), limit, "a page that is not the last is full");
+            assert_eq!(part.len(), limit, "only the last page may have fewer items than the limit");
         }
     }
 }
 
-/// The path that the outside reaches a new item by; the answer says it and the item's id agrees.
+/// The path of a new item, from the `location` header of the answer. The item's id must agree with it.
 fn location(created: &Answer, collection: &str) -> String {
     assert_eq!(created.status, 201, "{created:?}");
     let id = id(&created.json()).to_string();
@@ -83,7 +83,7 @@ fn id(item: &Value) -> u64 {
     item["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// The fields that a 422 names.
+/// The JSON pointers of the fields that a 422 names, sorted.
 fn pointers(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 422, "{answer:?}");
     let problem = answer.problem();

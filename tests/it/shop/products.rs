@@ -1,4 +1,4 @@
-//! Products through the gateway: every verb and every error, and reservations.
+//! Products through the gateway: every method, every error, and reservations.
 
 use super::{Shop, id, location, pointers};
 use http::{Method, Request};
@@ -16,7 +16,7 @@ fn with(mut product: Value, field: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn every_verb() {
+async fn a_product_is_created_read_changed_replaced_listed_and_removed() {
     let shop = Shop::open().await;
     let created = shop.post(PRODUCTS, &mug()).await;
     let path = location(&created, PRODUCTS);
@@ -31,7 +31,7 @@ async fn every_verb() {
     let cheaper = with(product.clone(), "price", json!({"amount": 999, "currency": "EUR"}));
     assert_eq!(patched.json(), with(cheaper, "stock", json!(7)));
     let same = shop.send(Method::PATCH, &path, &json!({"name": null, "price": null})).await;
-    assert_eq!((same.status.as_u16(), same.json()), (200, patched.json()), "null is absent");
+    assert_eq!((same.status.as_u16(), same.json()), (200, patched.json()), "null must mean that the field is absent");
     let put = shop.send(Method::PUT, &path, &mug()).await;
     assert_eq!((put.status.as_u16(), put.json()), (200, product.clone()));
 
@@ -51,11 +51,11 @@ async fn every_verb() {
         assert_eq!((gone.status.as_u16(), gone.problem()["status"].as_u64()), (404, Some(404)), "{method}");
     }
     assert_eq!(shop.reserve(&path, "gone", &json!(1)).await.problem()["status"], 404);
-    assert_eq!(shop.post(PRODUCTS, &mug()).await.status, 201, "the SKU of a removed product is free");
+    assert_eq!(shop.post(PRODUCTS, &mug()).await.status, 201, "the SKU of a removed product must be free");
 }
 
 #[tokio::test]
-async fn every_error() {
+async fn every_invalid_request_for_a_product_has_its_status_and_names_every_wrong_field() {
     let shop = Shop::open().await;
     let path = location(&shop.post(PRODUCTS, &mug()).await, PRODUCTS);
     let cup = location(&shop.post(PRODUCTS, &with(mug(), "sku", json!("cup"))).await, PRODUCTS);
@@ -64,7 +64,7 @@ async fn every_error() {
         let named = pointers(&shop.send(method.clone(), path, &json!({})).await);
         assert_eq!(named, ["/name", "/price", "/sku", "/stock"], "{method}");
     }
-    // First the host compares a body with the contract, then the service with its own rules.
+    // The host first compares a body with the contract. Then the service applies its own rules.
     let mistyped = json!({
         "sku": 1, "name": "", "price": {"amount": -1, "currency": "euro", "tax": 1}, "stock": -1, "colour": "red",
     });
@@ -92,7 +92,7 @@ async fn every_error() {
     assert_eq!(
         shop.post(PRODUCTS, &with(mug(), "sku", json!("MUG-01"))).await.status,
         201,
-        "the case of an SKU counts"
+        "SKUs that differ in case must differ"
     );
     let reserve = format!("{path}/reserve");
     for (method, path, allow) in [
@@ -118,7 +118,11 @@ async fn a_reservation_takes_stock_once_for_each_key() {
     assert_eq!((first.status.as_u16(), &first.json()["stock"], &first.json()["quantity"]), (200, &json!(1), &json!(2)));
     for _ in 0..3 {
         let again = shop.reserve(&path, "order-1", &json!(2)).await;
-        assert_eq!((again.status, again.body), (first.status, first.body.clone()), "the first answer");
+        assert_eq!(
+            (again.status, again.body),
+            (first.status, first.body.clone()),
+            "the same key must get the first answer again"
+        );
     }
     assert_eq!(stock().await, 1);
 
@@ -126,7 +130,7 @@ async fn a_reservation_takes_stock_once_for_each_key() {
         let refused = shop.reserve(&path, key, &json!(quantity)).await;
         assert_eq!((refused.status.as_u16(), refused.problem()["status"].as_u64()), (409, Some(409)), "{why}");
     }
-    assert_eq!(shop.reserve(&path, "order-2", &json!(1)).await.status, 200, "a refused call left its key unused");
+    assert_eq!(shop.reserve(&path, "order-2", &json!(1)).await.status, 200, "a refused call must leave its key unused");
     assert_eq!(stock().await, 0);
 
     for quantity in [json!(0), json!(-1), json!(1.5), json!("1"), Value::Null, json!(4_294_967_296_u64)] {

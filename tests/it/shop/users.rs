@@ -1,4 +1,4 @@
-//! Users through the gateway: every verb and every error.
+//! Users through the gateway: every method and every error.
 
 use super::{Shop, id, location, pointers};
 use http::{Method, Request};
@@ -11,7 +11,7 @@ fn ada() -> Value {
 }
 
 #[tokio::test]
-async fn every_verb() {
+async fn a_user_is_created_read_changed_replaced_listed_and_removed() {
     let shop = Shop::open().await;
     let created = shop.post(USERS, &ada()).await;
     let path = location(&created, USERS);
@@ -26,7 +26,7 @@ async fn every_verb() {
 
     let patched = shop.send(Method::PATCH, &path, &json!({"name": "Ada Lovelace"})).await;
     assert_eq!((patched.status.as_u16(), &patched.json()["name"]), (200, &json!("Ada Lovelace")));
-    assert_eq!(patched.json()["email"], "Ada@example.org", "what is absent stays");
+    assert_eq!(patched.json()["email"], "Ada@example.org", "a field that is absent must stay as it is");
     let put = shop.send(Method::PUT, &path, &json!({"name": "Countess", "email": "countess@example.org"})).await;
     assert_eq!(put.status, 200);
     assert_eq!(put.json(), json!({"id": user["id"], "name": "Countess", "email": "countess@example.org"}));
@@ -34,7 +34,11 @@ async fn every_verb() {
     assert_eq!(shop.list(USERS, 10).await, [put.json()]);
 
     let freed = shop.post(USERS, &ada()).await;
-    assert_ne!(location(&freed, USERS), path, "an email that was given up is free, an id never is");
+    assert_ne!(
+        location(&freed, USERS),
+        path,
+        "an email that was given up must be free, and an id must never be given again"
+    );
     let removed = shop.http.send(Request::delete(shop.url(&path)), "").await;
     assert_eq!((removed.status.as_u16(), removed.body.len()), (204, 0));
     for (method, body) in [(Method::PUT, ada()), (Method::PATCH, json!({})), (Method::DELETE, Value::Null)] {
@@ -46,7 +50,7 @@ async fn every_verb() {
 }
 
 #[tokio::test]
-async fn pages() {
+async fn pages_give_every_user_once_and_a_cursor_outlives_its_item() {
     let shop = Shop::open().await;
     assert_eq!(shop.get(USERS).await.json(), json!({"items": [], "next_cursor": null}));
     let mut created = Vec::new();
@@ -59,9 +63,9 @@ async fn pages() {
         assert_eq!(shop.list(USERS, limit).await, created, "limit {limit}");
     }
     let all = shop.get(USERS).await.json();
-    assert_eq!(all, json!({"items": created, "next_cursor": null}), "without a limit, `page_size` holds");
+    assert_eq!(all, json!({"items": created, "next_cursor": null}), "without a limit, `page_size` must apply");
 
-    // A cursor stays good when the item that it stands at is removed.
+    // A cursor stays valid when the item to which it points is removed.
     let first = shop.get(&format!("{USERS}?limit=2")).await.json();
     shop.http.send(Request::delete(shop.url(&format!("{USERS}/{}", id(&created[1])))), "").await;
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -76,7 +80,7 @@ async fn pages() {
 }
 
 #[tokio::test]
-async fn what_is_malformed_or_invalid() {
+async fn a_malformed_or_invalid_user_names_every_wrong_field_and_changes_nothing() {
     let shop = Shop::open().await;
     let path = location(&shop.post(USERS, &ada()).await, USERS);
     let targets = [(Method::POST, USERS), (Method::PUT, path.as_str()), (Method::PATCH, path.as_str())];
@@ -104,11 +108,11 @@ async fn what_is_malformed_or_invalid() {
     assert_eq!(pointers(&shop.send(Method::PATCH, &path, &json!({"name": "n".repeat(201)})).await), ["/name"]);
     let mut unchanged = ada();
     unchanged["id"] = shop.get(&path).await.json()["id"].clone();
-    assert_eq!(shop.list(USERS, 10).await, [unchanged], "what was refused has changed nothing");
+    assert_eq!(shop.list(USERS, 10).await, [unchanged], "refused requests must have changed nothing");
 }
 
 #[tokio::test]
-async fn what_is_not_there_taken_or_not_allowed() {
+async fn an_unknown_id_a_taken_email_or_a_wrong_method_has_its_status() {
     let shop = Shop::open().await;
     let path = location(&shop.post(USERS, &ada()).await, USERS);
     let grace = json!({"name": "Grace", "email": "grace@example.org"});
@@ -128,7 +132,11 @@ async fn what_is_not_there_taken_or_not_allowed() {
         assert!(taken.problem()["detail"].as_str().unwrap().contains("email"), "{method}");
     }
     let same = shop.send(Method::PATCH, &path, &shouted).await;
-    assert_eq!((same.status.as_u16(), &same.json()["email"]), (200, &shouted["email"]), "it is the user's own");
+    assert_eq!(
+        (same.status.as_u16(), &same.json()["email"]),
+        (200, &shouted["email"]),
+        "a user may spell its own email differently"
+    );
 
     for (method, path, allow) in [
         (Method::PUT, USERS, "GET, HEAD, POST"),
@@ -142,7 +150,7 @@ async fn what_is_not_there_taken_or_not_allowed() {
 }
 
 #[tokio::test]
-async fn what_the_gateway_refuses_has_the_same_shape() {
+async fn a_refusal_by_the_gateway_is_a_problem_document_too() {
     let shop = Shop::open().await;
     for (path, status) in [("/users", 404), ("/api/usersx", 404), ("/", 404), ("/api/users/%00", 400)] {
         let answer = shop.get(path).await;

@@ -1,17 +1,17 @@
-//! What a start finds in the cache of compiled code, what it leaves there, and when code comes into memory: shown by the log, by the folder
-//! and by the maps of the process.
+//! What a start reads from the cache of compiled code and writes to it, and when code is loaded into memory. The log,
+//! the cache folder and the memory maps of the process show it.
 
-mod damage;
-mod density;
-mod lazy;
-mod pool;
+mod cache_damage;
+mod code_loading;
+mod instance_pool;
+mod many_services;
 
 use super::atoll::{Answer, Atoll, Home, Http, hello_revision};
 use super::components::component;
 use std::fs;
 use std::path::PathBuf;
 
-/// Two services of one fixture, in two revisions: each has code of its own. They have a cache of their own too.
+/// Two services of one fixture in two revisions, so each has code of its own. They use a cache of their own.
 const MANIFEST: &str = r#"
 [service.hello]
 component = "hello.wasm"
@@ -39,23 +39,23 @@ timeout = "10ms"
 const HELLO: &[u8; 16] = b"revision-001-bbb";
 const OTHER: &[u8; 16] = b"revision-002-ccc";
 
-/// A home with the two components, and a cache that nobody has used.
-struct Yard {
+/// A folder with the two components and an unused cache.
+struct CacheHome {
     home: Home,
     http: Http,
 }
 
-impl Yard {
+impl CacheHome {
     fn new() -> Self {
         let home = Home::new(MANIFEST);
-        let yard = Self { home, http: Http::default() };
-        yard.place("hello.wasm", HELLO);
-        yard.place("other.wasm", OTHER);
-        yard
+        let home = Self { home, http: Http::default() };
+        home.write_revision("hello.wasm", HELLO);
+        home.write_revision("other.wasm", OTHER);
+        home
     }
 
-    /// Makes `file` the fixture in the revision `name`.
-    fn place(&self, file: &str, name: &[u8; 16]) {
+    /// Writes the fixture in the revision `name` to `file`.
+    fn write_revision(&self, file: &str, name: &[u8; 16]) {
         let made = hello_revision(name, self.home.folder.path());
         fs::rename(made, self.home.folder.path().join(file)).unwrap();
     }
@@ -64,7 +64,7 @@ impl Yard {
         self.home.start_with(&[("ATOLL_LOG", "info,host::runtime=debug")]).await
     }
 
-    /// Fills the cache, as a start and its end do.
+    /// Fills the cache: starts the host and stops it.
     async fn fill(&self) {
         let atoll = self.start().await;
         let log = atoll.stop().await;
@@ -75,7 +75,7 @@ impl Yard {
         self.http.get(&format!("{}{path}", atoll.gateway)).await
     }
 
-    /// Asks `path` for its revision.
+    /// The revision that answers at `path`.
     async fn revision(&self, atoll: &Atoll, path: &str) -> String {
         let answer = self.get(atoll, path).await;
         assert_eq!(answer.status, 200, "{answer:?}\n{}", atoll.log().join("\n"));
@@ -86,7 +86,7 @@ impl Yard {
         self.home.folder.path().join("cache")
     }
 
-    /// The files of the cache whose names end so.
+    /// The files of the cache with this extension, sorted.
     fn entries(&self, extension: &str) -> Vec<PathBuf> {
         let files = fs::read_dir(self.cache()).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|own| own == extension)).collect();
@@ -94,16 +94,16 @@ impl Yard {
         files
     }
 
-    /// The entry of `file`, by its extension.
+    /// The cache entry of the component `file`, with this extension.
     fn entry(&self, file: &str, extension: &str) -> PathBuf {
         let bytes = fs::read(self.home.folder.path().join(file)).unwrap();
-        let digest = host::runtime::Component::digest_of(&bytes).to_string();
+        let digest = host::base::Digest::of(&bytes).to_string();
         let found = self.entries(extension).into_iter().find(|path| path.to_string_lossy().contains(&digest));
         found.unwrap_or_else(|| panic!("{file} has no .{extension}"))
     }
 }
 
-/// The files of compiled code that the process has mapped to run them, each as often as it is mapped.
+/// The files of compiled code that the process has mapped as executable, once for each mapping.
 fn mapped(atoll: &Atoll) -> Vec<String> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", atoll.pid())).unwrap();
     let runs = maps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).filter(|line| line[1] == "r-xp");
@@ -118,7 +118,7 @@ fn count(log: &[String], message: &str) -> usize {
     log.iter().filter(|line| line.contains(&format!("\"message\":\"{message}\""))).count()
 }
 
-/// The fixture's bytes with a number at their end, in a section of its own: another component that does the same.
+/// The fixture's bytes with a number in a section of its own at their end: another component with the same behaviour.
 fn numbered(fixture: &str, number: u32) -> Vec<u8> {
     let mut bytes = fs::read(component(fixture)).unwrap();
     // A custom section (0): its length, the length of its name, its name, its content.

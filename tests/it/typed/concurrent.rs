@@ -1,4 +1,4 @@
-//! Many calls at once on instances that are shared, and callers that go away.
+//! Many calls at once on shared instances, and callers that disconnect.
 
 use super::{SLEEPS, Typed, route, runtime, seed};
 use futures_util::future::join_all;
@@ -43,37 +43,37 @@ breaker = { failure_threshold = 1000 }
 }
 
 #[tokio::test]
-async fn an_import_that_waits_holds_nobody_up() {
+async fn calls_that_wait_for_an_import_do_not_block_their_instance() {
     let host = open().await;
     assert_eq!(host.value("/quick").await, 0);
     for ms in SLEEPS {
         let held = join_all((0..5).map(async |_| host.value(&format!("/held?ms={ms}")).await));
-        // All are in one instance, and it answers while they wait in it.
-        let met = host.meanwhile("relay", 5, held, host.value("/quick")).await;
+        // All calls are in one instance, and it answers while they wait in it.
+        let outcome = host.meanwhile("relay", 5, held, host.value("/quick")).await;
         assert_eq!(host.value("/quick").await, 0);
-        if let Some((held, seen)) = met
+        if let Some((held, seen)) = outcome
             && seen == 5
         {
             assert_eq!(held, vec![json!(ms); 5]);
             return;
         }
     }
-    panic!("{SLEEPS:?} milliseconds were too short for six calls to meet");
+    panic!("{SLEEPS:?} milliseconds were too short to have six calls in flight at once");
 }
 
 #[tokio::test]
 async fn each_call_of_a_shared_instance_has_its_own_deadline() {
     let host = open().await;
     let call = async |ms: u64| {
-        let asked = Instant::now();
+        let started = Instant::now();
         let answer = host.get(&format!("/held-for-{ms}?ms=60000")).await;
         assert!([503, 504].contains(&answer.status.as_u16()), "{answer:?}");
-        (ms, asked.elapsed())
+        (ms, started.elapsed())
     };
-    // The last to come has the shortest, the longest and neither.
+    // The last call has the shortest deadline, the longest, and one between.
     for order in [[1_200, 900, 600, 300], [300, 600, 900, 1_200], [600, 1_200, 300, 900]] {
         for (ms, took) in join_all(order.map(call)).await {
-            // The callee's time ends a twentieth before the caller's.
+            // The callee's deadline is earlier than the caller's, by a twentieth of the time.
             let (own, next) = (Duration::from_millis(ms * 19 / 20 - 20), Duration::from_millis(ms + 30_000));
             assert!(took >= own && took < next, "{ms} ms: {took:?} in {order:?}");
         }
@@ -82,7 +82,7 @@ async fn each_call_of_a_shared_instance_has_its_own_deadline() {
 }
 
 #[tokio::test]
-async fn a_call_that_runs_out_of_time_takes_none_from_its_neighbour() {
+async fn a_call_past_its_deadline_does_not_shorten_another_call_of_its_instance() {
     let host = open().await;
     let (typed, http) = (("/bench", 5_000), ("/bench-http/types", 300));
     for (late_first, (path, mut count)) in [(true, typed), (false, typed), (true, http), (false, http)] {
@@ -97,7 +97,7 @@ async fn a_call_that_runs_out_of_time_takes_none_from_its_neighbour() {
             let late = async { (host.get("/held-for-300?ms=60000").await.status, started.elapsed()) };
             let ((_, busy), (status, late)) = tokio::join!(busy, late);
             assert!([503, 504].contains(&status.as_u16()), "{status}");
-            // The neighbour went on calling after the other's deadline, on behalf of its own request.
+            // The neighbour continued to call after the other call's deadline, on behalf of its own request.
             if busy > late + Duration::from_millis(50) {
                 break;
             }
@@ -108,7 +108,7 @@ async fn a_call_that_runs_out_of_time_takes_none_from_its_neighbour() {
 }
 
 #[tokio::test]
-async fn each_call_of_a_shared_instance_calls_on_behalf_of_its_own_request() {
+async fn each_call_of_a_shared_instance_carries_its_own_request_id() {
     let host = open().await;
     assert_eq!(host.value("/own-count").await, 1);
     let answers = join_all((0..16).map(|_| host.get("/trap-result"))).await;
@@ -122,12 +122,12 @@ async fn each_call_of_a_shared_instance_calls_on_behalf_of_its_own_request() {
         })
         .await;
     }
-    assert_eq!(host.value("/own-count").await, 2, "one instance has seen it all");
+    assert_eq!(host.value("/own-count").await, 2, "all calls must have run in one instance");
 }
 
-/// The pool has a hundred slots and not one more than is asked for in the end, so one that is not given back is missed.
+/// The pool has a hundred slots, and in the end the test needs all of them: a slot that is not given back is missed.
 #[tokio::test]
-async fn callers_that_go_away_leave_nothing_behind() {
+async fn callers_that_disconnect_leave_no_slot_or_instance_in_use() {
     let service = r#"
 [gateway]
 timeout = "1m"
@@ -168,31 +168,34 @@ limits = { waiting = 10000, wait = "1m", timeout = "1m" }
     let paths = ["/held?ms=40", "/go-on", "/bytes/300000", "/taken/50/20", "/together/5/30", "/alone/20"];
     let calls = (0..400).map(|_| {
         let path = paths[random.random_range(0..paths.len())];
-        // One in three stays; the others go before the answer, in the middle of it, or just after.
-        let patience = if random.random_range(0..3) == 0 { 60_000 } else { random.random_range(0..80) };
+        // One caller in three waits for its answer. The others disconnect before the answer, during it, or just after
+        // it.
+        let timeout = if random.random_range(0..3) == 0 { 60_000 } else { random.random_range(0..80) };
         let later = random.random_range(0..1_500);
-        (path, Duration::from_millis(later), Duration::from_millis(patience))
+        (path, Duration::from_millis(later), Duration::from_millis(timeout))
     });
     let address = host.atoll.gateway.trim_start_matches("http://").to_owned();
-    let answers = join_all(calls.map(|(path, later, patience)| leave(&address, path, later, patience))).await;
+    let answers =
+        join_all(calls.map(|(path, later, timeout)| call_and_disconnect(&address, path, later, timeout))).await;
     let answered = answers.iter().flatten().count();
     for (path, answer) in answers.iter().flatten() {
-        // A trap ends its neighbours in the same instance with it, and only those.
-        let fair = answer.starts_with("HTTP/1.1 200") || *path == "/held?ms=40" && answer.starts_with("HTTP/1.1 503");
+        // A trap ends the other calls of the same instance, and no others.
+        let is_allowed =
+            answer.starts_with("HTTP/1.1 200") || *path == "/held?ms=40" && answer.starts_with("HTTP/1.1 503");
         let log =
             || host.atoll.log().into_iter().filter(|line| line.contains("\"WARN\"")).collect::<Vec<_>>().join("\n");
-        assert!(fair, "ATOLL_TEST_SEED={seed}: {path}: {answer}\n{}", log());
+        assert!(is_allowed, "ATOLL_TEST_SEED={seed}: {path}: {answer}\n{}", log());
     }
-    assert!(answered > 50, "ATOLL_TEST_SEED={seed}: {answered} of 400 were answered");
+    assert!(answered > 50, "ATOLL_TEST_SEED={seed}: only {answered} of 400 calls were answered");
     host.at_rest(&["relay", "types", "alone"]).await;
-    // All slots are free again: none of these has to wait for another.
+    // All slots are free again: none of these calls has to wait for another.
     assert!(all_at_once(&host).await, "ATOLL_TEST_SEED={seed}");
     assert_eq!(host.value("/held?ms=1").await, 1, "ATOLL_TEST_SEED={seed}");
     host.at_rest(&["relay", "types", "alone"]).await;
 }
 
-/// Whether as many calls can be under way in instances of their own as a pool of a hundred has for those that no service makes: three
-/// eighths of it are kept for calls of calls.
+/// Whether the most calls from outside that a pool of a hundred allows can be in flight at once, each in its own
+/// instance. Three eighths of the pool are kept for calls that services make.
 async fn all_at_once(host: &Typed) -> bool {
     const MOST: u32 = 100 - 3 * (100 / 8);
     for ms in SLEEPS {
@@ -208,20 +211,26 @@ async fn all_at_once(host: &Typed) -> bool {
     false
 }
 
-/// Asks for `path` after a while and hangs up after another; the path with its answer, if that has come whole.
-async fn leave<'a>(address: &str, path: &'a str, later: Duration, patience: Duration) -> Option<(&'a str, String)> {
+/// Sends a GET for `path` after `later`, and disconnects after `timeout`. Returns the path and the answer, if the
+/// answer came completely.
+async fn call_and_disconnect<'a>(
+    address: &str,
+    path: &'a str,
+    later: Duration,
+    timeout: Duration,
+) -> Option<(&'a str, String)> {
     tokio::time::sleep(later).await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: atoll\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    let whole = tokio::time::timeout(patience, stream.read_to_string(&mut answer)).await;
-    assert!(whole.is_ok() || patience < Duration::from_secs(1), "{path} was never answered");
+    let whole = tokio::time::timeout(timeout, stream.read_to_string(&mut answer)).await;
+    assert!(whole.is_ok() || timeout < Duration::from_secs(1), "a caller that waits was never answered: {path}");
     whole.ok().map(|_| (path, answer))
 }
 
 #[tokio::test]
-async fn chains_of_calls_share_a_small_pool() {
+async fn call_chains_in_a_pool_of_eight_slots_do_not_deadlock() {
     let service = r#"
 [service.types]
 component = "{component:fixture-types}"
@@ -235,10 +244,14 @@ limits = { timeout = "1m" }
         + &runtime("instances = 8")
         + &route("/sleep/{ms}", "relay/reports#sleep", "timeout = \"50s\"");
     let host = Typed::start(&manifest).await;
-    let asked = Instant::now();
-    // Each of them holds one slot and needs another; were the callers let into all eight, none would ever find one.
-    // Long enough that all have come before the first is answered.
+    let started = Instant::now();
+    // Each caller holds one slot and needs another. If callers could take all eight, none would ever get a second
+    // one. The calls last long enough that all have come before the first is answered.
     let answers = join_all((0..40).map(async |_| host.value("/sleep/100").await)).await;
     assert_eq!(answers, vec![json!("ok: 100"); 40]);
-    assert!(asked.elapsed() < Duration::from_secs(40), "{:?}: they waited for each other", asked.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(40),
+        "the chains took {:?}: they waited for each other",
+        started.elapsed()
+    );
 }

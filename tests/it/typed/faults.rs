@@ -1,4 +1,4 @@
-//! What a caller sees of a service that fails: its function's own error, and it goes on.
+//! What a caller sees of a service that fails: its function's own error, after which the caller continues.
 
 use super::{Typed, route};
 use serde_json::json;
@@ -18,7 +18,7 @@ const FUNCTIONS: [&str; 12] = [
     "held/{ms}",
 ];
 
-/// `failures` of `types` in a row open its circuit.
+/// The circuit of `types` opens after `failures` failures in a row.
 async fn open(failures: u32) -> Typed {
     let mut manifest = format!(
         r#"
@@ -45,7 +45,7 @@ breaker = {{ failure_threshold = 1000 }}
 }
 
 #[tokio::test]
-async fn a_failure_is_the_functions_own_error_and_the_caller_goes_on() {
+async fn a_failed_call_returns_the_functions_unavailable_case_and_the_caller_continues() {
     let host = open(1_000).await;
     let unavailable = |kind: &str| json!(format!("unavailable: service `types` did not answer: {kind}"));
     assert_eq!(host.value("/own-count").await, 1);
@@ -62,15 +62,19 @@ async fn a_failure_is_the_functions_own_error_and_the_caller_goes_on() {
     ] {
         assert_eq!(host.value(path).await, report, "{path}");
     }
-    assert_eq!(host.value("/own-count").await, 2, "one instance of the caller has seen all of it");
-    assert_eq!(host.metric("atoll_failures_total", "relay").await, 0.0, "and none of it was its fault");
-    // Six instances failed, and one said by itself that it cannot answer; an error of another case is an answer.
+    assert_eq!(host.value("/own-count").await, 2, "all calls must have run in one instance of the caller");
+    assert_eq!(
+        host.metric("atoll_failures_total", "relay").await,
+        0.0,
+        "failures of its dependency must not count against the caller"
+    );
+    // Six instances failed, and one answered `unavailable` by itself. An error of another case is an answer.
     assert_eq!(host.metric("atoll_failures_total", "types").await, 7.0);
     host.at_rest(&["relay", "types"]).await;
 }
 
 #[tokio::test]
-async fn a_function_without_words_for_it_ends_its_caller() {
+async fn a_failed_call_of_a_function_without_an_error_case_traps_its_caller() {
     let host = open(1_000).await;
     assert_eq!(host.value("/own-count").await, 1);
     for path in ["/trap", "/sync-trap"] {
@@ -78,14 +82,18 @@ async fn a_function_without_words_for_it_ends_its_caller() {
         let text = format!("fixture-types/faults@1.0.0#{} failed (trap), and its type has no error case", &path[1..]);
         let line: serde_json::Value = serde_json::from_str(&host.atoll.logged(&text).await).unwrap();
         assert!(line.to_string().contains("the caller traps"), "{line}");
-        assert_eq!(host.value("/own-count").await, 1, "another instance serves");
+        assert_eq!(host.value("/own-count").await, 1, "after the trap another instance of the caller must serve");
     }
     assert_eq!(host.metric("atoll_failures_total", "types").await, 2.0);
-    assert_eq!(host.metric("atoll_failures_total", "relay").await, 0.0, "it was let down, and is not blamed");
+    assert_eq!(
+        host.metric("atoll_failures_total", "relay").await,
+        0.0,
+        "a trap that the host caused for a failed dependency must not count against the caller"
+    );
 }
 
 #[tokio::test]
-async fn an_open_circuit_is_told_as_any_failure() {
+async fn an_open_circuit_returns_the_functions_unavailable_case() {
     let host = open(2).await;
     for _ in 0..2 {
         assert_eq!(host.failure("/direct/trap").await, (502, "trap".into()));
@@ -100,16 +108,16 @@ async fn an_open_circuit_is_told_as_any_failure() {
     }
     let refused = host.get("/held/0").await;
     assert_eq!((refused.status.as_u16(), &refused.problem()["case"]), (503, &json!("unavailable")));
-    assert_eq!(host.failure("/trap").await, (502, "trap".into()), "there is no word for it");
-    assert_eq!(host.metric("atoll_requests_total", "types").await, 2.0, "and nobody was asked");
+    assert_eq!(host.failure("/trap").await, (502, "trap".into()), "a function without an error case must trap");
+    assert_eq!(host.metric("atoll_requests_total", "types").await, 2.0, "an open circuit must let no call through");
 }
 
 #[tokio::test]
-async fn errors_of_the_function_are_answers() {
+async fn an_error_case_of_the_function_itself_counts_no_failure() {
     let host = open(2).await;
     for _ in 0..5 {
         let refused = host.get("/direct/other").await;
         assert_eq!((refused.status.as_u16(), &refused.problem()["case"]), (500, &json!("other")));
     }
-    assert_eq!(host.value("/sleep/1").await, json!("ok: 1"), "none of them counts for the circuit");
+    assert_eq!(host.value("/sleep/1").await, json!("ok: 1"), "an error of the function must not count for the circuit");
 }

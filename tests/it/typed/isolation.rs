@@ -1,4 +1,4 @@
-//! Instances of one's own, instances that are shared, and what ends them.
+//! Fresh instances, shared instances, and what ends a shared instance.
 
 use super::{SLEEPS, Typed, eventually, route};
 use futures_util::future::join_all;
@@ -33,7 +33,7 @@ calls = ["types"]
 }
 
 #[tokio::test]
-async fn an_instance_of_ones_own_has_served_nobody() {
+async fn without_reuse_every_call_gets_a_fresh_instance() {
     let host = open("").await;
     for path in ["/count", "/relayed", "/count", "/relayed"] {
         assert_eq!(host.value(path).await, 1, "{path}");
@@ -42,21 +42,21 @@ async fn an_instance_of_ones_own_has_served_nobody() {
 }
 
 #[tokio::test]
-async fn a_shared_instance_serves_so_many_and_no_more() {
+async fn a_shared_instance_serves_max_requests_calls_of_gateway_and_services() {
     let host = open("isolation = \"reuse\"\nreuse = { max_requests = 3, idle_timeout = \"1h\" }").await;
     let mut counts = Vec::new();
     for turn in 0..8 {
-        // What was made for a call of the gateway serves those of services too.
+        // An instance made for a call of the gateway serves calls of services too.
         counts.push(host.value(if turn % 3 == 0 { "/count" } else { "/relayed" }).await);
     }
     assert_eq!(json!(counts), json!([1, 2, 3, 1, 2, 3, 1, 2]));
 }
 
 #[tokio::test]
-async fn whoever_rests_for_too_long_is_given_up() {
+async fn a_shared_instance_idle_for_longer_than_idle_timeout_is_given_up() {
     let host = open("isolation = \"reuse\"\nreuse = { idle_timeout = \"5ms\" }").await;
     assert_eq!(host.value("/count").await, 1);
-    // Between two looks it rests for longer than it may.
+    // Between two polls the instance is idle for longer than its `idle_timeout`.
     eventually("a fresh instance", async || (host.value("/count").await == 1).then_some(())).await;
 }
 
@@ -74,7 +74,7 @@ async fn a_fault_ends_the_instance_and_the_next_call_has_a_fresh_one() {
 }
 
 #[tokio::test]
-async fn instances_of_one_call_at_a_time_are_as_many_as_there_are_calls() {
+async fn with_max_concurrent_1_concurrent_calls_get_an_instance_each() {
     for ms in SLEEPS {
         let host = open("isolation = \"reuse\"\nreuse = { idle_timeout = \"1h\" }").await;
         let sleep = |count| join_all((0..count).map(async |_| host.value(&format!("/sleep/{ms}")).await));
@@ -82,22 +82,22 @@ async fn instances_of_one_call_at_a_time_are_as_many_as_there_are_calls() {
             continue;
         }
         host.at_rest(&["types"]).await;
-        // All four are there again, and each has served one.
+        // All four instances are idle again, and each has served one call.
         let count = async { (host.value("/count").await, host.metric("atoll_in_flight", "types").await) };
         let Some((_, (count, still))) = host.meanwhile("types", 3, sleep(3), count).await else { continue };
         if still >= 3.0 {
-            assert_eq!(count, 2, "the fourth");
+            assert_eq!(count, 2, "the fourth instance must serve this call");
             return;
         }
     }
-    panic!("{SLEEPS:?} milliseconds were too short for four calls to meet");
+    panic!("{SLEEPS:?} milliseconds were too short to have four calls in flight at once");
 }
 
 #[tokio::test]
-async fn a_shared_instance_serves_several_at_a_time() {
+async fn with_max_concurrent_4_one_instance_serves_four_calls_at_once() {
     for ms in SLEEPS {
         let host = open("isolation = \"reuse\"\nreuse = { max_concurrent = 4, idle_timeout = \"1h\" }").await;
-        assert_eq!(host.value("/count").await, 1, "the instance is there");
+        assert_eq!(host.value("/count").await, 1, "the first call must make the instance");
         let sleeping = join_all((0..3).map(async |_| host.value(&format!("/sleep/{ms}")).await));
         let counts = async {
             let counts = [host.value("/count").await, host.value("/count").await];
@@ -107,11 +107,15 @@ async fn a_shared_instance_serves_several_at_a_time() {
         if still < 3.0 {
             continue;
         }
-        assert_eq!(counts, [5, 6].map(|count| json!(count)), "while the others sleep in the same memory");
+        assert_eq!(
+            counts,
+            [5, 6].map(|count| json!(count)),
+            "these calls must run in the instance where the others sleep"
+        );
         let counts = join_all((0..4).map(|_| host.value("/count"))).await;
         let counts: BTreeSet<_> = counts.iter().map(|count| count.as_u64().unwrap()).collect();
         assert_eq!(counts, BTreeSet::from([7, 8, 9, 10]));
         return;
     }
-    panic!("{SLEEPS:?} milliseconds were too short for four calls to meet");
+    panic!("{SLEEPS:?} milliseconds were too short to have four calls in flight at once");
 }

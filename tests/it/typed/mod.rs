@@ -1,12 +1,13 @@
-//! Typed services behind the real gateway: values and streams from guest to guest, faults, depth, deadlines, isolation, refusals.
+//! Typed services behind the real gateway: values and streams between guests, faults, depth, deadlines, isolation,
+//! and what the manifest check refuses.
 
 mod concurrent;
 mod deadlines;
 mod faults;
-mod internal;
+mod internal_http;
 mod isolation;
-mod random;
-mod refusals;
+mod manifest_refusals;
+mod random_values;
 mod retries;
 mod streams;
 mod values;
@@ -16,7 +17,8 @@ use super::atoll::{Answer, Atoll, Home, Http, eventually};
 use super::components::workspace;
 use std::pin::pin;
 
-/// How long the callee sleeps in tests that need several calls at the same time: a busy machine needs the longer ones.
+/// How long the callee sleeps in tests that need several calls in flight at the same time. A busy machine needs the
+/// longer ones.
 const SLEEPS: [u32; 4] = [400, 1_600, 6_400, 25_600];
 
 /// A running host of typed services.
@@ -40,14 +42,14 @@ impl Typed {
         self.http.get(&self.url(path)).await
     }
 
-    /// What a function that answers a value says.
+    /// The value that a function returns.
     async fn value(&self, path: &str) -> serde_json::Value {
         let answer = self.get(path).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         answer.json()
     }
 
-    /// The status and the kind of a failure.
+    /// The status and the problem kind of a failed call.
     async fn failure(&self, path: &str) -> (u16, String) {
         let answer = self.get(path).await;
         let problem = answer.problem();
@@ -69,23 +71,24 @@ impl Typed {
         eventually(&what, async || (self.metric(name, service).await == f64::from(value)).then_some(())).await;
     }
 
-    /// Does `look` while all of these `calls` are under way, which make `count` calls of `service`. `None` if one has ended before.
+    /// Runs `action` while all of these `calls` are in flight, which make `count` calls of `service`. `None` if one
+    /// call ended too early.
     async fn meanwhile<C, L>(
         &self,
         service: &str,
         count: u32,
         calls: impl Future<Output = C>,
-        look: impl Future<Output = L>,
+        action: impl Future<Output = L>,
     ) -> Option<(C, L)> {
         let mut calls = pin!(calls);
         tokio::select! {
             _ = &mut calls => return None,
             () = self.until("atoll_in_flight", service, count) => {}
         }
-        Some(tokio::join!(calls, look))
+        Some(tokio::join!(calls, action))
     }
 
-    /// Waits until no call is under way at any of these services, and none of their instances serves one.
+    /// Waits until these services have no call in flight and no instance that serves one.
     async fn at_rest(&self, services: &[&str]) {
         for service in services {
             self.until("atoll_in_flight", service, 0).await;
@@ -94,7 +97,7 @@ impl Typed {
     }
 }
 
-/// `GET path` as a call of `function`; `more` are further lines of the route.
+/// A route of `GET path` to `function`. `more` are further lines of the route.
 fn route(path: &str, function: &str, more: &str) -> String {
     format!("\n[[route]]\nmethod = \"GET\"\npath = \"{path}\"\ncall = \"{function}\"\n{more}\n")
 }
@@ -105,9 +108,9 @@ fn runtime(more: &str) -> String {
     format!("\n[runtime]\ncache = {:?}\n{more}\n", cache.display().to_string())
 }
 
-#[expect(clippy::disallowed_methods, reason = "how a person repeats a run that failed")]
+#[expect(clippy::disallowed_methods, reason = "a developer sets the seed to repeat a failed run")]
 fn seed() -> u64 {
     let seed = std::env::var("ATOLL_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("set ATOLL_TEST_SEED={seed} for the same run");
+    println!("set ATOLL_TEST_SEED={seed} to repeat the same run");
     seed
 }

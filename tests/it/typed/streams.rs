@@ -1,4 +1,4 @@
-//! Streams and futures between two guests: whole, held up, dropped and broken off.
+//! Streams and futures between two guests: read completely, delayed, dropped and broken off.
 
 use super::{Typed, route};
 use serde_json::json;
@@ -49,7 +49,7 @@ breaker = { failure_threshold = 1000 }
 }
 
 #[tokio::test]
-async fn bytes_and_items_come_as_they_were_sent() {
+async fn streams_and_futures_of_every_size_arrive_unchanged() {
     let host = open().await;
     for count in [0, 1, 4_095, 4_096, 4_097, 65_537, 10 * MIB] {
         assert_eq!(
@@ -68,19 +68,20 @@ async fn bytes_and_items_come_as_they_were_sent() {
     host.at_rest(&["relay", "types"]).await;
 }
 
-/// The guests may have 16 MiB each, so neither of them keeps the stream, and the host's own memory shows that it does not either.
+/// Each guest may have 16 MiB, so neither can hold the whole stream. The host's own memory shows that it does not
+/// either.
 #[tokio::test]
-async fn a_hundred_mebibytes_need_no_memory() {
+async fn a_stream_of_a_hundred_mebibytes_is_not_held_in_memory() {
     let host = open().await;
     assert_eq!(host.value(&format!("/pipe-bytes/{MIB}")).await["intact"], true);
     let before = host.atoll.resident();
-    let (mut most, mut look) = (0, tokio::time::interval(std::time::Duration::from_millis(20)));
+    let (mut most, mut poll_memory) = (0, tokio::time::interval(std::time::Duration::from_millis(20)));
     let path = format!("/pipe-bytes/{}", 100 * MIB);
     let mut piped = std::pin::pin!(host.value(&path));
     let piped = loop {
         tokio::select! {
             piped = &mut piped => break piped,
-            _ = look.tick() => most = most.max(host.atoll.resident()),
+            _ = poll_memory.tick() => most = most.max(host.atoll.resident()),
         }
     };
     assert_eq!(piped, json!({ "count": 100 * MIB, "intact": true }));
@@ -88,18 +89,18 @@ async fn a_hundred_mebibytes_need_no_memory() {
 }
 
 #[tokio::test]
-async fn a_reader_that_rests_holds_the_writer_up() {
+async fn a_reader_that_pauses_stops_the_writer() {
     let host = open().await;
     for (count, rest) in [(0, 100), (10, 100), (1_000, 0)] {
         let taken = host.value(&format!("/taken/{count}/{rest}")).await.as_u64().unwrap();
-        // One item may wait between the two, and one more may be on its way.
+        // One item may wait between the two guests, and one more may be on its way.
         assert!((count..=count + 3).contains(&taken), "{taken} of {count} after {rest} ms");
     }
     host.at_rest(&["relay", "types"]).await;
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_the_writing() {
+async fn a_reader_that_drops_its_stream_ends_the_writer() {
     let host = open().await;
     for count in [1, 100, 200_000] {
         let given = host.value(&format!("/given/{count}")).await;
@@ -108,12 +109,12 @@ async fn a_reader_that_goes_away_ends_the_writing() {
         assert!((count..count + 256 * 1_024).contains(&written), "{written} of {count}");
     }
     assert!(host.value("/unread").await.as_u64().unwrap() < 256 * 1_024);
-    // The writers have stopped: nothing is left that could work.
+    // The writers have stopped: no instance is left that could still write.
     host.at_rest(&["relay", "types"]).await;
 }
 
 #[tokio::test]
-async fn a_break_never_looks_like_an_end() {
+async fn a_stream_that_breaks_off_traps_its_reader_and_never_looks_complete() {
     let host = open().await;
     for count in [0, 1, 10_000] {
         assert_eq!(host.failure(&format!("/broken-off/{count}")).await, (502, "trap".into()), "{count}");
@@ -121,18 +122,18 @@ async fn a_break_never_looks_like_an_end() {
     host.atoll.logged("the stream broke off, because its writer failed: trap").await;
     assert_eq!(host.failure("/breaks-reading/10").await, (502, "trap".into()));
     host.atoll.logged("breaks-reading failed (trap), and its type has no error case `unavailable(string)`").await;
-    assert_eq!(host.value("/pipe-bytes/1000").await["intact"], true, "and others go on");
+    assert_eq!(host.value("/pipe-bytes/1000").await["intact"], true, "other calls must still work");
     host.at_rest(&["relay", "types"]).await;
 }
 
-/// The callee has answered long before, with the stream; what is left of its work ends with its reader.
+/// The callee has answered long before, with the stream. The rest of its work ends with its reader.
 #[tokio::test]
-async fn a_reader_that_is_out_of_time_ends_the_writing() {
+async fn a_reader_past_its_deadline_ends_the_writer() {
     let host = open().await;
     for path in ["/short/taken/5/60000", "/short/number-of/1/60000", "/short/pipe-bytes/1000000000000"] {
-        let asked = std::time::Instant::now();
+        let started = std::time::Instant::now();
         assert_eq!(host.failure(path).await, (504, "timeout".into()), "{path}");
         host.at_rest(&["relay", "types"]).await;
-        assert!(asked.elapsed().as_secs() < 30, "{path}: {:?}", asked.elapsed());
+        assert!(started.elapsed().as_secs() < 30, "{path}: {:?}", started.elapsed());
     }
 }

@@ -1,6 +1,6 @@
-//! Random values of every type, from JSON into a guest, from there into another, and back.
+//! Random values of every type: from JSON into a guest, from there into another guest, and back.
 
-use super::random::{Random, same, text};
+use super::random_values::{Random, same, text};
 use super::{Answer, Typed, seed};
 use crate::it::components::component;
 use host::contract::{Contract, Function, Interface, InterfaceName, Names, Type, is_textual};
@@ -8,13 +8,13 @@ use http::Request;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// Values of each function, of each of the two ways, in each of the three styles of names.
+/// How many values each function gets, directly and through the other guest, in each of the three name styles.
 const ROUNDS: usize = 8;
 
-/// Those that answer something else than what they are given.
+/// The functions that do not answer with what they are given.
 const NO_ECHOES: [&str; 3] = ["nothing", "sync-nothing", "sync-many"];
 
-/// The functions of the fixture `types`, as its component has them.
+/// The functions of the fixture `types`, as its component exports them.
 fn functions() -> Interface {
     let bytes = std::fs::read(component("fixture-types")).unwrap();
     let mut contract = Contract::decode(&bytes).unwrap();
@@ -39,15 +39,15 @@ reuse = {{ max_concurrent = 4 }}
 "#
     );
     for name in echo.functions.keys() {
-        for (way, interface) in [("echo", "types/echo"), ("relay", "relay/relay")] {
-            let route = format!("method = \"POST\"\npath = \"/{way}/{name}\"\ncall = \"{interface}#{name}\"");
+        for (via, interface) in [("echo", "types/echo"), ("relay", "relay/relay")] {
+            let route = format!("method = \"POST\"\npath = \"/{via}/{name}\"\ncall = \"{interface}#{name}\"");
             write!(manifest, "\n[[route]]\n{route}\n").unwrap();
         }
     }
     Typed::start(&manifest).await
 }
 
-/// Sends `arguments` as the gateway wants them: what is one text in the query, the rest as the body.
+/// Sends `arguments` as the gateway expects them: textual values in the query, the other one as the body.
 async fn call(host: &Typed, path: &str, function: &Function, names: Names, arguments: &[Value]) -> Answer {
     let (mut query, mut body) = (String::new(), None);
     for (param, argument) in function.params.iter().zip(arguments) {
@@ -66,8 +66,8 @@ async fn call(host: &Typed, path: &str, function: &Function, names: Names, argum
     }
 }
 
-/// What came back, as the value that was sent: a function's own result is a body or a problem.
-async fn came_back(host: &Typed, answer: &Answer, function: &Function) -> Value {
+/// The value that came back, in the form in which it was sent. A function's own result is a body or a problem.
+async fn returned_value(host: &Typed, answer: &Answer, function: &Function) -> Value {
     let Some(Type::Result { ok, .. }) = function.result.as_ref().map(Type::resolved) else {
         assert_eq!(answer.status, 200, "{answer:?}");
         return answer.json();
@@ -79,13 +79,13 @@ async fn came_back(host: &Typed, answer: &Answer, function: &Function) -> Value 
         return json!({ "ok": null });
     }
     assert_eq!((answer.status.as_u16(), &answer.problem()["case"]), (500, &json!("error")));
-    // What a service says of its own fault is for the log.
+    // The text of a service's own error is shown in the log only.
     let line: Value = serde_json::from_str(&host.atoll.logged(answer.header("x-request-id")).await).unwrap();
-    let said = line["error"].as_str().unwrap_or_else(|| panic!("{line}"));
-    json!({ "err": if said.is_empty() { Value::Null } else { serde_json::from_str(said).unwrap() } })
+    let error_text = line["error"].as_str().unwrap_or_else(|| panic!("{line}"));
+    json!({ "err": if error_text.is_empty() { Value::Null } else { serde_json::from_str(error_text).unwrap() } })
 }
 
-async fn every_value_comes_back(style: &str, names: Names) {
+async fn assert_every_value_comes_back(style: &str, names: Names) {
     let echo = functions();
     let host = open(style, &echo).await;
     let seed = seed();
@@ -93,37 +93,37 @@ async fn every_value_comes_back(style: &str, names: Names) {
     for function in echo.functions.values().filter(|function| !NO_ECHOES.contains(&function.name.as_str())) {
         for _ in 0..ROUNDS {
             let sent: Vec<_> = function.params.iter().map(|param| random.value(&param.ty)).collect();
-            for way in ["echo", "relay"] {
-                let answer = call(&host, &format!("/{way}/{}", function.name), function, names, &sent).await;
-                let back = came_back(&host, &answer, function).await;
+            for via in ["echo", "relay"] {
+                let answer = call(&host, &format!("/{via}/{}", function.name), function, names, &sent).await;
+                let back = returned_value(&host, &answer, function).await;
                 let whole = if sent.len() == 1 { sent[0].clone() } else { Value::from(sent.clone()) };
-                let told = format!("{way} of {function}, ATOLL_TEST_SEED={seed}\n sent {whole}\n back {back}");
-                assert!(same(&whole, &back), "{told}");
+                let details = format!("{via} of {function}, ATOLL_TEST_SEED={seed}\n sent {whole}\n back {back}");
+                assert!(same(&whole, &back), "{details}");
             }
         }
     }
-    for way in ["echo", "relay"] {
+    for via in ["echo", "relay"] {
         for name in ["nothing", "sync-nothing"] {
-            let answer = call(&host, &format!("/{way}/{name}"), &echo.functions[name], names, &[]).await;
+            let answer = call(&host, &format!("/{via}/{name}"), &echo.functions[name], names, &[]).await;
             assert!(answer.status == 204 && answer.body.is_empty(), "{answer:?}");
         }
         let words: Vec<_> = ["a", "b b", "", "ç", "e", "f", "g", "h", "🏝"].map(Value::from).into();
-        let many = call(&host, &format!("/{way}/sync-many"), &echo.functions["sync-many"], names, &words).await;
+        let many = call(&host, &format!("/{via}/sync-many"), &echo.functions["sync-many"], names, &words).await;
         assert_eq!(many.json(), json!("a b b  ç e f g h 🏝 "), "{many:?}");
     }
 }
 
 #[tokio::test]
-async fn every_value_comes_back_in_snake_case() {
-    every_value_comes_back("snake_case", Names::Snake).await;
+async fn random_values_of_every_type_come_back_unchanged_in_snake_case() {
+    assert_every_value_comes_back("snake_case", Names::Snake).await;
 }
 
 #[tokio::test]
-async fn every_value_comes_back_in_camel_case() {
-    every_value_comes_back("camelCase", Names::Camel).await;
+async fn random_values_of_every_type_come_back_unchanged_in_camel_case() {
+    assert_every_value_comes_back("camelCase", Names::Camel).await;
 }
 
 #[tokio::test]
-async fn every_value_comes_back_in_kebab_case() {
-    every_value_comes_back("kebab-case", Names::Kebab).await;
+async fn random_values_of_every_type_come_back_unchanged_in_kebab_case() {
+    assert_every_value_comes_back("kebab-case", Names::Kebab).await;
 }

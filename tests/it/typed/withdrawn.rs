@@ -1,19 +1,19 @@
-//! A service that leaves the discovery table while another one would call it. The rooms up to the mesh are built by hand: nothing at
-//! the edges withdraws a service yet.
+//! A service is withdrawn from the discovery table while another one calls it. The rooms up to the mesh are built
+//! inside the test, because no verb withdraws a service yet.
 
 use crate::it::components::{component, workspace};
-use crate::it::house::plan;
+use crate::it::in_process_mesh::plan;
 use host::base::{CallContext, RequestId, ServiceName};
 use host::contract::FunctionName;
 use host::contract::InterfaceName;
 use host::mesh::{Mesh, Service};
 use host::registry::Registry;
-use host::rollout::{Offers, Plan, Rollout, wire};
+use host::rollout::{GrantSettings, Offers, Rollout, ServiceSpec, wire};
 use host::runtime::{Outcall, Runtime, Settings, Value};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-struct Lagoon {
+struct CallerAndCallee {
     mesh: Arc<Mesh>,
     registry: Arc<Registry<Service>>,
 }
@@ -22,7 +22,7 @@ fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
 }
 
-impl Lagoon {
+impl CallerAndCallee {
     fn new() -> Self {
         let cache = workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 64, 64 << 20).unwrap());
@@ -34,7 +34,8 @@ impl Lagoon {
             let calls = if service == "relay" { vec![name("types")] } else { Vec::new() };
             let links = wire(&name(service), component.contract(), &calls, &offers).unwrap();
             offers.insert(name(service), Arc::clone(component.contract()));
-            let plan = Plan { calls, ..plan(service) };
+            let grants = GrantSettings { calls, ..GrantSettings::default() };
+            let plan = ServiceSpec { grants, ..plan(service) };
             rollout.launch(plan, Some((&component, &links)), None).unwrap();
         }
         let mesh = Arc::new(Mesh::new(Arc::clone(&registry), host::mesh::Settings::default()));
@@ -56,26 +57,31 @@ impl Lagoon {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_calls_a_service_that_is_gone_is_told_so() {
-    let lagoon = Lagoon::new();
-    assert_eq!(lagoon.report("sleep", vec![Value::U32(3)]).await.unwrap(), "ok: 3");
-    let sleeping = lagoon.report("sleep", vec![Value::U32(300)]);
+async fn a_call_of_a_withdrawn_service_returns_unavailable_and_a_call_in_flight_finishes() {
+    let services = CallerAndCallee::new();
+    assert_eq!(services.report("sleep", vec![Value::U32(3)]).await.unwrap(), "ok: 3");
+    let sleeping = services.report("sleep", vec![Value::U32(300)]);
     let (slept, types) = tokio::join!(sleeping, async {
-        let in_flight =
-            || lagoon.registry.snapshot().get("types").unwrap().endpoints[0].stats.state(Instant::now()).in_flight;
+        let in_flight = || {
+            services.registry.snapshot().get("types").unwrap().group.endpoints[0].stats.state(Instant::now()).in_flight
+        };
         while in_flight() == 0 {
             tokio::task::yield_now().await;
         }
-        lagoon.registry.withdraw(&name("types")).unwrap()
+        services.registry.withdraw(&name("types")).unwrap()
     });
-    assert_eq!(slept.unwrap(), "ok: 300", "a call under way ends as it should");
+    assert_eq!(slept.unwrap(), "ok: 300", "a call in flight must end normally");
     for function in ["trap-result", "sync-trap-result", "refuse"] {
-        let told = lagoon.report(function, Vec::new()).await.unwrap();
-        assert_eq!(told, "unavailable: service `types` did not answer: no-endpoint", "{function}");
+        let report = services.report(function, Vec::new()).await.unwrap();
+        assert_eq!(report, "unavailable: service `types` did not answer: no-endpoint", "{function}");
     }
-    let ended = lagoon.report("trap", Vec::new()).await.unwrap_err();
+    let ended = services.report("trap", Vec::new()).await.unwrap_err();
     assert!(ended.contains("failed (no-endpoint), and its type has no error case"), "{ended}");
-    let Ok(types) = Arc::try_unwrap(types) else { panic!("nobody holds what is gone") };
-    lagoon.registry.publish(&name("types"), types);
-    assert_eq!(lagoon.report("sleep", vec![Value::U32(4)]).await.unwrap(), "ok: 4", "and it is there again");
+    let Ok(types) = Arc::try_unwrap(types) else { panic!("nothing may hold a withdrawn service") };
+    services.registry.publish(&name("types"), types);
+    assert_eq!(
+        services.report("sleep", vec![Value::U32(4)]).await.unwrap(),
+        "ok: 4",
+        "a service that is published again must answer"
+    );
 }

@@ -1,4 +1,4 @@
-//! The instances of the bare server: its engine, and what `ProxyHandler` wants to know of each instance.
+//! The instances of the bare server: its engine, and what `ProxyHandler` needs for each instance.
 
 use host::runtime::{Limits, Settings};
 use std::path::Path;
@@ -16,10 +16,10 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView, p2, p3,
 };
 
-/// As the host's: guests that compute let others run.
+/// As in the host: guests that compute let other guests run.
 const EPOCH: Duration = Duration::from_millis(10);
 
-/// How long an instance may rest: Atoll's default.
+/// How long an instance may be idle: Atoll's default.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Makes instances of one component.
@@ -36,19 +36,19 @@ pub(super) struct Bounds {
     concurrent: usize,
 }
 
-/// What an instance has.
+/// The data of an instance.
 pub(super) struct Data {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: NoWayOut,
+    hooks: DenyOutbound,
 }
 
 impl Instances {
-    /// Compiles the component, with the engine that Atoll would have for one service of it.
+    /// Compiles the component, with the engine that Atoll would have for one service of this component.
     ///
     /// # Errors
-    /// If it is no component that serves WASI HTTP.
+    /// If it is not a component that serves WASI HTTP.
     pub(super) fn load(component: &Path, requests: usize, concurrent: usize) -> anyhow::Result<Self> {
         let limits = Limits::default();
         let slots = Settings::default().slots(std::iter::once((1, &limits)));
@@ -68,7 +68,7 @@ impl Instances {
     }
 }
 
-/// Starts the thread that ends the guests' slices.
+/// Starts the thread that ends the guests' time slices.
 fn tick(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.clone();
     let run = move || {
@@ -83,21 +83,21 @@ fn tick(engine: &Engine) -> std::io::Result<()> {
 
 impl HandlerState for Instances {
     type StoreData = Data;
-    type WorkerExpiration = Rest;
+    type WorkerExpiration = IdleTimeout;
     type WorkerState = Bounds;
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<Data, Rest, Bounds>> {
+    async fn instantiate(&self) -> wasmtime::Result<Instance<Data, IdleTimeout, Bounds>> {
         let data = Data {
             table: ResourceTable::new(),
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
-            hooks: NoWayOut,
+            hooks: DenyOutbound,
         };
         let mut store = Store::new(&self.engine, data);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         let proxy = self.component.instantiate_async(&mut store).await?;
-        Ok(Instance { store, proxy, view: WasiHttpView::http, expiration: Rest(None), state: self.life })
+        Ok(Instance { store, proxy, view: WasiHttpView::http, expiration: IdleTimeout(None), state: self.life })
     }
 }
 
@@ -129,29 +129,29 @@ impl WorkerState for Bounds {
     }
 }
 
-/// When an instance has rested for too long; while it works it has no deadline.
-pub(super) struct Rest(Option<(Instant, Pin<Box<Sleep>>)>);
+/// When an instance has been idle for too long. While it works it has no deadline.
+pub(super) struct IdleTimeout(Option<(Instant, Pin<Box<Sleep>>)>);
 
-impl WorkerExpiration for Rest {
+impl WorkerExpiration for IdleTimeout {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
         if status != WorkerStatus::Idle {
             return Poll::Pending;
         }
-        let rest = match self.0.take() {
+        let idle_timeout = match self.0.take() {
             Some((since, sleep)) if since == start => (since, sleep),
             _ => (start, Box::pin(sleep_until((start + IDLE).into()))),
         };
-        self.0.insert(rest).1.as_mut().poll(cx)
+        self.0.insert(idle_timeout).1.as_mut().poll(cx)
     }
 }
 
-/// The guests ask nobody.
-struct NoWayOut;
+/// Denies all outbound requests of the guests.
+struct DenyOutbound;
 
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
-impl WasiHttpHooks for NoWayOut {
+impl WasiHttpHooks for DenyOutbound {
     fn send_request(
         &mut self,
         _request: http::Request<WasiBody>,

@@ -1,14 +1,14 @@
-//! The moving average against a naive model, and what each kind of sample does to it.
+//! The moving average: against a naive model, and what each kind of sample does to it.
 
 use super::*;
 use crate::balance::latency::Latency;
 use std::sync::Barrier;
 use std::thread;
 
-/// The definition, in `f64` and with two fields.
+/// The naive model: the definition, in `f64` and with two fields.
 #[derive(Default)]
 struct Naive {
-    /// The average in µs and the ms of its last change.
+    /// The average in µs, and the time of its last change in ms.
     average: Option<(f64, u64)>,
 }
 
@@ -63,9 +63,11 @@ fn close(built: f64, naive: f64) -> bool {
 }
 
 proptest! {
+    /// Property: after any samples at any times, the average and the expected latency are those of the naive model,
+    /// within 0.01 %.
     #[test]
     fn the_average_is_that_of_the_naive_model(
-        // Clocks of threads may lie behind: a step of less than 3 goes back.
+        // Clocks of threads may lie behind: a step of less than 3 ms goes back in time.
         steps in prop::collection::vec((0..2_000_u64, sample()), 1..200),
         idle in 0..100_000_u64,
     ) {
@@ -83,7 +85,7 @@ proptest! {
             }
         }
         let later = now + idle;
-        let built = load.expected(start + Duration::from_millis(later));
+        let built = load.expected_latency(start + Duration::from_millis(later));
         prop_assert_eq!(built.is_some(), naive.expected(later).is_some());
         if let (Some(built), Some(naive)) = (built, naive.expected(later)) {
             prop_assert!(close(f64::from(built), naive), "{} is not {}", built, naive);
@@ -109,7 +111,7 @@ fn a_peak_counts_at_once_and_is_forgotten_over_a_second() {
 }
 
 #[test]
-fn a_failure_is_slow_and_those_in_a_row_are_slower() {
+fn a_failure_counts_as_slow_and_consecutive_failures_as_slower() {
     let start = Instant::now();
     let load = Load::new(1, start);
     let seconds: Vec<u64> = (0..6)
@@ -120,11 +122,11 @@ fn a_failure_is_slow_and_those_in_a_row_are_slower() {
         .collect();
     assert_eq!(seconds, [1, 2, 4, 8, 10, 10]);
     load.end(LoadSample::Failed { took: 30 * SECOND }, start);
-    assert_eq!(load.latency(), Some(30 * SECOND), "what it took counts if that was longer");
+    assert_eq!(load.latency(), Some(30 * SECOND), "the time that the failure took counts if it is longer");
 }
 
 #[test]
-fn a_call_given_up_counts_only_upwards() {
+fn a_call_that_the_caller_gave_up_can_only_raise_the_average() {
     let start = Instant::now();
     let load = Load::new(1, start);
     load.end(LoadSample::Answered { took: 100 * MS }, start);
@@ -135,18 +137,18 @@ fn a_call_given_up_counts_only_upwards() {
 }
 
 #[test]
-fn extremes_stay_in_bounds() {
+fn latencies_are_clamped_to_one_microsecond_and_one_hour() {
     let start = Instant::now();
     let load = Load::new(1, start);
     load.end(LoadSample::Answered { took: Duration::MAX }, start);
     assert_eq!(load.latency(), Some(3_600 * SECOND));
     let load = Load::new(1, start);
     load.end(LoadSample::Answered { took: Duration::ZERO }, start);
-    assert_eq!(load.expected(start + 1_000 * SECOND), Some(1.0), "no latency is 0");
+    assert_eq!(load.expected_latency(start + 1_000 * SECOND), Some(1.0), "no latency is 0");
 }
 
 #[test]
-fn the_stamp_wraps_without_a_trace() {
+fn the_average_fades_correctly_across_the_wrap_of_its_stamp() {
     let wrap = 1_u64 << 32;
     let latency = Latency::default();
     latency.answered(100 * MS, wrap - 5);
@@ -157,7 +159,7 @@ fn the_stamp_wraps_without_a_trace() {
 }
 
 #[test]
-fn threads_lose_no_call_and_no_peak() {
+fn many_threads_lose_no_call_and_no_peak() {
     let start = Instant::now();
     let loads: Vec<Load> = (0..2_000).map(|_| Load::new(1, start)).collect();
     let barrier = Barrier::new(4);

@@ -1,15 +1,15 @@
-//! Shares by weight, turns, slow start.
+//! Shares by weight, round robin, slow start.
 
 use super::*;
 use std::sync::Barrier;
 use std::thread;
 
-/// The policies in which endpoints that are equally idle get their shares by lot.
-fn by_lot() -> impl Strategy<Value = Policy> {
+/// The policies in which equally idle endpoints get their shares at random.
+fn random_policy() -> impl Strategy<Value = Policy> {
     prop::sample::select(vec![Policy::Random, Policy::LeastRequest, Policy::PeakEwma])
 }
 
-/// Seven standard deviations of the binomial distribution: a false alarm in 10^11 draws.
+/// The tolerance is seven standard deviations of the binomial distribution: one false alarm in 10^11 draws.
 fn assert_share(share: u32, picks: u32, part: f64) {
     let wanted = f64::from(picks) * part;
     let most = 7.0 * (wanted * (1.0 - part)).sqrt() + 1e-6;
@@ -17,7 +17,7 @@ fn assert_share(share: u32, picks: u32, part: f64) {
 }
 
 #[test]
-fn round_robin_takes_turns() {
+fn round_robin_takes_turns_and_a_refused_turn_is_over() {
     let now = Instant::now();
     let (balancer, loads) = (plain(Policy::RoundRobin), loads(&[5, 5, 5], now));
     let next = |refusing: usize| {
@@ -30,7 +30,7 @@ fn round_robin_takes_turns() {
 }
 
 #[test]
-fn round_robin_spreads_the_turns_of_the_heavy() {
+fn round_robin_spreads_the_turns_of_a_heavy_endpoint() {
     let now = Instant::now();
     let (balancer, loads) = (plain(Policy::RoundRobin), loads(&[1, 3], now));
     let turns: Vec<_> = (0..8).filter_map(|_| choose(&balancer, &loads, now, &mut |_| 0, |_| true).0).collect();
@@ -38,7 +38,7 @@ fn round_robin_spreads_the_turns_of_the_heavy() {
 }
 
 #[test]
-fn threads_share_the_turns_exactly() {
+fn threads_share_the_turns_of_round_robin_exactly() {
     let now = Instant::now();
     let (balancer, loads) = (plain(Policy::RoundRobin), loads(&[1, 2, 2, 3], now));
     let barrier = Barrier::new(4);
@@ -66,28 +66,29 @@ fn a_new_endpoint_climbs_from_a_tenth_to_the_whole() {
     for policy in Policy::ALL {
         let settings =
             Settings { policy, ejection: Ejection { most: 0, ..Ejection::default() }, ..Settings::default() };
-        // The old one had its 10 s before the young one came.
-        let born = start + 10 * SECOND;
+        // The old endpoint's slow start of 10 s was over before the new endpoint came.
+        let created = start + 10 * SECOND;
         for (age, weight) in [(0, 0.1), (2_500, 0.325), (5_000, 0.55), (9_000, 0.91), (10_000, 1.0), (60_000, 1.0)] {
             let balancer = Balancer::new(settings);
-            let loads = [Load::new(4, start), Load::new(4, born)];
-            let share = shares(&balancer, &loads, &[true; 2], 20_000, born + age * MS, 1)[1];
+            let loads = [Load::new(4, start), Load::new(4, created)];
+            let share = shares(&balancer, &loads, &[true; 2], 20_000, created + age * MS, 1)[1];
             assert_share(share, 20_000, weight / (1.0 + weight));
         }
         let balancer = Balancer::new(settings);
         let share = shares(&balancer, &loads(&[4, 4], start), &[true; 2], 20_000, start + MS, 1)[1];
         assert_share(share, 20_000, 0.5);
-        // A clock that lies behind the birth of an endpoint makes it new, nothing worse.
+        // To a thread whose clock lies behind the creation of an endpoint, the endpoint is just new.
         let share =
-            shares(&balancer, &[Load::new(4, start), Load::new(4, born + 5 * MS)], &[true; 2], 20_000, born, 1)[1];
+            shares(&balancer, &[Load::new(4, start), Load::new(4, created + 5 * MS)], &[true; 2], 20_000, created, 1)
+                [1];
         assert_share(share, 20_000, 1.0 / 11.0);
     }
 }
 
-/// Weights, and whether each grants; at least one does.
+/// The endpoints' weights, and whether each grants; at least one grants.
 fn pool() -> impl Strategy<Value = Vec<(u16, bool)>> {
     let pool = prop::collection::vec((1..=9_u16, any::<bool>()), 1..20);
-    pool.prop_filter("somebody grants", |pool| pool.iter().any(|&(_, grants)| grants))
+    pool.prop_filter("an endpoint grants", |pool| pool.iter().any(|&(_, grants)| grants))
 }
 
 fn weight_that_grants(pool: &[(u16, bool)]) -> u32 {
@@ -97,8 +98,13 @@ fn weight_that_grants(pool: &[(u16, bool)]) -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
+    /// Property: of idle endpoints, those that grant share the calls by their weights, whichever others refuse.
     #[test]
-    fn idle_endpoints_that_grant_get_their_shares_by_weight(policy in by_lot(), pool in pool(), seed in any::<u64>()) {
+    fn idle_endpoints_that_grant_get_their_shares_by_weight(
+        policy in random_policy(),
+        pool in pool(),
+        seed in any::<u64>(),
+    ) {
         let now = Instant::now();
         let (weights, granting): (Vec<u16>, Vec<bool>) = pool.iter().copied().unzip();
         let shares = shares(&plain(policy), &loads(&weights, now), &granting, 20_000, now, seed);
@@ -108,7 +114,9 @@ proptest! {
         }
     }
 
-    /// After as many rounds as the heaviest weighs everybody has had exactly as many turns as it weighs, and on the way nobody is far off.
+    /// Property: after as many rounds as the heaviest endpoint weighs, each endpoint has had exactly as many turns as
+    /// it weighs. At every choice before that, its turns differ from its share by at most the number of endpoints plus
+    /// one.
     #[test]
     fn round_robin_gives_exact_shares(pool in pool(), rounds in 1..4_u32) {
         let now = Instant::now();
@@ -118,19 +126,23 @@ proptest! {
         let all = weight_that_grants(&pool);
         for pick in 1..=rounds * all {
             let (picked, _) = choose(&balancer, &loads, now, &mut |_| 0, |endpoint| granting[endpoint]);
-            shares[picked.expect("somebody grants")] += 1;
+            shares[picked.expect("an endpoint grants")] += 1;
             for (&share, &(weight, _)) in shares.iter().zip(&pool).filter(|(_, (_, grants))| *grants) {
                 let wanted = f64::from(pick) * f64::from(weight) / f64::from(all);
                 prop_assert!((f64::from(share) - wanted).abs() <= pool.len() as f64 + 1.0);
             }
         }
-        let wanted: Vec<u32> = pool.iter().map(|&(weight, grants)| if grants { rounds * u32::from(weight) } else { 0 }).collect();
+        let turns = |&(weight, grants): &(u16, bool)| if grants { rounds * u32::from(weight) } else { 0 };
+        let wanted: Vec<u32> = pool.iter().map(turns).collect();
         prop_assert_eq!(shares, wanted);
     }
 
-    /// Whoever grants at its turn gets it, however the others come and go.
+    /// Property: every endpoint is asked at least once in five choices of a pool of five, however the others grant and
+    /// refuse.
     #[test]
-    fn round_robin_asks_everybody_in_every_cycle(refusals in prop::collection::vec(prop::collection::vec(any::<bool>(), 5), 5..40)) {
+    fn round_robin_asks_every_endpoint_in_every_cycle(
+        refusals in prop::collection::vec(prop::collection::vec(any::<bool>(), 5), 5..40),
+    ) {
         let now = Instant::now();
         let (balancer, loads) = (plain(Policy::RoundRobin), loads(&[2; 5], now));
         let mut last_asked = [0; 5];

@@ -1,4 +1,4 @@
-//! What the balancer promises: one question for each endpoint, no grant missed, and what holds for every policy.
+//! The balancer's tests: each endpoint is asked at most once, no grant is missed, and what else holds for every policy.
 
 mod averages;
 mod fairness;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Uniform numbers, the same in every run.
+/// Uniform random numbers, the same in every run.
 fn seeded(seed: u64) -> impl FnMut(usize) -> usize {
     let mut rng = StdRng::seed_from_u64(seed);
     move |below| rng.random_range(0..below)
@@ -30,7 +30,7 @@ fn loads(weights: &[u16], now: Instant) -> Vec<Load> {
     weights.iter().map(|&weight| Load::new(weight, now)).collect()
 }
 
-/// The endpoint that is chosen when those in `granting` grant, and who was asked.
+/// Makes one choice in which the endpoints in `granting` grant: the chosen endpoint, and all that were asked, in order.
 fn choose(
     balancer: &Balancer,
     loads: &[Load],
@@ -57,13 +57,13 @@ fn choose(
     (picked, asked)
 }
 
-/// Ends a call that was never counted as begun: the in-flight count stays at 0.
+/// Ends calls that were never counted as begun: the number of calls under way stays 0.
 fn calls(load: &Load, answered: u32, failed: u32, now: Instant) {
     (0..answered).for_each(|_| load.end(LoadSample::Answered { took: MS }, now));
     (0..failed).for_each(|_| load.end(LoadSample::Failed { took: MS }, now));
 }
 
-/// How often each endpoint is chosen in `picks` picks of calls that end at once and leave no trace.
+/// How often each endpoint is chosen in `picks` choices, for calls that end at once and leave no sample.
 fn shares(balancer: &Balancer, loads: &[Load], granting: &[bool], picks: u32, now: Instant, seed: u64) -> Vec<u32> {
     let mut random = seeded(seed);
     let mut shares = vec![0; loads.len()];
@@ -80,7 +80,7 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 #[test]
-fn a_policy_reads_what_it_writes() {
+fn every_policy_is_parsed_from_its_own_name() {
     for policy in Policy::ALL {
         assert_eq!(Policy::parse(policy.as_str()), Ok(policy));
         assert_eq!(policy.to_string(), policy.as_str());
@@ -92,9 +92,9 @@ fn a_policy_reads_what_it_writes() {
 }
 
 #[test]
-fn one_endpoint_or_none_needs_no_randomness() {
+fn a_choice_of_one_endpoint_or_none_draws_no_random_number() {
     let now = Instant::now();
-    let mut random = |_: usize| panic!("there is nothing to choose");
+    let mut random = |_: usize| panic!("there is nothing to draw");
     for policy in Policy::ALL {
         let balancer = Balancer::new(Settings { policy, ..Settings::default() });
         assert_eq!(choose(&balancer, &[], now, &mut random, |_| true), (None, vec![]));
@@ -105,7 +105,7 @@ fn one_endpoint_or_none_needs_no_randomness() {
 }
 
 #[test]
-fn a_load_counts_its_calls() {
+fn a_load_counts_calls_under_way_and_never_below_zero() {
     let now = Instant::now();
     let load = Load::new(0, now);
     assert_eq!((load.weight(), load.in_flight(), load.latency()), (1, 0, None));
@@ -113,22 +113,24 @@ fn a_load_counts_its_calls() {
     load.begin();
     load.begin();
     load.end(LoadSample::Unused, now);
-    assert_eq!((load.in_flight(), load.latency()), (1, None), "what was never sent leaves no trace");
+    assert_eq!((load.in_flight(), load.latency()), (1, None), "a call that was never sent leaves no sample");
     load.end(LoadSample::Answered { took: 5 * MS }, now);
     load.end(LoadSample::Unused, now);
     assert_eq!((load.in_flight(), load.latency()), (0, Some(5 * MS)), "one end too many does not wrap");
 }
 
-/// Whatever an endpoint may have gone through: (weight, age in ms, calls under way, (answered, failed), took in µs).
+/// The past of an endpoint: (weight, age in ms, calls under way, (answered, failed), latency in µs).
 fn history() -> impl Strategy<Value = (u16, u64, usize, (u32, u32), u64)> {
     (1..=1000_u16, 0..20_000_u64, 0..30_usize, (0..40_u32, 0..40_u32), 0..2_000_000_u64)
 }
 
 proptest! {
+    /// Property: whatever the policy and the past of the endpoints, a choice asks each endpoint at most once, asks
+    /// none after a grant, finds a grant if there is one, and asks ejected endpoints last.
     #[test]
     fn each_endpoint_is_asked_at_most_once_and_a_grant_is_found(
         policy in policy(),
-        // Past 16 too, where the order moves to the heap.
+        // Also more than 16, for which the candidates are on the heap.
         endpoints in prop::collection::vec((history(), any::<bool>()), 0..24),
         before in 0..30_usize,
         seed in any::<u64>(),
@@ -137,13 +139,20 @@ proptest! {
         let now = start + 20 * SECOND;
         let balancer = Balancer::new(Settings { policy, ..Settings::default() });
         let granting: Vec<bool> = endpoints.iter().map(|&(_, grants)| grants).collect();
-        let loads: Vec<Load> = endpoints.iter().map(|&((weight, age, ..), _)| Load::new(weight, now - MS * u32::try_from(age).expect("small"))).collect();
-        // The first pick starts the clock of the reviews, so that later ones eject some.
+        let created = |age| now - MS * u32::try_from(age).expect("small");
+        let loads: Vec<Load> = endpoints.iter().map(|&((weight, age, ..), _)| Load::new(weight, created(age))).collect();
+        // The first choice starts the time of the reviews, so that later choices eject some endpoints.
         choose(&balancer, &loads, start, &mut seeded(seed), |_| false);
         for (load, &((_, _, in_flight, (answered, failed), took), _)) in loads.iter().zip(&endpoints) {
             (0..in_flight).for_each(|_| load.begin());
-            (0..answered).for_each(|_| { load.begin(); load.end(LoadSample::Answered { took: Duration::from_micros(took) }, now) });
-            (0..failed).for_each(|_| { load.begin(); load.end(LoadSample::Failed { took: MS }, now) });
+            (0..answered).for_each(|_| {
+                load.begin();
+                load.end(LoadSample::Answered { took: Duration::from_micros(took) }, now);
+            });
+            (0..failed).for_each(|_| {
+                load.begin();
+                load.end(LoadSample::Failed { took: MS }, now);
+            });
         }
         let mut random = seeded(seed);
         for _ in 0..before {
@@ -152,7 +161,7 @@ proptest! {
         let (picked, mut asked) = choose(&balancer, &loads, now, &mut random, |endpoint| granting[endpoint]);
         match picked {
             Some(endpoint) => {
-                prop_assert_eq!(asked.last(), Some(&endpoint), "nobody is asked after a grant");
+                prop_assert_eq!(asked.last(), Some(&endpoint), "no endpoint is asked after a grant");
                 prop_assert_eq!(asked.iter().filter(|&&asked| granting[asked]).count(), 1);
             }
             None => {
@@ -166,9 +175,9 @@ proptest! {
         prop_assert!(asked.windows(2).all(|pair| pair[0] < pair[1]), "asked twice: {:?}", asked);
     }
 
-    /// Two distinct choices: even the better of them is never the busiest of all.
+    /// Property: the two endpoints that are drawn are distinct, so the better one of them is never the busiest of all.
     #[test]
-    fn the_busiest_is_never_asked_first(
+    fn the_busiest_endpoint_is_never_asked_first(
         policy in prop::sample::select(vec![Policy::LeastRequest, Policy::PeakEwma]),
         endpoints in 2..20_usize,
         busiest in any::<prop::sample::Index>(),

@@ -1,4 +1,4 @@
-//! Ejection: who goes, how many, how long.
+//! Ejection: which endpoints are ejected, how many, and for how long.
 
 use super::*;
 use crate::balance::ejection::LONGEST_PAUSE;
@@ -20,14 +20,17 @@ impl Pool {
         pool
     }
 
-    /// A pick, which reviews if that is due: who was asked, all of them refusing.
+    /// Makes a choice in which every endpoint refuses; it reviews the pool if a review is due. Returns the endpoints
+    /// in the order in which they were asked.
     fn review(&self) -> Vec<usize> {
         choose(&self.balancer, &self.loads, self.now, &mut seeded(3), |_| false).1
     }
 
-    /// A second passes in which each endpoint answers and fails so often; then a review.
+    /// Lets a second pass in which each endpoint answers and fails this often, then reviews the pool. Returns the
+    /// ejected endpoints.
     fn second(&mut self, of: impl Fn(usize) -> (u32, u32)) -> Vec<usize> {
-        // The first call after a quiet time is picked too, so it finds what was before it forgotten.
+        // As in traffic, the first call after a quiet time reviews the pool before its own outcome counts: older calls
+        // are forgotten.
         self.review();
         self.now += SECOND;
         for (endpoint, load) in self.loads.iter().enumerate() {
@@ -43,13 +46,13 @@ impl Pool {
     }
 }
 
-/// Good but for those named, which fail all calls.
+/// Every endpoint answers all calls, except those in `bad`, which fail all calls.
 fn failing(bad: &[usize]) -> impl Fn(usize) -> (u32, u32) {
     move |endpoint| if bad.contains(&endpoint) { (0, 20) } else { (20, 0) }
 }
 
 #[test]
-fn one_that_fails_is_out_unless_it_is_alone() {
+fn an_endpoint_that_fails_is_ejected_unless_it_is_alone() {
     for endpoints in 1..=10 {
         let out = Pool::new(endpoints, Ejection::default()).second(failing(&[0]));
         assert_eq!(out, if endpoints == 1 { vec![] } else { vec![0] }, "of {endpoints}");
@@ -57,7 +60,7 @@ fn one_that_fails_is_out_unless_it_is_alone() {
 }
 
 #[test]
-fn where_all_fail_nobody_is_out() {
+fn where_all_endpoints_fail_none_is_ejected() {
     for endpoints in 1..=10 {
         let out = Pool::new(endpoints, Ejection::default()).second(|_| (0, 20));
         assert_eq!(out, Vec::<usize>::new(), "of {endpoints}");
@@ -65,7 +68,7 @@ fn where_all_fail_nobody_is_out() {
 }
 
 #[test]
-fn at_most_the_share_is_out_and_the_worst_go_first() {
+fn at_most_the_share_is_ejected_and_the_worst_go_first() {
     let most = [
         (50, [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]),
         (100, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
@@ -76,7 +79,7 @@ fn at_most_the_share_is_out_and_the_worst_go_first() {
         for (endpoints, bound) in (1..=10).zip(bounds) {
             let mut pool = Pool::new(endpoints, Ejection { most, pause: LONGEST_PAUSE, ..Ejection::default() });
             let mut out = Vec::new();
-            // The first endpoint is good; the others turn bad one after the other, 10 s apart.
+            // The first endpoint is good. The others begin to fail one after the other, 10 s apart.
             for second in 10..=10 * endpoints {
                 let bad: Vec<usize> = (1..endpoints.min(second / 10 + 1)).collect();
                 out = pool.second(failing(&bad));
@@ -92,25 +95,25 @@ fn at_most_the_share_is_out_and_the_worst_go_first() {
 }
 
 #[test]
-fn only_enough_calls_and_enough_of_a_difference_make_an_outlier() {
+fn an_outlier_needs_enough_calls_and_a_large_enough_difference() {
     let out = |of: &dyn Fn(usize) -> (u32, u32)| Pool::new(3, Ejection::default()).second(of);
     let none = Vec::<usize>::new();
     assert_eq!(out(&|endpoint| if endpoint == 0 { (0, 19) } else { (20, 0) }), none, "19 calls are too few");
     assert_eq!(out(&|endpoint| if endpoint == 0 { (71, 29) } else { (100, 0) }), none, "29 points");
     assert_eq!(out(&|endpoint| if endpoint == 0 { (70, 30) } else { (100, 0) }), [0], "30 points");
     assert_eq!(out(&|endpoint| if endpoint == 0 { (20, 80) } else { (50, 50) }), [0], "30 points above the others");
-    assert_eq!(out(&|endpoint| if endpoint == 0 { (0, 20) } else { (0, 0) }), none, "nobody to compare with");
+    assert_eq!(out(&|endpoint| if endpoint == 0 { (0, 20) } else { (0, 0) }), none, "no endpoint to compare with");
     assert_eq!(
         out(&|endpoint| if endpoint == 0 { (20, 0) } else { (0, 20) }),
         none,
         "two of three: the median fails too"
     );
     let mut zero = Pool::new(3, Ejection { margin: 0, ..Ejection::default() });
-    assert_eq!(zero.second(|_| (20, 0)), none, "nobody is worse than the others");
+    assert_eq!(zero.second(|_| (20, 0)), none, "no endpoint is worse than the others");
 }
 
 #[test]
-fn calls_given_up_or_never_sent_are_no_evidence() {
+fn calls_that_were_given_up_or_never_sent_are_no_failures() {
     let mut pool = Pool::new(2, Ejection::default());
     for _ in 0..100 {
         pool.loads[0].end(LoadSample::GivenUp { after: SECOND }, pool.now);
@@ -120,15 +123,16 @@ fn calls_given_up_or_never_sent_are_no_evidence() {
 }
 
 #[test]
-fn the_window_forgets_within_seconds() {
-    // Steady 3 calls a second make 20 after a while, all of them bad at endpoint 0; 2 a second never do.
+fn a_failure_window_forgets_old_calls_within_seconds() {
+    // All calls of endpoint 0 fail. At a steady 3 calls a second the window reaches 20 calls after a while; at 2 a
+    // second it never does.
     let seconds_until_out = |rate: u32| {
         let mut pool = Pool::new(2, Ejection::default());
         (1..60).find(|_| !pool.second(|endpoint| if endpoint == 0 { (0, rate) } else { (20, 0) }).is_empty())
     };
     assert_eq!((seconds_until_out(20), seconds_until_out(2)), (Some(1), None));
     assert!(seconds_until_out(3).is_some_and(|seconds| seconds > 6), "{:?}", seconds_until_out(3));
-    // What an idle pool did long ago is not held against it.
+    // The calls of a pool that was idle since then do not count against it.
     let mut pool = Pool::new(2, Ejection::default());
     calls(&pool.loads[0], 0, 30, pool.now);
     calls(&pool.loads[1], 30, 0, pool.now);
@@ -137,7 +141,7 @@ fn the_window_forgets_within_seconds() {
 }
 
 #[test]
-fn a_review_comes_once_a_second() {
+fn a_pool_is_reviewed_at_most_once_a_second() {
     let mut pool = Pool::new(2, Ejection::default());
     calls(&pool.loads[0], 0, 30, pool.now);
     calls(&pool.loads[1], 30, 0, pool.now);
@@ -150,7 +154,7 @@ fn a_review_comes_once_a_second() {
 }
 
 #[test]
-fn a_pause_grows_with_the_row() {
+fn a_pause_grows_with_each_consecutive_ejection_up_to_five_minutes() {
     let pause = 100 * SECOND;
     let mut pool = Pool::new(2, Ejection { pause, ..Ejection::default() });
     let mut pauses = Vec::new();
@@ -163,25 +167,25 @@ fn a_pause_grows_with_the_row() {
     }
     assert_eq!(pauses, [100, 200, 300, 300, 300]);
     assert_eq!(LONGEST_PAUSE, 300 * SECOND);
-    // Too few calls to judge it do not end the row.
+    // A review with too few calls to judge the endpoint does not end the streak.
     assert_eq!(pool.second(|_| (1, 0)), Vec::<usize>::new());
     assert_eq!(pool.second(failing(&[0])), [0]);
     assert!(pool.loads[0].is_ejected(pool.now + 299 * SECOND));
 }
 
 #[test]
-fn the_row_begins_anew_after_a_review_in_order() {
+fn a_review_that_finds_the_endpoint_in_order_ends_the_streak() {
     let mut pool = Pool::new(2, Ejection::default());
     pool.second(failing(&[0]));
     pool.now += 10 * SECOND;
     pool.second(failing(&[]));
     pool.now += 100 * SECOND;
     assert_eq!(pool.second(failing(&[0])), [0]);
-    assert!(!pool.loads[0].is_ejected(pool.now + 10 * SECOND), "the first of a new row");
+    assert!(!pool.loads[0].is_ejected(pool.now + 10 * SECOND), "the first pause of a new streak");
 }
 
 #[test]
-fn the_ejected_are_asked_last_and_only_then() {
+fn ejected_endpoints_are_asked_last_and_only_if_the_others_refuse() {
     for policy in Policy::ALL {
         let mut pool = Pool::new(5, Ejection::default());
         pool.balancer = Balancer::new(Settings { policy, ..Settings::default() });
@@ -204,14 +208,14 @@ fn the_ejected_are_asked_last_and_only_then() {
 }
 
 #[test]
-fn who_comes_back_is_judged_by_what_it_does_then() {
+fn an_endpoint_that_comes_back_is_judged_by_its_later_calls_only() {
     let mut pool = Pool::new(2, Ejection { pause: SECOND, ..Ejection::default() });
     assert_eq!(pool.second(|endpoint| if endpoint == 0 { (0, 1_000) } else { (1_000, 0) }), [0]);
     assert_eq!(pool.second(failing(&[])), Vec::<usize>::new());
 }
 
 #[test]
-fn where_all_are_out_the_policy_chooses_among_them() {
+fn where_all_endpoints_are_ejected_the_policy_chooses_among_them() {
     let mut pool = Pool::new(4, Ejection::default());
     assert_eq!(pool.second(failing(&[0, 1])), [0, 1]);
     pool.loads.truncate(2);
@@ -224,7 +228,7 @@ fn where_all_are_out_the_policy_chooses_among_them() {
 }
 
 #[test]
-fn a_pool_that_shrinks_takes_some_back() {
+fn a_pool_that_shrinks_takes_ejected_endpoints_back() {
     for most in [50, 100] {
         let mut pool = Pool::new(4, Ejection { most, ..Ejection::default() });
         assert_eq!(pool.second(failing(&[0, 1])), [0, 1]);
@@ -237,10 +241,10 @@ fn a_pool_that_shrinks_takes_some_back() {
 }
 
 #[test]
-fn threads_that_find_a_review_due_keep_its_bounds() {
+fn threads_that_find_a_review_due_at_once_keep_its_bounds() {
     let mut pool = Pool::new(300, Ejection { most: 1, ..Ejection::default() });
     for round in 0..100 {
-        // A quiet time ends every pause, a good second every row.
+        // A quiet time ends every pause, and a second without failures ends every streak.
         pool.now += 1_000 * SECOND;
         assert_eq!(pool.second(failing(&[])), Vec::<usize>::new());
         pool.now += 100 * SECOND;
@@ -257,19 +261,20 @@ fn threads_that_find_a_review_due_keep_its_bounds() {
                 scope.spawn(move || {
                     barrier.wait();
                     pool.review();
-                    // Whoever had to give way may be here before the one who reviews.
+                    // A thread that lost the race for the review may get here before the reviewing thread is done.
                     assert!(pool.ejected().len() <= 3, "round {round}");
                 });
             }
         });
         assert_eq!(pool.ejected().len(), 3, "round {round}");
         pool.now += 10 * SECOND;
-        assert_eq!(pool.ejected(), Vec::<usize>::new(), "ejected twice at once, in round {round}");
+        assert_eq!(pool.ejected(), Vec::<usize>::new(), "an endpoint was ejected twice at once, in round {round}");
     }
 }
 
 proptest! {
-    /// Whatever happens: never more than the share is out, never all, and nobody who did as well as the median.
+    /// Property: whatever the endpoints answer, never more than the share of the pool is out and never all of it, and
+    /// an ejected endpoint stays out for its pause of 10 s or longer.
     #[test]
     fn ejection_keeps_its_bounds(
         endpoints in 1..=10_usize,
@@ -277,11 +282,21 @@ proptest! {
         seconds in prop::collection::vec(prop::collection::vec((0..60_u32, 0..60_u32), 10), 1..40),
     ) {
         let mut pool = Pool::new(endpoints, Ejection { most, ..Ejection::default() });
-        for counts in seconds {
-            let before = pool.ejected();
+        let mut out_since = [None; 10];
+        for (second, counts) in seconds.iter().enumerate() {
             let out = pool.second(|endpoint| counts[endpoint]);
-            prop_assert!(out.len() <= (endpoints * usize::from(most) / 100).min(endpoints - 1), "{:?} of {}", out, endpoints);
-            prop_assert!(before.iter().all(|endpoint| out.contains(endpoint) || !pool.loads[*endpoint].is_ejected(pool.now)));
+            let bound = (endpoints * usize::from(most) / 100).min(endpoints - 1);
+            prop_assert!(out.len() <= bound, "{:?} of {}", out, endpoints);
+            for (endpoint, since) in out_since.iter_mut().enumerate() {
+                match (*since, out.contains(&endpoint)) {
+                    (None, true) => *since = Some(second),
+                    (Some(first), false) => {
+                        prop_assert!(second - first >= 10, "{} came back after {} s", endpoint, second - first);
+                        *since = None;
+                    }
+                    (None, false) | (Some(_), true) => {}
+                }
+            }
         }
     }
 }

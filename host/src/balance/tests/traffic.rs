@@ -1,9 +1,9 @@
-//! Streams of calls through pools of endpoints that are slow, fail or wake up, on a clock moved by hand.
+//! Streams of calls through pools of endpoints that are slow, fail or recover, on a clock that the test moves.
 
 use super::*;
 use std::collections::BTreeMap;
 
-/// What an endpoint does with a call.
+/// How an endpoint answers a call.
 type Serve<'s> = &'s dyn Fn(usize, &mut StdRng) -> LoadSample;
 
 struct World {
@@ -12,7 +12,7 @@ struct World {
     random: StdRng,
     start: Instant,
     now: Instant,
-    /// Calls under way by their end.
+    /// The calls under way, by the time of their end and their number.
     under_way: BTreeMap<(Instant, u32), (usize, LoadSample)>,
     calls: u32,
 }
@@ -32,7 +32,7 @@ impl World {
         }
     }
 
-    /// Ends what is over by now.
+    /// Ends the calls that are over by now.
     fn end(&mut self) {
         while let Some(entry) = self.under_way.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let ((at, _), (endpoint, sample)) = entry.remove_entry();
@@ -57,8 +57,9 @@ impl World {
         endpoint
     }
 
-    /// Calls that come every `gap` for `time`, whatever becomes of those before: how many each endpoint got.
-    fn open(&mut self, gap: Duration, time: Duration, serve: Serve<'_>) -> Vec<u32> {
+    /// Makes a call every `gap` for `time`, whether or not the calls before have ended. Returns how many each endpoint
+    /// got.
+    fn open_loop(&mut self, gap: Duration, time: Duration, serve: Serve<'_>) -> Vec<u32> {
         let mut shares = vec![0; self.loads.len()];
         let until = self.now + time;
         while self.now < until {
@@ -69,8 +70,8 @@ impl World {
         shares
     }
 
-    /// `calls` calls, of which `at_a_time` are always under way: how many each endpoint got.
-    fn closed(&mut self, at_a_time: usize, calls: u32, serve: Serve<'_>) -> Vec<u32> {
+    /// Makes `calls` calls, of which `at_a_time` are always under way. Returns how many each endpoint got.
+    fn closed_loop(&mut self, at_a_time: usize, calls: u32, serve: Serve<'_>) -> Vec<u32> {
         let mut shares = vec![0; self.loads.len()];
         for _ in 0..calls {
             while self.under_way.len() >= at_a_time {
@@ -87,17 +88,17 @@ fn answered(millis: u64) -> LoadSample {
     LoadSample::Answered { took: Duration::from_millis(millis) }
 }
 
-/// 8 to 12 ms.
+/// Answers after 8 to 12 ms.
 fn about_ten(_: usize, random: &mut StdRng) -> LoadSample {
     LoadSample::Answered { took: Duration::from_micros(random.random_range(8_000..12_000)) }
 }
 
 #[test]
-fn under_load_shares_follow_the_weights() {
+fn under_load_the_shares_follow_the_weights() {
     for policy in Policy::ALL {
         for at_a_time in [1, 6, 60] {
-            let shares = World::new(policy, &[1, 2, 3]).closed(at_a_time, 30_000, &about_ten);
-            // One call at a time goes where it is fastest: peak-EWMA then follows the latency, and weights bound it only.
+            let shares = World::new(policy, &[1, 2, 3]).closed_loop(at_a_time, 30_000, &about_ten);
+            // With one call at a time, peak-EWMA follows the latency, so the shares keep to the weights only roughly.
             let off = if policy == Policy::PeakEwma { 0.35 } else { 0.1 };
             for (share, weight) in shares.iter().zip([1.0, 2.0, 3.0]) {
                 let wanted = 5_000.0 * weight;
@@ -108,42 +109,42 @@ fn under_load_shares_follow_the_weights() {
 }
 
 #[test]
-fn least_request_spares_the_slower_one() {
+fn least_request_gives_a_slower_endpoint_fewer_calls() {
     let serve = |endpoint, _: &mut StdRng| answered(if endpoint == 0 { 100 } else { 10 });
-    let shares = World::new(Policy::LeastRequest, &[1, 1]).closed(22, 20_000, &serve);
-    // Both have as many under way, so the slower one gets a tenth.
+    let shares = World::new(Policy::LeastRequest, &[1, 1]).closed_loop(22, 20_000, &serve);
+    // Both endpoints have equally many calls under way, so the slower one gets a tenth as many calls.
     assert!((1_600..2_100).contains(&shares[0]), "{shares:?}");
 }
 
 #[test]
-fn peak_ewma_spares_the_slower_one_and_tries_it_again() {
+fn peak_ewma_gives_a_slower_endpoint_few_calls_but_still_some() {
     let serve = |endpoint, random: &mut StdRng| if endpoint == 0 { answered(100) } else { about_ten(1, random) };
     for pool in [2, 3, 10] {
-        let shares = World::new(Policy::PeakEwma, &vec![1; pool]).open(5 * MS, 120 * SECOND, &serve);
+        let shares = World::new(Policy::PeakEwma, &vec![1; pool]).open_loop(5 * MS, 120 * SECOND, &serve);
         assert!((3..240).contains(&shares[0]), "1 % at most: {shares:?}");
     }
 }
 
 #[test]
-fn an_endpoint_that_was_slow_once_gets_its_share_again() {
+fn an_endpoint_that_was_slow_for_a_while_gets_its_share_again() {
     let mut world = World::new(Policy::PeakEwma, &[1, 1]);
     let slow = |endpoint, random: &mut StdRng| if endpoint == 0 { answered(3_000) } else { about_ten(1, random) };
-    let before = world.open(5 * MS, 5 * SECOND, &slow);
+    let before = world.open_loop(5 * MS, 5 * SECOND, &slow);
     assert!(before[0] < 50, "{before:?}");
-    // 3 s fade below 10 ms in 57 s.
-    world.open(5 * MS, 70 * SECOND, &about_ten);
-    let after = world.open(5 * MS, 60 * SECOND, &about_ten);
+    // A latency of 3 s fades below 10 ms in 57 s.
+    world.open_loop(5 * MS, 70 * SECOND, &about_ten);
+    let after = world.open_loop(5 * MS, 60 * SECOND, &about_ten);
     assert!(after[0] > 12_000 / 4, "{after:?}");
 }
 
 #[test]
-fn a_fast_failure_attracts_no_traffic() {
-    // (how long the good one takes, a call every so many ms)
+fn an_endpoint_that_fails_fast_attracts_no_traffic() {
+    // (latency of the good endpoint in ms, time between two calls in ms)
     for (good, gap) in [(10, 1), (10, 10), (100, 10), (500, 50), (500, 1_000), (1_000, 1_000)] {
         let serve = |endpoint, _: &mut StdRng| {
             if endpoint == 0 { LoadSample::Failed { took: MS } } else { answered(good) }
         };
-        let shares = World::new(Policy::PeakEwma, &[1, 1]).open(gap * MS, 200 * SECOND, &serve);
+        let shares = World::new(Policy::PeakEwma, &[1, 1]).open_loop(gap * MS, 200 * SECOND, &serve);
         assert!(shares[0] * 5 < shares[1], "{good} ms, every {gap} ms: {shares:?}");
     }
 }
@@ -152,21 +153,21 @@ fn a_fast_failure_attracts_no_traffic() {
 fn an_unmeasured_endpoint_gets_calls_but_not_all_of_them() {
     for took in [1, 1_000] {
         let mut world = World::new(Policy::PeakEwma, &[1, 1, 1]);
-        world.open(20 * MS, 20 * SECOND, &|_, _| answered(took));
+        world.open_loop(20 * MS, 20 * SECOND, &|_, _| answered(took));
         world.loads[0] = Load::new(1, world.start);
-        // It never answers while we look.
+        // The new endpoint answers no call during the test.
         let shares =
-            world.open(20 * MS, 2 * SECOND, &|endpoint, _| answered(if endpoint == 0 { 60_000 } else { took }));
+            world.open_loop(20 * MS, 2 * SECOND, &|endpoint, _| answered(if endpoint == 0 { 60_000 } else { took }));
         assert!(shares[0] > 0 && shares[0] <= 40, "{took} ms: {shares:?}");
     }
 }
 
 #[test]
-fn one_that_is_closed_to_calls_does_not_hand_its_share_to_a_bad_one() {
+fn an_endpoint_closed_to_calls_does_not_pass_its_share_to_a_bad_one() {
     for policy in [Policy::LeastRequest, Policy::PeakEwma] {
         let now = Instant::now();
         let (balancer, loads) = (plain(policy), loads(&[1, 1, 1], now));
-        // 0 is slow and busy, 1 refuses every call, 2 is well.
+        // Endpoint 0 is slow and busy, 1 refuses every call, 2 is well.
         loads[0].end(LoadSample::Answered { took: 300 * MS }, now);
         loads[2].end(LoadSample::Answered { took: MS }, now);
         (0..4).for_each(|_| loads[0].begin());
@@ -198,6 +199,6 @@ fn one_that_is_closed_to_calls_does_not_hand_its_share_to_a_bad_one() {
                 None
             },
         );
-        assert_eq!((none, asked.len(), asked[2]), (None, 3, 1), "it is asked, and last");
+        assert_eq!((none, asked.len(), asked[2]), (None, 3, 1), "endpoint 1 is asked, and last");
     }
 }

@@ -1,8 +1,8 @@
-//! What the tests of other projects' breakers say, written afresh: each row names their behaviour, says whether it is the same here,
-//! and shows what ours does. `docs/breaker.md` has the same table for readers.
+//! What the tests of other projects' breakers say, written afresh: each row names their behaviour, says whether it is
+//! the same here, and shows what ours does. `docs/breaker.md` has the same table for readers.
 //!
-//! Read in November 2026: linkerd2-proxy `linkerd/app/outbound/src/http/breaker`, Resilience4j `CircuitBreakerStateMachineTest`,
-//! Hystrix `HystrixCircuitBreakerTest`, gobreaker `gobreaker_test.go`.
+//! Read in November 2026: linkerd2-proxy `linkerd/app/outbound/src/http/breaker`, Resilience4j
+//! `CircuitBreakerStateMachineTest`, Hystrix `HystrixCircuitBreakerTest`, gobreaker `gobreaker_test.go`.
 
 use super::rig::{Rig, full, full_with, ms, outcome, probing, s};
 use crate::breaker::*;
@@ -17,9 +17,9 @@ struct Case {
     name: &'static str,
     source: &'static str,
     theirs: &'static str,
-    /// Why ours differs; `None`: it is the same.
+    /// What ours does instead, and why; `None`: the same.
     differs: Option<&'static str>,
-    /// What ours does. It panics if ours does something else.
+    /// Runs ours. It panics if ours does not behave as the case says.
     shows: fn(),
 }
 
@@ -42,12 +42,12 @@ const fn differs(
     Case { name, source, theirs, differs: Some(why), shows }
 }
 
-/// The row alone: no share has calls enough.
-fn busy() -> Settings {
+/// The streak alone: no share has enough calls to be judged.
+fn streak_only() -> Settings {
     full_with(|full| full.least_calls = 1_000)
 }
 
-/// Shares of at least eight calls.
+/// Shares are judged from eight calls on.
 fn eight() -> Settings {
     full_with(|full| full.least_calls = 8)
 }
@@ -67,24 +67,25 @@ fn asks(wait: Duration) -> Outcome {
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
-    same(LINKERD, "faults in a row open",
-        "so many failures in a row shut the gate", || {
+    same(LINKERD, "consecutive faults open",
+        "enough consecutive failures shut the gate", || {
         Rig::new(full()).calls(2, EndpointFault).is(Closed).calls(1, EndpointFault).is(Open);
     }),
-    same(LINKERD, "a success ends the row",
+    same(LINKERD, "a success clears the streak",
         "a success sets the consecutive count to zero", || {
-        Rig::new(busy()).calls(2, EndpointFault).calls(1, Success).calls(2, EndpointFault).is(Closed).calls(1, EndpointFault)
+        Rig::new(streak_only()).calls(2, EndpointFault).calls(1, Success).calls(2, EndpointFault).is(Closed)
+            .calls(1, EndpointFault).is(Open);
+    }),
+    differs(LINKERD, "a plain 500 and the streak",
+        "every 5xx extends the streak",
+        "it clears the streak: one input that fails must not open the circuit for all; the ratio judges it", || {
+        Rig::new(streak_only()).calls(9, RequestFault).calls(2, EndpointFault).is(Closed).calls(1, EndpointFault)
             .is(Open);
     }),
-    differs(LINKERD, "a plain 500 in the row",
-        "every 5xx counts in a row",
-        "it ends the row: one poisonous input must not open it for all; the ratio judges", || {
-        Rig::new(busy()).calls(9, RequestFault).calls(2, EndpointFault).is(Closed).calls(1, EndpointFault).is(Open);
-    }),
-    differs(LINKERD, "a 429 leaves the row alone",
-        "a 429 is no failure in the row and sets it to zero",
-        "the row stays: a 429 does not show that the place is well", || {
-        Rig::new(busy()).calls(2, EndpointFault).calls(1, Throttled).is(Closed).calls(1, EndpointFault).is(Open);
+    differs(LINKERD, "a 429 keeps the streak",
+        "a 429 is no failure and sets the consecutive count to zero",
+        "the streak stays: a 429 does not show that the endpoint is well", || {
+        Rig::new(streak_only()).calls(2, EndpointFault).calls(1, Throttled).is(Closed).calls(1, EndpointFault).is(Open);
     }),
     same(LINKERD, "a low success rate opens",
         "429s alone shut the gate once the success rate is low", || {
@@ -95,11 +96,11 @@ const CASES: &[Case] = &[
         Rig::new(full()).calls(3, RequestFault).is(Closed).calls(1, RequestFault).is(Open);
     }),
     same(LINKERD, "a cold start does not open",
-        "below the least number of requests the rate decides nothing", || {
+        "below the minimum of requests the rate decides nothing", || {
         Rig::new(full()).calls(3, RequestFault).is(Closed);
     }),
     same(LINKERD, "a pause makes the start cold again",
-        "after a long idle time the least number must be reached afresh", || {
+        "after a long idle time the minimum must be reached again", || {
         Rig::new(full()).calls(3, RequestFault).wait(s(30)).calls(3, RequestFault).is(Closed);
     }),
     same(LINKERD, "shut for the first backoff",
@@ -112,19 +113,19 @@ const CASES: &[Case] = &[
         Rig::new(full()).calls(3, EndpointFault).wait(s(1)).calls(1, EndpointFault).refused(s(2)).wait(s(2))
             .calls(1, EndpointFault).refused(s(4));
     }),
-    same(LINKERD, "stragglers while shut are ignored",
+    same(LINKERD, "late answers while shut are ignored",
         "an answer that comes while the gate is shut changes nothing", || {
         Rig::new(full()).begin().calls(3, EndpointFault).end(0, Success).is(Open).refused(s(1));
     }),
     differs(LINKERD, "one success in probation opens the gate",
         "a single good probe ends the ejection",
-        "two by default; with `successes = 1` the same", || {
+        "two good probes by default; with `successes = 1` the same", || {
         Rig::new(probing(1, 2)).calls(3, EndpointFault).wait(s(1)).calls(1, Success).is(HalfOpen).calls(1, Success)
             .is(Closed);
     }),
-    differs(LINKERD, "a straggler answers for the probe",
-        "in probation any answer that comes first decides",
-        "only the probe's own: others carry an older epoch", || {
+    differs(LINKERD, "a late answer counts as the probe's",
+        "in probation the first answer decides, whichever call it belongs to",
+        "only the probe's own answer counts: other permits carry an older epoch", || {
         Rig::new(full()).begin().calls(3, EndpointFault).wait(s(1)).begin().end(0, Success).is(HalfOpen)
             .end(1, Success).is(Closed);
     }),
@@ -134,7 +135,7 @@ const CASES: &[Case] = &[
     }),
     differs(LINKERD, "Retry-After is a floor of the backoff",
         "the first backoff is at least the hint, capped",
-        "of every opening, also after a failed probe", || {
+        "it is a floor at every opening, also after a failed probe", || {
         Rig::new(full()).outcomes(3, asks(s(5))).refused(s(5)).wait(s(5)).outcomes(1, asks(s(99)))
             .refused(s(8));
     }),
@@ -150,14 +151,14 @@ const CASES: &[Case] = &[
         "disabled: no call is refused or counted", || {
         Rig::new(full()).force(Forced::Closed).calls(9, EndpointFault).reset().calls(2, EndpointFault).is(Closed);
     }),
-    same(RESILIENCE4J, "half-open permits so many calls",
-        "four at most, no more until one is given back", || {
+    same(RESILIENCE4J, "half-open permits a bounded number of calls",
+        "four at most, and no more until a permit is given back", || {
         Rig::new(probing(2, 4)).calls(3, EndpointFault).wait(s(1)).begin().begin().refused(s(11)).cancel(0).begin()
             .refused(s(11));
     }),
-    differs(RESILIENCE4J, "permits are a quota of the stretch",
-        "a call that ended gives no permit back: four in all",
-        "at a time: the next probe may begin when one has ended", || {
+    differs(RESILIENCE4J, "permits are a quota for the whole half-open state",
+        "a call that ended gives no permit back: four calls in all",
+        "the bound is on probes at a time: the next probe may begin when one has ended", || {
         Rig::new(probing(1, 4)).calls(3, EndpointFault).wait(s(1)).calls(3, Success).is(HalfOpen).calls(1, Success)
             .is(Closed);
     }),
@@ -167,7 +168,7 @@ const CASES: &[Case] = &[
     }),
     differs(RESILIENCE4J, "a success that completes the window opens",
         "the fifth call, a success, opens at 60 %",
-        "a quick success opens nothing; the next fault does", || {
+        "a quick success never opens the circuit; the next fault does", || {
         Rig::new(full()).calls(3, RequestFault).calls(1, Success).is(Closed).calls(1, RequestFault).is(Open);
     }),
     same(RESILIENCE4J, "the slow call rate opens",
@@ -176,23 +177,23 @@ const CASES: &[Case] = &[
             .is(Open);
     }),
     differs(RESILIENCE4J, "open becomes half-open when its time is over",
-        "only when somebody asks for permission",
-        "also for who only looks: the state is read from the time", || {
+        "only when a call asks for permission",
+        "also for a reader of the state: it is computed from the time", || {
         Rig::new(full()).calls(3, EndpointFault).wait(s(1)).is(HalfOpen);
     }),
     differs(RESILIENCE4J, "the wait grows by a function",
         "an exponential interval function, 1.5 times by default",
-        "always twice, with a longest", || {
+        "always doubled, up to a longest time", || {
         Rig::new(full()).calls(3, EndpointFault).wait(s(1)).calls(1, RequestFault).wait(ms(1_999)).is(Open).wait(ms(1))
             .is(HalfOpen);
     }),
     differs(RESILIENCE4J, "half-open judges by the rate",
         "all permitted calls end, then the rate of failures decides",
-        "one failed probe opens at once: a client paid for it", || {
+        "one failed probe opens at once, since a real client suffered from it", || {
         Rig::new(probing(2, 3)).calls(3, EndpointFault).wait(s(1)).calls(2, Success).calls(1, RequestFault).is(Open);
     }),
     same(RESILIENCE4J, "slow probes open again",
-        "a slow rate above its share in half-open opens", || {
+        "a rate of slow calls above its threshold opens again", || {
         Rig::new(slow()).calls(3, EndpointFault).wait(s(1)).outcomes(1, took(s(5))).is(Open);
     }),
     same(RESILIENCE4J, "an ignored error gives its permit back",
@@ -206,7 +207,7 @@ const CASES: &[Case] = &[
     }),
     differs(RESILIENCE4J, "an operator cannot make it half-open",
         "closed to half-open is an illegal transition",
-        "there is no such verb: open, close, reset", || {
+        "no such command exists, only open, close and reset", || {
         Rig::new(full()).force(Forced::Open).force(Forced::Closed).is(Closed).reset().is(Closed);
     }),
     same(HYSTRIX, "successes keep it closed, failures trip it",
@@ -225,7 +226,7 @@ const CASES: &[Case] = &[
         "a timeout is a failure", || {
         Rig::new(full()).calls(3, EndpointFault).is(Open);
     }),
-    same(HYSTRIX, "one attempt after the sleep window",
+    same(HYSTRIX, "one request after the sleep window",
         "one request, others refused while it runs", || {
         Rig::new(full()).calls(3, EndpointFault).wait(s(1)).begin().refused(s(11)).end(0, Success).is(Closed);
     }),
@@ -233,14 +234,15 @@ const CASES: &[Case] = &[
         "the failures from before do not trip it again", || {
         Rig::new(full()).calls(3, EndpointFault).wait(s(1)).calls(1, Success).calls(1, RequestFault).is(Closed);
     }),
-    differs(HYSTRIX, "each sleep window is as long",
-        "a failed attempt starts the same window again",
-        "twice as long each time; the simple form has it as Hystrix", || {
-        Rig::new(Settings::simple(3, s(1), s(11))).calls(3, RequestFault).wait(s(1)).calls(1, RequestFault).refused(s(1));
+    differs(HYSTRIX, "every sleep window has the same length",
+        "a failed request starts the same window again",
+        "twice as long each time; the simple form does as Hystrix does", || {
+        Rig::new(Settings::simple(3, s(1), s(11))).calls(3, RequestFault).wait(s(1)).calls(1, RequestFault)
+            .refused(s(1));
     }),
     differs(HYSTRIX, "low volume does not trip",
         "below the request volume nothing is judged",
-        "the ratio waits for it, the row does not", || {
+        "the ratio waits for the volume, the streak does not", || {
         Rig::new(full()).calls(3, RequestFault).is(Closed);
         Rig::new(full()).calls(3, EndpointFault).is(Open);
     }),
@@ -249,9 +251,9 @@ const CASES: &[Case] = &[
         Rig::new(full()).calls(50, Neutral).calls(2, EndpointFault).calls(1, Neutral).is(Closed).calls(1, EndpointFault)
             .is(Open);
     }),
-    differs(GOBREAKER, "more than five in a row",
+    differs(GOBREAKER, "more than five consecutive failures",
         "the sixth failure opens",
-        "the number itself opens: five is the fifth", || {
+        "the threshold itself opens: 5 means the fifth failure", || {
         Rig::new(Settings::simple(5, s(60), s(61))).calls(4, RequestFault).is(Closed).calls(1, RequestFault).is(Open);
     }),
     same(GOBREAKER, "open for its timeout",
@@ -259,14 +261,14 @@ const CASES: &[Case] = &[
         Rig::new(Settings::simple(1, s(60), s(61))).calls(1, RequestFault).wait(s(59)).is(Open).wait(s(1))
             .is(HalfOpen);
     }),
-    same(GOBREAKER, "so many successes close",
-        "as many in a row as may be permitted", || {
+    same(GOBREAKER, "enough successes close",
+        "as many consecutive ones as requests are permitted", || {
         Rig::new(probing(3, 3)).calls(3, EndpointFault).wait(s(1)).calls(2, Success).is(HalfOpen).calls(1, Success)
             .is(Closed);
     }),
     differs(GOBREAKER, "too many requests in half-open",
         "one more than permitted is refused",
-        "the refusal says how long the oldest probe may take", || {
+        "the same, and the refusal says how long the oldest probe may still take", || {
         Rig::new(probing(2, 2)).calls(3, EndpointFault).wait(s(1)).begin().wait(s(2)).begin().refused(s(9));
     }),
     same(GOBREAKER, "a failure in half-open opens",
@@ -277,16 +279,17 @@ const CASES: &[Case] = &[
     differs(GOBREAKER, "the interval clears the counts",
         "a fixed interval, after which all counts are zero",
         "the window slides, a tenth at a time", || {
-        Rig::new(full()).calls(2, RequestFault).wait(s(9)).calls(1, RequestFault).wait(s(1)).calls(2, RequestFault).is(Closed)
-            .calls(1, RequestFault).is(Open);
+        Rig::new(full()).calls(2, RequestFault).wait(s(9)).calls(1, RequestFault).wait(s(1)).calls(2, RequestFault)
+            .is(Closed).calls(1, RequestFault).is(Open);
     }),
     same(GOBREAKER, "the oldest bucket is discarded",
         "of ten buckets the eleventh pushes out the first", || {
         Rig::new(full()).calls(3, RequestFault).wait(s(10)).calls(1, RequestFault).is(Closed);
     }),
     same(GOBREAKER, "an older generation has no effect",
-        "a result from before a change of state counts nowhere", || {
-        Rig::new(full()).begin().calls(3, EndpointFault).reset().end(0, EndpointFault).calls(2, EndpointFault).is(Closed);
+        "a result from before a change of state does not count", || {
+        Rig::new(full()).begin().calls(3, EndpointFault).reset().end(0, EndpointFault).calls(2, EndpointFault)
+            .is(Closed);
     }),
     differs(GOBREAKER, "a panic is a failure",
         "a call that panics has failed",
@@ -296,7 +299,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn every_case_shows_what_it_says() {
+fn the_breaker_behaves_as_every_case_says() {
     for case in CASES {
         let failed = std::panic::catch_unwind(case.shows).is_err();
         assert!(!failed, "{}: {}", case.source, case.name);
@@ -304,18 +307,18 @@ fn every_case_shows_what_it_says() {
 }
 
 #[test]
-fn every_case_is_in_the_guide() {
+fn docs_breaker_md_has_exactly_the_cases_of_this_table() {
     let guide = include_str!("../../../../docs/breaker.md");
     let row = |case: &Case| {
         let ours = case.differs.map_or("same".to_owned(), |why| format!("differs: {why}"));
         format!("| {} | {} | {} | {ours} |", case.name, case.source, case.theirs)
     };
     let rows: BTreeSet<String> = CASES.iter().map(row).collect();
-    assert_eq!(rows.len(), CASES.len(), "each name once");
+    assert_eq!(rows.len(), CASES.len(), "no two cases have the same line");
     let missing: Vec<&String> = rows.iter().filter(|row| !guide.lines().any(|line| line == row.as_str())).collect();
     assert!(missing.is_empty(), "not in docs/breaker.md: {missing:#?}");
-    let told = guide.lines().filter(|line| {
+    let listed = guide.lines().filter(|line| {
         [LINKERD, RESILIENCE4J, HYSTRIX, GOBREAKER].iter().any(|source| line.contains(&format!("| {source} |")))
     });
-    assert_eq!(told.count(), CASES.len(), "docs/breaker.md tells of a case that no test shows");
+    assert_eq!(listed.count(), CASES.len(), "docs/breaker.md lists a case that no test shows");
 }

@@ -1,9 +1,10 @@
 //! The breaker's tests. Time is fed by hand.
 //!
-//! `by_hand` says one thing each, `property` compares with the naive `model`, `threads` asks for exactness, `cases` is the table of what
-//! other projects' breakers do, and `rig` is what they all call through.
+//! `behaviour` has one test for each behaviour. `property` compares the breaker with the naive `model`. `threads`
+//! checks that counts are exact under many threads. `cases` is the table of what other projects' breakers do. All of
+//! them drive the breaker through `rig`.
 
-mod by_hand;
+mod behaviour;
 mod cases;
 mod model;
 mod property;

@@ -1,7 +1,8 @@
-//! What the breaker ought to do, told without epochs, buckets or counters: every stretch of every state is kept for ever with all its
-//! outcomes and their times, a permit knows the stretch that it came from, and every question is answered from the whole list.
+//! The naive model: what the breaker ought to do, without epochs, buckets or counters. It keeps every stretch of every
+//! state for ever, with all its outcomes and their times. A permit knows the stretch that granted it, and every answer
+//! is computed from the whole list.
 
-use crate::breaker::settings::splitmix;
+use crate::breaker::splitmix::splitmix;
 use crate::breaker::*;
 use std::time::{Duration, Instant};
 
@@ -9,24 +10,24 @@ pub(super) struct Model {
     settings: Settings,
     seed: u64,
     stretches: Vec<Stretch>,
-    /// When each outcome that ever counted came, in the order that they came.
+    /// The time of each outcome that ever counted in a window, in the order of their arrival.
     times: Vec<Instant>,
 }
 
 enum Stretch {
     Closed { outcomes: Vec<(Outcome, Instant)> },
-    Open { until: Instant, again: u32 },
-    HalfOpen { probes: Vec<Probe>, again: u32 },
+    Open { until: Instant, reopened: u32 },
+    HalfOpen { probes: Vec<Probe>, reopened: u32 },
     Forced(Forced),
 }
 
 struct Probe {
     until: Instant,
-    /// Whether it passed, if it said something.
+    /// `None`: under way. Then whether the probe passed; the inner `None`: its outcome shows nothing.
     end: Option<Option<bool>>,
 }
 
-/// What the model gives where the breaker gives a permit: which stretch it came from, and which of its probes it is.
+/// The model's permit: the stretch that granted it, and the probe's index in that stretch if it is a probe.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass {
     stretch: usize,
@@ -39,17 +40,18 @@ impl Model {
     }
 
     pub(super) fn acquire(&mut self, now: Instant) -> Result<Pass, Option<Duration>> {
-        if let Some(Stretch::Open { until, again }) = self.stretches.last() {
+        if let Some(Stretch::Open { until, reopened }) = self.stretches.last() {
             if now < *until {
                 return Err(Some((*until - now).max(Duration::from_millis(1))));
             }
-            let again = *again;
-            self.stretches.push(Stretch::HalfOpen { probes: Vec::new(), again });
+            let reopened = *reopened;
+            self.stretches.push(Stretch::HalfOpen { probes: Vec::new(), reopened });
         }
         let stretch = self.stretches.len() - 1;
         match &mut self.stretches[stretch] {
             Stretch::HalfOpen { probes, .. } => {
-                // Whose lease is over now has lost its slot for ever, whatever earlier time it may be told to end at.
+                // A probe whose lease is over now has lost its slot for ever, even if its outcome is recorded with an
+                // earlier time.
                 let over = probes.iter_mut().filter(|probe| probe.end.is_none() && now >= probe.until);
                 over.for_each(|probe| probe.end = Some(None));
                 let under_way = probes.iter().filter(|probe| probe.end.is_none());
@@ -66,7 +68,7 @@ impl Model {
         }
     }
 
-    /// The call ended. `None`: it was dropped.
+    /// The call ended with `outcome`. `None`: its permit was dropped.
     pub(super) fn end(&mut self, pass: Pass, outcome: Option<Outcome>, now: Instant) {
         if pass.stretch + 1 != self.stretches.len() {
             return;
@@ -81,8 +83,8 @@ impl Model {
                     self.open(0, outcome, now);
                 }
             }
-            (Stretch::HalfOpen { probes, again }, outcome) => {
-                let again = *again;
+            (Stretch::HalfOpen { probes, reopened }, outcome) => {
+                let reopened = *reopened;
                 let probe = &mut probes[pass.probe.expect("a probe")];
                 if probe.end.is_some() {
                     return;
@@ -104,7 +106,7 @@ impl Model {
                 if successes >= self.settings.probes.successes as usize {
                     self.stretches.push(Stretch::Closed { outcomes: Vec::new() });
                 } else if let (Some(false), Some(outcome)) = (passed, outcome) {
-                    self.open(again + 1, outcome, now);
+                    self.open(reopened + 1, outcome, now);
                 }
             }
             _ => {}
@@ -130,27 +132,27 @@ impl Model {
         View { state, forced }
     }
 
-    /// Whether the closed stretch must end, with `last` as its last outcome.
+    /// Whether the closed stretch must end, when `last` is its last outcome.
     fn is_due(&self, last: Outcome) -> bool {
         let Some(Stretch::Closed { outcomes }) = self.stretches.last() else { return false };
         let verdicts = || outcomes.iter().map(|(outcome, _)| outcome.verdict).rev();
         let full = match self.settings.trip {
             Trip::Simple { failure_threshold } => {
-                let row = verdicts().take_while(|verdict| *verdict != Verdict::Success);
-                let faults = row.filter(|verdict| *verdict != Verdict::Throttled).count();
+                let streak = verdicts().take_while(|verdict| *verdict != Verdict::Success);
+                let faults = streak.filter(|verdict| *verdict != Verdict::Throttled).count();
                 return faults >= failure_threshold as usize;
             }
             Trip::Full(full) => full,
         };
-        let row = verdicts().take_while(|verdict| matches!(verdict, Verdict::EndpointFault | Verdict::Throttled));
-        if row.filter(|verdict| *verdict == Verdict::EndpointFault).count() >= full.in_a_row as usize {
+        let streak = verdicts().take_while(|verdict| matches!(verdict, Verdict::EndpointFault | Verdict::Throttled));
+        if streak.filter(|verdict| *verdict == Verdict::EndpointFault).count() >= full.in_a_row as usize {
             return true;
         }
         let is_slow = |outcome: &Outcome| full.slow_call.is_some_and(|limit| outcome.took >= limit);
         if last.verdict == Verdict::Success && !is_slow(&last) {
             return false;
         }
-        // In which tenth of a window each outcome came, counted from the first of all.
+        // The tenth of a window in which each outcome came, counted from the first outcome of all.
         let tenth =
             |time: &Instant| time.saturating_duration_since(self.times[0]).as_nanos() / (full.window.as_nanos() / 10);
         let newest = self.times.iter().map(tenth).max().expect("one at least");
@@ -159,21 +161,22 @@ impl Model {
         let percent = |part: usize| if seen.is_empty() { 0.0 } else { part as f64 * 100.0 / seen.len() as f64 };
         let faults = seen.iter().filter(|outcome| outcome.verdict != Verdict::Success).count();
         let slow = seen.iter().filter(|outcome| is_slow(outcome)).count();
-        // The epsilon: a third of three calls times a hundred is not quite 33 %, and it must not be taken for 34 % either.
+        // The epsilon: with floating point, a share that is exactly the limit may come out slightly below it. It is
+        // far smaller than the step to the next percent.
         seen.len() >= full.least_calls as usize
             && (percent(faults) > f64::from(full.ratio) - 1e-9 || percent(slow) > f64::from(full.slow_ratio) - 1e-9)
     }
 
-    fn open(&mut self, again: u32, outcome: Outcome, now: Instant) {
+    fn open(&mut self, reopened: u32, outcome: Outcome, now: Instant) {
         let open = self.settings.open;
-        let base = (0..again).fold(open.least, |span, _| (span * 2).min(open.most)).min(open.most).as_nanos();
+        let base = (0..reopened).fold(open.least, |span, _| (span * 2).min(open.most)).min(open.most).as_nanos();
         let epoch = u32::try_from(self.stretches.len() - 1).expect("few");
-        let chance = u128::from(splitmix(self.seed, epoch) >> 48);
-        let span = base + base * u128::from(open.jitter) * chance / 100 / 65_536;
+        let fraction = u128::from(splitmix(self.seed, epoch) >> 48);
+        let span = base + base * u128::from(open.jitter) * fraction / 100 / 65_536;
         let mut span = Duration::from_nanos(u64::try_from(span).expect("short"));
         if let Some(asked) = outcome.retry_after {
             span = span.max(asked.min(open.most));
         }
-        self.stretches.push(Stretch::Open { until: now + span, again });
+        self.stretches.push(Stretch::Open { until: now + span, reopened });
     }
 }

@@ -1,4 +1,4 @@
-//! The breaker against the naive model, over generated settings and steps.
+//! The breaker against the naive model, with generated settings and steps.
 
 use super::model::{Model, Pass};
 use super::rig::ms;
@@ -15,9 +15,9 @@ const WINDOW: Duration = ms(100);
 enum Step {
     Wait(Duration),
     Acquire,
-    /// Acquire and record at once: what fills the window.
+    /// Acquires and records at once. These calls fill the window.
     Call(Outcome),
-    /// The time is as much before `now` as the last says.
+    /// Records the outcome of a call under way, at a time before `now` by the last field.
     Record(Index, Outcome, Duration),
     Drop(Index),
     Force(Forced),
@@ -59,7 +59,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    // The borders of ticks and of windows, and a nanosecond to each side.
+    // Waits that end at the border of a tick or of a window, or a nanosecond to one side of it.
     let border = prop_oneof![3 => Just(ms(10)), 1 => Just(ms(90)), 1 => Just(ms(100)), 1 => Just(ms(1_000_000))];
     let nano = Duration::from_nanos(1);
     let border = (border, 0..3_u8).prop_map(move |(time, side)| match side {
@@ -76,7 +76,7 @@ fn step() -> impl Strategy<Value = Step> {
         24 => outcome().prop_map(Step::Call),
         8 => (any::<Index>(), outcome(), earlier).prop_map(|(which, outcome, ago)| Step::Record(which, outcome, ago)),
         2 => any::<Index>().prop_map(Step::Drop),
-        // Seldom, so that the other transitions have their time.
+        // These are rare, so that the other transitions have time to happen.
         1 => prop_oneof![
             1 => select(vec![Forced::Open, Forced::Closed]).prop_map(Step::Force),
             2 => Just(Step::Reset),
@@ -156,13 +156,15 @@ impl Pair {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
+    /// Property: for any settings, seed and steps, the breaker grants, refuses, waits and shows its state exactly as
+    /// the model does, after every single step.
     #[test]
     fn the_breaker_does_what_the_model_does(
         settings in settings(),
         seed in any::<u64>(),
         steps in prop::collection::vec(step(), 0..300),
     ) {
-        // An hour after the clock's beginning, so that there is an earlier time.
+        // An hour after the real clock, so that a step may record an outcome at an earlier time.
         let now = Instant::now() + Duration::from_secs(3_600);
         let breaker = Arc::new(Breaker::new(settings, seed));
         let mut pair = Pair { breaker, model: Model::new(settings, seed), calls: Vec::new(), now };

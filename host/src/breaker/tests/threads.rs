@@ -1,4 +1,5 @@
-//! The breaker under many threads: exact, and never more than it permits. `tests/loom` tries the orders that chance does not.
+//! The breaker under many threads: its counts are exact, and it never grants more than it may. `tests/loom` tries the
+//! orders of steps that these runs do not happen to meet.
 
 use super::rig::{full_with, ms, outcome, probing, s};
 use crate::breaker::window::{Counts, Window};
@@ -39,7 +40,7 @@ fn opened(settings: Settings, now: Instant) -> Arc<Breaker> {
 }
 
 #[test]
-fn of_many_threads_as_many_get_a_probe_as_may() {
+fn of_many_threads_exactly_at_a_time_get_a_probe() {
     for at_a_time in [1, 3] {
         for _ in 0..100 {
             let start = Instant::now();
@@ -51,14 +52,14 @@ fn of_many_threads_as_many_get_a_probe_as_may() {
 }
 
 #[test]
-fn however_often_the_slots_change_hands_no_more_are_held() {
+fn threads_that_reuse_probe_slots_never_hold_more_than_there_are() {
     let start = Instant::now();
     let breaker = opened(probing(2, 100_000), start);
     let (holders, probes) = (AtomicU32::new(0), AtomicU32::new(0));
     together(4, |thread| {
         for round in 0..5_000_u32 {
-            // So late that every open time is over, so that every transition but the closing one is in play. A failed probe ends the
-            // others' stretch while they hold their permits, so those that fail are alone in the count.
+            // So late that every open time is over. No probe fails here: a failed probe would end the stretch while
+            // other threads hold their permits, and the count of holders would be wrong.
             let late = start + s(100_000);
             if let Ok(permit) = breaker.try_acquire(late) {
                 assert!(holders.fetch_add(1, Ordering::SeqCst) < 2);
@@ -74,7 +75,7 @@ fn however_often_the_slots_change_hands_no_more_are_held() {
 }
 
 #[test]
-fn no_fault_is_lost_in_the_row() {
+fn no_fault_is_lost_from_the_streak() {
     const EACH: u32 = 2_000;
     let full = |in_a_row| full_with(|full| (full.in_a_row, full.ratio) = (in_a_row, 101));
     let simple = |in_a_row| Settings::simple(in_a_row, s(5), s(6));
@@ -91,12 +92,12 @@ fn no_fault_is_lost_in_the_row() {
 }
 
 #[test]
-fn the_share_opens_with_the_last_fault_and_not_before() {
+fn the_ratio_opens_with_the_last_fault_and_not_before() {
     const EACH: u32 = 2_000;
     for (least_calls, state) in [(4 * EACH, State::Open), (4 * EACH + 1, State::Closed)] {
         let (breaker, now) = (breaker(full_with(|full| full.least_calls = least_calls)), Instant::now());
         let permits = AtomicU32::new(0);
-        // In all ten buckets, each thread in another order.
+        // The calls fall into all ten buckets, in another order for each thread.
         together(4, |thread| {
             for call in 0..EACH {
                 let now = now + ms(1_000 * u64::from((call + thread) % 10));
@@ -112,11 +113,11 @@ fn the_share_opens_with_the_last_fault_and_not_before() {
 }
 
 #[test]
-fn a_window_under_many_threads_counts_exactly() {
+fn a_window_that_many_threads_count_in_is_exact() {
     const EACH: u32 = 100;
     for _ in 0..20 {
         let (window, start) = (Window::new(ms(100)), Instant::now());
-        // Every thread walks through fifty ticks at its own pace, so that they restart buckets in each other's way.
+        // Every thread goes through fifty ticks at its own pace, so threads restart buckets while others count in them.
         together(4, |_| {
             for tick in 0..50 {
                 for call in 0..EACH {
@@ -132,7 +133,7 @@ fn a_window_under_many_threads_counts_exactly() {
 }
 
 #[test]
-fn everything_at_once_leaves_a_consistent_breaker() {
+fn calls_and_operators_at_once_leave_a_consistent_breaker() {
     for _ in 0..30 {
         let (breaker, start) = (breaker(probing(2, 2)), Instant::now());
         together(4, |thread| {

@@ -1,13 +1,14 @@
 //! Holds `docs/manifest.md` against the keys that the code reads.
 
 use super::{folder, parse};
-use crate::config::finding::ManifestText;
 use crate::config::manifest::read;
-use crate::config::section::{KeyFacts, Report, Section};
-use crate::config::syntax;
+use crate::config::reader::finding::ManifestText;
+use crate::config::reader::report::{KeyFacts, Report};
+use crate::config::reader::section::Section;
+use crate::config::reader::syntax;
 use std::sync::Arc;
 
-/// Every key that is read from a manifest with all sections, once.
+/// Every key that is read from a manifest with all sections, without duplicates.
 fn facts() -> Vec<KeyFacts> {
     let source = Arc::new(ManifestText { name: "atoll.toml".into(), text: include_str!("every_key.toml").into() });
     let (table, syntax) = syntax::parse(&source);
@@ -24,26 +25,26 @@ fn facts() -> Vec<KeyFacts> {
 }
 
 #[test]
-fn the_reference_has_every_key_with_its_type_bounds_and_default() {
+fn the_reference_has_every_key_with_its_bounds_its_default_and_its_meaning() {
     let reference = include_str!("../../../../docs/manifest.md");
     let mut missing = Vec::new();
     let mut rows = 0;
     for key in facts() {
         let default = key.default.map_or_else(|| "none".into(), |default| format!("`{default}`"));
-        let row = format!("| `{}` | {} | {default} | ", key.name, key.accepts);
+        let row = format!("| `{}` | {} | {default} | {} |", key.name, key.accepts, key.help);
         let section = reference.split("\n## ").find(|part| part.starts_with(&format!("{}\n", key.section)));
         rows += 1;
-        if !section.is_some_and(|section| section.lines().any(|line| line.starts_with(&row))) {
-            missing.push(format!("## {}\n{row}…", key.section));
+        if !section.is_some_and(|section| section.lines().any(|line| line == row)) {
+            missing.push(format!("## {}\n{row}", key.section));
         }
     }
-    assert!(missing.is_empty(), "docs/manifest.md lacks:\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "copy these rows into docs/manifest.md:\n{}", missing.join("\n"));
     let written = reference.lines().filter(|line| line.starts_with("| `")).count();
-    assert_eq!(written, rows, "docs/manifest.md has rows for keys that are not there");
+    assert_eq!(written, rows, "docs/manifest.md has rows for keys that do not exist");
 }
 
 #[test]
-fn the_examples_of_the_reference_are_right() {
+fn the_examples_of_the_reference_are_valid_manifests() {
     let reference = include_str!("../../../../docs/manifest.md");
     let examples = reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
     let sizes = examples.map(|example| {

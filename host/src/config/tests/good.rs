@@ -1,12 +1,15 @@
-//! Manifests that are right, and what they become.
+//! The values that valid manifests are read into.
 
 use super::{folder, parse};
-use crate::config::{Health, Manifest, ProbeSpec, RouteCall, Url};
+use crate::base::ServiceName;
+use crate::config::{HealthConfig, Manifest, ProbeSpec, RouteCall};
 use crate::contract::Names;
 use crate::egress::{Allow, EgressRule};
 use crate::fault::{Fault, Share};
+use crate::health::Schedule;
 use crate::mesh::BulkheadSettings;
-use crate::{balance, breaker, listen, retry, route, runtime, state};
+use crate::rollout::{PlainAddress, ServiceSpec};
+use crate::{balance, breaker, gateway, listen, mesh, retry, route, runtime, state};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
 use std::collections::BTreeMap;
@@ -19,57 +22,45 @@ fn address(text: &str) -> SocketAddr {
 }
 
 #[test]
-fn an_empty_manifest_has_the_defaults_of_the_rooms() {
+fn an_empty_manifest_has_the_default_settings_of_the_rooms() {
     let manifest = Manifest::parse("atoll.toml", String::new(), Path::new("/base"), &|_| None).expect("a manifest");
     let gateway = manifest.gateway;
     let listen = listen::Settings { address: address("127.0.0.1:8080"), ..listen::Settings::default() };
     assert_eq!(format!("{:?}", gateway.listen), format!("{listen:?}"));
     assert_eq!((gateway.drain, gateway.timeout), (Duration::from_secs(30), Duration::from_secs(15)));
-    assert_eq!(gateway.trusted_proxies, Vec::<IpAddr>::new());
+    assert_eq!(format!("{:?}", gateway.settings), format!("{:?}", gateway::Settings::default()));
     assert_eq!((gateway.names, gateway.openapi), (Names::Snake, true));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:9090"));
-    assert!(manifest.admin.token.is_none());
+    assert!(manifest.admin.settings.token.is_none());
     let state = state::Settings { path: "/base/.atoll/state.redb".into(), ..state::Settings::default() };
     assert_eq!(manifest.state, state);
     let runtime = runtime::Settings { cache: "/base/.atoll/cache".into(), ..runtime::Settings::default() };
-    assert_eq!((manifest.runtime, manifest.call_depth), (runtime, 32));
+    assert_eq!((manifest.runtime, manifest.mesh), (runtime, mesh::Settings::default()));
     assert!(manifest.services.is_empty() && manifest.routes.is_empty());
 }
 
 #[test]
-fn a_service_and_its_route_have_the_defaults_of_the_rooms() {
+fn a_service_and_its_route_have_the_default_settings_of_the_rooms() {
     let text = "[service.users]\ncomponent = 'users.wasm'\n[[route]]\nprefix = '/users'\nservice = 'users'";
     let manifest = parse(text, &[]).expect("a manifest");
     let service = &manifest.services[0];
     assert!(service.component.as_ref().is_some_and(|path| path.ends_with("users.wasm") && path.is_absolute()));
-    assert_eq!((service.replicas, service.state, service.urls.len(), service.config.len()), (1, false, 0, 0));
-    assert_eq!(service.limits, runtime::Limits::default());
-    let lease = runtime::Limits::default().timeout + Duration::from_secs(1);
-    let breaker = breaker::Settings::default();
-    assert_eq!(service.breaker, breaker::Settings { probes: breaker::Probes { lease, ..breaker.probes }, ..breaker });
-    assert_eq!(
-        (service.bulkhead.clone(), service.balance),
-        (BulkheadSettings::default(), balance::Settings::default())
-    );
-    assert_eq!(service.retry, retry::Settings::default());
-    assert_eq!((service.connect, service.total), (Duration::from_secs(1), Duration::from_secs(15)));
-    assert_eq!((service.weight, service.dns, &service.ca), (1, Duration::from_secs(30), &None));
-    assert_eq!((&service.health, &service.fault), (&None, &None));
-    assert_eq!(service.egress, Allow::default());
-    assert_eq!((service.calls.len(), &service.wit, service.idempotent.len()), (0, &None, 0));
-    assert_eq!(service.isolation, runtime::Isolation::Request);
+    // Every key of a service has the default of the room that it configures.
+    let name = ServiceName::new("users").expect("a name");
+    assert_eq!(format!("{:?}", service.spec), format!("{:?}", ServiceSpec::new(name)));
+    assert_eq!((&service.ca, &service.wit, &service.health, &service.fault), (&None, &None, &None, &None));
     let route = &manifest.routes[0];
     assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
     assert_eq!((Ok(&route.rule), &route.call), (route::Rule::prefix("/users").as_ref(), &None));
 }
 
 #[test]
-fn a_typed_route_has_its_defaults_and_head_with_get() {
+fn a_typed_route_has_the_services_body_limit_and_get_includes_head() {
     let text = "[service.users]\ncomponent = 'users.wasm'\nlimits.body = '1KiB'\nisolation = 'reuse'\n\
                 [[route]]\npath = '/users/{id}'\nmethod = 'GET'\ncall = 'users/get'\n\
                 [[route]]\npath = '/users'\nmethod = 'POST'\ncall = 'users/users#add'\nbody = '2KiB'";
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(manifest.services[0].isolation, runtime::Isolation::Reuse(runtime::Reuse::default()));
+    assert_eq!(manifest.services[0].spec.replicas.isolation, runtime::Isolation::Reuse(runtime::Reuse::default()));
     let [get, add] = &manifest.routes[..] else { panic!("two routes") };
     assert_eq!((get.rule.description().as_str(), get.service.as_str()), ("GET,HEAD /users/{id}", "users"));
     assert_eq!(add.rule.description(), "POST /users");
@@ -84,7 +75,7 @@ fn a_typed_route_has_its_defaults_and_head_with_get() {
 }
 
 #[test]
-fn every_key_is_read() {
+fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let text = include_str!("every_key.toml");
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let listen = &manifest.gateway.listen;
@@ -93,33 +84,38 @@ fn every_key_is_read() {
     assert_eq!((listen.write_timeout, listen.max_headers), (Duration::from_secs(4), 50));
     assert_eq!((listen.header_bytes, listen.connections), (16 << 10, 500));
     assert_eq!((manifest.gateway.drain, manifest.gateway.timeout), (Duration::ZERO, Duration::from_secs(60)));
-    assert_eq!(manifest.gateway.trusted_proxies, [IpAddr::from([10, 0, 0, 7])]);
+    let gateway = &manifest.gateway.settings;
+    assert_eq!(gateway.trusted_proxies, [IpAddr::from([10, 0, 0, 7])]);
+    assert_eq!((gateway.max_headers, gateway.header_bytes, gateway.body_memory), (50, 16 << 10, 128 << 20));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
     assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
     assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, false));
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
-    assert_eq!(manifest.call_depth, 16);
+    assert_eq!(manifest.mesh.depth, 16);
 
     let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
-    assert_eq!((users.name.as_str(), users.replicas, users.state), ("users", 2, true));
-    let url = |base, weight| Url { base: Uri::from_static(base), weight };
-    assert_eq!(users.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
+    let spec = &users.spec;
+    assert_eq!((spec.name.as_str(), spec.replicas.count, spec.grants.state), ("users", 2, true));
+    let url = |base, weight| PlainAddress { base: Uri::from_static(base), weight };
+    assert_eq!(spec.addresses.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
     assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));
-    assert_eq!((users.dns, users.weight), (Duration::from_secs(60), 7));
-    assert_eq!(users.config["page_size"], "50");
+    assert_eq!((spec.addresses.dns, spec.replicas.weight), (Duration::from_secs(60), 7));
+    assert_eq!(spec.grants.config["page_size"], "50");
     let timeout = Duration::from_millis(2500);
-    assert_eq!(users.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8 });
+    assert_eq!(spec.replicas.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8 });
     let wait = Duration::from_millis(5);
-    assert_eq!(users.bulkhead, BulkheadSettings { concurrency: 8, waiting: 0, wait });
-    assert_eq!((users.connect, users.total, users.body), (Duration::from_secs(2), Duration::from_secs(3), 1000));
-    assert_eq!(users.calls.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["legacy", "users"]);
+    assert_eq!(spec.traffic.bulkhead, BulkheadSettings { concurrency: 8, waiting: 0, wait });
+    let (connect, total) = (Duration::from_secs(2), Duration::from_secs(3));
+    assert_eq!((spec.addresses.dial.connect, spec.grants.dial.connect), (connect, connect));
+    assert_eq!((spec.traffic.timeout, spec.traffic.total, users.body), (timeout, total, 1000));
+    assert_eq!(spec.grants.calls.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["legacy", "users"]);
     assert!(users.wit.as_ref().is_some_and(|path| path.ends_with("wit") && path.is_absolute()));
-    assert_eq!(users.idempotent, ["get", "users#list"]);
+    assert_eq!(spec.idempotent, ["get", "users#list"]);
     let reuse = runtime::Reuse { max_requests: 100, max_concurrent: 4, idle_timeout: Duration::from_millis(250) };
-    assert_eq!(users.isolation, runtime::Isolation::Reuse(reuse));
-    assert_eq!((legacy.name.as_str(), &legacy.component), ("legacy", &None));
-    assert_eq!((legacy.egress.clone(), &legacy.fault), (Allow::default(), &None));
+    assert_eq!(spec.replicas.isolation, runtime::Isolation::Reuse(reuse));
+    assert_eq!((legacy.spec.name.as_str(), &legacy.component), ("legacy", &None));
+    assert_eq!((legacy.spec.grants.egress.clone(), &legacy.fault), (Allow::default(), &None));
 
     let [first, second, third] = &manifest.routes[..] else { panic!("three routes") };
     assert_eq!(first.rule.description(), "GET,HEAD api.example.com/api/users/* [x-canary: 1]");
@@ -139,11 +135,11 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn every_key_of_the_mesh_is_read() {
+fn every_key_of_the_calls_between_services_is_read() {
     let manifest = parse(include_str!("every_key.toml"), &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let [users, legacy] = &manifest.services[..] else { panic!("two services") };
     let (s, ms) = (Duration::from_secs, Duration::from_millis);
-    assert_eq!(users.breaker, breaker::Settings::simple(3, s(60), ms(3500)));
+    assert_eq!(users.spec.breaker, breaker::Settings::simple(3, s(60), ms(3500)));
     let full = breaker::WindowedTrip {
         in_a_row: 3,
         window: s(20),
@@ -154,30 +150,31 @@ fn every_key_of_the_mesh_is_read() {
     };
     let open = breaker::OpenTime { least: s(2), most: s(30), jitter: 0 };
     let probes = breaker::Probes { at_a_time: 3, successes: 4, lease: s(11) };
-    assert_eq!(legacy.breaker, breaker::Settings { trip: breaker::Trip::Full(full), open, probes });
+    assert_eq!(legacy.spec.breaker, breaker::Settings { trip: breaker::Trip::Full(full), open, probes });
     let ejection = balance::Ejection { most: 0, least_calls: 10, margin: 100, pause: s(300) };
     let policy = balance::Policy::RoundRobin;
-    assert_eq!(users.balance, balance::Settings { policy, slow_start: Duration::ZERO, ejection });
+    assert_eq!(users.spec.traffic.balance, balance::Settings { policy, slow_start: Duration::ZERO, ejection });
     let (backoff, backoff_most) = (s(1), s(2));
     let retry = retry::Settings { tries: 0, backoff, backoff_most, budget: 0, budget_floor: 0, body: 0 };
-    assert_eq!(users.retry, retry);
+    assert_eq!(users.spec.traffic.retry, retry);
     let probe = ProbeSpec::Call("users#ready".into());
-    assert_eq!(users.health, Some(Health { probe, interval: s(1), timeout: s(1), down: 1, up: 5 }));
+    let schedule = Schedule { interval: s(1), timeout: s(1), down: 1, up: 5 };
+    assert_eq!(users.health, Some(HealthConfig { probe, schedule }));
     let probe = ProbeSpec::Path(PathAndQuery::from_static("/healthz?deep=1"));
-    assert_eq!(legacy.health, Some(Health { probe, interval: s(5), timeout: s(2), down: 3, up: 2 }));
+    assert_eq!(legacy.health, Some(HealthConfig { probe, schedule: Schedule::default() }));
     let share = |text| Share::parse(text).expect("a share");
     assert_eq!(users.fault, Fault::new(ms(200), share("10%"), share("0.1%")).ok());
     let rule = |to, private| EgressRule::parse(to, private).expect("a rule");
     let rules =
         [("https://api.example.com", false), ("http://billing.internal:8080", true), ("https://*.example.com", false)];
-    assert_eq!(users.egress, Allow::new(rules.map(|(to, private)| rule(to, private)).into()));
+    assert_eq!(users.spec.grants.egress, Allow::new(rules.map(|(to, private)| rule(to, private)).into()));
 }
 
 #[test]
-fn one_key_of_the_simple_breaker_chooses_it() {
+fn one_key_of_the_simple_breaker_selects_the_simple_breaker() {
     let breaker = |keys: &str| {
         let text = format!("[service.a]\nurls = ['http://a:1']\nlimits = {{ timeout = '2s' }}\nbreaker = {keys}");
-        parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}")).services[0].breaker
+        parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}")).services[0].spec.breaker
     };
     let (s, lease) = (Duration::from_secs, Duration::from_secs(3));
     assert_eq!(breaker("{ failure_threshold = 5 }"), breaker::Settings::simple(5, s(5), lease));
@@ -186,27 +183,30 @@ fn one_key_of_the_simple_breaker_chooses_it() {
 }
 
 #[test]
-fn every_policy_has_its_word() {
+fn the_manifest_names_every_balance_policy_by_its_display_form() {
     for policy in balance::Policy::ALL {
         let text = format!("[service.a]\nurls = ['http://a:1']\nbalance = '{policy}'");
         let manifest = parse(&text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(manifest.services[0].balance.policy, policy);
+        assert_eq!(manifest.services[0].spec.traffic.balance.policy, policy);
     }
 }
 
 #[test]
-fn what_holds_for_one_try_may_be_longer_than_for_all_and_no_fault_is_none() {
-    let text = "[service.a]\nurls = ['http://a:1']\nlimits = { timeout = '20s', total = '1s' }\nfault = { error = '0%' }\n\
-                retry = { backoff = '1s', backoff_most = '1s' }\nhealth = { path = '/', interval = '2s', timeout = '2s' }\n\
+fn the_timeout_of_a_try_may_be_longer_than_the_total_and_a_fault_of_0_percent_is_none() {
+    let text = "[service.a]\nurls = ['http://a:1']\nlimits = { timeout = '20s', total = '1s' }\n\
+                fault = { error = '0%' }\nretry = { backoff = '1s', backoff_most = '1s' }\n\
+                health = { path = '/', interval = '2s', timeout = '2s' }\n\
                 breaker = { open = '1m', open_most = '60s' }";
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let service = &manifest.services[0];
-    assert_eq!((service.limits.timeout, service.total), (Duration::from_secs(20), Duration::from_secs(1)));
+    let traffic = &service.spec.traffic;
+    assert_eq!(service.spec.replicas.limits.timeout, Duration::from_secs(20));
+    assert_eq!((traffic.timeout, traffic.total), (Duration::from_secs(20), Duration::from_secs(1)));
     assert_eq!(service.fault, None);
 }
 
 #[test]
-fn the_environment_goes_first() {
+fn environment_variables_override_the_manifest_unless_they_are_empty() {
     let text = "[gateway]\nlisten = '127.0.0.1:1'\n[state]\npath = 'a.redb'";
     let variables = [
         ("ATOLL_GATEWAY_LISTEN", "127.0.0.1:2"),
@@ -217,17 +217,18 @@ fn the_environment_goes_first() {
     let manifest = parse(text, &variables).expect("a manifest");
     assert_eq!(manifest.gateway.listen.address, address("127.0.0.1:2"));
     assert_eq!(manifest.admin.listen.address, address("0.0.0.0:3"));
-    assert_eq!(manifest.admin.token.as_ref().map(|token| token.expose()), Some("hunter2"));
+    let token = manifest.admin.settings.token.as_ref().expect("a token");
+    assert!(token.matches(b"hunter2") && !token.matches(b"hunter3"));
     assert_eq!(manifest.state.path, Path::new("/data/b.redb"));
     assert!(!format!("{manifest:?}").contains("hunter2"));
 
     let unset = parse(text, &[("ATOLL_GATEWAY_LISTEN", ""), ("ATOLL_ADMIN_TOKEN", "")]).expect("a manifest");
     assert_eq!(unset.gateway.listen.address, address("127.0.0.1:1"));
-    assert!(unset.admin.token.is_none());
+    assert!(unset.admin.settings.token.is_none());
 }
 
 #[test]
-fn loopback_needs_no_token_and_port_0_is_never_the_same() {
+fn an_admin_on_loopback_needs_no_token_and_both_edges_may_use_port_0() {
     for text in
         ["[admin]\nlisten = '127.0.0.2:1'", "[admin]\nlisten = '[::1]:1'", "[admin]\nlisten = '[::ffff:127.0.0.1]:1'"]
     {
@@ -237,7 +238,7 @@ fn loopback_needs_no_token_and_port_0_is_never_the_same() {
 }
 
 #[test]
-fn the_shops_manifest_is_right() {
+fn the_manifest_of_the_example_shop_is_valid() {
     let folder = folder();
     let dist = folder.path().join("components/dist");
     std::fs::create_dir_all(&dist).expect("a folder");
@@ -251,7 +252,7 @@ fn the_shops_manifest_is_right() {
     let path = folder.path().join("atoll.toml");
     std::fs::write(&path, include_str!("../../../../atoll.toml")).expect("a file");
     let manifest = Manifest::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"));
-    let names: Vec<_> = manifest.services.iter().map(|service| service.name.as_str()).collect();
+    let names: Vec<_> = manifest.services.iter().map(|service| service.spec.name.as_str()).collect();
     assert_eq!(names, shop);
     assert_eq!(manifest.state.path, folder.path().join(".atoll/state.redb"));
 }

@@ -1,5 +1,5 @@
-//! Tests of the whole room: `good` manifests and their defaults, `bad` ones and what is said of them, those of the `mesh` apart, and the
-//! reference in `docs`.
+//! Tests of the whole room: `good` manifests and their defaults, `bad` manifests and their findings (those for calls
+//! between services in `mesh`), and the reference in `docs`.
 
 mod bad;
 mod docs;
@@ -10,7 +10,7 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder in which `users.wasm`, `ca.pem` and a folder `wit` are there.
+/// A folder with the files `users.wasm` and `ca.pem` and the folder `wit`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
@@ -26,36 +26,36 @@ fn parse(text: &str, variables: &[(&str, &str)]) -> Result<Manifest, ManifestErr
 }
 
 /// `line:column message | help` of each finding.
-fn told(errors: &ManifestErrors) -> Vec<String> {
+fn lines(errors: &ManifestErrors) -> Vec<String> {
     let line = |finding: &Finding| {
-        let place = finding.position().map_or_else(|| "-".into(), |(line, column)| format!("{line}:{column}"));
-        format!("{place} {} | {}", finding.message(), finding.help())
+        let position = finding.position().map_or_else(|| "-".into(), |(line, column)| format!("{line}:{column}"));
+        format!("{position} {} | {}", finding.message(), finding.help())
     };
     errors.findings().iter().map(line).collect()
 }
 
-/// A manifest whose one fault is told at `place`, with these words in the message and in the help.
+/// A manifest with one finding: at `position`, with these words in its message and in its help.
 struct Case {
     text: &'static str,
-    place: &'static str,
+    position: &'static str,
     message: &'static str,
     help: &'static str,
 }
 
 #[track_caller]
 fn check(cases: &[Case]) {
-    for Case { text, place, message, help } in cases {
-        let told = told(&parse(text, &[]).expect_err(text));
-        let [one] = &told[..] else { panic!("not one finding for:\n{text}\n{told:#?}") };
+    for Case { text, position, message, help } in cases {
+        let lines = lines(&parse(text, &[]).expect_err(text));
+        let [one] = &lines[..] else { panic!("not one finding for:\n{text}\n{lines:#?}") };
         let (before, after) = one.split_once(" | ").expect("message and help");
-        let right = before.starts_with(&format!("{place} ")) && before.contains(message) && after.contains(help);
-        assert!(right, "{text}\nexpected: {place} {message} | {help}\ntold:     {one}");
+        let right = before.starts_with(&format!("{position} ")) && before.contains(message) && after.contains(help);
+        assert!(right, "{text}\nexpected: {position} {message} | {help}\nfound:    {one}");
     }
 }
 
 macro_rules! cases {
-    ($($text:expr => $place:literal, $message:literal, $help:literal;)*) => {
-        super::check(&[$(super::Case { text: $text, place: $place, message: $message, help: $help }),*])
+    ($($text:expr => $position:literal, $message:literal, $help:literal;)*) => {
+        super::check(&[$(super::Case { text: $text, position: $position, message: $message, help: $help }),*])
     };
 }
 use cases;

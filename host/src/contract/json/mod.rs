@@ -1,24 +1,33 @@
-//! JSON for the types of WIT, the same in both directions; `docs/json-mapping.md` has the whole of it, and a test holds its examples.
-//!
-//! A text is read in one pass: the type leads the parser, and what the parser finds becomes a value at once. What does not fit is noted
-//! with its place and skipped, so that the caller learns of all faults together.
+//! Owns the JSON of each WIT type, the same in both directions. A test holds the examples of `docs/json-mapping.md`.
+//! Always: a text is read in one pass, led by the type; all violations are reported together, each with its pointer.
+//! Never: builds a tree of JSON, or knows whose values they are: [`Value`] is a trait.
 
-mod fault;
-mod object;
-mod read;
-mod scalar;
-mod sequence;
-mod shape;
-mod text;
-mod words;
-mod write;
-
+mod array_reader;
+mod expected;
+mod integer;
+mod json_form;
+mod json_pointer;
+mod names;
+mod object_reader;
+mod reader;
+mod scalar_parser;
+mod scalar_writer;
+mod seed;
+mod short_text;
 #[cfg(test)]
 mod tests;
+mod value;
+mod violation;
+mod writer;
 
-pub use fault::{MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, Violation};
-pub use read::read;
-pub(super) use shape::{MAX_SAFE, Whole, is_byte};
-pub use shape::{is_list_of_textual, is_nullable, is_textual, unmappable};
-pub use text::{read_text, read_texts, write_text};
-pub use write::{Misfit, write};
+pub use integer::Integer;
+pub(crate) use integer::{IntegerRange, MAX_SAFE};
+pub(crate) use json_form::is_byte;
+pub use json_form::{is_list_of_textual, is_nullable, is_textual, unmappable};
+pub use names::Names;
+pub use reader::read;
+pub use scalar_writer::Misfit;
+pub use short_text::{read_text, read_texts, write_text};
+pub use value::Value;
+pub use violation::{MAX_VALUES, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, ReadError, Violation};
+pub use writer::write;

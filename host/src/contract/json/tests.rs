@@ -1,16 +1,16 @@
-//! The mapping against random types and values, against a second one that is written for the eye, and against broken texts.
+//! The mapping against random types and values, against a simple model of it, and against broken texts.
 
-mod broken;
+mod broken_text;
 mod document;
-mod wit;
+mod wit_text;
 
-use super::read::single;
+use super::scalar_parser::nearest_f32;
 use super::{
-    MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, ReadError, Violation, read, read_text, read_texts, unmappable, write,
-    write_text,
+    MAX_VALUES, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, Names, ReadError, Value, Violation, is_list_of_textual,
+    is_nullable, is_textual, read, read_text, read_texts, unmappable, write, write_text,
 };
-use crate::contract::sample::{SampleValue, enumeration, record, typed, types};
-use crate::contract::{Names, Type, Value, is_list_of_textual, is_nullable, is_textual};
+use crate::contract::testing::{SampleValue, enumeration, record, typed, types};
+use crate::contract::wit::Type;
 use base64::Engine;
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
@@ -24,16 +24,16 @@ fn written(ty: &Type, names: Names, value: &SampleValue) -> String {
     String::from_utf8(out).unwrap()
 }
 
-fn faults(ty: &Type, text: &str) -> Vec<(String, String)> {
+fn violations(ty: &Type, text: &str) -> Vec<(String, String)> {
     match read::<SampleValue>(ty, Names::Snake, text.as_bytes()) {
-        Err(ReadError::Faults(faults)) => {
-            faults.into_iter().map(|Violation { pointer, detail }| (pointer, detail)).collect()
+        Err(ReadError::Violations(violations)) => {
+            violations.into_iter().map(|Violation { pointer, detail }| (pointer, detail)).collect()
         }
-        other => panic!("{text} is no text with faults: {other:?}"),
+        other => panic!("{text} has no violations: {other:?}"),
     }
 }
 
-/// What a value is in JSON, built as a tree.
+/// The model: the JSON of a value, built as a tree.
 fn model(ty: &Type, names: Names, value: &SampleValue) -> Json {
     let part = |ty: &Type, value: &SampleValue| model(ty, names, value);
     match (ty.resolved(), value) {
@@ -109,8 +109,9 @@ fn float(value: f64) -> Json {
     }
 }
 
-/// A tree in which all numbers are doubles, and those of 32 bits what they were before they were written.
-fn rounded(ty: &Type, names: Names, tree: &Json) -> SampleValue {
+/// The value of a tree. All numbers of the tree are doubles; an `f32` is read back to what it was before it was
+/// written.
+fn value_of(ty: &Type, names: Names, tree: &Json) -> SampleValue {
     read(ty, names, tree.to_string().as_bytes()).unwrap()
 }
 
@@ -118,7 +119,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn what_is_written_is_read_again((ty, value) in typed()) {
+    fn a_written_value_is_read_as_the_same_value((ty, value) in typed()) {
         prop_assert_eq!(unmappable(&ty), None);
         for names in STYLES {
             let text = written(&ty, names, &value);
@@ -129,11 +130,11 @@ proptest! {
     }
 
     #[test]
-    fn the_model_agrees((ty, value) in typed()) {
+    fn the_writer_agrees_with_the_model((ty, value) in typed()) {
         for names in STYLES {
             let tree = model(&ty, names, &value);
-            // The tree has its members in the order of the alphabet, and floats of 32 bits as long as doubles are.
-            prop_assert_eq!(&rounded(&ty, names, &tree), &sorted(&ty, &value));
+            // The tree sorts its members by name, and writes an f32 with the digits of a double.
+            prop_assert_eq!(&value_of(&ty, names, &tree), &sorted(&ty, &value));
             let text = written(&ty, names, &value);
             let own: Json = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(alike(&own), alike(&tree), "{}", text);
@@ -141,7 +142,7 @@ proptest! {
     }
 
     #[test]
-    fn texts_are_read_again((ty, value) in typed()) {
+    fn a_written_short_text_is_read_as_the_same_value((ty, value) in typed()) {
         for names in STYLES {
             match write_text(&ty, names, &value) {
                 Some(text) => prop_assert_eq!(read_text::<SampleValue>(&ty, names, &text), Ok(value.clone())),
@@ -150,13 +151,14 @@ proptest! {
         }
         if is_list_of_textual(&ty) {
             let Type::List(item) = ty.resolved() else { unreachable!("a list of texts is a list") };
-            let texts: Vec<_> = value.as_list().unwrap().iter().map(|item_value| write_text(item, Names::Camel, item_value).unwrap()).collect();
+            let items = value.as_list().unwrap();
+            let texts: Vec<_> = items.iter().map(|value| write_text(item, Names::Camel, value).unwrap()).collect();
             prop_assert_eq!(read_texts(&ty, Names::Camel, &texts), Ok(value));
         }
     }
 
     #[test]
-    fn no_value_is_written_as_another_type(ty in types(), (_, other) in typed()) {
+    fn a_value_of_another_type_is_not_written(ty in types(), (_, other) in typed()) {
         let mut out = b"before".to_vec();
         match write(&ty, Names::Snake, &other, &mut out) {
             Ok(()) => prop_assert!(read::<SampleValue>(&ty, Names::Snake, &out[6..]).is_ok()),
@@ -165,15 +167,15 @@ proptest! {
     }
 }
 
-/// The value with the entries of its maps in the order of their names, as a tree has them.
+/// The value with the entries of its maps sorted by name, as a tree has them.
 fn sorted(ty: &Type, value: &SampleValue) -> SampleValue {
-    rounded(ty, Names::Kebab, &serde_json::from_str::<Json>(&written(ty, Names::Kebab, value)).unwrap())
+    value_of(ty, Names::Kebab, &serde_json::from_str::<Json>(&written(ty, Names::Kebab, value)).unwrap())
 }
 
-/// Numbers as floats of 32 bits where they are no whole ones, so that the shortest form of one equals its longest.
+/// The tree with its fractions rounded to f32, so that the shortest text of a number equals its longest.
 fn alike(tree: &Json) -> Json {
     match tree {
-        Json::Number(number) if number.is_f64() => json!(format!("{:?}", single(number.as_f64().unwrap()))),
+        Json::Number(number) if number.is_f64() => json!(format!("{:?}", nearest_f32(number.as_f64().unwrap()))),
         Json::Array(items) => items.iter().map(alike).collect(),
         Json::Object(members) => members.iter().map(|(name, value)| (name.clone(), alike(value))).collect(),
         other => other.clone(),
@@ -181,8 +183,8 @@ fn alike(tree: &Json) -> Json {
 }
 
 #[test]
-fn a_single_survives_readers_that_keep_doubles() {
-    // The shortest text of this one is nearer, as a double, to its neighbour.
+fn an_f32_survives_a_reader_that_keeps_doubles() {
+    // The shortest text of this number, read as a double, is nearer to the neighbouring f32.
     let value = SampleValue::F32(0x15AE_43FD);
     assert_eq!(format!("{:e}", f32::from_bits(0x15AE_43FD)), "7.038531e-26");
     let text = written(&Type::F32, Names::Snake, &value);
@@ -191,7 +193,7 @@ fn a_single_survives_readers_that_keep_doubles() {
 }
 
 #[test]
-fn the_last_of_equal_keys_is_written() {
+fn of_equal_keys_the_last_is_written() {
     let ty = Type::Map(Arc::new(Type::String), Arc::new(Type::U8));
     let entry = |name: &str, value| (SampleValue::String(name.into()), SampleValue::Integer(value));
     let value = SampleValue::Map(vec![entry("a", 1), entry("b", 2), entry("a", 3)]);
@@ -199,7 +201,7 @@ fn the_last_of_equal_keys_is_written() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_violations_are_reported_together() {
     let line = record("line", &[("product-id", Type::U32), ("a~b", Type::Bool)]);
     let ty = record(
         "order",
@@ -210,57 +212,60 @@ fn all_faults_are_told_at_once() {
             ("note", Type::Option(Arc::new(Type::String))),
         ],
     );
-    let text = r#"{"lines": [{"product_id": -1, "a~b": 1}, 7, {"a~b": true, "a~b": true}], "note": [[]], "x/y": {"deep": [1]}, "state": "lost"}"#;
-    let own = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
+    let text = r#"{
+        "lines": [{"product_id": -1, "a~b": 1}, 7, {"a~b": true, "a~b": true}],
+        "note": [[]], "x/y": {"deep": [1]}, "state": "lost"
+    }"#;
+    let violation = |pointer: &str, detail: &str| (pointer.to_owned(), detail.to_owned());
     assert_eq!(
-        faults(&ty, text),
+        violations(&ty, text),
         [
-            own("/lines/0/product_id", "must be a whole number from 0 to 4294967295, not -1"),
-            own("/lines/0/a~0b", "must be true or false, not 1"),
-            own("/lines/1", "must be an object, not 7"),
-            own("/lines/2/a~0b", "must not be there a second time"),
-            own("/lines/2/product_id", "must be there"),
-            own("/note", "must be a string or null, not an array"),
-            own("/x~1y", "must not be there: it is not known"),
-            own("/state", "must be one of \"open\", \"sent\", not \"lost\""),
-            own("/user", "must be there"),
+            violation("/lines/0/product_id", "must be a whole number from 0 to 4294967295, not -1"),
+            violation("/lines/0/a~0b", "must be true or false, not 1"),
+            violation("/lines/1", "must be an object, not 7"),
+            violation("/lines/2/a~0b", "must not be there a second time"),
+            violation("/lines/2/product_id", "must be there"),
+            violation("/note", "must be a string or null, not an array"),
+            violation("/x~1y", "must not be there: it is not known"),
+            violation("/state", "must be one of \"open\", \"sent\", not \"lost\""),
+            violation("/user", "must be there"),
         ]
     );
 }
 
 #[test]
-fn faults_have_a_bound() {
+fn the_number_of_violations_is_bounded() {
     let text = format!("[{}1]", "1,".repeat(100_000));
-    assert_eq!(faults(&Type::List(Arc::new(Type::Bool)), &text).len(), MAX_FAULTS);
+    assert_eq!(violations(&Type::List(Arc::new(Type::Bool)), &text).len(), MAX_VIOLATIONS);
 }
 
 #[test]
-fn values_have_a_bound() {
+fn the_number_of_values_is_bounded() {
     let absent = |name| (name, Type::Option(Arc::new(Type::Bool)));
     let ty = Type::List(Arc::new(record("sparse", &["a", "b", "c", "d"].map(absent))));
     let sparse = |records: usize| format!("[{}{{}}]", "{},".repeat(records - 1));
     let most = (MAX_VALUES - 1) / 5;
     assert!(read::<SampleValue>(&ty, Names::Snake, sparse(most).as_bytes()).is_ok());
     let detail = format!("must not be there: a text has at most {MAX_VALUES} values, bytes counted");
-    assert_eq!(faults(&ty, &sparse(10 * most)), [(format!("/{most}"), detail.clone())]);
+    assert_eq!(violations(&ty, &sparse(10 * most)), [(format!("/{most}"), detail.clone())]);
 
     let bytes = |count: usize| format!("\"{}\"", "AAAA".repeat(count / 3));
     let ty = Type::List(Arc::new(Type::U8));
     assert!(read::<SampleValue>(&ty, Names::Snake, bytes(MAX_VALUES - 3).as_bytes()).is_ok());
-    assert_eq!(faults(&ty, &bytes(MAX_VALUES + 3)), [(String::new(), detail)]);
+    assert_eq!(violations(&ty, &bytes(MAX_VALUES + 3)), [(String::new(), detail)]);
 }
 
 #[test]
-fn faults_below_a_long_name_do_not_repeat_it_without_end() {
+fn violations_below_a_long_name_do_not_repeat_it_without_bound() {
     let ty = Type::Map(Arc::new(Type::String), Arc::new(Type::List(Arc::new(Type::Bool))));
-    let name = "~".repeat(MAX_FAULT_BYTES);
-    let faults = faults(&ty, &format!("{{\"{name}\": [{}0]}}", "0,".repeat(MAX_FAULTS)));
-    assert_eq!(faults.len(), 1);
-    assert_eq!(faults[0].0.len(), "/".len() + 2 * name.len() + "/0".len());
+    let name = "~".repeat(MAX_VIOLATION_BYTES);
+    let violations = violations(&ty, &format!("{{\"{name}\": [{}0]}}", "0,".repeat(MAX_VIOLATIONS)));
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0].0.len(), "/".len() + 2 * name.len() + "/0".len());
 }
 
 #[test]
-fn paths_and_queries_have_one_text_for_each_value() {
+fn a_value_has_exactly_one_short_text() {
     let number = |text: &str| read_text::<SampleValue>(&Type::U32, Names::Snake, text);
     assert_eq!(number("7"), Ok(SampleValue::Integer(7)));
     for other in ["007", "+7", "-0", "7.0", " 7", "7 ", "", "-", "0x7", "4294967296", "٧"] {
@@ -282,7 +287,7 @@ fn paths_and_queries_have_one_text_for_each_value() {
 }
 
 #[test]
-fn what_has_no_json_is_named() {
+fn the_part_of_a_type_that_has_no_json_is_named() {
     let ty = record("upload", &[("name", Type::String), ("content", Type::Option(Arc::new(Type::Stream(None))))]);
     assert_eq!(unmappable(&ty).as_deref(), Some("a stream"));
     assert_eq!(unmappable(&Type::Resource("cart".into())).as_deref(), Some("the resource `cart`"));

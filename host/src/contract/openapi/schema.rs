@@ -1,26 +1,33 @@
-//! The JSON Schema (2020-12) of each type: the JSON mapping, said to others. It admits what the gateway reads.
+//! The JSON Schema (2020-12) of each type: the JSON mapping, described for clients. A schema admits what the gateway
+//! reads.
 
-use super::named::Named;
-use super::{describe, pattern};
-use crate::contract::json::{MAX_SAFE, Whole, is_byte, is_nullable};
-use crate::contract::{Case, Field, Integer, Names, Type};
+use super::schema_names::{NamedType, SchemaNames};
+use super::text_pattern;
+use crate::contract::json::{Integer, IntegerRange, MAX_SAFE, Names, is_byte, is_nullable};
+use crate::contract::wit::{Case, Field, Type};
 use serde_json::{Map, Value, json};
 
-/// The schema of a type where it is used: a reference where it has a name.
-pub(super) fn of(ty: &Type, names: Names, named: &Named) -> Value {
-    match named.name(ty) {
+/// The schema of a type at a use of it: a reference if the type has a name.
+pub(super) fn of(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
+    match schemas.of(ty) {
         Some(name) => json!({"$ref": format!("#/components/schemas/{name}")}),
-        None => shape(ty, names, named),
+        None => shape(ty, names, schemas),
     }
 }
 
-/// The schema of what a type is, whether it has a name or not; with the docs of its author.
-pub(super) fn shape(ty: &Type, names: Names, named: &Named) -> Value {
-    let of = |ty: &Type| of(ty, names, named);
+/// All schemas that are referred to, by name.
+pub(super) fn all(schemas: &SchemaNames) -> Map<String, Value> {
+    let schema = |named: &NamedType| shape(named.ty, named.user.names, schemas);
+    schemas.iter().map(|named| (named.schema.clone(), schema(named))).collect()
+}
+
+/// The schema itself, whether the type has a name or not, with the docs of the contract's author.
+fn shape(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
+    let of = |ty: &Type| of(ty, names, schemas);
     match ty {
         Type::Bool => json!({"type": "boolean"}),
         Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => {
-            integer(Whole::of(ty).expect("these are the whole numbers"))
+            integer(IntegerRange::of(ty).expect("these are the integer types"))
         }
         Type::F32 => float(json!({"type": "number", "format": "float", "minimum": f32::MIN, "maximum": f32::MAX})),
         Type::F64 => float(json!({"type": "number", "format": "double"})),
@@ -45,8 +52,8 @@ pub(super) fn shape(ty: &Type, names: Names, named: &Named) -> Value {
             let items: Vec<Value> = types.iter().map(of).collect();
             json!({"type": "array", "prefixItems": items, "items": false, "minItems": items.len()})
         }
-        Type::Record(it) => documented(record(&it.fields, names, named), it.docs.as_deref()),
-        Type::Variant(it) => documented(variant(&it.cases, names, named), it.docs.as_deref()),
+        Type::Record(it) => documented(record(&it.fields, names, schemas), it.docs.as_deref()),
+        Type::Variant(it) => documented(variant(&it.cases, names, schemas), it.docs.as_deref()),
         Type::Enum(it) => {
             let all: Vec<String> = it.cases.iter().map(|case| names.of(&case.name)).collect();
             let docs = docs_with_cases(it.docs.as_deref(), &it.cases, names);
@@ -57,22 +64,23 @@ pub(super) fn shape(ty: &Type, names: Names, named: &Named) -> Value {
             let items = json!({"type": "string", "enum": all});
             documented(json!({"type": "array", "uniqueItems": true, "items": items}), it.docs.as_deref())
         }
-        // Not of the alias that it may stand for: two aliases of one name share a schema, which must not refer to itself.
+        // The type behind all aliases, not the next alias: two aliases of one name share a schema, which must not refer
+        // to itself.
         Type::Alias(it) => documented(of(it.ty.resolved()), it.docs.as_deref()),
-        // A function with one of these has no face.
+        // A function with one of these cannot be bound to a route.
         Type::Stream(_) | Type::Future(_) | Type::Resource(_) | Type::ErrorContext => json!(false),
     }
 }
 
 fn bytes(count: Option<u32>) -> Value {
-    json!({"type": "string", "contentEncoding": "base64", "pattern": pattern::base64(count)})
+    json!({"type": "string", "contentEncoding": "base64", "pattern": text_pattern::base64(count)})
 }
 
 fn float(number: Value) -> Value {
     json!({"anyOf": [number, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
-/// The name of a kind of whole numbers in the registry of OpenAPI's formats.
+/// The name of an integer type in the registry of OpenAPI's formats.
 fn format(kind: Integer) -> &'static str {
     match kind {
         Integer::S8 => "int8",
@@ -86,34 +94,34 @@ fn format(kind: Integer) -> &'static str {
     }
 }
 
-fn integer(whole: Whole) -> Value {
+fn integer(range: IntegerRange) -> Value {
     let exact = |bound: i128| i64::try_from(bound.clamp(-MAX_SAFE, MAX_SAFE)).expect("2^53 fits");
-    let (min, max) = (exact(whole.min), exact(whole.max));
-    let number = json!({"type": "integer", "format": format(whole.kind), "minimum": min, "maximum": max});
-    if !whole.may_be_text() {
+    let (min, max) = (exact(range.min), exact(range.max));
+    let number = json!({"type": "integer", "format": format(range.kind), "minimum": min, "maximum": max});
+    if !range.may_be_text() {
         return number;
     }
-    json!({"anyOf": [number, {"type": "string", "pattern": pattern::decimal(whole.min, whole.max)}]})
+    json!({"anyOf": [number, {"type": "string", "pattern": text_pattern::decimal(range.min, range.max)}]})
 }
 
-/// The schema of the names of members that keys of a map become.
+/// The schema of the names of members that the keys of a map become.
 fn key_names(key: &Type) -> Value {
-    match (key.resolved(), Whole::of(key)) {
-        (_, Some(whole)) => json!({"pattern": pattern::decimal(whole.min, whole.max)}),
+    match (key.resolved(), IntegerRange::of(key)) {
+        (_, Some(range)) => json!({"pattern": text_pattern::decimal(range.min, range.max)}),
         (Type::Bool, _) => json!({"enum": ["true", "false"]}),
         (Type::Char, _) => json!({"minLength": 1, "maxLength": 1}),
         _ => json!(true),
     }
 }
 
-/// An object of this one member.
+/// The schema of an object with this one member.
 fn member(name: &str, schema: Value) -> Value {
     json!({"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": false})
 }
 
-/// Fields that are options may be left out.
-fn record(fields: &[Field], names: Names, named: &Named) -> Value {
-    let schema = |field: &Field| documented(of(&field.ty, names, named), field.docs.as_deref());
+/// The schema of a record. Fields that are options may be absent.
+fn record(fields: &[Field], names: Names, schemas: &SchemaNames) -> Value {
+    let schema = |field: &Field| documented(of(&field.ty, names, schemas), field.docs.as_deref());
     let properties: Map<_, _> = fields.iter().map(|field| (names.of(&field.name), schema(field))).collect();
     let needed = fields.iter().filter(|field| !matches!(field.ty.resolved(), Type::Option(_)));
     let required: Vec<String> = needed.map(|field| names.of(&field.name)).collect();
@@ -121,11 +129,11 @@ fn record(fields: &[Field], names: Names, named: &Named) -> Value {
     if required.is_empty() { object } else { with(object, json!({"required": required})) }
 }
 
-fn variant(cases: &[Case], names: Names, named: &Named) -> Value {
+fn variant(cases: &[Case], names: Names, schemas: &SchemaNames) -> Value {
     let schema = |case: &Case| {
         let name = names.of(&case.name);
         let schema = match &case.ty {
-            Some(ty) => member(&name, of(ty, names, named)),
+            Some(ty) => member(&name, of(ty, names, schemas)),
             None => json!({"const": name}),
         };
         documented(schema, case.docs.as_deref())
@@ -133,10 +141,11 @@ fn variant(cases: &[Case], names: Names, named: &Named) -> Value {
     json!({"oneOf": cases.iter().map(schema).collect::<Vec<_>>()})
 }
 
-/// The docs with a list of what is said of the cases, for which JSON Schema has no place.
+/// The docs of an enum followed by the docs of its cases as a list: JSON Schema has no member for those.
 fn docs_with_cases(docs: Option<&str>, cases: &[Case], names: Names) -> Option<String> {
-    let said = cases.iter().filter_map(|case| Some(format!("- `{}`: {}", names.of(&case.name), case.docs.as_ref()?)));
-    let list = said.collect::<Vec<_>>().join("\n");
+    let described =
+        cases.iter().filter_map(|case| Some(format!("- `{}`: {}", names.of(&case.name), case.docs.as_ref()?)));
+    let list = described.collect::<Vec<_>>().join("\n");
     match (docs, list.is_empty()) {
         (docs, true) => docs.map(str::to_owned),
         (Some(docs), false) => Some(format!("{docs}\n\n{list}")),
@@ -144,13 +153,20 @@ fn docs_with_cases(docs: Option<&str>, cases: &[Case], names: Names) -> Option<S
     }
 }
 
-/// The schema with a description, which goes before one that it may have.
+/// Adds a description to an object if there is one.
+pub(super) fn describe(object: &mut Value, docs: Option<&str>) {
+    if let Some(docs) = docs {
+        object["description"] = docs.into();
+    }
+}
+
+/// The schema with these docs as its description. They replace a description that it has already.
 fn documented(mut schema: Value, docs: Option<&str>) -> Value {
     describe(&mut schema, docs);
     schema
 }
 
-/// Two objects as one.
+/// An object with the members of both.
 fn with(mut object: Value, more: Value) -> Value {
     if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
         object.extend(more);

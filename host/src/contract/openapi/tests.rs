@@ -1,8 +1,14 @@
-//! The document of a small shop. `sample.json` is the whole of a smaller one, which the validator `openapi-spec-validator` accepts.
+//! The document of a small shop. `sample.json` is a smaller document as a whole, which the validator
+//! `openapi-spec-validator` accepts.
 
 use super::*;
-use crate::contract::sample::{enumeration, flags, record, variant};
-use crate::contract::{Alias, Case, Enum, Field, Function, HttpBindingSpec, Param, Record, Variant};
+use crate::contract::http_binding::{HttpBinding, HttpBindingSpec};
+use crate::contract::json::Names;
+use crate::contract::testing::{enumeration, flags, record, variant};
+use crate::contract::wit::{Alias, Case, Enum, Field, Function, InterfaceName, Param, Record, Type, Variant};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn option(ty: Type) -> Type {
@@ -55,13 +61,13 @@ fn function(name: &str, docs: &str, params: &[(&str, Type)], ok: Option<Type>) -
     Function { name: name.into(), docs: Some(docs.into()), asynchronous: true, params, result: Some(result) }
 }
 
-/// A route of the tests, with its face.
+/// A route of the tests, with its binding.
 struct Route {
     method: Method,
     path: &'static str,
     service: &'static str,
     interface: InterfaceName,
-    face: HttpBinding,
+    binding: HttpBinding,
 }
 
 impl Route {
@@ -69,16 +75,16 @@ impl Route {
         let from_header = BTreeMap::from([("key".to_owned(), "Idempotency-Key".to_owned())]);
         let spec = HttpBindingSpec {
             methods: std::slice::from_ref(&method),
-            path_params: braces(path).collect(),
+            path_params: path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}')).collect(),
             from_header: if function.name == "reserve" { &from_header } else { &BTreeMap::new() },
             status: None,
             location: (method == Method::POST && function.name == "create").then_some("/api/products/{id}"),
             errors: &BTreeMap::from([("sold-out".to_owned(), 409)]),
             names: Names::Snake,
         };
-        let face = HttpBinding::bind(function, &spec).expect("a face");
+        let binding = HttpBinding::bind(function, &spec).expect("a binding");
         let interface = InterfaceName::new(&format!("shop:{service}/{service}@1.0.0"));
-        Self { method, path, service, interface, face }
+        Self { method, path, service, interface, binding }
     }
 
     fn operation(&self) -> Operation<'_> {
@@ -89,7 +95,7 @@ impl Route {
             service: self.service,
             interface: &self.interface,
             docs: (self.service == "products").then_some("What the shop sells."),
-            face: &self.face,
+            binding: &self.binding,
         }
     }
 }
@@ -122,7 +128,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-/// A function with types of all kinds. Its `price` is not that of the products.
+/// A function with types of all kinds. Its `price` is another type than the `price` of the products.
 fn everything() -> Function {
     let pair = Type::Tuple([Type::U8, Type::String].into());
     let map = |key: Type, value: Type| Type::Map(Arc::new(key), Arc::new(value));
@@ -166,10 +172,10 @@ fn at<'a>(document: &'a Value, pointer: &str) -> &'a Value {
 }
 
 #[test]
-fn a_challenge_comes_with_a_401() {
+fn a_401_documents_its_challenge_header() {
     let mut routes = routes();
     routes.truncate(1);
-    routes[0].face.errors.insert("conflict".into(), 401);
+    routes[0].binding.errors.insert("conflict".into(), StatusCode::UNAUTHORIZED);
     let document = shop(&routes);
     let headers = at(&document, "/paths/~1api~1products~1{product}/patch/responses/401/headers");
     assert!(headers["WWW-Authenticate"]["schema"].is_object(), "{headers}");
@@ -178,13 +184,13 @@ fn a_challenge_comes_with_a_401() {
 #[test]
 fn the_document_is_the_one_that_was_validated() {
     let mut routes = routes();
-    routes.retain(|route| ["create", "put"].contains(&route.face.function.name.as_str()));
+    routes.retain(|route| ["create", "put"].contains(&route.binding.function.name.as_str()));
     let text = serde_json::to_string_pretty(&shop(&routes)).unwrap();
     assert!(text == include_str!("sample.json").trim_end(), "not `sample.json`, validate and keep it:\n{text}");
 }
 
 #[test]
-fn the_order_of_routes_changes_nothing() {
+fn the_order_of_routes_does_not_change_the_document() {
     let mut routes = routes();
     let document = shop(&routes);
     routes.reverse();
@@ -192,7 +198,7 @@ fn the_order_of_routes_changes_nothing() {
 }
 
 #[test]
-fn operations_have_ids_of_their_own() {
+fn every_operation_has_its_own_id() {
     let document = shop(&routes());
     let mut ids: Vec<&str> = Vec::new();
     for item in at(&document, "/paths").as_object().unwrap().values() {
@@ -213,7 +219,7 @@ fn operations_have_ids_of_their_own() {
 }
 
 #[test]
-fn paths_of_one_shape_are_one_path() {
+fn paths_that_differ_in_parameter_names_alone_are_one_path() {
     let document = shop(&routes());
     let item = at(&document, "/paths/~1api~1products~1{id}");
     assert_eq!(item.as_object().unwrap().keys().collect::<Vec<_>>(), ["delete", "get", "patch", "put"]);
@@ -224,7 +230,7 @@ fn paths_of_one_shape_are_one_path() {
 }
 
 #[test]
-fn parameters_stand_where_the_face_says() {
+fn parameters_are_documented_where_the_binding_has_them() {
     let document = shop(&routes());
     let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     let expected = json!([
@@ -241,7 +247,7 @@ fn parameters_stand_where_the_face_says() {
 }
 
 #[test]
-fn cases_and_refusals_are_responses() {
+fn cases_of_the_error_and_the_gateways_problems_are_responses() {
     let document = shop(&routes());
     let get = at(&document, "/paths/~1api~1products~1{id}/get/responses");
     let statuses: Vec<_> = get.as_object().unwrap().keys().collect();
@@ -256,7 +262,7 @@ fn cases_and_refusals_are_responses() {
     assert_eq!(
         *of("500"),
         json!({"case": {"enum": ["internal"]}}),
-        "what a service says of its own faults stays inside"
+        "what a service says about its own failures stays inside"
     );
     assert!(document.pointer("/components/schemas/Secret").is_none());
 
@@ -268,7 +274,7 @@ fn cases_and_refusals_are_responses() {
 }
 
 #[test]
-fn equal_types_share_a_schema_and_others_are_told_apart() {
+fn equal_types_share_a_schema_and_different_types_of_one_name_do_not() {
     let document = shop(&routes());
     let schemas: Vec<_> = at(&document, "/components/schemas").as_object().unwrap().keys().collect();
     let expected = [
@@ -295,7 +301,7 @@ fn equal_types_share_a_schema_and_others_are_told_apart() {
 }
 
 #[test]
-fn aliases_of_one_name_do_not_refer_to_each_other() {
+fn the_schemas_of_two_aliases_of_one_name_do_not_refer_to_each_other() {
     let id = alias("id", "The outer.", alias("key", "Between.", alias("id", "The inner.", Type::U8)));
     let params = [("outer", id.clone()), ("list", list(alias("key", "Another.", id)))];
     let routes = [

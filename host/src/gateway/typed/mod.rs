@@ -1,17 +1,15 @@
-//! Typed routes: a request becomes the arguments of a function, and what the function answers becomes a response.
-//!
-//! A request comes through in the order in which `pipeline.rs` has it: the media types (`accept.rs`), the path, the query and the headers
-//! (`arguments.rs`, `query.rs`), the body, the call, the answer (`answer.rs`, `refusal.rs`). The [`Face`](crate::contract::HttpBinding) says
-//! where everything stands; values are made and read by the type that the contract has, and are never looked at here.
+//! Owns typed routes: a request becomes arguments, a result becomes an answer. `pipeline.rs` has the order of the steps.
+//! Always: the route's `HttpBinding` says where everything is; what is passed on to the service fits its contract.
+//! Never: knows what a value is: values are made and read by the types of the contract.
 
-mod accept;
-mod answer;
 mod arguments;
+mod media_type;
 mod query;
-mod refusal;
 #[cfg(test)]
 mod tests;
+mod typed_answer;
+mod typed_error;
 
-pub(super) use accept::{check_sent, check_wanted};
-pub(super) use answer::{Echo, answer};
 pub(super) use arguments::Arguments;
+pub(super) use media_type::{check_accept, check_content_type};
+pub(super) use typed_answer::{EchoedArguments, answer};

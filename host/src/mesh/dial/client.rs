@@ -1,9 +1,11 @@
-//! The client of one place, with its pool of connections.
+//! The HTTP client of one address or host, with its pool of connections.
 
 use super::connector::{Connector, DialError};
-use super::{Dial, head};
-use crate::base::{Body, BodyError, CallContext, ErrorKind};
+use super::dial::Dial;
+use super::request_head;
+use crate::base::{Body, BodyError, CallContext, ErrorKind, remove_hop_by_hop};
 use crate::egress::EgressRule;
+use crate::mesh::error::TryError;
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{Uri, Version};
 use http_body_util::BodyExt;
@@ -17,30 +19,30 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long an unused connection is kept: less than the minute and more after which servers close theirs (nginx 75 s).
 const IDLE: Duration = Duration::from_secs(60);
-/// Unused connections that are kept for the place.
+/// The most unused connections that are kept.
 const MOST_IDLE: usize = 256;
 
-/// A client of one place, whose connections are pooled; cheap to clone, and the clones share the pool.
+/// A client of one address or host, whose connections are pooled; cheap to clone, and the clones share the pool.
 #[derive(Clone)]
 pub struct HttpClient(Arc<ClientState>);
 
 struct ClientState {
     base: Uri,
-    /// A host that is not ours.
+    /// Whether it is an outside host, which learns nothing about this one.
     outside: bool,
     client: Client<Connector, Body>,
 }
 
 impl HttpClient {
-    /// The client of a service of ours at `base` (scheme, authority and perhaps a path that goes before that of every request), which is
-    /// always reached at `peer`. By TLS the certificate must be for the host of `base`.
+    /// The client of one of the manifest's services at `base`: scheme, authority, and perhaps a path that is put before
+    /// the path of every request. Connections go to `peer`. With TLS the certificate must be for the host of `base`.
     pub fn fixed(base: Uri, peer: SocketAddr, dial: &Dial) -> Self {
         let connector = Connector::fixed(&base, peer, dial);
         Self::new(base, false, connector)
     }
 
-    /// The client of an outside host, as one service may reach it: `base`'s host is looked up for each new connection, and only addresses
-    /// that `rule` admits are connected to.
+    /// The client of an outside host, as one service may reach it. The host of `base` is looked up for each new
+    /// connection, which goes only to an address that `rule` admits.
     pub fn checked(base: Uri, rule: EgressRule, dial: &Dial) -> Self {
         let connector = Connector::checked(&base, rule, dial);
         Self::new(base, true, connector)
@@ -55,44 +57,45 @@ impl HttpClient {
         Self(Arc::new(ClientState { base, outside, client }))
     }
 
-    /// Where its requests go.
+    /// What its requests' addresses begin with.
     pub fn base(&self) -> &Uri {
         &self.0.base
     }
 
-    /// Sends `request`, whose path goes below the base's, and waits for the answer's head until the context's deadline; the answer's body
-    /// streams. The host that the request's address names has no meaning.
+    /// Sends `request`, whose path is put below the base's, and waits for the answer's head until the context's
+    /// deadline; the answer's body streams. Scheme and host in the request's address are ignored.
     ///
     /// # Errors
-    /// The kind, and what happened, for the log:
-    /// - [`ErrorKind::Denied`]: the host has no address but forbidden ones; nothing was sent.
-    /// - [`ErrorKind::Connect`]: no connection, be it for the network, the name, TLS, or the time, or one that closed at once; nothing was
-    ///   sent.
+    /// - [`ErrorKind::Denied`]: all addresses of the host are forbidden; nothing was sent.
+    /// - [`ErrorKind::Connect`]: no connection, whether the network, the name, TLS or the time was the reason, or a
+    ///   connection that closed at once; nothing was sent.
     /// - [`ErrorKind::Reset`]: the connection broke off before the head came.
     /// - [`ErrorKind::Timeout`]: the deadline passed.
     pub async fn send(
         &self,
         request: http::Request<Body>,
         context: &CallContext,
-    ) -> Result<http::Response<Body>, (ErrorKind, String)> {
+    ) -> Result<http::Response<Body>, TryError> {
         let ClientState { base, outside, client } = &*self.0;
         let (mut parts, body) = request.into_parts();
-        parts.uri = join(base, &parts.uri).map_err(|error| (ErrorKind::Host, format!("no address: {error}")))?;
-        // Each hop speaks its own version, whatever the one before spoke (RFC 9110, section 2.5).
+        let no_address =
+            |error: http::Error| TryError::new(ErrorKind::Host, format!("no address: {error}")).caused_by(error);
+        parts.uri = join(base, &parts.uri).map_err(no_address)?;
+        // Each hop speaks its own version of HTTP, whatever the hop before it spoke (RFC 9110, section 2.5).
         parts.version = Version::HTTP_11;
         if *outside {
-            head::for_outside(&mut parts.headers, base);
+            request_head::for_outside(&mut parts.headers, base);
         } else {
-            head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
+            request_head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
         }
         let sent = client.request(http::Request::from_parts(parts, body));
         let mut answer = match timeout_at(Instant::from_std(context.deadline), sent).await {
-            Err(_) => return Err((ErrorKind::Timeout, "no answer before the deadline".into())),
-            Ok(Err(error)) => return Err((kind(&error), explain(&error))),
+            Err(_) => return Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
+            Ok(Err(error)) => return Err(TryError::new(kind(&error), explain(&error)).caused_by(error)),
             Ok(Ok(answer)) => answer,
         };
         if *outside {
-            head::end_hop(answer.headers_mut());
+            remove_hop_by_hop(answer.headers_mut());
         }
         Ok(answer.map(|body| body.map_err(|error| BodyError::new(ErrorKind::Reset, explain(&error))).boxed_unsync()))
     }
@@ -104,9 +107,10 @@ impl fmt::Debug for HttpClient {
     }
 }
 
-/// The place that a request's address names, in one form for all its addresses: scheme, host in small letters and port, which is left out
-/// where it is the scheme's own; a name loses its final dot. `None`: the address names none, or its scheme is another than `http` and `https`.
-pub(in crate::mesh) fn origin(address: &Uri) -> Option<Uri> {
+/// The origin of an address, in one form for all spellings: the scheme, the host in small letters and without a final
+/// dot, and the port unless it is the scheme's own. `None` if the address has no host, or another scheme than `http`
+/// and `https`.
+pub(crate) fn origin(address: &Uri) -> Option<Uri> {
     let scheme = address.scheme().filter(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme))?;
     let host = address.host()?.to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
@@ -139,12 +143,12 @@ fn kind(error: &Error) -> ErrorKind {
     }
 }
 
-/// hyper calls a request cancelled that it still has whole: the connection closed before it was written.
+/// Whether nothing was sent: hyper calls a request "cancelled" whose connection closed before a byte of it was written.
 fn is_unsent(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
 }
 
-/// The whole chain of causes: hyper keeps what happened at its end.
+/// The whole chain of causes: hyper's own text names only the step that failed, and the end of the chain says why.
 fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.join(": ")
@@ -161,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_keeps_its_path() {
+    fn the_path_of_a_request_goes_below_the_path_of_the_base() {
         let joined = |base: &str, path: &str| join(&base.parse().unwrap(), &path.parse().unwrap()).unwrap().to_string();
         assert_eq!(joined("http://h:1", "/users?x=1"), "http://h:1/users?x=1");
         assert_eq!(joined("http://h:1/v2/", "/users"), "http://h:1/v2/users");
@@ -170,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_has_one_form() {
+    fn all_spellings_of_an_address_have_one_origin() {
         let form = |text: &str| origin(&text.parse().unwrap()).map(|uri| uri.to_string());
         assert_eq!(form("https://me:pw@API.example.:443/x?y"), Some("https://api.example/".into()));
         assert_eq!(form("http://a:80/"), Some("http://a/".into()));

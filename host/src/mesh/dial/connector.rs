@@ -1,6 +1,6 @@
 //! How a connection is made.
 
-use super::Dial;
+use super::dial::Dial;
 use super::lookup::Lookup;
 use super::stream::ClientStream;
 use crate::egress::{EgressRule, Range};
@@ -15,40 +15,40 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-/// The least share of the time that is left which an address gets: a quarter. Of many addresses the first few get the time, unless they fail
-/// at once.
+/// Each address gets at least a quarter of the time that is left. So of many addresses only the first few are tried,
+/// unless they fail at once.
 const SHARES: usize = 4;
 
-/// A connection that was not made: not a byte of a request was sent.
+/// Why there is no connection. Not a byte of a request was sent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    #[error("`{host}` is {address}, which is {}: {mend}", .range.as_str())]
-    Forbidden { host: String, address: IpAddr, range: Range, mend: String },
+    #[error("`{host}` is {address}, which is {}: {remedy}", .range.as_str())]
+    Forbidden { host: String, address: IpAddr, range: Range, remedy: String },
     #[error("cannot find `{host}`: {why}")]
     Lookup { host: String, why: String },
-    #[error("cannot connect to {address}: {why}")]
-    Connect { address: SocketAddr, why: io::Error },
-    #[error("no TLS with `{host}`: {why}")]
-    Tls { host: String, why: io::Error },
+    #[error("cannot connect to {address}")]
+    Connect { address: SocketAddr, source: io::Error },
+    #[error("no TLS with `{host}`")]
+    Tls { host: String, source: io::Error },
     #[error("no TLS with `{0}`: it was not set up")]
     NoTls(String),
     #[error("no connection to `{host}` within {within:?}")]
     Timeout { host: String, within: Duration },
 }
 
-/// Connects to one place, whatever address it is asked for.
+/// Connects to one address or host. hyper hands it the address of each request; it ignores that address.
 #[derive(Clone)]
 pub(super) struct Connector(Arc<ConnectorState>);
 
 struct ConnectorState {
-    /// A name, or an address without brackets: what a certificate must be for.
+    /// A name, or an address without brackets. A certificate must be for it.
     host: String,
     secure: bool,
     peer: ConnectTarget,
     dial: Dial,
 }
 
-/// Whom to connect to.
+/// Where connections go.
 enum ConnectTarget {
     Fixed(SocketAddr),
     Checked(EgressRule, Lookup),
@@ -70,7 +70,7 @@ impl Connector {
     }
 }
 
-/// Whether the address asks for TLS.
+/// Whether `base` asks for TLS.
 pub(super) fn is_secure(base: &Uri) -> bool {
     base.scheme() == Some(&http::uri::Scheme::HTTPS)
 }
@@ -95,7 +95,7 @@ impl ConnectorState {
             ConnectTarget::Checked(rule, lookup) => first(&self.admitted(rule, lookup).await?, end).await,
         };
         let stream = stream.map_err(|failure| match failure {
-            Some((address, why)) => DialError::Connect { address, why },
+            Some((address, source)) => DialError::Connect { address, source },
             None => DialError::Lookup { host: self.host.clone(), why: "it has no address".into() },
         })?;
         if !self.secure {
@@ -103,11 +103,12 @@ impl ConnectorState {
         }
         let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
         let secured = tls.secure(&self.host, stream).await;
-        let secured = secured.map_err(|why| DialError::Tls { host: self.host.clone(), why })?;
+        let secured = secured.map_err(|source| DialError::Tls { host: self.host.clone(), source })?;
         Ok(ClientStream::Tls(Box::new(secured)))
     }
 
-    /// The addresses of the host that the rule admits. They are connected to as they are here, without another look at the name.
+    /// The addresses of the host that the rule admits. The connection goes to one of these very addresses: a second
+    /// look-up could find another address, which nobody has checked.
     async fn admitted(&self, rule: &EgressRule, lookup: &Lookup) -> Result<Vec<SocketAddr>, DialError> {
         let host = || self.host.clone();
         let found = lookup.addresses().await;
@@ -122,19 +123,22 @@ impl ConnectorState {
         }
         match refused {
             Some((address, range)) if admitted.is_empty() => {
-                let mend = match range {
-                    // `private` does not open it.
-                    Range::Metadata => "nothing but a rule with this very address leads there".to_owned(),
+                let remedy = match range {
+                    // A rule with `private` does not admit it.
+                    Range::Metadata => "only a rule with this very address admits it".to_owned(),
                     _ => format!("it needs `{}`", rule.private_line()),
                 };
-                Err(DialError::Forbidden { host: host(), address, range, mend })
+                Err(DialError::Forbidden { host: host(), address, range, remedy })
             }
             _ => Ok(admitted),
         }
     }
 }
 
-/// A connection to the first of the addresses that takes one, or how the last of them failed; `None` if there are no addresses.
+/// A connection to the first of the addresses that accepts one.
+///
+/// # Errors
+/// How the last address failed; `None` if there is no address.
 async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
     let mut failure = None;
     for (index, &address) in addresses.iter().enumerate() {
@@ -143,7 +147,8 @@ async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Opti
         let share = end.saturating_duration_since(now) / u32::try_from(shares).unwrap_or(1);
         match timeout_at(now + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Else a small request waits for the acknowledgement of the last one. Where it cannot be set, it is slower and works.
+                // Otherwise a small request waits until the one before is acknowledged. If the option cannot be set,
+                // the connection still works.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -164,8 +169,8 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let place = Arc::clone(&self.0);
-        Box::pin(async move { place.connect().await.map(TokioIo::new) })
+        let state = Arc::clone(&self.0);
+        Box::pin(async move { state.connect().await.map(TokioIo::new) })
     }
 }
 
@@ -175,7 +180,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     #[tokio::test]
-    async fn the_next_address_is_tried_when_one_fails() {
+    async fn an_address_that_fails_is_followed_by_the_next() {
         let held = TcpSocket::new_v4().unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let nobody = held.local_addr().unwrap();

@@ -1,7 +1,8 @@
 //! The addresses of an outside host, looked up when a connection needs them.
 //!
-//! The system's resolver blocks a thread until it answers, which takes it tens of seconds when nobody does. So there is one look-up of a host
-//! at a time, however many connections wait and however many of them give up; those that waited for it share its answer.
+//! The system's resolver blocks a thread until it answers. That takes tens of seconds when no name server answers. So a
+//! host has one look-up at a time, however many connections wait for it and however many give up. All that waited share
+//! its answer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ type Resolution = Result<Arc<[SocketAddr]>, Arc<str>>;
 pub(super) struct Lookup {
     host: Arc<str>,
     port: u16,
-    /// The last answer, and when it came. Held while there is a look-up.
+    /// The last answer, and when it came. The lock is held during a look-up.
     last: Arc<Mutex<Option<(Instant, Resolution)>>>,
 }
 
@@ -26,7 +27,7 @@ impl Lookup {
         Self { host: host.into(), port, last: Arc::default() }
     }
 
-    /// The host's addresses, by an answer that came after this was asked.
+    /// The host's addresses, from an answer that came after this call began.
     pub(super) async fn addresses(&self) -> Resolution {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok([SocketAddr::new(address, self.port)].into());
@@ -37,7 +38,8 @@ impl Lookup {
             return found.clone();
         }
         let (host, port) = (Arc::clone(&self.host), self.port);
-        // A task of its own: it holds the lock until the thread is free, even if who asked has gone.
+        // A task of its own: it holds the lock until the resolver's thread is free, even if this future is dropped
+        // before.
         let task = tokio::spawn(async move {
             let found = match lookup_host((&*host, port)).await {
                 Ok(found) => Ok(found.collect()),
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_is_its_own_answer() {
+    async fn an_address_needs_no_look_up() {
         for text in ["192.0.2.7", "2001:db8::7"] {
             let found = Lookup::new(text, 81).addresses().await.unwrap();
             assert_eq!(*found, [SocketAddr::new(text.parse().unwrap(), 81)]);
@@ -63,7 +65,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_waited_share_an_answer_and_those_who_come_later_do_not() {
+    async fn waiting_connections_share_an_answer_and_later_ones_look_up_again() {
         let lookup = Lookup::new("localhost", 81);
         let shared: Arc<[SocketAddr]> = [SocketAddr::from(([192, 0, 2, 7], 81))].into();
         let mut held = Arc::clone(&lookup.last).lock_owned().await;
@@ -71,7 +73,7 @@ mod tests {
         let (found, ()) = tokio::join!(lookup.addresses(), async move {
             *held = Some((Instant::now(), answer));
         });
-        assert_eq!(found.unwrap(), shared, "it came while the first waited");
-        assert_ne!(lookup.addresses().await.unwrap(), shared, "the second asks anew");
+        assert_eq!(found.unwrap(), shared, "the answer came while the first look-up waited");
+        assert_ne!(lookup.addresses().await.unwrap(), shared, "the second looks up again");
     }
 }

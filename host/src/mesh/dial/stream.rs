@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 pub(super) enum ClientStream {
     Plain(TcpStream),
-    /// Boxed: its buffers make it ten times the size of the other.
+    /// Boxed: its buffers make it ten times the size of a plain stream.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

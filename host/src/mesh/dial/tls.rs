@@ -1,4 +1,4 @@
-//! Whom we believe: the roots that certificates are checked against.
+//! The client's side of TLS, and the root certificates that it trusts.
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,17 +11,17 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// The client's side of TLS 1.2 and 1.3, with the sessions that it may resume; cheap to clone.
+/// TLS 1.2 and 1.3 with trusted roots, and the sessions that may be resumed; cheap to clone.
 #[derive(Clone)]
 pub struct Tls(Arc<ClientConfig>);
 
-/// No roots to check certificates against.
+/// Why there are no roots to check certificates against.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The system has none, or none that can be read.
-    #[error("the system has no root certificates{0}; install them (`ca-certificates`), or name a file with `ca`")]
+    #[error("the system has no root certificates{0}")]
     NoSystemRoots(String),
-    /// The file cannot be read, or is no PEM.
+    /// The file cannot be read, or is not PEM.
     #[error("cannot read the certificates in {path}: {source}")]
     Read {
         /// The file.
@@ -37,20 +37,33 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
-    /// The library refuses its own defaults.
+    /// The TLS library refuses its own defaults.
     #[error("cannot set TLS up: {0}")]
     Setup(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// How to correct it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::NoSystemRoots(_) => {
+                "install them (`ca-certificates`), or name a PEM file of root certificates with `ca`"
+            }
+            _ => "name a PEM file of root certificates with `ca`",
+        }
+    }
+}
+
 impl Tls {
-    /// Believes what the system believes: its roots, as they are now. Reads some hundred files or one of some hundred KB, so call it once.
+    /// Trusts the roots of the system, as they are now. It reads some hundred files, or one of some hundred KB: call it
+    /// once.
     ///
     /// # Errors
     /// The system has no root that can be read, as in an image without `ca-certificates`.
     pub fn system() -> Result<Self, TlsError> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        // A system has old roots that no library reads any more: those are left out.
+        // Systems have old roots that no library reads any more. They are left out.
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
@@ -59,7 +72,7 @@ impl Tls {
         Self::with_roots(roots)
     }
 
-    /// Believes the certificates in the file `pem` and nobody else.
+    /// Trusts the certificates in the file `pem`, and no others.
     ///
     /// # Errors
     /// The file cannot be read, holds no certificate, or holds one that cannot be a root.
@@ -77,7 +90,7 @@ impl Tls {
     }
 
     fn with_roots(roots: RootCertStore) -> Result<Self, TlsError> {
-        // The library is named here, not installed for the process: another one in the tree cannot take its place.
+        // The provider is named here, and not installed for the process: no dependency can replace it.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let mut config = config.with_root_certificates(roots).with_no_client_auth();
@@ -85,7 +98,7 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Makes sure that `stream` leads to `host`: a name, or an address without brackets.
+    /// Makes the handshake, in which the server proves that it is `host`: a name, or an address without brackets.
     pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await

@@ -1,22 +1,40 @@
 //! `wasi:keyvalue` 0.2.0-draft over the service's bucket, for components that are written against the draft.
 //!
-//! What it writes, `atoll:state/transactions` reads, and the other way round. Differences that the draft allows: `increment` keeps its
-//! counter as decimal text; the cursor of `list-keys` counts the keys that were listed, so a page deep in a large bucket costs a walk to it.
+//! `atoll:state/transactions` reads what this interface writes, and the other way round. Two choices that the draft
+//! leaves open: `increment` keeps its counter as decimal text, and the cursor of `list-keys` counts the keys that were
+//! listed, so a page deep in a large bucket costs a walk to it.
 
-use crate::runtime::bindings::keyvalue::wasi::keyvalue::{atomics, batch, store};
-use crate::runtime::context::Context;
+use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};
-use wasmtime::component::{HasData, Resource};
+use bindings::wasi::keyvalue::{atomics, batch, store};
+use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::TrappableError;
 
-/// What the linker knows this implementation by.
-pub(in crate::runtime) struct KeyValue;
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit/deps/keyvalue",
+        world: "wasi:keyvalue/imports",
+        imports: { default: async | trappable },
+        trappable_error_type: { "wasi:keyvalue/store.error" => super::KeyValueError },
+        with: { "wasi:keyvalue/store.bucket": super::OpenBucket },
+    });
+}
+
+/// Adds the three interfaces of `wasi:keyvalue` to `linker`.
+pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    store::add_to_linker::<_, KeyValue>(linker, |context| context)?;
+    atomics::add_to_linker::<_, KeyValue>(linker, |context| context)?;
+    batch::add_to_linker::<_, KeyValue>(linker, |context| context)
+}
+
+/// The name by which the linker knows this implementation.
+struct KeyValue;
 
 impl HasData for KeyValue {
     type Data<'a> = &'a mut Context;
 }
 
-/// A bucket that the guest has opened; there is but one that it may open.
+/// A bucket that the guest has opened. A guest may open one bucket, its service's own.
 #[expect(unreachable_pub, reason = "generated code re-exports it")]
 pub struct OpenBucket(Bucket);
 
@@ -130,7 +148,7 @@ impl batch::Host for Context {
     }
 }
 
-/// One commit for all of them: the draft does not promise it, but a batch is whole here.
+/// Commits all changes as one: the draft does not demand it, but here a batch is whole or absent.
 async fn write(bucket: &Bucket, changes: impl IntoIterator<Item = (String, Change)>) -> Result<(), KeyValueError> {
     let writes = changes.into_iter().map(|(key, change)| (key.into(), change)).collect();
     bucket.commit(Transaction { checks: Vec::new(), writes }).await?;

@@ -1,9 +1,8 @@
-//! The contracts that the host implements for its guests, besides those of WASI that Wasmtime brings along.
+//! Owns what guests can import: the host's interfaces, in one linker for all, and the functions of other services.
+//! Every component is linked with the same linker: its grants, not the linker, decide what it may use.
+//! Never: loads a component, or makes an instance.
 
 mod keyvalue;
+pub(super) mod linker;
 mod transactions;
-
-pub(super) use keyvalue::KeyValue;
-#[expect(unreachable_pub, reason = "generated code re-exports these two, so they are as public as it is")]
-pub use keyvalue::{KeyValueError, OpenBucket};
-pub(super) use transactions::Transactions;
+pub(super) mod typed;

@@ -1,10 +1,9 @@
 //! Holds the examples of `docs/json-mapping.md` against the code.
 
-use super::wit::{Declared, spelt};
-use super::{faults, written};
-use crate::contract::Names;
-use crate::contract::json::{MAX_FAULT_BYTES, MAX_FAULTS, MAX_VALUES, read};
-use crate::contract::sample::SampleValue;
+use super::wit_text::{Declared, spelt};
+use super::{violations, written};
+use crate::contract::json::{MAX_VALUES, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, Names, read};
+use crate::contract::testing::SampleValue;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/json-mapping.md");
 
@@ -14,7 +13,7 @@ fn declared() -> Declared {
     Declared::new(rest.split("```").next().unwrap_or_default())
 }
 
-/// The rows of all tables that start with these columns; what is more in a row is prose.
+/// The rows of all tables that begin with these columns. Further columns are prose.
 fn rows<const N: usize>(columns: [&str; N]) -> Vec<[String; N]> {
     let cells = |line: &str| -> Option<[String; N]> {
         let cells: Vec<String> =
@@ -65,19 +64,19 @@ fn other_forms_are_read_as_the_document_says() {
 }
 
 #[test]
-fn faults_are_as_the_document_says() {
+fn violations_are_as_the_document_says() {
     let rows = rows(["Type", "JSON", "Pointer", "Detail"]);
-    assert!(rows.len() > 20, "the document has only {} faults", rows.len());
+    assert!(rows.len() > 20, "the document has only {} violations", rows.len());
     for [ty, json, pointer, detail] in rows {
         let pointer: String = serde_json::from_str(&pointer).expect("a pointer stands in quotes");
-        assert_eq!(faults(&declared().ty(&ty), &json), [(pointer, detail)], "{ty}: {json}");
+        assert_eq!(violations(&declared().ty(&ty), &json), [(pointer, detail)], "{ty}: {json}");
     }
 }
 
 #[test]
 fn bounds_are_as_the_document_says() {
-    let faults = format!("(at most {MAX_FAULTS}, and {} KiB of them)", MAX_FAULT_BYTES / 1024);
-    for bound in [faults, format!("at most {MAX_VALUES} values")] {
+    let violations = format!("(at most {MAX_VIOLATIONS}, and {} KiB of them)", MAX_VIOLATION_BYTES / 1024);
+    for bound in [violations, format!("at most {MAX_VALUES} values")] {
         assert!(DOCUMENT.contains(&bound), "{bound}");
     }
 }

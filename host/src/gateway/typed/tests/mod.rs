@@ -1,4 +1,4 @@
-//! Typed routes over real sockets: a small shop whose functions are closures.
+//! Typed routes over real sockets: a small shop, whose functions are closures.
 
 mod answers;
 mod requests;

@@ -1,10 +1,10 @@
-//! What becomes of requests: the arguments of a call, or a refusal that names what is wrong.
+//! What a request becomes: the arguments of a call, or a refusal that names what is wrong.
 
 use super::shop::{Shop, ok, product, string, u32, u64};
 use crate::contract::Value as _;
-use crate::contract::sample::SampleValue;
+use crate::contract::testing::SampleValue;
 use crate::gateway::tests::{assert_problem, json};
-use crate::listen::wire::{Wire, WireAnswer};
+use crate::listen::wire_client::{WireAnswer, WireClient};
 use serde_json::json;
 
 /// The pointers of the `errors` of a problem.
@@ -16,7 +16,7 @@ fn pointers(answer: &WireAnswer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn arguments_come_from_where_the_face_says() {
+async fn arguments_come_from_the_sources_of_the_binding() {
     let shop = Shop::answering(ok(None)).await;
     let list = |text: &[&str]| SampleValue::list(text.iter().map(|text| string(text)).collect());
     let cases = [
@@ -32,7 +32,7 @@ async fn arguments_come_from_where_the_face_says() {
         ("POST /products/7/reserve\nIdempotency-Key: k 1", "reserve", vec![u64(7), string("k 1")]),
     ];
     for (head, function, arguments) in cases {
-        assert_eq!(shop.ask(head, "").await.status, 204, "{head}");
+        assert_eq!(shop.request(head, "").await.status, 204, "{head}");
         assert_eq!(shop.last(), (function.to_owned(), arguments), "{head}");
     }
 
@@ -45,20 +45,21 @@ async fn arguments_come_from_where_the_face_says() {
         ),
     ];
     for (head, arguments) in cases {
-        assert_eq!(shop.ask(head, "").await.status, 200, "{head}");
+        assert_eq!(shop.request(head, "").await.status, 200, "{head}");
         assert_eq!(shop.last(), ("list".to_owned(), arguments), "{head}");
     }
 
     let shop = Shop::answering(ok(Some(product(7)))).await;
     let new = SampleValue::record(vec![("sku".into(), string("é")), ("unit-price".into(), u32(5))]);
     let body = r#"{"unit_price": 5, "sku": "é"}"#;
-    let answer = shop.ask("PATCH /products/7\nContent-Type: application/merge-patch+json; charset=UTF-8", body).await;
+    let answer =
+        shop.request("PATCH /products/7\nContent-Type: application/merge-patch+json; charset=UTF-8", body).await;
     assert_eq!((answer.status, shop.last()), (200, ("change".to_owned(), vec![new.clone(), u64(7)])));
-    let mut chunked = Wire::connect(shop.addr).await;
+    let mut chunked = WireClient::connect(shop.addr).await;
     chunked.send("POST /products HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n").await;
     let (first, second) = body.split_at(10);
     let chunks = format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
-    let answer = chunked.ask(format!("Transfer-Encoding: chunked\r\n\r\n{chunks}")).await;
+    let answer = chunked.request(format!("Transfer-Encoding: chunked\r\n\r\n{chunks}")).await;
     assert_eq!((answer.status, shop.last()), (201, ("create".to_owned(), vec![new])));
 }
 
@@ -70,13 +71,13 @@ async fn bad_input_never_reaches_the_function() {
     let compressed = format!("{create}\nContent-Encoding: gzip");
     let good = r#"{"sku": "a", "unit_price": 5}"#;
     let cases: Vec<(&str, &str, u16, &str, &[&str])> = vec![
-        // The path: there is no such thing.
+        // The path: nothing has such a name.
         ("GET /products/x", "", 404, "not-found", &[]),
         ("GET /products/007", "", 404, "not-found", &[]),
         ("GET /products/-1", "", 404, "not-found", &[]),
         ("GET /products/18446744073709551616", "", 404, "not-found", &[]),
         ("PUT /notes/%FF", "", 404, "not-found", &[]),
-        // The query and the headers, all at once.
+        // The query and the headers, all together.
         ("GET /products", "", 400, "bad-parameter", &["/all"]),
         ("GET /products?all=1&page_size=a", "", 400, "bad-parameter", &["/page_size", "/all"]),
         ("GET /products?all=true&page_size=1&page_size=2", "", 400, "bad-parameter", &["/page_size"]),
@@ -105,31 +106,31 @@ async fn bad_input_never_reaches_the_function() {
         (&create, r#"{"sku": 1, "unit_price": -1, "tax": 1}"#, 422, "invalid", &["/sku", "/tax", "/unit_price"]),
         (&change, r#"{"sku": "a", "unit_price": 4294967296}"#, 422, "invalid", &["/unit_price"]),
     ];
-    for (head, body, status, kind, places) in cases {
-        let answer = shop.ask(head, body).await;
+    for (head, body, status, kind, expected) in cases {
+        let answer = shop.request(head, body).await;
         assert_problem(&answer, status, kind);
-        let mut named = pointers(&answer);
+        let mut found = pointers(&answer);
         if status == 422 {
-            named.sort_unstable();
+            found.sort_unstable();
         }
-        assert_eq!(named, places, "{head} {body}");
+        assert_eq!(found, expected, "{head} {body}");
     }
     assert!(shop.calls.lock().expect("no test panics with it").is_empty());
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_would_do() {
+async fn a_refusal_says_what_would_be_accepted() {
     let shop = Shop::answering(ok(None)).await;
-    let answer = shop.ask("POST /products/7", "").await;
+    let answer = shop.request("POST /products/7", "").await;
     assert_problem(&answer, 405, "method-not-allowed");
     assert_eq!(answer.header("allow"), Some("DELETE, GET, HEAD, PATCH"));
 
-    let accepted = async |head: &str| shop.ask(head, "{}").await.header("accept").map(str::to_owned);
+    let accepted = async |head: &str| shop.request(head, "{}").await.header("accept").map(str::to_owned);
     assert_eq!(accepted("POST /products").await.as_deref(), Some("application/json"));
     let for_patch = Some("application/json, application/merge-patch+json");
     assert_eq!(accepted("PATCH /products/7").await.as_deref(), for_patch);
 
-    let detail = async |head: &str| json(&shop.ask(head, "").await)["detail"].clone();
+    let detail = async |head: &str| json(&shop.request(head, "").await)["detail"].clone();
     assert_eq!(detail("POST /products/7/reserve").await, "the header `Idempotency-Key` is required");
     let wrong = detail("GET /products?all=yes").await;
     assert_eq!(wrong, "the query parameter `all` must be true or false, not \"yes\"");
@@ -145,43 +146,43 @@ async fn a_body_is_bounded_in_size_and_time() {
         format!("POST /products HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{field}\r\n\r\n")
     };
 
-    let answer = Wire::connect(shop.addr).await.ask(post("Content-Length: 65")).await;
+    let answer = WireClient::connect(shop.addr).await.request(post("Content-Length: 65")).await;
     assert_problem(&answer, 413, "body-too-large");
     assert_eq!(answer.header("connection"), Some("close"));
-    let mut chunked = Wire::connect(shop.addr).await;
-    let answer = chunked.ask(post("Transfer-Encoding: chunked") + "41\r\n" + &" ".repeat(65) + "\r\n").await;
+    let mut chunked = WireClient::connect(shop.addr).await;
+    let answer = chunked.request(post("Transfer-Encoding: chunked") + "41\r\n" + &" ".repeat(65) + "\r\n").await;
     assert_problem(&answer, 413, "body-too-large");
 
-    let answer = Wire::connect(shop.addr).await.ask(post("Content-Length: 9") + "{").await;
+    let answer = WireClient::connect(shop.addr).await.request(post("Content-Length: 9") + "{").await;
     assert_problem(&answer, 408, "slow-body");
     assert_eq!(answer.header("connection"), Some("close"));
-    let answer = Wire::connect(shop.addr).await.ask(post("Transfer-Encoding: chunked") + "zz\r\n").await;
+    let answer = WireClient::connect(shop.addr).await.request(post("Transfer-Encoding: chunked") + "zz\r\n").await;
     assert_problem(&answer, 400, "client-gone");
 
-    // Nobody is asked for a body that would be refused without a look at it.
-    let answer = Wire::connect(shop.addr)
+    // No `100 Continue` is sent for a request that is refused by its head.
+    let answer = WireClient::connect(shop.addr)
         .await
-        .ask(post("Expect: 100-continue\r\nAccept: text/html\r\nContent-Length: 9"))
+        .request(post("Expect: 100-continue\r\nAccept: text/html\r\nContent-Length: 9"))
         .await;
     assert_problem(&answer, 406, "not-acceptable");
     assert!(shop.calls.lock().expect("no test panics with it").is_empty());
 }
 
 #[tokio::test]
-async fn the_document_gives_way_to_routes() {
+async fn the_openapi_document_is_answered_at_its_path_and_only_there() {
     let shop = Shop::answering(ok(None)).await;
-    let answer = shop.ask("GET /openapi.json", "").await;
+    let answer = shop.request("GET /openapi.json", "").await;
     assert_eq!((answer.status, json(&answer)), (200, json!({"openapi": "3.1.0"})));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let tag = answer.header("etag").expect("a tag").to_owned();
-    assert_eq!(shop.ask(&format!("GET /openapi.json\nIf-None-Match: {tag}"), "").await.status, 304);
-    let mut wire = Wire::connect(shop.addr).await;
+    assert_eq!(shop.request(&format!("GET /openapi.json\nIf-None-Match: {tag}"), "").await.status, 304);
+    let mut wire = WireClient::connect(shop.addr).await;
     wire.send("HEAD /openapi.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     let head = wire.head().await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("19")));
     assert_eq!(wire.closed().await, "");
-    let answer = shop.ask("POST /openapi.json", "").await;
+    let answer = shop.request("POST /openapi.json", "").await;
     assert_problem(&answer, 405, "method-not-allowed");
     assert_eq!(answer.header("allow"), Some("GET, HEAD"));
-    assert_problem(&shop.ask("GET /openapi.yaml", "").await, 404, "no-route");
+    assert_problem(&shop.request("GET /openapi.yaml", "").await, 404, "no-route");
 }

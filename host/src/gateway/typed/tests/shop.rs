@@ -1,15 +1,15 @@
 //! The shop of these tests: its contract, its routes, and values of its types.
 
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
-use crate::contract::sample::SampleValue;
+use crate::contract::testing::SampleValue;
 use crate::contract::{
     Case, Field, Function, FunctionName, HttpBinding, HttpBindingSpec, Integer, InterfaceName, Names, Param, Record,
     Type, Value, Variant,
 };
 use crate::gateway::tests::serve;
 use crate::gateway::{Call, CallFailure, Gateway, Settings, Target, TypedTarget};
-use crate::listen::wire::{Wire, WireAnswer};
-use crate::route::{Rule, Table};
+use crate::listen::wire_client::{WireAnswer, WireClient};
+use crate::route::{RoutingTable, Rule};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use std::collections::BTreeMap;
@@ -18,18 +18,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a function answers.
-pub(super) type Outcome = Result<Option<SampleValue>, CallFailure>;
+pub(super) type FunctionOutcome = Result<Option<SampleValue>, CallFailure>;
 
-/// Keeps the calls, and answers with what a closure says.
+/// A mesh that records the calls, and answers them by a closure.
 struct Functions<F> {
     outcome: F,
-    calls: Calls,
+    calls: RecordedCalls,
 }
 
-/// The calls that came through, with their arguments.
-pub(super) type Calls = Arc<Mutex<Vec<(String, Vec<SampleValue>)>>>;
+/// The calls that reached the mesh: the function's name and the arguments.
+pub(super) type RecordedCalls = Arc<Mutex<Vec<(String, Vec<SampleValue>)>>>;
 
-impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
+impl<F: Fn() -> FunctionOutcome + Send + Sync + 'static> Call for Functions<F> {
     type Value = SampleValue;
 
     async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, CallFailure> {
@@ -42,7 +42,7 @@ impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
         function: &FunctionName,
         arguments: Vec<SampleValue>,
         _: &CallContext,
-    ) -> Outcome {
+    ) -> FunctionOutcome {
         self.calls.lock().expect("no test panics with it").push((function.function.clone(), arguments));
         (self.outcome)()
     }
@@ -51,38 +51,38 @@ impl<F: Fn() -> Outcome + Send + Sync + 'static> Call for Functions<F> {
 /// A gateway over the shop.
 pub(super) struct Shop {
     pub(super) addr: SocketAddr,
-    pub(super) calls: Calls,
+    pub(super) calls: RecordedCalls,
 }
 
 impl Shop {
-    /// One whose functions answer with `outcome`.
-    pub(super) async fn open(outcome: impl Fn() -> Outcome + Send + Sync + 'static) -> Self {
-        let calls = Calls::default();
+    /// A shop whose functions answer by the closure `outcome`.
+    pub(super) async fn open(outcome: impl Fn() -> FunctionOutcome + Send + Sync + 'static) -> Self {
+        let calls = RecordedCalls::default();
         let mesh = Functions { outcome, calls: calls.clone() };
         let settings =
             Settings { openapi: Some(Bytes::from_static(b"{\"openapi\":\"3.1.0\"}")), ..Settings::default() };
         Self { addr: serve(Gateway::new(settings, Arc::new(routes()), Arc::new(mesh))).await, calls }
     }
 
-    /// One whose functions all answer this.
+    /// A shop whose functions all answer `value`.
     pub(super) async fn answering(value: Option<SampleValue>) -> Self {
         Self::open(move || Ok(value.clone())).await
     }
 
-    /// Sends a method with a target and perhaps header fields, a line each, and a body.
-    pub(super) async fn ask(&self, head: &str, body: &str) -> WireAnswer {
+    /// Sends a request. `head` is the method and target, and perhaps header fields, one a line.
+    pub(super) async fn request(&self, head: &str, body: &str) -> WireAnswer {
         let (line, fields) = head.split_once('\n').unwrap_or((head, ""));
         let mut request = format!("{line} HTTP/1.1\r\nHost: a\r\n");
         fields.lines().for_each(|field| request += &format!("{field}\r\n"));
         if !body.is_empty() {
             request += &format!("Content-Length: {}\r\n", body.len());
         }
-        Wire::connect(self.addr).await.ask(format!("{request}\r\n{body}")).await
+        WireClient::connect(self.addr).await.request(format!("{request}\r\n{body}")).await
     }
 
-    /// Sends JSON.
-    pub(super) async fn send(&self, line: &str, body: &str) -> WireAnswer {
-        self.ask(&format!("{line}\nContent-Type: application/json"), body).await
+    /// Sends a request with JSON as its body.
+    pub(super) async fn send_json(&self, line: &str, body: &str) -> WireAnswer {
+        self.request(&format!("{line}\nContent-Type: application/json"), body).await
     }
 
     /// The last call.
@@ -112,7 +112,7 @@ fn errors() -> Type {
     Type::Variant(Arc::new(Variant { name: "error".into(), docs: None, cases: cases.map(case).into() }))
 }
 
-/// The result of a function that answers `ok`, or nothing, or an error.
+/// The type of a result whose success is `ok`, or nothing.
 fn or_error(ok: Option<Type>) -> Option<Type> {
     Some(Type::Result { ok: ok.map(Arc::new), err: Some(Arc::new(errors())) })
 }
@@ -143,26 +143,26 @@ fn route(
         errors: &sells.then(|| ("sold-out".to_owned(), 409)).into_iter().collect(),
         names: Names::Snake,
     };
-    let face = HttpBinding::bind(&function, &spec).expect("it fits");
+    let binding = HttpBinding::bind(&function, &spec).expect("it fits");
     let function =
         FunctionName { interface: InterfaceName::new("shop:products/products@1.0.0"), function: name.into() };
     let target = Target {
         service: ServiceName::new("products").expect("a name"),
         body_limit: 64,
         timeout: Duration::from_millis(300),
-        typed: Some(Arc::new(TypedTarget { function, face })),
+        typed: Some(Arc::new(TypedTarget { function, binding })),
     };
     (rule, target)
 }
 
-fn routes() -> Table<Target> {
+fn routes() -> RoutingTable<Target> {
     let product = || record("product", &[("id", Type::U64), ("unit-price", Type::U32)]);
     let new = || record("new-product", &[("sku", Type::String), ("unit-price", Type::U32)]);
     let option = |ty| Type::Option(Arc::new(ty));
     let (id, key) = (("id", Type::U64), ("key", Type::String));
     let query = [("page-size", option(Type::U32)), ("kinds", Type::List(Arc::new(Type::String))), ("all", Type::Bool)];
     let one = "/products/{id}";
-    Table::new(vec![
+    RoutingTable::new(vec![
         route((&["GET", "HEAD"], one), "get", std::slice::from_ref(&id), or_error(Some(product())), None),
         route((&["PATCH"], one), "change", &[("changes", new()), id.clone()], or_error(Some(product())), None),
         route((&["DELETE"], one), "remove", std::slice::from_ref(&id), or_error(None), None),
@@ -205,6 +205,6 @@ pub(super) fn product(id: u64) -> SampleValue {
     SampleValue::record(vec![("id".into(), u64(id)), ("unit-price".into(), u32(250))])
 }
 
-pub(super) fn failure(kind: ErrorKind) -> Outcome {
+pub(super) fn failure(kind: ErrorKind) -> FunctionOutcome {
     Err(CallFailure { kind, retry_after: None, detail: "the inside".into() })
 }

@@ -1,11 +1,13 @@
-//! The client against sockets of this machine: what goes over the wire, and how each failure is told.
+//! The client against sockets of this machine: what goes over the wire, and the kind of each failure.
 
 mod checked;
 mod plain;
 mod secure;
 
-use super::{Dial, HttpClient};
+use super::client::HttpClient;
+use super::dial::Dial;
 use crate::base::{Body, BodyError, CallContext, ErrorKind, RequestId, empty_body};
+use crate::mesh::error::TryError;
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -43,7 +45,7 @@ impl Server {
                     match tls {
                         None => serve(stream, number, answer, then, sender).await,
                         Some(tls) => {
-                            // A client that does not believe us breaks the handshake off.
+                            // A client that does not trust the certificate breaks off the handshake.
                             let Ok(stream) = tls.accept(stream).await else { return };
                             serve(stream, number, answer, then, sender).await;
                         }
@@ -79,7 +81,7 @@ where
     }
 }
 
-/// An address of this machine at which nobody listens, and nobody else will as long as the socket is held.
+/// An address of this machine at which nobody listens; nobody else can bind it while the socket is held.
 fn refusing() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -87,7 +89,7 @@ fn refusing() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// Patient enough for a busy machine.
+/// With a timeout that is long enough for a busy machine.
 fn dial() -> Dial {
     Dial { connect: Duration::from_secs(10), tls: None }
 }
@@ -96,8 +98,8 @@ fn context(timeout: Duration) -> CallContext {
     CallContext::new(RequestId::accept("r-1").unwrap(), Instant::now(), timeout)
 }
 
-/// Longer than any answer takes.
-fn patient() -> CallContext {
+/// A context with a deadline that no answer of these tests misses.
+fn long_deadline() -> CallContext {
     context(Duration::from_secs(30))
 }
 
@@ -105,17 +107,17 @@ fn get(path: &str) -> http::Request<Body> {
     http::Request::get(path).body(empty_body()).unwrap()
 }
 
-async fn ask(client: &HttpClient, path: &str) -> Result<String, (ErrorKind, String)> {
-    let answer = client.send(get(path), &patient()).await?;
+async fn get_text(client: &HttpClient, path: &str) -> Result<String, TryError> {
+    let answer = client.send(get(path), &long_deadline()).await?;
     assert_eq!(answer.status(), 200);
-    text(answer).await.map_err(|error| (error.kind, error.detail))
+    text(answer).await.map_err(|error| TryError::new(error.kind, error.detail))
 }
 
 async fn text(answer: http::Response<Body>) -> Result<String, BodyError> {
     Ok(String::from_utf8(answer.into_body().collect().await?.to_bytes().into()).unwrap())
 }
 
-/// The value of a field in a head.
+/// The value of the field `name` in a head.
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let fields = head.lines().filter_map(|line| line.split_once(": "));
     fields.into_iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value)

@@ -1,4 +1,4 @@
-//! Services of ours, without TLS.
+//! Services of the manifest, without TLS.
 
 use super::*;
 use tokio::net::TcpStream;
@@ -8,11 +8,11 @@ fn client(server: SocketAddr) -> HttpClient {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again() {
+async fn two_requests_use_one_connection() {
     let mut server = Server::start(OK, Then::Keep, None).await;
     let client = client(server.address);
     for path in ["/a?x=1", "/b"] {
-        assert_eq!(ask(&client.clone(), path).await.unwrap(), "hi");
+        assert_eq!(get_text(&client.clone(), path).await.unwrap(), "hi");
         let (connection, head) = server.head().await;
         assert_eq!(connection, 0);
         assert!(head.starts_with(&format!("GET /v2{path} HTTP/1.1\r\n")), "{head}");
@@ -24,62 +24,63 @@ async fn a_connection_is_used_again() {
 }
 
 #[tokio::test]
-async fn the_host_of_the_request_is_passed_on() {
+async fn a_plain_service_gets_the_host_and_the_id_that_the_request_names() {
     let mut server = Server::start(OK, Then::Keep, None).await;
     let mut request = get("/");
     request.headers_mut().insert("host", "shop".parse().unwrap());
     request.headers_mut().insert("x-request-id", "theirs".parse().unwrap());
     *request.version_mut() = http::Version::HTTP_10;
-    client(server.address).send(request, &patient()).await.unwrap();
+    client(server.address).send(request, &long_deadline()).await.unwrap();
     let (_, head) = server.head().await;
     assert_eq!((field(&head, "host"), field(&head, "x-request-id")), (Some("shop"), Some("theirs")));
     assert!(head.starts_with("GET /v2/ HTTP/1.1\r\n"), "{head}");
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_is_replaced() {
+async fn a_connection_that_the_server_closed_is_replaced_by_a_new_one() {
     let mut server = Server::start(OK, Then::Close, None).await;
     let client = client(server.address);
     for connection in 0..5 {
-        assert_eq!(ask(&client, "/").await.unwrap(), "hi");
+        assert_eq!(get_text(&client, "/").await.unwrap(), "hi");
         assert_eq!(server.head().await.0, connection);
     }
 }
 
 #[tokio::test]
-async fn each_failure_has_its_kind() {
+async fn a_late_answer_is_a_timeout_a_broken_one_a_reset_and_no_connection_a_connect_failure() {
     let silent = Server::start("", Then::Keep, None).await;
     let late = client(silent.address).send(get("/"), &context(Duration::from_millis(50))).await;
-    assert_eq!(late.unwrap_err().0, ErrorKind::Timeout);
+    assert_eq!(late.unwrap_err().kind, ErrorKind::Timeout);
 
     let rude = Server::start("", Then::Close, None).await;
-    assert_eq!(ask(&client(rude.address), "/").await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(get_text(&client(rude.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
 
     let nonsense = Server::start("220 mail.example ESMTP\r\n\r\n", Then::Keep, None).await;
-    assert_eq!(ask(&client(nonsense.address), "/").await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(get_text(&client(nonsense.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
 
     let (_held, nobody) = refusing();
-    let (kind, detail) = ask(&client(nobody), "/").await.unwrap_err();
+    let TryError { kind, detail, .. } = get_text(&client(nobody), "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains(&format!("cannot connect to {nobody}")), "{detail}");
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_no_shorter_body() {
+async fn a_body_that_breaks_off_is_a_failure_and_not_a_shorter_body() {
     let broken = [
         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
     ];
     for answer in broken {
         let server = Server::start(answer, Then::Close, None).await;
-        assert_eq!(ask(&client(server.address), "/").await.unwrap_err().0, ErrorKind::Reset, "{answer}");
+        assert_eq!(get_text(&client(server.address), "/").await.unwrap_err().kind, ErrorKind::Reset, "{answer}");
     }
 }
 
-/// On Linux a connection that no longer fits in the listener's queue waits for the client's patience; elsewhere it may be refused.
+/// On Linux a connection that no longer fits into the listener's queue waits until the client gives up; other systems
+/// may refuse it.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_wait_for_a_connection_ends() {
+async fn a_connection_that_takes_too_long_is_a_connect_failure() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let listener = socket.listen(0).unwrap();
@@ -87,10 +88,10 @@ async fn the_wait_for_a_connection_ends() {
     let mut held = Vec::new();
     while let Ok(stream) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(full)).await {
         held.push(stream.unwrap());
-        assert!(held.len() < 100, "the queue is never full");
+        assert!(held.len() < 100, "the listener's queue is never full");
     }
     let dial = Dial { connect: Duration::from_millis(50), tls: None };
     let client = HttpClient::fixed(base("http", "users.example", full, ""), full, &dial);
-    let (kind, detail) = ask(&client, "/").await.unwrap_err();
+    let TryError { kind, detail, .. } = get_text(&client, "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect, "{detail}");
 }

@@ -1,6 +1,6 @@
-//! TLS: whom we believe.
+//! TLS: which certificates the client trusts.
 
-use super::super::{Tls, TlsError};
+use super::super::tls::{Tls, TlsError};
 use super::*;
 use crate::egress::EgressRule;
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
 
-/// An authority that signs certificates.
+/// A certificate authority.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pem: NamedTempFile,
@@ -29,7 +29,7 @@ impl Authority {
         Self { issuer, pem }
     }
 
-    /// A server with a certificate for these names and addresses.
+    /// Starts a server with a certificate for these names and addresses.
     async fn server(&self, names: &[&str], answer: &'static str, then: Then) -> Server {
         let names: Vec<String> = names.iter().map(|&name| name.into()).collect();
         let key = KeyPair::generate().unwrap();
@@ -52,13 +52,13 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
-async fn fetch(host: &str, server: &Server, dial: &Dial) -> Result<String, (ErrorKind, String)> {
+async fn fetch(host: &str, server: &Server, dial: &Dial) -> Result<String, TryError> {
     let client = HttpClient::fixed(base("https", host, server.address, ""), server.address, dial);
-    ask(&client, "/").await
+    get_text(&client, "/").await
 }
 
 #[tokio::test]
-async fn a_certificate_is_checked_against_the_host_that_was_asked_for() {
+async fn a_certificate_must_be_for_the_host_of_the_url() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let mut server = ours.server(&["users.example", "192.0.2.7"], OK, Then::Keep).await;
     for host in ["users.example", "192.0.2.7"] {
@@ -73,43 +73,43 @@ async fn a_certificate_is_checked_against_the_host_that_was_asked_for() {
         ("users.example", dial(), "it was not set up"),
     ];
     for (host, dial, why) in refused {
-        let (kind, detail) = fetch(host, &server, &dial).await.unwrap_err();
+        let TryError { kind, detail, .. } = fetch(host, &server, &dial).await.unwrap_err();
         assert_eq!(kind, ErrorKind::Connect, "{detail}");
         assert!(detail.contains(why), "{detail}");
     }
     server.heads.close();
-    assert_eq!(server.heads.recv().await, None, "not a byte of a request");
+    assert_eq!(server.heads.recv().await, None, "no byte of a request was sent");
 }
 
 #[tokio::test]
-async fn a_host_outside_is_checked_like_one_of_ours() {
+async fn the_certificate_of_an_outside_host_is_checked_too() {
     let ours = Authority::new("ours");
     let server = ours.server(&["localhost"], OK, Then::Keep).await;
     let rule = EgressRule::parse(&format!("https://localhost:{}", server.address.port()), true).unwrap();
     for (dial, reached) in [(ours.dial(), true), (Authority::new("theirs").dial(), false)] {
         let client = HttpClient::checked(base("https", "localhost", server.address, ""), rule.clone(), &dial);
-        assert_eq!(ask(&client, "/").await.map_err(|(kind, _)| kind).is_ok(), reached);
+        assert_eq!(get_text(&client, "/").await.is_ok(), reached);
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_ends_without_a_word_of_tls_was_cut() {
+async fn an_answer_that_ends_without_a_tls_close_is_a_broken_answer() {
     let ours = Authority::new("ours");
     let server = ours.server(&["users.example"], "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi", Then::Close).await;
-    assert_eq!(fetch("users.example", &server, &ours.dial()).await.unwrap_err().0, ErrorKind::Reset);
+    assert_eq!(fetch("users.example", &server, &ours.dial()).await.unwrap_err().kind, ErrorKind::Reset);
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_is_no_connection() {
+async fn a_handshake_that_takes_too_long_is_no_connection() {
     let silent = Server::start("", Then::Keep, None).await;
     let dial = Dial { connect: Duration::from_millis(50), ..Authority::new("theirs").dial() };
-    let (kind, detail) = fetch("users.example", &silent, &dial).await.unwrap_err();
+    let TryError { kind, detail, .. } = fetch("users.example", &silent, &dial).await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains("no connection to `users.example` within 50ms"), "{detail}");
 }
 
 #[test]
-fn a_file_without_roots_is_refused() {
+fn a_file_without_root_certificates_is_refused() {
     let missing = Tls::with_ca(std::path::Path::new("/nowhere/ca.pem")).unwrap_err();
     assert!(matches!(missing, TlsError::Read { .. }), "{missing}");
     let empty = Tls::with_ca(file("nothing here").path()).unwrap_err();

@@ -1,0 +1,63 @@
+//! Paths, and the check that the file or folder exists.
+
+use super::key::Sourced;
+use super::kind::{KindError, TextKind, ValueKind, refused};
+use super::report::Report;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A path, absolute or relative to the manifest.
+pub(crate) struct PathKind;
+
+impl ValueKind for PathKind {
+    type Value = PathBuf;
+
+    fn accepts(&self) -> String {
+        "a path".into()
+    }
+
+    fn help(&self) -> String {
+        "write a path in quotes, absolute or relative to the manifest".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Vec<KindError>> {
+        let path = TextKind { min: 1 }.read(value).ok().filter(|path| !path.contains('\0'));
+        path.map(PathBuf::from).ok_or_else(|| refused(self, value))
+    }
+}
+
+/// A file or folder that must exist, and the help texts if it does not.
+pub(crate) struct RequiredPath {
+    /// Its name in errors: "the component".
+    pub(crate) name: &'static str,
+    /// Whether it is a folder; otherwise it is a file.
+    pub(crate) is_folder: bool,
+    /// The help if it is a file instead of a folder, or a folder instead of a file.
+    pub(crate) wrong_type_help: &'static str,
+    /// The help if nothing is there; the full path is added to it.
+    pub(crate) absent_help: &'static str,
+}
+
+impl RequiredPath {
+    /// The path, joined to the manifest's `folder`. If the file or folder is not there, that is reported.
+    pub(crate) fn resolve(&self, found: &Sourced<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
+        let path = folder.join(&found.value);
+        let shown = found.value.display();
+        let is_right = |facts: &fs::Metadata| if self.is_folder { facts.is_dir() } else { facts.is_file() };
+        match fs::metadata(&path) {
+            Ok(facts) if is_right(&facts) => {}
+            Ok(_) => {
+                let kind = if self.is_folder { "folder" } else { "file" };
+                report.push(found.origin.clone(), format!("`{shown}` is not a {kind}"), self.wrong_type_help);
+            }
+            Err(error) => {
+                let message = format!("cannot find {} `{shown}`: {error}", self.name);
+                let help = format!("{}; looked for {}", self.absent_help, path.display());
+                report.push(found.origin.clone(), message, help);
+            }
+        }
+        path
+    }
+}

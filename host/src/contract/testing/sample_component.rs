@@ -1,0 +1,36 @@
+//! Components and interfaces made of WIT text, for tests.
+
+use crate::contract::wit::{Contract, Interface, InterfaceName};
+use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
+
+/// A component that does nothing, for the one world of the package in `wit`. Other packages may follow in braces.
+pub(crate) fn component(wit: &str) -> Vec<u8> {
+    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+    let package =
+        resolve.push_source("sample.wit", wit).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+}
+
+/// The contract of a component for the one world of `wit`.
+pub(crate) fn contract(wit: &str) -> Contract {
+    Contract::decode(&component(wit)).unwrap()
+}
+
+/// A contract that exports an interface `a:b/i@1.0.0` with this body.
+pub(crate) fn exporting(body: &str) -> Contract {
+    contract(&format!("package a:b@1.0.0; interface i {{ {body} }} world w {{ export i; }}"))
+}
+
+/// The interface with this body, as a component exports it.
+pub(crate) fn interface(body: &str) -> Interface {
+    exporting(body).exports.remove(&name()).expect("it is exported")
+}
+
+/// The name of the interface of [`exporting`] and [`interface`].
+pub(crate) fn name() -> InterfaceName {
+    InterfaceName::new("a:b/i@1.0.0")
+}

@@ -1,0 +1,167 @@
+//! Checks the head of a request before anything is decided by it.
+
+use super::problem::Problem;
+use super::settings::Settings;
+use crate::base::header_tokens;
+use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+
+/// The methods of a route that names none, for the `Allow` of the answer to CONNECT and TRACE.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Checks the number and the size of the header fields.
+pub(super) fn check_bounds(headers: &HeaderMap, settings: &Settings) -> Result<(), Problem> {
+    // As on the wire: 4 bytes for `: ` and the end of the line.
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if headers.len() <= settings.max_headers && bytes <= settings.header_bytes {
+        return Ok(());
+    }
+    let detail = format!("at most {} header fields of {} bytes together", settings.max_headers, settings.header_bytes);
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    Err(Problem::new(status, "headers-too-large", "The header section is too large", detail).closing())
+}
+
+/// Refuses what a gateway must not pass on. Returns the host that the client named; only HTTP/1.0 may leave it out.
+pub(super) fn check(head: &Parts) -> Result<Option<&str>, Problem> {
+    check_names(&head.headers)?;
+    check_framing(&head.headers)?;
+    check_purpose(head)?;
+    check_host(head)
+}
+
+/// A service that puts headers into environment variables reads `X_Request_Id` as `x-request-id`, so an underscore
+/// could bypass the headers that the gateway overwrites.
+fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.keys().find(|name| name.as_str().contains('_')) {
+        Some(name) => Err(Problem::bad_request("bad-header", format!("header `{name}` has an underscore in its name"))),
+        None => Ok(()),
+    }
+}
+
+/// hyper decodes `chunked` and no other transfer coding. The body of another coding would reach the service without the
+/// header that names it.
+fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
+    let codings = header_tokens(headers, &TRANSFER_ENCODING);
+    if codings.into_iter().all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
+        return Ok(());
+    }
+    let detail = "the only transfer coding that is understood is `chunked`";
+    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "transfer-coding", "The transfer coding is unknown", detail)
+        .closing())
+}
+
+fn check_purpose(head: &Parts) -> Result<(), Problem> {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        let detail = format!("{} is not passed on", head.method);
+        let problem =
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail);
+        return Err(problem.with_header(ALLOW, HeaderValue::from_static(METHODS)).closing());
+    }
+    // An offer of HTTP/2 over plain text (`h2c`) may be ignored (RFC 9110, section 7.8); Java's client makes it on
+    // every connection.
+    let has = |name: &HeaderName, wanted: &[u8]| {
+        header_tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
+    };
+    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    if offers && has(&CONNECTION, b"upgrade") {
+        let detail = "no other protocol is spoken on this connection";
+        return Err(
+            Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade", "The upgrade is not supported", detail).closing()
+        );
+    }
+    Ok(())
+}
+
+fn check_host(head: &Parts) -> Result<Option<&str>, Problem> {
+    let refuse = |detail: &'static str| Err(Problem::bad_request("bad-host", detail).closing());
+    let mut named = head.headers.get_all(HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (Some(host), None) => match host.to_str().ok().filter(|host| is_host(host)) {
+            Some(host) => Some(host),
+            None => return refuse("the `Host` header is not a valid host"),
+        },
+        (Some(_), Some(_)) => return refuse("the request has more than one `Host` header"),
+        (None, _) if head.version == Version::HTTP_10 => None,
+        (None, _) => return refuse("the request has no `Host` header"),
+    };
+    // `GET http://host/path` names the host twice. If the two differed, the gateway might route by one and the service
+    // by the other.
+    match head.uri.authority().map(Authority::as_str) {
+        None => Ok(host),
+        Some(target) if !is_host(target) => refuse("the request's target names no host"),
+        Some(target) if host.is_some_and(|host| !host.eq_ignore_ascii_case(target)) => {
+            refuse("the request's target and its `Host` header name two hosts")
+        }
+        Some(target) => Ok(Some(host.unwrap_or(target))),
+    }
+}
+
+/// Whether a text is a name or an address, with or without a port, and without a user.
+fn is_host(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(&byte);
+    text.bytes().all(legal) && text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    fn head(uri: &str, fields: &[(&str, &str)]) -> Parts {
+        let mut builder = Request::builder().uri(uri);
+        for (name, value) in fields {
+            builder = builder.header(*name, *value);
+        }
+        builder.body(()).expect("a request").into_parts().0
+    }
+
+    fn refusal(uri: &str, fields: &[(&str, &str)]) -> Option<String> {
+        check(&head(uri, fields)).err().map(|problem| problem.kind.into_owned())
+    }
+
+    #[test]
+    fn a_request_has_exactly_one_valid_host() {
+        for host in ["a", "a.b:80", "127.0.0.1:8080", "[::1]:80"] {
+            let good = head("/", &[("host", host)]);
+            assert_eq!(check(&good).ok().flatten(), Some(host));
+        }
+        for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c"] {
+            assert_eq!(refusal("/", &[("host", host)]).as_deref(), Some("bad-host"), "{host:?}");
+        }
+        assert_eq!(refusal("/", &[]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("/", &[("host", "a"), ("host", "a")]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("http://A/x", &[("host", "a")]).as_deref(), None);
+        assert_eq!(refusal("http://b/x", &[("host", "a")]).as_deref(), Some("bad-host"));
+        assert_eq!(refusal("http://u@a/x", &[("host", "a")]).as_deref(), Some("bad-host"));
+
+        let mut old = head("/", &[]);
+        old.version = Version::HTTP_10;
+        assert_eq!(check(&old).ok(), Some(None));
+    }
+
+    #[test]
+    fn headers_that_cannot_be_passed_on_are_refused() {
+        let with = |name, value| refusal("/", &[("host", "a"), (name, value), ("connection", "Upgrade")]);
+        assert_eq!(with("x_a", "1").as_deref(), Some("bad-header"));
+        assert_eq!(with("transfer-encoding", "gzip, chunked").as_deref(), Some("transfer-coding"));
+        assert_eq!(with("transfer-encoding", "Chunked").as_deref(), None);
+        assert_eq!(with("upgrade", "websocket").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "h2c").as_deref(), None);
+        assert_eq!(
+            refusal("/", &[("host", "a"), ("upgrade", "websocket")]).as_deref(),
+            None,
+            "`Connection` does not name it, so it is not meant for this hop"
+        );
+    }
+
+    #[test]
+    fn a_head_that_is_exactly_at_its_bounds_passes() {
+        let head = head("/", &[("a", "12345"), ("b", "12345")]);
+        let bounds = |max_headers, header_bytes| Settings { max_headers, header_bytes, ..Settings::default() };
+        assert!(check_bounds(&head.headers, &bounds(2, 20)).is_ok());
+        assert!(check_bounds(&head.headers, &bounds(1, 20)).is_err());
+        assert!(check_bounds(&head.headers, &bounds(2, 19)).is_err());
+    }
+}

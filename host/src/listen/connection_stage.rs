@@ -1,0 +1,239 @@
+//! The stage of a connection, and how long it may last.
+//!
+//! hyper's own header timeout also covers the pause before a request, so it cannot distinguish a slow header section
+//! (10 s, answered with 408) from an idle connection (60 s, closed silently). The stages are therefore tracked here:
+//! the socket reports bytes, and the exchange reports that a request was parsed and that it has ended.
+
+use super::settings::Settings;
+use futures_util::task::AtomicWaker;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// The stage of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The connection is new, or a header section is being received.
+    Head = 0,
+    /// A request was parsed, and its exchange has not ended.
+    Serving = 1,
+    /// The last exchange has ended, and no byte of the next request has arrived.
+    Idle = 2,
+}
+
+/// The stage, and the number of stage changes so far, in one word. A change that is based on an older word is refused,
+/// so that the late end of one exchange cannot end the next exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StageVersion(u64);
+
+impl StageVersion {
+    const FIRST: Self = Self(Stage::Head as u64);
+
+    fn next(self, stage: Stage) -> Self {
+        Self((((self.0 >> 2) + 1) << 2) | stage as u64)
+    }
+
+    fn stage(self) -> Stage {
+        match self.0 & 3 {
+            0 => Stage::Head,
+            1 => Stage::Serving,
+            _ => Stage::Idle,
+        }
+    }
+}
+
+/// The stage of one connection, shared by its socket, its exchanges and its timer.
+#[derive(Debug)]
+pub(super) struct StageTracker {
+    /// A [`StageVersion`].
+    version: AtomicU64,
+    /// Wakes the task that polls the [`StageTimer`]: the connection's own task.
+    timer: AtomicWaker,
+    /// Whether the connection's own task is polling its exchanges. It polls the timer afterwards, so it need not be
+    /// woken meanwhile.
+    busy: AtomicBool,
+}
+
+impl StageTracker {
+    pub(super) fn new() -> Self {
+        Self { version: AtomicU64::new(StageVersion::FIRST.0), timer: AtomicWaker::new(), busy: AtomicBool::new(false) }
+    }
+
+    fn version(&self) -> StageVersion {
+        StageVersion(self.version.load(SeqCst))
+    }
+
+    /// Changes the stage to `to`, unless another change has been made since `from` was read. Returns whether it did.
+    fn change(&self, from: StageVersion, to: Stage) -> bool {
+        self.version.compare_exchange(from.0, from.next(to).0, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Reports bytes from the peer: on an idle connection they begin a header section.
+    pub(super) fn received(&self) {
+        let version = self.version();
+        if version.stage() == Stage::Idle {
+            self.change(version, Stage::Head);
+        }
+    }
+
+    /// Reports bytes that the peer has taken. hyper drops an answer's body once all of it is in hyper's buffer, which
+    /// may be long before the peer has taken it. So each byte that is taken restarts the pause between two requests.
+    pub(super) fn sent(&self) {
+        let version = self.version();
+        if version.stage() == Stage::Idle {
+            self.change(version, Stage::Idle);
+        }
+    }
+
+    /// Reports that a request was parsed. Returns the version that [`Self::rest`] takes when the exchange ends.
+    pub(super) fn serve(&self) -> StageVersion {
+        // A loop, because an older exchange may end at the same time on another task (`rest`) and so make the change
+        // fail. No other call of `serve` can interfere: only the connection's own task calls it.
+        loop {
+            let version = self.version();
+            if self.change(version, Stage::Serving) {
+                return version.next(Stage::Serving);
+            }
+        }
+    }
+
+    /// Reports that the exchange that began with `version` has ended. It has no effect if a later exchange has begun.
+    pub(super) fn rest(&self, version: StageVersion) {
+        // The last reference to an exchange may be dropped by a task of the service. The connection's task must then be
+        // woken, or its timer would never begin the idle timeout. The wake is not needed while that task is busy: it
+        // polls the timer afterwards. This races with `busy`, which clears the flag and then polls the timer. Both
+        // sides are `SeqCst`, so either this reads the cleared flag and wakes, or the poll of the timer reads the
+        // changed stage.
+        if self.change(version, Stage::Idle) && !self.busy.load(SeqCst) {
+            self.timer.wake();
+        }
+    }
+
+    /// Does `work` for the connection's own task, which must poll the timer afterwards.
+    pub(super) fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.busy.store(true, SeqCst);
+        let done = work();
+        self.busy.store(false, SeqCst);
+        done
+    }
+}
+
+/// The timer of a connection's stages.
+pub(super) struct StageTimer {
+    tracker: Arc<StageTracker>,
+    /// The version that `end` was set for.
+    version: StageVersion,
+    /// When this version exceeds the bound of its stage.
+    end: Instant,
+    /// Ends at `end` or earlier. If it ends earlier, it is reset to `end`: that is cheaper than a reset for each of the
+    /// two stage changes of every request.
+    sleep: Pin<Box<Sleep>>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+impl StageTimer {
+    pub(super) fn new(tracker: Arc<StageTracker>, settings: &Settings) -> Self {
+        Self {
+            tracker,
+            version: StageVersion::FIRST,
+            end: Instant::now() + settings.header_timeout,
+            sleep: Box::pin(sleep(settings.header_timeout)),
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
+        }
+    }
+
+    /// Ready when the stage has lasted longer than its bound.
+    pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // Register before reading the version: a change (`rest`) after the read then finds the waker. In the other
+        // order, a change between the two would wake nobody, and the idle timeout would not begin.
+        self.tracker.timer.register(context.waker());
+        let version = self.tracker.version();
+        let bound = match version.stage() {
+            Stage::Serving => return Poll::Pending,
+            Stage::Head => self.header_timeout,
+            Stage::Idle => self.idle_timeout,
+        };
+        if version != self.version {
+            self.version = version;
+            self.end = Instant::now() + bound;
+            if self.end < self.sleep.deadline() {
+                self.sleep.as_mut().reset(self.end);
+            }
+        }
+        ready!(self.sleep.as_mut().poll(context));
+        if self.end > self.sleep.deadline() {
+            self.sleep.as_mut().reset(self.end);
+            return self.sleep.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    fn settings() -> Settings {
+        Settings {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn the_late_end_of_one_exchange_does_not_end_the_next() {
+        let tracker = StageTracker::new();
+        let first = tracker.serve();
+        let second = tracker.serve();
+        tracker.rest(first);
+        assert_eq!(tracker.version(), second);
+        tracker.received();
+        assert_eq!(tracker.version().stage(), Stage::Serving);
+        tracker.rest(second);
+        assert_eq!(tracker.version().stage(), Stage::Idle);
+        tracker.received();
+        assert_eq!(tracker.version().stage(), Stage::Head);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_stage_has_its_own_bound() {
+        let tracker = Arc::new(StageTracker::new());
+        let mut timer = StageTimer::new(tracker.clone(), &settings());
+        let began = Instant::now();
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(began.elapsed().as_secs(), 10, "a new connection");
+
+        let exchange = tracker.serve();
+        let began = Instant::now();
+        tokio::spawn({
+            let tracker = tracker.clone();
+            async move {
+                sleep(Duration::from_secs(100)).await;
+                tracker.rest(exchange);
+            }
+        });
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(began.elapsed().as_secs(), 160, "served for 100 s, then idle");
+
+        tracker.rest(tracker.serve());
+        // As in a connection's task, bytes are sent within the poll.
+        let began = Instant::now();
+        let mut slow_reader = Some(Box::pin(sleep(Duration::from_secs(30))));
+        poll_fn(|cx| {
+            if slow_reader.as_mut().is_some_and(|reader| reader.as_mut().poll(cx).is_ready()) {
+                slow_reader = None;
+                tracker.sent();
+            }
+            timer.poll_expired(cx)
+        })
+        .await;
+        assert_eq!(began.elapsed().as_secs(), 90, "idle since the peer took the last byte");
+    }
+}

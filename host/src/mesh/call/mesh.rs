@@ -1,0 +1,61 @@
+//! The mesh itself: where every service call of the host begins.
+
+use crate::base::{CallContext, ErrorKind, ServiceName};
+use crate::mesh::call_rng::CallRng;
+use crate::mesh::error::CallError;
+use crate::mesh::table::service::Service;
+use crate::mesh::table::target::EndpointTarget;
+use crate::registry::Registry;
+use std::sync::Arc;
+
+/// Makes the calls of services. HTTP calls, typed calls and the calls of guests are in the files of the same names.
+pub struct Mesh<P = EndpointTarget> {
+    pub(super) registry: Arc<Registry<Service<P>>>,
+    pub(super) rng: CallRng,
+    settings: Settings,
+}
+
+/// The settings of all calls together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The longest chain of calls; services that call each other in a circle end at it. Default 32.
+    pub depth: usize,
+    /// Makes the random choices the same in each run, for a simulation. Default none: the system's randomness.
+    pub seed: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { depth: 32, seed: None }
+    }
+}
+
+impl<P> Mesh<P> {
+    /// A mesh over the services of `registry`.
+    pub fn new(registry: Arc<Registry<Service<P>>>, settings: Settings) -> Self {
+        Self { registry, rng: CallRng::new(settings.seed), settings }
+    }
+
+    /// What a call needs of its service: `read` takes it out of the entry that the discovery table has for the name
+    /// now.
+    ///
+    /// # Errors
+    /// The call is too deep, or the table has no such service.
+    pub(super) fn resolve<T>(
+        &self,
+        service: &ServiceName,
+        context: &CallContext,
+        read: impl FnOnce(&Service<P>) -> T,
+    ) -> Result<T, CallError> {
+        if context.depth >= self.settings.depth {
+            let (above, most) = (context.depth, self.settings.depth);
+            let detail = format!("{above} calls lie above this one, and `call_depth` allows chains of {most}");
+            return Err(CallError::new(service, ErrorKind::TooDeep, detail));
+        }
+        let snapshot = self.registry.snapshot();
+        let entry = snapshot.get(service.as_str());
+        let entry =
+            entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
+        Ok(read(entry))
+    }
+}

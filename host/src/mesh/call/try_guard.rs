@@ -1,0 +1,132 @@
+//! The guard of one try: the only code that records the outcome of a try.
+
+use crate::balance::LoadSample;
+use crate::base::{Blame, ErrorKind};
+use crate::breaker::{Outcome, Permit, Verdict};
+use crate::mesh::clock;
+use crate::mesh::table::endpoint::EndpointStats;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A try under way. A guard that is dropped without a verdict is neutral: the caller went away.
+pub(super) struct TryGuard {
+    stats: Arc<EndpointStats>,
+    /// The first verdict takes it, so that there is one verdict at most.
+    permit: Option<Permit>,
+    /// The verdict if the answer comes whole.
+    verdict_if_whole: Verdict,
+    started: Instant,
+    /// How long it took until the head of the answer came, or a failure in its place.
+    took: Option<Duration>,
+    retry_after: Option<Duration>,
+    /// What the balancer learns at the end of the try.
+    sample: Option<LoadSample>,
+}
+
+impl TryGuard {
+    /// A try that begins at `now`, with a permit of the endpoint's breaker. The endpoint's load counts it already; the
+    /// guard's drop ends that.
+    pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant) -> Self {
+        stats.metrics.request();
+        Self {
+            stats: Arc::clone(stats),
+            permit: Some(permit),
+            verdict_if_whole: Verdict::Success,
+            started: now,
+            took: None,
+            retry_after: None,
+            sample: None,
+        }
+    }
+
+    /// The head came, or a failure of the kind `error`. A refusal by this host says nothing about the service's speed.
+    pub(super) fn answered(&mut self, error: Option<ErrorKind>) {
+        let took = clock::now().saturating_duration_since(self.started);
+        self.took = Some(took);
+        if error.is_none_or(|kind| kind.blame() != Blame::Refusal) {
+            self.stats.metrics.answered(took);
+        }
+    }
+
+    /// Reads what the status says of the service, of a service that it called (`dependency_failed`), or of the client.
+    pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, dependency_failed: bool) {
+        self.verdict_if_whole = match status.as_u16() {
+            502..=504 if dependency_failed => Verdict::Neutral,
+            502..=504 => Verdict::EndpointFault,
+            500.. => Verdict::RequestFault,
+            429 => Verdict::Throttled,
+            400..500 => Verdict::Neutral,
+            _ => Verdict::Success,
+        };
+        if matches!(status.as_u16(), 429 | 503) {
+            self.retry_after =
+                headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        }
+        let is_probe = self.permit.as_ref().is_some_and(Permit::is_probe);
+        // The head decides a probe, since the body may outlast the probe's lease. A fault is a fault, however the body
+        // ends.
+        let is_fault =
+            matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled);
+        if is_probe || is_fault {
+            self.record(self.verdict_if_whole);
+        }
+    }
+
+    /// The answer is whole.
+    pub(super) fn succeeded(&mut self) {
+        self.record(self.verdict_if_whole);
+    }
+
+    /// The answer is whole, and itself reports who is at fault.
+    pub(super) fn reported(&mut self, verdict: Verdict) {
+        self.record(verdict);
+    }
+
+    /// There is no answer, or it broke off.
+    ///
+    /// `dependency_failed`: a call of the service's own has failed. Then a trap is not its fault: if the error type of
+    /// a function lacks `unavailable`, the host traps the function when a call of its own fails.
+    pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool) {
+        let verdict = match kind.blame() {
+            Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,
+            Blame::Service if kind.is_endpoint_fault() => Verdict::EndpointFault,
+            Blame::Service => Verdict::RequestFault,
+            // Not the service's fault, and it says nothing about the service's speed.
+            Blame::Refusal | Blame::Client | Blame::Host => {
+                self.sample = Some(LoadSample::Unused);
+                Verdict::Neutral
+            }
+        };
+        self.record(verdict);
+    }
+
+    /// Records the verdict. Only the first one counts: later ones change nothing.
+    fn record(&mut self, verdict: Verdict) {
+        let Some(permit) = self.permit.take() else { return };
+        let now = clock::now();
+        let took = self.took.unwrap_or_else(|| now.saturating_duration_since(self.started));
+        let sample = match verdict {
+            Verdict::Success | Verdict::Neutral => LoadSample::Answered { took },
+            Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled => LoadSample::Failed { took },
+        };
+        self.sample.get_or_insert(sample);
+        if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
+            self.stats.metrics.failure();
+        }
+        permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
+    }
+}
+
+impl Drop for TryGuard {
+    fn drop(&mut self) {
+        let now = clock::now();
+        // No verdict: the caller went away, after the head or before it.
+        let unfinished = || match self.took {
+            Some(took) => LoadSample::Answered { took },
+            None => LoadSample::GivenUp { after: now.saturating_duration_since(self.started) },
+        };
+        self.stats.load.end(self.sample.take().unwrap_or_else(unfinished), now);
+    }
+}

@@ -1,0 +1,43 @@
+//! One entry of the discovery table.
+
+use super::endpoint_group::EndpointGroup;
+use super::outside::OutsideHosts;
+use super::target::EndpointTarget;
+use crate::base::Digest;
+use crate::contract::FunctionName;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// The revision that a service's instances run.
+#[derive(Debug, Clone)]
+pub struct RevisionInfo {
+    /// The digest of its component.
+    pub digest: Digest,
+    /// When it began to serve.
+    pub since: SystemTime,
+    /// Whether it is another component than the manifest's.
+    pub differs_from_manifest: bool,
+    /// The revision before it, to which a rollback returns.
+    pub previous: Option<Digest>,
+}
+
+/// What the discovery table holds for one name. A change replaces the service; it never changes in place.
+pub struct Service<P = EndpointTarget> {
+    /// Its endpoints, and the policy of its calls.
+    pub group: Arc<EndpointGroup<P>>,
+    /// The outside hosts that it calls; they live through swaps.
+    pub outside: Arc<OutsideHosts>,
+    /// The revision that its instances run; `None` for a service of plain HTTP addresses alone.
+    pub revision: Option<RevisionInfo>,
+    /// The functions that may be called twice, since a second call does no more than the first.
+    pub idempotent: Vec<FunctionName>,
+}
+
+impl<P> Service<P> {
+    /// Whether a call of `function` may be made twice.
+    pub(crate) fn is_idempotent(&self, function: &FunctionName) -> bool {
+        let same =
+            |own: &FunctionName| own.function == function.function && function.interface.compatible(&own.interface);
+        self.idempotent.iter().any(same)
+    }
+}

@@ -1,0 +1,121 @@
+//! What an endpoint calls: instances of a component, or an address.
+
+use crate::base::{Body, CallContext, Digest, ErrorKind};
+use crate::contract::FunctionName;
+use crate::mesh::dial::client::HttpClient;
+use crate::mesh::error::TryError;
+use crate::runtime::{DetachedValues, InstancePool};
+use http::Uri;
+use std::fmt;
+use std::net::IpAddr;
+
+/// How a service is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// By an HTTP request.
+    Http,
+    /// By the name of a function.
+    Typed,
+}
+
+/// What can be called: [`EndpointTarget`] in a host, something simpler in a simulation.
+///
+/// A call ends by the deadline of its context at the latest. Dropping its future or its answer's body ends it at once.
+pub trait Invoke: Send + Sync + 'static {
+    /// Whether it takes calls of this kind.
+    fn takes(&self, kind: CallKind) -> bool;
+
+    /// Sends it a request; the answer's body streams.
+    fn send(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> impl Future<Output = Result<http::Response<Body>, TryError>> + Send;
+
+    /// Calls one of its functions.
+    fn call(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> impl Future<Output = Result<DetachedValues, TryError>> + Send;
+}
+
+/// What an endpoint of a host calls.
+pub enum EndpointTarget {
+    /// Instances of a component in this host.
+    Instances(InstancePool),
+    /// A plain HTTP address.
+    Url {
+        /// Scheme, host and port, as the manifest has them.
+        base: Uri,
+        /// The address that is connected to, if the host of `base` is a name that this host resolves in advance.
+        at: Option<IpAddr>,
+        /// The connections to it.
+        client: HttpClient,
+    },
+}
+
+impl EndpointTarget {
+    /// The revision of its instances; `None` for an address.
+    pub fn revision(&self) -> Option<Digest> {
+        match self {
+            Self::Instances(pool) => Some(pool.revision()),
+            Self::Url { .. } => None,
+        }
+    }
+
+    /// How many instances serve a request now; 0 for an address.
+    pub(super) fn instances(&self) -> usize {
+        match self {
+            Self::Instances(pool) => pool.in_use(),
+            Self::Url { .. } => 0,
+        }
+    }
+}
+
+impl fmt::Display for EndpointTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instances(_) => f.write_str("instance"),
+            Self::Url { base, at: Some(address), .. } => write!(f, "{base} at {address}"),
+            Self::Url { base, at: None, .. } => write!(f, "{base}"),
+        }
+    }
+}
+
+impl Invoke for EndpointTarget {
+    /// An address has no functions; a component may export no HTTP handler.
+    fn takes(&self, kind: CallKind) -> bool {
+        match (self, kind) {
+            (Self::Instances(pool), CallKind::Http) => pool.answers_http(),
+            (Self::Instances(_), CallKind::Typed) | (Self::Url { .. }, CallKind::Http) => true,
+            (Self::Url { .. }, CallKind::Typed) => false,
+        }
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> Result<http::Response<Body>, TryError> {
+        match self {
+            Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
+            // Boxed: the client's future is several times larger than the pool's, and every call of the pool would pay
+            // for its size.
+            Self::Url { client, .. } => Box::pin(client.send(request, context)).await,
+        }
+    }
+
+    async fn call(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> Result<DetachedValues, TryError> {
+        match self {
+            Self::Instances(pool) => Ok(pool.call(function, arguments, context).await?),
+            Self::Url { .. } => Err(TryError::new(ErrorKind::NoEndpoint, "an address has no functions")),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What is deployed as one service: the settings of the rooms below, together.
+
+use crate::base::ServiceName;
+use crate::breaker;
+use crate::egress::Allow;
+use crate::mesh::{Dial, TrafficSettings};
+use crate::runtime::{Isolation, Limits};
+use http::Uri;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A service as it is deployed: with a component, with plain HTTP addresses, or with both.
+#[derive(Debug, Clone)]
+pub struct ServiceSpec {
+    /// The name that callers use.
+    pub name: ServiceName,
+    /// The endpoints of its component.
+    pub replicas: ReplicaSettings,
+    /// The plain HTTP addresses that serve it.
+    pub addresses: AddressSettings,
+    /// What its component may reach.
+    pub grants: GrantSettings,
+    /// The functions of its component that may be called twice without harm, each `function` or `interface#function`;
+    /// no two the same.
+    pub idempotent: Vec<String>,
+    /// How its calls are made.
+    pub traffic: TrafficSettings,
+    /// The breaker of each endpoint.
+    pub breaker: breaker::Settings,
+}
+
+/// The endpoints of a component.
+#[derive(Debug, Clone)]
+pub struct ReplicaSettings {
+    /// How many there are, each with its own instances, breaker and load: 1 to 64. Default 1.
+    pub count: usize,
+    /// The weight of each of them beside the other endpoints of the service: 1 to 1,000. Default 1.
+    pub weight: u16,
+    /// The limits of each of them.
+    pub limits: Limits,
+    /// Whether calls share instances.
+    pub isolation: Isolation,
+}
+
+/// The plain HTTP addresses that serve a service.
+#[derive(Debug, Clone)]
+pub struct AddressSettings {
+    /// The addresses, no two the same.
+    pub urls: Vec<PlainAddress>,
+    /// How often host names among them are resolved again: 1 s to 1 h. Default 30 s.
+    pub dns: Duration,
+    /// How connections to them are made.
+    pub dial: Dial,
+}
+
+/// What a component may reach. Default: nothing.
+#[derive(Debug, Clone, Default)]
+pub struct GrantSettings {
+    /// Whether it has a store of its own.
+    pub state: bool,
+    /// What it reads through `wasi:config/store`.
+    pub config: BTreeMap<String, String>,
+    /// The services that it may call, no two the same; it may be one of them itself.
+    pub calls: Vec<ServiceName>,
+    /// The outside hosts that it may send requests to.
+    pub egress: Allow,
+    /// How connections to these hosts are made.
+    pub dial: Dial,
+}
+
+/// A plain HTTP service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainAddress {
+    /// Scheme, host and port. If the host is a name, each address that it resolves to is an endpoint.
+    pub base: Uri,
+    /// The weight of each of these endpoints beside the others of the service: 1 to 1,000.
+    pub weight: u16,
+}
+
+impl ServiceSpec {
+    /// A service with a name and otherwise the defaults of the manifest.
+    pub fn new(name: ServiceName) -> Self {
+        Self {
+            name,
+            replicas: ReplicaSettings::default(),
+            addresses: AddressSettings::default(),
+            grants: GrantSettings::default(),
+            idempotent: Vec::new(),
+            traffic: TrafficSettings::default(),
+            breaker: breaker::Settings::default(),
+        }
+    }
+}
+
+impl Default for ReplicaSettings {
+    fn default() -> Self {
+        Self { count: 1, weight: 1, limits: Limits::default(), isolation: Isolation::default() }
+    }
+}
+
+impl Default for AddressSettings {
+    fn default() -> Self {
+        Self { urls: Vec::new(), dns: Duration::from_secs(30), dial: Dial::default() }
+    }
+}

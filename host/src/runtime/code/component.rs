@@ -1,0 +1,172 @@
+//! A component: read, checked, and made the revision of one service.
+
+use super::handler::answers_http;
+use super::linked::{LinkedCode, check_links};
+use super::revision::Revision;
+use crate::base::{Digest, ServiceName};
+use crate::contract::{Contract, InterfaceName, uncallable};
+use crate::runtime::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
+use crate::runtime::error::LoadError;
+use crate::runtime::grants::{self, Grants};
+use crate::runtime::imports::typed::Link;
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime::component::Component as Code;
+
+/// A component that passed every check that can be made without a service. Its code is compiled. It is in memory only
+/// if it is not in the cache on disk.
+pub struct Component {
+    digest: Digest,
+    contract: Arc<Contract>,
+    slots: u32,
+    /// Why its imports do not fit the host's, if they do not.
+    unlinkable: Option<String>,
+    /// Where it was read. If a revision's code is lost from the cache, its bytes are read there again.
+    source: Option<Arc<Path>>,
+    /// Its code in memory. `None` if the cache has it.
+    code: Option<Arc<Code>>,
+}
+
+impl Runtime {
+    /// Reads the component in `path`, and compiles it if the cache has no code of it. If the cache keeps the code, the
+    /// code is not in memory: each revision made of the component loads it to be [ready](Revision::ready). It computes
+    /// for up to a second: call it from a blocking thread.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no component that can be called and fits the host's interfaces.
+    pub fn load(&self, path: &Path) -> Result<Component, LoadError> {
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        Component::new(self, &bytes, Some(path))
+    }
+
+    /// Compiles the component in `bytes`, or takes its code from memory or the cache, and keeps the code in memory: its
+    /// revisions are ready.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
+        Component::new(self, bytes, None)
+    }
+}
+
+impl Component {
+    /// The digest that names the revision.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it offers to other services and needs of them.
+    pub fn contract(&self) -> &Arc<Contract> {
+        &self.contract
+    }
+
+    /// Reads, compiles and checks it, unless the cache has code of it that this host has checked before. `source`:
+    /// where its bytes can be read again. Without a source its code stays in memory.
+    fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>) -> Result<Self, LoadError> {
+        let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let component = Self {
+            digest: Digest::of(bytes),
+            contract: Arc::new(contract),
+            slots: 0,
+            unlinkable: None,
+            source: source.map(Arc::from),
+            code: None,
+        };
+        let stamp = source.and_then(|_| runtime.cache.stamp(component.digest));
+        let component = match stamp {
+            Some(stamp) => Self { slots: stamp.slots, ..component },
+            None => component.compiled(runtime, bytes)?,
+        };
+        let (slots, most) = (component.slots, runtime.slots.most());
+        if slots as usize > most {
+            return Err(LoadError::Link(format!(
+                "one instance takes {slots} slots of the pool, which has {most} for it: raise `instances` in [runtime]"
+            )));
+        }
+        Ok(component)
+    }
+
+    fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
+        let compile = || runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes);
+        let code = runtime.shared_code.get_or_load(self.digest, compile)?;
+        check(runtime, &self.contract, &code)?;
+        let slots = slots_of(&code)?;
+        // Any service's name will do here: whether the imports link depends on their types alone.
+        let placeholder = ServiceName::new("anybody").expect("the text is a legal name");
+        let link = |import: &InterfaceName| Link { import: import.clone(), service: placeholder.clone() };
+        let links: Vec<_> = self.contract.imports.keys().map(link).collect();
+        let unlinkable = check_links(runtime, &code, &self.contract, &links).err().map(|error| format!("{error:#}"));
+        let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
+        Ok(Self { slots, unlinkable, code: (!kept).then_some(code), ..self })
+    }
+
+    /// Checks that it may run as `service`, which has a store of its own if `state`.
+    ///
+    /// # Errors
+    /// [`LoadError::NotGranted`] when it imports what the manifest does not give to that service.
+    pub fn permitted(&self, service: &ServiceName, state: bool) -> Result<(), LoadError> {
+        grants::check(service, state, self.contract.import_names.iter().map(ToString::to_string))
+    }
+
+    /// Checks that the host has every import that the component expects of it, with the type that it expects.
+    ///
+    /// # Errors
+    /// [`LoadError::Link`].
+    pub fn links(&self) -> Result<(), LoadError> {
+        self.unlinkable.clone().map_or(Ok(()), |why| Err(LoadError::Link(why)))
+    }
+
+    /// This component as a revision of the service that `grants` names. `links` names the service that answers each
+    /// import that is not the host's.
+    ///
+    /// # Errors
+    /// As [`Component::permitted`] and [`Component::links`].
+    pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
+        self.permitted(&grants.service, grants.state.is_some())?;
+        self.links()?;
+        let link = |code| LinkedCode::new(runtime, code, &self.contract, links);
+        let loaded = self.code.clone().map(link).transpose().map_err(|error| LoadError::Link(format!("{error:#}")))?;
+        let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
+        Ok(Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded))
+    }
+}
+
+/// Checks that this host and its services can have all that the component imports and exports.
+fn check(runtime: &Runtime, contract: &Contract, code: &Code) -> Result<(), LoadError> {
+    let ty = code.component_type();
+    // An import without a `:` is a function outside of any interface, and no service can answer it.
+    let by_service = |import: &str| import.contains(':') && contract.import_names.contains(&InterfaceName::new(import));
+    let imports = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned());
+    let unknown: Vec<_> = imports.filter(|import| !grants::is_known(import) && !by_service(import)).collect();
+    if !unknown.is_empty() {
+        return Err(LoadError::UnknownImports(unknown));
+    }
+    for (name, interface) in contract.imports.iter().chain(&contract.exports) {
+        let wrong = interface.functions.values().find_map(|function| Some((function, uncallable(function)?)));
+        if let Some((function, why)) = wrong {
+            return Err(LoadError::Uncallable(format!("`{}` of {name}: {why}", function.name)));
+        }
+    }
+    if let Some((name, resources)) = contract.resources.iter().find(|(name, _)| contract.imports.contains_key(name)) {
+        return Err(LoadError::Uncallable(format!(
+            "{name} has the resource `{}`, which belongs to one instance",
+            resources.join("`, `")
+        )));
+    }
+    if contract.exports.is_empty() && !answers_http(contract) {
+        let exports: Vec<_> = ty.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
+        return Err(LoadError::NothingToCall(if exports.is_empty() { "nothing".into() } else { exports.join(", ") }));
+    }
+    Ok(())
+}
+
+/// How many of the pool's slots one instance of this component takes: a composed component holds several memories and
+/// tables.
+fn slots_of(code: &Code) -> Result<u32, LoadError> {
+    let needs = code
+        .resources_required()
+        .ok_or_else(|| LoadError::Link("imports core modules, so its size cannot be known in advance".into()))?;
+    let memories = needs.num_memories.div_ceil(MEMORIES_PER_SLOT);
+    let tables = needs.num_tables.div_ceil(TABLES_PER_SLOT);
+    Ok(memories.max(tables).max(1))
+}

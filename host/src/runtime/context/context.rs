@@ -1,0 +1,124 @@
+//! The store's data: what one instance has, and what bounds it.
+
+use super::calls::Calls;
+use super::identity::InstanceIdentity;
+use super::log::{GuestLog, OutputStream};
+use super::memory::MemoryLimit;
+use super::outbound::Outbound;
+use crate::base::CallContext;
+use crate::runtime::capacity::cpu::CpuSlice;
+use crate::runtime::fault::InstanceFault;
+use crate::runtime::outcall::OutcallHandle;
+use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
+use std::convert::Infallible;
+use tokio::sync::mpsc;
+use wasmtime::StoreContextMut;
+use wasmtime::component::GuestTaskId;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Resources (streams, requests, buckets, …) that a guest may hold at a time. A request needs a dozen; Wasmtime's
+/// default is a million.
+const MOST_RESOURCES: usize = 10_000;
+/// Size in memory of one set of headers, in bytes. The gateway's limit of 32 KiB on the wire fits well within it.
+const FIELDS_BYTES: usize = 128 << 10;
+
+/// The data of one instance's store.
+pub(crate) struct Context {
+    pub(crate) identity: InstanceIdentity,
+    pub(crate) table: ResourceTable,
+    pub(crate) memory: MemoryLimit,
+    pub(crate) slice: CpuSlice,
+    /// Every reader of a stream of this instance holds a clone, and so does the instance until its calls are answered.
+    /// The instance lives until all of them are dropped.
+    pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
+    calls: Calls,
+    fault: InstanceFault,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outbound: Outbound,
+}
+
+impl Context {
+    /// The data of an instance that may use `memory` bytes and makes its own calls through `outcall`. `first`: the call
+    /// that it is made for. `fault`: where its failure will be recorded.
+    pub(crate) fn new(
+        identity: InstanceIdentity,
+        memory: usize,
+        outcall: OutcallHandle,
+        first: CallContext,
+        fault: InstanceFault,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES);
+        // No preopened folder, no environment, no arguments, no network: the builder grants only what is asked of it.
+        let wasi = WasiCtx::builder()
+            .stdout(GuestLog::new(OutputStream::Out, identity.clone()))
+            .stderr(GuestLog::new(OutputStream::Err, identity.clone()))
+            .build();
+        let outbound = Outbound::new(identity.clone(), outcall, first.clone());
+        Self {
+            identity,
+            table,
+            memory: MemoryLimit::new(memory),
+            slice: CpuSlice::default(),
+            reader_token: None,
+            calls: Calls::new(first),
+            fault,
+            wasi,
+            http,
+            outbound,
+        }
+    }
+
+    /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
+    pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        if self.calls.is_idle() {
+            self.slice.renew();
+            self.memory.denied = false;
+        }
+        self.identity.request.replace(&context.request_id);
+        self.calls.begin(task, context);
+        self.outbound.set_context(self.calls.latest_deadline());
+    }
+
+    /// One of the instance's calls has its answer.
+    pub(crate) fn end(&mut self, task: GuestTaskId) {
+        self.calls.end(task);
+        self.outbound.set_context(self.calls.latest_deadline());
+    }
+}
+
+/// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right
+/// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
+pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
+    match store.data().calls.running.as_slice() {
+        [] => return store.data().calls.latest.clone(),
+        // Not `latest`: the call that came last may have been answered before this one.
+        [(_, only)] => return only.clone(),
+        _ => {}
+    }
+    let stack: Vec<GuestTaskId> = store.async_call_stack().map(Iterator::collect).unwrap_or_default();
+    let calls = &store.data().calls;
+    stack.into_iter().find_map(|task| calls.of(task)).unwrap_or(&calls.latest).clone()
+}
+
+impl HasLifeline for Context {
+    fn lifeline(&self) -> Lifeline {
+        Lifeline::new(self.fault.clone(), self.reader_token.clone())
+    }
+}
+
+impl WasiView for Context {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Context {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}

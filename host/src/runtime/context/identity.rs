@@ -1,0 +1,68 @@
+//! Whose instance it is, and its lines in the host's log.
+
+use crate::base::{Blame, Digest, RequestId};
+use crate::runtime::error::InvokeError;
+use crate::runtime::grants::Grants;
+use crate::runtime::outcall::OutcallError;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Which instance it is, and of what. Every log line about the instance names it.
+#[derive(Clone)]
+pub(crate) struct InstanceIdentity {
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) revision: Digest,
+    /// The instance's number: instances are counted from the start of the host.
+    pub(crate) instance: u64,
+    pub(crate) request: CurrentRequest,
+}
+
+/// The id of the request that an instance serves. If it serves several, the id of the latest.
+#[derive(Clone)]
+pub(crate) struct CurrentRequest(Arc<RwLock<RequestId>>);
+
+impl CurrentRequest {
+    pub(crate) fn new(id: RequestId) -> Self {
+        Self(Arc::new(RwLock::new(id)))
+    }
+
+    pub(super) fn replace(&self, id: &RequestId) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = id.clone();
+    }
+}
+
+impl fmt::Display for CurrentRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&*self.0.read().unwrap_or_else(PoisonError::into_inner), f)
+    }
+}
+
+impl InstanceIdentity {
+    /// Logs that the instance failed.
+    pub(crate) fn log_failure(&self, error: &InvokeError) {
+        let Self { grants, revision, instance, request } = self;
+        tracing::warn!(
+            service = %grants.service, revision = %revision.short(), instance, request_id = %request,
+            kind = %error.kind, "the instance failed: {}", error.detail
+        );
+    }
+
+    /// Logs that this instance called `callee`, a service or a host outside, and got no answer. `what` is the function,
+    /// or how it was called. A refusal is logged at `debug` alone: a flood of refusals must not become a flood of
+    /// lines.
+    pub(crate) fn log_failed_call(&self, callee: &dyn fmt::Display, what: &str, error: &OutcallError) {
+        let Self { grants, instance, request, .. } = self;
+        let (caller, kind) = (&grants.service, error.kind);
+        if kind.blame() == Blame::Refusal {
+            tracing::debug!(
+                service = %caller, instance, request_id = %request, %kind,
+                "a call of `{callee}` ({what}) was refused: {error}"
+            );
+        } else {
+            tracing::warn!(
+                service = %caller, instance, request_id = %request, %kind,
+                "a call of `{callee}` ({what}) failed: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The limit on what an instance may keep in its memories and tables.
+
+use wasmtime::ResourceLimiter;
+
+/// Core instances, memories and tables of one store: far more than a component is made of.
+const MOST_ITEMS: usize = 256;
+/// Elements of one table (8 bytes each).
+pub(crate) const MOST_ELEMENTS: usize = 100_000;
+
+/// The limit on the sum of an instance's memories, in bytes. Wasmtime's own limiter bounds each memory by itself.
+pub(crate) struct MemoryLimit {
+    limit: usize,
+    used: usize,
+    /// The guest was refused more memory. If it traps afterwards, this is why.
+    pub(crate) denied: bool,
+}
+
+impl MemoryLimit {
+    /// No memory is used, and at most `limit` bytes may be.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, denied: false }
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let used = self.used + (desired - current);
+        if used > self.limit || maximum.is_some_and(|maximum| desired > maximum) {
+            self.denied = true;
+            return Ok(false);
+        }
+        self.used = used;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MOST_ELEMENTS && maximum.is_none_or(|maximum| desired <= maximum))
+    }
+
+    fn instances(&self) -> usize {
+        MOST_ITEMS
+    }
+
+    fn tables(&self) -> usize {
+        MOST_ITEMS
+    }
+
+    fn memories(&self) -> usize {
+        MOST_ITEMS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_on_the_sum_of_all_memories() {
+        let mut memory = MemoryLimit::new(100);
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(!memory.memory_growing(0, 41, None).unwrap());
+        assert!(memory.denied);
+        assert!(memory.memory_growing(0, 40, None).unwrap());
+    }
+}

@@ -1,0 +1,11 @@
+//! Owns the data of one store: its identity, its limits, the calls that it serves, its log, its outbound HTTP.
+//! A guest reaches what its grants name and nothing else, and every table that it can fill has a bound.
+//! Never: makes a store, runs a guest, or knows the engine.
+
+mod calls;
+#[expect(clippy::module_inception, reason = "a file is named for its main noun")]
+pub(super) mod context;
+pub(super) mod identity;
+mod log;
+pub(super) mod memory;
+mod outbound;

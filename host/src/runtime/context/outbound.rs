@@ -1,0 +1,226 @@
+//! A guest's outbound HTTP: to the services and to the hosts outside that its grants name, and nowhere else.
+//!
+//! A request to `http://NAME.internal/…` goes to the service NAME, without leaving the host; the bodies stream. Every
+//! other request goes to a host outside, if the service's allow-list permits it. Every guest can import an HTTP client,
+//! and components of other toolchains usually do. So each request that is not permitted is denied here: the guest gets
+//! an error, and the log says which line of the manifest is missing. The name of a host says nothing about its address;
+//! the address is checked when the connection is made.
+
+use super::identity::InstanceIdentity;
+use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
+use crate::egress::{Allow, EgressRule};
+use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::values::body::{for_host, for_outside};
+use http::uri::Scheme;
+use http::{HeaderName, Method};
+use http_body_util::BodyExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+};
+
+/// The top-level domain of the services. It is reserved for private use, so no name below it belongs to anybody on the
+/// internet (ICANN, 2024).
+const DOMAIN: &str = ".internal";
+
+/// The outbound HTTP of one instance.
+pub(super) struct Outbound {
+    identity: InstanceIdentity,
+    outcall: OutcallHandle,
+    context: CallContext,
+    /// A denied request was logged. Each instance logs one such line, whether the name or the address was denied.
+    warned: Arc<AtomicBool>,
+}
+
+/// Where a request goes.
+enum Destination {
+    Service(ServiceName),
+    Outside {
+        rule: EgressRule,
+        /// Scheme and authority, for the log.
+        origin: String,
+    },
+}
+
+/// The scheme of a request, its host in lower case, and its port.
+fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
+    let uri = request.uri();
+    let scheme = uri.scheme()?;
+    let default_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    Some((scheme.as_str(), uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(default_port)))
+}
+
+impl Outbound {
+    pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, context: CallContext) -> Self {
+        Self { identity, outcall, context, warned: Arc::default() }
+    }
+
+    /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
+    /// instance's calls it belongs to. So an instance that serves several calls passes the context with the latest
+    /// deadline: then no call's deadline cuts another call's request short.
+    pub(super) fn set_context(&mut self, context: CallContext) {
+        self.context = context;
+    }
+
+    /// Where a request goes; `None` if this guest may not send it there.
+    fn destination(&self, request: &http::Request<WasiBody>) -> Option<Destination> {
+        let grants = &self.identity.grants;
+        let (scheme, host, port) = address(request)?;
+        let service = host.strip_suffix(DOMAIN).and_then(|name| grants.calls.iter().find(|call| call.as_str() == name));
+        if let Some(service) = service {
+            return Some(Destination::Service(service.clone()));
+        }
+        let rule = grants.egress.permits(scheme, &host, port)?.clone();
+        Some(Destination::Outside { rule, origin: format!("{scheme}://{host}:{port}") })
+    }
+
+    /// Logs which line the manifest lacks for this request: once for each instance.
+    fn log_denied(&self, request: &http::Request<WasiBody>) {
+        if self.warned.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let InstanceIdentity { grants, instance, request: id, .. } = &self.identity;
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let lack = missing_grant(&grants.service, request);
+        tracing::warn!(
+            service = %grants.service, instance, request_id = %id, authority, "outbound HTTP is denied: {lack}"
+        );
+    }
+}
+
+/// What the manifest lacks for this request of the service `caller`.
+fn missing_grant(caller: &ServiceName, request: &http::Request<WasiBody>) -> String {
+    let Some((scheme, host, port)) = address(request) else { return "it names no host".into() };
+    let line = match host.strip_suffix(DOMAIN).and_then(|name| ServiceName::new(name).ok()) {
+        Some(service) => format!("calls = [\"{service}\"]"),
+        None => Allow::line_for(scheme, &host, port),
+    };
+    match line.strip_prefix("# ") {
+        Some(reason) => reason.to_owned(),
+        None => format!("it needs `{line}` in [service.{caller}]"),
+    }
+}
+
+/// The future of [`WasiHttpHooks`] that sends a request's body.
+type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type OutboundAnswer = Result<(http::Response<WasiBody>, Transmission), Error>;
+
+/// Which headers a guest may not set. All guests share one filter, since Wasmtime fetches it for every set of headers.
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
+    LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
+
+impl WasiHttpHooks for Outbound {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::clone(&FORBIDDEN)
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        transmission: Transmission,
+    ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
+        let Some(destination) = self.destination(&request) else {
+            self.log_denied(&request);
+            return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
+        };
+        if matches!(destination, Destination::Outside { .. }) && request.method() == Method::CONNECT {
+            // A tunnel would lead past the allow-list.
+            return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
+        }
+        let now = Instant::now();
+        let context = self.context.deeper(now).within(now, head_timeout(&destination, options.unwrap_or_default()));
+        let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
+        Box::new(async move {
+            let answer = call(&outcall, &caller, &destination, request, context).await;
+            // If the guest fails to send its body, the body itself shows that, so this future has nothing to add.
+            drop(transmission);
+            match answer {
+                Ok(answer) => {
+                    let answer = answer.map(|body| body.map_err(|error| guest_body_error(&error)).boxed_unsync());
+                    Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
+                }
+                Err(error) => {
+                    log_failure(&caller, &destination, &error, &warned);
+                    Err(guest_error(error.kind))
+                }
+            }
+        })
+    }
+}
+
+/// How long the guest waits for the head of the answer. The guest's timeout for the connection is not measured by
+/// itself: connections are shared, and the host bounds the making of each. For a host outside it is added to the time
+/// for the head, since a guest that sets both expects a connection for each request.
+fn head_timeout(destination: &Destination, options: RequestOptions) -> Duration {
+    let first_byte = options.first_byte_timeout.unwrap_or(Duration::MAX);
+    match destination {
+        Destination::Service(_) => first_byte,
+        Destination::Outside { .. } => first_byte.saturating_add(options.connect_timeout.unwrap_or_default()),
+    }
+}
+
+/// Sends the request to its destination.
+async fn call(
+    outcall: &OutcallHandle,
+    caller: &InstanceIdentity,
+    destination: &Destination,
+    request: http::Request<WasiBody>,
+    context: CallContext,
+) -> Result<http::Response<Body>, OutcallError> {
+    let outcall = outcall.open()?;
+    match destination {
+        Destination::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
+        Destination::Outside { rule, .. } => {
+            outcall.fetch(&caller.grants.service, rule, for_outside(request), context).await
+        }
+    }
+}
+
+/// Logs a request that got no answer.
+fn log_failure(caller: &InstanceIdentity, destination: &Destination, error: &OutcallError, warned: &AtomicBool) {
+    match destination {
+        Destination::Service(service) => caller.log_failed_call(service, "by HTTP", error),
+        // The allow-list permits the name, but no guest may reach its address: this is an attack, or a line of the
+        // manifest lacks `private`.
+        Destination::Outside { origin, .. }
+            if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) =>
+        {
+            let InstanceIdentity { grants, instance, request, .. } = caller;
+            tracing::warn!(
+                service = %grants.service, instance, request_id = %request, kind = %error.kind,
+                "outbound HTTP to `{origin}` of [service.{}] is denied: {error}", grants.service
+            );
+        }
+        Destination::Outside { origin, .. } => caller.log_failed_call(origin, "by HTTP", error),
+    }
+}
+
+/// A failed call, as the guest reads it.
+fn guest_error(kind: ErrorKind) -> Error {
+    match kind {
+        ErrorKind::NoEndpoint => Error::DestinationNotFound,
+        ErrorKind::Denied => Error::DestinationIpProhibited,
+        ErrorKind::Timeout | ErrorKind::SlowBody => Error::HttpResponseTimeout,
+        ErrorKind::TooDeep => Error::LoopDetected,
+        ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
+        ErrorKind::CircuitOpen | ErrorKind::Overloaded | ErrorKind::Draining | ErrorKind::Connect => {
+            Error::DestinationUnavailable
+        }
+        _ => Error::ConnectionTerminated,
+    }
+}
+
+/// A failure of an answer's body, as the guest reads it.
+fn guest_body_error(error: &BodyError) -> Error {
+    if error.kind == ErrorKind::Timeout { Error::HttpResponseTimeout } else { Error::HttpResponseIncomplete }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Typed imports: the functions by which a guest calls other services.
+
+use crate::base::{CallContext, ServiceName};
+use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
+use crate::runtime::context::context::{Context, caller};
+use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::values::detached::DetachedValues;
+use std::sync::Arc;
+use std::time::Instant;
+use wasmtime::component::{Accessor, Linker, Val};
+use wasmtime::{AsContextMut, StoreContextMut, format_err};
+
+/// An interface that a component imports, and the service that answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The interface, by the name under which it is imported.
+    pub import: InterfaceName,
+    /// The service.
+    pub service: ServiceName,
+}
+
+/// Defines every function of `interface` as a call of the link's service, made through `outcall`.
+pub(crate) fn define(
+    linker: &mut Linker<Context>,
+    link: &Link,
+    interface: &Interface,
+    outcall: &OutcallHandle,
+) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(&link.import.to_string())?;
+    for function in interface.functions.values() {
+        let name = FunctionName { interface: link.import.clone(), function: function.name.clone() };
+        let import = Import {
+            service: link.service.clone(),
+            name,
+            unavailable: Unavailable::of(function),
+            function: function.clone(),
+            outcall: outcall.clone(),
+        };
+        let import = Arc::new(import);
+        if function.asynchronous {
+            instance.func_new_concurrent(&function.name, move |accessor, _, arguments, results| {
+                let import = Arc::clone(&import);
+                Box::pin(async move { import.concurrent(accessor, arguments, results).await })
+            })?;
+        } else {
+            instance.func_new_async(&function.name, move |store, _, arguments, results| {
+                let import = Arc::clone(&import);
+                Box::new(async move { import.blocking(store, arguments, results).await })
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// One imported function.
+struct Import {
+    service: ServiceName,
+    name: FunctionName,
+    function: Function,
+    unavailable: Unavailable,
+    outcall: OutcallHandle,
+}
+
+impl Import {
+    /// Answers a call of an `async func`: the guest goes on with other work while it waits.
+    async fn concurrent(
+        &self,
+        accessor: &Accessor<Context>,
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        let (arguments, context) =
+            accessor.with(|mut access| self.pack_arguments(&mut access.as_context_mut(), arguments))?;
+        let answer = self.call(arguments, context).await;
+        accessor.with(|mut access| self.unpack_answer(&mut access.as_context_mut(), answer, results))
+    }
+
+    /// Answers a call of a `func`: the guest's whole instance waits for the answer.
+    async fn blocking(
+        &self,
+        mut store: StoreContextMut<'_, Context>,
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        let (arguments, context) = self.pack_arguments(&mut store, arguments)?;
+        let answer = self.call(arguments, context).await;
+        self.unpack_answer(&mut store, answer, results)
+    }
+
+    /// Takes the arguments out of the caller's store, with the context of the new call.
+    fn pack_arguments(
+        &self,
+        store: &mut StoreContextMut<'_, Context>,
+        arguments: &[Val],
+    ) -> wasmtime::Result<(DetachedValues, CallContext)> {
+        let context = caller(store).deeper(Instant::now());
+        let types = self.function.params.iter().map(|param| &param.ty);
+        Ok((DetachedValues::pack(store, types, arguments.to_vec())?, context))
+    }
+
+    async fn call(&self, arguments: DetachedValues, context: CallContext) -> Result<DetachedValues, OutcallError> {
+        self.outcall.open()?.invoke(&self.service, &self.name, arguments, context).await
+    }
+
+    /// Brings the answer into the caller's store.
+    fn unpack_answer(
+        &self,
+        store: &mut StoreContextMut<'_, Context>,
+        answer: Result<DetachedValues, OutcallError>,
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        match answer {
+            Ok(values) => {
+                let values = values.unpack(store, self.function.result.iter())?;
+                for (slot, value) in results.iter_mut().zip(values) {
+                    *slot = value;
+                }
+                Ok(())
+            }
+            Err(error) => self.report_failure(store.data(), &error, results),
+        }
+    }
+
+    /// Reports to the guest that the call failed, by the error case `unavailable` of the function. The guest traps if
+    /// its function has none.
+    fn report_failure(&self, caller: &Context, error: &OutcallError, results: &mut [Val]) -> wasmtime::Result<()> {
+        let Self { service, name, .. } = self;
+        let kind = error.kind;
+        caller.identity.log_failed_call(service, &name.to_string(), error);
+        let text = format!("service `{service}` did not answer: {kind}");
+        match (self.unavailable.value(text), results) {
+            (Some(value), [slot]) => {
+                *slot = value;
+                Ok(())
+            }
+            _ => Err(format_err!(
+                "the call of {name} failed ({kind}), and its type has no error case `unavailable(string)` to tell the \
+                 caller: the caller traps"
+            )),
+        }
+    }
+}
+
+/// How a function's type can report that its service did not answer: by convention with the case `unavailable` of its
+/// error.
+#[derive(Clone, Copy)]
+enum Unavailable {
+    /// A case of a variant, with a text.
+    WithText,
+    /// A case of a variant, without a value.
+    Variant,
+    /// A case of an enum.
+    Enum,
+    /// The type has no such case.
+    Absent,
+}
+
+impl Unavailable {
+    fn of(function: &Function) -> Self {
+        let Some(Type::Result { err: Some(error), .. }) = function.result.as_ref().map(Type::resolved) else {
+            return Self::Absent;
+        };
+        let has = |cases: &[crate::contract::Case]| cases.iter().position(|case| case.name == UNAVAILABLE);
+        match error.resolved() {
+            Type::Variant(variant) => {
+                match has(&variant.cases).map(|at| variant.cases[at].ty.as_ref().map(Type::resolved)) {
+                    Some(Some(Type::String)) => Self::WithText,
+                    Some(None) => Self::Variant,
+                    _ => Self::Absent,
+                }
+            }
+            Type::Enum(cases) if has(&cases.cases).is_some() => Self::Enum,
+            _ => Self::Absent,
+        }
+    }
+
+    fn value(self, text: String) -> Option<Val> {
+        let case = UNAVAILABLE.to_owned();
+        let error = match self {
+            Self::WithText => Val::Variant(case, Some(Box::new(Val::String(text)))),
+            Self::Variant => Val::Variant(case, None),
+            Self::Enum => Val::Enum(case),
+            Self::Absent => return None,
+        };
+        Some(Val::Result(Err(Some(Box::new(error)))))
+    }
+}

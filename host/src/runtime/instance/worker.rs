@@ -1,0 +1,274 @@
+//! An instance that serves jobs: one job for its only caller, or several over a channel.
+//!
+//! The instance's future owns the store. Dropping a call does not stop a guest, and dropping its store does. When no
+//! more jobs will come and every answer is whole, the guest may finish what it does besides, for a grace period as long
+//! as its timeout. Then the instance ends.
+
+use super::drive::{self, InlinePoll};
+use super::guard::InstanceGuard;
+use super::job::Job;
+use super::serve::Guest;
+use super::store::new_store;
+use crate::base::{CallContext, ErrorKind};
+use crate::runtime::capacity::slots::SlotPermit;
+use crate::runtime::code::revision::Revision;
+use crate::runtime::context::context::Context;
+use crate::runtime::context::identity::InstanceIdentity;
+use crate::runtime::engine::Runtime;
+use crate::runtime::error::InvokeError;
+use crate::runtime::fault::{InstanceFailure, InstanceFault};
+use crate::runtime::settings::Limits;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::{AbortHandle, unconstrained};
+use tokio::time::sleep;
+use wasmtime::Store;
+use wasmtime::component::Accessor;
+
+/// The right to have one instance. Both permits go back when the instance is gone.
+pub(crate) struct Lease {
+    /// One of the endpoint's instances.
+    pub(crate) _permit: OwnedSemaphorePermit,
+    /// The instance's slots of the engine's pool.
+    pub(crate) _slots: SlotPermit,
+}
+
+/// What an instance is made of, and for which call.
+pub(crate) struct InstanceSpec<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) revision: &'a Arc<Revision>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) identity: InstanceIdentity,
+    pub(crate) lease: Lease,
+}
+
+/// The callers' end of an instance that is kept between calls.
+pub(crate) struct Worker {
+    jobs: mpsc::Sender<Job>,
+    task: AbortHandle,
+    inline: InlinePoll,
+    pub(crate) fault: InstanceFault,
+    has_begun: Arc<AtomicBool>,
+    /// Dropped with the worker: it tells the instance that no more jobs will come.
+    _in_use: oneshot::Sender<()>,
+}
+
+impl Worker {
+    /// Starts an instance that serves up to `concurrent` jobs at a time, the first of them for `first`.
+    pub(crate) fn start(spec: InstanceSpec<'_>, concurrent: usize, first: &CallContext) -> Self {
+        let (jobs, receiver) = mpsc::channel(concurrent);
+        let grace = spec.limits.timeout;
+        let task = InstanceTask::new(spec, first, Jobs { first: None, more: Some(receiver), concurrent });
+        let (fault, has_begun) = (task.fault.clone(), Arc::clone(&task.has_begun));
+        let (_in_use, in_use) = oneshot::channel();
+        let (inline, task) = InlinePoll::spawn(task.run(Some(in_use), grace));
+        Self { jobs, task, inline, fault, has_begun, _in_use }
+    }
+
+    /// Submits `job` to the instance and polls the instance here at once, if it may run here, with `after_each_poll`
+    /// after each poll. The job may be answered when this returns. The job comes back if the instance cannot take it.
+    #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be submitted to another instance")]
+    pub(crate) fn submit(
+        &self,
+        job: Job,
+        after_each_poll: impl FnMut(&mut task::Context<'_>),
+    ) -> Result<(), TrySendError<Job>> {
+        if job.is_nested() && !self.has_begun.load(Relaxed) {
+            return self.jobs.try_send(job);
+        }
+        self.inline.hand(|| self.jobs.try_send(job), after_each_poll)
+    }
+
+    /// Ends the instance, whatever it is doing.
+    pub(crate) fn end(&self) {
+        self.task.abort();
+    }
+}
+
+/// Starts an instance for `job` alone and polls it here at once, if it may begin here, with `after_each_poll` after
+/// each poll. The instance may have ended when this returns.
+pub(crate) fn serve_once(
+    spec: InstanceSpec<'_>,
+    job: Job,
+    after_each_poll: impl FnMut(&mut task::Context<'_>),
+) -> (InstanceGuard, InstanceFault) {
+    let grace = spec.limits.timeout;
+    let (first, nested) = (job.context.clone(), job.is_nested());
+    // A stream outlives its call: then the instance lives until its streams are read.
+    let (answer_pending, answered) = if job.has_streams() { (None, None) } else { Some(oneshot::channel()).unzip() };
+    let task = InstanceTask::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
+    let fault = task.fault.clone();
+    let run = task.run(answered, grace);
+    let task = if nested { Some(tokio::spawn(run).abort_handle()) } else { drive::begin(run, after_each_poll) };
+    (InstanceGuard::new(task, answer_pending), fault)
+}
+
+/// Instantiates once and drops the instance again.
+pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Result<(), InvokeError> {
+    let InstanceSpec { runtime, revision, limits, identity, lease: _lease } = spec;
+    let mut store = new_store(runtime, identity, limits.memory, context, InstanceFault::default());
+    match revision.pre().instantiate_async(&mut store).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(InstanceFailure::Instantiation(error).explain(store.data().memory.denied)),
+    }
+}
+
+/// The jobs of one instance.
+struct Jobs {
+    first: Option<Job>,
+    /// `None` if the first job is the only one.
+    more: Option<mpsc::Receiver<Job>>,
+    /// How many jobs are served at a time.
+    concurrent: usize,
+}
+
+impl Jobs {
+    /// The next job; `None` when no more will come.
+    async fn next(&mut self) -> Option<Job> {
+        match (self.first.take(), &mut self.more) {
+            (Some(first), _) => Some(first),
+            (None, Some(more)) => more.recv().await,
+            (None, None) => None,
+        }
+    }
+}
+
+/// The future of an instance, with all that the instance owns. Fields are dropped in this order: the lease last, so
+/// that a call that waits for the slot finds it free in the engine.
+struct InstanceTask {
+    store: Store<Context>,
+    revision: Arc<Revision>,
+    jobs: Jobs,
+    /// Closed when no reader of a stream of this instance is left. The other ends are the store's `reader_token` and
+    /// its clones.
+    readers: mpsc::Receiver<Infallible>,
+    fault: InstanceFault,
+    /// The engine has let the instance begin its work.
+    has_begun: Arc<AtomicBool>,
+    /// The instance ended by itself, and its fault is recorded if it has one.
+    ended: bool,
+    _lease: Lease,
+}
+
+impl Drop for InstanceTask {
+    /// Records a fault if the task was dropped early. Otherwise a panic of the host in here would look like the end of
+    /// an answer to a caller that waits for it or reads its stream.
+    fn drop(&mut self) {
+        if !self.ended {
+            self.fault.set(InvokeError::new(ErrorKind::Host, "the instance's task was lost"));
+        }
+    }
+}
+
+impl InstanceTask {
+    /// The task of an instance that is not instantiated yet.
+    fn new(spec: InstanceSpec<'_>, first: &CallContext, jobs: Jobs) -> Self {
+        let InstanceSpec { runtime, revision, limits, identity, lease } = spec;
+        let fault = InstanceFault::default();
+        let mut store = new_store(runtime, identity, limits.memory, first.clone(), fault.clone());
+        let (reader_token, readers) = mpsc::channel(1);
+        store.data_mut().reader_token = Some(reader_token);
+        let revision = Arc::clone(revision);
+        Self { store, revision, jobs, readers, fault, has_begun: Arc::default(), ended: false, _lease: lease }
+    }
+
+    /// Runs the instance to its end. `answered` is closed when every answer is whole and no more jobs will come; `None`
+    /// for a job with streams, whose answer is whole when its streams are read. A guest that still works then, perhaps
+    /// in a function that never returns, is ended after `grace`.
+    async fn run(mut self, answered: Option<oneshot::Receiver<()>>, grace: Duration) {
+        let (finish, finished) = oneshot::channel();
+        let readers = &mut self.readers;
+        // Unconstrained: the guest and this future share the task's budget of tokio. A guest that awaits what is ready
+        // already uses up the budget in each poll; then this future would never make progress, and the guest would
+        // never be ended.
+        let overtime = unconstrained(async {
+            if let Some(answered) = answered {
+                let _ = answered.await;
+            } else {
+                if finished.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                while readers.recv().await.is_some() {}
+            }
+            sleep(grace).await;
+        });
+        let slice = self.store.data().slice.clone();
+        let result = {
+            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish));
+            let work = poll_fn(|context| {
+                slice.begin();
+                work.as_mut().poll(context)
+            });
+            tokio::select! {
+                biased;
+                result = work => result,
+                () = overtime => Err(InstanceFailure::overtime()),
+            }
+        };
+        if let Err(failure) = result {
+            let error = failure.explain(self.store.data().memory.denied);
+            self.store.data().identity.log_failure(&error);
+            self.fault.set(error);
+        }
+        self.ended = true;
+    }
+}
+
+/// Instantiates, and serves jobs until no more will come.
+async fn serve_jobs(
+    store: &mut Store<Context>,
+    revision: &Revision,
+    jobs: &mut Jobs,
+    has_begun: &AtomicBool,
+    finish: oneshot::Sender<()>,
+) -> Result<(), InstanceFailure> {
+    let instance = revision.pre().instantiate_async(&mut *store).await.map_err(InstanceFailure::Instantiation)?;
+    let guest = Guest::new(instance, revision.handler());
+    store
+        .run_concurrent(async |accessor| {
+            has_begun.store(true, Relaxed);
+            if jobs.concurrent == 1 {
+                while let Some(job) = jobs.next().await {
+                    guest.serve(accessor, job).await?;
+                }
+            } else {
+                serve_several(accessor, &guest, jobs).await?;
+            }
+            accessor.with(|mut access| access.data_mut().reader_token = None);
+            let _ = finish.send(());
+            // The bodies and streams of the answers, and what the guest does after its answers, go on in here.
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            Ok(())
+        })
+        .await?
+}
+
+/// Serves as many jobs at a time as the instance may, until no more will come.
+async fn serve_several(
+    accessor: &Accessor<Context>,
+    guest: &Guest<'_>,
+    jobs: &mut Jobs,
+) -> Result<(), InstanceFailure> {
+    let concurrent = jobs.concurrent;
+    let mut running = FuturesUnordered::new();
+    let mut open = true;
+    while open || !running.is_empty() {
+        tokio::select! {
+            job = jobs.next(), if open && running.len() < concurrent => match job {
+                Some(job) => running.push(guest.serve(accessor, job)),
+                None => open = false,
+            },
+            Some(served) = running.next(), if !running.is_empty() => served?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! The instance pool of one endpoint: which instance serves a call, and which calls wait for one.
+//!
+//! The mesh bounds how many calls come at a time. Some of them may still have to wait here: an instance may outlast its
+//! call, and all endpoints share the engine's pool.
+
+use super::call_guard::CallGuard;
+use super::guest_body::GuestBody;
+use super::kept_instances::{KeptCall, KeptInstances};
+use crate::base::{Body, CallContext, Digest, ErrorKind};
+use crate::contract::FunctionName;
+use crate::runtime::capacity::pressure::IdleInstances;
+use crate::runtime::capacity::slots::DepthClass;
+use crate::runtime::code::revision::Revision;
+use crate::runtime::context::identity::{CurrentRequest, InstanceIdentity};
+use crate::runtime::engine::Runtime;
+use crate::runtime::error::InvokeError;
+use crate::runtime::fault::InstanceFault;
+use crate::runtime::instance::job::{Job, JobAnswer, PendingAnswer, Work};
+use crate::runtime::instance::worker::{self, InstanceSpec, Lease, Worker};
+use crate::runtime::settings::{Isolation, Limits};
+use crate::runtime::values::body::for_guest;
+use crate::runtime::values::detached::DetachedValues;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Context;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+/// Numbers instances from the start of the host.
+static NEXT_INSTANCE: AtomicU64 = AtomicU64::new(1);
+
+/// A job that an instance has taken.
+struct StartedJob {
+    guard: CallGuard,
+    fault: InstanceFault,
+    /// When the wait for the instance ended.
+    leased: Instant,
+}
+
+/// A job that was answered.
+struct AnsweredJob<T> {
+    answer: T,
+    guard: CallGuard,
+    fault: InstanceFault,
+}
+
+/// The instances of one revision at one endpoint, bounded by the service's limits.
+pub struct InstancePool {
+    runtime: Arc<Runtime>,
+    revision: Arc<Revision>,
+    limits: Limits,
+    /// One permit for each call that may be under way.
+    permits: Arc<Semaphore>,
+    /// The instances that are kept between calls. `None`: each request gets an instance of its own.
+    kept: Option<Arc<KeptInstances>>,
+}
+
+impl InstancePool {
+    /// An empty pool: an instance is made when a call needs it.
+    pub fn new(runtime: Arc<Runtime>, revision: Arc<Revision>, limits: Limits, isolation: &Isolation) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.concurrency));
+        let kept = match isolation {
+            Isolation::Request => None,
+            Isolation::Reuse(reuse) => {
+                Some(KeptInstances::new(reuse.clone(), limits.concurrency, Arc::clone(&runtime.pressure)))
+            }
+        };
+        Self { runtime, revision, limits, permits, kept }
+    }
+
+    /// The revision that its instances run.
+    pub fn revision(&self) -> Digest {
+        self.revision.digest()
+    }
+
+    /// Whether its instances answer HTTP by themselves.
+    pub fn answers_http(&self) -> bool {
+        self.revision.answers_http
+    }
+
+    /// The number of instances that serve a request now.
+    pub fn in_use(&self) -> usize {
+        self.limits.concurrency - self.permits.available_permits()
+    }
+
+    /// Has an instance answer `request`; the answer's body streams.
+    ///
+    /// Drop the future, or the body before its end, when the client goes away: that ends the instance, or, if it serves
+    /// other calls too, lets it take no further call.
+    ///
+    /// # Errors
+    /// The instance's fault; [`ErrorKind::Overloaded`] when no instance became free before the deadline.
+    pub async fn invoke(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> Result<http::Response<Body>, InvokeError> {
+        if !self.answers_http() {
+            let detail = "the component answers no HTTP: its functions are called by typed routes";
+            return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
+        }
+        let arrived = Instant::now();
+        self.revision.ready(&self.runtime, context.deadline).await?;
+        let bodiless = request.method() == http::Method::HEAD;
+        let (work, answer) = Work::request(for_guest(request, &self.revision.grants.service));
+        let job = Job { context: context.clone(), work };
+        let AnsweredJob { answer, guard, fault } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
+        answer.map(|response| {
+            let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            let without_body = bodiless || matches!(response.status().as_u16(), 204 | 304);
+            let length = if without_body { Some(0) } else { length };
+            response.map(|body| GuestBody::new(body, length, guard, fault).boxed_unsync())
+        })
+    }
+
+    /// Calls `function`. A stream or a future among the results keeps the instance until it is read to its end or
+    /// dropped.
+    ///
+    /// Dropping the future ends the call, and the instance too when it serves no other call.
+    ///
+    /// # Errors
+    /// As [`InstancePool::invoke`]; [`ErrorKind::NoEndpoint`] when the component exports no such function.
+    pub async fn call(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> Result<DetachedValues, InvokeError> {
+        let arrived = Instant::now();
+        self.revision.ready(&self.runtime, context.deadline).await?;
+        let export = self
+            .revision
+            .export(function)
+            .ok_or_else(|| InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}")))?;
+        // A stream outlives its call, and would hold up later calls on a kept instance.
+        let kept = self.kept.as_ref().filter(|_| !export.streams);
+        let (work, answer) = Work::call(export, arguments);
+        let mut answered = self.run_job(Job { context: context.clone(), work }, answer, kept, arrived).await?;
+        answered.guard.release();
+        Ok(answered.answer)
+    }
+
+    /// Runs `job` on an instance of its own, or on one that `kept` keeps. `arrived`: when the call came.
+    async fn run_job<T: JobAnswer>(
+        &self,
+        job: Job,
+        mut answer: PendingAnswer<T>,
+        kept: Option<&Arc<KeptInstances>>,
+        arrived: Instant,
+    ) -> Result<AnsweredJob<T>, InvokeError> {
+        let deadline = Instant::from_std(job.context.deadline);
+        let mut after_each_poll = |context: &mut Context<'_>| answer.poll_answer(context);
+        let StartedJob { guard, fault, leased } = match kept {
+            Some(kept) => self.start_on_kept(kept, job, arrived, deadline, &mut after_each_poll).await?,
+            None => {
+                let lease = self.lease(&self.permits, DepthClass::of(job.context.depth), deadline).await?;
+                let leased = Instant::now();
+                let (guard, fault) = worker::serve_once(self.spec(lease, &job.context), job, &mut after_each_poll);
+                StartedJob { guard: CallGuard::Own(guard), fault, leased }
+            }
+        };
+        let error = match answer.wait_until(deadline).await {
+            Ok(Some(answer)) => return Ok(AnsweredJob { answer, guard, fault }),
+            // Drop the guard first: the fault is recorded when the instance ends.
+            Ok(None) => {
+                drop(guard);
+                fault.known().await
+            }
+            Err(_) => InvokeError::new(ErrorKind::Timeout, "no answer before the deadline"),
+        };
+        Err(blame_the_wait(error, leased - arrived, leased.elapsed()))
+    }
+
+    /// Submits `job` to a kept instance, or to a new one that is kept from now on.
+    async fn start_on_kept(
+        &self,
+        kept: &Arc<KeptInstances>,
+        job: Job,
+        arrived: Instant,
+        deadline: Instant,
+        after_each_poll: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<StartedJob, InvokeError> {
+        let mut leased = arrived;
+        let permit = match try_acquire(&self.permits) {
+            Some(permit) => permit,
+            None => {
+                let permit = acquire_until(&self.permits, deadline).await?;
+                leased = Instant::now();
+                permit
+            }
+        };
+        let call = match kept.submit(job, after_each_poll) {
+            Ok(call) => call,
+            Err(job) => {
+                // Boxed, as everything rare in this file is: a call's future is moved, and it is as large as its
+                // largest state.
+                let call = Box::pin(self.submit_when_possible(kept, job, deadline, after_each_poll)).await?;
+                leased = Instant::now();
+                call
+            }
+        };
+        let fault = call.worker().fault.clone();
+        Ok(StartedJob { guard: CallGuard::Kept { call, _permit: permit }, fault, leased })
+    }
+
+    /// Waits until a new instance may be made or a kept one has room, whichever comes first, and submits `job` to it.
+    async fn submit_when_possible(
+        &self,
+        kept: &Arc<KeptInstances>,
+        mut job: Job,
+        deadline: Instant,
+        after_each_poll: &mut impl FnMut(&mut Context<'_>),
+    ) -> Result<KeptCall, InvokeError> {
+        let class = DepthClass::of(job.context.depth);
+        if kept.is_full() {
+            // `submit` found none of the idle instances, so they are for deeper calls. One of them makes room for an
+            // instance for this call.
+            kept.give_up_one(DepthClass::LAST);
+        }
+        // One wait for all rounds of the loop: a new wait would begin at the end of the queue.
+        let mut lease = pin!(self.lease(&kept.permits, class, deadline));
+        loop {
+            // Enable the notification before `submit` reads the list. It races with `KeptInstances::end_call`: an
+            // instance that gets room after the read notifies this call, and one that got it before is found by the
+            // read. The other order could miss both.
+            let mut has_room = pin!(kept.has_room());
+            has_room.as_mut().enable();
+            job = match kept.submit(job, after_each_poll) {
+                Ok(call) => return Ok(call),
+                Err(back) => back,
+            };
+            tokio::select! {
+                lease = &mut lease => {
+                    let worker = Worker::start(self.spec(lease?, &job.context), kept.concurrent(), &job.context);
+                    return Ok(kept.add(worker, class, job, after_each_poll));
+                }
+                () = has_room => {}
+            }
+        }
+    }
+
+    /// Instantiates once, serves no call, and drops the instance: shows that the revision starts within its limits.
+    ///
+    /// # Errors
+    /// As [`InstancePool::invoke`] before the request is sent.
+    pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
+        let deadline = Instant::from_std(context.deadline);
+        let lease = self.lease(&self.permits, DepthClass::of(context.depth), deadline).await?;
+        let rehearsed = worker::rehearse(self.spec(lease, context), context.clone());
+        match timeout_at(deadline, rehearsed).await {
+            Ok(rehearsed) => rehearsed,
+            Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),
+        }
+    }
+
+    fn spec(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
+        let (runtime, revision, limits) = (&self.runtime, &self.revision, &self.limits);
+        InstanceSpec { runtime, revision, limits, identity: self.identity(context), lease }
+    }
+
+    fn identity(&self, context: &CallContext) -> InstanceIdentity {
+        InstanceIdentity {
+            grants: Arc::clone(&self.revision.grants),
+            revision: self.revision.digest(),
+            instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
+            request: CurrentRequest::new(context.request_id.clone()),
+        }
+    }
+
+    /// A permit for one of the endpoint's instances first, from `permits`, and then slots of the engine's pool; both
+    /// within the deadline.
+    async fn lease(
+        &self,
+        permits: &Arc<Semaphore>,
+        class: DepthClass,
+        deadline: Instant,
+    ) -> Result<Lease, InvokeError> {
+        let permit = match try_acquire(permits) {
+            Some(permit) => match self.runtime.slots.try_take(class, self.revision.slots) {
+                Some(slots) => return Ok(Lease { _permit: permit, _slots: slots }),
+                None => Some(permit),
+            },
+            None => None,
+        };
+        Box::pin(self.lease_late(permit, permits, class, deadline)).await
+    }
+
+    /// A lease that is not free at once. `permit`: the endpoint's permit, if it was free.
+    async fn lease_late(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        permits: &Arc<Semaphore>,
+        class: DepthClass,
+        deadline: Instant,
+    ) -> Result<Lease, InvokeError> {
+        let permit = match permit {
+            Some(permit) => permit,
+            None => acquire_until(permits, deadline).await?,
+        };
+        let count = self.revision.slots;
+        let pool = &self.runtime.slots;
+        let slots = match pool.try_take(class, count) {
+            Some(slots) => slots,
+            None => {
+                let _waiting = self.runtime.pressure.wait_for(class, count);
+                timeout_at(deadline, pool.take(class, count)).await.map_err(|_| used_up("the pool's `instances`"))?
+            }
+        };
+        Ok(Lease { _permit: permit, _slots: slots })
+    }
+}
+
+fn try_acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(permits).try_acquire_owned().ok()
+}
+
+async fn acquire_until(permits: &Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, InvokeError> {
+    match timeout_at(deadline, Arc::clone(permits).acquire_owned()).await {
+        Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
+        Err(_) => Err(used_up("the service's `concurrency`")),
+    }
+}
+
+fn used_up(what: &str) -> InvokeError {
+    InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))
+}
+
+/// Turns the timeout of a call that waited longer for its instance than the instance had for the answer into
+/// [`ErrorKind::Overloaded`]. A call that gets its instance just before its deadline leaves no time to answer: that is
+/// a full pool, not a slow service, and must not count against the service.
+fn blame_the_wait(error: InvokeError, waited: Duration, served: Duration) -> InvokeError {
+    if error.kind == ErrorKind::Timeout && waited > served {
+        let detail = format!("waited {waited:?} for an instance, and {served:?} were left for the answer");
+        return InvokeError::new(ErrorKind::Overloaded, detail);
+    }
+    error
+}

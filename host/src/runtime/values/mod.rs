@@ -1,0 +1,9 @@
+//! Owns what crosses the border of a store: values, streams and futures, HTTP bodies, and JSON's view of a value.
+//! Plain values cross as they are, and a stream that breaks off never looks like one that ended.
+//! Never: knows the data of a store, or the instance behind it.
+
+pub(super) mod body;
+pub(super) mod bridge;
+pub(super) mod detached;
+pub(super) mod lifeline;
+mod value;
