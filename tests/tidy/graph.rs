@@ -137,7 +137,7 @@ impl Tree {
         self.edges(room, |module, _| module.get(1).map_or("mod", String::as_str).to_owned())
     }
 
-    /// What the room breaks: a circle among its files that `allowed` does not name, an import that climbs between wings.
+    /// What the room breaks: circles among its files that `allowed` does not name, imports that climb between wings.
     pub fn breaches_of_room(&self, room: &str, wings: Option<Levels>, allowed: &[Circle]) -> Vec<Breach> {
         let mut breaches = self.breaches_of_files(room, allowed);
         match wings {
