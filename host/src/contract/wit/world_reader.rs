@@ -45,8 +45,8 @@ impl Contract {
         if component.starts_with(b"\0asm\x01\0\0\0") {
             return Err(DecodeError::Module);
         }
-        // First the structure alone. `wit::decoding` (0.262) allocates as many bytes as a section or a function claims to
-        // have before it checks that the bytes are there, so a file of 30 bytes could cost the host 4 GiB.
+        // First the structure alone. `wit::decoding` (0.262) allocates as many bytes as a section or a function claims
+        // to have, and checks only then that the bytes are there. So a file of 30 bytes could cost the host 4 GiB.
         for payload in wasmparser::Parser::new(0).parse_all(component) {
             payload.map_err(|error| DecodeError::Malformed(format!("{error:#}")))?;
         }
