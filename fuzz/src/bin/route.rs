@@ -4,7 +4,7 @@
 //! The text is six lines: the rule's path, its host, its rewrite, the prefix to strip; the request's host and path.
 #![no_main]
 
-use host::route::{Path, RequestHead, RouteLookup, Rule, RuleError, Table, decode};
+use host::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule, RuleError, decode};
 use http::{HeaderMap, Method};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     let (request_host, request_path) = (next(), next());
 
     let rules = [Rule::exact(path), Rule::prefix(path), with_all(path, host, rewrite, prefix)];
-    let table = Table::new(rules.into_iter().flatten().map(|rule| (rule, ())).collect());
+    let table = RoutingTable::new(rules.into_iter().flatten().map(|rule| (rule, ())).collect());
     let own = table.routes().first().map(|(rule, ())| (rule.path(), rule.parameters().next().is_none()));
     if let Some((path, true)) = own
         && let Ok(path) = Path::parse(&path)
@@ -34,7 +34,7 @@ fn with_all(path: &str, host: &str, rewrite: &str, prefix: &str) -> Result<Rule,
 }
 
 /// Whether the table has a route for a GET of this path.
-fn find(table: &Table<()>, host: Option<&str>, path: Path) -> bool {
+fn find(table: &RoutingTable<()>, host: Option<&str>, path: Path) -> bool {
     let no_headers = HeaderMap::new();
     let head = RequestHead { host, method: &Method::GET, path, headers: &no_headers };
     matches!(table.find(&head), RouteLookup::Route(_))
