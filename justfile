@@ -43,7 +43,7 @@ test *FILTER: build-components
     cargo test -p host -p bench -p loom-models -- "$@"
     cargo test --lib $(components/build.sh --packages components) -- "$@"
 
-# Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` runs one again
+# Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` repeats one
 [group("verify")]
 sim SEEDS="2500": setup
     ATOLL_SIM_SEEDS="$1" cargo test -p host --test system sim:: -- --nocapture
@@ -55,9 +55,11 @@ check: lint test examples doc audit
 # Build every example as its reader would
 [group("verify")]
 examples: setup
-    for manifest in examples/*/Cargo.toml; do cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; done
+    for manifest in examples/*/Cargo.toml; do \
+        cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; \
+    done
 
-# Fuzz the shop's typed routes against its OpenAPI document with schemathesis: `just conformance`, or with another seed `just conformance 7`
+# Fuzz the shop's typed routes against its OpenAPI document, with schemathesis: `just conformance`, `just conformance 7`
 [group("verify")]
 conformance *ARGS: build-components
     @exec tests/conformance/run.sh "$@"
@@ -66,7 +68,7 @@ conformance *ARGS: build-components
 [group("verify")]
 lint: setup
     cargo fmt --all --check
-    cargo clippy -p host -p bench -p loom-models --all-targets -- -D warnings
+    cargo clippy -p host -p bench -p loom-models -p fuzz --all-targets -- -D warnings
     cargo clippy --lib --tests $(components/build.sh --packages components) -- -D warnings
     cargo clippy --target wasm32-wasip2 $(components/build.sh --packages) -- -D warnings
 
@@ -75,10 +77,24 @@ lint: setup
 doc: setup
     RUSTDOCFLAGS="-D warnings" cargo doc -p host --no-deps --document-private-items
 
-# Check licences, advisories and sources of the dependencies, if cargo-deny is installed
+# Check licences, bans, sources and advisories of the dependencies, with the pinned cargo-deny
 [group("verify")]
-audit:
-    @if cargo deny --version >/dev/null 2>&1; then cargo deny check; else echo "audit: cargo-deny is not installed, skipped"; fi
+audit: setup
+    @exec .ci/audit
+
+# Fuzz the readers of outside bytes: `just fuzz`, for a minute each; `just fuzz manifest 600`, one for ten minutes
+[group("verify")]
+fuzz TARGET="all" SECONDS="60": build-components
+    @exec fuzz/run.sh "$@"
+
+# What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
+[group("verify")]
+nightly: sim conformance (fuzz "all" "600") audit
+
+# Draw rooms and wings anew in docs/ARCHITECTURE.md, from the imports
+[group("build")]
+drawing: setup
+    ATOLL_WRITE_DRAWING=1 cargo test --quiet -p host --test system the_drawing_is_that_of_the_imports
 
 # Run the benchmarks and the programs that they compare with
 [group("verify")]

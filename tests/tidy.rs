@@ -1,25 +1,29 @@
 //! Holds the walls of the house: who may import whom, and the rules of form that a compiler does not know.
 //!
-//! `house` is the table of rooms, floors and bans. `scan` reads a file. Here the rules are put to the tree, and each breach is
-//! reported as `file:line: rule`, all at once. `samples` shows for each rule a text that breaks it.
+//! `house` has the tables: rooms, floors, wings, bans. `scan` reads a file, `graph` knows who imports whom inside of a
+//! room, `words` what types are called, `form` how a text looks, and `drawing` draws the house. This file checks the
+//! tree by the rules, and reports all breaches together, each as `file:line: rule`. `samples` has for each rule a text
+//! that breaks it.
 
+mod drawing;
+mod form;
+mod graph;
 mod house;
 mod samples;
 mod scan;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use self::graph::Tree;
 use self::scan::Scan;
 use crate::it::components::workspace;
 
 /// Where Rust code of this project stands.
-const CODE: [&str; 4] = ["host/src", "tests", "components", "bench"];
-
-/// A file longer than this has more than one subject.
-const LINES_PER_FILE: usize = 500;
+const CODE: [&str; 5] = ["host/src", "tests", "components", "bench", "fuzz"];
 
 /// One breach of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,18 +41,58 @@ impl fmt::Display for Breach {
 
 #[test]
 fn the_walls_hold() {
-    let sources = read(&CODE, "rs");
-    let mut documents = read(&["docs"], "md");
-    for name in ["README.md", "CONTRIBUTING.md"] {
-        documents.extend(fs::read_to_string(workspace().join(name)).map(|text| (name.to_owned(), text)));
-    }
+    let sources = read(&CODE, &["rs"]);
     assert!(sources.contains_key("host/src/lib.rs"), "the walk did not find the code");
+    let documents = documents();
+    let measured = read(&form::MEASURED, &["rs", "sh", "toml", "py", "yml", "just", "justfile", "run", "commits"]);
+    let exists = |path: &str| workspace().join(path).exists();
 
     let mut breaches: Vec<Breach> = sources.iter().flat_map(|(file, text)| breaches_of_source(file, text)).collect();
     breaches.extend(breaches_of_rooms(&room_folders(), &sources));
-    let exists = |path: &str| workspace().join(path).exists();
     breaches.extend(documents.iter().flat_map(|(file, text)| breaches_of_document(file, text, exists)));
+    breaches.extend(measured.iter().chain(&documents).flat_map(|(file, text)| form::breaches_of_columns(file, text)));
     report(breaches);
+}
+
+#[test]
+fn wings_and_files_import_one_way() {
+    let tree = Tree::new(&read(&CODE, &["rs"]));
+    let rooms = room_folders();
+    report(rooms.iter().flat_map(|room| tree.breaches_of_room(room, house::wings(room), &house::CIRCLES)).collect());
+}
+
+#[test]
+fn one_word_has_one_meaning() {
+    let definitions = Tree::new(&read(&CODE, &["rs"])).definitions();
+    let documents = documents();
+    let glossary: Vec<(&str, &str)> =
+        words::GLOSSARY.iter().map(|&file| (file, documents.get(file).map_or("", String::as_str))).collect();
+    let mut breaches = words::breaches_of_meanings(&definitions, &house::SHARED_NAMES);
+    breaches.extend(words::Glossary::new(&glossary).breaches(&definitions));
+    report(breaches);
+}
+
+/// `just drawing` runs this test with the variable set: the drawing is written then, and not only compared.
+#[test]
+fn the_drawing_is_that_of_the_imports() {
+    let drawing = drawing::draw(&Tree::new(&read(&CODE, &["rs"])), &room_folders());
+    let path = workspace().join(drawing::DOCUMENT);
+    let document = fs::read_to_string(&path).unwrap_or_default();
+    if is_set("ATOLL_WRITE_DRAWING") {
+        fs::write(path, drawing::replace(&document, &drawing).expect("the document has the markers")).unwrap();
+    } else {
+        report(drawing::breaches(&document, &drawing));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own switch: no room reads it")]
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some()
+}
+
+/// The project's prose, by its path relative to the workspace.
+fn documents() -> BTreeMap<String, String> {
+    read(&["docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"], &["md"])
 }
 
 fn report(mut breaches: Vec<Breach>) {
@@ -60,16 +104,8 @@ fn report(mut breaches: Vec<Breach>) {
 
 /// What one file of code breaks by itself. `file` is relative to the workspace, with `/`.
 fn breaches_of_source(file: &str, text: &str) -> Vec<Breach> {
-    let mut breaches = Vec::new();
+    let mut breaches = form::breaches_of_rust(file, text);
     let mut breach = |line, rule: String| breaches.push(Breach { file: file.to_owned(), line, rule });
-
-    if !text.starts_with("//!") {
-        breach(1, "the first line is a `//!` line that says what the file is about".to_owned());
-    }
-    let lines = text.lines().count();
-    if lines > LINES_PER_FILE {
-        breach(lines, format!("{lines} lines: a file has at most {LINES_PER_FILE}"));
-    }
     let scan = match Scan::new(text) {
         Ok(scan) => scan,
         Err(reason) => {
@@ -85,8 +121,8 @@ fn breaches_of_source(file: &str, text: &str) -> Vec<Breach> {
     let Some(module) = host_module(file) else { return breaches };
     let room = module.first().map(String::as_str);
     if let Some(room) = room {
-        for import in scan.imports(&module) {
-            if let Some(rule) = house::broken_by_import(room, &import.target) {
+        for import in scan.imports(&module, &|_| false).iter().filter(|import| !import.is_foreign) {
+            if let Some(rule) = house::broken_by_import(room, import.target()) {
                 breach(import.line, rule);
             }
         }
@@ -103,7 +139,8 @@ fn breaches_of_source(file: &str, text: &str) -> Vec<Breach> {
     breaches
 }
 
-/// What the rooms break as wholes: each folder is a room of the table with code in it, and one file of the host holds `unsafe`.
+/// What the rooms break as wholes: each folder is a room of the table with code in it, and one file of the host holds
+/// `unsafe`.
 fn breaches_of_rooms(folders: &[String], sources: &BTreeMap<String, String>) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let defines = |text: &String| Scan::new(text).is_ok_and(|scan| scan.defines_something());
@@ -179,30 +216,30 @@ fn room_folders() -> Vec<String> {
     entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-/// The text of every file with this extension below `folders`, by its path relative to the workspace.
-fn read(folders: &[&str], extension: &str) -> BTreeMap<String, String> {
+/// The text of every file below these folders whose name ends so, by its path relative to the workspace.
+/// A folder may be a file, too. An ending is an extension, or the name of a file without one.
+fn read(folders: &[&str], endings: &[&str]) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut open: Vec<String> = folders.iter().map(|&folder| folder.to_owned()).collect();
-    while let Some(folder) = open.pop() {
-        let Ok(entries) = fs::read_dir(workspace().join(&folder)) else { continue };
-        for entry in entries.map(Result::unwrap) {
-            let name = entry.file_name().into_string().unwrap();
-            let path = format!("{folder}/{name}");
-            if entry.path().is_dir() {
-                // What others built: cargo's target folders, the components' dist.
-                if !name.starts_with('.') && name != "target" && name != "dist" {
-                    open.push(path);
-                }
-            } else if Path::new(&name).extension().is_some_and(|found| found == extension) {
-                files.insert(path, fs::read_to_string(entry.path()).unwrap());
-            }
+    while let Some(path) = open.pop() {
+        let full = workspace().join(&path);
+        if full.is_dir() {
+            let entries = fs::read_dir(full).unwrap().map(Result::unwrap);
+            let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+            // What others built: cargo's target folders, the components' dist.
+            let ours = names.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
+            open.extend(ours.map(|name| format!("{path}/{name}")));
+        } else if Path::new(&path).extension().or(full.file_name()).is_some_and(|end| endings.iter().any(|&e| e == end))
+        {
+            // A file of the list may be missing: the rules for it then have nothing to hold.
+            files.extend(fs::read_to_string(full).map(|text| (path, text)));
         }
     }
     files
 }
 
-/// With the feature `default-send-request` of wasmtime-wasi-http any guest could dial out, to the admin's port for one. What the
-/// feature brings along would stand in the lock file.
+/// With the feature `default-send-request` of wasmtime-wasi-http any guest could dial out, to the admin's port for one.
+/// What the feature brings along would stand in the lock file.
 #[test]
 fn guests_are_given_no_client() {
     let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap();

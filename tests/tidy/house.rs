@@ -1,14 +1,16 @@
-//! The house as a table: which room stands on which floor, and what a room must never name.
+//! The house as tables: which room stands on which floor, which wing above which, and what a room must never name.
+
+use super::graph::{Circle, Levels};
 
 /// The rooms of `host/src` by floor. A room imports only from floors below its own.
-const FLOORS: [&[&str]; 11] = [
+pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "limit", "cache", "route", "contract"],
-    &["registry", "state", "events", "listen"],
+    &["breaker", "balance", "retry", "fault", "egress", "route", "contract"],
+    &["registry", "state", "listen"],
     &["runtime"],
     &["mesh"],
-    &["rollout", "health", "saga", "delivery"],
+    &["rollout", "health"],
     &["gateway", "admin"],
     &["config"],
     &["app"],
@@ -25,7 +27,70 @@ const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
     ("runtime", &["route", "registry", "breaker"], "the runtime runs components and does not know who calls them"),
 ];
 
-/// The floor of `room`, or nothing if no such room is planned.
+/// The wings of each room that has folders, from the top: a wing imports only from wings on levels below its own.
+/// A file beside the room's `mod.rs` is a wing by itself; `mod.rs` stands above them all.
+const WINGS: [(&str, Levels<'static>); 5] = [
+    ("contract", &[&["compat", "openapi"], &["http_binding"], &["json"], &["wit"]]),
+    (
+        "runtime",
+        &[
+            &["pool"],
+            &["instance"],
+            &["code"],
+            &["engine"],
+            &["cache", "imports", "settings"],
+            &["context"],
+            &["capacity", "grants", "outcall"],
+            &["lock", "values"],
+            &["fault"],
+            &["error"],
+        ],
+    ),
+    ("mesh", &[&["call"], &["table"], &["dial", "call_rng", "clock"], &["error"]]),
+    (
+        "gateway",
+        &[
+            &["pipeline"],
+            &[
+                "access_log",
+                "body_budget",
+                "body_limit",
+                "forwarded_request",
+                "head_check",
+                "openapi_document",
+                "public_answer",
+                "typed",
+            ],
+            &["settings", "status"],
+            &["call", "problem"],
+        ],
+    ),
+    (
+        "config",
+        &[
+            &["manifest"],
+            &["route"],
+            &["edge", "route_call"],
+            &["matching", "service"],
+            &["addresses", "breaker", "egress", "health", "limits", "resilience"],
+            &["reader", "service_key"],
+        ],
+    ),
+];
+
+/// Circles among files that stay, each with its reason.
+pub const CIRCLES: [Circle; 0] = [];
+
+/// Names of types that more than one room defines, each with its reason.
+pub const SHARED_NAMES: [(&str, &str); 1] =
+    [("Settings", "each room owns its settings; others name them with the room: `mesh::Settings`")];
+
+/// The levels of the room's wings, or nothing if the room has none.
+pub fn wings(room: &str) -> Option<Levels<'static>> {
+    WINGS.iter().find(|(name, _)| *name == room).map(|(_, levels)| *levels)
+}
+
+/// The floor of `room`, or nothing if there is no such room.
 pub fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
 }

@@ -1,7 +1,7 @@
-//! Reads one Rust file as tokens: what it imports by `crate`, `self` and `super`, and where tokens stand in a row.
+//! Reads one Rust file as tokens: what it imports, which types it defines, and where tokens stand in a row.
 //!
-//! Tokens and not a syntax tree, because they see into macros, where a syntax tree sees nothing. Comments and strings are no
-//! tokens, so neither can raise a false alarm.
+//! Tokens and not a syntax tree, because tokens show what is inside macros, which a syntax tree does not. Comments and
+//! strings are no tokens, so neither can raise a false alarm.
 
 use proc_macro2::{Delimiter, Spacing, Span, TokenStream, TokenTree};
 
@@ -12,13 +12,36 @@ struct Token {
     in_tests: bool,
 }
 
-/// A path that begins at the crate's root or climbs there.
-#[derive(Debug, PartialEq, Eq)]
+/// A path into the crate (`crate::…`, `super::…`, `self::…`, or a child module's name), or one leaf of a `use`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
-    /// The line of that name, from 1.
+    /// The line of the path's last name, from 1.
     pub line: usize,
+    /// The names below the crate's root; empty for the root itself. The last one is `*` if everything is imported.
+    pub path: Vec<String>,
+    /// `use` at the top of the file: the name by which others find it here.
+    pub name: Option<String>,
+    /// Under `pub use`, without a restriction.
+    pub is_public: bool,
+    /// Under `#[cfg(test)]`.
+    pub in_tests: bool,
+    /// The path begins at another crate: it leads to no file of ours.
+    pub is_foreign: bool,
+}
+
+impl Import {
     /// The first name below the crate's root; `*` for everything; `crate` if the root itself is named.
-    pub target: String,
+    pub fn target(&self) -> &str {
+        self.path.first().map_or("crate", String::as_str)
+    }
+}
+
+/// A type that a file defines as an item of a module: `struct`, `enum`, `union`, `trait` or `type`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeItem {
+    pub name: String,
+    pub line: usize,
+    pub in_tests: bool,
 }
 
 /// A file as a list of tokens.
@@ -55,92 +78,204 @@ impl Scan {
         self.tokens.iter().any(|token| ITEMS.contains(&token.text.as_str()))
     }
 
-    /// Every import of a file whose module is `module` (`["breaker", "circuit"]`), however it is spelled.
-    pub fn imports(&self, module: &[String]) -> Vec<Import> {
-        let mut module = module.to_vec();
-        let mut inline_modules = Vec::new(); // the depths of braces at which modules inside of the file began
-        let mut depth = 0;
+    /// The child modules that the file declares for its tests alone: `#[cfg(test)] mod NAME;`.
+    pub fn test_modules(&self) -> Vec<&str> {
+        let rows = self.tokens.windows(3);
+        rows.filter(|row| row[0].text == "mod" && row[0].in_tests && row[2].text == ";")
+            .map(|row| row[1].text.as_str())
+            .collect()
+    }
+
+    /// The types that are items of the file or of a module in it. Types in functions and associated types are not.
+    pub fn types(&self) -> Vec<TypeItem> {
+        const KINDS: [&str; 5] = ["struct", "enum", "union", "trait", "type"];
         let mut found = Vec::new();
-        let mut at = 0;
-        while let Some(token) = self.tokens.get(at) {
-            let begins_path = at == 0 || self.text(at - 1) != "::";
+        let mut bodies = 0; // the braces around this token that are no module's
+        let mut is_module = Vec::new(); // for each open brace
+        for (at, token) in self.tokens.iter().enumerate() {
             match token.text.as_str() {
-                "mod" if self.text(at + 2) == "{" => {
-                    module.push(self.text(at + 1).to_owned());
-                    inline_modules.push(depth);
-                    at += 1; // and its name; the brace is counted in its turn
+                "{" => {
+                    let opens_module = at >= 2 && self.text(at - 2) == "mod";
+                    is_module.push(opens_module);
+                    bodies += usize::from(!opens_module);
                 }
-                "{" => depth += 1,
-                "}" => {
-                    depth -= 1;
-                    if inline_modules.pop_if(|began| *began == depth).is_some() {
-                        module.pop();
+                "}" => bodies -= usize::from(!is_module.pop().unwrap_or(true)),
+                kind if bodies == 0 && KINDS.contains(&kind) => {
+                    let name = self.text(at + 1);
+                    if name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                        found.push(TypeItem { name: name.to_owned(), line: token.line, in_tests: token.in_tests });
                     }
                 }
-                "crate" if self.text(at + 1) == "as" => {
-                    found.push(Import { line: token.line, target: "crate".to_owned() });
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Every import of a file whose module is `module` (`["breaker", "circuit"]`), however it is spelled.
+    /// `is_module` says which paths are modules: it tells a child module's name from that of another crate.
+    pub fn imports(&self, module: &[String], is_module: &dyn Fn(&[String]) -> bool) -> Vec<Import> {
+        Reader { scan: self, is_module, module: module.to_vec(), inline: Vec::new(), depth: 0, found: Vec::new() }
+            .read()
+    }
+
+    /// The token at `at`, or the empty text behind the end.
+    fn text(&self, at: usize) -> &str {
+        self.tokens.get(at).map_or("", |token| &token.text)
+    }
+
+    fn is_name(&self, at: usize) -> bool {
+        self.text(at).starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    }
+}
+
+/// A walk over the tokens of one file that collects its imports.
+struct Reader<'a> {
+    scan: &'a Scan,
+    is_module: &'a dyn Fn(&[String]) -> bool,
+    /// The module at this token.
+    module: Vec<String>,
+    /// The depths of braces at which modules inside of the file began.
+    inline: Vec<usize>,
+    depth: usize,
+    found: Vec<Import>,
+}
+
+/// Where a path begins that is being followed.
+#[derive(Clone)]
+struct Base {
+    path: Vec<String>,
+    /// No name of the path was read yet.
+    is_start: bool,
+    is_foreign: bool,
+    is_public: bool,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Vec<Import> {
+        let scan = self.scan;
+        let mut at = 0;
+        while let Some(token) = scan.tokens.get(at) {
+            let before = if at == 0 { "" } else { scan.text(at - 1) };
+            let is_visibility = before == "in" && at >= 2 && scan.text(at - 2) == "("; // `pub(in crate::mesh)`
+            let begins_path = !matches!(before, "::" | "." | "fn" | "mod") && !is_visibility;
+            match token.text.as_str() {
+                "mod" if scan.text(at + 2) == "{" => {
+                    self.module.push(scan.text(at + 1).to_owned());
+                    self.inline.push(self.depth);
+                    at += 1; // and its name; the brace is counted in its turn
                 }
-                "crate" | "super" | "self" if begins_path && self.text(at + 1) == "::" => {
-                    at = self.path(at, &module, &mut found);
+                "{" => self.depth += 1,
+                "}" => {
+                    self.depth -= 1;
+                    if self.inline.pop_if(|began| *began == self.depth).is_some() {
+                        self.module.pop();
+                    }
+                }
+                "use" if scan.text(at + 1) != "<" => {
+                    let base = Base { path: Vec::new(), is_start: true, is_foreign: false, is_public: before == "pub" };
+                    at = self.tree(at + 1, base);
+                    continue;
+                }
+                "crate" if scan.text(at + 1) == "as" => self.push(at, Vec::new(), None, false, false),
+                "crate" | "super" | "self" if begins_path && scan.text(at + 1) == "::" => {
+                    at = self.path(at);
+                    continue;
+                }
+                name if begins_path && scan.text(at + 1) == "::" && scan.is_name(at) && self.is_child(name) => {
+                    at = self.path(at);
                     continue;
                 }
                 _ => {}
             }
             at += 1;
         }
-        found
+        self.found
     }
 
-    /// Follows the path or the use tree that begins at `at`, seen from `module`; returns where it is done.
-    fn path(&self, mut at: usize, module: &[String], found: &mut Vec<Import>) -> usize {
-        let mut base = module.to_vec();
+    fn is_child(&self, name: &str) -> bool {
+        let mut path = self.module.clone();
+        path.push(name.to_owned());
+        (self.is_module)(&path)
+    }
+
+    fn push(&mut self, at: usize, path: Vec<String>, name: Option<String>, is_public: bool, is_foreign: bool) {
+        let Some(token) = self.scan.tokens.get(at) else { return };
+        self.found.push(Import { line: token.line, path, name, is_public, in_tests: token.in_tests, is_foreign });
+    }
+
+    /// Follows a path in an expression or a type; returns where it is done.
+    fn path(&mut self, mut at: usize) -> usize {
+        let mut path = self.module.clone();
         loop {
-            match self.text(at) {
-                "crate" => base.clear(),
+            match self.scan.text(at) {
+                "crate" => path.clear(),
                 "super" => {
-                    base.pop();
+                    path.pop();
                 }
-                "self" if self.text(at + 1) == "::" => {}
-                "::" => {}
-                "{" => return self.branches(at + 1, &base, found),
-                name => {
-                    // `self` in the braces of a use tree names the braces' own prefix: here the root or a room.
-                    let name = if name == "self" { "crate" } else { name };
-                    let target = base.first().map_or(name, String::as_str).to_owned();
-                    found.push(Import { line: self.tokens.get(at).map_or(0, |token| token.line), target });
-                    return at + 1;
-                }
+                "self" => {}
+                name => path.push(name.to_owned()),
             }
+            if self.scan.text(at + 1) != "::" || !(self.scan.is_name(at + 2)) {
+                self.push(at, path, None, false, false);
+                return at + 1;
+            }
+            at += 2;
+        }
+    }
+
+    /// Follows a use tree; returns where it is done: at its `;`, or behind its branch's comma, or at the closing brace.
+    fn tree(&mut self, mut at: usize, mut base: Base) -> usize {
+        if self.scan.text(at) == "::" && base.is_start {
+            base.is_foreign = true; // `use ::name`
             at += 1;
         }
-    }
-
-    /// Follows each branch between the braces of a use tree; `at` is behind the opening one.
-    fn branches(&self, mut at: usize, base: &[String], found: &mut Vec<Import>) -> usize {
-        while !matches!(self.text(at), "}" | "") {
-            at = self.path(at, base, found);
-            // What is left of the branch lies inside the room that was found: skip to the comma.
-            let mut depth = 0;
-            loop {
-                match self.text(at) {
-                    "{" => depth += 1,
-                    "}" if depth > 0 => depth -= 1,
-                    "}" | "" => break,
-                    "," if depth == 0 => {
-                        at += 1;
-                        break;
+        loop {
+            let next = self.scan.text(at + 1);
+            match self.scan.text(at) {
+                "{" => {
+                    at += 1;
+                    while !matches!(self.scan.text(at), "}" | "") {
+                        at = self.tree(at, base.clone()).max(at + 1);
                     }
-                    _ => {}
+                    return self.end_of_branch(at + 1);
                 }
-                at += 1;
+                "crate" if base.is_start => base.path.clear(),
+                "super" => {
+                    if base.is_start {
+                        base.path.clone_from(&self.module);
+                    }
+                    base.path.pop();
+                }
+                // `self` at the end names the braces' own prefix; at the start it names this module.
+                "self" if base.is_start => base.path.clone_from(&self.module),
+                "self" | "::" => {}
+                "" | ";" | "}" | "," => return at,
+                name => {
+                    if base.is_start && !base.is_foreign {
+                        base.is_foreign = !self.is_child(name);
+                        if !base.is_foreign {
+                            base.path.clone_from(&self.module);
+                        }
+                    }
+                    base.path.push(name.to_owned());
+                }
             }
+            base.is_start = false;
+            if next == "::" {
+                at += 2;
+                continue;
+            }
+            let alias = if next == "as" { Some(self.scan.text(at + 2).to_owned()) } else { base.path.last().cloned() };
+            let at_the_top = self.depth == 0;
+            self.push(at, base.path, alias.filter(|_| at_the_top), base.is_public, base.is_foreign);
+            return self.end_of_branch(at + if next == "as" { 3 } else { 1 });
         }
-        at + 1
     }
 
-    /// The token at `at`, or the empty text behind the end.
-    fn text(&self, at: usize) -> &str {
-        self.tokens.get(at).map_or("", |token| &token.text)
+    /// Behind the comma that ends a branch of a use tree, or where the tree ends.
+    fn end_of_branch(&self, at: usize) -> usize {
+        if self.scan.text(at) == "," { at + 1 } else { at }
     }
 }
 
