@@ -229,18 +229,16 @@ fn a_name_or_type_that_cannot_be_in_the_path_is_an_error_of_path() {
 
 #[test]
 fn a_name_or_type_that_cannot_be_in_a_header_is_an_error_of_from_header() {
-    let bound = "parameter `id` is bound already, to the path or to another header";
-    let takes = function("f", &[("a", product())], None);
-    let table: [(&[(&str, &str)], &[&str], Function, &str); 4] = [
-        (&[("key", "X-Key")], &[], get(), "`key` is not a parameter of `get`"),
-        (&[("id", "X Id")], &[], get(), "`X Id` is not a header name"),
-        (&[("id", "X-Id")], &["id"], get(), bound),
-        (&[("a", "X-A")], &[], takes, "parameter `a` (record `product`) cannot stand in a header"),
-    ];
-    for (from_header, path, function, message) in table {
+    let refused = |from_header, path, function: &Function, message| {
         let route = TestRoute { from_header, path, ..TestRoute::default() };
-        assert_error(&route, &[Method::POST], &function, Key::FromHeader, message);
-    }
+        assert_error(&route, &[Method::POST], function, Key::FromHeader, message);
+    };
+    let takes = function("f", &[("a", product())], None);
+    refused(&[("key", "X-Key")], &[], &get(), "`key` is not a parameter of `get`");
+    refused(&[("id", "X Id")], &[], &get(), "`X Id` is not a header name");
+    let bound = "parameter `id` is bound already, to the path or to another header";
+    refused(&[("id", "X-Id")], &["id"], &get(), bound);
+    refused(&[("a", "X-A")], &[], &takes, "parameter `a` (record `product`) cannot stand in a header");
 }
 
 #[test]
