@@ -22,7 +22,7 @@ pub struct Fault {
 /// The shares of a [`Fault`] are more than all calls together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "error {error} and trap {trap} are together more than 100% of the calls: \
+    "error {error} and trap {trap} are more than 100% of the calls together: \
      no call fails in both ways, so lower one of them"
 )]
 pub struct InvalidFault {

@@ -38,7 +38,7 @@ fn the_shares_of_a_fault_are_at_most_all_calls_together() {
     let error = Fault::new(Duration::ZERO, share(400_001), share(600_000)).expect_err("one in a million too many");
     assert_eq!(
         error.to_string(),
-        "error 40.0001% and trap 60% are together more than 100% of the calls: \
+        "error 40.0001% and trap 60% are more than 100% of the calls together: \
          no call fails in both ways, so lower one of them"
     );
     assert!(Fault::new(Duration::ZERO, all, all).is_err());
