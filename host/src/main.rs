@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A request makes some hundred small allocations, most of them inside the engine. With this allocator they cost half as
-/// much as with the system's.
+/// A request makes some hundred small allocations, most of them inside the engine. With this allocator they cost half
+/// as much as with the system's.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -45,8 +45,8 @@ impl Guard {
             return Err(AdminProblem::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign-host",
-                "the admin listens on loopback, and accepts only `localhost` and loopback addresses in the Host header: \
-                 check that header",
+                "the admin listens on loopback, and accepts only `localhost` and loopback addresses in the Host \
+                 header: check that header",
             ));
         }
         Ok(header)

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The error below another one, where there is one. It is shared, so that every caller that the failure concerns gets it.
+/// The error below another one, where there is one. It is shared: every caller that the failure concerns gets it.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Whose fault an error is. Only faults of the service count in its breaker.
