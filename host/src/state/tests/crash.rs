@@ -130,7 +130,7 @@ fn transfer(
     Ok(transaction)
 }
 
-/// Compares the data on the disk with what must be there, and makes it the new start of the ledger. If power fails during
+/// Compares the data on the disk with what must be there, and makes it the ledger's new start. If power fails during
 /// the reading, there is nothing to compare.
 fn check(database: &Database, disk: &SimDisk, ledger: &mut Ledger) {
     let entries = read_all(database);
