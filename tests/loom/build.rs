@@ -7,8 +7,8 @@
 mod mutants;
 
 use mutants::{MUTANTS, Mutant};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 /// Relative to this crate. `src/inline_poll/mod.rs` names it too.
 const PROTOCOL: &str = "../../host/src/runtime/instance/inline_poll/protocol.rs";
@@ -20,7 +20,7 @@ fn main() {
         println!("cargo:rerun-if-changed={read}");
     }
     let host = code(&fs::read_to_string(PROTOCOL).expect("a build script runs in its crate's folder"));
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let out = out_dir();
     let mut tests = String::new();
     for mutant in &MUTANTS {
         let file = out.join(mutant.name).with_extension("rs");
@@ -28,6 +28,12 @@ fn main() {
         tests += &test(mutant, &file, host.matches(&code(mutant.original)).count());
     }
     fs::write(out.join("mutants.rs"), tests).expect("OUT_DIR can be written");
+}
+
+/// The folder that cargo gives to this build.
+#[expect(clippy::disallowed_methods, reason = "cargo passes settings to a build script in the environment alone")]
+fn out_dir() -> PathBuf {
+    std::env::var_os("OUT_DIR").expect("cargo sets it").into()
 }
 
 /// `source` without comments and indentation.

@@ -18,6 +18,7 @@ mod load;
 mod operations;
 mod probe;
 mod run;
+mod shutdown;
 mod trust;
 
 pub use check::{Summary, check};

@@ -1,8 +1,9 @@
-//! The life of the host: build, serve, drain, close.
+//! The life of the host: build, serve, and shut down (`shutdown.rs`).
 
 use super::assembly::{Assembly, assemble};
 use super::load;
 use super::operations::HostOperations;
+use super::shutdown::{Shutdown, Signals};
 use crate::admin::Admin;
 use crate::config::Manifest;
 use crate::gateway::{self, Gateway};
@@ -20,17 +21,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
 const RESOLVING: Duration = Duration::from_secs(2);
-/// How long the admin may take for its last answers after the gateway's drain.
-const ADMIN_DRAIN: Duration = Duration::from_secs(1);
-/// How long guests may work after the last answer.
-const GUESTS_DRAIN: Duration = Duration::from_secs(5);
-
 /// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
 /// finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes requests
 /// there.
@@ -63,6 +58,46 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     }
 
     let drain = Drain::new();
+    let Edges { gateway, admin, upkeep } = edges(&manifest, &runtime, registry, rollout, assembly, &drain);
+
+    announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
+    announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
+    tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
+    let cache = Arc::clone(&runtime);
+    spawn_blocking(move || cache.prune_cache());
+
+    let admin_drain = Drain::new();
+    let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
+    let admin_edge = tokio::spawn(admin_edge);
+    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain));
+    let handle = move |request, peer| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.handle(request, peer).await }
+    };
+    let cut_off = gateway_socket.serve(handle, drain).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off at the end of the drain");
+    }
+    signals.abort();
+    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await
+}
+
+/// What serves, built and not yet started, and the tasks that run beside it.
+struct Edges {
+    gateway: Arc<Gateway<Mesh>>,
+    admin: Admin,
+    /// Resolves host names again, and checks the health of endpoints.
+    upkeep: JoinSet<()>,
+}
+
+fn edges(
+    manifest: &Manifest,
+    runtime: &Runtime,
+    registry: Arc<Registry<Service>>,
+    rollout: Rollout,
+    assembly: Assembly,
+    drain: &Drain,
+) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
@@ -74,7 +109,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
     let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
-    host.inject_faults(&manifest);
+    host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     let resolver = Arc::clone(&host);
@@ -84,62 +119,7 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    let admin = Admin::new(manifest.admin.settings.clone(), host);
-
-    announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
-    announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
-    tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
-    let cache = Arc::clone(&runtime);
-    spawn_blocking(move || cache.prune_cache());
-
-    let admin_drain = Drain::new();
-    let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
-    let admin_edge = tokio::spawn(admin_edge);
-    let signals = tokio::spawn(stop_at_signals(signals, drain.clone(), manifest.gateway.drain));
-    let cut_off = gateway_socket
-        .serve(
-            move |request, peer| {
-                let gateway = Arc::clone(&gateway);
-                async move { gateway.handle(request, peer).await }
-            },
-            drain,
-        )
-        .await;
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "connections were cut off at the end of the drain");
-    }
-    admin_drain.start(ADMIN_DRAIN);
-    admin_edge.await.context("the admin's task")?;
-    signals.abort();
-    upkeep.shutdown().await;
-    // Guests may still work, and commit, after their answers were sent.
-    if !runtime.idle(GUESTS_DRAIN).await {
-        tracing::warn!("instances that still worked were ended");
-    }
-    if let Some(store) = store {
-        spawn_blocking(move || store.close()).await.context("closing the store")?;
-    }
-    tracing::info!("stopped");
-    Ok(())
-}
-
-/// The two signals that tell the host to stop.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
+    Edges { gateway, admin: Admin::new(manifest.admin.settings.clone(), host), upkeep }
 }
 
 async fn prepare(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Assembly, Option<Store>)> {
@@ -160,14 +140,6 @@ fn launch(
     let launched = rollout.launch_all(specs.into_iter().zip(components), store);
     launched.map_err(|(service, error)| anyhow::Error::from(error).context(format!("service `{service}`")))?;
     Ok(rollout)
-}
-
-async fn stop_at_signals(mut signals: Signals, drain: Drain, within: Duration) {
-    for within in [within, Duration::ZERO] {
-        let name = signals.next().await;
-        tracing::info!(signal = name, seconds = within.as_secs(), "draining");
-        drain.start(within);
-    }
 }
 
 /// The store, if a service has state. Opening it reads parts of the file; after a crash, all of it.

@@ -117,6 +117,10 @@ fn a_text_that_is_no_rule_is_refused_with_help() {
         assert_eq!(error.to_string(), format!("`{text}` is no outside host"));
         assert!(error.help().contains(help), "{}", error.help());
     }
+}
+
+#[test]
+fn a_refused_rule_never_repeats_a_password() {
     for (text, redacted) in [
         ("https://user:secret@a.b/x", "…@a.b/x"),
         ("https://@a.b", "…@a.b"),
@@ -128,6 +132,10 @@ fn a_text_that_is_no_rule_is_refused_with_help() {
         assert_eq!(error.to_string(), format!("`{redacted}` is no outside host"), "a password is not repeated");
         assert_eq!(error.help(), help);
     }
+}
+
+#[test]
+fn the_lengths_of_labels_and_names_are_those_of_dns() {
     for length in [63, 64] {
         assert_eq!(EgressRule::parse(&format!("https://{}.com", "a".repeat(length)), false).is_ok(), length == 63);
     }

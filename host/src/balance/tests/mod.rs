@@ -140,8 +140,8 @@ proptest! {
         let balancer = Balancer::new(Settings { policy, ..Settings::default() });
         let granting: Vec<bool> = endpoints.iter().map(|&(_, grants)| grants).collect();
         let created = |age| now - MS * u32::try_from(age).expect("small");
-        let load = |&((weight, age, ..), _)| Load::new(weight, created(age));
-        let loads: Vec<Load> = endpoints.iter().map(load).collect();
+        let ages = endpoints.iter().map(|&((weight, age, ..), _)| (weight, created(age)));
+        let loads: Vec<Load> = ages.map(|(weight, created)| Load::new(weight, created)).collect();
         // The first choice starts the time of the reviews, so that later choices eject some endpoints.
         choose(&balancer, &loads, start, &mut seeded(seed), |_| false);
         for (load, &((_, _, in_flight, (answered, failed), took), _)) in loads.iter().zip(&endpoints) {

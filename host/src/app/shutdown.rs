@@ -1,0 +1,79 @@
+//! The end of the host: the signals that start the drain, and the order in which the parts stop.
+//!
+//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. The admin stays until then, so that
+//! operators see the drain. The store closes last: guests may commit until the end of their grace period.
+
+use crate::listen::Drain;
+use crate::runtime::Runtime;
+use crate::state::Store;
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+
+/// How long the admin may take for its last answers after the gateway's drain.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// How long guests may work after the last answer.
+const GUESTS_DRAIN: Duration = Duration::from_secs(5);
+
+/// The two signals that tell the host to stop.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for a signal, and returns its name.
+    pub(super) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Starts `drain` at the first signal, with `within` as its time. A second signal makes the deadline now.
+    pub(super) async fn start(mut self, drain: Drain, within: Duration) {
+        for within in [within, Duration::ZERO] {
+            let name = self.next().await;
+            tracing::info!(signal = name, seconds = within.as_secs(), "draining");
+            drain.start(within);
+        }
+    }
+}
+
+/// What still runs when the gateway has drained.
+pub(super) struct Shutdown {
+    pub(super) admin_drain: Drain,
+    /// The admin's task. It returns how many connections it cut off.
+    pub(super) admin_edge: JoinHandle<usize>,
+    /// Tasks that run beside the edges: the resolver of names, the health checks.
+    pub(super) upkeep: JoinSet<()>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) store: Option<Store>,
+}
+
+impl Shutdown {
+    /// Stops everything, in order. It waits for each part before it stops the next.
+    ///
+    /// # Errors
+    /// A task of the host panicked.
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        self.admin_drain.start(ADMIN_DRAIN);
+        self.admin_edge.await.context("the admin's task")?;
+        self.upkeep.shutdown().await;
+        // Guests may still work, and commit, after their answers were sent.
+        if !self.runtime.idle(GUESTS_DRAIN).await {
+            tracing::warn!("instances that still worked were ended");
+        }
+        if let Some(store) = self.store {
+            spawn_blocking(move || store.close()).await.context("closing the store")?;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
