@@ -44,7 +44,7 @@ impl OpenapiDocument {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(self.text.len()));
-        // The length is set here: for HEAD, hyper drops the body and would not count its length.
+        // The length is set here: for HEAD, hyper drops the body and sets no length (hyperium/hyper#2836).
         *answer.body_mut() = full_body(self.text.clone());
         Ok(answer)
     }

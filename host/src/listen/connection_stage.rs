@@ -2,7 +2,8 @@
 //!
 //! hyper's own header timeout also covers the pause before a request, so it cannot distinguish a slow header section
 //! (10 s, answered with 408) from an idle connection (60 s, closed silently). The stages are therefore tracked here:
-//! the socket reports bytes, and the exchange reports that a request was parsed and that it has ended.
+//! the socket reports bytes, and the exchange reports that a request was parsed and that it has ended. (hyper discusses
+//! a timeout of its own for idle connections in hyperium/hyper#3185 and #3828.)
 
 use super::settings::Settings;
 use futures_util::task::AtomicWaker;

@@ -25,7 +25,8 @@ const EPOCH: Duration = Duration::from_millis(10);
 const KEEP_RESIDENT: usize = 1 << 20;
 /// Freed memories and tables that are given back to the kernel in one go. One: Wasmtime counts a freed memory that
 /// waits for its batch as used, even if there is nothing to give back, and while another thread gives a batch back
-/// nobody can use it. By the host's count a slot is free when its instance is gone, and then it must be.
+/// nobody can use it. By the host's count a slot is free when its instance is gone, and then it must be. Batches came
+/// with bytecodealliance/wasmtime#8590, which names a size of one as the way to switch them off.
 const DECOMMIT_BATCH: usize = 1;
 /// What the pool has of each kind beyond its slots. Wasmtime searches the parts of its free lists one after the other,
 /// and takes entries out for a moment when a component goes. With all others in use it could find none for a slot that

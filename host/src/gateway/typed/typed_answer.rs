@@ -65,7 +65,7 @@ fn success<V: Value>(binding: &HttpBinding, value: Option<&V>, echo: &EchoedArgu
         json::write(ty, binding.names, value?, &mut text).ok()?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
-        // The length is set here: for HEAD, hyper drops the body and would not count its length.
+        // The length is set here: for HEAD, hyper drops the body and sets no length (hyperium/hyper#2836).
         *response.body_mut() = full_body(text);
     }
     Some(response)

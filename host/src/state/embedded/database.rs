@@ -45,7 +45,7 @@ enum DatabaseState {
         database: redb::Database,
         retry_at: Instant,
     },
-    /// After an error of its storage, redb refuses every call until the database is opened again.
+    /// After an error of its storage, redb refuses every call until the database is opened again (cberner/redb#836).
     Broken {
         retry_at: Instant,
     },
