@@ -53,9 +53,8 @@ impl<C: Call> Gateway<C> {
         let mut record = AccessRecord::begin(request.method().clone(), request.uri().clone(), id.clone(), began);
         let caller = Caller { id: &id, peer, trusted, began };
         let answer = self.pipeline(request, &caller, &mut record).await;
-        let mut answer = answer.unwrap_or_else(|problem| problem.answer(&id));
-        answer.headers_mut().insert(RequestId::HEADER, id.header());
-        record.follow(answer)
+        let answer = answer.unwrap_or_else(|problem| problem.answer(&id));
+        record.follow(public_answer::finish(answer, &id))
     }
 
     /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.

@@ -1,10 +1,17 @@
-//! Makes a service's answer fit for the client.
+//! Makes an answer fit for the client: what every answer carries, and what a service's answer must lose.
 
 use super::settings::Target;
-use crate::base::{Body, empty_body, remove_hop_by_hop};
+use crate::base::{Body, RequestId, empty_body, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
+
+/// Adds what every answer of the gateway carries, its own problems and the answers of services alike. (Answers to requests
+/// that hyper cannot parse never come here: see `listen`.)
+pub(super) fn finish(mut answer: Response<Body>, id: &RequestId) -> Response<Body> {
+    answer.headers_mut().insert(RequestId::HEADER, id.header());
+    answer
+}
 
 /// Makes `answer` the public answer to a request with `method` for `host` on `route`: without hop-by-hop headers, and
 /// with public locations.

@@ -43,7 +43,8 @@ mod pool;
 mod settings;
 mod values;
 
-pub use capacity::slots::{DepthClass, SlotPermit, Slots};
+pub use capacity::depth_class::DepthClass;
+pub use capacity::slots::{SlotPermit, Slots};
 pub use code::component::Component;
 pub use code::handler::answers_http;
 pub use code::revision::Revision;

@@ -3,5 +3,6 @@
 //! Never: makes or ends an instance. The keeper of idle instances gives them up, through a trait of this wing.
 
 pub(super) mod cpu;
+pub(super) mod depth_class;
 pub(super) mod pressure;
 pub(super) mod slots;

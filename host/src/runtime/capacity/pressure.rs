@@ -4,7 +4,7 @@
 //! slots must not wait for the idle timeout of another service's instance. So idle instances are given up for it, the
 //! longest idle first, and while a call waits no instance becomes idle: it ends instead.
 
-use super::slots::DepthClass;
+use super::depth_class::DepthClass;
 use crate::runtime::lock::lock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, Weak};

@@ -9,25 +9,12 @@
 //! which is smaller than that of `d + 1`. So a call of class `d + 1` finds a slot, is answered, and gives the slot
 //! back. From the last class on only deadlines help.
 
+use super::depth_class::{CLASSES, DepthClass};
+use super::pressure::PoolPressure;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// The number of depth classes. The last class holds all deeper calls too.
-const CLASSES: usize = 4;
-
-/// How deep in a chain of calls a call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DepthClass(usize);
-
-impl DepthClass {
-    /// The class of the deepest calls.
-    pub(crate) const LAST: Self = Self(CLASSES - 1);
-
-    /// The class of a call with `depth` calls above it.
-    pub fn of(depth: usize) -> Self {
-        Self(depth.min(CLASSES - 1))
-    }
-}
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 /// The slots of the pool.
 pub struct Slots {
@@ -61,7 +48,7 @@ impl Slots {
     /// Takes `count` slots for a call of `class` if they are free now.
     pub fn try_take(&self, class: DepthClass, count: u32) -> Option<SlotPermit> {
         let mut taken = [const { None }; CLASSES];
-        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
+        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.index()) {
             *taken = Some(Arc::clone(part).try_acquire_many_owned(count).ok()?);
         }
         Some(SlotPermit(taken))
@@ -72,11 +59,30 @@ impl Slots {
         let mut taken = [const { None }; CLASSES];
         // Every call takes the parts in this order, from the smallest to the whole pool, so no two calls wait for each
         // other.
-        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.0) {
+        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.index()) {
             let permit = Arc::clone(part).acquire_many_owned(count).await;
             *taken = Some(permit.expect("the semaphores are never closed"));
         }
         SlotPermit(taken)
+    }
+
+    /// Takes `count` slots for a call of `class`, and waits for them until `deadline` if they are not free now. While the
+    /// call waits, idle instances are given up for it (see [`PoolPressure`]).
+    ///
+    /// # Errors
+    /// The slots were not free before the deadline.
+    pub(crate) async fn take_until(
+        &self,
+        class: DepthClass,
+        count: u32,
+        deadline: Instant,
+        pressure: &PoolPressure,
+    ) -> Result<SlotPermit, Elapsed> {
+        if let Some(slots) = self.try_take(class, count) {
+            return Ok(slots);
+        }
+        let _waiting = pressure.wait_for(class, count);
+        timeout_at(deadline, self.take(class, count)).await
     }
 
     /// Waits until every slot is free.

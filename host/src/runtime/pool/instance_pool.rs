@@ -8,8 +8,8 @@ use super::guest_body::GuestBody;
 use super::kept_instances::{KeptCall, KeptInstances};
 use crate::base::{Body, CallContext, Digest, ErrorKind};
 use crate::contract::FunctionName;
+use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
-use crate::runtime::capacity::slots::DepthClass;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::identity::{CurrentRequest, InstanceIdentity};
 use crate::runtime::engine::Runtime;
@@ -302,16 +302,11 @@ impl InstancePool {
             Some(permit) => permit,
             None => acquire_until(permits, deadline).await?,
         };
-        let count = self.revision.slots;
-        let pool = &self.runtime.slots;
-        let slots = match pool.try_take(class, count) {
-            Some(slots) => slots,
-            None => {
-                let _waiting = self.runtime.pressure.wait_for(class, count);
-                timeout_at(deadline, pool.take(class, count)).await.map_err(|_| used_up("the pool's `instances`"))?
-            }
-        };
-        Ok(Lease { _permit: permit, _slots: slots })
+        let (pool, pressure) = (&self.runtime.slots, &self.runtime.pressure);
+        match pool.take_until(class, self.revision.slots, deadline, pressure).await {
+            Ok(slots) => Ok(Lease { _permit: permit, _slots: slots }),
+            Err(_) => Err(used_up("the pool's `instances`")),
+        }
     }
 }
 

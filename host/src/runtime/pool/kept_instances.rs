@@ -1,7 +1,7 @@
 //! Instances that are kept between calls.
 
+use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::{IdleInstances, PoolPressure};
-use crate::runtime::capacity::slots::DepthClass;
 use crate::runtime::instance::job::Job;
 use crate::runtime::instance::worker::Worker;
 use crate::runtime::lock::lock;
