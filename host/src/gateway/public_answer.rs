@@ -6,8 +6,8 @@ use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
 
-/// Adds what every answer of the gateway carries, its own problems and the answers of services alike. (Answers to requests
-/// that hyper cannot parse never come here: see `listen`.)
+/// Adds what every answer of the gateway carries: its own problems and the answers of services alike. (Answers to
+/// requests that hyper cannot parse never come here: see `listen`.)
 pub(super) fn finish(mut answer: Response<Body>, id: &RequestId) -> Response<Body> {
     answer.headers_mut().insert(RequestId::HEADER, id.header());
     answer

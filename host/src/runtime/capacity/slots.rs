@@ -66,8 +66,8 @@ impl Slots {
         SlotPermit(taken)
     }
 
-    /// Takes `count` slots for a call of `class`, and waits for them until `deadline` if they are not free now. While the
-    /// call waits, idle instances are given up for it (see [`PoolPressure`]).
+    /// Takes `count` slots for a call of `class`, and waits for them until `deadline` if they are not free now. While
+    /// the call waits, idle instances are given up for it (see [`PoolPressure`]).
     ///
     /// # Errors
     /// The slots were not free before the deadline.
