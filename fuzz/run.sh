@@ -8,14 +8,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
-readonly targets=(manifest arguments route component)
+# `component` runs by its name alone. It finds within a minute that `wit_parser` 0.262 recurses without end in
+# `WitPackageDecoder::visit_package` (a circle among packages, it seems). It joins `all` when that is mended.
+readonly targets=(manifest arguments route)
 readonly slowest=10 # seconds for one input; all of them take milliseconds
 readonly memory=1024 # MiB of address space: more fails at the very input that asks for it
 
 target=${1:-all}
 seconds=${2:-60}
-if [[ $target != all && " ${targets[*]} " != *" $target "* ]]; then
-    echo "fuzz: no target '$target': ${targets[*]}" >&2
+if [[ $target != all && " ${targets[*]} component " != *" $target "* ]]; then
+    echo "fuzz: no target '$target': ${targets[*]} component" >&2
     exit 2
 fi
 
@@ -35,7 +37,7 @@ fuzz() {
     if ! (
         ulimit -v $((memory * 1024))
         exec "target/debug/fuzz-$1" "$corpus" -max_total_time="$seconds" -timeout="$slowest" -rss_limit_mb=0 \
-            -artifact_prefix="$corpus.crashes/" -print_final_stats=1 -verbosity=0 >"$corpus.log" 2>&1
+            -artifact_prefix="$corpus.crashes/" -print_final_stats=1 >"$corpus.log" 2>&1
     ); then
         tail -n 60 "$corpus.log" >&2
         echo "fuzz: $1 failed; the input is in $corpus.crashes/" >&2
