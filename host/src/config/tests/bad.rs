@@ -327,7 +327,7 @@ fn a_later_finding_is_shown_at_its_key_or_at_the_key_that_it_depends_on() {
                 health.call = 'get'\n\
                 [service.legacy]\nurls = ['https://a:1']\nca = 'ca.pem'\n\
                 [[route]]\npath = '/a/{id}'\nmethod = 'POST'\ncall = 'users/add'\nstatus = 202\n\
-                errors = { gone = 410 }\nfrom_header = { key = 'ManifestKey' }\nlocation = '/a/{id}'\n\
+                errors = { gone = 410 }\nfrom_header = { key = 'Key' }\nlocation = '/a/{id}'\n\
                 [[route]]\npath = '/b'\nmethod = 'GET'\ncall = 'users/get'\n\
                 [[route]]\nprefix = '/c'\nservice = 'legacy'";
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));

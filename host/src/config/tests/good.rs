@@ -48,6 +48,11 @@ fn a_service_and_its_route_have_the_default_settings_of_the_rooms() {
     // Every key of a service has the default of the room that it configures.
     let name = ServiceName::new("users").expect("a name");
     assert_eq!(format!("{:?}", service.spec), format!("{:?}", ServiceSpec::new(name)));
+    // Pinned as numbers: the line above would follow a default that was changed by mistake.
+    let (total, addresses) = (service.spec.traffic.total, &service.spec.addresses);
+    let (connect, dns) = (addresses.dial.connect, addresses.dns);
+    let pinned = [15, 1, 30].map(Duration::from_secs);
+    assert_eq!([total, connect, dns], pinned);
     assert_eq!((&service.ca, &service.wit, &service.health, &service.fault), (&None, &None, &None, &None));
     let route = &manifest.routes[0];
     assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
