@@ -50,8 +50,8 @@ pub struct Runtime {
     pub(crate) shared_code: SharedCode,
     /// The revisions whose code may be loaded at a time: one for each core.
     pub(crate) loads: Semaphore,
-    /// The free slots of the pool. A call that needs an instance waits here, so that the pool itself is never found
-    /// full.
+    /// The free slots of Wasmtime's pool. A call that needs an instance first waits for a slot here. So the pool itself
+    /// is never full when the instance is made; it would refuse instead of letting the call wait.
     pub(crate) slots: Slots,
     pub(crate) pressure: Arc<PoolPressure>,
     pub(crate) cpu: CpuTokens,
