@@ -272,8 +272,8 @@ impl InstancePool {
         }
     }
 
-    /// A permit for one of the endpoint's instances first, from `permits`, and then slots of the engine's pool; both
-    /// within the deadline.
+    /// What one more instance needs: first a permit of the endpoint, from `permits`, and then slots of the engine's
+    /// pool. Waits for both until `deadline` at the latest.
     async fn lease(
         &self,
         permits: &Arc<Semaphore>,
