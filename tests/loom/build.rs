@@ -1,7 +1,8 @@
 //! Sets `cfg(loom)` for this crate alone, and writes the mutants of the inline-poll protocol.
 //!
-//! With `cfg(loom)` the breaker's `sync.rs` takes loom's types. A mutant is a copy of the host's source with one
-//! place changed (`src/inline_poll/mutants.rs`), and a test that a model fails with the copy.
+//! With `cfg(loom)` the breaker's `sync.rs` takes loom's types. A mutant is a copy of the host's source with one place
+//! changed; `src/inline_poll/mutants.rs` lists them. Each copy gets a test, which passes if a model fails with the
+//! copy.
 
 #[path = "src/inline_poll/mutants.rs"]
 mod mutants;
@@ -42,7 +43,8 @@ fn code(source: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// The module of a mutant, whose source is `file`. `found`: how often its place stands in the host's source.
+/// The module of a mutant, whose source is `file`, with its test. `found`: how often the mutant's original line stands
+/// in the host's source. If that is not once, the test fails.
 fn test(mutant: &Mutant, file: &Path, found: usize) -> String {
     let Mutant { name, original, caught_by, failure, .. } = mutant;
     if found != 1 {

@@ -1,4 +1,5 @@
-//! Ejection: when an endpoint leaves the choice, and until when it is out.
+//! Ejection: an endpoint that fails far more often than the others gets no calls for a while. It is then "out of the
+//! choice": the balancer picks it only if no other endpoint takes the call.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,19 +7,20 @@ use std::time::Duration;
 /// No pause is longer: 5 min, as in Envoy (`max_ejection_time`).
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// When an endpoint leaves the choice.
+/// When an endpoint is ejected, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ejection {
-    /// The largest share of a pool that is out at a time, in percent, rounded down and never the whole pool: at 50,
-    /// none of 1, 1 of 2 or 3, 2 of 4. 0: no endpoint is ever ejected. Default 50.
+    /// The most endpoints that are out at a time, in percent of the service's endpoints. The number is rounded down,
+    /// and at least one endpoint stays: 50 % is none of 1, 1 of 2 or 3, 2 of 4. If this is 0, no endpoint is ever
+    /// ejected. Default 50.
     pub most: u8,
     /// An endpoint with fewer calls in the last 8 s or so is not judged. Default 20.
     pub least_calls: u32,
     /// An endpoint is an outlier if its failure rate is this many percentage points above the median: at least 1 (0
     /// counts as 1). Default 30.
     pub margin: u8,
-    /// How long an outlier is out, multiplied by the number of its consecutive ejections; never more than 5 min. A
-    /// review that finds the endpoint in order ends the streak. Default 10 s.
+    /// How long the first ejection of an endpoint lasts. The second one in succession lasts twice as long, the third
+    /// three times, but none more than 5 min. A review that finds the endpoint in order ends the streak. Default 10 s.
     pub pause: Duration,
 }
 
@@ -35,15 +37,18 @@ impl Ejection {
     }
 }
 
-/// Until when an endpoint is out (ms since its creation, 48 bits), and how many times in a row it was ejected (16
-/// bits). 0: never ejected, or in order again. Only a review writes it, and only one review runs at a time.
+/// Until when one endpoint is out, and the length of its streak: how many times in succession it was ejected.
+///
+/// Both share one word. The high 48 bits are the time, in ms since the endpoint's creation; the low 16 bits are the
+/// streak. The word is 0 for an endpoint that was never ejected, and again after a review has found it in order. Only a
+/// review writes the word, and only one review runs at a time, so no write is lost.
 #[derive(Debug, Default)]
 pub(super) struct EjectionState(AtomicU64);
 
 impl EjectionState {
     const TIMES: u64 = 0xFFFF;
 
-    /// Whether [`EjectionState::is_ejected`] can be true at all. It needs no time, so it is cheaper.
+    /// Whether [`EjectionState::is_ejected`] can be true at all. This check is cheaper: it needs no clock.
     pub(super) fn may_be_ejected(&self) -> bool {
         self.0.load(Relaxed) != 0
     }
@@ -61,7 +66,7 @@ impl EjectionState {
         self.0.store(until.min(u64::MAX >> 16) << 16 | times, Relaxed);
     }
 
-    /// Takes the endpoint back into the choice before its pause is over. Its streak of ejections goes on.
+    /// Takes the endpoint back into the choice before its pause is over. The length of its streak stays.
     pub(super) fn release(&self) {
         self.0.fetch_and(Self::TIMES, Relaxed);
     }

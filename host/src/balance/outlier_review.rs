@@ -5,9 +5,10 @@
 //! failures exactly. Every second an eighth of both is forgotten, so a failure rate covers the last 8 s or so, and an
 //! idle pool is not judged by calls of long ago.
 //!
-//! The rule: among the endpoints in the choice with at least `least_calls` calls, one is an outlier if its failure
-//! rate is at least `margin` percentage points above their lower median. So an endpoint is never judged alone. And
-//! where half or more of the endpoints fail alike, the cause lies elsewhere, and none is ejected. The worst go first,
+//! The rule: the endpoints in the choice with at least `least_calls` calls are compared. One of them is an outlier if
+//! its failure rate is at least `margin` percentage points above their median (the lower one, if their number is even).
+//! So an endpoint is never judged alone, and one of two can be an outlier. If more than half of them fail alike, the
+//! median is as high as they are, and none is ejected: the cause lies elsewhere. The worst outliers are ejected first,
 //! and never more of the pool than `most` allows.
 
 use super::ejection::Ejection;
@@ -35,8 +36,8 @@ pub(super) struct OutlierReview {
     last: AtomicU64,
 }
 
-/// Marks that a review is under way. A reviewer may be held up for a second. A second review must not join it: the two
-/// together would eject too many endpoints.
+/// Marks that a review is under way. The thread that reviews may be held up for a second, and then the next review is
+/// due. It must not start: the two together would eject too many endpoints.
 const UNDER_WAY: u64 = 1 << 63;
 
 /// Ends the review when it is dropped, also when the review panics.
@@ -120,7 +121,7 @@ fn review<'a>(
     let rates = &mut rates[..judged];
     // The worst first.
     rates.sort_unstable_by_key(|judged| Reverse(judged.rate));
-    // In descending order, the lower median is the second one of 2, and the second one of 3.
+    // The rates are in descending order. So index 1 is the lower median of 2 rates, and the median of 3.
     let Some(median) = rates.get(judged / 2).map(|judged| judged.rate) else { return };
     let outlier = median + u64::from(settings.margin.max(1)) * (WHOLE_RATE / 100);
     for judged in rates {

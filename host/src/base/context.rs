@@ -93,9 +93,11 @@ impl CallContext {
         Self { deadline: within, ..self.clone() }
     }
 
-    /// The context of a call that is made at `now` on behalf of this one: the same request, one deeper. It gets what is
-    /// left of the deadline minus a twentieth, 50 ms at most. In this time the caller can still answer that it got no
-    /// answer. If both ran out of time at the same moment, the caller would be blamed for the timeout.
+    /// The context of a call that is made at `now` on behalf of this one: the same request, one deeper, and less time.
+    ///
+    /// Of the time that is left, a twentieth is kept back for the caller, but at most 50 ms. If the callee does not
+    /// answer, the caller still has this time to report that. Otherwise both would run out of time at the same moment,
+    /// and the caller would be blamed for the timeout.
     #[must_use]
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);

@@ -99,8 +99,9 @@ impl Breaker {
         }
     }
 
-    /// The state in which a call at `now` would find the circuit, and whether an operator holds it there. An open
-    /// circuit whose open time is over is half-open, also before the first call that finds it so.
+    /// The state in which a call at `now` would find the circuit, and whether an operator holds it there. No timer
+    /// changes the state: an open circuit whose open time is over counts as half-open here, even if no call has come
+    /// since.
     pub fn view(&self, now: Instant) -> View {
         if self.load().is_counting() {
             return View { state: State::Closed, forced: None };
@@ -265,10 +266,10 @@ impl Breaker {
             Phase::Forced(Forced::Closed) => before.next_not_counting(),
         };
         *phase = next;
-        // Races with `change_streak`, which may extend the streak at this moment: its compare-and-swap fails, since
-        // the epoch has changed. This is a swap, not a store: with a plain store, loom finds an order in which that
-        // compare-and-swap comes after the store and still sees the word from before, so the transition would be
-        // undone.
+        // Races with `change_streak`, which may extend the streak at this moment. If its compare-and-swap comes after
+        // this swap, it fails, since the epoch has changed. With a store instead of the swap, loom finds an order in
+        // which the compare-and-swap comes later and still sees the word from before the store: it would succeed, and
+        // undo the transition.
         let replaced = self.packed.swap(after.pack(), Relaxed);
         debug_assert_eq!(
             PackedState::unpack(replaced).epoch,

@@ -10,13 +10,13 @@ pub enum Verdict {
     /// The endpoint is at fault, whatever the request was: no instance, no connection, a reset, a timeout, 502, 503,
     /// 504.
     EndpointFault,
-    /// The endpoint failed on this request, perhaps because of its input: a trap, out of memory, a malformed answer,
-    /// any other 5xx.
+    /// The endpoint failed on this request, perhaps because of its input: a trap, out of memory, a malformed answer, a
+    /// 5xx other than 502, 503 and 504.
     RequestFault,
     /// The endpoint asks for fewer calls: 429.
     Throttled,
-    /// The outcome says nothing about the endpoint: the client went away, any other 4xx, or the host refused the call
-    /// locally.
+    /// The outcome says nothing about the endpoint: the client went away, the status is a 4xx other than 429, or this
+    /// host refused the call before the endpoint got it.
     Neutral,
 }
 

@@ -74,10 +74,13 @@ impl Window {
         if self.newest.load(Ordering::Relaxed) < tick {
             self.newest.fetch_max(tick, Ordering::Relaxed);
         }
-        // Called when the counter has another stamp: is that stamp older than ours? The writer of a newer stamp read
-        // the newer epoch, or set the newer `newest`, before it wrote the counter. We read the counter with acquire,
-        // so we see that epoch and that tick too. If the newer writer comes between this check and our
-        // compare-and-swap, ours fails; or ours leaves a stamp behind that the newer writers restart.
+        // `add` calls this when the counter has another stamp than ours. True: that stamp is older, and the counter
+        // restarts with ours. False: it is newer, and this call is no longer counted.
+        //
+        // Why no newer stamp is missed: its writer read the newer epoch, or set the newer `newest`, before it wrote the
+        // counter. We read the counter with acquire, so we see that epoch and that tick too. A newer writer may also
+        // come between this check and our compare-and-swap. Then ours fails; or ours comes first and leaves its stamp
+        // behind, and the newer writer restarts the counter.
         let is_current = || epoch_now() == epoch && self.newest.load(Ordering::Relaxed).saturating_sub(tick) < TICKS;
         let (bucket, stamp) = (self.bucket(tick), stamp(epoch, tick));
         // `calls` goes first, so that no reader ever sees more faults than calls.

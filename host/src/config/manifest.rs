@@ -156,8 +156,8 @@ impl Manifest {
         Finding::new(self.source.clone(), origin, message, help)
     }
 
-    /// A problem of the route `index` of [`Manifest::routes`] that was found after the manifest was read. It is shown
-    /// at `key`; if that key is not written, at the route's `call`.
+    /// A problem with the route `index` of [`Manifest::routes`], found after the manifest was read. The finding points
+    /// at the line of `key`, or at the line of the route's `call` if the manifest does not have that key.
     pub fn diagnose_route(
         &self,
         index: usize,

@@ -126,8 +126,8 @@ fn refuse_duplicate(rule: &Sourced<Rule>, first_lines: &mut BTreeMap<String, usi
     }
 }
 
-/// A text that is the same for all rules that match the same requests: the rule's description, with the names of
-/// parameters left out, since `/a/{b}` and `/a/{c}` match the same paths.
+/// A text that two rules share exactly if they match the same requests: the rule's description without the names of its
+/// parameters. `/a/{b}` and `/a/{c}` match the same paths, so both have the same text.
 fn identity(rule: &Rule) -> String {
     let description = rule.description();
     let (head, headers) = description.split_once(" [").unwrap_or((&description, ""));

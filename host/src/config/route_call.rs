@@ -15,21 +15,21 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// The function that a route calls, as the manifest has it. Whether the service has that function, and whether the rest
-/// fits it, is checked against the component's contract.
+/// The function that a route calls, as the manifest has it. A later step compares it with the component's contract:
+/// whether the service has this function, and whether the other keys fit it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteCall {
     /// `function` or `interface#function`, in kebab-case, of the route's service.
     pub function: String,
     /// GET, POST, PUT, PATCH or DELETE. If it is GET, the route's rule has HEAD as well.
     pub method: Method,
-    /// The parameters that stand in headers, each with the header's name.
+    /// The parameters that stand in headers: the parameter's name, then the header's name.
     pub from_header: BTreeMap<String, String>,
     /// The status of a success, 200 to 299. `None`: the usual one.
     pub status: Option<u16>,
-    /// The path of the created resource, with names in braces, as it is written.
+    /// The path of the created resource, as the manifest has it: with names of fields or parameters in braces.
     pub location: Option<String>,
-    /// The statuses, 400 to 599, of cases of the function's error.
+    /// The name of a case of the function's error, and the status with which it is answered: 400 to 599.
     pub errors: BTreeMap<String, u16>,
 }
 
@@ -82,7 +82,7 @@ impl ValueKind for HeaderNameKind {
     }
 }
 
-/// The values of these keys, as they are written.
+/// The values of the keys of a typed route, as the manifest has them.
 pub(super) struct CallKeys {
     pub(super) call: Option<Sourced<Callee>>,
     from_header: Option<Sourced<BTreeMap<String, String>>>,
@@ -92,7 +92,7 @@ pub(super) struct CallKeys {
 }
 
 impl CallKeys {
-    /// Reads the keys. Without `call`, the others mean nothing and are reported.
+    /// Reads the keys. If the section has no `call`, each other key of a typed route is reported as an error.
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         let keys = Self {
             call: section.find(&CALL),
@@ -111,7 +111,7 @@ impl CallKeys {
         keys
     }
 
-    /// The positions of these keys and of the path.
+    /// Where in the manifest these keys and the path stand, for errors that are found later.
     pub(super) fn spans(&self, section: &Section<'_>, path: Option<&Sourced<String>>) -> KeySpans<HttpBindingKey> {
         let call = self.call.as_ref().and_then(Sourced::span);
         let mut spans = KeySpans::new(call.unwrap_or_else(|| section.span.clone()));
@@ -123,8 +123,10 @@ impl CallKeys {
         spans
     }
 
-    /// The function that the route calls. `None` without `call`, or if the keys do not fit together and that was
-    /// reported. If the method is GET, `matching` gets HEAD as well.
+    /// The function that the route calls, after a check of all keys together. `matching` has the route's other keys;
+    /// if its method is GET, HEAD is added to it.
+    ///
+    /// `None` in two cases: the section has no valid `call`, or its method is missing or wrong, which is reported.
     pub(super) fn finish(
         self,
         section: &Section<'_>,
@@ -167,7 +169,7 @@ fn refuse_key<T>(name: &str, found: Option<&Sourced<T>>, (reason, help): Reason,
     }
 }
 
-/// Reports a service that has only addresses: functions are in components.
+/// Reports a call of a service that has only addresses. Such a service has no functions: functions are in components.
 fn refuse_service_without_functions(call: &Sourced<Callee>, services: &Services, report: &Report) {
     let name = &call.value.service;
     if services.only_addresses.iter().any(|service| service.as_str() == name) {
@@ -177,7 +179,8 @@ fn refuse_service_without_functions(call: &Sourced<Callee>, services: &Services,
     }
 }
 
-/// The one method of a typed route. `matching` gets HEAD as well if it is GET.
+/// The one method of a typed route; `None` if it is missing or wrong, which is reported. Sets the methods of `matching`
+/// to this one, and to HEAD as well if it is GET.
 fn method(section: &Section<'_>, matching: &mut Matching, call: &ValueOrigin) -> Option<Method> {
     let report = section.report;
     let Some(found) = matching.methods.take() else {

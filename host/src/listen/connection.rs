@@ -63,8 +63,8 @@ pub(super) async fn serve<S, F>(
     let service = Box::new(service);
     let exchanges = service_fn(move |request| {
         let (exchange, request) = Exchange::begin(&own_tracker, &own_record, request);
-        // Not an `async` block: it would have room for the service's future twice, once as a variable and once as it is
-        // awaited.
+        // Not an `async` block: such a block would hold the service's future twice, as a variable and as the future
+        // that it awaits, and each request would pay for that memory.
         let answer = service(request, peer).map(|answer| Ok::<_, Infallible>(answer.map(|body| exchange.answer(body))));
         Box::pin(answer)
     });

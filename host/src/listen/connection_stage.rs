@@ -53,8 +53,8 @@ pub(super) struct StageTracker {
     version: AtomicU64,
     /// Wakes the task that polls the [`StageTimer`]: the connection's own task.
     timer: AtomicWaker,
-    /// Whether the connection's own task is polling its exchanges. It polls the timer afterwards, so it need not be
-    /// woken meanwhile.
+    /// Whether the connection's own task is inside of [`Self::busy`]: it polls its exchanges now, and its
+    /// [`StageTimer`] right afterwards. So a stage change in the meantime need not wake this task for the timer.
     busy: AtomicBool,
 }
 
@@ -67,7 +67,8 @@ impl StageTracker {
         StageVersion(self.version.load(SeqCst))
     }
 
-    /// Changes the stage to `to`, unless another change has been made since `from` was read. Returns whether it did.
+    /// Changes the stage to `to`, unless another thread has changed the stage since `from` was read. Returns whether
+    /// the stage was changed.
     fn change(&self, from: StageVersion, to: Stage) -> bool {
         self.version.compare_exchange(from.0, from.next(to).0, SeqCst, SeqCst).is_ok()
     }
@@ -80,8 +81,9 @@ impl StageTracker {
         }
     }
 
-    /// Reports bytes that the peer has taken. hyper drops an answer's body once all of it is in hyper's buffer, which
-    /// may be long before the peer has taken it. So each byte that is taken restarts the pause between two requests.
+    /// Reports bytes that the peer has taken. hyper drops an answer's body, and so ends the exchange, once all of the
+    /// body is in hyper's buffer. The peer may take it much later. So the idle timeout starts again whenever the peer
+    /// takes bytes.
     pub(super) fn sent(&self) {
         let version = self.version();
         if version.stage() == Stage::Idle {
@@ -113,7 +115,8 @@ impl StageTracker {
         }
     }
 
-    /// Does `work` for the connection's own task, which must poll the timer afterwards.
+    /// Does `work` on the connection's own task, which must poll the timer afterwards. While `work` runs, the end of an
+    /// exchange does not wake this task.
     pub(super) fn busy<T>(&self, work: impl FnOnce() -> T) -> T {
         self.busy.store(true, SeqCst);
         let done = work();
@@ -127,10 +130,10 @@ pub(super) struct StageTimer {
     tracker: Arc<StageTracker>,
     /// The version that `end` was set for.
     version: StageVersion,
-    /// When this version exceeds the bound of its stage.
+    /// When the stage of this version will have lasted for its bound.
     end: Instant,
-    /// Ends at `end` or earlier. If it ends earlier, it is reset to `end`: that is cheaper than a reset for each of the
-    /// two stage changes of every request.
+    /// Ends at `end` or earlier. If it ends earlier, it is reset to `end` then. That is cheaper than a reset at each
+    /// stage change, of which every request has at least two.
     sleep: Pin<Box<Sleep>>,
     header_timeout: Duration,
     idle_timeout: Duration,

@@ -87,8 +87,8 @@ impl http_body::Body for InboundBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // A body whose length is reached has ended, even without a last poll: if the answer ends before the body, hyper
-        // 1.12 keeps the sending half, and that poll would wait forever.
+        // A body whose length is reached has ended: return `None` here, without one more poll of hyper's body. If the
+        // answer has ended before the body, hyper 1.12 keeps the sending half, and such a poll would wait forever.
         if self.body.is_end_stream() {
             return Poll::Ready(None);
         }

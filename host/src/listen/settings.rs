@@ -8,8 +8,8 @@ use std::time::Duration;
 pub struct Settings {
     /// The address to bind; port 0 stands for any free port.
     pub address: SocketAddr,
-    /// How long the header section of a request may take from its first byte, and how long a new connection may wait
-    /// before that byte.
+    /// How long the header section of a request may take from its first byte. A new connection may be silent for as
+    /// long before it sends that byte.
     pub header_timeout: Duration,
     /// How long a connection may be idle between two requests.
     pub idle_timeout: Duration,
@@ -20,8 +20,8 @@ pub struct Settings {
     pub max_headers: usize,
     /// The most bytes of a request's header section; the parser's ceiling is higher, as for `max_headers`.
     pub header_bytes: usize,
-    /// The most connections at a time. Beyond it the accept loop waits, and further connections wait in the kernel's
-    /// backlog.
+    /// The most connections at a time. When there are so many, the accept loop waits until one ends, and new
+    /// connections wait in the kernel's backlog.
     pub connections: usize,
 }
 

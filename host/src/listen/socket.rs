@@ -17,7 +17,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes that are read from a closed connection.
 const LINGER_BYTES: usize = 4 << 20;
 
-/// A TCP stream with a bound on how long its peer may take no byte.
+/// A TCP stream. A write fails if the peer has taken no byte for `write_timeout`.
 ///
 /// If it is dropped without [`Self::close`] or [`Self::linger`], the connection breaks off.
 pub(super) struct Socket {

@@ -17,20 +17,22 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often a guest that computes must let others run. 10 ms: long against a switch, short against a deadline.
+/// How often a guest that computes must let others run. 10 ms is long compared with a switch between guests, and short
+/// compared with a deadline.
 const EPOCH: Duration = Duration::from_millis(10);
-/// Memory that a freed slot keeps mapped, and that Wasmtime clears by writing zeros: a small guest's whole heap, so
-/// that most requests fault no page in. Every memory of the pool may keep as much, whatever is set below: after a flood
-/// all memories that were used at once are warm.
+/// The bytes that a freed memory keeps mapped; Wasmtime clears them by writing zeros. 1 MiB is the whole heap of a
+/// small guest, so most requests cause no page fault. Every memory of the pool may keep as much, whatever is set below:
+/// after a flood, all memories that were in use at the same time stay mapped.
 const KEEP_RESIDENT: usize = 1 << 20;
-/// Freed memories and tables that are given back to the kernel in one go. One: Wasmtime counts a freed memory that
-/// waits for its batch as used, even if there is nothing to give back, and while another thread gives a batch back
-/// nobody can use it. By the host's count a slot is free when its instance is gone, and then it must be. Batches came
-/// with bytecodealliance/wasmtime#8590, which names a size of one as the way to switch them off.
+/// How many freed memories and tables Wasmtime collects before it gives them back to the kernel together. One means:
+/// each at once. Until its batch is given back, Wasmtime counts a freed memory as used, even if there is nothing to
+/// give back; and while another thread gives a batch back, nobody can use the memories in it. But by the host's count a
+/// slot is free as soon as its instance is gone, and then it must really be free. Batches came with
+/// bytecodealliance/wasmtime#8590, which names a size of one as the way to switch them off.
 const DECOMMIT_BATCH: usize = 1;
-/// What the pool has of each kind beyond its slots. Wasmtime searches the parts of its free lists one after the other,
-/// and takes entries out for a moment when a component goes. With all others in use it could find none for a slot that
-/// is free.
+/// How many memories, tables and so on the pool has beyond those of its slots. When a component goes, Wasmtime takes
+/// entries out of its free lists for a moment; and it searches the parts of a list one after the other. So without
+/// spare entries, when all others are in use, it could find none for a slot that is free.
 const SPARE: u32 = 16;
 /// The memories that one slot of the pool may use. A component from wit-bindgen needs one memory and two tables. A
 /// composed component takes several slots (see `Component::slots`).
@@ -50,8 +52,8 @@ pub struct Runtime {
     pub(crate) shared_code: SharedCode,
     /// The revisions whose code may be loaded at a time: one for each core.
     pub(crate) loads: Semaphore,
-    /// The free slots of the pool. A call that needs an instance waits here, so that the pool itself is never found
-    /// full.
+    /// The free slots of Wasmtime's pool. A call that needs an instance first waits for a slot here. So the pool itself
+    /// is never full when the instance is made; it would refuse instead of letting the call wait.
     pub(crate) slots: Slots,
     pub(crate) pressure: Arc<PoolPressure>,
     pub(crate) cpu: CpuTokens,

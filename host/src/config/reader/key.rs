@@ -9,8 +9,8 @@ use toml::de::DeValue;
 pub(crate) struct ManifestKey<K> {
     pub(crate) name: &'static str,
     pub(crate) kind: K,
-    /// TOML, which the key's own kind reads: a default follows the same rules as a written value. `None`: the key is
-    /// required, or its absence has a meaning of its own.
+    /// The default, as TOML text. The key's kind reads it like a value in the manifest, so a default follows the same
+    /// rules. `None`: the key is required, or its absence has a meaning of its own.
     pub(super) default: Option<&'static str>,
     /// What the key means, in Markdown. A test holds `docs/manifest.md` against it.
     #[cfg_attr(not(test), expect(dead_code, reason = "a test compares docs/manifest.md with it"))]

@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-/// Each address gets at least a quarter of the time that is left. So of many addresses only the first few are tried,
-/// unless they fail at once.
+/// Each address gets at least a quarter of the time that is left when its turn comes. So if a host has many addresses
+/// and the first few do not answer, the time is over before the last ones are tried.
 const SHARES: usize = 4;
 
 /// Why there is no connection. Not a byte of a request was sent.
@@ -135,10 +135,10 @@ impl ConnectorState {
     }
 }
 
-/// A connection to the first of the addresses that accepts one.
+/// Tries the addresses in their order, until `end`. Returns a connection to the first address that accepts one.
 ///
 /// # Errors
-/// How the last address failed; `None` if there is no address.
+/// The last address and its error, if none accepts a connection; `None` if `addresses` is empty.
 async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Option<(SocketAddr, io::Error)>> {
     let mut failure = None;
     for (index, &address) in addresses.iter().enumerate() {
@@ -147,8 +147,8 @@ async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Opti
         let share = end.saturating_duration_since(now) / u32::try_from(shares).unwrap_or(1);
         match timeout_at(now + share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
-                // Otherwise a small request waits until the one before is acknowledged. If the option cannot be set,
-                // the connection still works.
+                // Without this option a small request would wait until the peer has acknowledged the request before.
+                // If the option cannot be set, the connection still works.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }

@@ -38,8 +38,8 @@ impl Lookup {
             return found.clone();
         }
         let (host, port) = (Arc::clone(&self.host), self.port);
-        // A task of its own: it holds the lock until the resolver's thread is free, even if this future is dropped
-        // before.
+        // The look-up runs in a task of its own, which holds the lock. So if this future is dropped early, the lock
+        // stays taken until the resolver's thread is free, and no second look-up occupies a second thread meanwhile.
         let task = tokio::spawn(async move {
             let found = match lookup_host((&*host, port)).await {
                 Ok(found) => Ok(found.collect()),

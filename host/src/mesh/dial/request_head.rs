@@ -20,14 +20,14 @@ pub(super) fn for_service(headers: &mut HeaderMap, base: &Uri, context: &CallCon
     if !headers.contains_key(RequestId::HEADER) {
         headers.insert(RequestId::HEADER, context.request_id.header());
     }
-    // With TLS the server has proved that it is the host of `base`. A plain server may serve several hosts, and needs
-    // the one that the client named.
+    // With TLS the server has proved that it is the host of `base`, so `Host` names that host. A server without TLS may
+    // serve several hosts, and has to know which of them the caller named: `Host` stays as the caller sent it.
     if is_secure(base) {
         name_host(headers, base);
     }
 }
 
-/// Completes the head for an outside host: it learns nothing about this host.
+/// Completes the head of a request to an outside host: removes all that would tell it about this host.
 pub(super) fn for_outside(headers: &mut HeaderMap, base: &Uri) {
     remove_hop_by_hop(headers);
     for name in [TIMEOUT, DEPTH, RequestId::HEADER, EXPECT] {

@@ -2,14 +2,14 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// A flag in `state`, beside the count of checks in a row that contradict it.
+/// The highest bit of `state`: set while the endpoint is unready. The other bits are a count.
 const UNREADY: u32 = 1 << 31;
 
 /// What health checks say of one endpoint. It is ready until they say otherwise.
 #[derive(Debug, Default)]
 pub struct Readiness {
-    /// The flag [`UNREADY`], and how many checks in a row contradicted it. One word, so that two checks at once lose no
-    /// count.
+    /// The flag [`UNREADY`], and how many checks in a row had the opposite result. Both are in one word, so no count is
+    /// lost if two checks end at once.
     state: AtomicU32,
 }
 
@@ -19,10 +19,10 @@ impl Readiness {
         self.state.load(Relaxed) & UNREADY == 0
     }
 
-    /// Records a check. `down` failures in a row make the endpoint unready, `up` successes in a row make it ready
-    /// again; both are at least 1.
+    /// Records whether a check has passed. `down` failures in a row make the endpoint unready, `up` successes in a row
+    /// make it ready again; both numbers are at least 1.
     ///
-    /// The new readiness, if it has changed.
+    /// Returns the new readiness if this check has changed it, and `None` otherwise.
     pub fn note(&self, passed: bool, down: u32, up: u32) -> Option<bool> {
         let next = |state: u32| {
             let (ready, count) = (state & UNREADY == 0, state & !UNREADY);

@@ -17,14 +17,14 @@ use tokio::sync::Semaphore;
 use tokio::task::yield_now;
 use wasmtime::UpdateDeadline;
 
-/// Slices that every guest has before it needs tokens: most requests are done within one. Each more lengthens what a
-/// flood of endless loops costs its neighbours at the start.
+/// The slices that every guest has before it needs tokens. One is enough for most requests. With each further one, a
+/// flood of endless loops would hold up the other guests for longer at its start.
 const FREE_SLICES: u32 = 1;
-/// A slice in which the guest computed for less than this does not count: the guest had waited, and the epoch happened
-/// to end soon after.
+/// A slice in which the guest has computed for less than this does not count as used. Such a guest has waited for most
+/// of the slice, and the epoch happened to end soon after the wait.
 const WHOLE_SLICE: Duration = Duration::from_millis(2);
-/// The greatest error of a slice's beginning. What another task computed on the thread just before may be counted for
-/// this guest, as long as that is far less than a slice.
+/// How far the recorded beginning of a slice may be wrong. The time that another task has just computed on the same
+/// thread may be counted for this guest, as long as it is far less than a slice.
 const STALE: Duration = Duration::from_micros(500);
 
 /// The tokens of all guests, first come, first served. One token is the right to compute for one more slice.

@@ -3,7 +3,8 @@
 /// The number of depth classes. The last class holds all deeper calls too.
 pub(super) const CLASSES: usize = 4;
 
-/// How deep in a chain of calls a call is.
+/// How deep in a chain of calls a call is: 0 for a call that no service made, 1 for a call that such a call makes, and
+/// so on. All depths from the last class on are that class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DepthClass(usize);
 

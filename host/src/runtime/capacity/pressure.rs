@@ -1,8 +1,8 @@
 //! Calls that wait for slots of the pool while idle instances hold some.
 //!
 //! An instance that is kept between two calls holds its slots of the pool. When the pool is full, a call that needs
-//! slots must not wait for the idle timeout of another service's instance. So idle instances are given up for it, the
-//! longest idle first, and while a call waits no instance becomes idle: it ends instead.
+//! slots must not wait for the idle timeout of another service's instance. So idle instances are given up for the call,
+//! the longest idle first. And as long as a call waits, an instance that would become idle ends instead.
 
 use super::depth_class::DepthClass;
 use crate::runtime::lock::lock;

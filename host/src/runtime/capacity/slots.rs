@@ -5,9 +5,10 @@
 //! classes by their depth. A call that no service made (depth 0) may take only a part of the pool, a call that such a
 //! call makes may take a larger part, and so on: a deeper call always finds slots that no call above it can have taken.
 //!
-//! Why that is enough: let `d` be the deepest class that runs. All that runs was counted in the part of class `d`,
-//! which is smaller than that of `d + 1`. So a call of class `d + 1` finds a slot, is answered, and gives the slot
-//! back. From the last class on only deadlines help.
+//! Why that is enough: let `d` be the deepest class of all calls that hold a slot. The slots of all these calls count
+//! in the part of class `d`, and the part of class `d + 1` is larger. So a call of class `d + 1` finds a slot, is
+//! answered, and gives the slot back. The last class has no deeper one: if its calls wait for each other, only their
+//! deadlines end the wait.
 
 use super::depth_class::{CLASSES, DepthClass};
 use super::pressure::PoolPressure;
@@ -18,22 +19,23 @@ use tokio::time::{Instant, timeout_at};
 
 /// The slots of the pool.
 pub struct Slots {
-    /// The slots that each class may take. What a class takes counts in the parts of all deeper classes too. The last
-    /// part is the whole pool.
+    /// One semaphore for each depth class, with as many permits as calls of this class and of all less deep classes may
+    /// hold slots together. A call takes permits from the part of its own class and from the parts of all deeper
+    /// classes. The last part is the whole pool, so every call is counted there.
     parts: [Arc<Semaphore>; CLASSES],
     /// The size of the first part, which is the smallest.
     first: usize,
     total: usize,
 }
 
-/// Slots that were taken, in each part in which they count. Dropped, it gives them back.
+/// Slots that a call has taken, with a permit from each part in which they count. The drop gives them back.
 pub struct SlotPermit(
     #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES],
 );
 
 impl Slots {
-    /// A pool of `total` slots. An eighth of it is reserved for each class but the first. A pool of fewer than 6 slots
-    /// reserves nothing.
+    /// A pool of `total` slots. Each class but the first may take an eighth of the pool more than the class before it;
+    /// in a pool of 6 to 15 slots, one slot more. In a pool of fewer than 6 slots, every class may take all of them.
     pub fn new(total: usize) -> Self {
         let step = (total / 8).max(1).min(total / 6);
         let part = |class: usize| total - (CLASSES - 1 - class) * step;
@@ -57,8 +59,8 @@ impl Slots {
     /// Waits for `count` slots for a call of `class`. Calls of one class are served in the order of their arrival.
     pub async fn take(&self, class: DepthClass, count: u32) -> SlotPermit {
         let mut taken = [const { None }; CLASSES];
-        // Every call takes the parts in this order, from the smallest to the whole pool, so no two calls wait for each
-        // other.
+        // Every call takes its permits in this order, from the smallest part to the whole pool. Two calls in different
+        // orders could each hold what the other waits for.
         for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.index()) {
             let permit = Arc::clone(part).acquire_many_owned(count).await;
             *taken = Some(permit.expect("the semaphores are never closed"));

@@ -60,8 +60,11 @@ impl Component {
         &self.contract
     }
 
-    /// Reads, compiles and checks it, unless the cache has code of it that this host has checked before. `source`:
-    /// where its bytes can be read again. Without a source its code stays in memory.
+    /// Reads the contract of the component in `bytes`, then compiles and checks the component. If the cache has its
+    /// code, and this host has checked that code before, neither is done again.
+    ///
+    /// `source` is the file from which the bytes can be read again. Without it the code is always checked here, and
+    /// stays in memory.
     fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>) -> Result<Self, LoadError> {
         let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
         let component = Self {

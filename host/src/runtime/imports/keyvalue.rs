@@ -1,8 +1,8 @@
 //! `wasi:keyvalue` 0.2.0-draft over the service's bucket, for components that are written against the draft.
 //!
-//! `atoll:state/transactions` reads what this interface writes, and the other way round. Two choices that the draft
-//! leaves open: `increment` keeps its counter as decimal text, and the cursor of `list-keys` counts the keys that were
-//! listed, so a page deep in a large bucket costs a walk to it.
+//! `atoll:state/transactions` reads what this interface writes, and the other way round. The draft leaves two choices
+//! open. `increment` keeps its counter as decimal text. The cursor of `list-keys` is the number of keys listed so far;
+//! so for a page deep in a large bucket the host walks over all the keys before it.
 
 use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};

@@ -32,8 +32,8 @@ impl Job {
     }
 }
 
-/// What an instance does for a job. If `answer` is dropped and nothing was sent, the instance failed, and its fault
-/// says how.
+/// What an instance does for a job. The answer is sent through `answer`. If the instance drops `answer` without sending
+/// anything, the instance has failed; how it failed is in its recorded fault.
 pub(crate) enum Work {
     /// A call of a function.
     Call { export: Arc<Export>, arguments: DetachedValues, answer: oneshot::Sender<DetachedValues> },

@@ -143,8 +143,8 @@ impl Jobs {
     }
 }
 
-/// The future of an instance, with all that the instance owns. Fields are dropped in this order: the lease last, so
-/// that a call that waits for the slot finds it free in the engine.
+/// The future of an instance, with all that the instance owns. Fields are dropped in this order. The lease is the last:
+/// when a waiting call gets its slot, the engine has freed the memory of that slot already.
 struct InstanceTask {
     store: Store<Context>,
     revision: Arc<Revision>,

@@ -1,7 +1,7 @@
 //! The instance pool of one endpoint: which instance serves a call, and which calls wait for one.
 //!
-//! The mesh bounds how many calls come at a time. Some of them may still have to wait here: an instance may outlast its
-//! call, and all endpoints share the engine's pool.
+//! The mesh bounds how many calls reach an endpoint at a time. A call may still have to wait here, for two reasons: an
+//! instance may run on after its call has ended, and all endpoints share the slots of the engine's pool.
 
 use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
@@ -272,8 +272,8 @@ impl InstancePool {
         }
     }
 
-    /// A permit for one of the endpoint's instances first, from `permits`, and then slots of the engine's pool; both
-    /// within the deadline.
+    /// What one more instance needs: first a permit of the endpoint, from `permits`, and then slots of the engine's
+    /// pool. Waits for both until `deadline` at the latest.
     async fn lease(
         &self,
         permits: &Arc<Semaphore>,

@@ -29,18 +29,18 @@ pub(super) struct KeptInstances {
 
 #[derive(Default)]
 struct IdleList {
-    /// The instances with room for another call. The instance that was used last is at the end: its memory is the
-    /// warmest, and those at the front fall idle.
+    /// The instances with room for another call, each with the time since which it is here. The instance that was used
+    /// last is at the end and is used next, since its memory is the warmest. So those at the front become idle.
     ready: Vec<(Arc<KeptInstance>, Instant)>,
     /// Whether a task runs that gives up instances which are idle for too long.
     has_sweeper: bool,
 }
 
-/// An instance that is kept. It is in the list while it has room for another call. Its counters change under the list's
-/// lock alone.
+/// An instance that is kept for further calls. It is in the list as long as it has room for one more call. Its counters
+/// change only under the lock of the list.
 struct KeptInstance {
     worker: Worker,
-    /// The class of the call that it was made for: its slots count as those of that class.
+    /// The depth class of the call for which it was made: its slots are counted for this class.
     class: DepthClass,
     served: AtomicUsize,
     in_flight: AtomicUsize,
@@ -48,8 +48,8 @@ struct KeptInstance {
     retired: AtomicBool,
 }
 
-/// One call of a kept instance. Dropped without an answer, the instance takes no further call, and ends with its last
-/// call.
+/// One call of a kept instance. If this is dropped before the call is answered, the instance takes no further calls,
+/// and ends when its other calls have ended.
 pub(super) struct KeptCall {
     list: Arc<KeptInstances>,
     kept: Arc<KeptInstance>,

@@ -6,8 +6,9 @@ use crate::contract::Type;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 
-/// The arguments of a call, or its results, outside of any store. Plain values belong to no store. A stream or a future
-/// does: it travels as a bridge, which is opened in the reader's store.
+/// The arguments of a call, or its results, outside of any store. A plain value belongs to no store and travels as it
+/// is. A stream or a future belongs to the store of its instance, so it travels as a [`StreamBridge`], which is opened
+/// in the reader's store.
 pub struct DetachedValues {
     values: Vec<Val>,
     /// One for each stream and future in `values`, in the order in which [`for_each_stream`] visits them.

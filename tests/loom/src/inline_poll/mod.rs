@@ -1,7 +1,7 @@
 //! The protocol of inline polling under loom, and its mutants.
 //!
-//! `models.rs` has the promises of the protocol, and `sync.rs` the types that it meets in. `docs/inline-poll.md`
-//! explains both.
+//! `models.rs` has the properties of the protocol, each as a model. `sync.rs` has loom's types for the protocol: locks,
+//! flags and wakers. `docs/inline-poll.md` explains the protocol and the models.
 
 mod models;
 mod sync;

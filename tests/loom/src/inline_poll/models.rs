@@ -1,7 +1,8 @@
-//! What the protocol of inline polling promises, each promise as a model.
+//! The properties of the protocol of inline polling. Each is a model: a test that loom runs in every order of its
+//! threads' steps.
 //!
-//! A model takes the protocol as a parameter: the host's, or a mutant of it. A wake that gets lost leaves the task
-//! asleep for ever, and loom reports a deadlock.
+//! A model takes the protocol as a parameter: the host's, or a mutant of it. If a wake is lost, the task sleeps for
+//! ever, and loom reports a deadlock.
 
 use super::Protocol;
 use crate::{PREEMPTIONS, both, every_order, every_order_within};
@@ -14,7 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Three threads that submit, wake and run the task have too many orders for one preemption more.
+/// For models with three threads: with one preemption more, their steps could be mixed in too many orders.
 const FEWER_PREEMPTIONS: usize = PREEMPTIONS - 1;
 
 /// What a future waits for.

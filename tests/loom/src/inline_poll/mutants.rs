@@ -1,16 +1,18 @@
-//! Mutants of the inline-poll protocol, each of which loses a race that one line of the protocol wins.
+//! Mutants of the inline-poll protocol: copies of it with one place changed. Each of them loses a race that the changed
+//! line wins in the host.
 //!
-//! `build.rs` reads this table: it copies the host's source, changes one place, and writes a test that the named
-//! model fails with the copy. If the protocol changes, change its mutants too: a mutant whose line is not found fails
-//! its test.
+//! `build.rs` reads this table. For each mutant it copies the host's source, changes the one place, and writes a test,
+//! which passes if the model that the mutant names fails with the copy. If you change the protocol, change its mutants
+//! too: the test of a mutant whose line is not found fails.
 
 /// A changed copy of the protocol.
 pub(crate) struct Mutant {
     /// What is wrong with the copy; the name of its module.
     pub(crate) name: &'static str,
-    /// The place in the host's source: whole lines, without comments and indentation. Found once, or the test fails.
+    /// The lines in the host's source that are changed: whole lines, without comments and indentation. They must be
+    /// there exactly once; otherwise the test fails.
     pub(crate) original: &'static str,
-    /// What stands there instead.
+    /// The lines that replace them in the copy.
     pub(crate) mutated: &'static str,
     /// The model in `models.rs` that fails.
     pub(crate) caught_by: &'static str,

@@ -7,7 +7,7 @@
 //! - When the task is dropped, it sets `aborted`. Then the task drops the future, or the poller that has the lock does.
 //!
 //! `docs/inline-poll.md` has the states, the races and the reason for each ordering. `tests/loom` runs this file with
-//! loom's types, and checks that a test fails when one of the lines is missing that win a race here.
+//! loom's types. It also checks each line that wins a race here: without that line, a test there fails.
 
 use super::sync::{AtomicBool, AtomicWaker, Instant, Mutex, catch_unwind, fence};
 use std::panic::AssertUnwindSafe;
@@ -27,8 +27,9 @@ pub(super) const INLINE_TIME: Duration = Duration::from_millis(1);
 
 pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Polls once, and returns true at the end of the future. A panic is an end too: the future is dropped then, and
-/// whoever waits for its work learns of the panic by that.
+/// Polls once, and returns true if the future has ended. A panic counts as an end too: the poller then drops the
+/// future, and with it the senders of all answers that are due. That is how those who wait for an answer learn of the
+/// panic.
 pub(super) fn poll_once(future: &mut BoxedFuture, context: &mut Context<'_>) -> bool {
     !matches!(catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))), Ok(Poll::Pending))
 }
@@ -138,8 +139,8 @@ impl Shared {
         if self.aborted.load(Relaxed) {
             self.abort();
         }
-        // A wake that came during the last poll has not woken the task: do it now. And the task does not know yet
-        // that the future has ended, if a caller has found the end.
+        // A wake that came during the last poll has not woken the task, so this thread does it now. And if a caller has
+        // found the end of the future, the task does not know of it yet.
         if self.take_wake() || ended {
             self.task.wake();
         }
