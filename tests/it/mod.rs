@@ -10,6 +10,7 @@ mod crash;
 mod drain;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
+mod http1;
 mod in_process_mesh;
 mod inspect;
 mod isolation;

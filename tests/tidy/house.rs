@@ -62,7 +62,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "public_answer",
                 "typed",
             ],
-            &["settings", "status"],
+            &["settings", "status", "told_hosts"],
             &["call", "problem"],
         ],
     ),

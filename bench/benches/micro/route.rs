@@ -1,6 +1,7 @@
 //! Finds the rule for a request among 10, 1,000 and 10,000.
 
 use criterion::{BenchmarkId, Criterion};
+use host::base::HostAndPort;
 use host::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule};
 use http::{HeaderMap, Method};
 use std::hint::black_box;
@@ -36,7 +37,12 @@ pub(crate) fn bench(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (n, path) = next_paths.next().expect("it goes round");
                 let path = Path::parse(black_box(path)).expect("the paths are right");
-                let head = RequestHead { host: Some("shop.test"), method: &Method::GET, path, headers: &headers };
+                let head = RequestHead {
+                    host: HostAndPort::parse("shop.test"),
+                    method: &Method::GET,
+                    path,
+                    headers: &headers,
+                };
                 let RouteLookup::Route(found) = table.find(&head) else { panic!("{head:?} has a rule") };
                 assert_eq!(found.target, n);
             });

@@ -4,6 +4,7 @@
 //! The text is six lines: the rule's path, its host, its rewrite, the prefix to strip; the request's host and path.
 #![no_main]
 
+use host::base::HostAndPort;
 use host::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule, RuleError, decode};
 use http::{HeaderMap, Method};
 use libfuzzer_sys::fuzz_target;
@@ -36,6 +37,7 @@ fn with_all(path: &str, host: &str, rewrite: &str, prefix: &str) -> Result<Rule,
 /// Whether the table has a route for a GET of this path.
 fn find(table: &RoutingTable<()>, host: Option<&str>, path: Path) -> bool {
     let no_headers = HeaderMap::new();
-    let head = RequestHead { host, method: &Method::GET, path, headers: &no_headers };
+    let head =
+        RequestHead { host: host.and_then(HostAndPort::parse), method: &Method::GET, path, headers: &no_headers };
     matches!(table.find(&head), RouteLookup::Route(_))
 }

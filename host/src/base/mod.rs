@@ -1,15 +1,18 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, the body type that every room passes along, the header
-//! fields that end at this host, and the kinds of error with their blame. What always holds: a value of these types is
-//! valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside each noun.
+//! Owns names and ids, the context that travels with a call, the body type that every room passes along, the host
+//! that a message names, the header fields that end at this host, and the kinds of error with their blame. What
+//! always holds: a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy.
+//! Tests stand beside each noun.
 
+mod authority;
 mod body;
 mod context;
 mod error;
 mod header;
 mod name;
 
+pub use authority::HostAndPort;
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use context::{CallContext, RequestId};
 pub use error::{Blame, Cause, ErrorKind};

@@ -170,6 +170,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),
+            ..listen::Settings::default()
         },
         settings: gateway::Settings {
             trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),

@@ -115,7 +115,12 @@ impl Manifest {
             Ok(text) => Self::parse(&name, text, folder, env),
             Err(error) => {
                 let source = Arc::new(ManifestText { name: name.clone(), text: String::new() });
-                let help = "name the manifest on the command line, as in `atoll run path/to/atoll.toml`";
+                let help = match error.kind() {
+                    io::ErrorKind::InvalidData => {
+                        "a manifest is TOML in UTF-8: name the manifest and not a component, or save it as UTF-8"
+                    }
+                    _ => "name the manifest on the command line, as in `atoll run path/to/atoll.toml`",
+                };
                 let message = format!("cannot read the manifest {name}: {error}");
                 Err(Finding::new(source, ValueOrigin::Absent, message, help).into())
             }

@@ -2,9 +2,9 @@
 
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, CallContext, RequestId, remove_hop_by_hop};
+use crate::base::{Body, CallContext, HostAndPort, RequestId, remove_hop_by_hop};
 use crate::route::Match;
-use http::header::{EXPECT, FORWARDED, HOST};
+use http::header::{EXPECT, FORWARDED, HOST, TRAILER};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
@@ -27,7 +27,7 @@ pub(super) struct ForwardedFrom<'a> {
     /// Whether the peer is a trusted proxy, whose word about the hops before it is believed.
     pub(super) trusted: bool,
     /// The host that the client named, checked.
-    pub(super) host: Option<&'a str>,
+    pub(super) host: Option<HostAndPort<'a>>,
 }
 
 /// Builds the service's request in origin form: the rewritten path, the query unchanged, and the headers that are meant
@@ -47,8 +47,9 @@ pub(super) fn build(
     let mut headers = head.headers.clone();
     // First, before the gateway sets headers of its own: the client chooses which headers `Connection` removes.
     remove_hop_by_hop(&mut headers);
-    // `Expect` was answered by the connection; the other two are part of the call's context.
-    for name in [EXPECT, TIMEOUT, DEPTH] {
+    // `Expect` was answered by the connection, which also drops the fields that `Trailer` announces. The other two are
+    // part of the call's context.
+    for name in [EXPECT, TRAILER, TIMEOUT, DEPTH] {
         headers.remove(name);
     }
     set_host(&mut headers, origin);
@@ -75,7 +76,7 @@ fn set_host(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>) {
     if let Some(host) = origin.host
         && !headers.contains_key(HOST)
     {
-        headers.insert(HOST, text(host));
+        headers.insert(HOST, text(host.as_str()));
     }
 }
 
@@ -93,7 +94,7 @@ fn set_forwarded(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>, stripped: 
     append(headers, FORWARDED_FOR, b", ", hop.address);
     append(headers, FORWARDED, b", ", hop.element);
     if let Some(host) = origin.host {
-        headers.entry(FORWARDED_HOST).or_insert_with(|| text(host));
+        headers.entry(FORWARDED_HOST).or_insert_with(|| text(host.as_str()));
     }
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
     if let Some(prefix) = stripped {
@@ -125,11 +126,12 @@ thread_local! {
 }
 
 fn forwarded_hop(origin: &ForwardedFrom<'_>) -> ForwardedHop {
+    let host = origin.host.map(HostAndPort::as_str);
     LAST.with_borrow_mut(|last| {
-        let known = last.take_if(|last| last.peer == origin.peer && last.host.as_deref() == origin.host);
+        let known = last.take_if(|last| last.peer == origin.peer && last.host.as_deref() == host);
         let last = last.insert(known.unwrap_or_else(|| LastHop {
             peer: origin.peer,
-            host: origin.host.map(Into::into),
+            host: host.map(Into::into),
             hop: ForwardedHop { address: text(&origin.peer.to_string()), element: text(&forwarded_element(origin)) },
         }));
         last.hop.clone()
@@ -178,7 +180,12 @@ mod tests {
             .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
         let id = RequestId::from_random(1);
-        let origin = ForwardedFrom { id: &id, peer: peer.parse().expect("an address"), trusted, host: Some("shop:80") };
+        let origin = ForwardedFrom {
+            id: &id,
+            peer: peer.parse().expect("an address"),
+            trusted,
+            host: HostAndPort::parse("shop:80"),
+        };
         set_forwarded(&mut headers, &origin, Some("/api"));
         headers
     }

@@ -2,14 +2,18 @@
 
 use super::problem::Problem;
 use super::settings::Settings;
-use crate::base::header_tokens;
+use crate::base::{HostAndPort, header_tokens};
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::Authority;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 /// The methods of a route that names none, for the `Allow` of the answer to CONNECT and TRACE.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// The most bytes of a request's path and query together. RFC 9112, section 3, asks for request lines of at least 8,000
+/// bytes.
+const MAX_TARGET: usize = 8 * 1024;
 
 /// Checks the number and the size of the header fields.
 pub(super) fn check_bounds(headers: &HeaderMap, settings: &Settings) -> Result<(), Problem> {
@@ -24,11 +28,22 @@ pub(super) fn check_bounds(headers: &HeaderMap, settings: &Settings) -> Result<(
 }
 
 /// Refuses what a gateway must not pass on. Returns the host that the client named; only HTTP/1.0 may leave it out.
-pub(super) fn check(head: &Parts) -> Result<Option<&str>, Problem> {
+pub(super) fn check(head: &Parts) -> Result<Option<HostAndPort<'_>>, Problem> {
+    check_target(head)?;
     check_names(&head.headers)?;
     check_framing(&head.headers)?;
     check_purpose(head)?;
     check_host(head)
+}
+
+/// Refuses a target that is too long. The parser's ceiling for a whole header section is higher.
+fn check_target(head: &Parts) -> Result<(), Problem> {
+    let length = head.uri.path().len() + head.uri.query().map_or(0, |query| query.len() + 1);
+    if length <= MAX_TARGET {
+        return Ok(());
+    }
+    let detail = format!("path and query have at most {MAX_TARGET} bytes together");
+    Err(Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", "The target is too long", detail).closing())
 }
 
 /// A service that puts headers into environment variables reads `X_Request_Id` as `x-request-id`, so an underscore
@@ -40,16 +55,26 @@ fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// hyper decodes `chunked` and no other transfer coding. The body of another coding would reach the service without the
-/// header that names it.
+/// hyper decodes `chunked` once, and no other transfer coding. A body in further codings would reach the service
+/// without the header that names them.
 fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
-    let codings = header_tokens(headers, &TRANSFER_ENCODING);
-    if codings.into_iter().all(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
-        return Ok(());
+    let mut times = 0;
+    for coding in header_tokens(headers, &TRANSFER_ENCODING) {
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            return Err(unknown_coding());
+        }
+        times += 1;
     }
+    if times > 1 {
+        let detail = "a transfer coding is applied twice (RFC 9112, section 7)";
+        return Err(Problem::bad_request("transfer-coding-twice", detail).closing());
+    }
+    Ok(())
+}
+
+fn unknown_coding() -> Problem {
     let detail = "the only transfer coding that is understood is `chunked`";
-    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "transfer-coding", "The transfer coding is unknown", detail)
-        .closing())
+    Problem::new(StatusCode::NOT_IMPLEMENTED, "transfer-coding", "The transfer coding is unknown", detail).closing()
 }
 
 fn check_purpose(head: &Parts) -> Result<(), Problem> {
@@ -58,6 +83,10 @@ fn check_purpose(head: &Parts) -> Result<(), Problem> {
         let problem =
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail);
         return Err(problem.with_header(ALLOW, HeaderValue::from_static(METHODS)).closing());
+    }
+    // HTTP/1.0 has no upgrades: `Upgrade` is ignored in it (RFC 9110, section 7.8).
+    if head.version == Version::HTTP_10 {
+        return Ok(());
     }
     // An offer of HTTP/2 over plain text (`h2c`) may be ignored (RFC 9110, section 7.8); Java's client makes it on
     // every connection.
@@ -74,11 +103,11 @@ fn check_purpose(head: &Parts) -> Result<(), Problem> {
     Ok(())
 }
 
-fn check_host(head: &Parts) -> Result<Option<&str>, Problem> {
+fn check_host(head: &Parts) -> Result<Option<HostAndPort<'_>>, Problem> {
     let refuse = |detail: &'static str| Err(Problem::bad_request("bad-host", detail).closing());
     let mut named = head.headers.get_all(HOST).iter();
     let host = match (named.next(), named.next()) {
-        (Some(host), None) => match host.to_str().ok().filter(|host| is_host(host)) {
+        (Some(host), None) => match host.to_str().ok().and_then(HostAndPort::parse) {
             Some(host) => Some(host),
             None => return refuse("the `Host` header is not a valid host"),
         },
@@ -86,22 +115,17 @@ fn check_host(head: &Parts) -> Result<Option<&str>, Problem> {
         (None, _) if head.version == Version::HTTP_10 => None,
         (None, _) => return refuse("the request has no `Host` header"),
     };
+    let Some(target) = head.uri.authority() else { return Ok(host) };
+    let Some(target) = HostAndPort::parse(target.as_str()) else {
+        return refuse("the request's target names no host");
+    };
     // `GET http://host/path` names the host twice. If the two differed, the gateway might route by one and the service
     // by the other.
-    match head.uri.authority().map(Authority::as_str) {
-        None => Ok(host),
-        Some(target) if !is_host(target) => refuse("the request's target names no host"),
-        Some(target) if host.is_some_and(|host| !host.eq_ignore_ascii_case(target)) => {
-            refuse("the request's target and its `Host` header name two hosts")
-        }
-        Some(target) => Ok(Some(host.unwrap_or(target))),
+    let default_port = if head.uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    if host.is_some_and(|host| !host.is_same(target, default_port)) {
+        return refuse("the request's target and its `Host` header name two hosts");
     }
-}
-
-/// Whether a text is a name or an address, with or without a port, and without a user.
-fn is_host(text: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%:[]".contains(&byte);
-    text.bytes().all(legal) && text.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty())
+    Ok(Some(host.unwrap_or(target)))
 }
 
 #[cfg(test)]
@@ -125,14 +149,17 @@ mod tests {
     fn a_request_has_exactly_one_valid_host() {
         for host in ["a", "a.b:80", "127.0.0.1:8080", "[::1]:80"] {
             let good = head("/", &[("host", host)]);
-            assert_eq!(check(&good).ok().flatten(), Some(host));
+            assert_eq!(check(&good).ok().flatten().map(HostAndPort::as_str), Some(host));
         }
-        for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c"] {
+        for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c", "a:b", "a:80x", "[zz]", "[::1]x"] {
             assert_eq!(refusal("/", &[("host", host)]).as_deref(), Some("bad-host"), "{host:?}");
         }
         assert_eq!(refusal("/", &[]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("/", &[("host", "a"), ("host", "a")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://A/x", &[("host", "a")]).as_deref(), None);
+        assert_eq!(refusal("http://a:80/x", &[("host", "a")]).as_deref(), None);
+        assert_eq!(refusal("https://a/x", &[("host", "a:443")]).as_deref(), None);
+        assert_eq!(refusal("https://a/x", &[("host", "a:80")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://b/x", &[("host", "a")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://u@a/x", &[("host", "a")]).as_deref(), Some("bad-host"));
 
@@ -147,6 +174,7 @@ mod tests {
         assert_eq!(with("x_a", "1").as_deref(), Some("bad-header"));
         assert_eq!(with("transfer-encoding", "gzip, chunked").as_deref(), Some("transfer-coding"));
         assert_eq!(with("transfer-encoding", "Chunked").as_deref(), None);
+        assert_eq!(with("transfer-encoding", "chunked, Chunked").as_deref(), Some("transfer-coding-twice"));
         assert_eq!(with("upgrade", "websocket").as_deref(), Some("upgrade"));
         assert_eq!(with("upgrade", "h2c").as_deref(), None);
         assert_eq!(
@@ -154,6 +182,16 @@ mod tests {
             None,
             "`Connection` does not name it, so it is not meant for this hop"
         );
+        let mut old = head("/", &[("host", "a"), ("upgrade", "websocket"), ("connection", "upgrade")]);
+        old.version = Version::HTTP_10;
+        assert!(check(&old).is_ok(), "HTTP/1.0 has no upgrades");
+    }
+
+    #[test]
+    fn a_target_of_8_kib_passes_and_a_longer_one_does_not() {
+        let with = |length| refusal(&format!("/{}?q", "a".repeat(length - 3)), &[("host", "a")]);
+        assert_eq!(with(MAX_TARGET).as_deref(), None);
+        assert_eq!(with(MAX_TARGET + 1).as_deref(), Some("target-too-long"));
     }
 
     #[test]

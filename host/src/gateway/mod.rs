@@ -35,6 +35,7 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod told_hosts;
 mod typed;
 
 pub use call::{Call, CallFailure};

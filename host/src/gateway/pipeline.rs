@@ -8,9 +8,10 @@ use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::OpenapiDocument;
 use super::problem::Problem;
 use super::settings::{Settings, Target, TypedTarget};
+use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::{head_check, public_answer, status};
-use crate::base::{Blame, Body, CallContext, ErrorKind, RequestId, ServiceName};
+use crate::base::{Blame, Body, CallContext, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::Peer;
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use http::request::Parts;
@@ -77,10 +78,11 @@ impl<C: Call> Gateway<C> {
             return self.invoke(typed, &route, &head, (body, upload), &context).await;
         }
         let origin = ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
+        let hosts = ToldHosts::new(&head.headers, host, caller.trusted);
         let request = forwarded_request::build(&head, body, &route, &origin)?;
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
-        Ok(public_answer::publish(answer, &head.method, host, &route))
+        Ok(public_answer::publish(answer, &head.method, &hosts, &route))
     }
 
     /// The remaining stages on a typed route. They check the request in this order, and only a request without errors
@@ -112,7 +114,7 @@ impl<C: Call> Gateway<C> {
     fn route<'a>(
         &'a self,
         head: &'a Parts,
-        host: Option<&'a str>,
+        host: Option<HostAndPort<'a>>,
         path: Path<'a>,
     ) -> Result<Option<Match<'a, Target>>, Problem> {
         match self.routes.find(&RequestHead { host, method: &head.method, path, headers: &head.headers }) {

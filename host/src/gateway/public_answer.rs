@@ -1,10 +1,12 @@
 //! Makes an answer fit for the client: what every answer carries, and what a service's answer must lose.
 
 use super::settings::Target;
+use super::told_hosts::{Origin, ToldHosts};
 use crate::base::{Body, RequestId, empty_body, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
+use std::borrow::Cow;
 
 /// Adds what every answer of the gateway carries: its own problems and the answers of services alike. (Answers to
 /// requests that hyper cannot parse never come here: see `listen`.)
@@ -13,12 +15,12 @@ pub(super) fn finish(mut answer: Response<Body>, id: &RequestId) -> Response<Bod
     answer
 }
 
-/// Makes `answer` the public answer to a request with `method` for `host` on `route`: without hop-by-hop headers, and
-/// with public locations.
+/// Makes `answer` the public answer to a request with `method` on `route`: without hop-by-hop headers, and with public
+/// locations. `hosts` are those that the service was told.
 pub(super) fn publish(
     mut answer: Response<Body>,
     method: &Method,
-    host: Option<&str>,
+    hosts: &ToldHosts<'_>,
     route: &Match<'_, Target>,
 ) -> Response<Body> {
     let status = answer.status();
@@ -28,7 +30,7 @@ pub(super) fn publish(
         *answer.body_mut() = empty_body();
     }
     for name in [LOCATION, CONTENT_LOCATION] {
-        let public = answer.headers().get(&name).and_then(|value| public_location(value.to_str().ok()?, host, route));
+        let public = answer.headers().get(&name).and_then(|value| public_location(value.to_str().ok()?, hosts, route));
         if let Some(public) = public {
             answer.headers_mut().insert(name, public);
         }
@@ -37,15 +39,23 @@ pub(super) fn publish(
 }
 
 /// The public form of a reference that the service wrote, or `None` if the reference stays as it is.
-fn public_location(location: &str, host: Option<&str>, route: &Match<'_, Target>) -> Option<HeaderValue> {
+fn public_location(location: &str, hosts: &ToldHosts<'_>, route: &Match<'_, Target>) -> Option<HeaderValue> {
     let (origin, reference) = split_origin(location);
-    // A reference to another host stays. The service knows this host by the name that the client used.
-    let foreign = |origin: &str| !host.is_some_and(|host| authority(origin).eq_ignore_ascii_case(host));
-    if !origin.is_empty() && foreign(origin) {
-        return None;
-    }
-    let public = route.public_location(reference);
-    (public != reference).then(|| HeaderValue::from_str(&format!("{origin}{public}")).ok()).flatten()
+    let Some((scheme, authority)) = origin.split_once("//") else {
+        let public = route.public_location(reference);
+        return (public != reference).then(|| HeaderValue::from_str(&public).ok()).flatten();
+    };
+    let default_port = if scheme.eq_ignore_ascii_case("https:") { 443 } else { 80 };
+    let kept = match hosts.origin(authority, default_port, &route.target.service) {
+        Origin::Public => origin,
+        Origin::Internal => "",
+        Origin::Foreign => return None,
+    };
+    // An empty path after a host is the path `/` (RFC 9110, section 4.2.3).
+    let path = if reference.starts_with('/') { Cow::Borrowed(reference) } else { format!("/{reference}").into() };
+    let public = route.public_location(&path);
+    let changed = public != path || kept != origin;
+    changed.then(|| HeaderValue::from_str(&format!("{kept}{public}")).ok()).flatten()
 }
 
 /// Splits `https://host` or `//host` off the front of a reference.
@@ -58,30 +68,40 @@ fn split_origin(location: &str) -> (&str, &str) {
     location.split_at(scheme.len() + host.find(['/', '?', '#']).unwrap_or(host.len()))
 }
 
-fn authority(origin: &str) -> &str {
-    origin.split_once("//").map_or(origin, |(_, authority)| authority)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ServiceName;
+    use crate::base::{HostAndPort, ServiceName};
     use crate::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule};
     use http::HeaderMap;
     use std::time::Duration;
 
     /// Publishes `answer` as the answer to `/api/users/7`, on a route that strips `/api`.
-    fn publish_under_api(answer: Response<Body>, method: &Method) -> Response<Body> {
+    fn publish_under_api(answer: Response<Body>, method: &Method, hosts: &ToldHosts<'_>) -> Response<Body> {
         let service = ServiceName::new("users").expect("a name");
         let target = Target { service, body_limit: 1, timeout: Duration::from_secs(1), typed: None };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");
         let table = RoutingTable::new(vec![(rule, target)]);
         let path = Path::parse("/api/users/7").expect("a path");
         let headers = HeaderMap::new();
-        match table.find(&RequestHead { host: Some("shop"), method, path, headers: &headers }) {
-            RouteLookup::Route(route) => publish(answer, method, Some("shop:80"), &route),
+        match table.find(&RequestHead { host: None, method, path, headers: &headers }) {
+            RouteLookup::Route(route) => publish(answer, method, hosts, &route),
             _ => unreachable!("the rule is for this path"),
         }
+    }
+
+    /// The public form of `location` for a client that named `host`, and a trusted proxy that says `forwarded`.
+    fn public(location: &'static str, host: Option<&str>, forwarded: Option<&'static str>) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(forwarded) = forwarded {
+            headers.insert("x-forwarded-host", HeaderValue::from_static(forwarded));
+        }
+        let host = host.map(|host| HostAndPort::parse(host).expect("a host"));
+        let hosts = ToldHosts::new(&headers, host, forwarded.is_some());
+        let answer = Response::builder().header(LOCATION, location).header(CONTENT_LOCATION, location);
+        let answer = publish_under_api(answer.body(empty_body()).expect("an answer"), &Method::GET, &hosts);
+        assert_eq!(answer.headers()[LOCATION], answer.headers()[CONTENT_LOCATION]);
+        answer.headers()[LOCATION].to_str().expect("text").to_owned()
     }
 
     #[test]
@@ -91,21 +111,39 @@ mod tests {
             ("http://shop:80/users/7", "http://shop:80/api/users/7"),
             ("https://SHOP:80/users/7", "https://SHOP:80/api/users/7"),
             ("//shop:80/users/7", "//shop:80/api/users/7"),
+            ("http://shop/users/7", "http://shop/api/users/7"),
+            ("http://shop./users/7", "http://shop./api/users/7"),
+            ("http://shop?a", "http://shop/api/?a"),
+            ("https://shop/users/7", "https://shop/users/7"),
+            ("http://shop:8080/users/7", "http://shop:8080/users/7"),
             ("http://other/users/7", "http://other/users/7"),
+            ("http://users/users/7", "http://users/users/7"),
             ("http://shop:80@other/users/7", "http://shop:80@other/users/7"),
+            ("http://shop:80x/users/7", "http://shop:80x/users/7"),
             ("//other/users/7", "//other/users/7"),
             ("7", "7"),
             ("?page=2", "?page=2"),
             ("mailto:/a@b", "mailto:/a@b"),
         ];
-        for (location, public) in cases {
-            let answer = Response::builder().header(LOCATION, location).header(CONTENT_LOCATION, location);
-            let answer = answer.body(empty_body()).expect("an answer");
-            let answer = publish_under_api(answer, &Method::GET);
-            assert_eq!(
-                (&answer.headers()[LOCATION], &answer.headers()[CONTENT_LOCATION]),
-                (&public.parse().expect("a value"), &public.parse().expect("a value"))
-            );
+        for (location, expected) in cases {
+            assert_eq!(public(location, Some("shop:80"), None), expected, "{location}");
         }
+    }
+
+    #[test]
+    fn a_location_is_compared_with_the_hosts_that_the_service_was_told() {
+        let told = Some("a.example, shop.example:8443");
+        for (location, expected) in [
+            ("https://a.example/users/7", "https://a.example/api/users/7"),
+            ("https://shop.example:8443/users/7", "https://shop.example:8443/api/users/7"),
+            ("http://inside/users/7", "http://inside/api/users/7"),
+            ("https://b.example/users/7", "https://b.example/users/7"),
+        ] {
+            assert_eq!(public(location, Some("inside"), told), expected);
+        }
+        // An HTTP/1.0 client that names no host: the service is told its own name, which the client cannot resolve.
+        assert_eq!(public("http://users/users/7", None, None), "/api/users/7");
+        assert_eq!(public("http://users", None, None), "/api/");
+        assert_eq!(public("http://other/users/7", None, None), "http://other/users/7");
     }
 }

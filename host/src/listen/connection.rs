@@ -5,7 +5,7 @@ use super::drain::Drain;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::peer::Peer;
 use super::settings::Settings;
-use super::socket::Socket;
+use super::socket::{Socket, is_line_end};
 use crate::base::{Body, RequestId};
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -21,9 +21,9 @@ use tokio::net::TcpStream;
 /// How far the parser's ceiling for header fields is above the configured bound. A request between bound and ceiling
 /// reaches the service, which refuses it with a body of its own.
 const HEADERS_ABOVE: usize = 28;
-/// How far the parser's ceiling for bytes is above the configured bound: room for the longest request line that is
-/// common, 8 KiB, and for some headers beyond the bound.
-const BYTES_ABOVE: usize = 16 * 1024;
+/// How far the parser's ceiling for bytes is above the configured bound: room for a target that is too long, so that
+/// the service can say so, and for some headers beyond the bound.
+const BYTES_ABOVE: usize = 32 * 1024;
 
 /// The smallest buffer for reading and writing a connection; hyper's default of 400 KiB is too much for 10,000
 /// connections.
@@ -34,6 +34,7 @@ pub(super) fn protocol(settings: &Settings) -> http1::Builder {
     let ceiling = settings.header_bytes.saturating_add(BYTES_ABOVE);
     let mut builder = http1::Builder::new();
     builder
+        .half_close(true) // `Socket` watches the peer: hyper would drop the request of a peer that closes its half.
         .header_read_timeout(None) // `StageTimer` does it: hyper's timeout also covers the pause before a request.
         .max_headers(settings.max_headers.saturating_add(HEADERS_ABOVE))
         .max_header_size(ceiling)
@@ -57,7 +58,7 @@ pub(super) async fn serve<S, F>(
     let tracker = Arc::new(StageTracker::new());
     let record = Arc::new(ExchangeRecord::default());
     let mut timer = StageTimer::new(tracker.clone(), &settings);
-    let socket = Socket::new(stream, tracker.clone(), record.clone(), settings.write_timeout);
+    let socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
     let (own_tracker, own_record) = (tracker.clone(), record.clone());
     // Two boxes, because hyper gives the socket back (`into_parts`) only if service and future are `Unpin`.
     let service = Box::new(service);
@@ -65,8 +66,7 @@ pub(super) async fn serve<S, F>(
         let (exchange, request) = Exchange::begin(&own_tracker, &own_record, request);
         // Not an `async` block: such a block would hold the service's future twice, as a variable and as the future
         // that it awaits, and each request would pay for that memory.
-        let answer = service(request, peer).map(|answer| Ok::<_, Infallible>(answer.map(|body| exchange.answer(body))));
-        Box::pin(answer)
+        Box::pin(service(request, peer).then(|answer| exchange.answer(answer)).map(Ok::<_, Infallible>))
     });
     let mut connection = protocol.serve_connection(TokioIo::new(socket), exchanges);
 
@@ -93,8 +93,9 @@ pub(super) async fn serve<S, F>(
             socket.linger().await;
         }
         Some(Err(error)) => tracing::debug!(peer = %peer.addr, %error, "a connection broke off"),
-        // No byte of a request has arrived: the connection is idle, and needs no answer.
-        None if unparsed.is_empty() => socket.close().await,
+        // No byte of a request has arrived, except empty lines, which may precede it (RFC 9112, section 2.2): the
+        // connection is idle, and needs no answer.
+        None if unparsed.iter().all(is_line_end) => socket.close().await,
         None => refuse_slow(socket, peer).await,
     }
 }

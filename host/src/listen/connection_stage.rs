@@ -73,6 +73,11 @@ impl StageTracker {
         self.version.compare_exchange(from.0, from.next(to).0, SeqCst, SeqCst).is_ok()
     }
 
+    /// Whether an exchange runs.
+    pub(super) fn is_serving(&self) -> bool {
+        self.version().stage() == Stage::Serving
+    }
+
     /// Reports bytes from the peer: on an idle connection they begin a header section.
     pub(super) fn received(&self) {
         let version = self.version();

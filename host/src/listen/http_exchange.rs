@@ -3,14 +3,20 @@
 use super::connection_stage::{StageTracker, StageVersion};
 use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
-use http::{Request, Version};
+use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+
+/// The most bytes of a body that are thrown away so that its connection can be used again.
+const LEFT_BYTES: usize = 64 * 1024;
+/// How often an answer waits for hyper to read what has arrived of a body that the service left.
+const LEFT_WAITS: u8 = 2;
 
 /// What a connection must know about its exchanges to close correctly.
 #[derive(Debug, Default)]
@@ -39,6 +45,30 @@ pub(super) struct Exchange {
     /// The stage change that began this exchange.
     stage: StageVersion,
     record: Arc<ExchangeRecord>,
+    upload: Option<Upload>,
+}
+
+/// What an exchange knows of a request's body.
+struct Upload {
+    /// Whether it came chunked, so that a trailer section may follow it.
+    chunked: bool,
+    /// Whether the client waits for `100 Continue`, which reading the body would send.
+    expects: bool,
+    state: Mutex<UploadProgress>,
+}
+
+/// How far the body of a request has been read.
+enum UploadProgress {
+    /// The service has the body, and has not read its end.
+    InService,
+    /// The service has dropped the body before its end, and before its answer.
+    Left(Incoming),
+    /// The head of the answer was made before the body was read to its end.
+    Answered,
+    /// The body was read to its end, and no trailer section followed it.
+    Ended,
+    /// A trailer section followed the body.
+    Trailers,
 }
 
 impl Exchange {
@@ -49,20 +79,33 @@ impl Exchange {
         request: Request<Incoming>,
     ) -> (Arc<Self>, Request<Body>) {
         record.unframed.store(request.version() == Version::HTTP_10, Relaxed);
-        let exchange = Arc::new(Self { tracker: tracker.clone(), stage: tracker.serve(), record: record.clone() });
+        let upload = (!request.body().is_end_stream()).then(|| Upload {
+            chunked: request.headers().contains_key(TRANSFER_ENCODING),
+            expects: request.headers().contains_key(EXPECT),
+            state: Mutex::new(UploadProgress::InService),
+        });
+        let (tracker, record) = (tracker.clone(), record.clone());
+        let exchange = Arc::new(Self { stage: tracker.serve(), tracker, record, upload });
         let request = request.map(|body| {
             if body.is_end_stream() {
                 // An empty body need not hold the exchange: a service may keep the request for long.
                 return empty_body();
             }
-            InboundBody { body, exchange: Some(exchange.clone()) }.boxed_unsync()
+            InboundBody { body: Some(body), exchange: Some(exchange.clone()) }.boxed_unsync()
         });
         (exchange, request)
     }
 
-    /// The answer's body, which now holds the exchange.
-    pub(super) fn answer(self: Arc<Self>, body: Body) -> OutboundBody {
-        OutboundBody { body, failure: None, _exchange: self }
+    /// Finishes the head of the answer: it says `Connection: close` if this exchange is the last of its connection.
+    pub(super) fn answer(self: Arc<Self>, answer: Response<Body>) -> Answering {
+        Answering { exchange: self, answer: Some(answer), discarded: 0, waits: 0 }
+    }
+}
+
+impl Upload {
+    fn state(&self) -> MutexGuard<'_, UploadProgress> {
+        // No code panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -72,11 +115,94 @@ impl Drop for Exchange {
     }
 }
 
-/// The body of a request, on its way to the service.
+/// Makes the answer of an exchange ready to be sent.
+pub(super) struct Answering {
+    exchange: Arc<Exchange>,
+    /// Taken when this is done.
+    answer: Option<Response<Body>>,
+    /// The bytes of the request's body that were read and thrown away.
+    discarded: usize,
+    /// How often this has waited for hyper to read what has arrived.
+    waits: u8,
+}
+
+impl Answering {
+    /// Whether the next request may be read after this exchange (RFC 9112, section 9.6). An end of the connection that
+    /// the answer does not announce can cost the client its next request.
+    ///
+    /// After a trailer section the connection is not used again: hyper's parser takes bare line feeds and more for line
+    /// ends there, so another parser in front of this host may see the section end elsewhere. Whether such a section
+    /// follows is known only when a chunked body has been read to its end.
+    fn poll_reusable(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(upload) = &self.exchange.upload else { return Poll::Ready(true) };
+        let mut state = upload.state();
+        let reusable = match &mut *state {
+            UploadProgress::Ended => return Poll::Ready(true),
+            UploadProgress::Trailers => return Poll::Ready(false),
+            UploadProgress::Answered | UploadProgress::InService => !upload.chunked,
+            UploadProgress::Left(_) if upload.expects => false,
+            UploadProgress::Left(body) => loop {
+                // Most bodies that are left are small, and have arrived with their heads. hyper hands them over in its
+                // next turns; nothing waits for the client here.
+                match Pin::new(&mut *body).poll_frame(context) {
+                    Poll::Ready(None) => break true,
+                    Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                        Ok(data) => self.discarded += data.len(),
+                        Err(_trailers) => break false,
+                    },
+                    Poll::Ready(Some(Err(_))) => break false,
+                    Poll::Pending if self.waits == LEFT_WAITS => break false,
+                    Poll::Pending => {
+                        self.waits += 1;
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
+                if self.discarded > LEFT_BYTES {
+                    break false;
+                }
+            },
+        };
+        if matches!(*state, UploadProgress::Left(_)) && !reusable {
+            self.exchange.record.unread.store(true, Relaxed);
+        }
+        *state = UploadProgress::Answered;
+        Poll::Ready(reusable)
+    }
+}
+
+impl Future for Answering {
+    type Output = Response<OutboundBody>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let reusable = ready!(self.poll_reusable(context));
+        let mut answer = self.answer.take().expect("a future is not polled after its end");
+        if !reusable {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let exchange = self.exchange.clone();
+        Poll::Ready(answer.map(|body| OutboundBody { body, failure: None, _exchange: exchange }))
+    }
+}
+
+/// The body of a request, on its way to the service. It drops the trailer section: no route wants one today, and its
+/// fields would escape the checks of the header section.
 struct InboundBody {
-    body: Incoming,
+    /// Taken when this is dropped.
+    body: Option<Incoming>,
     /// Held until the body has ended.
     exchange: Option<Arc<Exchange>>,
+}
+
+impl InboundBody {
+    /// Notes how the body has ended, and lets the exchange go.
+    fn end(&mut self, end: UploadProgress) {
+        if let Some(exchange) = self.exchange.take()
+            && let Some(upload) = &exchange.upload
+        {
+            *upload.state() = end;
+        }
+    }
 }
 
 impl http_body::Body for InboundBody {
@@ -89,34 +215,50 @@ impl http_body::Body for InboundBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         // A body whose length is reached has ended: return `None` here, without one more poll of hyper's body. If the
         // answer has ended before the body, hyper 1.12 keeps the sending half, and such a poll would wait forever.
-        if self.body.is_end_stream() {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() || self.body.is_end_stream() {
-            self.exchange = None;
-        }
-        Poll::Ready(frame.map(|frame| {
-            frame.map_err(|error| {
+        let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        let at_end = body.is_end_stream();
+        match frame {
+            Some(Ok(frame)) if frame.is_trailers() => {
+                self.end(UploadProgress::Trailers);
+                Poll::Ready(None)
+            }
+            Some(Ok(frame)) => {
+                if at_end {
+                    self.end(UploadProgress::Ended);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
                 // Whether framing or connection broke: the client is the one that sends this body.
-                BodyError::new(ErrorKind::ClientGone, format!("the request's body broke off: {error}"))
-            })
-        }))
+                let detail = format!("the request's body broke off: {error}");
+                Poll::Ready(Some(Err(BodyError::new(ErrorKind::ClientGone, detail))))
+            }
+            None => {
+                self.end(UploadProgress::Ended);
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
 }
 
 impl Drop for InboundBody {
     fn drop(&mut self) {
-        if let Some(exchange) = &self.exchange {
-            exchange.record.unread.store(true, Relaxed);
+        let Some(exchange) = self.exchange.take() else { return };
+        let Some(upload) = &exchange.upload else { return };
+        let mut state = upload.state();
+        match (&*state, self.body.take()) {
+            // What is left is for `Answering`.
+            (UploadProgress::InService, Some(body)) => *state = UploadProgress::Left(body),
+            _ => exchange.record.unread.store(true, Relaxed),
         }
     }
 }

@@ -10,13 +10,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 /// How long the accept loop pauses if the host has no file descriptor or no memory for a connection: long enough not to
 /// spin, short enough that clients do not notice once there is one again.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The length of the backlog that the host asks for: all that the kernel allows.
+const BACKLOG: u32 = i32::MAX as u32;
 
 /// A bound socket, which accepts connections once [`Self::serve`] runs.
 #[derive(Debug)]
@@ -41,8 +44,7 @@ impl Listener {
     /// The error of the system, with the address before it.
     pub async fn bind(settings: Settings) -> io::Result<Self> {
         let address = settings.address;
-        let socket = TcpListener::bind(address)
-            .await
+        let socket = listen(address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         let permits = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
         Ok(Self { socket, settings: Arc::new(settings), permits })
@@ -59,7 +61,8 @@ impl Listener {
     /// Serves every connection with `service` until `drain` starts. Then it refuses new connections, lets requests in
     /// flight finish, and cuts off what is left at the deadline. Returns the number of connections that were cut off.
     ///
-    /// When a peer goes away, the future of its request is dropped.
+    /// When a peer goes away, the future of its request is dropped: at once at a reset, and after
+    /// `half_closed_timeout` if the peer closed its half of the connection.
     pub async fn serve<S, F>(self, service: S, drain: Drain) -> usize
     where
         S: Fn(Request<Body>, Peer) -> F + Clone + Send + 'static,
@@ -130,6 +133,17 @@ impl Listener {
             }
         }
     }
+}
+
+/// A socket that listens. The kernel cuts the length of its backlog to `net.core.somaxconn`: a client whose connection
+/// finds the backlog full tries again after a second.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As `TcpListener::bind` does: a host that starts again need not wait for old connections to be forgotten.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Whether an error of `accept` concerns only the connection that would have been accepted.

@@ -9,7 +9,8 @@
 //!   and a lack of file descriptors makes the loop wait;
 //! - a connection is always in one `Stage`, and each stage has a bound: the header section `header_timeout`, the pause
 //!   between two requests `idle_timeout`, a peer that takes no byte `write_timeout`; while a service works, the
-//!   deadline of its call is the bound;
+//!   deadline of its call is the bound, or `half_closed_timeout` once the peer has closed its half;
+//! - a connection is used again only where both ends must see the end of the request at the same byte;
 //! - a body that breaks off never looks complete: the connection is closed before the final chunk;
 //! - once a [`Drain`] has started, no connection is accepted, requests in flight finish with `Connection: close`, and
 //!   what is left at the drain's deadline is cut off.
@@ -18,7 +19,7 @@
 //! section that does not end, and hyper's own 400, 414 and 431 for a header section that cannot be parsed or is beyond
 //! the parser's ceilings.
 //!
-//! Never: routes, calls a service by name, reads settings from files. Tests: `tests.rs`, and beside the files.
+//! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
 mod connection;
 mod connection_stage;

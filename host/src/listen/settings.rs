@@ -15,6 +15,10 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long a peer may take no byte of an answer that is ready to be sent.
     pub write_timeout: Duration,
+    /// How long an exchange goes on, without a byte of an answer, after its peer has closed the sending half of the
+    /// connection. The peer may still read the answer (RFC 9112, section 9.6), or it may be gone: TCP shows the
+    /// difference only when the answer is sent.
+    pub half_closed_timeout: Duration,
     /// The most header fields of a request. The parser's own ceiling is a little higher, so that a request just above
     /// this bound reaches the service, which answers it with a body of its own.
     pub max_headers: usize,
@@ -32,6 +36,7 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            half_closed_timeout: Duration::from_secs(5),
             max_headers: 100,
             header_bytes: 32 * 1024,
             connections: 10_000,

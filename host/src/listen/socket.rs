@@ -2,6 +2,7 @@
 
 use super::connection_stage::StageTracker;
 use super::http_exchange::ExchangeRecord;
+use super::settings::Settings;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How long a closed connection is still read, so that the peer can read the answer: closing a socket with unread bytes
 /// resets the connection, and a reset discards what the peer has not read yet (RFC 9112, section 9.6).
@@ -25,10 +26,27 @@ pub(super) struct Socket {
     tracker: Arc<StageTracker>,
     record: Arc<ExchangeRecord>,
     write_timeout: Duration,
+    half_closed_timeout: Duration,
+    peer_half: PeerHalf,
     /// The timer of a write that waits for the peer.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Whether the connection was closed in order.
     closed: bool,
+}
+
+/// The peer's sending half of the connection, as far as it is known while an exchange runs.
+enum PeerHalf {
+    /// It is open, and no byte waits to be read.
+    Open,
+    /// Bytes wait to be read.
+    Waiting,
+    /// The peer has closed it. The timer ends the exchange of a peer that has probably gone.
+    Closed(Pin<Box<Sleep>>),
+}
+
+/// Whether a byte belongs to an empty line. Empty lines between requests are ignored (RFC 9112, section 2.2).
+pub(super) fn is_line_end(byte: &u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 impl Socket {
@@ -36,9 +54,11 @@ impl Socket {
         stream: TcpStream,
         tracker: Arc<StageTracker>,
         record: Arc<ExchangeRecord>,
-        write_timeout: Duration,
+        settings: &Settings,
     ) -> Self {
-        Self { stream, tracker, record, write_timeout, stalled: None, closed: false }
+        let Settings { write_timeout, half_closed_timeout, .. } = *settings;
+        let peer_half = PeerHalf::Open;
+        Self { stream, tracker, record, write_timeout, half_closed_timeout, peer_half, stalled: None, closed: false }
     }
 
     /// Closes the connection in order.
@@ -74,12 +94,36 @@ impl Socket {
         if result.is_ready() {
             self.stalled = None;
             self.tracker.sent();
+            if let PeerHalf::Closed(end) = &mut self.peer_half {
+                // The peer reads: it has closed one half only.
+                end.as_mut().reset(Instant::now() + self.half_closed_timeout);
+            }
             return result;
         }
         let bound = self.write_timeout;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(bound)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no byte of the answer")))
+    }
+
+    /// Fails when the peer closed its half too long ago. hyper polls the socket's flush whenever it is polled, and
+    /// reads nothing between a request and its answer; so this is where an exchange learns that its peer has gone.
+    fn poll_peer(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if matches!(self.peer_half, PeerHalf::Open) {
+            let mut byte = [0];
+            match self.stream.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(0)) => self.peer_half = PeerHalf::Closed(Box::pin(sleep(self.half_closed_timeout))),
+                Poll::Ready(Ok(_)) => self.peer_half = PeerHalf::Waiting,
+                Poll::Ready(Err(error)) => return Err(error),
+            }
+        }
+        if let PeerHalf::Closed(end) = &mut self.peer_half
+            && end.as_mut().poll(context).is_ready()
+        {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the peer closed its half of the connection"));
+        }
+        Ok(())
     }
 }
 
@@ -97,8 +141,12 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.tracker.received();
+        let received = &buffer.filled()[before..];
+        if !received.is_empty() {
+            self.peer_half = PeerHalf::Open;
+            if !received.iter().all(is_line_end) {
+                self.tracker.received();
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -124,7 +172,11 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        if self.tracker.is_serving() {
+            self.poll_peer(cx)?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,6 +4,7 @@ use super::path::Path;
 use super::route_match::Match;
 use super::rule::Rule;
 use super::rule_index::RuleIndex;
+use crate::base::HostAndPort;
 use http::{HeaderMap, Method};
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -18,8 +19,8 @@ pub struct RoutingTable<T> {
 /// The parts of a request that routing depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
-    /// The host that the client named, as it stands in `Host` or in the request's target. A port is ignored.
-    pub host: Option<&'a str>,
+    /// The host that the client named in `Host` or in the request's target. Its port is ignored.
+    pub host: Option<HostAndPort<'a>>,
     /// The method.
     pub method: &'a Method,
     /// The path without query.

@@ -7,6 +7,7 @@ use super::host_pattern::{self, HostPattern};
 use super::path::{Path, decode};
 use super::path_pattern::Segment;
 use super::rule::Rule;
+use crate::base::HostAndPort;
 use std::collections::HashMap;
 use std::ops::ControlFlow::{self, Continue};
 use std::str::Split;
@@ -40,11 +41,11 @@ impl RuleIndex {
     /// Visits the rules that match `host` and `path`, in the order of precedence, until `visit` breaks.
     pub(super) fn visit<B>(
         &self,
-        host: Option<&str>,
+        host: Option<HostAndPort<'_>>,
         path: Path<'_>,
         mut visit: impl FnMut(usize) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
-        if let Some(host) = host.and_then(host_pattern::normalise) {
+        if let Some(host) = host.map(host_pattern::normalise) {
             if let Some(tree) = self.exact.get(&*host) {
                 tree.visit(path, &mut visit)?;
             }

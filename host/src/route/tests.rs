@@ -2,6 +2,7 @@
 //! both directions.
 
 use super::*;
+use crate::base::HostAndPort;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use std::cmp::Reverse;
@@ -282,7 +283,8 @@ proptest! {
             };
             let headers: HeaderMap = request.headers.iter().map(header).collect();
             let path = Path::parse(&request.path).expect("a path");
-            let head = RequestHead { host: request.host, method: &method, path, headers: &headers };
+            let host = request.host.and_then(HostAndPort::parse);
+            let head = RequestHead { host, method: &method, path, headers: &headers };
             let found = match table.find(&head) {
                 RouteLookup::Route(found) => Ok(*found.target),
                 RouteLookup::MethodNotAllowed(allowed) => Err(allowed.iter().map(Method::to_string).collect()),

@@ -301,8 +301,11 @@ fn a_manifest_that_cannot_be_read_is_a_finding_with_help() {
     std::fs::write(&path, "#".repeat((1 << 20) + 1)).expect("a file");
     let errors = Manifest::load(&path, &|_| None).expect_err("too long");
     assert!(errors.to_string().contains("longer than 1 MiB"), "{errors}");
-    std::fs::write(&path, b"a = \"\xff\"").expect("a file");
-    assert!(Manifest::load(&path, &|_| None).is_err());
+    for bytes in [&b"a = \"\xff\""[..], b"\0asm\x0d\0\x01\0\xff"] {
+        std::fs::write(&path, bytes).expect("a file");
+        let errors = Manifest::load(&path, &|_| None).expect_err("not UTF-8");
+        assert!(errors.render(RenderStyle::Plain).contains("help: a manifest is TOML in UTF-8"), "{errors}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The room over real sockets, down to the bytes.
 
+mod boundaries;
+
 use super::wire_client::{WireClient, within};
 use super::{Drain, Listener, Peer, Settings};
 use crate::base::{Body, BodyError, ErrorKind, empty_body, full_body};
