@@ -1,7 +1,7 @@
 //! The end of the host: the signals that start the drain, and the order in which the parts stop.
 //!
-//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. The admin stays until then, so that
-//! operators see the drain. The store closes last: guests may commit until the end of their grace period.
+//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. The admin stays until then, so
+//! that operators see the drain. The store closes last: guests may commit until the end of their grace period.
 
 use crate::listen::Drain;
 use crate::runtime::Runtime;
