@@ -185,7 +185,14 @@ async fn an_admin_beyond_loopback_demands_its_token_and_never_logs_it() {
     let complaint = String::from_utf8(refused.stderr).unwrap();
     assert!(complaint.contains("ATOLL_ADMIN_TOKEN") && refused.stdout.is_empty(), "{complaint}");
 
-    let token = "a-token-for-this-test";
+    let mut guessable = home.command(&["run"]);
+    guessable.env("ATOLL_ADMIN_LISTEN", "0.0.0.0:0").env("ATOLL_ADMIN_TOKEN", "12345");
+    let refused = guessable.output().await.unwrap();
+    let complaint = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{complaint}");
+    assert!(complaint.contains("openssl rand -hex 32") && !complaint.contains("12345"), "{complaint}");
+
+    let token = "5ca1ab1e0ddba11f00dfacade0decade";
     let mut atoll = home.start_with(&[("ATOLL_ADMIN_LISTEN", "0.0.0.0:0"), ("ATOLL_ADMIN_TOKEN", token)]).await;
     atoll.admin = atoll.admin.replace("0.0.0.0", "127.0.0.1");
     let http = Http::default();

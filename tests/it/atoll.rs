@@ -94,6 +94,22 @@ impl Home {
         Atoll::spawn(command).await
     }
 
+    /// Starts the host so that a write beyond the largest size of a file is an error, and does not end it.
+    pub async fn start_without_file_size_signal(&self) -> Atoll {
+        self.link_cache();
+        let host = self.command(&["run", "atoll.toml", "--log-format", "json"]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(host.as_std().get_program());
+        shell.args(host.as_std().get_args()).current_dir(self.folder.path()).kill_on_drop(true).stdin(Stdio::null());
+        for (name, value) in host.as_std().get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Atoll::spawn(shell).await
+    }
+
     /// Makes this folder use the cache of compiled code that all tests share. Compiling is what takes the time.
     pub fn link_cache(&self) {
         let shared = workspace().join("target/test-cache");
@@ -152,6 +168,14 @@ impl Atoll {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.pid()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Sets the largest size of a file that the host may write, in bytes; `None`: any size. Beyond it, a write fails as
+    /// on a full disk.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        let pid = rustix::process::Pid::from_raw(self.pid());
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
     }
 
     /// Waits until the host has ended.

@@ -190,7 +190,7 @@ async fn check_accepts_a_correct_manifest_and_opens_no_store() {
     let output = home.output(&["check"]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(printed, "atoll.toml is right: 2 services (1 components), 1 routes\n");
+    assert_eq!(printed, "atoll.toml is right: 2 services (1 component), 1 route\n");
     assert!(!home.folder.path().join(".atoll").exists(), "`check` must open no store");
 }
 
@@ -239,4 +239,35 @@ async fn check_and_run_report_every_component_that_cannot_serve_at_once() {
             assert!(complaint.contains(place) && complaint.contains(what), "{place} {what}:\n{complaint}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_verbs_reach_the_host_of_the_manifest_in_this_folder_and_say_which_that_is() {
+    let home = Home::new(MANIFEST);
+    let ps = async || {
+        let output = home.output(&["ps", "--json"]).await;
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let atoll = home.start().await;
+    let (code, table, note) = ps().await;
+    assert_eq!(code, Some(0), "{note}");
+    assert!(serde_json::from_str::<Value>(&table).is_ok(), "{table}");
+    assert_eq!(note, format!("host: the admin at {} (by .atoll/admin)\n", atoll.admin));
+    let mode = fs::metadata(home.folder.path().join(".atoll")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o77, 0, "the folder is private");
+
+    // Another host of the same folder, and a stranger's: the address of the first is not taken for theirs.
+    atoll.kill().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    home.write(&format!("[admin]\nlisten = \"{nobody}\"\n{MANIFEST}"));
+    let mut silent = home.command(&["ps"]);
+    let complaint = silent.env_remove("ATOLL_ADMIN_LISTEN").output().await.unwrap().stderr;
+    let complaint = String::from_utf8(complaint).unwrap();
+    assert!(complaint.starts_with(&format!("host: the admin at http://{nobody} (by [admin] of atoll.toml)")));
+    assert!(complaint.contains("cannot reach the admin"), "{complaint}");
+
+    let atoll = home.start().await;
+    assert_eq!(ps().await.0, Some(0));
+    atoll.stop().await;
+    assert!(!home.folder.path().join(".atoll/admin").exists(), "a host that ends takes its address away");
 }

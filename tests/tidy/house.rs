@@ -72,7 +72,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["manifest"],
             &["route"],
             &["edge", "route_call"],
-            &["matching", "service"],
+            &["matching", "openapi", "service", "token"],
             &["addresses", "breaker", "egress", "health", "limits", "resilience"],
             &["reader", "service_key"],
         ],

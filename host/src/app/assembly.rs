@@ -30,8 +30,8 @@ pub(super) struct Assembly {
     pub(super) targets: Vec<Target>,
     /// What the routes and the health checks use of the services.
     pub(super) needs: Vec<Need>,
-    /// The OpenAPI document of the typed routes.
-    pub(super) openapi: Bytes,
+    /// The OpenAPI document of the typed routes, if the manifest wants one.
+    pub(super) openapi: Option<Bytes>,
 }
 
 /// One service's component.
@@ -62,7 +62,8 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
         None => {
-            let openapi = openapi(manifest, &components, &targets);
+            let info = manifest.gateway.openapi.as_ref();
+            let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
             Ok(Assembly { specs, components, health_checks, targets, needs, openapi })
         }
     }
@@ -210,7 +211,7 @@ fn functions(target: &TypedTarget) -> Uses {
     Uses::Functions { interface, functions: Interface { docs: None, functions } }
 }
 
-fn openapi(manifest: &Manifest, components: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
+fn openapi(info: &Info, manifest: &Manifest, components: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
     let services = by_name(manifest, components);
     let docs = |service: &ServiceName, interface: &InterfaceName| {
         let (_, component) = services.get(service)?;
@@ -229,6 +230,5 @@ fn openapi(manifest: &Manifest, components: &[Option<ServiceComponent>], targets
             binding: &typed.binding,
         });
     }
-    let info = Info { title: "Atoll".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), description: None };
-    document(&info, &operations).to_string().into()
+    document(info, &operations).to_string().into()
 }

@@ -8,9 +8,11 @@
 //!
 //! Never: it holds policy.
 //!
-//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust`; `run` → `operations`.
+//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust`; `run` → `operations` and
+//! `admin_file`.
 //! Tests: with the real binary in `tests/it`.
 
+mod admin_file;
 mod assembly;
 mod check;
 mod inspect;
@@ -21,6 +23,7 @@ mod run;
 mod shutdown;
 mod trust;
 
+pub use admin_file::{AdminSource, KnownAdmin, known_admin};
 pub use check::{Summary, check};
 pub use inspect::{Inspection, Trial, inspect};
 pub use run::run;

@@ -1,5 +1,6 @@
 //! The life of the host: build, serve, and shut down (`shutdown.rs`).
 
+use super::admin_file::AdminFile;
 use super::assembly::{Assembly, assemble};
 use super::load;
 use super::operations::HostOperations;
@@ -60,8 +61,10 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let drain = Drain::new();
     let Edges { gateway, admin, upkeep } = edges(&manifest, &runtime, registry, rollout, assembly, &drain);
 
+    let admin_address = admin_socket.local_addr()?;
+    let _left_until_the_end = AdminFile::leave(path, admin_address);
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
-    announce(&format!("admin listening on http://{}", admin_socket.local_addr()?));
+    announce(&format!("admin listening on http://{admin_address}"));
     tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
     let cache = Arc::clone(&runtime);
     spawn_blocking(move || cache.prune_cache());
@@ -104,7 +107,6 @@ fn edges(
     let Assembly { targets, openapi, health_checks, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
-    let openapi = manifest.gateway.openapi.then_some(openapi);
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));

@@ -2,6 +2,7 @@
 
 use http::Uri;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// The base URL of an admin, without a slash at the end: `http://127.0.0.1:9090`.
@@ -26,6 +27,11 @@ impl AdminAddress {
     /// The address of an admin by default: the manifest's default.
     pub(super) fn by_default() -> Self {
         Self("http://127.0.0.1:9090".into())
+    }
+
+    /// The address of an admin on this socket.
+    pub(super) fn on(socket: SocketAddr) -> Self {
+        Self(format!("http://{socket}"))
     }
 
     /// The URL of one of the admin's resources; `path` starts with a slash.

@@ -18,8 +18,10 @@ pub(super) struct Command {
     #[command(subcommand)]
     pub(super) verb: Verb,
 
-    /// The address of the running host's admin [default: ATOLL_ADMIN, or
-    /// http://127.0.0.1:9090 if that is not set]
+    /// The address of the running host's admin [default: ATOLL_ADMIN; or else the
+    /// host of ./atoll.toml, where it runs or where [admin] says that it listens]
+    ///
+    /// Without a manifest in this folder it is http://127.0.0.1:9090.
     ///
     /// It is plain HTTP. For a host on another machine, use a tunnel, so that the
     /// token stays private: `ssh -L 9090:127.0.0.1:9090 HOST`.
@@ -42,7 +44,7 @@ Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
   ATOLL_ADMIN_TOKEN      The admin's token: `run` requires it of operators, the other verbs send it
   ATOLL_GATEWAY_LISTEN   For `run`, `check`, `inspect`: overrides `listen` in [gateway]
-  ATOLL_ADMIN_LISTEN     For `run`, `check`, `inspect`: overrides `listen` in [admin]
+  ATOLL_ADMIN_LISTEN     For every verb: overrides `listen` in [admin]
   ATOLL_STATE_PATH       For `run`, `check`, `inspect`: overrides `path` in [state]
   ATOLL_LOG              For `run`: what is logged, by default `info`; for example `debug` or `access=off,info`
 

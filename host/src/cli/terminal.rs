@@ -22,6 +22,12 @@ pub(super) fn announce(line: &str) {
     let _ = print(line);
 }
 
+/// Prints a line on standard error beside the result.
+pub(super) fn note(line: &str) {
+    // If it cannot be written, nobody reads it.
+    let _ = writeln!(io::stderr(), "{}", without_control(line));
+}
+
 /// Prints on standard error what went wrong and what to do.
 pub(super) fn report(error: &anyhow::Error) {
     // If standard error cannot be written, nobody reads it. The exit code shows the failure.

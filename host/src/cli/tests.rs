@@ -6,6 +6,7 @@ use super::failure::CliError;
 use super::verb::{admin, request};
 use crate::admin::fake::Fake;
 use crate::admin::{Admin, BreakerView, FaultView, MAX_COMPONENT, OutsideView, ServiceView, Settings, Token};
+use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::listen::{self, Drain, Listener};
 use clap::error::ErrorKind;
@@ -13,6 +14,7 @@ use clap::{CommandFactory, Parser};
 use http::StatusCode;
 use std::io::Write;
 use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -28,10 +30,18 @@ fn the_command_line_is_consistent() {
 }
 
 #[test]
-fn the_flag_overrides_the_variable_and_the_variable_overrides_the_default() {
+fn the_flag_overrides_the_variable_the_variable_the_manifest_and_the_manifest_the_default() {
+    let at = |port| KnownAdmin {
+        address: SocketAddr::from(([127, 0, 0, 1], port)),
+        source: AdminSource::Manifest("atoll.toml".into()),
+    };
+    let known =
+        |variable: Option<&str>| admin(None, variable.map(str::to_owned), || Some(at(6))).map(|a| a.to_string());
+    assert!(known(None).is_ok_and(|admin| admin == "http://127.0.0.1:6"));
+    assert!(known(Some("localhost:7")).is_ok_and(|admin| admin == "http://localhost:7"));
     let found = |flag: Option<&str>, variable: Option<&str>| {
         let flag = flag.map(|text| text.parse().expect("an address"));
-        admin(flag, variable.map(str::to_owned))
+        admin(flag, variable.map(str::to_owned), || None)
             .map(|admin| admin.to_string())
             .map_err(|failure| format!("{:#}", anyhow::Error::from(failure)))
     };

@@ -6,11 +6,15 @@ use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
 use super::{inspection, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
+use crate::app::KnownAdmin;
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
 use std::path::Path;
 use tokio::runtime;
+
+/// The manifest whose host the verbs ask, if the user names no host.
+const MANIFEST: &str = "atoll.toml";
 
 /// Executes `command` and prints its result.
 ///
@@ -24,20 +28,34 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let admin = admin(command.admin, environment("ATOLL_ADMIN"))?;
+            let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
             let text = runtime.block_on(request(verb, admin, token.as_deref()))?;
             Ok(terminal::print(&text)?)
         }
     }
 }
 
-/// The admin's address: that of the flag; otherwise that of the variable if it is not empty; otherwise the default.
+/// The admin's address: that of the flag; otherwise that of the variable if it is not empty; otherwise that of the
+/// manifest in this folder and its host, which `known` finds; otherwise the default. If the user has not named the
+/// host, a line on standard error says which one is meant.
+///
 /// Only the verbs that need the admin read the variable, so that a wrong one does not stop the other verbs.
-pub(super) fn admin(flag: Option<AdminAddress>, variable: Option<String>) -> Result<AdminAddress, CliError> {
+pub(super) fn admin(
+    flag: Option<AdminAddress>,
+    variable: Option<String>,
+    known: impl FnOnce() -> Option<KnownAdmin>,
+) -> Result<AdminAddress, CliError> {
     match (flag, variable.filter(|text| !text.is_empty())) {
         (Some(flag), _) => Ok(flag),
         (None, Some(text)) => text.parse().map_err(CliError::Address),
-        (None, None) => Ok(AdminAddress::by_default()),
+        (None, None) => {
+            let (address, source) = match known() {
+                Some(known) => (AdminAddress::on(known.address), known.source.to_string()),
+                None => (AdminAddress::by_default(), format!("by default: there is no {MANIFEST} here")),
+            };
+            terminal::note(&format!("host: the admin at {address} ({source})"));
+            Ok(address)
+        }
     }
 }
 
@@ -50,8 +68,14 @@ fn run(manifest: &Path, log_format: LogFormatArg) -> anyhow::Result<()> {
 fn check(manifest: &Path) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let app::Summary { services, components, routes } = runtime.block_on(app::check(manifest))?;
-    let path = manifest.display();
-    Ok(terminal::print(&format!("{path} is right: {services} services ({components} components), {routes} routes"))?)
+    let (services, components) = (counted(services, "service"), counted(components, "component"));
+    let (path, routes) = (manifest.display(), counted(routes, "route"));
+    Ok(terminal::print(&format!("{path} is right: {services} ({components}), {routes}"))?)
+}
+
+/// `1 service`, `2 services`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<()> {

@@ -1,14 +1,16 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
+use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
-use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
+use super::reader::kind::{ChoiceKind, CountKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
-use crate::admin::{self, Token};
-use crate::contract::Names;
+use super::token;
+use crate::admin;
+use crate::contract::{Info, Names};
 use crate::{gateway, listen};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,8 +28,8 @@ pub struct GatewayConfig {
     pub timeout: Duration,
     /// How JSON writes the names of WIT.
     pub names: Names,
-    /// Whether it answers `GET /openapi.json`.
-    pub openapi: bool,
+    /// What the answer to `GET /openapi.json` says of the API; `None`: there is no answer.
+    pub openapi: Option<Info>,
 }
 
 /// The settings of the admin, from the manifest and the environment.
@@ -43,8 +45,6 @@ pub struct AdminConfig {
 const GATEWAY_LISTEN: &str = "ATOLL_GATEWAY_LISTEN";
 /// If it is set, it overrides `admin.listen`.
 const ADMIN_LISTEN: &str = "ATOLL_ADMIN_LISTEN";
-/// The admin's token. It has no key: a manifest is committed, and a secret must not be.
-const ADMIN_TOKEN: &str = "ATOLL_ADMIN_TOKEN";
 
 /// How long a connection may be idle, in either direction.
 const IDLE: DurationKind = DurationKind { min: 100, max: HOUR };
@@ -117,11 +117,12 @@ static BODY_MEMORY: ManifestKey<SizeKind> = ManifestKey::new(
     "The most memory for request bodies of the typed routes of one service: these routes read a body whole. A request \
      that does not fit is answered with 503.",
 );
-static OPENAPI: ManifestKey<FlagKind> = ManifestKey::new(
+static OPENAPI: ManifestKey<OpenapiKind> = ManifestKey::new(
     "openapi",
-    FlagKind,
+    OpenapiKind,
     "true",
-    "Whether `GET /openapi.json` answers with the description of the typed routes.",
+    "Whether `GET /openapi.json` answers with the description of the typed routes, and the name and version of the API \
+     in it. Without them they are those of the host.",
 );
 
 static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
@@ -153,7 +154,7 @@ pub(super) fn read(root: &mut Section<'_>, env: &dyn Fn(&str) -> Option<String>)
     let address = admin_address.value;
     let admin = AdminConfig {
         listen: listen::Settings { address, ..listen::Settings::default() },
-        settings: admin::Settings { address, token: token(&admin_address, env, report) },
+        settings: admin::Settings { address, token: token::read(&admin_address, env, report) },
     };
     (gateway, admin)
 }
@@ -184,23 +185,6 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
     }
-}
-
-/// The admin's token. Without a token, everybody who reaches the admin can replace services, so only this machine may
-/// reach it.
-fn token(address: &Sourced<SocketAddr>, env: &dyn Fn(&str) -> Option<String>, report: &Report) -> Option<Token> {
-    let token = env(ADMIN_TOKEN).filter(|token| !token.is_empty());
-    if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-        let message = "must be visible ASCII without spaces: it is sent in a header";
-        let help = "make one with `openssl rand -hex 32`; look for a stray newline";
-        report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, help);
-    }
-    if token.is_none() && !address.value.ip().to_canonical().is_loopback() {
-        let message = format!("{} can be reached from other machines, and so the admin demands a token", address.value);
-        let help = format!("set {ADMIN_TOKEN} (make one with `openssl rand -hex 32`), or listen on 127.0.0.1");
-        report.push(address.origin.clone(), message, help);
-    }
-    token.map(|token| Token::new(&token))
 }
 
 /// Reports two sockets on one port. Port 0 means a different free port for each socket.

@@ -19,6 +19,7 @@ use crate::{mesh, runtime, state};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -125,6 +126,16 @@ impl Manifest {
                 Err(Finding::new(source, ValueOrigin::Absent, message, help).into())
             }
         }
+    }
+
+    /// Where the admin of the manifest at `path` listens, whatever else is wrong with the manifest; `None` if it cannot
+    /// be read.
+    pub fn admin_address(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<SocketAddr> {
+        let source = Arc::new(ManifestText { name: path.display().to_string(), text: read_text(path).ok()? });
+        let (table, syntax) = syntax::parse(&source);
+        let report = Report::new(source.clone(), syntax);
+        let (_, admin) = edge::read(&mut Section::root(table.get_ref(), &report), env);
+        Some(admin.listen.address)
     }
 
     /// Like [`Manifest::load`], but the caller has the text. Errors show `name` as the file; relative paths begin at

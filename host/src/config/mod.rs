@@ -30,6 +30,7 @@ mod health;
 mod limits;
 mod manifest;
 mod matching;
+mod openapi;
 mod reader;
 mod resilience;
 mod route;
@@ -38,6 +39,7 @@ mod service;
 mod service_key;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};

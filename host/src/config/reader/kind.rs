@@ -213,7 +213,7 @@ impl<K: ValueKind> ValueKind for TableKind<K> {
 
 impl KindError {
     /// The same error, said of the entry `name`.
-    pub(super) fn of(self, name: &str) -> Self {
+    pub(crate) fn of(self, name: &str) -> Self {
         Self { message: format!("has an entry `{name}`, which {}", self.message), ..self }
     }
 }

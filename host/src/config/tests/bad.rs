@@ -253,6 +253,17 @@ fn the_two_edges_cannot_share_a_port_and_a_reachable_admin_needs_a_token() {
 }
 
 #[test]
+fn an_api_that_is_named_has_a_title_and_a_version() {
+    cases! {
+        "[gateway]\nopenapi = 'yes'" => "2:11", "must be true or false, or { title, version", "without quotes";
+        "[gateway]\nopenapi = { title = 'a' }" => "2:11", "without `version`", "title = \"Shop\"";
+        "[gateway]\nopenapi = { title = '', version = '1' }" => "2:21", "`title`, which must be a text", "quotes";
+        "[gateway]\nopenapi = { title = 'a', version = 1 }" => "2:36", "`version`, which must be a text", "quotes";
+        "[gateway]\nopenapi = { title = 'a', version = '1', x = '1' }" => "2:41", "unknown key `x`", "version";
+    }
+}
+
+#[test]
 fn the_finding_for_a_wrong_variable_names_it_and_hides_the_token() {
     let errors =
         parse("", &[("ATOLL_GATEWAY_LISTEN", "8080"), ("ATOLL_ADMIN_LISTEN", "0.0.0.0:1")]).expect_err("errors");
@@ -263,6 +274,11 @@ fn the_finding_for_a_wrong_variable_names_it_and_hides_the_token() {
         "{lines:#?}"
     );
     assert!(lines[1].starts_with("- ATOLL_ADMIN_LISTEN: 0.0.0.0:1 can be reached from other machines"), "{lines:#?}");
+
+    let reachable = [("ATOLL_ADMIN_LISTEN", "0.0.0.0:1"), ("ATOLL_ADMIN_TOKEN", "s3cret")];
+    let errors = parse("", &reachable).expect_err("errors").to_string();
+    assert!(errors.starts_with("ATOLL_ADMIN_TOKEN: can be guessed"), "{errors}");
+    assert!(errors.contains("openssl rand -hex 32") && !errors.contains("s3cret"), "{errors}");
 
     let errors = parse("", &[("ATOLL_ADMIN_TOKEN", "secret\n")]).expect_err("errors");
     assert!(errors.to_string().starts_with("ATOLL_ADMIN_TOKEN: must be visible ASCII"), "{errors}");

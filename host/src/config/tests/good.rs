@@ -3,7 +3,7 @@
 use super::{folder, parse};
 use crate::base::ServiceName;
 use crate::config::{HealthConfig, Manifest, ProbeSpec, RouteCall};
-use crate::contract::Names;
+use crate::contract::{Info, Names};
 use crate::egress::{Allow, EgressRule};
 use crate::fault::{Fault, Share};
 use crate::health::Schedule;
@@ -29,7 +29,8 @@ fn an_empty_manifest_has_the_default_settings_of_the_rooms() {
     assert_eq!(format!("{:?}", gateway.listen), format!("{listen:?}"));
     assert_eq!((gateway.drain, gateway.timeout), (Duration::from_secs(30), Duration::from_secs(15)));
     assert_eq!(format!("{:?}", gateway.settings), format!("{:?}", gateway::Settings::default()));
-    assert_eq!((gateway.names, gateway.openapi), (Names::Snake, true));
+    let info = Info { title: "Atoll".into(), version: env!("CARGO_PKG_VERSION").into(), description: None };
+    assert_eq!((gateway.names, gateway.openapi), (Names::Snake, Some(info)));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:9090"));
     assert!(manifest.admin.settings.token.is_none());
     let state = state::Settings { path: "/base/.atoll/state.redb".into(), ..state::Settings::default() };
@@ -95,7 +96,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
     assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
-    assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, false));
+    assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, None));
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
     assert_eq!(manifest.mesh.depth, 16);
 
@@ -216,20 +217,36 @@ fn environment_variables_override_the_manifest_unless_they_are_empty() {
     let variables = [
         ("ATOLL_GATEWAY_LISTEN", "127.0.0.1:2"),
         ("ATOLL_ADMIN_LISTEN", "0.0.0.0:3"),
-        ("ATOLL_ADMIN_TOKEN", "hunter2"),
+        ("ATOLL_ADMIN_TOKEN", "00112233445566778899aabbccddeeff"),
         ("ATOLL_STATE_PATH", "/data/b.redb"),
     ];
     let manifest = parse(text, &variables).expect("a manifest");
     assert_eq!(manifest.gateway.listen.address, address("127.0.0.1:2"));
     assert_eq!(manifest.admin.listen.address, address("0.0.0.0:3"));
     let token = manifest.admin.settings.token.as_ref().expect("a token");
-    assert!(token.matches(b"hunter2") && !token.matches(b"hunter3"));
+    assert!(token.matches(b"00112233445566778899aabbccddeeff") && !token.matches(b"00112233445566778899aabbccddeefe"));
     assert_eq!(manifest.state.path, Path::new("/data/b.redb"));
-    assert!(!format!("{manifest:?}").contains("hunter2"));
+    assert!(!format!("{manifest:?}").contains("00112233445566778899aabbccddeeff"));
 
     let unset = parse(text, &[("ATOLL_GATEWAY_LISTEN", ""), ("ATOLL_ADMIN_TOKEN", "")]).expect("a manifest");
     assert_eq!(unset.gateway.listen.address, address("127.0.0.1:1"));
     assert!(unset.admin.settings.token.is_none());
+}
+
+#[test]
+fn the_manifest_names_the_api() {
+    let openapi = |text: &str| parse(&format!("[gateway]\nopenapi = {text}"), &[]).expect(text).gateway.openapi;
+    assert_eq!(openapi("false"), None);
+    assert_eq!(openapi("true").expect("a description").title, "Atoll");
+    let shop = Info { title: "Shop".into(), version: "2.1".into(), description: None };
+    assert_eq!(openapi("{ title = 'Shop', version = '2.1' }"), Some(shop.clone()));
+    let described = openapi("{ title = 'Shop', version = '2.1', description = 'Sells.' }");
+    assert_eq!(described, Some(Info { description: Some("Sells.".into()), ..shop }));
+}
+
+#[test]
+fn on_loopback_any_token_is_accepted() {
+    assert!(parse("", &[("ATOLL_ADMIN_TOKEN", "hunter2")]).is_ok());
 }
 
 #[test]

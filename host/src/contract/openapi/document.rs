@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const OPENAPI: &str = "3.1.1";
 
 /// The document's own data.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Info {
     /// Its title.
     pub title: String,

@@ -2,6 +2,7 @@
 
 use super::batch::{self, BatchOutcome, BucketTable, FORMAT, META, table_name};
 use super::disk::Disk;
+use super::read_only_disk::ReadOnlyDisk;
 use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
@@ -20,6 +21,9 @@ const KNOWN_FORMAT: u64 = 1;
 /// The time between two tries to open the database again. Each may read the whole file.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
 
+/// The time between two tries whether a full disk takes writes again. Each writes a little.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
+
 /// Opens the storage of the database, at the start and again after a failure.
 pub(crate) type StorageSource = Box<dyn Fn() -> Result<Box<dyn StorageBackend>, StateError> + Send + Sync>;
 
@@ -36,20 +40,36 @@ pub(crate) struct Database {
     latest: AtomicU64,
     /// Whether a sync has ever failed. The storage sets it.
     sync_failed: Arc<AtomicBool>,
+    /// How often the database was opened.
+    openings: AtomicU64,
 }
 
 enum DatabaseState {
-    /// `retry_at` is the time from which the database may be opened again if it fails. It also tells one opening from
-    /// the next.
+    /// `retry_at` is the time from which the database may be opened again if it fails.
     Open {
-        database: redb::Database,
+        database: OpenDatabase,
         retry_at: Instant,
     },
-    /// After an error of its storage, redb refuses every call until the database is opened again (cberner/redb#836).
+    /// The storage has refused a write. Reads see what is there, on a [`ReadOnlyDisk`]. From `retry_at` on, a write
+    /// tries the storage again.
+    ReadOnly {
+        database: OpenDatabase,
+        storage: Arc<Disk>,
+        retry_at: Instant,
+    },
+    /// After an error of its storage, redb refuses every call until the database is opened again (cberner/redb#836): for
+    /// reading from `readable_at` on, for writing from `retry_at` on.
     Broken {
+        readable_at: Instant,
         retry_at: Instant,
     },
     Closed,
+}
+
+struct OpenDatabase {
+    database: redb::Database,
+    /// Tells one opening from the next.
+    opening: u64,
 }
 
 /// Whether a call reads or writes.
@@ -69,8 +89,9 @@ impl Database {
             state: RwLock::new(DatabaseState::Closed),
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
+            openings: AtomicU64::new(0),
         };
-        let database = this.open_storage()?;
+        let database = this.open_for_writing()?;
         *this.write_state() = DatabaseState::Open { database, retry_at: Instant::now() };
         Ok(this)
     }
@@ -122,9 +143,7 @@ impl Database {
     /// Closes the database. Every later call answers [`StateError::Closed`].
     pub(super) fn close(&self) {
         let before = std::mem::replace(&mut *self.write_state(), DatabaseState::Closed);
-        if let DatabaseState::Open { database, .. } = before {
-            self.close_database(database);
-        }
+        self.close_database(before);
     }
 
     /// Calls `f` with a snapshot of the bucket's table; `None` if nothing was ever written to the bucket.
@@ -153,17 +172,18 @@ impl Database {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             match &*state {
                 DatabaseState::Open { .. } => break state,
+                DatabaseState::ReadOnly { .. } if access == Access::Read => break state,
                 DatabaseState::Closed => return Err(StateError::Closed),
-                DatabaseState::Broken { .. } => {
+                DatabaseState::ReadOnly { .. } | DatabaseState::Broken { .. } => {
                     drop(state);
-                    self.reopen()?;
+                    self.reopen(access)?;
                 }
             }
         };
         // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
-        let result = catch_unwind(AssertUnwindSafe(|| match &*state {
-            DatabaseState::Open { database, .. } => f(database),
-            DatabaseState::Broken { .. } | DatabaseState::Closed => Err(redb::Error::DatabaseClosed),
+        let result = catch_unwind(AssertUnwindSafe(|| match state.database() {
+            Some(open) => f(&open.database),
+            None => Err(redb::Error::DatabaseClosed),
         }));
         let error = match result {
             Ok(Ok(value)) => return Ok(value),
@@ -185,23 +205,30 @@ impl Database {
 
     /// Closes the database of `state`. A later call opens it again.
     fn mark_broken(&self, state: RwLockReadGuard<'_, DatabaseState>) {
-        let DatabaseState::Open { retry_at: failed, .. } = *state else { return };
+        let Some(failed) = state.database().map(|open| open.opening) else { return };
         drop(state);
         let mut state = self.write_state();
         // Races with `reopen`: another call may have seen the same failure and opened the database again since the
         // read lock was released. Without this comparison, that new database would be closed.
-        if matches!(&*state, DatabaseState::Open { retry_at, .. } if *retry_at == failed) {
-            let broken = std::mem::replace(&mut *state, DatabaseState::Broken { retry_at: failed });
-            if let DatabaseState::Open { database, .. } = broken {
-                self.close_database(database);
-            }
+        if state.database().is_none_or(|open| open.opening != failed) {
+            return;
         }
+        let now = Instant::now();
+        let (readable_at, retry_at) = match &*state {
+            // What a read-only database cannot read, the next one hardly can.
+            DatabaseState::ReadOnly { retry_at, .. } => (now + REOPEN_EVERY, *retry_at),
+            DatabaseState::Open { retry_at, .. } => (now, *retry_at),
+            DatabaseState::Broken { .. } | DatabaseState::Closed => return,
+        };
+        let broken = std::mem::replace(&mut *state, DatabaseState::Broken { readable_at, retry_at });
+        self.close_database(broken);
     }
 
-    /// Closes `database`. Every acknowledged commit is on disk already. If closing fails, the next opening has more to
-    /// check.
-    fn close_database(&self, database: redb::Database) {
-        let closed = catch_unwind(AssertUnwindSafe(|| database.close()));
+    /// Closes the database of `state`, if it has one. Every acknowledged commit is on disk already. If closing fails,
+    /// the next opening has more to check.
+    fn close_database(&self, state: DatabaseState) {
+        let (DatabaseState::Open { database, .. } | DatabaseState::ReadOnly { database, .. }) = state else { return };
+        let closed = catch_unwind(AssertUnwindSafe(|| database.database.close()));
         let error = match closed {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
@@ -210,43 +237,102 @@ impl Database {
         tracing::warn!(path = %self.path.display(), error, "the database was not closed cleanly");
     }
 
-    /// Opens the database again after a failure, but not before `retry_at`, and never after a failed sync.
-    fn reopen(&self) -> Result<(), StateError> {
-        let failed = |problem| Err(StateError::Io { path: self.path.clone(), problem, source: None });
+    /// Opens the database again after a failure, but never after a failed sync.
+    fn reopen(&self, access: Access) -> Result<(), StateError> {
         let mut state = self.write_state();
-        let DatabaseState::Broken { retry_at } = &*state else { return Ok(()) };
+        // Another call may have been faster.
+        let due = match (&*state, access) {
+            (DatabaseState::Broken { readable_at, .. }, Access::Read) => *readable_at,
+            (DatabaseState::Broken { retry_at, .. } | DatabaseState::ReadOnly { retry_at, .. }, Access::Write) => {
+                *retry_at
+            }
+            _ => return Ok(()),
+        };
+        let failed = |problem| Err(StateError::Io { path: self.path.clone(), problem, source: None });
         if self.sync_failed.load(Ordering::Acquire) {
             return failed(
                 "a sync to disk has failed, so no further commit can be acknowledged; \
                  check the disk, then restart the host",
             );
         }
-        if Instant::now() < *retry_at {
+        if Instant::now() < due {
             return failed("the database has just failed and will be opened again within a second; try again then");
         }
-        match self.open_storage() {
-            Ok(database) => {
-                *state = DatabaseState::Open { database, retry_at: Instant::now() + REOPEN_EVERY };
-                tracing::warn!(path = %self.path.display(), "the database is open again after a failure");
+        let opened = match access {
+            Access::Read => self.reopen_for_reading(&mut state),
+            Access::Write => self.reopen_for_writing(&mut state),
+        };
+        match &opened {
+            Ok(()) => {
+                let for_writing = access == Access::Write;
+                tracing::warn!(path = %self.path.display(), for_writing, "the database is open again after a failure");
+            }
+            Err(error) => tracing::error!(error = error.with_causes(), "the database could not be opened again"),
+        }
+        opened
+    }
+
+    /// Opens what is on the storage, without a change to it: this needs no room on the disk.
+    fn reopen_for_reading(&self, state: &mut DatabaseState) -> Result<(), StateError> {
+        let DatabaseState::Broken { readable_at, retry_at } = state else { return Ok(()) };
+        let open = || {
+            let storage = Arc::new(self.disk()?);
+            let disk = ReadOnlyDisk::new(storage.clone());
+            let disk = disk.map_err(|error| self.io("the file could not be read", error))?;
+            let database = self.open_storage(Disk::new(Box::new(disk), Arc::default()))?;
+            Ok((database, storage))
+        };
+        match open() {
+            Ok((database, storage)) => {
+                *state = DatabaseState::ReadOnly { database, storage, retry_at: *retry_at };
                 Ok(())
             }
             Err(error) => {
-                *state = DatabaseState::Broken { retry_at: Instant::now() + REOPEN_EVERY };
-                tracing::error!(error = error.with_causes(), "the database could not be opened again");
+                *readable_at = Instant::now() + REOPEN_EVERY;
                 Err(error)
             }
         }
     }
 
-    fn open_storage(&self) -> Result<redb::Database, StateError> {
-        match catch_unwind(AssertUnwindSafe(|| self.try_open_storage())) {
+    /// Opens the database for writing, if the storage takes writes. Trying that first is cheap, and spares a check of
+    /// the whole file that would end at the first write.
+    fn reopen_for_writing(&self, state: &mut DatabaseState) -> Result<(), StateError> {
+        let probed = match &*state {
+            DatabaseState::ReadOnly { storage, .. } => storage.probe(),
+            _ => self.disk()?.probe_alone(),
+        };
+        if let Err(error) = probed {
+            let later = Instant::now() + PROBE_EVERY;
+            if let DatabaseState::ReadOnly { retry_at, .. } | DatabaseState::Broken { retry_at, .. } = state {
+                *retry_at = later;
+            }
+            return Err(self.io("the disk takes no writes; reads go on, and writes are tried again soon", error));
+        }
+        let now = Instant::now();
+        let broken = DatabaseState::Broken { readable_at: now, retry_at: now + REOPEN_EVERY };
+        // The lock of the read-only database would keep the next opening out.
+        self.close_database(std::mem::replace(state, broken));
+        let database = self.open_for_writing()?;
+        *state = DatabaseState::Open { database, retry_at: Instant::now() + REOPEN_EVERY };
+        Ok(())
+    }
+
+    fn open_for_writing(&self) -> Result<OpenDatabase, StateError> {
+        self.open_storage(self.disk()?)
+    }
+
+    fn disk(&self) -> Result<Disk, StateError> {
+        Ok(Disk::new((self.source)()?, self.sync_failed.clone()))
+    }
+
+    fn open_storage(&self, disk: Disk) -> Result<OpenDatabase, StateError> {
+        match catch_unwind(AssertUnwindSafe(|| self.try_open_storage(disk))) {
             Ok(result) => result,
             Err(panic) => Err(StateError::Corrupt { path: self.path.clone(), detail: panic_text(panic.as_ref()) }),
         }
     }
 
-    fn try_open_storage(&self) -> Result<redb::Database, StateError> {
-        let disk = Disk::new((self.source)()?, self.sync_failed.clone());
+    fn try_open_storage(&self, disk: Disk) -> Result<OpenDatabase, StateError> {
         let checked = disk.clear_unfinished();
         checked.map_err(|error| self.io("the file could not be checked for an interrupted creation", error))?;
         let path = self.path.clone();
@@ -260,7 +346,7 @@ impl Database {
             .create_with_backend(disk)
             .map_err(|error| self.open_error(error))?;
         self.check_format(&database)?;
-        Ok(database)
+        Ok(OpenDatabase { database, opening: self.openings.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// Writes the format into a new database, and refuses a database of another format.
@@ -308,6 +394,16 @@ impl Database {
 
     fn write_state(&self) -> RwLockWriteGuard<'_, DatabaseState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DatabaseState {
+    /// The database that is open for reading at least.
+    fn database(&self) -> Option<&OpenDatabase> {
+        match self {
+            Self::Open { database, .. } | Self::ReadOnly { database, .. } => Some(database),
+            Self::Broken { .. } | Self::Closed => None,
+        }
     }
 }
 

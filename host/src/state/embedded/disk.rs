@@ -22,6 +22,9 @@ const PAGE_SIZE: Range<usize> = 12..16;
 /// The page size that redb writes.
 const REDB_PAGE_SIZE: [u8; 4] = 4096_u32.to_le_bytes();
 
+/// How many bytes the storage must take before the database is opened for writing again: as much as a few commits need.
+const PROBE: usize = 256 << 10;
+
 /// Opens the file at `path`. Creates the file (0600) and its folders (0700) where they are absent. The permissions of
 /// existing ones do not change.
 pub(super) fn open_file(path: &Path) -> Result<FileBackend, StateError> {
@@ -80,12 +83,31 @@ impl Disk {
         Self { inner, sync_failed }
     }
 
+    /// Whether the storage takes writes: writes after its end, and takes that away again. If the host ends in between,
+    /// the next opening ignores what is there. The caller holds the lock on the file.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let len = self.inner.len()?;
+        let written = self.inner.write(len, &vec![0; PROBE]);
+        written.and(self.inner.set_len(len))
+    }
+
+    /// As [`Disk::probe`], for a caller without the lock. A file that another process has locked passes: opening it
+    /// says so.
+    pub(super) fn probe_alone(&self) -> io::Result<()> {
+        self.alone(|| self.probe())
+    }
+
     /// Empties a file whose creation was interrupted: a crash came between redb's first write and its magic number,
     /// and redb would refuse the file for ever.
     ///
     /// Such a file has redb's header without the magic number, or zeros in its place, and only zeros after it. So
     /// there is no data that could be lost. A file that another process has locked is left alone.
     pub(super) fn clear_unfinished(&self) -> io::Result<()> {
+        self.alone(|| if self.is_unfinished()? { self.inner.set_len(0) } else { Ok(()) })
+    }
+
+    /// Calls `f` with the file locked, or not at all if another process has locked it.
+    fn alone(&self, f: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let whole = (Bound::Unbounded, Bound::Unbounded);
         let locked = match self.inner.try_lock_range(whole.0, whole.1) {
             Ok(true) => true,
@@ -93,12 +115,11 @@ impl Disk {
             // A storage without locks is not shared with another process.
             Err(_) => false,
         };
-        let clear = |is_unfinished| if is_unfinished { self.inner.set_len(0) } else { Ok(()) };
-        let cleared = self.is_unfinished().and_then(clear);
+        let result = f();
         if locked {
             self.inner.unlock_range(whole.0, whole.1).map_err(io::Error::other)?;
         }
-        cleared
+        result
     }
 
     fn is_unfinished(&self) -> io::Result<bool> {

@@ -7,5 +7,6 @@ pub(super) mod database;
 pub(super) mod disk;
 pub(super) mod engine;
 pub(super) mod fair_queue;
+pub(super) mod read_only_disk;
 pub(super) mod snapshot;
 pub(super) mod value_cache;

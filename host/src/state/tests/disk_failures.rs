@@ -2,6 +2,7 @@
 
 use super::{name, open_on, puts, sim_disk::SimDisk};
 use crate::state::StateError;
+use std::time::{Duration, Instant};
 
 #[test]
 fn after_a_full_disk_commits_succeed_again_once_there_is_room() {
@@ -23,6 +24,54 @@ fn after_a_full_disk_commits_succeed_again_once_there_is_room() {
     assert_eq!(commit("after"), Ok(vec![5, 6]), "versions of a failed batch are not given again");
     let keys = database.keys(&users, b"", None, 10).unwrap().items;
     assert_eq!(keys, [b"after".to_vec(), b"before".to_vec()]);
+}
+
+#[test]
+fn while_the_disk_is_full_reads_go_on_and_writes_fail_until_there_is_room() {
+    let disk = SimDisk::default();
+    let database = open_on(&disk).unwrap();
+    let users = name("users");
+    let commit = |key: &str| database.write(&[(users.clone(), puts(&[(key, "1")]))]).map(|_| ());
+    let read_all = || {
+        assert!(database.get(&users, &["before".into()]).unwrap()[0].is_some());
+        assert_eq!(database.get(&users, &["lost".into()]).unwrap(), [None]);
+        let entries = database.scan(&users, b"", None, 10).unwrap().items;
+        assert_eq!(entries.into_iter().map(|entry| entry.key).collect::<Vec<_>>(), [b"before".to_vec()]);
+        assert_eq!(database.keys(&users, b"", None, 10).unwrap().items, [b"before".to_vec()]);
+    };
+    commit("before").unwrap();
+    disk.fail_writes(true);
+    // The first read opens the file for reading alone, the second write tries the disk, and the third comes too soon.
+    for round in 0..4 {
+        let Err(StateError::Io { .. }) = commit("lost") else { panic!("a commit was accepted in round {round}") };
+        read_all();
+    }
+    disk.fail_writes(false);
+    let began = Instant::now();
+    while let Err(error) = commit("after") {
+        assert!(began.elapsed() < Duration::from_secs(10), "{error}");
+        std::thread::yield_now();
+    }
+    let found = database.get(&users, &["before".into(), "lost".into(), "after".into()]).unwrap();
+    assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+    drop(database);
+    let keys = open_on(&disk).unwrap().keys(&users, b"", None, 10).unwrap().items;
+    assert_eq!(keys, [b"after".to_vec(), b"before".to_vec()]);
+}
+
+#[test]
+fn what_is_read_from_a_full_disk_survives_a_loss_of_power() {
+    for seed in 0..20 {
+        let disk = SimDisk::default();
+        let database = open_on(&disk).unwrap();
+        let users = name("users");
+        database.write(&[(users.clone(), puts(&[("a", "1")]))]).unwrap();
+        disk.fail_writes(true);
+        database.write(&[(users.clone(), puts(&[("a", "2")]))]).unwrap_err();
+        let read = database.get(&users, &["a".into()]).unwrap();
+        let database = open_on(&SimDisk::holding(disk.image_after_power_loss(seed))).unwrap();
+        assert_eq!(database.get(&users, &["a".into()]).unwrap(), read, "seed {seed}");
+    }
 }
 
 #[test]
