@@ -8,6 +8,7 @@ mod integer;
 mod json_form;
 mod json_pointer;
 mod names;
+mod number_text;
 mod object_reader;
 mod reader;
 mod scalar_parser;
