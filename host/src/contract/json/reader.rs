@@ -192,8 +192,8 @@ impl<'a, V: Value> JsonReader<'a, V> {
     }
 }
 
-/// Whether a double may lie halfway between two neighbouring `f32`: a number that was rounded to it may be nearer to the
-/// one or to the other. Such a double ends in at least 28 zero bits, and is no `f32` itself.
+/// Whether a double may lie halfway between two neighbouring `f32`: a number that was rounded to it may be nearer to
+/// the one or to the other. Such a double ends in at least 28 zero bits, and is no `f32` itself.
 fn may_be_halfway(value: f64) -> bool {
     const LOW: u64 = (1 << 28) - 1;
     value.to_bits() & LOW == 0 && nearest_f32(value).map(f64::from) != Some(value)

@@ -156,7 +156,8 @@ proptest! {
             match (all_of(&ty, &text), fits) {
                 (Ok(value), Some(number)) => prop_assert_eq!(value, SampleValue::Integer(number)),
                 (Err(ReadError::Violations(found)), None) => {
-                    prop_assert!(matches!(&found[..], [Violation { pointer, .. }] if pointer.is_empty()), "{:?}", found);
+                    let at_root = matches!(&found[..], [Violation { pointer, .. }] if pointer.is_empty());
+                    prop_assert!(at_root, "{found:?}");
                 }
                 (read, fits) => prop_assert!(false, "{text}: {read:?} instead of {fits:?}"),
             }
