@@ -114,6 +114,28 @@ mod tests {
     }
 
     #[test]
+    fn records_that_nobody_touched_are_listed_once_while_the_pages_are_deleted_and_others_come() {
+        let memory = with_records(205);
+        let (mut ids, mut cursor) = (Vec::new(), None);
+        for added in 1_000.. {
+            let page: Listing<u64> = block_on(list(&memory, "item", Some(40), cursor.as_deref())).expect("a page");
+            for (id, _) in &page.items {
+                let delete = crate::transactions::Write::Delete(record_key("item", *id));
+                block_on(memory.commit(Vec::new(), vec![delete])).expect("it is deleted");
+                ids.push(*id);
+            }
+            memory.put(&record_key("item", 0), b"0");
+            memory.put(&record_key("item", added), b"0");
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        ids.retain(|id| *id < 1_000);
+        assert_eq!(ids, (1..=205).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn page_size_is_the_default_limit_and_must_be_valid() {
         let memory = with_records(60);
         let count = || block_on(list::<u64>(&memory, "item", None, None)).map(|page| page.items.len());

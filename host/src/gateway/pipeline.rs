@@ -97,12 +97,16 @@ impl<C: Call> Gateway<C> {
     ) -> Result<Response<Body>, Problem> {
         let (service, id) = (&route.target.service, &context.request_id);
         typed::check_accept(&head.headers)?;
-        if typed.binding.body().is_some() {
+        let brings_body = typed::brings_body(&typed.binding, head);
+        if brings_body == Some(true) {
             typed::check_content_type(head)?;
         }
         let arguments = Arguments::from_head(&typed.binding, head, route)?;
         let budget = self.body_budgets.get(service).expect("every service with a typed route has a budget");
         let body = settle(budget.collect(body, context.deadline).await, &upload, service, id)?;
+        if brings_body.is_none() && !body.bytes().is_empty() {
+            typed::check_content_type(head)?;
+        }
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::EchoedArguments::of(&typed.binding, &arguments);

@@ -28,6 +28,7 @@
 //! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
 mod backend;
+mod cursors;
 mod embedded;
 mod error;
 mod store;

@@ -1,12 +1,13 @@
 //! The handles that other rooms hold: the store, and one service's bucket in it.
 
 use super::backend::Backend;
+use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The most reads of one service that run at once; further reads wait. A read holds one of the threads (by default
@@ -38,7 +39,12 @@ impl Store {
     /// The bucket of `service`. Each call makes a handle with its own bound on reads at once, which the handle's
     /// clones share.
     pub fn bucket(&self, service: &ServiceName) -> Bucket {
-        Bucket { name: service.clone(), backend: self.backend.clone(), reads: Arc::new(Semaphore::new(MOST_READS)) }
+        Bucket {
+            name: service.clone(),
+            backend: self.backend.clone(),
+            reads: Arc::new(Semaphore::new(MOST_READS)),
+            cursors: Arc::default(),
+        }
     }
 
     /// Finishes the commits that wait, and closes the database. Blocks until that is done. From then on buckets answer
@@ -55,6 +61,8 @@ pub struct Bucket {
     backend: Arc<dyn Backend>,
     /// Bounds the reads that run at once.
     reads: Arc<Semaphore>,
+    /// The cursors that [`Bucket::cursor`] gave.
+    cursors: Arc<Mutex<Cursors>>,
 }
 
 impl Bucket {
@@ -101,6 +109,38 @@ impl Bucket {
         check_range(&prefix, after.as_deref())?;
         let _permit = self.read_permit().await;
         self.backend.keys(&self.name, prefix, after, limit.clamp(1, limit::PAGE)).await
+    }
+
+    /// A cursor of one word for the page of keys that comes after `key`, for an interface whose cursor cannot be the
+    /// key itself. It is never 0, and has at most 53 bits.
+    pub fn cursor(&self, key: &Key) -> u64 {
+        self.cursors.lock().unwrap_or_else(PoisonError::into_inner).give(key)
+    }
+
+    /// The key of a cursor that [`Bucket::cursor`] gave, also by another handle or before a restart. Some hundred
+    /// cursors are remembered; for another one all keys are walked over. `None` if the key is neither remembered nor
+    /// there, or cannot be told from another key.
+    ///
+    /// # Errors
+    /// As [`Bucket::scan`].
+    pub async fn key_of_cursor(&self, cursor: u64) -> Result<Option<Key>, StateError> {
+        let remembered = self.cursors.lock().unwrap_or_else(PoisonError::into_inner).key(cursor);
+        if remembered.is_some() {
+            return Ok(remembered);
+        }
+        let (mut found, mut after) = (None, None);
+        loop {
+            let page = self.keys(Key::new(), after, limit::PAGE).await?;
+            for key in page.items.into_iter().filter(|key| cursor_of(key) == cursor) {
+                if found.replace(key).is_some() {
+                    return Ok(None);
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Applies `transaction` whole and answers when it is on disk, or refuses it.

@@ -56,6 +56,11 @@ impl HttpBinding {
         self.params().find(|(_, source)| **source == ParamSource::Body).map(|(param, _)| param)
     }
 
+    /// Whether a request may leave its body out: the parameter is then an option without a value.
+    pub fn body_may_be_absent(&self) -> bool {
+        self.body().is_some_and(|param| matches!(param.ty.resolved(), Type::Option(_)))
+    }
+
     /// The JSON names of the parameters in the query. A request with any other name there is refused.
     pub fn query_names(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().filter_map(|source| match source {

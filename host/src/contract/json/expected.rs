@@ -111,6 +111,8 @@ pub(super) enum Actual<'a> {
     Bool(bool),
     Whole(i128),
     Float(f64),
+    /// A number, by its text.
+    Number(&'a str),
     Text(&'a str),
     Array,
     Object,
@@ -125,6 +127,8 @@ impl fmt::Display for Actual<'_> {
             Self::Whole(value) => write!(f, "{value}"),
             // The debug form writes an exponent where the display form would write hundreds of digits.
             Self::Float(value) => write!(f, "{value:?}"),
+            Self::Number(text) if text.len() <= MAX_ECHO => f.write_str(text),
+            Self::Number(text) => write!(f, "a number of {} characters", text.len()),
             Self::Text(text) if text.chars().nth(MAX_ECHO).is_none() => write!(f, "{text:?}"),
             Self::Text(text) => write!(f, "a string of {} characters", text.chars().count()),
             Self::Array => f.write_str("an array"),

@@ -1,5 +1,6 @@
 //! Owns the JSON of each WIT type, the same in both directions. A test holds the examples of `docs/json-mapping.md`.
-//! Always: a text is read in one pass, led by the type; all violations are reported together, each with its pointer.
+//! Always: a text is read in one pass, led by the type, and again if a number may have been rounded; all violations are
+//! reported together, each with its pointer.
 //! Never: builds a tree of JSON, or knows whose values they are: [`Value`] is a trait.
 
 mod array_reader;
@@ -8,6 +9,7 @@ mod integer;
 mod json_form;
 mod json_pointer;
 mod names;
+mod number_text;
 mod object_reader;
 mod reader;
 mod scalar_parser;

@@ -5,15 +5,20 @@ use super::integer::{Integer, IntegerRange, MAX_SAFE, is_safe};
 use super::json_form::{is_byte, is_nullable};
 use super::json_pointer::JsonPointer;
 use super::names::Names;
-use super::scalar_parser::{enum_case, nearest_f32, single_char, special_float};
+use super::number_text::whole_number;
+use super::scalar_parser::{enum_case, nearest_f32, parse_finite, single_char, special_float};
 use super::value::Value;
 use super::violation::{ReadError, ViolationLedger};
 use crate::contract::wit::Type;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
+
+/// What the parser calls a number that is too large for a double.
+const OUT_OF_RANGE: &str = "number out of range";
 
 /// Reads a JSON text as a value of a type. The type must be one that [`unmappable`](super::unmappable) finds nothing
 /// in.
@@ -21,28 +26,47 @@ use std::marker::PhantomData;
 /// No text exhausts the stack: values are read as deep as their type is, and whatever does not belong there is skipped
 /// without recursion.
 ///
+/// A text is read once if all its numbers are kept exactly, as nearly all are. If a double may have changed one, the
+/// text is read a second time, and its numbers are decided by their own texts.
+///
 /// # Errors
 /// The text is not JSON, or it is not of the type.
 pub fn read<V: Value>(ty: &Type, names: Names, text: &[u8]) -> Result<V, ReadError> {
     let ledger = ViolationLedger::default();
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let reader = JsonReader::new(ty, names, &ledger, &JsonPointer::Root);
-    let outcome = reader.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
-    let value: Option<V> = outcome.map_err(|error| malformed(&error))?;
+    let outcome = read_with(ty, names, text, &ledger);
+    let out_of_range = matches!(&outcome, Err(ReadError::Malformed { detail, .. }) if detail == OUT_OF_RANGE);
+    let (outcome, ledger) = if out_of_range || (outcome.is_ok() && ledger.has_rounded()) {
+        let ledger = ViolationLedger::by_text();
+        (read_with(ty, names, text, &ledger), ledger)
+    } else {
+        (outcome, ledger)
+    };
     // Where there is no value, a violation says why. A value may also come with a violation elsewhere in the text, and
     // is useless then.
     let violations = ledger.into_violations();
-    value.filter(|_| violations.is_empty()).ok_or(ReadError::Violations(violations))
+    outcome?.filter(|_| violations.is_empty()).ok_or(ReadError::Violations(violations))
+}
+
+/// One reading of a text.
+fn read_with<V: Value>(ty: &Type, names: Names, text: &[u8], ledger: &ViolationLedger) -> Result<Option<V>, ReadError> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let reader = JsonReader::new(ty, names, ledger, &JsonPointer::Root);
+    let outcome = reader.deserialize(&mut parser).and_then(|value| parser.end().map(|()| value));
+    outcome.map_err(|error| malformed(&error))
 }
 
 fn malformed(error: &serde_json::Error) -> ReadError {
-    let (line, column) = (error.line(), error.column());
-    let position = format!(" at line {line} column {column}");
+    ReadError::Malformed { line: error.line(), column: error.column(), detail: detail_of(error) }
+}
+
+/// The message of an error, without the position.
+fn detail_of(error: &serde_json::Error) -> String {
+    let position = format!(" at line {} column {}", error.line(), error.column());
     let mut detail = error.to_string();
     if detail.ends_with(&position) {
         detail.truncate(detail.len() - position.len());
     }
-    ReadError::Malformed { line, column, detail }
+    detail
 }
 
 /// Reads one value of a text. It yields `None` where it has recorded a violation.
@@ -103,20 +127,20 @@ impl<'a, V: Value> JsonReader<'a, V> {
             (Some(range), _) if range.holds(value) => {
                 self.violation(format_args!("must be a string of digits when it is beyond ±{MAX_SAFE}, not {value}"))
             }
-            // A number that a double cannot hold exactly stands for the nearest double.
+            // A number that a float cannot hold exactly stands for the nearest float.
             #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]
-            (None, Type::F32 | Type::F64) => self.float(value as f64),
+            (None, Type::F32) => Some(V::f32(value as f32)),
+            #[expect(clippy::cast_precision_loss, reason = "as any reader of JSON does")]
+            (None, Type::F64) => Some(V::f64(value as f64)),
             _ => self.unfit(Actual::Whole(value)),
         }
     }
 
     fn float(&self, value: f64) -> Option<V> {
         match (IntegerRange::of(self.ty), self.ty) {
-            // JSON Schema counts 1.0 as an integer.
-            (Some(range), _) => match exact(value).filter(|&value| range.holds(value)) {
-                Some(value) => self.whole(value),
-                None => self.unfit(Actual::Float(value)),
-            },
+            // It has a fraction, an exponent, or many digits: the double does not tell which whole number it was.
+            (Some(_), _) => self.rounded(),
+            (None, Type::F32) if may_be_halfway(value) => self.rounded(),
             (None, Type::F64) => Some(V::f64(value)),
             (None, Type::F32) => match nearest_f32(value) {
                 Some(value) => Some(V::f32(value)),
@@ -124,6 +148,23 @@ impl<'a, V: Value> JsonReader<'a, V> {
             },
             _ => self.unfit(Actual::Float(value)),
         }
+    }
+
+    /// Leaves a number to the second reading.
+    fn rounded(&self) -> Option<V> {
+        self.ledger.note_rounded();
+        None
+    }
+
+    /// Reads a number by its text.
+    fn number(&self, text: &str) -> Option<V> {
+        let found = Actual::Number(text);
+        let (value, bits) = match self.ty {
+            Type::F32 => (parse_finite(text).map(V::f32), 32),
+            Type::F64 => (parse_finite(text).map(V::f64), 64),
+            _ => return whole_number(text).map_or_else(|| self.unfit(found), |value| self.whole(value)),
+        };
+        value.or_else(|| self.violation(format_args!("must be a number that {bits} bits can hold, not {found}")))
     }
 
     fn text(&self, text: &str) -> Option<V> {
@@ -151,13 +192,11 @@ impl<'a, V: Value> JsonReader<'a, V> {
     }
 }
 
-/// The whole number that a double is; `None` if it has a fraction.
-fn exact(value: f64) -> Option<i128> {
-    #[expect(clippy::cast_possible_truncation, reason = "the value is compared after it")]
-    let whole = value as i128;
-    #[expect(clippy::cast_precision_loss, reason = "the value is compared after it")]
-    let same = whole as f64 == value;
-    same.then_some(whole)
+/// Whether a double may lie halfway between two neighbouring `f32`: a number that was rounded to it may be nearer to
+/// the one or to the other. Such a double ends in at least 28 zero bits, and is no `f32` itself.
+fn may_be_halfway(value: f64) -> bool {
+    const LOW: u64 = (1 << 28) - 1;
+    value.to_bits() & LOW == 0 && nearest_f32(value).map(f64::from) != Some(value)
 }
 
 fn decode<V: Value>(text: &str) -> Option<Vec<V>> {
@@ -172,7 +211,16 @@ impl<'de, V: Value> DeserializeSeed<'de> for JsonReader<'_, V> {
         if !self.ledger.admits(1, self.pointer) {
             return IgnoredAny::deserialize(parser).map(|_| None);
         }
-        parser.deserialize_any(self)
+        let is_number = matches!(self.ty, Type::F32 | Type::F64) || IntegerRange::of(self.ty).is_some();
+        if !self.ledger.decides_by_text() || !is_number {
+            return parser.deserialize_any(self);
+        }
+        let text = <&RawValue>::deserialize(parser)?.get();
+        if text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+            return self.done(self.number(text));
+        }
+        let mut parser = serde_json::Deserializer::from_str(text);
+        parser.deserialize_any(self).map_err(|error| D::Error::custom(detail_of(&error)))
     }
 }
 

@@ -4,6 +4,7 @@ use super::integer::IntegerRange;
 use super::names::Names;
 use super::value::Value;
 use crate::contract::wit::{Enum, Type};
+use std::str::FromStr;
 
 /// Reads a value of a scalar type or an enum from its text. `None` if the text is none of the type, or the type is
 /// another one.
@@ -15,7 +16,7 @@ pub(super) fn parse_scalar<V: Value>(ty: &Type, names: Names, text: &str) -> Opt
             "false" => Some(V::bool(false)),
             _ => None,
         },
-        Type::F32 => special_float(text).or_else(|| nearest_f32(number(text)?)).map(V::f32),
+        Type::F32 => special_float(text).or_else(|| number(text).and_then(|_| parse_finite(text))).map(V::f32),
         Type::F64 => special_float(text).or_else(|| number(text)).map(V::f64),
         Type::Char => single_char(text).map(V::char),
         Type::String => Some(V::string(text.to_owned())),
@@ -47,6 +48,12 @@ pub(super) fn special_float<F: From<f32>>(text: &str) -> Option<F> {
         _ => return None,
     };
     Some(value.into())
+}
+
+/// The float that is nearest to a number, by the text of the number; `None` if that is an infinity. An `f32` that was
+/// rounded to a double before can be the second nearest.
+pub(super) fn parse_finite<F: FromStr + Into<f64> + Copy>(text: &str) -> Option<F> {
+    text.parse::<F>().ok().filter(|&float| float.into().is_finite())
 }
 
 /// The nearest `f32`, unless that is an infinity.

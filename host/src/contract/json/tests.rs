@@ -2,6 +2,7 @@
 
 mod broken_text;
 mod document;
+mod numbers;
 mod wit_text;
 
 use super::scalar_parser::nearest_f32;

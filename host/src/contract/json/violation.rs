@@ -51,9 +51,33 @@ pub(super) struct ViolationLedger {
     /// The bytes that the violations take.
     bytes: Cell<usize>,
     values: Cell<usize>,
+    /// Whether this reading decides about numbers by their texts.
+    by_text: bool,
+    /// Whether a number was found that a double may have changed.
+    rounded: Cell<bool>,
 }
 
 impl ViolationLedger {
+    /// The ledger of a reading that decides about numbers by their texts.
+    pub(super) fn by_text() -> Self {
+        Self { by_text: true, ..Self::default() }
+    }
+
+    /// Whether this reading decides about numbers by their texts.
+    pub(super) fn decides_by_text(&self) -> bool {
+        self.by_text
+    }
+
+    /// Notes that a number was found that a double may have changed.
+    pub(super) fn note_rounded(&self) {
+        self.rounded.set(true);
+    }
+
+    /// Whether a number was found that a double may have changed: the text must be read again.
+    pub(super) fn has_rounded(&self) -> bool {
+        self.rounded.get()
+    }
+
     /// Records a violation. Beyond the bounds it is dropped, and its text is not even made.
     pub(super) fn record(&self, pointer: &JsonPointer<'_>, detail: fmt::Arguments<'_>) {
         let mut violations = self.violations.borrow_mut();

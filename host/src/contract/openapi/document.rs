@@ -125,8 +125,7 @@ impl Operation<'_> {
             if self.method == Method::PATCH {
                 content["application/merge-patch+json"] = media;
             }
-            // Required even for an option: its `none` is `null`, and an empty body is not JSON.
-            described["requestBody"] = json!({"required": true, "content": content});
+            described["requestBody"] = json!({"required": !binding.body_may_be_absent(), "content": content});
         }
         if let Some(host) = &self.host {
             described["servers"] = json!([{"url": format!("//{host}")}]);
@@ -149,10 +148,10 @@ impl Operation<'_> {
                 _ => (&param.ty, false),
             };
             let mut schema = schema::of(ty, self.binding.names, schemas);
-            if location == "path" && matches!(ty.resolved(), Type::String) {
-                // The gateway accepts neither an empty segment nor an encoded separator.
+            if location == "path" && matches!(ty.resolved(), Type::String | Type::Char) {
+                // The gateway accepts neither an empty segment, nor an encoded separator, nor a dot segment.
                 schema["minLength"] = 1.into();
-                schema["pattern"] = r"^[^/\\\x00]+$".into();
+                schema["pattern"] = r"^(?!\.{1,2}(;|$))[^/\\\x00]+$".into();
             }
             let required = location == "path" || !optional;
             Some(json!({"name": name, "in": location, "required": required, "schema": schema}))

@@ -30,7 +30,7 @@ fn shape(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
             integer(IntegerRange::of(ty).expect("these are the integer types"))
         }
         Type::F32 => float(json!({"type": "number", "format": "float", "minimum": f32::MIN, "maximum": f32::MAX})),
-        Type::F64 => float(json!({"type": "number", "format": "double"})),
+        Type::F64 => float(json!({"type": "number", "format": "double", "minimum": f64::MIN, "maximum": f64::MAX})),
         Type::Char => json!({"type": "string", "minLength": 1, "maxLength": 1}),
         Type::String => json!({"type": "string"}),
         Type::List(item) if is_byte(item) => bytes(None),

@@ -6,4 +6,4 @@ mod sample_component;
 mod sample_value;
 
 pub(crate) use sample_component::{component, contract, exporting, interface, name};
-pub(crate) use sample_value::{SampleValue, enumeration, flags, record, typed, types, variant};
+pub(crate) use sample_value::{SampleValue, enumeration, flags, record, typed, types, values, variant};

@@ -57,10 +57,11 @@ impl<'a, V: Value> Arguments<'a, V> {
     /// Reads the body; the arguments are then complete.
     ///
     /// # Errors
-    /// 400 if the body is not JSON, or there should be none; 422 if it is not of its type, with all violations
-    /// together.
+    /// 400 if the body is not JSON, is absent and must not be, or there should be none; 422 if it is not of its type,
+    /// with all violations together.
     pub(crate) fn with_body(self, body: &[u8]) -> Result<Vec<V>, Problem> {
         let mut body_value = match self.binding.body() {
+            Some(_) if body.is_empty() && self.binding.body_may_be_absent() => Some(V::option(None)),
             Some(param) => Some(json::read(&param.ty, self.binding.names, body).map_err(unreadable_body)?),
             None if body.is_empty() || self.ignores_body => None,
             None => return Err(Problem::bad_request("unexpected-body", "this request must have no body")),

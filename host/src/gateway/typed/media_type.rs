@@ -1,8 +1,9 @@
 //! The media types of a typed route: it accepts JSON and answers JSON.
 
 use crate::base::header_tokens;
+use crate::contract::HttpBinding;
 use crate::gateway::problem::Problem;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -44,6 +45,17 @@ fn has_weight(headers: &HeaderMap, range: &str) -> Option<bool> {
 fn excludes(parameter: &str) -> bool {
     let weight = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
     weight.is_some_and(|(_, value)| value.trim().parse::<f32>().is_ok_and(|value| value <= 0.0))
+}
+
+/// Whether a request with this head brings a body for `binding`; `None` if only the body itself can tell: it may be
+/// absent, and its length is not announced.
+pub(crate) fn brings_body(binding: &HttpBinding, head: &Parts) -> Option<bool> {
+    match binding.body() {
+        None => Some(false),
+        Some(_) if !binding.body_may_be_absent() => Some(true),
+        Some(_) if head.headers.contains_key(TRANSFER_ENCODING) => None,
+        Some(_) => Some(head.headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")),
+    }
 }
 
 /// Checks that the headers announce the body as JSON that is not compressed.

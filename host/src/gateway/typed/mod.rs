@@ -11,5 +11,5 @@ mod typed_answer;
 mod typed_error;
 
 pub(super) use arguments::Arguments;
-pub(super) use media_type::{check_accept, check_content_type};
+pub(super) use media_type::{brings_body, check_accept, check_content_type};
 pub(super) use typed_answer::{EchoedArguments, answer};

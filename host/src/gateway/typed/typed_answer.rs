@@ -6,8 +6,13 @@ use crate::contract::{HttpBinding, Type, Value, json};
 use crate::gateway::problem::Problem;
 use crate::gateway::settings::Target;
 use crate::gateway::status;
+use crate::route::Path;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response};
+
+/// The longest `Location` that is sent. Every party on the way supports that much in a request line (RFC 9110, section
+/// 4.1), and the gateway's own bound is above it.
+const LONGEST_LOCATION: usize = 8000;
 
 /// The texts of the arguments that the answer's `Location` repeats, by the parameters' names. They are kept because the
 /// call consumes the arguments.
@@ -57,6 +62,7 @@ fn success<V: Value>(binding: &HttpBinding, value: Option<&V>, echo: &EchoedArgu
     // sent.
     let path =
         binding.location.as_ref().and_then(|location| location.render(|name| text_of(name, binding, value, echo)));
+    let path = path.filter(|path| can_be_followed(path));
     if let Some(location) = path.and_then(|path| HeaderValue::from_str(&path).ok()) {
         headers.insert(LOCATION, location);
     }
@@ -69,6 +75,13 @@ fn success<V: Value>(binding: &HttpBinding, value: Option<&V>, echo: &EchoedArgu
         *response.body_mut() = full_body(text);
     }
     Some(response)
+}
+
+/// Whether the gateway accepts a request for this location. It refuses a path that readers understand differently
+/// (`a%2Fb`), so a client that followed such a location would get 400.
+fn can_be_followed(location: &str) -> bool {
+    let path = location.split(['?', '#']).next().unwrap_or(location);
+    location.len() <= LONGEST_LOCATION && Path::parse(path).is_ok()
 }
 
 /// The text for a name in a location: of the answer's field, or else of the argument.

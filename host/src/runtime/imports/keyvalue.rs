@@ -1,8 +1,10 @@
 //! `wasi:keyvalue` 0.2.0-draft over the service's bucket, for components that are written against the draft.
 //!
-//! `atoll:state/transactions` reads what this interface writes, and the other way round. The draft leaves two choices
-//! open. `increment` keeps its counter as decimal text. The cursor of `list-keys` is the number of keys listed so far;
-//! so for a page deep in a large bucket the host walks over all the keys before it.
+//! `atoll:state/transactions` reads what this interface writes, and the other way round. Two choices that the draft
+//! leaves open: `increment` keeps its counter as decimal text, and `list-keys` lists the keys in their order. Its
+//! cursor stands for the last key of the page before, and not for a number of keys: keys that are deleted or added
+//! between two pages do not move the others. The cursor is one word, so it is a hash of that key
+//! ([`Bucket::cursor`]).
 
 use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};
@@ -94,23 +96,15 @@ impl store::HostBucket for Context {
         cursor: Option<u64>,
     ) -> Result<store::KeyResponse, KeyValueError> {
         let bucket = self.bucket(&bucket)?;
-        let listed = cursor.unwrap_or(0);
-        let (mut to_skip, mut after) = (listed, None);
-        loop {
-            let most = usize::try_from(to_skip).unwrap_or(usize::MAX).clamp(1, limit::PAGE);
-            let most = if to_skip == 0 { limit::PAGE } else { most };
-            let page = bucket.keys(Key::new(), after, most).await?;
-            if to_skip == 0 {
-                let cursor = page.next.is_some().then(|| listed + page.items.len() as u64);
-                let keys = page.items.into_iter().map(|key| String::from_utf8_lossy(&key).into_owned()).collect();
-                return Ok(store::KeyResponse { keys, cursor });
-            }
-            to_skip = to_skip.saturating_sub(page.items.len() as u64);
-            after = page.next;
-            if after.is_none() {
-                return Ok(store::KeyResponse { keys: Vec::new(), cursor: None });
-            }
-        }
+        // No cursor is 0. Guests that count pages begin with it.
+        let after = match cursor.filter(|&cursor| cursor != 0) {
+            Some(cursor) => Some(bucket.key_of_cursor(cursor).await?.ok_or_else(unknown_cursor)?),
+            None => None,
+        };
+        let page = bucket.keys(Key::new(), after, limit::PAGE).await?;
+        let cursor = page.next.as_ref().map(|last| bucket.cursor(last));
+        let keys = page.items.into_iter().map(|key| String::from_utf8_lossy(&key).into_owned()).collect();
+        Ok(store::KeyResponse { keys, cursor })
     }
 
     async fn drop(&mut self, bucket: Resource<OpenBucket>) -> wasmtime::Result<()> {
@@ -146,6 +140,11 @@ impl batch::Host for Context {
     async fn delete_many(&mut self, bucket: Resource<OpenBucket>, keys: Vec<String>) -> Result<(), KeyValueError> {
         write(&self.bucket(&bucket)?, keys.into_iter().map(|key| (key, Change::Delete))).await
     }
+}
+
+/// The error for a cursor whose key is neither remembered nor there: nobody can tell which keys come after it.
+fn unknown_cursor() -> KeyValueError {
+    store::Error::Other("the cursor is not known, or its key was deleted long ago; list from the start".into()).into()
 }
 
 /// Commits all changes as one: the draft does not demand it, but here a batch is whole or absent.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-fn store_on(disk: &SimDisk, settings: &Settings) -> Store {
+pub(super) fn store_on(disk: &SimDisk, settings: &Settings) -> Store {
     Store::new(Arc::new(Embedded::start(open_on(disk).unwrap(), settings).unwrap()))
 }
 

@@ -5,6 +5,7 @@ mod crash;
 mod disk_failures;
 mod file;
 mod limits;
+mod listing;
 mod model;
 mod sim_disk;
 mod value_cache;

@@ -104,6 +104,8 @@ async fn bad_input_never_reaches_the_function() {
         (&create, "[]", 422, "invalid", &[""]),
         (&create, "{}", 422, "invalid", &["/sku", "/unit_price"]),
         (&create, r#"{"sku": 1, "unit_price": -1, "tax": 1}"#, 422, "invalid", &["/sku", "/tax", "/unit_price"]),
+        (&create, r#"{"sku": "a", "unit_price": 4294967294.0000000001}"#, 422, "invalid", &["/unit_price"]),
+        (&create, r#"{"sku": "a", "unit_price": 1e-400}"#, 422, "invalid", &["/unit_price"]),
         (&change, r#"{"sku": "a", "unit_price": 4294967296}"#, 422, "invalid", &["/unit_price"]),
     ];
     for (head, body, status, kind, expected) in cases {

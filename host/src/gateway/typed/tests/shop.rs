@@ -57,11 +57,19 @@ pub(super) struct Shop {
 impl Shop {
     /// A shop whose functions answer by the closure `outcome`.
     pub(super) async fn open(outcome: impl Fn() -> FunctionOutcome + Send + Sync + 'static) -> Self {
+        Self::with_routes(routes(), outcome).await
+    }
+
+    /// A shop with other routes.
+    pub(super) async fn with_routes(
+        routes: RoutingTable<Target>,
+        outcome: impl Fn() -> FunctionOutcome + Send + Sync + 'static,
+    ) -> Self {
         let calls = RecordedCalls::default();
         let mesh = Functions { outcome, calls: calls.clone() };
         let settings =
             Settings { openapi: Some(Bytes::from_static(b"{\"openapi\":\"3.1.0\"}")), ..Settings::default() };
-        Self { addr: serve(Gateway::new(settings, Arc::new(routes()), Arc::new(mesh))).await, calls }
+        Self { addr: serve(Gateway::new(settings, Arc::new(routes), Arc::new(mesh))).await, calls }
     }
 
     /// A shop whose functions all answer `value`.
@@ -113,12 +121,12 @@ fn errors() -> Type {
 }
 
 /// The type of a result whose success is `ok`, or nothing.
-fn or_error(ok: Option<Type>) -> Option<Type> {
+pub(super) fn or_error(ok: Option<Type>) -> Option<Type> {
     Some(Type::Result { ok: ok.map(Arc::new), err: Some(Arc::new(errors())) })
 }
 
-/// A route to a function.
-fn route(
+/// A route to a function. The parameter `key` of `reserve` comes from a header.
+pub(super) fn route(
     line: (&[&str], &str),
     name: &str,
     params: &[(&str, Type)],
@@ -174,6 +182,13 @@ fn routes() -> RoutingTable<Target> {
             "note",
             &[("title", Type::String), ("text", option(Type::String))],
             or_error(None),
+            Some("/notes/{title}"),
+        ),
+        route(
+            (&["POST"], "/notes"),
+            "find",
+            &[],
+            or_error(Some(record("note", &[("title", Type::String)]))),
             Some("/notes/{title}"),
         ),
         route((&["GET"], "/greeting"), "greet", &[], Some(Type::String), None),
