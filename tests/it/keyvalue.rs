@@ -127,6 +127,8 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
     let atoll = home.start().await;
     assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "three");
     assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/b", "").await.body, "one");
+}
+
 /// The keys of one page, and its cursor.
 async fn page(atoll: &Atoll, cursor: Option<u64>) -> (Vec<String>, Option<u64>) {
     let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();

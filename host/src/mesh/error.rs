@@ -14,6 +14,9 @@ pub struct TryError {
     pub kind: ErrorKind,
     /// For the log; never shown outside.
     pub detail: String,
+    /// Whether a connection broke off that was sending a request's body. If the endpoint has not got the whole body,
+    /// it perhaps refuses such a body (RFC 9112, section 9.5), and that says nothing of how it fares.
+    pub cut_off: bool,
     /// The error below, for whoever logs the whole chain. `detail` already tells what it says.
     #[source]
     pub source: Option<Cause>,
@@ -22,7 +25,7 @@ pub struct TryError {
 impl TryError {
     /// A failure of `kind`, described for the log.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
+        Self { kind, detail: detail.into(), cut_off: false, source: None }
     }
 
     /// The same failure with the error that caused it.
@@ -34,7 +37,7 @@ impl TryError {
 
 impl From<InvokeError> for TryError {
     fn from(InvokeError { kind, detail, source }: InvokeError) -> Self {
-        Self { kind, detail, source }
+        Self { kind, detail, cut_off: false, source }
     }
 }
 
@@ -62,7 +65,7 @@ impl CallError {
     }
 
     /// A call to `service` that ends with the failure of one of its tries.
-    pub fn of_try(service: &ServiceName, TryError { kind, detail, source }: TryError) -> Self {
+    pub fn of_try(service: &ServiceName, TryError { kind, detail, source, .. }: TryError) -> Self {
         Self { kind, service: service.clone(), retry_after: None, detail, source }
     }
 }

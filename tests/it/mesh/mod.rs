@@ -9,6 +9,7 @@ mod dns_and_tls;
 mod egress;
 mod health;
 mod operator_controls;
+mod raw_upstreams;
 mod retries;
 
 use super::atoll::{Answer, Atoll, Home, Http};

@@ -136,7 +136,11 @@ fn conclude<P: Invoke, C: CallPolicy>(
         }
         Err(error) => {
             let error = policy.attribute(error);
-            guard.failed(error.kind, dependency_failed);
+            if error.cut_off {
+                guard.excused();
+            } else {
+                guard.failed(error.kind, dependency_failed);
+            }
             if error.kind.blame() == Blame::Refusal {
                 call.group.traffic.metrics.refused(error.kind.as_str());
             }

@@ -102,6 +102,10 @@ impl CallPolicy for HttpCall {
         request: Request<Body>,
         context: &CallContext,
     ) -> Result<HttpReply, TryError> {
+        if let Some(BodyError { kind, detail }) = self.upload.as_ref().and_then(UploadWatch::failed) {
+            // Nothing is sent: the request cannot be sent as it is.
+            return Err(TryError::new(kind, detail));
+        }
         let answer = target.send(request, context).await?;
         answer_head::check(&answer, &self.method).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         match self.upload.as_ref().and_then(UploadWatch::failed) {
@@ -133,7 +137,10 @@ impl CallPolicy for HttpCall {
     fn attribute(&self, error: TryError) -> TryError {
         match self.upload.as_ref().and_then(|upload| upload.blame(error.kind)) {
             Some(BodyError { kind, detail }) => TryError::new(kind, detail),
-            None => error,
+            None => {
+                let unread = self.upload.as_ref().is_some_and(UploadWatch::is_unread);
+                TryError { cut_off: error.cut_off && unread, ..error }
+            }
         }
     }
 

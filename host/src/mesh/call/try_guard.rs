@@ -84,6 +84,17 @@ impl TryGuard {
         self.record(verdict);
     }
 
+    /// There is no answer, or no whole one, and that says nothing of the endpoint.
+    pub(super) fn excused(&mut self) {
+        self.sample = Some(LoadSample::Unused);
+        self.record(Verdict::Neutral);
+    }
+
+    /// Whether the answer that came refuses the request: a 4xx.
+    pub(super) fn is_refused(&self) -> bool {
+        self.verdict_if_whole == Verdict::Neutral
+    }
+
     /// There is no answer, or it broke off.
     ///
     /// `dependency_failed`: a call of the service's own has failed. Then a trap is not its fault: if the error type of
@@ -94,10 +105,7 @@ impl TryGuard {
             Blame::Service if kind.is_endpoint_fault() => Verdict::EndpointFault,
             Blame::Service => Verdict::RequestFault,
             // Not the service's fault, and it says nothing about the service's speed.
-            Blame::Refusal | Blame::Client | Blame::Host => {
-                self.sample = Some(LoadSample::Unused);
-                Verdict::Neutral
-            }
+            Blame::Refusal | Blame::Client | Blame::Host => return self.excused(),
         };
         self.record(verdict);
     }

@@ -1,15 +1,16 @@
 //! The HTTP client of one address or host, with its pool of connections.
 
-use super::connector::{Connector, DialError};
+use super::connector::Connector;
 use super::dial::Dial;
-use super::request_head;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, remove_hop_by_hop};
+use super::{answer_framing, failure, request_head};
+use crate::base::{Body, CallContext, ErrorKind};
 use crate::egress::EgressRule;
 use crate::mesh::error::TryError;
 use http::uri::{Parts, PathAndQuery, Scheme};
 use http::{Uri, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::{Client, Error};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +20,9 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long an unused connection is kept: less than the minute and more after which servers close theirs (nginx 75 s).
 const IDLE: Duration = Duration::from_secs(60);
+/// The most bytes of an answer that a connection reads ahead of its reader; so no head of an answer is longer. hyper's
+/// default is 400 KiB for each connection, which many slow readers would multiply.
+const BUFFER: usize = 64 * 1024;
 /// The most unused connections that are kept.
 const MOST_IDLE: usize = 256;
 
@@ -53,6 +57,7 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
+            .http1_max_buf_size(BUFFER)
             .build(connector);
         Self(Arc::new(ClientState { base, outside, client }))
     }
@@ -70,8 +75,21 @@ impl HttpClient {
     /// - [`ErrorKind::Connect`]: no connection, whether the network, the name, TLS or the time was the reason, or a
     ///   connection that closed at once; nothing was sent.
     /// - [`ErrorKind::Reset`]: the connection broke off before the head came.
+    /// - [`ErrorKind::BadAnswer`]: what came is no HTTP, or has a transfer coding that is not decoded.
     /// - [`ErrorKind::Timeout`]: the deadline passed.
+    /// - The kind of the request's own body, if that failed; [`ErrorKind::ClientGone`] if it was too short.
     pub async fn send(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+    ) -> Result<http::Response<Body>, TryError> {
+        match timeout_at(Instant::from_std(context.deadline), self.exchange(request, context)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
+        }
+    }
+
+    async fn exchange(
         &self,
         request: http::Request<Body>,
         context: &CallContext,
@@ -88,16 +106,11 @@ impl HttpClient {
         } else {
             request_head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
         }
-        let sent = client.request(http::Request::from_parts(parts, body));
-        let mut answer = match timeout_at(Instant::from_std(context.deadline), sent).await {
-            Err(_) => return Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
-            Ok(Err(error)) => return Err(TryError::new(kind(&error), explain(&error)).caused_by(error)),
-            Ok(Ok(answer)) => answer,
-        };
-        if *outside {
-            remove_hop_by_hop(answer.headers_mut());
-        }
-        Ok(answer.map(|body| body.map_err(|error| BodyError::new(ErrorKind::Reset, explain(&error))).boxed_unsync()))
+        let has_body = !body.is_end_stream();
+        let sent = client.request(http::Request::from_parts(parts, body)).await;
+        let mut answer = sent.map_err(|error| failure::of_try(error, has_body))?;
+        answer_framing::end(&mut answer).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
+        Ok(answer.map(|body| body.map_err(|error| failure::of_body(&error)).boxed_unsync()))
     }
 }
 
@@ -131,33 +144,6 @@ fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
     parts.authority = base.authority().cloned();
     parts.path_and_query = Some(joined.parse()?);
     Ok(Uri::from_parts(parts)?)
-}
-
-fn kind(error: &Error) -> ErrorKind {
-    let dialled = causes(error).find_map(|cause| cause.downcast_ref::<DialError>());
-    match dialled {
-        Some(DialError::Forbidden { .. }) => ErrorKind::Denied,
-        Some(_) => ErrorKind::Connect,
-        None if error.is_connect() || causes(error).any(is_unsent) => ErrorKind::Connect,
-        None => ErrorKind::Reset,
-    }
-}
-
-/// Whether nothing was sent: hyper calls a request "cancelled" whose connection closed before a byte of it was written.
-fn is_unsent(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
-}
-
-/// The whole chain of causes: hyper's own text names only the step that failed, and the end of the chain says why.
-fn explain(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
-    texts.join(": ")
-}
-
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
 }
 
 #[cfg(test)]

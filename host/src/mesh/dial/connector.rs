@@ -99,12 +99,12 @@ impl ConnectorState {
             None => DialError::Lookup { host: self.host.clone(), why: "it has no address".into() },
         })?;
         if !self.secure {
-            return Ok(ClientStream::Plain(stream));
+            return Ok(ClientStream::plain(stream));
         }
         let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
         let secured = tls.secure(&self.host, stream).await;
         let secured = secured.map_err(|source| DialError::Tls { host: self.host.clone(), source })?;
-        Ok(ClientStream::Tls(Box::new(secured)))
+        Ok(ClientStream::tls(secured))
     }
 
     /// The addresses of the host that the rule admits. The connection goes to one of these very addresses: a second

@@ -2,10 +2,12 @@
 //! Always: an outside host is reached only at an address that its rule admitted, and learns nothing; every wait ends.
 //! Never: it picks no endpoint, and sends nothing twice (but where a connection closed before a byte was written).
 
+mod answer_framing;
 pub(super) mod client;
 mod connector;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 pub(super) mod dial;
+mod failure;
 mod lookup;
 mod request_head;
 mod stream;

@@ -1,6 +1,9 @@
 //! Services of the manifest, without TLS.
 
 use super::*;
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tokio::net::TcpStream;
 
 fn client(server: SocketAddr) -> HttpClient {
@@ -47,7 +50,7 @@ async fn a_connection_that_the_server_closed_is_replaced_by_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_late_answer_is_a_timeout_a_broken_one_a_reset_and_no_connection_a_connect_failure() {
+async fn each_failure_has_the_kind_of_what_happened() {
     let silent = Server::start("", Then::Keep, None).await;
     let late = client(silent.address).send(get("/"), &context(Duration::from_millis(50))).await;
     assert_eq!(late.unwrap_err().kind, ErrorKind::Timeout);
@@ -56,12 +59,27 @@ async fn a_late_answer_is_a_timeout_a_broken_one_a_reset_and_no_connection_a_con
     assert_eq!(get_text(&client(rude.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
 
     let nonsense = Server::start("220 mail.example ESMTP\r\n\r\n", Then::Keep, None).await;
-    assert_eq!(get_text(&client(nonsense.address), "/").await.unwrap_err().kind, ErrorKind::Reset);
+    assert_eq!(get_text(&client(nonsense.address), "/").await.unwrap_err().kind, ErrorKind::BadAnswer);
 
     let (_held, nobody) = refusing();
     let TryError { kind, detail, .. } = get_text(&client(nobody), "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect);
     assert!(detail.contains(&format!("cannot connect to {nobody}")), "{detail}");
+}
+
+#[tokio::test]
+async fn a_request_body_that_fails_or_is_too_short_is_no_fault_of_the_server() {
+    let server = Server::start("", Then::Keep, None).await;
+    let broken = || BodyError::new(ErrorKind::BodyTooLarge, "too large");
+    for (pieces, kind) in [
+        (vec![Ok(Frame::data(Bytes::from_static(b"some")))], ErrorKind::ClientGone),
+        (vec![Ok(Frame::data(Bytes::from_static(b"some"))), Err(broken())], ErrorKind::BodyTooLarge),
+    ] {
+        let body = BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(pieces)));
+        let request = http::Request::post("/").header("content-length", "9").body(body).unwrap();
+        let error = client(server.address).send(request, &long_deadline()).await.unwrap_err();
+        assert_eq!(error.kind, kind, "{error}");
+    }
 }
 
 #[tokio::test]
@@ -74,6 +92,9 @@ async fn a_body_that_breaks_off_is_a_failure_and_not_a_shorter_body() {
         let server = Server::start(answer, Then::Close, None).await;
         assert_eq!(get_text(&client(server.address), "/").await.unwrap_err().kind, ErrorKind::Reset, "{answer}");
     }
+    let garbled = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n";
+    let server = Server::start(garbled, Then::Keep, None).await;
+    assert_eq!(get_text(&client(server.address), "/").await.unwrap_err().kind, ErrorKind::BadAnswer);
 }
 
 /// On Linux a connection that no longer fits into the listener's queue waits until the client gives up; other systems
