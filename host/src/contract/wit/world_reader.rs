@@ -60,8 +60,8 @@ impl Contract {
     }
 }
 
-/// Reads the structure alone, before anything is allocated for its parts: `wit_parser::decoding` (0.262) trusts the sizes
-/// that a file states, and a malformed file could cost far more memory than it is long.
+/// Reads the structure alone, before anything is allocated for its parts: `wit_parser::decoding` (0.262) trusts the
+/// sizes that a file states, and a malformed file could cost far more memory than it is long.
 fn check_structure(component: &[u8]) -> Result<(), DecodeError> {
     for payload in wasmparser::Parser::new(0).parse_all(component) {
         payload.map_err(|error| DecodeError::Malformed(format!("{error:#}")))?;

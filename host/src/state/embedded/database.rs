@@ -57,9 +57,8 @@ enum DatabaseState {
         storage: Arc<Disk>,
         retry_at: Instant,
     },
-    /// After an error of its storage, redb refuses every call until the database is opened again (cberner/redb#836): for
-    /// reading from `readable_at` on, for writing from `retry_at` on.
-    Broken {
+    /// After an error of its storage, redb refuses every call until the database is opened again
+    /// (cberner/redb#836): for reading from `readable_at` on, for writing from `retry_at` on.
         readable_at: Instant,
         retry_at: Instant,
     },
