@@ -59,6 +59,7 @@ enum DatabaseState {
     },
     /// After an error of its storage, redb refuses every call until the database is opened again
     /// (cberner/redb#836): for reading from `readable_at` on, for writing from `retry_at` on.
+    Broken {
         readable_at: Instant,
         retry_at: Instant,
     },
