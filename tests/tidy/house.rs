@@ -74,7 +74,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["edge", "route_call"],
             &["matching", "openapi", "service", "token"],
             &["addresses", "breaker", "egress", "health", "limits", "resilience"],
-            &["reader", "service_key"],
+            &["reader", "late_finding_key"],
         ],
     ),
 ];

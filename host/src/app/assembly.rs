@@ -5,7 +5,7 @@ use super::load;
 use super::probe::health_check;
 use super::trust;
 use crate::base::ServiceName;
-use crate::config::{Finding, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig, ServiceKey};
+use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig};
 use crate::contract::{
     Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
     InterfaceName, Operation, document,
@@ -90,7 +90,7 @@ fn link(
             let contract = component.contract();
             let links = wire(name, contract, &service.spec.grants.calls, &offers).unwrap_or_else(|error| {
                 let message = format!("service `{name}`: the component {error}");
-                findings.push(manifest.diagnose(name, ServiceKey::Calls, message, error.help()));
+                findings.push(manifest.diagnose(name, LateFindingKey::Calls, message, error.help()));
                 Vec::new()
             });
             // If a link is missing, that is a finding already, and `links` would report the same import again.
@@ -102,7 +102,7 @@ fn link(
             let described = describe(manifest, service, contract, findings);
             for text in &service.spec.idempotent {
                 if let Err(error) = contract.lookup(text) {
-                    let (key, help) = (ServiceKey::Idempotent, error.help());
+                    let (key, help) = (LateFindingKey::Idempotent, error.help());
                     findings.push(manifest.diagnose(name, key, error.to_string(), help));
                 }
             }
@@ -123,7 +123,7 @@ fn describe(
     let mut described = Contract::clone(contract);
     if let Err(error) = described.with_docs(folder) {
         let help = "name the folder of the WIT package that the component was built from";
-        findings.push(manifest.diagnose(&service.spec.name, ServiceKey::Wit, error.to_string(), help));
+        findings.push(manifest.diagnose(&service.spec.name, LateFindingKey::Wit, error.to_string(), help));
     }
     described.into()
 }

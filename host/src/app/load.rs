@@ -1,7 +1,7 @@
 //! The first steps of every verb: the manifest is read, the engine is started, and the components are loaded.
 
 use crate::base::ServiceName;
-use crate::config::{Finding, Manifest, ManifestErrors, ServiceConfig, ServiceKey, environment};
+use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, ServiceConfig, environment};
 use crate::runtime::{Component, LoadError, Runtime};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -96,5 +96,5 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
 pub(super) fn diagnose(manifest: &Manifest, service: &ServiceName, error: &LoadError) -> Finding {
     let subject = if matches!(error, LoadError::Read { .. }) { "" } else { "the component " };
     let message = format!("service `{service}`: {subject}{error}");
-    manifest.diagnose(service, ServiceKey::Component, message, error.help())
+    manifest.diagnose(service, LateFindingKey::Component, message, error.help())
 }

@@ -1,6 +1,6 @@
 //! The health check of a service: the manifest's `health`, compared with the component.
 
-use crate::config::{Finding, HealthConfig, Manifest, ProbeSpec, ServiceConfig, ServiceKey};
+use crate::config::{Finding, HealthConfig, LateFindingKey, Manifest, ProbeSpec, ServiceConfig};
 use crate::contract::{Contract, Function, FunctionName, Interface, Type};
 use crate::health;
 use crate::mesh::HealthProbe;
@@ -25,7 +25,7 @@ pub(super) fn health_check(
         ProbeSpec::Call(text) => match function(contract?, &text) {
             Ok((function, uses)) => (HealthProbe::Call(function), Some(uses)),
             Err((message, help)) => {
-                findings.push(manifest.diagnose(name, ServiceKey::Health, message, help));
+                findings.push(manifest.diagnose(name, LateFindingKey::Health, message, help));
                 return None;
             }
         },

@@ -1,6 +1,6 @@
 //! The root certificates of each service's TLS connections.
 
-use crate::config::{Finding, Manifest, ServiceConfig, ServiceKey};
+use crate::config::{Finding, LateFindingKey, Manifest, ServiceConfig};
 use crate::mesh::{Tls, TlsError};
 use crate::rollout::ServiceSpec;
 use http::uri::Scheme;
@@ -12,7 +12,12 @@ pub(super) fn specs(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<Ser
     let mut tls = |service: &ServiceConfig, found: Result<Option<Tls>, TlsError>| {
         found.unwrap_or_else(|error| {
             let name = &service.spec.name;
-            findings.push(manifest.diagnose(name, ServiceKey::Ca, format!("service `{name}`: {error}"), error.help()));
+            findings.push(manifest.diagnose(
+                name,
+                LateFindingKey::Ca,
+                format!("service `{name}`: {error}"),
+                error.help(),
+            ));
             None
         })
     };

@@ -1,5 +1,6 @@
 //! `urls`, `ca` and `dns` of a `[service.NAME]`: the plain HTTP addresses that serve it.
 
+use super::late_finding_key::LateFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
@@ -7,7 +8,6 @@ use super::reader::kind::{CountKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DurationKind, HOUR};
 use super::reader::pair::PairKind;
 use super::reader::section::Section;
-use super::service_key::ServiceKey;
 use crate::mesh::Dial;
 use crate::rollout::{AddressSettings, PlainAddress};
 use http::Uri;
@@ -66,12 +66,12 @@ pub(super) fn read(
     service: &mut Section<'_>,
     folder: &Path,
     dial: Dial,
-    spans: &mut KeySpans<ServiceKey>,
+    spans: &mut KeySpans<LateFindingKey>,
 ) -> Addresses {
     let report = service.report;
     let (urls, ca, dns) = (service.find(&URLS), service.find(&CA), service.get(&DNS));
-    spans.note(ServiceKey::Ca, urls.as_ref());
-    spans.note(ServiceKey::Ca, ca.as_ref());
+    spans.note(LateFindingKey::Ca, urls.as_ref());
+    spans.note(LateFindingKey::Ca, ca.as_ref());
     let wrong = urls.is_none() && service.has(URLS.name);
     let none = service.lacks(URLS.name) || urls.as_ref().is_some_and(|urls| urls.value.is_empty());
     let urls = urls.map_or_else(Vec::new, |urls| {

@@ -1,5 +1,6 @@
 //! `health` of a `[service.NAME]`: how the host checks whether its endpoints can serve.
 
+use super::late_finding_key::LateFindingKey;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::FunctionKind;
 use super::reader::key::ManifestKey;
@@ -7,7 +8,6 @@ use super::reader::key_spans::KeySpans;
 use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
 use super::reader::measure::{DurationKind, HOUR};
 use super::reader::section::Section;
-use super::service_key::ServiceKey;
 use crate::health::Schedule;
 use http::uri::PathAndQuery;
 use toml::Spanned;
@@ -28,7 +28,7 @@ pub enum ProbeSpec {
     /// A GET of this path.
     Path(PathAndQuery),
     /// A call of this function of the component, `function` or `interface#function`. Whether the component has it is
-    /// not known here; a problem of it is shown at [`ServiceKey::Health`].
+    /// not known here; a problem of it is shown at [`LateFindingKey::Health`].
     Call(String),
 }
 
@@ -92,12 +92,12 @@ impl ValueKind for HttpPathKind {
 pub(super) fn read(
     service: &mut Section<'_>,
     component: bool,
-    spans: &mut KeySpans<ServiceKey>,
+    spans: &mut KeySpans<LateFindingKey>,
 ) -> Option<HealthConfig> {
     let mut section = service.section("health");
     let report = section.report;
     let (path, call) = (section.find(&PATH), section.find(&CALL));
-    spans.note(ServiceKey::Health, call.as_ref());
+    spans.note(LateFindingKey::Health, call.as_ref());
     let (interval, timeout) = (section.get_sourced(&INTERVAL), section.get_sourced(&TIMEOUT));
     section.refuse_longer((&TIMEOUT, &timeout), (&INTERVAL, &interval));
     let (down, up) = (section.get(&DOWN), section.get(&UP));

@@ -1,6 +1,7 @@
 //! The manifest as a whole.
 
 use super::edge::{self, AdminConfig, GatewayConfig};
+use super::late_finding_key::LateFindingKey;
 use super::reader::file::PathKind;
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
 use super::reader::key::ManifestKey;
@@ -12,7 +13,6 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig};
-use super::service_key::ServiceKey;
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
 use crate::{mesh, runtime, state};
@@ -41,7 +41,7 @@ pub struct Manifest {
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
     pub routes: Vec<Route>,
     source: Arc<ManifestText>,
-    service_spans: BTreeMap<ServiceName, KeySpans<ServiceKey>>,
+    service_spans: BTreeMap<ServiceName, KeySpans<LateFindingKey>>,
     /// One for each route.
     route_spans: Vec<KeySpans<HttpBindingKey>>,
 }
@@ -164,7 +164,7 @@ impl Manifest {
     pub fn diagnose(
         &self,
         service: &ServiceName,
-        key: ServiceKey,
+        key: LateFindingKey,
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Finding {

@@ -27,6 +27,7 @@ mod breaker;
 mod edge;
 mod egress;
 mod health;
+mod late_finding_key;
 mod limits;
 mod manifest;
 mod matching;
@@ -36,17 +37,16 @@ mod resilience;
 mod route;
 mod route_call;
 mod service;
-mod service_key;
 #[cfg(test)]
 mod tests;
 mod token;
 
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};
+pub use late_finding_key::LateFindingKey;
 pub use manifest::{Manifest, environment};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
 pub use reader::measure::duration;
 pub use route::Route;
 pub use route_call::RouteCall;
 pub use service::ServiceConfig;
-pub use service_key::ServiceKey;

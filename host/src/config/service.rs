@@ -2,6 +2,7 @@
 
 use super::addresses::{self, Addresses, WEIGHT};
 use super::health::HealthConfig;
+use super::late_finding_key::LateFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
 use super::reader::finding::ValueOrigin;
 use super::reader::function::FunctionKind;
@@ -11,7 +12,6 @@ use super::reader::kind::{CountKind, FlagKind, ListKind, TableKind, TextKind};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
-use super::service_key::ServiceKey;
 use super::{breaker, egress, health, limits, resilience};
 use crate::base::ServiceName;
 use crate::fault::Fault;
@@ -101,7 +101,7 @@ pub(super) struct Services {
     /// In the order of the text.
     pub(super) all: Vec<ServiceConfig>,
     /// Where problems that are found later are shown, for each service.
-    pub(super) spans: BTreeMap<ServiceName, KeySpans<ServiceKey>>,
+    pub(super) spans: BTreeMap<ServiceName, KeySpans<LateFindingKey>>,
     /// The services that have `urls` and no `component`.
     pub(super) only_addresses: Vec<ServiceName>,
     names: Vec<ServiceName>,
@@ -177,9 +177,9 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
         report.push_if_whole(ValueOrigin::Text(key.span()), message, help);
     }
     let (calls, idempotent, wit) = (section.get_sourced(&CALLS), section.get_sourced(&IDEMPOTENT), section.find(&WIT));
-    spans.note(ServiceKey::Calls, Some(&calls));
-    spans.note(ServiceKey::Wit, wit.as_ref());
-    spans.note(ServiceKey::Idempotent, Some(&idempotent));
+    spans.note(LateFindingKey::Calls, Some(&calls));
+    spans.note(LateFindingKey::Wit, wit.as_ref());
+    spans.note(LateFindingKey::Idempotent, Some(&idempotent));
     let health = health::read(&mut section, !no_component, &mut spans);
     let breaker = breaker::read(&mut section, limits.instance.timeout);
     let traffic = TrafficSettings {

@@ -2,7 +2,7 @@
 
 use super::{cases, folder, lines, parse};
 use crate::base::ServiceName;
-use crate::config::{Manifest, RenderStyle, ServiceKey};
+use crate::config::{LateFindingKey, Manifest, RenderStyle};
 use crate::contract::HttpBindingKey;
 use std::path::Path;
 
@@ -330,13 +330,13 @@ fn a_later_finding_is_shown_at_the_component_or_at_the_services_name() {
     let manifest = parse(text, &[]).expect("a manifest");
     let diagnose = |name: &str| {
         let name = ServiceName::new(name).expect("a name");
-        manifest.diagnose(&name, ServiceKey::Component, "it imports a store", "write state = true").to_string()
+        manifest.diagnose(&name, LateFindingKey::Component, "it imports a store", "write state = true").to_string()
     };
     assert_eq!(diagnose("users"), "atoll.toml:2:13: it imports a store");
     assert_eq!(diagnose("legacy"), "atoll.toml:3:10: it imports a store");
     assert_eq!(diagnose("other"), "it imports a store");
     // `ca` is not written, so the finding is at the addresses.
-    let ca = manifest.diagnose(&manifest.services[1].spec.name, ServiceKey::Ca, "", "");
+    let ca = manifest.diagnose(&manifest.services[1].spec.name, LateFindingKey::Ca, "", "");
     assert_eq!(ca.position(), Some((4, 8)));
 }
 
@@ -354,15 +354,18 @@ fn a_later_finding_is_shown_at_its_key_or_at_the_key_that_it_depends_on() {
     let (users, legacy) = (&manifest.services[0].spec.name, &manifest.services[1].spec.name);
     let service = |name, key| position(manifest.diagnose(name, key, "", ""));
     for (key, place) in [
-        (ServiceKey::Component, (2, 13)),
-        (ServiceKey::Calls, (3, 9)),
-        (ServiceKey::Wit, (4, 7)),
-        (ServiceKey::Idempotent, (5, 14)),
-        (ServiceKey::Health, (6, 15)),
+        (LateFindingKey::Component, (2, 13)),
+        (LateFindingKey::Calls, (3, 9)),
+        (LateFindingKey::Wit, (4, 7)),
+        (LateFindingKey::Idempotent, (5, 14)),
+        (LateFindingKey::Health, (6, 15)),
     ] {
         assert_eq!((service(users, key), service(legacy, key)), (Some(place), Some((7, 10))), "{key:?}");
     }
-    assert_eq!((service(users, ServiceKey::Ca), service(legacy, ServiceKey::Ca)), (Some((2, 13)), Some((9, 6))));
+    assert_eq!(
+        (service(users, LateFindingKey::Ca), service(legacy, LateFindingKey::Ca)),
+        (Some((2, 13)), Some((9, 6)))
+    );
     let route = |index, key| position(manifest.diagnose_route(index, key, "", ""));
     let keys = [
         (HttpBindingKey::Path, 11),

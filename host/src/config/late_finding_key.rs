@@ -1,9 +1,9 @@
-//! The keys of a service whose problems show only once its component is loaded.
+//! The keys of a service that can be found wrong late: when its component is loaded. (All keys: `service.rs`.)
 
 /// A key of a service that can be wrong in a way which only its component shows. For a route, these keys are
 /// [`HttpBindingKey`](crate::contract::HttpBindingKey)s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ServiceKey {
+pub enum LateFindingKey {
     /// The component itself: it does not load.
     Component,
     /// The services that it may call: it imports an interface that these do not grant.
