@@ -3,7 +3,7 @@
 use super::call_guard::CallGuard;
 use crate::base::{BodyError, ErrorKind};
 use crate::runtime::fault::InstanceFault;
-use crate::runtime::values::read_ahead::ReadAhead;
+use crate::runtime::values::body::ReadAhead;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use std::pin::Pin;
@@ -27,17 +27,8 @@ impl GuestBody {
         body
     }
 
-    /// Whether all was read that the head promised, or all up to the guest's end of the body.
     fn whole(&self) -> bool {
-        match self.remaining {
-            Some(remaining) => remaining == 0 && !self.failed_early(),
-            None => self.inner.is_end_stream(),
-        }
-    }
-
-    /// Whether the instance failed before the guest ended the body. A later failure takes nothing from the answer.
-    fn failed_early(&self) -> bool {
-        self.fault.get().is_some() && !self.inner.has_ended()
+        self.fault.get().is_none() && (self.remaining == Some(0) || self.inner.is_end_stream())
     }
 
     fn release_when_whole(&mut self) {
@@ -65,7 +56,7 @@ impl http_body::Body for GuestBody {
                 if let (Some(remaining), Some(data)) = (self.remaining.as_mut(), frame.data_ref()) {
                     *remaining = remaining.saturating_sub(data.len() as u64);
                 }
-                if frame.is_trailers() {
+                if frame.is_trailers() && self.fault.get().is_none() {
                     // Nothing follows the trailers, and the reader may not poll again to find that out.
                     self.guard.release();
                 }
@@ -73,7 +64,11 @@ impl http_body::Body for GuestBody {
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(self.broken(Some(&error)))),
-            None if self.remaining.is_some_and(|bytes| bytes > 0) => Some(Err(self.broken(None))),
+            // The channel closes both when the guest ends its body and when its store is dropped. The fault shows which
+            // of the two happened.
+            None if self.fault.get().is_some() || self.remaining.is_some_and(|bytes| bytes > 0) => {
+                Some(Err(self.broken(None)))
+            }
             None => {
                 self.guard.release();
                 None
@@ -86,7 +81,7 @@ impl http_body::Body for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.failed_early() {
+        if self.fault.get().is_some() {
             // More would have arrived without the fault, so what has arrived must not be framed as a whole body.
             return SizeHint::default();
         }
