@@ -19,7 +19,7 @@ pub(super) struct Command {
     pub(super) verb: Verb,
 
     /// The address of the running host's admin [default: ATOLL_ADMIN; or else the
-    /// host of ./atoll.toml, where it runs or where [admin] says that it listens]
+    /// host of ./atoll.toml, where it runs or where its admin section says that it listens]
     ///
     /// Without a manifest in this folder it is http://127.0.0.1:9090.
     ///

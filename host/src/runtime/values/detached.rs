@@ -7,7 +7,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Val;
 
 /// The arguments of a call, or its results, outside of any store. A plain value belongs to no store and travels as it
-/// is. A stream or a future belongs to the store of its instance, so it travels as a [`StreamBridge`], which is opened
+/// is. A stream or a future belongs to the store of its instance, so it travels as a `StreamBridge`, which is opened
 /// in the reader's store.
 pub struct DetachedValues {
     values: Vec<Val>,

@@ -64,7 +64,7 @@ impl Embedded {
     /// Opens the database at the path of `settings`, and creates it if there is none. Blocks.
     ///
     /// # Errors
-    /// As [`Store::open`](super::Store::open).
+    /// As [`Store::open`](crate::state::Store::open).
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         let path = settings.path.clone();
         let source = Box::new(move || Ok(Box::new(disk::open_file(&path)?) as Box<dyn redb::StorageBackend>));
