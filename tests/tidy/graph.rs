@@ -15,6 +15,8 @@ type Module = Vec<String>;
 /// The files of the host outside of its tests.
 pub struct Tree {
     files: BTreeMap<Module, File>,
+    /// The paths of the files that are named as tests are, and that no `#[cfg(test)] mod` declares.
+    false_tests: Vec<String>,
 }
 
 struct File {
@@ -56,16 +58,27 @@ impl Tree {
                 scan.test_modules().into_iter().map(|name| [module.as_slice(), &[name.to_owned()]].concat())
             })
             .collect();
-        let is_test = |module: &Module| {
-            is_test_file(module) || (1..=module.len()).any(|to| declared_for_tests.contains(&module[..to]))
-        };
+        let is_declared = |module: &Module| (1..=module.len()).any(|to| declared_for_tests.contains(&module[..to]));
+        let is_test = |module: &Module| is_test_file(module) || is_declared(module);
+        let false_tests = scans
+            .iter()
+            .filter(|(module, _)| is_test_file(module) && !is_declared(module))
+            .map(|(_, (path, _))| (*path).clone())
+            .collect();
         let is_module = |path: &[String]| scans.contains_key(path);
         let files = scans.iter().filter(|(module, _)| !is_test(module)).map(|(module, (path, scan))| {
             let imports = scan.imports(module, &is_module).into_iter().filter(|import| !import.in_tests);
             let types = scan.types().into_iter().filter(|item| !item.in_tests);
             (module.clone(), File { path: (*path).clone(), imports: imports.collect(), types: types.collect() })
         });
-        Self { files: files.collect() }
+        Self { files: files.collect(), false_tests }
+    }
+
+    /// A file that is named as tests are would escape the rules for the host's own code, although it is part of it.
+    pub fn breaches_of_test_names(&self) -> Vec<Breach> {
+        let rule = "named as a test file, but no `#[cfg(test)] mod` declares it";
+        let breach = |file: &String| Breach { file: file.clone(), line: 1, rule: rule.to_owned() };
+        self.false_tests.iter().map(breach).collect()
     }
 
     /// The types of the rooms, in the order of their files.

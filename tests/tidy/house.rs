@@ -163,11 +163,12 @@ const PURE: &str = "floor 2 decides from values: it does not wait, read a clock,
 const HIDDEN_DOOR: &str = "this hides an import from the walls";
 
 /// Every ban.
-pub const BANS: [Ban; 19] = [
+pub const BANS: [Ban; 20] = [
     always(&["wasmtime*", "::"], outside_runtime, WASMTIME),
     always(&["use", "wasmtime*"], outside_runtime, WASMTIME),
     always(&["anyhow", "::"], below_app, ANYHOW),
     always(&["#", "[", "path", "="], anywhere, HIDDEN_DOOR),
+    always(&["path", "=", "\"\"", ")", "]"], anywhere, HIDDEN_DOOR), // `#[cfg_attr(…, path = "…")]`
     outside_tests(&["include", "!"], anywhere, HIDDEN_DOOR),
     always(&["extern", "crate", "self"], anywhere, HIDDEN_DOOR),
     outside_tests(&["tokio*", "::"], vocabulary, NO_IO),

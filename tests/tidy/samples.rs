@@ -87,6 +87,7 @@ fn ways_around_the_walls_are_found() {
     assert_breach(CIRCUIT, "use crate::*;", 2, "`crate::*` is not a room");
     assert_breach("host/src/breaker/mod.rs", "use super::*;", 2, "not a room");
     assert_breach(CIRCUIT, "#[path = \"../mesh/call.rs\"]\nmod call;", 2, "hides an import");
+    assert_breach(CIRCUIT, "#[cfg_attr(unix, path = \"../mesh/call.rs\")]\nmod call;", 2, "hides an import");
     assert_breach("host/src/lib.rs", "extern crate self as host;", 2, "hides an import");
     assert_breach(CIRCUIT, "use crate::Host;", 2, "`crate::Host` is not a room");
     assert_breach("host/src/helpers.rs", "use crate::base::Body;", 2, "`helpers` is not a room");
@@ -213,12 +214,14 @@ fn a_room_is_in_the_table_chartered_and_not_empty() {
 }
 
 #[test]
-fn a_document_names_only_rooms_that_are_there() {
+fn a_document_names_only_files_that_are_there() {
     let text = "See `host/src/mesh`.\nSee host/src/mesh/, (host/src/attic/x.rs) and [it](../host/src/lib.rs).\n\
-                `host/src/NAME/mod.rs`, host/src/*";
-    let exists = |path: &str| ["host/src", "host/src/mesh", "host/src/lib.rs"].contains(&path);
+                `host/src/NAME/mod.rs`, host/src/*\n\
+                `tests/it`, [a](../docs/attic.md), my/docs/own.md, https://example.com/docs/page";
+    let exists = |path: &str| ["host/src", "host/src/mesh", "host/src/lib.rs", "tests/it"].contains(&path);
     let found = breaches_of_document("docs/ARCHITECTURE.md", text, exists);
-    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[1].to_string(), "docs/ARCHITECTURE.md:4: `docs/attic.md` does not exist");
     assert_eq!(found[0].to_string(), "docs/ARCHITECTURE.md:2: `host/src/attic/x.rs` does not exist");
 }
 

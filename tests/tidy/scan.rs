@@ -309,12 +309,16 @@ fn flatten(stream: TokenStream, into: &mut Vec<Token>) {
     }
 }
 
-/// Marks each item under `#[cfg(test)]`: from the attribute to the item's closing brace or semicolon.
+/// Marks each item under `#[cfg(test)]` or `#[cfg(all(test, …))]`: from the attribute to the item's closing brace or semicolon.
 fn mark_tests(tokens: &mut [Token]) {
-    const CFG_TEST: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    const CFG_TEST: [&[&str]; 2] =
+        [&["#", "[", "cfg", "(", "test", ")", "]"], &["#", "[", "cfg", "(", "all", "(", "test", ","]];
     let mut at = 0;
-    while at + CFG_TEST.len() <= tokens.len() {
-        if !tokens[at..].iter().zip(CFG_TEST).all(|(token, wanted)| token.text == wanted) {
+    while at < tokens.len() {
+        let begins_with = |row: &&[&str]| {
+            tokens.len() - at >= row.len() && tokens[at..].iter().zip(*row).all(|(token, wanted)| token.text == *wanted)
+        };
+        if !CFG_TEST.iter().any(begins_with) {
             at += 1;
             continue;
         }

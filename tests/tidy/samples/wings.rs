@@ -158,3 +158,14 @@ fn a_drawing_out_of_date_is_found() {
     assert_eq!(drawing::breaches(&written, &moved).len(), 1, "another import is another drawing");
     assert!(drawing::breaches("# No markers.\n", &drawn)[0].rule.contains("no markers"));
 }
+
+#[test]
+fn a_file_named_as_tests_are_is_declared_for_tests() {
+    let found = |declaration: &str| -> Vec<String> {
+        let files = [("dial/mod.rs", declaration), ("dial/socket_tests.rs", "fn f() {}")];
+        tree(&files).breaches_of_test_names().iter().map(Breach::to_string).collect()
+    };
+    assert_eq!(found("#[cfg(test)]\nmod socket_tests;"), [] as [&str; 0]);
+    let rule = "named as a test file, but no `#[cfg(test)] mod` declares it";
+    assert_eq!(found("mod socket_tests;"), [format!("host/src/mesh/dial/socket_tests.rs:1: {rule}")]);
+}
