@@ -8,6 +8,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
 /// The file of the component `name` (its package's name: `users`, `fixture-hostile`).
 ///
@@ -32,6 +34,17 @@ pub fn shop_manifest() -> String {
     let manifest = fs::read_to_string(workspace().join("atoll.toml")).expect("the checkout has a manifest");
     let absolute = |folder: &str| format!("= \"{}", workspace().join(folder).display());
     manifest.replace("= \"components/dist/", &absolute("components/dist/")).replace("= \"wit/", &absolute("wit/"))
+}
+
+/// A component without behaviour for the only world of `wit`.
+pub fn dummy(wit: &str) -> Vec<u8> {
+    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
+    let package =
+        resolve.push_source("dummy.wit", wit).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
+    let world = resolve.select_world(&[package], None).unwrap();
+    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
 
 /// The root of the checkout.

@@ -12,7 +12,7 @@ use crate::contract::{
 };
 use crate::gateway::{Target, TypedTarget};
 use crate::health;
-use crate::rollout::{Need, Offers, ServiceSpec, Uses, wire};
+use crate::rollout::{ManifestName, Need, Offers, ServiceSpec, Uses, wire};
 use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -53,6 +53,7 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     let mut findings = Vec::new();
     let components = link(manifest, loaded, &mut findings);
     let (targets, mut needs) = routes(manifest, &components, &mut findings);
+    needs.extend(idempotent(manifest, &components));
     let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {
         let contract = component.as_ref().map(|component| &*component.described);
         health_check(manifest, service, contract, &mut needs, &mut findings)
@@ -102,7 +103,7 @@ fn link(
             let described = describe(manifest, service, contract, findings);
             for text in &service.spec.idempotent {
                 if let Err(error) = contract.lookup(text) {
-                    let (key, help) = (LateFindingKey::Idempotent, error.help());
+                    let (key, help) = (LateFindingKey::Idempotent, error.help(""));
                     findings.push(manifest.diagnose(name, key, error.to_string(), help));
                 }
             }
@@ -144,7 +145,8 @@ fn routes(
         match (&route.call, component) {
             (Some(call), Some(component)) => match bind(manifest, route, call, &component.described) {
                 Ok(target) => {
-                    needs.push(need(route, functions(&target)));
+                    let name = ManifestName { text: call.function.clone(), prefix: format!("{}/", route.service) };
+                    needs.push(Need { name: Some(name), ..need(route, functions(&target)) });
                     typed = Some(Arc::new(target));
                 }
                 Err(errors) => {
@@ -186,7 +188,8 @@ fn bind(
     contract: &Contract,
 ) -> Result<TypedTarget, Vec<HttpBindingError>> {
     let (function, described) = contract.lookup(&call.function).map_err(|error| {
-        vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help: error.help() }]
+        let help = error.help(&format!("{}/", route.service));
+        vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help }]
     })?;
     let spec = HttpBindingSpec {
         methods: std::slice::from_ref(&call.method),
@@ -202,7 +205,26 @@ fn bind(
 
 /// What a route uses of its service. It holds as long as the host runs.
 fn need(route: &Route, uses: Uses) -> Need {
-    Need { by: format!("route {}", route.rule.description()), service: route.service.clone(), uses }
+    let by = format!("route {}", route.rule.description());
+    Need { by, service: route.service.clone(), uses, name: None }
+}
+
+/// The functions that the manifest calls idempotent: each later component must have them too. Their types do not
+/// matter.
+fn idempotent<'a>(
+    manifest: &'a Manifest,
+    components: &'a [Option<ServiceComponent>],
+) -> impl Iterator<Item = Need> + 'a {
+    let named = |(service, component): (&'a ServiceConfig, &'a Option<ServiceComponent>)| {
+        let contract = component.as_ref()?.component.contract();
+        Some(service.spec.idempotent.iter().filter_map(move |text| {
+            let (FunctionName { interface, .. }, _) = contract.lookup(text).ok()?;
+            let (by, service) = (format!("`idempotent` of `{}`", service.spec.name), service.spec.name.clone());
+            let name = Some(ManifestName { text: text.clone(), prefix: String::new() });
+            Some(Need { by, service, uses: Uses::Functions { interface, functions: Interface::default() }, name })
+        }))
+    };
+    manifest.services.iter().zip(components).filter_map(named).flatten()
 }
 
 fn functions(target: &TypedTarget) -> Uses {

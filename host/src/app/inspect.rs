@@ -1,12 +1,12 @@
 //! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without
 //! serving.
 
-use super::assembly::{Assembly, assemble, offers};
+use super::assembly::{Assembly, ServiceComponent, assemble, offers};
 use super::load;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
-use crate::rollout::{Need, Offers, SwapError, breaks, needs_of, wire};
+use crate::rollout::{Need, Offers, SwapError, ambiguous, breaks, needs_of, wire};
 use crate::runtime::{Component, Link, LoadError};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
@@ -94,7 +94,13 @@ async fn try_as(
     if let Err(error) = component.and_then(|component| check_other_imports(&service, &component, &links)) {
         refusals.insert(0, error.to_string());
     }
-    let breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
+    let mut breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
+    if breaks.is_empty() {
+        let others = others(name, &manifest, &assembly);
+        let others = others
+            .map(|(other, one)| (&other.spec.name, &**one.component.contract(), other.spec.grants.calls.as_slice()));
+        breaks = ambiguous(others, &offers_with(name, contract, &manifest, &assembly));
+    }
     Ok(Trial { service, links, refusals, breaks })
 }
 
@@ -110,10 +116,7 @@ fn link(
     manifest: &Manifest,
     assembly: &Assembly,
 ) -> (Vec<Link>, Vec<String>) {
-    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
-    let mut offers: Offers = offers(manifest.services.iter().zip(components));
-    // A service that calls itself will call the new component.
-    offers.insert(service.spec.name.clone(), Arc::new(contract.clone()));
+    let offers = offers_with(&service.spec.name, contract, manifest, assembly);
     let (mut links, mut refusals) = (Vec::new(), Vec::new());
     for (name, interface) in &contract.imports {
         // `wire` stops at the first error, so the imports are linked one at a time: all errors are reported.
@@ -136,8 +139,26 @@ fn check_other_imports(service: &ServiceConfig, component: &Component, links: &[
 
 /// What the routes and all other services use.
 fn needs(name: &ServiceName, manifest: &Manifest, assembly: &Assembly) -> Vec<Need> {
-    let others = manifest.services.iter().zip(&assembly.components).filter(|(other, _)| other.spec.name != *name);
-    let others = others.filter_map(|(other, component)| Some((&other.spec.name, component.as_ref()?)));
-    let needs = others.flat_map(|(other, one)| needs_of(other, one.component.contract(), &one.links));
+    let needs = others(name, manifest, assembly)
+        .flat_map(|(other, one)| needs_of(&other.spec.name, one.component.contract(), &one.links));
     needs.chain(assembly.needs.iter().cloned()).collect()
+}
+
+/// The other services with a component.
+fn others<'a>(
+    name: &'a ServiceName,
+    manifest: &'a Manifest,
+    assembly: &'a Assembly,
+) -> impl Iterator<Item = (&'a ServiceConfig, &'a ServiceComponent)> {
+    let others = manifest.services.iter().zip(&assembly.components).filter(|(other, _)| other.spec.name != *name);
+    others.filter_map(|(other, component)| Some((other, component.as_ref()?)))
+}
+
+/// What all services export if `name` has this contract.
+fn offers_with(name: &ServiceName, contract: &Contract, manifest: &Manifest, assembly: &Assembly) -> Offers {
+    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
+    let mut offers: Offers = offers(manifest.services.iter().zip(components));
+    // A service that calls itself will call the new component.
+    offers.insert(name.clone(), Arc::new(contract.clone()));
+    offers
 }

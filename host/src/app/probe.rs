@@ -4,7 +4,7 @@ use crate::config::{Finding, HealthConfig, LateFindingKey, Manifest, ProbeSpec, 
 use crate::contract::{Contract, Function, FunctionName, Interface, Type};
 use crate::health;
 use crate::mesh::HealthProbe;
-use crate::rollout::{Need, Uses};
+use crate::rollout::{ManifestName, Need, Uses};
 use std::collections::BTreeMap;
 
 /// The health check of `service`, if it has one. What the check uses of the component is added to `needs`, so that no
@@ -18,12 +18,12 @@ pub(super) fn health_check(
 ) -> Option<health::Settings> {
     let HealthConfig { probe, schedule } = service.health.clone()?;
     let name = &service.spec.name;
-    let (probe, uses) = match probe {
+    let (probe, uses, text) = match probe {
         ProbeSpec::Path(path) => {
-            (HealthProbe::Path(path), service.spec.addresses.urls.is_empty().then_some(Uses::Http))
+            (HealthProbe::Path(path), service.spec.addresses.urls.is_empty().then_some(Uses::Http), None)
         }
         ProbeSpec::Call(text) => match function(contract?, &text) {
-            Ok((function, uses)) => (HealthProbe::Call(function), Some(uses)),
+            Ok((function, uses)) => (HealthProbe::Call(function), Some(uses), Some(text)),
             Err((message, help)) => {
                 findings.push(manifest.diagnose(name, LateFindingKey::Health, message, help));
                 return None;
@@ -31,13 +31,14 @@ pub(super) fn health_check(
         },
     };
     let by = format!("the health check of `{name}`");
-    needs.extend(uses.map(|uses| Need { by, service: name.clone(), uses }));
+    let named = text.map(|text| ManifestName { text, prefix: String::new() });
+    needs.extend(uses.map(|uses| Need { by, service: name.clone(), uses, name: named }));
     Some(health::Settings { probe, schedule })
 }
 
 /// The function that `text` names, if a health check can call it; otherwise a message and its help.
 fn function(contract: &Contract, text: &str) -> Result<(FunctionName, Uses), (String, String)> {
-    let (name, function) = contract.lookup(text).map_err(|error| (error.to_string(), error.help()))?;
+    let (name, function) = contract.lookup(text).map_err(|error| (error.to_string(), error.help("")))?;
     if !can_be_check(function) {
         let message =
             format!("`{text}` cannot be a health check: it must take nothing, and answer nothing, a bool or a result");

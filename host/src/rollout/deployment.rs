@@ -18,9 +18,6 @@ use tokio::sync::Mutex;
 pub(super) struct Deployment {
     pub(super) spec: ServiceSpec,
     pub(super) grants: Arc<Grants>,
-    /// The functions that the manifest calls idempotent, by their names in the component. They stay the same for every
-    /// later revision.
-    pub(super) idempotent: Vec<FunctionName>,
     /// A swap or a rollback holds this lock from its first check to the publication. Otherwise two swaps of the service
     /// could both read the old history, and the second publication would lose the revision of the first.
     pub(super) history: Mutex<RevisionHistory>,
@@ -43,11 +40,13 @@ pub(super) struct RevisionHistory {
 }
 
 /// The endpoints of a service in the discovery table.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct PublishedEndpoints {
     replicas: Vec<Arc<Endpoint>>,
     addresses: Vec<AddressEndpoints>,
     revision: Option<RevisionInfo>,
+    /// The functions of the revision that the manifest calls idempotent.
+    idempotent: Vec<FunctionName>,
 }
 
 impl Deployment {
@@ -60,11 +59,10 @@ impl Deployment {
         let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
         Self {
             grants: Arc::new(Grants::new(name.clone(), bucket, calls, egress, &grants.config)),
-            idempotent: Vec::new(),
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),
             outside: Arc::new(OutsideHosts::new(name.clone(), outside)),
-            published: SyncMutex::new(PublishedEndpoints { replicas: Vec::new(), addresses, revision: None }),
+            published: SyncMutex::new(PublishedEndpoints { addresses, ..PublishedEndpoints::default() }),
             spec,
         }
     }
@@ -102,6 +100,10 @@ impl Deployment {
             replica.stats.inherit(&before.stats, Instant::now());
         }
         published.replicas = replicas;
+        published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| {
+            let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
+            spec.idempotent.iter().filter_map(named).collect()
+        });
         published.revision = history.stable.as_ref().map(|revision| RevisionInfo {
             digest: revision.digest(),
             since: SystemTime::now(),
@@ -146,7 +148,7 @@ impl Deployment {
             group: Arc::new(group),
             outside: Arc::clone(&self.outside),
             revision: published.revision.clone(),
-            idempotent: self.idempotent.clone(),
+            idempotent: published.idempotent.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::spec::ServiceSpec;
-use super::wiring::{Need, Offers, breaks, needs_of, wire};
+use super::wiring::{Need, Offers, ambiguous, breaks, needs_of, wire};
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::Contract;
 use crate::mesh::Service;
@@ -101,10 +101,6 @@ impl Rollout {
         let revision = component.map(load).transpose()?;
         let manifest = revision.as_ref().map(|revision| revision.digest());
         let history = RevisionHistory { stable: revision, previous: None, manifest };
-        if let Some(revision) = &history.stable {
-            let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
-            deployment.idempotent = deployment.spec.idempotent.iter().filter_map(named).collect();
-        }
         deployment.prepare(&self.runtime, &history);
         deployment.history = history.into();
         Ok(deployment)
@@ -209,7 +205,15 @@ impl Rollout {
         let others = serving.iter().filter(|(other, _)| *other != name);
         let needs: Vec<Need> =
             others.flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links())).collect();
-        let broken = breaks(name, contract, needs.iter().chain(&self.routes));
+        let mut broken = breaks(name, contract, needs.iter().chain(&self.routes));
+        if broken.is_empty() {
+            let callers = serving.iter().filter(|(other, _)| *other != name);
+            let callers = callers.filter_map(|(other, revision)| {
+                let deployment = self.deployments.get(other)?;
+                Some((other, &**revision.contract(), deployment.spec.grants.calls.as_slice()))
+            });
+            broken = ambiguous(callers, &offers);
+        }
         if broken.is_empty() { Ok(links) } else { Err(SwapError::Breaks(broken)) }
     }
 

@@ -137,6 +137,20 @@ pub struct Need {
     pub service: ServiceName,
     /// What it uses.
     pub uses: Uses,
+    /// How the manifest names the function, if it does.
+    pub name: Option<ManifestName>,
+}
+
+/// The name of a function in the manifest: it must name one function of each later component too, since a host that is
+/// started with that component would refuse the manifest otherwise.
+#[derive(Debug, Clone)]
+pub struct ManifestName {
+    /// The text: `create`, `links#create`.
+    pub text: String,
+    /// What stands before it at its place in the manifest, as for [`LookupError::help`].
+    ///
+    /// [`LookupError::help`]: crate::contract::LookupError::help
+    pub prefix: String,
 }
 
 /// How a service is used.
@@ -163,21 +177,40 @@ pub fn needs_of<'a>(
     links.iter().filter_map(move |link| {
         let functions = contract.imports.get(&link.import)?.clone();
         let uses = Uses::Functions { interface: link.import.clone(), functions };
-        Some(Need { by: by.clone(), service: link.service.clone(), uses })
+        Some(Need { by: by.clone(), service: link.service.clone(), uses, name: None })
     })
 }
 
 /// What would break if `service` had this contract: each difference, with the user that depends on it.
 pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
     let broken = |need: &Need| {
-        let unmet: Vec<String> = match &need.uses {
+        let mut unmet: Vec<String> = match &need.uses {
             Uses::Http if answers_http(contract) => Vec::new(),
             Uses::Http => vec!["answers no HTTP by itself".to_owned()],
             Uses::Functions { interface, functions } => {
                 unmet(functions, interface, contract).iter().map(Unmet::to_string).collect()
             }
         };
+        if let (true, Some(ManifestName { text, prefix })) = (unmet.is_empty(), &need.name)
+            && let Err(error) = contract.lookup(text)
+        {
+            unmet.push(format!("{error} ({})", error.help(prefix)));
+        }
         unmet.into_iter().map(|unmet| format!("{unmet}; {} depends on it", need.by)).collect::<Vec<_>>()
     };
     needs.filter(|need| need.service == *service).flat_map(broken).collect()
+}
+
+/// The imports of `others` for which there is more than one provider among `offers`, as a host would find that starts
+/// with these components: one text for each service. Of each there is the name, the contract, and the services that it
+/// may call.
+pub fn ambiguous<'a>(
+    others: impl Iterator<Item = (&'a ServiceName, &'a Contract, &'a [ServiceName])>,
+    offers: &Offers,
+) -> Vec<String> {
+    let refused = |(name, contract, calls)| match wire(name, contract, calls, offers) {
+        Err(error @ WireError::Ambiguous { .. }) => Some(format!("service `{name}` {error}")),
+        _ => None,
+    };
+    others.filter_map(refused).collect()
 }

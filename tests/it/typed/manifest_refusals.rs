@@ -1,9 +1,8 @@
 //! What `atoll check` refuses before a socket is opened. Each error names its position in the manifest.
 
 use crate::it::atoll::Home;
+use crate::it::components::dummy;
 use std::fs;
-use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
-use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
 /// Runs `atoll check` on this manifest, which it must refuse. Returns the error text. `files` are components for it.
 async fn refused(manifest: &str, files: &[(&str, Vec<u8>)]) -> String {
@@ -21,17 +20,6 @@ async fn refused(manifest: &str, files: &[(&str, Vec<u8>)]) -> String {
 fn says(complaint: &str, part: &str) -> bool {
     let squeezed = |text: &str| text.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect::<String>();
     squeezed(complaint).contains(&squeezed(part))
-}
-
-/// A component without behaviour for the only world of `wit`.
-fn dummy(wit: &str) -> Vec<u8> {
-    let mut resolve = Resolve { all_features: true, ..Resolve::default() };
-    let package =
-        resolve.push_source("dummy.wit", wit).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
-    let world = resolve.select_world(&[package], None).unwrap();
-    let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
 
 const SERVICES: &str = r#"[service.types]

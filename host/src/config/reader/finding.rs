@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use textwrap::{WordSeparator, WordSplitter};
 
 /// A byte range of the manifest's text.
 pub(crate) type Span = Range<usize>;
@@ -148,6 +149,9 @@ impl ManifestErrors {
             RenderStyle::Plain => miette::GraphicalTheme::none(),
         };
         let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_links(false);
+        // A line ends between two words and never within a name, so that a name can be copied whole.
+        let handler = handler.with_break_words(false).with_word_separator(WordSeparator::AsciiSpace);
+        let handler = handler.with_word_splitter(WordSplitter::NoHyphenation);
         let mut out = String::new();
         for finding in &self.0 {
             let rendered = handler.render_report(&mut out, &FindingDiagnostic(finding));

@@ -24,10 +24,11 @@ pub enum LookupError {
 }
 
 impl LookupError {
-    /// Which names to write instead.
-    pub fn help(&self) -> String {
+    /// Which names to write instead. They stand after `prefix`, which the place in the manifest wants: nothing for a
+    /// function of the section's own service, `links/` for one of the service `links`.
+    pub fn help(&self, prefix: &str) -> String {
         let (Self::Unknown { known, .. } | Self::Ambiguous { known, .. }) = self;
-        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        let known: Vec<_> = known.iter().map(|name| format!("`{prefix}{name}`")).collect();
         match self {
             Self::Unknown { .. } if known.is_empty() => "the component exports no function".to_owned(),
             Self::Unknown { .. } => format!("the functions that it exports: {}", known.join(", ")),
@@ -38,14 +39,20 @@ impl LookupError {
 
 impl Contract {
     /// The exported function that `text` names: `get`, or with its interface `products#get` or
-    /// `shop:products/products#get`.
+    /// `shop:products/products#get`. A name with a version is answered as an import of that version is: by exactly this
+    /// version, else by the newest compatible one.
     ///
     /// # Errors
     /// [`LookupError`] if there is no such function, or more than one.
     pub fn lookup(&self, text: &str) -> Result<(FunctionName, &Function), LookupError> {
         let (wanted, name) = text.rsplit_once('#').map_or((None, text), |(interface, name)| (Some(interface), name));
+        let versioned = wanted.map(InterfaceName::new).filter(|wanted| wanted.version.is_some());
+        let versioned = versioned.map(|wanted| self.export(&wanted).map(|(interface, _)| interface));
         let mut found = self.exports.iter().filter_map(|(interface, described)| {
-            let meant = wanted.is_none_or(|wanted| interface.is_called(wanted));
+            let meant = match versioned {
+                Some(answering) => answering == Some(interface),
+                None => wanted.is_none_or(|wanted| wanted == interface.path || wanted == interface.short()),
+            };
             let function = described.functions.get(name).filter(|_| meant)?;
             Some((FunctionName { interface: interface.clone(), function: name.to_owned() }, function))
         });
@@ -84,10 +91,6 @@ impl InterfaceName {
     pub fn short(&self) -> &str {
         self.path.rsplit_once('/').map_or(&self.path, |(_, short)| short)
     }
-
-    fn is_called(&self, text: &str) -> bool {
-        text == self.path || text == self.short() || text == self.to_string()
-    }
 }
 
 #[cfg(test)]
@@ -115,6 +118,28 @@ mod tests {
             assert_eq!(contract.lookup(text).unwrap().0.to_string(), "a:b/one@1.0.0#put", "{text}");
         }
         assert_eq!(contract.lookup("two#get").unwrap().0.interface.short(), "two");
+    }
+
+    /// Otherwise a host could not start with a component that it accepts in a swap.
+    #[test]
+    fn a_name_with_a_version_is_answered_as_an_import_is() {
+        let contract =
+            contract(&[("a:b/one@1.1.0", &["get"]), ("a:b/one@1.2.0", &["get"]), ("a:b/one@2.0.0", &["get"])]);
+        for (text, expected) in [
+            ("a:b/one@1.1.0#get", Some("a:b/one@1.1.0#get")),
+            ("a:b/one@1.0.0#get", Some("a:b/one@1.2.0#get")),
+            ("a:b/one@2.0.0#get", Some("a:b/one@2.0.0#get")),
+            ("a:b/one@3.0.0#get", None),
+            ("a:b/two@1.1.0#get", None),
+        ] {
+            let found = contract.lookup(text).ok().map(|(name, _)| name.to_string());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
+        for (short, prefix) in [("get", ""), ("one#get", "links/"), ("a:b/one#get", "links/")] {
+            let error = contract.lookup(short).unwrap_err();
+            let names = ["1.1.0", "1.2.0", "2.0.0"].map(|version| format!("`{prefix}a:b/one@{version}#get`"));
+            assert_eq!(error.help(prefix), format!("write one of {}", names.join(", ")));
+        }
     }
 
     #[test]
