@@ -7,7 +7,7 @@
 //! the address is checked when the connection is made.
 
 use super::identity::InstanceIdentity;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
+use crate::base::{Body, BodyError, CallContext, DeadlineOwner, ErrorKind, ServiceName};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
@@ -135,7 +135,8 @@ impl WasiHttpHooks for Outbound {
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
         let now = Instant::now();
-        let context = self.context.deeper(now).within(now, head_timeout(&destination, options.unwrap_or_default()));
+        let timeout = head_timeout(&destination, options.unwrap_or_default());
+        let context = self.context.deeper(now).within(now, timeout, DeadlineOwner::Caller);
         let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
         Box::new(async move {
             let answer = call(&outcall, &caller, &destination, request, context).await;
