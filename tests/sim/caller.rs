@@ -222,6 +222,8 @@ impl World {
         ledger.mix(&[5, call, at, error.map_or(0, |kind| kind.as_str().len() as u64)]);
         let Some(record) = ledger.open.get(&call) else { return };
         let (limit, began, tries, full) = (record.limit, record.began, record.tries, record.full);
+        let service = record.service;
+        ledger.services[service].timed_out += u64::from(error == Some(ErrorKind::Timeout));
         if now > limit + GRAIN && now > began {
             ledger.broken(|| format!("call {call} ended at {at} ms, {:?} after its deadline: {error:?}", now - limit));
         }

@@ -6,7 +6,7 @@ use super::checks::Arrival;
 use super::ledger::{ActiveCall, Ledger, Next};
 use super::stream::{End, PIECE, Stream};
 use super::world::{World, now};
-use host::base::{Blame, Body, CallContext, ErrorKind, full_body};
+use host::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, full_body};
 use host::contract::FunctionName;
 use host::mesh::{CallKind, Invoke, TryError, Value};
 use host::runtime::DetachedValues;
@@ -40,6 +40,7 @@ struct Visit {
     probe: Option<bool>,
     /// `None` once the answer's body holds it.
     active: Option<ActiveCall>,
+    cut: Option<Cut>,
     delay: Duration,
     pieces: u32,
     pause: Duration,
@@ -47,6 +48,26 @@ struct Visit {
     /// Whether the reader of the answer learns with the last piece that it is the last; and, from the same draw,
     /// whether the endpoint answers a request whose body breaks off.
     coin: bool,
+}
+
+/// A try whose caller has left it clearly less time than the service may take.
+#[derive(Clone, Copy)]
+struct Cut {
+    came: std::time::Instant,
+    left: Duration,
+    /// An injected fault may have delayed the try. Then it had more time than it has left, and was perhaps not cut.
+    delayed: bool,
+}
+
+impl Cut {
+    /// Whether a failure counts for which the caller is to blame if it `is_late`; `None` if that is not known.
+    fn counts(cut: Option<Self>, is_late: impl FnOnce(&Self) -> bool) -> Option<bool> {
+        match cut {
+            None => Some(true),
+            Some(Self { delayed: true, .. }) => None,
+            Some(cut) => Some(!is_late(&cut)),
+        }
+    }
 }
 
 impl Drop for Visit {
@@ -64,6 +85,10 @@ impl FakeTarget {
         let number = ledger.tries;
         let arrival = Arrival { call, visit: number, endpoint: self.endpoint, kind, deadline: context.deadline };
         let probe = ledger.arrive(&world, &arrival, now);
+        let service = &ledger.services[self.service];
+        let (own, left) = (service.settings.timeout.min(service.settings.total), context.deadline - now);
+        let is_cut = context.deadline_owner != DeadlineOwner::Timeout && left < own - own / 10;
+        let cut = is_cut.then(|| Cut { came: now, left, delayed: service.is_delayed(now) });
         let behaviour = ledger.endpoints[self.endpoint].behaviour;
         let age = now.saturating_duration_since(world.started);
         let Ledger { rng, .. } = &mut *ledger;
@@ -78,7 +103,21 @@ impl FakeTarget {
         drop(ledger);
         let active =
             Some(ActiveCall { world: self.world.clone(), service: self.service, endpoint: self.endpoint, probe });
-        Visit { world, call, number, endpoint: self.endpoint, act, probe, active, delay, pieces, pause, reads, coin }
+        Visit {
+            world,
+            call,
+            number,
+            endpoint: self.endpoint,
+            act,
+            probe,
+            active,
+            cut,
+            delay,
+            pieces,
+            pause,
+            reads,
+            coin,
+        }
     }
 }
 
@@ -101,7 +140,9 @@ impl Visit {
         };
         let mut ledger = self.world.ledger();
         ledger.mix(&[2, self.call, kind.as_str().len() as u64]);
-        ledger.ended(self.call, self.endpoint, next, service && !(kind == ErrorKind::Trap && dependency_failed));
+        let failed = service && !(kind == ErrorKind::Trap && dependency_failed);
+        let counts = if kind == ErrorKind::Timeout { Cut::counts(self.cut, |_| true) } else { Some(true) };
+        ledger.ended(self.call, self.endpoint, next, if failed { counts } else { Some(false) });
         if let Some(call) = ledger.open.get_mut(&self.call) {
             call.full |= kind.blame() == Blame::Refusal;
             call.end = Some(kind);
@@ -188,7 +229,9 @@ impl Visit {
         let next = if upstream { Next::IfSafe } else { Next::Never };
         let mut ledger = self.world.ledger();
         ledger.mix(&[3, self.call, u64::from(status)]);
-        ledger.ended(self.call, self.endpoint, next, failed && !clients);
+        let late = |cut: &Cut| now() - cut.came + Duration::from_millis(1) >= cut.left - cut.left / 10;
+        let counts = if status == 504 { Cut::counts(self.cut, late) } else { Some(true) };
+        ledger.ended(self.call, self.endpoint, next, if failed && !clients { counts } else { Some(false) });
         drop(ledger);
         let end = match self.act {
             Act::Break if !clients => End::Break(ErrorKind::Reset),
@@ -275,7 +318,7 @@ impl Invoke for FakeTarget {
         };
         let mut ledger = visit.world.ledger();
         ledger.mix(&[4, visit.call, case.map_or(0, str::len) as u64]);
-        ledger.ended(visit.call, visit.endpoint, Next::Never, failed);
+        ledger.ended(visit.call, visit.endpoint, Next::Never, Some(failed));
         drop(ledger);
         let error = case.map(|case| Value::Result(Err(Some(Box::new(Value::Enum(case.into()))))));
         Ok(DetachedValues::new(vec![error.unwrap_or(Value::Bool(true))]))

@@ -167,10 +167,10 @@ impl World {
             unseen[endpoint.service] += requests - most;
         }
         for (service, unseen) in unseen.into_iter().enumerate() {
-            let cancelled = i128::from(ledger.services[service].cancelled);
-            if unseen > cancelled {
+            let given_up = i128::from(ledger.services[service].cancelled + ledger.services[service].timed_out);
+            if unseen > given_up {
                 return Err(format!(
-                    "service {service}: {unseen} requests neither arrived nor failed, {cancelled} were given up"
+                    "service {service}: {unseen} requests neither arrived nor failed, {given_up} were given up"
                 ));
             }
         }

@@ -33,6 +33,9 @@ pub struct ServiceRecord {
     /// Whether there ever was an injected fault: then some tries never reach an endpoint.
     pub faulted: bool,
     pub cancelled: u64,
+    /// Calls that ended with a timeout. If an injected fault delayed the last try until a deadline that its caller had
+    /// cut, that try neither arrived nor failed.
+    pub timed_out: u64,
     /// Calls at an endpoint, or whose answer's body is not dropped yet.
     pub active: usize,
     /// When calls came, and when further tries came, for somewhat more than the last ten seconds.
@@ -116,9 +119,11 @@ impl Ledger {
         }
     }
 
-    /// Records the end of a try at an endpoint.
-    pub fn ended(&mut self, call: u64, endpoint: usize, next: Next, failed: bool) {
-        self.endpoints[endpoint].failed += u64::from(failed);
+    /// Records the end of a try at an endpoint. `failed`: whether it must count as a failure; `None` if that is not
+    /// known.
+    pub fn ended(&mut self, call: u64, endpoint: usize, next: Next, failed: Option<bool>) {
+        self.endpoints[endpoint].failed += u64::from(failed == Some(true));
+        self.endpoints[endpoint].failed_perhaps += u64::from(failed.is_none());
         if let Some(call) = self.open.get_mut(&call) {
             call.next = next;
         }
@@ -133,6 +138,7 @@ impl ServiceRecord {
             delayed: None,
             faulted: false,
             cancelled: 0,
+            timed_out: 0,
             active: 0,
             arrivals: VecDeque::new(),
             further: VecDeque::new(),

@@ -1,5 +1,6 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth.
 
+use super::deadline::DeadlineOwner;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ pub struct CallContext {
     pub request_id: RequestId,
     /// When the caller stops waiting for the head of the answer.
     pub deadline: Instant,
+    /// Who has set that deadline.
+    pub deadline_owner: DeadlineOwner,
     /// How many calls lie above this one: 0 for a call of the gateway.
     pub depth: usize,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it.
@@ -81,16 +84,19 @@ impl CallContext {
     /// The header that carries how many calls lie above it.
     pub const DEPTH_HEADER: &str = "x-atoll-depth";
 
-    /// A context whose call must be answered within `timeout` from `now`.
+    /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
-        Self { request_id, deadline: now + timeout, depth: 0, dependency_failed: Arc::default() }
+        let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
+        Self { request_id, deadline, deadline_owner, depth: 0, dependency_failed: Arc::default() }
     }
 
-    /// The same call with at most `timeout` from `now`. A deadline never grows.
+    /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
     #[must_use]
-    pub fn within(&self, now: Instant, timeout: Duration) -> Self {
-        let within = now.checked_add(timeout).map_or(self.deadline, |end| end.min(self.deadline));
-        Self { deadline: within, ..self.clone() }
+    pub fn within(&self, now: Instant, timeout: Duration, owner: DeadlineOwner) -> Self {
+        match now.checked_add(timeout).filter(|end| *end < self.deadline) {
+            Some(end) => Self { deadline: end, deadline_owner: owner, ..self.clone() },
+            None => self.clone(),
+        }
     }
 
     /// The context of a call that is made at `now` on behalf of this one: the same request, one deeper, and less time.
@@ -101,7 +107,8 @@ impl CallContext {
     #[must_use]
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
-        Self { depth: self.depth + 1, deadline: self.deadline - kept, ..self.clone() }
+        let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
+        Self { depth: self.depth + 1, deadline, deadline_owner, ..self.clone() }
     }
 
     /// The same call with `depth` calls above it.
@@ -153,17 +160,23 @@ mod tests {
     fn a_deadline_never_grows() {
         let now = Instant::now();
         let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
-        assert_eq!(context.within(now, Duration::from_secs(9)).deadline, context.deadline);
-        assert_eq!(context.within(now, Duration::from_secs(2)).deadline, now + Duration::from_secs(2));
+        let within = |seconds| {
+            let context = context.within(now, Duration::from_secs(seconds), DeadlineOwner::Total);
+            (context.deadline - now, context.deadline_owner)
+        };
+        assert_eq!(within(9), (Duration::from_secs(5), DeadlineOwner::Route));
+        assert_eq!(within(5), (Duration::from_secs(5), DeadlineOwner::Route));
+        assert_eq!(within(2), (Duration::from_secs(2), DeadlineOwner::Total));
     }
 
     #[test]
     fn a_caller_keeps_a_twentieth_of_its_time_and_50_ms_at_most() {
         let now = Instant::now();
         let context = CallContext::new(RequestId::from_random(1), now, Duration::from_secs(5));
-        let inner = context.deeper(now).within(now, Duration::from_secs(9)).deeper(now);
+        let inner = context.deeper(now).within(now, Duration::from_secs(9), DeadlineOwner::Timeout).deeper(now);
         assert_eq!((inner.depth, inner.deadline), (2, context.deadline - 2 * KEPT));
-        let short = context.within(now, Duration::from_millis(100));
+        assert_eq!(inner.deadline_owner, DeadlineOwner::Caller);
+        let short = context.within(now, Duration::from_millis(100), DeadlineOwner::Route);
         assert_eq!(short.deeper(now).deadline, now + Duration::from_millis(95));
         assert_eq!(short.deeper(now + Duration::from_secs(1)).deadline, short.deadline, "nothing is left to keep");
     }
@@ -173,7 +186,7 @@ mod tests {
         let gateway = CallContext::new(RequestId::from_random(1), Instant::now(), Duration::from_secs(5));
         let (first, second) = (gateway.for_try(), gateway.for_try());
         let now = Instant::now();
-        let below = first.deeper(now).within(now, Duration::from_secs(1));
+        let below = first.deeper(now).within(now, Duration::from_secs(1), DeadlineOwner::Timeout);
         below.for_try().deeper(now).mark_dependency_failed();
         assert!(!first.dependency_failed(), "the call in between may have recovered from a failure two below");
         below.mark_dependency_failed();

@@ -37,7 +37,8 @@ pub enum ErrorKind {
     Connect,
     /// The endpoint broke off the connection, or its answer's body.
     Reset,
-    /// No answer within the deadline.
+    /// No answer within the deadline. It is the service's fault only if the service had the time that it may take: a
+    /// caller may have left it less.
     Timeout,
     /// Every endpoint that could take the call has an open circuit.
     CircuitOpen,

@@ -8,6 +8,7 @@
 mod authority;
 mod body;
 mod context;
+mod deadline;
 mod error;
 mod header;
 mod name;
@@ -15,6 +16,7 @@ mod name;
 pub use authority::HostAndPort;
 pub use body::{Body, BodyError, empty_body, full_body};
 pub use context::{CallContext, RequestId};
+pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, remove_hop_by_hop};
 pub use name::{Digest, InvalidName, ServiceName};

@@ -76,7 +76,7 @@ impl HeldBody {
 }
 
 fn failure(kind: ErrorKind, detail: String) -> CallFailure {
-    CallFailure { kind, retry_after: None, detail }
+    CallFailure { kind, deadline: None, retry_after: None, detail }
 }
 
 #[cfg(test)]

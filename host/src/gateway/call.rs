@@ -1,6 +1,6 @@
 //! The trait by which the gateway calls a service: over HTTP, or a function of it.
 
-use crate::base::{Body, CallContext, ErrorKind, ServiceName};
+use crate::base::{Body, CallContext, DeadlineOwner, ErrorKind, ServiceName};
 use crate::contract::{FunctionName, Value};
 use crate::mesh::{CallError, Mesh};
 use http::{Request, Response};
@@ -36,6 +36,8 @@ pub trait Call: Send + Sync + 'static {
 pub struct CallFailure {
     /// The kind of the failure; the status follows from it.
     pub kind: ErrorKind,
+    /// Of a timeout: whose deadline it was.
+    pub deadline: Option<DeadlineOwner>,
     /// How long to wait until another call may succeed, if that is known.
     pub retry_after: Option<Duration>,
     /// For the log; never shown outside.
@@ -44,7 +46,8 @@ pub struct CallFailure {
 
 impl From<CallError> for CallFailure {
     fn from(error: CallError) -> Self {
-        Self { kind: error.kind, retry_after: error.retry_after, detail: error.to_string() }
+        let CallError { kind, deadline, retry_after, .. } = error;
+        Self { kind, deadline, retry_after, detail: error.to_string() }
     }
 }
 

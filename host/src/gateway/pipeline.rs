@@ -11,7 +11,7 @@ use super::settings::{Settings, Target, TypedTarget};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::{head_check, public_answer, status};
-use crate::base::{Blame, Body, CallContext, ErrorKind, HostAndPort, RequestId, ServiceName};
+use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::Peer;
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use http::request::Parts;
@@ -161,7 +161,7 @@ impl Caller<'_> {
         let left = sent(CallContext::TIMEOUT_HEADER).and_then(|left| left.parse().ok()).map(Duration::from_millis);
         let depth = sent(CallContext::DEPTH_HEADER).and_then(|depth| depth.parse::<usize>().ok());
         let depth = depth.map_or(0, |depth| depth.saturating_add(1));
-        context.within(self.began, left.unwrap_or(timeout)).at_depth(depth)
+        context.within(self.began, left.unwrap_or(timeout), DeadlineOwner::Caller).at_depth(depth)
     }
 }
 
@@ -193,7 +193,10 @@ fn settle<T>(
     };
     let (request_id, name, kind, error) = (id.as_str(), service.as_str(), failure.kind.as_str(), &failure.detail);
     match failure.kind.blame() {
-        Blame::Service | Blame::Host => tracing::warn!(request_id, service = name, kind, %error, "a call failed"),
+        Blame::Service | Blame::Host => {
+            let deadline = failure.deadline.map(DeadlineOwner::as_str);
+            tracing::warn!(request_id, service = name, kind, deadline, %error, "a call failed");
+        }
         // Only at debug level: a flood of refused requests must not become a flood of lines. The access log has each of
         // them.
         Blame::Client | Blame::Refusal => {

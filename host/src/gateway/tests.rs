@@ -1,7 +1,7 @@
 //! The room over real sockets: a listener, the pipeline, and a mesh made of a closure.
 
 use super::{Call, CallFailure, Gateway, Settings, Target};
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, empty_body, full_body};
+use crate::base::{Body, BodyError, CallContext, DeadlineOwner, ErrorKind, ServiceName, empty_body, full_body};
 use crate::contract::FunctionName;
 use crate::contract::testing::SampleValue;
 use crate::listen::wire_client::{WireAnswer, WireClient, within};
@@ -277,7 +277,8 @@ async fn a_100_continue_is_sent_when_the_service_reads_the_body() {
 #[tokio::test]
 async fn each_kind_of_failure_has_its_status_and_hides_its_detail() {
     let failure = |kind, retry_after| {
-        move |_, _, _| async move { Err(CallFailure { kind, retry_after, detail: "the inside".into() }) }
+        let deadline = (kind == ErrorKind::Timeout).then_some(DeadlineOwner::Route);
+        move |_, _, _| async move { Err(CallFailure { kind, deadline, retry_after, detail: "the inside".into() }) }
     };
     let cases = [
         (ErrorKind::Trap, None, 502, None),
@@ -306,7 +307,7 @@ async fn a_client_that_does_not_send_its_body_is_answered_with_4xx_and_not_5xx()
             Ok(Err(error)) => error.kind,
             Err(_) => ErrorKind::SlowBody,
         };
-        Err(CallFailure { kind, retry_after: None, detail: String::new() })
+        Err(CallFailure { kind, deadline: None, retry_after: None, detail: String::new() })
     })
     .await;
     let mut slow = WireClient::connect(addr).await;

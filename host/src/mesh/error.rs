@@ -1,6 +1,6 @@
 //! Failures: of one try, and of a whole call.
 
-use crate::base::{Cause, ErrorKind, ServiceName};
+use crate::base::{Cause, DeadlineOwner, ErrorKind, ServiceName};
 use crate::runtime::InvokeError;
 use std::error::Error;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct TryError {
     /// What happened.
     pub kind: ErrorKind,
+    /// Of a timeout: whose deadline it was, once the engine has read it from the try's context.
+    pub deadline: Option<DeadlineOwner>,
     /// For the log; never shown outside.
     pub detail: String,
     /// Whether a connection broke off that was sending a request's body. If the endpoint has not got the whole body,
@@ -25,7 +27,7 @@ pub struct TryError {
 impl TryError {
     /// A failure of `kind`, described for the log.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), cut_off: false, source: None }
+        Self { kind, deadline: None, detail: detail.into(), cut_off: false, source: None }
     }
 
     /// The same failure with the error that caused it.
@@ -37,7 +39,7 @@ impl TryError {
 
 impl From<InvokeError> for TryError {
     fn from(InvokeError { kind, detail, source }: InvokeError) -> Self {
-        Self { kind, detail, cut_off: false, source }
+        Self { kind, deadline: None, detail, cut_off: false, source }
     }
 }
 
@@ -49,6 +51,8 @@ pub struct CallError {
     pub kind: ErrorKind,
     /// The service that was called.
     pub service: ServiceName,
+    /// Of a timeout: whose deadline it was.
+    pub deadline: Option<DeadlineOwner>,
     /// When another call may succeed, where that is known.
     pub retry_after: Option<Duration>,
     /// For the log; never shown outside.
@@ -65,7 +69,7 @@ impl CallError {
     }
 
     /// A call to `service` that ends with the failure of one of its tries.
-    pub fn of_try(service: &ServiceName, TryError { kind, detail, source, .. }: TryError) -> Self {
-        Self { kind, service: service.clone(), retry_after: None, detail, source }
+    pub fn of_try(service: &ServiceName, TryError { kind, deadline, detail, source, .. }: TryError) -> Self {
+        Self { kind, service: service.clone(), deadline, retry_after: None, detail, source }
     }
 }

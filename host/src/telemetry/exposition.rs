@@ -3,6 +3,7 @@
 use super::endpoint_metrics::EndpointMetrics;
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::{INJECTED, ServiceMetrics};
+use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::counter::Counter;
@@ -139,6 +140,14 @@ fn encode_services(
     for (sample, metrics) in services {
         for (kind, count) in INJECTED.iter().zip(&metrics.injected) {
             count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
+        }
+    }
+    let help = "Tries without an answer before their deadline, by whose deadline it was: route, total, timeout, caller";
+    let mut family = encoder.encode_descriptor("timeouts", help, None, counter)?;
+    for (sample, metrics) in services {
+        for (owner, count) in DeadlineOwner::ALL.into_iter().zip(&metrics.timeouts) {
+            let labels = [("service", sample.name.as_str()), ("deadline", owner.as_str())];
+            count.encode(family.encode_family(&labels)?)?;
         }
     }
     let help = "Calls refused before the service worked on them, by kind of refusal";
@@ -298,6 +307,7 @@ mod tests {
         one.service.retry_denied();
         one.service.retry_denied();
         one.service.waited(Duration::from_millis(3));
+        one.service.timed_out(DeadlineOwner::Caller);
         for kind in ["error", "trap", "trap"] {
             one.service.injected(kind);
         }
@@ -311,6 +321,8 @@ mod tests {
                 r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
                 r#"atoll_queue_wait_seconds_bucket{le="0.005",service="users"} 1"#,
                 r#"atoll_waiting{service="users"} 4"#,
+                r#"atoll_timeouts_total{service="users",deadline="route"} 0"#,
+                r#"atoll_timeouts_total{service="users",deadline="caller"} 1"#,
                 r#"atoll_faults_standing{service="users"} 5"#,
                 r#"atoll_retry_budget{service="users"} 6"#,
                 r#"atoll_faults_injected_total{service="users",kind="latency"} 0"#,

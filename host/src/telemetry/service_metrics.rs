@@ -1,5 +1,6 @@
 //! The metric handles of one service, whichever endpoints its calls go to.
 
+use crate::base::DeadlineOwner;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ pub struct ServiceMetrics {
     pub(super) retries: Counter,
     pub(super) retries_denied: Counter,
     pub(super) waits: Histogram,
+    /// Tries without an answer before their deadline, by whose deadline it was, in the order of [`DeadlineOwner::ALL`].
+    pub(super) timeouts: [Counter; DeadlineOwner::ALL.len()],
     /// Injected faults by kind, in the order of [`INJECTED`].
     pub(super) injected: [Counter; INJECTED.len()],
 }
@@ -34,6 +37,7 @@ impl Default for ServiceMetrics {
             retries: Counter::default(),
             retries_denied: Counter::default(),
             waits: Histogram::new(WAIT),
+            timeouts: Default::default(),
             injected: Default::default(),
         }
     }
@@ -59,6 +63,11 @@ impl ServiceMetrics {
     /// have to wait are not counted.
     pub fn waited(&self, wait: Duration) {
         self.waits.observe(wait.as_secs_f64());
+    }
+
+    /// Counts a try without an answer before its deadline, which was a bound of `owner`.
+    pub fn timed_out(&self, owner: DeadlineOwner) {
+        self.timeouts[owner as usize].inc();
     }
 
     /// Counts a call that suffered an injected fault: `kind` is `latency`, `error` or `trap`. A call that suffers two

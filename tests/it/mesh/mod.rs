@@ -4,6 +4,7 @@
 mod balancing;
 mod breaker;
 mod bulkhead;
+mod callers_deadlines;
 mod deadlines;
 mod dns_and_tls;
 mod egress;
@@ -64,6 +65,14 @@ impl Host {
     async fn endpoints(&self, service: &str, key: &str) -> Vec<Value> {
         let service = self.http.get(&format!("{}/v1/services/{service}", self.atoll.admin)).await.json();
         service["endpoints"].as_array().unwrap().iter().map(|endpoint| endpoint[key].clone()).collect()
+    }
+
+    /// The value of one series of the metrics, by its name and all of its labels; 0 if there is none.
+    async fn series(&self, series: &str) -> f64 {
+        let answer = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
+        let text = String::from_utf8_lossy(&answer.body);
+        let line = text.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse().unwrap())
     }
 
     /// The sum of a metric over all lines of `service`.

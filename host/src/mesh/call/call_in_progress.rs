@@ -2,7 +2,7 @@
 //! is time for one more.
 
 use super::try_guard::TryGuard;
-use crate::base::CallContext;
+use crate::base::{CallContext, DeadlineOwner};
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::clock;
 use crate::mesh::error::{CallError, TryError};
@@ -11,8 +11,10 @@ use crate::mesh::table::endpoint::{Endpoint, EndpointStats};
 use crate::mesh::table::endpoint_group::{EndpointGroup, Picked};
 use crate::mesh::table::service::Service;
 use crate::mesh::table::target::{CallKind, Invoke};
+use crate::mesh::table::traffic::Traffic;
 use crate::registry::Registry;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// One call under way. Its bulkhead permit goes back when it is dropped; [`CallInProgress::into_permit`] keeps the
@@ -54,7 +56,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     ) -> Result<Self, CallError> {
         let now = clock::now();
         let traffic = &group.traffic;
-        let context = context.within(now, traffic.total);
+        let context = context.within(now, traffic.total, DeadlineOwner::Total);
         if group.endpoints.is_empty() {
             // Its bulkhead has no permits, so a wait would be in vain.
             return Err(group.refused(group.no_endpoint()));
@@ -79,14 +81,16 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         let now = clock::now();
         match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
             Ok(Picked { endpoint, permit }) => {
-                let guard = TryGuard::start(&endpoint.stats, permit, now);
+                let Traffic { timeout, total, .. } = &*self.group.traffic;
+                let context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
+                let left = context.deadline.saturating_duration_since(now);
+                let guard = TryGuard::start(&endpoint.stats, permit, now, cut(left, *timeout.min(total)));
                 let endpoint = Arc::clone(endpoint);
                 if self.tried > 0 {
                     self.group.traffic.metrics.retried();
                 }
                 self.tried += 1;
                 self.last = Some(Arc::clone(&endpoint.stats));
-                let context = self.context.within(now, self.group.traffic.timeout).for_try();
                 Ok(Try { endpoint, guard, context })
             }
             // Not counted as a refusal: an endpoint has got the call before, so the call fails and is not refused.
@@ -134,4 +138,14 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     pub(super) fn into_permit(self) -> BulkheadPermit {
         self.permit
     }
+}
+
+/// The time `left` for a try, if that is clearly less than the service may take for one, which is `own`: then a timeout
+/// says nothing of the service.
+///
+/// A tenth less is no cut. A caller that gives its callee all of its own time keeps a twentieth of it back (see
+/// [`CallContext::deeper`]), and has needed some time before the call. If that were a cut, the circuit of a service
+/// that hangs would never open where caller and callee have the same `timeout`, as they have by default.
+fn cut(left: Duration, own: Duration) -> Option<Duration> {
+    (left < own - own / 10).then_some(left)
 }

@@ -135,7 +135,13 @@ fn conclude<P: Invoke, C: CallPolicy>(
             Tried { outcome: Ok(answer), next }
         }
         Err(error) => {
-            let error = policy.attribute(error);
+            let mut error = policy.attribute(error);
+            if error.kind == ErrorKind::Timeout {
+                let owner = context.deadline_owner;
+                call.group.traffic.metrics.timed_out(owner);
+                error.deadline = Some(owner);
+                error.detail += &format!("; the deadline is {owner}");
+            }
             if error.cut_off {
                 guard.excused();
             } else {

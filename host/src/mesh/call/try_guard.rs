@@ -18,6 +18,9 @@ pub(super) struct TryGuard {
     /// The verdict if the answer comes whole.
     verdict_if_whole: Verdict,
     started: Instant,
+    /// How long the try may wait for the head, if its caller left it clearly less than the service may take. `None`
+    /// from the head on: what follows it is bounded by the service's own `timeout`.
+    cut: Option<Duration>,
     /// How long it took until the head of the answer came, or a failure in its place.
     took: Option<Duration>,
     retry_after: Option<Duration>,
@@ -27,14 +30,15 @@ pub(super) struct TryGuard {
 
 impl TryGuard {
     /// A try that begins at `now`, with a permit of the endpoint's breaker. The endpoint's load counts it already; the
-    /// guard's drop ends that.
-    pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant) -> Self {
+    /// guard's drop ends that. `cut`: the time that it has, if that is clearly less than the service may take.
+    pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant, cut: Option<Duration>) -> Self {
         stats.metrics.request();
         Self {
             stats: Arc::clone(stats),
             permit: Some(permit),
             verdict_if_whole: Verdict::Success,
             started: now,
+            cut,
             took: None,
             retry_after: None,
             sample: None,
@@ -54,6 +58,8 @@ impl TryGuard {
     pub(super) fn status(&mut self, status: StatusCode, headers: &HeaderMap, dependency_failed: bool) {
         self.verdict_if_whole = match status.as_u16() {
             502..=504 if dependency_failed => Verdict::Neutral,
+            // The service has learnt how long its caller waits, and has given up when that time was over.
+            504 if self.has_used_up_cut() => Verdict::Neutral,
             502..=504 => Verdict::EndpointFault,
             500.. => Verdict::RequestFault,
             429 => Verdict::Throttled,
@@ -72,6 +78,14 @@ impl TryGuard {
         if is_probe || is_fault {
             self.record(self.verdict_if_whole);
         }
+        self.cut = None;
+    }
+
+    /// Whether the answer came when the time that the caller had cut was over. The service may stop sooner than this
+    /// host: it learns that time in whole milliseconds, and keeps a part of it for its own report.
+    fn has_used_up_cut(&self) -> bool {
+        let took = self.took.unwrap_or_default() + Duration::from_millis(1);
+        self.cut.is_some_and(|cut| took >= cut - cut / 10)
     }
 
     /// The answer is whole.
@@ -102,6 +116,12 @@ impl TryGuard {
     pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool) {
         let verdict = match kind.blame() {
             Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,
+            // The caller stopped waiting before the service's own time was over. All that is known of the service's
+            // speed is that it needs longer than that.
+            Blame::Service if kind == ErrorKind::Timeout && self.cut.is_some() => {
+                self.sample = self.took.map(|after| LoadSample::GivenUp { after });
+                Verdict::Neutral
+            }
             Blame::Service if kind.is_endpoint_fault() => Verdict::EndpointFault,
             Blame::Service => Verdict::RequestFault,
             // Not the service's fault, and it says nothing about the service's speed.

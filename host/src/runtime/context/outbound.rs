@@ -8,7 +8,7 @@
 
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
+use crate::base::{Body, BodyError, CallContext, DeadlineOwner, ErrorKind, ServiceName};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
@@ -150,7 +150,7 @@ impl WasiHttpHooks for Outbound {
         let now = Instant::now();
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
-        let context = self.context.deeper(now).within(now, head_timeout);
+        let context = self.context.deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
