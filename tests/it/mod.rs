@@ -16,6 +16,7 @@ mod in_process_mesh;
 mod inspect;
 mod isolation;
 mod keyvalue;
+mod languages;
 mod mesh;
 mod open_exchange;
 mod plain_server;

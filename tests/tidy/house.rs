@@ -41,7 +41,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["engine"],
             &["cache", "imports", "settings"],
             &["context"],
-            &["capacity", "grants", "outcall"],
+            &["capacity", "grants", "outcall", "offer"],
             &["lock", "values"],
             &["fault"],
             &["error"],

@@ -35,7 +35,8 @@ impl EngineFixture {
         let component = self.runtime.load(&file(component)).expect("the component loads: ./just build-components");
         let name = ServiceName::new("service").expect("a name");
         let grants = Grants::new(name, None, Vec::new(), Allow::default(), &BTreeMap::new());
-        let revision = component.revision(&self.runtime, Arc::new(grants), &[]).expect("the component links");
+        let revision =
+            component.revision(&self.runtime, Arc::new(grants), &Limits::default(), &[]).expect("the component links");
         Arc::new(InstancePool::new(Arc::clone(&self.runtime), Arc::new(revision), Limits::default(), isolation))
     }
 

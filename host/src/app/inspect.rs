@@ -7,7 +7,7 @@ use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
 use crate::rollout::{Need, Offers, SwapError, ambiguous, breaks, needs_of, wire};
-use crate::runtime::{Component, Link, LoadError};
+use crate::runtime::{Component, Link, LoadError, refusals};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +24,8 @@ pub struct Inspection {
     pub size: usize,
     /// What it exports and imports.
     pub contract: Contract,
+    /// Why no host would run it, whatever the manifest says. Each continues the sentence "the component …".
+    pub refusals: Vec<LoadError>,
     /// What it would break as the component of a service, if a service was named.
     pub trial: Option<Trial>,
 }
@@ -35,16 +37,18 @@ pub struct Trial {
     pub service: ServiceConfig,
     /// The services that would answer its imports.
     pub links: Vec<Link>,
-    /// Why a swap would refuse the component itself. Each continues the sentence "the component …".
+    /// Why a swap would refuse the component itself, beyond the reasons that hold for every host. Each continues the
+    /// sentence "the component …".
     pub refusals: Vec<String>,
     /// What other services and routes would miss, each with its user.
     pub breaks: Vec<String>,
 }
 
-impl Trial {
-    /// Whether the component could be swapped in.
-    pub fn fits(&self) -> bool {
-        self.refusals.is_empty() && self.breaks.is_empty()
+impl Inspection {
+    /// Whether a host would run the component, and as the service that was named.
+    pub fn is_good(&self) -> bool {
+        let trial = self.trial.as_ref();
+        self.refusals.is_empty() && trial.is_none_or(|trial| trial.refusals.is_empty() && trial.breaks.is_empty())
     }
 }
 
@@ -57,12 +61,12 @@ impl Trial {
 pub async fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<Inspection> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    let (digest, size) = (Digest::of(&bytes), bytes.len());
+    let (digest, size, refusals) = (Digest::of(&bytes), bytes.len(), refusals(&contract));
     let trial = match against {
         Some((service, manifest)) => Some(try_as(service, manifest, file, bytes, &contract).await?),
         None => None,
     };
-    Ok(Inspection { digest, size, contract, trial })
+    Ok(Inspection { digest, size, contract, refusals, trial })
 }
 
 async fn try_as(
@@ -89,10 +93,14 @@ async fn try_as(
     };
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
+    let is_runnable = refusals(contract).is_empty();
     let service = manifest.services[index].clone();
-    let (links, mut refusals) = link(&service, contract, &manifest, &assembly);
-    if let Err(error) = component.and_then(|component| check_other_imports(&service, &component, &links)) {
-        refusals.insert(0, error.to_string());
+    let (links, mut refused) = link(&service, contract, &manifest, &assembly);
+    match component.and_then(|component| check_other_imports(&service, &component, &links)) {
+        // A reason that holds for every host was found by its contract alone.
+        Err(_) if !is_runnable => {}
+        Err(error) => refused.insert(0, error.to_string()),
+        Ok(()) => {}
     }
     let mut breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
     if breaks.is_empty() {
@@ -101,7 +109,7 @@ async fn try_as(
             .map(|(other, one)| (&other.spec.name, &**one.component.contract(), other.spec.grants.calls.as_slice()));
         breaks = ambiguous(others, &offers_with(name, contract, &manifest, &assembly));
     }
-    Ok(Trial { service, links, refusals, breaks })
+    Ok(Trial { service, links, refusals: refused, breaks })
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {
@@ -132,7 +140,8 @@ fn link(
 
 /// Whether the service's grants and the host permit the component's other imports.
 fn check_other_imports(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
-    component.permitted(&service.spec.name, service.spec.grants.state)?;
+    let spec = &service.spec;
+    component.permitted(&spec.name, spec.grants.state, &spec.replicas.limits)?;
     // If a link is missing, that was reported already, and `links` would report the same import again.
     if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::ServiceName;
 use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, ServiceConfig, environment};
-use crate::runtime::{Component, LoadError, Runtime};
+use crate::runtime::{Component, Limits, LoadError, Runtime};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,7 +34,8 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
 /// All components that cannot serve, each with its position in the manifest.
 pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &ServiceConfig| {
-        Some((service.component.clone()?, service.spec.name.clone(), service.spec.grants.state))
+        let spec = &service.spec;
+        Some((service.component.clone()?, spec.name.clone(), spec.grants.state, spec.replicas.limits.clone()))
     };
     let queue =
         Arc::new(LoadQueue { wanted: manifest.services.iter().map(wanted).collect(), next: AtomicUsize::new(0) });
@@ -59,8 +60,8 @@ pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> a
 
 /// The components to load.
 struct LoadQueue {
-    /// A component's file, its service, and whether that service has a store.
-    wanted: Vec<Option<(PathBuf, ServiceName, bool)>>,
+    /// A component's file, its service, whether that service has a store, and the limits of its instances.
+    wanted: Vec<Option<(PathBuf, ServiceName, bool, Limits)>>,
     /// The index of the next component that no thread has begun.
     next: AtomicUsize,
 }
@@ -85,8 +86,8 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
             // twice and leave another out. `Relaxed` is enough, since the queue itself does not change.
             let index = queue.next.fetch_add(1, Relaxed);
             let Some(wanted) = queue.wanted.get(index) else { return loaded };
-            let Some((path, service, state)) = wanted else { continue };
-            let permitted = |component: Component| component.permitted(service, *state).map(|()| component);
+            let Some((path, service, state, limits)) = wanted else { continue };
+            let permitted = |component: Component| component.permitted(service, *state, limits).map(|()| component);
             loaded.push((index, runtime.load(path).and_then(permitted)));
         }
     })

@@ -2,7 +2,7 @@
 
 use crate::app::{Inspection, Trial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
-use crate::runtime::{Isolation, is_known, is_state};
+use crate::runtime::{Isolation, Offer, is_state, offer_of};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const TITLES: usize = 15;
 
 /// Describes the component in `file`.
 pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
-    let Inspection { digest, size, contract, trial } = inspection;
+    let Inspection { digest, size, contract, refusals, trial } = inspection;
     let mut text = String::new();
     section(&mut text, "file", [file.display().to_string()]);
     section(&mut text, "digest", [digest.to_string()]);
@@ -19,10 +19,15 @@ pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
     section(&mut text, "http", http(contract));
     section(&mut text, "exports", contract.exports.iter().flat_map(|(name, it)| interface(name.to_string(), it)));
     section(&mut text, "imports", imports(contract));
+    section(&mut text, "waits", waits(contract));
     section(&mut text, "cannot cross", not_passable(contract));
+    section(&mut text, "refused", refusals.iter().flat_map(|refusal| [format!("it {refusal}"), refusal.help()]));
     if let Some(trial) = trial {
         text.push('\n');
         describe_trial(&mut text, trial);
+        if inspection.is_good() {
+            text.push_str("\nfits: nothing would break\n");
+        }
     }
     text
 }
@@ -40,11 +45,35 @@ fn section(text: &mut String, title: &str, lines: impl IntoIterator<Item = Strin
 fn http(contract: &Contract) -> Vec<String> {
     let handlers = contract.export_names.iter().filter(|name| name.path.starts_with("wasi:http/"));
     let handlers: Vec<_> = handlers.map(ToString::to_string).collect();
-    if handlers.is_empty() {
-        vec!["none: its functions are called by typed routes and by services".into()]
-    } else {
+    if !handlers.is_empty() {
         handlers
+    } else if contract.exports.is_empty() {
+        vec!["none, and no function that a route or a service could call".into()]
+    } else {
+        vec!["none: its functions are called by typed routes and by services".into()]
     }
+}
+
+/// What the calls of other services and of the state cost, by whether they are imported as `func` or as `async func`.
+fn waits(contract: &Contract) -> Vec<String> {
+    let mut lines = Vec::new();
+    let own = || contract.exports.values().flat_map(|interface| interface.functions.values());
+    let cannot_wait = own().any(|function| !function.asynchronous)
+        || contract.export_names.iter().any(|name| name.path == "wasi:http/incoming-handler");
+    for (name, used) in contract.imports.iter().chain(&contract.state_imports) {
+        let of = |asynchronous: bool| {
+            let functions = used.functions.values().filter(|function| function.asynchronous == asynchronous);
+            functions.map(|function| function.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let (blocking, concurrent) = (of(false), of(true));
+        if !blocking.is_empty() {
+            lines.push(format!("a `func` of {name} ({blocking}) holds its whole instance until the answer is there"));
+        }
+        if !concurrent.is_empty() && cannot_wait {
+            lines.push(format!("an `async func` of {name} ({concurrent}) traps in a call of an exported `func`"));
+        }
+    }
+    lines
 }
 
 /// An interface with its functions.
@@ -61,10 +90,16 @@ fn imports(contract: &Contract) -> Vec<String> {
     let mut wasi = BTreeSet::new();
     for name in contract.import_names.iter().filter(|name| !contract.imports.contains_key(name)) {
         match name.to_string() {
-            text if is_state(&text) => lines.push(format!("{text}: needs `state = true`")),
-            text if is_known(&text) => drop(wasi.insert(package(name))),
-            text if name.is_of_host() => lines.push(format!("{text}: this host does not offer it")),
-            text => lines.push(format!("{text}: only types")),
+            text if !name.is_of_host() => lines.push(format!("{text}: only types")),
+            text => match offer_of(name) {
+                Offer::Others(there) => lines.push(format!("{text}: there is {} of it", there.join(" and "))),
+                Offer::Absent => lines.push(format!("{text}: this host does not offer it")),
+                Offer::There { .. } if is_state(&text) => lines.push(format!("{text}: needs `state = true`")),
+                Offer::There { older } => {
+                    let newer = older.map(|older| format!(" (newer than {older}, which is there)"));
+                    wasi.insert(format!("{}{}", package(name), newer.unwrap_or_default()));
+                }
+            },
         }
     }
     if !wasi.is_empty() {
@@ -125,9 +160,6 @@ fn describe_trial(text: &mut String, trial: &Trial) {
     section(text, "calls", if calls.is_empty() { vec!["none".to_owned()] } else { calls });
     section(text, "refused", refusals.iter().map(|refusal| format!("it {refusal}")));
     section(text, "breaks", breaks.iter().cloned());
-    if trial.fits() {
-        text.push_str("\nfits: nothing would break\n");
-    }
 }
 
 fn isolation(isolation: &Isolation) -> String {
@@ -176,7 +208,8 @@ mod tests {
         ] {
             contract.import_names.insert(InterfaceName::new(import));
         }
-        let inspection = Inspection { digest: Digest([0xab; 32]), size: 7, contract, trial: None };
+        let inspection =
+            Inspection { digest: Digest([0xab; 32]), size: 7, contract, refusals: Vec::new(), trial: None };
         let expected = format!(
             "\
 file           a.wasm

@@ -83,10 +83,9 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
     let found = runtime.block_on(app::inspect(file, against))?;
     terminal::print(&inspection::describe(file, &found))?;
     match &found.trial {
-        Some(trial) if !trial.fits() => {
-            anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.spec.name)
-        }
-        _ => Ok(()),
+        _ if found.is_good() => Ok(()),
+        Some(trial) => anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.spec.name),
+        None => anyhow::bail!("no host runs {}", file.display()),
     }
 }
 

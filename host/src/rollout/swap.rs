@@ -96,7 +96,8 @@ impl Rollout {
     ) -> Result<Deployment, LoadError> {
         let mut deployment = Deployment::new(spec, store);
         let load = |(component, links): (&Component, &[Link])| {
-            component.revision(&self.runtime, Arc::clone(&deployment.grants), links).map(Arc::new)
+            let limits = &deployment.spec.replicas.limits;
+            component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links).map(Arc::new)
         };
         let revision = component.map(load).transpose()?;
         let manifest = revision.as_ref().map(|revision| revision.digest());
@@ -118,7 +119,8 @@ impl Rollout {
         let runtime = Arc::clone(&self.runtime);
         let component = spawn_blocking(move || runtime.compile(&bytes)).await.map_err(SwapError::Host)??;
         let links = self.fit(deployment, component.contract(), &self.serving())?;
-        let revision = Arc::new(component.revision(&self.runtime, Arc::clone(&deployment.grants), &links)?);
+        let (grants, limits) = (Arc::clone(&deployment.grants), &deployment.spec.replicas.limits);
+        let revision = Arc::new(component.revision(&self.runtime, grants, limits, &links)?);
         if revision.digest() != stable.digest() {
             self.rehearse(deployment, &revision).await?;
             // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it

@@ -58,6 +58,8 @@ pub struct Runtime {
     pub(crate) pressure: Arc<PoolPressure>,
     pub(crate) cpu: CpuTokens,
     pub(crate) outcall: OutcallHandle,
+    /// The bytes of the largest memory that the pool has room for.
+    pub(crate) most_memory: usize,
 }
 
 impl Runtime {
@@ -82,6 +84,7 @@ impl Runtime {
             pressure: Arc::default(),
             cpu,
             outcall: OutcallHandle::default(),
+            most_memory: memory,
             engine,
         })
     }

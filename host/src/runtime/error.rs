@@ -30,6 +30,25 @@ pub enum LoadError {
     /// It imports what this host does not have.
     #[error("imports what this host does not offer: {}", .0.join(", "))]
     UnknownImports(Vec<String>),
+    /// It imports functions as `async func`, and each call of them would trap.
+    #[error(
+        "exports only `func`s (a handler of WASI 0.2 is one), which may not wait for an `async func`, so that each \
+         call of these imports would trap: {}", .0.join(", ")
+    )]
+    CannotWait(Vec<String>),
+    /// It starts with more memory than an instance of its service may have.
+    #[error(
+        "starts with {} of memory, and `limits.memory` of [service.{service}] is {}", in_units(*.starts),
+        in_units(*.limit as u64)
+    )]
+    TooLarge {
+        /// The bytes with which an instance starts, all its memories together.
+        starts: u64,
+        /// The bytes that an instance may have.
+        limit: usize,
+        /// The service that it was loaded for.
+        service: String,
+    },
     /// It imports what its service is not granted.
     #[error("imports {interface}, which needs `{grant}` in [service.{service}] of the manifest")]
     NotGranted {
@@ -53,14 +72,43 @@ impl LoadError {
             Self::Invalid(_) => {
                 "the file must be a component, not a core module: build it for the target wasm32-wasip2".into()
             }
+            Self::NothingToCall(exports) if exports.contains("wasi:cli/run@") => {
+                "it is a program that runs once (wasi:cli/run); a service exports an interface, or the handler of WASI \
+                 HTTP"
+                    .into()
+            }
             Self::NothingToCall(_) => {
                 "export an interface, or the handler of WASI HTTP; the README shows the smallest service".into()
             }
             Self::Uncallable(_) => "pass values, or streams and futures of numbers, characters and strings".into(),
+            Self::UnknownImports(unknown) if unknown.iter().any(|import| import.contains("there is")) => {
+                "build it against a version that is there; a later version of the same 0.2 or 0.3 fits too, a \
+                 prerelease only if it is the very same"
+                    .into()
+            }
             Self::UnknownImports(_) => "of WASI a service may import 0.2 and 0.3, wasi:config and wasi:keyvalue".into(),
+            Self::CannotWait(_) => {
+                "declare them as `func` in the WIT that this component is built from: the host links an import by what \
+                 the component declares"
+                    .into()
+            }
+            Self::TooLarge { starts, service, .. } => format!(
+                "set limits = {{ memory = \"{}MiB\" }} or more in [service.{service}], or build it with a smaller \
+                 initial memory",
+                starts.div_ceil(1 << 20)
+            ),
             Self::NotGranted { grant, service, .. } => format!("add `{grant}` to [service.{service}]"),
             Self::Link(_) => "rebuild it against the host's version of its imports".into(),
         }
+    }
+}
+
+/// A number of bytes, in MiB if that is a whole number.
+fn in_units(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) {
+        format!("{} MiB", bytes >> 20)
+    } else {
+        format!("{} KiB", bytes.div_ceil(1 << 10))
     }
 }
 

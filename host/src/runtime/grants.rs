@@ -20,17 +20,6 @@ pub struct Grants {
     config: WasiConfigVariables,
 }
 
-/// The packages that the host offers to every component.
-const OFFERED: [&str; 8] = [
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:config/",
-    "wasi:filesystem/",
-    "wasi:http/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:sockets/",
-];
 /// The interfaces that open a service's own data: they need the grant `state`.
 const STATE: [&str; 4] =
     ["atoll:state/transactions@", "wasi:keyvalue/atomics@", "wasi:keyvalue/batch@", "wasi:keyvalue/store@"];
@@ -72,11 +61,6 @@ pub(crate) fn check(
     }
 }
 
-/// Whether the host has this interface itself, granted or not.
-pub fn is_known(import: &str) -> bool {
-    is_state(import) || OFFERED.iter().any(|package| import.starts_with(package))
-}
-
 /// Whether this interface opens the service's own data.
 pub fn is_state(import: &str) -> bool {
     STATE.iter().any(|package| import.starts_with(package))
@@ -100,12 +84,5 @@ mod tests {
                 format!("imports {import}, which needs `state = true` in [service.users] of the manifest")
             );
         }
-    }
-
-    #[test]
-    fn interfaces_of_other_packages_are_not_the_hosts() {
-        assert!(is_known("wasi:io/poll@0.2.6") && is_known("atoll:state/transactions@0.1.0"));
-        assert!(!is_known("wasi:keyvalue/watcher@0.2.0-draft"));
-        assert!(!is_known("wasi:iot/poll") && !is_known("shop:products/products@1.0.0"));
     }
 }

@@ -97,7 +97,7 @@ async fn the_engine_has_an_instance_slot_for_every_permit() {
     let hello = runtime.load(&component("fixture-hello")).unwrap();
     let service = ServiceName::new("hello").unwrap();
     let grants = Grants::new(service, None, Vec::new(), Allow::default(), &BTreeMap::new());
-    let revision = Arc::new(hello.revision(&runtime, Arc::new(grants), &[]).unwrap());
+    let revision = Arc::new(hello.revision(&runtime, Arc::new(grants), &Limits::default(), &[]).unwrap());
     let pool = Arc::new(InstancePool::new(runtime, revision, Limits::default(), &Isolation::Request));
     let callers = (0..32).map(|_| {
         let pool = Arc::clone(&pool);

@@ -127,8 +127,7 @@ async fn types_that_cannot_cross_between_services_are_reported_with_their_functi
         ),
         ("record r { a: u8 } g: func(rows: stream<r>);", "`g` of a:b/i@1.0.0: parameter `rows` is stream<r>"),
         ("g: func() -> future<list<u8>>;", "`g` of a:b/i@1.0.0: the result is future<list<u8>>"),
-        // The engine does not support this type.
-        ("f: func(why: error-context);", "`error-context` requires the component model error-context feature"),
+        ("f: func(why: error-context);", "`f` of a:b/i@1.0.0: parameter `why` is error-context"),
     ];
     for side in ["import", "export"] {
         for (body, why) in cases {

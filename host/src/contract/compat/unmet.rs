@@ -44,8 +44,9 @@ fn others(exported: &[InterfaceName]) -> String {
 /// function that is missing or differs, with its first difference. It is empty if the caller can go on calling.
 ///
 /// Types are compared by structure: the names of types, aliases and docs do not count, and a function that the caller
-/// does not use may change freely. Everything else counts. An added case of an error counts as well, because the caller
-/// could not read it.
+/// does not use may change freely. Whether a function is `async` does not count either: the binary format lets an
+/// `async func` be lifted and lowered synchronously, and the host calls both alike. Everything else counts. An added
+/// case of an error counts as well, because the caller could not read it.
 pub fn unmet(needs: &Interface, name: &InterfaceName, offered: &Contract) -> Vec<Unmet> {
     let Some((interface, offers)) = offered.export(name) else {
         let exported = offered.exports.keys().filter(|other| other.path == name.path).cloned().collect();
@@ -65,10 +66,6 @@ pub fn unmet(needs: &Interface, name: &InterfaceName, offered: &Contract) -> Vec
 
 /// The first difference between two signatures.
 fn difference(offered: &Function, needed: &Function) -> Option<String> {
-    if offered.asynchronous != needed.asynchronous {
-        let word = |function: &Function| if function.asynchronous { "async func" } else { "func" };
-        return Some(format!("it is `{}` and not `{}`", word(offered), word(needed)));
-    }
     let names = |function: &Function| function.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
     let mut params = offered.params.iter().zip(&needed.params);
     members("it", "parameter", &names(offered), &names(needed))
@@ -185,12 +182,15 @@ mod tests {
     ";
 
     #[test]
-    fn the_same_interface_passes_and_so_do_added_functions_docs_and_renamed_types() {
+    fn the_same_interface_passes_and_so_do_added_functions_docs_renamed_types_and_another_async() {
         assert_eq!(lacks(SHOP, SHOP), [""; 0]);
         let with_function = format!("{SHOP} sweep: func();");
         assert_eq!(lacks(SHOP, &with_function), [""; 0]);
         let with_docs = SHOP.replace("release:", "/// Gives back.\n release:");
         assert_eq!(lacks(SHOP, &with_docs), [""; 0]);
+        let synchronous = SHOP.replace("async func", "func");
+        assert_eq!(lacks(SHOP, &synchronous), [""; 0]);
+        assert_eq!(lacks(&synchronous, SHOP), [""; 0]);
         let renamed = SHOP.replace("line ", "row ").replace("list<line>", "rows").replace("error", "fault");
         assert_eq!(lacks(SHOP, &format!("type rows = list<row>; {renamed}")), [""; 0]);
     }
@@ -244,7 +244,6 @@ mod tests {
                 "lines: list<error>",
                 "parameter `lines` holds variant `error` and not record `line`",
             ),
-            ("reserve: async func", "reserve: func", "it is `func` and not `async func`"),
             (
                 "result<list<line>, error>",
                 "result<list<line>>",
@@ -303,12 +302,12 @@ mod tests {
 
     #[test]
     fn every_function_that_differs_is_named() {
-        let new = SHOP.replace("not-found, ", "").replace("reserve: async func", "reserve: func");
+        let new = SHOP.replace("not-found, ", "").replace("reserve: async func(key: string", "reserve: func(key: u8");
         assert_eq!(
             lacks(SHOP, &new),
             [
                 "function `release` of a:b/i@1.0.0 differs: the result: variant `error` has no case `not-found`",
-                "function `reserve` of a:b/i@1.0.0 differs: it is `func` and not `async func`",
+                "function `reserve` of a:b/i@1.0.0 differs: parameter `key` is u8 and not string",
             ]
         );
     }

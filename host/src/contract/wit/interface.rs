@@ -4,8 +4,7 @@ use super::types::Type;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What a component exports and imports. Interfaces of WASI and of the host are not described: only their names are
-/// kept.
+/// What a component exports and imports. Interfaces of WASI are not described: only their names are kept.
 ///
 /// Functions of the world itself, outside of any interface, are filed under the interface with the empty path.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +14,8 @@ pub struct Contract {
     /// The interfaces of other services that it calls, each with the functions that it uses and no others. An interface
     /// from which it takes types alone needs no provider and is not here.
     pub imports: BTreeMap<InterfaceName, Interface>,
+    /// The interfaces of `atoll:state` that it imports, each with the functions that it uses: the host answers them.
+    pub state_imports: BTreeMap<InterfaceName, Interface>,
     /// The names of all interfaces that it exports, WASI's and the host's included.
     pub export_names: BTreeSet<InterfaceName>,
     /// The names of all interfaces that it imports: WASI's and the host's included, and those from which it takes types

@@ -6,7 +6,9 @@ use wit_parser::decoding::DecodedWasm;
 use wit_parser::{self as wit, Resolve, TypeDefKind, TypeId, WorldItem, WorldKey};
 
 /// The packages that the host itself provides: the names of their interfaces begin with these.
-pub const HOST_PACKAGES: [&str; 2] = ["wasi:", "atoll:state/"];
+pub const HOST_PACKAGES: [&str; 2] = ["wasi:", STATE_PACKAGE];
+/// The package by which a service reaches its own data.
+const STATE_PACKAGE: &str = "atoll:state/";
 
 /// Why a component cannot be described.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +92,9 @@ impl WorldReader<'_> {
         let Some(WorldInterface { name, interface, resources }) = self.item(key, item) else { return };
         self.contract.import_names.insert(name.clone());
         let only_types = interface.functions.is_empty() && resources.is_empty();
-        if !name.is_of_host() && !only_types {
+        if name.path.starts_with(STATE_PACKAGE) {
+            self.contract.state_imports.insert(name, interface);
+        } else if !name.is_of_host() && !only_types {
             self.keep_resources(&name, resources);
             self.contract.imports.entry(name).or_default().functions.extend(interface.functions);
         }
@@ -149,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_own_interfaces_are_named_but_not_described() {
+    fn of_the_hosts_own_interfaces_only_those_of_the_state_are_described() {
         let contract = testing::contract(
             "package shop:orders@1.0.0;
             interface orders { get: async func(id: u64) -> string; }
@@ -186,6 +190,8 @@ mod tests {
             ]
         );
         assert!(contract.resources.is_empty());
+        let state = &contract.state_imports[&InterfaceName::new("atoll:state/transactions@0.1.0")];
+        assert_eq!((contract.state_imports.len(), texts(state)), (1, vec!["get: func()".to_owned()]));
         let users = &contract.imports[&InterfaceName::new("shop:users/users@1.0.0")];
         assert_eq!(texts(users), ["get: async func() -> user", "other: func()"]);
         let Some(Type::Record(user)) = &users.functions["get"].result else {

@@ -1,14 +1,17 @@
 //! A component: read, checked, and made the revision of one service.
 
-use super::handler::answers_http;
+use super::footprint::Footprint;
 use super::linked::{LinkedCode, check_links};
+use super::refusals::refusals;
 use super::revision::Revision;
 use crate::base::{Digest, ServiceName};
-use crate::contract::{Contract, InterfaceName, uncallable};
+use crate::contract::{Contract, InterfaceName};
 use crate::runtime::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
 use crate::runtime::error::LoadError;
 use crate::runtime::grants::{self, Grants};
 use crate::runtime::imports::typed::Link;
+use crate::runtime::offer::{Offer, offer_of};
+use crate::runtime::settings::Limits;
 use std::path::Path;
 use std::sync::Arc;
 use wasmtime::component::Component as Code;
@@ -18,6 +21,7 @@ use wasmtime::component::Component as Code;
 pub struct Component {
     digest: Digest,
     contract: Arc<Contract>,
+    footprint: Footprint,
     slots: u32,
     /// Why its imports do not fit the host's, if they do not.
     unlinkable: Option<String>,
@@ -70,6 +74,7 @@ impl Component {
         let component = Self {
             digest: Digest::of(bytes),
             contract: Arc::new(contract),
+            footprint: Footprint::of(bytes),
             slots: 0,
             unlinkable: None,
             source: source.map(Arc::from),
@@ -78,6 +83,8 @@ impl Component {
         let stamp = source.and_then(|_| runtime.cache.stamp(component.digest));
         let component = match stamp {
             Some(stamp) => Self { slots: stamp.slots, ..component },
+            // No service may run it, which `permitted` says with the numbers. The pool would say less.
+            None if component.footprint.memory > runtime.most_memory as u64 => component,
             None => component.compiled(runtime, bytes)?,
         };
         let (slots, most) = (component.slots, runtime.slots.most());
@@ -90,24 +97,33 @@ impl Component {
     }
 
     fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
+        if let Some(refusal) = refusals(&self.contract).into_iter().next() {
+            return Err(refusal);
+        }
         let compile = || runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes);
         let code = runtime.shared_code.get_or_load(self.digest, compile)?;
-        check(runtime, &self.contract, &code)?;
-        let slots = slots_of(&code)?;
+        let slots = slots_of(&code, self.footprint)?;
         // Any service's name will do here: whether the imports link depends on their types alone.
         let placeholder = ServiceName::new("anybody").expect("the text is a legal name");
         let link = |import: &InterfaceName| Link { import: import.clone(), service: placeholder.clone() };
         let links: Vec<_> = self.contract.imports.keys().map(link).collect();
-        let unlinkable = check_links(runtime, &code, &self.contract, &links).err().map(|error| format!("{error:#}"));
+        let unlinkable = check_links(runtime, &code, &self.contract, &links).err();
+        let unlinkable = unlinkable.map(|error| format!("{}{error:#}", newer_imports(&self.contract)));
         let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
         Ok(Self { slots, unlinkable, code: (!kept).then_some(code), ..self })
     }
 
-    /// Checks that it may run as `service`, which has a store of its own if `state`.
+    /// Checks that it may run as `service`, whose instances have these `limits`, and which has a store of its own if
+    /// `state`.
     ///
     /// # Errors
-    /// [`LoadError::NotGranted`] when it imports what the manifest does not give to that service.
-    pub fn permitted(&self, service: &ServiceName, state: bool) -> Result<(), LoadError> {
+    /// [`LoadError::NotGranted`] when it imports what the manifest does not give to that service;
+    /// [`LoadError::TooLarge`] when an instance starts with more memory than it may have.
+    pub fn permitted(&self, service: &ServiceName, state: bool, limits: &Limits) -> Result<(), LoadError> {
+        let (starts, limit) = (self.footprint.memory, limits.memory);
+        if starts > limit as u64 {
+            return Err(LoadError::TooLarge { starts, limit, service: service.to_string() });
+        }
         grants::check(service, state, self.contract.import_names.iter().map(ToString::to_string))
     }
 
@@ -119,13 +135,19 @@ impl Component {
         self.unlinkable.clone().map_or(Ok(()), |why| Err(LoadError::Link(why)))
     }
 
-    /// This component as a revision of the service that `grants` names. `links` names the service that answers each
-    /// import that is not the host's.
+    /// This component as a revision of the service that `grants` names, whose instances have these `limits`. `links`
+    /// names the service that answers each import that is not the host's.
     ///
     /// # Errors
     /// As [`Component::permitted`] and [`Component::links`].
-    pub fn revision(&self, runtime: &Runtime, grants: Arc<Grants>, links: &[Link]) -> Result<Revision, LoadError> {
-        self.permitted(&grants.service, grants.state.is_some())?;
+    pub fn revision(
+        &self,
+        runtime: &Runtime,
+        grants: Arc<Grants>,
+        limits: &Limits,
+        links: &[Link],
+    ) -> Result<Revision, LoadError> {
+        self.permitted(&grants.service, grants.state.is_some(), limits)?;
         self.links()?;
         let link = |code| LinkedCode::new(runtime, code, &self.contract, links);
         let loaded = self.code.clone().map(link).transpose().map_err(|error| LoadError::Link(format!("{error:#}")))?;
@@ -134,42 +156,23 @@ impl Component {
     }
 }
 
-/// Checks that this host and its services can have all that the component imports and exports.
-fn check(runtime: &Runtime, contract: &Contract, code: &Code) -> Result<(), LoadError> {
-    let ty = code.component_type();
-    // An import without a `:` is a function outside of any interface, and no service can answer it.
-    let by_service = |import: &str| import.contains(':') && contract.import_names.contains(&InterfaceName::new(import));
-    let imports = ty.imports(&runtime.engine).map(|(name, _)| name.to_owned());
-    let unknown: Vec<_> = imports.filter(|import| !grants::is_known(import) && !by_service(import)).collect();
-    if !unknown.is_empty() {
-        return Err(LoadError::UnknownImports(unknown));
-    }
-    for (name, interface) in contract.imports.iter().chain(&contract.exports) {
-        let wrong = interface.functions.values().find_map(|function| Some((function, uncallable(function)?)));
-        if let Some((function, why)) = wrong {
-            return Err(LoadError::Uncallable(format!("`{}` of {name}: {why}", function.name)));
-        }
-    }
-    if let Some((name, resources)) = contract.resources.iter().find(|(name, _)| contract.imports.contains_key(name)) {
-        return Err(LoadError::Uncallable(format!(
-            "{name} has the resource `{}`, which belongs to one instance",
-            resources.join("`, `")
-        )));
-    }
-    if contract.exports.is_empty() && !answers_http(contract) {
-        let exports: Vec<_> = ty.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-        return Err(LoadError::NothingToCall(if exports.is_empty() { "nothing".into() } else { exports.join(", ") }));
-    }
-    Ok(())
+/// The imports that are newer than the host's, before the linker's own words: they may expect functions that the host's
+/// versions do not have.
+fn newer_imports(contract: &Contract) -> String {
+    let newer = contract.import_names.iter().filter_map(|name| match offer_of(name) {
+        Offer::There { older: Some(older) } => Some(format!("it imports {name}, and there is {older}; ")),
+        _ => None,
+    });
+    newer.collect()
 }
 
 /// How many of the pool's slots one instance of this component takes: a composed component holds several memories and
-/// tables.
-fn slots_of(code: &Code) -> Result<u32, LoadError> {
+/// tables, and a heap of the garbage collector takes a memory.
+fn slots_of(code: &Code, footprint: Footprint) -> Result<u32, LoadError> {
     let needs = code
         .resources_required()
         .ok_or_else(|| LoadError::Link("imports core modules, so its size cannot be known in advance".into()))?;
-    let memories = needs.num_memories.div_ceil(MEMORIES_PER_SLOT);
+    let memories = needs.num_memories.saturating_add(footprint.collected.into()).div_ceil(MEMORIES_PER_SLOT);
     let tables = needs.num_tables.div_ceil(TABLES_PER_SLOT);
     Ok(memories.max(tables).max(1))
 }

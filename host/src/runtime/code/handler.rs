@@ -7,13 +7,13 @@ use wasmtime::component::{Instance, InstancePre};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::{p2, p3};
 
-/// The HTTP handlers that the host can call: those of WASI 0.3 and 0.2.
-const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.", "wasi:http/incoming-handler@0.2."];
+/// The HTTP handlers that the host can call: those of WASI 0.3 and 0.2, in any version on the track.
+const HANDLERS: [&str; 2] = ["wasi:http/handler@0.3.0", "wasi:http/incoming-handler@0.2.0"];
 
 /// Whether a component with this contract answers HTTP by itself.
 pub fn answers_http(contract: &Contract) -> bool {
-    let is_handler = |name: &InterfaceName| HANDLERS.iter().any(|handler| name.to_string().starts_with(handler));
-    contract.export_names.iter().any(is_handler)
+    let handlers = HANDLERS.map(InterfaceName::new);
+    contract.export_names.iter().any(|name| handlers.iter().any(|handler| handler.compatible(name)))
 }
 
 /// Where the HTTP handler is in a component's code.

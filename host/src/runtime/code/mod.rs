@@ -3,6 +3,8 @@
 //! Never: makes an instance.
 
 pub(super) mod component;
+mod footprint;
 pub(super) mod handler;
 pub(super) mod linked;
+pub(super) mod refusals;
 pub(super) mod revision;

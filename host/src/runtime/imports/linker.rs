@@ -21,3 +21,74 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     keyvalue::add_to(&mut linker)?;
     Ok(linker)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::runtime::offer::PACKAGES;
+    use wasmtime::{Config, Engine};
+
+    /// A name that each interface with functions or resources defines.
+    const MEMBERS: [(&str, &str); 37] = [
+        ("transactions", "commit"),
+        ("environment", "get-environment"),
+        ("exit", "exit"),
+        ("stdin", "get-stdin"),
+        ("stdin", "read-via-stream"),
+        ("stdout", "get-stdout"),
+        ("stdout", "write-via-stream"),
+        ("stderr", "get-stderr"),
+        ("stderr", "write-via-stream"),
+        ("terminal-input", "terminal-input"),
+        ("terminal-output", "terminal-output"),
+        ("terminal-stdin", "get-terminal-stdin"),
+        ("terminal-stdout", "get-terminal-stdout"),
+        ("terminal-stderr", "get-terminal-stderr"),
+        ("monotonic-clock", "now"),
+        ("wall-clock", "now"),
+        ("system-clock", "now"),
+        ("store", "get"),
+        ("store", "open"),
+        ("atomics", "increment"),
+        ("batch", "get-many"),
+        ("types", "descriptor"),
+        ("types", "fields"),
+        ("types", "tcp-socket"),
+        ("preopens", "get-directories"),
+        ("outgoing-handler", "handle"),
+        ("client", "send"),
+        ("error", "error"),
+        ("poll", "poll"),
+        ("streams", "input-stream"),
+        ("random", "get-random-u64"),
+        ("insecure", "get-insecure-random-u64"),
+        ("insecure-seed", "get-insecure-seed"),
+        ("insecure-seed", "insecure-seed"),
+        ("instance-network", "instance-network"),
+        ("ip-name-lookup", "resolve-addresses"),
+        ("network", "network"),
+    ];
+
+    /// Whether the linker has `member` of `interface` in exactly this version: then it refuses to define it again.
+    fn has(interface: &str, member: &str) -> bool {
+        let mut config = Config::new();
+        config.wasm_component_model_async(true).wasm_component_model_map(true);
+        let engine = Engine::new(&config).unwrap();
+        let mut linker = super::linker(&engine).unwrap();
+        let mut instance = linker.instance(interface).unwrap();
+        instance.func_wrap(member, |_, (): ()| Ok(())).is_err()
+    }
+
+    #[test]
+    fn the_linker_has_each_interface_in_the_version_that_is_listed() {
+        for (package, version, interfaces) in PACKAGES {
+            for interface in interfaces {
+                let name = format!("{package}/{interface}@{version}");
+                let only_types = ["wasi:cli/types", "wasi:clocks/types"].iter().any(|types| name.starts_with(types));
+                let own = MEMBERS.iter().filter(|(of, _)| of == interface).map(|(_, member)| *member);
+                // The sockets of 0.2 and their makers.
+                let own = own.chain(["tcp-socket", "udp-socket", "create-tcp-socket", "create-udp-socket"]);
+                assert!(only_types || own.into_iter().any(|member| has(&name, member)), "{name}");
+            }
+        }
+    }
+}

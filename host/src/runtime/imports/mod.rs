@@ -4,5 +4,5 @@
 
 mod keyvalue;
 pub(super) mod linker;
-mod transactions;
+pub(super) mod transactions;
 pub(super) mod typed;

@@ -1,9 +1,14 @@
 //! `atoll:state/transactions` over the service's bucket: several keys at once, whole or not at all.
+//!
+//! The contract says `async func`. A component may import its functions as `func` all the same, as a service of WASI
+//! 0.2 must: then a call holds its whole instance until the answer is there.
 
+use crate::contract::{Contract, Interface};
 use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction};
 use bindings::atoll::state::transactions as contract;
-use wasmtime::component::{Accessor, HasData, Linker};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, ComponentNamedList, ComponentType, HasData, Lift, Linker, LinkerInstance, Lower};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -18,6 +23,37 @@ pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     contract::add_to_linker::<_, Transactions>(linker, |context| context)
 }
 
+/// Whether a component with this contract imports one of the functions as `func`.
+pub(crate) fn is_blocking(contract: &Contract) -> bool {
+    contract.state_imports.values().any(|used| blocking(used).next().is_some())
+}
+
+/// The names of the functions that a component imports as `func`.
+fn blocking(used: &Interface) -> impl Iterator<Item = &str> {
+    used.functions.values().filter(|function| !function.asynchronous).map(|function| function.name.as_str())
+}
+
+/// Defines in `linker`, in place of the `async func`s, each function that a component with this contract imports as
+/// `func`.
+pub(crate) fn define_blocking(linker: &mut Linker<Context>, contract: &Contract) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    for (interface, used) in &contract.state_imports {
+        let mut instance = linker.instance(&interface.to_string())?;
+        for function in blocking(used) {
+            match function {
+                "get-many" => define(&mut instance, function, |bucket, (keys,)| get_many(bucket, keys))?,
+                "scan" => define(&mut instance, function, |bucket, (prefix, after, limit)| {
+                    scan(bucket, prefix, after, limit)
+                })?,
+                "commit" => define(&mut instance, function, |bucket, (checks, writes)| commit(bucket, checks, writes))?,
+                // The linker says that the host does not have it.
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The name by which the linker knows this implementation.
 struct Transactions;
 
@@ -27,16 +63,12 @@ impl HasData for Transactions {
 
 impl contract::Host for Context {}
 
-type HostResult<T> = wasmtime::Result<Result<T, contract::Error>>;
+type Answer<T> = Result<T, contract::Error>;
+type HostResult<T> = wasmtime::Result<Answer<T>>;
 
 impl<T: 'static> contract::HostWithStore<T> for Transactions {
     async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> HostResult<Vec<Option<contract::Versioned>>> {
-        let found = bucket(accessor).get(keys.into_iter().map(Key::from).collect()).await;
-        Ok(found.map_err(guest_error).map(|found| {
-            let versioned =
-                |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
-            found.into_iter().map(|item| item.map(versioned)).collect()
-        }))
+        Ok(get_many(bucket(accessor), keys).await)
     }
 
     async fn scan(
@@ -45,14 +77,7 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<contract::Page> {
-        let page = bucket(accessor).scan(prefix.into(), after.map(Key::from), limit as usize).await;
-        Ok(page.map_err(guest_error).and_then(|page| {
-            let entries = page.items.into_iter().map(|entry| {
-                let crate::state::Versioned { value, version } = entry.value;
-                Ok(contract::Entry { key: text(entry.key)?, value, version })
-            });
-            Ok(contract::Page { entries: entries.collect::<Result<_, _>>()?, next: page.next.map(text).transpose()? })
-        }))
+        Ok(scan(bucket(accessor), prefix, after, limit).await)
     }
 
     async fn commit(
@@ -60,18 +85,56 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         checks: Vec<contract::Check>,
         writes: Vec<contract::Write>,
     ) -> HostResult<u64> {
-        let transaction = Transaction {
-            checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
-            writes: writes.into_iter().map(change).collect(),
-        };
-        Ok(bucket(accessor).commit(transaction).await.map(|committed| committed.version).map_err(guest_error))
+        Ok(commit(bucket(accessor), checks, writes).await)
     }
 }
 
+async fn get_many(bucket: Bucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
+    let found = bucket.get(keys.into_iter().map(Key::from).collect()).await.map_err(guest_error)?;
+    let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
+    Ok(found.into_iter().map(|item| item.map(versioned)).collect())
+}
+
+async fn scan(bucket: Bucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
+    let page = bucket.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(guest_error)?;
+    let entries = page.items.into_iter().map(|entry| {
+        let crate::state::Versioned { value, version } = entry.value;
+        Ok(contract::Entry { key: text(entry.key)?, value, version })
+    });
+    Ok(contract::Page { entries: entries.collect::<Answer<_>>()?, next: page.next.map(text).transpose()? })
+}
+
+async fn commit(bucket: Bucket, checks: Vec<contract::Check>, writes: Vec<contract::Write>) -> Answer<u64> {
+    let transaction = Transaction {
+        checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
+        writes: writes.into_iter().map(change).collect(),
+    };
+    bucket.commit(transaction).await.map(|committed| committed.version).map_err(guest_error)
+}
+
 fn bucket<T: 'static>(accessor: &Accessor<T, Transactions>) -> Bucket {
-    accessor.with(|mut access| {
-        let state = access.get().identity.grants.state.as_ref();
-        state.expect("a component that imports a store is not loaded without one").clone()
+    accessor.with(|mut access| own_bucket(access.get()))
+}
+
+fn own_bucket(context: &Context) -> Bucket {
+    let state = context.identity.grants.state.as_ref();
+    state.expect("a component that imports a store is not loaded without one").clone()
+}
+
+/// Defines the function `name` as a `func`, answered by `answer`.
+fn define<P, R, F>(
+    instance: &mut LinkerInstance<'_, Context>,
+    name: &str,
+    answer: impl Fn(Bucket, P) -> F + Copy + Send + Sync + 'static,
+) -> wasmtime::Result<()>
+where
+    P: ComponentNamedList + Lift + Send + 'static,
+    Answer<R>: ComponentType + Lower + 'static,
+    F: Future<Output = Answer<R>> + Send,
+{
+    instance.func_wrap_async(name, move |store: StoreContextMut<'_, Context>, parameters: P| {
+        let bucket = own_bucket(store.data());
+        Box::new(async move { Ok((answer(bucket, parameters).await,)) })
     })
 }
 
