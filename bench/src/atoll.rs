@@ -66,9 +66,34 @@ impl Atoll {
         manifest: &str,
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        fs::write(folder.join("atoll.toml"), manifest)?;
         let log = folder.join("atoll.log");
-        let mut child = without_debug_variables(&mut Command::new(binary))
+        let mut command = Command::new(binary);
+        command.envs(environment.iter().copied());
+        Self::run(&mut command, folder, manifest, File::create(&log)?.into())
+            .map_err(|error| error.context(format!("its log:\n{}", fs::read_to_string(&log).unwrap_or_default())))
+    }
+
+    /// As [`Atoll::start`], but the log goes to `log`, and no file of the host grows beyond `file_size` bytes: writing
+    /// more fails, as on a disk that is full.
+    ///
+    /// # Errors
+    /// As [`Atoll::start`], without the log.
+    pub(crate) fn start_limited(
+        binary: &Path,
+        folder: &Path,
+        manifest: &str,
+        file_size: u64,
+        log: Stdio,
+    ) -> anyhow::Result<Self> {
+        // A process that ignores the signal gets an error instead of its end. `ulimit` counts blocks of 512 bytes.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", file_size / 512);
+        Self::run(Command::new("sh").args(["-c", &script]).arg(binary), folder, manifest, log)
+    }
+
+    /// Runs `command` with the arguments and variables that every host gets.
+    fn run(command: &mut Command, folder: &Path, manifest: &str, log: Stdio) -> anyhow::Result<Self> {
+        fs::write(folder.join("atoll.toml"), manifest)?;
+        let mut child = without_debug_variables(command)
             .args(["run", "atoll.toml", "--log-format", "json"])
             .current_dir(folder)
             .env_remove("ATOLL_ADMIN_TOKEN")
@@ -76,18 +101,17 @@ impl Atoll {
             .env_remove("ATOLL_LOG")
             .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
             .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
+            .stderr(log)
             .spawn()
-            .with_context(|| format!("{} cannot be started", binary.display()))?;
+            .context("the host cannot be started")?;
         let mut output = BufReader::new(child.stdout.take().context("standard output is piped")?);
         match read_addresses(&mut output) {
             Ok((gateway, admin)) => Ok(Self { child, _output: output, gateway, admin }),
             Err(error) => {
                 stop(&mut child);
-                Err(error.context(format!("the host did not start:\n{}", fs::read_to_string(&log).unwrap_or_default())))
+                Err(error.context("the host did not start"))
             }
         }
     }
@@ -97,6 +121,15 @@ impl Atoll {
     /// The process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// # Errors
+    /// If the host has ended.
+    pub(crate) fn is_running(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the host has ended: {status}"),
+            None => Ok(()),
+        }
     }
 }
 

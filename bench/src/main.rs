@@ -17,6 +17,7 @@ mod calls;
 mod comparison_tables;
 mod component_copies;
 mod compute;
+mod faults;
 mod latency;
 mod load;
 mod machine;
@@ -59,12 +60,12 @@ struct Arguments {
     #[command(subcommand)]
     comparison: Option<Comparison>,
 
-    /// How many rounds count; by default 3 or 5, and 1 for `overload` and `memory`.
+    /// How many rounds count; by default 3 or 5, and 1 for `overload`, `faults` and `memory`.
     #[arg(long, global = true, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
 
-    /// The length of one measurement in seconds; by default 2, for `proxies` 12, for `start` 1, for `overload` and
-    /// `memory` 60.
+    /// The length of one measurement in seconds; by default 2, for `proxies` 12, for `start` 1, for `faults` 8, for
+    /// `overload` and `memory` 60.
     #[arg(long, global = true, value_parser = value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
 
@@ -110,6 +111,8 @@ enum Comparison {
     Proxies,
     /// Five times as much load as a guest can handle.
     Overload,
+    /// Thirteen faults in random order, and what a neighbour and the metrics see of them.
+    Faults,
     /// Start time and memory of hosts with 3, 100 and 2,000 services.
     Start,
     /// A small JSON answer from Atoll, `wasmtime serve`, native servers and others.
@@ -127,12 +130,13 @@ enum Comparison {
 }
 
 impl Comparison {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Writes,
         Self::Calls,
         Self::Orders,
         Self::Proxies,
         Self::Overload,
+        Self::Faults,
         Self::Start,
         Self::Http,
         Self::Bodies,
@@ -152,6 +156,8 @@ impl Comparison {
             // One second without calls before the memory is read.
             Self::Start => (5, 1),
             Self::Overload | Self::Memory => (1, 60),
+            // A circuit opens and closes, and a writer fills its disk, within these.
+            Self::Faults => (1, 8),
         }
     }
 
@@ -163,6 +169,7 @@ impl Comparison {
             Self::Orders => ("orders", orders::run(plan).await?),
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
+            Self::Faults => ("faults", faults::run(plan).await?),
             Self::Start => ("start", start::run(plan).await?),
             Self::Http => ("http", trivial_json::run(plan).await?),
             Self::Bodies => ("bodies", bodies::run(plan).await?),

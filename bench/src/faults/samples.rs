@@ -1,0 +1,69 @@
+//! The admin's metrics as numbers.
+
+use crate::native::Client;
+use anyhow::Context;
+use std::fmt;
+
+/// Samples of a metric, by name and a part of its labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Metric {
+    /// The whole name: `atoll_failures_total`.
+    pub(crate) name: &'static str,
+    /// A label as it stands in the text, `service="victim"`; empty for all samples.
+    pub(crate) label: &'static str,
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.label.is_empty() { f.write_str(self.name) } else { write!(f, "{}{{{}}}", self.name, self.label) }
+    }
+}
+
+/// All samples at one moment, as text.
+#[derive(Debug)]
+pub(crate) struct Samples(String);
+
+impl Samples {
+    /// # Errors
+    /// If the admin does not answer.
+    pub(crate) async fn scrape(admin: &str) -> anyhow::Result<Self> {
+        let body = Client::connect(admin).await?.get("/metrics").await?;
+        Ok(Self(String::from_utf8(body.into()).context("the metrics are text")?))
+    }
+
+    /// The sum of the samples of `metric`; `None` if there are none.
+    fn sum(&self, metric: Metric) -> Option<f64> {
+        let lines = self.0.lines().filter_map(|line| line.strip_prefix(metric.name));
+        let values = lines.filter_map(|rest| {
+            let (labels, value) = rest.rsplit_once(' ')?;
+            let is_it = labels.is_empty() || labels.starts_with('{');
+            (is_it && labels.contains(metric.label)).then(|| value.parse::<f64>().ok()).flatten()
+        });
+        values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value))
+    }
+
+    /// By how much the sum of `metric` grew. A series that was not there before counts from 0.
+    pub(crate) fn growth_since(&self, before: &Self, metric: Metric) -> Option<f64> {
+        Some(self.sum(metric)? - before.sum(metric).unwrap_or(0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_added_up_by_name_and_label() {
+        let text = "# TYPE a_total counter\na_total{service=\"x\",kind=\"t\"} 2\na_total{service=\"x\",kind=\"u\"} 3\n\
+                    a_total{service=\"y\"} 4\na_total_more{service=\"x\"} 9\nb 1.5\n";
+        let samples = Samples(text.to_owned());
+        let sum = |name, label| samples.sum(Metric { name, label });
+        assert_eq!(sum("a_total", "service=\"x\""), Some(5.0));
+        assert_eq!(sum("a_total", ""), Some(9.0));
+        assert_eq!(sum("b", ""), Some(1.5));
+        assert_eq!(sum("c", ""), None);
+        let before = Samples("b 1\n".to_owned());
+        assert_eq!(samples.growth_since(&before, Metric { name: "b", label: "" }), Some(0.5));
+        assert_eq!(samples.growth_since(&before, Metric { name: "a_total", label: "" }), Some(9.0));
+    }
+}
