@@ -15,6 +15,7 @@ mod in_process_mesh;
 mod inspect;
 mod isolation;
 mod keyvalue;
+mod log;
 mod mesh;
 mod open_exchange;
 mod plain_server;

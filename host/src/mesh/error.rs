@@ -36,7 +36,7 @@ impl TryError {
 }
 
 impl From<InvokeError> for TryError {
-    fn from(InvokeError { kind, detail, source }: InvokeError) -> Self {
+    fn from(InvokeError { kind, detail, source, .. }: InvokeError) -> Self {
         Self { kind, detail, cut_off: false, source }
     }
 }
