@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 
 /// How long a test waits for an event that must happen, even on a busy machine, before the test fails.
@@ -110,6 +110,12 @@ impl Home {
         Atoll::spawn(shell).await
     }
 
+    /// Starts the host with a log that nobody reads before [`Atoll::read_log`].
+    pub async fn start_unread(&self) -> Atoll {
+        self.link_cache();
+        Atoll::spawn_unread(self.command(&["run", "atoll.toml", "--log-format", "json"])).await
+    }
+
     /// Makes this folder use the cache of compiled code that all tests share. Compiling is what takes the time.
     pub fn link_cache(&self) {
         let shared = workspace().join("target/test-cache");
@@ -129,21 +135,33 @@ pub struct Atoll {
     pub gateway: String,
     pub admin: String,
     log: Arc<Mutex<Vec<String>>>,
+    /// The host's standard error, while nobody reads it.
+    unread: Option<ChildStderr>,
     /// The task that copies the host's standard error into `log`.
-    reader: JoinHandle<()>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Atoll {
     async fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let mut errors = BufReader::new(child.stderr.take().unwrap()).lines();
-        let sink = Arc::clone(&log);
-        let reader = tokio::spawn(async move {
-            while let Ok(Some(line)) = errors.next_line().await {
-                sink.lock().unwrap().push(line);
-            }
-        });
+        let (log, errors) = (Arc::default(), child.stderr.take().unwrap());
+        let reader = read_lines(errors, Arc::clone(&log));
+        Self::listening(child, log, None, Some(reader)).await
+    }
+
+    async fn spawn_unread(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let unread = child.stderr.take();
+        Self::listening(child, Arc::default(), unread, None).await
+    }
+
+    /// Waits until the host prints the addresses on which it listens.
+    async fn listening(
+        mut child: Child,
+        log: Arc<Mutex<Vec<String>>>,
+        unread: Option<ChildStderr>,
+        reader: Option<JoinHandle<()>>,
+    ) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut found = HashMap::new();
         let started = Instant::now();
@@ -156,7 +174,13 @@ impl Atoll {
                 found.insert(edge.to_owned(), address.to_owned());
             }
         }
-        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log, reader }
+        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log, unread, reader }
+    }
+
+    /// Begins to read the log of a host that was started by [`Home::start_unread`].
+    pub fn read_log(&mut self) {
+        let unread = self.unread.take().expect("nobody reads the log yet");
+        self.reader = Some(read_lines(unread, Arc::clone(&self.log)));
     }
 
     /// The process id of the host.
@@ -195,7 +219,8 @@ impl Atoll {
         self.signal(rustix::process::Signal::TERM);
         let status = self.wait().await;
         assert_eq!(status.code(), Some(0), "{status}");
-        tokio::time::timeout(TIMEOUT, &mut self.reader).await.expect("the log did not end with the host").unwrap();
+        let reader = self.reader.take().expect("somebody reads the log");
+        tokio::time::timeout(TIMEOUT, reader).await.expect("the log did not end with the host").unwrap();
         self.log.lock().unwrap().clone()
     }
 
@@ -216,6 +241,16 @@ impl Atoll {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
+}
+
+/// Copies the lines of `errors` into `log`.
+fn read_lines(errors: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
+    let mut errors = BufReader::new(errors).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = errors.next_line().await {
+            log.lock().unwrap().push(line);
+        }
+    })
 }
 
 impl Drop for Atoll {

@@ -17,6 +17,7 @@ mod inspect;
 mod isolation;
 mod keyvalue;
 mod languages;
+mod log;
 mod mesh;
 mod open_exchange;
 mod plain_server;

@@ -16,7 +16,7 @@ use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{self, Metrics};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
@@ -37,6 +37,7 @@ const RESOLVING: Duration = Duration::from_secs(2);
 pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
     let manifest = load::manifest(path)?;
+    telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
     let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;

@@ -133,13 +133,14 @@ impl Breaker {
         self.transition(&mut self.lock(), Phase::Closed);
     }
 
-    /// Records the outcome of a call that the closed stretch of `epoch` let through.
+    /// Records the outcome of a call that the closed stretch of `epoch` let through. Returns the new state if this
+    /// outcome has changed it.
     ///
     /// The first load decides only whether to go on: every step that changes something compares the epoch again.
-    pub(super) fn record(&self, epoch: u32, outcome: Outcome, now: Instant) {
+    pub(super) fn record(&self, epoch: u32, outcome: Outcome, now: Instant) -> Option<State> {
         let packed = self.load();
         if packed.epoch != epoch || !packed.is_counting() || outcome.verdict == Verdict::Neutral {
-            return;
+            return None;
         }
         let opens = match &self.settings.trip {
             Trip::Simple { failure_threshold } => {
@@ -173,29 +174,36 @@ impl Breaker {
             // time.
             if self.load().epoch == epoch {
                 self.open(&mut phase, 0, outcome.retry_after, now);
+                return Some(State::Open);
             }
         }
+        None
     }
 
-    /// Records the outcome of a probe of the half-open stretch of `epoch`.
-    pub(super) fn record_probe(&self, epoch: u32, probe: u64, outcome: Outcome, now: Instant) {
+    /// Records the outcome of a probe of the half-open stretch of `epoch`. Returns the new state if this outcome has
+    /// changed it.
+    pub(super) fn record_probe(&self, epoch: u32, probe: u64, outcome: Outcome, now: Instant) -> Option<State> {
         let Settings { probes, .. } = &self.settings;
         let mut phase = self.lock();
         if self.load().epoch != epoch {
-            return;
+            return None;
         }
-        let Phase::HalfOpen { probation, reopened } = &mut *phase else { return };
+        let Phase::HalfOpen { probation, reopened } = &mut *phase else { return None };
         // A probe that outlived its lease decides nothing, whether another probe has its slot by now or not.
         if !probation.end(probe, probes.lease, now) {
-            return;
+            return None;
         }
         match self.settings.probe_passed(outcome) {
-            None => {}
-            Some(true) if probation.pass() < probes.successes.max(1) => {}
-            Some(true) => self.transition(&mut phase, Phase::Closed),
+            None => None,
+            Some(true) if probation.pass() < probes.successes.max(1) => None,
+            Some(true) => {
+                self.transition(&mut phase, Phase::Closed);
+                Some(State::Closed)
+            }
             Some(false) => {
                 let reopened = reopened.saturating_add(1);
                 self.open(&mut phase, reopened, outcome.retry_after, now);
+                Some(State::Open)
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::breaker::{Breaker, Grant};
 use super::outcome::Outcome;
-use super::state::Refused;
+use super::state::{Refused, State};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +32,9 @@ impl Breaker {
 impl Permit {
     /// Ends the call with `outcome`. An outcome decides nothing if the breaker's state has changed since the permit was
     /// granted, or if the permit was a probe whose lease has run out.
-    pub fn record(mut self, outcome: Outcome, now: Instant) {
+    ///
+    /// Returns the new state if this outcome has changed it. Of several outcomes at once, one gets it.
+    pub fn record(mut self, outcome: Outcome, now: Instant) -> Option<State> {
         self.is_recorded = true;
         match self.grant.probe {
             Some(probe) => self.breaker.record_probe(self.grant.epoch, probe, outcome, now),

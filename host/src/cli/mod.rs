@@ -25,6 +25,7 @@ mod terminal;
 mod tests;
 mod verb;
 
+use crate::telemetry;
 use clap::Parser;
 use command::Command;
 use std::process::ExitCode;
@@ -39,11 +40,13 @@ pub fn main() -> ExitCode {
             return u8::try_from(usage.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
-    match verb::execute(command) {
+    let code = match verb::execute(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::report(&error);
             ExitCode::FAILURE
         }
-    }
+    };
+    telemetry::finish();
+    code
 }

@@ -2,6 +2,7 @@
 
 use super::failure::CliError;
 use crate::config::{ManifestErrors, RenderStyle};
+use crate::telemetry;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Prints a result, and a newline if it does not end with one.
@@ -17,9 +18,10 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Prints a line that a program may wait for. If it cannot be printed, the host serves all the same.
+/// Prints a line that a program may wait for. If it cannot be printed, or its reader stalls, the host serves all the
+/// same.
 pub(super) fn announce(line: &str) {
-    let _ = print(line);
+    telemetry::announce(&without_control(line));
 }
 
 /// Prints a line on standard error beside the result.
@@ -30,8 +32,12 @@ pub(super) fn note(line: &str) {
 
 /// Prints on standard error what went wrong and what to do.
 pub(super) fn report(error: &anyhow::Error) {
-    // If standard error cannot be written, nobody reads it. The exit code shows the failure.
-    let _ = io::stderr().write_all(error_text(error, io::stderr().is_terminal()).as_bytes());
+    let text = error_text(error, io::stderr().is_terminal());
+    // The host's last words go the way of its log: its reader may have stalled.
+    if !telemetry::report(&text) {
+        // If standard error cannot be written, nobody reads it. The exit code shows the failure.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
 }
 
 /// The text of an error, with a newline at its end.

@@ -10,6 +10,7 @@ use crate::app::KnownAdmin;
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
+use anyhow::Context;
 use std::path::Path;
 use tokio::runtime;
 
@@ -60,7 +61,7 @@ pub(super) fn admin(
 }
 
 fn run(manifest: &Path, log_format: LogFormatArg) -> anyhow::Result<()> {
-    telemetry::init(log_format.into());
+    telemetry::init(log_format.into()).context("starting the log")?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(app::run(manifest, terminal::announce))
 }

@@ -2,6 +2,7 @@
 
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::late_finding_key::LateFindingKey;
+use super::log;
 use super::reader::file::PathKind;
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
 use super::reader::key::ManifestKey;
@@ -15,6 +16,7 @@ use super::route::{self, Route};
 use super::service::{self, ServiceConfig};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::telemetry::LogSettings;
 use crate::{mesh, runtime, state};
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +34,8 @@ pub struct Manifest {
     pub admin: AdminConfig,
     /// The database of all services.
     pub state: state::Settings,
+    /// The bounds of the log.
+    pub log: LogSettings,
     /// The engine.
     pub runtime: runtime::Settings,
     /// The bounds of all calls together.
@@ -227,6 +231,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
     section.close();
 
+    let log = log::read(&mut root);
     let services = service::read_all(&mut root, folder);
     let routes = route::read_all(&mut root, &services, gateway.timeout);
     root.close();
@@ -234,6 +239,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         gateway,
         admin,
         state,
+        log,
         runtime,
         mesh,
         services: services.all,

@@ -15,7 +15,7 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components and
 //! certificates it only checks that they exist).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`; `service`, with a file for each group of its keys
+//! From the top: [`Manifest`] reads the sections: `edge`; `log`; `service`, with a file for each group of its keys
 //! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and `route_call`.
 //! Below them is the wing `reader`, which reads one table.
 //!
@@ -29,6 +29,7 @@ mod egress;
 mod health;
 mod late_finding_key;
 mod limits;
+mod log;
 mod manifest;
 mod matching;
 mod openapi;

@@ -38,7 +38,7 @@ impl TryError {
 }
 
 impl From<InvokeError> for TryError {
-    fn from(InvokeError { kind, detail, source }: InvokeError) -> Self {
+    fn from(InvokeError { kind, detail, source, .. }: InvokeError) -> Self {
         Self { kind, deadline: None, detail, cut_off: false, source }
     }
 }

@@ -1,7 +1,9 @@
 //! The errors of this room: a component that cannot be loaded, and a call that an instance did not answer.
 
 use crate::base::{Cause, ErrorKind};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use wasmtime::WasmBacktrace;
 
 /// A component that cannot serve. The host has changed nothing when it returns one of these.
 #[derive(Debug, thiserror::Error)]
@@ -123,21 +125,51 @@ pub struct InvokeError {
     /// The error that caused this one, if the cause was an error.
     #[source]
     pub source: Option<Cause>,
+    /// Where in the guest's code it happened, if it happened there.
+    pub place: Option<Box<GuestPlace>>,
+}
+
+/// A place in a guest's code, and what happened there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestPlace {
+    /// The innermost frame: its offset in the file of the module, and the function's name if the component has it.
+    pub frame: String,
+    /// A hash of all frames. The innermost one does not tell two places apart: in most languages it is that of `abort`.
+    pub stack: u64,
+    /// The innermost error: `wasm trap: wasm `unreachable` instruction executed`.
+    pub cause: String,
 }
 
 impl InvokeError {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
+        Self { kind, detail: detail.into(), source: None, place: None }
     }
 
     /// An error with the texts of `error` and of all its causes as its detail, and `error` as its source.
     pub(crate) fn caused_by(kind: ErrorKind, error: wasmtime::Error) -> Self {
         let detail = format!("{error:#}");
-        Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()) }
+        let place = GuestPlace::of(&error).map(Box::new);
+        Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()), place }
     }
 
     /// The same error with `what` went wrong before its detail.
     pub(crate) fn within(self, what: &str) -> Self {
         Self { detail: format!("{what}: {}", self.detail), ..self }
+    }
+}
+
+impl GuestPlace {
+    /// The place of `error`, if the guest ran when it came.
+    fn of(error: &wasmtime::Error) -> Option<Self> {
+        let backtrace = error.downcast_ref::<WasmBacktrace>()?;
+        let frame = backtrace.frames().first()?;
+        let mut stack = DefaultHasher::new();
+        backtrace.frames().iter().for_each(|frame| frame.module_offset().hash(&mut stack));
+        let name = frame.func_name().unwrap_or_default();
+        let frame = match frame.module_offset() {
+            Some(offset) => format!("{offset:#x} {name}"),
+            None => name.to_owned(),
+        };
+        Some(Self { frame: frame.trim_end().to_owned(), stack: stack.finish(), cause: error.root_cause().to_string() })
     }
 }

@@ -1,12 +1,13 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
 use super::endpoint_metrics::EndpointMetrics;
+use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::{INJECTED, ServiceMetrics};
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -48,7 +49,8 @@ impl<S: MetricsSource> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         encode_endpoints(&mut encoder, &self.0.endpoints())?;
         encode_services(&mut encoder, &self.0.services())?;
-        encode_outside(&mut encoder, &self.0.outside())
+        encode_outside(&mut encoder, &self.0.outside())?;
+        log::counts().map_or(Ok(()), |counts| encode_log(&mut encoder, &counts))
     }
 }
 
@@ -182,6 +184,22 @@ fn encode_outside(
         family("outside_in_flight", "Requests under way at the outside host", |s, _| gauge(s.in_flight)),
     ];
     encode(encoder, outside, &FAMILIES, |sample| [("service", sample.service.as_str()), ("host", sample.host.as_str())])
+}
+
+fn encode_log(encoder: &mut DescriptorEncoder, counts: &LogCounts) -> Result<(), fmt::Error> {
+    let dropped = ConstCounter::new(counts.dropped);
+    let help = "Lines of the log that were dropped, because its reader was too slow or they could not be written";
+    dropped.encode(encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?)?;
+    if counts.left_out.is_empty() {
+        return Ok(());
+    }
+    let help = "Lines about the service, or printed by it, that the log only counted, since there were too many";
+    let mut family = encoder.encode_descriptor("log_lines_left_out", help, None, dropped.metric_type())?;
+    for (service, count) in &counts.left_out {
+        let labels = [("service", service.as_str())];
+        ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// Writes each family with one series for each sample. Without samples it writes nothing, since a family must have a

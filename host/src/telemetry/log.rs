@@ -1,36 +1,227 @@
 //! The log: one line for each event, on standard error.
+//!
+//! Nothing but two threads of `line_queue` writes to standard error and standard output while the host serves, so a
+//! reader that stalls holds up neither a request nor the admin, and at the end of the host at most [`LAST_LINES`].
 
-use std::io::IsTerminal;
+use super::limit_layer::{LimitLayer, LogLimits};
+use super::line_format::{LogFormat, Notice};
+use super::line_limiter::LeftOut;
+use super::line_queue::{LineQueue, LineSource};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::panic::{self, PanicHookInfo};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::layer;
+use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The format of a line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// One JSON object a line, for log collectors.
-    Json,
+/// The bounds of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The most bytes that wait for a slow reader: 64 KiB to 1 GiB. Further lines are dropped, counted and said.
+    pub queue: usize,
+    /// How many lines of one kind about failed requests are written before they are only counted: at least 1.
+    pub repeats: u32,
+    /// The lines that the instances of one service may print in a second, on average: at least 1.
+    pub guest_lines: u32,
+    /// The lines that they may print at once: at least 1.
+    pub guest_burst: u32,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { queue: 4 << 20, repeats: 1, guest_lines: 100, guest_burst: 1000 }
+    }
+}
+
+/// Lines that are not in the log, since the host has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogCounts {
+    /// The reader was too slow, or the lines could not be written.
+    pub(super) dropped: u64,
+    /// They were over the quota of their kind, by service; an empty name: of no service.
+    pub(super) left_out: Vec<(String, u64)>,
 }
 
 /// The filter when `ATOLL_LOG` is not set or not valid, in the syntax of `tracing_subscriber`'s `EnvFilter`.
 const DEFAULT_FILTER: &str = "info";
+/// The most bytes that wait for a slow reader of standard output: there is a line for each address.
+const ANNOUNCEMENTS: usize = 64 << 10;
+/// How long the host waits at its end, and at a panic, for a slow reader to take the last lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// The log of this process.
+struct Log {
+    format: LogFormat,
+    errors: Arc<LineQueue>,
+    announcements: Arc<LineQueue>,
+    limits: Arc<LogLimits>,
+}
 
 /// Starts the log of this process, on standard error; standard output is for lines that programs read. The environment
-/// variable `ATOLL_LOG` sets the filter (`debug`, `access=off,info`, …). A second call changes nothing.
-pub fn init(format: LogFormat) {
+/// variable `ATOLL_LOG` sets the filter (`debug`, `access=off,info`, …). A panic becomes a line of the log too. A
+/// second call changes nothing.
+///
+/// # Errors
+/// The system has no thread or no file left.
+pub fn init(format: LogFormat) -> io::Result<()> {
+    if LOG.get().is_some() {
+        return Ok(());
+    }
+    let LogSettings { queue, repeats, guest_lines, guest_burst } = LogSettings::default();
+    let limits = Arc::new(LogLimits::new(repeats, guest_lines, guest_burst));
+    // Not through the handles of the standard library: their lock would be held while a write waits, and whoever else
+    // prints would wait with it.
+    let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let errors = LineQueue::start("log", sink, LogSource { format, limits: Arc::clone(&limits) }, queue)?;
+    let sink = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let announcements = LineQueue::start("stdout", sink, Announcements, ANNOUNCEMENTS)?;
+    let log = Log { format, errors: Arc::clone(&errors), announcements, limits: Arc::clone(&limits) };
+    if LOG.set(log).is_err() {
+        return Ok(());
+    }
+
     let filter = EnvFilter::try_from_env("ATOLL_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let registry = tracing_subscriber::registry().with(filter);
+    let limit = LimitLayer { limits, queue: Arc::clone(&errors) };
+    let registry = tracing_subscriber::registry().with(filter).with(limit);
+    let writer = QueueWriter(errors);
     let started = match format {
         LogFormat::Pretty => {
-            let colours = std::io::stderr().is_terminal();
-            registry.with(layer().with_writer(std::io::stderr).with_ansi(colours)).try_init()
+            registry.with(layer().with_writer(writer).with_ansi(io::stderr().is_terminal())).try_init()
         }
-        LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init(),
+        LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(writer)).try_init(),
     };
-    // This fails only if the log runs already, in a process that starts the host twice: a test.
+    // This fails only if another log runs already, in a process that starts the host twice: a test.
     drop(started);
+    panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Bounds the log as `settings` say. Without a log it does nothing.
+pub fn bound(settings: &LogSettings) {
+    let Some(log) = LOG.get() else { return };
+    log.errors.resize(settings.queue);
+    log.limits.change(settings.repeats, settings.guest_lines, settings.guest_burst);
+}
+
+/// Puts a line, without its newline, on standard output, without waiting for its reader. Returns whether it did:
+/// without a log it does not.
+pub fn announce(line: &str) -> bool {
+    LOG.get().is_some_and(|log| log.announcements.push(format!("{line}\n").as_bytes()))
+}
+
+/// Puts `text`, which ends with a newline, among the lines of the log as it is. Returns whether it did: without a log
+/// it does not.
+pub fn report(text: &str) -> bool {
+    LOG.get().is_some_and(|log| log.errors.push(text.as_bytes()))
+}
+
+/// Says how many lines were left out, and waits until everything is written: a second at most, since the reader may
+/// have stalled.
+pub fn finish() {
+    let Some(log) = LOG.get() else { return };
+    let left_out = log.limits.lines().due(Instant::now(), true);
+    push_left_out(&log.errors, log.format, &left_out);
+    let until = Instant::now() + LAST_LINES;
+    log.errors.flush(LAST_LINES);
+    log.announcements.flush(until.saturating_duration_since(Instant::now()));
+}
+
+/// What the log of this process has not written; `None`: there is no log.
+pub(super) fn counts() -> Option<LogCounts> {
+    let log = LOG.get()?;
+    let left_out = log.limits.lines().totals().iter().map(|(service, count)| (service.clone(), *count)).collect();
+    Some(LogCounts { dropped: log.errors.dropped(), left_out })
+}
+
+/// A panic may be the last that the process does, so its line does not stay in the queue. Only the first of several
+/// panics waits for a reader that has stalled.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let Some(log) = LOG.get() else { return };
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| format!("\n{backtrace}"));
+    let (name, backtrace) = (thread::current().name().unwrap_or("unnamed").to_owned(), backtrace.unwrap_or_default());
+    if tracing::enabled!(target: "panic", Level::ERROR) {
+        tracing::error!(target: "panic", thread = name, "{info}{backtrace}");
+    } else {
+        log.errors.push(format!("thread {name} {info}{backtrace}\n").as_bytes());
+    }
+    log.errors.flush(LAST_LINES);
+}
+
+fn push_left_out(queue: &LineQueue, format: LogFormat, left_out: &[LeftOut]) {
+    for one in left_out {
+        let LeftOut { subject, count, .. } = one;
+        let (level, fields) = (subject.level, &subject.fields);
+        let line = Notice { level, target: subject.target, message: one.message(), fields, count: ("more", *count) };
+        queue.push(line.text(format).as_bytes());
+    }
+}
+
+/// What the thread of the log says by itself.
+struct LogSource {
+    format: LogFormat,
+    limits: Arc<LogLimits>,
+}
+
+impl LineSource for LogSource {
+    fn due(&mut self, queue: &LineQueue, now: Instant) -> Option<Instant> {
+        let mut lines = self.limits.lines();
+        let (due, next) = (lines.due(now, false), lines.next_due());
+        drop(lines);
+        push_left_out(queue, self.format, &due);
+        next
+    }
+
+    fn gap(&self, count: u64) -> String {
+        let message = "lines were dropped here: the reader of the log was too slow, or they could not be written";
+        let count = ("dropped", count);
+        Notice { level: Level::WARN, target: "log", message: message.into(), fields: &[], count }.text(self.format)
+    }
+}
+
+/// Standard output: it says nothing by itself, since programs read it.
+struct Announcements;
+
+impl LineSource for Announcements {
+    fn due(&mut self, _: &LineQueue, _: Instant) -> Option<Instant> {
+        None
+    }
+
+    fn gap(&self, _: u64) -> String {
+        String::new()
+    }
+}
+
+/// Puts each formatted event into the queue.
+struct QueueWriter(Arc<LineQueue>);
+
+impl<'a> MakeWriter<'a> for QueueWriter {
+    type Writer = QueuedLine<'a>;
+
+    fn make_writer(&'a self) -> QueuedLine<'a> {
+        QueuedLine(&self.0)
+    }
+}
+
+/// The writer for one line: `tracing_subscriber` writes a whole line at once.
+struct QueuedLine<'a>(&'a LineQueue);
+
+impl Write for QueuedLine<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

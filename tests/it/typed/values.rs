@@ -44,6 +44,8 @@ reuse = {{ max_concurrent = 4 }}
             write!(manifest, "\n[[route]]\n{route}\n").unwrap();
         }
     }
+    // The tests read every function's error in the log.
+    manifest += "\n[log]\nrepeats = 1_000_000\n";
     Typed::start(&manifest).await
 }
 

@@ -50,7 +50,7 @@ fn one_call_before_and_one_after_a_bucket_changed_are_not_together() {
         // counted before.
         let late = breaker.try_acquire(start).expect("closed");
         let other = Arc::clone(&breaker);
-        let ((), ()) = both(
+        let (_, ()) = both(
             move || late.record(outcome(Verdict::Success), start),
             move || record(&other, Verdict::RequestFault, start + LONG),
         );

@@ -69,7 +69,7 @@ fn a_stale_success_does_not_close() {
         let early = breaker.try_acquire(start).expect("closed");
         record(&breaker, Verdict::EndpointFault, start);
         let (later, here) = (start + SHORT, Arc::clone(&breaker));
-        let (probe, ()) = both(move || here.try_acquire(later), move || early.record(outcome(Verdict::Success), later));
+        let (probe, _) = both(move || here.try_acquire(later), move || early.record(outcome(Verdict::Success), later));
         assert_eq!(breaker.state(later), State::HalfOpen);
         drop(probe);
     });

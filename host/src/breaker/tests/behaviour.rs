@@ -108,7 +108,9 @@ fn the_jitter_is_added_to_the_open_time_and_follows_from_the_seed() {
     let settings = Settings { open: OpenTime { least: s(1), most: s(8), jitter: 50 }, ..full() };
     let wait = |seed| {
         let (breaker, now) = (std::sync::Arc::new(Breaker::new(settings, seed)), Instant::now());
-        (0..3).for_each(|_| breaker.try_acquire(now).expect("closed").record(outcome(EndpointFault), now));
+        for _ in 0..3 {
+            breaker.try_acquire(now).expect("closed").record(outcome(EndpointFault), now);
+        }
         breaker.try_acquire(now).expect_err("open").retry_after.expect("a wait")
     };
     let waits: Vec<Duration> = (0..200).map(wait).collect();
@@ -298,8 +300,10 @@ fn a_now_from_before_the_latest_one_does_no_harm() {
     let early = |rig: &Rig, now| rig.breaker.try_acquire(now).expect("closed").record(outcome(RequestFault), now);
     rig.wait(s(100));
     rig.calls(1, RequestFault);
-    (0..20).for_each(|_| early(&rig, start));
-    (0..20).for_each(|_| early(&rig, rig.now - s(10)));
+    for _ in 0..20 {
+        early(&rig, start);
+        early(&rig, rig.now - s(10));
+    }
     rig.is(Closed);
     // These times are some ticks ago, inside the window: each call counts in its own tick.
     early(&rig, rig.now - s(9));

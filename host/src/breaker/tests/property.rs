@@ -112,7 +112,10 @@ impl Pair {
     }
 
     fn end(&mut self, (permit, pass): (Permit, Pass), outcome: Outcome, now: Instant) {
-        permit.record(outcome, now);
+        let before = self.breaker.view(now);
+        let changed = permit.record(outcome, now);
+        let after = self.breaker.view(now);
+        assert_eq!(changed, (before != after).then_some(after.state), "whoever changes the state is told so");
         self.model.end(pass, Some(outcome), now);
     }
 

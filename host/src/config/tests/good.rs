@@ -9,6 +9,7 @@ use crate::fault::{Fault, Share};
 use crate::health::Schedule;
 use crate::mesh::BulkheadSettings;
 use crate::rollout::{PlainAddress, ServiceSpec};
+use crate::telemetry::LogSettings;
 use crate::{balance, breaker, gateway, listen, mesh, retry, route, runtime, state};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -28,6 +29,7 @@ fn an_empty_manifest_has_the_default_settings_of_the_rooms() {
     let listen = listen::Settings { address: address("127.0.0.1:8080"), ..listen::Settings::default() };
     assert_eq!(format!("{:?}", gateway.listen), format!("{listen:?}"));
     assert_eq!((gateway.drain, gateway.timeout), (Duration::from_secs(30), Duration::from_secs(15)));
+    assert_eq!(manifest.log, LogSettings::default());
     assert_eq!(format!("{:?}", gateway.settings), format!("{:?}", gateway::Settings::default()));
     let info = Info { title: "Atoll".into(), version: env!("CARGO_PKG_VERSION").into(), description: None };
     assert_eq!((gateway.names, gateway.openapi), (Names::Snake, Some(info)));
@@ -96,6 +98,8 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
     assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
+    let log = LogSettings { queue: 1 << 20, repeats: 5, guest_lines: 10, guest_burst: 20 };
+    assert_eq!(manifest.log, log);
     assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, None));
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });
     assert_eq!(manifest.mesh.depth, 16);

@@ -2,7 +2,7 @@
 
 use crate::balance::LoadSample;
 use crate::base::{Blame, ErrorKind};
-use crate::breaker::{Outcome, Permit, Verdict};
+use crate::breaker::{Outcome, Permit, State, Verdict};
 use crate::mesh::clock;
 use crate::mesh::table::endpoint::EndpointStats;
 use http::header::RETRY_AFTER;
@@ -143,7 +143,21 @@ impl TryGuard {
         if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
             self.stats.metrics.failure();
         }
-        permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
+        let is_probe = permit.is_probe();
+        let changed = permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
+        if let Some(state) = changed {
+            log_circuit(&self.stats.id, state, is_probe, verdict);
+        }
+    }
+}
+
+/// Logs that an outcome has changed the state of an endpoint's circuit.
+fn log_circuit(endpoint: &str, state: State, is_probe: bool, verdict: Verdict) {
+    match state {
+        State::Closed => tracing::info!(target: "circuit", endpoint, %state, "the circuit is closed: calls pass"),
+        // It is no news: the circuit was open before the probe.
+        _ if is_probe => tracing::debug!(target: "circuit", endpoint, %state, ?verdict, "the probe failed"),
+        _ => tracing::warn!(target: "circuit", endpoint, %state, ?verdict, "the circuit is open: no call passes"),
     }
 }
 

@@ -41,9 +41,12 @@ impl InstanceIdentity {
     /// Logs that the instance failed.
     pub(crate) fn log_failure(&self, error: &InvokeError) {
         let Self { grants, revision, instance, request } = self;
+        let place = error.place.as_deref();
+        let stack = place.map(|place| format!("{:016x}", place.stack));
         tracing::warn!(
             service = %grants.service, revision = %revision.short(), instance, request_id = %request,
-            kind = %error.kind, "the instance failed: {}", error.detail
+            kind = %error.kind, place = place.map(|place| &*place.frame), stack,
+            cause = place.map(|place| &*place.cause), "the instance failed: {}", error.detail
         );
     }
 
@@ -60,7 +63,7 @@ impl InstanceIdentity {
             );
         } else {
             tracing::warn!(
-                service = %caller, instance, request_id = %request, %kind,
+                service = %caller, instance, request_id = %request, %kind, %callee,
                 "a call of `{callee}` ({what}) failed: {error}"
             );
         }

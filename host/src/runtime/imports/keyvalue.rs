@@ -47,7 +47,7 @@ pub type KeyValueError = TrappableError<store::Error>;
 impl From<StateError> for KeyValueError {
     fn from(error: StateError) -> Self {
         if error.kind().is_some() {
-            tracing::error!(error = error.with_causes(), "the store failed");
+            tracing::error!(target: "store", error = error.with_causes(), "the store failed");
         }
         store::Error::Other(error.for_guest()).into()
     }

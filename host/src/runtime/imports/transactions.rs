@@ -159,7 +159,7 @@ fn guest_error(error: StateError) -> contract::Error {
         }
         StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
         _ => {
-            tracing::error!(error = error.with_causes(), "the store failed");
+            tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())
         }
     }

@@ -199,7 +199,7 @@ impl Database {
             redb::Error::Corrupted(detail) => StateError::Corrupt { path: self.path.clone(), detail },
             other => self.io("the database failed", other),
         };
-        tracing::error!(error = error.with_causes(), "the database failed");
+        tracing::error!(target: "store", error = error.with_causes(), "the database failed");
         Err(error)
     }
 
@@ -267,7 +267,9 @@ impl Database {
                 let for_writing = access == Access::Write;
                 tracing::warn!(path = %self.path.display(), for_writing, "the database is open again after a failure");
             }
-            Err(error) => tracing::error!(error = error.with_causes(), "the database could not be opened again"),
+            Err(error) => {
+                tracing::error!(target: "store", error = error.with_causes(), "the database could not be opened again");
+            }
         }
         opened
     }
