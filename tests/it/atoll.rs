@@ -94,6 +94,12 @@ impl Home {
         Atoll::spawn(command).await
     }
 
+    /// Starts the host with more arguments.
+    pub async fn start_with_arguments(&self, arguments: &[&str]) -> Atoll {
+        self.link_cache();
+        Atoll::spawn(self.command(&[&["run", "atoll.toml", "--log-format", "json"], arguments].concat())).await
+    }
+
     /// Starts the host so that a write beyond the largest size of a file is an error, and does not end it.
     pub async fn start_without_file_size_signal(&self) -> Atoll {
         self.link_cache();

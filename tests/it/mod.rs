@@ -3,6 +3,7 @@
 mod admin_edge;
 mod atoll;
 mod breaker_verdicts;
+mod check_at_once;
 mod cli_verbs;
 pub mod components;
 mod contracts;
@@ -20,6 +21,7 @@ mod languages;
 mod log;
 mod mesh;
 mod open_exchange;
+mod partial;
 mod plain_server;
 mod readme;
 mod shop;

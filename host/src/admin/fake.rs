@@ -50,6 +50,10 @@ impl Operations for Fake {
         *self.readiness.lock().expect("no test panics with it")
     }
 
+    fn left_out(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn metrics(&self) -> String {
         "# EOF\n".into()
     }
@@ -82,6 +86,7 @@ impl Operations for Fake {
             balance: "peak-ewma".into(),
             waiting: 0,
             faults: self.faults_of("users"),
+            left_out: None,
         };
         let legacy = ServiceView {
             name: "legacy".into(),
@@ -94,6 +99,7 @@ impl Operations for Fake {
             balance: "random".into(),
             waiting: 0,
             faults: self.faults_of("legacy"),
+            left_out: None,
         };
         let mut services = vec![legacy, users];
         let circuits = self.circuits.lock().expect("no test panics with it");
@@ -118,6 +124,7 @@ impl Operations for Fake {
             service: service.into(),
             call: None,
             rewrite: rewrite.map(Into::into),
+            left_out: None,
         };
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]
     }

@@ -14,6 +14,10 @@ pub trait Operations: Send + Sync + 'static {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
+    /// What the host serves without, since it was started with `--partial`: the names of services, and of routes whose
+    /// service is served.
+    fn left_out(&self) -> Vec<String>;
+
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> String;
 

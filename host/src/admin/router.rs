@@ -43,7 +43,11 @@ async fn health() -> Json<Value> {
 
 async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<Value>, AdminProblem> {
     let detail = match state.operations.ready() {
-        HostReadiness::Ready => return Ok(Json(json!({ "status": "ready" }))),
+        // A host that was told to serve a part is ready when it serves that part.
+        HostReadiness::Ready => match state.operations.left_out() {
+            left_out if left_out.is_empty() => return Ok(Json(json!({ "status": "ready" }))),
+            left_out => return Ok(Json(json!({ "status": "ready", "left_out": left_out }))),
+        },
         HostReadiness::Draining => "the host was told to stop and finishes the requests in flight",
     };
     Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))

@@ -26,6 +26,8 @@ pub struct ServiceView {
     pub waiting: u64,
     /// Its active faults on purpose.
     pub faults: Vec<FaultView>,
+    /// Why the host serves without it, if it was started with `--partial` and the service cannot be served.
+    pub left_out: Option<String>,
 }
 
 /// One endpoint of a service.
@@ -150,6 +152,8 @@ pub struct RouteView {
     pub call: Option<String>,
     /// How the path changes on the way to the service. None: not at all.
     pub rewrite: Option<String>,
+    /// Why requests are refused, if the host was started with `--partial` and cannot serve the route or its service.
+    pub left_out: Option<String>,
 }
 
 /// The result of a swap or a rollback.

@@ -1,21 +1,22 @@
 //! Everything that is known before the host serves: the components, the links between them, and the HTTP bindings of
 //! the typed routes.
 
+use super::late_findings::LateFindings;
 use super::load;
 use super::probe::health_check;
 use super::trust;
 use crate::base::ServiceName;
-use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig};
+use crate::config::{Draft, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
     Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
     InterfaceName, Operation, document,
 };
 use crate::gateway::{Target, TypedTarget};
 use crate::health;
-use crate::rollout::{ManifestName, Need, Offers, ServiceSpec, Uses, wire};
+use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
 use crate::runtime::{Component, Link, Runtime, answers_http};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The manifest's services and routes, checked against the components.
@@ -32,6 +33,8 @@ pub(super) struct Assembly {
     pub(super) needs: Vec<Need>,
     /// The OpenAPI document of the typed routes, if the manifest wants one.
     pub(super) openapi: Option<Bytes>,
+    /// The services that are not served, each with the reason. They have no component here, and no addresses.
+    pub(super) left_out: BTreeMap<ServiceName, String>,
 }
 
 /// One service's component.
@@ -43,29 +46,77 @@ pub(super) struct ServiceComponent {
     pub(super) described: Arc<Contract>,
 }
 
-/// Loads the components and checks that they and the routes fit together.
+/// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that
+/// cannot be served is left out, and so is each service whose imports only such a service answers.
 ///
 /// # Errors
-/// All components that cannot serve, each with its position in the manifest; otherwise everything that does not fit
-/// together.
-pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Assembly> {
-    let loaded = load::components(manifest, runtime).await?;
-    let mut findings = Vec::new();
-    let components = link(manifest, loaded, &mut findings);
-    let (targets, mut needs) = routes(manifest, &components, &mut findings);
-    needs.extend(idempotent(manifest, &components));
+/// Everything that is wrong with the manifest and its components, each with its position in the manifest; except for
+/// consequences of what is told anyway. With `partial`: only if something is wrong with the text itself.
+pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<Assembly> {
+    let manifest = &draft.manifest;
+    let mut findings = LateFindings::new(draft);
+    let loaded = load::components(manifest, runtime, &mut findings).await?;
+    let mut components = link(draft, loaded, &mut findings);
+    let mut needs: Vec<Need> = idempotent(manifest, &components).collect();
     let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {
         let contract = component.as_ref().map(|component| &*component.described);
-        health_check(manifest, service, contract, &mut needs, &mut findings)
+        health_check(service, contract, &mut needs, &mut findings)
     });
-    let health_checks = health_checks.collect();
-    let specs = trust::specs(manifest, &mut findings);
-    match ManifestErrors::from_findings(findings) {
-        Some(errors) => Err(errors.into()),
-        None => {
-            let info = manifest.gateway.openapi.as_ref();
-            let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
-            Ok(Assembly { specs, components, health_checks, targets, needs, openapi })
+    let mut health_checks: Vec<_> = health_checks.collect();
+    let mut specs = trust::specs(manifest, &mut findings);
+    let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
+    let mut targets = routes(manifest, &components, &mut needs, &mut findings);
+    if partial && draft.findings().is_empty() {
+        let routes = findings.of_routes();
+        for (index, target) in targets.iter_mut().enumerate() {
+            let reason = left_out.get(&target.service).or_else(|| routes.get(&index));
+            target.left_out = reason.map(|reason| reason.as_str().into());
+        }
+        for (spec, health_check) in specs.iter_mut().zip(&mut health_checks) {
+            if left_out.contains_key(&spec.name) {
+                spec.addresses.urls.clear();
+                *health_check = None;
+            }
+        }
+    } else if let Some(errors) = findings.into_errors() {
+        return Err(errors.into());
+    }
+    let info = manifest.gateway.openapi.as_ref();
+    let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
+    Ok(Assembly { specs, components, health_checks, targets, needs, openapi, left_out })
+}
+
+/// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without
+/// them. Returns all these services, each with the reason.
+fn leave_out(
+    manifest: &Manifest,
+    mut left_out: BTreeMap<ServiceName, String>,
+    components: &mut [Option<ServiceComponent>],
+) -> BTreeMap<ServiceName, String> {
+    loop {
+        let before = left_out.len();
+        for (service, component) in manifest.services.iter().zip(&mut *components) {
+            if left_out.contains_key(&service.spec.name) {
+                *component = None;
+            }
+        }
+        let offers = offers(manifest.services.iter().zip(components.iter().map(|one| Some(&one.as_ref()?.component))));
+        for (service, component) in manifest.services.iter().zip(&mut *components) {
+            let Some(component) = component else { continue };
+            let GrantSettings { calls, .. } = &service.spec.grants;
+            match wire(&service.spec.name, component.component.contract(), calls, &offers) {
+                Ok(links) => component.links = links,
+                Err(error) => {
+                    let reason = match calls.iter().find(|&callee| left_out.contains_key(callee)) {
+                        Some(callee) => format!("it needs service `{callee}`, which is left out"),
+                        None => format!("the component {error}"),
+                    };
+                    left_out.insert(service.spec.name.clone(), reason);
+                }
+            }
+        }
+        if left_out.len() == before {
+            return left_out;
         }
     }
 }
@@ -79,32 +130,42 @@ pub(super) fn offers<'a>(services: impl Iterator<Item = (&'a ServiceConfig, Opti
 }
 
 fn link(
-    manifest: &Manifest,
+    draft: &Draft,
     components: Vec<Option<Component>>,
-    findings: &mut Vec<Finding>,
+    findings: &mut LateFindings<'_>,
 ) -> Vec<Option<ServiceComponent>> {
+    let manifest = &draft.manifest;
+    let unknown = unknown(draft, &components);
     let offers = offers(manifest.services.iter().zip(components.iter().map(Option::as_ref)));
     let mut linked = Vec::new();
     for (service, component) in manifest.services.iter().zip(components) {
         let name = &service.spec.name;
         linked.push(component.map(|component| {
             let contract = component.contract();
-            let links = wire(name, contract, &service.spec.grants.calls, &offers).unwrap_or_else(|error| {
-                let message = format!("service `{name}`: the component {error}");
-                findings.push(manifest.diagnose(name, LateFindingKey::Calls, message, error.help()));
-                Vec::new()
-            });
+            let (mut links, mut not_granted) = (Vec::new(), BTreeSet::new());
+            for outcome in wire_each(name, contract, &service.spec.grants.calls, &offers) {
+                match outcome {
+                    Ok(link) => links.push(link),
+                    Err(error) if unknown.may_answer(&service.spec.grants.calls, &error) => {}
+                    // One grant is enough for all interfaces of a service.
+                    Err(WireError::NotGranted { provider, .. }) if !not_granted.insert(provider.clone()) => {}
+                    Err(error) => {
+                        let message = format!("service `{name}`: the component {error}");
+                        findings.service(name, LateFindingKey::Calls, message, error.help());
+                    }
+                }
+            }
             // If a link is missing, that is a finding already, and `links` would report the same import again.
             if links.len() == contract.imports.len()
                 && let Err(error) = component.links()
             {
-                findings.push(load::diagnose(manifest, name, &error));
+                findings.component(name, &error);
             }
-            let described = describe(manifest, service, contract, findings);
+            let described = describe(service, contract, findings);
             for text in &service.spec.idempotent {
                 if let Err(error) = contract.lookup(text) {
                     let (key, help) = (LateFindingKey::Idempotent, error.help(""));
-                    findings.push(manifest.diagnose(name, key, error.to_string(), help));
+                    findings.service(name, key, error.to_string(), help);
                 }
             }
             ServiceComponent { component, links, described }
@@ -113,18 +174,42 @@ fn link(
     linked
 }
 
+/// The services whose contract is not known, because something is wrong with them.
+struct UnknownContracts {
+    names: BTreeSet<ServiceName>,
+    /// Whether there may be more services, in the parts of the text that could not be read.
+    more: bool,
+}
+
+fn unknown(draft: &Draft, components: &[Option<Component>]) -> UnknownContracts {
+    let unknown = |(service, component): (&ServiceConfig, &Option<Component>)| {
+        let ServiceConfig { spec, component: file, .. } = service;
+        let only_addresses = file.is_none() && !spec.addresses.urls.is_empty() && draft.is_settled(&spec.name);
+        (component.is_none() && !only_addresses).then(|| spec.name.clone())
+    };
+    let names = draft.manifest.services.iter().zip(components).filter_map(unknown).collect();
+    UnknownContracts { names, more: !draft.is_whole() }
+}
+
+impl UnknownContracts {
+    /// Whether the error of an import would perhaps not be there if these services were right: one of them may answer
+    /// the import.
+    fn may_answer(&self, calls: &[ServiceName], error: &WireError) -> bool {
+        match error {
+            WireError::NotProvided { .. } => self.more || !self.names.is_empty(),
+            WireError::NotGranted { .. } => self.more || calls.iter().any(|callee| self.names.contains(callee)),
+            WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
+        }
+    }
+}
+
 /// The contract with the docs of the service's WIT files.
-fn describe(
-    manifest: &Manifest,
-    service: &ServiceConfig,
-    contract: &Arc<Contract>,
-    findings: &mut Vec<Finding>,
-) -> Arc<Contract> {
+fn describe(service: &ServiceConfig, contract: &Arc<Contract>, findings: &mut LateFindings<'_>) -> Arc<Contract> {
     let Some(folder) = &service.wit else { return Arc::clone(contract) };
     let mut described = Contract::clone(contract);
     if let Err(error) = described.with_docs(folder) {
         let help = "name the folder of the WIT package that the component was built from";
-        findings.push(manifest.diagnose(&service.spec.name, LateFindingKey::Wit, error.to_string(), help));
+        findings.service(&service.spec.name, LateFindingKey::Wit, error.to_string(), help);
     }
     described.into()
 }
@@ -132,9 +217,10 @@ fn describe(
 fn routes(
     manifest: &Manifest,
     components: &[Option<ServiceComponent>],
-    findings: &mut Vec<Finding>,
-) -> (Vec<Target>, Vec<Need>) {
-    let (mut targets, mut needs) = (Vec::new(), Vec::new());
+    needs: &mut Vec<Need>,
+    findings: &mut LateFindings<'_>,
+) -> Vec<Target> {
+    let mut targets = Vec::new();
     let services = by_name(manifest, components);
     for (index, route) in manifest.routes.iter().enumerate() {
         let service = services.get(&route.service);
@@ -149,26 +235,21 @@ fn routes(
                     needs.push(Need { name: Some(name), ..need(route, functions(&target)) });
                     typed = Some(Arc::new(target));
                 }
-                Err(errors) => {
-                    let errors = errors.into_iter();
-                    findings.extend(
-                        errors.map(|error| manifest.diagnose_route(index, error.key, error.message, error.help)),
-                    );
-                }
+                Err(errors) => errors.into_iter().for_each(|error| findings.route(index, error)),
             },
             (None, _) if !speaks_http && !has_addresses => {
                 let message =
                     format!("service `{}` answers no HTTP by itself: it exports only functions", route.service);
                 let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
-                findings.push(manifest.diagnose_route(index, HttpBindingKey::Call, message, help));
+                findings.route(index, HttpBindingError { key: HttpBindingKey::Call, message, help });
             }
             (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
         }
         let Route { service, body, timeout, .. } = route.clone();
-        targets.push(Target { service, body_limit: body, timeout, typed });
+        targets.push(Target { service, body_limit: body, timeout, typed, left_out: None });
     }
-    (targets, needs)
+    targets
 }
 
 /// The services and their components, by name.

@@ -1,7 +1,8 @@
 //! `atoll check`: everything that `run` would find wrong, without serving.
 
-use super::assembly::assemble;
+use super::assembly::{Assembly, assemble};
 use super::load;
+use crate::config::Draft;
 use std::path::Path;
 
 /// The size of a manifest that passed the check.
@@ -19,15 +20,25 @@ pub struct Summary {
 /// and no store.
 ///
 /// # Errors
-/// Everything that is wrong with the manifest; otherwise with its components; otherwise everything that does not fit
-/// together.
+/// Everything that is wrong with the manifest and its components, and everything that does not fit together.
 pub async fn check(path: &Path) -> anyhow::Result<Summary> {
-    let manifest = load::manifest(path)?;
-    let runtime = load::engine(&manifest)?;
-    let assembly = assemble(&manifest, &runtime).await?;
+    let draft = load::manifest(path)?;
+    let (manifest, assembly) = (&draft.manifest, check_all(&draft).await?);
     Ok(Summary {
         services: manifest.services.len(),
         components: assembly.components.iter().flatten().count(),
         routes: manifest.routes.len(),
     })
+}
+
+/// Loads the components for a check, and assembles them.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn check_all(draft: &Draft) -> anyhow::Result<Assembly> {
+    match load::engine(&draft.manifest) {
+        Ok(runtime) => assemble(draft, &runtime, false).await,
+        // Settings that are wrong were replaced by their defaults, so the engine's error may be of nobody's making.
+        Err(error) => Err(draft.errors().map_or(error, Into::into)),
+    }
 }

@@ -76,38 +76,43 @@ async fn try_as(
     bytes: Vec<u8>,
     contract: &Contract,
 ) -> anyhow::Result<Trial> {
-    let mut manifest = load::manifest(path)?;
+    let mut draft = load::manifest(path)?;
+    if let Some(errors) = draft.errors() {
+        return Err(errors.into());
+    }
+    let manifest = &draft.manifest;
     let index = manifest.services.iter().position(|service| service.spec.name == *name);
-    let index = index.ok_or_else(|| unknown(name, path, &manifest))?;
+    let index = index.ok_or_else(|| unknown(name, path, manifest))?;
     if manifest.services[index].component.is_none() {
         return Err(SwapError::NoComponent(name.clone()).into());
     }
-    let runtime = load::engine(&manifest)?;
-    let assembly = match assemble(&manifest, &runtime).await {
+    let runtime = load::engine(manifest)?;
+    let assembly = match assemble(&draft, &runtime, false).await {
         Ok(assembly) => assembly,
         // The cause may be the component that this one would replace, so the check is repeated with this one.
         Err(_) => {
-            manifest.services[index].component = Some(file.to_owned());
-            assemble(&manifest, &runtime).await?
+            draft.manifest.services[index].component = Some(file.to_owned());
+            assemble(&draft, &runtime, false).await?
         }
     };
+    let manifest = &draft.manifest;
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
     let is_runnable = refusals(contract).is_empty();
     let service = manifest.services[index].clone();
-    let (links, mut refused) = link(&service, contract, &manifest, &assembly);
+    let (links, mut refused) = link(&service, contract, manifest, &assembly);
     match component.and_then(|component| check_other_imports(&service, &component, &links)) {
         // A reason that holds for every host was found by its contract alone.
         Err(_) if !is_runnable => {}
         Err(error) => refused.insert(0, error.to_string()),
         Ok(()) => {}
     }
-    let mut breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
+    let mut breaks = breaks(name, contract, needs(name, manifest, &assembly).iter());
     if breaks.is_empty() {
-        let others = others(name, &manifest, &assembly);
+        let others = others(name, manifest, &assembly);
         let others = others
             .map(|(other, one)| (&other.spec.name, &**one.component.contract(), other.spec.grants.calls.as_slice()));
-        breaks = ambiguous(others, &offers_with(name, contract, &manifest, &assembly));
+        breaks = ambiguous(others, &offers_with(name, contract, manifest, &assembly));
     }
     Ok(Trial { service, links, refusals: refused, breaks })
 }

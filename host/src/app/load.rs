@@ -1,7 +1,8 @@
 //! The first steps of every verb: the manifest is read, the engine is started, and the components are loaded.
 
+use super::late_findings::LateFindings;
 use crate::base::ServiceName;
-use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, ServiceConfig, environment};
+use crate::config::{Draft, Manifest, ManifestErrors, ServiceConfig, environment};
 use crate::runtime::{Component, Limits, LoadError, Runtime};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use std::thread::available_parallelism;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Reads the manifest and the environment variables that override it.
-pub(super) fn manifest(path: &Path) -> Result<Manifest, ManifestErrors> {
-    Manifest::load(path, &environment)
+pub(super) fn manifest(path: &Path) -> Result<Draft, ManifestErrors> {
+    Draft::load(path, &environment)
 }
 
 /// An engine whose pool fits the manifest's services.
@@ -27,12 +28,16 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
     runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
 }
 
-/// The component of each service, in the order of the manifest; `None` if the service has only addresses. The
-/// components are read and compiled on all cores.
+/// The component of each service, in the order of the manifest; `None` if the service has none, or if it cannot serve,
+/// which is a finding. The components are read and compiled on all cores.
 ///
 /// # Errors
-/// All components that cannot serve, each with its position in the manifest.
-pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<Vec<Option<Component>>> {
+/// The compiler panicked.
+pub(super) async fn components(
+    manifest: &Manifest,
+    runtime: &Arc<Runtime>,
+    findings: &mut LateFindings<'_>,
+) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &ServiceConfig| {
         let spec = &service.spec;
         Some((service.component.clone()?, spec.name.clone(), spec.grants.state, spec.replicas.limits.clone()))
@@ -43,19 +48,15 @@ pub(super) async fn components(manifest: &Manifest, runtime: &Arc<Runtime>) -> a
     let _end = EndOfQueue(&queue);
     let loading: Vec<_> = (0..cores).map(|_| load_some(&queue, runtime)).collect();
     let mut components: Vec<_> = queue.wanted.iter().map(|_| None).collect();
-    let mut findings = Vec::new();
     for loading in loading {
         for (index, loaded) in loading.await.context("the compiler does not panic")? {
             match loaded {
                 Ok(component) => components[index] = Some(component),
-                Err(error) => findings.push(diagnose(manifest, &manifest.services[index].spec.name, &error)),
+                Err(error) => findings.component(&manifest.services[index].spec.name, &error),
             }
         }
     }
-    match ManifestErrors::from_findings(findings) {
-        Some(errors) => Err(errors.into()),
-        None => Ok(components),
-    }
+    Ok(components)
 }
 
 /// The components to load.
@@ -91,11 +92,4 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
             loaded.push((index, runtime.load(path).and_then(permitted)));
         }
     })
-}
-
-/// The finding for a component that cannot serve.
-pub(super) fn diagnose(manifest: &Manifest, service: &ServiceName, error: &LoadError) -> Finding {
-    let subject = if matches!(error, LoadError::Read { .. }) { "" } else { "the component " };
-    let message = format!("service `{service}`: {subject}{error}");
-    manifest.diagnose(service, LateFindingKey::Component, message, error.help())
 }

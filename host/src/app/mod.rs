@@ -8,14 +8,15 @@
 //!
 //! Never: it holds policy.
 //!
-//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust`; `run` → `operations` and
-//! `admin_file`.
+//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust` → `late_findings`; `run` →
+//! `operations` and `admin_file`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod assembly;
 mod check;
 mod inspect;
+mod late_findings;
 mod load;
 mod operations;
 mod probe;

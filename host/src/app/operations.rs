@@ -4,6 +4,7 @@ use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
     Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
 };
+use crate::base::ServiceName;
 use crate::breaker::State;
 use crate::config::Manifest;
 use crate::fault::{ActiveFault, FaultOrigin};
@@ -15,6 +16,7 @@ use crate::rollout::{Rollout, SwapError, Swapped};
 use crate::route::{Rewrite, RoutingTable};
 use crate::telemetry::Metrics;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
@@ -27,6 +29,8 @@ pub(super) struct HostOperations {
     pub(super) metrics: Metrics,
     /// The gateway's drain.
     pub(super) drain: Drain,
+    /// The services that are not served, each with the reason.
+    left_out: BTreeMap<ServiceName, String>,
     next_fault: AtomicU64,
 }
 
@@ -37,8 +41,9 @@ impl HostOperations {
         routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
+        left_out: BTreeMap<ServiceName, String>,
     ) -> Self {
-        Self { rollout, registry, routes, metrics, drain, next_fault: AtomicU64::new(1) }
+        Self { rollout, registry, routes, metrics, drain, left_out, next_fault: AtomicU64::new(1) }
     }
 
     /// Injects the faults that the manifest has from the start.
@@ -60,16 +65,24 @@ impl Operations for HostOperations {
         if self.drain.is_started() { HostReadiness::Draining } else { HostReadiness::Ready }
     }
 
+    fn left_out(&self) -> Vec<String> {
+        let routes = self.routes.routes().iter();
+        let routes = routes.filter(|(_, target)| target.left_out.is_some());
+        let routes = routes.filter(|(_, target)| !self.left_out.contains_key(&target.service));
+        let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
+        self.left_out.keys().map(|name| format!("service {name}")).chain(routes).collect()
+    }
+
     fn metrics(&self) -> String {
         self.metrics.encode()
     }
 
     fn services(&self) -> Vec<ServiceView> {
-        self.registry.snapshot().iter().map(|(_, service)| view(service)).collect()
+        self.registry.snapshot().iter().map(|(_, service)| self.view(service)).collect()
     }
 
     fn service(&self, name: &str) -> Option<ServiceView> {
-        self.registry.snapshot().get(name).map(|service| view(service))
+        self.registry.snapshot().get(name).map(|service| self.view(service))
     }
 
     fn routes(&self) -> Vec<RouteView> {
@@ -84,15 +97,18 @@ impl Operations for HostOperations {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),
             },
+            left_out: target.left_out.as_ref().map(ToString::to_string),
         };
         self.routes.routes().iter().map(route).collect()
     }
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
+        self.refuse_left_out(name)?;
         self.rollout.swap(name, component).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
+        self.refuse_left_out(name)?;
         self.rollout.rollback(name).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
     }
 
@@ -118,7 +134,7 @@ impl Operations for HostOperations {
             tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator changes a circuit");
             endpoint.stats.order(order);
         }
-        Ok(view(&entry))
+        Ok(self.view(&entry))
     }
 
     fn faults(&self) -> Vec<FaultView> {
@@ -176,6 +192,18 @@ impl Operations for HostOperations {
 }
 
 impl HostOperations {
+    /// Refuses to swap a service that is left out. Its routes were not bound to its functions, so it has to be there at
+    /// a start.
+    fn refuse_left_out(&self, name: &str) -> Result<(), OperationError> {
+        let Some((_, reason)) = self.left_out.iter().find(|(own, _)| own.as_str() == name) else { return Ok(()) };
+        let message = format!("service `{name}` is left out ({reason}): correct that, and start the host again");
+        Err(OperationError::new(OperationErrorKind::Conflict, message))
+    }
+
+    fn view(&self, service: &Service) -> ServiceView {
+        ServiceView { left_out: self.left_out.get(&service.group.name).cloned(), ..view(service) }
+    }
+
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
         let entry = self.registry.snapshot().get(name).cloned();
         entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
@@ -227,6 +255,7 @@ fn view(service: &Service) -> ServiceView {
         balance: service.group.traffic.balancer.settings().policy.to_string(),
         waiting: service.group.traffic.bulkhead.counts().waiting as u64,
         faults: faults(service, now),
+        left_out: None,
     }
 }
 

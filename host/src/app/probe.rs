@@ -1,6 +1,7 @@
 //! The health check of a service: the manifest's `health`, compared with the component.
 
-use crate::config::{Finding, HealthConfig, LateFindingKey, Manifest, ProbeSpec, ServiceConfig};
+use super::late_findings::LateFindings;
+use crate::config::{HealthConfig, LateFindingKey, ProbeSpec, ServiceConfig};
 use crate::contract::{Contract, Function, FunctionName, Interface, Type};
 use crate::health;
 use crate::mesh::HealthProbe;
@@ -10,11 +11,10 @@ use std::collections::BTreeMap;
 /// The health check of `service`, if it has one. What the check uses of the component is added to `needs`, so that no
 /// swap takes it away.
 pub(super) fn health_check(
-    manifest: &Manifest,
     service: &ServiceConfig,
     contract: Option<&Contract>,
     needs: &mut Vec<Need>,
-    findings: &mut Vec<Finding>,
+    findings: &mut LateFindings<'_>,
 ) -> Option<health::Settings> {
     let HealthConfig { probe, schedule } = service.health.clone()?;
     let name = &service.spec.name;
@@ -25,7 +25,7 @@ pub(super) fn health_check(
         ProbeSpec::Call(text) => match function(contract?, &text) {
             Ok((function, uses)) => (HealthProbe::Call(function), Some(uses), Some(text)),
             Err((message, help)) => {
-                findings.push(manifest.diagnose(name, LateFindingKey::Health, message, help));
+                findings.service(name, LateFindingKey::Health, message, help);
                 return None;
             }
         },

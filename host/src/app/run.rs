@@ -2,11 +2,12 @@
 
 use super::admin_file::AdminFile;
 use super::assembly::{Assembly, assemble};
+use super::check::check_all;
 use super::load;
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use crate::admin::Admin;
-use crate::config::Manifest;
+use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -27,26 +28,36 @@ use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
 const RESOLVING: Duration = Duration::from_secs(2);
+
+/// What the error of one service or route means for all others, and the way out.
+const PARTIAL: &str = "nothing is served until this is right; `atoll run --partial` leaves out what cannot be served, \
+                       and serves the rest";
+
 /// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
 /// finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes requests
 /// there.
 ///
 /// # Errors
 /// What is wrong with the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address
-/// that is in use, a store that cannot be opened. The host has not served then.
-pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
+/// that is in use, a store that cannot be opened. The host has not served then. With `partial`, services and routes
+/// that cannot be served are no error: they are left out.
+pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let started = Instant::now();
-    let manifest = load::manifest(path)?;
+    let draft = load::manifest(path)?;
+    if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
+        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
+    }
+    let manifest = &draft.manifest;
     telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
     let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
     let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
 
-    let runtime = load::engine(&manifest)?;
+    let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
     let (mut assembly, store) = tokio::select! {
-        prepared = prepare(&manifest, &runtime) => prepared?,
+        prepared = prepare(&draft, &runtime, partial) => prepared.map_err(|error| suggest_partial(error, &draft))?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it served");
             return Ok(());
@@ -60,12 +71,17 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     }
 
     let drain = Drain::new();
-    let Edges { gateway, admin, upkeep } = edges(&manifest, &runtime, registry, rollout, assembly, &drain);
+    let left_out = list_left_out(manifest, &assembly);
+    let Edges { gateway, admin, upkeep } = edges(manifest, &runtime, registry, rollout, assembly, &drain);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address);
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{admin_address}"));
+    for line in &left_out {
+        tracing::warn!("left out: {line}");
+        announce(&format!("left out: {line}"));
+    }
     tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
     let cache = Arc::clone(&runtime);
     spawn_blocking(move || cache.prune_cache());
@@ -105,13 +121,13 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { targets, openapi, health_checks, .. } = assembly;
+    let Assembly { targets, openapi, health_checks, left_out, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
-    let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
+    let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone(), left_out);
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
@@ -125,8 +141,27 @@ fn edges(
     Edges { gateway, admin: Admin::new(manifest.admin.settings.clone(), host), upkeep }
 }
 
-async fn prepare(manifest: &Manifest, runtime: &Arc<Runtime>) -> anyhow::Result<(Assembly, Option<Store>)> {
-    Ok((assemble(manifest, runtime).await?, open_store(manifest).await?))
+async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {
+    Ok((assemble(draft, runtime, partial).await?, open_store(&draft.manifest).await?))
+}
+
+/// Adds to the manifest's errors that the host would serve the rest, if it would.
+fn suggest_partial(error: anyhow::Error, draft: &Draft) -> anyhow::Error {
+    match error.downcast::<ManifestErrors>() {
+        Ok(errors) if draft.findings().is_empty() => errors.with_note(PARTIAL).into(),
+        Ok(errors) => errors.into(),
+        Err(error) => error,
+    }
+}
+
+/// What is left out, one line each: the services, then the routes whose service is served.
+fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
+    let services = assembly.left_out.iter().map(|(name, reason)| format!("service `{name}`: {reason}"));
+    let routes = manifest.routes.iter().zip(&assembly.targets).filter_map(|(route, target)| {
+        let reason = target.left_out.as_ref().filter(|_| !assembly.left_out.contains_key(&target.service))?;
+        Some(format!("route {}: {reason}", route.rule.description()))
+    });
+    services.chain(routes).collect()
 }
 
 /// Deploys the services and publishes them in the discovery table.

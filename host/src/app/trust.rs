@@ -1,23 +1,19 @@
 //! The root certificates of each service's TLS connections.
 
-use crate::config::{Finding, LateFindingKey, Manifest, ServiceConfig};
+use super::late_findings::LateFindings;
+use crate::config::{LateFindingKey, Manifest, ServiceConfig};
 use crate::mesh::{Tls, TlsError};
 use crate::rollout::ServiceSpec;
 use http::uri::Scheme;
 
 /// What is deployed for each service, in the order of the manifest, with the TLS of its connections. Roots that cannot
 /// be read are findings of the service that needs them.
-pub(super) fn specs(manifest: &Manifest, findings: &mut Vec<Finding>) -> Vec<ServiceSpec> {
+pub(super) fn specs(manifest: &Manifest, findings: &mut LateFindings<'_>) -> Vec<ServiceSpec> {
     let mut roots = Roots::default();
     let mut tls = |service: &ServiceConfig, found: Result<Option<Tls>, TlsError>| {
         found.unwrap_or_else(|error| {
             let name = &service.spec.name;
-            findings.push(manifest.diagnose(
-                name,
-                LateFindingKey::Ca,
-                format!("service `{name}`: {error}"),
-                error.help(),
-            ));
+            findings.service(name, LateFindingKey::Ca, format!("service `{name}`: {error}"), error.help());
             None
         })
     };

@@ -66,6 +66,14 @@ pub(super) enum Verb {
         #[command(flatten)]
         manifest: ManifestArg,
 
+        /// Leave out the services and routes that cannot be served, and serve the rest
+        ///
+        /// A service is left out if its component is missing or cannot serve, or if it imports what
+        /// such a service exports. A line at the start, `/readyz` and `atoll ps` name it; its routes
+        /// are answered with 503. A manifest that is wrong in itself is refused all the same.
+        #[arg(long, verbatim_doc_comment)]
+        partial: bool,
+
         /// The format of the log
         #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
         log_format: LogFormatArg,

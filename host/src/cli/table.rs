@@ -78,7 +78,9 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
     let swapped = services.iter().any(|service| service.differs_from_manifest);
     let swapped =
         swapped.then(|| "* differs from the manifest: it was swapped, and lasts until the host restarts".into());
-    faults.chain(waiting).chain(swapped).collect()
+    let left_out = services.iter().filter_map(|service| Some((&service.name, service.left_out.as_ref()?)));
+    let left_out = left_out.map(|(name, reason)| format!("x {name} is left out: {reason}"));
+    faults.chain(waiting).chain(left_out).chain(swapped).collect()
 }
 
 /// An active fault: `products: +200ms, 10% errors, 1% traps on purpose, 4m left`.
@@ -150,10 +152,17 @@ pub(super) fn routes(routes: &[RouteView]) -> String {
         return "no routes\n".into();
     }
     let row = |route: &RouteView| {
-        let RouteView { matches, service, call, rewrite } = route.clone();
+        let RouteView { matches, service, call, rewrite, .. } = route.clone();
         [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none)]
     };
-    lay_out(COLUMNS, routes.iter().map(row))
+    let mut text = lay_out(COLUMNS, routes.iter().map(row));
+    let left_out = routes.iter().filter_map(|route| Some((&route.matches, route.left_out.as_ref()?)));
+    let notes: String =
+        left_out.map(|(matches, reason)| format!("x {matches} is answered with 503: {reason}\n")).collect();
+    if !notes.is_empty() {
+        text.push_str(&format!("\n{notes}"));
+    }
+    text
 }
 
 #[cfg(test)]

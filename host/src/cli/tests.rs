@@ -59,7 +59,7 @@ fn run_and_check_take_the_path_of_a_manifest() {
         ("atoll run", "atoll.toml", LogFormatArg::Pretty),
         ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormatArg::Json),
     ] {
-        let Verb::Run { manifest, log_format } = parse(line).expect(line).verb else { panic!("{line}") };
+        let Verb::Run { manifest, log_format, .. } = parse(line).expect(line).verb else { panic!("{line}") };
         assert_eq!((manifest.path.as_path(), log_format), (Path::new(path), format));
     }
     assert!(matches!(parse("atoll check").expect("right").verb, Verb::Check { .. }));

@@ -23,7 +23,7 @@ const MANIFEST: &str = "atoll.toml";
 /// Why it failed. A `CliError` and the manifest's errors hold a help text as well.
 pub(super) fn execute(command: Command) -> anyhow::Result<()> {
     match command.verb {
-        Verb::Run { manifest, log_format } => run(&manifest.path, log_format),
+        Verb::Run { manifest, partial, log_format } => run(&manifest.path, partial, log_format),
         Verb::Check { manifest } => check(&manifest.path),
         Verb::Inspect { file, against, manifest } => inspect(&file, against.as_ref().map(|name| (name, &*manifest))),
         Verb::Remote(verb) => {
@@ -60,10 +60,10 @@ pub(super) fn admin(
     }
 }
 
-fn run(manifest: &Path, log_format: LogFormatArg) -> anyhow::Result<()> {
+fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
     telemetry::init(log_format.into()).context("starting the log")?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::run(manifest, terminal::announce))
+    runtime.block_on(app::run(manifest, partial, terminal::announce))
 }
 
 fn check(manifest: &Path) -> anyhow::Result<()> {

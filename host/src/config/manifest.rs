@@ -13,12 +13,12 @@ use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
-use super::service::{self, ServiceConfig};
+use super::service::{self, ServiceConfig, Services};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
 use crate::telemetry::LogSettings;
 use crate::{mesh, runtime, state};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -48,6 +48,20 @@ pub struct Manifest {
     service_spans: BTreeMap<ServiceName, KeySpans<LateFindingKey>>,
     /// One for each route.
     route_spans: Vec<KeySpans<HttpBindingKey>>,
+}
+
+/// What could be read of a manifest, and what is wrong with it so far. A wrong setting has its default in it, and a
+/// wrong route is not in it.
+#[derive(Debug)]
+pub struct Draft {
+    /// The settings.
+    pub manifest: Manifest,
+    /// What is wrong with the text, and with the variables that override it.
+    findings: Vec<Finding>,
+    /// The services whose component's file is not there.
+    absent: Vec<(ServiceName, Finding)>,
+    unsettled: BTreeSet<ServiceName>,
+    whole: bool,
 }
 
 /// The longest manifest that is read, in bytes: 10,000 lines.
@@ -114,22 +128,7 @@ impl Manifest {
     /// # Errors
     /// Everything that is wrong with the file and with the variables that override it.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ManifestErrors> {
-        let name = path.display().to_string();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        match read_text(path) {
-            Ok(text) => Self::parse(&name, text, folder, env),
-            Err(error) => {
-                let source = Arc::new(ManifestText { name: name.clone(), text: String::new() });
-                let help = match error.kind() {
-                    io::ErrorKind::InvalidData => {
-                        "a manifest is TOML in UTF-8: name the manifest and not a component, or save it as UTF-8"
-                    }
-                    _ => "name the manifest on the command line, as in `atoll run path/to/atoll.toml`",
-                };
-                let message = format!("cannot read the manifest {name}: {error}");
-                Err(Finding::new(source, ValueOrigin::Absent, message, help).into())
-            }
-        }
+        Draft::load(path, env)?.finish()
     }
 
     /// Where the admin of the manifest at `path` listens, whatever else is wrong with the manifest; `None` if it cannot
@@ -153,14 +152,7 @@ impl Manifest {
         folder: &Path,
         env: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, ManifestErrors> {
-        let source = Arc::new(ManifestText { name: name.into(), text });
-        let (table, syntax) = syntax::parse(&source);
-        let report = Report::new(source.clone(), syntax);
-        let manifest = read(Section::root(table.get_ref(), &report), folder, env);
-        match ManifestErrors::from_findings(report.into_findings()) {
-            Some(errors) => Err(errors),
-            None => Ok(manifest),
-        }
+        Draft::parse(name, text, folder, env).finish()
     }
 
     /// A problem of `service` that was found after the manifest was read. It is shown at `key`; if that key is not
@@ -190,6 +182,72 @@ impl Manifest {
     }
 }
 
+impl Draft {
+    /// Reads the manifest at `path`; `env` gives the variables of the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read as text.
+    pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ManifestErrors> {
+        let name = path.display().to_string();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        match read_text(path) {
+            Ok(text) => Ok(Self::parse(&name, text, folder, env)),
+            Err(error) => {
+                let source = Arc::new(ManifestText { name: name.clone(), text: String::new() });
+                let help = match error.kind() {
+                    io::ErrorKind::InvalidData => {
+                        "a manifest is TOML in UTF-8: name the manifest and not a component, or save it as UTF-8"
+                    }
+                    _ => "name the manifest on the command line, as in `atoll run path/to/atoll.toml`",
+                };
+                let message = format!("cannot read the manifest {name}: {error}");
+                Err(Finding::new(source, ValueOrigin::Absent, message, help).into())
+            }
+        }
+    }
+
+    fn parse(name: &str, text: String, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let source = Arc::new(ManifestText { name: name.into(), text });
+        let (table, syntax) = syntax::parse(&source);
+        let report = Report::new(source.clone(), syntax);
+        let (manifest, services) = read(Section::root(table.get_ref(), &report), folder, env);
+        let whole = report.is_whole();
+        let Services { absent, unsettled, .. } = services;
+        Self { manifest, findings: report.into_findings(), absent, unsettled, whole }
+    }
+
+    /// What is wrong with the text, and with the variables that override it.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The services whose component's file is not there.
+    pub fn absent(&self) -> &[(ServiceName, Finding)] {
+        &self.absent
+    }
+
+    /// Whether the text has no syntax error, so that every service is in the draft.
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether it is certain what a service is granted and what it names of its component. If it is not, a finding says
+    /// why, and further findings about these keys would be consequences.
+    pub fn is_settled(&self, service: &ServiceName) -> bool {
+        !self.unsettled.contains(service)
+    }
+
+    /// All that is wrong so far; `None` if nothing is.
+    pub fn errors(&self) -> Option<ManifestErrors> {
+        let absent = self.absent.iter().map(|(_, finding)| finding);
+        ManifestErrors::from_findings(self.findings.iter().chain(absent).cloned().collect())
+    }
+
+    fn finish(self) -> Result<Manifest, ManifestErrors> {
+        self.errors().map_or(Ok(self.manifest), Err)
+    }
+}
+
 /// The variables of this process, for [`Manifest::load`]. A value that is not UTF-8 keeps replacement characters in
 /// place of the wrong bytes: a wrong path is an error that somebody sees, but an ignored variable would silently mean
 /// the default.
@@ -208,8 +266,8 @@ fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Reads the sections. The result is a manifest only if the report stays empty.
-pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Manifest {
+/// Reads the sections. What is wrong is in the report, and in the services.
+pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
     let (gateway, admin) = edge::read(&mut root, env);
 
@@ -232,20 +290,21 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
-    let services = service::read_all(&mut root, folder);
+    let mut services = service::read_all(&mut root, folder);
     let routes = route::read_all(&mut root, &services, gateway.timeout);
     root.close();
-    Manifest {
+    let manifest = Manifest {
         gateway,
         admin,
         state,
         log,
         runtime,
         mesh,
-        services: services.all,
+        services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,
-        service_spans: services.spans,
+        service_spans: std::mem::take(&mut services.spans),
         route_spans: routes.spans,
-    }
+    };
+    (manifest, services)
 }

@@ -4,8 +4,10 @@
 //! `Settings` of the rooms below, and hands on those very values.
 //!
 //! What always holds:
-//! - A [`Manifest`] that exists is complete and within its bounds: every route names a service of the manifest, every
-//!   component's file existed, every address parses, and an admin that other machines can reach has a token.
+//! - A [`Manifest`] that [`Manifest::load`] returns is complete and within its bounds: every route names a service of
+//!   the manifest, every component's file existed, every address parses, and an admin that other machines can reach
+//!   has a token. A [`Draft`] has what could be read of a manifest that is wrong, so that more mistakes can be told at
+//!   once.
 //! - An unknown key is refused. All problems are reported together, each with its position in the text and with help.
 //!   If the value came from an environment variable, the problem names the variable.
 //! - A key is declared once, with its kind, its bounds, its default and its meaning. A default is read by the same code
@@ -45,7 +47,7 @@ mod token;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
-pub use manifest::{Manifest, environment};
+pub use manifest::{Draft, Manifest, environment};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
 pub use reader::measure::duration;
 pub use route::Route;

@@ -80,7 +80,7 @@ fn read(mut section: Section<'_>, services: &Services, timeout: Duration, routes
     let call = keys.finish(&section, &mut matching, services);
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
-        if let Some(service) = service {
+        if let Some(service) = service.filter(|_| section.is_whole()) {
             let body = body.map_or(service.body, |found| found.value);
             routes.all.push(Route { rule: rule.value, service: service.spec.name.clone(), call, body, timeout });
             routes.spans.push(spans);

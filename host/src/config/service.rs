@@ -4,7 +4,7 @@ use super::addresses::{self, Addresses, WEIGHT};
 use super::health::HealthConfig;
 use super::late_finding_key::LateFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
-use super::reader::finding::ValueOrigin;
+use super::reader::finding::{Finding, ValueOrigin};
 use super::reader::function::FunctionKind;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::key_spans::KeySpans;
@@ -17,7 +17,7 @@ use crate::base::ServiceName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
@@ -102,6 +102,11 @@ pub(super) struct Services {
     pub(super) all: Vec<ServiceConfig>,
     /// Where problems that are found later are shown, for each service.
     pub(super) spans: BTreeMap<ServiceName, KeySpans<LateFindingKey>>,
+    /// The services whose component's file is not there, with what to say of it. They have no `component`.
+    pub(super) absent: Vec<(ServiceName, Finding)>,
+    /// The services of which it is not certain what they are granted, or what they name of their component: one of
+    /// these keys is wrong and was reported. What follows from these keys is not reported too.
+    pub(super) unsettled: BTreeSet<ServiceName>,
     /// The services that have `urls` and no `component`.
     pub(super) only_addresses: Vec<ServiceName>,
     names: Vec<ServiceName>,
@@ -176,11 +181,13 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
         let message = format!("service `{}` has neither `component` nor `urls`", key.get_ref());
         report.push_if_whole(ValueOrigin::Text(key.span()), message, help);
     }
+    let before = report.count();
     let (calls, idempotent, wit) = (section.get_sourced(&CALLS), section.get_sourced(&IDEMPOTENT), section.find(&WIT));
     spans.note(LateFindingKey::Calls, Some(&calls));
     spans.note(LateFindingKey::Wit, wit.as_ref());
     spans.note(LateFindingKey::Idempotent, Some(&idempotent));
     let health = health::read(&mut section, !no_component, &mut spans);
+    let mut settled = section.is_whole() && report.count() == before;
     let breaker = breaker::read(&mut section, limits.instance.timeout);
     let traffic = TrafficSettings {
         timeout: limits.instance.timeout,
@@ -196,6 +203,7 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
         limits: limits.instance,
         isolation: limits::isolation(&mut section),
     };
+    let before = report.count();
     let grants = GrantSettings {
         state: section.get(&STATE),
         config: section.get(&CONFIG),
@@ -204,11 +212,20 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
         dial,
     };
     section.close();
-    let component = component.map(|found| COMPONENT_FILE.resolve(&found, folder, report));
+    settled &= report.count() == before && (no_component || component.is_some());
+    let component = component.map(|found| {
+        let missing = |(message, help)| report.finding(found.origin.clone(), message, help);
+        COMPONENT_FILE.look_for(&found, folder).map_err(missing)
+    });
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
     let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
     services.spans.insert(name.clone(), spans);
+    if !settled {
+        services.unsettled.insert(name.clone());
+    }
+    let absent = |missing: Option<Finding>| services.absent.extend(missing.map(|missing| (name.clone(), missing)));
+    let component = component.and_then(|component| component.map_err(absent).ok());
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }

@@ -70,9 +70,14 @@ impl<C: Call> Gateway<C> {
         let host = head_check::check(&head)?;
         let path = clean_path(&head)?;
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, typed, .. } = route.target;
+        let Target { service, timeout, typed, left_out, .. } = route.target;
         record.service = Some(service.clone());
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
+        if let Some(reason) = left_out {
+            let detail = format!("left out: {reason}");
+            let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, detail };
+            return settle(Err(refusal), &upload, service, caller.id);
+        }
         let context = caller.context(&head.headers, *timeout);
         if let Some(typed) = typed {
             return self.invoke(typed, &route, &head, (body, upload), &context).await;

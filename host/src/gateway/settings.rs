@@ -48,6 +48,8 @@ pub struct Target {
     pub timeout: Duration,
     /// The function that is called; `None` for a service that speaks HTTP itself.
     pub typed: Option<Arc<TypedTarget>>,
+    /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
+    pub left_out: Option<Arc<str>>,
 }
 
 /// A function of a service, and its binding to HTTP.

@@ -25,4 +25,4 @@ mod wiring;
 pub use error::SwapError;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};
-pub use wiring::{ManifestName, Need, Offers, Uses, WireError, ambiguous, breaks, needs_of, wire};
+pub use wiring::{ManifestName, Need, Offers, Uses, WireError, ambiguous, breaks, needs_of, wire, wire_each};

@@ -88,7 +88,17 @@ pub fn wire(
     calls: &[ServiceName],
     offers: &Offers,
 ) -> Result<Vec<Link>, WireError> {
-    let link = |(import, interface): (&InterfaceName, &Interface)| {
+    wire_each(service, contract, calls, offers).collect()
+}
+
+/// Like [`wire`], with one outcome for each import.
+pub fn wire_each<'a>(
+    service: &'a ServiceName,
+    contract: &'a Contract,
+    calls: &'a [ServiceName],
+    offers: &'a Offers,
+) -> impl Iterator<Item = Result<Link, WireError>> + 'a {
+    contract.imports.iter().map(move |(import, interface)| {
         let provider = provider(service, import, calls, offers)?;
         let unmet = unmet(interface, import, &offers[&provider]);
         if unmet.is_empty() {
@@ -96,8 +106,7 @@ pub fn wire(
         } else {
             Err(WireError::Unmet { provider, unmet: unmet.iter().map(Unmet::to_string).collect() })
         }
-    };
-    contract.imports.iter().map(link).collect()
+    })
 }
 
 fn provider(

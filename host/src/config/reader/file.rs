@@ -43,21 +43,27 @@ pub(crate) struct RequiredPath {
 impl RequiredPath {
     /// The path, joined to the manifest's `folder`. If the file or folder is not there, that is reported.
     pub(crate) fn resolve(&self, found: &Sourced<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
+        self.look_for(found, folder).unwrap_or_else(|(message, help)| {
+            report.push(found.origin.clone(), message, help);
+            folder.join(&found.value)
+        })
+    }
+
+    /// The path, joined to the manifest's `folder`; if the file or folder is not there, a message and its help.
+    pub(crate) fn look_for(&self, found: &Sourced<PathBuf>, folder: &Path) -> Result<PathBuf, (String, String)> {
         let path = folder.join(&found.value);
         let shown = found.value.display();
         let is_right = |facts: &fs::Metadata| if self.is_folder { facts.is_dir() } else { facts.is_file() };
         match fs::metadata(&path) {
-            Ok(facts) if is_right(&facts) => {}
+            Ok(facts) if is_right(&facts) => Ok(path),
             Ok(_) => {
                 let kind = if self.is_folder { "folder" } else { "file" };
-                report.push(found.origin.clone(), format!("`{shown}` is not a {kind}"), self.wrong_type_help);
+                Err((format!("`{shown}` is not a {kind}"), self.wrong_type_help.to_owned()))
             }
             Err(error) => {
                 let message = format!("cannot find {} `{shown}`: {error}", self.name);
-                let help = format!("{}; looked for {}", self.absent_help, path.display());
-                report.push(found.origin.clone(), message, help);
+                Err((message, format!("{}; looked for {}", self.absent_help, path.display())))
             }
         }
-        path
     }
 }

@@ -98,35 +98,45 @@ impl std::error::Error for Finding {}
 
 /// The findings of one manifest, in the order of its text; never empty. Findings without a position come first.
 #[derive(Debug, Clone)]
-pub struct ManifestErrors(Vec<Finding>);
+pub struct ManifestErrors {
+    findings: Vec<Finding>,
+    /// What they mean together, if that is not obvious.
+    note: Option<&'static str>,
+}
 
 impl ManifestErrors {
     /// `None` if there are no findings.
     pub fn from_findings(mut findings: Vec<Finding>) -> Option<Self> {
         findings.sort_by_key(|finding| finding.span().map(|span| span.start));
-        (!findings.is_empty()).then_some(Self(findings))
+        (!findings.is_empty()).then_some(Self { findings, note: None })
     }
 
     /// Every finding.
     pub fn findings(&self) -> &[Finding] {
-        &self.0
+        &self.findings
+    }
+
+    /// The same errors with a note below them.
+    #[must_use]
+    pub fn with_note(self, note: &'static str) -> Self {
+        Self { note: Some(note), ..self }
     }
 }
 
 impl From<Finding> for ManifestErrors {
     fn from(finding: Finding) -> Self {
-        Self(vec![finding])
+        Self { findings: vec![finding], note: None }
     }
 }
 
 /// One line for each finding, with its help. [`ManifestErrors::render`] shows the manifest's text as well.
 impl fmt::Display for ManifestErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, finding) in self.0.iter().enumerate() {
+        for (index, finding) in self.findings.iter().enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
             write!(f, "{newline}{finding} ({})", finding.help)?;
         }
-        Ok(())
+        self.note.map_or(Ok(()), |note| write!(f, "\n{note}"))
     }
 }
 
@@ -153,7 +163,7 @@ impl ManifestErrors {
         let handler = handler.with_break_words(false).with_word_separator(WordSeparator::AsciiSpace);
         let handler = handler.with_word_splitter(WordSplitter::NoHyphenation);
         let mut out = String::new();
-        for finding in &self.0 {
+        for finding in &self.findings {
             let rendered = handler.render_report(&mut out, &FindingDiagnostic(finding));
             // If the renderer cannot show the span, the message is printed without it.
             if rendered.is_err() {
@@ -162,6 +172,9 @@ impl ManifestErrors {
             out.push('\n');
         }
         out.truncate(out.trim_end().len());
+        if let Some(note) = self.note {
+            out.push_str(&format!("\n\n{note}"));
+        }
         out.push('\n');
         out
     }

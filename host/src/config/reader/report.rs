@@ -50,11 +50,28 @@ impl Report {
     /// Adds a problem of the value that came from `origin`. On a line with a syntax error it is dropped: the syntax
     /// error is the cause.
     pub(crate) fn push(&self, origin: ValueOrigin, message: impl Into<String>, help: impl Into<String>) {
-        let broken = |span: &Span| self.broken.iter().any(|line| span.start <= line.end && line.start <= span.end);
-        if !matches!(&origin, ValueOrigin::Text(span) if broken(span)) {
-            let finding = Finding::new(self.source.clone(), origin, message, help);
-            self.findings.borrow_mut().push(finding);
-        }
+        self.findings.borrow_mut().extend(self.finding(origin, message, help));
+    }
+
+    /// The finding that [`Report::push`] would add.
+    pub(crate) fn finding(
+        &self,
+        origin: ValueOrigin,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<Finding> {
+        let broken = matches!(&origin, ValueOrigin::Text(span) if self.is_broken(span));
+        (!broken).then(|| Finding::new(self.source.clone(), origin, message, help))
+    }
+
+    /// Whether a line with a syntax error lies in this part of the text.
+    pub(crate) fn is_broken(&self, span: &Span) -> bool {
+        self.broken.iter().any(|line| span.start <= line.end && line.start <= span.end)
+    }
+
+    /// Whether the text has no syntax error.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Adds that something is missing or does not fit the rest, unless the text has syntax errors: what seems to be

@@ -80,6 +80,16 @@ impl<'a> Section<'a> {
         items.iter().map(|item| Section::new(format!("[[{name}]]"), Some(item), self.report)).collect()
     }
 
+    /// Whether the section was read as it was meant, as far as syntax goes: no line with a syntax error is in the part
+    /// of the text that reaches from its first line to the header that follows its last key. Keys in that part may be
+    /// lost, or a header, so that the keys below it seem to be this section's.
+    pub(crate) fn is_whole(&self) -> bool {
+        let text = &self.report.source.text;
+        let last = self.table.map_or(self.span.end, |table| last_end(table, self.span.end));
+        let end = text.get(last..).and_then(|rest| rest.find("\n[")).map_or(text.len(), |length| last + length);
+        !self.report.is_broken(&(self.span.start..end))
+    }
+
     /// Whether the key `name` is not written, neither right nor wrong. False if the section is not a table: that is a
     /// finding already, so none of its keys is called missing.
     pub(crate) fn lacks(&self, name: &str) -> bool {
@@ -185,4 +195,12 @@ impl<'a> Section<'a> {
             }
         }
     }
+}
+
+/// The end of the last value in `table` and the tables within it; at least `end`.
+fn last_end(table: &DeTable<'_>, end: usize) -> usize {
+    table.iter().fold(end, |end, (_, value)| {
+        let end = end.max(value.span().end);
+        value.get_ref().as_table().map_or(end, |inner| last_end(inner, end))
+    })
 }

@@ -91,5 +91,5 @@ fn target(route: &Route, offers: &Offers) -> Target {
         };
         Arc::new(TypedTarget { function, binding: HttpBinding::bind(described, &spec).unwrap() })
     });
-    Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed }
+    Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed, left_out: None }
 }

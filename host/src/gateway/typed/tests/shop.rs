@@ -159,6 +159,7 @@ pub(super) fn route(
         body_limit: 64,
         timeout: Duration::from_millis(300),
         typed: Some(Arc::new(TypedTarget { function, binding })),
+        left_out: None,
     };
     (rule, target)
 }

@@ -1,0 +1,82 @@
+//! What is found wrong with a manifest once its components are loaded, sorted by what it concerns.
+
+use crate::base::ServiceName;
+use crate::config::{Draft, Finding, LateFindingKey, ManifestErrors};
+use crate::contract::HttpBindingError;
+use crate::runtime::LoadError;
+use std::collections::BTreeMap;
+
+/// The findings, each with the service or the route that cannot be served for it.
+pub(super) struct LateFindings<'a> {
+    draft: &'a Draft,
+    services: Vec<(ServiceName, Finding)>,
+    /// By the route's index in the manifest.
+    routes: Vec<(usize, Finding)>,
+}
+
+impl<'a> LateFindings<'a> {
+    /// It begins with the components whose files are not there.
+    pub(super) fn new(draft: &'a Draft) -> Self {
+        Self { draft, services: draft.absent().to_vec(), routes: Vec::new() }
+    }
+
+    /// Adds what is wrong with a service at `key`, unless that may be the consequence of another mistake.
+    pub(super) fn service(
+        &mut self,
+        name: &ServiceName,
+        key: LateFindingKey,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if self.draft.is_settled(name) {
+            self.services.push((name.clone(), self.draft.manifest.diagnose(name, key, message, help)));
+        }
+    }
+
+    /// Adds that a service's component cannot serve. What the component lacks by itself is told even if the service's
+    /// keys are not settled.
+    pub(super) fn component(&mut self, name: &ServiceName, error: &LoadError) {
+        if matches!(error, LoadError::NotGranted { .. }) && !self.draft.is_settled(name) {
+            return;
+        }
+        let subject = if matches!(error, LoadError::Read { .. }) { "" } else { "the component " };
+        let message = format!("service `{name}`: {subject}{error}");
+        let finding = self.draft.manifest.diagnose(name, LateFindingKey::Component, message, error.help());
+        self.services.push((name.clone(), finding));
+    }
+
+    /// Adds that a route does not fit its function.
+    pub(super) fn route(&mut self, index: usize, error: HttpBindingError) {
+        let HttpBindingError { key, message, help } = error;
+        self.routes.push((index, self.draft.manifest.diagnose_route(index, key, message, help)));
+    }
+
+    /// The services that cannot be served, each with the reasons.
+    pub(super) fn of_services(&self) -> BTreeMap<ServiceName, String> {
+        reasons(&self.services)
+    }
+
+    /// The routes that cannot be served, each with the reasons.
+    pub(super) fn of_routes(&self) -> BTreeMap<usize, String> {
+        reasons(&self.routes)
+    }
+
+    /// All findings, those of the text included. `None` if there are none.
+    pub(super) fn into_errors(self) -> Option<ManifestErrors> {
+        let services = self.services.into_iter().map(|(_, finding)| finding);
+        let late = services.chain(self.routes.into_iter().map(|(_, finding)| finding));
+        ManifestErrors::from_findings(self.draft.findings().iter().cloned().chain(late).collect())
+    }
+}
+
+fn reasons<K: Ord + Clone>(findings: &[(K, Finding)]) -> BTreeMap<K, String> {
+    let mut reasons = BTreeMap::<K, String>::new();
+    for (key, finding) in findings {
+        let text = reasons.entry(key.clone()).or_default();
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&finding.to_string());
+    }
+    reasons
+}

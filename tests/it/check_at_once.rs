@@ -1,0 +1,102 @@
+//! `atoll check` tells all kinds of mistakes in one go, and no consequence of a mistake that it tells.
+
+use super::atoll::Home;
+use std::fs;
+
+/// What `atoll check` says of this manifest, which is wrong, without the breaks of the terminal's lines.
+async fn complaint(manifest: &str) -> String {
+    let home = Home::new(manifest);
+    fs::write(home.folder.path().join("text.wasm"), "this is no component").unwrap();
+    home.link_cache();
+    let output = home.output(&["check"]).await;
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{output:?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    text.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Services whose components are right, each with a mistake that only its component shows.
+const LATE: &str = r#"
+[service.types]
+component = "{component:fixture-types}"
+health = { call = "no-such-check" }
+[service.relay]
+component = "{component:fixture-relay}"
+[service.users]
+component = "{component:users}"
+[[route]]
+method = "GET"
+path = "/late"
+call = "types/no-such-function"
+[service.text]
+component = "text.wasm"
+[service.missing]
+component = "missing.wasm"
+"#;
+
+/// What is told of them.
+const TOLD: [&str; 6] = [
+    "the component exports no function `no-such-check`",
+    "the component exports no function `no-such-function`",
+    "needs `calls = [\"types\"]` in [service.relay]",
+    "add `state = true` to [service.users]",
+    "service `text`: the component is not a valid WebAssembly component",
+    "cannot find the component `missing.wasm`",
+];
+
+#[tokio::test]
+async fn a_wrong_value_an_unknown_name_a_missing_file_a_broken_component_and_a_wrong_contract_are_told_together() {
+    let early = "[gateway]\nlissen = \"127.0.0.1:8080\"\ndrain = \"soon\"\n\
+                 [[route]]\nprefix = \"/early\"\nservice = \"user\"\n";
+    let complaint = complaint(&format!("{early}{LATE}")).await;
+    let told = ["unknown key `lissen`", "`drain` must be a duration", "there is no service `user`"];
+    for part in told.iter().chain(&TOLD) {
+        assert!(complaint.contains(part), "{part}:\n{complaint}");
+    }
+    let findings = complaint.matches(" help: ").count();
+    assert_eq!(findings, told.len() + TOLD.len(), "each mistake must be told once:\n{complaint}");
+}
+
+/// An import may be answered by what stands in the part of the text that could not be read, so it is not told.
+#[tokio::test]
+async fn a_syntax_error_hides_no_mistake_of_other_sections() {
+    let early = "[gateway]\ndrain = soon\n";
+    let complaint = complaint(&format!("{early}{LATE}")).await;
+    let told: Vec<&str> = TOLD.into_iter().filter(|part| !part.contains("relay")).collect();
+    for part in &told {
+        assert!(complaint.contains(part), "{part}:\n{complaint}");
+    }
+    let findings = complaint.matches(" help: ").count();
+    assert_eq!(findings, told.len() + 1, "each mistake must be told once:\n{complaint}");
+}
+
+#[tokio::test]
+async fn what_follows_from_a_mistake_is_not_told_with_it() {
+    let relay = "[service.relay]\ncomponent = \"{component:fixture-relay}\"\n";
+    let types = "[service.types]\ncomponent = \"{component:fixture-types}\"\n";
+    for (manifest, told) in [
+        // The import may be answered by the component that is missing or broken.
+        (format!("{relay}calls = [\"types\"]\n[service.types]\ncomponent = \"no.wasm\"\n"), "no.wasm"),
+        (format!("{relay}calls = [\"types\"]\n[service.types]\ncomponent = \"text.wasm\"\n"), "WebAssembly component"),
+        (format!("{relay}[service.types]\ncomponent = \"no.wasm\"\n"), "no.wasm"),
+        // The grant is there, and wrong.
+        (format!("{types}{relay}calls = [\"typos\"]\n"), "`typos`"),
+        (format!("{types}{relay}callls = [\"types\"]\n"), "`callls`"),
+        (format!("{types}{relay}calls = \"types\"\n"), "`calls` must be"),
+        (format!("{types}{relay}calls = [types]\n"), "a value is a"),
+        ("[service.users]\ncomponent = \"{component:users}\"\nstate = yes\n".to_owned(), "quoted"),
+        ("[service.users]\ncomponent = \"{component:users}\"\nstat = true\n".to_owned(), "`stat`"),
+        // The header is lost, and its keys seem to belong to the section above.
+        (format!("{types}[service.relay\ncalls = [\"types\"]\nhealth = {{ call = \"pulse\" }}\n"), "table"),
+        // The function would be found if the component were there.
+        (
+            "[service.a]\ncomponent = \"no.wasm\"\nidempotent = [\"f\"]\nhealth = { call = \"g\" }\n\
+             [[route]]\nmethod = \"GET\"\npath = \"/a\"\ncall = \"a/f\"\n"
+                .to_owned(),
+            "no.wasm",
+        ),
+    ] {
+        let complaint = complaint(&manifest).await;
+        assert!(complaint.contains(told), "{manifest}\n{complaint}");
+        assert_eq!(complaint.matches(" help: ").count(), 1, "{manifest}\n{complaint}");
+    }
+}
