@@ -5,6 +5,7 @@ use crate::base::ErrorKind;
 use std::sync::Arc;
 use tokio::sync::SetOnce;
 use wasmtime::PoolConcurrencyLimitError;
+use wasmtime_wasi::I32Exit;
 
 /// Why an instance ended: set once, before the instance's store is dropped. A stream closes in both cases, when the
 /// guest ends it and when the store goes; the fault tells its reader which of the two happened.
@@ -48,6 +49,12 @@ impl InstanceFailure {
     /// The guest went on working for longer after its answer than it may.
     pub(crate) fn overtime() -> Self {
         Self::Guest(ErrorKind::Timeout, wasmtime::format_err!("worked on long after its answer"))
+    }
+
+    /// Whether the guest ended itself with exit code 0, as it may when it has answered. A call without an answer fails
+    /// by it all the same.
+    pub(crate) fn is_exit(&self) -> bool {
+        matches!(self, Self::Guest(_, error) if matches!(error.downcast_ref(), Some(I32Exit(0))))
     }
 
     /// The error that callers get. `denied`: the host refused the guest more memory before it failed. A guest's

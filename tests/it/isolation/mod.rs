@@ -10,6 +10,8 @@ mod after_the_answer;
 mod marks_guest;
 mod request;
 mod reuse;
+mod the_end_of_a_body;
+mod what_a_guest_is_told;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
 use super::components::workspace;

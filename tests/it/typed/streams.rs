@@ -36,6 +36,7 @@ breaker = { failure_threshold = 1000 }
         "given/{count}",
         "unread",
         "broken-off/{count}",
+        "ended/{count}",
         "breaks-reading/{count}",
     ] {
         let name = path.split('/').next().unwrap();
@@ -123,6 +124,18 @@ async fn a_stream_that_breaks_off_traps_its_reader_and_never_looks_complete() {
     assert_eq!(host.failure("/breaks-reading/10").await, (502, "trap".into()));
     host.atoll.logged("breaks-reading failed (trap), and its type has no error case `unavailable(string)`").await;
     assert_eq!(host.value("/pipe-bytes/1000").await["intact"], true, "other calls must still work");
+    host.at_rest(&["relay", "types"]).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_its_writer_has_ended_is_complete_though_the_writer_then_traps() {
+    let host = open().await;
+    // Not 0: without a byte that is read the trap would come before the answer of the call.
+    for count in [1, 2, 10_000] {
+        for _ in 0..5 {
+            assert_eq!(host.value(&format!("/ended/{count}")).await, count, "{count}");
+        }
+    }
     host.at_rest(&["relay", "types"]).await;
 }
 

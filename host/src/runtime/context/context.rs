@@ -10,12 +10,14 @@ use crate::runtime::capacity::cpu::CpuSlice;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
+use crate::runtime::values::read_ahead::ReadAhead;
 use std::convert::Infallible;
 use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
+use wasmtime_wasi_http::{WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Resources (streams, requests, buckets, …) that a guest may hold at a time. A request needs a dozen; Wasmtime's
 /// default is a million.
@@ -84,6 +86,28 @@ impl Context {
         self.outbound.set_context(self.calls.latest_deadline());
     }
 
+    /// The body of an answer of WASI 0.3 that Wasmtime converted just now.
+    pub(crate) fn answer_body(&mut self, body: WasiBody) -> ReadAhead {
+        self.outbound.open_bodies.answer(body)
+    }
+
+    /// The guest does no more, and its store goes next: the bodies that it has not ended break off. Their readers would
+    /// take the end of the store for the end of the body.
+    pub(crate) fn settle_bodies(&mut self) {
+        // A guest of WASI 0.3 may return and leave its trailers unwritten, and some do: then the end of the store
+        // is the end of its bodies.
+        if self.fault.get().is_some() {
+            self.outbound.open_bodies.settle();
+        }
+        // Those of WASI 0.2 are in the table until the guest finishes them.
+        for entry in self.table.iter_mut() {
+            if let Some(body) = entry.downcast_mut::<HostOutgoingBody>() {
+                let (nobodys, _) = HostOutgoingBody::new(StreamContext::Response, None, 1, 1);
+                std::mem::replace(body, nobodys).abort();
+            }
+        }
+    }
+
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
         self.calls.end(task);
@@ -108,6 +132,10 @@ pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
 impl HasLifeline for Context {
     fn lifeline(&self) -> Lifeline {
         Lifeline::new(self.fault.clone(), self.reader_token.clone())
+    }
+
+    fn fault(&self) -> InstanceFault {
+        self.fault.clone()
     }
 }
 

@@ -8,4 +8,5 @@ pub(super) mod context;
 pub(super) mod identity;
 mod log;
 pub(super) mod memory;
+mod open_bodies;
 mod outbound;

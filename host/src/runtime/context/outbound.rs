@@ -7,16 +7,19 @@
 //! the address is checked when the connection is made.
 
 use super::identity::InstanceIdentity;
+use super::open_bodies::OpenBodies;
 use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
+use crate::runtime::values::timed_body::TimedBody;
 use http::uri::Scheme;
 use http::{HeaderName, Method};
 use http_body_util::BodyExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+use wasmtime_wasi_http::p3::DEFAULT_OUTGOING_BODY_CHUNK_SIZE;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
@@ -32,6 +35,7 @@ pub(super) struct Outbound {
     context: CallContext,
     /// A denied request was logged. Each instance logs one such line, whether the name or the address was denied.
     warned: Arc<AtomicBool>,
+    pub(super) open_bodies: OpenBodies,
 }
 
 /// Where a request goes.
@@ -54,7 +58,7 @@ fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
 
 impl Outbound {
     pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, context: CallContext) -> Self {
-        Self { identity, outcall, context, warned: Arc::default() }
+        Self { identity, outcall, context, warned: Arc::default(), open_bodies: OpenBodies::default() }
     }
 
     /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
@@ -116,8 +120,16 @@ impl WasiHttpHooks for Outbound {
         DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }
 
+    /// Wasmtime asks for it, among others, when it converts a body that the guest passes on.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        self.open_bodies.converts(false);
         Arc::clone(&FORBIDDEN)
+    }
+
+    /// Wasmtime asks for it only when it converts a body that a guest of WASI 0.3 writes.
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        self.open_bodies.converts(true);
+        DEFAULT_OUTGOING_BODY_CHUNK_SIZE
     }
 
     fn send_request(
@@ -134,8 +146,13 @@ impl WasiHttpHooks for Outbound {
             // A tunnel would lead past the allow-list.
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
+        let request = request.map(|body| self.open_bodies.request(body));
         let now = Instant::now();
-        let context = self.context.deeper(now).within(now, head_timeout(&destination, options.unwrap_or_default()));
+        let options = options.unwrap_or_default();
+        let head_timeout = head_timeout(&destination, options);
+        let context = self.context.deeper(now).within(now, head_timeout);
+        // The guest's time for the first byte is one for the body, and the head comes before.
+        let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
         Box::new(async move {
             let answer = call(&outcall, &caller, &destination, request, context).await;
@@ -143,7 +160,10 @@ impl WasiHttpHooks for Outbound {
             drop(transmission);
             match answer {
                 Ok(answer) => {
-                    let answer = answer.map(|body| body.map_err(|error| guest_body_error(&error)).boxed_unsync());
+                    let answer = answer.map(|body| {
+                        let body = body.map_err(|error| guest_body_error(&error)).boxed_unsync();
+                        TimedBody::wrap(body, first_byte, options.between_bytes_timeout)
+                    });
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {

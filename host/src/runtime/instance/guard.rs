@@ -14,7 +14,8 @@ pub(crate) struct InstanceGuard {
 }
 
 impl InstanceGuard {
-    pub(super) fn new(task: Option<AbortHandle>, answer_pending: Option<oneshot::Sender<()>>) -> Self {
+    /// `task`: the instance's task, unless it has ended. `answer_pending`: dropped when the answer is whole.
+    pub(crate) fn new(task: Option<AbortHandle>, answer_pending: Option<oneshot::Sender<()>>) -> Self {
         Self { task, answer_pending, whole: false }
     }
 

@@ -3,8 +3,8 @@
 use crate::base::CallContext;
 use crate::runtime::code::linked::Export;
 use crate::runtime::error::InvokeError;
-use crate::runtime::values::body::ReadAhead;
 use crate::runtime::values::detached::DetachedValues;
+use crate::runtime::values::read_ahead::ReadAhead;
 use std::sync::Arc;
 use std::task::Context;
 use tokio::sync::oneshot;

@@ -8,9 +8,11 @@ use crate::runtime::context::context::Context;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFailure;
 use crate::runtime::lock::lock;
-use crate::runtime::values::body::ReadAhead;
 use crate::runtime::values::detached::DetachedValues;
+use crate::runtime::values::read_ahead::ReadAhead;
 use futures_util::FutureExt;
+use http::header::HOST;
+use http::uri::{Authority, Scheme as HttpScheme};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 use wasmtime::AsContextMut;
@@ -102,7 +104,10 @@ async fn request_p3(
     let handle = guest.wasi_http_handler().func_handle();
     let prepared = accessor.with(|mut access| {
         let http = access.get().http();
-        let (request, sent) = p3::Request::from_http(http.hooks, request);
+        let authority = authority(&request);
+        let (mut request, sent) = p3::Request::from_http(http.hooks, request);
+        // As WASI 0.2 is told them. A guest does not see the header `Host`: in WASI HTTP it is the authority.
+        (request.scheme, request.authority) = (Some(HttpScheme::HTTP), authority);
         let request = http.table.push(request)?;
         let mut store = access.as_context_mut();
         let call = handle.start_call_concurrent(&mut store, (request,))?;
@@ -118,12 +123,18 @@ async fn request_p3(
             Ok(response) => {
                 let response = access.get().http().table.delete(response)?;
                 let response = response.into_http_with_getter(access.as_context_mut(), sent, Context::http)?;
-                wasmtime::error::Ok(Ok(response.map(ReadAhead::new)))
+                wasmtime::error::Ok(Ok(response.map(|body| access.data_mut().answer_body(body))))
             }
             Err(error) => Ok(Err(bad_answer(error))),
         }
     });
     Ok(head?)
+}
+
+/// The authority that a request names, by its target or its `Host` (RFC 9110, section 7.2).
+fn authority<B>(request: &http::Request<B>) -> Option<Authority> {
+    let named = || request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    request.uri().authority().cloned().or_else(named)
 }
 
 /// Sends a request to a guest of WASI 0.2. Such a guest delivers the head of its answer while it runs, and may go on
@@ -136,18 +147,13 @@ async fn request_p2(
     answer: oneshot::Sender<HttpAnswer>,
 ) -> Result<(), InstanceFailure> {
     let handle = guest.wasi_http_incoming_handler().func_handle();
-    let answer = Arc::new(Mutex::new(Some(answer)));
-    let take = |answer: &Mutex<Option<oneshot::Sender<HttpAnswer>>>| lock(answer).take();
+    let answer = Arc::new(Mutex::new(AnswerP2::Awaited(answer)));
     let prepared = accessor.with(|mut access| {
         let mut http = access.get().http();
         let request = http.new_incoming_request(Scheme::Http, request)?;
         let outparam = http.new_response_outparam_from_callback({
             let answer = Arc::clone(&answer);
-            move |head| {
-                if let Some(answer) = take(&answer) {
-                    let _ = answer.send(head.map(|response| response.map(ReadAhead::new)).map_err(bad_answer));
-                }
-            }
+            move |head| lock(&answer).give(head.map(|head| head.map(ReadAhead::new)).map_err(bad_answer))
         })?;
         let mut store = access.as_context_mut();
         let call = handle.start_call_concurrent(&mut store, (request, outparam))?;
@@ -158,11 +164,38 @@ async fn request_p2(
     let task = call.task();
     handle.finish_call_concurrent(accessor, call).await?;
     accessor.with(|mut access| access.data_mut().end(task));
-    match take(&answer) {
-        None => Ok(()),
-        Some(_) => {
+    match &*lock(&answer) {
+        AnswerP2::Given(body) => {
+            // The guest may be kept for further calls, but it is done with this one.
+            if let Some(body) = body {
+                body.settle();
+            }
+            Ok(())
+        }
+        AnswerP2::Awaited(_) => {
             let error = wasmtime::format_err!("the guest ended without an answer");
             Err(InstanceFailure::Guest(ErrorKind::BadAnswer, error))
+        }
+    }
+}
+
+/// The answer of a guest of WASI 0.2.
+enum AnswerP2 {
+    /// The guest has not answered yet.
+    Awaited(oneshot::Sender<HttpAnswer>),
+    /// The guest has answered, with this body unless its answer is an error.
+    Given(Option<ReadAhead>),
+}
+
+impl AnswerP2 {
+    /// The guest answers. Only its first answer counts.
+    fn give(&mut self, answer: HttpAnswer) {
+        let body = answer.as_ref().ok().map(|response| response.body().clone());
+        if let Self::Awaited(_) = self
+            && let Self::Awaited(caller) = std::mem::replace(self, Self::Given(body))
+        {
+            // It fails only if the caller is gone.
+            let _ = caller.send(answer);
         }
     }
 }

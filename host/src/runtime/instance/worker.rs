@@ -162,11 +162,12 @@ struct InstanceTask {
 
 impl Drop for InstanceTask {
     /// Records a fault if the task was dropped early. Otherwise a panic of the host in here would look like the end of
-    /// an answer to a caller that waits for it or reads its stream.
+    /// an answer to a caller that waits for it or reads its stream. Then settles the bodies, while the store is there.
     fn drop(&mut self) {
         if !self.ended {
             self.fault.set(InvokeError::new(ErrorKind::Host, "the instance's task was lost"));
         }
+        self.store.data_mut().settle_bodies();
     }
 }
 
@@ -216,8 +217,11 @@ impl InstanceTask {
             }
         };
         if let Err(failure) = result {
+            let exited = failure.is_exit();
             let error = failure.explain(self.store.data().memory.denied);
-            self.store.data().identity.log_failure(&error);
+            if !exited {
+                self.store.data().identity.log_failure(&error);
+            }
             self.fault.set(error);
         }
         self.ended = true;

@@ -3,7 +3,7 @@
 use super::call_guard::CallGuard;
 use crate::base::{BodyError, ErrorKind};
 use crate::runtime::fault::InstanceFault;
-use crate::runtime::values::body::ReadAhead;
+use crate::runtime::values::read_ahead::ReadAhead;
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use std::pin::Pin;
@@ -27,8 +27,17 @@ impl GuestBody {
         body
     }
 
+    /// Whether all was read that the head promised, or all up to the guest's end of the body.
     fn whole(&self) -> bool {
-        self.fault.get().is_none() && (self.remaining == Some(0) || self.inner.is_end_stream())
+        match self.remaining {
+            Some(remaining) => remaining == 0 && !self.failed_early(),
+            None => self.inner.is_end_stream(),
+        }
+    }
+
+    /// Whether the instance failed before the guest ended the body. A later failure takes nothing from the answer.
+    fn failed_early(&self) -> bool {
+        self.fault.get().is_some() && !self.inner.has_ended()
     }
 
     fn release_when_whole(&mut self) {
@@ -45,6 +54,17 @@ impl GuestBody {
     }
 }
 
+impl Drop for GuestBody {
+    /// The instance may settle its body between the reader's last poll and its look at `is_end_stream`. The reader
+    /// drops the body then without a further poll, so whether it is whole is asked once more.
+    fn drop(&mut self) {
+        self.release_when_whole();
+        if !self.whole() {
+            self.inner.abandon();
+        }
+    }
+}
+
 impl http_body::Body for GuestBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -56,7 +76,7 @@ impl http_body::Body for GuestBody {
                 if let (Some(remaining), Some(data)) = (self.remaining.as_mut(), frame.data_ref()) {
                     *remaining = remaining.saturating_sub(data.len() as u64);
                 }
-                if frame.is_trailers() && self.fault.get().is_none() {
+                if frame.is_trailers() {
                     // Nothing follows the trailers, and the reader may not poll again to find that out.
                     self.guard.release();
                 }
@@ -64,11 +84,7 @@ impl http_body::Body for GuestBody {
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(self.broken(Some(&error)))),
-            // The channel closes both when the guest ends its body and when its store is dropped. The fault shows which
-            // of the two happened.
-            None if self.fault.get().is_some() || self.remaining.is_some_and(|bytes| bytes > 0) => {
-                Some(Err(self.broken(None)))
-            }
+            None if self.remaining.is_some_and(|bytes| bytes > 0) => Some(Err(self.broken(None))),
             None => {
                 self.guard.release();
                 None
@@ -81,10 +97,82 @@ impl http_body::Body for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.fault.get().is_some() {
+        if self.failed_early() {
             // More would have arrived without the fault, so what has arrived must not be framed as a whole body.
             return SizeHint::default();
         }
         self.remaining.map_or_else(|| self.inner.size_hint(), SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::instance::guard::InstanceGuard;
+    use futures_channel::mpsc;
+    use futures_util::StreamExt;
+    use http_body_util::{BodyExt, StreamBody};
+    use std::future::pending;
+    use tokio::task::JoinHandle;
+
+    type Writer = mpsc::Sender<Bytes>;
+
+    /// A body of this length, the guest's end of it, the instance's hold on it, and the instance.
+    fn answer(length: Option<u64>) -> (GuestBody, Writer, ReadAhead, JoinHandle<()>) {
+        let (writer, pieces) = mpsc::channel(4);
+        let pieces = pieces.map(|piece| Ok(Frame::data(piece)));
+        let hold = ReadAhead::new(StreamBody::new(pieces).boxed_unsync());
+        let instance = tokio::spawn(pending());
+        let guard = CallGuard::Own(InstanceGuard::new(Some(instance.abort_handle()), None));
+        (GuestBody::new(hold.clone(), length, guard, InstanceFault::default()), writer, hold, instance)
+    }
+
+    /// Whether the instance lived on after its body was dropped.
+    async fn is_kept(instance: JoinHandle<()>) -> bool {
+        tokio::task::yield_now().await;
+        !instance.is_finished()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_settled_after_its_last_poll_is_whole_when_it_is_dropped() {
+        for pieces in 0..3 {
+            let (mut body, mut writer, hold, instance) = answer(None);
+            for _ in 0..pieces {
+                writer.try_send(Bytes::from_static(b"x")).unwrap();
+                body.frame().await.unwrap().unwrap();
+            }
+            assert!(!body.is_end_stream());
+            drop(writer);
+            hold.settle();
+            assert!(body.is_end_stream(), "no reader polls again after this");
+            drop(body);
+            assert!(is_kept(instance).await, "{pieces} pieces");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_dropped_before_its_end_is_not_whole_and_its_guest_finds_it_closed() {
+        for settled in [false, true] {
+            let (mut body, mut writer, hold, instance) = answer(None);
+            writer.try_send(Bytes::from_static(b"x")).unwrap();
+            body.frame().await.unwrap().unwrap();
+            if settled {
+                hold.settle();
+            }
+            drop(body);
+            assert!(writer.is_closed());
+            assert!(!is_kept(instance).await, "settled: {settled}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_guest_finds_its_body_open_after_the_last_byte_of_its_length() {
+        let (mut body, mut writer, hold, instance) = answer(Some(1));
+        writer.try_send(Bytes::from_static(b"x")).unwrap();
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        assert!(!writer.is_closed(), "the guest has still to end it");
+        drop(hold);
+        assert!(is_kept(instance).await);
     }
 }

@@ -112,6 +112,10 @@ impl InstancePool {
         answer.map(|response| {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
             let without_body = bodiless || matches!(response.status().as_u16(), 204 | 304);
+            if without_body {
+                // Nobody reads it, so the guest must not wait for a reader.
+                response.body().abandon();
+            }
             let length = if without_body { Some(0) } else { length };
             response.map(|body| GuestBody::new(body, length, guard, fault).boxed_unsync())
         })

@@ -1,15 +1,11 @@
 //! HTTP messages that cross between the host and a guest: their heads and their bodies.
 
 use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
-use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{EXPECT, Entry, HOST, TE};
 use http::uri::PathAndQuery;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::{BodyExt, Empty};
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A request as a guest reads it. A client's failure reaches the guest as an error code of WASI HTTP. A request that
@@ -63,77 +59,4 @@ fn for_next_hop(mut parts: http::request::Parts, body: WasiBody) -> http::Reques
     let body = body
         .map_err(|error| BodyError::new(ErrorKind::ClientGone, format!("the caller broke its body off: {error:?}")));
     http::Request::from_parts(parts, body.boxed_unsync())
-}
-
-/// Bytes of an answer's body that are read before its reader reads any: most answers are whole then. Beyond this, a
-/// slow reader holds the guest up.
-const AHEAD: usize = 64 << 10;
-/// Pieces of a body that are read ahead, however small they are.
-const PIECES_AHEAD: usize = 64;
-
-/// The body of an answer, the beginning of which was read while the caller itself polled the instance.
-pub(crate) struct ReadAhead {
-    /// `None` after the end of the body.
-    inner: Option<WasiBody>,
-    pieces: VecDeque<Result<Frame<Bytes>, Error>>,
-    bytes: usize,
-}
-
-impl ReadAhead {
-    pub(crate) fn new(inner: WasiBody) -> Self {
-        Self { inner: Some(inner), pieces: VecDeque::new(), bytes: 0 }
-    }
-
-    /// Reads what has arrived, up to the two bounds.
-    pub(crate) fn read_ahead(&mut self, context: &mut Context<'_>) {
-        while self.bytes < AHEAD
-            && self.pieces.len() < PIECES_AHEAD
-            && let Some(inner) = &mut self.inner
-            && let Poll::Ready(piece) = Pin::new(inner).poll_frame(context)
-        {
-            match piece {
-                Some(piece) => {
-                    self.bytes += size(&piece);
-                    self.pieces.push_back(piece);
-                }
-                None => self.inner = None,
-            }
-        }
-    }
-}
-
-fn size(piece: &Result<Frame<Bytes>, Error>) -> usize {
-    piece.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len)
-}
-
-impl http_body::Body for ReadAhead {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Some(piece) = self.pieces.pop_front() {
-            self.bytes -= size(&piece);
-            return Poll::Ready(Some(piece));
-        }
-        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        let piece = ready!(Pin::new(inner).poll_frame(context));
-        if piece.is_none() {
-            self.inner = None;
-        }
-        Poll::Ready(piece)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty() && self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.inner {
-            // A body with trailers, or one that broke off, needs a framing that does not announce its length.
-            None if self.pieces.iter().all(|piece| piece.as_ref().is_ok_and(Frame::is_data)) => {
-                SizeHint::with_exact(self.bytes as u64)
-            }
-            _ => SizeHint::default(),
-        }
-    }
 }

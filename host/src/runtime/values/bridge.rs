@@ -2,13 +2,17 @@
 //!
 //! The writer's end is piped out of the writer's store. The reader's end is a new stream in the reader's store. Between
 //! them is a queue of one batch, so a reader that does not read holds the writer up. A stream has no place for an
-//! error. If it ends because its writer's instance failed, it must not look finished, so its reader traps.
+//! error. If it ends because its writer's instance failed, it must not look finished, so its reader traps. What the
+//! writer has ended before is finished, however its instance ends afterwards.
 
 use super::lifeline::{HasLifeline, Lifeline};
 use crate::contract::Type;
+use crate::runtime::fault::InstanceFault;
 use futures_channel::{mpsc, oneshot};
 use futures_util::StreamExt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use wasmtime::component::{
     ComponentType, Destination, FutureConsumer, FutureReader, Lift, Lower, Source, StreamConsumer, StreamProducer,
@@ -96,8 +100,10 @@ impl<T: Element> ReaderEnd<T> {
                 let reader = StreamReader::<T>::try_from_stream_any(any.clone())?;
                 // A channel of length 0 has room for one batch of each of its senders, and this one has one sender.
                 let (batches, receiver) = mpsc::channel(0);
-                reader.pipe(&mut *store, Outlet { batches })?;
-                Ok(Self::Stream(Inlet { batches: receiver, next: None, writer: store.data().lifeline() }))
+                let ended = Arc::new(AtomicBool::new(false));
+                let outlet = Outlet { batches, ended: Arc::clone(&ended), fault: store.data().fault() };
+                reader.pipe(&mut *store, outlet)?;
+                Ok(Self::Stream(Inlet { batches: receiver, next: None, ended, writer: store.data().lifeline() }))
             }
             Val::Future(any) => {
                 let reader = FutureReader::<T>::try_from_future_any(any.clone())?;
@@ -131,6 +137,19 @@ impl<T: Element> ReaderEnd<T> {
 /// The end of a stream in the writer's store.
 struct Outlet<T> {
     batches: mpsc::Sender<Vec<T>>,
+    /// Set when the writer ends the stream.
+    ended: Arc<AtomicBool>,
+    /// That of the writer's instance.
+    fault: InstanceFault,
+}
+
+impl<T> Drop for Outlet<T> {
+    /// Wasmtime drops it when the writer ends the stream, or with the store. An instance that fails records its fault
+    /// before its store goes.
+    fn drop(&mut self) {
+        // Before `batches` is dropped, which the reader notices.
+        self.ended.store(self.fault.get().is_none(), Ordering::Release);
+    }
 }
 
 impl<D, T: Element> StreamConsumer<D> for Outlet<T> {
@@ -168,6 +187,8 @@ struct Inlet<T> {
     batches: mpsc::Receiver<Vec<T>>,
     /// A batch that has arrived and that the reader has not read yet.
     next: Option<Vec<T>>,
+    /// Whether the writer has ended the stream.
+    ended: Arc<AtomicBool>,
     writer: Lifeline,
 }
 
@@ -186,6 +207,9 @@ impl<D, T: Element> StreamProducer<D> for Inlet<T> {
         if self.next.is_none() {
             match self.batches.poll_next_unpin(cx) {
                 Poll::Ready(Some(batch)) => self.next = Some(batch),
+                Poll::Ready(None) if self.ended.load(Ordering::Acquire) => {
+                    return Poll::Ready(Ok(StreamResult::Dropped));
+                }
                 Poll::Ready(None) => {
                     return Poll::Ready(self.writer.broken().map_or(Ok(StreamResult::Dropped), Err));
                 }

@@ -16,6 +16,9 @@ pub(crate) struct Lifeline {
 pub(crate) trait HasLifeline: Send + 'static {
     /// A hold for one more reader of this instance's streams.
     fn lifeline(&self) -> Lifeline;
+
+    /// How this instance fails, once it has failed.
+    fn fault(&self) -> InstanceFault;
 }
 
 impl Lifeline {

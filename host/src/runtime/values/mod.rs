@@ -6,4 +6,6 @@ pub(super) mod body;
 pub(super) mod bridge;
 pub(super) mod detached;
 pub(super) mod lifeline;
+pub(super) mod read_ahead;
+pub(super) mod timed_body;
 mod value;

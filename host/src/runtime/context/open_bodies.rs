@@ -1,0 +1,53 @@
+//! The bodies that a guest of WASI 0.3 writes and others read.
+
+use crate::runtime::values::read_ahead::{ReadAhead, WeakReadAhead};
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::WasiBody;
+
+/// The bodies that the guest may not have ended yet.
+#[derive(Default)]
+pub(super) struct OpenBodies {
+    /// Whether the guest writes the body that is converted next. The other kind is one that the guest has got from the
+    /// host, such as a client's body, and passes on: it ends without the guest.
+    guest_writes: bool,
+    bodies: Vec<WeakReadAhead>,
+}
+
+impl OpenBodies {
+    /// Wasmtime begins to convert a body, and shows of which kind it is by the hook that it calls.
+    pub(super) fn converts(&mut self, guest_writes: bool) {
+        self.guest_writes = guest_writes;
+    }
+
+    /// The body of an answer that was converted just now.
+    pub(super) fn answer(&mut self, body: WasiBody) -> ReadAhead {
+        let guest_writes = std::mem::take(&mut self.guest_writes);
+        let body = ReadAhead::new(body);
+        if guest_writes {
+            self.add(&body);
+        }
+        body
+    }
+
+    /// The body of a request that was converted just now.
+    pub(super) fn request(&mut self, body: WasiBody) -> WasiBody {
+        if !std::mem::take(&mut self.guest_writes) {
+            return body;
+        }
+        let body = ReadAhead::new(body);
+        self.add(&body);
+        body.boxed_unsync()
+    }
+
+    fn add(&mut self, body: &ReadAhead) {
+        self.bodies.retain(|body| !body.is_dropped());
+        self.bodies.push(body.downgrade());
+    }
+
+    /// The guest writes no more.
+    pub(super) fn settle(&mut self) {
+        for body in self.bodies.drain(..).filter_map(|body| body.upgrade()) {
+            body.settle();
+        }
+    }
+}
