@@ -55,8 +55,8 @@ impl GuestBody {
 }
 
 impl Drop for GuestBody {
-    /// The instance may settle its body between the reader's last poll and its look at `is_end_stream`. The reader drops
-    /// the body then without a further poll, so whether it is whole is asked once more.
+    /// The instance may settle its body between the reader's last poll and its look at `is_end_stream`. The reader
+    /// drops the body then without a further poll, so whether it is whole is asked once more.
     fn drop(&mut self) {
         self.release_when_whole();
         if !self.whole() {
