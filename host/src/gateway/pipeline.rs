@@ -75,7 +75,7 @@ impl<C: Call> Gateway<C> {
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
-            let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, detail };
+            let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, detail };
             return settle(Err(refusal), &upload, service, caller.id);
         }
         let context = caller.context(&head.headers, *timeout);
