@@ -8,6 +8,7 @@ pub mod components;
 mod contracts;
 mod crash;
 mod drain;
+mod evolution;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
 mod http1;

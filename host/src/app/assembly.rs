@@ -1,20 +1,17 @@
 //! Everything that is known before the host serves: the components, the links between them, and the HTTP bindings of
 //! the typed routes.
 
+use super::api_description::ApiDescription;
 use super::load;
 use super::probe::health_check;
 use super::trust;
 use crate::base::ServiceName;
 use crate::config::{Finding, LateFindingKey, Manifest, ManifestErrors, Route, RouteCall, ServiceConfig};
-use crate::contract::{
-    Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
-    InterfaceName, Operation, document,
-};
-use crate::gateway::{Target, TypedTarget};
+use crate::contract::{BoundFunction, Contract, HttpBindingError, HttpBindingKey, HttpBindingSpec};
+use crate::gateway::Target;
 use crate::health;
 use crate::rollout::{Need, Offers, ServiceSpec, Uses, wire};
 use crate::runtime::{Component, Link, Runtime, answers_http};
-use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -28,10 +25,10 @@ pub(super) struct Assembly {
     pub(super) health_checks: Vec<Option<health::Settings>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
-    /// What the routes and the health checks use of the services.
+    /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
-    /// The OpenAPI document of the typed routes, if the manifest wants one.
-    pub(super) openapi: Option<Bytes>,
+    /// The description of the typed routes, if the manifest wants one.
+    pub(super) description: Option<ApiDescription>,
 }
 
 /// One service's component.
@@ -52,19 +49,21 @@ pub(super) async fn assemble(manifest: &Manifest, runtime: &Arc<Runtime>) -> any
     let loaded = load::components(manifest, runtime).await?;
     let mut findings = Vec::new();
     let components = link(manifest, loaded, &mut findings);
-    let (targets, mut needs) = routes(manifest, &components, &mut findings);
+    let RoutedTargets { targets, mut needs, mut routed } = routes(manifest, &components, &mut findings);
     let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {
         let contract = component.as_ref().map(|component| &*component.described);
         health_check(manifest, service, contract, &mut needs, &mut findings)
     });
     let health_checks = health_checks.collect();
-    let specs = trust::specs(manifest, &mut findings);
+    let mut specs = trust::specs(manifest, &mut findings);
+    for spec in &mut specs {
+        spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
+    }
     match ManifestErrors::from_findings(findings) {
         Some(errors) => Err(errors.into()),
         None => {
-            let info = manifest.gateway.openapi.as_ref();
-            let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
-            Ok(Assembly { specs, components, health_checks, targets, needs, openapi })
+            let description = ApiDescription::of(manifest, &targets);
+            Ok(Assembly { specs, components, health_checks, targets, needs, description })
         }
     }
 }
@@ -128,12 +127,17 @@ fn describe(
     described.into()
 }
 
-fn routes(
-    manifest: &Manifest,
-    components: &[Option<ServiceComponent>],
-    findings: &mut Vec<Finding>,
-) -> (Vec<Target>, Vec<Need>) {
-    let (mut targets, mut needs) = (Vec::new(), Vec::new());
+/// What the routes lead to.
+#[derive(Default)]
+struct RoutedTargets {
+    targets: Vec<Target>,
+    needs: Vec<Need>,
+    /// The functions that routes call, by service.
+    routed: BTreeMap<ServiceName, Vec<BoundFunction>>,
+}
+
+fn routes(manifest: &Manifest, components: &[Option<ServiceComponent>], findings: &mut Vec<Finding>) -> RoutedTargets {
+    let RoutedTargets { mut targets, mut needs, mut routed } = RoutedTargets::default();
     let services = by_name(manifest, components);
     for (index, route) in manifest.routes.iter().enumerate() {
         let service = services.get(&route.service);
@@ -143,9 +147,10 @@ fn routes(
         let mut typed = None;
         match (&route.call, component) {
             (Some(call), Some(component)) => match bind(manifest, route, call, &component.described) {
-                Ok(target) => {
-                    needs.push(need(route, functions(&target)));
-                    typed = Some(Arc::new(target));
+                Ok(function) => {
+                    let functions: &mut Vec<_> = routed.entry(route.service.clone()).or_default();
+                    typed = Some(functions.len());
+                    functions.push(function);
                 }
                 Err(errors) => {
                     let errors = errors.into_iter();
@@ -166,7 +171,7 @@ fn routes(
         let Route { service, body, timeout, .. } = route.clone();
         targets.push(Target { service, body_limit: body, timeout, typed });
     }
-    (targets, needs)
+    RoutedTargets { targets, needs, routed }
 }
 
 /// The services and their components, by name.
@@ -184,51 +189,28 @@ fn bind(
     route: &Route,
     call: &RouteCall,
     contract: &Contract,
-) -> Result<TypedTarget, Vec<HttpBindingError>> {
+) -> Result<BoundFunction, Vec<HttpBindingError>> {
     let (function, described) = contract.lookup(&call.function).map_err(|error| {
         vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help: error.help() }]
     })?;
     let spec = HttpBindingSpec {
-        methods: std::slice::from_ref(&call.method),
-        path_params: route.rule.parameters().collect(),
-        from_header: &call.from_header,
+        methods: vec![call.method.clone()],
+        path_params: route.rule.parameters().map(str::to_owned).collect(),
+        from_header: call.from_header.clone(),
         status: call.status,
-        location: call.location.as_deref(),
-        errors: &call.errors,
+        location: call.location.clone(),
+        errors: call.errors.clone(),
         names: manifest.gateway.names,
     };
-    Ok(TypedTarget { function, binding: HttpBinding::bind(described, &spec)? })
+    BoundFunction::bind(by(route), function, described, spec)
 }
 
-/// What a route uses of its service. It holds as long as the host runs.
+/// What a route by HTTP uses of its service. It holds as long as the host runs.
 fn need(route: &Route, uses: Uses) -> Need {
-    Need { by: format!("route {}", route.rule.description()), service: route.service.clone(), uses }
+    Need { by: by(route), service: route.service.clone(), uses }
 }
 
-fn functions(target: &TypedTarget) -> Uses {
-    let FunctionName { interface, function } = target.function.clone();
-    let functions = BTreeMap::from([(function, target.binding.function.clone())]);
-    Uses::Functions { interface, functions: Interface { docs: None, functions } }
-}
-
-fn openapi(info: &Info, manifest: &Manifest, components: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
-    let services = by_name(manifest, components);
-    let docs = |service: &ServiceName, interface: &InterfaceName| {
-        let (_, component) = services.get(service)?;
-        (*component)?.described.exports.get(interface)?.docs.as_deref()
-    };
-    let mut operations = Vec::new();
-    for (route, target) in manifest.routes.iter().zip(targets) {
-        let (Some(call), Some(typed)) = (&route.call, &target.typed) else { continue };
-        operations.push(Operation {
-            method: call.method.clone(),
-            path: route.rule.path(),
-            host: route.rule.host().map(str::to_owned),
-            service: target.service.as_str(),
-            interface: &typed.function.interface,
-            docs: docs(&target.service, &typed.function.interface),
-            binding: &typed.binding,
-        });
-    }
-    document(info, &operations).to_string().into()
+/// A route as messages name it.
+fn by(route: &Route) -> String {
+    format!("route {}", route.rule.description())
 }

@@ -6,10 +6,8 @@ use super::load;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
-use crate::rollout::{Need, Offers, SwapError, breaks, needs_of, wire};
-use crate::runtime::{Component, Link, LoadError};
+use crate::rollout::{Need, SwapError, Trial, TrialGround, needs_of};
 use anyhow::{Context, anyhow};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,27 +23,16 @@ pub struct Inspection {
     /// What it exports and imports.
     pub contract: Contract,
     /// What it would break as the component of a service, if a service was named.
-    pub trial: Option<Trial>,
+    pub trial: Option<ManifestTrial>,
 }
 
-/// A component, tried as the component of a service.
+/// A component, tried as the component of a service of a manifest.
 #[derive(Debug)]
-pub struct Trial {
+pub struct ManifestTrial {
     /// The service, with its grants and limits.
     pub service: ServiceConfig,
-    /// The services that would answer its imports.
-    pub links: Vec<Link>,
-    /// Why a swap would refuse the component itself. Each continues the sentence "the component …".
-    pub refusals: Vec<String>,
-    /// What other services and routes would miss, each with its user.
-    pub breaks: Vec<String>,
-}
-
-impl Trial {
-    /// Whether the component could be swapped in.
-    pub fn fits(&self) -> bool {
-        self.refusals.is_empty() && self.breaks.is_empty()
-    }
+    /// What was found.
+    pub trial: Trial,
 }
 
 /// Describes the component in `file`. With `against`, a service and its manifest, also tries it as the component of
@@ -71,7 +58,7 @@ async fn try_as(
     file: &Path,
     bytes: Vec<u8>,
     contract: &Contract,
-) -> anyhow::Result<Trial> {
+) -> anyhow::Result<ManifestTrial> {
     let mut manifest = load::manifest(path)?;
     let index = manifest.services.iter().position(|service| service.spec.name == *name);
     let index = index.ok_or_else(|| unknown(name, path, &manifest))?;
@@ -90,48 +77,20 @@ async fn try_as(
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
     let service = manifest.services[index].clone();
-    let (links, mut refusals) = link(&service, contract, &manifest, &assembly);
-    if let Err(error) = component.and_then(|component| check_other_imports(&service, &component, &links)) {
-        refusals.insert(0, error.to_string());
-    }
-    let breaks = breaks(name, contract, needs(name, &manifest, &assembly).iter());
-    Ok(Trial { service, links, refusals, breaks })
+    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
+    let ground = TrialGround {
+        spec: &service.spec,
+        offers: offers(manifest.services.iter().zip(components)),
+        needs: needs(name, &manifest, &assembly),
+        routed: Arc::clone(&assembly.specs[index].routed),
+    };
+    let trial = Trial::run(contract, &component, ground);
+    Ok(ManifestTrial { service, trial })
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {
     let names: Vec<_> = manifest.services.iter().map(|service| service.spec.name.as_str()).collect();
     anyhow!("{} has no service `{name}`; its services: {}", path.display(), names.join(", "))
-}
-
-/// The services that answer the imports, and the reasons for the imports that no service answers.
-fn link(
-    service: &ServiceConfig,
-    contract: &Contract,
-    manifest: &Manifest,
-    assembly: &Assembly,
-) -> (Vec<Link>, Vec<String>) {
-    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
-    let mut offers: Offers = offers(manifest.services.iter().zip(components));
-    // A service that calls itself will call the new component.
-    offers.insert(service.spec.name.clone(), Arc::new(contract.clone()));
-    let (mut links, mut refusals) = (Vec::new(), Vec::new());
-    for (name, interface) in &contract.imports {
-        // `wire` stops at the first error, so the imports are linked one at a time: all errors are reported.
-        let imports = BTreeMap::from([(name.clone(), interface.clone())]);
-        let imported = Contract { imports, ..Contract::default() };
-        match wire(&service.spec.name, &imported, &service.spec.grants.calls, &offers) {
-            Ok(link) => links.extend(link),
-            Err(error) => refusals.push(error.to_string()),
-        }
-    }
-    (links, refusals)
-}
-
-/// Whether the service's grants and the host permit the component's other imports.
-fn check_other_imports(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
-    component.permitted(&service.spec.name, service.spec.grants.state)?;
-    // If a link is missing, that was reported already, and `links` would report the same import again.
-    if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }
 
 /// What the routes and all other services use.

@@ -1,5 +1,6 @@
 //! Implements what the admin asks of the host, with the rooms below.
 
+use super::api_description::LiveDescription;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
     Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
@@ -28,6 +29,8 @@ pub(super) struct HostOperations {
     /// The gateway's drain.
     pub(super) drain: Drain,
     next_fault: AtomicU64,
+    /// `None` if the manifest wants no OpenAPI document.
+    description: Option<LiveDescription>,
 }
 
 impl HostOperations {
@@ -37,8 +40,19 @@ impl HostOperations {
         routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
+        description: Option<LiveDescription>,
     ) -> Self {
-        Self { rollout, registry, routes, metrics, drain, next_fault: AtomicU64::new(1) }
+        Self { rollout, registry, routes, metrics, drain, next_fault: AtomicU64::new(1), description }
+    }
+
+    /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
+    /// that whoever swapped finds it.
+    fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
+        let swapped = outcome.map_err(refusal)?;
+        if let Some(description) = &self.description {
+            tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
+        }
+        Ok(swap_view(name, &swapped))
     }
 
     /// Injects the faults that the manifest has from the start.
@@ -73,13 +87,15 @@ impl Operations for HostOperations {
     }
 
     fn routes(&self) -> Vec<RouteView> {
+        let table = self.registry.snapshot();
+        let call = |target: &Target| {
+            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            Some(format!("{}#{}", name.interface.short(), name.function))
+        };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
             service: target.service.to_string(),
-            call: target
-                .typed
-                .as_ref()
-                .map(|typed| format!("{}#{}", typed.function.interface.short(), typed.function.function)),
+            call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),
@@ -89,11 +105,11 @@ impl Operations for HostOperations {
     }
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
-        self.rollout.swap(name, component).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+        self.swapped(name, self.rollout.swap(name, component).await)
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
-        self.rollout.rollback(name).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+        self.swapped(name, self.rollout.rollback(name).await)
     }
 
     fn breakers(

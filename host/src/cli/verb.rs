@@ -83,8 +83,8 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
     let found = runtime.block_on(app::inspect(file, against))?;
     terminal::print(&inspection::describe(file, &found))?;
     match &found.trial {
-        Some(trial) if !trial.fits() => {
-            anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.spec.name)
+        Some(tried) if !tried.trial.fits() => {
+            anyhow::bail!("{} does not fit service `{}`", file.display(), tried.service.spec.name)
         }
         _ => Ok(()),
     }

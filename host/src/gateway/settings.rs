@@ -1,10 +1,8 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use crate::base::ServiceName;
-use crate::contract::{FunctionName, HttpBinding};
 use bytes::Bytes;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The bounds of requests, the trusted proxies, and the OpenAPI document.
@@ -46,17 +44,9 @@ pub struct Target {
     pub body_limit: u64,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
-    /// The function that is called; `None` for a service that speaks HTTP itself.
-    pub typed: Option<Arc<TypedTarget>>,
-}
-
-/// A function of a service, and its binding to HTTP.
-///
-/// The route's rule names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
-#[derive(Debug)]
-pub struct TypedTarget {
-    /// The function.
-    pub function: FunctionName,
-    /// The sources of its arguments, and the statuses of its answers.
-    pub binding: HttpBinding,
+    /// For a route that calls a function: its position among such routes of the service. `None` for a service that
+    /// speaks HTTP itself.
+    ///
+    /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
+    pub typed: Option<usize>,
 }

@@ -2,7 +2,7 @@
 //! its service.
 
 use crate::base::ServiceName;
-use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
+use crate::contract::{BoundFunction, Contract, Interface, InterfaceName, Unmet, noticed, rebound, unmet};
 use crate::runtime::{Link, answers_http};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -168,7 +168,11 @@ pub fn needs_of<'a>(
 }
 
 /// What would break if `service` had this contract: each difference, with the user that depends on it.
-pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
+pub(super) fn breaks<'a>(
+    service: &ServiceName,
+    contract: &Contract,
+    needs: impl Iterator<Item = &'a Need>,
+) -> Vec<String> {
     let broken = |need: &Need| {
         let unmet: Vec<String> = match &need.uses {
             Uses::Http if answers_http(contract) => Vec::new(),
@@ -177,7 +181,48 @@ pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterat
                 unmet(functions, interface, contract).iter().map(Unmet::to_string).collect()
             }
         };
-        unmet.into_iter().map(|unmet| format!("{unmet}; {} depends on it", need.by)).collect::<Vec<_>>()
+        unmet.iter().map(|unmet| depends(unmet, &need.by)).collect::<Vec<_>>()
     };
     needs.filter(|need| need.service == *service).flat_map(broken).collect()
+}
+
+fn depends(unmet: &(impl ToString + ?Sized), user: &str) -> String {
+    format!("{}; {user} depends on it", unmet.to_string())
+}
+
+/// Whether the clients of a service's routes may notice that its component is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// A swap: what they know must still hold.
+    MustNotNotice,
+    /// A rollback, which takes back what some of them may have begun to use.
+    MayNotice,
+}
+
+/// The functions that routes call, as a component with this contract has them. It is `before` itself if they are the
+/// same.
+///
+/// # Errors
+/// What the routes or their clients would miss, each with its route.
+pub(super) fn reroute(
+    before: &Arc<[BoundFunction]>,
+    contract: &Contract,
+    clients: Clients,
+) -> Result<Arc<[BoundFunction]>, Vec<String>> {
+    let (mut functions, mut breaks) = (Vec::new(), Vec::new());
+    for old in before.iter() {
+        let bound = rebound(old, contract).and_then(|new| match noticed(old, &new) {
+            Some(difference) if clients == Clients::MustNotNotice => Err(difference),
+            _ => Ok(new),
+        });
+        match bound {
+            Ok(new) => functions.push(new),
+            Err(unmet) => breaks.push(depends(&unmet, &old.route)),
+        }
+    }
+    if !breaks.is_empty() {
+        return Err(breaks);
+    }
+    let unchanged = functions.iter().zip(before.iter()).all(|(new, old)| new.same(old));
+    Ok(if unchanged { Arc::clone(before) } else { functions.into() })
 }

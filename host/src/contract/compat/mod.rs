@@ -1,10 +1,13 @@
-//! Owns whether a component offers all that its callers use, and whether another service can call a function at all.
+//! Owns whether a component offers all that its callers use (services in `unmet`, clients of routes in `evolution`),
+//! and whether another service can call a function at all.
 //! Always: types are compared by structure, and a difference is reported with its position in the signature.
 //! Never: changes a contract, or decides what follows from a difference.
 
+mod evolution;
 mod type_position;
 mod uncallable;
 mod unmet;
 
+pub use evolution::{noticed, rebound};
 pub use uncallable::uncallable;
 pub use unmet::{Unmet, unmet};
