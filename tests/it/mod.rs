@@ -9,6 +9,7 @@ pub mod components;
 mod contracts;
 mod crash;
 mod drain;
+mod evolution;
 mod function_names;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;

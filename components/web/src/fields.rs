@@ -42,7 +42,7 @@ pub struct Fields {
 impl Fields {
     pub(crate) fn parse(body: &[u8], expect: Expect) -> Result<Self, Problem> {
         let value = serde_json::from_slice(body)
-            .map_err(|error| Problem::bad_request(format!("the body is not JSON: {error}")))?;
+            .map_err(|error| Problem::bad_json(format!("the body is not JSON: {error}")))?;
         match value {
             Value::Object(object) => Ok(Self { object, pointer: String::new(), expect, errors: Vec::new() }),
             _ => Err(Problem::invalid(vec![FieldError::new("", "must be an object")])),

@@ -120,7 +120,7 @@ impl Request {
         match &self.body {
             Ok(body) => Ok(body),
             Err(BodyError::TooLarge) => Err(Problem::content_too_large(MAX_BODY)),
-            Err(BodyError::Incomplete) => Err(Problem::bad_request("the body broke off")),
+            Err(BodyError::Incomplete) => Err(Problem::incomplete()),
         }
     }
 }

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(response.headers, [("content-type", "application/problem+json".to_owned())]);
         let body: Value = serde_json::from_slice(&response.body).expect("a problem is JSON");
         let expected = serde_json::json!({
-            "type": "about:blank", "title": "Unprocessable Content", "status": 422, "request_id": "r1",
+            "type": "urn:atoll:problem:invalid", "title": "Invalid", "status": 422, "request_id": "r1",
             "detail": "some fields are not valid; `errors` names them",
             "errors": [{"pointer": "/name", "detail": "is required"}],
         });

@@ -1,6 +1,7 @@
 //! Everything that is known before the host serves: the components, the links between them, and the HTTP bindings of
 //! the typed routes.
 
+use super::api_description::ApiDescription;
 use super::late_findings::LateFindings;
 use super::load;
 use super::probe::health_check;
@@ -8,14 +9,12 @@ use super::trust;
 use crate::base::ServiceName;
 use crate::config::{Draft, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
-    Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
-    InterfaceName, Operation, document,
+    BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface,
 };
-use crate::gateway::{Target, TypedTarget};
+use crate::gateway::Target;
 use crate::health;
 use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
 use crate::runtime::{Component, Link, Runtime, answers_http};
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -29,10 +28,10 @@ pub(super) struct Assembly {
     pub(super) health_checks: Vec<Option<health::Settings>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
-    /// What the routes and the health checks use of the services.
+    /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
-    /// The OpenAPI document of the typed routes, if the manifest wants one.
-    pub(super) openapi: Option<Bytes>,
+    /// The description of the typed routes, if the manifest wants one.
+    pub(super) description: Option<ApiDescription>,
     /// The services that are not served, each with the reason. They have no component here, and no addresses.
     pub(super) left_out: BTreeMap<ServiceName, String>,
 }
@@ -65,7 +64,10 @@ pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: boo
     let mut health_checks: Vec<_> = health_checks.collect();
     let mut specs = trust::specs(manifest, &mut findings);
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
-    let mut targets = routes(manifest, &components, &mut needs, &mut findings);
+    let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, &mut needs, &mut findings);
+    for spec in &mut specs {
+        spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
+    }
     if partial && draft.findings().is_empty() {
         let routes = findings.of_routes();
         for (index, target) in targets.iter_mut().enumerate() {
@@ -81,9 +83,8 @@ pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: boo
     } else if let Some(errors) = findings.into_errors() {
         return Err(errors.into());
     }
-    let info = manifest.gateway.openapi.as_ref();
-    let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
-    Ok(Assembly { specs, components, health_checks, targets, needs, openapi, left_out })
+    let description = ApiDescription::of(manifest, &targets);
+    Ok(Assembly { specs, components, health_checks, targets, needs, description, left_out })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without
@@ -214,13 +215,21 @@ fn describe(service: &ServiceConfig, contract: &Arc<Contract>, findings: &mut La
     described.into()
 }
 
+/// What the routes lead to.
+#[derive(Default)]
+struct RoutedTargets {
+    targets: Vec<Target>,
+    /// The functions that routes call, by service.
+    routed: BTreeMap<ServiceName, Vec<BoundFunction>>,
+}
+
 fn routes(
     manifest: &Manifest,
     components: &[Option<ServiceComponent>],
     needs: &mut Vec<Need>,
     findings: &mut LateFindings<'_>,
-) -> Vec<Target> {
-    let mut targets = Vec::new();
+) -> RoutedTargets {
+    let RoutedTargets { mut targets, mut routed } = RoutedTargets::default();
     let services = by_name(manifest, components);
     for (index, route) in manifest.routes.iter().enumerate() {
         let service = services.get(&route.service);
@@ -230,10 +239,11 @@ fn routes(
         let mut typed = None;
         match (&route.call, component) {
             (Some(call), Some(component)) => match bind(manifest, route, call, &component.described) {
-                Ok(target) => {
-                    let name = ManifestName { text: call.function.clone(), prefix: format!("{}/", route.service) };
-                    needs.push(Need { name: Some(name), ..need(route, functions(&target)) });
-                    typed = Some(Arc::new(target));
+                Ok(function) => {
+                    needs.push(named(route, call, &function));
+                    let functions: &mut Vec<_> = routed.entry(route.service.clone()).or_default();
+                    typed = Some(functions.len());
+                    functions.push(function);
                 }
                 Err(errors) => errors.into_iter().for_each(|error| findings.route(index, error)),
             },
@@ -249,7 +259,7 @@ fn routes(
         let Route { service, body, timeout, .. } = route.clone();
         targets.push(Target { service, body_limit: body, timeout, typed, left_out: None });
     }
-    targets
+    RoutedTargets { targets, routed }
 }
 
 /// The services and their components, by name.
@@ -267,27 +277,35 @@ fn bind(
     route: &Route,
     call: &RouteCall,
     contract: &Contract,
-) -> Result<TypedTarget, Vec<HttpBindingError>> {
+) -> Result<BoundFunction, Vec<HttpBindingError>> {
     let (function, described) = contract.lookup(&call.function).map_err(|error| {
         let help = error.help(&format!("{}/", route.service));
         vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help }]
     })?;
     let spec = HttpBindingSpec {
-        methods: std::slice::from_ref(&call.method),
-        path_params: route.rule.parameters().collect(),
-        from_header: &call.from_header,
+        methods: vec![call.method.clone()],
+        path_params: route.rule.parameters().map(str::to_owned).collect(),
+        from_header: call.from_header.clone(),
         status: call.status,
-        location: call.location.as_deref(),
-        errors: &call.errors,
+        location: call.location.clone(),
+        errors: call.errors.clone(),
         names: manifest.gateway.names,
     };
-    Ok(TypedTarget { function, binding: HttpBinding::bind(described, &spec)? })
+    BoundFunction::bind(by(route), function, described, spec)
 }
 
-/// What a route uses of its service. It holds as long as the host runs.
+/// What a route by HTTP uses of its service. It holds as long as the host runs.
 fn need(route: &Route, uses: Uses) -> Need {
-    let by = format!("route {}", route.rule.description());
-    Need { by, service: route.service.clone(), uses, name: None }
+    Need { by: by(route), service: route.service.clone(), uses, name: None }
+}
+
+/// The name of the function that a route calls. What the route needs of the function's type is checked where it is
+/// bound anew.
+fn named(route: &Route, call: &RouteCall, function: &BoundFunction) -> Need {
+    let name = ManifestName { text: call.function.clone(), prefix: format!("{}/", route.service) };
+    let interface = function.name.interface.clone();
+    let uses = Uses::Functions { interface, functions: Interface::default() };
+    Need { name: Some(name), ..need(route, uses) }
 }
 
 /// The functions that the manifest calls idempotent: each later component must have them too. Their types do not
@@ -308,30 +326,7 @@ fn idempotent<'a>(
     manifest.services.iter().zip(components).filter_map(named).flatten()
 }
 
-fn functions(target: &TypedTarget) -> Uses {
-    let FunctionName { interface, function } = target.function.clone();
-    let functions = BTreeMap::from([(function, target.binding.function.clone())]);
-    Uses::Functions { interface, functions: Interface { docs: None, functions } }
-}
-
-fn openapi(info: &Info, manifest: &Manifest, components: &[Option<ServiceComponent>], targets: &[Target]) -> Bytes {
-    let services = by_name(manifest, components);
-    let docs = |service: &ServiceName, interface: &InterfaceName| {
-        let (_, component) = services.get(service)?;
-        (*component)?.described.exports.get(interface)?.docs.as_deref()
-    };
-    let mut operations = Vec::new();
-    for (route, target) in manifest.routes.iter().zip(targets) {
-        let (Some(call), Some(typed)) = (&route.call, &target.typed) else { continue };
-        operations.push(Operation {
-            method: call.method.clone(),
-            path: route.rule.path(),
-            host: route.rule.host().map(str::to_owned),
-            service: target.service.as_str(),
-            interface: &typed.function.interface,
-            docs: docs(&target.service, &typed.function.interface),
-            binding: &typed.binding,
-        });
-    }
-    document(info, &operations).to_string().into()
+/// A route as messages name it.
+fn by(route: &Route) -> String {
+    format!("route {}", route.rule.description())
 }

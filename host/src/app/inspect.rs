@@ -6,10 +6,9 @@ use super::load;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::Contract;
-use crate::rollout::{Need, Offers, SwapError, ambiguous, breaks, needs_of, wire};
-use crate::runtime::{Component, Link, LoadError, refusals};
+use crate::rollout::{Importer, Need, SwapError, Trial, TrialGround, needs_of};
+use crate::runtime::{LoadError, refusals};
 use anyhow::{Context, anyhow};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,28 +26,22 @@ pub struct Inspection {
     /// Why no host would run it, whatever the manifest says. Each continues the sentence "the component …".
     pub refusals: Vec<LoadError>,
     /// What it would break as the component of a service, if a service was named.
-    pub trial: Option<Trial>,
+    pub trial: Option<ManifestTrial>,
 }
 
-/// A component, tried as the component of a service.
+/// A component, tried as the component of a service of a manifest.
 #[derive(Debug)]
-pub struct Trial {
+pub struct ManifestTrial {
     /// The service, with its grants and limits.
     pub service: ServiceConfig,
-    /// The services that would answer its imports.
-    pub links: Vec<Link>,
-    /// Why a swap would refuse the component itself, beyond the reasons that hold for every host. Each continues the
-    /// sentence "the component …".
-    pub refusals: Vec<String>,
-    /// What other services and routes would miss, each with its user.
-    pub breaks: Vec<String>,
+    /// What was found, beyond the reasons that hold for every host.
+    pub trial: Trial,
 }
 
 impl Inspection {
     /// Whether a host would run the component, and as the service that was named.
     pub fn is_good(&self) -> bool {
-        let trial = self.trial.as_ref();
-        self.refusals.is_empty() && trial.is_none_or(|trial| trial.refusals.is_empty() && trial.breaks.is_empty())
+        self.refusals.is_empty() && self.trial.as_ref().is_none_or(|tried| tried.trial.fits())
     }
 }
 
@@ -75,7 +68,7 @@ async fn try_as(
     file: &Path,
     bytes: Vec<u8>,
     contract: &Contract,
-) -> anyhow::Result<Trial> {
+) -> anyhow::Result<ManifestTrial> {
     let mut draft = load::manifest(path)?;
     if let Some(errors) = draft.errors() {
         return Err(errors.into());
@@ -98,57 +91,30 @@ async fn try_as(
     let manifest = &draft.manifest;
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;
-    let is_runnable = refusals(contract).is_empty();
     let service = manifest.services[index].clone();
-    let (links, mut refused) = link(&service, contract, manifest, &assembly);
-    match component.and_then(|component| check_other_imports(&service, &component, &links)) {
-        // A reason that holds for every host was found by its contract alone.
-        Err(_) if !is_runnable => {}
-        Err(error) => refused.insert(0, error.to_string()),
-        Ok(()) => {}
-    }
-    let mut breaks = breaks(name, contract, needs(name, manifest, &assembly).iter());
-    if breaks.is_empty() {
-        let others = others(name, manifest, &assembly);
-        let others = others
-            .map(|(other, one)| (&other.spec.name, &**one.component.contract(), other.spec.grants.calls.as_slice()));
-        breaks = ambiguous(others, &offers_with(name, contract, manifest, &assembly));
-    }
-    Ok(Trial { service, links, refusals: refused, breaks })
+    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
+    let importers = others(name, manifest, &assembly).map(|(other, one)| Importer {
+        name: other.spec.name.clone(),
+        contract: Arc::clone(one.component.contract()),
+        calls: other.spec.grants.calls.clone(),
+    });
+    let ground = TrialGround {
+        spec: &service.spec,
+        offers: offers(manifest.services.iter().zip(components)),
+        needs: needs(name, manifest, &assembly),
+        importers: importers.collect(),
+        routed: Arc::clone(&assembly.specs[index].routed),
+    };
+    let mut trial = Trial::run(contract, &component, ground);
+    // A reason that holds for every host was found by its contract alone.
+    let found: Vec<String> = refusals(contract).iter().map(ToString::to_string).collect();
+    trial.refusals.retain(|refusal| !found.contains(refusal));
+    Ok(ManifestTrial { service, trial })
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {
     let names: Vec<_> = manifest.services.iter().map(|service| service.spec.name.as_str()).collect();
     anyhow!("{} has no service `{name}`; its services: {}", path.display(), names.join(", "))
-}
-
-/// The services that answer the imports, and the reasons for the imports that no service answers.
-fn link(
-    service: &ServiceConfig,
-    contract: &Contract,
-    manifest: &Manifest,
-    assembly: &Assembly,
-) -> (Vec<Link>, Vec<String>) {
-    let offers = offers_with(&service.spec.name, contract, manifest, assembly);
-    let (mut links, mut refusals) = (Vec::new(), Vec::new());
-    for (name, interface) in &contract.imports {
-        // `wire` stops at the first error, so the imports are linked one at a time: all errors are reported.
-        let imports = BTreeMap::from([(name.clone(), interface.clone())]);
-        let imported = Contract { imports, ..Contract::default() };
-        match wire(&service.spec.name, &imported, &service.spec.grants.calls, &offers) {
-            Ok(link) => links.extend(link),
-            Err(error) => refusals.push(error.to_string()),
-        }
-    }
-    (links, refusals)
-}
-
-/// Whether the service's grants and the host permit the component's other imports.
-fn check_other_imports(service: &ServiceConfig, component: &Component, links: &[Link]) -> Result<(), LoadError> {
-    let spec = &service.spec;
-    component.permitted(&spec.name, spec.grants.state, &spec.replicas.limits)?;
-    // If a link is missing, that was reported already, and `links` would report the same import again.
-    if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }
 
 /// What the routes and all other services use.
@@ -166,13 +132,4 @@ fn others<'a>(
 ) -> impl Iterator<Item = (&'a ServiceConfig, &'a ServiceComponent)> {
     let others = manifest.services.iter().zip(&assembly.components).filter(|(other, _)| other.spec.name != *name);
     others.filter_map(|(other, component)| Some((other, component.as_ref()?)))
-}
-
-/// What all services export if `name` has this contract.
-fn offers_with(name: &ServiceName, contract: &Contract, manifest: &Manifest, assembly: &Assembly) -> Offers {
-    let components = assembly.components.iter().map(|one| one.as_ref().map(|one| &one.component));
-    let mut offers: Offers = offers(manifest.services.iter().zip(components));
-    // A service that calls itself will call the new component.
-    offers.insert(name.clone(), Arc::new(contract.clone()));
-    offers
 }

@@ -9,10 +9,11 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust` → `late_findings`; `run` →
-//! `operations` and `admin_file`.
+//! `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
+mod api_description;
 mod assembly;
 mod check;
 mod inspect;
@@ -26,5 +27,5 @@ mod trust;
 
 pub use admin_file::{AdminSource, KnownAdmin, known_admin};
 pub use check::{Summary, check};
-pub use inspect::{Inspection, Trial, inspect};
+pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use run::run;

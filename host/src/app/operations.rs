@@ -1,5 +1,6 @@
 //! Implements what the admin asks of the host, with the rooms below.
 
+use super::api_description::LiveDescription;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
     Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
@@ -32,6 +33,8 @@ pub(super) struct HostOperations {
     /// The services that are not served, each with the reason.
     left_out: BTreeMap<ServiceName, String>,
     next_fault: AtomicU64,
+    /// `None` if the manifest wants no OpenAPI document.
+    description: Option<LiveDescription>,
 }
 
 impl HostOperations {
@@ -42,8 +45,19 @@ impl HostOperations {
         metrics: Metrics,
         drain: Drain,
         left_out: BTreeMap<ServiceName, String>,
+        description: Option<LiveDescription>,
     ) -> Self {
-        Self { rollout, registry, routes, metrics, drain, left_out, next_fault: AtomicU64::new(1) }
+        Self { rollout, registry, routes, metrics, drain, left_out, next_fault: AtomicU64::new(1), description }
+    }
+
+    /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
+    /// that whoever swapped finds it.
+    fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
+        let swapped = outcome.map_err(refusal)?;
+        if let Some(description) = &self.description {
+            tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
+        }
+        Ok(swap_view(name, &swapped))
     }
 
     /// Injects the faults that the manifest has from the start.
@@ -86,13 +100,15 @@ impl Operations for HostOperations {
     }
 
     fn routes(&self) -> Vec<RouteView> {
+        let table = self.registry.snapshot();
+        let call = |target: &Target| {
+            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            Some(format!("{}#{}", name.interface.short(), name.function))
+        };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
             service: target.service.to_string(),
-            call: target
-                .typed
-                .as_ref()
-                .map(|typed| format!("{}#{}", typed.function.interface.short(), typed.function.function)),
+            call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),
@@ -104,12 +120,12 @@ impl Operations for HostOperations {
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        self.rollout.swap(name, component).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+        self.swapped(name, self.rollout.swap(name, component).await)
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        self.rollout.rollback(name).await.map(|swapped| swap_view(name, &swapped)).map_err(refusal)
+        self.swapped(name, self.rollout.rollback(name).await)
     }
 
     fn breakers(

@@ -1,6 +1,7 @@
 //! The life of the host: build, serve, and shut down (`shutdown.rs`).
 
 use super::admin_file::AdminFile;
+use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
 use super::check::check_all;
 use super::load;
@@ -121,13 +122,22 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { targets, openapi, health_checks, left_out, .. } = assembly;
+    let Assembly { targets, description, health_checks, left_out, .. } = assembly;
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
+    let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
-    let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone(), left_out);
+    let host = HostOperations::new(
+        rollout,
+        Arc::clone(&registry),
+        routes,
+        metrics,
+        drain.clone(),
+        left_out,
+        description.map(|description| LiveDescription::new(description, Arc::clone(&gateway))),
+    );
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();

@@ -1,7 +1,8 @@
 //! The output of `inspect`.
 
-use crate::app::{Inspection, Trial};
+use crate::app::{Inspection, ManifestTrial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
+use crate::rollout::Trial;
 use crate::runtime::{Isolation, Offer, is_state, offer_of};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -129,8 +130,9 @@ fn not_passable(contract: &Contract) -> Vec<String> {
 }
 
 /// Describes what the manifest grants the component, and what the component would break.
-fn describe_trial(text: &mut String, trial: &Trial) {
-    let Trial { service, links, refusals, breaks } = trial;
+fn describe_trial(text: &mut String, trial: &ManifestTrial) {
+    let ManifestTrial { service, trial } = trial;
+    let Trial { links, refusals, breaks } = trial;
     let spec = &service.spec;
     section(text, "service", [spec.name.to_string()]);
     let (limits, bulkhead) = (&spec.replicas.limits, &spec.traffic.bulkhead);

@@ -85,7 +85,7 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
     terminal::print(&inspection::describe(file, &found))?;
     match &found.trial {
         _ if found.is_good() => Ok(()),
-        Some(trial) => anyhow::bail!("{} does not fit service `{}`", file.display(), trial.service.spec.name),
+        Some(tried) => anyhow::bail!("{} does not fit service `{}`", file.display(), tried.service.spec.name),
         None => anyhow::bail!("no host runs {}", file.display()),
     }
 }

@@ -229,6 +229,6 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
-    let spec = ServiceSpec { name, replicas, addresses, grants, idempotent, traffic, breaker };
+    let spec = ServiceSpec { replicas, addresses, grants, idempotent, traffic, breaker, ..ServiceSpec::new(name) };
     services.all.push(ServiceConfig { spec, component, ca, wit, body: limits.body, health, fault });
 }

@@ -4,8 +4,8 @@
 //! JSON form of each type, in both directions; how a function is reached over HTTP; the OpenAPI document of the
 //! functions that routes name; and whether a component still fits the services that call it.
 //!
-//! The wings, from the bottom: `wit` describes; `json` and `compat` stand on it; `http_binding` stands on `wit` and
-//! `json`; `openapi` stands on all but `compat`. A wing imports only from wings below it. `testing` is for tests alone.
+//! The wings, from the bottom: `wit` describes; `json` stands on it; `http_binding` stands on `wit` and `json`;
+//! `compat` and `openapi` stand on these three. A wing imports only from wings below it. `testing` is for tests alone.
 //!
 //! What always holds: types are compared by structure, and their names and docs never count; a JSON text is read in one
 //! pass, and the caller learns all of its violations together, each with a pointer; the mapping loses nothing in either
@@ -22,9 +22,10 @@ mod openapi;
 pub(crate) mod testing;
 mod wit;
 
-pub use compat::{Unmet, never_callable, uncallable, unmet};
+pub use compat::{Unmet, never_callable, noticed, rebound, uncallable, unmet};
 pub use http_binding::{
-    HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Location, ParamSource, header_title_case,
+    BoundFunction, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Location, ParamSource,
+    header_title_case,
 };
 pub use json::{Integer, Names, Value, is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use openapi::{Info, Operation, document};

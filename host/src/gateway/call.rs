@@ -1,9 +1,10 @@
 //! The trait by which the gateway calls a service: over HTTP, or a function of it.
 
 use crate::base::{Body, CallContext, DeadlineOwner, ErrorKind, ServiceName};
-use crate::contract::{FunctionName, Value};
-use crate::mesh::{CallError, Mesh};
+use crate::contract::{BoundFunction, Value};
+use crate::mesh::{CallError, Mesh, PinnedFunction};
 use http::{Request, Response};
+use std::ops::Deref;
 use std::time::Duration;
 
 /// Calls services. `Mesh` implements it; the tests of this room have implementations of their own.
@@ -11,6 +12,8 @@ pub trait Call: Send + Sync + 'static {
     /// The arguments and results of functions. The gateway makes and reads them by their types in the contract, and
     /// knows nothing else of them.
     type Value: Value;
+    /// A function in the form that one revision of a service has; a call of it goes to such a revision.
+    type Pinned: Deref<Target = BoundFunction> + Send + Sync;
 
     /// Sends a request in origin form to `service`. It returns before the context's deadline.
     fn call(
@@ -20,12 +23,18 @@ pub trait Call: Send + Sync + 'static {
         context: &CallContext,
     ) -> impl Future<Output = Result<Response<Body>, CallFailure>> + Send;
 
-    /// Calls `function` of `service` with its arguments in order, and returns its result, or `None` if the function has
-    /// none. It returns before the context's deadline.
+    /// The function that the route calls whose position among the typed routes of `service` is `at`, as the service has
+    /// it now.
+    ///
+    /// # Errors
+    /// There is no such service or function, or the call would be too deep.
+    fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<Self::Pinned, CallFailure>;
+
+    /// Calls `function` with its arguments in order, and returns its result, or `None` if the function has none. It
+    /// returns before the context's deadline.
     fn invoke(
         &self,
-        service: &ServiceName,
-        function: &FunctionName,
+        function: &Self::Pinned,
         arguments: Vec<Self::Value>,
         context: &CallContext,
     ) -> impl Future<Output = Result<Option<Self::Value>, CallFailure>> + Send;
@@ -53,6 +62,7 @@ impl From<CallError> for CallFailure {
 
 impl Call for Mesh {
     type Value = crate::mesh::Value;
+    type Pinned = PinnedFunction;
 
     async fn call(
         &self,
@@ -63,13 +73,16 @@ impl Call for Mesh {
         Ok(Self::call(self, service, request, context).await?)
     }
 
+    fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction, CallFailure> {
+        Ok(Self::pin(self, service, at, context)?)
+    }
+
     async fn invoke(
         &self,
-        service: &ServiceName,
-        function: &FunctionName,
+        function: &PinnedFunction,
         arguments: Vec<Self::Value>,
         context: &CallContext,
     ) -> Result<Option<Self::Value>, CallFailure> {
-        Ok(Self::invoke(self, service, function, arguments, context).await?)
+        Ok(self.invoke_pinned(function, arguments, context).await?)
     }
 }

@@ -40,4 +40,4 @@ mod typed;
 
 pub use call::{Call, CallFailure};
 pub use pipeline::Gateway;
-pub use settings::{Settings, Target, TypedTarget};
+pub use settings::{Settings, Target};

@@ -7,13 +7,15 @@ use super::call::{Call, CallFailure};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::OpenapiDocument;
 use super::problem::Problem;
-use super::settings::{Settings, Target, TypedTarget};
+use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::{head_check, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::Peer;
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use std::collections::BTreeMap;
@@ -24,7 +26,8 @@ use std::time::{Duration, Instant};
 /// The public edge. It answers every request: with the answer of a service, or with a problem of its own.
 pub struct Gateway<C> {
     settings: Settings,
-    document: Option<OpenapiDocument>,
+    /// Replaced when a swap changes it.
+    document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service with typed routes, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
@@ -37,11 +40,18 @@ impl<C: Call> Gateway<C> {
         for proxy in &mut settings.trusted_proxies {
             *proxy = proxy.to_canonical();
         }
-        let document = settings.openapi.take().map(OpenapiDocument::new);
+        let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
         let typed = routes.routes().iter().map(|(_, target)| target).filter(|target| target.typed.is_some());
         let body_budgets =
             typed.map(|target| (target.service.clone(), BodyBudget::new(settings.body_memory))).collect();
         Self { settings, document, body_budgets, routes, mesh }
+    }
+
+    /// Replaces the text of the OpenAPI document, if there is one.
+    pub fn describe(&self, text: Bytes) {
+        if let Some(document) = &self.document {
+            document.store(Arc::new(OpenapiDocument::new(text)));
+        }
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
@@ -79,8 +89,8 @@ impl<C: Call> Gateway<C> {
             return settle(Err(refusal), &upload, service, caller.id);
         }
         let context = caller.context(&head.headers, *timeout);
-        if let Some(typed) = typed {
-            return self.invoke(typed, &route, &head, (body, upload), &context).await;
+        if let Some(at) = typed {
+            return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }
         let origin = ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
         let hosts = ToldHosts::new(&head.headers, host, caller.trusted);
@@ -94,7 +104,7 @@ impl<C: Call> Gateway<C> {
     /// reaches the service.
     async fn invoke(
         &self,
-        typed: &TypedTarget,
+        at: usize,
         route: &Match<'_, Target>,
         head: &Parts,
         (body, upload): (Body, UploadStatus),
@@ -102,11 +112,14 @@ impl<C: Call> Gateway<C> {
     ) -> Result<Response<Body>, Problem> {
         let (service, id) = (&route.target.service, &context.request_id);
         typed::check_accept(&head.headers)?;
-        let brings_body = typed::brings_body(&typed.binding, head);
+        // From here on the request is one for this form of the function, whatever is swapped meanwhile.
+        let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
+        let binding = &function.binding;
+        let brings_body = typed::brings_body(binding, head);
         if brings_body == Some(true) {
             typed::check_content_type(head)?;
         }
-        let arguments = Arguments::from_head(&typed.binding, head, route)?;
+        let arguments = Arguments::from_head(binding, head, route)?;
         let budget = self.body_budgets.get(service).expect("every service with a typed route has a budget");
         let body = settle(budget.collect(body, context.deadline).await, &upload, service, id)?;
         if brings_body.is_none() && !body.bytes().is_empty() {
@@ -114,10 +127,10 @@ impl<C: Call> Gateway<C> {
         }
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
-        let echo = typed::EchoedArguments::of(&typed.binding, &arguments);
-        let outcome = self.mesh.invoke(service, &typed.function, arguments, context).await;
+        let echo = typed::EchoedArguments::of(binding, &arguments);
+        let outcome = self.mesh.invoke(&function, arguments, context).await;
         let result = settle(outcome, &upload, service, id)?;
-        typed::answer(&typed.binding, result.as_ref(), &echo, route.target, id)
+        typed::answer(binding, result.as_ref(), &echo, route.target, id)
     }
 
     fn route<'a>(
@@ -137,7 +150,7 @@ impl<C: Call> Gateway<C> {
     /// the document.
     fn unrouted(&self, head: &Parts) -> Result<Response<Body>, Problem> {
         match &self.document {
-            Some(document) if head.uri.path() == OpenapiDocument::PATH => document.answer(head),
+            Some(document) if head.uri.path() == OpenapiDocument::PATH => document.load().answer(head),
             _ => {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))

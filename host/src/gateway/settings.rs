@@ -1,7 +1,6 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use crate::base::ServiceName;
-use crate::contract::{FunctionName, HttpBinding};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,19 +45,11 @@ pub struct Target {
     pub body_limit: u64,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
-    /// The function that is called; `None` for a service that speaks HTTP itself.
-    pub typed: Option<Arc<TypedTarget>>,
+    /// For a route that calls a function: its position among such routes of the service. `None` for a service that
+    /// speaks HTTP itself.
+    ///
+    /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
+    pub typed: Option<usize>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
-}
-
-/// A function of a service, and its binding to HTTP.
-///
-/// The route's rule names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
-#[derive(Debug)]
-pub struct TypedTarget {
-    /// The function.
-    pub function: FunctionName,
-    /// The sources of its arguments, and the statuses of its answers.
-    pub binding: HttpBinding,
 }

@@ -61,6 +61,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
         outside: Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default())),
         revision: None,
         idempotent: Vec::new(),
+        routed: Arc::default(),
     };
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);

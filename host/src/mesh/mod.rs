@@ -30,6 +30,7 @@ mod table;
 
 pub use crate::runtime::Value;
 pub use call::mesh::{Mesh, Settings};
+pub use call::pinned_function::PinnedFunction;
 pub use dial::client::HttpClient;
 pub use dial::dial::Dial;
 pub use dial::tls::{Tls, TlsError};

@@ -3,7 +3,7 @@
 use super::addresses::{AddressEndpoints, resolve};
 use super::spec::ServiceSpec;
 use crate::base::Digest;
-use crate::contract::FunctionName;
+use crate::contract::{BoundFunction, FunctionName};
 use crate::mesh::{
     Endpoint, EndpointGroup, EndpointTarget, OutsideHosts, OutsideSettings, RevisionInfo, Service, Traffic,
 };
@@ -47,6 +47,8 @@ struct PublishedEndpoints {
     revision: Option<RevisionInfo>,
     /// The functions of the revision that the manifest calls idempotent.
     idempotent: Vec<FunctionName>,
+    /// The functions that routes call, as the revision has them.
+    routed: Arc<[BoundFunction]>,
 }
 
 impl Deployment {
@@ -62,7 +64,11 @@ impl Deployment {
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),
             outside: Arc::new(OutsideHosts::new(name.clone(), outside)),
-            published: SyncMutex::new(PublishedEndpoints { addresses, ..PublishedEndpoints::default() }),
+            published: SyncMutex::new(PublishedEndpoints {
+                addresses,
+                routed: Arc::clone(&spec.routed),
+                ..PublishedEndpoints::default()
+            }),
             spec,
         }
     }
@@ -73,10 +79,25 @@ impl Deployment {
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), replicas.limits.clone(), &replicas.isolation)
     }
 
-    /// Puts `history` into the discovery table: new endpoints for the stable revision; the addresses as they were. The
-    /// circuits of the new endpoints are closed, but an operator's forced state carries over.
-    pub(super) fn publish(&self, runtime: &Arc<Runtime>, registry: &Registry<Service>, history: &RevisionHistory) {
-        self.change(registry, |published| self.replace_replicas(runtime, history, published));
+    /// Puts `history` into the discovery table: new endpoints for the stable revision, whose functions for the routes
+    /// are `routed`; the addresses as they were. The circuits of the new endpoints are closed, but an operator's forced
+    /// state carries over.
+    pub(super) fn publish(
+        &self,
+        runtime: &Arc<Runtime>,
+        registry: &Registry<Service>,
+        history: &RevisionHistory,
+        routed: Arc<[BoundFunction]>,
+    ) {
+        self.change(registry, |published| {
+            self.replace_replicas(runtime, history, published);
+            published.routed = routed;
+        });
+    }
+
+    /// The functions that routes call, as the revision that serves has them.
+    pub(super) fn routed(&self) -> Arc<[BoundFunction]> {
+        Arc::clone(&self.published().routed)
     }
 
     /// Like [`Deployment::publish`], but leaves the discovery table as it is.
@@ -149,6 +170,7 @@ impl Deployment {
             outside: Arc::clone(&self.outside),
             revision: published.revision.clone(),
             idempotent: published.idempotent.clone(),
+            routed: Arc::clone(&published.routed),
         }
     }
 

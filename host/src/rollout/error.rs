@@ -24,7 +24,11 @@ pub enum SwapError {
     #[error("the component is refused: it {0}")]
     Unwired(#[from] WireError),
     /// Other services or routes use something that it does not offer, or offers with other types.
-    #[error("the component is refused: {}", .0.join(". "))]
+    #[error(
+        "the component is refused: {}. docs/evolving-a-contract.md has the changes that fit, and the way to make \
+         another",
+        .0.join(". ")
+    )]
     Breaks(Vec<String>),
     /// A swap of another service changed which service answers its imports, after it was linked.
     #[error("the component was linked to services that no longer answer its imports: swap it in again")]

@@ -1,7 +1,7 @@
 //! Floor 6: how the revisions of services are deployed and replaced.
 //!
 //! Owns each service's history of revisions (what serves, what served before), the steps of a swap (compile, check,
-//! rehearse, publish), and the resolving of host names into endpoints.
+//! rehearse, publish), the trial of a component without a swap, and the resolving of host names into endpoints.
 //!
 //! What always holds:
 //! - Nothing changes until the new revision has passed every check; then one publication swaps it in.
@@ -12,7 +12,7 @@
 //!
 //! Never: it serves sockets. A swap lasts until the host restarts.
 //!
-//! From the top: `swap` → `deployment` → `addresses` → `spec`; `wiring` and `error` stand apart.
+//! From the top: `swap` → `deployment` → `addresses` → `spec`; `swap` → `trial` → `wiring`; `error` stands apart.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
@@ -20,9 +20,11 @@ mod deployment;
 mod error;
 mod spec;
 mod swap;
+mod trial;
 mod wiring;
 
 pub use error::SwapError;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};
-pub use wiring::{ManifestName, Need, Offers, Uses, WireError, ambiguous, breaks, needs_of, wire, wire_each};
+pub use trial::{Trial, TrialGround};
+pub use wiring::{Importer, ManifestName, Need, Offers, Uses, WireError, needs_of, wire, wire_each};

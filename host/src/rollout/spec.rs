@@ -2,11 +2,13 @@
 
 use crate::base::ServiceName;
 use crate::breaker;
+use crate::contract::BoundFunction;
 use crate::egress::Allow;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::runtime::{Isolation, Limits};
 use http::Uri;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A service as it is deployed: with a component, with plain HTTP addresses, or with both.
@@ -23,6 +25,8 @@ pub struct ServiceSpec {
     /// The functions of its component that may be called twice without harm, each `function` or `interface#function`;
     /// no two the same.
     pub idempotent: Vec<String>,
+    /// The functions of its component that routes call, in the order of the routes. Default: none.
+    pub routed: Arc<[BoundFunction]>,
     /// How its calls are made.
     pub traffic: TrafficSettings,
     /// The breaker of each endpoint.
@@ -86,6 +90,7 @@ impl ServiceSpec {
             addresses: AddressSettings::default(),
             grants: GrantSettings::default(),
             idempotent: Vec::new(),
+            routed: Arc::default(),
             traffic: TrafficSettings::default(),
             breaker: breaker::Settings::default(),
         }

@@ -3,9 +3,10 @@
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::spec::ServiceSpec;
-use super::wiring::{Need, Offers, ambiguous, breaks, needs_of, wire};
+use super::trial::{Trial, TrialGround};
+use super::wiring::{Clients, Importer, Need, needs_of, wire};
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
-use crate::contract::Contract;
+use crate::contract::{BoundFunction, Contract};
 use crate::mesh::Service;
 use crate::registry::Registry;
 use crate::runtime::{Component, InvokeError, Link, LoadError, Revision, Runtime};
@@ -27,12 +28,20 @@ pub struct Swapped {
     pub previous: Option<Digest>,
 }
 
+/// How a component fits the revisions that serve.
+struct Fit {
+    /// The links of its imports.
+    links: Vec<Link>,
+    /// The functions that routes call, as the component has them.
+    routed: Arc<[BoundFunction]>,
+}
+
 /// The services of this host and their revisions.
 pub struct Rollout {
     runtime: Arc<Runtime>,
     registry: Arc<Registry<Service>>,
     deployments: BTreeMap<ServiceName, Deployment>,
-    /// What the routes need of the services.
+    /// What the routes by HTTP and the health checks need of the services.
     routes: Vec<Need>,
     /// The revisions that serve. A swap holds this lock from its last check against the other services to the
     /// publication. Otherwise two services that use each other could be swapped at the same time, each checked against
@@ -41,7 +50,8 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// A host without services, for [`Rollout::launch`]. `routes` is what the routes need of the services.
+    /// A host without services, for [`Rollout::launch`]. `routes` is what the routes by HTTP and the health checks need
+    /// of the services.
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
         Self { runtime, registry, deployments: BTreeMap::new(), routes, serving: Mutex::default() }
     }
@@ -118,7 +128,8 @@ impl Rollout {
         let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
         let runtime = Arc::clone(&self.runtime);
         let component = spawn_blocking(move || runtime.compile(&bytes)).await.map_err(SwapError::Host)??;
-        let links = self.fit(deployment, component.contract(), &self.serving())?;
+        let contract = component.contract();
+        let Fit { links, .. } = self.fit(deployment, contract, &self.serving(), Clients::MustNotNotice)?;
         let (grants, limits) = (Arc::clone(&deployment.grants), &deployment.spec.replicas.limits);
         let revision = Arc::new(component.revision(&self.runtime, grants, limits, &links)?);
         if revision.digest() != stable.digest() {
@@ -131,7 +142,7 @@ impl Rollout {
             }
             let manifest = history.manifest;
             let next = RevisionHistory { stable: Some(revision), previous: Some(stable), manifest };
-            self.publish(deployment, &mut history, next)?;
+            self.publish(deployment, &mut history, next, Clients::MustNotNotice)?;
         }
         Ok(report(&history))
     }
@@ -153,8 +164,34 @@ impl Rollout {
         let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
         previous.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
         let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
-        self.publish(deployment, &mut history, next)?;
+        self.publish(deployment, &mut history, next, Clients::MayNotice)?;
         Ok(report(&history))
+    }
+
+    /// Tries the component in `bytes` as the component of `name`, as [`Rollout::swap`] does before it changes anything.
+    /// Returns what was found, and the revision that it was compared with. It starts no instance.
+    ///
+    /// # Errors
+    /// The file is no component, there is no such service, or the service has no component.
+    pub async fn check(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest), SwapError> {
+        let deployment = self.find(name)?;
+        let spec = &deployment.spec;
+        let no_component = || SwapError::NoComponent(spec.name.clone());
+        let runtime = Arc::clone(&self.runtime);
+        let work = move || (Contract::decode(&bytes), runtime.compile(&bytes));
+        let (contract, component) = spawn_blocking(work).await.map_err(SwapError::Host)?;
+        let contract = contract.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        // All that serves is read under one lock, so that no swap of another service comes between.
+        let serving = self.serving();
+        let revision = serving.get(name).map(|revision| revision.digest()).ok_or_else(no_component)?;
+        let ground = self.ground(deployment, &serving);
+        drop(serving);
+        Ok((Trial::run(&contract, &component, ground), revision))
+    }
+
+    /// The contract of the revision that serves.
+    pub fn contract(&self, name: &str) -> Option<Arc<Contract>> {
+        self.serving().get(name).map(|revision| Arc::clone(revision.contract()))
     }
 
     /// Resolves the host names of all services once.
@@ -191,32 +228,42 @@ impl Rollout {
     }
 
     /// Checks that a component with this contract fits the revisions that serve: they export what it imports, and it
-    /// exports what they and the routes use. Returns the links of its imports.
+    /// exports what they and the routes use.
     fn fit(
         &self,
         deployment: &Deployment,
         contract: &Arc<Contract>,
         serving: &BTreeMap<ServiceName, Arc<Revision>>,
-    ) -> Result<Vec<Link>, SwapError> {
+        clients: Clients,
+    ) -> Result<Fit, SwapError> {
         let (name, calls) = (&deployment.spec.name, &deployment.spec.grants.calls);
-        let mut offers: Offers =
-            serving.iter().map(|(name, revision)| (name.clone(), Arc::clone(revision.contract()))).collect();
-        // A service that calls itself will call the new component.
-        offers.insert(name.clone(), Arc::clone(contract));
-        let links = wire(name, contract, calls, &offers)?;
-        let others = serving.iter().filter(|(other, _)| *other != name);
-        let needs: Vec<Need> =
-            others.flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links())).collect();
-        let mut broken = breaks(name, contract, needs.iter().chain(&self.routes));
-        if broken.is_empty() {
-            let callers = serving.iter().filter(|(other, _)| *other != name);
-            let callers = callers.filter_map(|(other, revision)| {
-                let deployment = self.deployments.get(other)?;
-                Some((other, &**revision.contract(), deployment.spec.grants.calls.as_slice()))
-            });
-            broken = ambiguous(callers, &offers);
+        let mut ground = self.ground(deployment, serving);
+        ground.offer(contract);
+        let links = wire(name, contract, calls, &ground.offers)?;
+        ground.misses(contract, clients).map(|routed| Fit { links, routed }).map_err(SwapError::Breaks)
+    }
+
+    /// What a component of this service must fit: the services that serve, and what uses this one.
+    fn ground<'a>(
+        &self,
+        deployment: &'a Deployment,
+        serving: &BTreeMap<ServiceName, Arc<Revision>>,
+    ) -> TrialGround<'a> {
+        let contract =
+            |(name, revision): (&ServiceName, &Arc<Revision>)| (name.clone(), Arc::clone(revision.contract()));
+        let others = || serving.iter().filter(|(other, _)| **other != deployment.spec.name);
+        let needs = others().flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links()));
+        let importers = others().filter_map(|(name, revision)| {
+            let calls = self.deployments.get(name)?.spec.grants.calls.clone();
+            Some(Importer { name: name.clone(), contract: Arc::clone(revision.contract()), calls })
+        });
+        TrialGround {
+            spec: &deployment.spec,
+            offers: serving.iter().map(contract).collect(),
+            needs: needs.chain(self.routes.iter().cloned()).collect(),
+            importers: importers.collect(),
+            routed: deployment.routed(),
         }
-        if broken.is_empty() { Ok(links) } else { Err(SwapError::Breaks(broken)) }
     }
 
     /// Publishes `next` as the service's history, if it still fits the other services: one of them may have been
@@ -226,15 +273,17 @@ impl Rollout {
         deployment: &Deployment,
         history: &mut RevisionHistory,
         next: RevisionHistory,
+        clients: Clients,
     ) -> Result<(), SwapError> {
         let revision = next.stable.as_ref().expect("a revision that is published has a component");
         let mut serving = self.serving();
-        if self.fit(deployment, revision.contract(), &serving)? != revision.links() {
+        let Fit { links, routed } = self.fit(deployment, revision.contract(), &serving, clients)?;
+        if links != revision.links() {
             return Err(SwapError::Rewired);
         }
         serving.insert(deployment.spec.name.clone(), Arc::clone(revision));
         *history = next;
-        deployment.publish(&self.runtime, &self.registry, history);
+        deployment.publish(&self.runtime, &self.registry, history, routed);
         drop(serving);
         deployment.traffic.metrics.swapped();
         let Swapped { revision, previous } = report(history);

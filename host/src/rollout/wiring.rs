@@ -2,7 +2,7 @@
 //! its service.
 
 use crate::base::ServiceName;
-use crate::contract::{Contract, Interface, InterfaceName, Unmet, unmet};
+use crate::contract::{BoundFunction, Contract, Interface, InterfaceName, Unmet, noticed, rebound, unmet};
 use crate::runtime::{Link, answers_http};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -191,7 +191,11 @@ pub fn needs_of<'a>(
 }
 
 /// What would break if `service` had this contract: each difference, with the user that depends on it.
-pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterator<Item = &'a Need>) -> Vec<String> {
+pub(super) fn breaks<'a>(
+    service: &ServiceName,
+    contract: &Contract,
+    needs: impl Iterator<Item = &'a Need>,
+) -> Vec<String> {
     let broken = |need: &Need| {
         let mut unmet: Vec<String> = match &need.uses {
             Uses::Http if answers_http(contract) => Vec::new(),
@@ -205,21 +209,69 @@ pub fn breaks<'a>(service: &ServiceName, contract: &Contract, needs: impl Iterat
         {
             unmet.push(format!("{error} ({})", error.help(prefix)));
         }
-        unmet.into_iter().map(|unmet| format!("{unmet}; {} depends on it", need.by)).collect::<Vec<_>>()
+        unmet.iter().map(|unmet| depends(unmet, &need.by)).collect::<Vec<_>>()
     };
     needs.filter(|need| need.service == *service).flat_map(broken).collect()
 }
 
-/// The imports of `others` for which there is more than one provider among `offers`, as a host would find that starts
-/// with these components: one text for each service. Of each there is the name, the contract, and the services that it
-/// may call.
-pub fn ambiguous<'a>(
-    others: impl Iterator<Item = (&'a ServiceName, &'a Contract, &'a [ServiceName])>,
-    offers: &Offers,
-) -> Vec<String> {
-    let refused = |(name, contract, calls)| match wire(name, contract, calls, offers) {
+/// A service that imports functions of others.
+#[derive(Debug, Clone)]
+pub struct Importer {
+    /// The service.
+    pub name: ServiceName,
+    /// Its contract.
+    pub contract: Arc<Contract>,
+    /// The services that it may call.
+    pub calls: Vec<ServiceName>,
+}
+
+/// The imports for which there is more than one provider among `offers`, as a host would find that starts with these
+/// components: one text for each importer.
+pub(super) fn ambiguous(importers: &[Importer], offers: &Offers) -> Vec<String> {
+    let refused = |Importer { name, contract, calls }: &Importer| match wire(name, contract, calls, offers) {
         Err(error @ WireError::Ambiguous { .. }) => Some(format!("service `{name}` {error}")),
         _ => None,
     };
-    others.filter_map(refused).collect()
+    importers.iter().filter_map(refused).collect()
+}
+
+fn depends(unmet: &(impl ToString + ?Sized), user: &str) -> String {
+    format!("{}; {user} depends on it", unmet.to_string())
+}
+
+/// Whether the clients of a service's routes may notice that its component is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clients {
+    /// A swap: what they know must still hold.
+    MustNotNotice,
+    /// A rollback, which takes back what some of them may have begun to use.
+    MayNotice,
+}
+
+/// The functions that routes call, as a component with this contract has them. It is `before` itself if they are the
+/// same.
+///
+/// # Errors
+/// What the routes or their clients would miss, each with its route.
+pub(super) fn reroute(
+    before: &Arc<[BoundFunction]>,
+    contract: &Contract,
+    clients: Clients,
+) -> Result<Arc<[BoundFunction]>, Vec<String>> {
+    let (mut functions, mut breaks) = (Vec::new(), Vec::new());
+    for old in before.iter() {
+        let bound = rebound(old, contract).and_then(|new| match noticed(old, &new) {
+            Some(difference) if clients == Clients::MustNotNotice => Err(difference),
+            _ => Ok(new),
+        });
+        match bound {
+            Ok(new) => functions.push(new),
+            Err(unmet) => breaks.push(depends(&unmet, &old.route)),
+        }
+    }
+    if !breaks.is_empty() {
+        return Err(breaks);
+    }
+    let unchanged = functions.iter().zip(before.iter()).all(|(new, old)| new.same(old));
+    Ok(if unchanged { Arc::clone(before) } else { functions.into() })
 }

@@ -43,7 +43,8 @@ async fn a_user_is_created_read_changed_replaced_listed_and_removed() {
     assert_eq!((removed.status.as_u16(), removed.body.len()), (204, 0));
     for (method, body) in [(Method::PUT, ada()), (Method::PATCH, json!({})), (Method::DELETE, Value::Null)] {
         let gone = shop.send(method.clone(), &path, &body).await;
-        assert_eq!((gone.status.as_u16(), &gone.problem()["type"]), (404, &json!("about:blank")), "{method}");
+        let kind = &gone.problem()["type"];
+        assert_eq!((gone.status.as_u16(), kind), (404, &json!("urn:atoll:problem:not-found")), "{method}");
     }
     assert_eq!(shop.get(&path).await.status, 404);
     assert_eq!(shop.post(USERS, &json!({"name": "C", "email": "COUNTESS@example.org"})).await.status, 201);

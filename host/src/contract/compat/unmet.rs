@@ -33,6 +33,16 @@ pub enum Unmet {
         /// The position of the difference, what is offered there, and what the caller expects.
         difference: String,
     },
+    /// The function cannot be bound to the route that calls it.
+    #[error("function `{function}` of {interface} does not fit its route any more: {why}")]
+    Binding {
+        /// The interface, by the name that the component exports it under.
+        interface: InterfaceName,
+        /// The function that the route calls.
+        function: String,
+        /// All that does not fit.
+        why: String,
+    },
 }
 
 fn others(exported: &[InterfaceName]) -> String {
@@ -49,8 +59,7 @@ fn others(exported: &[InterfaceName]) -> String {
 /// case of an error counts as well, because the caller could not read it.
 pub fn unmet(needs: &Interface, name: &InterfaceName, offered: &Contract) -> Vec<Unmet> {
     let Some((interface, offers)) = offered.export(name) else {
-        let exported = offered.exports.keys().filter(|other| other.path == name.path).cloned().collect();
-        return vec![Unmet::Interface { wanted: name.clone(), exported }];
+        return vec![Unmet::Interface { wanted: name.clone(), exported: others_of(name, offered) }];
     };
     let unmet = needs.functions.values().filter_map(|needed| {
         let (interface, function) = (interface.clone(), needed.name.clone());
@@ -62,6 +71,11 @@ pub fn unmet(needs: &Interface, name: &InterfaceName, offered: &Contract) -> Vec
         }
     });
     unmet.collect()
+}
+
+/// The other versions of an interface that a contract exports.
+pub(super) fn others_of(name: &InterfaceName, offered: &Contract) -> Vec<InterfaceName> {
+    offered.exports.keys().filter(|other| other.path == name.path).cloned().collect()
 }
 
 /// The first difference between two signatures.

@@ -16,19 +16,19 @@ use std::ops::RangeInclusive;
 
 /// What a route says about the function that it names.
 #[derive(Debug, Clone)]
-pub struct HttpBindingSpec<'a> {
+pub struct HttpBindingSpec {
     /// The methods of the route; at least one.
-    pub methods: &'a [Method],
+    pub methods: Vec<Method>,
     /// The names of the parameters in the path of the route.
-    pub path_params: Vec<&'a str>,
+    pub path_params: Vec<String>,
     /// The parameters that come from a header, each with the name of its header.
-    pub from_header: &'a BTreeMap<String, String>,
+    pub from_header: BTreeMap<String, String>,
     /// The status of a success, if it is not the default one.
     pub status: Option<u16>,
     /// The `Location` of a success: `/api/products/{id}`.
-    pub location: Option<&'a str>,
+    pub location: Option<String>,
     /// The statuses of cases of the error that do not have the default one.
-    pub errors: &'a BTreeMap<String, u16>,
+    pub errors: BTreeMap<String, u16>,
     /// The style of names in JSON and in queries: the gateway's setting.
     pub names: Names,
 }
@@ -75,7 +75,7 @@ impl HttpBinding {
         binder.bind_path();
         binder.bind_headers();
         binder.bind_rest(has_body);
-        let location = spec.location.and_then(|template| binder.location(template));
+        let location = spec.location.as_deref().and_then(|template| binder.location(template));
         let status = binder.status(location.is_some());
         let statuses = binder.error_statuses();
         // If no error was found, every parameter has a source.
@@ -90,7 +90,7 @@ impl HttpBinding {
 
 struct Binder<'a> {
     function: &'a Function,
-    spec: &'a HttpBindingSpec<'a>,
+    spec: &'a HttpBindingSpec,
     /// `None` for a parameter that has no source yet.
     sources: Vec<Option<ParamSource>>,
     errors: Vec<HttpBindingError>,
@@ -150,7 +150,8 @@ impl Binder<'_> {
     }
 
     fn bind_path(&mut self) {
-        for &name in &self.spec.path_params {
+        let spec = self.spec;
+        for name in &spec.path_params {
             let Some(at) = self.position(name) else {
                 let message = format!("`{{{name}}}` is not a parameter of `{}`", self.function.name);
                 self.error(
@@ -161,7 +162,7 @@ impl Binder<'_> {
                 continue;
             };
             let param = &self.function.params[at];
-            if self.sources[at].replace(ParamSource::Path(name.to_owned())).is_some() {
+            if self.sources[at].replace(ParamSource::Path(name.clone())).is_some() {
                 let message = format!("`{{{name}}}` names parameter `{}` a second time", param.name);
                 self.error(HttpBindingKey::Path, message, "remove one of the two");
             }
@@ -170,7 +171,8 @@ impl Binder<'_> {
     }
 
     fn bind_headers(&mut self) {
-        for (name, header) in self.spec.from_header {
+        let spec = self.spec;
+        for (name, header) in &spec.from_header {
             let Some(at) = self.position(name) else {
                 let message = format!("`{name}` is not a parameter of `{}`", self.function.name);
                 let params = self.function.params.iter().map(|param| &param.name);
@@ -295,7 +297,8 @@ impl Binder<'_> {
         let cases: &[Case] = error_cases(self.function);
         let mut statuses: BTreeMap<_, _> =
             cases.iter().map(|case| (case.name.clone(), default_status(&case.name))).collect();
-        for (name, &number) in self.spec.errors {
+        let spec = self.spec;
+        for (name, &number) in &spec.errors {
             let status = status_in(400..=599, number);
             if status.is_none() {
                 self.error(HttpBindingKey::Errors, format!("{number} is not a status of an error"), "use 400 to 599");

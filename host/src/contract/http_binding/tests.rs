@@ -51,12 +51,12 @@ impl TestRoute {
         let from_header = self.from_header.iter().map(|(name, header)| ((*name).into(), (*header).into())).collect();
         let errors = self.errors.iter().map(|(case, status)| ((*case).into(), *status)).collect();
         let spec = HttpBindingSpec {
-            methods,
-            path_params: self.path.to_vec(),
-            from_header: &from_header,
+            methods: methods.to_vec(),
+            path_params: self.path.iter().map(|&name| name.to_owned()).collect(),
+            from_header,
             status: self.status,
-            location: self.location,
-            errors: &errors,
+            location: self.location.map(str::to_owned),
+            errors,
             names: self.names,
         };
         HttpBinding::bind(function, &spec)

@@ -4,6 +4,7 @@
 //! Never: builds a tree of JSON, or knows whose values they are: [`Value`] is a trait.
 
 mod array_reader;
+mod direction;
 mod expected;
 mod integer;
 mod json_form;
@@ -22,6 +23,7 @@ mod value;
 mod violation;
 mod writer;
 
+pub(crate) use direction::Direction;
 pub use integer::Integer;
 pub(crate) use integer::{IntegerRange, MAX_SAFE};
 pub(crate) use json_form::is_byte;

@@ -7,7 +7,7 @@ use super::responses;
 use super::schema::{self, describe};
 use super::schema_names::{SchemaNames, TypeUser};
 use crate::contract::http_binding::{HttpBinding, ParamSource, header_title_case};
-use crate::contract::json::Names;
+use crate::contract::json::{Direction, Names};
 use crate::contract::wit::{InterfaceName, Type};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -89,8 +89,8 @@ fn schema_names<'a>(operations: &[&'a Operation<'a>]) -> SchemaNames<'a> {
         let binding = operation.binding;
         let (service, interface) = (operation.service, operation.interface.short());
         let user = TypeUser { service, interface, names: binding.names };
-        let params = binding.function.params.iter().map(|param| &param.ty);
-        params.chain(responses::carried(binding)).for_each(|ty| names.add(ty, user));
+        binding.function.params.iter().for_each(|param| names.add(&param.ty, Direction::Sent, user));
+        responses::carried(binding).for_each(|ty| names.add(ty, Direction::Answered, user));
     }
     names.give_names();
     names
@@ -120,7 +120,7 @@ impl Operation<'_> {
             described["parameters"] = parameters.into();
         }
         if let Some(body) = binding.body() {
-            let media = json!({"schema": schema::of(&body.ty, binding.names, schemas)});
+            let media = json!({"schema": schema::of(&body.ty, binding.names, schemas.toward(Direction::Sent))});
             let mut content = json!({"application/json": media});
             if self.method == Method::PATCH {
                 content["application/merge-patch+json"] = media;
@@ -147,7 +147,7 @@ impl Operation<'_> {
                 Type::List(_) => (&param.ty, true),
                 _ => (&param.ty, false),
             };
-            let mut schema = schema::of(ty, self.binding.names, schemas);
+            let mut schema = schema::of(ty, self.binding.names, schemas.toward(Direction::Sent));
             if location == "path" && matches!(ty.resolved(), Type::String | Type::Char) {
                 // The gateway accepts neither an empty segment, nor an encoded separator, nor a dot segment.
                 schema["minLength"] = 1.into();

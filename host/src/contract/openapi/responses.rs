@@ -4,6 +4,7 @@
 use super::schema;
 use super::schema_names::SchemaNames;
 use crate::contract::http_binding::{HttpBinding, ParamSource};
+use crate::contract::json::Direction;
 use crate::contract::wit::{Case, Type};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -185,7 +186,7 @@ pub(super) fn problem() -> Value {
 fn success(binding: &HttpBinding, schemas: &SchemaNames) -> Value {
     let mut response = match binding.success() {
         Some(ty) => {
-            let schema = schema::of(ty, binding.names, schemas);
+            let schema = schema::of(ty, binding.names, schemas.toward(Direction::Answered));
             json!({"description": "The answer.", "content": {"application/json": {"schema": schema}}})
         }
         None => json!({"description": "The request is done; there is nothing to answer."}),
@@ -223,12 +224,13 @@ fn failure(
 
     let mut payloads: Vec<Value> = Vec::new();
     for ty in cases.iter().filter(|_| is_shown(status)).filter_map(|case| case.ty.as_ref()) {
-        let payload = schema::of(ty, binding.names, schemas);
+        let payload = schema::of(ty, binding.names, schemas.toward(Direction::Answered));
         if !payloads.contains(&payload) {
             payloads.push(payload);
         }
     }
-    let mut properties = json!({"case": {"enum": names}});
+    // A later revision may answer further cases.
+    let mut properties = json!({"case": {"anyOf": [{"enum": names}, {"type": "string"}]}});
     match payloads.as_slice() {
         [] => {}
         [payload] => properties["payload"] = payload.clone(),

@@ -1,14 +1,14 @@
 //! The JSON Schema (2020-12) of each type: the JSON mapping, described for clients. A schema admits what the gateway
-//! reads.
+//! reads, or all that it may answer.
 
-use super::schema_names::{NamedType, SchemaNames};
+use super::schema_names::{DirectedSchemas, NamedType, SchemaNames};
 use super::text_pattern;
-use crate::contract::json::{Integer, IntegerRange, MAX_SAFE, Names, is_byte, is_nullable};
+use crate::contract::json::{Direction, Integer, IntegerRange, MAX_SAFE, Names, is_byte, is_nullable};
 use crate::contract::wit::{Case, Field, Type};
 use serde_json::{Map, Value, json};
 
 /// The schema of a type at a use of it: a reference if the type has a name.
-pub(super) fn of(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
+pub(super) fn of(ty: &Type, names: Names, schemas: DirectedSchemas) -> Value {
     match schemas.of(ty) {
         Some(name) => json!({"$ref": format!("#/components/schemas/{name}")}),
         None => shape(ty, names, schemas),
@@ -17,12 +17,12 @@ pub(super) fn of(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
 
 /// All schemas that are referred to, by name.
 pub(super) fn all(schemas: &SchemaNames) -> Map<String, Value> {
-    let schema = |named: &NamedType| shape(named.ty, named.user.names, schemas);
+    let schema = |named: &NamedType| shape(named.ty, named.user.names, schemas.toward(named.direction()));
     schemas.iter().map(|named| (named.schema.clone(), schema(named))).collect()
 }
 
 /// The schema itself, whether the type has a name or not, with the docs of the contract's author.
-fn shape(ty: &Type, names: Names, schemas: &SchemaNames) -> Value {
+fn shape(ty: &Type, names: Names, schemas: DirectedSchemas) -> Value {
     let of = |ty: &Type| of(ty, names, schemas);
     match ty {
         Type::Bool => json!({"type": "boolean"}),
@@ -119,17 +119,20 @@ fn member(name: &str, schema: Value) -> Value {
     json!({"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": false})
 }
 
-/// The schema of a record. Fields that are options may be absent.
-fn record(fields: &[Field], names: Names, schemas: &SchemaNames) -> Value {
+/// The schema of a record. Fields that are options may be absent. An answer may have members that are added later.
+fn record(fields: &[Field], names: Names, schemas: DirectedSchemas) -> Value {
     let schema = |field: &Field| documented(of(&field.ty, names, schemas), field.docs.as_deref());
     let properties: Map<_, _> = fields.iter().map(|field| (names.of(&field.name), schema(field))).collect();
     let needed = fields.iter().filter(|field| !matches!(field.ty.resolved(), Type::Option(_)));
     let required: Vec<String> = needed.map(|field| names.of(&field.name)).collect();
-    let object = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let mut object = json!({"type": "object", "properties": properties});
+    if schemas.direction == Direction::Sent {
+        object["additionalProperties"] = false.into();
+    }
     if required.is_empty() { object } else { with(object, json!({"required": required})) }
 }
 
-fn variant(cases: &[Case], names: Names, schemas: &SchemaNames) -> Value {
+fn variant(cases: &[Case], names: Names, schemas: DirectedSchemas) -> Value {
     let schema = |case: &Case| {
         let name = names.of(&case.name);
         let schema = match &case.ty {

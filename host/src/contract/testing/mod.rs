@@ -2,8 +2,10 @@
 //! Always: compiled for tests alone.
 //! Never: imported by code that ships.
 
+mod json_schema;
 mod sample_component;
 mod sample_value;
 
+pub(crate) use json_schema::misfit;
 pub(crate) use sample_component::{component, contract, exporting, interface, name};
 pub(crate) use sample_value::{SampleValue, enumeration, flags, record, typed, types, values, variant};

@@ -3,6 +3,7 @@
 
 use super::try_guard::TryGuard;
 use crate::base::{CallContext, DeadlineOwner};
+use crate::contract::BoundFunction;
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::clock;
 use crate::mesh::error::{CallError, TryError};
@@ -27,6 +28,8 @@ pub(super) struct CallInProgress<'a, P> {
     /// Where the next try finds the group that has replaced this one meanwhile; `None` for an outside host, whose group
     /// stays.
     registry: Option<&'a Registry<Service<P>>>,
+    /// The functions of the revision whose types the call has; `None` if they are the same in all revisions.
+    routed: Option<&'a Arc<[BoundFunction]>>,
     rng: &'a CallRng,
     permit: BulkheadPermit,
     tried: u32,
@@ -67,10 +70,15 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                     traffic.metrics.waited(waited);
                 }
                 traffic.retry.called(now);
-                Ok(Self { group, context, registry, rng, permit, tried: 0, last: None })
+                Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None })
             }
             Err(full) => Err(group.refused(group.overloaded(&full))),
         }
+    }
+
+    /// Lets no later try go to a revision that has other functions than `routed`.
+    pub(super) fn stay_with(&mut self, routed: &'a Arc<[BoundFunction]>) {
+        self.routed = Some(routed);
     }
 
     /// Picks an endpoint for the next try: another one than the last try had, if there is one.
@@ -126,6 +134,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         // the better error.
         if let Some(registry) = self.registry
             && let Some(entry) = registry.snapshot().get(self.group.name.as_str())
+            && self.routed.is_none_or(|routed| Arc::ptr_eq(routed, &entry.routed))
         {
             self.group = Arc::clone(&entry.group);
         }

@@ -45,7 +45,7 @@ impl<P> Mesh<P> {
         &self,
         service: &ServiceName,
         context: &CallContext,
-        read: impl FnOnce(&Service<P>) -> T,
+        read: impl FnOnce(&Arc<Service<P>>) -> T,
     ) -> Result<T, CallError> {
         if context.depth >= self.settings.depth {
             let (above, most) = (context.depth, self.settings.depth);

@@ -47,20 +47,26 @@ impl<P: Invoke> Mesh<P> {
         arguments: DetachedValues,
         context: &CallContext,
     ) -> Result<DetachedValues, CallError> {
-        let read = |entry: &Service<P>| (Arc::clone(&entry.group), entry.is_idempotent(function));
+        let read = |entry: &Arc<Service<P>>| (Arc::clone(&entry.group), entry.is_idempotent(function));
         let (group, idempotent) = self.resolve(service, context, read)?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
-        let mut policy = TypedCall { function, idempotent, arguments: Some(arguments) };
+        let mut policy = TypedCall::new(function, idempotent, arguments);
         engine::run(&mut call, &mut policy).await
     }
 }
 
 /// The policy of one typed call.
-struct TypedCall<'a> {
+pub(super) struct TypedCall<'a> {
     function: &'a FunctionName,
     idempotent: bool,
     /// For the next try; `None` if there cannot be one.
     arguments: Option<DetachedValues>,
+}
+
+impl<'a> TypedCall<'a> {
+    pub(super) fn new(function: &'a FunctionName, idempotent: bool, arguments: DetachedValues) -> Self {
+        Self { function, idempotent, arguments: Some(arguments) }
+    }
 }
 
 impl CallPolicy for TypedCall<'_> {

@@ -4,7 +4,7 @@ use super::endpoint_group::EndpointGroup;
 use super::outside::OutsideHosts;
 use super::target::EndpointTarget;
 use crate::base::Digest;
-use crate::contract::FunctionName;
+use crate::contract::{BoundFunction, FunctionName};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -31,6 +31,9 @@ pub struct Service<P = EndpointTarget> {
     pub revision: Option<RevisionInfo>,
     /// The functions that may be called twice, since a second call does no more than the first.
     pub idempotent: Vec<FunctionName>,
+    /// The functions that its typed routes call, in the order of the routes. Revisions that have the same functions
+    /// share this list.
+    pub routed: Arc<[BoundFunction]>,
 }
 
 impl<P> Service<P> {

@@ -1,16 +1,18 @@
 //! The host inside the test's process, built as `app` builds it, so that the test can change the discovery table.
 
 use super::super::super::atoll::Home;
+use host::base::ServiceName;
 use host::config::{Manifest, Route, ServiceConfig};
-use host::contract::{HttpBinding, HttpBindingSpec};
-use host::gateway::{self, Gateway, Target, TypedTarget};
+use host::contract::{BoundFunction, HttpBindingSpec};
+use host::gateway::{self, Gateway, Target};
 use host::listen::{Drain, Listener};
 use host::mesh::{self, Mesh};
 use host::registry::Registry;
-use host::rollout::{Offers, Rollout, wire};
+use host::rollout::{Offers, Rollout, ServiceSpec, wire};
 use host::route::RoutingTable;
 use host::runtime::{Component, Runtime};
 use host::state::Store;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -45,8 +47,10 @@ impl InProcessHost {
 
         let registry = Arc::new(Registry::default());
         let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let (targets, mut routed) = targets(&manifest, &offers);
         for (service, component) in parts() {
-            let spec = service.spec.clone();
+            let routed = routed.remove(&service.spec.name).unwrap_or_default().into();
+            let spec = ServiceSpec { routed, ..service.spec.clone() };
             let links = wire(&spec.name, component.contract(), &spec.grants.calls, &offers).unwrap();
             rollout.launch(spec, Some((component, &links)), Some(&store)).unwrap();
         }
@@ -54,7 +58,7 @@ impl InProcessHost {
         let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
         runtime.connect(outcall);
 
-        let routes = manifest.routes.iter().map(|route| (route.rule.clone(), target(route, &offers))).collect();
+        let routes = manifest.routes.iter().map(|route| route.rule.clone()).zip(targets).collect();
         let gateway = Arc::new(Gateway::new(gateway::Settings::default(), Arc::new(RoutingTable::new(routes)), mesh));
         let socket = Listener::bind(manifest.gateway.listen.clone()).await.unwrap();
         let address = format!("http://{}", socket.local_addr().unwrap());
@@ -76,20 +80,27 @@ impl InProcessHost {
     }
 }
 
-fn target(route: &Route, offers: &Offers) -> Target {
-    let Route { rule, service, call, body, timeout, .. } = route;
-    let typed = call.as_ref().map(|call| {
-        let (function, described) = offers[service].lookup(&call.function).unwrap();
-        let spec = HttpBindingSpec {
-            methods: std::slice::from_ref(&call.method),
-            path_params: rule.parameters().collect(),
-            from_header: &call.from_header,
-            status: call.status,
-            location: call.location.as_deref(),
-            errors: &call.errors,
-            names: host::contract::Names::Snake,
-        };
-        Arc::new(TypedTarget { function, binding: HttpBinding::bind(described, &spec).unwrap() })
-    });
-    Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed, left_out: None }
+/// The targets of the routes, and the functions that they call, by service.
+fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<ServiceName, Vec<BoundFunction>>) {
+    let mut routed: BTreeMap<ServiceName, Vec<BoundFunction>> = BTreeMap::new();
+    let mut target = |route: &Route| {
+        let Route { rule, service, call, body, timeout, .. } = route;
+        let typed = call.as_ref().map(|call| {
+            let (name, described) = offers[service].lookup(&call.function).unwrap();
+            let spec = HttpBindingSpec {
+                methods: vec![call.method.clone()],
+                path_params: rule.parameters().map(str::to_owned).collect(),
+                from_header: call.from_header.clone(),
+                status: call.status,
+                location: call.location.clone(),
+                errors: call.errors.clone(),
+                names: host::contract::Names::Snake,
+            };
+            let functions = routed.entry(service.clone()).or_default();
+            functions.push(BoundFunction::bind(rule.description(), name, described, spec).unwrap());
+            functions.len() - 1
+        });
+        Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed, left_out: None }
+    };
+    (manifest.routes.iter().map(&mut target).collect(), routed)
 }

@@ -1,12 +1,10 @@
 //! The gateway keeps to its own description: what OpenAPI and the guide allow is accepted, and every `Location` that is
 //! sent can be followed.
 
-use super::shop::{Shop, ok, or_error, route, string};
+use super::shop::{Shop, TypedRoute, ok, or_error, route, string};
 use crate::contract::testing::{SampleValue, enumeration, typed, values};
 use crate::contract::{Info, Names, Operation, Type, Value as _, document, is_textual, json};
-use crate::gateway::Target;
 use crate::listen::wire_client::WireAnswer;
-use crate::route::{RoutingTable, Rule};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 use std::sync::{Arc, Mutex};
@@ -96,23 +94,22 @@ impl Sent {
     }
 
     /// The route, and the operation that describes it.
-    fn route(&self) -> (Rule, Target, Json) {
+    fn route(&self) -> (TypedRoute, Json) {
         let line: (&[&str], &str) = (&["POST"], "/things/{id}");
-        let (rule, mut target) = route(line, "reserve", &self.types(), or_error(None), None);
+        let (rule, mut target, function) = route(line, "reserve", &self.types(), or_error(None), None);
         target.body_limit = 1 << 20;
-        let typed = target.typed.clone().expect("it is typed");
         let operation = Operation {
             method: http::Method::POST,
             path: line.1.to_owned(),
             host: None,
             service: "products",
-            interface: &typed.function.interface,
+            interface: &function.name.interface,
             docs: None,
-            binding: &typed.binding,
+            binding: &function.binding,
         };
         let info = Info { title: "t".into(), version: "1".into(), description: None };
         let described = document(&info, &[operation])["paths"][line.1]["post"].clone();
-        (rule, target, described)
+        ((rule, target, function), described)
     }
 
     /// Sends a request with all parts but `absent`.
@@ -165,8 +162,8 @@ fn requires(described: &Json, part: &str) -> bool {
 }
 
 async fn check(sent: &Sent) {
-    let (rule, target, described) = sent.route();
-    let shop = Shop::with_routes(RoutingTable::new(vec![(rule, target)]), || Ok(ok(None))).await;
+    let (route, described) = sent.route();
+    let shop = Shop::with_routes(vec![route], || Ok(ok(None))).await;
     for absent in ["", "key", "filter", "body"] {
         let required = !absent.is_empty() && requires(&described, absent);
         let answer = sent.send(&shop, absent).await;
@@ -213,8 +210,8 @@ fn a_body_that_may_be_absent_is_json_if_it_is_there() {
         ("Content-Type: application/json\nContent-Length: 1", " ", 400),
     ];
     wait(async {
-        let (rule, target, _) = sent.route();
-        let shop = Shop::with_routes(RoutingTable::new(vec![(rule, target)]), || Ok(ok(None))).await;
+        let (route, _) = sent.route();
+        let shop = Shop::with_routes(vec![route], || Ok(ok(None))).await;
         for (fields, body, status) in table {
             let fields = fields.replace('\n', "\r\n");
             let head = format!("POST /things/a?filter=a HTTP/1.1\r\nHost: a\r\nIdempotency-Key: a\r\n{fields}\r\n\r\n");

@@ -3,15 +3,15 @@
 use crate::base::{Body, CallContext, ErrorKind, ServiceName};
 use crate::contract::testing::SampleValue;
 use crate::contract::{
-    Case, Field, Function, FunctionName, HttpBinding, HttpBindingSpec, Integer, InterfaceName, Names, Param, Record,
+    BoundFunction, Case, Field, Function, FunctionName, HttpBindingSpec, Integer, InterfaceName, Names, Param, Record,
     Type, Value, Variant,
 };
 use crate::gateway::tests::serve;
-use crate::gateway::{Call, CallFailure, Gateway, Settings, Target, TypedTarget};
+use crate::gateway::{Call, CallFailure, Gateway, Settings, Target};
 use crate::listen::wire_client::{WireAnswer, WireClient};
 use crate::route::{RoutingTable, Rule};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -24,26 +24,34 @@ pub(super) type FunctionOutcome = Result<Option<SampleValue>, CallFailure>;
 struct Functions<F> {
     outcome: F,
     calls: RecordedCalls,
+    functions: Vec<Arc<BoundFunction>>,
 }
+
+/// A route to a function; its target names the first function of the service.
+pub(super) type TypedRoute = (Rule, Target, BoundFunction);
 
 /// The calls that reached the mesh: the function's name and the arguments.
 pub(super) type RecordedCalls = Arc<Mutex<Vec<(String, Vec<SampleValue>)>>>;
 
 impl<F: Fn() -> FunctionOutcome + Send + Sync + 'static> Call for Functions<F> {
     type Value = SampleValue;
+    type Pinned = Arc<BoundFunction>;
 
     async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, CallFailure> {
         unreachable!("all routes of these tests are typed")
     }
 
+    fn pin(&self, _: &ServiceName, at: usize, _: &CallContext) -> Result<Arc<BoundFunction>, CallFailure> {
+        Ok(Arc::clone(&self.functions[at]))
+    }
+
     async fn invoke(
         &self,
-        _: &ServiceName,
-        function: &FunctionName,
+        function: &Arc<BoundFunction>,
         arguments: Vec<SampleValue>,
         _: &CallContext,
     ) -> FunctionOutcome {
-        self.calls.lock().expect("no test panics with it").push((function.function.clone(), arguments));
+        self.calls.lock().expect("no test panics with it").push((function.name.function.clone(), arguments));
         (self.outcome)()
     }
 }
@@ -62,14 +70,17 @@ impl Shop {
 
     /// A shop with other routes.
     pub(super) async fn with_routes(
-        routes: RoutingTable<Target>,
+        routes: Vec<TypedRoute>,
         outcome: impl Fn() -> FunctionOutcome + Send + Sync + 'static,
     ) -> Self {
         let calls = RecordedCalls::default();
-        let mesh = Functions { outcome, calls: calls.clone() };
+        let functions = routes.iter().map(|(.., function)| Arc::new(function.clone())).collect();
+        let mesh = Functions { outcome, calls: calls.clone(), functions };
+        let numbered = routes.into_iter().enumerate();
+        let routes = numbered.map(|(at, (rule, target, _))| (rule, Target { typed: Some(at), ..target })).collect();
         let settings =
             Settings { openapi: Some(Bytes::from_static(b"{\"openapi\":\"3.1.0\"}")), ..Settings::default() };
-        Self { addr: serve(Gateway::new(settings, Arc::new(routes), Arc::new(mesh))).await, calls }
+        Self { addr: serve(Gateway::new(settings, Arc::new(RoutingTable::new(routes)), Arc::new(mesh))).await, calls }
     }
 
     /// A shop whose functions all answer `value`.
@@ -132,46 +143,45 @@ pub(super) fn route(
     params: &[(&str, Type)],
     result: Option<Type>,
     location: Option<&str>,
-) -> (Rule, Target) {
+) -> TypedRoute {
     let (methods, path) = line;
     let rule = Rule::exact(path).and_then(|rule| rule.with_methods(methods)).expect("a rule");
     let params = params.iter().map(|(name, ty)| Param { name: (*name).to_owned(), ty: ty.clone() }).collect();
     let function = Function { name: name.into(), docs: None, asynchronous: true, params, result };
     let sells = matches!(function.result, Some(Type::Result { .. }));
-    let methods: Vec<Method> = rule.methods().to_vec();
     let spec = HttpBindingSpec {
-        methods: &methods,
-        path_params: path.split(['{', '}']).skip(1).step_by(2).collect(),
-        from_header: &match name {
+        methods: rule.methods().to_vec(),
+        path_params: path.split(['{', '}']).skip(1).step_by(2).map(str::to_owned).collect(),
+        from_header: match name {
             "reserve" => BTreeMap::from([("key".to_owned(), "idempotency-key".to_owned())]),
             _ => BTreeMap::new(),
         },
         status: None,
-        location,
-        errors: &sells.then(|| ("sold-out".to_owned(), 409)).into_iter().collect(),
+        location: location.map(str::to_owned),
+        errors: sells.then(|| ("sold-out".to_owned(), 409)).into_iter().collect(),
         names: Names::Snake,
     };
-    let binding = HttpBinding::bind(&function, &spec).expect("it fits");
-    let function =
-        FunctionName { interface: InterfaceName::new("shop:products/products@1.0.0"), function: name.into() };
+    let interface = InterfaceName::new("shop:products/products@1.0.0");
+    let name = FunctionName { interface, function: name.into() };
+    let function = BoundFunction::bind(rule.description(), name, &function, spec).expect("it fits");
     let target = Target {
         service: ServiceName::new("products").expect("a name"),
         body_limit: 64,
         timeout: Duration::from_millis(300),
-        typed: Some(Arc::new(TypedTarget { function, binding })),
+        typed: Some(0),
         left_out: None,
     };
-    (rule, target)
+    (rule, target, function)
 }
 
-fn routes() -> RoutingTable<Target> {
+fn routes() -> Vec<TypedRoute> {
     let product = || record("product", &[("id", Type::U64), ("unit-price", Type::U32)]);
     let new = || record("new-product", &[("sku", Type::String), ("unit-price", Type::U32)]);
     let option = |ty| Type::Option(Arc::new(ty));
     let (id, key) = (("id", Type::U64), ("key", Type::String));
     let query = [("page-size", option(Type::U32)), ("kinds", Type::List(Arc::new(Type::String))), ("all", Type::Bool)];
     let one = "/products/{id}";
-    RoutingTable::new(vec![
+    vec![
         route((&["GET", "HEAD"], one), "get", std::slice::from_ref(&id), or_error(Some(product())), None),
         route((&["PATCH"], one), "change", &[("changes", new()), id.clone()], or_error(Some(product())), None),
         route((&["DELETE"], one), "remove", std::slice::from_ref(&id), or_error(None), None),
@@ -194,7 +204,7 @@ fn routes() -> RoutingTable<Target> {
         ),
         route((&["GET"], "/greeting"), "greet", &[], Some(Type::String), None),
         route((&["POST"], "/greeting"), "forget", &[], None, None),
-    ])
+    ]
 }
 
 pub(super) fn ok(value: Option<SampleValue>) -> Option<SampleValue> {

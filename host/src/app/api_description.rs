@@ -1,0 +1,130 @@
+//! The OpenAPI document of the typed routes: as the host starts, and again after each swap.
+
+use crate::base::ServiceName;
+use crate::config::{Manifest, ServiceConfig};
+use crate::contract::{BoundFunction, Contract, Info, Operation, document, rebound};
+use crate::gateway::{Gateway, Target};
+use crate::mesh::{Mesh, Service};
+use crate::registry::Registry;
+use crate::rollout::Rollout;
+use bytes::Bytes;
+use http::Method;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the document has of the manifest; the functions come from the components.
+pub(super) struct ApiDescription {
+    info: Info,
+    routes: Vec<DescribedRoute>,
+    /// The folders of the services' WIT files, which have the docs.
+    folders: BTreeMap<ServiceName, PathBuf>,
+}
+
+/// A typed route.
+struct DescribedRoute {
+    method: Method,
+    path: String,
+    host: Option<String>,
+    service: ServiceName,
+    /// Its position among the typed routes of the service.
+    at: usize,
+}
+
+/// A service as it serves now.
+pub(super) struct DescribedService {
+    /// The contract of its component.
+    pub(super) contract: Arc<Contract>,
+    /// The functions that routes call.
+    pub(super) routed: Arc<[BoundFunction]>,
+}
+
+impl ApiDescription {
+    /// The description of the manifest's typed routes; `None` if the manifest wants none.
+    pub(super) fn of(manifest: &Manifest, targets: &[Target]) -> Option<Self> {
+        let info = manifest.gateway.openapi.clone()?;
+        let routes = manifest.routes.iter().zip(targets).filter_map(|(route, target)| {
+            Some(DescribedRoute {
+                method: route.call.as_ref()?.method.clone(),
+                path: route.rule.path(),
+                host: route.rule.host().map(str::to_owned),
+                service: target.service.clone(),
+                at: target.typed?,
+            })
+        });
+        let folder = |service: &ServiceConfig| Some((service.spec.name.clone(), service.wit.clone()?));
+        Some(Self { info, routes: routes.collect(), folders: manifest.services.iter().filter_map(folder).collect() })
+    }
+
+    /// The document. `service` gives a service as it serves now. Reads the WIT files of the manifest's folders.
+    pub(super) fn document(&self, service: impl Fn(&ServiceName) -> Option<DescribedService>) -> Bytes {
+        let mut services: BTreeMap<&ServiceName, Option<DescribedService>> = BTreeMap::new();
+        for route in &self.routes {
+            let described = || {
+                let DescribedService { contract, routed } = service(&route.service)?;
+                Some(DescribedService { contract: self.with_docs(&route.service, contract), routed })
+            };
+            services.entry(&route.service).or_insert_with(described);
+        }
+        let functions = self.routes.iter().filter_map(|route| {
+            let DescribedService { contract, routed } = services.get(&route.service)?.as_ref()?;
+            let function = routed.get(route.at)?;
+            // Bound again for the docs of the folder: the component's own contract has none.
+            let function = rebound(function, contract).map_or(Cow::Borrowed(function), Cow::Owned);
+            Some((route, contract, function))
+        });
+        let functions: Vec<_> = functions.collect();
+        let operations = functions.iter().map(|(route, contract, function)| Operation {
+            method: route.method.clone(),
+            path: route.path.clone(),
+            host: route.host.clone(),
+            service: route.service.as_str(),
+            interface: &function.name.interface,
+            docs: contract.exports.get(&function.name.interface).and_then(|interface| interface.docs.as_deref()),
+            binding: &function.binding,
+        });
+        document(&self.info, &operations.collect::<Vec<_>>()).to_string().into()
+    }
+
+    /// The contract with the docs of the service's WIT files. A component that was swapped in may be built from other
+    /// files: then its functions have no docs.
+    fn with_docs(&self, service: &ServiceName, contract: Arc<Contract>) -> Arc<Contract> {
+        let Some(folder) = self.folders.get(service) else { return contract };
+        let mut described = Contract::clone(&contract);
+        match described.with_docs(folder) {
+            Ok(()) => described.into(),
+            Err(error) => {
+                tracing::warn!(%service, %error, "the OpenAPI document has no docs of this service");
+                contract
+            }
+        }
+    }
+}
+
+/// The OpenAPI document, which follows the components that serve.
+pub(super) struct LiveDescription {
+    description: ApiDescription,
+    gateway: Arc<Gateway<Mesh>>,
+    /// Held while a document is made and published. Otherwise the older document of two could be published last.
+    turn: Mutex<()>,
+}
+
+impl LiveDescription {
+    pub(super) fn new(description: ApiDescription, gateway: Arc<Gateway<Mesh>>) -> Self {
+        Self { description, gateway, turn: Mutex::default() }
+    }
+
+    /// Makes the document of the components that serve now, and publishes it.
+    pub(super) fn renew(&self, rollout: &Rollout, registry: &Registry<Service>) {
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gateway.describe(self.description.document(|name| now(rollout, registry, name)));
+        drop(turn);
+    }
+}
+
+/// A service as it serves now.
+pub(super) fn now(rollout: &Rollout, registry: &Registry<Service>, name: &ServiceName) -> Option<DescribedService> {
+    let routed = Arc::clone(&registry.snapshot().get(name.as_str())?.routed);
+    Some(DescribedService { contract: rollout.contract(name.as_str())?, routed })
+}

@@ -1,0 +1,65 @@
+//! The function that a route calls, taken out of the discovery table for one request.
+
+use super::call_in_progress::CallInProgress;
+use super::engine;
+use super::mesh::Mesh;
+use super::typed_call::TypedCall;
+use crate::base::{CallContext, ErrorKind, ServiceName};
+use crate::contract::BoundFunction;
+use crate::mesh::error::CallError;
+use crate::mesh::table::service::Service;
+use crate::mesh::table::target::{EndpointTarget, Invoke};
+use crate::runtime::{DetachedValues, Value};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A function of a service, and the endpoints that have it in this form.
+///
+/// A swap may change the types of a function that only routes call. A request reads its arguments by the types of one
+/// revision, so its call must go to that revision, even if another one serves by then.
+pub struct PinnedFunction<P = EndpointTarget> {
+    service: Arc<Service<P>>,
+    /// Its position in the service's `routed`.
+    at: usize,
+}
+
+impl<P> Deref for PinnedFunction<P> {
+    type Target = BoundFunction;
+
+    fn deref(&self) -> &BoundFunction {
+        &self.service.routed[self.at]
+    }
+}
+
+impl<P: Invoke> Mesh<P> {
+    /// The function that the route calls whose position among the typed routes of `service` is `at`.
+    ///
+    /// # Errors
+    /// The call would be too deep, or the discovery table has no such function.
+    pub fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction<P>, CallError> {
+        let service = self.resolve(service, context, Arc::clone)?;
+        if at < service.routed.len() {
+            return Ok(PinnedFunction { service, at });
+        }
+        Err(CallError::new(&service.group.name, ErrorKind::NoEndpoint, "it has no component with the route's function"))
+    }
+
+    /// Calls a pinned function with plain values; `None` when it has no result.
+    ///
+    /// # Errors
+    /// As [`Mesh::call_function`].
+    pub async fn invoke_pinned(
+        &self,
+        pinned: &PinnedFunction<P>,
+        arguments: Vec<Value>,
+        context: &CallContext,
+    ) -> Result<Option<Value>, CallError> {
+        let PinnedFunction { service, .. } = pinned;
+        let group = Arc::clone(&service.group);
+        let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
+        call.stay_with(&service.routed);
+        let idempotent = service.is_idempotent(&pinned.name);
+        let mut policy = TypedCall::new(&pinned.name, idempotent, DetachedValues::new(arguments));
+        Ok(engine::run(&mut call, &mut policy).await?.into_values().pop())
+    }
+}

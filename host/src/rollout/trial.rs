@@ -1,0 +1,89 @@
+//! A component, tried as the component of a service: everything that a swap would refuse, told at once.
+
+use super::spec::ServiceSpec;
+use super::wiring::{Clients, Importer, Need, Offers, ambiguous, breaks, reroute, wire_each};
+use crate::contract::{BoundFunction, Contract};
+use crate::runtime::{Component, Link, LoadError};
+use std::sync::Arc;
+
+/// What would happen if a component replaced the one of a service.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// The services that would answer its imports.
+    pub links: Vec<Link>,
+    /// Why a swap would refuse the component itself. Each continues the sentence "the component …".
+    pub refusals: Vec<String>,
+    /// What other services and routes would miss, each with its user.
+    pub breaks: Vec<String>,
+}
+
+/// What a component is tried against.
+pub struct TrialGround<'a> {
+    /// The service.
+    pub spec: &'a ServiceSpec,
+    /// The contracts of all services that have a component.
+    pub offers: Offers,
+    /// What other services, routes, health checks and the manifest's lists of functions use.
+    pub needs: Vec<Need>,
+    /// The other services that have a component.
+    pub importers: Vec<Importer>,
+    /// The functions of the service that routes call.
+    pub routed: Arc<[BoundFunction]>,
+}
+
+impl TrialGround<'_> {
+    /// Replaces the contract of the service: a service that calls itself will call the new component.
+    pub(super) fn offer(&mut self, contract: &Arc<Contract>) {
+        self.offers.insert(self.spec.name.clone(), Arc::clone(contract));
+    }
+
+    /// The functions that routes call, as a component with this contract has them. The contract is offered already.
+    ///
+    /// # Errors
+    /// What other services and routes would miss, each with its user.
+    pub(super) fn misses(&self, contract: &Contract, clients: Clients) -> Result<Arc<[BoundFunction]>, Vec<String>> {
+        let mut breaks = breaks(&self.spec.name, contract, self.needs.iter());
+        let routed = reroute(&self.routed, contract, clients);
+        // A route misses a function by its name and by its type, in the same words.
+        let more = routed.as_ref().err().into_iter().flatten().filter(|one| !breaks.contains(*one));
+        breaks.extend(more.cloned().collect::<Vec<_>>());
+        if breaks.is_empty() {
+            breaks = ambiguous(&self.importers, &self.offers);
+        }
+        if breaks.is_empty() { routed } else { Err(breaks) }
+    }
+}
+
+impl Trial {
+    /// Tries a component with this contract, which was compiled to `component`.
+    pub fn run(contract: &Contract, component: &Result<Component, LoadError>, mut ground: TrialGround<'_>) -> Self {
+        ground.offer(&Arc::new(contract.clone()));
+        let spec = ground.spec;
+        let (mut links, mut refusals) = (Vec::new(), Vec::new());
+        for outcome in wire_each(&spec.name, contract, &spec.grants.calls, &ground.offers) {
+            match outcome {
+                Ok(link) => links.push(link),
+                Err(error) => refusals.push(error.to_string()),
+            }
+        }
+        let refused = match component {
+            Ok(component) => check_other_imports(spec, component, &links).err().map(|error| error.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        refusals.splice(0..0, refused);
+        let breaks = ground.misses(contract, Clients::MustNotNotice).err().unwrap_or_default();
+        Self { links, refusals, breaks }
+    }
+
+    /// Whether the component could be swapped in.
+    pub fn fits(&self) -> bool {
+        self.refusals.is_empty() && self.breaks.is_empty()
+    }
+}
+
+/// Whether the service's grants and the host permit the component's other imports.
+fn check_other_imports(spec: &ServiceSpec, component: &Component, links: &[Link]) -> Result<(), LoadError> {
+    component.permitted(&spec.name, spec.grants.state, &spec.replicas.limits)?;
+    // If a link is missing, that was reported already, and `links` would report the same import again.
+    if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
+}
