@@ -3,10 +3,13 @@
 use super::problem::AdminProblem;
 use super::settings::Settings;
 use super::token::Token;
+use crate::base::HostAndPort;
 use http::header::{AUTHORIZATION, AsHeaderName, HOST, ORIGIN};
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use std::net::IpAddr;
+
+/// The default port of `http`, the only scheme that the admin speaks.
+const HTTP_PORT: u16 = 80;
 
 /// The checks that a request must pass.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ impl Guard {
     /// Admits the request, or returns why not.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), AdminProblem> {
         let host = self.host(request)?;
-        check_origin(request.headers(), host.as_ref())?;
+        check_origin(request.headers(), host)?;
         // An orchestrator's probes have no token, and their answers hold no secret.
         if matches!(request.uri().path(), "/healthz" | "/readyz") {
             Ok(())
@@ -37,11 +40,13 @@ impl Guard {
     /// The authority of the request. On loopback it must be a name of this machine. An attacker can make his page's
     /// name resolve to 127.0.0.1 (DNS rebinding); for the browser the admin is then same-origin with the page, and only
     /// `Host` shows the attack. Beyond loopback the host cannot know its own names, and the token protects it.
-    fn host<B>(&self, request: &Request<B>) -> Result<Option<Authority>, AdminProblem> {
-        let header = sole(request.headers(), HOST).and_then(|value| Authority::try_from(value.as_bytes()).ok());
+    fn host<'a, B>(&self, request: &'a Request<B>) -> Result<Option<HostAndPort<'a>>, AdminProblem> {
+        let header = sole(request.headers(), HOST).and_then(|host| HostAndPort::parse(host.to_str().ok()?));
         // An authority in the request target replaces `Host` (RFC 9112, 3.2.2). If the two differ, it is an attack.
-        let agree = request.uri().authority().is_none_or(|target| header.as_ref() == Some(target));
-        if self.loopback && !(agree && header.as_ref().is_some_and(is_this_machine)) {
+        let is_header = |target| header.is_some_and(|header| header.is_same(target, HTTP_PORT));
+        let target = request.uri().authority().map(|target| HostAndPort::parse(target.as_str()));
+        let agree = target.is_none_or(|target| target.is_some_and(is_header));
+        if self.loopback && !(agree && header.is_some_and(is_this_machine)) {
             return Err(AdminProblem::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "foreign-host",
@@ -67,7 +72,7 @@ impl Guard {
 }
 
 /// Refuses what a browser sends for a page of another origin, with any method: the admin has nothing for such a page.
-fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), AdminProblem> {
+fn check_origin(headers: &HeaderMap, host: Option<HostAndPort<'_>>) -> Result<(), AdminProblem> {
     if !headers.contains_key(ORIGIN) {
         return Ok(());
     }
@@ -76,8 +81,9 @@ fn check_origin(headers: &HeaderMap, host: Option<&Authority>) -> Result<(), Adm
     // is refused.
     let authority =
         origin.and_then(|origin| origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")));
-    let authority = authority.and_then(|text| text.parse::<Authority>().ok());
-    if authority.is_some() && authority.as_ref() == host {
+    let authority = authority.and_then(HostAndPort::parse);
+    // No default port: with another scheme it is another one.
+    if authority.is_some_and(|origin| host.is_some_and(|host| host.as_str().eq_ignore_ascii_case(origin.as_str()))) {
         return Ok(());
     }
     Err(AdminProblem::new(
@@ -101,11 +107,10 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Whether the authority is a name of this machine that no name server can answer for. The port does not matter: a
 /// tunnel has its own.
-fn is_this_machine(authority: &Authority) -> bool {
+fn is_this_machine(authority: HostAndPort<'_>) -> bool {
     let host = authority.host();
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse::<IpAddr>();
-    let known = host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.to_canonical().is_loopback());
-    known && !authority.as_str().contains('@')
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 #[cfg(test)]
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn only_localhost_and_loopback_addresses_are_names_of_this_machine() {
         for own in ["localhost", "LOCALHOST:9090", "127.0.0.1:9090", "127.1.2.3", "[::1]:80", "[::ffff:127.0.0.1]"] {
-            assert!(is_this_machine(&Authority::from_static(own)), "{own}");
+            assert!(HostAndPort::parse(own).is_some_and(is_this_machine), "{own}");
         }
         for foreign in [
             "evil.example",
@@ -125,9 +130,13 @@ mod tests {
             "0.0.0.0:9090",
             "[::]:9090",
             "a@localhost",
+            "localhost:b",
+            "localhost:80x",
+            "localhost:65536",
+            "[::1]x",
             "2130706433",
         ] {
-            assert!(!is_this_machine(&Authority::from_static(foreign)), "{foreign}");
+            assert!(!HostAndPort::parse(foreign).is_some_and(is_this_machine), "{foreign}");
         }
     }
 

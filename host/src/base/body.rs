@@ -8,6 +8,25 @@ use http_body_util::{BodyExt, Empty, Full};
 /// A streaming body, of a request or of a response.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 
+/// An extension of a request: its body, whose length is not known, comes to its end whether or not an answer comes. It
+/// matters for GET and HEAD, which have content so seldom that the body alone does not show it: the body of a guest may
+/// be an empty one, the end of which the guest shows after it has got the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamedContent;
+
+impl StreamedContent {
+    /// Marks `request`, if that is a GET or HEAD with such a body.
+    pub fn mark<B: http_body::Body>(request: &mut http::Request<B>) {
+        let body = request.body();
+        if matches!(*request.method(), http::Method::GET | http::Method::HEAD)
+            && !body.is_end_stream()
+            && body.size_hint().exact().is_none()
+        {
+            request.extensions_mut().insert(Self);
+        }
+    }
+}
+
 /// Why a body broke off.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]

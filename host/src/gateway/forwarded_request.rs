@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, CallContext, HostAndPort, RequestId, remove_hop_by_hop};
+use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{EXPECT, FORWARDED, HOST, TRAILER};
 use http::request::Parts;
@@ -56,6 +56,7 @@ pub(super) fn build(
     set_forwarded(&mut headers, origin, route.stripped_prefix());
     headers.insert(RequestId::HEADER, origin.id.header());
     *request.headers_mut() = headers;
+    StreamedContent::mark(&mut request);
     Ok(request)
 }
 

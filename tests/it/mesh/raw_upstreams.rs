@@ -22,6 +22,8 @@ enum Script {
     AnswerEarly(&'static str),
     /// It breaks the connection after the head.
     Reset,
+    /// It says nothing after the head.
+    Silent,
 }
 
 /// An upstream that follows a script. It ends when this is dropped.
@@ -82,7 +84,7 @@ async fn perform(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Stri
     let (banner, answer) = match script {
         Script::Banner(bytes) => (bytes, ""),
         Script::Answer(bytes) | Script::AnswerAndReset(bytes) | Script::AnswerEarly(bytes) => ("", bytes),
-        Script::Reset => ("", ""),
+        Script::Reset | Script::Silent => ("", ""),
     };
     // The other side may be gone already.
     let _ = stream.write_all(banner.as_bytes()).await;
@@ -95,6 +97,10 @@ async fn perform(mut stream: TcpStream, script: Script, seen: Arc<Mutex<Vec<Stri
     }
     seen.lock().unwrap().push(String::from_utf8(request).unwrap());
     let _ = stream.write_all(answer.as_bytes()).await;
+    if matches!(script, Script::Silent) {
+        // Until the other side hangs up.
+        while stream.read_u8().await.is_ok() {}
+    }
     if matches!(script, Script::AnswerAndReset(_) | Script::Reset) {
         stream.set_zero_linger().unwrap();
     }
@@ -282,6 +288,73 @@ async fn a_status_beyond_599_counts_as_a_5xx() {
     upstream.follow(Script::Answer("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"));
     assert_eq!(host.status("/plain/x").await, 999);
     assert_eq!(host.endpoints("legacy", "failures").await, [json!(2)]);
+}
+
+/// The answer to everything that is asked of a service about content.
+const NO_CONTENT: Script = Script::Answer("HTTP/1.1 204 No Content\r\n\r\n");
+const CHUNKED: &str = "5\r\nhello\r\n0\r\n\r\n";
+
+#[tokio::test]
+async fn content_of_a_get_or_head_that_comes_in_chunks_is_passed_on() {
+    // RFC 9110, sections 9.3.1 and 9.3.2: it has no meaning, but it may be there, and a service may read it.
+    let upstream = RawUpstream::start(NO_CONTENT).await;
+    let host = upstream.host(NEVER_OPENS).await;
+    for method in ["GET", "HEAD", "DELETE"] {
+        let request = head(method, "transfer-encoding: chunked\r\n") + CHUNKED;
+        let answer = exchange(&host, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{method}: {answer}");
+        let seen = upstream.last();
+        let (fields, content) = seen.split_once("\r\n\r\n").unwrap();
+        assert!(fields.contains("\r\ntransfer-encoding: chunked") && content == CHUNKED, "{method}: {seen}");
+        assert!(!fields.contains("content-length"), "{method}: {seen}");
+    }
+    for (method, fields, content) in [
+        ("GET", "", ""),
+        ("HEAD", "", ""),
+        ("GET", "content-length: 2\r\n", "hi"),
+        ("HEAD", "content-length: 0\r\n", ""),
+    ] {
+        let request = head(method, fields) + content;
+        exchange(&host, request.as_bytes()).await;
+        let seen = upstream.last();
+        assert!(!seen.contains("chunked") && seen.ends_with(&format!("\r\n\r\n{content}")), "{method}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn content_of_a_guests_get_is_passed_on_or_refused_and_never_lost() {
+    let upstream = RawUpstream::start(NO_CONTENT).await;
+    let url = format!("http://{}", upstream.address);
+    let services = ["hostile", "endings", "endings02"].map(|name| {
+        let keys = format!("egress = [\"{url}\"]\nretry = {{ tries = 2 }}\nbreaker = {{ failure_threshold = 1 }}");
+        format!("[service.{name}]\ncomponent = \"{{component:fixture-{name}}}\"\n{keys}\n")
+            + &route(&format!("/{name}"), name)
+    });
+    let host = Host::start(&services.concat()).await;
+    // A body that the guest has got from its client, and passes on.
+    let target = format!("POST /hostile/fetch?url={url}&method=GET HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n");
+    let request = format!("{target}transfer-encoding: chunked\r\n\r\n{CHUNKED}");
+    let answer = exchange(&host, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let seen = upstream.last();
+    assert!(seen.starts_with("GET / ") && seen.ends_with(&format!("\r\n\r\n{CHUNKED}")), "{seen}");
+    // A body that the guest writes: its end may depend on the answer, so its content needs a length.
+    upstream.follow(Script::Silent);
+    for name in ["endings", "endings02"] {
+        for _ in 0..5 {
+            let answer = host.get(&format!("/{name}/upload/finish/return?to={url}/&method=GET")).await;
+            assert_eq!(answer.status, 200, "{name}: {answer:?}");
+            let said = String::from_utf8_lossy(&answer.body);
+            assert!(said.contains("HttpRequestBodySize"), "{name}: {said}");
+        }
+    }
+    // No content: the guest of 0.3 ends its trailers after it has got the answer.
+    upstream.follow(NO_CONTENT);
+    for name in ["endings", "endings02"] {
+        let answer = host.get(&format!("/{name}/fetch?from={url}/")).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (200, &b""[..]), "{name}");
+        assert!(upstream.last().ends_with("\r\n\r\n"), "{}", upstream.last());
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::connector::Connector;
 use super::dial::Dial;
-use super::{answer_framing, failure, request_head};
+use super::{answer_framing, content, failure, request_head};
 use crate::base::{Body, CallContext, ErrorKind};
 use crate::egress::EgressRule;
 use crate::mesh::error::TryError;
@@ -77,7 +77,8 @@ impl HttpClient {
     /// - [`ErrorKind::Reset`]: the connection broke off before the head came.
     /// - [`ErrorKind::BadAnswer`]: what came is no HTTP, or has a transfer coding that is not decoded.
     /// - [`ErrorKind::Timeout`]: the deadline passed.
-    /// - The kind of the request's own body, if that failed; [`ErrorKind::ClientGone`] if it was too short.
+    /// - The kind of the request's own body, if that failed; [`ErrorKind::ClientGone`] if it was too short, or if a GET
+    ///   or HEAD has content of unknown length without [`StreamedContent`](crate::base::StreamedContent).
     pub async fn send(
         &self,
         request: http::Request<Body>,
@@ -107,7 +108,12 @@ impl HttpClient {
             request_head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
         }
         let has_body = !body.is_end_stream();
-        let sent = client.request(http::Request::from_parts(parts, body)).await;
+        let (body, unsent) = content::frame(&mut parts, body);
+        let sent = tokio::select! {
+            biased;
+            wrong = unsent.content() => return Err(wrong),
+            sent = client.request(http::Request::from_parts(parts, body)) => sent,
+        };
         let mut answer = sent.map_err(|error| failure::of_try(error, has_body))?;
         answer_framing::end(&mut answer).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         Ok(answer.map(|body| body.map_err(|error| failure::of_body(&error)).boxed_unsync()))

@@ -5,6 +5,7 @@
 mod answer_framing;
 pub(super) mod client;
 mod connector;
+mod content;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 pub(super) mod dial;
 mod failure;

@@ -1,6 +1,8 @@
 //! The bodies that a guest of WASI 0.3 writes and others read.
 
+use crate::base::StreamedContent;
 use crate::runtime::values::read_ahead::{ReadAhead, WeakReadAhead};
+use http::Request;
 use http_body_util::BodyExt;
 use wasmtime_wasi_http::WasiBody;
 
@@ -8,35 +10,42 @@ use wasmtime_wasi_http::WasiBody;
 #[derive(Default)]
 pub(super) struct OpenBodies {
     /// Whether the guest writes the body that is converted next. The other kind is one that the guest has got from the
-    /// host, such as a client's body, and passes on: it ends without the guest.
-    guest_writes: bool,
+    /// host, such as a client's body, and passes on: it ends without the guest. `None` for a body of WASI 0.2, which
+    /// is not converted.
+    guest_writes: Option<bool>,
     bodies: Vec<WeakReadAhead>,
 }
 
 impl OpenBodies {
     /// Wasmtime begins to convert a body, and shows of which kind it is by the hook that it calls.
     pub(super) fn converts(&mut self, guest_writes: bool) {
-        self.guest_writes = guest_writes;
+        self.guest_writes = Some(guest_writes);
     }
 
     /// The body of an answer that was converted just now.
     pub(super) fn answer(&mut self, body: WasiBody) -> ReadAhead {
-        let guest_writes = std::mem::take(&mut self.guest_writes);
+        let guest_writes = self.guest_writes.take();
         let body = ReadAhead::new(body);
-        if guest_writes {
+        if guest_writes == Some(true) {
             self.add(&body);
         }
         body
     }
 
-    /// The body of a request that was converted just now.
-    pub(super) fn request(&mut self, body: WasiBody) -> WasiBody {
-        if !std::mem::take(&mut self.guest_writes) {
-            return body;
+    /// A request whose body was converted just now.
+    pub(super) fn request(&mut self, mut request: Request<WasiBody>) -> Request<WasiBody> {
+        match self.guest_writes.take() {
+            Some(true) => request.map(|body| {
+                let body = ReadAhead::new(body);
+                self.add(&body);
+                body.boxed_unsync()
+            }),
+            Some(false) => {
+                StreamedContent::mark(&mut request);
+                request
+            }
+            None => request,
         }
-        let body = ReadAhead::new(body);
-        self.add(&body);
-        body.boxed_unsync()
     }
 
     fn add(&mut self, body: &ReadAhead) {

@@ -120,7 +120,7 @@ impl WasiHttpHooks for Outbound {
         DEFAULT_FORBIDDEN_HEADERS.contains(name)
     }
 
-    /// Wasmtime asks for it, among others, when it converts a body that the guest passes on.
+    /// Wasmtime asks for it only when it converts a body that a guest of WASI 0.3 passes on.
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         self.open_bodies.converts(false);
         Arc::clone(&FORBIDDEN)
@@ -146,7 +146,7 @@ impl WasiHttpHooks for Outbound {
             // A tunnel would lead past the allow-list.
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
-        let request = request.map(|body| self.open_bodies.request(body));
+        let request = self.open_bodies.request(request);
         let now = Instant::now();
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
@@ -229,7 +229,8 @@ fn guest_error(kind: ErrorKind) -> Error {
         ErrorKind::Denied => Error::DestinationIpProhibited,
         ErrorKind::Timeout | ErrorKind::SlowBody => Error::HttpResponseTimeout,
         ErrorKind::TooDeep => Error::LoopDetected,
-        ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
+        // The body is larger than the service takes, or it is not as its guest has announced it.
+        ErrorKind::BodyTooLarge | ErrorKind::ClientGone => Error::HttpRequestBodySize(None),
         ErrorKind::CircuitOpen | ErrorKind::Overloaded | ErrorKind::Draining | ErrorKind::Connect => {
             Error::DestinationUnavailable
         }
