@@ -138,6 +138,8 @@ pub fn config(slots: usize, memory: usize) -> Config {
         .total_core_instances(slots.saturating_mul(MOST_PER_COMPONENT))
         .total_memories(all(MEMORIES_PER_SLOT))
         .total_tables(all(TABLES_PER_SLOT))
+        // A heap takes one of the memories too (see `Component::slots`). A store has one heap at most.
+        .total_gc_heaps(all(1))
         .total_stacks(all(STACKS_PER_SLOT))
         .max_core_instances_per_component(MOST_PER_COMPONENT)
         .max_memories_per_component(MOST_PER_COMPONENT)

@@ -1,6 +1,7 @@
 //! Components as other toolchains make them: contracts as `func` and as `async func`, the garbage collector and
 //! exceptions, environment variables; and components that cannot run, which must not load.
 
+mod engine_features;
 mod func_and_async_func;
 mod refused_at_load;
 
