@@ -12,8 +12,8 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct BodyError {
-    /// What went wrong: [`ErrorKind::ClientGone`] or [`ErrorKind::BodyTooLarge`] for a request's body, a fault of the
-    /// service for an answer's.
+    /// What went wrong: [`ErrorKind::ClientGone`], [`ErrorKind::SlowBody`] or [`ErrorKind::BodyTooLarge`] for a
+    /// request's body, a fault of the service for an answer's.
     pub kind: ErrorKind,
     /// For the log; never shown outside.
     pub detail: String,
