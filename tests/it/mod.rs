@@ -20,6 +20,7 @@ mod open_exchange;
 mod plain_server;
 mod readme;
 mod shop;
+mod slow_clients;
 mod start;
 mod swaps;
 mod typed;
