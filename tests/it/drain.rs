@@ -14,6 +14,7 @@ fn home(drain: &str) -> Home {
         [gateway]
         drain = "{drain}"
         timeout = "10m"
+        min_upload_rate = 0
 
         [service.hello]
         component = "{{component:fixture-hello}}"
@@ -58,7 +59,8 @@ async fn a_drain_finishes_requests_in_flight_and_refuses_new_connections() {
     // `held` is a request whose answer has begun. `half` is a request whose answer waits for the rest of the request
     // body.
     let mut half = TcpStream::connect(atoll.gateway.strip_prefix("http://").unwrap()).await.unwrap();
-    half.write_all(b"PUT /bucket/default/a HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+    let head = "PUT /bucket/default/a HTTP/1.1\r\nhost: shop\r\ntransfer-encoding: chunked\r\n\r\n";
+    half.write_all(format!("{head}4\r\nhalf\r\n").as_bytes()).await.unwrap();
     in_flight(&atoll, "kv", 1).await;
 
     atoll.signal(Signal::TERM);
@@ -74,7 +76,7 @@ async fn a_drain_finishes_requests_in_flight_and_refuses_new_connections() {
 
     held.echo("after").await;
     assert!(held.finish().await);
-    half.write_all(b" more").await.unwrap();
+    half.write_all(b"5\r\n more\r\n0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     half.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");

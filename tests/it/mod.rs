@@ -26,6 +26,7 @@ mod partial;
 mod plain_server;
 mod readme;
 mod shop;
+mod slow_clients;
 mod start;
 mod swaps;
 mod typed;

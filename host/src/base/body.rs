@@ -31,8 +31,8 @@ impl StreamedContent {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct BodyError {
-    /// What went wrong: [`ErrorKind::ClientGone`] or [`ErrorKind::BodyTooLarge`] for a request's body, a fault of the
-    /// service for an answer's.
+    /// What went wrong: [`ErrorKind::ClientGone`], [`ErrorKind::SlowBody`] or [`ErrorKind::BodyTooLarge`] for a
+    /// request's body, a fault of the service for an answer's.
     pub kind: ErrorKind,
     /// For the log; never shown outside.
     pub detail: String,

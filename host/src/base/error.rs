@@ -54,7 +54,8 @@ pub enum ErrorKind {
     TooDeep,
     /// The request's body is larger than allowed.
     BodyTooLarge,
-    /// The client did not send its body within the time that the service has for its answer.
+    /// The client did not send its body within the time that the service has for its answer, or sent it below the least
+    /// rate.
     SlowBody,
     /// The client went away, or broke off its body.
     ClientGone,

@@ -66,6 +66,41 @@ static WRITE_TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
     r#""60s""#,
     "How long a client may take to read no byte of an answer that is ready. Then the connection is closed.",
 );
+/// A rate in bytes a second: up to 1 GiB.
+const RATE: SizeKind = SizeKind { min: 0, max: GIB };
+static MIN_UPLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
+    "min_upload_rate",
+    RATE,
+    r#""240B""#,
+    "The least bytes per second of a request's body, while the service waits for the body and has not answered. A \
+     client below it for `rate_grace` is answered with 408. 0: any rate.",
+);
+static MIN_DOWNLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
+    "min_download_rate",
+    RATE,
+    r#""240B""#,
+    "The least bytes per second that a client takes of an answer, while there are bytes for it to take. The connection \
+     of a client below it for `rate_grace` is closed. 0: any rate.",
+);
+static RATE_GRACE: ManifestKey<DurationKind> = ManifestKey::new(
+    "rate_grace",
+    DurationKind { min: 100, max: 10 * MINUTE },
+    r#""5s""#,
+    "How long a client may be below these two rates. Each such span of waiting for the client counts by itself.",
+);
+static ANSWER_BUFFER: ManifestKey<SizeKind> = ManifestKey::new(
+    "answer_buffer",
+    SizeKind { min: 0, max: GIB },
+    r#""1MiB""#,
+    "How much of one answer is read ahead of a slow client, so that the service is done with it and free for other \
+     calls. 0: nothing.",
+);
+static ANSWER_MEMORY: ManifestKey<SizeKind> = ManifestKey::new(
+    "answer_memory",
+    SizeKind { min: MIB, max: 64 * GIB },
+    r#""256MiB""#,
+    "The most memory for all that is read ahead of slow clients. If it is used up, their services wait for them.",
+);
 static MAX_HEADERS: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "max_headers",
     CountKind { min: 10, max: 1000 },
@@ -82,7 +117,8 @@ static CONNECTIONS: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "connections",
     CountKind { min: 1, max: 1_000_000 },
     "10000",
-    "The largest number of connections at the same time. Further connections wait to be accepted.",
+    "The largest number of connections at the same time. A further one takes the place of the connection that has been \
+     idle for the longest time; if none is idle, it waits.",
 );
 static DRAIN: ManifestKey<DurationKind> = ManifestKey::new(
     "drain",
@@ -114,8 +150,9 @@ static BODY_MEMORY: ManifestKey<SizeKind> = ManifestKey::new(
     "body_memory",
     SizeKind { min: MIB, max: 64 * GIB },
     r#""64MiB""#,
-    "The most memory for request bodies of the typed routes of one service: these routes read a body whole. A request \
-     that does not fit is answered with 503.",
+    "The most memory for the request bodies that are read before one service is called: whole on typed routes, where a \
+     request that does not fit is answered with 503; the first 64 KiB of a body of known length on others, where less \
+     is read if it does not fit.",
 );
 static OPENAPI: ManifestKey<OpenapiKind> = ManifestKey::new(
     "openapi",
@@ -168,6 +205,11 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             header_timeout: section.get(&HEADER_TIMEOUT),
             idle_timeout: section.get(&KEEP_ALIVE),
             write_timeout: section.get(&WRITE_TIMEOUT),
+            min_upload_rate: section.get(&MIN_UPLOAD_RATE),
+            min_download_rate: section.get(&MIN_DOWNLOAD_RATE),
+            rate_grace: section.get(&RATE_GRACE),
+            answer_buffer: in_memory(section.get(&ANSWER_BUFFER)),
+            answer_memory: in_memory(section.get(&ANSWER_MEMORY)),
             max_headers,
             header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),

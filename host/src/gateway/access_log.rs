@@ -1,6 +1,7 @@
 //! The access log: one line for each request, written when its answer has ended.
 
 use crate::base::{Body, BodyError, RequestId, ServiceName};
+use crate::listen::Peer;
 use bytes::Bytes;
 use http::{Method, Response, Uri};
 use http_body::{Body as _, Frame, SizeHint};
@@ -20,7 +21,7 @@ enum AnswerEnd {
     Whole,
     /// The service broke off.
     Broken,
-    /// The client went away, or read no further.
+    /// The client went away, or was cut off because it read too slowly.
     Gone,
 }
 
@@ -35,11 +36,17 @@ pub(super) struct AccessRecord {
     pub(super) service: Option<ServiceName>,
     bytes: u64,
     end: AnswerEnd,
+    peer: Peer,
 }
 
 impl AccessRecord {
-    pub(super) fn begin(method: Method, uri: Uri, id: RequestId, began: Instant) -> Self {
-        Self { method, uri, id, began, status: CLIENT_GONE, service: None, bytes: 0, end: AnswerEnd::Gone }
+    pub(super) fn begin(method: Method, uri: Uri, id: RequestId, began: Instant, peer: Peer) -> Self {
+        Self { method, uri, id, began, status: CLIENT_GONE, service: None, bytes: 0, end: AnswerEnd::Gone, peer }
+    }
+
+    /// The client's connection.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Follows `answer` until its body has ended.
@@ -69,6 +76,7 @@ impl Drop for AccessRecord {
             end = match self.end {
                 AnswerEnd::Whole => "whole",
                 AnswerEnd::Broken => "broken",
+                AnswerEnd::Gone if self.peer.was_too_slow() => "slow",
                 AnswerEnd::Gone => "gone",
             },
             request_id = self.id.as_str(),

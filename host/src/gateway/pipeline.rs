@@ -28,7 +28,7 @@ pub struct Gateway<C> {
     settings: Settings,
     /// Replaced when a swap changes it.
     document: Option<ArcSwap<OpenapiDocument>>,
-    /// One budget for each service with typed routes, so that a flood of requests to one service uses up no other's.
+    /// One budget for each service, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
     mesh: Arc<C>,
@@ -41,9 +41,8 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
-        let typed = routes.routes().iter().map(|(_, target)| target).filter(|target| target.typed.is_some());
-        let body_budgets =
-            typed.map(|target| (target.service.clone(), BodyBudget::new(settings.body_memory))).collect();
+        let services = routes.routes().iter().map(|(_, target)| &target.service);
+        let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         Self { settings, document, body_budgets, routes, mesh }
     }
 
@@ -58,11 +57,11 @@ impl<C: Call> Gateway<C> {
     pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
-        let peer = peer.addr.ip().to_canonical();
-        let trusted = self.settings.trusted_proxies.contains(&peer);
+        let address = peer.addr.ip().to_canonical();
+        let trusted = self.settings.trusted_proxies.contains(&address);
         let id = request_id(request.headers(), trusted);
-        let mut record = AccessRecord::begin(request.method().clone(), request.uri().clone(), id.clone(), began);
-        let caller = Caller { id: &id, peer, trusted, began };
+        let mut record = AccessRecord::begin(request.method().clone(), request.uri().clone(), id.clone(), began, peer);
+        let caller = Caller { id: &id, peer: address, trusted, began };
         let answer = self.pipeline(request, &caller, &mut record).await;
         let answer = answer.unwrap_or_else(|problem| problem.answer(&id));
         record.follow(public_answer::finish(answer, &id))
@@ -94,10 +93,21 @@ impl<C: Call> Gateway<C> {
         }
         let origin = ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
         let hosts = ToldHosts::new(&head.headers, host, caller.trusted);
-        let request = forwarded_request::build(&head, body, &route, &origin)?;
+        let mut request = forwarded_request::build(&head, body, &route, &origin)?;
+        if BodyBudget::reads_ahead(&head.headers, request.body()) {
+            // A call of the mesh holds a place of the service, and a client that sends slowly shall hold none. Boxed:
+            // most requests have no body, and would pay for the size of this future.
+            let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
+            settle(read, &upload, service, caller.id)?;
+        }
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
+        let answer = answer.map(|body| record.peer().read_ahead(body));
         Ok(public_answer::publish(answer, &head.method, &hosts, &route))
+    }
+
+    fn budget(&self, service: &ServiceName) -> &BodyBudget {
+        self.body_budgets.get(service).expect("every service with a route has a budget")
     }
 
     /// The remaining stages on a typed route. They check the request in this order, and only a request without errors
@@ -120,8 +130,7 @@ impl<C: Call> Gateway<C> {
             typed::check_content_type(head)?;
         }
         let arguments = Arguments::from_head(binding, head, route)?;
-        let budget = self.body_budgets.get(service).expect("every service with a typed route has a budget");
-        let body = settle(budget.collect(body, context.deadline).await, &upload, service, id)?;
+        let body = settle(self.budget(service).collect(body, context.deadline).await, &upload, service, id)?;
         if brings_body.is_none() && !body.bytes().is_empty() {
             typed::check_content_type(head)?;
         }

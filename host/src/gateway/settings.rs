@@ -16,7 +16,7 @@ pub struct Settings {
     pub max_headers: usize,
     /// The most bytes of a request's header fields as they are sent; a request with more is answered with 431.
     pub header_bytes: usize,
-    /// The most bytes of bodies that are held at a time for the typed routes of one service; a request beyond it is
+    /// The most bytes of bodies that are held at a time for one service. On a typed route, a request beyond it is
     /// answered with 503. The default is 64 MiB.
     pub body_memory: usize,
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has

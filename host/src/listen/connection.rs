@@ -1,9 +1,11 @@
 //! One connection, from its first byte to its end.
 
-use super::connection_stage::{StageTimer, StageTracker};
+use super::answer_buffer::AnswerMemory;
+use super::connection_stage::StageTimer;
 use super::drain::Drain;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::peer::Peer;
+use super::places::Place;
 use super::settings::Settings;
 use super::socket::{Socket, is_line_end};
 use crate::base::{Body, RequestId};
@@ -14,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -42,31 +45,41 @@ pub(super) fn protocol(settings: &Settings) -> http1::Builder {
     builder
 }
 
+/// A connection that was accepted.
+pub(super) struct AcceptedConnection {
+    pub(super) stream: TcpStream,
+    pub(super) addr: SocketAddr,
+    /// Its place among the connections of the listener.
+    pub(super) place: Place,
+}
+
 /// Serves the requests of one connection until its peer goes away, a bound is exceeded or `drain` ends it. Dropping the
 /// future cuts the connection off.
 pub(super) async fn serve<S, F>(
-    stream: TcpStream,
-    peer: Peer,
+    AcceptedConnection { stream, addr, place }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
+    memory: AnswerMemory,
     drain: Drain,
 ) where
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let tracker = Arc::new(StageTracker::new());
-    let record = Arc::new(ExchangeRecord::default());
+    let tracker = Arc::clone(&place.tracker);
+    let record = Arc::new(ExchangeRecord::new(&settings, memory));
+    let peer = Peer { addr, record: Arc::clone(&record) };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
     let (own_tracker, own_record) = (tracker.clone(), record.clone());
     // Two boxes, because hyper gives the socket back (`into_parts`) only if service and future are `Unpin`.
     let service = Box::new(service);
+    let own_peer = peer.clone();
     let exchanges = service_fn(move |request| {
         let (exchange, request) = Exchange::begin(&own_tracker, &own_record, request);
         // Not an `async` block: such a block would hold the service's future twice, as a variable and as the future
         // that it awaits, and each request would pay for that memory.
-        Box::pin(service(request, peer).then(|answer| exchange.answer(answer)).map(Ok::<_, Infallible>))
+        Box::pin(service(request, own_peer.clone()).then(|answer| exchange.answer(answer)).map(Ok::<_, Infallible>))
     });
     let mut connection = protocol.serve_connection(TokioIo::new(socket), exchanges);
 
@@ -74,7 +87,11 @@ pub(super) async fn serve<S, F>(
     let outcome = loop {
         tokio::select! {
             biased;
-            outcome = poll_fn(|cx| tracker.busy(|| connection.poll_without_shutdown(cx))) => break Some(outcome),
+            outcome = poll_fn(|cx| {
+                let outcome = tracker.busy(|| connection.poll_without_shutdown(cx));
+                record.answer.read_ahead(cx);
+                outcome
+            }) => break Some(outcome),
             () = poll_fn(|context| timer.poll_expired(context)) => break None,
             () = poll_fn(|context| waiter.poll(context)), if !drained => {
                 drained = true;
@@ -96,14 +113,14 @@ pub(super) async fn serve<S, F>(
         // No byte of a request has arrived, except empty lines, which may precede it (RFC 9112, section 2.2): the
         // connection is idle, and needs no answer.
         None if unparsed.iter().all(is_line_end) => socket.close().await,
-        None => refuse_slow(socket, peer).await,
+        None => refuse_slow(socket, addr).await,
     }
 }
 
 /// Answers a header section that took too long. No request was parsed, so the service cannot answer.
-async fn refuse_slow(mut socket: Socket, peer: Peer) {
+async fn refuse_slow(mut socket: Socket, addr: SocketAddr) {
     let id = RequestId::from_random(rand::random());
-    tracing::debug!(peer = %peer.addr, request_id = %id, "a header section took too long");
+    tracing::debug!(peer = %addr, request_id = %id, "a header section took too long");
     let body = format!(
         "{{\"type\":\"urn:atoll:problem:slow-headers\",\"title\":\"Request Timeout\",\"status\":408,\
          \"detail\":\"the header section of the request took too long\",\"request_id\":\"{id}\"}}"

@@ -23,6 +23,8 @@ pub(super) enum Stage {
     Serving = 1,
     /// The last exchange has ended, and no byte of the next request has arrived.
     Idle = 2,
+    /// It was idle, and is closed to make room for a new connection, unless a byte of a request has arrived.
+    Closing = 3,
 }
 
 /// The stage, and the number of stage changes so far, in one word. A change that is based on an older word is refused,
@@ -41,7 +43,8 @@ impl StageVersion {
         match self.0 & 3 {
             0 => Stage::Head,
             1 => Stage::Serving,
-            _ => Stage::Idle,
+            2 => Stage::Idle,
+            _ => Stage::Closing,
         }
     }
 }
@@ -56,11 +59,34 @@ pub(super) struct StageTracker {
     /// Whether the connection's own task is inside of [`Self::busy`]: it polls its exchanges now, and its
     /// [`StageTimer`] right afterwards. So a stage change in the meantime need not wake this task for the timer.
     busy: AtomicBool,
+    began: Instant,
+    /// When the connection last became idle: nanoseconds since `began`.
+    idle_since: AtomicU64,
 }
 
 impl StageTracker {
     pub(super) fn new() -> Self {
-        Self { version: AtomicU64::new(StageVersion::FIRST.0), timer: AtomicWaker::new(), busy: AtomicBool::new(false) }
+        Self {
+            version: AtomicU64::new(StageVersion::FIRST.0),
+            timer: AtomicWaker::new(),
+            busy: AtomicBool::new(false),
+            began: Instant::now(),
+            idle_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Since when the connection is idle, if it is, and the version that [`Self::make_room`] takes.
+    pub(super) fn idle(&self) -> Option<(Instant, StageVersion)> {
+        let version = self.version();
+        let since = self.began + Duration::from_nanos(self.idle_since.load(SeqCst));
+        (version.stage() == Stage::Idle).then_some((since, version))
+    }
+
+    /// Has the connection closed, if it is idle still.
+    pub(super) fn make_room(&self, version: StageVersion) {
+        if self.change(version, Stage::Closing) {
+            self.timer.wake();
+        }
     }
 
     fn version(&self) -> StageVersion {
@@ -81,7 +107,7 @@ impl StageTracker {
     /// Reports bytes from the peer: on an idle connection they begin a header section.
     pub(super) fn received(&self) {
         let version = self.version();
-        if version.stage() == Stage::Idle {
+        if matches!(version.stage(), Stage::Idle | Stage::Closing) {
             self.change(version, Stage::Head);
         }
     }
@@ -166,10 +192,16 @@ impl StageTimer {
             Stage::Serving => return Poll::Pending,
             Stage::Head => self.header_timeout,
             Stage::Idle => self.idle_timeout,
+            Stage::Closing => return Poll::Ready(()),
         };
         if version != self.version {
+            let now = Instant::now();
+            if version.stage() == Stage::Idle {
+                let since = u64::try_from((now - self.tracker.began).as_nanos()).unwrap_or(u64::MAX);
+                self.tracker.idle_since.store(since, SeqCst);
+            }
             self.version = version;
-            self.end = Instant::now() + bound;
+            self.end = now + bound;
             if self.end < self.sleep.deadline() {
                 self.sleep.as_mut().reset(self.end);
             }

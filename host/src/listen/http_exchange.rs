@@ -1,6 +1,9 @@
 //! One HTTP exchange: a request and its answer, from the parsed head to the last byte of both bodies.
 
+use super::answer_buffer::{AnswerMemory, AnswerSlot};
 use super::connection_stage::{StageTracker, StageVersion};
+use super::least_rate::{LeastRate, UploadPace};
+use super::settings::Settings;
 use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
@@ -18,17 +21,41 @@ const LEFT_BYTES: usize = 64 * 1024;
 /// How often an answer waits for hyper to read what has arrived of a body that the service left.
 const LEFT_WAITS: u8 = 2;
 
-/// What a connection must know about its exchanges to close correctly.
-#[derive(Debug, Default)]
+/// What a connection, its socket and its exchanges know of each other.
+#[derive(Debug)]
 pub(super) struct ExchangeRecord {
     /// Whether the body of a request was not read to its end.
     unread: AtomicBool,
     /// Whether the last answer was for an HTTP/1.0 peer, which may take the end of the connection for the end of the
     /// body.
     unframed: AtomicBool,
+    /// Whether the connection was cut off because its peer took an answer too slowly.
+    slow: AtomicBool,
+    /// The answer that is being sent.
+    pub(super) answer: AnswerSlot,
+    /// The least rate of a request's body.
+    upload_rate: LeastRate,
 }
 
 impl ExchangeRecord {
+    pub(super) fn new(settings: &Settings, memory: AnswerMemory) -> Self {
+        Self {
+            unread: AtomicBool::new(false),
+            unframed: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            answer: AnswerSlot::new(memory),
+            upload_rate: LeastRate::new(settings.min_upload_rate, settings.rate_grace),
+        }
+    }
+
+    pub(super) fn note_slow(&self) {
+        self.slow.store(true, Relaxed);
+    }
+
+    pub(super) fn is_slow(&self) -> bool {
+        self.slow.load(Relaxed)
+    }
+
     pub(super) fn left_unread(&self) -> bool {
         self.unread.load(Relaxed)
     }
@@ -91,7 +118,8 @@ impl Exchange {
                 // An empty body need not hold the exchange: a service may keep the request for long.
                 return empty_body();
             }
-            InboundBody { body: Some(body), exchange: Some(exchange.clone()) }.boxed_unsync()
+            let pace = UploadPace::new(exchange.record.upload_rate);
+            InboundBody { body: Some(body), exchange: Some(exchange.clone()), pace }.boxed_unsync()
         });
         (exchange, request)
     }
@@ -192,6 +220,7 @@ struct InboundBody {
     body: Option<Incoming>,
     /// Held until the body has ended.
     exchange: Option<Arc<Exchange>>,
+    pace: UploadPace,
 }
 
 impl InboundBody {
@@ -202,6 +231,17 @@ impl InboundBody {
         {
             *upload.state() = end;
         }
+    }
+
+    /// Fails when the peer sends too slowly. Once the head of the answer was made, nothing is slow: peer and service
+    /// may be in a conversation, and 408 cannot be answered any more.
+    fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
+        ready!(self.pace.poll_too_slow(context));
+        let upload = self.exchange.as_ref().and_then(|exchange| exchange.upload.as_ref());
+        if upload.is_none_or(|upload| matches!(*upload.state(), UploadProgress::Answered)) {
+            return Poll::Pending;
+        }
+        Poll::Ready(BodyError::new(ErrorKind::SlowBody, "the request's body came below `min_upload_rate`"))
     }
 }
 
@@ -216,7 +256,9 @@ impl http_body::Body for InboundBody {
         // A body whose length is reached has ended: return `None` here, without one more poll of hyper's body. If the
         // answer has ended before the body, hyper 1.12 keeps the sending half, and such a poll would wait forever.
         let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream()) else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(&mut *body).poll_frame(context));
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
+            return self.poll_too_slow(context).map(|slow| Some(Err(slow)));
+        };
         let at_end = body.is_end_stream();
         match frame {
             Some(Ok(frame)) if frame.is_trailers() => {
@@ -224,6 +266,7 @@ impl http_body::Body for InboundBody {
                 Poll::Ready(None)
             }
             Some(Ok(frame)) => {
+                self.pace.received(frame.data_ref().map_or(0, Bytes::len));
                 if at_end {
                     self.end(UploadProgress::Ended);
                 }

@@ -1,8 +1,10 @@
 //! The listening socket and its accept loop.
 
-use super::connection::{protocol, serve};
+use super::answer_buffer::AnswerMemory;
+use super::connection::{AcceptedConnection, protocol, serve};
 use super::drain::Drain;
 use super::peer::Peer;
+use super::places::Places;
 use super::settings::Settings;
 use crate::base::Body;
 use http::{Request, Response};
@@ -11,7 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 /// How long the accept loop pauses if the host has no file descriptor or no memory for a connection: long enough not to
@@ -26,15 +27,8 @@ const BACKLOG: u32 = i32::MAX as u32;
 pub struct Listener {
     socket: TcpListener,
     settings: Arc<Settings>,
-    permits: Arc<Semaphore>,
-}
-
-/// A connection that was accepted.
-struct AcceptedConnection {
-    stream: TcpStream,
-    peer: Peer,
-    /// Counts the connection in the listener's bound.
-    permit: OwnedSemaphorePermit,
+    places: Arc<Places>,
+    memory: AnswerMemory,
 }
 
 impl Listener {
@@ -46,8 +40,9 @@ impl Listener {
         let address = settings.address;
         let socket = listen(address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        let permits = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { socket, settings: Arc::new(settings), permits })
+        let places = Places::new(settings.connections);
+        let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
+        Ok(Self { socket, settings: Arc::new(settings), places, memory })
     }
 
     /// The address that it listens on: with the real port, if the settings had port 0.
@@ -71,8 +66,9 @@ impl Listener {
         let protocol = protocol(&self.settings);
         let mut connections = JoinSet::new();
         let mut draining = false;
+        let mut without_place = None;
         loop {
-            let AcceptedConnection { stream, peer, permit } = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = drain.started(), if !draining => {
                     draining = true;
@@ -82,17 +78,14 @@ impl Listener {
                     report(ended);
                     continue;
                 }
-                accepted = self.accept() => accepted,
+                accepted = self.accept(&mut without_place) => accepted,
                 // Last, so that connections which the kernel accepted before the drain are served first: closing the
                 // socket would reset them.
                 () = std::future::ready(()), if draining => break,
             };
             let (service, protocol, settings) = (service.clone(), protocol.clone(), self.settings.clone());
-            let drain = drain.clone();
-            connections.spawn(async move {
-                serve(stream, peer, service, protocol, settings, drain).await;
-                drop(permit);
-            });
+            let (memory, drain) = (self.memory.clone(), drain.clone());
+            connections.spawn(serve(accepted, service, protocol, settings, memory, drain));
         }
         // From here on the kernel refuses connections.
         drop(self.socket);
@@ -109,10 +102,18 @@ impl Listener {
         cut_off
     }
 
-    /// Accepts the next connection, once the bound allows one more. Cancel safe: a connection that it has not returned
-    /// stays in the kernel's backlog.
-    async fn accept(&self) -> AcceptedConnection {
-        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+    /// Accepts the next connection, and waits for its place. Cancel safe: a connection that has no place yet stays in
+    /// `without_place`. So one more connection than the bound is open, and the others wait in the kernel's backlog.
+    async fn accept(&self, without_place: &mut Option<(TcpStream, SocketAddr)>) -> AcceptedConnection {
+        if without_place.is_none() {
+            *without_place = Some(self.accept_one().await);
+        }
+        let place = self.places.take().await;
+        let (stream, addr) = without_place.take().expect("it was put there above");
+        AcceptedConnection { stream, addr, place }
+    }
+
+    async fn accept_one(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
                 Ok((stream, addr)) => {
@@ -120,7 +121,7 @@ impl Listener {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(peer = %addr, %error, "cannot set TCP_NODELAY on a connection");
                     }
-                    return AcceptedConnection { stream, peer: Peer { addr }, permit };
+                    return (stream, addr);
                 }
                 // The peer went away before the connection was accepted.
                 Err(error) if is_of_one_connection(&error) => {

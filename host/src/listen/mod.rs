@@ -10,6 +10,9 @@
 //! - a connection is always in one `Stage`, and each stage has a bound: the header section `header_timeout`, the pause
 //!   between two requests `idle_timeout`, a peer that takes no byte `write_timeout`; while a service works, the
 //!   deadline of its call is the bound, or `half_closed_timeout` once the peer has closed its half;
+//! - a peer that sends a body, or takes an answer, below the least rate is cut off, and only the time counts in which
+//!   the host waits for it; meanwhile its answer is read ahead, within bounds, so that the service is done;
+//! - an idle connection makes room for a new one where there are too many;
 //! - a connection is used again only where both ends must see the end of the request at the same byte;
 //! - a body that breaks off never looks complete: the connection is closed before the final chunk;
 //! - once a [`Drain`] has started, no connection is accepted, requests in flight finish with `Connection: close`, and
@@ -21,16 +24,21 @@
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
+mod answer_buffer;
+mod answer_pace;
 mod connection;
 mod connection_stage;
 mod drain;
 mod http_exchange;
+mod least_rate;
 mod listener;
 mod peer;
+mod places;
 mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod unsent;
 #[cfg(test)]
 pub(crate) mod wire_client;
 

@@ -1,10 +1,29 @@
 //! The other end of a connection.
 
+use super::http_exchange::ExchangeRecord;
+use crate::base::Body;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// The address that the connection comes from.
     pub addr: SocketAddr,
+    pub(super) record: Arc<ExchangeRecord>,
+}
+
+impl Peer {
+    /// The body of an answer to this peer, so that the connection can read it ahead: while the peer is slow, up to
+    /// `answer_buffer` of the listener's settings, and within `answer_memory`. Once all of `answer` was read, it is
+    /// dropped.
+    #[must_use]
+    pub fn read_ahead(&self, answer: Body) -> Body {
+        self.record.answer.hold(answer)
+    }
+
+    /// Whether the connection was cut off because the peer took an answer too slowly.
+    pub fn was_too_slow(&self) -> bool {
+        self.record.is_slow()
+    }
 }

@@ -15,6 +15,18 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long a peer may take no byte of an answer that is ready to be sent.
     pub write_timeout: Duration,
+    /// The least rate at which a peer sends a request's body, in bytes a second, while the service waits for it and
+    /// until the head of the answer. A slower body fails, which is answered with 408. 0: any rate.
+    pub min_upload_rate: u64,
+    /// The least rate at which a peer takes an answer, in bytes a second, while bytes wait for it. A slower peer is cut
+    /// off. 0: any rate. It has no effect where the system does not tell what a peer has taken.
+    pub min_download_rate: u64,
+    /// How long a peer may be below these two rates.
+    pub rate_grace: Duration,
+    /// The most bytes of one answer that are read ahead of a slow peer; 0: none.
+    pub answer_buffer: usize,
+    /// The most bytes of all answers together that are read ahead of slow peers.
+    pub answer_memory: usize,
     /// How long an exchange goes on, without a byte of an answer, after its peer has closed the sending half of the
     /// connection. The peer may still read the answer (RFC 9112, section 9.6), or it may be gone: TCP shows the
     /// difference only when the answer is sent.
@@ -24,8 +36,8 @@ pub struct Settings {
     pub max_headers: usize,
     /// The most bytes of a request's header section; the parser's ceiling is higher, as for `max_headers`.
     pub header_bytes: usize,
-    /// The most connections at a time. When there are so many, the accept loop waits until one ends, and new
-    /// connections wait in the kernel's backlog.
+    /// The most connections at a time. When there are so many, a new one takes the place of the connection that has
+    /// been idle for the longest time. If none is idle, new connections wait, in the kernel's backlog, until one ends.
     pub connections: usize,
 }
 
@@ -36,6 +48,11 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            min_upload_rate: 240,
+            min_download_rate: 240,
+            rate_grace: Duration::from_secs(5),
+            answer_buffer: 1 << 20,
+            answer_memory: 256 << 20,
             half_closed_timeout: Duration::from_secs(5),
             max_headers: 100,
             header_bytes: 32 * 1024,

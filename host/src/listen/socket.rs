@@ -1,8 +1,11 @@
 //! The socket of a connection: it reports received and sent bytes, and fails if its peer takes no byte for too long.
 
+use super::answer_pace::{AnswerPace, SlowReader};
 use super::connection_stage::StageTracker;
 use super::http_exchange::ExchangeRecord;
+use super::least_rate::LeastRate;
 use super::settings::Settings;
+use super::unsent::unsent;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,18 +21,16 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes that are read from a closed connection.
 const LINGER_BYTES: usize = 4 << 20;
 
-/// A TCP stream. A write fails if the peer has taken no byte for `write_timeout`.
+/// A TCP stream. A write fails if the peer takes the bytes that are ready for it too slowly.
 ///
 /// If it is dropped without [`Self::close`] or [`Self::linger`], the connection breaks off.
 pub(super) struct Socket {
     stream: TcpStream,
     tracker: Arc<StageTracker>,
     record: Arc<ExchangeRecord>,
-    write_timeout: Duration,
+    pace: AnswerPace,
     half_closed_timeout: Duration,
     peer_half: PeerHalf,
-    /// The timer of a write that waits for the peer.
-    stalled: Option<Pin<Box<Sleep>>>,
     /// Whether the connection was closed in order.
     closed: bool,
 }
@@ -56,9 +57,10 @@ impl Socket {
         record: Arc<ExchangeRecord>,
         settings: &Settings,
     ) -> Self {
-        let Settings { write_timeout, half_closed_timeout, .. } = *settings;
-        let peer_half = PeerHalf::Open;
-        Self { stream, tracker, record, write_timeout, half_closed_timeout, peer_half, stalled: None, closed: false }
+        let rate = LeastRate::new(settings.min_download_rate, settings.rate_grace);
+        let pace = AnswerPace::new(rate, settings.write_timeout);
+        let (half_closed_timeout, peer_half) = (settings.half_closed_timeout, PeerHalf::Open);
+        Self { stream, tracker, record, pace, half_closed_timeout, peer_half, closed: false }
     }
 
     /// Closes the connection in order.
@@ -89,10 +91,11 @@ impl Socket {
         let _ = self.shutdown().await;
     }
 
-    /// The result of a write; or an error, if the write has waited for the peer for longer than `write_timeout`.
-    fn bounded<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.stalled = None;
+    /// The result of a write; or an error, if the peer is too slow.
+    fn bounded(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.record.answer.set_stalled(result.is_pending());
+        if let Poll::Ready(written) = &result {
+            self.pace.wrote(*written.as_ref().unwrap_or(&0));
             self.tracker.sent();
             if let PeerHalf::Closed(end) = &mut self.peer_half {
                 // The peer reads: it has closed one half only.
@@ -100,10 +103,13 @@ impl Socket {
             }
             return result;
         }
-        let bound = self.write_timeout;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(bound)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no byte of the answer")))
+        let stream = &self.stream;
+        let detail = match ready!(self.pace.poll_slow(context, || unsent(stream))) {
+            SlowReader::Silent => "the peer takes no byte of the answer",
+            SlowReader::Slow => "the peer takes the answer below `min_download_rate`",
+        };
+        self.record.note_slow();
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, detail)))
     }
 
     /// Fails when the peer closed its half too long ago. hyper polls the socket's flush whenever it is polled, and

@@ -1,6 +1,7 @@
 //! The room over real sockets, down to the bytes.
 
 mod boundaries;
+mod slow_peers;
 
 use super::wire_client::{WireClient, within};
 use super::{Drain, Listener, Peer, Settings};
@@ -296,18 +297,6 @@ async fn a_request_is_dropped_when_its_peer_goes_away() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_the_bound_waits_until_another_ends() {
-    let (server, _) = echo(Settings { connections: 1, ..Settings::default() }).await;
-    let mut first = WireClient::connect(server.addr).await;
-    assert_eq!(first.request(GET).await.status, 200);
-    let mut second = WireClient::connect(server.addr).await;
-    second.send(GET).await;
-    assert!(tokio::time::timeout(SHORT, second.stream.readable()).await.is_err(), "served beyond the bound");
-    drop(first);
-    assert_eq!(second.answer().await.status, 200);
-}
-
-#[tokio::test]
 async fn a_panic_ends_only_its_own_connection() {
     let server = serve(Settings::default(), |request: Request<Body>, _| async move {
         assert_ne!(request.uri().path(), "/panic", "on purpose");
@@ -331,9 +320,9 @@ struct GatedServer {
     permission: Arc<Notify>,
 }
 
-async fn gated() -> GatedServer {
+async fn gated(settings: Settings) -> GatedServer {
     let (arrived, permission) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let server = serve(Settings::default(), {
+    let server = serve(settings, {
         let (arrived, permission) = (arrived.clone(), permission.clone());
         move |_, _| {
             let (arrived, permission) = (arrived.clone(), permission.clone());
@@ -350,7 +339,7 @@ async fn gated() -> GatedServer {
 
 #[tokio::test]
 async fn a_drain_lets_requests_finish_and_refuses_connections() {
-    let GatedServer { server, arrived, permission } = gated().await;
+    let GatedServer { server, arrived, permission } = gated(Settings::default()).await;
     let mut idle = WireClient::connect(server.addr).await;
     let mut busy = WireClient::connect(server.addr).await;
     busy.send(GET).await;
@@ -370,7 +359,7 @@ async fn a_drain_lets_requests_finish_and_refuses_connections() {
 
 #[tokio::test]
 async fn a_drain_cuts_off_what_is_left_at_its_deadline() {
-    let GatedServer { server, arrived, permission: _permission } = gated().await;
+    let GatedServer { server, arrived, permission: _permission } = gated(Settings::default()).await;
     let mut busy = WireClient::connect(server.addr).await;
     busy.send(GET).await;
     within(arrived.notified()).await;

@@ -109,8 +109,10 @@ impl CallPolicy for HttpCall {
         let answer = target.send(request, context).await?;
         answer_head::check(&answer, &self.method).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         match self.upload.as_ref().and_then(UploadWatch::failed) {
-            // A body beyond the bound is the outcome, whatever the service answered to the part that it got.
-            Some(BodyError { kind: kind @ ErrorKind::BodyTooLarge, detail }) => Err(TryError::new(kind, detail)),
+            // A body beyond a bound is the outcome, whatever the service answered to the part that it got.
+            Some(BodyError { kind: kind @ (ErrorKind::BodyTooLarge | ErrorKind::SlowBody), detail }) => {
+                Err(TryError::new(kind, detail))
+            }
             upload_failure => Ok(HttpReply { answer, upload_failure }),
         }
     }

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Slow clients beside quick ones: bench/slow_clients.py HOST_BINARY [SECONDS]
+
+300 clients upload a byte a second and 300 read 1,000 bytes a second of a large answer, while other clients of the
+same service ask for a small answer at a steady rate. Prints, for a quiet service and then beside the slow clients, the
+answers by status and the times of the good ones. The claim: no 503, and p99 at most twice that of the quiet service.
+
+The large answer is half a MiB beyond what the kernel takes for a client that reads nothing, so the host has to hold
+the rest. Only the standard library is needed.
+"""
+
+import asyncio
+import collections
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+SLOW = 300
+RATE = 100
+HALF_MIB = 512 * 1024
+SMALL = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+async def upstream(reader, writer):
+    """A service that reads each request to its end, and answers after 5 ms."""
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head, re.I)
+            if length:
+                await reader.readexactly(int(length[1]))
+            await asyncio.sleep(0.005)
+            large = re.match(rb"GET /large/(\d+)", head)
+            if large:
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %s\r\n\r\n" % large[1])
+                writer.write(b"x" * int(large[1]))
+            else:
+                writer.write(SMALL)
+            await writer.drain()
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+
+
+async def serve():
+    """Runs the service until it is killed."""
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0, limit=1 << 20)
+    print("%s:%d" % server.sockets[0].getsockname(), flush=True)
+    await server.serve_forever()
+
+
+def start(command, **options):
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)
+
+
+def narrow_socket():
+    """A socket whose kernel takes few bytes by itself."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    return client
+
+
+def kernel_capacity():
+    """The bytes that the kernel takes for a client that reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server, narrow_socket() as client:
+        client.setblocking(True)
+        client.connect(server.getsockname())
+        sender, _ = server.accept()
+        sender.settimeout(0.5)
+        taken = 0
+        with sender:
+            try:
+                while True:
+                    taken += sender.send(b"x" * 65536)
+            except TimeoutError:
+                return taken
+
+
+async def slow_upload(port):
+    loop = asyncio.get_running_loop()
+    with narrow_socket() as client:
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n")
+        try:
+            while True:
+                await loop.sock_sendall(client, b"x")
+                await asyncio.sleep(1)
+        except OSError:
+            pass
+
+
+async def slow_reader(port, size):
+    loop = asyncio.get_running_loop()
+    with narrow_socket() as client:
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, b"GET /large/%d HTTP/1.1\r\nhost: a\r\n\r\n" % size)
+        while await loop.sock_recv(client, 1000):
+            await asyncio.sleep(1)
+
+
+async def again(client, *arguments):
+    """A slow client that comes back each time it is cut off."""
+    while True:
+        try:
+            await client(*arguments)
+        except OSError:
+            pass
+        await asyncio.sleep(0.2)
+
+
+async def quick(port):
+    """One small request on a connection of its own: its status, and how long it took."""
+    began = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return int(answer[9:12]), time.perf_counter() - began
+
+
+async def offer(port, seconds):
+    began, tasks = time.perf_counter(), []
+    for number in range(RATE * seconds):
+        await asyncio.sleep(max(0.0, began + number / RATE - time.perf_counter()))
+        tasks.append(asyncio.create_task(quick(port)))
+    return await asyncio.gather(*tasks)
+
+
+def say(what, results):
+    statuses = dict(sorted(collections.Counter(status for status, _ in results).items()))
+    good = sorted(took for status, took in results if status == 200)
+    times = [f"p{share} {good[len(good) * share // 100] * 1e3:.1f} ms" for share in (50, 99) if good]
+    print(f"{what:24}", statuses, *times, flush=True)
+
+
+def resident(process):
+    with open(f"/proc/{process}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmRSS:"))
+
+
+async def main():
+    binary, seconds = os.path.abspath(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    service = start([sys.executable, __file__, "--service"])
+    address = service.stdout.readline().strip()
+    size = kernel_capacity() + HALF_MIB
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/atoll.toml", "w", encoding="ascii") as manifest:
+            manifest.write(f'[service.plain]\nurls = ["http://{address}"]\n')
+            manifest.write('[[route]]\nprefix = "/"\nservice = "plain"\n')
+        environment = dict(os.environ, ATOLL_GATEWAY_LISTEN="127.0.0.1:0", ATOLL_ADMIN_LISTEN="127.0.0.1:0")
+        host = start([binary, "run", "atoll.toml"], cwd=folder, env=environment)
+        try:
+            lines = [host.stdout.readline() for _ in range(2)]
+            port = int(next(line for line in lines if line.startswith("gateway")).strip().rsplit(":", 1)[1])
+            await offer(port, 2)
+            say("quiet", await offer(port, seconds))
+            slow = []
+            for _ in range(SLOW):
+                slow.append(asyncio.create_task(again(slow_upload, port)))
+                slow.append(asyncio.create_task(again(slow_reader, port, size)))
+                # The large answers are work for the service, which is not what is measured.
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(2)
+            say(f"beside 2 x {SLOW} slow", await offer(port, seconds))
+            print(f"resident memory          {resident(host.pid)} MiB; an answer of {size // 1024} KiB")
+            for task in slow:
+                task.cancel()
+        finally:
+            for child in (host, service):
+                child.kill()
+                child.wait()
+
+
+asyncio.run(serve() if sys.argv[1:] == ["--service"] else main())

@@ -1,0 +1,174 @@
+//! Clients that send or read slowly: what they hold, how they end, and that the other clients of the service do not
+//! notice. For services behind `urls`, for components, and for typed routes.
+
+use super::atoll::{Atoll, Home, Http, TIMEOUT};
+use super::open_exchange::in_flight;
+use super::plain_server::PlainServer;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// More than kernel and gateway hold of an answer by themselves.
+const LARGE: usize = 24 << 20;
+
+/// One call at a time, and no queue: whoever holds the only place makes every other request fail.
+async fn host(gateway: &str) -> (Home, Atoll, PlainServer) {
+    let plain = PlainServer::start("plain").await;
+    let limits = "limits = { concurrency = 1, waiting = 0, timeout = \"1m\" }\nejection = { most = 0 }";
+    let home = Home::new(&format!(
+        r#"
+        [gateway]
+        timeout = "1m"
+        {gateway}
+
+        [service.plain]
+        urls = ["http://{}"]
+        {limits}
+
+        [[route]]
+        prefix = "/plain"
+        strip_prefix = "/plain"
+        service = "plain"
+
+        [service.guest]
+        component = "{{component:fixture-hostile}}"
+        {limits}
+
+        [[route]]
+        prefix = "/guest"
+        strip_prefix = "/guest"
+        service = "guest"
+        "#,
+        plain.address
+    ));
+    let atoll = home.start().await;
+    (home, atoll, plain)
+}
+
+/// A client whose kernel takes few bytes by itself.
+async fn connect(atoll: &Atoll) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(atoll.gateway.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap()
+}
+
+/// Reads up to the end of a head.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(TIMEOUT, stream.read_u8()).await.expect("the gateway is silent").unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+async fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A connection that was cut off ends with an error, after what has arrived.
+    let _ = timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.expect("the connection did not end");
+    rest
+}
+
+/// Begins an upload of this many bytes, sends one, and waits until the gateway reads the body.
+async fn begin_upload(atoll: &Atoll, path: &str, framing: &str) -> TcpStream {
+    let mut stream = connect(atoll).await;
+    let head_of_request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n");
+    stream.write_all(head_of_request.as_bytes()).await.unwrap();
+    let first = head(&mut stream).await;
+    assert!(first.starts_with("HTTP/1.1 100 "), "{first}");
+    stream
+}
+
+async fn begin_download(atoll: &Atoll, path: &str) -> TcpStream {
+    let mut stream = connect(atoll).await;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let first = head(&mut stream).await;
+    assert!(first.starts_with("HTTP/1.1 200 "), "{first}");
+    stream
+}
+
+async fn status(atoll: &Atoll, path: &str) -> u16 {
+    Http::default().get(&format!("{}{path}", atoll.gateway)).await.status.as_u16()
+}
+
+async fn failures(atoll: &Atoll, service: &str) -> Value {
+    let service = Http::default().get(&format!("{}/v1/services/{service}", atoll.admin)).await.json();
+    service["endpoints"][0]["failures"].clone()
+}
+
+#[tokio::test]
+async fn a_slow_upload_holds_no_place_of_its_service() {
+    let (_home, atoll, _plain) = host("min_upload_rate = 0").await;
+    for (service, echo) in [("plain", "/plain/echo"), ("guest", "/guest/echo")] {
+        let mut uploads = Vec::new();
+        for length in [5, 5, 64 << 10] {
+            let mut upload = begin_upload(&atoll, echo, &format!("Content-Length: {length}")).await;
+            upload.write_all(b"h").await.unwrap();
+            uploads.push(upload);
+        }
+        let mut long = connect(&atoll).await;
+        let head_of_request = format!("POST {echo} HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\nh");
+        long.write_all(head_of_request.as_bytes()).await.unwrap();
+        assert_eq!(status(&atoll, &format!("/{service}/ok")).await, 200, "{service}");
+        in_flight(&atoll, service, 0).await;
+        // They are served when they have sent enough.
+        for upload in &mut uploads[..2] {
+            upload.write_all(b"ello").await.unwrap();
+            let answer = head(upload).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        // The first 64 KiB of a long one are read, and then the service is called, and streams.
+        long.write_all(&vec![b'x'; 64 << 10]).await.unwrap();
+        let answer = head(&mut long).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        drop((uploads, long));
+        in_flight(&atoll, service, 0).await;
+        assert_eq!(failures(&atoll, service).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_no_place_of_its_service_and_gets_the_whole_answer() {
+    let (_home, atoll, _plain) = host("answer_buffer = \"32MiB\"\nmin_download_rate = 0").await;
+    let guest = format!("/guest/stream?chunks={}&bytes=65536", LARGE >> 16);
+    for (service, large) in [("plain", format!("/plain/large/{LARGE}")), ("guest", guest)] {
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            readers.push(begin_download(&atoll, &large).await);
+            in_flight(&atoll, service, 0).await;
+        }
+        assert_eq!(status(&atoll, &format!("/{service}/ok")).await, 200, "{service}");
+        for reader in readers {
+            let rest = read_to_end(reader).await;
+            assert!(rest.len() >= LARGE, "{service}: {} bytes", rest.len());
+            assert!(service == "plain" || rest.ends_with(b"0\r\n\r\n"), "the answer of {service} is not whole");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_below_the_least_rate_is_cut_off_and_nobody_else_is_blamed() {
+    let rates = "min_upload_rate = \"1MiB\"\nmin_download_rate = \"1MiB\"\nrate_grace = \"200ms\"\nanswer_buffer = 0";
+    let (_home, atoll, _plain) = host(rates).await;
+    let guest = format!("/guest/stream?chunks={}&bytes=65536", LARGE >> 16);
+    for (service, large) in [("plain", format!("/plain/large/{LARGE}")), ("guest", guest)] {
+        // The gateway reads the first body itself. The service reads the other one, as it comes.
+        for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+            if service == "guest" && framing.starts_with("Transfer") {
+                // This guest answers before it reads, and then nothing is slow.
+                continue;
+            }
+            let upload = begin_upload(&atoll, &format!("/{service}/x"), framing).await;
+            let answer = String::from_utf8(read_to_end(upload).await).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{service}, {framing}: {answer}");
+            assert!(answer.contains("urn:atoll:problem:slow-body"), "{answer}");
+        }
+        let reader = begin_download(&atoll, &large).await;
+        in_flight(&atoll, service, 0).await;
+        let line = atoll.logged("\"end\":\"slow\"").await;
+        assert!(line.contains(&format!("\"service\":\"{service}\"")) || service == "guest", "{line}");
+        assert!(read_to_end(reader).await.len() < LARGE, "{service}");
+        assert_eq!(failures(&atoll, service).await, 0);
+        assert_eq!(status(&atoll, &format!("/{service}/ok")).await, 200);
+    }
+}
