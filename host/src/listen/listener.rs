@@ -4,6 +4,7 @@ use super::connection::{protocol, serve};
 use super::drain::Drain;
 use super::peer::Peer;
 use super::settings::Settings;
+use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
 use http::{Request, Response};
 use std::io;
@@ -22,11 +23,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = i32::MAX as u32;
 
 /// A bound socket, which accepts connections once [`Self::serve`] runs.
-#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     settings: Arc<Settings>,
     permits: Arc<Semaphore>,
+    unparsed: Arc<UnparsedRequestObserver>,
 }
 
 /// A connection that was accepted.
@@ -47,7 +48,14 @@ impl Listener {
         let socket = listen(address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         let permits = Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { socket, settings: Arc::new(settings), permits })
+        Ok(Self { socket, settings: Arc::new(settings), permits, unparsed: Arc::new(|_| {}) })
+    }
+
+    /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
+    /// learn of, once its answer was sent. It must not block.
+    #[must_use]
+    pub fn on_unparsed(self, unparsed: impl Fn(UnparsedRequest) + Send + Sync + 'static) -> Self {
+        Self { unparsed: Arc::new(unparsed), ..self }
     }
 
     /// The address that it listens on: with the real port, if the settings had port 0.
@@ -88,9 +96,9 @@ impl Listener {
                 () = std::future::ready(()), if draining => break,
             };
             let (service, protocol, settings) = (service.clone(), protocol.clone(), self.settings.clone());
-            let drain = drain.clone();
+            let (drain, unparsed) = (drain.clone(), Arc::clone(&self.unparsed));
             connections.spawn(async move {
-                serve(stream, peer, service, protocol, settings, drain).await;
+                serve(stream, peer, service, protocol, settings, drain, &*unparsed).await;
                 drop(permit);
             });
         }
