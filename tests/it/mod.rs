@@ -6,6 +6,7 @@ mod breaker_verdicts;
 mod cli_verbs;
 pub mod components;
 mod contracts;
+mod counts;
 mod crash;
 mod drain;
 mod guest_faults_at_the_gateway;

@@ -73,6 +73,8 @@ pub async fn run(path: &Path, announce: impl Fn(&str)) -> anyhow::Result<()> {
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain));
+    let observer = Arc::clone(&gateway);
+    let gateway_socket = gateway_socket.on_unparsed(move |request| observer.unparsed(&request));
     let handle = move |request, peer| {
         let gateway = Arc::clone(&gateway);
         async move { gateway.handle(request, peer).await }
@@ -109,7 +111,7 @@ fn edges(
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
-    let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
+    let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.inject_faults(manifest);
     let host = Arc::new(host);
