@@ -124,7 +124,9 @@ async fn probes_answer_and_metrics_count_requests_failures_and_instances() {
         let line = format!("# TYPE atoll_{family} {kind}\n");
         assert_eq!(text.matches(&line).count(), 1, "{line} must occur exactly once in\n{text}");
     }
-    let labels = format!("service=\"hostile\",revision=\"{revision}\",endpoint=\"hostile-0\"");
+    let info = format!("atoll_revision_info{{service=\"hostile\",revision=\"{revision}\"}} 1\n");
+    assert!(text.contains(&info), "{info} is missing in\n{text}");
+    let labels = "service=\"hostile\",endpoint=\"hostile-0\"";
     for (name, value) in
         [("requests_total", 1), ("failures_total", 1), ("latency_seconds_count", 1), ("breaker_state", 0)]
     {

@@ -309,7 +309,8 @@ fn flatten(stream: TokenStream, into: &mut Vec<Token>) {
     }
 }
 
-/// Marks each item under `#[cfg(test)]` or `#[cfg(all(test, …))]`: from the attribute to the item's closing brace or semicolon.
+/// Marks each item under `#[cfg(test)]` or `#[cfg(all(test, …))]`: from the attribute to the item's closing brace or
+/// semicolon.
 fn mark_tests(tokens: &mut [Token]) {
     const CFG_TEST: [&[&str]; 2] =
         [&["#", "[", "cfg", "(", "test", ")", "]"], &["#", "[", "cfg", "(", "all", "(", "test", ","]];

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let bulkhead = Arc::new(Bulkhead::new(BulkheadSettings::default()));
+    let bulkhead = Arc::new(Bulkhead::new(BulkheadSettings::default(), Arc::default()));
     bulkhead.resize(1);
     let mut group = criterion.benchmark_group("bulkhead enter and leave");
     for threads in [1, 2] {

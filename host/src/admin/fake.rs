@@ -68,6 +68,7 @@ impl Operations for Fake {
             ejected: false,
             weight: 1,
             latency_ms: (failures < requests).then_some(1.25),
+            balancer_ms: (failures < requests).then_some(1000.0),
             requests,
             failures,
             in_flight: failures,

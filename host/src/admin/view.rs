@@ -47,9 +47,13 @@ pub struct EndpointView {
     pub ejected: bool,
     /// Its weight beside the other endpoints: 1 to 1000.
     pub weight: u16,
-    /// Its recent latency in milliseconds. None before the first call, and after a long time without calls.
+    /// How long the heads of its answers took lately, on average, in milliseconds; a failure counts with the time until
+    /// it. None before the first call of this revision.
     pub latency_ms: Option<f64>,
-    /// Tries at this endpoint since it was registered.
+    /// What the balancer takes for its latency, in milliseconds: a peak counts at once and fades, and a failure counts
+    /// as a second at least. None before the first call of this revision.
+    pub balancer_ms: Option<f64>,
+    /// Tries at this endpoint since the host started, through all swaps.
     pub requests: u64,
     /// How many of these tries the service failed.
     pub failures: u64,

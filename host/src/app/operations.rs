@@ -285,11 +285,16 @@ fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
         ready: state.ready,
         ejected: state.ejected,
         weight: state.weight,
-        latency_ms: state.latency.map(|latency| latency.as_secs_f64() * 1000.0),
+        latency_ms: state.latency.map(milliseconds),
+        balancer_ms: state.balancer_latency.map(milliseconds),
         requests: state.requests,
         failures: state.failures,
         in_flight: state.in_flight as u64,
     }
+}
+
+fn milliseconds(latency: Duration) -> f64 {
+    latency.as_secs_f64() * 1000.0
 }
 
 fn swap_view(name: &str, swapped: &Swapped) -> SwapView {

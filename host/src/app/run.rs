@@ -91,6 +91,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain));
+    let observer = Arc::clone(&gateway);
+    let gateway_socket = gateway_socket.on_unparsed(move |request| observer.unparsed(&request));
     let handle = move |request, peer| {
         let gateway = Arc::clone(&gateway);
         async move { gateway.handle(request, peer).await }
@@ -128,7 +130,7 @@ fn edges(
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
-    let metrics = Metrics::new(Discovered(Arc::clone(&registry)));
+    let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let host = HostOperations::new(
         rollout,
         Arc::clone(&registry),

@@ -1,18 +1,23 @@
-//! The access log: one line for each request, written when its answer has ended.
+//! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
 use crate::base::{Body, BodyError, RequestId, ServiceName};
-use crate::listen::Peer;
+use crate::listen::{Peer, UnparsedRequest};
+use crate::telemetry::GatewayMetrics;
 use bytes::Bytes;
-use http::{Method, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 /// The status in the log for a request whose client went away before the answer. It is never sent; nginx logs the same
 /// number.
 const CLIENT_GONE: u16 = 499;
+
+/// The kind of a request whose client went away, before the answer or within it.
+const KIND_GONE: &str = "client-gone";
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +30,14 @@ enum AnswerEnd {
     Gone,
 }
 
-/// The line of one request. It is written when the record is dropped, so that no request is without a line.
+/// The line of one request, and its count. Both are made when the record is dropped, so that no request is without
+/// them.
 pub(super) struct AccessRecord {
+    metrics: Arc<GatewayMetrics>,
+    /// Where it is counted: see `places.rs`.
+    pub(super) place: usize,
+    /// What the gateway answers with: `answer` of a service, or the kind of a problem.
+    kind: &'static str,
     method: Method,
     uri: Uri,
     id: RequestId,
@@ -40,8 +51,28 @@ pub(super) struct AccessRecord {
 }
 
 impl AccessRecord {
-    pub(super) fn begin(method: Method, uri: Uri, id: RequestId, began: Instant, peer: Peer) -> Self {
-        Self { method, uri, id, began, status: CLIENT_GONE, service: None, bytes: 0, end: AnswerEnd::Gone, peer }
+    /// The record of a request with this head, which arrived at `began`. It is counted at `place` of `metrics`.
+    pub(super) fn begin(
+        (metrics, place): (Arc<GatewayMetrics>, usize),
+        head: &Request<Body>,
+        id: RequestId,
+        began: Instant,
+        peer: Peer,
+    ) -> Self {
+        Self {
+            metrics,
+            place,
+            kind: KIND_GONE,
+            method: head.method().clone(),
+            uri: head.uri().clone(),
+            id,
+            began,
+            status: CLIENT_GONE,
+            service: None,
+            bytes: 0,
+            end: AnswerEnd::Gone,
+            peer,
+        }
     }
 
     /// The client's connection.
@@ -49,9 +80,9 @@ impl AccessRecord {
         &self.peer
     }
 
-    /// Follows `answer` until its body has ended.
-    pub(super) fn follow(mut self, answer: Response<Body>) -> Response<Body> {
-        self.status = answer.status().as_u16();
+    /// Follows `answer`, which is of this kind, until its body has ended.
+    pub(super) fn follow(mut self, answer: Response<Body>, kind: &'static str) -> Response<Body> {
+        (self.status, self.kind) = (answer.status().as_u16(), kind);
         answer.map(|body| {
             if body.is_end_stream() || self.method == Method::HEAD {
                 self.end = AnswerEnd::Whole;
@@ -63,13 +94,21 @@ impl AccessRecord {
 
 impl Drop for AccessRecord {
     fn drop(&mut self) {
-        let duration_ms = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let took = self.began.elapsed();
+        let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+        let kind = match self.end {
+            AnswerEnd::Whole => self.kind,
+            AnswerEnd::Broken => "broken-off",
+            AnswerEnd::Gone => KIND_GONE,
+        };
+        self.metrics.ended(self.place, self.status, kind, Some(took));
         // Without the query, which is often secret.
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
             path = self.uri.path(),
             status = self.status,
+            kind,
             service = self.service.as_ref().map(ServiceName::as_str),
             duration_ms,
             bytes = self.bytes,
@@ -82,6 +121,15 @@ impl Drop for AccessRecord {
             request_id = self.id.as_str(),
         );
     }
+}
+
+/// Writes the line of what could not be parsed as a request, and counts it at `place`. There is no method, no path and
+/// no time of arrival; the address is all that tells who sent it.
+pub(super) fn write_unparsed(metrics: &GatewayMetrics, place: usize, request: &UnparsedRequest) {
+    let UnparsedRequest { peer, status, kind, request_id } = request;
+    metrics.ended(place, *status, kind, None);
+    let request_id = request_id.as_ref().map(RequestId::as_str);
+    tracing::info!(target: "access", peer = %peer.addr, status, kind, request_id);
 }
 
 /// The body of an answer, whose bytes are counted.

@@ -3,7 +3,8 @@
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
 //! their OpenAPI document; the problem bodies of everything that the gateway refuses; the one table from an error's
-//! kind to a status (`status.rs`); and the access log.
+//! kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and kind
+//! (`places.rs`).
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -16,7 +17,8 @@
 //!   has been sent;
 //! - what a typed route passes on fits the function's contract; what a service says about its own failures is logged
 //!   and never sent;
-//! - an answer that breaks off after its head never looks complete; each request leaves one line in the access log.
+//! - an answer that breaks off after its head never looks complete; each request leaves one line in the access log, and
+//!   is counted once.
 //!
 //! Never: touches runtime, registry, breaker, balance or state; decides whether to try again. Tests: `tests.rs` over
 //! real sockets, and beside the files.
@@ -29,6 +31,7 @@ mod forwarded_request;
 mod head_check;
 mod openapi_document;
 mod pipeline;
+mod places;
 mod problem;
 mod public_answer;
 mod settings;

@@ -1,6 +1,6 @@
 //! The pipeline of a request: every stage, in order.
 
-use super::access_log::AccessRecord;
+use super::access_log::{AccessRecord, write_unparsed};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
@@ -10,10 +10,11 @@ use super::problem::Problem;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
-use super::{head_check, public_answer, status};
+use super::{head_check, places, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
-use crate::listen::Peer;
+use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
+use crate::telemetry::GatewayMetrics;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
@@ -31,6 +32,7 @@ pub struct Gateway<C> {
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
+    metrics: Arc<GatewayMetrics>,
     mesh: Arc<C>,
 }
 
@@ -43,7 +45,18 @@ impl<C: Call> Gateway<C> {
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
-        Self { settings, document, body_budgets, routes, mesh }
+        let metrics = Arc::new(places::metrics(&routes));
+        Self { settings, document, body_budgets, routes, metrics, mesh }
+    }
+
+    /// What the gateway counts: each request that has ended, once.
+    pub fn metrics(&self) -> &Arc<GatewayMetrics> {
+        &self.metrics
+    }
+
+    /// Counts and logs what the listener refused since it could not be parsed as a request.
+    pub fn unparsed(&self, request: &UnparsedRequest) {
+        write_unparsed(&self.metrics, places::unparsed(&self.routes), request);
     }
 
     /// Replaces the text of the OpenAPI document, if there is one.
@@ -60,11 +73,17 @@ impl<C: Call> Gateway<C> {
         let address = peer.addr.ip().to_canonical();
         let trusted = self.settings.trusted_proxies.contains(&address);
         let id = request_id(request.headers(), trusted);
-        let mut record = AccessRecord::begin(request.method().clone(), request.uri().clone(), id.clone(), began, peer);
+        let unrouted = (Arc::clone(&self.metrics), places::unrouted(&self.routes));
+        let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let caller = Caller { id: &id, peer: address, trusted, began };
-        let answer = self.pipeline(request, &caller, &mut record).await;
-        let answer = answer.unwrap_or_else(|problem| problem.answer(&id));
-        record.follow(public_answer::finish(answer, &id))
+        let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
+            Ok(answer) => (answer, "answer"),
+            Err(problem) => {
+                let kind = problem.counted_as();
+                (problem.answer(&id), kind)
+            }
+        };
+        record.follow(public_answer::finish(answer, &id), kind)
     }
 
     /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.
@@ -80,7 +99,7 @@ impl<C: Call> Gateway<C> {
         let path = clean_path(&head)?;
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;
-        record.service = Some(service.clone());
+        (record.place, record.service) = (route.index, Some(service.clone()));
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");

@@ -59,8 +59,23 @@ impl Problem {
 
     /// The error of a function, by its case; or a problem that the gateway finds and that is of the same type as such a
     /// case. All problems of a type have one title (RFC 9457, section 3.1.3), whatever their status: the case in words.
-    pub(super) fn of_case(status: StatusCode, case: &str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { title: None, ..Self::new(status, case.to_owned(), "", detail) }
+    ///
+    /// A case that a component names is owned; one that the gateway names is not ([`Problem::counted_as`]).
+    pub(super) fn of_case(
+        status: StatusCode,
+        case: impl Into<Cow<'static, str>>,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { title: None, ..Self::new(status, case, "", detail) }
+    }
+
+    /// The kind under which the problem is counted. The cases of functions have one kind together: their names come
+    /// from components, and a component must not be able to make new series.
+    pub(super) fn counted_as(&self) -> &'static str {
+        match self.kind {
+            Cow::Borrowed(kind) => kind,
+            Cow::Owned(_) => "function-error",
+        }
     }
 
     /// A problem with status 400.

@@ -8,6 +8,7 @@ use super::peer::Peer;
 use super::places::Place;
 use super::settings::Settings;
 use super::socket::{Socket, is_line_end};
+use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::{Body, RequestId};
 use futures_util::FutureExt;
 use http::{Request, Response};
@@ -55,6 +56,8 @@ pub(super) struct AcceptedConnection {
 
 /// Serves the requests of one connection until its peer goes away, a bound is exceeded or `drain` ends it. Dropping the
 /// future cuts the connection off.
+///
+/// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
     AcceptedConnection { stream, addr, place }: AcceptedConnection,
     service: S,
@@ -62,6 +65,7 @@ pub(super) async fn serve<S, F>(
     settings: Arc<Settings>,
     memory: AnswerMemory,
     drain: Drain,
+    unparsed: &UnparsedRequestObserver,
 ) where
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -100,27 +104,28 @@ pub(super) async fn serve<S, F>(
         }
     };
 
-    let Parts { io, read_buf: unparsed, .. } = connection.into_parts();
+    let Parts { io, read_buf: received, .. } = connection.into_parts();
     let socket = io.into_inner();
     match outcome {
         Some(Ok(())) if record.left_unread() => socket.linger().await,
         Some(Ok(())) => socket.close().await,
         Some(Err(error)) if error.is_parse() => {
             tracing::debug!(peer = %peer.addr, %error, "a request could not be parsed");
+            UnparsedRequest::of_parser(peer, &error).into_iter().for_each(unparsed);
             socket.linger().await;
         }
         Some(Err(error)) => tracing::debug!(peer = %peer.addr, %error, "a connection broke off"),
         // No byte of a request has arrived, except empty lines, which may precede it (RFC 9112, section 2.2): the
         // connection is idle, and needs no answer.
-        None if unparsed.iter().all(is_line_end) => socket.close().await,
-        None => refuse_slow(socket, addr).await,
+        None if received.iter().all(is_line_end) => socket.close().await,
+        None => refuse_slow(socket, peer, unparsed).await,
     }
 }
 
 /// Answers a header section that took too long. No request was parsed, so the service cannot answer.
-async fn refuse_slow(mut socket: Socket, addr: SocketAddr) {
+async fn refuse_slow(mut socket: Socket, peer: Peer, unparsed: &UnparsedRequestObserver) {
     let id = RequestId::from_random(rand::random());
-    tracing::debug!(peer = %addr, request_id = %id, "a header section took too long");
+    tracing::debug!(peer = %peer.addr, request_id = %id, "a header section took too long");
     let body = format!(
         "{{\"type\":\"urn:atoll:problem:slow-headers\",\"title\":\"Request Timeout\",\"status\":408,\
          \"detail\":\"the header section of the request took too long\",\"request_id\":\"{id}\"}}"
@@ -132,6 +137,7 @@ async fn refuse_slow(mut socket: Socket, addr: SocketAddr) {
         RequestId::HEADER
     );
     if socket.write_all(answer.as_bytes()).await.is_ok() {
+        unparsed(UnparsedRequest { peer, status: 408, kind: "slow-headers", request_id: Some(id) });
         socket.linger().await;
     }
 }

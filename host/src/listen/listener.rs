@@ -6,6 +6,7 @@ use super::drain::Drain;
 use super::peer::Peer;
 use super::places::Places;
 use super::settings::Settings;
+use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
 use http::{Request, Response};
 use std::io;
@@ -23,12 +24,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = i32::MAX as u32;
 
 /// A bound socket, which accepts connections once [`Self::serve`] runs.
-#[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     settings: Arc<Settings>,
     places: Arc<Places>,
     memory: AnswerMemory,
+    unparsed: Arc<UnparsedRequestObserver>,
 }
 
 impl Listener {
@@ -42,7 +43,14 @@ impl Listener {
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
         let places = Places::new(settings.connections);
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
-        Ok(Self { socket, settings: Arc::new(settings), places, memory })
+        Ok(Self { socket, settings: Arc::new(settings), places, memory, unparsed: Arc::new(|_| {}) })
+    }
+
+    /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
+    /// learn of, once its answer was sent. It must not block.
+    #[must_use]
+    pub fn on_unparsed(self, unparsed: impl Fn(UnparsedRequest) + Send + Sync + 'static) -> Self {
+        Self { unparsed: Arc::new(unparsed), ..self }
     }
 
     /// The address that it listens on: with the real port, if the settings had port 0.
@@ -84,8 +92,10 @@ impl Listener {
                 () = std::future::ready(()), if draining => break,
             };
             let (service, protocol, settings) = (service.clone(), protocol.clone(), self.settings.clone());
-            let (memory, drain) = (self.memory.clone(), drain.clone());
-            connections.spawn(serve(accepted, service, protocol, settings, memory, drain));
+            let (memory, drain, unparsed) = (self.memory.clone(), drain.clone(), Arc::clone(&self.unparsed));
+            connections.spawn(async move {
+                serve(accepted, service, protocol, settings, memory, drain, &*unparsed).await;
+            });
         }
         // From here on the kernel refuses connections.
         drop(self.socket);

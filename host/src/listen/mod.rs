@@ -20,7 +20,7 @@
 //!
 //! Some answers are written here or by hyper and not by the service, because no request was parsed: 408 for a header
 //! section that does not end, and hyper's own 400, 414 and 431 for a header section that cannot be parsed or is beyond
-//! the parser's ceilings.
+//! the parser's ceilings. [`Listener::on_unparsed`] tells of each.
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
@@ -38,6 +38,7 @@ mod settings;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod unparsed_request;
 mod unsent;
 #[cfg(test)]
 pub(crate) mod wire_client;
@@ -46,3 +47,4 @@ pub use drain::Drain;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use settings::Settings;
+pub use unparsed_request::UnparsedRequest;

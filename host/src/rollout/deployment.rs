@@ -81,7 +81,7 @@ impl Deployment {
 
     /// Puts `history` into the discovery table: new endpoints for the stable revision, whose functions for the routes
     /// are `routed`; the addresses as they were. The circuits of the new endpoints are closed, but an operator's forced
-    /// state carries over.
+    /// state and the counters carry over.
     pub(super) fn publish(
         &self,
         runtime: &Arc<Runtime>,
@@ -108,18 +108,16 @@ impl Deployment {
     fn replace_replicas(&self, runtime: &Arc<Runtime>, history: &RevisionHistory, published: &mut PublishedEndpoints) {
         let spec = &self.spec;
         let replica = |revision: &Arc<Revision>, index: usize| {
+            let before = published.replicas.get(index).map(|before| &*before.stats);
             let target = EndpointTarget::Instances(self.pool(runtime, revision));
-            let id = format!("{}-{index}", spec.name);
-            Arc::new(Endpoint::new(id, target, spec.breaker, spec.replicas.weight, Instant::now(), rand::random()))
+            let (id, weight) = (format!("{}-{index}", spec.name), spec.replicas.weight);
+            Arc::new(Endpoint::after(before, id, target, spec.breaker, weight, Instant::now(), rand::random()))
         };
         let indices = 0..spec.replicas.count;
         let replicas: Vec<_> = match &history.stable {
             Some(revision) => indices.map(|index| replica(revision, index)).collect(),
             None => Vec::new(),
         };
-        for (replica, before) in replicas.iter().zip(&published.replicas) {
-            replica.stats.inherit(&before.stats, Instant::now());
-        }
         published.replicas = replicas;
         published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| {
             let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);

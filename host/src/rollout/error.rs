@@ -43,3 +43,21 @@ pub enum SwapError {
     #[error("the host failed: {0}")]
     Host(#[source] JoinError),
 }
+
+impl SwapError {
+    /// A stable name of the reason, for metrics and the log: kebab-case.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "unknown-service",
+            Self::NoComponent(_) => "no-component",
+            Self::NoPrevious(_) => "no-previous",
+            Self::Refused(_) => "invalid",
+            Self::Unwired(_) => "unwired",
+            Self::Breaks(_) => "breaks-callers",
+            Self::Rewired => "rewired",
+            Self::DoesNotStart(_) => "does-not-start",
+            Self::Busy(_) => "busy",
+            Self::Host(_) => "host",
+        }
+    }
+}

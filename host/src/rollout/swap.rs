@@ -123,7 +123,12 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
     pub async fn swap(&self, name: &str, bytes: Bytes) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
+        let swapped = self.replace(deployment, bytes).await;
+        swapped.inspect_err(|error| deployment.refused("swap", error))
+    }
+
+    async fn replace(&self, deployment: &Deployment, bytes: Bytes) -> Result<Swapped, SwapError> {
         let mut history = deployment.history.lock().await;
         let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
         let runtime = Arc::clone(&self.runtime);
@@ -142,7 +147,9 @@ impl Rollout {
             }
             let manifest = history.manifest;
             let next = RevisionHistory { stable: Some(revision), previous: Some(stable), manifest };
-            self.publish(deployment, &mut history, next, Clients::MustNotNotice)?;
+            let swapped = self.publish(deployment, &mut history, next, Clients::MustNotNotice)?;
+            deployment.traffic.metrics.swapped();
+            swapped.log(deployment, "swapped");
         }
         Ok(report(&history))
     }
@@ -152,7 +159,12 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
     pub async fn rollback(&self, name: &str) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
+        let swapped = self.restore(deployment).await;
+        swapped.inspect_err(|error| deployment.refused("rollback", error))
+    }
+
+    async fn restore(&self, deployment: &Deployment) -> Result<Swapped, SwapError> {
         let mut history = deployment.history.lock().await;
         if history.stable.is_none() {
             return Err(SwapError::NoComponent(deployment.spec.name.clone()));
@@ -164,8 +176,10 @@ impl Rollout {
         let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
         previous.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
         let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
-        self.publish(deployment, &mut history, next, Clients::MayNotice)?;
-        Ok(report(&history))
+        let swapped = self.publish(deployment, &mut history, next, Clients::MayNotice)?;
+        deployment.traffic.metrics.rolled_back();
+        swapped.log(deployment, "rolled back");
+        Ok(swapped)
     }
 
     /// Tries the component in `bytes` as the component of `name`, as [`Rollout::swap`] does before it changes anything.
@@ -274,7 +288,7 @@ impl Rollout {
         history: &mut RevisionHistory,
         next: RevisionHistory,
         clients: Clients,
-    ) -> Result<(), SwapError> {
+    ) -> Result<Swapped, SwapError> {
         let revision = next.stable.as_ref().expect("a revision that is published has a component");
         let mut serving = self.serving();
         let Fit { links, routed } = self.fit(deployment, revision.contract(), &serving, clients)?;
@@ -284,16 +298,33 @@ impl Rollout {
         serving.insert(deployment.spec.name.clone(), Arc::clone(revision));
         *history = next;
         deployment.publish(&self.runtime, &self.registry, history, routed);
-        drop(serving);
-        deployment.traffic.metrics.swapped();
-        let Swapped { revision, previous } = report(history);
-        tracing::info!(service = %deployment.spec.name, %revision, ?previous, "swapped");
-        Ok(())
+        Ok(report(history))
     }
 
     fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Swapped {
+    /// Writes the line of a swap or a rollback. Both revisions are short, as in metrics and in `atoll ps`.
+    fn log(&self, deployment: &Deployment, what: &str) {
+        let (revision, previous) = (self.revision.short(), self.previous.map(|previous| previous.short()));
+        tracing::info!(service = %deployment.spec.name, revision, previous, "{what}");
+    }
+}
+
+impl Deployment {
+    /// Counts and logs a swap or a rollback that was refused.
+    fn refused(&self, what: &str, error: &SwapError) {
+        self.traffic.metrics.swap_refused(error.kind());
+        report_refusal(what, self.spec.name.as_str(), error);
+    }
+}
+
+/// Writes the line of a swap or a rollback that was refused.
+fn report_refusal(what: &str, service: &str, error: &SwapError) {
+    tracing::warn!(service, kind = error.kind(), %error, "a {what} was refused");
 }
 
 fn does_not_start(error: InvokeError) -> SwapError {

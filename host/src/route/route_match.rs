@@ -12,6 +12,8 @@ pub struct Match<'a, T> {
     pub target: &'a T,
     /// The rule.
     pub rule: &'a Rule,
+    /// The position of the route in the list that the table was made of, from 0.
+    pub index: usize,
     /// The request's path.
     pub(super) path: Path<'a>,
 }

@@ -58,7 +58,7 @@ impl<T> RoutingTable<T> {
         let taken = self.index.visit(head.host, head.path, |id| {
             let (rule, target) = &self.routes[id];
             let fits = rule.admits_method(head.method) && rule.admits_headers(head.headers);
-            if fits { Break(Match { target, rule, path: head.path }) } else { Continue(()) }
+            if fits { Break(Match { target, rule, index: id, path: head.path }) } else { Continue(()) }
         });
         match taken {
             Break(found) => RouteLookup::Route(found),

@@ -1,22 +1,25 @@
 //! The metric handles of one endpoint, or of one outside host.
 
+use super::histogram::Histogram;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 use std::time::Duration;
 
-/// The bounds of the latency histogram in seconds: a fresh instance answers in tens of microseconds, and a deadline is
+/// The bounds of the latency histogram in microseconds: a fresh instance answers in tens of them, and a deadline is
 /// seconds away.
-const LATENCY: [f64; 16] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const LATENCY: [u64; 16] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
 
-/// The counters and the latency histogram of one endpoint, or of one outside host.
+/// The counters and the latency histogram of one endpoint, or of one outside host. Those of an endpoint live through
+/// swaps: the endpoint that replaces it counts on with them.
 pub struct EndpointMetrics {
     pub(super) requests: Counter,
     pub(super) failures: Counter,
-    pub(super) latency: Histogram,
+    pub(super) latency: Histogram<{ LATENCY.len() }>,
 }
 
-/// The requests of one endpoint, and the failures among them, since the endpoint was created.
+/// The requests of one endpoint, and the failures among them, since the first endpoint with its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestCounts {
     /// Requests that were sent to the endpoint.
@@ -27,7 +30,7 @@ pub struct RequestCounts {
 
 impl Default for EndpointMetrics {
     fn default() -> Self {
-        Self { requests: Counter::default(), failures: Counter::default(), latency: Histogram::new(LATENCY) }
+        Self { requests: Counter::default(), failures: Counter::default(), latency: Histogram::new(&LATENCY) }
     }
 }
 
@@ -39,7 +42,7 @@ impl EndpointMetrics {
 
     /// Records the latency of a request: the time until the head of its answer, or until its failure.
     pub fn answered(&self, latency: Duration) {
-        self.latency.observe(latency.as_secs_f64());
+        self.latency.observe(latency);
     }
 
     /// Counts a request that failed through a fault of the service: at most once for each [`EndpointMetrics::request`].

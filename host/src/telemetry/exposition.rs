@@ -1,13 +1,16 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
 use super::endpoint_metrics::EndpointMetrics;
+use super::gateway_metrics::GatewayMetrics;
+use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
-use super::service_metrics::{INJECTED, ServiceMetrics};
+use super::service_metrics::ServiceMetrics;
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -21,10 +24,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub struct Metrics(Mutex<Registry>);
 
 impl Metrics {
-    /// The metrics of the endpoints, services and outside hosts of `source`.
-    pub fn new(source: impl MetricsSource) -> Self {
+    /// The metrics of the endpoints, services and outside hosts of `source`, and those of the gateway.
+    pub fn new(source: impl MetricsSource, gateway: Arc<GatewayMetrics>) -> Self {
         let mut registry = Registry::with_prefix("atoll");
-        registry.register_collector(Box::new(Scrape(source)));
+        registry.register_collector(Box::new(Scrape { source, gateway }));
         Self(Mutex::new(registry))
     }
 
@@ -37,7 +40,10 @@ impl Metrics {
     }
 }
 
-struct Scrape<S>(S);
+struct Scrape<S> {
+    source: S,
+    gateway: Arc<GatewayMetrics>,
+}
 
 impl<S> fmt::Debug for Scrape<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,11 +53,42 @@ impl<S> fmt::Debug for Scrape<S> {
 
 impl<S: MetricsSource> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        encode_endpoints(&mut encoder, &self.0.endpoints())?;
-        encode_services(&mut encoder, &self.0.services())?;
-        encode_outside(&mut encoder, &self.0.outside())?;
+        encode_gateway(&mut encoder, &self.gateway)?;
+        encode_endpoints(&mut encoder, &self.source.endpoints())?;
+        encode_services(&mut encoder, &self.source.services())?;
+        encode_outside(&mut encoder, &self.source.outside())?;
         log::counts().map_or(Ok(()), |counts| encode_log(&mut encoder, &counts))
     }
+}
+
+fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics) -> Result<(), fmt::Error> {
+    let mut ended = gateway.ended_samples().peekable();
+    if ended.peek().is_none() {
+        return Ok(());
+    }
+    let help = "Requests that have ended, by route, status and kind of end";
+    let mut family = encoder.encode_descriptor("gateway_requests", help, None, MetricType::Counter)?;
+    for sample in ended {
+        let labels = [
+            ("route", sample.place.route.as_str()),
+            ("service", sample.place.service.as_str()),
+            ("status", sample.status.as_str()),
+            ("kind", sample.kind),
+        ];
+        family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&sample.count, None)?;
+    }
+    let mut durations = gateway.duration_samples().peekable();
+    if durations.peek().is_none() {
+        return Ok(());
+    }
+    let help = "Seconds from the arrival of a request's head to the end of its answer, by class of the status";
+    let mut family = encoder.encode_descriptor("gateway_duration_seconds", help, None, MetricType::Histogram)?;
+    for sample in durations {
+        let (route, service) = (sample.place.route.as_str(), sample.place.service.as_str());
+        let labels = [("route", route), ("service", service), ("class", sample.class)];
+        sample.durations.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// One metric family: its name, its help text, and its value for a sample `S` with its handles `H`.
@@ -80,7 +117,7 @@ fn encode_endpoints(
         family(
             "latency_seconds",
             "Seconds from sending a request to the head of its answer or to its failure",
-            |_, m| Box::new(m.latency.clone()),
+            |_, m| Box::new(m.latency.snapshot()),
         ),
         family("breaker_state", "State of the circuit breaker: 0 closed, 1 half-open, 2 open", |s, _| {
             gauge(s.breaker.into())
@@ -97,14 +134,10 @@ fn encode_endpoints(
         family("in_flight", "Requests under way at the endpoint, including those that wait for an instance", |s, _| {
             gauge(s.in_flight)
         }),
-        family("instances", "Instances that serve a request now", |s, _| gauge(s.instances)),
+        family("instances", "Instances that serve requests or calls now", |s, _| gauge(s.instances)),
     ];
     encode(encoder, endpoints, &FAMILIES, |sample| {
-        [
-            ("service", sample.service.as_str()),
-            ("revision", sample.revision.as_str()),
-            ("endpoint", sample.endpoint.as_str()),
-        ]
+        [("service", sample.service.as_str()), ("endpoint", sample.endpoint.as_str())]
     })
 }
 
@@ -112,8 +145,13 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 7] = [
-        family("swaps", "Swaps: how often the service's revision was replaced", |_, m| Box::new(m.swaps.clone())),
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 8] = [
+        family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
+            Box::new(m.swaps.clone())
+        }),
+        family("rollbacks", "Rollbacks: how often the service returned to the revision before", |_, m| {
+            Box::new(m.rollbacks.clone())
+        }),
         family("retries", "Further tries of failed calls", |_, m| Box::new(m.retries.clone())),
         family(
             "retries_denied",
@@ -126,7 +164,7 @@ fn encode_services(
         family(
             "queue_wait_seconds",
             "Seconds that calls waited at the bulkhead; calls that did not wait do not count",
-            |_, m| Box::new(m.waits.clone()),
+            |_, m| Box::new(m.waits.snapshot()),
         ),
         family("waiting", "Calls that wait at the bulkhead now", |s, _| gauge(s.waiting)),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
@@ -136,26 +174,38 @@ fn encode_services(
     if services.is_empty() {
         return Ok(());
     }
-    let counter = Counter::<u64>::default().metric_type();
-    let help = "Calls that suffered an injected fault, by kind: latency, error or trap";
-    let mut family = encoder.encode_descriptor("faults_injected", help, None, counter)?;
-    for (sample, metrics) in services {
-        for (kind, count) in INJECTED.iter().zip(&metrics.injected) {
-            count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
-        }
+    let help = "The revision that the service runs; empty for a service of plain HTTP addresses";
+    let mut family = encoder.encode_descriptor("revision", help, None, MetricType::Info)?;
+    for (sample, _) in services {
+        family.encode_info(&[("service", sample.name.as_str()), ("revision", sample.revision.as_str())])?;
     }
     let help = "Tries without an answer before their deadline, by whose deadline it was: route, total, timeout, caller";
-    let mut family = encoder.encode_descriptor("timeouts", help, None, counter)?;
+    let mut family = encoder.encode_descriptor("timeouts", help, None, MetricType::Counter)?;
     for (sample, metrics) in services {
         for (owner, count) in DeadlineOwner::ALL.into_iter().zip(&metrics.timeouts) {
             let labels = [("service", sample.name.as_str()), ("deadline", owner.as_str())];
             count.encode(family.encode_family(&labels)?)?;
         }
     }
+    let help = "Calls that suffered an injected fault, by kind: latency, error or trap";
+    encode_kinds(encoder, services, "faults_injected", help, |metrics| &metrics.injected)?;
     let help = "Calls refused before the service worked on them, by kind of refusal";
-    let mut family = encoder.encode_descriptor("refused", help, None, counter)?;
+    encode_kinds(encoder, services, "refused", help, |metrics| &metrics.refused)?;
+    let help = "Swaps and rollbacks that were refused, by kind of reason";
+    encode_kinds(encoder, services, "swaps_refused", help, |metrics| &metrics.swaps_refused)
+}
+
+/// Writes a family of counters that differ by service and kind.
+fn encode_kinds<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+    name: &str,
+    help: &str,
+    counters: fn(&ServiceMetrics) -> &KindCounters<N>,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (sample, metrics) in services {
-        for (kind, count) in metrics.refusals() {
+        for (kind, count) in counters(metrics).iter() {
             count.encode(family.encode_family(&[("service", sample.name.as_str()), ("kind", kind)])?)?;
         }
     }
@@ -174,7 +224,7 @@ fn encode_outside(
         family(
             "outside_latency_seconds",
             "Seconds from sending a request to the head of the outside host's answer or to its failure",
-            |_, m| Box::new(m.latency.clone()),
+            |_, m| Box::new(m.latency.snapshot()),
         ),
         family(
             "outside_breaker_state",
@@ -230,6 +280,7 @@ fn gauge(value: usize) -> Box<dyn EncodeMetric> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gateway_metrics::Place;
     use super::*;
     use std::time::Duration;
 
@@ -244,7 +295,6 @@ mod tests {
         fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)> {
             let sample = EndpointSample {
                 service: "users".into(),
-                revision: "abc".into(),
                 endpoint: "users-0".into(),
                 breaker: 2,
                 forced: true,
@@ -257,7 +307,8 @@ mod tests {
         }
 
         fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
-            let sample = ServiceSample { name: "users".into(), waiting: 4, faults: 5, retry_budget: 6 };
+            let sample =
+                ServiceSample { name: "users".into(), revision: "abc".into(), waiting: 4, faults: 5, retry_budget: 6 };
             vec![(sample, Arc::clone(&self.service))]
         }
 
@@ -300,17 +351,17 @@ mod tests {
         one.endpoint.failure();
         one.endpoint.answered(Duration::from_millis(2));
         assert_lines(
-            &Metrics::new(one).encode(),
+            &Metrics::new(one, Arc::default()).encode(),
             &[
-                r#"atoll_requests_total{service="users",revision="abc",endpoint="users-0"} 1"#,
-                r#"atoll_failures_total{service="users",revision="abc",endpoint="users-0"} 1"#,
-                r#"atoll_latency_seconds_bucket{le="0.0025",service="users",revision="abc",endpoint="users-0"} 1"#,
-                r#"atoll_breaker_state{service="users",revision="abc",endpoint="users-0"} 2"#,
-                r#"atoll_breaker_forced{service="users",revision="abc",endpoint="users-0"} 1"#,
-                r#"atoll_endpoint_ready{service="users",revision="abc",endpoint="users-0"} 0"#,
-                r#"atoll_endpoint_ejected{service="users",revision="abc",endpoint="users-0"} 1"#,
-                r#"atoll_in_flight{service="users",revision="abc",endpoint="users-0"} 3"#,
-                r#"atoll_instances{service="users",revision="abc",endpoint="users-0"} 2"#,
+                r#"atoll_requests_total{service="users",endpoint="users-0"} 1"#,
+                r#"atoll_failures_total{service="users",endpoint="users-0"} 1"#,
+                r#"atoll_latency_seconds_bucket{le="0.0025",service="users",endpoint="users-0"} 1"#,
+                r#"atoll_breaker_state{service="users",endpoint="users-0"} 2"#,
+                r#"atoll_breaker_forced{service="users",endpoint="users-0"} 1"#,
+                r#"atoll_endpoint_ready{service="users",endpoint="users-0"} 0"#,
+                r#"atoll_endpoint_ejected{service="users",endpoint="users-0"} 1"#,
+                r#"atoll_in_flight{service="users",endpoint="users-0"} 3"#,
+                r#"atoll_instances{service="users",endpoint="users-0"} 2"#,
                 "# EOF",
             ],
         );
@@ -321,6 +372,9 @@ mod tests {
         let one = One::default();
         one.service.refused("circuit-open");
         one.service.swapped();
+        one.service.rolled_back();
+        one.service.rolled_back();
+        one.service.swap_refused("does-not-start");
         one.service.retried();
         one.service.retry_denied();
         one.service.retry_denied();
@@ -330,10 +384,15 @@ mod tests {
             one.service.injected(kind);
         }
         assert_lines(
-            &Metrics::new(one).encode(),
+            &Metrics::new(one, Arc::default()).encode(),
             &[
+                r#"atoll_revision_info{service="users",revision="abc"} 1"#,
                 r#"atoll_swaps_total{service="users"} 1"#,
+                r#"atoll_rollbacks_total{service="users"} 2"#,
+                r#"atoll_swaps_refused_total{service="users",kind="does-not-start"} 1"#,
+                r#"atoll_swaps_refused_total{service="users",kind="breaks-callers"} 0"#,
                 r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
+                r#"atoll_refused_total{service="users",kind="overloaded"} 0"#,
                 r#"atoll_retries_total{service="users"} 1"#,
                 r#"atoll_retries_denied_total{service="users"} 2"#,
                 r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
@@ -358,7 +417,7 @@ mod tests {
         one.outside.failure();
         one.outside.answered(Duration::from_millis(40));
         assert_lines(
-            &Metrics::new(one).encode(),
+            &Metrics::new(one, Arc::default()).encode(),
             &[
                 r#"atoll_outside_requests_total{service="users",host="https://api.example.com"} 2"#,
                 r#"atoll_outside_failures_total{service="users",host="https://api.example.com"} 1"#,
@@ -370,7 +429,23 @@ mod tests {
     }
 
     #[test]
+    fn the_exposition_has_every_family_of_the_gateway() {
+        let place = Place { route: "/a/{id}".into(), service: "a".into(), outcomes: vec![&[(502, "trap")]] };
+        let gateway = Arc::new(GatewayMetrics::new(vec![place]));
+        gateway.ended(0, 204, "answer", Some(Duration::from_millis(2)));
+        assert_lines(
+            &Metrics::new(Nothing, gateway).encode(),
+            &[
+                r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="200",kind="answer"} 0"#,
+                r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="204",kind="answer"} 1"#,
+                r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="502",kind="trap"} 0"#,
+                r#"atoll_gateway_duration_seconds_bucket{le="0.0025",route="/a/{id}",service="a",class="2xx"} 1"#,
+            ],
+        );
+    }
+
+    #[test]
     fn without_endpoints_services_and_outside_hosts_the_exposition_is_empty() {
-        assert_eq!(Metrics::new(Nothing).encode(), "# EOF\n");
+        assert_eq!(Metrics::new(Nothing, Arc::default()).encode(), "# EOF\n");
     }
 }

@@ -8,8 +8,6 @@ use std::sync::Arc;
 pub struct EndpointSample {
     /// The service's name.
     pub service: String,
-    /// The short digest of its revision; empty for a plain HTTP address.
-    pub revision: String,
     /// The endpoint's id.
     pub endpoint: String,
     /// The state of the endpoint's breaker: 0 closed, 1 half-open, 2 open.
@@ -22,7 +20,7 @@ pub struct EndpointSample {
     pub ejected: bool,
     /// Requests under way at the endpoint.
     pub in_flight: usize,
-    /// Instances that serve a request now.
+    /// Instances that serve requests or calls now.
     pub instances: usize,
 }
 
@@ -30,6 +28,8 @@ pub struct EndpointSample {
 pub struct ServiceSample {
     /// The service's name.
     pub name: String,
+    /// The short digest of its revision; empty for a service of plain HTTP addresses.
+    pub revision: String,
     /// Calls that wait at the bulkhead now.
     pub waiting: usize,
     /// Faults that are injected into the service's calls now.

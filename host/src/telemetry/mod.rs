@@ -1,22 +1,25 @@
 //! Floor 1: what the host reports about itself: metrics and the log.
 //!
 //! Owns the metric handles with which other rooms count, their exposition as OpenMetrics, and the log and its bounds. A
-//! handle belongs to the thing that it counts. An endpoint carries its counters, and they leave with it, so the series
-//! of old revisions do not pile up. At a scrape, the room that owns endpoints and services lends their handles through
-//! a [`MetricsSource`].
+//! handle belongs to the thing that it counts: a service, an endpoint by its id, a route of the gateway. Counters live
+//! through swaps: no revision is a label of theirs, and [`ServiceSample`] says which one serves. At a scrape, the room
+//! that owns endpoints and services lends their handles through a [`MetricsSource`].
 //!
 //! The log is `tracing`'s. On its way a line passes the filter, `limit_layer` (which leaves out lines that repeat),
 //! `tracing`'s formatter, and the queue of `line_queue`, whose thread alone waits for the reader.
 //!
-//! What always holds: counting never blocks a request, except that counting a refusal takes a short lock. A reader of
-//! the log that stalls blocks nothing. No line disappears without being counted, in the log and in a metric. No label
-//! comes from a client, so a client cannot make new series. A guest's calls name outside hosts; the source keeps a
-//! bounded number of these.
+//! What always holds: counting takes no lock. A reader of the log that stalls blocks nothing. No line disappears
+//! without being counted, in the log and in a metric. No label comes from a client or a component, so neither can make
+//! new series; statuses that are not registered are counted by class. A guest's calls name outside hosts; the source
+//! keeps a bounded number of these.
 //!
 //! Never: decides anything, except which lines of the log are written. Tests stand in the files that they test.
 
 mod endpoint_metrics;
 mod exposition;
+mod gateway_metrics;
+mod histogram;
+mod kind_counters;
 mod limit_layer;
 mod line_format;
 mod line_limiter;
@@ -24,9 +27,11 @@ mod line_queue;
 mod log;
 mod metrics_source;
 mod service_metrics;
+mod status_slot;
 
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
+pub use gateway_metrics::{GatewayMetrics, Place};
 pub use line_format::LogFormat;
 pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};

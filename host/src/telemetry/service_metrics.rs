@@ -1,52 +1,70 @@
 //! The metric handles of one service, whichever endpoints its calls go to.
 
+use super::histogram::Histogram;
+use super::kind_counters::KindCounters;
 use crate::base::DeadlineOwner;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The bounds of the histogram of waiting times in seconds: the manifest's `wait` is 100 ms by default and an hour at
-/// most.
-const WAIT: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// The bounds of the histogram of waiting times in microseconds: the manifest's `wait` is 100 ms by default and an hour
+/// at most.
+const WAIT: [u64; 12] =
+    [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
 
-/// The kinds of injected faults. Each kind has its series from the start, so that the first fault of a kind shows as a
-/// rise.
-pub(super) const INJECTED: [&str; 3] = ["latency", "error", "trap"];
+/// The kinds of injected faults.
+const INJECTED: [&str; 3] = ["latency", "error", "trap"];
+
+/// The kinds of refused calls.
+const REFUSED: [&str; 6] = ["circuit-open", "overloaded", "draining", "no-endpoint", "denied", "too-deep"];
+
+/// The kinds of refused swaps and rollbacks.
+const SWAPS_REFUSED: [&str; 9] = [
+    "no-component",
+    "no-previous",
+    "invalid",
+    "unwired",
+    "breaks-callers",
+    "rewired",
+    "does-not-start",
+    "busy",
+    "host",
+];
 
 /// The counters and histograms of one service, whichever revision it runs.
 pub struct ServiceMetrics {
-    /// Refused calls by kind. Refusals are rare compared with calls, so a lock is cheap enough.
-    refused: Mutex<BTreeMap<&'static str, Counter>>,
+    pub(super) refused: KindCounters<{ REFUSED.len() }>,
     pub(super) swaps: Counter,
+    pub(super) rollbacks: Counter,
+    pub(super) swaps_refused: KindCounters<{ SWAPS_REFUSED.len() }>,
     pub(super) retries: Counter,
     pub(super) retries_denied: Counter,
-    pub(super) waits: Histogram,
+    pub(super) waits: Histogram<{ WAIT.len() }>,
     /// Tries without an answer before their deadline, by whose deadline it was, in the order of [`DeadlineOwner::ALL`].
     pub(super) timeouts: [Counter; DeadlineOwner::ALL.len()],
-    /// Injected faults by kind, in the order of [`INJECTED`].
-    pub(super) injected: [Counter; INJECTED.len()],
+    pub(super) injected: KindCounters<{ INJECTED.len() }>,
 }
 
 impl Default for ServiceMetrics {
     fn default() -> Self {
         Self {
-            refused: Mutex::default(),
+            refused: KindCounters::new(&REFUSED),
             swaps: Counter::default(),
+            rollbacks: Counter::default(),
+            swaps_refused: KindCounters::new(&SWAPS_REFUSED),
             retries: Counter::default(),
             retries_denied: Counter::default(),
-            waits: Histogram::new(WAIT),
+            waits: Histogram::new(&WAIT),
             timeouts: Default::default(),
-            injected: Default::default(),
+            injected: KindCounters::new(&INJECTED),
         }
     }
 }
 
 impl ServiceMetrics {
-    /// Counts a call that was refused before the service worked on it. `kind` is one of a handful of constants.
-    pub fn refused(&self, kind: &'static str) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().inc();
+    /// Counts a call that was refused before the service worked on it. `kind` is that of an error whose blame is
+    /// `Refusal`: `circuit-open`, `overloaded`, `draining`, `no-endpoint`, `denied` or `too-deep`.
+    pub fn refused(&self, kind: &str) {
+        self.refused.count(kind);
     }
 
     /// Counts a further try of a failed call.
@@ -59,10 +77,10 @@ impl ServiceMetrics {
         self.retries_denied.inc();
     }
 
-    /// Records how long a call waited at the bulkhead, whether it was let in or refused in the end. Calls that did not
-    /// have to wait are not counted.
+    /// Records how long a call waited at the bulkhead, whether it was let in, was refused in the end, or was given up
+    /// by its caller. Calls that did not have to wait are not counted.
     pub fn waited(&self, wait: Duration) {
-        self.waits.observe(wait.as_secs_f64());
+        self.waits.observe(wait);
     }
 
     /// Counts a try without an answer before its deadline, which was a bound of `owner`.
@@ -72,21 +90,23 @@ impl ServiceMetrics {
 
     /// Counts a call that suffered an injected fault: `kind` is `latency`, `error` or `trap`. A call that suffers two
     /// kinds counts for both.
-    pub fn injected(&self, kind: &'static str) {
-        let known = INJECTED.iter().position(|known| *known == kind);
-        debug_assert!(known.is_some(), "`{kind}` is no kind of injected fault");
-        if let Some(known) = known {
-            self.injected[known].inc();
-        }
+    pub fn injected(&self, kind: &str) {
+        self.injected.count(kind);
     }
 
-    /// Counts a swap: the service's revision was replaced.
+    /// Counts a swap: the service's revision was replaced by another component.
     pub fn swapped(&self) {
         self.swaps.inc();
     }
 
-    /// The refusals so far, by kind.
-    pub(super) fn refusals(&self) -> BTreeMap<&'static str, Counter> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Counts a rollback: the service has returned to the revision before.
+    pub fn rolled_back(&self) {
+        self.rollbacks.inc();
+    }
+
+    /// Counts a swap or a rollback that was refused. `kind` is `no-component`, `no-previous`, `invalid`, `unwired`,
+    /// `breaks-callers`, `rewired`, `does-not-start`, `busy` or `host`.
+    pub fn swap_refused(&self, kind: &str) {
+        self.swaps_refused.count(kind);
     }
 }

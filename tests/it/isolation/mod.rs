@@ -118,7 +118,7 @@ impl Host {
     }
 
     /// Starts a call of the Rust guest that lasts until the returned stream is dropped, and waits until `service` has
-    /// `calls` calls in its instances.
+    /// `calls` calls under way.
     async fn sleeper(&self, service: &str, calls: usize) -> TcpStream {
         let mut stream = TcpStream::connect(self.atoll.gateway.trim_start_matches("http://")).await.unwrap();
         let request = format!("GET /{service}/sleep?ms=3600000 HTTP/1.1\r\nhost: marks.test\r\n\r\n");
@@ -127,10 +127,10 @@ impl Host {
         stream
     }
 
-    /// Waits until `service` has `calls` calls in its instances.
+    /// Waits until `service` has `calls` calls under way.
     async fn until_calls(&self, service: &str, calls: usize) {
-        let (start, end) = (format!("atoll_instances{{service=\"{service}\""), format!(" {calls}"));
-        eventually("the calls have their instances", async || {
+        let (start, end) = (format!("atoll_in_flight{{service=\"{service}\""), format!(" {calls}"));
+        eventually("the calls are under way", async || {
             let metrics = self.http.get(&format!("{}/metrics", self.atoll.admin)).await;
             let text = String::from_utf8_lossy(&metrics.body);
             text.lines().any(|line| line.starts_with(&start) && line.ends_with(&end)).then_some(())

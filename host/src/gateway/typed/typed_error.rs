@@ -72,7 +72,7 @@ impl<'a, V: Value> TypedError<'a, V> {
     fn shown(&self, status: StatusCode, service: &ServiceName) -> Problem {
         let text = self.payload.and_then(Value::as_string).filter(|text| !text.is_empty());
         let detail = text.map_or_else(|| format!("service `{service}` answers `{}`", self.case), str::to_owned);
-        let problem = Problem::of_case(status, self.case, detail);
+        let problem = Problem::of_case(status, self.case.to_owned(), detail);
         let Some(json) = &self.json else { return problem };
         let problem = if self.lists_violations { problem.with_member("errors", json) } else { problem };
         problem.with_member("payload", json)
@@ -86,7 +86,7 @@ impl<'a, V: Value> TypedError<'a, V> {
         let error = String::from_utf8_lossy(&payload[..payload.len().min(MAX_LOGGED)]);
         tracing::warn!(request_id, service = name, case, %error, "a function answered that its service failed");
         let predicate = if status == StatusCode::SERVICE_UNAVAILABLE { "cannot answer now" } else { "failed" };
-        Problem::of_case(status, case, format!("service `{service}` {predicate}"))
+        Problem::of_case(status, case.to_owned(), format!("service `{service}` {predicate}"))
     }
 }
 

@@ -65,10 +65,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             return Err(group.refused(group.no_endpoint()));
         }
         match traffic.bulkhead.enter(context.deadline).await {
-            Ok(Entered { permit, waited }) => {
-                if let Some(waited) = waited {
-                    traffic.metrics.waited(waited);
-                }
+            Ok(Entered { permit, .. }) => {
                 traffic.retry.called(now);
                 Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None })
             }

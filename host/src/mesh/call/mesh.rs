@@ -47,13 +47,16 @@ impl<P> Mesh<P> {
         context: &CallContext,
         read: impl FnOnce(&Arc<Service<P>>) -> T,
     ) -> Result<T, CallError> {
+        let snapshot = self.registry.snapshot();
+        let entry = snapshot.get(service.as_str());
         if context.depth >= self.settings.depth {
+            if let Some(entry) = entry {
+                entry.group.traffic.metrics.refused(ErrorKind::TooDeep.as_str());
+            }
             let (above, most) = (context.depth, self.settings.depth);
             let detail = format!("{above} calls lie above this one, and `call_depth` allows chains of {most}");
             return Err(CallError::new(service, ErrorKind::TooDeep, detail));
         }
-        let snapshot = self.registry.snapshot();
-        let entry = snapshot.get(service.as_str());
         let entry =
             entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
         Ok(read(entry))

@@ -51,6 +51,7 @@ impl TryGuard {
         self.took = Some(took);
         if error.is_none_or(|kind| kind.blame() != Blame::Refusal) {
             self.stats.metrics.answered(took);
+            self.stats.recent_latency.note(took);
         }
     }
 

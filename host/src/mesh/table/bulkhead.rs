@@ -5,6 +5,7 @@
 //! Without the second rule such calls would wait in vain first.
 
 use crate::mesh::clock;
+use crate::telemetry::ServiceMetrics;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,8 @@ const SMOOTHING: u64 = 16;
 /// The calls of one service: those under way, and those that wait.
 pub struct Bulkhead {
     settings: BulkheadSettings,
+    /// Where waits are recorded.
+    metrics: Arc<ServiceMetrics>,
     permits: Arc<Semaphore>,
     size: Mutex<usize>,
     /// Permits that a shrinking still has to take away: calls held them at that moment.
@@ -87,10 +90,11 @@ pub struct Entered {
 }
 
 impl Bulkhead {
-    /// A bulkhead without permits: [`Bulkhead::resize`] makes them.
-    pub fn new(settings: BulkheadSettings) -> Self {
+    /// A bulkhead without permits: [`Bulkhead::resize`] makes them. It records in `metrics` how long calls wait.
+    pub fn new(settings: BulkheadSettings, metrics: Arc<ServiceMetrics>) -> Self {
         Self {
             settings,
+            metrics,
             permits: Arc::new(Semaphore::new(0)),
             size: Mutex::new(0),
             owed: AtomicUsize::new(0),
@@ -146,8 +150,10 @@ impl Bulkhead {
         if self.expected_wait(seat.position) > wait - wait / 4 {
             return Err(BulkheadFull::Later(seat.position - 1));
         }
+        let waiting = QueueWait { metrics: &self.metrics, began };
         let permit =
             timeout(wait, Arc::clone(&self.permits).acquire_owned()).await.map_err(|_| BulkheadFull::Wait(wait))?;
+        drop(waiting);
         let now = clock::now();
         let permit = self.permit(permit.expect("the semaphore is never closed"), now);
         Ok(Entered { permit, waited: Some(now - began) })
@@ -184,6 +190,19 @@ impl Drop for BulkheadPermit {
     }
 }
 
+/// The wait of one call. It is recorded when this is dropped: the call is let in, is refused in the end, or its caller
+/// has gone away.
+struct QueueWait<'a> {
+    metrics: &'a ServiceMetrics,
+    began: Instant,
+}
+
+impl Drop for QueueWait<'_> {
+    fn drop(&mut self) {
+        self.metrics.waited(clock::now().saturating_duration_since(self.began));
+    }
+}
+
 /// A seat in the queue. It is free again when this is dropped.
 struct QueueSeat<'a> {
     waiting: &'a AtomicUsize,
@@ -216,7 +235,8 @@ mod tests {
     use std::task::Poll;
 
     fn bulkhead(concurrency: usize, waiting: usize) -> Arc<Bulkhead> {
-        let bulkhead = Bulkhead::new(BulkheadSettings { concurrency, waiting, wait: Duration::from_millis(100) });
+        let bulkhead =
+            Bulkhead::new(BulkheadSettings { concurrency, waiting, wait: Duration::from_millis(100) }, Arc::default());
         bulkhead.resize(1);
         Arc::new(bulkhead)
     }

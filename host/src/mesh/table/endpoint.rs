@@ -1,6 +1,7 @@
 //! One row of the discovery table.
 
 use super::readiness::Readiness;
+use super::recent_latency::RecentLatency;
 use super::target::{EndpointTarget, Invoke};
 use crate::balance::Load;
 use crate::breaker::{self, Breaker, Forced};
@@ -24,6 +25,7 @@ pub struct EndpointStats {
     pub readiness: Readiness,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) load: Load,
+    pub(crate) recent_latency: RecentLatency,
     pub(crate) metrics: Arc<EndpointMetrics>,
 }
 
@@ -38,11 +40,14 @@ pub struct EndpointState {
     pub ejected: bool,
     /// Its share of the calls, relative to the service's other endpoints.
     pub weight: u16,
-    /// How long the heads of its answers take, on average; `None` before the first.
+    /// How long the heads of its answers took lately, on average, and failures in their place; `None` before the first.
     pub latency: Option<Duration>,
-    /// Requests so far.
+    /// What the balancer takes for its latency: a peak at once, and a penalty for failures; `None` before the first
+    /// call.
+    pub balancer_latency: Option<Duration>,
+    /// Requests so far, through all swaps.
     pub requests: u64,
-    /// Requests that failed by the service's fault.
+    /// Requests that failed by the service's fault, through all swaps.
     pub failures: u64,
     /// Requests under way.
     pub in_flight: usize,
@@ -62,12 +67,31 @@ pub enum BreakerOrder {
 impl<P: Invoke> Endpoint<P> {
     /// A new endpoint with a closed circuit. `weight`: 1 to 1,000; `seed`: for the jitter of its breaker.
     pub fn new(id: String, target: P, breaker: breaker::Settings, weight: u16, now: Instant, seed: u64) -> Self {
+        Self::after(None, id, target, breaker, weight, now, seed)
+    }
+
+    /// Like [`Endpoint::new`], but the endpoint takes the place of `before`: it counts on with its counters, so that a
+    /// request that is still under way there counts too, and takes over what an operator has forced upon its circuit.
+    pub fn after(
+        before: Option<&EndpointStats>,
+        id: String,
+        target: P,
+        breaker: breaker::Settings,
+        weight: u16,
+        now: Instant,
+        seed: u64,
+    ) -> Self {
+        let breaker = Breaker::new(breaker, seed);
+        if let Some(forced) = before.and_then(|before| before.breaker.view(now).forced) {
+            breaker.force(forced);
+        }
         let stats = EndpointStats {
             id,
             readiness: Readiness::default(),
-            breaker: Arc::new(Breaker::new(breaker, seed)),
+            breaker: Arc::new(breaker),
             load: Load::new(weight, now),
-            metrics: Arc::default(),
+            recent_latency: RecentLatency::default(),
+            metrics: before.map(|before| Arc::clone(&before.metrics)).unwrap_or_default(),
         };
         Self { target, stats: Arc::new(stats) }
     }
@@ -82,17 +106,11 @@ impl EndpointStats {
             ready: self.readiness.is_ready(),
             ejected: self.load.is_ejected(now),
             weight: self.load.weight(),
-            latency: self.load.latency(),
+            latency: self.recent_latency.average(),
+            balancer_latency: self.load.latency(),
             requests,
             failures,
             in_flight: self.load.in_flight(),
-        }
-    }
-
-    /// Takes over what an operator has forced upon `before`, the endpoint that this one replaces.
-    pub fn inherit(&self, before: &Self, now: Instant) {
-        if let Some(forced) = before.breaker.view(now).forced {
-            self.breaker.force(forced);
         }
     }
 

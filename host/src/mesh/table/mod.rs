@@ -8,6 +8,7 @@ pub(super) mod endpoint;
 pub(super) mod endpoint_group;
 pub(super) mod outside;
 pub(super) mod readiness;
+pub(super) mod recent_latency;
 pub(super) mod scrape;
 pub(super) mod service;
 pub(super) mod target;

@@ -20,7 +20,6 @@ impl MetricsSource for Discovered {
             let state = endpoint.stats.state(now);
             let sample = EndpointSample {
                 service: service.group.name.to_string(),
-                revision: endpoint.target.revision().map(|digest| digest.short()).unwrap_or_default(),
                 endpoint: endpoint.stats.id.clone(),
                 breaker: level(state.breaker.state),
                 forced: state.breaker.forced.is_some(),
@@ -43,6 +42,7 @@ impl MetricsSource for Discovered {
             let traffic = &service.group.traffic;
             let sample = ServiceSample {
                 name: service.group.name.to_string(),
+                revision: service.revision.as_ref().map(|revision| revision.digest.short()).unwrap_or_default(),
                 waiting: traffic.bulkhead.counts().waiting,
                 faults: traffic.faults.active(now).len(),
                 retry_budget: traffic.retry.budget().balance(now),

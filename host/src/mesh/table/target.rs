@@ -1,6 +1,6 @@
 //! What an endpoint calls: instances of a component, or an address.
 
-use crate::base::{Body, CallContext, Digest, ErrorKind};
+use crate::base::{Body, CallContext, ErrorKind};
 use crate::contract::FunctionName;
 use crate::mesh::dial::client::HttpClient;
 use crate::mesh::error::TryError;
@@ -57,18 +57,10 @@ pub enum EndpointTarget {
 }
 
 impl EndpointTarget {
-    /// The revision of its instances; `None` for an address.
-    pub fn revision(&self) -> Option<Digest> {
-        match self {
-            Self::Instances(pool) => Some(pool.revision()),
-            Self::Url { .. } => None,
-        }
-    }
-
-    /// How many instances serve a request now; 0 for an address.
+    /// How many instances serve requests or calls now; 0 for an address.
     pub(super) fn instances(&self) -> usize {
         match self {
-            Self::Instances(pool) => pool.in_use(),
+            Self::Instances(pool) => pool.serving(),
             Self::Url { .. } => 0,
         }
     }

@@ -62,14 +62,15 @@ pub struct Traffic {
 impl Traffic {
     /// The policy that `settings` describe, with fresh counts.
     pub fn new(settings: TrafficSettings) -> Self {
+        let metrics = Arc::<ServiceMetrics>::default();
         Self {
             timeout: settings.timeout,
             total: settings.total,
             balancer: Balancer::new(settings.balance),
-            bulkhead: Arc::new(Bulkhead::new(settings.bulkhead)),
+            bulkhead: Arc::new(Bulkhead::new(settings.bulkhead, Arc::clone(&metrics))),
             retry: Retry::new(settings.retry),
             faults: ActiveFaults::default(),
-            metrics: Arc::default(),
+            metrics,
         }
     }
 

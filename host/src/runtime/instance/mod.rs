@@ -6,5 +6,6 @@ pub(super) mod guard;
 mod inline_poll;
 pub(super) mod job;
 mod serve;
+pub(super) mod serving;
 mod store;
 pub(super) mod worker;

@@ -8,6 +8,7 @@ use super::guard::InstanceGuard;
 use super::inline_poll::{self, InlinePoll};
 use super::job::Job;
 use super::serve::Guest;
+use super::serving::{ServingCount, ServingInstance};
 use super::store::new_store;
 use crate::base::{CallContext, ErrorKind};
 use crate::runtime::capacity::slots::SlotPermit;
@@ -34,12 +35,25 @@ use tokio::time::sleep;
 use wasmtime::Store;
 use wasmtime::component::Accessor;
 
-/// The right to have one instance. Both permits go back when the instance is gone.
+/// The right to have one instance. All of it goes back when the instance is gone.
 pub(crate) struct Lease {
     /// One of the endpoint's instances.
-    pub(crate) _permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     /// The instance's slots of the engine's pool.
-    pub(crate) _slots: SlotPermit,
+    _slots: SlotPermit,
+    /// Counts an instance that serves one call and ends with it. A kept instance is counted by its calls.
+    _serving: Option<ServingInstance>,
+}
+
+impl Lease {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, slots: SlotPermit) -> Self {
+        Self { _permit: permit, _slots: slots, _serving: None }
+    }
+
+    /// The same lease, for an instance that serves as long as it lives.
+    pub(crate) fn serving(self, count: &ServingCount) -> Self {
+        Self { _serving: Some(count.instance()), ..self }
+    }
 }
 
 /// What an instance is made of, and for which call.

@@ -6,7 +6,7 @@
 use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
 use super::kept_instances::{KeptCall, KeptInstances};
-use crate::base::{Body, CallContext, Digest, ErrorKind};
+use crate::base::{Body, CallContext, ErrorKind};
 use crate::contract::FunctionName;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
@@ -16,6 +16,7 @@ use crate::runtime::engine::Runtime;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::instance::job::{Job, JobAnswer, PendingAnswer, Work};
+use crate::runtime::instance::serving::ServingCount;
 use crate::runtime::instance::worker::{self, InstanceSpec, Lease, Worker};
 use crate::runtime::settings::{Isolation, Limits};
 use crate::runtime::values::body::for_guest;
@@ -57,24 +58,22 @@ pub struct InstancePool {
     permits: Arc<Semaphore>,
     /// The instances that are kept between calls. `None`: each request gets an instance of its own.
     kept: Option<Arc<KeptInstances>>,
+    serving: ServingCount,
 }
 
 impl InstancePool {
     /// An empty pool: an instance is made when a call needs it.
     pub fn new(runtime: Arc<Runtime>, revision: Arc<Revision>, limits: Limits, isolation: &Isolation) -> Self {
         let permits = Arc::new(Semaphore::new(limits.concurrency));
+        let serving = ServingCount::default();
         let kept = match isolation {
             Isolation::Request => None,
             Isolation::Reuse(reuse) => {
-                Some(KeptInstances::new(reuse.clone(), limits.concurrency, Arc::clone(&runtime.pressure)))
+                let pressure = Arc::clone(&runtime.pressure);
+                Some(KeptInstances::new(reuse.clone(), limits.concurrency, pressure, serving.clone()))
             }
         };
-        Self { runtime, revision, limits, permits, kept }
-    }
-
-    /// The revision that its instances run.
-    pub fn revision(&self) -> Digest {
-        self.revision.digest()
+        Self { runtime, revision, limits, permits, kept, serving }
     }
 
     /// Whether its instances answer HTTP by themselves.
@@ -82,9 +81,10 @@ impl InstancePool {
         self.revision.answers_http
     }
 
-    /// The number of instances that serve a request now.
-    pub fn in_use(&self) -> usize {
-        self.limits.concurrency - self.permits.available_permits()
+    /// The number of instances that serve requests or calls now. Calls that wait for an instance do not count; an
+    /// instance that serves several calls counts once.
+    pub fn serving(&self) -> usize {
+        self.serving.get()
     }
 
     /// Has an instance answer `request`; the answer's body streams.
@@ -162,6 +162,7 @@ impl InstancePool {
             Some(kept) => self.start_on_kept(kept, job, arrived, deadline, &mut after_each_poll).await?,
             None => {
                 let lease = self.lease(&self.permits, DepthClass::of(job.context.depth), deadline).await?;
+                let lease = lease.serving(&self.serving);
                 let leased = Instant::now();
                 let (guard, fault) = worker::serve_once(self.spec(lease, &job.context), job, &mut after_each_poll);
                 StartedJob { guard: CallGuard::Own(guard), fault, leased }
@@ -286,7 +287,7 @@ impl InstancePool {
     ) -> Result<Lease, InvokeError> {
         let permit = match try_acquire(permits) {
             Some(permit) => match self.runtime.slots.try_take(class, self.revision.slots) {
-                Some(slots) => return Ok(Lease { _permit: permit, _slots: slots }),
+                Some(slots) => return Ok(Lease::new(permit, slots)),
                 None => Some(permit),
             },
             None => None,
@@ -308,7 +309,7 @@ impl InstancePool {
         };
         let (pool, pressure) = (&self.runtime.slots, &self.runtime.pressure);
         match pool.take_until(class, self.revision.slots, deadline, pressure).await {
-            Ok(slots) => Ok(Lease { _permit: permit, _slots: slots }),
+            Ok(slots) => Ok(Lease::new(permit, slots)),
             Err(_) => Err(used_up("the pool's `instances`")),
         }
     }

@@ -3,6 +3,7 @@
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::{IdleInstances, PoolPressure};
 use crate::runtime::instance::job::Job;
+use crate::runtime::instance::serving::ServingCount;
 use crate::runtime::instance::worker::Worker;
 use crate::runtime::lock::lock;
 use crate::runtime::settings::Reuse;
@@ -25,6 +26,7 @@ pub(super) struct KeptInstances {
     /// Notified when an instance has room for a call again.
     has_room: Notify,
     pressure: Arc<PoolPressure>,
+    serving: ServingCount,
 }
 
 #[derive(Default)]
@@ -57,11 +59,11 @@ pub(super) struct KeptCall {
 }
 
 impl KeptInstances {
-    /// No instances yet, and at most `most`.
-    pub(super) fn new(settings: Reuse, most: usize, pressure: Arc<PoolPressure>) -> Arc<Self> {
+    /// No instances yet, and at most `most`. Those that have calls count in `serving`.
+    pub(super) fn new(settings: Reuse, most: usize, pressure: Arc<PoolPressure>, serving: ServingCount) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(most));
         let (idle_list, has_room) = (Mutex::default(), Notify::new());
-        let list = Arc::new(Self { settings, permits, idle_list, has_room, pressure: Arc::clone(&pressure) });
+        let list = Arc::new(Self { settings, permits, idle_list, has_room, pressure: Arc::clone(&pressure), serving });
         let weak: Weak<Self> = Arc::downgrade(&list);
         pressure.watch(weak);
         list
@@ -143,6 +145,9 @@ impl KeptInstances {
     fn begin_call(self: &Arc<Self>, idle_list: &mut IdleList, kept: &Arc<KeptInstance>) {
         let in_flight = kept.in_flight.fetch_add(1, Relaxed) + 1;
         let served = kept.served.fetch_add(1, Relaxed) + 1;
+        if in_flight == 1 {
+            self.serving.begin();
+        }
         if in_flight < self.settings.max_concurrent && served < self.settings.max_requests {
             self.push(idle_list, kept);
         }
@@ -152,6 +157,9 @@ impl KeptInstances {
     fn end_call(self: &Arc<Self>, kept: &Arc<KeptInstance>, answered: bool) {
         let mut idle_list = self.idle_list();
         let in_flight = kept.in_flight.fetch_sub(1, Relaxed) - 1;
+        if in_flight == 0 {
+            self.serving.end();
+        }
         if !answered {
             kept.retired.store(true, Relaxed);
             idle_list.ready.retain(|(ready, _)| !Arc::ptr_eq(ready, kept));

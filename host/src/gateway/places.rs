@@ -1,0 +1,88 @@
+//! Where the gateway counts a request that has ended: the places, and the outcomes that each can have.
+
+use super::settings::Target;
+use crate::route::RoutingTable;
+use crate::telemetry::{GatewayMetrics, Place};
+use std::collections::HashSet;
+
+/// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
+/// that cannot be passed on.
+const CALLED: [(u16, &str); 17] = [
+    (502, "trap"),
+    (502, "memory-limit"),
+    (502, "instantiation"),
+    (502, "bad-answer"),
+    (502, "connect"),
+    (502, "reset"),
+    (504, "timeout"),
+    (503, "circuit-open"),
+    (503, "overloaded"),
+    (503, "draining"),
+    (503, "no-endpoint"),
+    (503, "denied"),
+    (508, "too-deep"),
+    (413, "body-too-large"),
+    (408, "slow-body"),
+    (500, "host"),
+    (400, "bad-path"),
+];
+
+/// What a typed route refuses beyond that.
+const TYPED: [(u16, &str); 7] = [
+    (406, "not-acceptable"),
+    (415, "unsupported-media-type"),
+    (404, "not-found"),
+    (400, "bad-parameter"),
+    (400, "bad-json"),
+    (400, "unexpected-body"),
+    (422, "invalid"),
+];
+
+/// What is refused before a route is found, or since there is none.
+const UNROUTED: [(u16, &str); 10] = [
+    (431, "headers-too-large"),
+    (414, "target-too-long"),
+    (400, "bad-header"),
+    (501, "transfer-coding"),
+    (400, "transfer-coding-twice"),
+    (405, "method-not-allowed"),
+    (501, "upgrade"),
+    (400, "bad-host"),
+    (400, "bad-path"),
+    (404, "no-route"),
+];
+
+/// What `listen` refuses since no request could be parsed.
+const UNPARSED: [(u16, &str); 4] =
+    [(400, "malformed"), (408, "slow-headers"), (414, "target-too-long"), (431, "headers-too-large")];
+
+/// The counters of a gateway with these routes. Their places are the routes in their order, then [`unrouted`], then
+/// [`unparsed`].
+pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
+    let mut names = HashSet::new();
+    let of_routes = routes.routes().iter().enumerate().map(|(index, (rule, target))| {
+        let mut route = rule.description();
+        // Of two equal rules the first always wins, but each must have series of its own.
+        if !names.insert(route.clone()) {
+            route = format!("{route} (route {})", index + 1);
+        }
+        let typed = target.typed.is_some().then_some(TYPED.as_slice());
+        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
+        Place { route, service: target.service.to_string(), outcomes }
+    });
+    let mut places: Vec<_> = of_routes.collect();
+    for (name, outcomes) in [("(none)", UNROUTED.as_slice()), ("(unparsed)", UNPARSED.as_slice())] {
+        places.push(Place { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
+    }
+    GatewayMetrics::new(places)
+}
+
+/// The place of the requests without a route.
+pub(super) fn unrouted(routes: &RoutingTable<Target>) -> usize {
+    routes.routes().len()
+}
+
+/// The place of what could not be parsed as a request.
+pub(super) fn unparsed(routes: &RoutingTable<Target>) -> usize {
+    routes.routes().len() + 1
+}

@@ -1,0 +1,32 @@
+//! Counters that differ by a kind.
+
+use prometheus_client::metrics::counter::Counter;
+use std::array::from_fn;
+
+/// One counter for each of a few kinds. Each has its series from the start, so that the first event of a kind shows as
+/// a rise.
+pub(super) struct KindCounters<const N: usize> {
+    kinds: &'static [&'static str; N],
+    counters: [Counter; N],
+}
+
+impl<const N: usize> KindCounters<N> {
+    /// Counters for these kinds, all 0.
+    pub(super) fn new(kinds: &'static [&'static str; N]) -> Self {
+        Self { kinds, counters: from_fn(|_| Counter::default()) }
+    }
+
+    /// Counts an event of this kind, which is one of the kinds.
+    pub(super) fn count(&self, kind: &str) {
+        let known = self.kinds.iter().position(|known| *known == kind);
+        debug_assert!(known.is_some(), "`{kind}` is none of {:?}", self.kinds);
+        if let Some(known) = known {
+            self.counters[known].inc();
+        }
+    }
+
+    /// The kinds with their counters.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Counter)> {
+        self.kinds.iter().copied().zip(&self.counters)
+    }
+}
