@@ -1,7 +1,7 @@
 //! A component, tried as the component of a service: everything that a swap would refuse, told at once.
 
 use super::spec::ServiceSpec;
-use super::wiring::{Clients, Importer, Need, Offers, ambiguous, breaks, reroute, wire_each};
+use super::wiring::{Clients, Importer, Need, Offers, ambiguous, breaks, misnamed, reroute, wire_each};
 use crate::contract::{BoundFunction, Contract};
 use crate::runtime::{Component, Link, LoadError};
 use std::sync::Arc;
@@ -42,11 +42,14 @@ impl TrialGround<'_> {
     /// # Errors
     /// What other services and routes would miss, each with its user.
     pub(super) fn misses(&self, contract: &Contract, clients: Clients) -> Result<Arc<[BoundFunction]>, Vec<String>> {
-        let mut breaks = breaks(&self.spec.name, contract, self.needs.iter());
+        let (name, needs) = (&self.spec.name, || self.needs.iter());
+        let mut breaks = breaks(name, contract, needs());
         let routed = reroute(&self.routed, contract, clients);
-        // A route misses a function by its name and by its type, in the same words.
-        let more = routed.as_ref().err().into_iter().flatten().filter(|one| !breaks.contains(*one));
-        breaks.extend(more.cloned().collect::<Vec<_>>());
+        breaks.extend(routed.as_ref().err().into_iter().flatten().cloned());
+        // A function that is missing has no name either, and needs to be told once.
+        if breaks.is_empty() {
+            breaks = misnamed(name, contract, needs());
+        }
         if breaks.is_empty() {
             breaks = ambiguous(&self.importers, &self.offers);
         }

@@ -197,21 +197,30 @@ pub(super) fn breaks<'a>(
     needs: impl Iterator<Item = &'a Need>,
 ) -> Vec<String> {
     let broken = |need: &Need| {
-        let mut unmet: Vec<String> = match &need.uses {
+        let unmet: Vec<String> = match &need.uses {
             Uses::Http if answers_http(contract) => Vec::new(),
             Uses::Http => vec!["answers no HTTP by itself".to_owned()],
             Uses::Functions { interface, functions } => {
                 unmet(functions, interface, contract).iter().map(Unmet::to_string).collect()
             }
         };
-        if let (true, Some(ManifestName { text, prefix })) = (unmet.is_empty(), &need.name)
-            && let Err(error) = contract.lookup(text)
-        {
-            unmet.push(format!("{error} ({})", error.help(prefix)));
-        }
         unmet.iter().map(|unmet| depends(unmet, &need.by)).collect::<Vec<_>>()
     };
     needs.filter(|need| need.service == *service).flat_map(broken).collect()
+}
+
+/// The names in the manifest that a host would refuse if it started with this contract of `service`, each with its user.
+pub(super) fn misnamed<'a>(
+    service: &ServiceName,
+    contract: &Contract,
+    needs: impl Iterator<Item = &'a Need>,
+) -> Vec<String> {
+    let refused = |need: &Need| {
+        let ManifestName { text, prefix } = need.name.as_ref()?;
+        let error = contract.lookup(text).err()?;
+        Some(depends(&format!("{error} ({})", error.help(prefix)), &need.by))
+    };
+    needs.filter(|need| need.service == *service).filter_map(refused).collect()
 }
 
 /// A service that imports functions of others.
