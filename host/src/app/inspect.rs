@@ -9,7 +9,7 @@ use crate::contract::Contract;
 use crate::rollout::{Need, SwapError, Trial, TrialGround, needs_of};
 use anyhow::{Context, anyhow};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
@@ -31,6 +31,8 @@ pub struct Inspection {
 pub struct ManifestTrial {
     /// The service, with its grants and limits.
     pub service: ServiceConfig,
+    /// The manifest.
+    pub manifest: PathBuf,
     /// What was found.
     pub trial: Trial,
 }
@@ -85,7 +87,7 @@ async fn try_as(
         routed: Arc::clone(&assembly.specs[index].routed),
     };
     let trial = Trial::run(contract, &component, ground);
-    Ok(ManifestTrial { service, trial })
+    Ok(ManifestTrial { service, manifest: path.to_owned(), trial })
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {
