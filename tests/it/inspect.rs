@@ -154,3 +154,58 @@ async fn inspect_says_why_a_file_or_a_service_cannot_be_inspected() {
         assert!(complaint.contains(why), "{why}:\n{complaint}");
     }
 }
+
+#[tokio::test]
+async fn inspect_compares_with_what_the_running_host_serves_and_says_so() {
+    let manifest = "[service.notes]\ncomponent = \"notes.wasm\"\n[[route]]\nmethod = \"POST\"\npath = \"/notes\"\n\
+                    call = \"notes/add\"\n";
+    let home = Home::new(manifest);
+    let file = home.folder.path().join("notes.wasm");
+    fs::copy(component("fixture-notes-2"), &file).unwrap();
+    let atoll = home.start().await;
+    let against = ["--against", "notes"];
+    let (code, report, complaint) = inspect(&home, "fixture-notes-2", &against).await;
+    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+    assert!(report.ends_with("\nfits: nothing would break\n"), "{report}");
+    let compared = section(&report, "compared with").join("\n");
+    assert!(compared.starts_with("revision ") && compared.contains(&atoll.admin), "{report}");
+
+    // A rebuild: the file that the manifest names is another one than the host serves.
+    fs::copy(component("fixture-notes-1"), &file).unwrap();
+    let elsewhere = Home::new("");
+    fs::remove_file(elsewhere.manifest()).unwrap();
+    let (admin, path) = (atoll.admin.clone(), home.manifest().to_str().unwrap().to_owned());
+    let (by_flag, by_manifest) = (["--admin", &admin], ["--manifest", &path]);
+    for (folder, more) in [(&home, &[][..]), (&elsewhere, &by_flag), (&elsewhere, &by_manifest)] {
+        let (code, report, complaint) = inspect(folder, "fixture-notes-1", &[&against[..], more].concat()).await;
+        assert_eq!(code, Some(1), "{more:?}: {report}");
+        assert!(complaint.contains("does not fit service `notes`"), "{complaint}");
+        let breaks = section(&report, "breaks").join("\n");
+        assert!(breaks.contains("holds u8 and not u32; route POST /notes depends on it"), "{report}");
+    }
+    let (_, _, complaint) = inspect(&home, "fixture-notes-1", &["--against", "nobody"]).await;
+    assert!(complaint.contains("nobody"), "{complaint}");
+    let (code, report, _) = inspect(&home, "users", &against).await;
+    assert_eq!(code, Some(1), "{report}");
+    assert!(section(&report, "refused")[0].contains("`state = true` in [service.notes]"), "{report}");
+
+    atoll.stop().await;
+    let (code, report, complaint) = inspect(&home, "fixture-notes-1", &against).await;
+    assert_eq!((code, complaint.as_str()), (Some(0), ""), "{report}");
+    let compared = "the component that atoll.toml names, since no host of it is known to run";
+    assert_eq!(section(&report, "compared with"), [compared]);
+
+    // A host that ended without a trace; this process stands for one that got its number.
+    let listened = admin.strip_prefix("http://").unwrap();
+    fs::create_dir_all(home.folder.path().join(".atoll")).unwrap();
+    fs::write(home.folder.path().join(".atoll/admin"), format!("{listened} {}\n", std::process::id())).unwrap();
+    let (code, report, complaint) = inspect(&home, "fixture-notes-1", &against).await;
+    assert_eq!(code, Some(0), "{report}");
+    assert!(
+        complaint.contains("cannot reach the admin at") && complaint.contains("the manifest is asked"),
+        "{complaint}"
+    );
+    assert_eq!(section(&report, "compared with"), [compared]);
+    let (code, _, complaint) = inspect(&home, "fixture-notes-1", &[&against[..], &by_flag].concat()).await;
+    assert_eq!(code, Some(1), "a host that the user names must answer: {complaint}");
+}

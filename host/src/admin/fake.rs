@@ -2,7 +2,7 @@
 
 use super::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
+    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -145,6 +145,14 @@ impl Operations for Fake {
         }
         self.swapped.lock().expect("no test panics with it").push(component);
         Ok(SwapView { service: name.into(), revision: "cccccccccccc".into(), previous: Some("aaaaaaaaaaaa".into()) })
+    }
+
+    /// Finds that bytes that begin as a component does fit, and no others.
+    async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
+        let fits = component.starts_with(b"\0asm");
+        let breaks = if fits { Vec::new() } else { vec!["it has no `get`; route /a depends on it".to_owned()] };
+        let (service, revision) = (name.to_owned(), "aaaaaaaaaaaa".to_owned());
+        Ok(TrialView { service, revision, fits, refused: Vec::new(), breaks })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {

@@ -7,8 +7,8 @@
 //! - No web page reaches it. While it listens on loopback, a `Host` that is not this machine is refused, which defeats
 //!   DNS rebinding. Every `Origin` but its own is refused.
 //! - Beyond loopback only the two probes answer without the token, whatever the configuration says.
-//! - The body of a swap is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in memory at the
-//!   same time.
+//! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
+//!   memory at the same time.
 //! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB. An unknown member is
 //!   refused, so a typing error changes nothing.
 //! - A change that was begun is finished, even if the operator disconnects.
@@ -48,5 +48,5 @@ pub use token::Token;
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, OriginView,
-    OutsideView, ProblemView, RouteView, ServiceView, SwapView,
+    OutsideView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
 };

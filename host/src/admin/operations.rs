@@ -1,6 +1,6 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
-use super::view::{BreakerAction, FaultView, OutsideView, RouteView, ServiceView, SwapView};
+use super::view::{BreakerAction, FaultView, OutsideView, RouteView, ServiceView, SwapView, TrialView};
 use crate::fault::Fault;
 use bytes::Bytes;
 use std::error::Error;
@@ -32,6 +32,13 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Replaces the component of `name`, and returns when the new one serves. After an error nothing has changed.
     fn swap(&self, name: &str, component: Bytes) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Tries a component as that of `name`, as a swap does before it changes anything. Nothing changes.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Refused`] for bytes that are no component, [`OperationErrorKind::Conflict`] for a service
+    /// without one.
+    fn trial(&self, name: &str, component: Bytes) -> impl Future<Output = Result<TrialView, OperationError>> + Send;
 
     /// Returns `name` to the revision before, and returns when that one serves. After an error nothing has changed.
     fn rollback(&self, name: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;

@@ -3,20 +3,21 @@
 use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, OperationError, OperationErrorKind, Operations};
 use super::problem::AdminProblem;
-use super::view::{RouteView, ServiceView, SwapView};
+use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of swaps at the same time: each holds a component in memory, and compiles it on every core.
+/// The number of swaps and trials at the same time: each holds a component in memory, and compiles it on every core.
 const SWAPS: usize = 4;
 
 /// Every resource of the admin.
@@ -28,6 +29,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/services", get(services::<O>))
         .route("/v1/services/{name}", get(service::<O>))
         .route("/v1/services/{name}/swap", post(swap::<O>))
+        .route("/v1/services/{name}/trial", post(trial::<O>))
         .route("/v1/services/{name}/rollback", post(rollback::<O>))
         .route("/v1/routes", get(routes::<O>))
         .merge(traffic::resources())
@@ -77,15 +79,7 @@ async fn swap<O: Operations>(
     Name(name): Name,
     request: Request,
 ) -> Result<Json<SwapView>, AdminProblem> {
-    // The name is checked before the upload, so that a typing error does not cost an upload.
-    if state.operations.service(&name).is_none() {
-        return Err(AdminProblem::no_service(&name));
-    }
-    let permit = state.swaps.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{SWAPS} swaps are in progress already: try again when one has finished");
-        AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-swaps", detail)
-    })?;
-    let component = upload::component(request).await?;
+    let ComponentUpload { component, permit } = uploaded(&state, &name, request).await?;
     let operations = state.operations.clone();
     finish(async move {
         let outcome = operations.swap(&name, component).await;
@@ -93,6 +87,40 @@ async fn swap<O: Operations>(
         outcome
     })
     .await
+}
+
+async fn trial<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    Name(name): Name,
+    request: Request,
+) -> Result<Json<TrialView>, AdminProblem> {
+    let ComponentUpload { component, permit } = uploaded(&state, &name, request).await?;
+    let outcome = state.operations.trial(&name, component).await;
+    drop(permit);
+    Ok(Json(outcome?))
+}
+
+/// A component in memory, which is compiled next.
+struct ComponentUpload {
+    component: Bytes,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Reads the component of a request about the service `name`.
+async fn uploaded<O: Operations>(
+    state: &AdminState<O>,
+    name: &str,
+    request: Request,
+) -> Result<ComponentUpload, AdminProblem> {
+    // The name is checked before the upload, so that a typing error does not cost an upload.
+    if state.operations.service(name).is_none() {
+        return Err(AdminProblem::no_service(name));
+    }
+    let permit = state.swaps.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{SWAPS} swaps are in progress already: try again when one has finished");
+        AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-swaps", detail)
+    })?;
+    Ok(ComponentUpload { component: upload::component(request).await?, permit })
 }
 
 async fn rollback<O: Operations>(

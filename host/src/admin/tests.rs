@@ -241,6 +241,25 @@ async fn a_swap_passes_the_whole_component_to_the_host() {
 }
 
 #[tokio::test]
+async fn a_trial_says_what_a_swap_would_say_and_changes_nothing() {
+    let (admin, fake) = admin(LOOPBACK, None);
+    let trial = async |name: &str, media_type: &str, body: &'static str| {
+        let headers = [("host", LOOPBACK), ("content-type", media_type)];
+        let target = format!("/v1/services/{name}/trial");
+        read(admin.handle(request("POST", &target, &headers, full_body(body))).await).await
+    };
+    for (body, fits) in [("\0asm", true), ("text", false)] {
+        let answer = trial("users", "application/wasm", body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let view: TrialView = serde_json::from_str(&answer.text).expect("a trial");
+        assert_eq!((view.fits, view.breaks.is_empty(), view.revision.as_str()), (fits, fits, "aaaaaaaaaaaa"));
+    }
+    assert_eq!(trial("nobody", "application/wasm", "\0asm").await.problem(), "no-such-service");
+    assert_eq!(trial("users", "text/plain", "\0asm").await.problem(), "not-wasm");
+    assert!(fake.swapped.lock().expect("free").is_empty());
+}
+
+#[tokio::test]
 async fn each_kind_of_failed_change_has_its_status_and_problem_type() {
     let (admin, fake) = admin(LOOPBACK, None);
     let broken = swap(&admin, "users", &[WASM], full_body("text")).await;

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// The largest component that a swap accepts, in bytes.
+/// The largest component that a swap or a trial accepts, in bytes.
 pub const MAX_COMPONENT: usize = 128 * 1024 * 1024;
 
 /// How long an upload may pause between two pieces. `listen` does not bound the pace of a body: its reader must.
@@ -37,7 +37,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), AdminProblem> {
     if is_solely(headers, "application/wasm") {
         return Ok(());
     }
-    let detail = "a swap takes the bytes of a component: send them with `Content-Type: application/wasm`";
+    let detail = "a swap or a trial takes the bytes of a component: send them with `Content-Type: application/wasm`";
     Err(AdminProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-wasm", detail))
 }
 

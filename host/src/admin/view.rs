@@ -171,6 +171,21 @@ pub struct SwapView {
     pub previous: Option<String>,
 }
 
+/// What a swap would say of a component, which was tried and not swapped in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialView {
+    /// The service.
+    pub service: String,
+    /// The revision that serves, with which the component was compared: 12 hex digits.
+    pub revision: String,
+    /// Whether the component could be swapped in.
+    pub fits: bool,
+    /// Why a swap would refuse the component itself. Each continues the sentence "the component …".
+    pub refused: Vec<String>,
+    /// What other services, routes and their clients would miss, each with its user.
+    pub breaks: Vec<String>,
+}
+
 /// What an operator does to a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

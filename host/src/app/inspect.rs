@@ -10,7 +10,7 @@ use crate::rollout::{Importer, Need, SwapError, Trial, TrialGround, needs_of};
 use crate::runtime::{LoadError, refusals};
 use anyhow::{Context, anyhow};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
@@ -34,6 +34,8 @@ pub struct Inspection {
 pub struct ManifestTrial {
     /// The service, with its grants and limits.
     pub service: ServiceConfig,
+    /// The manifest.
+    pub manifest: PathBuf,
     /// What was found, beyond the reasons that hold for every host.
     pub trial: Trial,
 }
@@ -109,7 +111,7 @@ async fn try_as(
     // A reason that holds for every host was found by its contract alone.
     let found: Vec<String> = refusals(contract).iter().map(ToString::to_string).collect();
     trial.refusals.retain(|refusal| !found.contains(refusal));
-    Ok(ManifestTrial { service, trial })
+    Ok(ManifestTrial { service, manifest: path.to_owned(), trial })
 }
 
 fn unknown(name: &ServiceName, path: &Path, manifest: &Manifest) -> anyhow::Error {

@@ -3,7 +3,7 @@
 use super::api_description::LiveDescription;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
+    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
@@ -13,7 +13,7 @@ use crate::gateway::Target;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
-use crate::rollout::{Rollout, SwapError, Swapped};
+use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -121,6 +121,13 @@ impl Operations for HostOperations {
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
         self.swapped(name, self.rollout.swap(name, component).await)
+    }
+
+    async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
+        let (trial, revision) = self.rollout.trial(name, component).await.map_err(refusal)?;
+        let fits = trial.fits();
+        let Trial { refusals: refused, breaks, .. } = trial;
+        Ok(TrialView { service: name.to_owned(), revision: revision.short(), fits, refused, breaks })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {

@@ -3,7 +3,7 @@
 use super::address::AdminAddress;
 use super::failure::CliError;
 use crate::admin::{
-    BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView,
+    BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use bytes::Bytes;
@@ -85,6 +85,13 @@ impl Client {
         let component = read_component(file)?;
         let body = Some(("application/wasm", component));
         let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), body, CHANGE).await?;
+        self.read(&answer)
+    }
+
+    /// What a swap of `service` to the component in `file` would say.
+    pub(super) async fn trial(&self, service: &ServiceName, file: &Path) -> Result<TrialView, CliError> {
+        let body = Some(("application/wasm", read_component(file)?));
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/trial"), body, CHANGE).await?;
         self.read(&answer)
     }
 

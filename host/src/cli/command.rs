@@ -91,9 +91,11 @@ pub(super) enum Verb {
 
     /// Show what a component exports and imports, and what it would break
     ///
-    /// With --against, also shows what the manifest grants it as that service, and what
-    /// other services and routes use that it lacks or has with other types. A swap is
-    /// refused for these reasons. Opens no socket and no store.
+    /// With --against, also shows what other services and routes use that it lacks or has
+    /// with other types. A swap is refused for these reasons. If the host of the manifest
+    /// runs, it is compared with what that host serves now; otherwise with the component
+    /// that the manifest names, and what the manifest grants is shown. The output says
+    /// which of the two it was. Opens no store.
     #[command(verbatim_doc_comment)]
     Inspect {
         /// The component, a `.wasm` file
@@ -101,9 +103,9 @@ pub(super) enum Verb {
         /// The service whose component it would replace
         #[arg(long, value_name = "SERVICE", value_parser = ServiceName::new)]
         against: Option<ServiceName>,
-        /// The manifest that has the service
-        #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml", requires = "against")]
-        manifest: PathBuf,
+        /// The manifest that has the service [default: atoll.toml]
+        #[arg(long, value_name = "MANIFEST", requires = "against")]
+        manifest: Option<PathBuf>,
     },
 
     #[command(flatten)]

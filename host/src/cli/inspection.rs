@@ -1,5 +1,6 @@
 //! The output of `inspect`.
 
+use crate::admin::TrialView;
 use crate::app::{Inspection, ManifestTrial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
 use crate::rollout::Trial;
@@ -9,6 +10,9 @@ use std::path::Path;
 
 /// The width of the column of titles.
 const TITLES: usize = 15;
+
+/// The last line about a component that could be swapped in.
+const FITS: &str = "\nfits: nothing would break\n";
 
 /// Describes the component in `file`.
 pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
@@ -27,7 +31,7 @@ pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
         text.push('\n');
         describe_trial(&mut text, trial);
         if inspection.is_good() {
-            text.push_str("\nfits: nothing would break\n");
+            text.push_str(FITS);
         }
     }
     text
@@ -131,10 +135,12 @@ fn not_passable(contract: &Contract) -> Vec<String> {
 
 /// Describes what the manifest grants the component, and what the component would break.
 fn describe_trial(text: &mut String, trial: &ManifestTrial) {
-    let ManifestTrial { service, trial } = trial;
+    let ManifestTrial { service, manifest, trial } = trial;
     let Trial { links, refusals, breaks } = trial;
     let spec = &service.spec;
     section(text, "service", [spec.name.to_string()]);
+    let compared = format!("the component that {} names, since no host of it is known to run", manifest.display());
+    section(text, "compared with", [compared]);
     let (limits, bulkhead) = (&spec.replicas.limits, &spec.traffic.bulkhead);
     section(
         text,
@@ -162,6 +168,20 @@ fn describe_trial(text: &mut String, trial: &ManifestTrial) {
     section(text, "calls", if calls.is_empty() { vec!["none".to_owned()] } else { calls });
     section(text, "refused", refusals.iter().map(|refusal| format!("it {refusal}")));
     section(text, "breaks", breaks.iter().cloned());
+}
+
+/// Describes what the running host at `admin` says of the component.
+pub(super) fn describe_remote_trial(trial: &TrialView, admin: &str) -> String {
+    let TrialView { service, revision, fits, refused, breaks } = trial;
+    let mut text = "\n".to_owned();
+    section(&mut text, "service", [service.clone()]);
+    section(&mut text, "compared with", [format!("revision {revision}, which the host at {admin} serves")]);
+    section(&mut text, "refused", refused.iter().map(|refusal| format!("it {refusal}")));
+    section(&mut text, "breaks", breaks.iter().cloned());
+    if *fits {
+        text.push_str(FITS);
+    }
+    text
 }
 
 fn isolation(isolation: &Isolation) -> String {

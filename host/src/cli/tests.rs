@@ -71,15 +71,12 @@ fn inspect_takes_a_file_and_optionally_a_service_of_a_manifest() {
         let Verb::Inspect { file, against, manifest } = parse(line).expect(line).verb else { panic!("{line}") };
         (file, against.map(|name| name.to_string()), manifest)
     };
-    assert_eq!(inspected("atoll inspect a.wasm"), ("a.wasm".into(), None, "atoll.toml".into()));
+    assert_eq!(inspected("atoll inspect a.wasm"), ("a.wasm".into(), None, None));
     let users = Some("users".to_owned());
-    assert_eq!(
-        inspected("atoll inspect a.wasm --against users"),
-        ("a.wasm".into(), users.clone(), "atoll.toml".into())
-    );
+    assert_eq!(inspected("atoll inspect a.wasm --against users"), ("a.wasm".into(), users.clone(), None));
     assert_eq!(
         inspected("atoll inspect --against users --manifest b/c.toml a.wasm"),
-        ("a.wasm".into(), users, "b/c.toml".into())
+        ("a.wasm".into(), users, Some("b/c.toml".into()))
     );
 }
 

@@ -6,7 +6,7 @@ use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
 use super::{inspection, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
-use crate::app::KnownAdmin;
+use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
@@ -25,7 +25,15 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
     match command.verb {
         Verb::Run { manifest, partial, log_format } => run(&manifest.path, partial, log_format),
         Verb::Check { manifest } => check(&manifest.path),
-        Verb::Inspect { file, against, manifest } => inspect(&file, against.as_ref().map(|name| (name, &*manifest))),
+        Verb::Inspect { file, against: None, .. } => inspect(&file, None),
+        Verb::Inspect { file, against: Some(service), manifest } => {
+            let running = host_to_ask(command.admin, environment("ATOLL_ADMIN"), manifest.as_deref())?;
+            let manifest = manifest.as_deref().unwrap_or(Path::new(MANIFEST));
+            match running {
+                Some(host) => inspect_at(host, &file, &service, manifest),
+                None => inspect(&file, Some((&service, manifest))),
+            }
+        }
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -85,9 +93,59 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
     terminal::print(&inspection::describe(file, &found))?;
     match &found.trial {
         _ if found.is_good() => Ok(()),
-        Some(tried) => anyhow::bail!("{} does not fit service `{}`", file.display(), tried.service.spec.name),
+        Some(tried) => Err(misfit(file, &tried.service.spec.name)),
         None => anyhow::bail!("no host runs {}", file.display()),
     }
+}
+
+/// A running host that `inspect` can ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostToAsk {
+    pub(super) admin: AdminAddress,
+    /// Whether the user has named it. If not, it may have ended without a trace, and the manifest is asked.
+    pub(super) named: bool,
+}
+
+/// The host that `inspect --against` asks: that of the flag; otherwise the one of the manifest that is named; otherwise
+/// that of the variable; otherwise that of the manifest in this folder. A host that only a manifest names must have
+/// said that it runs.
+fn host_to_ask(
+    flag: Option<AdminAddress>,
+    variable: Option<String>,
+    manifest: Option<&Path>,
+) -> Result<Option<HostToAsk>, CliError> {
+    let named = |admin| Some(HostToAsk { admin, named: true });
+    match (flag, manifest, variable.filter(|text| !text.is_empty())) {
+        (Some(flag), ..) => Ok(named(flag)),
+        (None, None, Some(text)) => text.parse().map(named).map_err(CliError::Address),
+        (None, manifest, _) => {
+            let known = app::known_admin(manifest.unwrap_or(Path::new(MANIFEST)));
+            let running = known.filter(|known| matches!(known.source, AdminSource::Running(_)));
+            Ok(running.map(|known| HostToAsk { admin: AdminAddress::on(known.address), named: false }))
+        }
+    }
+}
+
+/// `inspect`, compared with what a running host serves.
+fn inspect_at(host: HostToAsk, file: &Path, service: &ServiceName, manifest: &Path) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let found = runtime.block_on(app::inspect(file, None))?;
+    let client =
+        Client::new(host.admin.clone(), environment("ATOLL_ADMIN_TOKEN").as_deref().filter(|t| !t.is_empty()))?;
+    let trial = match runtime.block_on(client.trial(service, file)) {
+        Err(error @ CliError::Unreachable { .. }) if !host.named => {
+            terminal::note(&format!("{error}: the manifest is asked in its place"));
+            return inspect(file, Some((service, manifest)));
+        }
+        outcome => outcome?,
+    };
+    let text = inspection::describe(file, &found) + &inspection::describe_remote_trial(&trial, &host.admin.to_string());
+    terminal::print(&text)?;
+    if trial.fits { Ok(()) } else { Err(misfit(file, service)) }
+}
+
+fn misfit(file: &Path, service: &ServiceName) -> anyhow::Error {
+    anyhow::anyhow!("{} does not fit service `{service}`", file.display())
 }
 
 /// Sends the verb's request to the admin, and returns the answer as text for the terminal.

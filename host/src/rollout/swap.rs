@@ -187,7 +187,7 @@ impl Rollout {
     ///
     /// # Errors
     /// The file is no component, there is no such service, or the service has no component.
-    pub async fn check(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest), SwapError> {
+    pub async fn trial(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest), SwapError> {
         let deployment = self.find(name)?;
         let spec = &deployment.spec;
         let no_component = || SwapError::NoComponent(spec.name.clone());
