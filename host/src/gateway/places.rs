@@ -62,7 +62,7 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
     let mut names = HashSet::new();
     let of_routes = routes.routes().iter().enumerate().map(|(index, (rule, target))| {
         let mut route = rule.description();
-        // The manifest has no two equal rules, but a value of a header that is no UTF-8 is shown like others. Each route
+        // The manifest has no two equal rules, but two header values that are no UTF-8 may be shown alike. Each route
         // must have series of its own.
         if !names.insert(route.clone()) {
             route = format!("{route} (route {})", index + 1);
