@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
 /// that cannot be passed on.
-const CALLED: [(u16, &str); 17] = [
+pub(super) const CALLED: [(u16, &str); 17] = [
     (502, "trap"),
     (502, "memory-limit"),
     (502, "instantiation"),
@@ -62,7 +62,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
     let mut names = HashSet::new();
     let of_routes = routes.routes().iter().enumerate().map(|(index, (rule, target))| {
         let mut route = rule.description();
-        // Of two equal rules the first always wins, but each must have series of its own.
+        // The manifest has no two equal rules, but two header values that are no UTF-8 may be shown alike. Each route
+        // must have series of its own.
         if !names.insert(route.clone()) {
             route = format!("{route} (route {})", index + 1);
         }

@@ -72,6 +72,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::places::CALLED;
     use super::*;
     use crate::base::Blame;
 
@@ -106,6 +107,14 @@ mod tests {
                 Blame::Host => status == 500,
             };
             assert!(fits, "{kind}: {status}");
+        }
+    }
+
+    #[test]
+    fn each_kind_has_its_series_on_every_route_from_the_start() {
+        for kind in ALL.into_iter().filter(|kind| *kind != ErrorKind::ClientGone) {
+            let counted = (entry(kind).status.as_u16(), kind.as_str());
+            assert!(CALLED.contains(&counted), "{counted:?}");
         }
     }
 

@@ -440,6 +440,7 @@ mod tests {
                 r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="204",kind="answer"} 1"#,
                 r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="502",kind="trap"} 0"#,
                 r#"atoll_gateway_duration_seconds_bucket{le="0.0025",route="/a/{id}",service="a",class="2xx"} 1"#,
+                r#"atoll_gateway_duration_seconds_bucket{le="+Inf",route="/a/{id}",service="a",class="2xx"} 1"#,
             ],
         );
     }

@@ -24,8 +24,8 @@ pub(super) struct HistogramSnapshot {
     /// The sum of all durations in seconds.
     sum: f64,
     count: u64,
-    /// The upper bound of each bucket in seconds, and the durations in it alone. The last bound is `f64::MAX`, which is
-    /// written as `+Inf`.
+    /// The upper bound of each bucket in seconds, and the durations in it alone. The last bound
+    /// is infinite: it is written as `+Inf`.
     buckets: Vec<(f64, u64)>,
 }
 
@@ -50,7 +50,7 @@ impl<const N: usize> Histogram<N> {
         let (bounds, sum) =
             (self.bounds.iter().map(|bound| *bound as f64 / 1e6), self.nanos.load(Relaxed) as f64 / 1e9);
         let mut buckets: Vec<_> = bounds.zip(counts).collect();
-        buckets.push((f64::MAX, self.beyond.load(Relaxed)));
+        buckets.push((f64::INFINITY, self.beyond.load(Relaxed)));
         // The count is that of the buckets that were read, so that both always agree.
         HistogramSnapshot { sum, count: buckets.iter().map(|(_, count)| count).sum(), buckets }
     }
@@ -86,7 +86,7 @@ mod tests {
         }
         histogram.observe(Duration::from_nanos(2_500_001));
         let HistogramSnapshot { sum, count, buckets } = histogram.snapshot();
-        assert_eq!((count, buckets), (7, vec![(0.001, 2), (0.0025, 2), (f64::MAX, 3)]));
+        assert_eq!((count, buckets), (7, vec![(0.001, 2), (0.0025, 2), (f64::INFINITY, 3)]));
         assert!((sum - 4.009_502_001).abs() < 1e-9, "{sum}");
     }
 }

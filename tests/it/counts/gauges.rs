@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// Two services with one instance to share: one slot of the pool is for calls from outside.
-const ONE_SLOT: &str = r#"
+/// Two services that share a pool of two slots.
+const TWO_SLOTS: &str = r#"
 [runtime]
 instances = 2
 
@@ -41,9 +41,9 @@ async fn sleeper(host: &Counted, service: &str) -> TcpStream {
 
 #[tokio::test]
 async fn calls_that_wait_for_an_instance_are_no_instances() {
-    let host = Counted::start(ONE_SLOT).await;
+    let host = Counted::start(TWO_SLOTS).await;
     let mut held = Vec::new();
-    // The pool has two slots at most for calls from outside; the rest of the calls wait.
+    // Two calls have instances at most; the others wait for one.
     for service in ["first", "first", "second", "second"] {
         held.push(sleeper(&host, service).await);
     }

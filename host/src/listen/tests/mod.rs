@@ -2,10 +2,11 @@
 
 mod boundaries;
 mod slow_peers;
+mod unparsed;
 
 use super::wire_client::{WireClient, within};
-use super::{Drain, Listener, Peer, Settings};
-use crate::base::{Body, BodyError, ErrorKind, empty_body, full_body};
+use super::{Drain, Listener, Peer, Settings, UnparsedRequest};
+use crate::base::{Body, BodyError, ErrorKind, RequestId, empty_body, full_body};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response};
@@ -14,6 +15,7 @@ use http_body_util::{BodyExt, StreamBody};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
