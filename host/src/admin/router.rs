@@ -44,6 +44,12 @@ async fn health() -> Json<Value> {
 async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<Value>, AdminProblem> {
     let detail = match state.operations.ready() {
         HostReadiness::Ready => return Ok(Json(json!({ "status": "ready" }))),
+        // It is ready all the same: reads go on, and so do services without state. A host that was taken out of the
+        // balance for it would serve neither. The cause is in the log, since everybody may ask this.
+        HostReadiness::ReadOnly => {
+            let store = "takes no writes: the last one failed; reads go on; the log says why";
+            return Ok(Json(json!({ "status": "degraded", "store": store })));
+        }
         HostReadiness::Draining => "the host was told to stop and finishes the requests in flight",
     };
     Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))
