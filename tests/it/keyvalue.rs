@@ -104,6 +104,8 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
         assert_eq!(send(&atoll, Method::PUT, &format!("/kv/bucket/default/{key}"), "one").await.status, 204);
     }
     let listed = send(&atoll, Method::GET, "/kv/keys", "").await.body;
+    let ready = async || Http::default().get(&format!("{}/readyz", atoll.admin)).await;
+    assert_eq!(ready().await.json(), json!({ "status": "ready" }));
     atoll.limit_file_size(Some(4096));
     for round in 0..4 {
         let refused = send(&atoll, Method::PUT, "/kv/bucket/default/a", "two").await;
@@ -114,6 +116,10 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
         }
         assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/c", "").await.status, 404, "round {round}");
         assert_eq!(send(&atoll, Method::GET, "/kv/keys", "").await.body, listed, "round {round}");
+        // It stays ready, since reads go on.
+        let ready = ready().await;
+        assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "round {round}");
+        assert!(ready.json()["store"].as_str().unwrap().starts_with("takes no writes"), "round {round}");
     }
     atoll.limit_file_size(None);
     let room = Instant::now();
@@ -122,6 +128,7 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
     })
     .await;
     assert!(room.elapsed() < Duration::from_secs(10), "{:?} after there was room", room.elapsed());
+    assert_eq!(ready().await.json(), json!({ "status": "ready" }));
     assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "three");
     atoll.kill().await;
     let atoll = home.start().await;

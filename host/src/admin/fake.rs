@@ -194,6 +194,7 @@ impl Operations for Fake {
             return Err(OperationError::new(OperationErrorKind::Conflict, message));
         }
         let view = FaultView {
+            latency_share: order.fault.latency_share.to_string(),
             id: faults.last().map_or(1, |last| last.id + 1),
             service: service.into(),
             latency_ms: order.fault.latency.as_millis().try_into().expect("a few hours"),

@@ -91,6 +91,8 @@ pub struct FaultOrder {
 pub enum HostReadiness {
     /// It does.
     Ready,
+    /// It does, but the store takes no writes.
+    ReadOnly,
     /// It was told to stop, and takes no more.
     Draining,
 }

@@ -38,6 +38,7 @@ struct BreakerMembers {
 #[serde(deny_unknown_fields)]
 struct FaultMembers {
     latency_ms: Option<Value>,
+    latency_share: Option<Value>,
     error: Option<Value>,
     trap: Option<Value>,
     for_seconds: Option<Value>,
@@ -57,11 +58,16 @@ pub(super) async fn breaker(request: Request<Body>) -> Result<BreakerRequest, Ad
 
 /// Reads a request for a new fault.
 pub(super) async fn fault(request: Request<Body>) -> Result<FaultOrder, AdminProblem> {
-    let FaultMembers { latency_ms, error, trap, for_seconds } = members(request).await?;
+    let FaultMembers { latency_ms, latency_share, error, trap, for_seconds } = members(request).await?;
+    if latency_ms.is_none() && latency_share.is_some() {
+        return Err(wrong("`latency_share` is of no use without `latency_ms`"));
+    }
+    let slow = if latency_share.is_some() { share("latency_share", latency_share)? } else { Share::ALL };
     let latency = number("latency_ms", latency_ms, 0..=MAX_LATENCY)?.unwrap_or_default();
     let (error, trap) = (share("error", error)?, share("trap", trap)?);
     let fault = Fault::new(Duration::from_millis(latency), error, trap)
-        .map_err(|error| wrong(format!("`error` and `trap`: {error}: {}", error.help())))?;
+        .map_err(|error| wrong(format!("`error` and `trap`: {error}: {}", error.help())))?
+        .with_latency_share(slow);
     if fault.is_nothing() {
         return Err(wrong("a fault does something: give at least one of `latency_ms`, `error` and `trap`"));
     }

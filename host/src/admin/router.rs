@@ -50,6 +50,17 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
             left_out if left_out.is_empty() => return Ok(Json(json!({ "status": "ready" }))),
             left_out => return Ok(Json(json!({ "status": "ready", "left_out": left_out }))),
         },
+        // It is ready all the same: reads go on, and so do services without state. A host that was taken out of the
+        // balance for it would serve neither. The cause is in the log, since everybody may ask this.
+        HostReadiness::ReadOnly => {
+            let store = "takes no writes: the last one failed; reads go on; the log says why";
+            let mut degraded = json!({ "status": "degraded", "store": store });
+            let left_out = state.operations.left_out();
+            if !left_out.is_empty() {
+                degraded["left_out"] = left_out.into();
+            }
+            return Ok(Json(degraded));
+        }
         HostReadiness::Draining => "the host was told to stop and finishes the requests in flight",
     };
     Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))

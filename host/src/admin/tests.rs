@@ -103,13 +103,16 @@ async fn every_resource_that_reads_the_host_answers() {
 #[tokio::test]
 async fn readyz_is_503_while_the_host_drains_and_healthz_is_200() {
     let (admin, fake) = admin(LOOPBACK, None);
-    for (readiness, status) in [(HostReadiness::Ready, 200), (HostReadiness::Draining, 503)] {
+    let cases = [(HostReadiness::Ready, 200), (HostReadiness::ReadOnly, 200), (HostReadiness::Draining, 503)];
+    for (readiness, status) in cases {
         *fake.readiness.lock().expect("free") = readiness;
         let answer = get(&admin, "/readyz").await;
         assert_eq!(answer.status.as_u16(), status, "{readiness:?}");
         if status == 503 {
             assert_eq!(answer.problem(), "not-ready");
         }
+        let says_store = answer.text.contains(r#""status":"degraded","store":"takes no writes"#);
+        assert_eq!(says_store, readiness == HostReadiness::ReadOnly, "{}", answer.text);
         assert_eq!(get(&admin, "/healthz").await.status, StatusCode::OK);
     }
 }

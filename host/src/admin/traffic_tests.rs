@@ -59,11 +59,12 @@ async fn an_order_changes_one_circuit_or_all_circuits_of_a_service() {
 #[tokio::test]
 async fn a_fault_is_listed_until_it_is_cleared() {
     let (admin, _) = admin(LOOPBACK, None);
-    let full = r#"{"latency_ms":200,"error":"10.0%","trap":"1%","for_seconds":300}"#;
+    let full = r#"{"latency_ms":200,"latency_share":"30%","error":"10.0%","trap":"1%","for_seconds":300}"#;
     let added = order(&admin, "/v1/services/users/faults", full).await;
     assert_eq!(added.status, StatusCode::CREATED, "{}", added.text);
-    let (start, end) = (r#"{"id":1,"service":"users","latency_ms":200,"#, r#""seconds_left":300,"origin":"operator"}"#);
-    assert_eq!(added.text, format!(r#"{start}"error":"10%","trap":"1%",{end}"#));
+    let start = r#"{"id":1,"service":"users","latency_ms":200,"latency_share":"30%","#;
+    let end = r#""error":"10%","trap":"1%","seconds_left":300,"origin":"operator"}"#;
+    assert_eq!(added.text, format!("{start}{end}"));
     let small = order(&admin, "/v1/services/legacy/faults", r#"{"trap":"0.5%"}"#).await;
     let small: FaultView = serde_json::from_str(&small.text).expect("a fault");
     assert_eq!((small.latency_ms, small.error.as_str(), small.seconds_left), (0, "0%", None));
@@ -129,6 +130,9 @@ async fn the_refusal_of_a_wrong_order_names_the_member_and_nothing_changes() {
         (fault, r#"{"latency_ms":-1}"#, "`latency_ms` is"),
         (fault, r#"{"latency_ms":1.5}"#, "`latency_ms` is"),
         (fault, r#"{"latency_ms":3600001}"#, "`latency_ms` is"),
+        (fault, r#"{"latency_ms":200,"latency_share":"101%"}"#, "`latency_share`: "),
+        (fault, r#"{"latency_ms":200,"latency_share":"0%"}"#, "at least one of"),
+        (fault, r#"{"latency_share":"30%","trap":"1%"}"#, "`latency_share` is of no use"),
         (fault, r#"{"error":"10"}"#, "`error`: `10` is no share of calls"),
         (fault, r#"{"error":10}"#, "`error` is a text"),
         (fault, r#"{"trap":"101%"}"#, "`trap`: `101%`"),

@@ -90,8 +90,10 @@ pub struct FaultView {
     pub id: u64,
     /// The service whose calls it affects.
     pub service: String,
-    /// How much longer each call takes, in milliseconds.
+    /// How much longer calls take, in milliseconds.
     pub latency_ms: u64,
+    /// The share of calls that take longer: `30%`.
+    pub latency_share: String,
     /// The share of calls that fail like an error of the service: `10%`.
     pub error: String,
     /// The share of calls that fail like a trap of the service: `1%`.
@@ -208,12 +210,15 @@ pub struct BreakerRequest {
     pub endpoint: Option<String>,
 }
 
-/// The body of `POST /v1/services/{name}/faults`: at least one of the first three.
+/// The body of `POST /v1/services/{name}/faults`: at least one of `latency_ms`, `error` and `trap`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct FaultRequest {
-    /// How much longer each call takes, in milliseconds.
+    /// How much longer calls take, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
+    /// The share of calls that take longer: `30%`. None: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_share: Option<String>,
     /// The share of calls that fail like an error of the service: `10%`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -15,12 +15,15 @@ use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
+use crate::state::Store;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::Notify;
+use tokio::time::timeout_at;
 
 /// The host, for the admin.
 pub(super) struct HostOperations {
@@ -31,10 +34,14 @@ pub(super) struct HostOperations {
     /// The gateway's drain.
     pub(super) drain: Drain,
     /// The services that are not served, each with the reason.
-    left_out: BTreeMap<ServiceName, String>,
-    next_fault: AtomicU64,
+    pub(super) left_out: BTreeMap<ServiceName, String>,
     /// `None` if the manifest wants no OpenAPI document.
-    description: Option<LiveDescription>,
+    pub(super) description: Option<LiveDescription>,
+    /// The store, if a service has state.
+    pub(super) store: Option<Store>,
+    next_fault: AtomicU64,
+    /// Wakes [`HostOperations::watch_faults`].
+    fault_added: Notify,
 }
 
 impl HostOperations {
@@ -44,10 +51,10 @@ impl HostOperations {
         routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
-        left_out: BTreeMap<ServiceName, String>,
-        description: Option<LiveDescription>,
     ) -> Self {
-        Self { rollout, registry, routes, metrics, drain, left_out, next_fault: AtomicU64::new(1), description }
+        let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
+        let (left_out, description, store) = (BTreeMap::new(), None, None);
+        Self { rollout, registry, routes, metrics, drain, left_out, description, store, next_fault, fault_added }
     }
 
     /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
@@ -58,6 +65,31 @@ impl HostOperations {
             tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
         }
         Ok(swap_view(name, &swapped))
+    }
+
+    /// Logs the end of each fault whose time is over. It never returns.
+    pub(super) async fn watch_faults(&self) {
+        loop {
+            match self.end_faults(Instant::now()) {
+                None => self.fault_added.notified().await,
+                Some(next) => drop(timeout_at(next.into(), self.fault_added.notified()).await),
+            }
+        }
+    }
+
+    /// Removes the faults that are over at `now`, and logs it. Returns when the next one ends.
+    fn end_faults(&self, now: Instant) -> Option<Instant> {
+        let mut next = None;
+        for (_, service) in self.registry.snapshot().iter() {
+            let faults = &service.group.traffic.faults;
+            for ActiveFault { id, fault, .. } in faults.expire(now) {
+                let name = &service.group.name;
+                tracing::info!(service = %name, id, %fault, "a fault on purpose has ended: its time is over");
+            }
+            let ends = faults.active(now).into_iter().filter_map(|fault| fault.until);
+            next = ends.chain(next).min();
+        }
+        next
     }
 
     /// Injects the faults that the manifest has from the start.
@@ -76,7 +108,13 @@ impl HostOperations {
 
 impl Operations for HostOperations {
     fn ready(&self) -> HostReadiness {
-        if self.drain.is_started() { HostReadiness::Draining } else { HostReadiness::Ready }
+        if self.drain.is_started() {
+            HostReadiness::Draining
+        } else if self.store.as_ref().is_some_and(|store| !store.takes_writes()) {
+            HostReadiness::ReadOnly
+        } else {
+            HostReadiness::Ready
+        }
     }
 
     fn left_out(&self) -> Vec<String> {
@@ -170,8 +208,11 @@ impl Operations for HostOperations {
         let FaultOrder { fault, lasts } = order;
         let id = self.next_fault.fetch_add(1, Relaxed);
         let added = ActiveFault { id, fault, until: lasts.map(|lasts| now + lasts), origin: FaultOrigin::Operator };
+        // `add` removes those that are over without a word.
+        self.end_faults(now);
         let outcome = entry.group.traffic.faults.add(id, fault, added.until, added.origin, now);
         outcome.map_err(|full| OperationError::caused_by(OperationErrorKind::Conflict, full))?;
+        self.fault_added.notify_one();
         tracing::warn!(service, id, %fault, ?lasts, "a fault on purpose, from an operator");
         Ok(fault_view(service, &added, now))
     }
@@ -188,7 +229,12 @@ impl Operations for HostOperations {
             let meant = faults.active(now).into_iter().filter(|one| id.is_none_or(|id| one.id == id));
             // A fault that another operator clears at the same time is counted by only one of the two: by the one whose
             // `remove` finds it.
-            meant.filter(|one| faults.remove(one.id)).count()
+            let removed = meant.filter(|one| faults.remove(one.id));
+            let log = |one: &ActiveFault| {
+                let ActiveFault { id, fault, .. } = one;
+                tracing::info!(service = %entry.group.name, id, %fault, "a fault on purpose has ended: it was cleared");
+            };
+            removed.inspect(log).count()
         };
         Ok(entries.iter().map(clear).sum())
     }
@@ -245,6 +291,7 @@ fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
         id: active.id,
         service: service.to_owned(),
         latency_ms: u64::try_from(active.fault.latency.as_millis()).unwrap_or(u64::MAX),
+        latency_share: active.fault.latency_share.to_string(),
         error: active.fault.error.to_string(),
         trap: active.fault.trap.to_string(),
         seconds_left: active.until.map(|until| whole_seconds(until.saturating_duration_since(now))),

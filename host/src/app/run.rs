@@ -73,7 +73,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 
     let drain = Drain::new();
     let left_out = list_left_out(manifest, &assembly);
-    let Edges { gateway, admin, upkeep } = edges(manifest, &runtime, registry, rollout, assembly, &drain);
+    let Edges { gateway, admin, upkeep } =
+        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address);
@@ -109,14 +110,14 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 struct Edges {
     gateway: Arc<Gateway<Mesh>>,
     admin: Admin,
-    /// Resolves host names again, and checks the health of endpoints.
+    /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
 
 fn edges(
     manifest: &Manifest,
     runtime: &Runtime,
-    registry: Arc<Registry<Service>>,
+    (registry, store): (Arc<Registry<Service>>, Option<Store>),
     rollout: Rollout,
     assembly: Assembly,
     drain: &Drain,
@@ -131,20 +132,17 @@ fn edges(
     let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
-    let host = HostOperations::new(
-        rollout,
-        Arc::clone(&registry),
-        routes,
-        metrics,
-        drain.clone(),
-        left_out,
-        description.map(|description| LiveDescription::new(description, Arc::clone(&gateway))),
-    );
+    let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
+    host.left_out = left_out;
+    host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
+    host.store = store;
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    let faults = Arc::clone(&host);
+    upkeep.spawn(async move { faults.watch_faults().await });
     for (service, settings) in manifest.services.iter().zip(health_checks) {
         if let Some(settings) = settings {
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));

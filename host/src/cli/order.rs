@@ -72,6 +72,7 @@ pub(super) enum FaultVerb {
 const FAULT_EXAMPLES: &str = "\
 Examples:
   atoll fault add products --latency 200ms --for 5m    Every call takes 200 ms longer, for five minutes
+  atoll fault add products --latency 2s --latency-share 30%   Three of ten calls take 2 s longer
   atoll fault add products --error 10% --trap 0.5%     Of 200 calls, 20 get an error and one a trap
   atoll fault clear products                           End all faults of `products`";
 
@@ -82,6 +83,9 @@ pub(super) struct FaultEffect {
     /// How much longer each call takes: `200ms`, `2s`
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     latency: Option<Duration>,
+    /// The share of calls that take longer: `30%` [default: all of them]
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "latency")]
+    latency_share: Option<Share>,
     /// The share of calls that fail like an error of the service: `10%`
     #[arg(long, value_name = "SHARE", value_parser = share)]
     error: Option<Share>,
@@ -130,6 +134,7 @@ fn request(effect: &FaultEffect, lasts: Option<Duration>) -> FaultRequest {
     FaultRequest {
         // The admin refuses a latency of centuries, so a number that does not fit may be cut.
         latency_ms: effect.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+        latency_share: effect.latency_share.map(|share| share.to_string()),
         error: effect.error.map(|share| share.to_string()),
         trap: effect.trap.map(|share| share.to_string()),
         for_seconds: lasts.map(whole_seconds),

@@ -85,7 +85,7 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
 
 /// An active fault: `products: +200ms, 10% errors, 1% traps on purpose, 4m left`.
 pub(super) fn fault(fault: &FaultView) -> String {
-    let latency = (fault.latency_ms > 0).then(|| format!("+{}", exact(fault.latency_ms)));
+    let latency = (fault.latency_ms > 0).then(|| format!("+{}", latency(fault)));
     let error = more_than_none(&fault.error).map(|share| format!("{share} errors"));
     let trap = more_than_none(&fault.trap).map(|share| format!("{share} traps"));
     let effect = [latency, error, trap].into_iter().flatten().collect::<Vec<_>>().join(", ");
@@ -100,6 +100,12 @@ pub(super) fn fault(fault: &FaultView) -> String {
 /// The share, if it is not 0%.
 fn more_than_none(share: &str) -> Option<&str> {
     (share != "0%").then_some(share)
+}
+
+/// A latency, and how many calls have it: `200ms`, `200ms of 30%`.
+fn latency(fault: &FaultView) -> String {
+    let latency = exact(fault.latency_ms);
+    if fault.latency_share == "100%" { latency } else { format!("{latency} of {}", fault.latency_share) }
 }
 
 /// The active faults, one in each row.
@@ -117,7 +123,7 @@ pub(super) fn faults(faults: &[FaultView]) -> String {
         return "no faults\n".into();
     }
     let row = |fault: &FaultView| {
-        let latency = if fault.latency_ms > 0 { exact(fault.latency_ms) } else { none() };
+        let latency = if fault.latency_ms > 0 { latency(fault) } else { none() };
         let [error, trap] =
             [&fault.error, &fault.trap].map(|share| more_than_none(share).map_or_else(none, Into::into));
         let left = fault.seconds_left.map_or_else(none, age);
@@ -235,6 +241,7 @@ MATCHES       SERVICE  CALL  REWRITE
     fn active(service: &str, latency_ms: u64, error: &str, trap: &str, seconds_left: Option<u64>) -> FaultView {
         let (error, trap) = (error.into(), trap.into());
         FaultView {
+            latency_share: "100%".into(),
             id: 7,
             service: service.into(),
             latency_ms,
@@ -254,13 +261,14 @@ MATCHES       SERVICE  CALL  REWRITE
             active("legacy", 200, "10%", "1%", Some(250)),
             FaultView { origin: OriginView::Manifest, ..active("legacy", 0, "0%", "0.5%", None) },
         ];
-        all[1].faults = vec![active("users", 2000, "0%", "0%", None)];
+        let of_30 = FaultView { latency_share: "30%".into(), ..active("users", 2000, "0%", "0%", None) };
+        all[1].faults = vec![of_30];
         let table = services(&all);
         let (_, below) = table.split_once("\n\n").expect("a line between");
         let expected = "\
 ! legacy: +200ms, 10% errors, 1% traps on purpose, 4m left
 ! legacy: 0.5% traps on purpose, by the manifest
-! users: +2s on purpose, until it is cleared
+! users: +2s of 30% on purpose, until it is cleared
 ~ legacy: 4 calls wait
 * differs from the manifest: it was swapped, and lasts until the host restarts
 ";

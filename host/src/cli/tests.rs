@@ -110,6 +110,8 @@ fn a_wrong_command_line_has_exit_code_2_and_says_why() {
         "atoll fault add products --for 5m",
         "atoll fault add products --latency 200",
         "atoll fault add products --latency 1.5s",
+        "atoll fault add products --latency-share 30%",
+        "atoll fault add products --latency 1s --latency-share 30",
         "atoll fault add products --error 10",
         "atoll fault add products --trap 101%",
         "atoll fault add products --error 1% --for forever",

@@ -108,7 +108,13 @@ static LATENCY: ManifestKey<DurationKind> = ManifestKey::new(
     "latency",
     DurationKind { min: 0, max: HOUR },
     r#""0ms""#,
-    "How much longer every try takes, the failing ones too.",
+    "How much longer tries take, the failing ones too.",
+);
+static LATENCY_SHARE: ManifestKey<ShareKind> = ManifestKey::new(
+    "latency_share",
+    ShareKind,
+    r#""100%""#,
+    "The share of tries that take longer by `latency`, drawn apart from those that fail.",
 );
 static ERROR: ManifestKey<ShareKind> =
     ManifestKey::new("error", ShareKind, r#""0%""#, "The share of tries that fail as if the connection had broken.");
@@ -173,10 +179,10 @@ pub(super) fn retry(service: &mut Section<'_>) -> retry::Settings {
 /// The fault on purpose; `None` if nothing is to go wrong.
 pub(super) fn fault(service: &mut Section<'_>) -> Option<Fault> {
     let mut section = service.section("fault");
-    let latency = section.get(&LATENCY);
+    let (latency, slow) = (section.get(&LATENCY), section.get(&LATENCY_SHARE));
     let (error, trap) = (section.get_sourced(&ERROR), section.get_sourced(&TRAP));
     section.close();
     let fault = Fault::new(latency, error.value, trap.value);
     let fault = fault.map_err(|error| service.report.push(trap.origin, error.to_string(), error.help()));
-    fault.ok().filter(|fault| !fault.is_nothing())
+    fault.ok().map(|fault| fault.with_latency_share(slow)).filter(|fault| !fault.is_nothing())
 }

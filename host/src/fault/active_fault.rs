@@ -55,7 +55,8 @@ pub struct TooManyFaults;
 
 /// The active faults of one service: at most 16, none at first.
 ///
-/// A fault whose time is over does nothing. The next [`ActiveFaults::add`] removes it from the list.
+/// A fault whose time is over does nothing. [`ActiveFaults::expire`] removes it from the list, and so does the next
+/// [`ActiveFaults::add`].
 #[derive(Debug, Default)]
 pub struct ActiveFaults {
     /// Whether the list holds a fault, so that a call of a service without faults takes no lock. It changes only under
@@ -92,6 +93,14 @@ impl ActiveFaults {
         })
     }
 
+    /// Removes the faults whose time is over at `now`, and returns them.
+    pub fn expire(&self, now: Instant) -> Vec<ActiveFault> {
+        if !self.any.load(Relaxed) {
+            return Vec::new();
+        }
+        self.change(|list| list.extract_if(.., |fault| fault.is_over(now)).collect())
+    }
+
     /// Removes all faults. Returns how many there were, including those that are over but were not removed yet.
     pub fn clear(&self) -> usize {
         self.change(|list| list.drain(..).count())
@@ -124,7 +133,7 @@ impl ActiveFaults {
         let mut injected = Injected { latency: Duration::ZERO, failure: None };
         self.read(|list| {
             for active in list.iter().filter(|fault| !fault.is_over(now)) {
-                injected.latency = injected.latency.saturating_add(active.fault.latency);
+                injected.latency = injected.latency.saturating_add(active.fault.slows(random));
                 injected.failure = injected.failure.or_else(|| active.fault.failure(random));
             }
         });

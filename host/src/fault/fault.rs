@@ -8,8 +8,10 @@ use std::time::Duration;
 #[expect(clippy::manual_non_exhaustive, reason = "`#[non_exhaustive]` would let this crate make unchecked ones")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// The latency that is added to each call.
+    /// The latency that is added to calls.
     pub latency: Duration,
+    /// The share of calls that the latency is added to, whether they fail or not.
+    pub latency_share: Share,
     /// The share of calls that fail like an error of the service.
     pub error: Share,
     /// The share of calls that fail like a trap of the service. No call fails in both ways, so the two shares are of
@@ -64,8 +66,8 @@ pub struct Injected {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { latency, error, trap, .. } = self;
-        write!(f, "latency {latency:?}, error {error}, trap {trap}")
+        let Self { latency, latency_share, error, trap, .. } = self;
+        write!(f, "latency {latency:?} of {latency_share}, error {error}, trap {trap}")
     }
 }
 
@@ -79,12 +81,31 @@ impl Fault {
         if error.millionths() + trap.millionths() > Share::ALL.millionths() {
             return Err(InvalidFault { error, trap });
         }
-        Ok(Self { latency, error, trap, _checked: () })
+        Ok(Self { latency, latency_share: Share::ALL, error, trap, _checked: () })
+    }
+
+    /// The same fault, which makes only `share` of the calls slower.
+    #[must_use]
+    pub fn with_latency_share(self, share: Share) -> Self {
+        Self { latency_share: share, ..self }
     }
 
     /// Whether the fault does nothing to any call.
     pub fn is_nothing(&self) -> bool {
-        self.latency.is_zero() && self.error == Share::NONE && self.trap == Share::NONE
+        (self.latency.is_zero() || self.latency_share == Share::NONE)
+            && self.error == Share::NONE
+            && self.trap == Share::NONE
+    }
+
+    /// How much slower the next call is. If that is not the same for all calls, one random number decides.
+    pub(super) fn slows(&self, random: &mut dyn FnMut(usize) -> usize) -> Duration {
+        let share = self.latency_share;
+        let is_slow = match share {
+            Share::ALL => true,
+            Share::NONE => false,
+            _ => !self.latency.is_zero() && random(Share::ALL.millionths() as usize) < share.millionths() as usize,
+        };
+        if is_slow { self.latency } else { Duration::ZERO }
     }
 
     /// Whether the next call fails, and how. One random number decides: the lowest numbers are errors, the ones after

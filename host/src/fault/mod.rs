@@ -1,7 +1,7 @@
 //! Floor 2: faults that are injected on purpose.
 //!
-//! Owns what a fault of a service is (latency, a share of errors, a share of traps), which faults are active, and what
-//! the next call suffers from them.
+//! Owns what a fault of a service is (a latency for a share of calls, a share of errors, a share of traps), which
+//! faults are active, and what the next call suffers from them.
 //!
 //! What always holds: a service has at most 16 active faults; a fault whose time is over does nothing; a service
 //! without faults pays one atomic load for a call; a [`Fault`] never fails more than all calls.

@@ -94,6 +94,25 @@ fn latency_applies_to_every_call_and_draws_no_number() {
     assert_eq!(faults.draw(now, &mut |_| MILLION - 1).map(|injected| injected.latency), Some(Duration::MAX));
 }
 
+/// Goes through every number that can be drawn: exactly the share of calls is slower, also of those that fail.
+#[test]
+fn a_latency_may_be_for_a_share_of_calls() {
+    let now = Instant::now();
+    for slow in [1, 300_000, 999_999] {
+        let faults = ActiveFaults::default();
+        let fault = fault(200, 0, 1_000_000).with_latency_share(share(slow));
+        faults.add(1, fault, None, FaultOrigin::Operator, now).expect("room");
+        let is_slow = |drawn| match faults.draw(now, &mut |_| drawn) {
+            Some(Injected { latency, failure: Some(InjectedFailure::Trap) }) => !latency.is_zero(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((0..MILLION).filter(|drawn| is_slow(*drawn)).count(), slow as usize);
+    }
+    assert!(fault(200, 0, 0).with_latency_share(Share::NONE).is_nothing());
+    let text = fault(200, 0, 10_000).with_latency_share(share(300_000)).to_string();
+    assert_eq!(text, "latency 200ms of 30%, error 0%, trap 1%");
+}
+
 #[test]
 fn the_first_fault_that_fails_a_call_decides_how_and_all_latencies_add_up() {
     let (faults, now) = (ActiveFaults::default(), Instant::now());
@@ -137,7 +156,12 @@ impl Model {
     fn draw(&self, now: Instant, drawn: &[usize]) -> Option<Injected> {
         let (mut latency, mut failure, mut drawn) = (Duration::ZERO, None, drawn.iter());
         for ActiveFault { fault, .. } in self.active(now) {
-            latency += fault.latency;
+            let slow = fault.latency_share.millionths() as usize;
+            // A number is drawn only where it decides.
+            let decides = slow > 0 && slow < MILLION && !fault.latency.is_zero();
+            if if decides { *drawn.next().expect("enough numbers") < slow } else { slow == MILLION } {
+                latency += fault.latency;
+            }
             let (error, trap) = (fault.error.millionths() as usize, fault.trap.millionths() as usize);
             if failure.is_none() && error + trap > 0 {
                 let number = *drawn.next().expect("enough numbers");
@@ -155,14 +179,17 @@ enum Step {
     Wait(u64),
     Add(u64, Fault, Option<u64>, FaultOrigin),
     Remove(u64),
+    Expire,
     Clear,
     Draw(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let faults = (0..3_u64, 0..=300_000_u32, 0..=300_000_u32, any::<[bool; 2]>()).prop_map(
-        |(latency, error, trap, [errors, traps])| {
-            fault(latency, if errors { error } else { 0 }, if traps { trap } else { 0 })
+    let slow = prop_oneof![2 => Just(1_000_000_u32), 2 => 0..=1_000_000_u32, 1 => Just(0)];
+    let faults = (0..3_u64, slow, 0..=300_000_u32, 0..=300_000_u32, any::<[bool; 2]>()).prop_map(
+        |(latency, slow, error, trap, [errors, traps])| {
+            let fault = fault(latency, if errors { error } else { 0 }, if traps { trap } else { 0 });
+            fault.with_latency_share(share(slow))
         },
     );
     let origin = prop_oneof![Just(FaultOrigin::Manifest), Just(FaultOrigin::Operator)];
@@ -171,6 +198,7 @@ fn step() -> impl Strategy<Value = Step> {
         9 => (0..20_u64, faults, prop::option::of(0..200_u64), origin)
             .prop_map(|(id, fault, lasts, origin)| Step::Add(id, fault, lasts, origin)),
         1 => (0..20_u64).prop_map(Step::Remove),
+        1 => Just(Step::Expire),
         1 => prop_oneof![19 => Just(Step::Wait(0)), 1 => Just(Step::Clear)],
         4 => any::<u64>().prop_map(Step::Draw),
     ]
@@ -207,10 +235,16 @@ proptest! {
                     model.0.retain(|one| one.id != id);
                     prop_assert_eq!(faults.remove(id), model.0.len() < before);
                 }
+                Step::Expire => {
+                    let active = model.active(now);
+                    let over = model.0.iter().filter(|one| !active.contains(one)).copied().collect::<Vec<_>>();
+                    model.0 = active;
+                    prop_assert_eq!(faults.expire(now), over);
+                }
                 Step::Clear => prop_assert_eq!(faults.clear(), std::mem::take(&mut model.0).len()),
                 Step::Draw(seed) => {
                     let mut rng = StdRng::seed_from_u64(seed);
-                    let drawn: Vec<usize> = (0..20).map(|_| rng.random_range(0..MILLION)).collect();
+                    let drawn: Vec<usize> = (0..40).map(|_| rng.random_range(0..MILLION)).collect();
                     let mut numbers = drawn.iter().copied();
                     let real = faults.draw(now, &mut |_| numbers.next().expect("enough numbers"));
                     prop_assert_eq!(real, model.draw(now, &drawn));

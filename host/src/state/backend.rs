@@ -43,6 +43,9 @@ pub trait Backend: Send + Sync + 'static {
     /// before, the commit is on disk whole or not at all.
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed>;
 
+    /// Whether the last commit that was tried reached the disk; true if there was none yet.
+    fn takes_writes(&self) -> bool;
+
     /// Finishes the commits that wait, refuses later ones, and closes the database. Blocks until then. A second call
     /// does nothing.
     fn close(&self);

@@ -47,6 +47,12 @@ impl Store {
         }
     }
 
+    /// Whether the last commit that was tried reached the disk, whichever service it came from; true if there was none
+    /// yet. With a full disk it is false until a commit succeeds again.
+    pub fn takes_writes(&self) -> bool {
+        self.backend.takes_writes()
+    }
+
     /// Finishes the commits that wait, and closes the database. Blocks until that is done. From then on buckets answer
     /// [`StateError::Closed`].
     pub fn close(&self) {

@@ -1,7 +1,7 @@
 //! What operators do by hand, by the verbs: inject faults, and force circuits open or closed.
 
 use crate::it::atoll::{Atoll, Home, Http};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const MANIFEST: &str = r#"
 [service.hello]
@@ -85,6 +85,34 @@ async fn injected_faults_are_added_listed_and_cleared() {
         "`fault clear` must also clear the fault of the manifest"
     );
     assert!(host.metric(r#"atoll_faults_injected_total{service="calm",kind="latency"}"#).await >= Some(2.0));
+}
+
+/// An operator who looks for the cause of something an hour later finds both ends in the log.
+#[tokio::test]
+async fn a_latency_may_be_for_a_share_of_calls_and_the_end_of_a_fault_is_a_line_of_the_log() {
+    let host = Host::start().await;
+    let added = host.run_verb("fault add hello --latency 1ms --latency-share 30%").await;
+    assert!(added.starts_with("hello: +1ms of 30% on purpose"), "{added}");
+    let slowed = r#"atoll_faults_injected_total{service="hello",kind="latency"}"#;
+    // That none or all of 300 calls are slow happens in one of 10^46 runs.
+    for _ in 0..300 {
+        assert_eq!(host.status("/hello").await, 200);
+    }
+    let slow = host.metric(slowed).await.unwrap();
+    assert!(slow > 0.0 && slow < 300.0, "{slow}");
+
+    host.run_verb("fault add hello --trap 100% --for 1s").await;
+    let line: Value = serde_json::from_str(&host.atoll.logged("its time is over").await).unwrap();
+    assert_eq!(
+        (&line["service"], &line["fault"]),
+        (&json!("hello"), &json!("latency 0ns of 100%, error 0%, trap 100%"))
+    );
+    assert_eq!(host.status("/hello").await, 200);
+    host.run_verb("fault clear hello").await;
+    let line: Value = serde_json::from_str(&host.atoll.logged("it was cleared").await).unwrap();
+    assert_eq!((&line["service"], &line["fault"]), (&json!("hello"), &json!("latency 1ms of 30%, error 0%, trap 0%")));
+    let ends = host.atoll.log().iter().filter(|line| line.contains("a fault on purpose has ended")).count();
+    assert_eq!(ends, 2, "each end once");
 }
 
 #[tokio::test]

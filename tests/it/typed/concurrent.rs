@@ -39,6 +39,8 @@ breaker = { failure_threshold = 1000 }
     }
     manifest += &route("/bench/{count}", "relay/bench#bench", "");
     manifest += &route("/bench-http/{service}/{count}", "relay/bench#bench-http", "");
+    // A test looks for the line of each failure.
+    manifest += "\n[log]\nrepeats = 1_000\n";
     Typed::start(&manifest).await
 }
 

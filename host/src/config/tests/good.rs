@@ -173,7 +173,8 @@ fn every_key_of_the_calls_between_services_is_read() {
     let probe = ProbeSpec::Path(PathAndQuery::from_static("/healthz?deep=1"));
     assert_eq!(legacy.health, Some(HealthConfig { probe, schedule: Schedule::default() }));
     let share = |text| Share::parse(text).expect("a share");
-    assert_eq!(users.fault, Fault::new(ms(200), share("10%"), share("0.1%")).ok());
+    let fault = Fault::new(ms(200), share("10%"), share("0.1%")).expect("at most all calls");
+    assert_eq!(users.fault, Some(fault.with_latency_share(share("30%"))));
     let rule = |to, private| EgressRule::parse(to, private).expect("a rule");
     let rules =
         [("https://api.example.com", false), ("http://billing.internal:8080", true), ("https://*.example.com", false)];

@@ -42,11 +42,13 @@ impl InstanceIdentity {
     pub(crate) fn log_failure(&self, error: &InvokeError) {
         let Self { grants, revision, instance, request } = self;
         let place = error.place.as_deref();
+        // What the host itself made of a failure has no place. Then the text alone tells one from another.
+        let cause = place.map_or(&*error.detail, |place| &*place.cause).lines().next();
         let stack = place.map(|place| format!("{:016x}", place.stack));
         tracing::warn!(
             service = %grants.service, revision = %revision.short(), instance, request_id = %request,
-            kind = %error.kind, place = place.map(|place| &*place.frame), stack,
-            cause = place.map(|place| &*place.cause), "the instance failed: {}", error.detail
+            kind = %error.kind, place = place.map(|place| &*place.frame), stack, cause,
+            "the instance failed: {}", error.detail
         );
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Database {
     sync_failed: Arc<AtomicBool>,
     /// How often the database was opened.
     openings: AtomicU64,
+    /// Whether the last batch could not be written.
+    write_failed: AtomicBool,
 }
 
 enum DatabaseState {
@@ -90,6 +92,7 @@ impl Database {
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
             openings: AtomicU64::new(0),
+            write_failed: AtomicBool::new(false),
         };
         let database = this.open_for_writing()?;
         *this.write_state() = DatabaseState::Open { database, retry_at: Instant::now() };
@@ -133,11 +136,17 @@ impl Database {
         let latest = self.latest.load(Ordering::Acquire);
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
-        let BatchOutcome { version, answers } =
-            self.with(Access::Write, |database| batch::apply(database, latest, batch))?;
+        let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch));
+        self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
+        let BatchOutcome { version, answers } = outcome?;
         debug_assert!(version >= latest, "versions only grow");
         self.latest.store(version, Ordering::Release);
         Ok(answers)
+    }
+
+    /// Whether the last batch was written; true if there was none yet.
+    pub(crate) fn takes_writes(&self) -> bool {
+        !self.write_failed.load(Ordering::Relaxed)
     }
 
     /// Closes the database. Every later call answers [`StateError::Closed`].

@@ -156,6 +156,10 @@ impl Backend for Embedded {
         })
     }
 
+    fn takes_writes(&self) -> bool {
+        self.database.takes_writes()
+    }
+
     fn close(&self) {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();

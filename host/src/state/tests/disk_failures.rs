@@ -45,13 +45,16 @@ fn while_the_disk_is_full_reads_go_on_and_writes_fail_until_there_is_room() {
     for round in 0..4 {
         let Err(StateError::Io { .. }) = commit("lost") else { panic!("a commit was accepted in round {round}") };
         read_all();
+        assert!(!database.takes_writes(), "a read that succeeds is no write");
     }
     disk.fail_writes(false);
     let began = Instant::now();
     while let Err(error) = commit("after") {
         assert!(began.elapsed() < Duration::from_secs(10), "{error}");
+        assert!(!database.takes_writes());
         std::thread::yield_now();
     }
+    assert!(database.takes_writes());
     let found = database.get(&users, &["before".into(), "lost".into(), "after".into()]).unwrap();
     assert_eq!(found.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
     drop(database);
