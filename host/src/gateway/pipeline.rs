@@ -5,7 +5,7 @@ use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
 use super::forwarded_request::{self, ForwardedFrom};
-use super::openapi_document::OpenapiDocument;
+use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::settings::{Settings, Target, TypedTarget};
 use super::told_hosts::ToldHosts;
@@ -15,7 +15,7 @@ use crate::base::{Blame, Body, CallContext, ErrorKind, HostAndPort, RequestId, S
 use crate::listen::Peer;
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -87,7 +87,18 @@ impl<C: Call> Gateway<C> {
         let request = forwarded_request::build(&head, body, &route, &origin)?;
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
-        Ok(public_answer::publish(answer, &head.method, &hosts, &route))
+        let leads = |path: &str| self.leads(&head, host, path);
+        Ok(public_answer::publish(answer, &head.method, &hosts, &route, leads))
+    }
+
+    /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers
+    /// of this request.
+    fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
+        let path = Path::parse(reference.split(['?', '#']).next()?).ok()?;
+        match self.routes.find(&RequestHead { host, method: &Method::GET, path, headers: &head.headers }) {
+            RouteLookup::Route(found) => Some(found.target.service.clone()),
+            RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
+        }
     }
 
     /// The remaining stages on a typed route. They check the request in this order, and only a request without errors
@@ -137,7 +148,7 @@ impl<C: Call> Gateway<C> {
     /// the document.
     fn unrouted(&self, head: &Parts) -> Result<Response<Body>, Problem> {
         match &self.document {
-            Some(document) if head.uri.path() == OpenapiDocument::PATH => document.answer(head),
+            Some(document) if head.uri.path() == DOCUMENT_PATH => document.answer(head),
             _ => {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))
