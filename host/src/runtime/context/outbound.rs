@@ -210,9 +210,12 @@ fn guest_error(kind: ErrorKind) -> Error {
         ErrorKind::Timeout | ErrorKind::SlowBody => Error::HttpResponseTimeout,
         ErrorKind::TooDeep => Error::LoopDetected,
         ErrorKind::BodyTooLarge => Error::HttpRequestBodySize(None),
-        ErrorKind::CircuitOpen | ErrorKind::Overloaded | ErrorKind::Draining | ErrorKind::Connect => {
+        // The call was not sent.
+        ErrorKind::CircuitOpen | ErrorKind::OutOfService | ErrorKind::Overloaded | ErrorKind::Draining => {
             Error::DestinationUnavailable
         }
+        // It was tried, and no connection came about.
+        ErrorKind::Connect => Error::ConnectionRefused,
         _ => Error::ConnectionTerminated,
     }
 }
