@@ -5,8 +5,9 @@ use super::late_findings::LateFindings;
 use super::load;
 use super::probe::health_check;
 use super::trust;
+use super::warnings::warnings;
 use crate::base::ServiceName;
-use crate::config::{Draft, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
+use crate::config::{Draft, Finding, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
     Contract, FunctionName, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Info, Interface,
     InterfaceName, Operation, document,
@@ -35,6 +36,8 @@ pub(super) struct Assembly {
     pub(super) openapi: Option<Bytes>,
     /// The services that are not served, each with the reason. They have no component here, and no addresses.
     pub(super) left_out: BTreeMap<ServiceName, String>,
+    /// What is probably not meant as it is written.
+    pub(super) warnings: Vec<Finding>,
 }
 
 /// One service's component.
@@ -83,7 +86,8 @@ pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: boo
     }
     let info = manifest.gateway.openapi.as_ref();
     let openapi = info.map(|info| openapi(info, manifest, &components, &targets));
-    Ok(Assembly { specs, components, health_checks, targets, needs, openapi, left_out })
+    let warnings = warnings(manifest, &targets);
+    Ok(Assembly { specs, components, health_checks, targets, needs, openapi, left_out, warnings })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without

@@ -8,8 +8,8 @@
 //!
 //! Never: it holds policy.
 //!
-//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust` → `late_findings`; `run` →
-//! `operations` and `admin_file`.
+//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
+//! `run` → `operations` and `admin_file`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
@@ -23,6 +23,7 @@ mod probe;
 mod run;
 mod shutdown;
 mod trust;
+mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, known_admin};
 pub use check::{Summary, check};

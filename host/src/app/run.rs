@@ -70,13 +70,16 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     }
 
     let drain = Drain::new();
-    let left_out = list_left_out(manifest, &assembly);
+    let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let Edges { gateway, admin, upkeep } = edges(manifest, &runtime, registry, rollout, assembly, &drain);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address);
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{admin_address}"));
+    for warning in &warnings {
+        tracing::warn!("{warning} ({})", warning.help());
+    }
     for line in &left_out {
         tracing::warn!("left out: {line}");
         announce(&format!("left out: {line}"));
