@@ -202,7 +202,7 @@ impl UnknownContracts {
         match error {
             WireError::NotProvided { .. } => self.more || !self.names.is_empty(),
             WireError::NotGranted { .. } => self.more || calls.iter().any(|callee| self.names.contains(callee)),
-            WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
+            WireError::OnlyReplaced { .. } | WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
         }
     }
 }

@@ -129,7 +129,15 @@ fn link(
         let imported = Contract { imports, ..Contract::default() };
         match wire(&service.spec.name, &imported, &service.spec.grants.calls, &offers) {
             Ok(link) => links.extend(link),
-            Err(error) => refusals.push(error.to_string()),
+            Err(error) => {
+                let replaced = manifest.services.iter().position(|own| own.spec.name == service.spec.name);
+                let replaced = replaced.and_then(|index| assembly.components[index].as_ref());
+                let error = match replaced {
+                    Some(before) => error.replacing(&service.spec.name, before.component.contract()),
+                    None => error,
+                };
+                refusals.push(error.to_string());
+            }
         }
     }
     (links, refusals)

@@ -38,7 +38,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// there.
 ///
 /// # Errors
-/// What is wrong with the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address
+/// What is wrong with the manifest and its components ([`ManifestErrors`]), an address
 /// that is in use, a store that cannot be opened. The host has not served then. With `partial`, services and routes
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow::Result<()> {

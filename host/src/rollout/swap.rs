@@ -201,7 +201,10 @@ impl Rollout {
             serving.iter().map(|(name, revision)| (name.clone(), Arc::clone(revision.contract()))).collect();
         // A service that calls itself will call the new component.
         offers.insert(name.clone(), Arc::clone(contract));
-        let links = wire(name, contract, calls, &offers)?;
+        let links = wire(name, contract, calls, &offers).map_err(|error| match serving.get(name) {
+            Some(before) => error.replacing(name, before.contract()),
+            None => error,
+        })?;
         let others = serving.iter().filter(|(other, _)| *other != name);
         let needs: Vec<Need> =
             others.flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links())).collect();
