@@ -100,3 +100,46 @@ async fn what_follows_from_a_mistake_is_not_told_with_it() {
         assert_eq!(complaint.matches(" help: ").count(), 1, "{manifest}\n{complaint}");
     }
 }
+
+/// A GET of `/openapi.json`, and a POST whose fields stand in the query: both work, and are seldom meant.
+#[tokio::test]
+async fn what_is_probably_not_meant_is_a_warning_of_check_and_of_the_start() {
+    const MANIFEST: &str = r#"
+[service.types]
+component = "{component:fixture-types}"
+[[route]]
+method = "POST"
+path = "/echo/text"
+call = "types/echo-string"
+[[route]]
+method = "GET"
+path = "/{value}"
+call = "types/echo-string"
+"#;
+    let document = "atoll.toml:10:8: this route takes `/openapi.json` over";
+    let query = "atoll.toml:7:8: `echo-string` takes its parameters from the query, and no body";
+    let own =
+        "[[route]]\npath = \"/openapi.json\"\nservice = \"plain\"\n[service.plain]\nurls = [\"http://127.0.0.1:9\"]\n";
+    for (manifest, warnings) in [
+        (MANIFEST.to_owned(), &[document, query][..]),
+        (MANIFEST.replace("/{value}", "/echo/{value}"), &[query]),
+        (MANIFEST.replace("method = \"POST\"", "method = \"DELETE\""), &[document]),
+        // Meant, and said.
+        (format!("{MANIFEST}{own}"), &[query]),
+        (format!("{MANIFEST}[gateway]\nopenapi = false\n"), &[query]),
+    ] {
+        let home = Home::new(&manifest);
+        home.link_cache();
+        let output = home.output(&["check"]).await;
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        for warning in warnings {
+            assert!(told.contains(&format!("warning: {warning}")), "{warning}\n{manifest}\n{told}");
+        }
+        assert_eq!(told.matches("warning: ").count(), warnings.len(), "{manifest}\n{told}");
+        let atoll = home.start().await;
+        for warning in warnings {
+            atoll.logged(warning).await;
+        }
+    }
+}

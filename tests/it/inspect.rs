@@ -109,7 +109,10 @@ async fn inspect_reports_all_reasons_for_a_refusal_at_once() {
     assert_eq!(code, Some(1), "{report}");
     let refused = section(&report, "refused").join("\n");
     assert!(refused.contains("`calls = [\"products\"]` in [service.users]"), "{report}");
-    assert!(refused.contains("shop:users/users@1.0.0, which no service of the manifest exports"), "{report}");
+    assert!(
+        refused.contains("shop:users/users@1.0.0, which only the component exports that it would replace"),
+        "{report}"
+    );
     let breaks = section(&report, "breaks").join("\n");
     assert!(breaks.contains("exports no interface shop:users/users@1.0.0; service `orders` depends on it"), "{report}");
     assert!(breaks.contains("answers no HTTP by itself; route /api/users"), "{report}");

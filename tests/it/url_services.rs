@@ -87,6 +87,39 @@ async fn every_method_body_and_status_passes_unchanged() {
     );
 }
 
+/// RFC 9110, section 9.3.2: the answer to HEAD is that to GET without its content. A service that knows only GET need
+/// not know HEAD; one that the route names HEAD for gets it.
+#[tokio::test]
+async fn a_head_is_served_as_a_get_without_content_where_the_route_names_get_alone() {
+    let plain = PlainServer::start("only").await;
+    let route =
+        |path: &str, method: &str| format!("[[route]]\npath = \"{path}\"\nmethod = {method}\nservice = \"plain\"\n");
+    let routes = [
+        route("/get", "\"GET\""),
+        route("/both", "[\"GET\", \"HEAD\"]"),
+        route("/two", "\"GET\""),
+        route("/two", "\"HEAD\""),
+        route("/post", "\"POST\""),
+    ];
+    let home = Home::new(&format!("[service.plain]\nurls = [\"http://{}\"]\n{}", plain.address, routes.concat()));
+    let (atoll, http) = (home.start().await, Http::default());
+    let ask = async |method: &str, path: &str| {
+        http.send(Request::builder().method(method).uri(format!("{}{path}", atoll.gateway)), "").await
+    };
+    for (path, method) in [("/get", "GET"), ("/both", "HEAD"), ("/two", "HEAD")] {
+        let head = ask("HEAD", path).await;
+        assert_eq!((head.status.as_u16(), head.header("x-method"), head.body.len()), (200, method, 0), "{path}");
+        let get = ask("GET", path).await;
+        assert_eq!((get.status.as_u16(), get.header("x-method"), get.body.is_empty()), (200, "GET", false), "{path}");
+    }
+    let length = ask("GET", "/get").await.body.len().to_string();
+    assert_eq!(ask("HEAD", "/get").await.header("content-length"), length, "the fields are those of GET");
+    let refused = ask("HEAD", "/post").await;
+    assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "POST"));
+    let refused = ask("POST", "/get").await;
+    assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "GET, HEAD"));
+}
+
 #[tokio::test]
 async fn forwarded_headers_are_set_and_those_of_a_stranger_dropped() {
     let plain = PlainServer::start("only").await;

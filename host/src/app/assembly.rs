@@ -6,8 +6,9 @@ use super::late_findings::LateFindings;
 use super::load;
 use super::probe::health_check;
 use super::trust;
+use super::warnings::warnings;
 use crate::base::ServiceName;
-use crate::config::{Draft, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
+use crate::config::{Draft, Finding, LateFindingKey, Manifest, Route, RouteCall, ServiceConfig};
 use crate::contract::{
     BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface,
 };
@@ -34,6 +35,8 @@ pub(super) struct Assembly {
     pub(super) description: Option<ApiDescription>,
     /// The services that are not served, each with the reason. They have no component here, and no addresses.
     pub(super) left_out: BTreeMap<ServiceName, String>,
+    /// What is probably not meant as it is written.
+    pub(super) warnings: Vec<Finding>,
 }
 
 /// One service's component.
@@ -84,7 +87,8 @@ pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: boo
         return Err(errors.into());
     }
     let description = ApiDescription::of(manifest, &targets);
-    Ok(Assembly { specs, components, health_checks, targets, needs, description, left_out })
+    let warnings = warnings(manifest, &specs, &targets);
+    Ok(Assembly { specs, components, health_checks, targets, needs, description, left_out, warnings })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without
@@ -199,7 +203,7 @@ impl UnknownContracts {
         match error {
             WireError::NotProvided { .. } => self.more || !self.names.is_empty(),
             WireError::NotGranted { .. } => self.more || calls.iter().any(|callee| self.names.contains(callee)),
-            WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
+            WireError::OnlyReplaced { .. } | WireError::Ambiguous { .. } | WireError::Unmet { .. } => false,
         }
     }
 }

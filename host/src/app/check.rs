@@ -2,11 +2,11 @@
 
 use super::assembly::{Assembly, assemble};
 use super::load;
-use crate::config::Draft;
+use crate::config::{Draft, Finding};
 use std::path::Path;
 
 /// The size of a manifest that passed the check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Summary {
     /// The number of services.
     pub services: usize,
@@ -14,6 +14,8 @@ pub struct Summary {
     pub components: usize,
     /// The number of routes.
     pub routes: usize,
+    /// What is probably not meant as it is written.
+    pub warnings: Vec<Finding>,
 }
 
 /// Checks the manifest, every component that it names, and that they fit each other and the routes. It opens no socket
@@ -28,6 +30,7 @@ pub async fn check(path: &Path) -> anyhow::Result<Summary> {
         services: manifest.services.len(),
         components: assembly.components.iter().flatten().count(),
         routes: manifest.routes.len(),
+        warnings: assembly.warnings,
     })
 }
 

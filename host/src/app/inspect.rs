@@ -100,13 +100,13 @@ async fn try_as(
         contract: Arc::clone(one.component.contract()),
         calls: other.spec.grants.calls.clone(),
     });
-    let ground = TrialGround {
-        spec: &service.spec,
-        offers: offers(manifest.services.iter().zip(components)),
-        needs: needs(name, manifest, &assembly),
-        importers: importers.collect(),
-        routed: Arc::clone(&assembly.specs[index].routed),
-    };
+    let ground = TrialGround::new(
+        &service.spec,
+        offers(manifest.services.iter().zip(components)),
+        needs(name, manifest, &assembly),
+        importers.collect(),
+        Arc::clone(&assembly.specs[index].routed),
+    );
     let mut trial = Trial::run(contract, &component, ground);
     // A reason that holds for every host was found by its contract alone.
     let found: Vec<String> = refusals(contract).iter().map(ToString::to_string).collect();

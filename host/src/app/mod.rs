@@ -8,8 +8,8 @@
 //!
 //! Never: it holds policy.
 //!
-//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe` and `trust` → `late_findings`; `run` →
-//! `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
+//! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
+//! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
@@ -24,6 +24,7 @@ mod probe;
 mod run;
 mod shutdown;
 mod trust;
+mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, known_admin};
 pub use check::{Summary, check};

@@ -39,7 +39,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// there.
 ///
 /// # Errors
-/// What is wrong with the manifest and its components ([`ManifestErrors`](crate::config::ManifestErrors)), an address
+/// What is wrong with the manifest and its components ([`ManifestErrors`]), an address
 /// that is in use, a store that cannot be opened. The host has not served then. With `partial`, services and routes
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow::Result<()> {
@@ -72,7 +72,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     }
 
     let drain = Drain::new();
-    let left_out = list_left_out(manifest, &assembly);
+    let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let Edges { gateway, admin, upkeep } =
         edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain);
 
@@ -80,6 +80,9 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     let _left_until_the_end = AdminFile::leave(path, admin_address);
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
     announce(&format!("admin listening on http://{admin_address}"));
+    for warning in &warnings {
+        tracing::warn!("{warning} ({})", warning.help());
+    }
     for line in &left_out {
         tracing::warn!("left out: {line}");
         announce(&format!("left out: {line}"));

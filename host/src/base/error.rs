@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Timeout,
     /// Every endpoint that could take the call has an open circuit.
     CircuitOpen,
+    /// An operator has forced the circuit of every endpoint that could take the call open.
+    OutOfService,
     /// Too many calls are under way: the queue is full, or no call ended in time.
     Overloaded,
     /// The host is shutting down.
@@ -74,9 +76,13 @@ impl ErrorKind {
             | Self::Connect
             | Self::Reset
             | Self::Timeout => Blame::Service,
-            Self::CircuitOpen | Self::Overloaded | Self::Draining | Self::NoEndpoint | Self::Denied | Self::TooDeep => {
-                Blame::Refusal
-            }
+            Self::CircuitOpen
+            | Self::OutOfService
+            | Self::Overloaded
+            | Self::Draining
+            | Self::NoEndpoint
+            | Self::Denied
+            | Self::TooDeep => Blame::Refusal,
             Self::BodyTooLarge | Self::SlowBody | Self::ClientGone => Blame::Client,
             Self::Host => Blame::Host,
         }
@@ -99,6 +105,7 @@ impl ErrorKind {
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::CircuitOpen => "circuit-open",
+            Self::OutOfService => "out-of-service",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoEndpoint => "no-endpoint",

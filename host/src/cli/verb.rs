@@ -76,7 +76,10 @@ fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Resu
 
 fn check(manifest: &Path) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    let app::Summary { services, components, routes } = runtime.block_on(app::check(manifest))?;
+    let app::Summary { services, components, routes, warnings } = runtime.block_on(app::check(manifest))?;
+    for warning in &warnings {
+        terminal::note(&format!("warning: {warning} ({})", warning.help()));
+    }
     let (services, components) = (counted(services, "service"), counted(components, "component"));
     let (path, routes) = (manifest.display(), counted(routes, "route"));
     Ok(terminal::print(&format!("{path} is right: {services} ({components}), {routes}"))?)

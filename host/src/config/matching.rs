@@ -26,8 +26,7 @@ static HOST: ManifestKey<TextKind> = ManifestKey::without_default(
     TextKind { min: 1 },
     "The host's name without port, or a wildcard such as `\"*.example.com\"`. Absent: any.",
 );
-static METHOD: ManifestKey<MethodsKind> =
-    ManifestKey::without_default("method", MethodsKind, "`\"GET\"`, or `[\"GET\", \"HEAD\"]`. Absent: any.");
+static METHOD: ManifestKey<MethodsKind> = ManifestKey::without_default("method", MethodsKind, METHOD_HELP);
 static HEADERS: ManifestKey<TableKind<TextKind>> = ManifestKey::without_default(
     "headers",
     TableKind(TextKind { min: 0 }),
@@ -44,6 +43,9 @@ static REWRITE: ManifestKey<TextKind> = ManifestKey::without_default(
     "The path that the service gets instead, with the parameters of `path`: `\"/users/{id}\"`. Not with `strip_prefix` \
      or `call`.",
 );
+
+const METHOD_HELP: &str = "`\"GET\"`, or `[\"GET\", \"POST\"]`. Absent: any. A `HEAD` that is not named is served as \
+                           `GET`, without content.";
 
 /// One method, or several.
 struct MethodsKind;

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 ///
 /// A rule is written `https://api.example.com`, `https://*.example.com:8443` or `http://10.0.0.7:8080`. A rule without
 /// a port is for the scheme's default port. `*.` stands for one or more labels, never for none, and not for a part of
-/// an address.
+/// an address. `https://*` is every host with a public address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EgressRule {
     scheme: Scheme,
@@ -19,6 +19,10 @@ pub struct EgressRule {
     port: u16,
     private: bool,
 }
+
+/// The help for a rule for every host with `private`: it would open the whole network behind the host.
+const NOT_ALL_PRIVATE: &str = "`*` is for public hosts alone: leave `private` out, and name each host that is not \
+                               public in an entry of its own";
 
 /// A text that is no [`EgressRule`]. [`InvalidRule::help`] says how to write it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +94,11 @@ impl EgressRule {
         }
         let (host, port) = split_port(rest)?;
         let port = port.map_or(Ok(scheme.default_port()), parse_port)?;
-        Ok(Self { scheme, host: EgressPattern::parse(host)?, port, private })
+        let host = EgressPattern::parse(host)?;
+        if private && host == EgressPattern::Any {
+            return Err(NOT_ALL_PRIVATE.into());
+        }
+        Ok(Self { scheme, host, port, private })
     }
 
     /// The rule that permits this request and no other host. The error says why there can be none.
@@ -125,10 +133,16 @@ impl EgressRule {
         }
     }
 
-    /// The line of the manifest with which this rule would also admit addresses that are not public:
-    /// `egress = [{ to = "https://db.internal", private = true }]`.
-    pub fn private_line(&self) -> String {
-        format!("egress = [{{ to = \"{self}\", private = true }}]")
+    /// The line of the manifest with which this rule would also admit addresses of `host` that are not public:
+    /// `egress = [{ to = "https://db.internal", private = true }]`. A rule for every host cannot; the line then has one
+    /// for this host.
+    pub fn private_line(&self, host: &str) -> String {
+        let Self { scheme, port, .. } = *self;
+        let alone = match &self.host {
+            EgressPattern::Any => Self::exactly(scheme.as_str(), host, port).ok(),
+            _ => None,
+        };
+        format!("egress = [{{ to = \"{}\", private = true }}]", alone.as_ref().unwrap_or(self))
     }
 
     /// Whether the rule is for this request.

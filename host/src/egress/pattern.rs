@@ -5,12 +5,13 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// The error text for a `*` alone.
-pub(super) const EVERY_HOST: &str = "it would permit every host: name those that the service needs, \
-     like `https://api.example.com` or `https://*.example.com`";
+pub(super) const EVERY_HOST: &str = "write the scheme too: `https://*` is every public host, at port 443";
 
 /// The hosts that a rule is for. Names are in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EgressPattern {
+    /// Every host. Its addresses are checked as those of any other pattern: only public ones are admitted.
+    Any,
     Name(String),
     /// The text after the `*`, beginning with a dot: `.example.com` for `*.example.com`. It matches names with one or
     /// more labels before it.
@@ -22,7 +23,7 @@ impl EgressPattern {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(base) = text.strip_prefix("*.") else {
             if text == "*" {
-                return Err(EVERY_HOST);
+                return Ok(Self::Any);
             }
             if text.contains('*') {
                 return Err("a `*` stands only for the first labels, as in `*.example.com`");
@@ -39,6 +40,7 @@ impl EgressPattern {
 
     pub(super) fn matches(&self, host: Host<'_>) -> bool {
         match (self, host) {
+            (Self::Any, _) => true,
             (Self::Name(own), Host::Name(name)) => own.eq_ignore_ascii_case(name),
             (Self::Wildcard(suffix), Host::Name(name)) => {
                 // Both are ASCII, so the cut is at a character. The suffix begins with a dot, and no label of the name
@@ -57,6 +59,7 @@ impl EgressPattern {
         match self {
             Self::Name(_) | Self::Literal(_) => usize::MAX,
             Self::Wildcard(suffix) => suffix.len(),
+            Self::Any => 0,
         }
     }
 }
@@ -73,6 +76,7 @@ impl From<Host<'_>> for EgressPattern {
 impl fmt::Display for EgressPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Any => f.write_str("*"),
             Self::Name(name) => f.write_str(name),
             Self::Wildcard(suffix) => write!(f, "*{suffix}"),
             Self::Literal(IpAddr::V4(address)) => write!(f, "{address}"),

@@ -51,8 +51,7 @@ fn a_rule_is_parsed_in_any_form_and_written_in_one() {
 #[test]
 fn a_text_that_is_no_rule_is_refused_with_help() {
     for (text, help) in [
-        ("*", "it would permit every host"),
-        ("https://*", "it would permit every host"),
+        ("*", "`https://*` is every public host"),
         ("", "write the scheme too"),
         ("api.example.com", "write the scheme too"),
         ("api.example.com:443", "write the scheme too"),
@@ -117,6 +116,35 @@ fn a_text_that_is_no_rule_is_refused_with_help() {
         assert_eq!(error.to_string(), format!("`{text}` is no outside host"));
         assert!(error.help().contains(help), "{}", error.help());
     }
+}
+
+#[test]
+fn a_rule_for_every_host_permits_all_hosts_of_its_scheme_and_port_and_public_addresses_alone() {
+    for (text, canonical) in
+        [("https://*", "https://*"), ("HTTP://*:80", "http://*"), ("http://*:8080", "http://*:8080")]
+    {
+        assert_eq!(rule(text).to_string(), canonical);
+    }
+    let every = allow(&["https://*", "https://*.b.example", "https://a.b.example"]);
+    for (host, expected) in [
+        ("a.b.example", "https://a.b.example"),
+        ("c.b.example", "https://*.b.example"),
+        ("any.example", "https://*"),
+        ("localhost", "https://*"),
+        ("192.0.32.8", "https://*"),
+        ("[2606:4700::1111]", "https://*"),
+    ] {
+        assert_eq!(every.permits("https", host, 443).map(ToString::to_string).as_deref(), Some(expected), "{host}");
+    }
+    assert_eq!(every.permits("http", "any.example", 80), None);
+    assert_eq!(every.permits("https", "any.example", 8443), None);
+    assert_eq!(every.permits("https", "0x7f.1", 443), None, "a spelling that resolvers take for an address");
+    for address in ["127.0.0.1", "10.0.0.7", "169.254.169.254", "::1", "::ffff:10.0.0.7", "fd00:ec2::254"] {
+        assert!(rule("https://*").admits(ip(address)).is_err(), "{address}");
+    }
+    assert!(rule("https://*").admits(ip("192.0.32.8")).is_ok());
+    let error = EgressRule::parse("https://*", true).expect_err("it would open the network behind the host");
+    assert!(error.help().contains("public hosts alone"), "{}", error.help());
 }
 
 #[test]
@@ -225,8 +253,12 @@ fn the_line_of_the_manifest_that_would_permit_a_request_is_shown() {
     );
     assert!(Allow::line_for("http", &"a".repeat(10_000), 80).len() < 300);
     assert_eq!(
-        rule("https://db.internal:5432").private_line(),
+        rule("https://db.internal:5432").private_line("db.internal"),
         "egress = [{ to = \"https://db.internal:5432\", private = true }]"
+    );
+    assert_eq!(
+        rule("https://*").private_line("db.internal"),
+        "egress = [{ to = \"https://db.internal\", private = true }]"
     );
 }
 

@@ -42,7 +42,7 @@ pub(super) fn build(
     origin: &ForwardedFrom<'_>,
 ) -> Result<Request<Body>, Problem> {
     let mut request = Request::new(body);
-    *request.method_mut() = head.method.clone();
+    *request.method_mut() = route.rule.upstream_method(&head.method).clone();
     *request.uri_mut() = uri(&head.uri, &route.upstream_path())?;
     let mut headers = head.headers.clone();
     // First, before the gateway sets headers of its own: the client chooses which headers `Connection` removes.

@@ -42,5 +42,6 @@ mod told_hosts;
 mod typed;
 
 pub use call::{Call, CallFailure};
+pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
 pub use settings::{Settings, Target};

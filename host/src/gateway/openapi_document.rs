@@ -8,6 +8,9 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use std::hash::{DefaultHasher, Hasher};
 
+/// The path of the document.
+pub const DOCUMENT_PATH: &str = "/openapi.json";
+
 /// The document, and an entity tag for this version of it.
 pub(super) struct OpenapiDocument {
     text: Bytes,
@@ -15,9 +18,6 @@ pub(super) struct OpenapiDocument {
 }
 
 impl OpenapiDocument {
-    /// The path of the document.
-    pub(super) const PATH: &str = "/openapi.json";
-
     pub(super) fn new(text: Bytes) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(&text);
@@ -62,7 +62,7 @@ mod tests {
     use http::Request;
 
     fn answer_to(method: &str, none_match: &str) -> Result<Response<Body>, Problem> {
-        let request = Request::builder().method(method).uri(OpenapiDocument::PATH).header(IF_NONE_MATCH, none_match);
+        let request = Request::builder().method(method).uri(DOCUMENT_PATH).header(IF_NONE_MATCH, none_match);
         OpenapiDocument::new(Bytes::from_static(b"{}")).answer(&request.body(()).expect("a request").into_parts().0)
     }
 

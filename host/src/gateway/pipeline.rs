@@ -5,7 +5,7 @@ use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
 use super::forwarded_request::{self, ForwardedFrom};
-use super::openapi_document::OpenapiDocument;
+use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
@@ -18,7 +18,7 @@ use crate::telemetry::GatewayMetrics;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -122,7 +122,18 @@ impl<C: Call> Gateway<C> {
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
         let answer = answer.map(|body| record.peer().read_ahead(body));
-        Ok(public_answer::publish(answer, &head.method, &hosts, &route))
+        let leads = |path: &str| self.leads(&head, host, path);
+        Ok(public_answer::publish(answer, &head.method, &hosts, &route, leads))
+    }
+
+    /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers
+    /// of this request.
+    fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
+        let path = Path::parse(reference.split(['?', '#']).next()?).ok()?;
+        match self.routes.find(&RequestHead { host, method: &Method::GET, path, headers: &head.headers }) {
+            RouteLookup::Route(found) => Some(found.target.service.clone()),
+            RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
+        }
     }
 
     fn budget(&self, service: &ServiceName) -> &BodyBudget {
@@ -178,7 +189,7 @@ impl<C: Call> Gateway<C> {
     /// the document.
     fn unrouted(&self, head: &Parts) -> Result<Response<Body>, Problem> {
         match &self.document {
-            Some(document) if head.uri.path() == OpenapiDocument::PATH => document.load().answer(head),
+            Some(document) if head.uri.path() == DOCUMENT_PATH => document.load().answer(head),
             _ => {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))

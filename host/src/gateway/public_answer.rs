@@ -2,7 +2,7 @@
 
 use super::settings::Target;
 use super::told_hosts::{Origin, ToldHosts};
-use crate::base::{Body, RequestId, empty_body, remove_hop_by_hop};
+use crate::base::{Body, RequestId, ServiceName, empty_body, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -16,12 +16,13 @@ pub(super) fn finish(mut answer: Response<Body>, id: &RequestId) -> Response<Bod
 }
 
 /// Makes `answer` the public answer to a request with `method` on `route`: without hop-by-hop headers, and with public
-/// locations. `hosts` are those that the service was told.
+/// locations. `hosts` are those that the service was told; `leads` finds the service to which a GET of a path leads.
 pub(super) fn publish(
     mut answer: Response<Body>,
     method: &Method,
     hosts: &ToldHosts<'_>,
     route: &Match<'_, Target>,
+    leads: impl Fn(&str) -> Option<ServiceName>,
 ) -> Response<Body> {
     let status = answer.status();
     remove_hop_by_hop(answer.headers_mut());
@@ -30,7 +31,8 @@ pub(super) fn publish(
         *answer.body_mut() = empty_body();
     }
     for name in [LOCATION, CONTENT_LOCATION] {
-        let public = answer.headers().get(&name).and_then(|value| public_location(value.to_str().ok()?, hosts, route));
+        let public =
+            answer.headers().get(&name).and_then(|value| public_location(value.to_str().ok()?, hosts, route, &leads));
         if let Some(public) = public {
             answer.headers_mut().insert(name, public);
         }
@@ -39,10 +41,15 @@ pub(super) fn publish(
 }
 
 /// The public form of a reference that the service wrote, or `None` if the reference stays as it is.
-fn public_location(location: &str, hosts: &ToldHosts<'_>, route: &Match<'_, Target>) -> Option<HeaderValue> {
+fn public_location(
+    location: &str,
+    hosts: &ToldHosts<'_>,
+    route: &Match<'_, Target>,
+    leads: &dyn Fn(&str) -> Option<ServiceName>,
+) -> Option<HeaderValue> {
     let (origin, reference) = split_origin(location);
     let Some((scheme, authority)) = origin.split_once("//") else {
-        let public = route.public_location(reference);
+        let public = public_path(reference, false, route, leads);
         return (public != reference).then(|| HeaderValue::from_str(&public).ok()).flatten();
     };
     let default_port = if scheme.eq_ignore_ascii_case("https:") { 443 } else { 80 };
@@ -53,9 +60,32 @@ fn public_location(location: &str, hosts: &ToldHosts<'_>, route: &Match<'_, Targ
     };
     // An empty path after a host is the path `/` (RFC 9110, section 4.2.3).
     let path = if reference.starts_with('/') { Cow::Borrowed(reference) } else { format!("/{reference}").into() };
-    let public = route.public_location(&path);
+    let public = public_path(&path, !kept.is_empty(), route, leads);
     let changed = public != path || kept != origin;
     changed.then(|| HeaderValue::from_str(&format!("{kept}{public}")).ok()).flatten()
+}
+
+/// The public form of a path that the service wrote; `absolute` if it wrote it with the public host.
+///
+/// A service writes a path of its own, which the route then has to change, or a public path: one that it was configured
+/// with, or made from `X-Forwarded-Prefix`. The path stays as it is where that is the way that leads somewhere: with a
+/// host, if it leads to the service itself; always, if the changed path leads nowhere, or only where the path as it is
+/// leads as well (to a route for all paths).
+fn public_path<'l>(
+    path: &'l str,
+    absolute: bool,
+    route: &Match<'_, Target>,
+    leads: &dyn Fn(&str) -> Option<ServiceName>,
+) -> Cow<'l, str> {
+    let changed = route.public_location(path);
+    if changed == path {
+        return changed;
+    }
+    let own = Some(route.target.service.clone());
+    let (as_it_is, when_changed) = (leads(path), leads(&changed));
+    let stays = (absolute && as_it_is == own)
+        || (as_it_is.is_some() && (when_changed.is_none() || (when_changed == as_it_is && as_it_is != own)));
+    if stays { path.into() } else { changed }
 }
 
 /// Splits `https://host` or `//host` off the front of a reference.
@@ -71,7 +101,7 @@ fn split_origin(location: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{HostAndPort, ServiceName};
+    use crate::base::HostAndPort;
     use crate::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule};
     use http::HeaderMap;
     use std::time::Duration;
@@ -85,7 +115,7 @@ mod tests {
         let path = Path::parse("/api/users/7").expect("a path");
         let headers = HeaderMap::new();
         match table.find(&RequestHead { host: None, method, path, headers: &headers }) {
-            RouteLookup::Route(route) => publish(answer, method, hosts, &route),
+            RouteLookup::Route(route) => publish(answer, method, hosts, &route, |_| None),
             _ => unreachable!("the rule is for this path"),
         }
     }

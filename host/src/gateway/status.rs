@@ -29,6 +29,9 @@ fn entry(kind: ErrorKind) -> StatusEntry {
         K::CircuitOpen => {
             (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has failed too often and is not called for a while")
         }
+        K::OutOfService => {
+            (S::SERVICE_UNAVAILABLE, "The service is out of service", "was taken out of service by an operator")
+        }
         K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
@@ -76,7 +79,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 17] = [
+    const ALL: [ErrorKind; 18] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
@@ -85,6 +88,7 @@ mod tests {
         ErrorKind::Reset,
         ErrorKind::Timeout,
         ErrorKind::CircuitOpen,
+        ErrorKind::OutOfService,
         ErrorKind::Overloaded,
         ErrorKind::Draining,
         ErrorKind::NoEndpoint,

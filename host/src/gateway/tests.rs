@@ -227,7 +227,7 @@ async fn a_refused_request_never_reaches_a_service() {
         let answer = WireClient::connect(addr).await.request(request).await;
         assert_problem(&answer, status, kind);
         if request.starts_with("DELETE") {
-            assert_eq!(answer.header("allow"), Some("GET, POST"));
+            assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
         }
     }
     assert_eq!(calls.load(Relaxed), 0);

@@ -253,7 +253,7 @@ impl Rollout {
         let (name, calls) = (&deployment.spec.name, &deployment.spec.grants.calls);
         let mut ground = self.ground(deployment, serving);
         ground.offer(contract);
-        let links = wire(name, contract, calls, &ground.offers)?;
+        let links = wire(name, contract, calls, &ground.offers).map_err(|error| ground.explain(error))?;
         ground.misses(contract, clients).map(|routed| Fit { links, routed }).map_err(SwapError::Breaks)
     }
 
@@ -271,13 +271,13 @@ impl Rollout {
             let calls = self.deployments.get(name)?.spec.grants.calls.clone();
             Some(Importer { name: name.clone(), contract: Arc::clone(revision.contract()), calls })
         });
-        TrialGround {
-            spec: &deployment.spec,
-            offers: serving.iter().map(contract).collect(),
-            needs: needs.chain(self.routes.iter().cloned()).collect(),
-            importers: importers.collect(),
-            routed: deployment.routed(),
-        }
+        TrialGround::new(
+            &deployment.spec,
+            serving.iter().map(contract).collect(),
+            needs.chain(self.routes.iter().cloned()).collect(),
+            importers.collect(),
+            deployment.routed(),
+        )
     }
 
     /// Publishes `next` as the service's history, if it still fits the other services: one of them may have been

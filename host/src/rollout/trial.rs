@@ -1,7 +1,7 @@
 //! A component, tried as the component of a service: everything that a swap would refuse, told at once.
 
 use super::spec::ServiceSpec;
-use super::wiring::{Clients, Importer, Need, Offers, ambiguous, breaks, misnamed, reroute, wire_each};
+use super::wiring::{Clients, Importer, Need, Offers, WireError, ambiguous, breaks, misnamed, reroute, wire_each};
 use crate::contract::{BoundFunction, Contract};
 use crate::runtime::{Component, Link, LoadError};
 use std::sync::Arc;
@@ -19,22 +19,42 @@ pub struct Trial {
 
 /// What a component is tried against.
 pub struct TrialGround<'a> {
-    /// The service.
-    pub spec: &'a ServiceSpec,
-    /// The contracts of all services that have a component.
-    pub offers: Offers,
-    /// What other services, routes, health checks and the manifest's lists of functions use.
-    pub needs: Vec<Need>,
-    /// The other services that have a component.
-    pub importers: Vec<Importer>,
-    /// The functions of the service that routes call.
-    pub routed: Arc<[BoundFunction]>,
+    spec: &'a ServiceSpec,
+    pub(super) offers: Offers,
+    needs: Vec<Need>,
+    importers: Vec<Importer>,
+    routed: Arc<[BoundFunction]>,
+    /// The contract of the component that is replaced.
+    replaced: Option<Arc<Contract>>,
+}
+
+impl<'a> TrialGround<'a> {
+    /// For a component of the service of `spec`: the contracts of all services that have a component; what other
+    /// services, routes, health checks and the manifest's lists of functions use; the other services that have a
+    /// component; and the functions of the service that routes call.
+    pub fn new(
+        spec: &'a ServiceSpec,
+        offers: Offers,
+        needs: Vec<Need>,
+        importers: Vec<Importer>,
+        routed: Arc<[BoundFunction]>,
+    ) -> Self {
+        Self { spec, offers, needs, importers, routed, replaced: None }
+    }
 }
 
 impl TrialGround<'_> {
     /// Replaces the contract of the service: a service that calls itself will call the new component.
     pub(super) fn offer(&mut self, contract: &Arc<Contract>) {
-        self.offers.insert(self.spec.name.clone(), Arc::clone(contract));
+        self.replaced = self.offers.insert(self.spec.name.clone(), Arc::clone(contract));
+    }
+
+    /// An error of the new component's imports, which says so if only the component that it replaces would answer.
+    pub(super) fn explain(&self, error: WireError) -> WireError {
+        match &self.replaced {
+            Some(before) => error.replacing(&self.spec.name, before),
+            None => error,
+        }
     }
 
     /// The functions that routes call, as a component with this contract has them. The contract is offered already.
@@ -66,7 +86,7 @@ impl Trial {
         for outcome in wire_each(&spec.name, contract, &spec.grants.calls, &ground.offers) {
             match outcome {
                 Ok(link) => links.push(link),
-                Err(error) => refusals.push(error.to_string()),
+                Err(error) => refusals.push(ground.explain(error).to_string()),
             }
         }
         let refused = match component {

@@ -31,6 +31,17 @@ pub enum WireError {
         /// The versions of it that are exported, which are not compatible.
         others: Vec<InterfaceName>,
     },
+    /// Only the component that this one would replace exports the interface.
+    #[error(
+        "imports {interface}, which only the component exports that it would replace: service `{service}` cannot \
+         import from itself what it no longer exports"
+    )]
+    OnlyReplaced {
+        /// The interface.
+        interface: InterfaceName,
+        /// The service.
+        service: ServiceName,
+    },
     /// Several services that it may call export the interface.
     #[error(
         "imports {interface}, which {} export: `calls` of [service.{service}] must name one of them",
@@ -62,10 +73,29 @@ impl WireError {
                 format!("add \"{provider}\" to `calls` in [service.{service}]")
             }
             Self::NotProvided { .. } => "add a service whose component exports it".to_owned(),
+            Self::OnlyReplaced { service, .. } => {
+                format!(
+                    "is it meant for another service? Otherwise let it export what the component of `{service}` does"
+                )
+            }
             Self::Ambiguous { .. } => "leave the other out, or give it another interface".to_owned(),
             Self::Unmet { provider, .. } => {
                 format!("build both against one version of the contract, or load another component for `{provider}`")
             }
+        }
+    }
+}
+
+impl WireError {
+    /// The same error, which says so if the interface is exported by the contract `before`: that of the component of
+    /// `service` that would be replaced.
+    #[must_use]
+    pub fn replacing(self, service: &ServiceName, before: &Contract) -> Self {
+        match self {
+            Self::NotProvided { interface, .. } if before.exports.keys().any(|name| interface.compatible(name)) => {
+                Self::OnlyReplaced { interface, service: service.clone() }
+            }
+            other => other,
         }
     }
 }

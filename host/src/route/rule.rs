@@ -10,14 +10,16 @@ use std::fmt;
 
 /// A checked rule. It is made from a path, and narrowed by the `with_…` methods.
 ///
-/// A rule without a host, methods or headers matches any. Methods are taken literally: a rule for `GET` does not match
-/// `HEAD`.
+/// A rule without a host, methods or headers matches any. A rule for `GET` matches `HEAD` too (RFC 9110, section
+/// 9.3.2); of several for one path, one that names `HEAD` comes before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub(super) host: HostPattern,
     pub(super) pattern: PathPattern,
     /// In alphabetical order, without duplicates; empty for any method.
     methods: Vec<Method>,
+    /// Whether HEAD is among the methods only because GET is.
+    head_by_get: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
     rewrite: Rewrite,
 }
@@ -41,7 +43,14 @@ impl Rule {
     }
 
     fn new(pattern: PathPattern) -> Self {
-        Self { host: HostPattern::Any, pattern, methods: Vec::new(), headers: Vec::new(), rewrite: Rewrite::None }
+        Self {
+            host: HostPattern::Any,
+            pattern,
+            methods: Vec::new(),
+            head_by_get: false,
+            headers: Vec::new(),
+            rewrite: Rewrite::None,
+        }
     }
 
     /// Narrows the rule to `host`: a name, or a wildcard such as `*.example.com`. Case and port do not count.
@@ -65,6 +74,8 @@ impl Rule {
                 .ok_or_else(|| RuleError::Method(text.into()))
         };
         self.methods = methods.iter().map(|text| parse(text.as_ref())).collect::<Result<_, _>>()?;
+        self.head_by_get = self.methods.contains(&Method::GET) && !self.methods.contains(&Method::HEAD);
+        self.methods.extend(self.head_by_get.then_some(Method::HEAD));
         self.methods.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         self.methods.dedup();
         Ok(self)
@@ -143,6 +154,12 @@ impl Rule {
         self.to_string()
     }
 
+    /// The method that the service gets for one that the rule matches: `GET` for a `HEAD` that the rule does not name.
+    /// The service then need not know `HEAD`, and its content is not passed on.
+    pub fn upstream_method<'m>(&self, method: &'m Method) -> &'m Method {
+        if self.head_by_get && method == Method::HEAD { &Method::GET } else { method }
+    }
+
     pub(super) fn admits_method(&self, method: &Method) -> bool {
         self.methods.is_empty() || self.methods.contains(method)
     }
@@ -153,7 +170,7 @@ impl Rule {
 
     /// The rank among the rules with one host and one path pattern: the smallest is tried first.
     pub(super) fn rank(&self) -> impl Ord + use<> {
-        (self.methods.is_empty(), Reverse(self.headers.len()))
+        (self.methods.is_empty(), Reverse(self.headers.len()), self.head_by_get)
     }
 
     pub(super) fn is_prefix(&self) -> bool {
@@ -163,7 +180,8 @@ impl Rule {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, method) in self.methods.iter().enumerate() {
+        let named = self.methods.iter().filter(|method| !self.head_by_get || *method != Method::HEAD);
+        for (at, method) in named.enumerate() {
             write!(f, "{}{method}", if at == 0 { "" } else { "," })?;
         }
         let space = if self.methods.is_empty() { "" } else { " " };

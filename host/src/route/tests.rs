@@ -104,8 +104,8 @@ fn a_wrong_method_is_distinguished_from_no_route() {
             found @ RouteLookup::Route(_) => panic!("{found:?}"),
         }
     };
-    assert_eq!(allowed("/a/b"), Some(vec![Method::DELETE, Method::GET, Method::PUT]));
-    assert_eq!(allowed("/a"), Some(vec![Method::GET, Method::PUT]));
+    assert_eq!(allowed("/a/b"), Some(vec![Method::DELETE, Method::GET, Method::HEAD, Method::PUT]));
+    assert_eq!(allowed("/a"), Some(vec![Method::GET, Method::HEAD, Method::PUT]));
     assert_eq!(allowed("/b"), None);
 }
 
@@ -207,7 +207,12 @@ fn precedence(rule: &Parts, prefix: bool, request: &Parts) -> Option<impl Ord + 
         }
         (false, own.iter().map(is_parameter).collect(), Reverse(0))
     };
-    Some((host, path, rule.methods.is_empty(), Reverse(rule.headers.len())))
+    Some((host, path, rule.methods.is_empty(), Reverse(rule.headers.len()), head_by_get(&rule.methods)))
+}
+
+/// HEAD comes with GET, if the rule does not name it.
+fn head_by_get(methods: &[&str]) -> bool {
+    methods.contains(&"GET") && !methods.contains(&"HEAD")
 }
 
 fn model(rules: &[(Parts, bool)], request: &Parts) -> Result<usize, Vec<&'static str>> {
@@ -218,10 +223,12 @@ fn model(rules: &[(Parts, bool)], request: &Parts) -> Result<usize, Vec<&'static
         if !rule.headers.iter().all(|header| request.headers.contains(header)) {
             continue;
         }
-        if rule.methods.is_empty() || rule.methods.contains(&request.methods[0]) {
+        let mut methods = rule.methods.clone();
+        methods.extend(head_by_get(&rule.methods).then_some("HEAD"));
+        if methods.is_empty() || methods.contains(&request.methods[0]) {
             matching.push((precedence, at));
         } else {
-            allowed.extend(&rule.methods);
+            allowed.extend(methods);
         }
     }
     allowed.sort_unstable();
@@ -236,7 +243,7 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
 
 fn rule_parts() -> impl Strategy<Value = (Parts, bool)> {
     let host = prop::sample::select(vec![None, None, Some("a.x"), Some("b.a.x"), Some("*.x"), Some("*.a.x")]);
-    let methods = prop::sample::subsequence(vec!["DELETE", "GET", "POST"], 0..3);
+    let methods = prop::sample::subsequence(vec!["DELETE", "GET", "HEAD", "POST"], 0..3);
     let prefix = "/|(/[ab]){1,3}".prop_map(|path| (path, true));
     // Parameters are numbered afterwards, because their names must differ.
     let exact = "(/[ab{]){1,3}/?|/".prop_map(|path| {
@@ -257,7 +264,7 @@ fn request() -> impl Strategy<Value = Parts> {
         Some("x"),
         Some("y"),
     ]);
-    let method = prop::sample::select(vec!["GET", "POST", "PUT"]);
+    let method = prop::sample::select(vec!["GET", "HEAD", "POST", "PUT"]);
     (host, method, "(/([abc]|%61|%62|)){1,4}", headers()).prop_map(|(host, method, path, headers)| Parts {
         host,
         methods: vec![method],

@@ -1,6 +1,6 @@
 //! `Location` behind a stripped prefix, for services that build it from the host that they are told.
 
-use super::super::atoll::TIMEOUT;
+use super::super::atoll::{Home, TIMEOUT};
 use super::{RawClient, host};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,5 +54,66 @@ async fn a_redirect_is_rewritten_against_the_host_that_the_service_was_told() {
         client.send(&format!("GET /api/x HTTP/1.1\r\n{fields}\r\nX-To: {written}\r\n\r\n")).await;
         let answer = tokio::time::timeout(TIMEOUT, client.answer()).await.unwrap();
         assert_eq!(answer.header("location"), Some(*public), "{fields:?}: {written}");
+    }
+}
+
+/// The routes of a shortener: its service is behind a prefix, and answers short links of their own.
+const SHORTENER: &str = r#"
+[[route]]
+prefix = "/s"
+strip_prefix = "/s"
+service = "links"
+[[route]]
+path = "/go/{code}"
+service = "links"
+[[route]]
+prefix = "/only/this"
+strip_prefix = "/only"
+service = "links"
+[[route]]
+prefix = "/help"
+service = "web"
+"#;
+
+/// Whether there is a route for all other paths, the path of the request, the reference that the service writes, and
+/// the one that the client gets.
+const WAYS: &[(bool, &str, &str, &str)] = &[
+    // A public address of the service's own, as it was configured or as `X-Forwarded-Prefix` says.
+    (false, "/s/x", "http://shop/go/abc", "http://shop/go/abc"),
+    (true, "/s/x", "http://shop/go/abc?a#b", "http://shop/go/abc?a#b"),
+    (false, "/s/x", "http://shop/s/list", "http://shop/s/list"),
+    // A path of the service's own.
+    (false, "/s/x", "http://shop/list", "http://shop/s/list"),
+    (true, "/s/x", "http://shop/list", "http://shop/s/list"),
+    (true, "/s/x", "/list?page=2", "/s/list?page=2"),
+    (false, "/s/x", "/go/abc", "/s/go/abc"),
+    (true, "/only/this/x", "/this/y", "/only/this/y"),
+    // Another service, where the prefix leads nowhere.
+    (false, "/only/this/x", "/help/me", "/help/me"),
+    (true, "/only/this/x", "http://shop/help/me", "http://shop/help/me"),
+    (true, "/only/this/x", "/elsewhere", "/elsewhere"),
+];
+
+#[tokio::test]
+async fn a_redirect_behind_a_stripped_prefix_leads_somewhere() {
+    let server = redirecting().await;
+    for every_path in [false, true] {
+        let rest = if every_path { "[[route]]\nprefix = \"/\"\nservice = \"web\"\n" } else { "" };
+        let services =
+            format!("[service.links]\nurls = [\"http://{server}\"]\n[service.web]\nurls = [\"http://{server}\"]\n");
+        let home = Home::new(&format!("{services}{SHORTENER}{rest}"));
+        let atoll = home.start().await;
+        let get = async |path: &str, to: &str| {
+            let mut client = RawClient::connect(&atoll).await;
+            client.send(&format!("GET {path} HTTP/1.1\r\nHost: shop\r\nX-To: {to}\r\n\r\n")).await;
+            tokio::time::timeout(TIMEOUT, client.answer()).await.unwrap()
+        };
+        for (_, path, written, public) in WAYS.iter().filter(|way| way.0 == every_path) {
+            let answer = get(path, written).await;
+            assert_eq!(answer.header("location"), Some(*public), "{every_path} {path}: {written}");
+            let path = public.trim_start_matches("http://shop");
+            let followed = path.split('#').next().unwrap();
+            assert_eq!(get(followed, "/").await.status, 302, "{public} must lead to a service");
+        }
     }
 }

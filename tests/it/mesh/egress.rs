@@ -88,6 +88,24 @@ async fn a_name_that_resolves_to_loopback_needs_private_in_its_egress_rule() {
 }
 
 #[tokio::test]
+async fn a_rule_for_every_public_host_admits_no_address_that_is_not_public() {
+    let plain = PlainServer::start("inside").await;
+    let port = plain.address.port();
+    for guest in GUESTS {
+        let host = host_with_egress(guest, &format!("egress = [\"http://*:{port}\"]")).await;
+        for inside in ["localhost", "127.0.0.1"] {
+            let (status, text) = fetch(&host, &format!("http://{inside}:{port}/x"), "").await;
+            assert_eq!(status, 502, "{guest}: {text}");
+            assert!(text.contains("DestinationIpProhibited"), "{guest}: {inside}: {text}");
+        }
+        let line = host.atoll.logged("is denied").await;
+        let missing = format!("egress = [{{ to = \\\"http://localhost:{port}\\\", private = true }}]");
+        assert!(line.contains(&missing), "{guest}: {line}");
+    }
+    assert_eq!(plain.connections(), 0);
+}
+
+#[tokio::test]
 async fn bodies_of_outbound_calls_stream_both_ways_over_reused_connections() {
     let plain = PlainServer::start("outside").await;
     let url = format!("http://{}", plain.address);

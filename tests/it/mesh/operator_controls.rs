@@ -124,7 +124,11 @@ async fn a_forced_circuit_stays_as_it_is_until_it_is_reset() {
     }
     assert_eq!(host.metric(r#"atoll_breaker_forced{service="hello""#).await, Some(1.0));
     host.run_verb("breaker open hello").await;
-    assert_eq!(host.status("/hello").await, 503);
+    let refused = host.http.get(&format!("{}/hello", host.atoll.gateway)).await;
+    let problem = refused.problem();
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, ""));
+    assert_eq!(problem["type"], "urn:atoll:problem:out-of-service");
+    assert_eq!(problem["detail"], "service `hello` was taken out of service by an operator");
     let shown = host.run_verb("ps").await;
     assert_eq!(shown.matches("open (forced)").count(), 2, "{shown}");
     let other = crate::it::components::component("fixture-hostile").display().to_string();

@@ -71,7 +71,13 @@ impl<'a, V: Value> TypedError<'a, V> {
     /// The problem for an error of the client's: the client gets all that the service says.
     fn shown(&self, status: StatusCode, service: &ServiceName) -> Problem {
         let text = self.payload.and_then(Value::as_string).filter(|text| !text.is_empty());
-        let detail = text.map_or_else(|| format!("service `{service}` answers `{}`", self.case), str::to_owned);
+        let detail = match text {
+            Some(text) => text.to_owned(),
+            None if self.lists_violations => {
+                format!("service `{service}` answers `{}`: `errors` lists what is wrong", self.case)
+            }
+            None => format!("service `{service}` answers `{}`", self.case),
+        };
         let problem = Problem::of_case(status, self.case.to_owned(), detail);
         let Some(json) = &self.json else { return problem };
         let problem = if self.lists_violations { problem.with_member("errors", json) } else { problem };

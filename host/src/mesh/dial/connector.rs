@@ -126,7 +126,7 @@ impl ConnectorState {
                 let remedy = match range {
                     // A rule with `private` does not admit it.
                     Range::Metadata => "only a rule with this very address admits it".to_owned(),
-                    _ => format!("it needs `{}`", rule.private_line()),
+                    _ => format!("it needs `{}`", rule.private_line(&self.host)),
                 };
                 Err(DialError::Forbidden { host: host(), address, range, remedy })
             }

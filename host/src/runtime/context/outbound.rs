@@ -231,9 +231,12 @@ fn guest_error(kind: ErrorKind) -> Error {
         ErrorKind::TooDeep => Error::LoopDetected,
         // The body is larger than the service takes, or it is not as its guest has announced it.
         ErrorKind::BodyTooLarge | ErrorKind::ClientGone => Error::HttpRequestBodySize(None),
-        ErrorKind::CircuitOpen | ErrorKind::Overloaded | ErrorKind::Draining | ErrorKind::Connect => {
+        // The call was not sent.
+        ErrorKind::CircuitOpen | ErrorKind::OutOfService | ErrorKind::Overloaded | ErrorKind::Draining => {
             Error::DestinationUnavailable
         }
+        // It was tried, and no connection came about.
+        ErrorKind::Connect => Error::ConnectionRefused,
         _ => Error::ConnectionTerminated,
     }
 }
