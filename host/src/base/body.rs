@@ -4,6 +4,8 @@ use super::error::ErrorKind;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use std::fmt;
+use std::sync::Arc;
 
 /// A streaming body, of a request or of a response.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
@@ -24,6 +26,29 @@ impl StreamedContent {
         {
             request.extensions_mut().insert(Self);
         }
+    }
+}
+
+/// An extension of a request to a host outside: who waits for its connection is told here when there is one, and again
+/// for each further try.
+#[derive(Clone)]
+pub struct ConnectionNotice(Arc<dyn Fn() + Send + Sync>);
+
+impl ConnectionNotice {
+    /// Calls `tell` when the request has got a connection, a new one or one of a pool.
+    pub fn new(tell: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// The request has got a connection.
+    pub fn tell(&self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for ConnectionNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionNotice")
     }
 }
 

@@ -3,7 +3,7 @@
 use super::connector::Connector;
 use super::dial::Dial;
 use super::{answer_framing, content, failure, request_head};
-use crate::base::{Body, CallContext, ErrorKind};
+use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind};
 use crate::egress::EgressRule;
 use crate::mesh::error::TryError;
 use http::uri::{Parts, PathAndQuery, Scheme};
@@ -11,8 +11,11 @@ use http::{Uri, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::convert::Infallible;
 use std::fmt;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,15 +112,30 @@ impl HttpClient {
         }
         let has_body = !body.is_end_stream();
         let (body, unsent) = content::frame(&mut parts, body);
+        let told = parts.extensions.remove::<ConnectionNotice>();
+        let mut request = http::Request::from_parts(parts, body);
+        let told = told.map(|told| (told, capture_connection(&mut request)));
         let sent = tokio::select! {
             biased;
             wrong = unsent.content() => return Err(wrong),
-            sent = client.request(http::Request::from_parts(parts, body)) => sent,
+            never = tell_of_connection(told) => match never {},
+            sent = client.request(request) => sent,
         };
         let mut answer = sent.map_err(|error| failure::of_try(error, has_body))?;
         answer_framing::end(&mut answer).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         Ok(answer.map(|body| body.map_err(|error| failure::of_body(&error)).boxed_unsync()))
     }
+}
+
+/// Tells who waits for it that a request has got its connection.
+async fn tell_of_connection(told: Option<(ConnectionNotice, CaptureConnection)>) -> Infallible {
+    if let Some((told, mut connection)) = told {
+        let connected = connection.wait_for_connection_metadata().await.is_some();
+        if connected {
+            told.tell();
+        }
+    }
+    pending().await
 }
 
 impl fmt::Debug for HttpClient {

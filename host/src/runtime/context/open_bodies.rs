@@ -13,7 +13,9 @@ pub(super) struct OpenBodies {
     /// host, such as a client's body, and passes on: it ends without the guest. `None` for a body of WASI 0.2, which
     /// is not converted.
     guest_writes: Option<bool>,
-    bodies: Vec<WeakReadAhead>,
+    /// Apart from the others: an instance that makes no requests has one body at a time, and needs no list.
+    first: Option<WeakReadAhead>,
+    others: Vec<WeakReadAhead>,
 }
 
 impl OpenBodies {
@@ -49,13 +51,18 @@ impl OpenBodies {
     }
 
     fn add(&mut self, body: &ReadAhead) {
-        self.bodies.retain(|body| !body.is_dropped());
-        self.bodies.push(body.downgrade());
+        if self.first.as_ref().is_none_or(WeakReadAhead::is_dropped) {
+            self.first = Some(body.downgrade());
+            return;
+        }
+        self.others.retain(|body| !body.is_dropped());
+        self.others.push(body.downgrade());
     }
 
     /// The guest writes no more.
     pub(super) fn settle(&mut self) {
-        for body in self.bodies.drain(..).filter_map(|body| body.upgrade()) {
+        let bodies = self.first.take().into_iter().chain(self.others.drain(..));
+        for body in bodies.filter_map(|body| body.upgrade()) {
             body.settle();
         }
     }

@@ -8,7 +8,7 @@
 
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
-use crate::base::{Body, BodyError, CallContext, DeadlineOwner, ErrorKind, ServiceName};
+use crate::base::{Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, ServiceName};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
@@ -16,9 +16,12 @@ use crate::runtime::values::timed_body::TimedBody;
 use http::uri::Scheme;
 use http::{HeaderName, Method};
 use http_body_util::BodyExt;
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use wasmtime_wasi_http::p3::DEFAULT_OUTGOING_BODY_CHUNK_SIZE;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
@@ -146,16 +149,21 @@ impl WasiHttpHooks for Outbound {
             // A tunnel would lead past the allow-list.
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
-        let request = self.open_bodies.request(request);
+        let mut request = self.open_bodies.request(request);
         let now = Instant::now();
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
         let context = self.context.deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
+        let connection = ConnectWait::bound(&mut request, &destination, options);
         let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
         Box::new(async move {
-            let answer = call(&outcall, &caller, &destination, request, context).await;
+            let answer = tokio::select! {
+                biased;
+                answer = call(&outcall, &caller, &destination, request, context) => answer,
+                () = connection.until_late() => return Err(Error::ConnectionTimeout),
+            };
             // If the guest fails to send its body, the body itself shows that, so this future has nothing to add.
             drop(transmission);
             match answer {
@@ -175,9 +183,33 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// How long the guest waits for the head of the answer. The guest's timeout for the connection is not measured by
-/// itself: connections are shared, and the host bounds the making of each. For a host outside it is added to the time
-/// for the head, since a guest that sets both expects a connection for each request.
+/// The wait for a request's connection, as long as the guest permits. Dropping the call at its end is nobody's fault,
+/// so an impatient guest opens no circuit.
+struct ConnectWait(Option<(Duration, Arc<Notify>)>);
+
+impl ConnectWait {
+    /// Bounds the wait of a request to a host outside. A guest's connection to a service is this host, which it has.
+    fn bound(request: &mut http::Request<WasiBody>, destination: &Destination, options: RequestOptions) -> Self {
+        let (Some(most), Destination::Outside { .. }) = (options.connect_timeout, destination) else {
+            return Self(None);
+        };
+        let connected = Arc::new(Notify::new());
+        let told = Arc::clone(&connected);
+        request.extensions_mut().insert(ConnectionNotice::new(move || told.notify_one()));
+        Self(Some((most, connected)))
+    }
+
+    /// Ends if there is no connection in time.
+    async fn until_late(self) {
+        match self.0 {
+            Some((most, connected)) if timeout(most, connected.notified()).await.is_err() => {}
+            _ => pending().await,
+        }
+    }
+}
+
+/// How long the guest waits for the head of the answer. For a host outside its timeout for the connection is added to
+/// the time for the head, since a guest that sets both expects a connection for each request.
 fn head_timeout(destination: &Destination, options: RequestOptions) -> Duration {
     let first_byte = options.first_byte_timeout.unwrap_or(Duration::MAX);
     match destination {

@@ -1,9 +1,12 @@
 //! Services of the manifest, without TLS.
 
 use super::*;
+use crate::base::ConnectionNotice;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::net::TcpStream;
 
 fn client(server: SocketAddr) -> HttpClient {
@@ -23,6 +26,23 @@ async fn two_requests_use_one_connection() {
         assert_eq!((field(&head, "x-atoll-depth"), field(&head, "x-request-id")), (Some("0"), Some("r-1")));
         let left: u64 = field(&head, "x-atoll-timeout-ms").unwrap().parse().unwrap();
         assert!((1..=30_000).contains(&left), "{left}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_is_told_of_a_new_one_and_of_a_pooled_one_and_not_of_none() {
+    let server = Server::start(OK, Then::Keep, None).await;
+    let (told, (_held, nobody)) = (Arc::new(AtomicUsize::new(0)), refusing());
+    let (reached, refused) = (client(server.address), client(nobody));
+    for (client, connects, times) in [(&reached, true, 1), (&reached, true, 2), (&refused, false, 2)] {
+        let (mut request, tell) = (get("/"), Arc::clone(&told));
+        request.extensions_mut().insert(ConnectionNotice::new(move || _ = tell.fetch_add(1, Relaxed)));
+        let answer = client.send(request, &long_deadline()).await;
+        assert_eq!(answer.is_ok(), connects);
+        if let Ok(answer) = answer {
+            answer.into_body().collect().await.unwrap();
+        }
+        assert_eq!(told.load(Relaxed), times);
     }
 }
 

@@ -19,6 +19,8 @@ type SentRequest = (String, String, Option<String>, u128);
 struct Recorder {
     sent: Mutex<Vec<SentRequest>>,
     refuses: bool,
+    /// It never answers; and whether the request gets a connection.
+    silent: Option<bool>,
 }
 
 impl Recorder {
@@ -31,6 +33,12 @@ impl Recorder {
         let id = request.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
         let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
         self.sent.lock().unwrap().push((callee, request.uri().to_string(), id, left));
+        if let Some(connects) = self.silent {
+            if let Some(notice) = request.extensions().get::<ConnectionNotice>().filter(|_| connects) {
+                notice.tell();
+            }
+            return Box::pin(pending());
+        }
         let refusal = OutcallError { kind: ErrorKind::Denied, detail: "loopback".into() };
         let answer = if self.refuses { Err(refusal) } else { Ok(http::Response::new(empty_body())) };
         Box::pin(std::future::ready(answer))
@@ -146,6 +154,30 @@ async fn the_guests_own_timeouts_shorten_the_calls_deadline() {
         send(&mut outbound, request(Method::GET, uri), options).await.unwrap();
         let (.., left) = recorder.sent.lock().unwrap().pop().unwrap();
         assert!((most * 1000 - 5000..=most * 1000).contains(&left), "{uri} {options:?}: {left} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_waits_for_a_connection_to_a_host_outside_as_long_as_its_timeout_permits() {
+    for (uri, connects, late) in [
+        ("https://api.example/", false, true),
+        ("https://api.example/", true, false),
+        // Its connection is this host.
+        ("http://users.internal/", false, false),
+    ] {
+        let recorder = Arc::new(Recorder { silent: Some(connects), ..Recorder::default() });
+        let options = RequestOptions {
+            connect_timeout: Some(Duration::from_millis(100)),
+            first_byte_timeout: None,
+            between_bytes_timeout: None,
+        };
+        let mut outbound = outbound(&recorder);
+        let sent = timeout(Duration::from_secs(10), send(&mut outbound, request(Method::GET, uri), options)).await;
+        match sent {
+            Ok(Err(Error::ConnectionTimeout)) => assert!(late, "{uri}, connects: {connects}"),
+            Ok(other) => panic!("{uri}, connects: {connects}: {other:?}"),
+            Err(_) => assert!(!late, "{uri}, connects: {connects}"),
+        }
     }
 }
 
