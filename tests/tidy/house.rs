@@ -73,7 +73,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route"],
             &["edge", "route_call"],
             &["matching", "openapi", "service", "token"],
-            &["addresses", "breaker", "egress", "health", "limits", "resilience"],
+            &["addresses", "breaker", "egress", "granted_env", "health", "limits", "resilience"],
             &["reader", "late_finding_key"],
         ],
     ),

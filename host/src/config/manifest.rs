@@ -227,7 +227,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
     section.close();
 
-    let services = service::read_all(&mut root, folder);
+    let services = service::read_all(&mut root, folder, env);
     let routes = route::read_all(&mut root, &services, gateway.timeout);
     root.close();
     Manifest {
