@@ -38,12 +38,12 @@ impl fmt::Display for CurrentRequest {
 }
 
 impl InstanceIdentity {
-    /// Logs that the instance failed.
+    /// Logs that the instance failed, with the guest's backtrace: the one line that has it.
     pub(crate) fn log_failure(&self, error: &InvokeError) {
         let Self { grants, revision, instance, request } = self;
         tracing::warn!(
             service = %grants.service, revision = %revision.short(), instance, request_id = %request,
-            kind = %error.kind, "the instance failed: {}", error.detail
+            kind = %error.kind, "the instance failed: {}", error.in_full()
         );
     }
 
