@@ -145,8 +145,8 @@ async fn inspect_says_why_a_file_or_a_service_cannot_be_inspected() {
     let hello = hello.to_str().unwrap();
     for (arguments, why) in [
         (vec!["missing.wasm"], "cannot read missing.wasm"),
-        (vec!["text.wasm"], "text.wasm: it is not WebAssembly"),
-        (vec!["module.wasm"], "module.wasm: it is a core module"),
+        (vec!["text.wasm"], "text.wasm: it is not WebAssembly; a component is made of a core module by `wasm-tools"),
+        (vec!["module.wasm"], "module.wasm: it is a core module and not a component; a component is made of"),
         (vec![hello, "--against", "plane"], "has no service `plane`; its services: plain"),
         (vec![hello, "--against", "plain"], "service `plain` has no component"),
         (vec![hello, "--against", "plain", "--manifest", "other.toml"], "other.toml"),

@@ -74,7 +74,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route"],
             &["edge", "route_call"],
             &["matching", "openapi", "service", "token"],
-            &["addresses", "breaker", "egress", "health", "limits", "log", "resilience"],
+            &["addresses", "breaker", "egress", "granted_env", "health", "limits", "log", "resilience"],
             &["reader", "late_finding_key"],
         ],
     ),

@@ -5,7 +5,7 @@ use super::assembly::{Assembly, ServiceComponent, assemble, offers};
 use super::load;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
-use crate::contract::Contract;
+use crate::contract::{Contract, HOW_TO_BUILD};
 use crate::rollout::{Importer, Need, SwapError, Trial, TrialGround, needs_of};
 use crate::runtime::{LoadError, refusals};
 use anyhow::{Context, anyhow};
@@ -55,7 +55,7 @@ impl Inspection {
 /// passes the check neither with its own component nor with this one.
 pub async fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<Inspection> {
     let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    let contract = Contract::decode(&bytes).map_err(|error| anyhow!("{}: {error}; {HOW_TO_BUILD}", file.display()))?;
     let (digest, size, refusals) = (Digest::of(&bytes), bytes.len(), refusals(&contract));
     let trial = match against {
         Some((service, manifest)) => Some(try_as(service, manifest, file, bytes, &contract).await?),

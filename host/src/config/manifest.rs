@@ -290,7 +290,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
-    let mut services = service::read_all(&mut root, folder);
+    let mut services = service::read_all(&mut root, folder, env);
     let routes = route::read_all(&mut root, &services, gateway.timeout);
     root.close();
     let manifest = Manifest {

@@ -28,6 +28,7 @@ mod addresses;
 mod breaker;
 mod edge;
 mod egress;
+mod granted_env;
 mod health;
 mod late_finding_key;
 mod limits;

@@ -12,7 +12,7 @@ use super::reader::kind::{CountKind, FlagKind, ListKind, TableKind, TextKind};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
-use super::{breaker, egress, health, limits, resilience};
+use super::{breaker, egress, granted_env, health, limits, resilience};
 use crate::base::ServiceName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
@@ -71,8 +71,8 @@ static CALLS: ManifestKey<ListKind<TextKind>> = ManifestKey::new(
 static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
     "wit",
     PathKind,
-    "The folder of its WIT files: the docs in them go into `/openapi.json`. Absent: no docs, because a component \
-     carries none.",
+    "The folder of its WIT files, with those in its `deps`: the docs in them go into `/openapi.json`. Absent: no docs, \
+     because a component carries none.",
 );
 static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
     "idempotent",
@@ -142,7 +142,7 @@ impl Services {
 }
 
 /// Reads every `[service.NAME]`.
-pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
+pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Services {
     let report = root.report;
     let mut services = Services::default();
     let mut sections = root.sections("service");
@@ -160,14 +160,20 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path) -> Services {
         }
     }
     for (key, section) in sections {
-        read(&key, section, folder, &mut services);
+        read(&key, section, folder, env, &mut services);
     }
     services
 }
 
 /// Reads one service, and adds it to `services` unless its name is wrong. Everything else that is wrong is reported in
 /// any case.
-fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: &mut Services) {
+fn read(
+    key: &Spanned<&str>,
+    mut section: Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    services: &mut Services,
+) {
     let report = section.report;
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
@@ -207,6 +213,7 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>, folder: &Path, services: 
     let grants = GrantSettings {
         state: section.get(&STATE),
         config: section.get(&CONFIG),
+        env: granted_env::read(&mut section, folder, env),
         calls: services.named(calls.value, report),
         egress: egress::read(&mut section),
         dial,

@@ -31,5 +31,5 @@ pub use json::{Integer, Names, Value, is_list_of_textual, is_nullable, is_textua
 pub use openapi::{Info, Operation, document};
 pub use wit::{
     Alias, Case, Contract, DecodeError, DocsError, Enum, Field, Flags, Function, FunctionName, HOST_PACKAGES,
-    Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,
+    HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,
 };

@@ -60,7 +60,9 @@ impl Deployment {
         let addresses = AddressEndpoints::all(&spec);
         let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
         Self {
-            grants: Arc::new(Grants::new(name.clone(), bucket, calls, egress, &grants.config)),
+            grants: Arc::new(
+                Grants::new(name.clone(), bucket, calls, egress, &grants.config).with_env(grants.env.clone()),
+            ),
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),
             outside: Arc::new(OutsideHosts::new(name.clone(), outside)),

@@ -5,7 +5,7 @@ use crate::breaker;
 use crate::contract::BoundFunction;
 use crate::egress::Allow;
 use crate::mesh::{Dial, TrafficSettings};
-use crate::runtime::{Isolation, Limits};
+use crate::runtime::{GuestEnv, Isolation, Limits};
 use http::Uri;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +64,8 @@ pub struct GrantSettings {
     pub state: bool,
     /// What it reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
+    /// Its environment variables. Their values may be secrets.
+    pub env: GuestEnv,
     /// The services that it may call, no two the same; it may be one of them itself.
     pub calls: Vec<ServiceName>,
     /// The outside hosts that it may send requests to.

@@ -1,6 +1,7 @@
 //! The errors of this room: a component that cannot be loaded, and a call that an instance did not answer.
 
 use crate::base::{Cause, ErrorKind};
+use crate::contract::HOW_TO_BUILD;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use wasmtime::WasmBacktrace;
@@ -71,9 +72,7 @@ impl LoadError {
     pub fn help(&self) -> String {
         match self {
             Self::Read { .. } => "build it first, or correct the path".into(),
-            Self::Invalid(_) => {
-                "the file must be a component, not a core module: build it for the target wasm32-wasip2".into()
-            }
+            Self::Invalid(_) => HOW_TO_BUILD.into(),
             Self::NothingToCall(exports) if exports.contains("wasi:cli/run@") => {
                 "it is a program that runs once (wasi:cli/run); a service exports an interface, or the handler of WASI \
                  HTTP"
@@ -114,6 +113,9 @@ fn in_units(bytes: u64) -> String {
     }
 }
 
+/// How the text of Wasmtime's `WasmBacktrace` begins.
+const BACKTRACE: &str = "error while executing at wasm backtrace:";
+
 /// A call or a request without an answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{kind}: {detail}")]
@@ -145,11 +147,23 @@ impl InvokeError {
         Self { kind, detail: detail.into(), source: None, place: None }
     }
 
-    /// An error with the texts of `error` and of all its causes as its detail, and `error` as its source.
+    /// An error with the texts of `error` and of all its causes as its detail, and `error` as its source. The guest's
+    /// backtrace is left out of the detail: every room above logs the detail, and [`InvokeError::in_full`] has it.
     pub(crate) fn caused_by(kind: ErrorKind, error: wasmtime::Error) -> Self {
-        let detail = format!("{error:#}");
+        let texts = error.chain().map(ToString::to_string).filter(|text| !text.starts_with(BACKTRACE));
+        let detail = texts.collect::<Vec<_>>().join(": ");
         let place = GuestPlace::of(&error).map(Box::new);
         Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()), place }
+    }
+
+    /// The detail, with the guest's backtrace if there is one.
+    pub(crate) fn in_full(&self) -> String {
+        let first = self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static));
+        let mut causes = std::iter::successors(first, |cause| cause.source()).map(ToString::to_string);
+        match causes.find(|text| text.starts_with(BACKTRACE)) {
+            Some(backtrace) => format!("{}: {}", backtrace.trim_end(), self.detail),
+            None => self.detail.clone(),
+        }
     }
 
     /// The same error with `what` went wrong before its detail.

@@ -5,6 +5,7 @@ use crate::base::ServiceName;
 use crate::egress::Allow;
 use crate::state::Bucket;
 use std::collections::BTreeMap;
+use std::fmt;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 /// What the manifest grants to a service's instances. They can reach nothing else.
@@ -18,6 +19,36 @@ pub struct Grants {
     /// The hosts outside that it may send requests to.
     pub egress: Allow,
     config: WasiConfigVariables,
+    env: GuestEnv,
+}
+
+/// The environment variables of a service's guests, by their names. Their values may be secrets: no debug output shows
+/// them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct GuestEnv(BTreeMap<String, String>);
+
+impl GuestEnv {
+    /// The names of the variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The variables with their values.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for GuestEnv {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for GuestEnv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// The interfaces that open a service's own data: they need the grant `state`.
@@ -35,7 +66,17 @@ impl Grants {
         config: &BTreeMap<String, String>,
     ) -> Self {
         let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self { service, state, calls, egress, config }
+        Self { service, state, calls, egress, config, env: GuestEnv::default() }
+    }
+
+    /// The same grants with these environment variables.
+    pub fn with_env(self, env: GuestEnv) -> Self {
+        Self { env, ..self }
+    }
+
+    /// The service's environment variables.
+    pub(crate) fn env(&self) -> &GuestEnv {
+        &self.env
     }
 
     /// The service's configuration.
@@ -69,6 +110,12 @@ pub fn is_state(import: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_output_shows_the_names_of_variables_and_never_their_values() {
+        let env: GuestEnv = [("TOKEN".to_owned(), "s3cret".to_owned())].into_iter().collect();
+        assert_eq!(format!("{env:?}"), r#"{"TOKEN"}"#);
+    }
 
     #[test]
     fn a_component_that_imports_a_store_is_refused_without_the_grant() {

@@ -59,6 +59,16 @@ async fn a_component_that_throws_and_catches_runs_and_an_uncaught_exception_is_i
     assert_eq!(guests.get("/42").await, (200, "42".into()));
     let (status, problem) = guests.get("/100").await;
     assert!(status == 502 && problem.contains("urn:atoll:problem:trap"), "{status} {problem}");
+    // The guest's backtrace is in one line of the log; the failed call has a line of its own, without it.
+    crate::it::atoll::eventually("both lines are there", async || {
+        let log = guests.atoll.log();
+        let lines = |part: &str| log.iter().filter(|line| line.contains(part)).count();
+        (lines("the instance failed") == 1 && lines("a call failed") == 1).then_some(())
+    })
+    .await;
+    let log = guests.atoll.log();
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("wasm backtrace")).collect();
+    assert!(lines.len() == 1 && lines[0].contains("the instance failed"), "{lines:#?}");
 }
 
 /// A heap takes a memory of the engine's pool, so a pool of one instance must have room for its memory and its heap.

@@ -2,6 +2,7 @@
 //! exceptions, environment variables; and components that cannot run, which must not load.
 
 mod engine_features;
+mod environment;
 mod func_and_async_func;
 mod refused_at_load;
 

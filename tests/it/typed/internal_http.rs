@@ -17,9 +17,13 @@ breaker = { failure_threshold = 1, recovery_timeout = "1h" }
 [service.hello]
 component = "{component:fixture-hello}"
 
+[service.cycle]
+component = "{component:fixture-cycle}"
+calls = ["cycle"]
+
 [service.relay]
 component = "{component:fixture-relay}"
-calls = ["types", "relay", "hostile"]
+calls = ["types", "relay", "hostile", "cycle"]
 limits = { body = "16MiB" }
 
 [[route]]
@@ -80,6 +84,16 @@ async fn internal_http_to_a_service_outside_calls_is_denied() {
     }
     assert_eq!(host.metric("atoll_requests_total", "hello").await, 0.0);
     host.atoll.logged("it needs `calls = [\\\"hello\\\"]` in [service.relay]").await;
+}
+
+#[tokio::test]
+async fn internal_http_to_a_service_without_http_finds_nobody_and_the_log_says_why() {
+    let host = open("").await;
+    let failed = host.get("/relay/http/cycle/").await;
+    let text = String::from_utf8_lossy(&failed.body).into_owned();
+    assert!(failed.status == 502 && text.contains("DestinationNotFound"), "{failed:?}");
+    let line = host.atoll.logged("outbound HTTP to `cycle` found nobody (destination-not-found)").await;
+    assert!(line.contains("no endpoint for such a call") && line.contains("relay"), "{line}");
 }
 
 #[tokio::test]

@@ -112,6 +112,10 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));
     assert_eq!((spec.addresses.dns, spec.replicas.weight), (Duration::from_secs(60), 7));
     assert_eq!(spec.grants.config["page_size"], "50");
+    assert_eq!(
+        spec.grants.env,
+        [("CA", ""), ("LOG", "debug")].map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter().collect()
+    );
     let timeout = Duration::from_millis(2500);
     assert_eq!(spec.replicas.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8 });
     let wait = Duration::from_millis(5);

@@ -16,4 +16,4 @@ pub use interface::{Contract, Function, FunctionName, Interface, InterfaceName, 
 pub use source_docs::DocsError;
 pub(crate) use type_display::described;
 pub use types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};
-pub use world_reader::{DecodeError, HOST_PACKAGES};
+pub use world_reader::{DecodeError, HOST_PACKAGES, HOW_TO_BUILD};

@@ -4,7 +4,8 @@ use super::interface::{Contract, Function, Interface, InterfaceName};
 use super::type_reader::TypeReader;
 use super::types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wit_parser::{AstItem, ParseError, UnresolvedPackage, UnresolvedPackageGroup};
 
@@ -23,10 +24,10 @@ pub enum DocsError {
 }
 
 impl Contract {
-    /// Takes the docs of the exported interfaces from the WIT files in `folder`, which are one package; the packages
-    /// that it uses need not be there. Interfaces are matched by name and compatible version; functions, types, fields
-    /// and cases are matched by name. A type that the sources do not describe, or that has another shape there than in
-    /// the component, keeps the docs that it has.
+    /// Takes the docs of the exported interfaces from the WIT files in `folder`, which are one package, and from the
+    /// packages in its folder `deps`; not all that it uses need be there. Interfaces are matched by name and compatible
+    /// version; functions, types, fields and cases are matched by name. A type that the sources do not describe, or
+    /// that has another shape there than in the component, keeps the docs that it has.
     ///
     /// # Errors
     /// The files cannot be read, or they describe no interface of this component.
@@ -37,14 +38,17 @@ impl Contract {
             let parsing = error.downcast_ref::<ParseError>().is_some();
             DocsError::Sources(if parsing { error.to_string() } else { format!("{error:#}") })
         })?;
-        let packages = || std::iter::once(&group.main).chain(&group.nested);
+        // A project has its own world in the folder, and the contract that it implements often in `deps`, as one file
+        // or one folder for each package. What does not parse there is not the project's.
+        let groups: Vec<_> = std::iter::once(group).chain(dependencies(folder)).collect();
+        let packages = || groups.iter().flat_map(|group| std::iter::once(&group.main).chain(&group.nested));
         let mut documented = HashMap::new();
         for package in packages() {
             let sources = described(package);
             let mut merge = Merge::default();
             for (name, interface) in &self.exports {
                 if let Some((_, source)) = sources.iter().find(|(own, _)| own.compatible(name)) {
-                    documented.insert(name.clone(), merge.interface(interface, source));
+                    documented.entry(name.clone()).or_insert_with(|| merge.interface(interface, source));
                 }
             }
         }
@@ -54,6 +58,22 @@ impl Contract {
         self.exports.extend(documented);
         Ok(())
     }
+}
+
+/// The packages in the folder `deps` of `folder`.
+fn dependencies(folder: &Path) -> Vec<UnresolvedPackageGroup> {
+    let Ok(entries) = fs::read_dir(folder.join("deps")) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let package = |path: &PathBuf| {
+        if path.is_dir() {
+            return UnresolvedPackageGroup::parse_dir(path).ok();
+        }
+        let text =
+            path.extension().filter(|extension| *extension == "wit").and_then(|_| fs::read_to_string(path).ok())?;
+        UnresolvedPackageGroup::parse(path, &text).ok()
+    };
+    paths.iter().filter_map(package).collect()
 }
 
 /// The interfaces that a package defines.
@@ -377,6 +397,23 @@ mod tests {
         ];
         contract.with_docs(folder(&files).path()).unwrap();
         assert_eq!(orders(&contract).functions["put"].docs.as_deref(), Some("Puts."));
+    }
+
+    #[test]
+    fn a_contract_in_the_folder_of_dependencies_is_found() {
+        let world = [("world.wit", "package my:service; world w { export shop:orders/orders@1.2.0; }")];
+        for place in ["deps/orders.wit", "deps/orders/orders.wit"] {
+            let mut contract = bare();
+            let folder = folder(&world);
+            let file = folder.path().join(place);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, SHOP).unwrap();
+            // What does not parse, or is no WIT, is not the project's.
+            std::fs::write(folder.path().join("deps/broken.wit"), "package").unwrap();
+            std::fs::write(folder.path().join("deps/README.md"), "text").unwrap();
+            contract.with_docs(folder.path()).unwrap();
+            assert_eq!(orders(&contract).functions["get"].docs.as_deref(), Some("Reads one."), "{place}");
+        }
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub const HOST_PACKAGES: [&str; 2] = ["wasi:", STATE_PACKAGE];
 /// The package by which a service reaches its own data.
 const STATE_PACKAGE: &str = "atoll:state/";
 
+/// How a component is made, whatever the language: the help for a file that is none.
+pub const HOW_TO_BUILD: &str = "a component is made of a core module by `wasm-tools component new`, of JavaScript by \
+    `componentize-js` or `jco`, of Python by `componentize-py`; Rust builds one for the target wasm32-wasip2";
+
 /// Why a component cannot be described.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -20,7 +24,7 @@ pub enum DecodeError {
     #[error("it is not a valid component: {0}")]
     Malformed(String),
     /// The bytes are a core module: what the linker gives without `wasm-component-ld` or `wasm-tools component new`.
-    #[error("it is a core module and not a component: build it for the target wasm32-wasip2")]
+    #[error("it is a core module and not a component")]
     Module,
     /// The bytes are a WIT package in its binary form.
     #[error("it is a WIT package, which has types but no code")]
@@ -268,10 +272,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_component_are_refused_with_the_reason() {
         let error = |bytes: &[u8]| Contract::decode(bytes).unwrap_err().to_string();
-        assert_eq!(
-            error(b"\0asm\x01\0\0\0"),
-            "it is a core module and not a component: build it for the target wasm32-wasip2"
-        );
+        assert_eq!(error(b"\0asm\x01\0\0\0"), "it is a core module and not a component");
         let mut resolve = Resolve::default();
         let package = resolve.push_source("a.wit", "package a:b; interface i {}").unwrap();
         let binary = wit_component::encode(&resolve, package, false).unwrap();

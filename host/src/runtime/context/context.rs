@@ -55,11 +55,14 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
-        // No preopened folder, no environment, no arguments, no network: the builder grants only what is asked of it.
-        let wasi = WasiCtx::builder()
-            .stdout(GuestLog::new(OutputStream::Out, identity.clone()))
-            .stderr(GuestLog::new(OutputStream::Err, identity.clone()))
-            .build();
+        // No preopened folder, no arguments, no network: the builder grants only what is asked of it.
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
+        wasi.stderr(GuestLog::new(OutputStream::Err, identity.clone()));
+        for (name, value) in identity.grants.env().variables() {
+            wasi.env(name, value);
+        }
+        let wasi = wasi.build();
         let outbound = Outbound::new(identity.clone(), outcall, first.clone());
         Self {
             identity,

@@ -38,7 +38,7 @@ impl fmt::Display for CurrentRequest {
 }
 
 impl InstanceIdentity {
-    /// Logs that the instance failed.
+    /// Logs that the instance failed, with the guest's backtrace: the one line that has it.
     pub(crate) fn log_failure(&self, error: &InvokeError) {
         let Self { grants, revision, instance, request } = self;
         let place = error.place.as_deref();
@@ -48,7 +48,7 @@ impl InstanceIdentity {
         tracing::warn!(
             service = %grants.service, revision = %revision.short(), instance, request_id = %request,
             kind = %error.kind, place = place.map(|place| &*place.frame), stack, cause,
-            "the instance failed: {}", error.detail
+            "the instance failed: {}", error.in_full()
         );
     }
 

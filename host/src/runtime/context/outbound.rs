@@ -36,7 +36,7 @@ pub(super) struct Outbound {
     identity: InstanceIdentity,
     outcall: OutcallHandle,
     context: CallContext,
-    /// A denied request was logged. Each instance logs one such line, whether the name or the address was denied.
+    /// A request that was denied, or that found nobody, was logged. Each instance logs one such line.
     warned: Arc<AtomicBool>,
     pub(super) open_bodies: OpenBodies,
 }
@@ -238,6 +238,16 @@ async fn call(
 /// Logs a request that got no answer.
 fn log_failure(caller: &InstanceIdentity, destination: &Destination, error: &OutcallError, warned: &AtomicBool) {
     match destination {
+        // The guest gets `destination-not-found`, which does not say what the manifest or the callee lacks.
+        Destination::Service(service)
+            if error.kind == ErrorKind::NoEndpoint && !warned.swap(true, Ordering::Relaxed) =>
+        {
+            let InstanceIdentity { grants, instance, request, .. } = caller;
+            tracing::warn!(
+                service = %grants.service, instance, request_id = %request, kind = %error.kind,
+                "outbound HTTP to `{service}` found nobody (destination-not-found): {error}"
+            );
+        }
         Destination::Service(service) => caller.log_failed_call(service, "by HTTP", error),
         // The allow-list permits the name, but no guest may reach its address: this is an attack, or a line of the
         // manifest lacks `private`.
