@@ -81,6 +81,7 @@ impl Operations for Fake {
             ],
             balance: "peak-ewma".into(),
             waiting: 0,
+            pool: None,
             faults: self.faults_of("users"),
         };
         let legacy = ServiceView {
@@ -93,6 +94,7 @@ impl Operations for Fake {
             endpoints: vec![endpoint("legacy-0", "http://127.0.0.1:5001", BreakerView::Open, 3, 3)],
             balance: "random".into(),
             waiting: 0,
+            pool: None,
             faults: self.faults_of("legacy"),
         };
         let mut services = vec![legacy, users];

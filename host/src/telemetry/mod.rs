@@ -15,10 +15,12 @@ mod endpoint_metrics;
 mod exposition;
 mod log;
 mod metrics_source;
+mod pool_metrics;
 mod service_metrics;
 
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use log::{LogFormat, init};
-pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
+pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
+pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;

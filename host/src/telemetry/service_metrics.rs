@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The bounds of the histogram of waiting times in seconds: the manifest's `wait` is 100 ms by default and an hour at
 /// most.
-const WAIT: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+pub(super) const WAIT: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 /// The kinds of injected faults. Each kind has its series from the start, so that the first fault of a kind shows as a
 /// rise.

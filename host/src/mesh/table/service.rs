@@ -5,6 +5,7 @@ use super::outside::OutsideHosts;
 use super::target::EndpointTarget;
 use crate::base::Digest;
 use crate::contract::FunctionName;
+use crate::runtime::InstancePool;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -31,6 +32,17 @@ pub struct Service<P = EndpointTarget> {
     pub revision: Option<RevisionInfo>,
     /// The functions that may be called twice, since a second call does no more than the first.
     pub idempotent: Vec<FunctionName>,
+}
+
+impl Service {
+    /// The instances of one of its replicas; `None` for a service of plain HTTP addresses alone. All of its replicas
+    /// share one account of the engine's pool.
+    pub fn pool(&self) -> Option<&InstancePool> {
+        self.group.endpoints.iter().find_map(|endpoint| match &endpoint.target {
+            EndpointTarget::Instances(pool) => Some(pool),
+            EndpointTarget::Url { .. } => None,
+        })
+    }
 }
 
 impl<P> Service<P> {

@@ -39,7 +39,7 @@ pub(crate) struct Lease {
     /// One of the endpoint's instances.
     pub(crate) _permit: OwnedSemaphorePermit,
     /// The instance's slots of the engine's pool.
-    pub(crate) _slots: SlotPermit,
+    pub(crate) slots: SlotPermit,
 }
 
 /// What an instance is made of, and for which call.
