@@ -5,7 +5,7 @@
 //! A caller keeps its slots while it waits for its callee's slots. If every call could take every slot, callers could
 //! take the whole pool, and each of them would wait for one slot more until its deadline. So calls are sorted into
 //! classes by their depth. Calls that no service made (depth 0) may together take only a part of the pool, calls of
-//! depth 0 and 1 together a larger part, and so on: [`SlotLedger::parts`] counts what is free of each part.
+//! depth 0 and 1 together a larger part, and so on: `free` of the ledger counts what is free of each part.
 //!
 //! Why that is enough. Assume that calls wait and none can go on by itself: every call that holds slots waits for a
 //! callee of its own that waits for slots. Let `d` be the deepest class of all calls that hold slots. Some call of
