@@ -340,6 +340,7 @@ instances = 2
 
 [service.hello]
 component = "{component:fixture-hello}"
+limits = { wait = "1m" }
 
 [[route]]
 prefix = "/"

@@ -2,15 +2,17 @@
 
 use crate::engine_fixture::EngineFixture;
 use criterion::{BenchmarkId, Criterion};
+use host::base::ServiceName;
 use host::runtime::{DepthClass, Isolation, Slots};
 use std::sync::Arc;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("instance lease");
     let slots = Slots::new(1_000);
+    let service = slots.service(&ServiceName::new("lease").expect("a legal name"), 1, 1);
     for depth in [0, 3] {
         group.bench_function(BenchmarkId::new("slots, taken and given back, at depth", depth), |bencher| {
-            bencher.iter(|| slots.try_take(DepthClass::of(depth), 1).expect("there are slots"));
+            bencher.iter(|| service.try_take(DepthClass::of(depth), 1).expect("there are slots"));
         });
     }
     let fixture = EngineFixture::new();

@@ -86,6 +86,7 @@ impl Operations for Fake {
             ],
             balance: "peak-ewma".into(),
             waiting: 0,
+            pool: None,
             faults: self.faults_of("users"),
             left_out: None,
         };
@@ -99,6 +100,7 @@ impl Operations for Fake {
             endpoints: vec![endpoint("legacy-0", "http://127.0.0.1:5001", BreakerView::Open, 3, 3)],
             balance: "random".into(),
             waiting: 0,
+            pool: None,
             faults: self.faults_of("legacy"),
             left_out: None,
         };

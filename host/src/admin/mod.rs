@@ -48,5 +48,5 @@ pub use token::Token;
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, OriginView,
-    OutsideView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
+    OutsideView, PoolView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
 };

@@ -24,10 +24,23 @@ pub struct ServiceView {
     pub balance: String,
     /// Calls that wait for a permit now.
     pub waiting: u64,
+    /// What it has of the engine's pool. None if the service has only addresses.
+    pub pool: Option<PoolView>,
     /// Its active faults on purpose.
     pub faults: Vec<FaultView>,
     /// Why the host serves without it, if it was started with `--partial` and the service cannot be served.
     pub left_out: Option<String>,
+}
+
+/// What a service has of the engine's pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolView {
+    /// Slots that its instances hold, idle instances too.
+    pub held: u64,
+    /// Its calls that wait for slots now.
+    pub waiting: u64,
+    /// How long the first of them has waited, in milliseconds.
+    pub longest_wait_ms: u64,
 }
 
 /// One endpoint of a service.

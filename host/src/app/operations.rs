@@ -3,7 +3,7 @@
 use super::api_description::LiveDescription;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
@@ -15,6 +15,7 @@ use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
+use crate::runtime::PoolShare;
 use crate::state::Store;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -324,9 +325,15 @@ fn view(service: &Service) -> ServiceView {
         endpoints: service.group.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
         balance: service.group.traffic.balancer.settings().policy.to_string(),
         waiting: service.group.traffic.bulkhead.counts().waiting as u64,
+        pool: service.pool().map(|pool| pool_view(pool.share())),
         faults: faults(service, now),
         left_out: None,
     }
+}
+
+fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
+    let longest_wait_ms = u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX);
+    PoolView { held: held as u64, waiting: waiting as u64, longest_wait_ms }
 }
 
 fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {

@@ -2,7 +2,7 @@
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, exact, lay_out, none};
-use crate::admin::{EndpointView, FaultView, OriginView, OutsideView, RouteView, ServiceView};
+use crate::admin::{EndpointView, FaultView, OriginView, OutsideView, PoolView, RouteView, ServiceView};
 
 /// How many columns the table of services has.
 const SERVICES: usize = 10;
@@ -68,7 +68,7 @@ fn breaker(endpoint: &EndpointView) -> String {
     format!("{}{mark}", endpoint.breaker)
 }
 
-/// One line for each fault, for waiting calls, and for a swapped revision.
+/// One line for each fault, for waiting calls, for the engine's pool if it is used up, and for a swapped revision.
 fn notes(services: &[ServiceView]) -> Vec<String> {
     let faults = services.iter().flat_map(|service| &service.faults).map(|one| format!("! {}", fault(one)));
     let waiting = services.iter().filter(|service| service.waiting > 0).map(|service| match service.waiting {
@@ -80,7 +80,25 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
         swapped.then(|| "* differs from the manifest: it was swapped, and lasts until the host restarts".into());
     let left_out = services.iter().filter_map(|service| Some((&service.name, service.left_out.as_ref()?)));
     let left_out = left_out.map(|(name, reason)| format!("x {name} is left out: {reason}"));
-    faults.chain(waiting).chain(left_out).chain(swapped).collect()
+    faults.chain(waiting).chain(pool(services)).chain(left_out).chain(swapped).collect()
+}
+
+/// If a call waits for the engine's pool: one line for each service that holds slots of the pool or waits for some.
+fn pool(services: &[ServiceView]) -> Vec<String> {
+    let pools: Vec<_> = services.iter().filter_map(|service| Some((&service.name, service.pool?))).collect();
+    if pools.iter().all(|(_, pool)| pool.waiting == 0) {
+        return Vec::new();
+    }
+    let line = |(name, PoolView { held, waiting, longest_wait_ms }): (&String, PoolView)| {
+        let held = if held == 1 { "1 slot".into() } else { format!("{held} slots") };
+        let holds = format!("~ {name}: holds {held} of the engine's pool");
+        match waiting {
+            0 => holds,
+            1 => format!("{holds}, and 1 call has waited for one for {}", exact(longest_wait_ms)),
+            more => format!("{holds}, and {more} calls wait for one, the first for {}", exact(longest_wait_ms)),
+        }
+    };
+    pools.into_iter().filter(|(_, pool)| pool.held + pool.waiting > 0).map(line).collect()
 }
 
 /// An active fault: `products: +200ms, 10% errors, 1% traps on purpose, 4m left`.
@@ -263,6 +281,7 @@ MATCHES       SERVICE  CALL  REWRITE
         ];
         let of_30 = FaultView { latency_share: "30%".into(), ..active("users", 2000, "0%", "0%", None) };
         all[1].faults = vec![of_30];
+        all[1].pool = Some(PoolView { held: 14, waiting: 26, longest_wait_ms: 90 });
         let table = services(&all);
         let (_, below) = table.split_once("\n\n").expect("a line between");
         let expected = "\
@@ -270,6 +289,7 @@ MATCHES       SERVICE  CALL  REWRITE
 ! legacy: 0.5% traps on purpose, by the manifest
 ! users: +2s of 30% on purpose, until it is cleared
 ~ legacy: 4 calls wait
+~ users: holds 14 slots of the engine's pool, and 26 calls wait for one, the first for 90ms
 * differs from the manifest: it was swapped, and lasts until the host restarts
 ";
         assert_eq!(below, expected);

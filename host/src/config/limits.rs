@@ -61,7 +61,14 @@ static WAIT: ManifestKey<DurationKind> = ManifestKey::new(
     TIME,
     r#""100ms""#,
     "How long such a call may wait. Then the answer is 503. The answer is 503 at once if the recent calls took so long \
-     that the wait would be longer than this.",
+     that the wait would be longer than this. It is also how long a try may wait for an instance of the engine's pool.",
+);
+static SHARE: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "share",
+    CountKind { min: 1, max: 100 },
+    "1",
+    "The weight of the service when services share what there is too little of: instances of the engine's pool. A \
+     service of weight 2 gets twice as much as one of weight 1, if both need it.",
 );
 static BODY_LIMIT: ManifestKey<SizeKind> = ManifestKey::new(
     "body",
@@ -114,10 +121,11 @@ pub(super) struct LimitKeys {
 pub(super) fn limits(service: &mut Section<'_>) -> LimitKeys {
     let mut section = service.section("limits");
     let (concurrency, waiting) = (section.get(&CONCURRENCY).into(), section.get(&WAITING).into());
-    let timeout = section.get(&TIMEOUT);
+    let (timeout, wait, share) = (section.get(&TIMEOUT), section.get(&WAIT), section.get(&SHARE));
+    let memory = in_memory(section.get(&MEMORY));
     let limits = LimitKeys {
-        instance: runtime::Limits { memory: in_memory(section.get(&MEMORY)), timeout, concurrency },
-        bulkhead: BulkheadSettings { concurrency, waiting, wait: section.get(&WAIT) },
+        instance: runtime::Limits { memory, timeout, concurrency, wait, share },
+        bulkhead: BulkheadSettings { concurrency, waiting, wait },
         connect: section.get(&CONNECT),
         total: section.find(&TOTAL).map_or(timeout.max(TrafficSettings::default().total), |found| found.value),
         body: section.get(&BODY_LIMIT),

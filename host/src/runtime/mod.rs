@@ -45,7 +45,7 @@ mod settings;
 mod values;
 
 pub use capacity::depth_class::DepthClass;
-pub use capacity::slots::{SlotPermit, Slots};
+pub use capacity::slots::{PoolShare, ServiceSlots, SlotPermit, Slots};
 pub use code::component::Component;
 pub use code::handler::answers_http;
 pub use code::refusals::refusals;

@@ -53,11 +53,21 @@ pub struct Limits {
     pub timeout: Duration,
     /// Requests and calls at a time. Default: 256.
     pub concurrency: usize,
+    /// How long a call may wait for slots of the engine's pool. Default: 100 ms.
+    pub wait: Duration,
+    /// The weight of the service when services share slots of the engine's pool. Default: 1.
+    pub share: u16,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 128 << 20, timeout: Duration::from_secs(10), concurrency: 256 }
+        Self {
+            memory: 128 << 20,
+            timeout: Duration::from_secs(10),
+            concurrency: 256,
+            wait: Duration::from_millis(100),
+            share: 1,
+        }
     }
 }
 

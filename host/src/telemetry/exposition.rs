@@ -145,7 +145,7 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 8] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
         family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
             Box::new(m.swaps.clone())
         }),
@@ -167,6 +167,16 @@ fn encode_services(
             |_, m| Box::new(m.waits.snapshot()),
         ),
         family("waiting", "Calls that wait at the bulkhead now", |s, _| gauge(s.waiting)),
+        family("pool_slots", "Slots of the engine's pool that the service's instances hold", |s, _| gauge(s.pool.held)),
+        family("pool_waiting", "Calls that wait for slots of the engine's pool now", |s, _| gauge(s.pool.waiting)),
+        family("pool_longest_wait_seconds", "Seconds for which the first of these calls has waited", |s, _| {
+            Box::new(ConstGauge::new(s.pool.longest_wait.as_secs_f64()))
+        }),
+        family(
+            "pool_wait_seconds",
+            "Seconds that calls waited for slots of the engine's pool; calls that did not wait do not count",
+            |s, _| Box::new(s.pool.metrics.waits.snapshot()),
+        ),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
@@ -282,12 +292,14 @@ fn gauge(value: usize) -> Box<dyn EncodeMetric> {
 mod tests {
     use super::super::gateway_metrics::Place;
     use super::*;
+    use crate::telemetry::{PoolMetrics, PoolSample};
     use std::time::Duration;
 
     #[derive(Default, Clone)]
     struct One {
         endpoint: Arc<EndpointMetrics>,
         service: Arc<ServiceMetrics>,
+        pool: Arc<PoolMetrics>,
         outside: Arc<EndpointMetrics>,
     }
 
@@ -307,8 +319,14 @@ mod tests {
         }
 
         fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
-            let sample =
-                ServiceSample { name: "users".into(), revision: "abc".into(), waiting: 4, faults: 5, retry_budget: 6 };
+            let pool = PoolSample {
+                held: 7,
+                waiting: 8,
+                longest_wait: Duration::from_millis(250),
+                metrics: Arc::clone(&self.pool),
+            };
+            let (name, revision) = ("users".into(), "abc".into());
+            let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool };
             vec![(sample, Arc::clone(&self.service))]
         }
 
@@ -380,6 +398,7 @@ mod tests {
         one.service.retry_denied();
         one.service.waited(Duration::from_millis(3));
         one.service.timed_out(DeadlineOwner::Caller);
+        one.pool.waited(Duration::from_millis(30));
         for kind in ["error", "trap", "trap"] {
             one.service.injected(kind);
         }
@@ -398,6 +417,11 @@ mod tests {
                 r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
                 r#"atoll_queue_wait_seconds_bucket{le="0.005",service="users"} 1"#,
                 r#"atoll_waiting{service="users"} 4"#,
+                r#"atoll_pool_slots{service="users"} 7"#,
+                r#"atoll_pool_waiting{service="users"} 8"#,
+                r#"atoll_pool_longest_wait_seconds{service="users"} 0.25"#,
+                r#"atoll_pool_wait_seconds_bucket{le="0.025",service="users"} 0"#,
+                r#"atoll_pool_wait_seconds_bucket{le="0.05",service="users"} 1"#,
                 r#"atoll_timeouts_total{service="users",deadline="route"} 0"#,
                 r#"atoll_timeouts_total{service="users",deadline="caller"} 1"#,
                 r#"atoll_faults_standing{service="users"} 5"#,

@@ -1,8 +1,10 @@
 //! The source of the metrics: what another room lends at a scrape.
 
 use super::endpoint_metrics::EndpointMetrics;
+use super::pool_metrics::PoolMetrics;
 use super::service_metrics::ServiceMetrics;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One endpoint at the time of a scrape.
 pub struct EndpointSample {
@@ -36,6 +38,21 @@ pub struct ServiceSample {
     pub faults: usize,
     /// Further tries that the retry budget would allow now.
     pub retry_budget: u64,
+    /// What it has of the engine's pool: nothing, without a component.
+    pub pool: PoolSample,
+}
+
+/// What a service has of the engine's pool at the time of a scrape.
+#[derive(Default)]
+pub struct PoolSample {
+    /// Slots that its instances hold, idle instances too.
+    pub held: usize,
+    /// Its calls that wait for slots now.
+    pub waiting: usize,
+    /// How long the first of them has waited.
+    pub longest_wait: Duration,
+    /// How long its calls have waited so far.
+    pub metrics: Arc<PoolMetrics>,
 }
 
 /// One outside host that a service called, at the time of a scrape. No two services share a circuit, so each service

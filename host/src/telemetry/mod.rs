@@ -26,6 +26,7 @@ mod line_limiter;
 mod line_queue;
 mod log;
 mod metrics_source;
+mod pool_metrics;
 mod service_metrics;
 mod status_slot;
 
@@ -34,5 +35,6 @@ pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{GatewayMetrics, Place};
 pub use line_format::LogFormat;
 pub use log::{LogSettings, announce, bound, finish, init, report};
-pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
+pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
+pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;

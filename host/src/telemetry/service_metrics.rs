@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// The bounds of the histogram of waiting times in microseconds: the manifest's `wait` is 100 ms by default and an hour
 /// at most.
-const WAIT: [u64; 12] =
+pub(super) const WAIT: [u64; 12] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
 
 /// The kinds of injected faults.

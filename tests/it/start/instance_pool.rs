@@ -126,15 +126,18 @@ async fn gives_way(at_once: usize) {
 component = "{component:fixture-types}"
 isolation = "reuse"
 reuse = { max_requests = 1000000, max_concurrent = AT_ONCE, idle_timeout = "1h" }
+limits = { wait = "1m" }
 
 [service.relay]
 component = "{component:fixture-relay}"
 calls = ["kept"]
 isolation = "reuse"
 reuse = { max_requests = 1000000, max_concurrent = AT_ONCE, idle_timeout = "1h" }
+limits = { wait = "1m" }
 
 [service.hello]
 component = "{component:fixture-hello}"
+limits = { wait = "1m" }
 
 [[route]]
 method = "GET"
@@ -174,5 +177,83 @@ service = "hello"
         hello(3).await;
         // A call that had to wait for an idle timeout, or for its own deadline, would have waited for 10 s.
         assert!(started.elapsed() < Duration::from_secs(10), "{:?} in {step}", started.elapsed());
+    }
+}
+
+/// The value of one series of the metrics.
+async fn series(atoll: &Atoll, http: &Http, name: &str, service: &str) -> f64 {
+    let text = String::from_utf8(http.get(&format!("{}/metrics", atoll.admin)).await.body.to_vec()).unwrap();
+    let series = format!("{name}{{service=\"{service}\"}} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&series));
+    line.unwrap_or_else(|| panic!("{series} is missing")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_fills_the_pool_starves_no_other_and_is_named() {
+    let (home, atoll) = open(
+        16,
+        r#"
+[service.slow]
+component = "{component:fixture-types}"
+limits = { timeout = "5m", waiting = 1000, wait = "5m" }
+
+[service.hello]
+component = "{component:fixture-hello}"
+limits = { wait = "1m" }
+
+[service.hasty]
+component = "{component:fixture-types}"
+limits = { wait = "50ms" }
+
+[gateway]
+timeout = "5m"
+
+[[route]]
+method = "GET"
+path = "/slow/{ms}"
+call = "slow/faults#sleep"
+
+[[route]]
+method = "GET"
+path = "/hasty/{ms}"
+call = "hasty/faults#sleep"
+
+[[route]]
+prefix = "/"
+service = "hello"
+"#,
+    )
+    .await;
+    let http = Http::default();
+    // These calls end when they are dropped.
+    let floods = [flood(&atoll, "/slow/240000", 40), flood(&atoll, "/hasty/240000", 40)].map(Box::pin);
+    let operator = async {
+        let full = async || {
+            let held = series(&atoll, &http, "atoll_pool_slots", "slow").await;
+            let waiting = series(&atoll, &http, "atoll_pool_waiting", "slow").await;
+            let hasty = series(&atoll, &http, "atoll_pool_slots", "hasty").await;
+            // Three slots are for deeper calls, and one is the reserve for `hello`.
+            (held + hasty == 12.0 && waiting > 20.0 && hasty >= 1.0 && held >= 1.0).then_some(())
+        };
+        eventually("the pool is used up", full).await;
+        assert!(series(&atoll, &http, "atoll_pool_longest_wait_seconds", "slow").await > 0.0);
+        // Without a place of its own, `hello` would wait for four minutes.
+        assert_eq!(flood(&atoll, "/", 1).await, [200]);
+        assert_eq!(flood(&atoll, "/", 20).await, [200; 20]);
+        // A call waits for no longer than its service says.
+        assert_eq!(flood(&atoll, "/hasty/0", 3).await, [503; 3]);
+        assert!(series(&atoll, &http, "atoll_pool_wait_seconds_count", "hasty").await >= 3.0);
+
+        let slow = http.get(&format!("{}/v1/services/slow", atoll.admin)).await.json();
+        assert!(slow["pool"]["held"].as_u64() >= Some(1) && slow["pool"]["waiting"].as_u64() > Some(20), "{slow}");
+        let ps = home.output(&["ps", "--admin", &atoll.admin]).await;
+        let ps = String::from_utf8(ps.stdout).unwrap();
+        let said = ["~ slow: holds ", "calls wait for one, the first for ", "~ hasty: holds "];
+        assert!(said.iter().all(|part| ps.contains(part)), "{ps}");
+    };
+    let [slow, hasty] = floods;
+    tokio::select! {
+        statuses = join(slow, hasty) => panic!("they ended too early: {statuses:?}"),
+        () = operator => {}
     }
 }

@@ -236,11 +236,12 @@ async fn call_chains_in_a_pool_of_eight_slots_do_not_deadlock() {
     let service = r#"
 [service.types]
 component = "{component:fixture-types}"
+limits = { wait = "1m" }
 
 [service.relay]
 component = "{component:fixture-relay}"
 calls = ["types"]
-limits = { timeout = "1m" }
+limits = { timeout = "1m", wait = "1m" }
 "#;
     let manifest = service.to_owned()
         + &runtime("instances = 8")

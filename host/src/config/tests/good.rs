@@ -117,8 +117,9 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
         [("CA", ""), ("LOG", "debug")].map(|(a, b)| (a.to_owned(), b.to_owned())).into_iter().collect()
     );
     let timeout = Duration::from_millis(2500);
-    assert_eq!(spec.replicas.limits, runtime::Limits { memory: 64 << 20, timeout, concurrency: 8 });
     let wait = Duration::from_millis(5);
+    let limits = runtime::Limits { memory: 64 << 20, timeout, concurrency: 8, wait, share: 3 };
+    assert_eq!(spec.replicas.limits, limits);
     assert_eq!(spec.traffic.bulkhead, BulkheadSettings { concurrency: 8, waiting: 0, wait });
     let (connect, total) = (Duration::from_secs(2), Duration::from_secs(3));
     assert_eq!((spec.addresses.dial.connect, spec.grants.dial.connect), (connect, connect));

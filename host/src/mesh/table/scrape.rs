@@ -6,7 +6,10 @@ use super::service::Service;
 use crate::breaker::State;
 use crate::mesh::clock;
 use crate::registry::Registry;
-use crate::telemetry::{EndpointMetrics, EndpointSample, MetricsSource, OutsideSample, ServiceMetrics, ServiceSample};
+use crate::runtime::PoolShare;
+use crate::telemetry::{
+    EndpointMetrics, EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceMetrics, ServiceSample,
+};
 use std::sync::Arc;
 
 /// Hands out the metrics of everything that the discovery table holds at the moment of a scrape.
@@ -46,6 +49,7 @@ impl MetricsSource for Discovered {
                 waiting: traffic.bulkhead.counts().waiting,
                 faults: traffic.faults.active(now).len(),
                 retry_budget: traffic.retry.budget().balance(now),
+                pool: pool(service),
             };
             (sample, Arc::clone(&traffic.metrics))
         };
@@ -65,6 +69,17 @@ impl MetricsSource for Discovered {
             .flat_map(|(_, service)| service.outside.all().into_iter().map(move |host| sample(service, host)))
             .collect()
     }
+}
+
+/// What the service has of the engine's pool.
+fn pool(service: &Service) -> PoolSample {
+    let pool = service.pool().map(|pool| (pool.share(), Arc::clone(pool.pool_metrics())));
+    pool.map_or_else(PoolSample::default, |(PoolShare { held, waiting, longest_wait }, metrics)| PoolSample {
+        held,
+        waiting,
+        longest_wait,
+        metrics,
+    })
 }
 
 /// A circuit as a gauge.

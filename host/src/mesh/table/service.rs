@@ -5,6 +5,7 @@ use super::outside::OutsideHosts;
 use super::target::EndpointTarget;
 use crate::base::Digest;
 use crate::contract::{BoundFunction, FunctionName};
+use crate::runtime::InstancePool;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -34,6 +35,17 @@ pub struct Service<P = EndpointTarget> {
     /// The functions that its typed routes call, in the order of the routes. Revisions that have the same functions
     /// share this list.
     pub routed: Arc<[BoundFunction]>,
+}
+
+impl Service {
+    /// The instances of one of its replicas; `None` for a service of plain HTTP addresses alone. All of its replicas
+    /// share one account of the engine's pool.
+    pub fn pool(&self) -> Option<&InstancePool> {
+        self.group.endpoints.iter().find_map(|endpoint| match &endpoint.target {
+            EndpointTarget::Instances(pool) => Some(pool),
+            EndpointTarget::Url { .. } => None,
+        })
+    }
 }
 
 impl<P> Service<P> {

@@ -1,4 +1,4 @@
-//! How deep in a chain of calls a call is: the pool keeps a part of its slots for deeper calls (see `slots.rs`).
+//! How deep in a chain of calls a call is: the pool keeps a part of its slots for deeper calls (see `slot_ledger.rs`).
 
 /// The number of depth classes. The last class holds all deeper calls too.
 pub(super) const CLASSES: usize = 4;

@@ -13,11 +13,11 @@ use std::time::Instant;
 /// A list of instances that are kept between calls, some of which are idle.
 pub(crate) trait IdleInstances: Send + Sync {
     /// Since when the longest-idle instance is idle, among those made for a call of class `most` or of a shallower one.
-    fn idle_since(&self, most: DepthClass) -> Option<Instant>;
+    /// `reserve`: those count too whose slots are of the reserve.
+    fn idle_since(&self, most: DepthClass, reserve: bool) -> Option<Instant>;
 
-    /// Gives up the longest-idle instance among those made for a call of class `most` or of a shallower one. It ends in
-    /// order.
-    fn give_up_one(&self, most: DepthClass);
+    /// Gives up the longest-idle instance among those for which [`IdleInstances::idle_since`] speaks. It ends in order.
+    fn give_up_one(&self, most: DepthClass, reserve: bool);
 }
 
 /// How many calls wait for the pool, and the idle instances that can be given up for them.
@@ -55,21 +55,22 @@ impl PoolPressure {
     pub(crate) fn wait_for(&self, class: DepthClass, slots: u32) -> WaitingCall<'_> {
         self.waiting.fetch_add(1, SeqCst);
         for _ in 0..slots {
-            // A slot that was taken for a deeper call counts in fewer parts of the pool, so giving it up may free
-            // nothing for this call.
-            if !self.give_up_one(class) && !self.give_up_one(DepthClass::LAST) {
+            // A slot that was taken for a deeper call counts in fewer parts of the pool, and a slot of the reserve in
+            // none, so giving it up may free nothing for this call.
+            let choices = [(class, false), (DepthClass::LAST, false), (DepthClass::LAST, true)];
+            if !choices.into_iter().any(|(most, reserve)| self.give_up_one(most, reserve)) {
                 break;
             }
         }
         WaitingCall(self)
     }
 
-    fn give_up_one(&self, most: DepthClass) -> bool {
+    fn give_up_one(&self, most: DepthClass, reserve: bool) -> bool {
         let lists: Vec<Arc<_>> = lock(&self.lists).iter().filter_map(Weak::upgrade).collect();
-        let idle = lists.iter().filter_map(|list| Some((list.idle_since(most)?, list)));
+        let idle = lists.iter().filter_map(|list| Some((list.idle_since(most, reserve)?, list)));
         let longest = idle.min_by_key(|(since, _)| *since);
         if let Some((_, list)) = longest {
-            list.give_up_one(most);
+            list.give_up_one(most, reserve);
         }
         longest.is_some()
     }

@@ -1,151 +1,222 @@
-//! The slots of the engine's pool, shared so that every chain of calls comes to its end.
-//!
-//! A caller keeps its slot while it waits for its callee's slot. If every call could take every slot, callers could
-//! take the whole pool, and each of them would wait for one slot more until its deadline. So calls are sorted into
-//! classes by their depth. A call that no service made (depth 0) may take only a part of the pool, a call that such a
-//! call makes may take a larger part, and so on: a deeper call always finds slots that no call above it can have taken.
-//!
-//! Why that is enough: let `d` be the deepest class of all calls that hold a slot. The slots of all these calls count
-//! in the part of class `d`, and the part of class `d + 1` is larger. So a call of class `d + 1` finds a slot, is
-//! answered, and gives the slot back. The last class has no deeper one: if its calls wait for each other, only their
-//! deadlines end the wait.
+//! The slots of the engine's pool, shared among the services: the [`SlotLedger`] behind one lock, and calls that wait.
 
-use super::depth_class::{CLASSES, DepthClass};
+use super::depth_class::DepthClass;
 use super::pressure::PoolPressure;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use super::slot_ledger::{HeldSlots, SlotLedger, SlotTicket};
+use crate::base::ServiceName;
+use crate::runtime::lock::lock;
+use crate::telemetry::PoolMetrics;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// The slots of the pool.
 pub struct Slots {
-    /// One semaphore for each depth class, with as many permits as calls of this class and of all less deep classes may
-    /// hold slots together. A call takes permits from the part of its own class and from the parts of all deeper
-    /// classes. The last part is the whole pool, so every call is counted there.
-    parts: [Arc<Semaphore>; CLASSES],
-    /// The size of the first part, which is the smallest.
-    first: usize,
-    total: usize,
+    shared: Arc<SharedSlots>,
+    /// What each service has, as long as somebody holds it: a service keeps its account through swaps.
+    services: Mutex<BTreeMap<ServiceName, Weak<ServiceSlots>>>,
 }
 
-/// Slots that a call has taken, with a permit from each part in which they count. The drop gives them back.
-pub struct SlotPermit(
-    #[expect(dead_code, reason = "held until it is dropped")] [Option<OwnedSemaphorePermit>; CLASSES],
-);
+struct SharedSlots {
+    /// Held for some tens of nanoseconds when slots are taken and when they are given back.
+    ledger: Mutex<SlotLedger<QueuedCall>>,
+    /// Whether somebody has ever waited until no slot is held: otherwise nobody has to be told.
+    watched: AtomicBool,
+    /// Notified when no slot is held any more.
+    idle: Notify,
+}
+
+/// A call in the ledger's queues.
+struct QueuedCall {
+    service: Arc<ServiceSlots>,
+    since: Instant,
+    /// Takes the slots to the call.
+    turn: oneshot::Sender<SlotPermit>,
+}
+
+/// The account of one service: what it holds of the pool, and which of its calls wait.
+pub struct ServiceSlots {
+    shared: Arc<SharedSlots>,
+    /// Its id in the ledger.
+    id: usize,
+    metrics: Arc<PoolMetrics>,
+}
+
+/// What one service has of the pool at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolShare {
+    /// Slots that its instances hold, idle instances too.
+    pub held: usize,
+    /// Its calls that wait for slots.
+    pub waiting: usize,
+    /// How long the first of them has waited.
+    pub longest_wait: Duration,
+}
+
+/// Slots that a call has taken. The drop gives them back.
+pub struct SlotPermit {
+    service: Arc<ServiceSlots>,
+    slots: HeldSlots,
+}
 
 impl Slots {
-    /// A pool of `total` slots. Each class but the first may take an eighth of the pool more than the class before it;
-    /// in a pool of 6 to 15 slots, one slot more. In a pool of fewer than 6 slots, every class may take all of them.
+    /// A pool of `total` slots, of which no service has a share yet.
     pub fn new(total: usize) -> Self {
-        let step = (total / 8).max(1).min(total / 6);
-        let part = |class: usize| total - (CLASSES - 1 - class) * step;
-        Self { parts: std::array::from_fn(|class| Arc::new(Semaphore::new(part(class)))), first: part(0), total }
+        let ledger = Mutex::new(SlotLedger::new(total));
+        let shared = SharedSlots { ledger, watched: AtomicBool::new(false), idle: Notify::new() };
+        Self { shared: Arc::new(shared), services: Mutex::default() }
     }
 
     /// The most slots that one instance may take, at whatever depth it is called.
-    pub fn most(&self) -> usize {
-        self.first
+    pub(crate) fn most(&self) -> usize {
+        self.shared.ledger().most()
     }
 
-    /// Takes `count` slots for a call of `class` if they are free now.
-    pub fn try_take(&self, class: DepthClass, count: u32) -> Option<SlotPermit> {
-        let mut taken = [const { None }; CLASSES];
-        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.index()) {
-            *taken = Some(Arc::clone(part).try_acquire_many_owned(count).ok()?);
+    /// The account of a service, whose weight is `weight` and whose instances take `instance` slots each. A service has
+    /// one account for all of its replicas and revisions; the weight of the first one stays.
+    pub fn service(&self, name: &ServiceName, weight: u16, instance: u32) -> Arc<ServiceSlots> {
+        let instance = instance as usize;
+        let mut services = lock(&self.services);
+        if let Some(service) = services.get(name).and_then(Weak::upgrade) {
+            service.shared.ledger().widen(service.id, instance);
+            return service;
         }
-        Some(SlotPermit(taken))
-    }
-
-    /// Waits for `count` slots for a call of `class`. Calls of one class are served in the order of their arrival.
-    pub async fn take(&self, class: DepthClass, count: u32) -> SlotPermit {
-        let mut taken = [const { None }; CLASSES];
-        // Every call takes its permits in this order, from the smallest part to the whole pool. Two calls in different
-        // orders could each hold what the other waits for.
-        for (part, taken) in self.parts.iter().zip(&mut taken).skip(class.index()) {
-            let permit = Arc::clone(part).acquire_many_owned(count).await;
-            *taken = Some(permit.expect("the semaphores are never closed"));
-        }
-        SlotPermit(taken)
-    }
-
-    /// Takes `count` slots for a call of `class`, and waits for them until `deadline` if they are not free now. While
-    /// the call waits, idle instances are given up for it (see [`PoolPressure`]).
-    ///
-    /// # Errors
-    /// The slots were not free before the deadline.
-    pub(crate) async fn take_until(
-        &self,
-        class: DepthClass,
-        count: u32,
-        deadline: Instant,
-        pressure: &PoolPressure,
-    ) -> Result<SlotPermit, Elapsed> {
-        if let Some(slots) = self.try_take(class, count) {
-            return Ok(slots);
-        }
-        let _waiting = pressure.wait_for(class, count);
-        timeout_at(deadline, self.take(class, count)).await
+        let shared = Arc::clone(&self.shared);
+        let id = shared.ledger().join(weight.into(), instance);
+        let service = Arc::new(ServiceSlots { shared, id, metrics: Arc::default() });
+        services.insert(name.clone(), Arc::downgrade(&service));
+        service
     }
 
     /// Waits until every slot is free.
-    pub async fn all_free(&self) {
-        let pool = &self.parts[CLASSES - 1];
-        let _ = pool.acquire_many(u32::try_from(self.total).unwrap_or(u32::MAX)).await;
+    pub(crate) async fn all_free(&self) {
+        // Before the ledger is read, as the next line: a slot that comes back in between notifies this wait.
+        self.shared.watched.store(true, Relaxed);
+        loop {
+            let idle = self.shared.idle.notified();
+            if self.shared.ledger().is_idle() {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl SharedSlots {
+    fn ledger(&self) -> MutexGuard<'_, SlotLedger<QueuedCall>> {
+        lock(&self.ledger)
+    }
+
+    /// Gives slots to the calls whose turn it is. Do not hold the lock of the ledger.
+    fn serve_waiting(&self) {
+        loop {
+            let next = self.ledger().next();
+            let Some((slots, QueuedCall { service, turn, .. })) = next else { return };
+            // The call may have gone away at this moment. Then the permit comes back and is dropped here, which takes
+            // the lock and gives the slots to the next call.
+            let _ = turn.send(SlotPermit { service, slots });
+        }
+    }
+}
+
+impl ServiceSlots {
+    /// Takes `count` slots for a call of `class` if they are free now and no call waits.
+    pub fn try_take(self: &Arc<Self>, class: DepthClass, count: u32) -> Option<SlotPermit> {
+        let slots = self.shared.ledger().try_take(self.id, class, count as usize)?;
+        Some(SlotPermit { service: Arc::clone(self), slots })
+    }
+
+    /// Takes `count` slots for a call of `class`, and waits for them until `until` if it is not its turn now. While the
+    /// call waits, idle instances are given up for it (see [`PoolPressure`]).
+    ///
+    /// # Errors
+    /// It was not its turn until then.
+    pub(crate) async fn take_until(
+        self: &Arc<Self>,
+        class: DepthClass,
+        count: u32,
+        until: Instant,
+        pressure: &PoolPressure,
+    ) -> Result<SlotPermit, Elapsed> {
+        let began = Instant::now();
+        let (turn, mut slots) = oneshot::channel();
+        let call = QueuedCall { service: Arc::clone(self), since: began, turn };
+        let ticket = self.shared.ledger().wait(self.id, class, count as usize, call);
+        let _seat = SlotWait { shared: &self.shared, ticket };
+        self.shared.serve_waiting();
+        if let Ok(slots) = slots.try_recv() {
+            return Ok(slots);
+        }
+        let _waiting = pressure.wait_for(class, count);
+        let slots = timeout_at(until, slots).await;
+        self.metrics.waited(began.elapsed());
+        slots.map(|slots| slots.expect("the ledger keeps the other end until it sends the slots"))
+    }
+
+    /// What the service has now.
+    pub(crate) fn share(&self) -> PoolShare {
+        let ledger = self.shared.ledger();
+        let holding = ledger.holding(self.id);
+        let longest_wait = holding.longest.map_or(Duration::ZERO, |call| call.since.elapsed());
+        PoolShare { held: holding.held, waiting: holding.waiting, longest_wait }
+    }
+
+    /// How long its calls have waited for slots.
+    pub(crate) fn metrics(&self) -> &Arc<PoolMetrics> {
+        &self.metrics
+    }
+}
+
+impl Drop for ServiceSlots {
+    fn drop(&mut self) {
+        self.shared.ledger().leave(self.id);
+        // The reserve may have shrunk, and the parts grown.
+        self.shared.serve_waiting();
+    }
+}
+
+/// A call's place in the queue. Dropped, the call waits no more.
+struct SlotWait<'a> {
+    shared: &'a SharedSlots,
+    ticket: SlotTicket,
+}
+
+impl Drop for SlotWait<'_> {
+    fn drop(&mut self) {
+        let call = self.shared.ledger().give_up(self.ticket);
+        if call.is_some() {
+            // It may have stood before a call that fits.
+            self.shared.serve_waiting();
+        }
+    }
+}
+
+impl SlotPermit {
+    /// Whether the slots are of the reserve: no other service could use them if they were free.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.slots.reserved
+    }
+}
+
+impl Drop for SlotPermit {
+    fn drop(&mut self) {
+        let SharedSlots { watched, idle, .. } = &*self.service.shared;
+        let mut ledger = self.service.shared.ledger();
+        ledger.give_back(self.slots);
+        let (waiting, is_idle) = (ledger.has_waiting(), ledger.is_idle());
+        drop(ledger);
+        if waiting {
+            self.service.shared.serve_waiting();
+        }
+        if is_idle && watched.load(Relaxed) {
+            idle.notify_waiters();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn count(slots: &Slots, depth: usize) -> usize {
-        std::iter::from_fn(|| slots.try_take(DepthClass::of(depth), 1)).collect::<Vec<_>>().len()
-    }
-
-    #[test]
-    fn a_deeper_class_may_take_more_slots() {
-        for total in 1..200 {
-            let free: Vec<_> = (0..6).map(|depth| count(&Slots::new(total), depth)).collect();
-            assert!(free[0] >= total.div_ceil(2) && free[3] == total, "{total}: {free:?}");
-            assert!(free[..4].is_sorted() && free[3] == free[5], "{total}: {free:?}");
-            assert!(total < 6 || free[..4].windows(2).all(|pair| pair[0] < pair[1]), "{total}: {free:?}");
-        }
-    }
-
-    #[test]
-    fn a_class_that_takes_its_whole_part_leaves_slots_for_the_next_class() {
-        let slots = Slots::new(16);
-        let mut held = Vec::new();
-        for depth in 0..CLASSES {
-            let before = held.len();
-            held.extend(std::iter::from_fn(|| slots.try_take(DepthClass::of(depth), 1)));
-            assert!(held.len() > before, "class {depth} finds slots after the classes above it took theirs");
-            assert!(slots.try_take(DepthClass::of(0), 1).is_none());
-        }
-        assert_eq!(held.len(), 16);
-        held.clear();
-        assert_eq!(count(&slots, 3), 16, "all slots were given back");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_chain_of_calls_as_long_as_there_are_classes_never_deadlocks() {
-        for total in [6, 8, 13] {
-            let slots = Arc::new(Slots::new(total));
-            let chains = (0..50).map(|_| {
-                let slots = Arc::clone(&slots);
-                tokio::spawn(async move {
-                    let mut held = Vec::new();
-                    for depth in 0..CLASSES {
-                        held.push(slots.take(DepthClass::of(depth), 1).await);
-                        tokio::task::yield_now().await;
-                    }
-                })
-            });
-            let all = futures_util::future::join_all(chains.collect::<Vec<_>>());
-            // The paused clock moves only when no task can run.
-            let ended = tokio::time::timeout(std::time::Duration::from_secs(1), all).await;
-            assert!(ended.is_ok(), "they wait for each other in a pool of {total}");
-            slots.all_free().await;
-        }
-    }
-}
+mod tests;

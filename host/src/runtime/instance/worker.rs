@@ -40,14 +40,14 @@ pub(crate) struct Lease {
     /// One of the endpoint's instances.
     _permit: OwnedSemaphorePermit,
     /// The instance's slots of the engine's pool.
-    _slots: SlotPermit,
+    pub(crate) slots: SlotPermit,
     /// Counts an instance that serves one call and ends with it. A kept instance is counted by its calls.
     _serving: Option<ServingInstance>,
 }
 
 impl Lease {
     pub(crate) fn new(permit: OwnedSemaphorePermit, slots: SlotPermit) -> Self {
-        Self { _permit: permit, _slots: slots, _serving: None }
+        Self { _permit: permit, slots, _serving: None }
     }
 
     /// The same lease, for an instance that serves as long as it lives.

@@ -10,6 +10,7 @@ use crate::base::{Body, CallContext, ErrorKind};
 use crate::contract::FunctionName;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
+use crate::runtime::capacity::slots::{PoolShare, ServiceSlots};
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::identity::{CurrentRequest, InstanceIdentity};
 use crate::runtime::engine::Runtime;
@@ -21,6 +22,7 @@ use crate::runtime::instance::worker::{self, InstanceSpec, Lease, Worker};
 use crate::runtime::settings::{Isolation, Limits};
 use crate::runtime::values::body::for_guest;
 use crate::runtime::values::detached::DetachedValues;
+use crate::telemetry::PoolMetrics;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use std::pin::pin;
@@ -54,6 +56,8 @@ pub struct InstancePool {
     runtime: Arc<Runtime>,
     revision: Arc<Revision>,
     limits: Limits,
+    /// The service's account of the engine's pool.
+    slots: Arc<ServiceSlots>,
     /// One permit for each call that may be under way.
     permits: Arc<Semaphore>,
     /// The instances that are kept between calls. `None`: each request gets an instance of its own.
@@ -73,7 +77,18 @@ impl InstancePool {
                 Some(KeptInstances::new(reuse.clone(), limits.concurrency, pressure, serving.clone()))
             }
         };
-        Self { runtime, revision, limits, permits, kept, serving }
+        let slots = runtime.slots.service(&revision.grants.service, limits.share, revision.slots);
+        Self { runtime, revision, limits, slots, permits, kept, serving }
+    }
+
+    /// What the service has of the engine's pool: all of its replicas and revisions together.
+    pub fn share(&self) -> PoolShare {
+        self.slots.share()
+    }
+
+    /// How long the service's calls have waited for the engine's pool.
+    pub fn pool_metrics(&self) -> &Arc<PoolMetrics> {
+        self.slots.metrics()
     }
 
     /// Whether its instances answer HTTP by themselves.
@@ -161,7 +176,8 @@ impl InstancePool {
         let StartedJob { guard, fault, leased } = match kept {
             Some(kept) => self.start_on_kept(kept, job, arrived, deadline, &mut after_each_poll).await?,
             None => {
-                let lease = self.lease(&self.permits, DepthClass::of(job.context.depth), deadline).await?;
+                let class = DepthClass::of(job.context.depth);
+                let lease = self.lease(&self.permits, class, deadline, self.limits.wait).await?;
                 let lease = lease.serving(&self.serving);
                 let leased = Instant::now();
                 let (guard, fault) = worker::serve_once(self.spec(lease, &job.context), job, &mut after_each_poll);
@@ -224,10 +240,10 @@ impl InstancePool {
         if kept.is_full() {
             // `submit` found none of the idle instances, so they are for deeper calls. One of them makes room for an
             // instance for this call.
-            kept.give_up_one(DepthClass::LAST);
+            kept.give_up_one(DepthClass::LAST, true);
         }
         // One wait for all rounds of the loop: a new wait would begin at the end of the queue.
-        let mut lease = pin!(self.lease(&kept.permits, class, deadline));
+        let mut lease = pin!(self.lease(&kept.permits, class, deadline, self.limits.wait));
         loop {
             // Enable the notification before `submit` reads the list. It races with `KeptInstances::end_call`: an
             // instance that gets room after the read notifies this call, and one that got it before is found by the
@@ -240,8 +256,10 @@ impl InstancePool {
             };
             tokio::select! {
                 lease = &mut lease => {
-                    let worker = Worker::start(self.spec(lease?, &job.context), kept.concurrent(), &job.context);
-                    return Ok(kept.add(worker, class, job, after_each_poll));
+                    let lease = lease?;
+                    let reserved = lease.slots.is_reserved();
+                    let worker = Worker::start(self.spec(lease, &job.context), kept.concurrent(), &job.context);
+                    return Ok(kept.add(worker, class, reserved, job, after_each_poll));
                 }
                 () = has_room => {}
             }
@@ -255,7 +273,8 @@ impl InstancePool {
     pub async fn rehearse(&self, context: &CallContext) -> Result<(), InvokeError> {
         self.revision.ready(&self.runtime, context.deadline).await?;
         let deadline = Instant::from_std(context.deadline);
-        let lease = self.lease(&self.permits, DepthClass::of(context.depth), deadline).await?;
+        // It may wait until its deadline: a swap under load is not worth less than one call.
+        let lease = self.lease(&self.permits, DepthClass::of(context.depth), deadline, Duration::MAX).await?;
         let rehearsed = worker::rehearse(self.spec(lease, context), context.clone());
         match timeout_at(deadline, rehearsed).await {
             Ok(rehearsed) => rehearsed,
@@ -278,21 +297,22 @@ impl InstancePool {
     }
 
     /// What one more instance needs: first a permit of the endpoint, from `permits`, and then slots of the engine's
-    /// pool. Waits for both until `deadline` at the latest.
+    /// pool. Waits for both until `deadline` at the latest, and for the slots no longer than `wait`.
     async fn lease(
         &self,
         permits: &Arc<Semaphore>,
         class: DepthClass,
         deadline: Instant,
+        wait: Duration,
     ) -> Result<Lease, InvokeError> {
         let permit = match try_acquire(permits) {
-            Some(permit) => match self.runtime.slots.try_take(class, self.revision.slots) {
+            Some(permit) => match self.slots.try_take(class, self.revision.slots) {
                 Some(slots) => return Ok(Lease::new(permit, slots)),
                 None => Some(permit),
             },
             None => None,
         };
-        Box::pin(self.lease_late(permit, permits, class, deadline)).await
+        Box::pin(self.lease_late(permit, permits, class, deadline, wait)).await
     }
 
     /// A lease that is not free at once. `permit`: the endpoint's permit, if it was free.
@@ -302,15 +322,24 @@ impl InstancePool {
         permits: &Arc<Semaphore>,
         class: DepthClass,
         deadline: Instant,
+        wait: Duration,
     ) -> Result<Lease, InvokeError> {
         let permit = match permit {
             Some(permit) => permit,
             None => acquire_until(permits, deadline).await?,
         };
-        let (pool, pressure) = (&self.runtime.slots, &self.runtime.pressure);
-        match pool.take_until(class, self.revision.slots, deadline, pressure).await {
+        let now = Instant::now();
+        let until = now.checked_add(wait).map_or(deadline, |end| end.min(deadline));
+        match self.slots.take_until(class, self.revision.slots, until, &self.runtime.pressure).await {
             Ok(slots) => Ok(Lease::new(permit, slots)),
-            Err(_) => Err(used_up("the pool's `instances`")),
+            Err(_) => {
+                let (waited, PoolShare { held, waiting, .. }) = (now.elapsed(), self.slots.share());
+                let detail = format!(
+                    "the pool's `instances` were used up for {waited:?}: the service holds {held} of them, and \
+                     {waiting} calls of it wait"
+                );
+                Err(InvokeError::new(ErrorKind::Overloaded, detail))
+            }
         }
     }
 }
@@ -322,12 +351,11 @@ fn try_acquire(permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 async fn acquire_until(permits: &Arc<Semaphore>, deadline: Instant) -> Result<OwnedSemaphorePermit, InvokeError> {
     match timeout_at(deadline, Arc::clone(permits).acquire_owned()).await {
         Ok(permit) => Ok(permit.expect("the semaphores are never closed")),
-        Err(_) => Err(used_up("the service's `concurrency`")),
+        Err(_) => {
+            let detail = "the service's `concurrency` was used up until the deadline";
+            Err(InvokeError::new(ErrorKind::Overloaded, detail))
+        }
     }
-}
-
-fn used_up(what: &str) -> InvokeError {
-    InvokeError::new(ErrorKind::Overloaded, format!("{what} was used up until the deadline"))
 }
 
 /// Turns the timeout of a call that waited longer for its instance than the instance had for the answer into

@@ -44,6 +44,8 @@ struct KeptInstance {
     worker: Worker,
     /// The depth class of the call for which it was made: its slots are counted for this class.
     class: DepthClass,
+    /// Whether its slots are of the reserve: then no other service could use them.
+    reserved: bool,
     served: AtomicUsize,
     in_flight: AtomicUsize,
     /// One of its calls got no answer: it takes no further call.
@@ -94,17 +96,19 @@ impl KeptInstances {
     }
 
     /// Adds a new instance and submits its first job to it, as [`KeptInstances::submit`] does. `class`: that of the
-    /// job.
+    /// job. `reserved`: the instance's slots are of the reserve.
     pub(super) fn add(
         self: &Arc<Self>,
         worker: Worker,
         class: DepthClass,
+        reserved: bool,
         job: Job,
         after_each_poll: impl FnMut(&mut Context<'_>),
     ) -> KeptCall {
         let kept = KeptInstance {
             worker,
             class,
+            reserved,
             served: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             retired: AtomicBool::new(false),
@@ -196,14 +200,14 @@ impl KeptInstances {
 }
 
 impl IdleInstances for KeptInstances {
-    fn idle_since(&self, most: DepthClass) -> Option<Instant> {
+    fn idle_since(&self, most: DepthClass, reserve: bool) -> Option<Instant> {
         let idle_list = self.idle_list();
-        idle_list.ready.iter().find(|(kept, _)| kept.is_idle() && kept.class <= most).map(|(_, since)| *since)
+        idle_list.ready.iter().find(|(kept, _)| kept.may_give_way(most, reserve)).map(|(_, since)| *since)
     }
 
-    fn give_up_one(&self, most: DepthClass) {
+    fn give_up_one(&self, most: DepthClass, reserve: bool) {
         let mut idle_list = self.idle_list();
-        if let Some(at) = idle_list.ready.iter().position(|(kept, _)| kept.is_idle() && kept.class <= most) {
+        if let Some(at) = idle_list.ready.iter().position(|(kept, _)| kept.may_give_way(most, reserve)) {
             idle_list.ready.remove(at);
         }
     }
@@ -229,6 +233,13 @@ impl KeptInstance {
     /// Whether it serves no call. Call it under the list's lock.
     fn is_idle(&self) -> bool {
         self.in_flight.load(Relaxed) == 0
+    }
+}
+
+impl KeptInstance {
+    /// Whether it is meant by [`IdleInstances::idle_since`]. Call it under the list's lock.
+    fn may_give_way(&self, most: DepthClass, reserve: bool) -> bool {
+        self.is_idle() && self.class <= most && (reserve || !self.reserved)
     }
 }
 
