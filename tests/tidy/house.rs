@@ -59,7 +59,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "forwarded_request",
                 "head_check",
                 "openapi_document",
-                "places",
+                "count_scopes",
                 "public_answer",
                 "typed",
             ],

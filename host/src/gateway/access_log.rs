@@ -34,8 +34,8 @@ enum AnswerEnd {
 /// them.
 pub(super) struct AccessRecord {
     metrics: Arc<GatewayMetrics>,
-    /// Where it is counted: see `places.rs`.
-    pub(super) place: usize,
+    /// Where it is counted: see `count_scopes.rs`.
+    pub(super) scope: usize,
     /// What the gateway answers with: `answer` of a service, or the kind of a problem.
     kind: &'static str,
     method: Method,
@@ -51,9 +51,9 @@ pub(super) struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// The record of a request with this head, which arrived at `began`. It is counted at `place` of `metrics`.
+    /// The record of a request with this head, which arrived at `began`. It is counted at `scope` of `metrics`.
     pub(super) fn begin(
-        (metrics, place): (Arc<GatewayMetrics>, usize),
+        (metrics, scope): (Arc<GatewayMetrics>, usize),
         head: &Request<Body>,
         id: RequestId,
         began: Instant,
@@ -61,7 +61,7 @@ impl AccessRecord {
     ) -> Self {
         Self {
             metrics,
-            place,
+            scope,
             kind: KIND_GONE,
             method: head.method().clone(),
             uri: head.uri().clone(),
@@ -101,7 +101,7 @@ impl Drop for AccessRecord {
             AnswerEnd::Broken => "broken-off",
             AnswerEnd::Gone => KIND_GONE,
         };
-        self.metrics.ended(self.place, self.status, kind, Some(took));
+        self.metrics.ended(self.scope, self.status, kind, Some(took));
         // Without the query, which is often secret.
         tracing::info!(
             target: "access",
@@ -123,11 +123,11 @@ impl Drop for AccessRecord {
     }
 }
 
-/// Writes the line of what could not be parsed as a request, and counts it at `place`. There is no method, no path and
+/// Writes the line of what could not be parsed as a request, and counts it at `scope`. There is no method, no path and
 /// no time of arrival; the address is all that tells who sent it.
-pub(super) fn write_unparsed(metrics: &GatewayMetrics, place: usize, request: &UnparsedRequest) {
+pub(super) fn write_unparsed(metrics: &GatewayMetrics, scope: usize, request: &UnparsedRequest) {
     let UnparsedRequest { peer, status, kind, request_id } = request;
-    metrics.ended(place, *status, kind, None);
+    metrics.ended(scope, *status, kind, None);
     let request_id = request_id.as_ref().map(RequestId::as_str);
     tracing::info!(target: "access", peer = %peer.addr, status, kind, request_id);
 }

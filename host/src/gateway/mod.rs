@@ -4,7 +4,7 @@
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
 //! their OpenAPI document; the problem bodies of everything that the gateway refuses; the one table from an error's
 //! kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and kind
-//! (`places.rs`).
+//! (`count_scopes.rs`).
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -27,11 +27,11 @@ mod access_log;
 mod body_budget;
 mod body_limit;
 mod call;
+mod count_scopes;
 mod forwarded_request;
 mod head_check;
 mod openapi_document;
 mod pipeline;
-mod places;
 mod problem;
 mod public_answer;
 mod settings;

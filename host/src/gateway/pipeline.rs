@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
-use super::{head_check, places, public_answer, status};
+use super::{count_scopes, head_check, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -45,7 +45,7 @@ impl<C: Call> Gateway<C> {
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
-        let metrics = Arc::new(places::metrics(&routes));
+        let metrics = Arc::new(count_scopes::metrics(&routes));
         Self { settings, document, body_budgets, routes, metrics, mesh }
     }
 
@@ -56,7 +56,7 @@ impl<C: Call> Gateway<C> {
 
     /// Counts and logs what the listener refused since it could not be parsed as a request.
     pub fn unparsed(&self, request: &UnparsedRequest) {
-        write_unparsed(&self.metrics, places::unparsed(&self.routes), request);
+        write_unparsed(&self.metrics, count_scopes::unparsed(&self.routes), request);
     }
 
     /// Replaces the text of the OpenAPI document, if there is one.
@@ -73,7 +73,7 @@ impl<C: Call> Gateway<C> {
         let address = peer.addr.ip().to_canonical();
         let trusted = self.settings.trusted_proxies.contains(&address);
         let id = request_id(request.headers(), trusted);
-        let unrouted = (Arc::clone(&self.metrics), places::unrouted(&self.routes));
+        let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let caller = Caller { id: &id, peer: address, trusted, began };
         let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
@@ -99,7 +99,7 @@ impl<C: Call> Gateway<C> {
         let path = clean_path(&head)?;
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;
-        (record.place, record.service) = (route.index, Some(service.clone()));
+        (record.scope, record.service) = (route.index, Some(service.clone()));
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");

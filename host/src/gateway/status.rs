@@ -75,7 +75,7 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::places::CALLED;
+    use super::super::count_scopes::CALLED;
     use super::*;
     use crate::base::Blame;
 

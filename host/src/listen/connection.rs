@@ -1,11 +1,11 @@
 //! One connection, from its first byte to its end.
 
 use super::answer_buffer::AnswerMemory;
+use super::connection_permits::ConnectionPermit;
 use super::connection_stage::StageTimer;
 use super::drain::Drain;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::peer::Peer;
-use super::places::Place;
 use super::settings::Settings;
 use super::socket::{Socket, is_line_end};
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
@@ -50,8 +50,8 @@ pub(super) fn protocol(settings: &Settings) -> http1::Builder {
 pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) addr: SocketAddr,
-    /// Its place among the connections of the listener.
-    pub(super) place: Place,
+    /// Its permit among the connections of the listener.
+    pub(super) permit: ConnectionPermit,
 }
 
 /// Serves the requests of one connection until its peer goes away, a bound is exceeded or `drain` ends it. Dropping the
@@ -59,7 +59,7 @@ pub(super) struct AcceptedConnection {
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, place }: AcceptedConnection,
+    AcceptedConnection { stream, addr, permit }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -70,7 +70,7 @@ pub(super) async fn serve<S, F>(
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let tracker = Arc::clone(&place.tracker);
+    let tracker = Arc::clone(&permit.tracker);
     let record = Arc::new(ExchangeRecord::new(&settings, memory));
     let peer = Peer { addr, record: Arc::clone(&record) };
     let mut timer = StageTimer::new(tracker.clone(), &settings);

@@ -2,9 +2,9 @@
 
 use super::answer_buffer::AnswerMemory;
 use super::connection::{AcceptedConnection, protocol, serve};
+use super::connection_permits::ConnectionPermits;
 use super::drain::Drain;
 use super::peer::Peer;
-use super::places::Places;
 use super::settings::Settings;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
@@ -27,7 +27,7 @@ const BACKLOG: u32 = i32::MAX as u32;
 pub struct Listener {
     socket: TcpListener,
     settings: Arc<Settings>,
-    places: Arc<Places>,
+    permits: Arc<ConnectionPermits>,
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
 }
@@ -41,9 +41,9 @@ impl Listener {
         let address = settings.address;
         let socket = listen(address)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        let places = Places::new(settings.connections);
+        let permits = ConnectionPermits::new(settings.connections);
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
-        Ok(Self { socket, settings: Arc::new(settings), places, memory, unparsed: Arc::new(|_| {}) })
+        Ok(Self { socket, settings: Arc::new(settings), permits, memory, unparsed: Arc::new(|_| {}) })
     }
 
     /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
@@ -74,7 +74,7 @@ impl Listener {
         let protocol = protocol(&self.settings);
         let mut connections = JoinSet::new();
         let mut draining = false;
-        let mut without_place = None;
+        let mut without_permit = None;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -86,7 +86,7 @@ impl Listener {
                     report(ended);
                     continue;
                 }
-                accepted = self.accept(&mut without_place) => accepted,
+                accepted = self.accept(&mut without_permit) => accepted,
                 // Last, so that connections which the kernel accepted before the drain are served first: closing the
                 // socket would reset them.
                 () = std::future::ready(()), if draining => break,
@@ -112,15 +112,15 @@ impl Listener {
         cut_off
     }
 
-    /// Accepts the next connection, and waits for its place. Cancel safe: a connection that has no place yet stays in
-    /// `without_place`. So one more connection than the bound is open, and the others wait in the kernel's backlog.
-    async fn accept(&self, without_place: &mut Option<(TcpStream, SocketAddr)>) -> AcceptedConnection {
-        if without_place.is_none() {
-            *without_place = Some(self.accept_one().await);
+    /// Accepts the next connection, and waits for its permit. Cancel safe: a connection that has no permit yet stays in
+    /// `without_permit`. So one more connection than the bound is open, and the others wait in the kernel's backlog.
+    async fn accept(&self, without_permit: &mut Option<(TcpStream, SocketAddr)>) -> AcceptedConnection {
+        if without_permit.is_none() {
+            *without_permit = Some(self.accept_one().await);
         }
-        let place = self.places.take().await;
-        let (stream, addr) = without_place.take().expect("it was put there above");
-        AcceptedConnection { stream, addr, place }
+        let permit = self.permits.take().await;
+        let (stream, addr) = without_permit.take().expect("it was put there above");
+        AcceptedConnection { stream, addr, permit }
     }
 
     async fn accept_one(&self) -> (TcpStream, SocketAddr) {

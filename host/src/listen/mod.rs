@@ -27,13 +27,13 @@
 mod answer_buffer;
 mod answer_pace;
 mod connection;
+mod connection_permits;
 mod connection_stage;
 mod drain;
 mod http_exchange;
 mod least_rate;
 mod listener;
 mod peer;
-mod places;
 mod settings;
 mod socket;
 #[cfg(test)]

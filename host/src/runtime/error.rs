@@ -128,12 +128,12 @@ pub struct InvokeError {
     #[source]
     pub source: Option<Cause>,
     /// Where in the guest's code it happened, if it happened there.
-    pub place: Option<Box<GuestPlace>>,
+    pub place: Option<Box<GuestLocation>>,
 }
 
 /// A place in a guest's code, and what happened there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GuestPlace {
+pub struct GuestLocation {
     /// The innermost frame: its offset in the file of the module, and the function's name if the component has it.
     pub frame: String,
     /// A hash of all frames. The innermost one does not tell two places apart: in most languages it is that of `abort`.
@@ -152,7 +152,7 @@ impl InvokeError {
     pub(crate) fn caused_by(kind: ErrorKind, error: wasmtime::Error) -> Self {
         let texts = error.chain().map(ToString::to_string).filter(|text| !text.starts_with(BACKTRACE));
         let detail = texts.collect::<Vec<_>>().join(": ");
-        let place = GuestPlace::of(&error).map(Box::new);
+        let place = GuestLocation::of(&error).map(Box::new);
         Self { kind, detail, source: Some(error.into_boxed_dyn_error().into()), place }
     }
 
@@ -172,7 +172,7 @@ impl InvokeError {
     }
 }
 
-impl GuestPlace {
+impl GuestLocation {
     /// The place of `error`, if the guest ran when it came.
     fn of(error: &wasmtime::Error) -> Option<Self> {
         let backtrace = error.downcast_ref::<WasmBacktrace>()?;

@@ -51,7 +51,7 @@ pub use code::handler::answers_http;
 pub use code::refusals::refusals;
 pub use code::revision::Revision;
 pub use engine::{Runtime, config as engine_config};
-pub use error::{GuestPlace, InvokeError, LoadError};
+pub use error::{GuestLocation, InvokeError, LoadError};
 pub use grants::{Grants, GuestEnv, is_state};
 pub use imports::typed::Link;
 pub use offer::{Offer, offer_of};

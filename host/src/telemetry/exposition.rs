@@ -70,8 +70,8 @@ fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics)
     let mut family = encoder.encode_descriptor("gateway_requests", help, None, MetricType::Counter)?;
     for sample in ended {
         let labels = [
-            ("route", sample.place.route.as_str()),
-            ("service", sample.place.service.as_str()),
+            ("route", sample.scope.route.as_str()),
+            ("service", sample.scope.service.as_str()),
             ("status", sample.status.as_str()),
             ("kind", sample.kind),
         ];
@@ -84,7 +84,7 @@ fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics)
     let help = "Seconds from the arrival of a request's head to the end of its answer, by class of the status";
     let mut family = encoder.encode_descriptor("gateway_duration_seconds", help, None, MetricType::Histogram)?;
     for sample in durations {
-        let (route, service) = (sample.place.route.as_str(), sample.place.service.as_str());
+        let (route, service) = (sample.scope.route.as_str(), sample.scope.service.as_str());
         let labels = [("route", route), ("service", service), ("class", sample.class)];
         sample.durations.encode(family.encode_family(&labels)?)?;
     }
@@ -290,7 +290,7 @@ fn gauge(value: usize) -> Box<dyn EncodeMetric> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gateway_metrics::Place;
+    use super::super::gateway_metrics::CountScope;
     use super::*;
     use crate::telemetry::{PoolMetrics, PoolSample};
     use std::time::Duration;
@@ -454,8 +454,8 @@ mod tests {
 
     #[test]
     fn the_exposition_has_every_family_of_the_gateway() {
-        let place = Place { route: "/a/{id}".into(), service: "a".into(), outcomes: vec![&[(502, "trap")]] };
-        let gateway = Arc::new(GatewayMetrics::new(vec![place]));
+        let scope = CountScope { route: "/a/{id}".into(), service: "a".into(), outcomes: vec![&[(502, "trap")]] };
+        let gateway = Arc::new(GatewayMetrics::new(vec![scope]));
         gateway.ended(0, 204, "answer", Some(Duration::from_millis(2)));
         assert_lines(
             &Metrics::new(Nothing, gateway).encode(),

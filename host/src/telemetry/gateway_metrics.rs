@@ -14,36 +14,36 @@ const DURATION: [u64; 18] = [
     5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// The kinds that occur with any status, since a service chose the status. The last one is for a kind that a place does
+/// The kinds that occur with any status, since a service chose the status. The last one is for a kind that a scope does
 /// not know.
 const OF_ANY_STATUS: [&str; 5] = ["answer", "function-error", "client-gone", "broken-off", "other"];
 const OTHER: usize = OF_ANY_STATUS.len() - 1;
 
-/// What is counted at one place of the gateway: a route, or what is common to all requests without one.
-pub struct Place {
-    /// The label `route`: the route's rule, or a word in brackets. No two places of a gateway have the same.
+/// What is counted at one scope of the gateway: a route, or what is common to all requests without one.
+pub struct CountScope {
+    /// The label `route`: the route's rule, or a word in brackets. No two scopes of a gateway have the same.
     pub route: String,
-    /// The label `service`; empty for a place without a service.
+    /// The label `service`; empty for a scope without a service.
     pub service: String,
     /// The statuses and kinds of the host's own answers that can occur here. Each has its series from the start.
     pub outcomes: Vec<&'static [(u16, &'static str)]>,
 }
 
-/// The counters of the gateway: a bounded number for each [`Place`].
+/// The counters of the gateway: a bounded number for each [`CountScope`].
 #[derive(Default)]
 pub struct GatewayMetrics {
-    places: Vec<(Place, PlaceCounters)>,
+    scopes: Vec<(CountScope, ScopeCounters)>,
 }
 
-/// The counters of one place. They are made by its first request: a gateway may have thousands of routes of which few
+/// The counters of one scope. They are made by its first request: a gateway may have thousands of routes of which few
 /// are used.
 #[derive(Default)]
-struct PlaceCounters(OnceLock<Box<UsedCounters>>);
+struct ScopeCounters(OnceLock<Box<UsedCounters>>);
 
 struct UsedCounters {
     /// By kind of [`OF_ANY_STATUS`], and by slot of the status.
     any: [[AtomicU64; SLOTS]; OF_ANY_STATUS.len()],
-    /// In the order of the place's outcomes.
+    /// In the order of the scope's outcomes.
     own: Box<[AtomicU64]>,
     /// By class of the status, in the order of [`CLASSES`].
     durations: [Histogram<{ DURATION.len() }>; CLASSES.len()],
@@ -51,7 +51,7 @@ struct UsedCounters {
 
 /// One series of ended requests.
 pub(super) struct EndedSample<'a> {
-    pub(super) place: &'a Place,
+    pub(super) scope: &'a CountScope,
     /// A status, or the class of a status that is not registered (`2xx`).
     pub(super) status: String,
     pub(super) kind: &'static str,
@@ -60,59 +60,59 @@ pub(super) struct EndedSample<'a> {
 
 /// One series of durations.
 pub(super) struct DurationSample<'a> {
-    pub(super) place: &'a Place,
+    pub(super) scope: &'a CountScope,
     pub(super) class: &'static str,
     pub(super) durations: HistogramSnapshot,
 }
 
 impl GatewayMetrics {
-    /// The counters of these places, all 0.
-    pub fn new(places: Vec<Place>) -> Self {
-        Self { places: places.into_iter().map(|place| (place, PlaceCounters::default())).collect() }
+    /// The counters of these scopes, all 0.
+    pub fn new(scopes: Vec<CountScope>) -> Self {
+        Self { scopes: scopes.into_iter().map(|scope| (scope, ScopeCounters::default())).collect() }
     }
 
-    /// Counts a request that has ended at the place with this index. `status` is that of its answer; `kind` is one of
-    /// the place's outcomes, `answer`, `function-error`, `client-gone` or `broken-off`, and counts as `other` if it is
+    /// Counts a request that has ended at the scope with this index. `status` is that of its answer; `kind` is one of
+    /// the scope's outcomes, `answer`, `function-error`, `client-gone` or `broken-off`, and counts as `other` if it is
     /// none of them. `took`: from the arrival of the head to the end of the answer, if that is known.
-    pub fn ended(&self, place: usize, status: u16, kind: &str, took: Option<Duration>) {
-        let Some((place, counters)) = self.places.get(place) else { return };
-        let counters = counters.used(place);
-        counters.of(place, status, kind).fetch_add(1, Relaxed);
+    pub fn ended(&self, scope: usize, status: u16, kind: &str, took: Option<Duration>) {
+        let Some((scope, counters)) = self.scopes.get(scope) else { return };
+        let counters = counters.used(scope);
+        counters.of(scope, status, kind).fetch_add(1, Relaxed);
         if let Some(took) = took {
             counters.durations[class(status)].observe(took);
         }
     }
 
-    /// The places, each with its counters.
-    fn iter(&self) -> impl Iterator<Item = (&Place, Option<&UsedCounters>)> {
-        self.places.iter().map(|(place, counters)| (place, counters.0.get().map(|used| &**used)))
+    /// The scopes, each with its counters.
+    fn iter(&self) -> impl Iterator<Item = (&CountScope, Option<&UsedCounters>)> {
+        self.scopes.iter().map(|(scope, counters)| (scope, counters.0.get().map(|used| &**used)))
     }
 
     /// All series of ended requests: those of the outcomes and of status 200 always, others once there was one.
     pub(super) fn ended_samples(&self) -> impl Iterator<Item = EndedSample<'_>> {
-        self.iter().flat_map(|(place, used)| {
-            let own = place.outcomes().enumerate().map(move |(at, (status, kind))| {
+        self.iter().flat_map(|(scope, used)| {
+            let own = scope.outcomes().enumerate().map(move |(at, (status, kind))| {
                 let count = used.map_or(0, |used| used.own[at].load(Relaxed));
-                EndedSample { place, status: status.to_string(), kind, count }
+                EndedSample { scope, status: status.to_string(), kind, count }
             });
-            let has_service = !place.service.is_empty();
+            let has_service = !scope.service.is_empty();
             let any = OF_ANY_STATUS.into_iter().enumerate().flat_map(move |(row, kind)| {
                 (0..SLOTS).filter_map(move |at| {
                     let count = used.map_or(0, |used| used.any[row][at].load(Relaxed));
                     let always = has_service && row == 0 && at == slot(200);
-                    (count > 0 || always).then(|| EndedSample { place, status: slot_name(at), kind, count })
+                    (count > 0 || always).then(|| EndedSample { scope, status: slot_name(at), kind, count })
                 })
             });
             any.chain(own)
         })
     }
 
-    /// The series of durations of all places and classes that have one.
+    /// The series of durations of all scopes and classes that have one.
     pub(super) fn duration_samples(&self) -> impl Iterator<Item = DurationSample<'_>> {
-        let used = self.iter().filter_map(|(place, used)| used.map(|used| (place, used)));
-        let all = used.flat_map(|(place, used)| {
+        let used = self.iter().filter_map(|(scope, used)| used.map(|used| (scope, used)));
+        let all = used.flat_map(|(scope, used)| {
             CLASSES.iter().zip(&used.durations).map(move |(class, durations)| DurationSample {
-                place,
+                scope,
                 class,
                 durations: durations.snapshot(),
             })
@@ -121,18 +121,18 @@ impl GatewayMetrics {
     }
 }
 
-impl Place {
+impl CountScope {
     fn outcomes(&self) -> impl Iterator<Item = (u16, &'static str)> {
         self.outcomes.iter().flat_map(|table| table.iter().copied())
     }
 }
 
-impl PlaceCounters {
-    fn used(&self, place: &Place) -> &UsedCounters {
+impl ScopeCounters {
+    fn used(&self, scope: &CountScope) -> &UsedCounters {
         self.0.get_or_init(|| {
             Box::new(UsedCounters {
                 any: from_fn(|_| from_fn(|_| AtomicU64::new(0))),
-                own: place.outcomes().map(|_| AtomicU64::new(0)).collect(),
+                own: scope.outcomes().map(|_| AtomicU64::new(0)).collect(),
                 durations: from_fn(|_| Histogram::new(&DURATION)),
             })
         })
@@ -140,13 +140,13 @@ impl PlaceCounters {
 }
 
 impl UsedCounters {
-    fn of(&self, place: &Place, status: u16, kind: &str) -> &AtomicU64 {
+    fn of(&self, scope: &CountScope, status: u16, kind: &str) -> &AtomicU64 {
         // Most requests get an answer of their service, so that kind is compared first.
         if let Some(row) = OF_ANY_STATUS.iter().position(|own| *own == kind) {
             return &self.any[row][slot(status)];
         }
-        let known = place.outcomes().position(|own| own == (status, kind));
-        debug_assert!(known.is_some(), "`{}` does not know status {status} with kind `{kind}`", place.route);
+        let known = scope.outcomes().position(|own| own == (status, kind));
+        debug_assert!(known.is_some(), "`{}` does not know status {status} with kind `{kind}`", scope.route);
         known.map_or(&self.any[OTHER][slot(status)], |at| &self.own[at])
     }
 }
@@ -158,20 +158,21 @@ mod tests {
     const OUTCOMES: [(u16, &str); 2] = [(502, "trap"), (503, "overloaded")];
 
     fn metrics() -> GatewayMetrics {
-        let route = Place { route: "/a".into(), service: "a".into(), outcomes: vec![&OUTCOMES[..1], &OUTCOMES[1..]] };
-        let none = Place { route: "(none)".into(), service: String::new(), outcomes: vec![&[(404, "no-route")]] };
+        let route =
+            CountScope { route: "/a".into(), service: "a".into(), outcomes: vec![&OUTCOMES[..1], &OUTCOMES[1..]] };
+        let none = CountScope { route: "(none)".into(), service: String::new(), outcomes: vec![&[(404, "no-route")]] };
         GatewayMetrics::new(vec![route, none])
     }
 
     fn samples(metrics: &GatewayMetrics) -> Vec<(String, u64)> {
         let sample = |sample: EndedSample<'_>| {
-            (format!("{} {} {}", sample.place.route, sample.status, sample.kind), sample.count)
+            (format!("{} {} {}", sample.scope.route, sample.status, sample.kind), sample.count)
         };
         metrics.ended_samples().map(sample).collect()
     }
 
     #[test]
-    fn the_outcomes_of_a_place_have_their_series_from_the_start() {
+    fn the_outcomes_of_a_scope_have_their_series_from_the_start() {
         let zero = ["/a 200 answer", "/a 502 trap", "/a 503 overloaded", "(none) 404 no-route"];
         assert_eq!(samples(&metrics()), zero.map(|name| (name.to_owned(), 0)));
         assert_eq!(metrics().duration_samples().count(), 0);
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn each_request_counts_once_by_status_and_kind() {
         let metrics = metrics();
-        for (place, status, kind) in [
+        for (scope, status, kind) in [
             (0, 200, "answer"),
             (0, 200, "answer"),
             (0, 200, "broken-off"),
@@ -192,7 +193,7 @@ mod tests {
             (0, 499, "client-gone"),
             (1, 404, "no-route"),
         ] {
-            metrics.ended(place, status, kind, Some(Duration::from_millis(1)));
+            metrics.ended(scope, status, kind, Some(Duration::from_millis(1)));
         }
         metrics.ended(1, 404, "no-route", None);
         let mut counted = samples(&metrics);
@@ -209,7 +210,7 @@ mod tests {
             ("/a other answer", 1),
         ];
         assert_eq!(counted, expected.map(|(name, count)| (name.to_owned(), count)));
-        let durations: Vec<_> = metrics.duration_samples().map(|one| (one.place.route.as_str(), one.class)).collect();
+        let durations: Vec<_> = metrics.duration_samples().map(|one| (one.scope.route.as_str(), one.class)).collect();
         assert_eq!(durations, [("/a", "other"), ("/a", "2xx"), ("/a", "4xx"), ("/a", "5xx"), ("(none)", "4xx")]);
     }
 }

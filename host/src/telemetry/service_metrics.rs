@@ -15,7 +15,8 @@ pub(super) const WAIT: [u64; 12] =
 const INJECTED: [&str; 3] = ["latency", "error", "trap"];
 
 /// The kinds of refused calls.
-const REFUSED: [&str; 6] = ["circuit-open", "overloaded", "draining", "no-endpoint", "denied", "too-deep"];
+const REFUSED: [&str; 7] =
+    ["circuit-open", "out-of-service", "overloaded", "draining", "no-endpoint", "denied", "too-deep"];
 
 /// The kinds of refused swaps and rollbacks.
 const SWAPS_REFUSED: [&str; 9] = [

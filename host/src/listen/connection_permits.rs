@@ -1,4 +1,4 @@
-//! The places of a listener's connections: how many there may be at a time, and which idle one makes room.
+//! The permits of a listener's connections: how many there may be at a time, and which idle one makes room.
 
 use super::connection_stage::StageTracker;
 use std::collections::HashMap;
@@ -12,58 +12,58 @@ const LEAST_IDLE: Duration = Duration::from_millis(100);
 /// How often an idle connection is looked for while a new one waits.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The places of a listener's connections.
+/// The permits of a listener's connections.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionPermits {
     free: Arc<Semaphore>,
-    taken: Mutex<TakenPlaces>,
+    taken: Mutex<TakenPermits>,
 }
 
 #[derive(Debug, Default)]
-struct TakenPlaces {
+struct TakenPermits {
     next: u64,
     by_key: HashMap<u64, Arc<StageTracker>>,
 }
 
-/// The place of one connection. It is free again when this is dropped.
+/// The permit of one connection. It is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPermit {
+    permits: Arc<ConnectionPermits>,
     key: u64,
     /// The stage of the connection.
     pub(super) tracker: Arc<StageTracker>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl ConnectionPermits {
     pub(super) fn new(most: usize) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
         Arc::new(Self { free, taken: Mutex::default() })
     }
 
-    /// A place, at once if one is free. Otherwise the connection that has been idle for the longest time is closed; if
+    /// A permit, at once if one is free. Otherwise the connection that has been idle for the longest time is closed; if
     /// none is idle, this waits. Cancel safe.
-    pub(super) async fn take(self: &Arc<Self>) -> Place {
+    pub(super) async fn take(self: &Arc<Self>) -> ConnectionPermit {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
-            return self.place(permit);
+            return self.permit(permit);
         }
         loop {
             self.close_longest_idle();
             // A connection that was chosen may get a request at the same moment, and goes on then.
             if let Ok(permit) = timeout(LOOK, Arc::clone(&self.free).acquire_owned()).await {
-                return self.place(permit.expect("the semaphore is never closed"));
+                return self.permit(permit.expect("the semaphore is never closed"));
             }
         }
     }
 
-    fn place(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+    fn permit(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionPermit {
         let tracker = Arc::new(StageTracker::new());
         let mut taken = self.taken();
         let key = taken.next;
         taken.next += 1;
         taken.by_key.insert(key, Arc::clone(&tracker));
         drop(taken);
-        Place { places: Arc::clone(self), key, tracker, _permit: permit }
+        ConnectionPermit { permits: Arc::clone(self), key, tracker, _permit: permit }
     }
 
     fn close_longest_idle(&self) {
@@ -77,13 +77,13 @@ impl Places {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, TakenPlaces> {
+    fn taken(&self) -> MutexGuard<'_, TakenPermits> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.places.taken().by_key.remove(&self.key);
+        self.permits.taken().by_key.remove(&self.key);
     }
 }

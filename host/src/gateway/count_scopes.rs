@@ -1,13 +1,13 @@
-//! Where the gateway counts a request that has ended: the places, and the outcomes that each can have.
+//! Where the gateway counts a request that has ended: the scopes, and the outcomes that each can have.
 
 use super::settings::Target;
 use crate::route::RoutingTable;
-use crate::telemetry::{GatewayMetrics, Place};
+use crate::telemetry::{CountScope, GatewayMetrics};
 use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
 /// that cannot be passed on.
-pub(super) const CALLED: [(u16, &str); 17] = [
+pub(super) const CALLED: [(u16, &str); 18] = [
     (502, "trap"),
     (502, "memory-limit"),
     (502, "instantiation"),
@@ -16,6 +16,7 @@ pub(super) const CALLED: [(u16, &str); 17] = [
     (502, "reset"),
     (504, "timeout"),
     (503, "circuit-open"),
+    (503, "out-of-service"),
     (503, "overloaded"),
     (503, "draining"),
     (503, "no-endpoint"),
@@ -56,7 +57,7 @@ const UNROUTED: [(u16, &str); 10] = [
 const UNPARSED: [(u16, &str); 4] =
     [(400, "malformed"), (408, "slow-headers"), (414, "target-too-long"), (431, "headers-too-large")];
 
-/// The counters of a gateway with these routes. Their places are the routes in their order, then [`unrouted`], then
+/// The counters of a gateway with these routes. Their scopes are the routes in their order, then [`unrouted`], then
 /// [`unparsed`].
 pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
     let mut names = HashSet::new();
@@ -69,21 +70,21 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
         let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
-        Place { route, service: target.service.to_string(), outcomes }
+        CountScope { route, service: target.service.to_string(), outcomes }
     });
-    let mut places: Vec<_> = of_routes.collect();
+    let mut scopes: Vec<_> = of_routes.collect();
     for (name, outcomes) in [("(none)", UNROUTED.as_slice()), ("(unparsed)", UNPARSED.as_slice())] {
-        places.push(Place { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
+        scopes.push(CountScope { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
     }
-    GatewayMetrics::new(places)
+    GatewayMetrics::new(scopes)
 }
 
-/// The place of the requests without a route.
+/// The scope of the requests without a route.
 pub(super) fn unrouted(routes: &RoutingTable<Target>) -> usize {
     routes.routes().len()
 }
 
-/// The place of what could not be parsed as a request.
+/// The scope of what could not be parsed as a request.
 pub(super) fn unparsed(routes: &RoutingTable<Target>) -> usize {
     routes.routes().len() + 1
 }
