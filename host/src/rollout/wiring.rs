@@ -239,7 +239,8 @@ pub(super) fn breaks<'a>(
     needs.filter(|need| need.service == *service).flat_map(broken).collect()
 }
 
-/// The names in the manifest that a host would refuse if it started with this contract of `service`, each with its user.
+/// The names in the manifest that a host would refuse if it started with this contract of `service`, each with its
+/// user.
 pub(super) fn misnamed<'a>(
     service: &ServiceName,
     contract: &Contract,
