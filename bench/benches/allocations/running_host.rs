@@ -74,13 +74,13 @@ impl RunningHost {
     /// # Errors
     /// A component is missing, or the host does not start.
     pub(crate) fn open() -> anyhow::Result<Self> {
-        telemetry::init(LogFormat::Json);
+        telemetry::init(LogFormat::Json)?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("atoll.toml");
         std::fs::write(&path, manifest(folder.path(), client::serve_plainly()?)?)?;
         let (announced, lines) = mpsc::sync_channel(8);
         thread::spawn(move || {
-            let running = async { host::app::run(&path, |line| drop(announced.send(line.to_owned()))).await };
+            let running = async { host::app::run(&path, false, |line| drop(announced.send(line.to_owned()))).await };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
             if let Err(error) = runtime.block_on(running) {
                 println!("the host ended: {error:?}");

@@ -16,7 +16,8 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     errors: Vec<FieldError>,
-    header: Option<(&'static str, String)>,
+    /// Boxed, since few problems have one, and each `Result` would carry its size.
+    header: Option<Box<(&'static str, String)>>,
 }
 
 impl Problem {
@@ -38,7 +39,7 @@ impl Problem {
 
     /// 401: the request has no valid credentials.
     pub fn unauthorized() -> Self {
-        let header = Some(("www-authenticate", "Bearer".to_owned()));
+        let header = Some(Box::new(("www-authenticate", "Bearer".to_owned())));
         Self { header, ..Self::new(401, "unauthorized", "Unauthorized", "this needs a caller who says who they are") }
     }
 
@@ -55,7 +56,7 @@ impl Problem {
     /// 405: the path supports only the methods in `allow`, a comma-separated list.
     pub fn method_not_allowed(allow: &str) -> Self {
         let (kind, title) = ("method-not-allowed", "The method is not allowed");
-        let header = Some(("allow", allow.to_owned()));
+        let header = Some(Box::new(("allow", allow.to_owned())));
         Self { header, ..Self::new(405, kind, title, format!("this path answers {allow}")) }
     }
 
@@ -70,7 +71,7 @@ impl Problem {
 
     /// 415: the method accepts only bodies of these media types.
     pub(crate) fn unsupported_media_type(media_types: &[&str]) -> Self {
-        let header = Some(("accept", media_types.join(", ")));
+        let header = Some(Box::new(("accept", media_types.join(", "))));
         let (kind, title) = ("unsupported-media-type", "The body is of another type");
         let detail = format!("the body has to be {} in UTF-8", media_types.join(" or "));
         Self { header, ..Self::new(415, kind, title, detail) }
@@ -84,7 +85,7 @@ impl Problem {
     /// 503: the service cannot answer now. `reason` goes to the service's log, and never to the client.
     pub fn unavailable(reason: &str) -> Self {
         log("unavailable", reason);
-        let header = Some(("retry-after", "1".to_owned()));
+        let header = Some(Box::new(("retry-after", "1".to_owned())));
         Self { header, ..Self::new(503, "unavailable", "Unavailable", "the service cannot answer now") }
     }
 
@@ -113,7 +114,7 @@ impl Problem {
             body["errors"] = errors.collect();
         }
         let response = Response::document(self.status, "application/problem+json", &body);
-        match self.header {
+        match self.header.map(|header| *header) {
             Some((name, value)) => response.with_header(name, value),
             None => response,
         }
