@@ -56,16 +56,16 @@ impl Planted {
         let (name, label) = match self {
             Self::UnreadLog => ("atoll_log_lines_dropped_total", ""),
             Self::Chatter => ("atoll_log_lines_left_out_total", "service=\"chatty\""),
-            Self::FullDisk => ("atoll_requests_total", "service=\"writer\""),
+            Self::FullDisk => ("atoll_gateway_requests_total", "service=\"writer\",status=\"500\""),
             Self::Hurry => ("atoll_timeouts_total", "deadline=\"route\""),
-            Self::Crowd => ("atoll_queue_wait_seconds_count", "service=\"slow\""),
+            Self::Crowd => ("atoll_pool_wait_seconds_count", "service=\"slow\""),
             Self::Loops => ("atoll_failures_total", "service=\"looping\""),
             Self::Traps => ("atoll_failures_total", "service=\"traps\""),
             Self::Hunger => ("atoll_failures_total", "service=\"hungry\""),
             Self::DeadUpstream => ("atoll_failures_total", "service=\"dead\""),
             Self::SilentUpstream => ("atoll_failures_total", "service=\"silent\""),
             Self::GarbledUpstream => ("atoll_failures_total", "service=\"garbled\""),
-            Self::SlowClients => ("atoll_requests_total", "service=\"uploads\""),
+            Self::SlowClients => ("atoll_gateway_requests_total", "kind=\"slow-body\""),
             Self::Misfit => ("atoll_swaps_refused_total", "service=\"swapped\""),
         };
         Metric { name, label }

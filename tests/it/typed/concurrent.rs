@@ -197,8 +197,8 @@ limits = { waiting = 10000, wait = "1m", timeout = "1m" }
 }
 
 /// Whether the most calls from outside that a pool of a hundred allows one service can be in flight at once, each in
-/// its own instance. A slot is kept apart for each of the three services, and three eighths of the others for calls that
-/// services make.
+/// its own instance. A slot is kept apart for each of the three services, and three eighths of the others for calls
+/// that services make.
 async fn all_at_once(host: &Typed) -> bool {
     const MOST: u32 = 97 - 3 * (97 / 8) + 1;
     for ms in SLEEPS {
