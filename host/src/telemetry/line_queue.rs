@@ -13,6 +13,10 @@ use std::time::{Duration, Instant};
 /// A buffer that grew beyond this many bytes in a burst is given back after it.
 const KEPT: usize = 256 << 10;
 
+/// At most this long after a batch, the thread takes the next one: the lines that come meanwhile wake nobody. Without
+/// the pause each line of a busy host would wake the thread, which took a quarter of a small request's processor time.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// How long the thread rests if a pipe is full that does not wait by itself.
 const FULL_PIPE: Duration = Duration::from_millis(10);
 
@@ -45,6 +49,8 @@ struct LineQueueState {
     waiting: LineBatch,
     /// Whether the thread waits for lines, so that it has to be woken.
     idle: bool,
+    /// Whether the next batch is taken without a pause: somebody waits for it, or the queue is half full.
+    hurried: bool,
     /// Whether the source is to be asked.
     asked: bool,
     /// How many batches the thread has taken, and how many of them it has ended.
@@ -103,6 +109,10 @@ impl LineQueue {
         if added {
             waiting.bytes.extend_from_slice(line);
             waiting.ends.push(waiting.bytes.len());
+            if waiting.bytes.len() >= self.most.load(Relaxed) / 2 && !state.hurried {
+                state.hurried = true;
+                self.filled.notify_one();
+            }
         } else {
             waiting.dropped += 1;
             self.dropped.fetch_add(1, Relaxed);
@@ -123,6 +133,8 @@ impl LineQueue {
     pub(super) fn flush(&self, within: Duration) -> bool {
         let mut state = self.lock();
         let wanted = state.taken + u64::from(!state.waiting.is_empty());
+        state.hurried = true;
+        self.filled.notify_one();
         if state.stalled == Some(state.ended) {
             return state.ended >= wanted;
         }
@@ -152,15 +164,24 @@ impl LineQueue {
         let mut state = self.lock();
         state.ended = state.taken;
         self.emptied.notify_all();
+        let rested = Instant::now() + PAUSE;
         loop {
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let now = Instant::now();
+            let left = until.map(|until| until.saturating_duration_since(now));
             if std::mem::take(&mut state.asked) || left.is_some_and(|left| left.is_zero()) {
                 return false;
             }
-            if !state.waiting.is_empty() {
+            if !state.waiting.is_empty() && (state.hurried || now >= rested) {
                 std::mem::swap(&mut state.waiting, batch);
                 state.taken += 1;
+                state.hurried = false;
                 return true;
+            }
+            if now < rested {
+                // Not idle: a line alone does not wake the thread.
+                let pause = left.map_or(rested - now, |left| left.min(rested - now));
+                state = self.filled.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
             }
             state.idle = true;
             state = match left {
