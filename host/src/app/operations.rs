@@ -163,6 +163,7 @@ impl Operations for HostOperations {
     }
 
     async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
+        self.refuse_left_out(name)?;
         let (trial, revision) = self.rollout.trial(name, component).await.map_err(refusal)?;
         let fits = trial.fits();
         let Trial { refusals: refused, breaks, .. } = trial;

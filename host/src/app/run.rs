@@ -34,9 +34,9 @@ const RESOLVING: Duration = Duration::from_secs(2);
 const PARTIAL: &str = "nothing is served until this is right; `atoll run --partial` leaves out what cannot be served, \
                        and serves the rest";
 
-/// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
-/// finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes requests
-/// there.
+/// Serves the manifest at `path` until the process is told to stop (SIGTERM, SIGINT or SIGHUP), then lets requests in
+/// flight finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes
+/// requests there.
 ///
 /// # Errors
 /// What is wrong with the manifest and its components ([`ManifestErrors`]), an address

@@ -17,15 +17,20 @@ const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
-/// The two signals that tell the host to stop.
+/// The signals that tell the host to stop. A terminal that is closed sends SIGHUP.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     pub(super) fn catch() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for a signal, and returns its name.
@@ -33,6 +38,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 

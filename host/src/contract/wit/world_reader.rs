@@ -2,6 +2,8 @@
 
 use super::interface::{Contract, Interface, InterfaceName};
 use super::type_reader::TypeReader;
+use std::fmt::Display;
+use std::panic::{UnwindSafe, catch_unwind};
 use wit_parser::decoding::DecodedWasm;
 use wit_parser::{self as wit, Resolve, TypeDefKind, TypeId, WorldItem, WorldKey};
 
@@ -52,7 +54,7 @@ impl Contract {
             return Err(DecodeError::Module);
         }
         check_structure(component)?;
-        let decoded = wit::decoding::decode(component).map_err(|error| DecodeError::Malformed(format!("{error:#}")))?;
+        let decoded = guarded(|| wit::decoding::decode(component))?;
         let DecodedWasm::Component(resolve, world) = decoded else { return Err(DecodeError::Package) };
         let mut reader =
             WorldReader { resolve: &resolve, types: TypeReader::new(&resolve.types), contract: Self::default() };
@@ -63,6 +65,16 @@ impl Contract {
             reader.import(key, item);
         }
         Ok(reader.contract)
+    }
+}
+
+/// Runs the decoder: `wit_parser::decoding` (0.262) panics at some malformed components. A component is an input, so
+/// that is its fault, and no reason for the host to stop.
+fn guarded<T, E: Display>(decode: impl FnOnce() -> Result<T, E> + UnwindSafe) -> Result<T, DecodeError> {
+    let malformed = |reason: String| DecodeError::Malformed(reason);
+    match catch_unwind(decode) {
+        Ok(decoded) => decoded.map_err(|error| malformed(format!("{error:#}"))),
+        Err(_) => Err(malformed("its types cannot be read".to_owned())),
     }
 }
 
@@ -154,6 +166,14 @@ mod tests {
 
     fn texts(interface: &Interface) -> Vec<String> {
         interface.functions.values().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_decoder_that_panics_makes_a_malformed_component_and_no_panic() {
+        let panics = || -> Result<(), String> { panic!("an index out of bounds") };
+        assert!(matches!(guarded(panics), Err(DecodeError::Malformed(_))));
+        assert!(matches!(guarded(|| Err::<(), _>("no")), Err(DecodeError::Malformed(reason)) if reason == "no"));
+        assert_eq!(guarded(|| Ok::<_, String>(7)).ok(), Some(7));
     }
 
     #[test]

@@ -151,9 +151,11 @@ impl<P: Invoke> EndpointGroup<P> {
                 (ErrorKind::Overloaded, "no endpoint has room for one more call", Some(BUSY))
             }
             // A circuit that opened by itself says when it may let a call through; one that was forced open does not.
-            Obstacles { open: true, soonest: None, .. } => {
-                (ErrorKind::OutOfService, "an operator has opened every endpoint's circuit", None)
-            }
+            Obstacles { open: true, soonest: None, .. } => (
+                ErrorKind::OutOfService,
+                "an operator has opened the circuits of all endpoints that could take the call",
+                None,
+            ),
             Obstacles { open: true, soonest, .. } => {
                 (ErrorKind::CircuitOpen, "every endpoint's circuit is open", *soonest)
             }

@@ -152,8 +152,8 @@ impl ServiceSlots {
             return Ok(slots);
         }
         let _waiting = pressure.wait_for(class, count);
+        let _recorded = WaitRecord { metrics: &self.metrics, began };
         let slots = timeout_at(until, slots).await;
-        self.metrics.waited(began.elapsed());
         slots.map(|slots| slots.expect("the ledger keeps the other end until it sends the slots"))
     }
 
@@ -168,6 +168,18 @@ impl ServiceSlots {
     /// How long its calls have waited for slots.
     pub(crate) fn metrics(&self) -> &Arc<PoolMetrics> {
         &self.metrics
+    }
+}
+
+/// Records the wait of one call when it is dropped: also if the caller has given the call up.
+struct WaitRecord<'a> {
+    metrics: &'a PoolMetrics,
+    began: Instant,
+}
+
+impl Drop for WaitRecord<'_> {
+    fn drop(&mut self) {
+        self.metrics.waited(self.began.elapsed());
     }
 }
 

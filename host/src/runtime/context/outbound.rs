@@ -114,7 +114,8 @@ fn missing_grant(caller: &ServiceName, request: &http::Request<WasiBody>) -> Str
 type Transmission = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type OutboundAnswer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
-/// Which headers a guest may not set. All guests share one filter, since Wasmtime fetches it for every set of headers.
+/// Which headers a guest may not set. All guests share one filter, since it is the same for
+/// all of them.
 static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
     LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
 
