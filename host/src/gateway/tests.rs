@@ -330,6 +330,7 @@ async fn an_answer_is_sent_without_the_services_hop_by_hop_headers_and_internal_
         let answer = Response::builder().status(201).header("location", "/users/8").header("x-request-id", "its own");
         let answer =
             answer.header("connection", "x-inside, keep-alive").header("x-inside", "1").header("keep-alive", "1");
+        let answer = answer.header("trailer", "x-sum");
         Ok(answer.header("x-outside", "2").body(full_body("made")).expect("an answer"))
     })
     .await;
@@ -339,7 +340,7 @@ async fn an_answer_is_sent_without_the_services_hop_by_hop_headers_and_internal_
     assert_eq!(answer.header("location"), Some("/api/users/8"));
     assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
     assert_eq!(answer.header("x-outside"), Some("2"));
-    for gone in ["connection", "keep-alive", "x-inside"] {
+    for gone in ["connection", "keep-alive", "x-inside", "trailer"] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
     let answer = wire.request("POST /legacy/7 HTTP/1.1\r\nHost: a\r\n\r\n").await;
