@@ -212,6 +212,8 @@ async fn a_refused_request_never_reaches_a_service() {
         ("GET /orders HTTP/1.1\r\n\r\n", 400, "bad-host"),
         ("GET /orders HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad-host"),
         ("GET http://b/orders HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-host"),
+        ("GET https://a/orders HTTP/1.1\r\nHost: a\r\n\r\n", 421, "misdirected"),
+        ("GET ftp://a/orders HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-scheme"),
         ("GET /orders HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "upgrade"),
         ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "method-not-allowed"),
         ("DELETE /orders HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method-not-allowed"),

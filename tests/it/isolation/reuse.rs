@@ -57,15 +57,16 @@ async fn marks_stay_until_the_instance_has_served_max_requests() {
 /// The guest gets a GET, and nobody reads its content.
 #[tokio::test]
 async fn a_head_that_is_served_as_a_get_does_not_end_the_instance() {
-    let manifest: String = RUST.map(|(name, component)| {
-        let isolation = reuse("idle_timeout = \"1h\"");
-        format!(
-            "[service.{name}]\ncomponent = \"{{component:{component}}}\"\n{isolation}\n\
+    let manifest: String = RUST
+        .map(|(name, component)| {
+            let isolation = reuse("idle_timeout = \"1h\"");
+            format!(
+                "[service.{name}]\ncomponent = \"{{component:{component}}}\"\n{isolation}\n\
              limits = {{ concurrency = 1, wait = \"1m\" }}\n\n[[route]]\nmethod = \"GET\"\nprefix = \"/{name}\"\n\
              strip_prefix = \"/{name}\"\nservice = \"{name}\"\n\n"
-        )
-    })
-    .concat();
+            )
+        })
+        .concat();
     let home = Home::new(&manifest);
     let atoll = home.start().await;
     let http = Http::default();
