@@ -367,14 +367,14 @@ async fn the_answer_to_a_head_request_has_no_body() {
     assert_eq!(wire.closed().await, "");
 }
 
-fn broken_answer() -> Response<Body> {
-    let frames = [Ok(Frame::data(Bytes::from("half"))), Err(BodyError::new(ErrorKind::Trap, "unreachable"))];
+fn broken_answer(kind: ErrorKind) -> Response<Body> {
+    let frames = [Ok(Frame::data(Bytes::from("half"))), Err(BodyError::new(kind, "it broke off"))];
     Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_has_no_final_chunk() {
-    let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer()) }).await;
+    let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer(ErrorKind::Trap)) }).await;
     let answer = WireClient::connect(addr).await.request("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((answer.status, answer.text(), answer.whole), (200, "half", false));
 }
@@ -427,7 +427,8 @@ async fn each_request_leaves_one_line_in_the_access_log() {
 
     let addr = gateway(Settings::default(), |_, request, _| async move {
         match request.uri().query() {
-            Some("break") => Ok(broken_answer()),
+            Some("break") => Ok(broken_answer(ErrorKind::Trap)),
+            Some("broken-upload") => Ok(broken_answer(ErrorKind::ClientGone)),
             Some("hang") => std::future::pending().await,
             _ => Ok(Response::new(full_body("four"))),
         }
@@ -451,8 +452,12 @@ async fn each_request_leaves_one_line_in_the_access_log() {
     let line = access().await;
     assert_eq!((line["bytes"].as_u64(), line["end"].as_str()), (Some(0), Some("whole")));
 
-    wire.request("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(access().await["end"], "broken");
+    for (query, kind, end) in [("break", "broken-off", "broken"), ("broken-upload", "client-gone", "gone")] {
+        let mut wire = WireClient::connect(addr).await;
+        wire.request(&format!("GET /orders?{query} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let line = access().await;
+        assert_eq!((line["kind"].as_str(), line["end"].as_str()), (Some(kind), Some(end)));
+    }
 
     let mut gone = WireClient::connect(addr).await;
     gone.send("GET /orders?hang HTTP/1.1\r\nHost: a\r\n\r\n").await;
