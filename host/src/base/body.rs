@@ -29,6 +29,18 @@ impl StreamedContent {
     }
 }
 
+/// An extension of a request: nobody reads the content of its answer, as with HEAD. The client has sent HEAD, and the
+/// service gets a GET.
+#[derive(Debug, Clone, Copy)]
+pub struct UnreadContent;
+
+impl UnreadContent {
+    /// Whether nobody reads the content of the answer to `request`: by its method, or by this extension.
+    pub fn follows<B>(request: &http::Request<B>) -> bool {
+        *request.method() == http::Method::HEAD || request.extensions().get::<Self>().is_some()
+    }
+}
+
 /// An extension of a request to a host outside: who waits for its connection is told here when there is one, and again
 /// for each further try.
 #[derive(Clone)]

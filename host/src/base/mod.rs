@@ -14,7 +14,7 @@ mod header;
 mod name;
 
 pub use authority::HostAndPort;
-pub use body::{Body, BodyError, ConnectionNotice, StreamedContent, empty_body, full_body};
+pub use body::{Body, BodyError, ConnectionNotice, StreamedContent, UnreadContent, empty_body, full_body};
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

@@ -1,6 +1,6 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
-use crate::base::{Body, BodyError, RequestId, ServiceName};
+use crate::base::{Blame, Body, BodyError, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::telemetry::GatewayMetrics;
 use bytes::Bytes;
@@ -26,7 +26,8 @@ enum AnswerEnd {
     Whole,
     /// The service broke off.
     Broken,
-    /// The client went away, or was cut off because it read too slowly.
+    /// The client went away, or was cut off because it read too slowly. Or its body broke off while the service
+    /// answered, and with it the answer.
     Gone,
 }
 
@@ -156,7 +157,8 @@ impl http_body::Body for CountedBody {
                 }
             }
             Some(Err(error)) => {
-                this.record.end = AnswerEnd::Broken;
+                let by_client = error.kind.blame() == Blame::Client;
+                this.record.end = if by_client { AnswerEnd::Gone } else { AnswerEnd::Broken };
                 let (id, service) = (this.record.id.as_str(), this.record.service.as_ref().map(ServiceName::as_str));
                 tracing::warn!(request_id = id, service, kind = error.kind.as_str(), %error, "an answer broke off");
             }

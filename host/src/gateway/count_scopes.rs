@@ -40,7 +40,7 @@ const TYPED: [(u16, &str); 7] = [
 ];
 
 /// What is refused before a route is found, or since there is none.
-const UNROUTED: [(u16, &str); 10] = [
+const UNROUTED: [(u16, &str); 12] = [
     (431, "headers-too-large"),
     (414, "target-too-long"),
     (400, "bad-header"),
@@ -49,6 +49,8 @@ const UNROUTED: [(u16, &str); 10] = [
     (405, "method-not-allowed"),
     (501, "upgrade"),
     (400, "bad-host"),
+    (400, "bad-scheme"),
+    (421, "misdirected"),
     (400, "bad-path"),
     (404, "no-route"),
 ];

@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, remove_hop_by_hop};
+use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, UnreadContent, remove_hop_by_hop};
 use crate::route::Match;
 use http::header::{EXPECT, FORWARDED, HOST, TRAILER};
 use http::request::Parts;
@@ -57,6 +57,9 @@ pub(super) fn build(
     headers.insert(RequestId::HEADER, origin.id.header());
     *request.headers_mut() = headers;
     StreamedContent::mark(&mut request);
+    if *request.method() != head.method {
+        request.extensions_mut().insert(UnreadContent);
+    }
     Ok(request)
 }
 

@@ -28,8 +28,10 @@ pub(super) fn check_bounds(headers: &HeaderMap, settings: &Settings) -> Result<(
 }
 
 /// Refuses what a gateway must not pass on. Returns the host that the client named; only HTTP/1.0 may leave it out.
-pub(super) fn check(head: &Parts) -> Result<Option<HostAndPort<'_>>, Problem> {
+/// `trusted`: whether the peer is a trusted proxy.
+pub(super) fn check(head: &Parts, trusted: bool) -> Result<Option<HostAndPort<'_>>, Problem> {
     check_target(head)?;
+    check_scheme(head.uri.scheme(), trusted)?;
     check_names(&head.headers)?;
     check_framing(&head.headers)?;
     check_purpose(head)?;
@@ -44,6 +46,20 @@ fn check_target(head: &Parts) -> Result<(), Problem> {
     }
     let detail = format!("path and query have at most {MAX_TARGET} bytes together");
     Err(Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", "The target is too long", detail).closing())
+}
+
+/// Refuses a target in absolute form that this connection cannot be for. It has no TLS, so an `https` target is for it
+/// only if a trusted proxy ends the TLS (RFC 9110, section 7.4).
+fn check_scheme(scheme: Option<&Scheme>, trusted: bool) -> Result<(), Problem> {
+    let Some(scheme) = scheme.filter(|scheme| **scheme != Scheme::HTTP) else { return Ok(()) };
+    if *scheme != Scheme::HTTPS {
+        return Err(Problem::bad_request("bad-scheme", "the target's scheme is not `http`").closing());
+    }
+    if trusted {
+        return Ok(());
+    }
+    let detail = "the target's scheme is `https`, and this connection has no TLS";
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", "The request is misdirected", detail).closing())
 }
 
 /// A service that puts headers into environment variables reads `X_Request_Id` as `x-request-id`, so an underscore
@@ -142,14 +158,14 @@ mod tests {
     }
 
     fn refusal(uri: &str, fields: &[(&str, &str)]) -> Option<String> {
-        check(&head(uri, fields)).err().map(|problem| problem.kind.into_owned())
+        check(&head(uri, fields), false).err().map(|problem| problem.kind.into_owned())
     }
 
     #[test]
     fn a_request_has_exactly_one_valid_host() {
         for host in ["a", "a.b:80", "127.0.0.1:8080", "[::1]:80"] {
             let good = head("/", &[("host", host)]);
-            assert_eq!(check(&good).ok().flatten().map(HostAndPort::as_str), Some(host));
+            assert_eq!(check(&good, false).ok().flatten().map(HostAndPort::as_str), Some(host));
         }
         for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c", "a:b", "a:80x", "[zz]", "[::1]x"] {
             assert_eq!(refusal("/", &[("host", host)]).as_deref(), Some("bad-host"), "{host:?}");
@@ -158,14 +174,30 @@ mod tests {
         assert_eq!(refusal("/", &[("host", "a"), ("host", "a")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://A/x", &[("host", "a")]).as_deref(), None);
         assert_eq!(refusal("http://a:80/x", &[("host", "a")]).as_deref(), None);
-        assert_eq!(refusal("https://a/x", &[("host", "a:443")]).as_deref(), None);
-        assert_eq!(refusal("https://a/x", &[("host", "a:80")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://b/x", &[("host", "a")]).as_deref(), Some("bad-host"));
         assert_eq!(refusal("http://u@a/x", &[("host", "a")]).as_deref(), Some("bad-host"));
 
         let mut old = head("/", &[]);
         old.version = Version::HTTP_10;
-        assert_eq!(check(&old).ok(), Some(None));
+        assert_eq!(check(&old, false).ok(), Some(None));
+    }
+
+    #[test]
+    fn an_https_target_is_served_only_from_a_trusted_proxy_and_another_scheme_never() {
+        for (uri, host, trusted, refused) in [
+            ("http://a/x", "a", false, None),
+            ("HTTP://a/x", "a", false, None),
+            ("https://a/x", "a:443", false, Some((421, "misdirected"))),
+            ("HTTPS://a/x", "a", false, Some((421, "misdirected"))),
+            ("https://a/x", "a:443", true, None),
+            ("https://a/x", "a:80", true, Some((400, "bad-host"))),
+            ("ftp://a/x", "a", false, Some((400, "bad-scheme"))),
+            ("ftp://a/x", "a", true, Some((400, "bad-scheme"))),
+        ] {
+            let head = head(uri, &[("host", host)]);
+            let got = check(&head, trusted).err().map(|problem| (problem.status.as_u16(), problem.kind));
+            assert_eq!(got, refused.map(|(status, kind)| (status, kind.into())), "{uri}, trusted: {trusted}");
+        }
     }
 
     #[test]
@@ -184,7 +216,7 @@ mod tests {
         );
         let mut old = head("/", &[("host", "a"), ("upgrade", "websocket"), ("connection", "upgrade")]);
         old.version = Version::HTTP_10;
-        assert!(check(&old).is_ok(), "HTTP/1.0 has no upgrades");
+        assert!(check(&old, false).is_ok(), "HTTP/1.0 has no upgrades");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl<C: Call> Gateway<C> {
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
-        let host = head_check::check(&head)?;
+        let host = head_check::check(&head, caller.trusted)?;
         let path = clean_path(&head)?;
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;

@@ -4,7 +4,7 @@ use super::settings::Target;
 use super::told_hosts::{Origin, ToldHosts};
 use crate::base::{Body, RequestId, ServiceName, empty_body, remove_hop_by_hop};
 use crate::route::Match;
-use http::header::{CONTENT_LOCATION, LOCATION};
+use http::header::{CONTENT_LOCATION, LOCATION, TRAILER};
 use http::{HeaderValue, Method, Response, StatusCode};
 use std::borrow::Cow;
 
@@ -26,6 +26,8 @@ pub(super) fn publish(
 ) -> Response<Body> {
     let status = answer.status();
     remove_hop_by_hop(answer.headers_mut());
+    // No trailer section is passed on, so none may be announced.
+    answer.headers_mut().remove(TRAILER);
     let without_body = method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if without_body {
         *answer.body_mut() = empty_body();

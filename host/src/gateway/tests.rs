@@ -212,6 +212,8 @@ async fn a_refused_request_never_reaches_a_service() {
         ("GET /orders HTTP/1.1\r\n\r\n", 400, "bad-host"),
         ("GET /orders HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad-host"),
         ("GET http://b/orders HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-host"),
+        ("GET https://a/orders HTTP/1.1\r\nHost: a\r\n\r\n", 421, "misdirected"),
+        ("GET ftp://a/orders HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad-scheme"),
         ("GET /orders HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501, "upgrade"),
         ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "method-not-allowed"),
         ("DELETE /orders HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method-not-allowed"),
@@ -330,6 +332,7 @@ async fn an_answer_is_sent_without_the_services_hop_by_hop_headers_and_internal_
         let answer = Response::builder().status(201).header("location", "/users/8").header("x-request-id", "its own");
         let answer =
             answer.header("connection", "x-inside, keep-alive").header("x-inside", "1").header("keep-alive", "1");
+        let answer = answer.header("trailer", "x-sum");
         Ok(answer.header("x-outside", "2").body(full_body("made")).expect("an answer"))
     })
     .await;
@@ -339,7 +342,7 @@ async fn an_answer_is_sent_without_the_services_hop_by_hop_headers_and_internal_
     assert_eq!(answer.header("location"), Some("/api/users/8"));
     assert_eq!(answer.header("x-request-id").map(str::len), Some(32));
     assert_eq!(answer.header("x-outside"), Some("2"));
-    for gone in ["connection", "keep-alive", "x-inside"] {
+    for gone in ["connection", "keep-alive", "x-inside", "trailer"] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
     let answer = wire.request("POST /legacy/7 HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -364,14 +367,14 @@ async fn the_answer_to_a_head_request_has_no_body() {
     assert_eq!(wire.closed().await, "");
 }
 
-fn broken_answer() -> Response<Body> {
-    let frames = [Ok(Frame::data(Bytes::from("half"))), Err(BodyError::new(ErrorKind::Trap, "unreachable"))];
+fn broken_answer(kind: ErrorKind) -> Response<Body> {
+    let frames = [Ok(Frame::data(Bytes::from("half"))), Err(BodyError::new(kind, "it broke off"))];
     Response::new(StreamBody::new(stream::iter(frames)).boxed_unsync())
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_has_no_final_chunk() {
-    let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer()) }).await;
+    let addr = gateway(Settings::default(), |_, _, _| async { Ok(broken_answer(ErrorKind::Trap)) }).await;
     let answer = WireClient::connect(addr).await.request("GET /orders HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((answer.status, answer.text(), answer.whole), (200, "half", false));
 }
@@ -424,7 +427,8 @@ async fn each_request_leaves_one_line_in_the_access_log() {
 
     let addr = gateway(Settings::default(), |_, request, _| async move {
         match request.uri().query() {
-            Some("break") => Ok(broken_answer()),
+            Some("break") => Ok(broken_answer(ErrorKind::Trap)),
+            Some("broken-upload") => Ok(broken_answer(ErrorKind::ClientGone)),
             Some("hang") => std::future::pending().await,
             _ => Ok(Response::new(full_body("four"))),
         }
@@ -448,8 +452,12 @@ async fn each_request_leaves_one_line_in_the_access_log() {
     let line = access().await;
     assert_eq!((line["bytes"].as_u64(), line["end"].as_str()), (Some(0), Some("whole")));
 
-    wire.request("GET /orders?break HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(access().await["end"], "broken");
+    for (query, kind, end) in [("break", "broken-off", "broken"), ("broken-upload", "client-gone", "gone")] {
+        let mut wire = WireClient::connect(addr).await;
+        wire.request(&format!("GET /orders?{query} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let line = access().await;
+        assert_eq!((line["kind"].as_str(), line["end"].as_str()), (Some(kind), Some(end)));
+    }
 
     let mut gone = WireClient::connect(addr).await;
     gone.send("GET /orders?hang HTTP/1.1\r\nHost: a\r\n\r\n").await;

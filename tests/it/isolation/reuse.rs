@@ -54,6 +54,32 @@ async fn marks_stay_until_the_instance_has_served_max_requests() {
     }
 }
 
+/// The guest gets a GET, and nobody reads its content.
+#[tokio::test]
+async fn a_head_that_is_served_as_a_get_does_not_end_the_instance() {
+    let manifest: String = RUST
+        .map(|(name, component)| {
+            let isolation = reuse("idle_timeout = \"1h\"");
+            format!(
+                "[service.{name}]\ncomponent = \"{{component:{component}}}\"\n{isolation}\n\
+             limits = {{ concurrency = 1, wait = \"1m\" }}\n\n[[route]]\nmethod = \"GET\"\nprefix = \"/{name}\"\n\
+             strip_prefix = \"/{name}\"\nservice = \"{name}\"\n\n"
+            )
+        })
+        .concat();
+    let home = Home::new(&manifest);
+    let atoll = home.start().await;
+    let http = Http::default();
+    for (service, _) in RUST {
+        let url = format!("{}/{service}/visit", atoll.gateway);
+        for visits in [0, 2, 4] {
+            assert_eq!(http.get(&url).await.json()["visits"], visits, "{service}");
+            let head = http.send(http::Request::head(&url), "").await;
+            assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{service}: {head:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_handle_that_a_call_kept_is_valid_in_the_next_call_of_its_instance() {
     let host = Host::of_one(&reuse("idle_timeout = \"1h\"")).await;

@@ -3,7 +3,7 @@
 
 use super::super::atoll::eventually;
 use super::super::plain_server::{Behaviour, PlainServer};
-use super::{Host, kind};
+use super::{Host, kind, manifest, request};
 use serde_json::json;
 use std::time::Duration;
 
@@ -54,6 +54,20 @@ async fn five_endpoint_faults_in_a_row_open_the_circuit_and_a_4xx_neither_counts
         let wait = refused(&guarded).await;
         assert!((3500..=3600).contains(&wait), "{wait}");
     }
+}
+
+/// Its service gets a GET. What nobody reads of the answer must not cost the service its success.
+#[tokio::test]
+async fn a_head_that_is_served_as_a_get_clears_the_streak() {
+    let plain = PlainServer::start("only").await;
+    let keys = "retry = { tries = 0 }\nbreaker = { in_a_row = 2, open = \"1h\", open_most = \"1h\" }";
+    let host = Host::start(&manifest(&[&plain], keys).replace("[[route]]", "[[route]]\nmethod = \"GET\"")).await;
+    for _ in 0..2 {
+        assert_eq!(host.status("/plain/status/503").await, 503, "{:?}", host.atoll.log().last());
+        let answer = host.http.send(request("HEAD").uri(host.url("/plain/large/100000")), "").await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-length")), (200, "100000"));
+    }
+    assert_eq!(host.endpoints("legacy", "breaker").await, ["closed"]);
 }
 
 #[tokio::test]

@@ -8,12 +8,12 @@ use super::mesh::Mesh;
 use super::replay::Replay;
 use super::try_guard::TryGuard;
 use super::upload_watch::UploadWatch;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName};
+use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, UnreadContent};
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
 use crate::retry::{self, is_safe};
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 
@@ -56,7 +56,8 @@ pub(super) async fn send<P: Invoke>(
 
 /// The policy of one HTTP call.
 struct HttpCall {
-    method: Method,
+    /// Whether nobody reads the content of the answer.
+    unread_content: bool,
     /// Whether the request may be sent again after it perhaps had its effect.
     safe: bool,
     replay: Replay,
@@ -73,9 +74,9 @@ struct HttpReply {
 impl HttpCall {
     fn new(request: Request<Body>, retry: &retry::Settings) -> Self {
         let safe = is_safe(request.method(), request.headers().contains_key("idempotency-key"));
-        let method = request.method().clone();
+        let unread_content = UnreadContent::follows(&request);
         let replay = if retry.tries > 0 { Replay::of(request, retry.body) } else { Replay::once(request) };
-        Self { method, safe, replay, upload: None }
+        Self { unread_content, safe, replay, upload: None }
     }
 
     /// One more try, if a repetition does no harm and the body can be sent again.
@@ -107,7 +108,7 @@ impl CallPolicy for HttpCall {
             return Err(TryError::new(kind, detail));
         }
         let answer = target.send(request, context).await?;
-        answer_head::check(&answer, &self.method).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
+        answer_head::check(&answer, self.unread_content).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         match self.upload.as_ref().and_then(UploadWatch::failed) {
             // A body beyond a bound is the outcome, whatever the service answered to the part that it got.
             Some(BodyError { kind: kind @ (ErrorKind::BodyTooLarge | ErrorKind::SlowBody), detail }) => {
@@ -128,6 +129,10 @@ impl CallPolicy for HttpCall {
             // Most services answer 500 when a request's body breaks off: not their fault.
             Some(error) => guard.failed(error.kind, false),
             None => guard.status(answer.status(), answer.headers(), dependency_failed),
+        }
+        if self.unread_content {
+            // A GET in place of a HEAD has content, which is dropped unread: the head is the whole answer.
+            guard.succeeded();
         }
         let again = blames_upstream(answer.status()) && !dependency_failed;
         let next = if again { self.if_safe() } else { Next::End };

@@ -6,7 +6,7 @@
 use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
 use super::kept_instances::{KeptCall, KeptInstances};
-use crate::base::{Body, CallContext, ErrorKind};
+use crate::base::{Body, CallContext, ErrorKind, UnreadContent};
 use crate::contract::FunctionName;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
@@ -120,13 +120,13 @@ impl InstancePool {
         }
         let arrived = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
-        let bodiless = request.method() == http::Method::HEAD;
+        let unread = UnreadContent::follows(&request);
         let (work, answer) = Work::request(for_guest(request, &self.revision.grants.service));
         let job = Job { context: context.clone(), work };
         let AnsweredJob { answer, guard, fault } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
         answer.map(|response| {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-            let without_body = bodiless || matches!(response.status().as_u16(), 204 | 304);
+            let without_body = unread || matches!(response.status().as_u16(), 204 | 304);
             if without_body {
                 // Nobody reads it, so the guest must not wait for a reader.
                 response.body().abandon();
