@@ -62,6 +62,9 @@ pub(super) struct StageTracker {
     began: Instant,
     /// When the connection last became idle: nanoseconds since `began`.
     idle_since: AtomicU64,
+    /// Whether bytes of an answer wait until the peer takes them. hyper drops an answer's body, and so ends the
+    /// exchange, once all of the body is in hyper's buffer.
+    write_waits: AtomicBool,
 }
 
 impl StageTracker {
@@ -72,14 +75,29 @@ impl StageTracker {
             busy: AtomicBool::new(false),
             began: Instant::now(),
             idle_since: AtomicU64::new(0),
+            write_waits: AtomicBool::new(false),
         }
     }
 
-    /// Since when the connection is idle, if it is, and the version that [`Self::make_room`] takes.
+    /// Since when the connection is idle, if it is, and the version that [`Self::make_room`] takes. A connection whose
+    /// answer is still being sent is not idle.
     pub(super) fn idle(&self) -> Option<(Instant, StageVersion)> {
         let version = self.version();
         let since = self.began + Duration::from_nanos(self.idle_since.load(SeqCst));
-        (version.stage() == Stage::Idle).then_some((since, version))
+        (version.stage() == Stage::Idle && !self.write_waits()).then_some((since, version))
+    }
+
+    /// Reports whether bytes of an answer wait until the peer takes them.
+    pub(super) fn set_write_waits(&self, waits: bool) {
+        // Only the connection's own task stores, and a load is cheaper than a store that changes nothing.
+        if self.write_waits() != waits {
+            self.write_waits.store(waits, SeqCst);
+        }
+    }
+
+    /// Whether bytes of an answer wait: an end of the connection would cut the answer off.
+    pub(super) fn write_waits(&self) -> bool {
+        self.write_waits.load(SeqCst)
     }
 
     /// Has the connection closed, if it is idle still.
@@ -190,6 +208,8 @@ impl StageTimer {
         let version = self.tracker.version();
         let bound = match version.stage() {
             Stage::Serving => return Poll::Pending,
+            // The bound is that of the write (`AnswerPace`). Its last byte changes the version (`sent`).
+            Stage::Idle if self.tracker.write_waits() => return Poll::Pending,
             Stage::Head => self.header_timeout,
             Stage::Idle => self.idle_timeout,
             Stage::Closing => return Poll::Ready(()),
@@ -241,6 +261,23 @@ mod tests {
         assert_eq!(tracker.version().stage(), Stage::Idle);
         tracker.received();
         assert_eq!(tracker.version().stage(), Stage::Head);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_answer_waits_for_its_peer_is_not_idle() {
+        let tracker = Arc::new(StageTracker::new());
+        let mut timer = StageTimer::new(tracker.clone(), &settings());
+        tracker.rest(tracker.serve());
+        tracker.set_write_waits(true);
+        let expired = tokio::time::timeout(Duration::from_secs(600), poll_fn(|cx| timer.poll_expired(cx))).await;
+        assert!(expired.is_err(), "the bound is that of the write");
+        assert!(tracker.idle().is_none());
+        tracker.sent();
+        tracker.set_write_waits(false);
+        let began = Instant::now();
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(began.elapsed().as_secs(), 60);
+        assert!(tracker.idle().is_some());
     }
 
     #[tokio::test(start_paused = true)]
