@@ -62,6 +62,9 @@ pub(super) struct StageTracker {
     began: Instant,
     /// When the connection last became idle: nanoseconds since `began`.
     idle_since: AtomicU64,
+    /// The version that `idle_since` belongs to. The timer stores it after the time, when it is first polled in a new
+    /// version; until then the time is that of an earlier pause.
+    idle_version: AtomicU64,
     /// Whether bytes of an answer wait until the peer takes them. hyper drops an answer's body, and so ends the
     /// exchange, once all of the body is in hyper's buffer.
     write_waits: AtomicBool,
@@ -75,6 +78,7 @@ impl StageTracker {
             busy: AtomicBool::new(false),
             began: Instant::now(),
             idle_since: AtomicU64::new(0),
+            idle_version: AtomicU64::new(StageVersion::FIRST.0),
             write_waits: AtomicBool::new(false),
         }
     }
@@ -83,8 +87,9 @@ impl StageTracker {
     /// answer is still being sent is not idle.
     pub(super) fn idle(&self) -> Option<(Instant, StageVersion)> {
         let version = self.version();
+        let known = self.idle_version.load(SeqCst) == version.0;
         let since = self.began + Duration::from_nanos(self.idle_since.load(SeqCst));
-        (version.stage() == Stage::Idle && !self.write_waits()).then_some((since, version))
+        (version.stage() == Stage::Idle && known && !self.write_waits()).then_some((since, version))
     }
 
     /// Reports whether bytes of an answer wait until the peer takes them.
@@ -219,6 +224,7 @@ impl StageTimer {
             if version.stage() == Stage::Idle {
                 let since = u64::try_from((now - self.tracker.began).as_nanos()).unwrap_or(u64::MAX);
                 self.tracker.idle_since.store(since, SeqCst);
+                self.tracker.idle_version.store(version.0, SeqCst);
             }
             self.version = version;
             self.end = now + bound;
@@ -278,6 +284,23 @@ mod tests {
         poll_fn(|cx| timer.poll_expired(cx)).await;
         assert_eq!(began.elapsed().as_secs(), 60);
         assert!(tracker.idle().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_just_answered_is_not_idle_since_its_last_pause() {
+        let tracker = Arc::new(StageTracker::new());
+        let mut timer = StageTimer::new(tracker.clone(), &settings());
+        let mut idle_after_poll = || {
+            assert!(timer.poll_expired(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+            tracker.idle().expect("it is idle").0.elapsed()
+        };
+        tracker.rest(tracker.serve());
+        assert_eq!(idle_after_poll(), Duration::ZERO);
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(idle_after_poll().as_secs(), 30);
+        tracker.rest(tracker.serve());
+        assert!(tracker.idle().is_none(), "the timer does not know yet that it answered");
+        assert_eq!(idle_after_poll(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
