@@ -17,11 +17,11 @@ use tokio::time::{Instant, Sleep, sleep};
 /// The stage of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The connection is new, or a header section is being received.
+    /// A header section is being received.
     Head = 0,
     /// A request was parsed, and its exchange has not ended.
     Serving = 1,
-    /// The last exchange has ended, and no byte of the next request has arrived.
+    /// The connection is new, or the last exchange has ended; no byte of the next request has arrived.
     Idle = 2,
     /// It was idle, and is closed to make room for a new connection, unless a byte of a request has arrived.
     Closing = 3,
@@ -33,7 +33,8 @@ pub(super) enum Stage {
 pub(super) struct StageVersion(u64);
 
 impl StageVersion {
-    const FIRST: Self = Self(Stage::Head as u64);
+    /// That of a new connection: it is idle, and makes room, until it sends a byte of a request.
+    const FIRST: Self = Self(Stage::Idle as u64);
 
     fn next(self, stage: Stage) -> Self {
         Self((((self.0 >> 2) + 1) << 2) | stage as u64)
@@ -60,7 +61,7 @@ pub(super) struct StageTracker {
     /// [`StageTimer`] right afterwards. So a stage change in the meantime need not wake this task for the timer.
     busy: AtomicBool,
     began: Instant,
-    /// When the connection last became idle: nanoseconds since `began`.
+    /// When the connection last became idle: nanoseconds since `began`, when it was accepted.
     idle_since: AtomicU64,
     /// The version that `idle_since` belongs to. The timer stores it after the time, when it is first polled in a new
     /// version; until then the time is that of an earlier pause.
@@ -216,6 +217,8 @@ impl StageTimer {
             // The bound is that of the write (`AnswerPace`). Its last byte changes the version (`sent`).
             Stage::Idle if self.tracker.write_waits() => return Poll::Pending,
             Stage::Head => self.header_timeout,
+            // A new connection wants to send a request, so it may be idle for less long.
+            Stage::Idle if version == StageVersion::FIRST => self.header_timeout,
             Stage::Idle => self.idle_timeout,
             Stage::Closing => return Poll::Ready(()),
         };

@@ -179,6 +179,20 @@ async fn an_answer_that_its_peer_takes_slowly_arrives_whole_whatever_would_end_i
 }
 
 #[tokio::test]
+async fn a_connection_that_has_sent_no_request_makes_room_too() {
+    let (server, _) = echo(Settings { connections: 2, ..Settings::default() }).await;
+    let (mut silent, mut lines) = (WireClient::connect(server.addr).await, WireClient::connect(server.addr).await);
+    lines.send("\r\n\r\n").await;
+    let mut new = [WireClient::connect(server.addr).await, WireClient::connect(server.addr).await];
+    let asked = tokio::time::Instant::now();
+    for wire in &mut new {
+        assert_eq!(wire.request(GET).await.status, 200);
+    }
+    assert!(asked.elapsed() < Settings::default().header_timeout, "they waited for the timeout of the silent ones");
+    assert_eq!((silent.closed().await, lines.closed().await), (String::new(), String::new()));
+}
+
+#[tokio::test]
 async fn a_connection_beyond_the_bound_waits_while_no_other_is_idle() {
     let gated = gated(Settings { connections: 1, ..Settings::default() }).await;
     let mut busy = WireClient::connect(gated.server.addr).await;
