@@ -92,7 +92,9 @@ pub(super) async fn serve<S, F>(
         tokio::select! {
             biased;
             outcome = poll_fn(|cx| {
-                let outcome = tracker.busy(|| connection.poll_without_shutdown(cx));
+                // With the shutdown: `poll_without_shutdown` of hyper 1.12 is ready while bytes of the last answer
+                // wait in hyper's buffer, if the peer has closed its half, left a body, or a drain has started.
+                let outcome = tracker.busy(|| std::pin::Pin::new(&mut connection).poll(cx));
                 record.answer.read_ahead(cx);
                 outcome
             }) => break Some(outcome),
@@ -115,6 +117,8 @@ pub(super) async fn serve<S, F>(
             socket.linger().await;
         }
         Some(Err(error)) => tracing::debug!(peer = %peer.addr, %error, "a connection broke off"),
+        // An end in order, or an answer, would follow upon half of an answer: the connection breaks off.
+        None if tracker.write_waits() => tracing::debug!(peer = %peer.addr, "a connection ended within an answer"),
         // No byte of a request has arrived, except empty lines, which may precede it (RFC 9112, section 2.2): the
         // connection is idle, and needs no answer.
         None if received.iter().all(is_line_end) => socket.close().await,

@@ -17,11 +17,11 @@ use tokio::time::{Instant, Sleep, sleep};
 /// The stage of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The connection is new, or a header section is being received.
+    /// A header section is being received.
     Head = 0,
     /// A request was parsed, and its exchange has not ended.
     Serving = 1,
-    /// The last exchange has ended, and no byte of the next request has arrived.
+    /// The connection is new, or the last exchange has ended; no byte of the next request has arrived.
     Idle = 2,
     /// It was idle, and is closed to make room for a new connection, unless a byte of a request has arrived.
     Closing = 3,
@@ -33,7 +33,8 @@ pub(super) enum Stage {
 pub(super) struct StageVersion(u64);
 
 impl StageVersion {
-    const FIRST: Self = Self(Stage::Head as u64);
+    /// That of a new connection: it is idle, and makes room, until it sends a byte of a request.
+    const FIRST: Self = Self(Stage::Idle as u64);
 
     fn next(self, stage: Stage) -> Self {
         Self((((self.0 >> 2) + 1) << 2) | stage as u64)
@@ -60,8 +61,14 @@ pub(super) struct StageTracker {
     /// [`StageTimer`] right afterwards. So a stage change in the meantime need not wake this task for the timer.
     busy: AtomicBool,
     began: Instant,
-    /// When the connection last became idle: nanoseconds since `began`.
+    /// When the connection last became idle: nanoseconds since `began`, when it was accepted.
     idle_since: AtomicU64,
+    /// The version that `idle_since` belongs to. The timer stores it after the time, when it is first polled in a new
+    /// version; until then the time is that of an earlier pause.
+    idle_version: AtomicU64,
+    /// Whether bytes of an answer wait until the peer takes them. hyper drops an answer's body, and so ends the
+    /// exchange, once all of the body is in hyper's buffer.
+    write_waits: AtomicBool,
 }
 
 impl StageTracker {
@@ -72,14 +79,31 @@ impl StageTracker {
             busy: AtomicBool::new(false),
             began: Instant::now(),
             idle_since: AtomicU64::new(0),
+            idle_version: AtomicU64::new(StageVersion::FIRST.0),
+            write_waits: AtomicBool::new(false),
         }
     }
 
-    /// Since when the connection is idle, if it is, and the version that [`Self::make_room`] takes.
+    /// Since when the connection is idle, if it is, and the version that [`Self::make_room`] takes. A connection whose
+    /// answer is still being sent is not idle.
     pub(super) fn idle(&self) -> Option<(Instant, StageVersion)> {
         let version = self.version();
+        let known = self.idle_version.load(SeqCst) == version.0;
         let since = self.began + Duration::from_nanos(self.idle_since.load(SeqCst));
-        (version.stage() == Stage::Idle).then_some((since, version))
+        (version.stage() == Stage::Idle && known && !self.write_waits()).then_some((since, version))
+    }
+
+    /// Reports whether bytes of an answer wait until the peer takes them.
+    pub(super) fn set_write_waits(&self, waits: bool) {
+        // Only the connection's own task stores, and a load is cheaper than a store that changes nothing.
+        if self.write_waits() != waits {
+            self.write_waits.store(waits, SeqCst);
+        }
+    }
+
+    /// Whether bytes of an answer wait: an end of the connection would cut the answer off.
+    pub(super) fn write_waits(&self) -> bool {
+        self.write_waits.load(SeqCst)
     }
 
     /// Has the connection closed, if it is idle still.
@@ -190,7 +214,11 @@ impl StageTimer {
         let version = self.tracker.version();
         let bound = match version.stage() {
             Stage::Serving => return Poll::Pending,
+            // The bound is that of the write (`AnswerPace`). Its last byte changes the version (`sent`).
+            Stage::Idle if self.tracker.write_waits() => return Poll::Pending,
             Stage::Head => self.header_timeout,
+            // A new connection wants to send a request, so it may be idle for less long.
+            Stage::Idle if version == StageVersion::FIRST => self.header_timeout,
             Stage::Idle => self.idle_timeout,
             Stage::Closing => return Poll::Ready(()),
         };
@@ -199,6 +227,7 @@ impl StageTimer {
             if version.stage() == Stage::Idle {
                 let since = u64::try_from((now - self.tracker.began).as_nanos()).unwrap_or(u64::MAX);
                 self.tracker.idle_since.store(since, SeqCst);
+                self.tracker.idle_version.store(version.0, SeqCst);
             }
             self.version = version;
             self.end = now + bound;
@@ -241,6 +270,40 @@ mod tests {
         assert_eq!(tracker.version().stage(), Stage::Idle);
         tracker.received();
         assert_eq!(tracker.version().stage(), Stage::Head);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_answer_waits_for_its_peer_is_not_idle() {
+        let tracker = Arc::new(StageTracker::new());
+        let mut timer = StageTimer::new(tracker.clone(), &settings());
+        tracker.rest(tracker.serve());
+        tracker.set_write_waits(true);
+        let expired = tokio::time::timeout(Duration::from_secs(600), poll_fn(|cx| timer.poll_expired(cx))).await;
+        assert!(expired.is_err(), "the bound is that of the write");
+        assert!(tracker.idle().is_none());
+        tracker.sent();
+        tracker.set_write_waits(false);
+        let began = Instant::now();
+        poll_fn(|cx| timer.poll_expired(cx)).await;
+        assert_eq!(began.elapsed().as_secs(), 60);
+        assert!(tracker.idle().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_just_answered_is_not_idle_since_its_last_pause() {
+        let tracker = Arc::new(StageTracker::new());
+        let mut timer = StageTimer::new(tracker.clone(), &settings());
+        let mut idle_after_poll = || {
+            assert!(timer.poll_expired(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+            tracker.idle().expect("it is idle").0.elapsed()
+        };
+        tracker.rest(tracker.serve());
+        assert_eq!(idle_after_poll(), Duration::ZERO);
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(idle_after_poll().as_secs(), 30);
+        tracker.rest(tracker.serve());
+        assert!(tracker.idle().is_none(), "the timer does not know yet that it answered");
+        assert_eq!(idle_after_poll(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

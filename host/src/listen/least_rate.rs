@@ -32,6 +32,11 @@ pub(super) struct UploadPace {
     rate: LeastRate,
     /// `None` until the host first waits for the peer, and after a window that had its bytes.
     window: Option<Box<UploadWindow>>,
+    /// The bytes that have arrived since the host last began to wait: the peer's last burst.
+    burst: u64,
+    /// The bytes that count in the next window from its beginning on, fewer than a window needs. A window begins right
+    /// after a burst. If that burst counted nowhere, a peer that sends in bursts would have to be faster than the rate.
+    before: u64,
 }
 
 struct UploadWindow {
@@ -45,18 +50,34 @@ struct UploadWindow {
 
 impl UploadPace {
     pub(super) fn new(rate: LeastRate) -> Self {
-        Self { rate, window: None }
+        Self { rate, window: None, burst: 0, before: 0 }
     }
 
     /// Notes bytes that have arrived.
     pub(super) fn received(&mut self, count: usize) {
-        let Some(window) = &mut self.window else { return };
-        window.bytes += count as u64;
+        let LeastRate { least, grace } = self.rate;
+        self.burst = self.burst.saturating_add(count as u64);
+        // What is too much for the end of one window counts in the next, up to a burst; but a burst that fills a window
+        // by itself does not, or a fast beginning would be of use later.
+        let Some(window) = &mut self.window else {
+            self.before = self.before.saturating_add(count as u64);
+            if self.before >= least {
+                self.before = 0;
+            }
+            return;
+        };
+        window.bytes = window.bytes.saturating_add(count as u64);
         if let Some(since) = window.since.take() {
             window.waited += since.elapsed();
         }
-        if window.bytes >= self.rate.least {
-            self.window = None;
+        if window.waited >= grace {
+            // The timer would have ended this wait, had the host waited all the time.
+            (self.before, self.window) = (0, None);
+        } else if window.bytes >= least {
+            let due = u128::from(least) * window.waited.as_nanos() / grace.as_nanos().max(1);
+            let beyond = window.bytes.saturating_sub(u64::try_from(due).unwrap_or(u64::MAX));
+            let before = beyond.min(self.burst);
+            (self.before, self.window) = (if before < least { before } else { 0 }, None);
         }
     }
 
@@ -66,9 +87,13 @@ impl UploadPace {
         if least == 0 {
             return Poll::Pending;
         }
+        if self.window.as_ref().is_none_or(|window| window.since.is_none()) {
+            self.burst = 0;
+        }
+        let before = self.before;
         let new = || {
             let timer = Box::pin(sleep(grace));
-            Box::new(UploadWindow { waited: Duration::ZERO, since: Some(Instant::now()), bytes: 0, timer })
+            Box::new(UploadWindow { waited: Duration::ZERO, since: Some(Instant::now()), bytes: before, timer })
         };
         let window = self.window.get_or_insert_with(new);
         if window.since.is_none() {
@@ -118,5 +143,36 @@ mod tests {
         }
         let mut any = UploadPace::new(LeastRate::new(0, 5 * SECOND));
         assert!(timeout(3600 * SECOND, poll_fn(|context| any.poll_too_slow(context))).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_sends_bursts_above_the_rate_is_not_slow() {
+        // The bytes of each burst, the milliseconds from one to the next, and whether that is enough (240 a second).
+        for (bytes, pause, enough) in [(290, 1150, true), (900, 3700, true), (600, 4900, false), (270, 1150, false)] {
+            let mut pace = UploadPace::new(LeastRate::new(240, 5 * SECOND));
+            let mut bursts = 0;
+            while bursts < 200 {
+                pace.received(bytes);
+                bursts += 1;
+                let wait = poll_fn(|context| pace.poll_too_slow(context));
+                if timeout(Duration::from_millis(pause), wait).await.is_ok() {
+                    break;
+                }
+            }
+            assert_eq!(bursts == 200, enough, "{bytes} bytes each {pause} ms: {bursts}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_is_busy_makes_no_peer_slow() {
+        let mut pace = UploadPace::new(LeastRate::new(240, 5 * SECOND));
+        for _ in 0..10 {
+            // It begins to wait, does something else for an hour, and reads only then what came long ago.
+            assert!(timeout(SECOND / 25, poll_fn(|context| pace.poll_too_slow(context))).await.is_err());
+            tokio::time::sleep(3600 * SECOND).await;
+            pace.received(1);
+            assert!(timeout(4 * SECOND, poll_fn(|context| pace.poll_too_slow(context))).await.is_err());
+            pace.received(1200);
+        }
     }
 }

@@ -94,6 +94,9 @@ impl Socket {
     /// The result of a write; or an error, if the peer is too slow.
     fn bounded(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.record.answer.set_stalled(result.is_pending());
+        if result.is_pending() {
+            self.tracker.set_write_waits(true);
+        }
         if let Poll::Ready(written) = &result {
             self.pace.wrote(*written.as_ref().unwrap_or(&0));
             self.tracker.sent();
@@ -179,6 +182,8 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        // hyper flushes the socket once it has written all that it had.
+        self.tracker.set_write_waits(false);
         if self.tracker.is_serving() {
             self.poll_peer(cx)?;
         }
@@ -186,6 +191,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        self.closed = true;
+        Poll::Ready(Ok(()))
     }
 }

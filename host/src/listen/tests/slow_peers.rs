@@ -144,6 +144,55 @@ async fn the_longest_idle_connection_makes_room_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn an_answer_that_its_peer_takes_slowly_arrives_whole_whatever_would_end_its_connection() {
+    const COUNT: usize = 512;
+    let (keep, close) = (GET, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let left = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    for (request, end) in [(keep, "room"), (keep, "idle"), (keep, "half"), (close, "drain"), (left, "body left")] {
+        let idle_timeout = if end == "idle" { SHORT } else { Duration::from_secs(60) };
+        let settings = Settings { connections: 1, idle_timeout, answer_buffer: 0, ..Settings::default() };
+        // One piece, so that all of the answer is in hyper's buffer at once.
+        let server =
+            serve(settings, |_, _| async { Response::new(full_body(Bytes::from(vec![7; COUNT * PIECE]))) }).await;
+        let mut wire = WireClient::connect(server.addr).await;
+        wire.send(request).await;
+        wire.stream.readable().await.expect("an answer");
+        let mut new = None;
+        match end {
+            "room" => {
+                let mut wire = WireClient::connect(server.addr).await;
+                wire.send(GET).await;
+                new = Some(wire);
+            }
+            "half" => wire.stream.shutdown().await.expect("the half closes"),
+            "drain" => server.drain.start(Duration::from_secs(60)),
+            _ => {}
+        }
+        // Long enough for a connection that wrongly counts as idle to be closed.
+        tokio::time::sleep(SHORT * 2).await;
+        let answer = wire.answer().await;
+        assert_eq!((answer.whole, answer.body.len()), (true, COUNT * PIECE), "{end}");
+        if let Some(mut new) = new {
+            assert!(new.answer().await.whole, "then the connection is idle, and makes room");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_sent_no_request_makes_room_too() {
+    let (server, _) = echo(Settings { connections: 2, ..Settings::default() }).await;
+    let (mut silent, mut lines) = (WireClient::connect(server.addr).await, WireClient::connect(server.addr).await);
+    lines.send("\r\n\r\n").await;
+    let mut new = [WireClient::connect(server.addr).await, WireClient::connect(server.addr).await];
+    let asked = tokio::time::Instant::now();
+    for wire in &mut new {
+        assert_eq!(wire.request(GET).await.status, 200);
+    }
+    assert!(asked.elapsed() < Settings::default().header_timeout, "they waited for the timeout of the silent ones");
+    assert_eq!((silent.closed().await, lines.closed().await), (String::new(), String::new()));
+}
+
+#[tokio::test]
 async fn a_connection_beyond_the_bound_waits_while_no_other_is_idle() {
     let gated = gated(Settings { connections: 1, ..Settings::default() }).await;
     let mut busy = WireClient::connect(gated.server.addr).await;
