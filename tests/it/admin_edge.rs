@@ -253,7 +253,7 @@ async fn each_line_that_a_guest_writes_becomes_one_tagged_line_of_the_log() {
     let home = Home::new(MANIFEST);
     let (atoll, http) = (home.start().await, Http::default());
     let services = http.get(&format!("{}/v1/services", atoll.admin)).await.json();
-    let forged = "hello%20%22x%22%0A%7B%22level%22%3A%22ERROR%22%7D%1B";
+    let forged = "hello%20%22x%22%0A%7B%22level%22%3A%22ERROR%22%7D%1B%00%0Dx%09y%E2%80%AE";
     let answer = http.get(&format!("{}/hostile/log?text={forged}", atoll.gateway)).await;
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"logged"[..]));
     let guest = async || {
@@ -275,9 +275,7 @@ async fn each_line_that_a_guest_writes_becomes_one_tagged_line_of_the_log() {
     for level in ["INFO", "WARN"] {
         let logged = messages(level);
         assert_eq!(logged[0], "hello \"x\"", "{level}");
-        assert!(
-            logged[1].as_str().unwrap().starts_with("{\"level\":\"ERROR\"}"),
-            "a guest must not forge a line of the host's log: {logged:?}"
-        );
+        // A guest must not forge a line of the host's log, whoever shows it: a terminal obeys controls.
+        assert_eq!(logged[1], "{\"level\":\"ERROR\"}\\u{1b}\\u{0}\\rx\ty\\u{202e}", "{level}");
     }
 }

@@ -1,6 +1,6 @@
 //! The errors of this room: a component that cannot be loaded, and a call that an instance did not answer.
 
-use crate::base::{Cause, ErrorKind};
+use crate::base::{Cause, ErrorKind, log_safe};
 use crate::contract::HOW_TO_BUILD;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -140,6 +140,8 @@ pub struct GuestLocation {
     pub stack: u64,
     /// The innermost error: `wasm trap: wasm `unreachable` instruction executed`.
     pub cause: String,
+    /// The backtrace in lines, safe for the log: the names of functions are the component's own.
+    backtrace: String,
 }
 
 impl InvokeError {
@@ -158,10 +160,8 @@ impl InvokeError {
 
     /// The detail, with the guest's backtrace if there is one.
     pub(crate) fn in_full(&self) -> String {
-        let first = self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static));
-        let mut causes = std::iter::successors(first, |cause| cause.source()).map(ToString::to_string);
-        match causes.find(|text| text.starts_with(BACKTRACE)) {
-            Some(backtrace) => format!("{}: {}", backtrace.trim_end(), self.detail),
+        match &self.place {
+            Some(place) => format!("{}: {}", place.backtrace, self.detail),
             None => self.detail.clone(),
         }
     }
@@ -184,6 +184,69 @@ impl GuestLocation {
             Some(offset) => format!("{offset:#x} {name}"),
             None => name.to_owned(),
         };
-        Some(Self { frame: frame.trim_end().to_owned(), stack: stack.finish(), cause: error.root_cause().to_string() })
+        Some(Self {
+            frame: frame.trim_end().to_owned(),
+            stack: stack.finish(),
+            cause: error.root_cause().to_string(),
+            backtrace: safe_backtrace(backtrace),
+        })
+    }
+}
+
+/// The backtrace in lines, none of which is forged by a name with a line break.
+fn safe_backtrace(backtrace: &WasmBacktrace) -> String {
+    let frames = backtrace.frames();
+    let names = frames.iter().flat_map(|frame| {
+        let symbols = frame.symbols().iter().flat_map(|symbol| [symbol.name(), symbol.file()]);
+        [frame.module().name(), frame.func_name()].into_iter().chain(symbols).flatten()
+    });
+    let text = if names.into_iter().any(|name| name.contains('\n')) {
+        // Such a name is no compiler's, so nothing is lost if it is not demangled.
+        let lines = frames.iter().enumerate().map(|(number, frame)| {
+            let (module, offset) = (frame.module().name().unwrap_or("<unknown>"), frame.module_offset().unwrap_or(0));
+            let function = frame.func_name().unwrap_or("<unknown>");
+            log_safe(&format!("  {number:>3}: {offset:#8x} - {module}!{function}")).into_owned()
+        });
+        std::iter::once(BACKTRACE.to_owned()).chain(lines).collect()
+    } else {
+        // Each line break is Wasmtime's own.
+        backtrace.to_string().trim_end().split('\n').map(|line| log_safe(line).into_owned()).collect::<Vec<_>>()
+    };
+    text.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    /// What a trap in a function of this name leaves.
+    fn trap_in(name: &str) -> InvokeError {
+        let engine = Engine::default();
+        let text = format!("(module (func (@name \"{name}\") (export \"run\") unreachable))");
+        let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        InvokeError::caused_by(ErrorKind::Trap, run.call(&mut store, ()).unwrap_err())
+    }
+
+    #[test]
+    fn a_function_name_forges_no_line_of_the_backtrace() {
+        let table = [
+            ("run", "!run"),
+            ("_ZN4shop5order17h0123456789abcdefE", "!shop::order"),
+            ("a\\nERROR forged", "!a\\nERROR forged"),
+            ("\\n", "!\\n"),
+            ("a\\r\\u{202e}b", "!a\\r\\u{202e}b"),
+        ];
+        for (name, shown) in table {
+            let text = trap_in(name).in_full();
+            let lines: Vec<_> = text.split('\n').collect();
+            assert_eq!(lines[0], BACKTRACE, "{text}");
+            assert!(lines.len() == 2 && lines[1].starts_with("    0: "), "{text}");
+            assert!(lines[1].contains(shown) && !lines[1].contains(char::is_control), "{text}");
+            assert!(lines[1].ends_with("instruction executed"), "{text}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Lines of the log about the log itself, in the format that the others have.
 
+use crate::base::log_safe;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 use tracing::Level;
@@ -36,9 +37,13 @@ impl Notice<'_> {
         let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         match format {
             LogFormat::Pretty => {
-                let mut text = format!("{time} {:>5} {}: {}", self.level, self.target, self.message);
+                let mut text = format!("{time} {:>5} {}: {}", self.level, self.target, log_safe(&self.message));
                 for (name, value) in self.fields {
-                    let _ = write!(text, " {name}={value}");
+                    let _ = if is_plain(value) {
+                        write!(text, " {name}={value}")
+                    } else {
+                        write!(text, " {name}={value:?}")
+                    };
                 }
                 let _ = writeln!(text, " {}={}", self.count.0, self.count.1);
                 text
@@ -60,9 +65,31 @@ impl Notice<'_> {
     }
 }
 
+/// Whether a value needs no quotes: it can neither end its field nor be obeyed by a terminal. Guests choose values.
+fn is_plain(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'=' | b'\\'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_forges_neither_a_field_nor_a_line() {
+        let values = ["0x1f run kind=timeout", "a\nb", "\u{1b}[2J", "\u{202e}", "http://a:80", ""];
+        let fields = values.map(|value| ("place", value.to_owned()));
+        let line = Notice {
+            level: Level::WARN,
+            target: "log",
+            message: "a\r\u{202e}b".into(),
+            fields: &fields,
+            count: ("more", 7),
+        };
+        let text = line.text(LogFormat::Pretty);
+        let shown = r#"a\r\u{202e}b place="0x1f run kind=timeout" place="a\nb" place="\u{1b}[2J" place="\u{202e}""#;
+        let rest = text.split_once("log: ").unwrap().1;
+        assert_eq!(rest, format!("{shown} place=http://a:80 place=\"\" more=7\n"));
+    }
 
     #[test]
     fn a_line_has_the_form_of_its_format() {

@@ -97,6 +97,8 @@ async fn a_rule_for_every_public_host_admits_no_address_that_is_not_public() {
             let (status, text) = fetch(&host, &format!("http://{inside}:{port}/x"), "").await;
             assert_eq!(status, 502, "{guest}: {text}");
             assert!(text.contains("DestinationIpProhibited"), "{guest}: {inside}: {text}");
+            // An attack that looks around is seen: each address has its line.
+            host.atoll.logged(&format!("outbound HTTP to `http://{inside}:{port}`")).await;
         }
         let line = host.atoll.logged("is denied").await;
         let missing = format!("egress = [{{ to = \\\"http://localhost:{port}\\\", private = true }}]");

@@ -1,6 +1,7 @@
 //! A guest's standard output and error, as lines of the host's log.
 
 use super::identity::InstanceIdentity;
+use crate::base::log_safe;
 use crate::runtime::lock::lock;
 use std::io;
 use std::pin::Pin;
@@ -61,11 +62,11 @@ impl LogLine {
 
     fn flush(&mut self) {
         let text = String::from_utf8_lossy(&self.bytes);
-        let text = text.trim_end();
+        let text = log_safe(text.trim_end());
         if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
             self.dropped += 1;
         } else if !text.is_empty() {
-            self.log(text);
+            self.log(&text);
             self.lines += 1;
             self.logged += text.len();
         }

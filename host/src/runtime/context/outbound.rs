@@ -17,7 +17,6 @@ use http::uri::Scheme;
 use http::{HeaderName, Method};
 use http_body_util::BodyExt;
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -36,8 +35,6 @@ pub(super) struct Outbound {
     identity: InstanceIdentity,
     outcall: OutcallHandle,
     context: CallContext,
-    /// A request that was denied, or that found nobody, was logged. Each instance logs one such line.
-    warned: Arc<AtomicBool>,
     pub(super) open_bodies: OpenBodies,
 }
 
@@ -61,7 +58,7 @@ fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
 
 impl Outbound {
     pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, context: CallContext) -> Self {
-        Self { identity, outcall, context, warned: Arc::default(), open_bodies: OpenBodies::default() }
+        Self { identity, outcall, context, open_bodies: OpenBodies::default() }
     }
 
     /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
@@ -83,11 +80,9 @@ impl Outbound {
         Some(Destination::Outside { rule, origin: format!("{scheme}://{host}:{port}") })
     }
 
-    /// Logs which line the manifest lacks for this request: once for each instance.
+    /// Logs which line the manifest lacks for this request. The log writes one such line for each authority, and counts
+    /// the others.
     fn log_denied(&self, request: &http::Request<WasiBody>) {
-        if self.warned.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let InstanceIdentity { grants, instance, request: id, .. } = &self.identity;
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
         let lack = missing_grant(&grants.service, request);
@@ -158,7 +153,7 @@ impl WasiHttpHooks for Outbound {
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let connection = ConnectWait::bound(&mut request, &destination, options);
-        let (outcall, caller, warned) = (self.outcall.clone(), self.identity.clone(), Arc::clone(&self.warned));
+        let (outcall, caller) = (self.outcall.clone(), self.identity.clone());
         Box::new(async move {
             let answer = tokio::select! {
                 biased;
@@ -176,7 +171,7 @@ impl WasiHttpHooks for Outbound {
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {
-                    log_failure(&caller, &destination, &error, &warned);
+                    log_failure(&caller, &destination, &error);
                     Err(guest_error(error.kind))
                 }
             }
@@ -236,28 +231,24 @@ async fn call(
     }
 }
 
-/// Logs a request that got no answer.
-fn log_failure(caller: &InstanceIdentity, destination: &Destination, error: &OutcallError, warned: &AtomicBool) {
+/// Logs a request that got no answer. The log counts repeated lines by `callee`, so that each denied address is said.
+fn log_failure(caller: &InstanceIdentity, destination: &Destination, error: &OutcallError) {
     match destination {
         // The guest gets `destination-not-found`, which does not say what the manifest or the callee lacks.
-        Destination::Service(service)
-            if error.kind == ErrorKind::NoEndpoint && !warned.swap(true, Ordering::Relaxed) =>
-        {
+        Destination::Service(service) if error.kind == ErrorKind::NoEndpoint => {
             let InstanceIdentity { grants, instance, request, .. } = caller;
             tracing::warn!(
-                service = %grants.service, instance, request_id = %request, kind = %error.kind,
+                service = %grants.service, instance, request_id = %request, kind = %error.kind, callee = %service,
                 "outbound HTTP to `{service}` found nobody (destination-not-found): {error}"
             );
         }
         Destination::Service(service) => caller.log_failed_call(service, "by HTTP", error),
         // The allow-list permits the name, but no guest may reach its address: this is an attack, or a line of the
         // manifest lacks `private`.
-        Destination::Outside { origin, .. }
-            if error.kind == ErrorKind::Denied && !warned.swap(true, Ordering::Relaxed) =>
-        {
+        Destination::Outside { origin, .. } if error.kind == ErrorKind::Denied => {
             let InstanceIdentity { grants, instance, request, .. } = caller;
             tracing::warn!(
-                service = %grants.service, instance, request_id = %request, kind = %error.kind,
+                service = %grants.service, instance, request_id = %request, kind = %error.kind, callee = %origin,
                 "outbound HTTP to `{origin}` of [service.{}] is denied: {error}", grants.service
             );
         }
