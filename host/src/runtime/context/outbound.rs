@@ -84,12 +84,17 @@ impl Outbound {
     /// the others.
     fn log_denied(&self, request: &http::Request<WasiBody>) {
         let InstanceIdentity { grants, instance, request: id, .. } = &self.identity;
-        let authority = request.uri().authority().map(http::uri::Authority::as_str);
+        let authority = request.uri().authority().map(|authority| without_user(authority.as_str()));
         let lack = missing_grant(&grants.service, request);
         tracing::warn!(
             service = %grants.service, instance, request_id = %id, authority, "outbound HTTP is denied: {lack}"
         );
     }
+}
+
+/// Host and port alone: what stands before an `@` may be a password, which the log must not have.
+fn without_user(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 /// What the manifest lacks for this request of the service `caller`.

@@ -200,3 +200,12 @@ fn the_log_names_the_line_that_the_manifest_lacks() {
     );
     assert!(lack("http://127.1/").starts_with("no line permits \"http://127.1:80\": "), "{}", lack("http://127.1/"));
 }
+
+#[test]
+fn a_password_in_an_authority_does_not_reach_the_log() {
+    for (authority, logged) in
+        [("u:secret@a.example:80", "a.example:80"), ("a.example", "a.example"), ("u@[::1]", "[::1]")]
+    {
+        assert_eq!(without_user(authority), logged);
+    }
+}
