@@ -1,6 +1,7 @@
-//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth.
+//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls.
 
 use super::deadline::DeadlineOwner;
+use super::identity::Identity;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +75,8 @@ pub struct CallContext {
     pub deadline_owner: DeadlineOwner,
     /// How many calls lie above this one: 0 for a call of the gateway.
     pub depth: usize,
+    /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
+    pub identity: Option<Arc<Identity>>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it.
     dependency_failed: Arc<AtomicBool>,
 }
@@ -87,7 +90,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, dependency_failed: Arc::default() }
+        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: Arc::default() }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.

@@ -1,8 +1,8 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, the body type that every room passes along, the host
-//! that a message names, the header fields that end at this host, what may stand in a line of the log, and the kinds
-//! of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
+//! Owns names and ids, the context that travels with a call, who calls, the body type that every room passes along, the
+//! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
+//! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
 //! name). Never: I/O, tokio, policy. Tests stand beside each noun.
 
 mod authority;
@@ -11,6 +11,7 @@ mod context;
 mod deadline;
 mod error;
 mod header;
+mod identity;
 mod log_text;
 mod name;
 
@@ -20,5 +21,6 @@ pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, remove_hop_by_hop};
+pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use name::{Digest, InvalidName, ServiceName};
