@@ -1,6 +1,5 @@
 //! The store's data: what one instance has, and what bounds it.
 
-use super::calls::Calls;
 use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
@@ -34,9 +33,10 @@ pub(crate) struct Context {
     /// Every reader of a stream of this instance holds a clone, and so does the instance until its calls are answered.
     /// The instance lives until all of them are dropped.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
-    calls: Calls,
     fault: InstanceFault,
-    wasi: WasiCtx,
+    /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none
+    /// of them.
+    wasi: Option<Box<WasiCtx>>,
     http: WasiHttpCtx,
     outbound: Outbound,
 }
@@ -55,24 +55,15 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
-        // No preopened folder, no arguments, no network: the builder grants only what is asked of it.
-        let mut wasi = WasiCtx::builder();
-        wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
-        wasi.stderr(GuestLog::new(OutputStream::Err, identity.clone()));
-        for (name, value) in identity.grants.env().variables() {
-            wasi.env(name, value);
-        }
-        let wasi = wasi.build();
-        let outbound = Outbound::new(identity.clone(), outcall, first.clone());
+        let outbound = Outbound::new(identity.clone(), outcall, first);
         Self {
             identity,
             table,
             memory: MemoryLimit::new(memory),
             slice: CpuSlice::default(),
             reader_token: None,
-            calls: Calls::new(first),
             fault,
-            wasi,
+            wasi: None,
             http,
             outbound,
         }
@@ -80,13 +71,13 @@ impl Context {
 
     /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
-        if self.calls.is_idle() {
+        let calls = &mut self.outbound.calls;
+        if calls.is_idle() {
             self.slice.renew();
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);
-        self.calls.begin(task, context);
-        self.outbound.set_context(self.calls.latest_deadline());
+        calls.begin(task, context);
     }
 
     /// The body of an answer of WASI 0.3 that Wasmtime converted just now.
@@ -113,23 +104,36 @@ impl Context {
 
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
-        self.calls.end(task);
-        self.outbound.set_context(self.calls.latest_deadline());
+        self.outbound.calls.end(task);
     }
+}
+
+/// What a guest may use of the system: no preopened folder, no arguments, no network. The builder grants only what is
+/// asked of it.
+fn wasi(identity: &InstanceIdentity) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
+    wasi.stderr(GuestLog::new(OutputStream::Err, identity.clone()));
+    for (name, value) in identity.grants.env().variables() {
+        wasi.env(name, value);
+    }
+    wasi.build()
 }
 
 /// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right
 /// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
 pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
-    match store.data().calls.running.as_slice() {
-        [] => return store.data().calls.latest.clone(),
-        // Not `latest`: the call that came last may have been answered before this one.
-        [(_, only)] => return only.clone(),
-        _ => {}
+    let calls = &store.data().outbound.calls;
+    if calls.is_idle() {
+        return calls.latest().clone();
+    }
+    // Not `latest`: the call that came last may have been answered before this one.
+    if let Some(only) = calls.only() {
+        return only.clone();
     }
     let stack: Vec<GuestTaskId> = store.async_call_stack().map(Iterator::collect).unwrap_or_default();
-    let calls = &store.data().calls;
-    stack.into_iter().find_map(|task| calls.of(task)).unwrap_or(&calls.latest).clone()
+    let calls = &store.data().outbound.calls;
+    stack.into_iter().find_map(|task| calls.of(task)).unwrap_or(calls.latest()).clone()
 }
 
 impl HasLifeline for Context {
@@ -144,7 +148,8 @@ impl HasLifeline for Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(wasi(&self.identity)));
+        WasiCtxView { ctx, table: &mut self.table }
     }
 }
 

@@ -6,6 +6,7 @@
 //! an error, and the log says which line of the manifest is missing. The name of a host says nothing about its address;
 //! the address is checked when the connection is made.
 
+use super::calls::Calls;
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
 use crate::base::{Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, ServiceName};
@@ -34,7 +35,8 @@ const DOMAIN: &str = ".internal";
 pub(super) struct Outbound {
     identity: InstanceIdentity,
     outcall: OutcallHandle,
-    context: CallContext,
+    /// The calls that the instance serves: the guest's requests are made on behalf of them.
+    pub(super) calls: Calls,
     pub(super) open_bodies: OpenBodies,
 }
 
@@ -57,15 +59,9 @@ fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
 }
 
 impl Outbound {
-    pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, context: CallContext) -> Self {
-        Self { identity, outcall, context, open_bodies: OpenBodies::default() }
-    }
-
-    /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
-    /// instance's calls it belongs to. So an instance that serves several calls passes the context with the latest
-    /// deadline: then no call's deadline cuts another call's request short.
-    pub(super) fn set_context(&mut self, context: CallContext) {
-        self.context = context;
+    /// `first`: the call that the instance is made for.
+    pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, first: CallContext) -> Self {
+        Self { identity, outcall, calls: Calls::new(first), open_bodies: OpenBodies::default() }
     }
 
     /// Where a request goes; `None` if this guest may not send it there.
@@ -116,12 +112,14 @@ type OutboundAnswer = Result<(http::Response<WasiBody>, Transmission), Error>;
 
 /// Which headers a guest may not set. All guests share one filter, since it is the same for
 /// all of them.
-static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> =
-    LazyLock::new(|| Arc::new(|name| DEFAULT_FORBIDDEN_HEADERS.contains(name)));
+static FORBIDDEN: LazyLock<ForbiddenHeaderFilter> = LazyLock::new(|| Arc::new(|name| FORBIDDEN_NAMES.contains(name)));
+
+/// Wasmtime's list is a constant: each use of it would make nine names and drop them again.
+static FORBIDDEN_NAMES: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
 impl WasiHttpHooks for Outbound {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
-        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+        FORBIDDEN_NAMES.contains(name)
     }
 
     /// Wasmtime asks for it only when it converts a body that a guest of WASI 0.3 passes on.
@@ -154,7 +152,9 @@ impl WasiHttpHooks for Outbound {
         let now = Instant::now();
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
-        let context = self.context.deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
+        // A request does not show which of the instance's calls it belongs to. So it is made on behalf of the one with
+        // the latest deadline: then no call's deadline cuts another call's request short.
+        let context = self.calls.latest_deadline().deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let connection = ConnectWait::bound(&mut request, &destination, options);

@@ -105,7 +105,8 @@ impl<T: JobAnswer> PendingAnswer<T> {
         match self {
             Self::Arrived(answer) => Ok(Some(answer)),
             Self::Lost => Ok(None),
-            Self::Pending(receiver) => timeout_at(deadline, receiver).await.map(Result::ok),
+            // Boxed: most answers have arrived by now.
+            Self::Pending(receiver) => Box::pin(timeout_at(deadline, receiver)).await.map(Result::ok),
         }
     }
 }

@@ -11,8 +11,10 @@ use crate::runtime::lock::lock;
 use crate::runtime::values::detached::DetachedValues;
 use crate::runtime::values::read_ahead::ReadAhead;
 use futures_util::FutureExt;
+use http::HeaderValue;
 use http::header::HOST;
 use http::uri::{Authority, Scheme as HttpScheme};
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 use wasmtime::AsContextMut;
@@ -133,8 +135,24 @@ async fn request_p3(
 
 /// The authority that a request names, by its target or its `Host` (RFC 9110, section 7.2).
 fn authority<B>(request: &http::Request<B>) -> Option<Authority> {
-    let named = || request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let named = || request.headers().get(HOST).and_then(named_authority);
     request.uri().authority().cloned().or_else(named)
+}
+
+thread_local! {
+    /// Most requests have the same host as the request before them on the thread, and share its authority.
+    static LAST_AUTHORITY: RefCell<Option<Authority>> = const { RefCell::new(None) };
+}
+
+/// The authority that a `Host` names; `None` if it is not valid.
+fn named_authority(host: &HeaderValue) -> Option<Authority> {
+    LAST_AUTHORITY.with_borrow_mut(|last| match last {
+        Some(authority) if authority.as_str().as_bytes() == host.as_bytes() => Some(authority.clone()),
+        last => {
+            let authority = Authority::try_from(host.as_bytes()).ok()?;
+            Some(last.insert(authority).clone())
+        }
+    })
 }
 
 /// Sends a request to a guest of WASI 0.2. Such a guest delivers the head of its answer while it runs, and may go on
