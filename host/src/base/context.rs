@@ -77,8 +77,9 @@ pub struct CallContext {
     pub depth: usize,
     /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
     pub identity: Option<Arc<Identity>>,
-    /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it.
-    dependency_failed: Arc<AtomicBool>,
+    /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
+    /// outside of a try: nobody asks there.
+    dependency_failed: Option<Arc<AtomicBool>>,
 }
 
 impl CallContext {
@@ -90,7 +91,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: Arc::default() }
+        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: None }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
@@ -123,18 +124,20 @@ impl CallContext {
     /// The context of one try of this call, with a flag of its own: the try starts without a failed dependency.
     #[must_use]
     pub fn for_try(&self) -> Self {
-        Self { dependency_failed: Arc::default(), ..self.clone() }
+        Self { dependency_failed: Some(Arc::default()), ..self.clone() }
     }
 
     /// Tells the call above that this call, made on its behalf, has failed.
     pub fn mark_dependency_failed(&self) {
-        self.dependency_failed.store(true, Ordering::Relaxed);
+        if let Some(flag) = &self.dependency_failed {
+            flag.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Whether a call on behalf of this one has failed. Then a failure of this one need not be the fault of the service
     /// that was called.
     pub fn dependency_failed(&self) -> bool {
-        self.dependency_failed.load(Ordering::Relaxed)
+        self.dependency_failed.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 }
 

@@ -64,13 +64,16 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             // Its bulkhead has no permits, so a wait would be in vain.
             return Err(group.refused(group.no_endpoint()));
         }
-        match traffic.bulkhead.enter(context.deadline).await {
-            Ok(Entered { permit, .. }) => {
-                traffic.retry.called(now);
-                Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None })
-            }
-            Err(full) => Err(group.refused(group.overloaded(&full))),
-        }
+        let permit = match traffic.bulkhead.try_enter(now) {
+            Some(permit) => permit,
+            // Boxed: most calls need not wait.
+            None => match Box::pin(traffic.bulkhead.enter(context.deadline)).await {
+                Ok(Entered { permit, .. }) => permit,
+                Err(full) => return Err(group.refused(group.overloaded(&full))),
+            },
+        };
+        traffic.retry.called(now);
+        Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None })
     }
 
     /// Lets no later try go to a revision that has other functions than `routed`.
@@ -83,7 +86,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     /// # Errors
     /// When no endpoint can take the call.
     pub(super) fn next_try(&mut self, kind: CallKind) -> Result<Try<P>, CallError> {
-        let now = clock::now();
+        // The first try begins when the call is let in.
+        let now = if self.tried == 0 { self.permit.since() } else { clock::now() };
         match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
             Ok(Picked { endpoint, permit }) => {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
@@ -126,7 +130,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             traffic.metrics.retry_denied();
             return false;
         };
-        sleep(wait).await;
+        // Boxed: most calls have one try.
+        Box::pin(sleep(wait)).await;
         // A swap may have replaced the group during the wait. If the service has left the table, the old group gives
         // the better error.
         if let Some(registry) = self.registry

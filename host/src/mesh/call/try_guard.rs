@@ -26,6 +26,8 @@ pub(super) struct TryGuard {
     retry_after: Option<Duration>,
     /// What the balancer learns at the end of the try.
     sample: Option<LoadSample>,
+    /// When the answer was found to be whole. The guard is dropped right after that.
+    whole: Option<Instant>,
 }
 
 impl TryGuard {
@@ -42,6 +44,7 @@ impl TryGuard {
             took: None,
             retry_after: None,
             sample: None,
+            whole: None,
         }
     }
 
@@ -91,7 +94,9 @@ impl TryGuard {
 
     /// The answer is whole.
     pub(super) fn succeeded(&mut self) {
-        self.record(self.verdict_if_whole);
+        let now = clock::now();
+        self.whole = Some(now);
+        self.record_at(self.verdict_if_whole, now);
     }
 
     /// The answer is whole, and itself reports who is at fault.
@@ -131,10 +136,13 @@ impl TryGuard {
         self.record(verdict);
     }
 
-    /// Records the verdict. Only the first one counts: later ones change nothing.
     fn record(&mut self, verdict: Verdict) {
+        self.record_at(verdict, clock::now());
+    }
+
+    /// Records the verdict. Only the first one counts: later ones change nothing.
+    fn record_at(&mut self, verdict: Verdict, now: Instant) {
         let Some(permit) = self.permit.take() else { return };
-        let now = clock::now();
         let took = self.took.unwrap_or_else(|| now.saturating_duration_since(self.started));
         let sample = match verdict {
             Verdict::Success | Verdict::Neutral => LoadSample::Answered { took },
@@ -164,7 +172,7 @@ fn log_circuit(endpoint: &str, state: State, is_probe: bool, verdict: Verdict) {
 
 impl Drop for TryGuard {
     fn drop(&mut self) {
-        let now = clock::now();
+        let now = self.whole.unwrap_or_else(clock::now);
         // No verdict: the caller went away, after the head or before it.
         let unfinished = || match self.took {
             Some(took) => LoadSample::Answered { took },

@@ -132,15 +132,21 @@ impl Bulkhead {
         BulkheadCounts { permits, taken, waiting: self.waiting.load(Relaxed) }
     }
 
+    /// A permit, if one is free at `now`.
+    pub fn try_enter(self: &Arc<Self>, now: Instant) -> Option<BulkheadPermit> {
+        // The semaphore hands a permit that comes back to the longest waiting call. So a new call never overtakes one
+        // that waits.
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(self.permit(permit, now))
+    }
+
     /// A permit, at once or after a wait, which ends by `deadline` at the latest.
     ///
     /// # Errors
     /// No permit is free, and the call may not wait for one, or waited in vain.
     pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Result<Entered, BulkheadFull> {
-        // The semaphore hands a permit that comes back to the longest waiting call. So a new call never overtakes one
-        // that waits.
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(Entered { permit: self.permit(permit, clock::now()), waited: None });
+        if let Some(permit) = self.try_enter(clock::now()) {
+            return Ok(Entered { permit, waited: None });
         }
         let seat = QueueSeat::take(&self.waiting, self.settings.waiting).map_err(BulkheadFull::Queue)?;
         let began = clock::now();
@@ -176,6 +182,13 @@ impl Bulkhead {
         let before = self.average_hold.load(Relaxed);
         let after = if before == 0 { nanos } else { before - before / SMOOTHING + nanos / SMOOTHING };
         self.average_hold.store(after, Relaxed);
+    }
+}
+
+impl BulkheadPermit {
+    /// When the call was let in.
+    pub fn since(&self) -> Instant {
+        self.since
     }
 }
 
