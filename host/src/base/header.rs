@@ -6,7 +6,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The fields that are for one connection only, whether `Connection` names them or not (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("keep-alive"),
@@ -18,19 +18,20 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// The fields that `Connection` cannot remove: without its host or its length a message would be another message.
-const END_TO_END: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
+static END_TO_END: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
 /// Removes the hop-by-hop fields, and the fields that `Connection` names. Call it before the host sets fields of its
 /// own: otherwise a client could name those in `Connection`, and so remove them.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let mut named: Vec<HeaderName> = header_tokens(headers, &CONNECTION)
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| !END_TO_END.contains(name))
-        .collect();
     // Most messages have a handful of fields, and none of these: one walk over the fields costs less than eight
     // look-ups.
-    named.extend(headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned());
-    for name in &named {
+    let mut ending: Vec<HeaderName> = headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
+    if ending.is_empty() {
+        return;
+    }
+    let named = header_tokens(headers, &CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok());
+    ending.extend(named.filter(|name| !END_TO_END.contains(name)));
+    for name in &ending {
         headers.remove(name);
     }
 }

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::settings::Target;
 use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, UnreadContent, remove_hop_by_hop};
 use crate::route::Match;
-use http::header::{EXPECT, FORWARDED, HOST, TRAILER};
+use http::header::{Entry, FORWARDED, HOST};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
@@ -15,9 +15,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
-const TIMEOUT: HeaderName = HeaderName::from_static(CallContext::TIMEOUT_HEADER);
-const DEPTH: HeaderName = HeaderName::from_static(CallContext::DEPTH_HEADER);
-const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The most fields that the gateway sets: `Host`, those that begin with `Forwarded` or `X-Forwarded-`, and the id.
+const MOST_SET: usize = 7;
 
 /// Where a request comes from.
 pub(super) struct ForwardedFrom<'a> {
@@ -47,11 +47,8 @@ pub(super) fn build(
     let mut headers = head.headers.clone();
     // First, before the gateway sets headers of its own: the client chooses which headers `Connection` removes.
     remove_hop_by_hop(&mut headers);
-    // `Expect` was answered by the connection, which also drops the fields that `Trailer` announces. The other two are
-    // part of the call's context.
-    for name in [EXPECT, TRAILER, TIMEOUT, DEPTH] {
-        headers.remove(name);
-    }
+    remove_ending(&mut headers, origin.trusted);
+    headers.reserve(MOST_SET);
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
     headers.insert(RequestId::HEADER, origin.id.header());
@@ -61,6 +58,22 @@ pub(super) fn build(
         request.extensions_mut().insert(UnreadContent);
     }
     Ok(request)
+}
+
+/// Removes the other fields that end at the gateway. `trusted`: whether a trusted proxy has sent them.
+fn remove_ending(headers: &mut HeaderMap, trusted: bool) {
+    let ends = |name: &&HeaderName| match name.as_str() {
+        // `Expect` was answered by the connection, which also drops the fields that `Trailer` announces. The other two
+        // are part of the call's context.
+        "expect" | "trailer" | CallContext::TIMEOUT_HEADER | CallContext::DEPTH_HEADER => true,
+        // What a client says of its own origin.
+        "forwarded" | "x-real-ip" => !trusted,
+        name => !trusted && name.starts_with("x-forwarded-"),
+    };
+    let ending: Vec<HeaderName> = headers.keys().filter(ends).cloned().collect();
+    for name in &ending {
+        headers.remove(name);
+    }
 }
 
 fn uri(public: &Uri, path: &str) -> Result<Uri, Problem> {
@@ -86,19 +99,11 @@ fn set_host(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>) {
 
 /// Sets the headers that tell the service its client, the public host and the public prefix.
 fn set_forwarded(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>, stripped: Option<&str>) {
-    if !origin.trusted {
-        let is_claim =
-            |name: &&HeaderName| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED || **name == REAL_IP;
-        let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
-        for name in &claims {
-            headers.remove(name);
-        }
-    }
     let hop = forwarded_hop(origin);
     append(headers, FORWARDED_FOR, b", ", hop.address);
     append(headers, FORWARDED, b", ", hop.element);
-    if let Some(host) = origin.host {
-        headers.entry(FORWARDED_HOST).or_insert_with(|| text(host.as_str()));
+    if let Some(host) = hop.host {
+        headers.entry(FORWARDED_HOST).or_insert(host);
     }
     headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
     if let Some(prefix) = stripped {
@@ -115,6 +120,8 @@ struct ForwardedHop {
     address: HeaderValue,
     /// One element of `Forwarded`.
     element: HeaderValue,
+    /// The value of `X-Forwarded-Host`.
+    host: Option<HeaderValue>,
 }
 
 /// The hop of the last request on a thread.
@@ -136,7 +143,11 @@ fn forwarded_hop(origin: &ForwardedFrom<'_>) -> ForwardedHop {
         let last = last.insert(known.unwrap_or_else(|| LastHop {
             peer: origin.peer,
             host: host.map(Into::into),
-            hop: ForwardedHop { address: text(&origin.peer.to_string()), element: text(&forwarded_element(origin)) },
+            hop: ForwardedHop {
+                address: text(&origin.peer.to_string()),
+                element: text(&forwarded_element(origin)),
+                host: host.map(text),
+            },
         }));
         last.hop.clone()
     })
@@ -156,18 +167,21 @@ fn forwarded_element(origin: &ForwardedFrom<'_>) -> String {
 
 /// Appends `value` to a header. Several lines of the header become one.
 fn append(headers: &mut HeaderMap, name: HeaderName, separator: &[u8], value: HeaderValue) {
-    if !headers.contains_key(&name) {
-        headers.insert(name, value);
-        return;
-    }
+    let mut lines = match headers.entry(name) {
+        Entry::Vacant(none) => {
+            none.insert(value);
+            return;
+        }
+        Entry::Occupied(lines) => lines,
+    };
     let mut line: Vec<u8> = Vec::new();
-    for part in headers.get_all(&name).iter().map(HeaderValue::as_bytes).chain([value.as_bytes()]) {
+    for part in lines.iter().map(HeaderValue::as_bytes).chain([value.as_bytes()]) {
         if !line.is_empty() {
             line.extend(separator);
         }
         line.extend(part);
     }
-    headers.insert(name, HeaderValue::from_bytes(&line).expect("made of header values"));
+    lines.insert(HeaderValue::from_bytes(&line).expect("made of header values"));
 }
 
 fn text(value: &str) -> HeaderValue {
@@ -190,6 +204,7 @@ mod tests {
             trusted,
             host: HostAndPort::parse("shop:80"),
         };
+        remove_ending(&mut headers, trusted);
         set_forwarded(&mut headers, &origin, Some("/api"));
         headers
     }

@@ -225,7 +225,8 @@ impl Caller<'_> {
 /// The id that a trusted proxy sent, or else a new one. A client that could choose its id could hide among the log
 /// lines of another request.
 fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
-    let given = headers.get(RequestId::HEADER).filter(|_| trusted).and_then(|id| RequestId::accept(id.to_str().ok()?));
+    let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
+    let given = if trusted { given() } else { None };
     given.unwrap_or_else(|| RequestId::from_random(rand::random()))
 }
 

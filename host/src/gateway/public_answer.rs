@@ -26,12 +26,16 @@ pub(super) fn publish(
 ) -> Response<Body> {
     let status = answer.status();
     remove_hop_by_hop(answer.headers_mut());
-    // No trailer section is passed on, so none may be announced.
-    answer.headers_mut().remove(TRAILER);
     let without_body = method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if without_body {
         *answer.body_mut() = empty_body();
     }
+    // Most answers have none of these: one walk over a few fields costs less than three look-ups.
+    if !answer.headers().keys().any(|name| *name == TRAILER || *name == LOCATION || *name == CONTENT_LOCATION) {
+        return answer;
+    }
+    // No trailer section is passed on, so none may be announced.
+    answer.headers_mut().remove(TRAILER);
     for name in [LOCATION, CONTENT_LOCATION] {
         let public =
             answer.headers().get(&name).and_then(|value| public_location(value.to_str().ok()?, hosts, route, &leads));

@@ -15,7 +15,7 @@ impl<'a> ToldHosts<'a> {
     /// The hosts that a request with these headers tells its service, if its client named `host`. `trusted` is whether
     /// the client is a trusted proxy.
     pub(super) fn new(headers: &HeaderMap, host: Option<HostAndPort<'a>>, trusted: bool) -> Self {
-        Self { host, forwarded: headers.get("x-forwarded-host").filter(|_| trusted).cloned() }
+        Self { host, forwarded: if trusted { headers.get("x-forwarded-host").cloned() } else { None } }
     }
 
     /// Whose host the authority of a reference is that `service` wrote.
