@@ -34,17 +34,29 @@ impl<P: Invoke> Mesh<P> {
         context: &CallContext,
     ) -> Result<Response<Body>, CallError> {
         let group = self.resolve(service, context, |entry| Arc::clone(&entry.group))?;
-        send(CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?, request).await
+        let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
+        // Not by a function that takes the call: its future would hold call and request twice, and be moved here.
+        let mut policy = HttpCall::new(request, call.group.traffic.retry.settings());
+        let outcome = engine::run(&mut call, &mut policy).await;
+        answer(call, outcome)
     }
 }
 
-/// Sends `request` for `call`. The bulkhead's permit travels with the answer's body.
+/// Sends `request` for `call`.
 pub(super) async fn send<P: Invoke>(
     mut call: CallInProgress<'_, P>,
     request: Request<Body>,
 ) -> Result<Response<Body>, CallError> {
     let mut policy = HttpCall::new(request, call.group.traffic.retry.settings());
     let outcome = engine::run(&mut call, &mut policy).await;
+    answer(call, outcome)
+}
+
+/// The answer of `call`. The bulkhead's permit travels with its body.
+fn answer<P: Invoke>(
+    call: CallInProgress<'_, P>,
+    outcome: Result<Response<AnswerBody>, CallError>,
+) -> Result<Response<Body>, CallError> {
     let permit = call.into_permit();
     outcome.map(|answer| {
         answer.map(|mut body| {

@@ -31,7 +31,8 @@ pub(crate) struct Context {
     pub(crate) memory: MemoryLimit,
     pub(crate) slice: CpuSlice,
     /// Every reader of a stream of this instance holds a clone, and so does the instance until its calls are answered.
-    /// The instance lives until all of them are dropped.
+    /// The instance lives until all of them are dropped. `None` if it does not wait for readers: it has no job with
+    /// streams.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
     fault: InstanceFault,
     /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none

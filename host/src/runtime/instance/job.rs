@@ -37,8 +37,8 @@ impl Job {
 pub(crate) enum Work {
     /// A call of a function.
     Call { export: Arc<Export>, arguments: DetachedValues, answer: oneshot::Sender<DetachedValues> },
-    /// A request by HTTP.
-    Request { request: http::Request<WasiBody>, answer: oneshot::Sender<HttpAnswer> },
+    /// A request by HTTP. Boxed: a job is moved a dozen times on its way, and each future on the way has room for it.
+    Request { request: Box<http::Request<WasiBody>>, answer: oneshot::Sender<HttpAnswer> },
 }
 
 /// The answer to a request: a response with a body that streams, or the error that the guest returned instead.
@@ -52,7 +52,7 @@ impl Work {
 
     pub(crate) fn request(request: http::Request<WasiBody>) -> (Self, PendingAnswer<HttpAnswer>) {
         let (answer, receiver) = oneshot::channel();
-        (Self::Request { request, answer }, PendingAnswer::Pending(receiver))
+        (Self::Request { request: Box::new(request), answer }, PendingAnswer::Pending(receiver))
     }
 }
 

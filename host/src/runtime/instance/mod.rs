@@ -5,6 +5,7 @@
 pub(super) mod guard;
 mod inline_poll;
 pub(super) mod job;
+mod job_queue;
 mod serve;
 pub(super) mod serving;
 mod store;

@@ -100,14 +100,14 @@ impl<'a> Guest<'a> {
 async fn request_p3(
     guest: &ProxyP3,
     accessor: &Accessor<Context>,
-    request: http::Request<WasiBody>,
+    request: Box<http::Request<WasiBody>>,
     context: CallContext,
 ) -> Result<HttpAnswer, InstanceFailure> {
     let handle = guest.wasi_http_handler().func_handle();
     let prepared = accessor.with(|mut access| {
         let http = access.get().http();
         let authority = authority(&request);
-        let (mut request, sent) = p3::Request::from_http(http.hooks, request);
+        let (mut request, sent) = p3::Request::from_http(http.hooks, *request);
         // As WASI 0.2 is told them. A guest does not see the header `Host`: in WASI HTTP it is the authority.
         (request.scheme, request.authority) = (Some(HttpScheme::HTTP), authority);
         let request = http.table.push(request)?;
@@ -160,7 +160,7 @@ fn named_authority(host: &HeaderValue) -> Option<Authority> {
 async fn request_p2(
     guest: &ProxyP2,
     accessor: &Accessor<Context>,
-    request: http::Request<WasiBody>,
+    request: Box<http::Request<WasiBody>>,
     context: CallContext,
     answer: oneshot::Sender<HttpAnswer>,
 ) -> Result<(), InstanceFailure> {
@@ -168,7 +168,7 @@ async fn request_p2(
     let answer = Arc::new(Mutex::new(AnswerP2::Awaited(answer)));
     let prepared = accessor.with(|mut access| {
         let mut http = access.get().http();
-        let request = http.new_incoming_request(Scheme::Http, request)?;
+        let request = http.new_incoming_request(Scheme::Http, *request)?;
         let outparam = http.new_response_outparam_from_callback({
             let answer = Arc::clone(&answer);
             move |head| lock(&answer).give(head.map(|head| head.map(ReadAhead::new)).map_err(bad_answer))

@@ -1,4 +1,4 @@
-//! An instance that serves jobs: one job for its only caller, or several over a channel.
+//! An instance that serves jobs: one job for its only caller, or several over a queue.
 //!
 //! The instance's future owns the store. Dropping a call does not stop a guest, and dropping its store does. When no
 //! more jobs will come and every answer is whole, the guest may finish what it does besides, for a grace period as long
@@ -7,6 +7,7 @@
 use super::guard::InstanceGuard;
 use super::inline_poll::{self, InlinePoll};
 use super::job::Job;
+use super::job_queue::{JobIntake, JobOutlet, job_queue};
 use super::serve::Guest;
 use super::serving::{ServingCount, ServingInstance};
 use super::store::new_store;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::{AbortHandle, unconstrained};
 use tokio::time::sleep;
@@ -67,7 +67,7 @@ pub(crate) struct InstanceSpec<'a> {
 
 /// The callers' end of an instance that is kept between calls.
 pub(crate) struct Worker {
-    jobs: mpsc::Sender<Job>,
+    jobs: JobIntake,
     task: AbortHandle,
     inline: InlinePoll,
     pub(crate) fault: InstanceFault,
@@ -79,27 +79,24 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts an instance that serves up to `concurrent` jobs at a time, the first of them for `first`.
     pub(crate) fn start(spec: InstanceSpec<'_>, concurrent: usize, first: &CallContext) -> Self {
-        let (jobs, receiver) = mpsc::channel(concurrent);
+        let (jobs, outlet) = job_queue(concurrent);
         let grace = spec.limits.timeout;
-        let task = InstanceTask::new(spec, first, Jobs { first: None, more: Some(receiver), concurrent });
-        let (fault, has_begun) = (task.fault.clone(), Arc::clone(&task.has_begun));
+        let mut task = InstanceTask::new(spec, first.clone(), Jobs { first: None, more: Some(outlet), concurrent });
+        let (fault, has_begun) = (task.fault.clone(), Arc::default());
+        task.has_begun = Some(Arc::clone(&has_begun));
         let (_in_use, in_use) = oneshot::channel();
-        let (inline, task) = InlinePoll::spawn(task.run(Some(in_use), grace));
+        let (inline, task) = InlinePoll::spawn(task.run(AnswersEnd::Told(in_use), grace));
         Self { jobs, task, inline, fault, has_begun, _in_use }
     }
 
     /// Submits `job` to the instance and polls the instance here at once, if it may run here, with `after_each_poll`
     /// after each poll. The job may be answered when this returns. The job comes back if the instance cannot take it.
     #[expect(clippy::result_large_err, reason = "no error: the job comes back, to be submitted to another instance")]
-    pub(crate) fn submit(
-        &self,
-        job: Job,
-        after_each_poll: impl FnMut(&mut task::Context<'_>),
-    ) -> Result<(), TrySendError<Job>> {
+    pub(crate) fn submit(&self, job: Job, after_each_poll: impl FnMut(&mut task::Context<'_>)) -> Result<(), Job> {
         if job.is_nested() && !self.has_begun.load(Relaxed) {
-            return self.jobs.try_send(job);
+            return self.jobs.submit(job);
         }
-        self.inline.submit(|| self.jobs.try_send(job), after_each_poll)
+        self.inline.submit(|| self.jobs.submit(job), after_each_poll)
     }
 
     /// Ends the instance, whatever it is doing.
@@ -116,12 +113,17 @@ pub(crate) fn serve_once(
     after_each_poll: impl FnMut(&mut task::Context<'_>),
 ) -> (InstanceGuard, InstanceFault) {
     let grace = spec.limits.timeout;
-    let (first, nested) = (job.context.clone(), job.is_nested());
-    // A stream outlives its call: then the instance lives until its streams are read.
-    let (answer_pending, answered) = if job.has_streams() { (None, None) } else { Some(oneshot::channel()).unzip() };
-    let task = InstanceTask::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
+    let (first, nested, streams) = (job.context.clone(), job.is_nested(), job.has_streams());
+    let mut task = InstanceTask::new(spec, first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
-    let run = task.run(answered, grace);
+    let (answer_pending, end) = if streams {
+        // A stream outlives its call: then the instance lives until its streams are read.
+        (None, task.until_read())
+    } else {
+        let (answer_pending, answered) = oneshot::channel();
+        (Some(answer_pending), AnswersEnd::Told(answered))
+    };
+    let run = task.run(end, grace);
     let task =
         if nested { Some(tokio::spawn(run).abort_handle()) } else { inline_poll::start_inline(run, after_each_poll) };
     (InstanceGuard::new(task, answer_pending), fault)
@@ -141,7 +143,7 @@ pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Re
 struct Jobs {
     first: Option<Job>,
     /// `None` if the first job is the only one.
-    more: Option<mpsc::Receiver<Job>>,
+    more: Option<JobOutlet>,
     /// How many jobs are served at a time.
     concurrent: usize,
 }
@@ -151,10 +153,18 @@ impl Jobs {
     async fn next(&mut self) -> Option<Job> {
         match (self.first.take(), &mut self.more) {
             (Some(first), _) => Some(first),
-            (None, Some(more)) => more.recv().await,
+            (None, Some(more)) => poll_fn(|context| more.poll_next(context)).await,
             (None, None) => None,
         }
     }
+}
+
+/// How an instance learns that every answer is whole and no more jobs will come.
+enum AnswersEnd {
+    /// By the end of this channel.
+    Told(oneshot::Receiver<()>),
+    /// Its streams are read. First the job is served, and then no reader of a stream of the instance is left.
+    Read { served: oneshot::Receiver<()>, readers: mpsc::Receiver<Infallible> },
 }
 
 /// The future of an instance, with all that the instance owns. Fields are dropped in this order. The lease is the last:
@@ -163,12 +173,11 @@ struct InstanceTask {
     store: Store<Context>,
     revision: Arc<Revision>,
     jobs: Jobs,
-    /// Closed when no reader of a stream of this instance is left. The other ends are the store's `reader_token` and
-    /// its clones.
-    readers: mpsc::Receiver<Infallible>,
     fault: InstanceFault,
-    /// The engine has let the instance begin its work.
-    has_begun: Arc<AtomicBool>,
+    /// Where it is noted that the engine has let the instance begin its work, if somebody asks.
+    has_begun: Option<Arc<AtomicBool>>,
+    /// Where it is told that all jobs were served, if somebody waits for that.
+    served: Option<oneshot::Sender<()>>,
     /// The instance ended by itself, and its fault is recorded if it has one.
     ended: bool,
     _lease: Lease,
@@ -187,39 +196,49 @@ impl Drop for InstanceTask {
 
 impl InstanceTask {
     /// The task of an instance that is not instantiated yet.
-    fn new(spec: InstanceSpec<'_>, first: &CallContext, jobs: Jobs) -> Self {
+    fn new(spec: InstanceSpec<'_>, first: CallContext, jobs: Jobs) -> Self {
         let InstanceSpec { runtime, revision, limits, identity, lease } = spec;
         let fault = InstanceFault::default();
-        let mut store = new_store(runtime, identity, limits.memory, first.clone(), fault.clone());
-        let (reader_token, readers) = mpsc::channel(1);
-        store.data_mut().reader_token = Some(reader_token);
+        let store = new_store(runtime, identity, limits.memory, first, fault.clone());
         let revision = Arc::clone(revision);
-        Self { store, revision, jobs, readers, fault, has_begun: Arc::default(), ended: false, _lease: lease }
+        Self { store, revision, jobs, fault, has_begun: None, served: None, ended: false, _lease: lease }
     }
 
-    /// Runs the instance to its end. `answered` is closed when every answer is whole and no more jobs will come; `None`
-    /// for a job with streams, whose answer is whole when its streams are read. A guest that still works then, perhaps
-    /// in a function that never returns, is ended after `grace`.
-    async fn run(mut self, answered: Option<oneshot::Receiver<()>>, grace: Duration) {
-        let (finish, finished) = oneshot::channel();
-        let readers = &mut self.readers;
+    /// Has the instance live until its streams are read. The readers' ends are the store's `reader_token` and its
+    /// clones.
+    fn until_read(&mut self) -> AnswersEnd {
+        let (reader_token, readers) = mpsc::channel(1);
+        let (told, served) = oneshot::channel();
+        self.store.data_mut().reader_token = Some(reader_token);
+        self.served = Some(told);
+        AnswersEnd::Read { served, readers }
+    }
+
+    /// Runs the instance to its end. A guest that still works after `end`, perhaps in a function that never returns, is
+    /// ended after `grace`.
+    async fn run(mut self, end: AnswersEnd, grace: Duration) {
         // Unconstrained: the guest and this future share the task's budget of tokio. A guest that awaits what is ready
         // already uses up the budget in each poll; then this future would never make progress, and the guest would
         // never be ended.
         let overtime = unconstrained(async {
-            if let Some(answered) = answered {
-                let _ = answered.await;
-            } else {
-                if finished.await.is_err() {
-                    std::future::pending::<()>().await;
+            match end {
+                AnswersEnd::Told(answered) => {
+                    let _ = answered.await;
                 }
-                while readers.recv().await.is_some() {}
+                AnswersEnd::Read { served, mut readers } => {
+                    if served.await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                    while readers.recv().await.is_some() {}
+                }
             }
-            sleep(grace).await;
+            // Boxed: most guests have ended by now.
+            Box::pin(sleep(grace)).await;
         });
         let slice = self.store.data().slice.clone();
         let result = {
-            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish));
+            let (begun, served) = (self.has_begun.as_deref(), self.served.take());
+            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, begun, served));
             let work = poll_fn(|context| {
                 slice.begin();
                 work.as_mut().poll(context)
@@ -247,14 +266,16 @@ async fn serve_jobs(
     store: &mut Store<Context>,
     revision: &Revision,
     jobs: &mut Jobs,
-    has_begun: &AtomicBool,
-    finish: oneshot::Sender<()>,
+    has_begun: Option<&AtomicBool>,
+    served: Option<oneshot::Sender<()>>,
 ) -> Result<(), InstanceFailure> {
     let instance = revision.pre().instantiate_async(&mut *store).await.map_err(InstanceFailure::Instantiation)?;
     let guest = Guest::new(instance, revision.handler());
     store
         .run_concurrent(async |accessor| {
-            has_begun.store(true, Relaxed);
+            if let Some(has_begun) = has_begun {
+                has_begun.store(true, Relaxed);
+            }
             if jobs.concurrent == 1 {
                 while let Some(job) = jobs.next().await {
                     guest.serve(accessor, job).await?;
@@ -262,8 +283,10 @@ async fn serve_jobs(
             } else {
                 serve_several(accessor, &guest, jobs).await?;
             }
-            accessor.with(|mut access| access.data_mut().reader_token = None);
-            let _ = finish.send(());
+            if let Some(served) = served {
+                accessor.with(|mut access| access.data_mut().reader_token = None);
+                let _ = served.send(());
+            }
             // The bodies and streams of the answers, and what the guest does after its answers, go on in here.
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
             Ok(())

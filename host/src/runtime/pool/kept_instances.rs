@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::Context;
 use std::time::{Duration, Instant};
 use tokio::sync::futures::Notified;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::sleep;
 
@@ -89,7 +88,7 @@ impl KeptInstances {
             match call.kept.worker.submit(job, &mut *after_each_poll) {
                 Ok(()) => return Ok(call),
                 // The instance has ended by itself. The call, dropped here unanswered, removes it from the list.
-                Err(TrySendError::Closed(back) | TrySendError::Full(back)) => job = back,
+                Err(back) => job = back,
             }
         }
         Err(job)
