@@ -145,7 +145,7 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 13] = [
         family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
             Box::new(m.swaps.clone())
         }),
@@ -176,6 +176,11 @@ fn encode_services(
             "pool_wait_seconds",
             "Seconds that calls waited for slots of the engine's pool; calls that did not wait do not count",
             |s, _| Box::new(s.pool.metrics.waits.snapshot()),
+        ),
+        family(
+            "computed_seconds",
+            "Processor seconds of guests that computed for whole slices; quick requests do not count",
+            |s, _| Box::new(ConstCounter::new(s.computed.as_secs_f64())),
         ),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
@@ -325,8 +330,8 @@ mod tests {
                 longest_wait: Duration::from_millis(250),
                 metrics: Arc::clone(&self.pool),
             };
-            let (name, revision) = ("users".into(), "abc".into());
-            let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool };
+            let (name, revision, computed) = ("users".into(), "abc".into(), Duration::from_millis(1500));
+            let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool, computed };
             vec![(sample, Arc::clone(&self.service))]
         }
 
@@ -417,6 +422,7 @@ mod tests {
                 r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
                 r#"atoll_queue_wait_seconds_bucket{le="0.005",service="users"} 1"#,
                 r#"atoll_waiting{service="users"} 4"#,
+                r#"atoll_computed_seconds_total{service="users"} 1.5"#,
                 r#"atoll_pool_slots{service="users"} 7"#,
                 r#"atoll_pool_waiting{service="users"} 8"#,
                 r#"atoll_pool_longest_wait_seconds{service="users"} 0.25"#,

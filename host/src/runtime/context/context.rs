@@ -6,7 +6,7 @@ use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
 use super::outbound::Outbound;
 use crate::base::CallContext;
-use crate::runtime::capacity::cpu::CpuSlice;
+use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
@@ -81,7 +81,6 @@ impl Context {
     /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
         if self.calls.is_idle() {
-            self.slice.renew();
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);

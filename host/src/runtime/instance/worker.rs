@@ -11,6 +11,8 @@ use super::serve::Guest;
 use super::serving::{ServingCount, ServingInstance};
 use super::store::new_store;
 use crate::base::{CallContext, ErrorKind};
+use crate::runtime::capacity::compute_future::ComputeFuture;
+use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::slots::SlotPermit;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::context::Context;
@@ -23,7 +25,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task;
@@ -61,6 +62,8 @@ pub(crate) struct InstanceSpec<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) revision: &'a Arc<Revision>,
     pub(crate) limits: &'a Limits,
+    /// The account of its service.
+    pub(crate) cpu: &'a Arc<ServiceCpu>,
     pub(crate) identity: InstanceIdentity,
     pub(crate) lease: Lease,
 }
@@ -84,7 +87,7 @@ impl Worker {
         let task = InstanceTask::new(spec, first, Jobs { first: None, more: Some(receiver), concurrent });
         let (fault, has_begun) = (task.fault.clone(), Arc::clone(&task.has_begun));
         let (_in_use, in_use) = oneshot::channel();
-        let (inline, task) = InlinePoll::spawn(task.run(Some(in_use), grace));
+        let (inline, task) = InlinePoll::spawn(task.start(Some(in_use), grace));
         Self { jobs, task, inline, fault, has_begun, _in_use }
     }
 
@@ -121,7 +124,7 @@ pub(crate) fn serve_once(
     let (answer_pending, answered) = if job.has_streams() { (None, None) } else { Some(oneshot::channel()).unzip() };
     let task = InstanceTask::new(spec, &first, Jobs { first: Some(job), more: None, concurrent: 1 });
     let fault = task.fault.clone();
-    let run = task.run(answered, grace);
+    let run = task.start(answered, grace);
     let task =
         if nested { Some(tokio::spawn(run).abort_handle()) } else { inline_poll::start_inline(run, after_each_poll) };
     (InstanceGuard::new(task, answer_pending), fault)
@@ -129,12 +132,19 @@ pub(crate) fn serve_once(
 
 /// Instantiates once and drops the instance again.
 pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Result<(), InvokeError> {
-    let InstanceSpec { runtime, revision, limits, identity, lease: _lease } = spec;
-    let mut store = new_store(runtime, identity, limits.memory, context, InstanceFault::default());
-    match revision.pre().instantiate_async(&mut store).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(InstanceFailure::Instantiation(error).explain(store.data().memory.denied)),
-    }
+    let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
+    let mut store = new_store(runtime, cpu, identity, limits.memory, context, InstanceFault::default());
+    let (slice, revision) = (store.data().slice.clone(), Arc::clone(revision));
+    let (done, rehearsed) = oneshot::channel();
+    let rehearsal = async move {
+        let _lease = lease;
+        let result = revision.pre().instantiate_async(&mut store).await.map(drop);
+        let denied = store.data().memory.denied;
+        drop(store);
+        let _ = done.send(result.map_err(|error| InstanceFailure::Instantiation(error).explain(denied)));
+    };
+    ComputeFuture::new(rehearsal, slice, Arc::clone(cpu)).await;
+    rehearsed.await.expect("the rehearsal has ended, and sends its result before its end")
 }
 
 /// The jobs of one instance.
@@ -162,6 +172,7 @@ impl Jobs {
 struct InstanceTask {
     store: Store<Context>,
     revision: Arc<Revision>,
+    cpu: Arc<ServiceCpu>,
     jobs: Jobs,
     /// Closed when no reader of a stream of this instance is left. The other ends are the store's `reader_token` and
     /// its clones.
@@ -188,13 +199,19 @@ impl Drop for InstanceTask {
 impl InstanceTask {
     /// The task of an instance that is not instantiated yet.
     fn new(spec: InstanceSpec<'_>, first: &CallContext, jobs: Jobs) -> Self {
-        let InstanceSpec { runtime, revision, limits, identity, lease } = spec;
+        let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
         let fault = InstanceFault::default();
-        let mut store = new_store(runtime, identity, limits.memory, first.clone(), fault.clone());
+        let mut store = new_store(runtime, cpu, identity, limits.memory, first.clone(), fault.clone());
         let (reader_token, readers) = mpsc::channel(1);
         store.data_mut().reader_token = Some(reader_token);
-        let revision = Arc::clone(revision);
-        Self { store, revision, jobs, readers, fault, has_begun: Arc::default(), ended: false, _lease: lease }
+        let (revision, cpu) = (Arc::clone(revision), Arc::clone(cpu));
+        Self { store, revision, cpu, jobs, readers, fault, has_begun: Arc::default(), ended: false, _lease: lease }
+    }
+
+    /// What runs the instance to its end. See [`InstanceTask::run`].
+    fn start(self, answered: Option<oneshot::Receiver<()>>, grace: Duration) -> ComputeFuture {
+        let (slice, cpu) = (self.store.data().slice.clone(), Arc::clone(&self.cpu));
+        ComputeFuture::new(self.run(answered, grace), slice, cpu)
     }
 
     /// Runs the instance to its end. `answered` is closed when every answer is whole and no more jobs will come; `None`
@@ -217,18 +234,11 @@ impl InstanceTask {
             }
             sleep(grace).await;
         });
-        let slice = self.store.data().slice.clone();
-        let result = {
-            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish));
-            let work = poll_fn(|context| {
-                slice.begin();
-                work.as_mut().poll(context)
-            });
-            tokio::select! {
-                biased;
-                result = work => result,
-                () = overtime => Err(InstanceFailure::overtime()),
-            }
+        let work = serve_jobs(&mut self.store, &self.revision, &mut self.jobs, &self.has_begun, finish);
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            () = overtime => Err(InstanceFailure::overtime()),
         };
         if let Err(failure) = result {
             let exited = failure.is_exit();
