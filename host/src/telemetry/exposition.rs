@@ -6,6 +6,7 @@ use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::ServiceMetrics;
+use super::store_metrics::{StoreCollector, StoreMetrics};
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -29,6 +30,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(Scrape { source, gateway }));
         Self(Mutex::new(registry))
+    }
+
+    /// Adds the metrics of the store.
+    pub fn add_store(&self, store: Arc<StoreMetrics>) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(StoreCollector(store)));
     }
 
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].
@@ -473,6 +480,17 @@ mod tests {
                 r#"atoll_gateway_duration_seconds_bucket{le="+Inf",route="/a/{id}",service="a",class="2xx"} 1"#,
             ],
         );
+    }
+
+    #[test]
+    fn the_exposition_has_the_store() {
+        let (metrics, store) = (Metrics::default(), Arc::<StoreMetrics>::default());
+        metrics.add_store(Arc::clone(&store));
+        assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 0"#]);
+        store.failed("full", 3);
+        assert_lines(&metrics.encode(), &["state_degraded 1", r#"state_failed_commits_total{cause="full"} 3"#]);
+        store.wrote();
+        assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 3"#]);
     }
 
     #[test]
