@@ -121,6 +121,13 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
         assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (200, &json!("degraded")), "round {round}");
         assert!(ready.json()["store"].as_str().unwrap().starts_with("takes no writes"), "round {round}");
     }
+    let metrics = async || Http::default().get(&format!("{}/metrics", atoll.admin)).await.body.to_vec();
+    let text = String::from_utf8(metrics().await).unwrap();
+    assert!(text.contains("\natoll_state_degraded 1\n"), "{text}");
+    let full = "atoll_state_failed_commits_total{cause=\"full\"} ";
+    let full = text.lines().find_map(|line| line.strip_prefix(full)).unwrap().parse::<u32>();
+    assert!(full.as_ref().is_ok_and(|full| *full >= 4), "each commit that failed is counted: {full:?}");
+    assert!(text.contains("\natoll_state_failed_commits_total{cause=\"io\"} 0\n"), "and by its cause: {text}");
     atoll.limit_file_size(None);
     let room = Instant::now();
     eventually("a write", async || {
@@ -129,6 +136,7 @@ async fn with_a_full_disk_reads_and_lists_go_on_and_writes_fail_until_there_is_r
     .await;
     assert!(room.elapsed() < Duration::from_secs(10), "{:?} after there was room", room.elapsed());
     assert_eq!(ready().await.json(), json!({ "status": "ready" }));
+    assert!(String::from_utf8(metrics().await).unwrap().contains("\natoll_state_degraded 0\n"));
     assert_eq!(send(&atoll, Method::GET, "/kv/bucket/default/a", "").await.body, "three");
     atoll.kill().await;
     let atoll = home.start().await;

@@ -25,6 +25,7 @@ mod mesh;
 mod open_exchange;
 mod partial;
 mod plain_server;
+mod processor;
 mod readme;
 mod shop;
 mod slow_clients;

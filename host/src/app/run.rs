@@ -138,6 +138,9 @@ fn edges(
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out;
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
+    if let Some(store) = &store {
+        host.metrics.add_store(Arc::clone(store.metrics()));
+    }
     host.store = store;
     host.inject_faults(manifest);
     let host = Arc::new(host);

@@ -2,7 +2,7 @@
 
 use super::cache::code_cache::CodeCache;
 use super::cache::shared_code::SharedCode;
-use super::capacity::cpu::CpuTokens;
+use super::capacity::cpu::CpuShares;
 use super::capacity::pressure::PoolPressure;
 use super::capacity::slots::Slots;
 use super::context::context::Context;
@@ -17,9 +17,6 @@ use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often a guest that computes must let others run. 10 ms is long compared with a switch between guests, and short
-/// compared with a deadline.
-const EPOCH: Duration = Duration::from_millis(10);
 /// The bytes that a freed memory keeps mapped; Wasmtime clears them by writing zeros. 1 MiB is the whole heap of a
 /// small guest, so most requests cause no page fault. Every memory of the pool may keep as much, whatever is set below:
 /// after a flood, all memories that were in use at the same time stay mapped.
@@ -56,7 +53,7 @@ pub struct Runtime {
     /// is never full when the instance is made; it would refuse instead of letting the call wait.
     pub(crate) slots: Slots,
     pub(crate) pressure: Arc<PoolPressure>,
-    pub(crate) cpu: CpuTokens,
+    pub(crate) cpu: Arc<CpuShares>,
     pub(crate) outcall: OutcallHandle,
     /// The bytes of the largest memory that the pool has room for.
     pub(crate) most_memory: usize,
@@ -73,8 +70,8 @@ impl Runtime {
         // of guests' traps are separate, and stay.
         wasmtime::error::disable_backtrace();
         let engine = Engine::new(&config(slots, memory))?;
-        let cpu = CpuTokens::new();
-        start_epochs(&engine, cpu.clone())?;
+        let cpu = CpuShares::new();
+        start_ticks(&engine, Arc::clone(&cpu))?;
         Ok(Self {
             linker: linker::linker(&engine)?,
             cache: CodeCache::open(&settings.cache, &engine),
@@ -110,18 +107,15 @@ impl Runtime {
     }
 }
 
-/// Starts the one thread that begins each epoch: it interrupts the guests and hands out the tokens for their next
-/// slices.
-fn start_epochs(engine: &Engine, cpu: CpuTokens) -> std::io::Result<()> {
+/// Starts the one thread that begins each epoch of the engine with a tick: it interrupts the guests.
+fn start_ticks(engine: &Engine, cpu: Arc<CpuShares>) -> std::io::Result<()> {
     let engine = engine.weak();
     let run = move || {
-        for epoch in 0.. {
-            let Some(engine) = engine.upgrade() else { return };
+        while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
-            cpu.refill(epoch);
             drop(engine);
             #[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
-            std::thread::sleep(EPOCH);
+            std::thread::sleep(cpu.tick());
         }
     };
     std::thread::Builder::new().name("epoch".into()).spawn(run).map(drop)

@@ -3,7 +3,9 @@
 use super::error::StateError;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
+use crate::telemetry::StoreMetrics;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// A future of a backend's answer.
 pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StateError>> + Send + 'a>>;
@@ -45,6 +47,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether the last commit that was tried reached the disk; true if there was none yet.
     fn takes_writes(&self) -> bool;
+
+    /// Whether it takes writes, and the commits that did not reach the disk.
+    fn metrics(&self) -> &Arc<StoreMetrics>;
 
     /// Finishes the commits that wait, refuses later ones, and closes the database. Blocks until then. A second call
     /// does nothing.

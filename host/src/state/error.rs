@@ -3,6 +3,7 @@
 use crate::base::ErrorKind;
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,6 +106,15 @@ impl StorageCause {
     pub(super) fn new(cause: impl Error + Send + Sync + 'static) -> Self {
         Self(Arc::new(cause))
     }
+
+    /// The error of the system, if that is what it is, or what redb's error holds.
+    fn system_error(&self) -> Option<&io::Error> {
+        let cause: &(dyn Error + 'static) = &*self.0;
+        match cause.downcast_ref::<redb::Error>() {
+            Some(redb::Error::Io(error)) => Some(error),
+            _ => cause.downcast_ref::<io::Error>(),
+        }
+    }
 }
 
 impl StateError {
@@ -119,6 +129,19 @@ impl StateError {
             | Self::Format { .. }
             | Self::Corrupt { .. }
             | Self::Io { .. } => Some(ErrorKind::Host),
+        }
+    }
+
+    /// Why a commit that failed with this error did not reach the disk: a cause of `atoll_state_failed_commits_total`.
+    pub(super) fn write_cause(&self) -> &'static str {
+        let Self::Io { source, .. } = self else {
+            return if matches!(self, Self::Corrupt { .. }) { "damaged" } else { "io" };
+        };
+        match source.as_ref().and_then(StorageCause::system_error).map(io::Error::kind) {
+            // EFBIG is a limit on the file's size: for the store the same as a full disk.
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => "full",
+            Some(io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) => "read-only",
+            _ => "io",
         }
     }
 

@@ -6,6 +6,7 @@ use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
+use crate::telemetry::StoreMetrics;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -51,6 +52,11 @@ impl Store {
     /// yet. With a full disk it is false until a commit succeeds again.
     pub fn takes_writes(&self) -> bool {
         self.backend.takes_writes()
+    }
+
+    /// Whether the store takes writes, and the commits that did not reach the disk.
+    pub fn metrics(&self) -> &Arc<StoreMetrics> {
+        self.backend.metrics()
     }
 
     /// Finishes the commits that wait, and closes the database. Blocks until that is done. From then on buckets answer

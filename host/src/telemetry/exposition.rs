@@ -6,6 +6,7 @@ use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::ServiceMetrics;
+use super::store_metrics::{StoreCollector, StoreMetrics};
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -29,6 +30,12 @@ impl Metrics {
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(Scrape { source, gateway }));
         Self(Mutex::new(registry))
+    }
+
+    /// Adds the metrics of the store.
+    pub fn add_store(&self, store: Arc<StoreMetrics>) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(StoreCollector(store)));
     }
 
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].
@@ -145,7 +152,7 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 12] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 13] = [
         family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
             Box::new(m.swaps.clone())
         }),
@@ -176,6 +183,11 @@ fn encode_services(
             "pool_wait_seconds",
             "Seconds that calls waited for slots of the engine's pool; calls that did not wait do not count",
             |s, _| Box::new(s.pool.metrics.waits.snapshot()),
+        ),
+        family(
+            "computed_seconds",
+            "Processor seconds of guests that computed for whole slices; quick requests do not count",
+            |s, _| Box::new(ConstCounter::new(s.computed.as_secs_f64())),
         ),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
@@ -325,8 +337,8 @@ mod tests {
                 longest_wait: Duration::from_millis(250),
                 metrics: Arc::clone(&self.pool),
             };
-            let (name, revision) = ("users".into(), "abc".into());
-            let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool };
+            let (name, revision, computed) = ("users".into(), "abc".into(), Duration::from_millis(1500));
+            let sample = ServiceSample { name, revision, waiting: 4, faults: 5, retry_budget: 6, pool, computed };
             vec![(sample, Arc::clone(&self.service))]
         }
 
@@ -417,6 +429,7 @@ mod tests {
                 r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
                 r#"atoll_queue_wait_seconds_bucket{le="0.005",service="users"} 1"#,
                 r#"atoll_waiting{service="users"} 4"#,
+                r#"atoll_computed_seconds_total{service="users"} 1.5"#,
                 r#"atoll_pool_slots{service="users"} 7"#,
                 r#"atoll_pool_waiting{service="users"} 8"#,
                 r#"atoll_pool_longest_wait_seconds{service="users"} 0.25"#,
@@ -467,6 +480,17 @@ mod tests {
                 r#"atoll_gateway_duration_seconds_bucket{le="+Inf",route="/a/{id}",service="a",class="2xx"} 1"#,
             ],
         );
+    }
+
+    #[test]
+    fn the_exposition_has_the_store() {
+        let (metrics, store) = (Metrics::default(), Arc::<StoreMetrics>::default());
+        metrics.add_store(Arc::clone(&store));
+        assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 0"#]);
+        store.failed("full", 3);
+        assert_lines(&metrics.encode(), &["state_degraded 1", r#"state_failed_commits_total{cause="full"} 3"#]);
+        store.wrote();
+        assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 3"#]);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct ServiceSample {
     pub retry_budget: u64,
     /// What it has of the engine's pool: nothing, without a component.
     pub pool: PoolSample,
+    /// The processor time of whole slices that its guests have used up since the start.
+    pub computed: Duration,
 }
 
 /// What a service has of the engine's pool at the time of a scrape.

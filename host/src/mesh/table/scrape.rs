@@ -6,7 +6,7 @@ use super::service::Service;
 use crate::breaker::State;
 use crate::mesh::clock;
 use crate::registry::Registry;
-use crate::runtime::PoolShare;
+use crate::runtime::{InstancePool, PoolShare};
 use crate::telemetry::{
     EndpointMetrics, EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceMetrics, ServiceSample,
 };
@@ -50,6 +50,7 @@ impl MetricsSource for Discovered {
                 faults: traffic.faults.active(now).len(),
                 retry_budget: traffic.retry.budget().balance(now),
                 pool: pool(service),
+                computed: service.pool().map(InstancePool::computed).unwrap_or_default(),
             };
             (sample, Arc::clone(&traffic.metrics))
         };

@@ -3,7 +3,10 @@
 //! leave processor time for others.
 //! Never: makes or ends an instance. The keeper of idle instances gives them up, through a trait of this wing.
 
+pub(super) mod compute_future;
 pub(super) mod cpu;
+mod cpu_ledger;
+pub(super) mod cpu_slice;
 pub(super) mod depth_class;
 pub(super) mod pressure;
 mod slot_ledger;

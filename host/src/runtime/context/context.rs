@@ -5,7 +5,7 @@ use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
 use super::outbound::Outbound;
 use crate::base::CallContext;
-use crate::runtime::capacity::cpu::CpuSlice;
+use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
@@ -74,7 +74,6 @@ impl Context {
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
         let calls = &mut self.outbound.calls;
         if calls.is_idle() {
-            self.slice.renew();
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);

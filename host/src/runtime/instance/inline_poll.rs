@@ -14,7 +14,7 @@ mod sync;
 
 pub(super) use self::protocol::InlinePoll;
 
-use self::protocol::{BoxedFuture, INLINE_POLLS, INLINE_TIME, poll_once};
+use self::protocol::{INLINE_POLLS, INLINE_TIME, poll_once};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -25,10 +25,9 @@ use tokio::task::AbortHandle;
 /// Polls `future` here, with `after_each_poll` after each poll, while it is woken at once and no limit is reached.
 /// `None` if the future has ended; otherwise it goes on in a task of its own, and the handle aborts that task.
 pub(super) fn start_inline(
-    future: impl Future<Output = ()> + Send + 'static,
+    mut future: impl Future<Output = ()> + Send + Unpin + 'static,
     mut after_each_poll: impl FnMut(&mut Context<'_>),
 ) -> Option<AbortHandle> {
-    let mut future: BoxedFuture = Box::pin(future);
     let flag = Arc::new(WakeFlag::default());
     let waker = Waker::from(Arc::clone(&flag));
     let mut context = Context::from_waker(&waker);

@@ -12,6 +12,8 @@ use super::serve::Guest;
 use super::serving::{ServingCount, ServingInstance};
 use super::store::new_store;
 use crate::base::{CallContext, ErrorKind};
+use crate::runtime::capacity::compute_future::ComputeFuture;
+use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::slots::SlotPermit;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::context::Context;
@@ -24,7 +26,6 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task;
@@ -61,6 +62,8 @@ pub(crate) struct InstanceSpec<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) revision: &'a Arc<Revision>,
     pub(crate) limits: &'a Limits,
+    /// The account of its service.
+    pub(crate) cpu: &'a Arc<ServiceCpu>,
     pub(crate) identity: InstanceIdentity,
     pub(crate) lease: Lease,
 }
@@ -85,7 +88,7 @@ impl Worker {
         let (fault, has_begun) = (task.fault.clone(), Arc::default());
         task.has_begun = Some(Arc::clone(&has_begun));
         let (_in_use, in_use) = oneshot::channel();
-        let (inline, task) = InlinePoll::spawn(task.run(AnswersEnd::Told(in_use), grace));
+        let (inline, task) = InlinePoll::spawn(task.start(AnswersEnd::Told(in_use), grace));
         Self { jobs, task, inline, fault, has_begun, _in_use }
     }
 
@@ -123,7 +126,7 @@ pub(crate) fn serve_once(
         let (answer_pending, answered) = oneshot::channel();
         (Some(answer_pending), AnswersEnd::Told(answered))
     };
-    let run = task.run(end, grace);
+    let run = task.start(end, grace);
     let task =
         if nested { Some(tokio::spawn(run).abort_handle()) } else { inline_poll::start_inline(run, after_each_poll) };
     (InstanceGuard::new(task, answer_pending), fault)
@@ -131,12 +134,19 @@ pub(crate) fn serve_once(
 
 /// Instantiates once and drops the instance again.
 pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Result<(), InvokeError> {
-    let InstanceSpec { runtime, revision, limits, identity, lease: _lease } = spec;
-    let mut store = new_store(runtime, identity, limits.memory, context, InstanceFault::default());
-    match revision.pre().instantiate_async(&mut store).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(InstanceFailure::Instantiation(error).explain(store.data().memory.denied)),
-    }
+    let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
+    let mut store = new_store(runtime, cpu, identity, limits.memory, context, InstanceFault::default());
+    let (slice, revision) = (store.data().slice.clone(), Arc::clone(revision));
+    let (done, rehearsed) = oneshot::channel();
+    let rehearsal = async move {
+        let _lease = lease;
+        let result = revision.pre().instantiate_async(&mut store).await.map(drop);
+        let denied = store.data().memory.denied;
+        drop(store);
+        let _ = done.send(result.map_err(|error| InstanceFailure::Instantiation(error).explain(denied)));
+    };
+    ComputeFuture::new(rehearsal, slice, Arc::clone(cpu)).await;
+    rehearsed.await.expect("the rehearsal has ended, and sends its result before its end")
 }
 
 /// The jobs of one instance.
@@ -172,6 +182,7 @@ enum AnswersEnd {
 struct InstanceTask {
     store: Store<Context>,
     revision: Arc<Revision>,
+    cpu: Arc<ServiceCpu>,
     jobs: Jobs,
     fault: InstanceFault,
     /// Where it is noted that the engine has let the instance begin its work, if somebody asks.
@@ -197,11 +208,17 @@ impl Drop for InstanceTask {
 impl InstanceTask {
     /// The task of an instance that is not instantiated yet.
     fn new(spec: InstanceSpec<'_>, first: CallContext, jobs: Jobs) -> Self {
-        let InstanceSpec { runtime, revision, limits, identity, lease } = spec;
+        let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
         let fault = InstanceFault::default();
-        let store = new_store(runtime, identity, limits.memory, first, fault.clone());
-        let revision = Arc::clone(revision);
-        Self { store, revision, jobs, fault, has_begun: None, served: None, ended: false, _lease: lease }
+        let store = new_store(runtime, cpu, identity, limits.memory, first, fault.clone());
+        let (revision, cpu) = (Arc::clone(revision), Arc::clone(cpu));
+        Self { store, revision, cpu, jobs, fault, has_begun: None, served: None, ended: false, _lease: lease }
+    }
+
+    /// What runs the instance to its end. See [`InstanceTask::run`].
+    fn start(self, end: AnswersEnd, grace: Duration) -> ComputeFuture {
+        let (slice, cpu) = (self.store.data().slice.clone(), Arc::clone(&self.cpu));
+        ComputeFuture::new(self.run(end, grace), slice, cpu)
     }
 
     /// Has the instance live until its streams are read. The readers' ends are the store's `reader_token` and its
@@ -235,19 +252,12 @@ impl InstanceTask {
             // Boxed: most guests have ended by now.
             Box::pin(sleep(grace)).await;
         });
-        let slice = self.store.data().slice.clone();
-        let result = {
-            let (begun, served) = (self.has_begun.as_deref(), self.served.take());
-            let mut work = pin!(serve_jobs(&mut self.store, &self.revision, &mut self.jobs, begun, served));
-            let work = poll_fn(|context| {
-                slice.begin();
-                work.as_mut().poll(context)
-            });
-            tokio::select! {
-                biased;
-                result = work => result,
-                () = overtime => Err(InstanceFailure::overtime()),
-            }
+        let (begun, served) = (self.has_begun.as_deref(), self.served.take());
+        let work = serve_jobs(&mut self.store, &self.revision, &mut self.jobs, begun, served);
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            () = overtime => Err(InstanceFailure::overtime()),
         };
         if let Err(failure) = result {
             let exited = failure.is_exit();

@@ -8,6 +8,7 @@ use super::guest_body::GuestBody;
 use super::kept_instances::{KeptCall, KeptInstances};
 use crate::base::{Body, CallContext, ErrorKind, UnreadContent};
 use crate::contract::FunctionName;
+use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
 use crate::runtime::capacity::slots::{PoolShare, ServiceSlots};
@@ -58,6 +59,8 @@ pub struct InstancePool {
     limits: Limits,
     /// The service's account of the engine's pool.
     slots: Arc<ServiceSlots>,
+    /// The service's account of the processor.
+    cpu: Arc<ServiceCpu>,
     /// One permit for each call that may be under way.
     permits: Arc<Semaphore>,
     /// The instances that are kept between calls. `None`: each request gets an instance of its own.
@@ -78,7 +81,8 @@ impl InstancePool {
             }
         };
         let slots = runtime.slots.service(&revision.grants.service, limits.share, revision.slots);
-        Self { runtime, revision, limits, slots, permits, kept, serving }
+        let cpu = runtime.cpu.service(&revision.grants.service, limits.share);
+        Self { runtime, revision, limits, slots, cpu, permits, kept, serving }
     }
 
     /// What the service has of the engine's pool: all of its replicas and revisions together.
@@ -89,6 +93,12 @@ impl InstancePool {
     /// How long the service's calls have waited for the engine's pool.
     pub fn pool_metrics(&self) -> &Arc<PoolMetrics> {
         self.slots.metrics()
+    }
+
+    /// The processor time of whole slices that the service's guests have used up: that of requests which compute for
+    /// long.
+    pub fn computed(&self) -> Duration {
+        self.cpu.computed()
     }
 
     /// Whether its instances answer HTTP by themselves.
@@ -283,8 +293,8 @@ impl InstancePool {
     }
 
     fn spec(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
-        let (runtime, revision, limits) = (&self.runtime, &self.revision, &self.limits);
-        InstanceSpec { runtime, revision, limits, identity: self.identity(context), lease }
+        let (runtime, revision, limits, cpu) = (&self.runtime, &self.revision, &self.limits, &self.cpu);
+        InstanceSpec { runtime, revision, limits, cpu, identity: self.identity(context), lease }
     }
 
     fn identity(&self, context: &CallContext) -> InstanceIdentity {

@@ -7,12 +7,13 @@ use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
+use crate::telemetry::StoreMetrics;
 use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// The format that this program reads and writes.
@@ -42,8 +43,10 @@ pub(crate) struct Database {
     sync_failed: Arc<AtomicBool>,
     /// How often the database was opened.
     openings: AtomicU64,
-    /// Whether the last batch could not be written.
-    write_failed: AtomicBool,
+    /// Whether the last batch was written, and the commits that were not.
+    pub(super) metrics: Arc<StoreMetrics>,
+    /// Why the last batch that failed was not written: for those that are refused until the next try.
+    last_cause: Mutex<&'static str>,
 }
 
 enum DatabaseState {
@@ -92,7 +95,8 @@ impl Database {
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
             openings: AtomicU64::new(0),
-            write_failed: AtomicBool::new(false),
+            metrics: Arc::default(),
+            last_cause: Mutex::new("io"),
         };
         let database = this.open_for_writing()?;
         *this.write_state() = DatabaseState::Open { database, retry_at: Instant::now() };
@@ -137,7 +141,11 @@ impl Database {
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
         let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch));
-        self.write_failed.store(outcome.is_err(), Ordering::Relaxed);
+        match &outcome {
+            Ok(_) => self.metrics.wrote(),
+            Err(StateError::Closed) => {}
+            Err(error) => self.metrics.failed(self.write_cause(error), batch.len()),
+        }
         let BatchOutcome { version, answers } = outcome?;
         debug_assert!(version >= latest, "versions only grow");
         self.latest.store(version, Ordering::Release);
@@ -146,7 +154,19 @@ impl Database {
 
     /// Whether the last batch was written; true if there was none yet.
     pub(crate) fn takes_writes(&self) -> bool {
-        !self.write_failed.load(Ordering::Relaxed)
+        !self.metrics.is_degraded()
+    }
+
+    fn write_cause(&self, error: &StateError) -> &'static str {
+        if self.sync_failed.load(Ordering::Acquire) {
+            return "sync";
+        }
+        let mut last = self.last_cause.lock().unwrap_or_else(PoisonError::into_inner);
+        // Between two tries of the storage, a commit is refused for what the last try has found.
+        if !matches!(error, StateError::Io { source: None, .. }) {
+            *last = error.write_cause();
+        }
+        *last
     }
 
     /// Closes the database. Every later call answers [`StateError::Closed`].

@@ -8,6 +8,7 @@ use crate::base::ServiceName;
 use crate::state::backend::{Backend, BackendFuture};
 use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
+use crate::telemetry::StoreMetrics;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -158,6 +159,10 @@ impl Backend for Embedded {
 
     fn takes_writes(&self) -> bool {
         self.database.takes_writes()
+    }
+
+    fn metrics(&self) -> &Arc<StoreMetrics> {
+        &self.database.metrics
     }
 
     fn close(&self) {

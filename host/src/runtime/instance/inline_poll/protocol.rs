@@ -25,13 +25,13 @@ pub(super) const INLINE_POLLS: usize = 8;
 /// processor with others.
 pub(super) const INLINE_TIME: Duration = Duration::from_millis(1);
 
-pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type BoxedFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Polls once, and returns true if the future has ended. A panic counts as an end too: the poller then drops the
 /// future, and with it the senders of all answers that are due. That is how those who wait for an answer learn of the
 /// panic.
-pub(super) fn poll_once(future: &mut BoxedFuture, context: &mut Context<'_>) -> bool {
-    !matches!(catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))), Ok(Poll::Pending))
+pub(super) fn poll_once(future: &mut (impl Future<Output = ()> + Unpin), context: &mut Context<'_>) -> bool {
+    !matches!(catch_unwind(AssertUnwindSafe(|| Pin::new(future).poll(context))), Ok(Poll::Pending))
 }
 
 /// A caller's handle on a future that has a task of its own. Without any handle the task goes on.
