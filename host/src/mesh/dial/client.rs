@@ -1,33 +1,22 @@
 //! The HTTP client of one address or host, with its pool of connections.
 
+use super::connection_pool::ConnectionPool;
 use super::connector::Connector;
 use super::dial::Dial;
+use super::exchange::{Unanswered, exchange};
+use super::http_connection::{HttpConnection, SentBody};
+use super::upstream_body::UpstreamBody;
 use super::{answer_framing, content, failure, request_head};
 use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind};
 use crate::egress::EgressRule;
 use crate::mesh::error::TryError;
-use http::uri::{Parts, PathAndQuery, Scheme};
-use http::{Uri, Version};
-use http_body::Body as _;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, Uri, Version};
 use http_body_util::BodyExt;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::convert::Infallible;
 use std::fmt;
-use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// How long an unused connection is kept: less than the minute and more after which servers close theirs (nginx 75 s).
-const IDLE: Duration = Duration::from_secs(60);
-/// The most bytes of an answer that a connection reads ahead of its reader; so no head of an answer is longer. hyper's
-/// default is 400 KiB for each connection, which many slow readers would multiply.
-const BUFFER: usize = 64 * 1024;
-/// The most unused connections that are kept.
-const MOST_IDLE: usize = 256;
 
 /// A client of one address or host, whose connections are pooled; cheap to clone, and the clones share the pool.
 #[derive(Clone)]
@@ -37,7 +26,8 @@ struct ClientState {
     base: Uri,
     /// Whether it is an outside host, which learns nothing about this one.
     outside: bool,
-    client: Client<Connector, Body>,
+    connector: Connector,
+    pool: Arc<ConnectionPool>,
 }
 
 impl HttpClient {
@@ -56,13 +46,7 @@ impl HttpClient {
     }
 
     fn new(base: Uri, outside: bool, connector: Connector) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MOST_IDLE)
-            .http1_max_buf_size(BUFFER)
-            .build(connector);
-        Self(Arc::new(ClientState { base, outside, client }))
+        Self(Arc::new(ClientState { base, outside, connector, pool: ConnectionPool::new() }))
     }
 
     /// What its requests' addresses begin with.
@@ -82,23 +66,15 @@ impl HttpClient {
     /// - [`ErrorKind::Timeout`]: the deadline passed.
     /// - The kind of the request's own body, if that failed; [`ErrorKind::ClientGone`] if it was too short, or if a GET
     ///   or HEAD has content of unknown length without [`StreamedContent`](crate::base::StreamedContent).
-    pub async fn send(
-        &self,
-        request: http::Request<Body>,
-        context: &CallContext,
-    ) -> Result<http::Response<Body>, TryError> {
+    pub async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, TryError> {
         match timeout_at(Instant::from_std(context.deadline), self.exchange(request, context)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
         }
     }
 
-    async fn exchange(
-        &self,
-        request: http::Request<Body>,
-        context: &CallContext,
-    ) -> Result<http::Response<Body>, TryError> {
-        let ClientState { base, outside, client } = &*self.0;
+    async fn exchange(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, TryError> {
+        let ClientState { base, outside, .. } = &*self.0;
         let (mut parts, body) = request.into_parts();
         let no_address =
             |error: http::Error| TryError::new(ErrorKind::Host, format!("no address: {error}")).caused_by(error);
@@ -110,32 +86,43 @@ impl HttpClient {
         } else {
             request_head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
         }
-        let has_body = !body.is_end_stream();
         let (body, unsent) = content::frame(&mut parts, body);
         let told = parts.extensions.remove::<ConnectionNotice>();
-        let mut request = http::Request::from_parts(parts, body);
-        let told = told.map(|told| (told, capture_connection(&mut request)));
         let sent = tokio::select! {
             biased;
             wrong = unsent.content() => return Err(wrong),
-            never = tell_of_connection(told) => match never {},
-            sent = client.request(request) => sent,
+            sent = self.deliver(Request::from_parts(parts, body), told) => sent,
         };
-        let mut answer = sent.map_err(|error| failure::of_try(error, has_body))?;
+        let mut answer = sent?;
         answer_framing::end(&mut answer).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
-        Ok(answer.map(|body| body.map_err(|error| failure::of_body(&error)).boxed_unsync()))
+        Ok(answer.map(BodyExt::boxed_unsync))
     }
-}
 
-/// Tells who waits for it that a request has got its connection.
-async fn tell_of_connection(told: Option<(ConnectionNotice, CaptureConnection)>) -> Infallible {
-    if let Some((told, mut connection)) = told {
-        let connected = connection.wait_for_connection_metadata().await.is_some();
-        if connected {
-            told.tell();
+    /// Sends a request over a pooled connection, or over a new one. A server may close an idle connection at any time.
+    /// So if a pooled connection closed before a byte of the request was written, the request goes over another one.
+    async fn deliver(
+        &self,
+        request: Request<Body>,
+        told: Option<ConnectionNotice>,
+    ) -> Result<Response<UpstreamBody>, TryError> {
+        let ClientState { connector, pool, .. } = &*self.0;
+        let (mut request, body_end) = SentBody::of(request);
+        loop {
+            let connection = match pool.take() {
+                Some(pooled) => pooled,
+                None => HttpConnection::open(connector.connect().await.map_err(failure::of_dial)?).await?,
+            };
+            if let Some(told) = &told {
+                told.tell();
+            }
+            let reused = connection.reused;
+            match exchange(connection, request, &body_end, pool).await {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered { unsent: Some(unsent), .. }) if reused => request = *unsent,
+                Err(Unanswered { error, .. }) => return Err(error),
+            }
         }
     }
-    pending().await
 }
 
 impl fmt::Debug for HttpClient {
@@ -159,15 +146,15 @@ pub(crate) fn origin(address: &Uri) -> Option<Uri> {
     Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query("/").build().ok()
 }
 
-/// The request's path and query below the base's path.
+/// The request's path and query below the base's path. This is how a request names its target (RFC 9112, section
+/// 3.2.1); scheme and host are the connection's.
 fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
+    let above = base.path().trim_end_matches('/');
+    if above.is_empty() {
+        return Ok(path.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into());
+    }
     let below = path.path_and_query().map_or("/", PathAndQuery::as_str);
-    let joined = format!("{}{below}", base.path().trim_end_matches('/'));
-    let mut parts = Parts::default();
-    parts.scheme = base.scheme().cloned();
-    parts.authority = base.authority().cloned();
-    parts.path_and_query = Some(joined.parse()?);
-    Ok(Uri::from_parts(parts)?)
+    Ok(PathAndQuery::from_maybe_shared(bytes::Bytes::from(format!("{above}{below}")))?.into())
 }
 
 #[cfg(test)]
@@ -177,10 +164,11 @@ mod tests {
     #[test]
     fn the_path_of_a_request_goes_below_the_path_of_the_base() {
         let joined = |base: &str, path: &str| join(&base.parse().unwrap(), &path.parse().unwrap()).unwrap().to_string();
-        assert_eq!(joined("http://h:1", "/users?x=1"), "http://h:1/users?x=1");
-        assert_eq!(joined("http://h:1/v2/", "/users"), "http://h:1/v2/users");
-        assert_eq!(joined("http://h:1/v2", "/"), "http://h:1/v2/");
-        assert_eq!(joined("https://h", "http://other/x?y"), "https://h/x?y");
+        assert_eq!(joined("http://h:1", "/users?x=1"), "/users?x=1");
+        assert_eq!(joined("http://h:1/v2/", "/users"), "/v2/users");
+        assert_eq!(joined("http://h:1/v2", "/"), "/v2/");
+        assert_eq!(joined("https://h", "http://other/x?y"), "/x?y");
+        assert_eq!(joined("https://h", "http://other?y"), "/?y");
     }
 
     #[test]

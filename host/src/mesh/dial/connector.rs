@@ -5,12 +5,8 @@ use super::lookup::Lookup;
 use super::stream::ClientStream;
 use crate::egress::{EgressRule, Range};
 use http::Uri;
-use hyper_util::rt::TokioIo;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -36,11 +32,8 @@ pub(super) enum DialError {
     Timeout { host: String, within: Duration },
 }
 
-/// Connects to one address or host. hyper hands it the address of each request; it ignores that address.
-#[derive(Clone)]
-pub(super) struct Connector(Arc<ConnectorState>);
-
-struct ConnectorState {
+/// Connects to one address or host.
+pub(super) struct Connector {
     /// A name, or an address without brackets. A certificate must be for it.
     host: String,
     secure: bool,
@@ -66,23 +59,14 @@ impl Connector {
 
     fn new(base: &Uri, peer: ConnectTarget, dial: &Dial) -> Self {
         let (host, secure) = (bare_host(base).to_owned(), is_secure(base));
-        Self(Arc::new(ConnectorState { host, secure, peer, dial: dial.clone() }))
+        Self { host, secure, peer, dial: dial.clone() }
     }
-}
 
-/// Whether `base` asks for TLS.
-pub(super) fn is_secure(base: &Uri) -> bool {
-    base.scheme() == Some(&http::uri::Scheme::HTTPS)
-}
-
-/// The host without the brackets of an IPv6 address.
-fn bare_host(base: &Uri) -> &str {
-    let host = base.host().unwrap_or_default();
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
-impl ConnectorState {
-    async fn connect(&self) -> Result<ClientStream, DialError> {
+    /// Opens a connection, with its look-up and its handshake.
+    ///
+    /// # Errors
+    /// There is none, or there was none in time.
+    pub(super) async fn connect(&self) -> Result<ClientStream, DialError> {
         let within = self.dial.connect;
         let end = Instant::now() + within;
         let connected = timeout_at(end, self.open(end)).await;
@@ -135,6 +119,17 @@ impl ConnectorState {
     }
 }
 
+/// Whether `base` asks for TLS.
+pub(super) fn is_secure(base: &Uri) -> bool {
+    base.scheme() == Some(&http::uri::Scheme::HTTPS)
+}
+
+/// The host without the brackets of an IPv6 address.
+fn bare_host(base: &Uri) -> &str {
+    let host = base.host().unwrap_or_default();
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
 /// Tries the addresses in their order, until `end`. Returns a connection to the first address that accepts one.
 ///
 /// # Errors
@@ -157,21 +152,6 @@ async fn first(addresses: &[SocketAddr], end: Instant) -> Result<TcpStream, Opti
         }
     }
     Err(failure)
-}
-
-impl tower::Service<Uri> for Connector {
-    type Response = TokioIo<ClientStream>;
-    type Error = DialError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, DialError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let state = Arc::clone(&self.0);
-        Box::pin(async move { state.connect().await.map(TokioIo::new) })
-    }
 }
 
 #[cfg(test)]

@@ -4,53 +4,51 @@ use super::connector::DialError;
 use super::stream::{NotHttpError, StreamNotes};
 use crate::base::{BodyError, ErrorKind};
 use crate::mesh::error::TryError;
-use hyper_util::client::legacy::Error;
+use hyper::Error;
 use std::error::Error as StdError;
 use std::io;
 
-/// The failure of an exchange before the head of its answer. `has_body`: its request has a body.
-pub(super) fn of_try(error: Error, has_body: bool) -> TryError {
-    let kind = kind(&error);
+/// Why there is no connection.
+pub(super) fn of_dial(error: DialError) -> TryError {
+    let kind = match error {
+        DialError::Forbidden { .. } => ErrorKind::Denied,
+        _ => ErrorKind::Connect,
+    };
+    TryError::new(kind, explain(&error)).caused_by(error)
+}
+
+/// The failure of an exchange before the head of its answer. `notes` are those of its connection. `has_body`: its
+/// request has a body.
+pub(super) fn of_try(error: Error, notes: &StreamNotes, has_body: bool) -> TryError {
+    let kind = kind(&error, notes);
     TryError { cut_off: kind == ErrorKind::Reset && has_body, ..TryError::new(kind, explain(&error)).caused_by(error) }
 }
 
 /// The failure of an answer's body.
-pub(super) fn of_body(error: &hyper::Error) -> BodyError {
+pub(super) fn of_body(error: &Error) -> BodyError {
     let kind = if any(error, is_bad_framing) { ErrorKind::BadAnswer } else { ErrorKind::Reset };
     BodyError::new(kind, explain(error))
 }
 
-fn kind(error: &Error) -> ErrorKind {
-    match find::<DialError>(error) {
-        Some(DialError::Forbidden { .. }) => return ErrorKind::Denied,
-        Some(_) => return ErrorKind::Connect,
-        None => {}
-    }
+fn kind(error: &Error, notes: &StreamNotes) -> ErrorKind {
     // The request's own body failed: nothing that the server did.
     if let Some(own) = find::<BodyError>(error) {
         return own.kind;
     }
-    let hyper = |is: fn(&hyper::Error) -> bool| any(error, is);
-    if hyper(hyper::Error::is_body_write_aborted) {
+    let hyper = |is: fn(&Error) -> bool| any(error, is);
+    if hyper(Error::is_body_write_aborted) {
         // The body is shorter than its `Content-Length`.
         ErrorKind::ClientGone
-    } else if notes(error).is_some_and(|notes| notes.is_not_http()) || any(error, is_not_http) {
+    } else if notes.is_not_http() || any(error, is_not_http) {
         ErrorKind::BadAnswer
-    } else if error.is_connect() || hyper(hyper::Error::is_canceled) {
+    } else if hyper(Error::is_canceled) {
         // hyper calls a request "cancelled" whose connection closed before a byte of the request was written.
         ErrorKind::Connect
-    } else if hyper(hyper::Error::is_parse) {
+    } else if hyper(Error::is_parse) {
         ErrorKind::BadAnswer
     } else {
         ErrorKind::Reset
     }
-}
-
-/// What the connection of a failed exchange noted.
-fn notes(error: &Error) -> Option<StreamNotes> {
-    let mut extensions = http::Extensions::new();
-    error.connect_info()?.get_extras(&mut extensions);
-    extensions.remove()
 }
 
 fn is_not_http(error: &io::Error) -> bool {

@@ -4,14 +4,18 @@
 
 mod answer_framing;
 pub(super) mod client;
+mod connection_pool;
 mod connector;
 mod content;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 pub(super) mod dial;
+mod exchange;
 mod failure;
+mod http_connection;
 mod lookup;
 mod request_head;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub(super) mod tls;
+mod upstream_body;

@@ -22,7 +22,7 @@ pub(super) fn for_service(headers: &mut HeaderMap, base: &Uri, context: &CallCon
     }
     // With TLS the server has proved that it is the host of `base`, so `Host` names that host. A server without TLS may
     // serve several hosts, and has to know which of them the caller named: `Host` stays as the caller sent it.
-    if is_secure(base) {
+    if is_secure(base) || !headers.contains_key(HOST) {
         name_host(headers, base);
     }
 }

@@ -4,7 +4,6 @@
 //! this stream keeps a failed write from hyper until the answer is read. It also notes what hyper would not say: that
 //! the server speaks no HTTP.
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,8 +25,8 @@ pub(super) struct ClientStream {
     notes: StreamNotes,
 }
 
-/// Whether a read failed with [`NotHttpError`]. hyper hands it back with each error, as extra information about the
-/// connection: a connection that fails before it gets its request takes its own error with it.
+/// Whether a read failed with [`NotHttpError`]. It is known beside hyper: a connection that fails before it gets its
+/// request takes its own error with it.
 #[derive(Clone, Default)]
 pub(super) struct StreamNotes(Arc<AtomicBool>);
 
@@ -53,6 +52,10 @@ impl ClientStream {
 
     fn new(transport: TransportStream) -> Self {
         Self { transport, written: false, broken: None, notes: StreamNotes::default() }
+    }
+
+    pub(super) fn notes(&self) -> StreamNotes {
+        self.notes.clone()
     }
 
     /// Runs one step of writing. A failure because the server closed the connection is kept from hyper: a server may
@@ -81,12 +84,6 @@ impl ClientStream {
 
 fn is_close(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
-}
-
-impl Connection for ClientStream {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.notes.clone())
-    }
 }
 
 impl AsyncRead for ClientStream {

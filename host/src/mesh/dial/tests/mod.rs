@@ -2,6 +2,7 @@
 
 mod checked;
 mod plain;
+mod pooled;
 mod secure;
 
 use super::client::HttpClient;
