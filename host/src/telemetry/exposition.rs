@@ -6,6 +6,7 @@ use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::ServiceMetrics;
+use super::tls_metrics::{TlsMetrics, TlsScrape};
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -29,6 +30,17 @@ impl Metrics {
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(Scrape { source, gateway }));
         Self(Mutex::new(registry))
+    }
+
+    /// Adds the metrics of the edges that serve TLS, each with its name.
+    #[must_use]
+    pub fn with_tls(self, edges: Vec<(&'static str, Arc<TlsMetrics>)>) -> Self {
+        if !edges.is_empty() {
+            let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            registry.register_collector(Box::new(TlsScrape(edges)));
+            drop(registry);
+        }
+        self
     }
 
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].

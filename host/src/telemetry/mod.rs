@@ -29,6 +29,7 @@ mod metrics_source;
 mod pool_metrics;
 mod service_metrics;
 mod status_slot;
+mod tls_metrics;
 
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
@@ -38,3 +39,4 @@ pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
 pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;
+pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
