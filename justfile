@@ -64,6 +64,11 @@ examples: setup
 conformance *ARGS: build-components
     @exec tests/conformance/run.sh "$@"
 
+# Look at the gateway's TLS with testssl.sh, a package of Debian: `just conformance-tls`
+[group("verify")]
+conformance-tls *ARGS: setup
+    @exec tests/conformance/tls.sh "$@"
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

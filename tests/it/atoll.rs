@@ -66,10 +66,12 @@ impl Home {
             .current_dir(self.folder.path())
             .env_remove("ATOLL_ADMIN")
             .env_remove("ATOLL_ADMIN_TOKEN")
+            .env_remove("ATOLL_ADMIN_CA")
             .env_remove("ATOLL_STATE_PATH")
             .env_remove("ATOLL_LOG")
             .env("ATOLL_GATEWAY_LISTEN", "127.0.0.1:0")
             .env("ATOLL_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("ATOLL_TLS_LISTEN", "127.0.0.1:0")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -140,6 +142,8 @@ pub struct Atoll {
     child: Child,
     pub gateway: String,
     pub admin: String,
+    /// The gateway's address by TLS, with its scheme; empty without TLS.
+    pub secure: String,
     log: Arc<Mutex<Vec<String>>>,
     /// The host's standard error, while nobody reads it.
     unread: Option<ChildStderr>,
@@ -169,18 +173,20 @@ impl Atoll {
         reader: Option<JoinHandle<()>>,
     ) -> Self {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut found = HashMap::new();
+        let (mut found, mut secure) = (HashMap::new(), String::new());
         let started = Instant::now();
         while found.len() < 2 {
             let line = tokio::time::timeout(TIMEOUT.saturating_sub(started.elapsed()), lines.next_line()).await;
             let Ok(Ok(Some(line))) = line else {
                 panic!("the host did not start:\n{}", log.lock().unwrap().join("\n"))
             };
-            if let Some((edge, address)) = line.split_once(" listening on ") {
-                found.insert(edge.to_owned(), address.to_owned());
+            match line.split_once(" listening on ") {
+                Some(("gateway", address)) if address.starts_with("https:") => secure = address.to_owned(),
+                Some((edge, address)) => _ = found.insert(edge.to_owned(), address.to_owned()),
+                None => {}
             }
         }
-        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), log, unread, reader }
+        Self { child, gateway: found["gateway"].clone(), admin: found["admin"].clone(), secure, log, unread, reader }
     }
 
     /// Begins to read the log of a host that was started by [`Home::start_unread`].

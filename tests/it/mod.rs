@@ -31,5 +31,6 @@ mod shop;
 mod slow_clients;
 mod start;
 mod swaps;
+mod tls;
 mod typed;
 mod url_services;

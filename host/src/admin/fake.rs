@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct Fake {
     /// Its readiness.
     pub(crate) readiness: Mutex<HostReadiness>,
+    /// The edges with certificates that cannot be used.
+    pub(crate) stale: Mutex<Vec<&'static str>>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
     /// The last action on the circuit of each endpoint.
@@ -35,6 +37,7 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             readiness: Mutex::new(HostReadiness::Ready),
+            stale: Mutex::default(),
             swapped: Mutex::default(),
             circuits: Mutex::default(),
             faults: Mutex::default(),
@@ -52,6 +55,10 @@ impl Operations for Fake {
 
     fn left_out(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn stale_certificates(&self) -> Vec<&'static str> {
+        self.stale.lock().expect("no test panics with it").clone()
     }
 
     fn metrics(&self) -> String {

@@ -8,21 +8,21 @@ use http::header::{AUTHORIZATION, AsHeaderName, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use std::net::IpAddr;
 
-/// The default port of `http`, the only scheme that the admin speaks.
-const HTTP_PORT: u16 = 80;
-
 /// The checks that a request must pass.
 #[derive(Debug)]
 pub(super) struct Guard {
     /// Whether the admin listens on loopback. Only this machine can connect then, so a `Host` that is not this
     /// machine's is an attack.
     loopback: bool,
+    /// The default port of the scheme that the admin speaks.
+    default_port: u16,
     token: Option<Token>,
 }
 
 impl Guard {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { loopback: settings.address.ip().to_canonical().is_loopback(), token: settings.token }
+        let default_port = if settings.secure { 443 } else { 80 };
+        Self { loopback: settings.address.ip().to_canonical().is_loopback(), default_port, token: settings.token }
     }
 
     /// Admits the request, or returns why not.
@@ -43,7 +43,7 @@ impl Guard {
     fn host<'a, B>(&self, request: &'a Request<B>) -> Result<Option<HostAndPort<'a>>, AdminProblem> {
         let header = sole(request.headers(), HOST).and_then(|host| HostAndPort::parse(host.to_str().ok()?));
         // An authority in the request target replaces `Host` (RFC 9112, 3.2.2). If the two differ, it is an attack.
-        let is_header = |target| header.is_some_and(|header| header.is_same(target, HTTP_PORT));
+        let is_header = |target| header.is_some_and(|header| header.is_same(target, self.default_port));
         let target = request.uri().authority().map(|target| HostAndPort::parse(target.as_str()));
         let agree = target.is_none_or(|target| target.is_some_and(is_header));
         if self.loopback && !(agree && header.is_some_and(is_this_machine)) {

@@ -18,6 +18,10 @@ pub trait Operations: Send + Sync + 'static {
     /// service is served.
     fn left_out(&self) -> Vec<String>;
 
+    /// The edges whose certificates' files have changed and cannot be used, so that the ones before serve on:
+    /// `gateway`, `admin`.
+    fn stale_certificates(&self) -> Vec<&'static str>;
+
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> String;
 

@@ -44,26 +44,32 @@ async fn health() -> Json<Value> {
 }
 
 async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<Value>, AdminProblem> {
-    let detail = match state.operations.ready() {
-        // A host that was told to serve a part is ready when it serves that part.
-        HostReadiness::Ready => match state.operations.left_out() {
-            left_out if left_out.is_empty() => return Ok(Json(json!({ "status": "ready" }))),
-            left_out => return Ok(Json(json!({ "status": "ready", "left_out": left_out }))),
-        },
-        // It is ready all the same: reads go on, and so do services without state. A host that was taken out of the
-        // balance for it would serve neither. The cause is in the log, since everybody may ask this.
-        HostReadiness::ReadOnly => {
-            let store = "takes no writes: the last one failed; reads go on; the log says why";
-            let mut degraded = json!({ "status": "degraded", "store": store });
-            let left_out = state.operations.left_out();
-            if !left_out.is_empty() {
-                degraded["left_out"] = left_out.into();
-            }
-            return Ok(Json(degraded));
-        }
-        HostReadiness::Draining => "the host was told to stop and finishes the requests in flight",
-    };
-    Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))
+    let operations = &state.operations;
+    let readiness = operations.ready();
+    if readiness == HostReadiness::Draining {
+        let detail = "the host was told to stop and finishes the requests in flight";
+        return Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
+    }
+    let (mut answer, stale) = (json!({ "status": "ready" }), operations.stale_certificates());
+    // A degraded host is ready all the same: it serves what it can, and a host that was taken out of the balance would
+    // serve nothing. The causes are in the log, since everybody may ask this.
+    if readiness == HostReadiness::ReadOnly {
+        answer["store"] = "takes no writes: the last one failed; reads go on; the log says why".into();
+    }
+    if !stale.is_empty() {
+        let edges = stale.join(" and ");
+        answer["certificates"] =
+            format!("the new ones of the {edges} cannot be used; the old ones serve on; the log says why").into();
+    }
+    if readiness == HostReadiness::ReadOnly || !stale.is_empty() {
+        answer["status"] = "degraded".into();
+    }
+    // A host that was told to serve a part is ready when it serves that part.
+    let left_out = operations.left_out();
+    if !left_out.is_empty() {
+        answer["left_out"] = left_out.into();
+    }
+    Ok(Json(answer))
 }
 
 async fn metrics<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> impl IntoResponse {

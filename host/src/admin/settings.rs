@@ -10,4 +10,6 @@ pub struct Settings {
     pub address: SocketAddr,
     /// The token that operators must send. Without one, requests are admitted only on loopback.
     pub token: Option<Token>,
+    /// Whether it serves TLS.
+    pub secure: bool,
 }

@@ -41,7 +41,8 @@ impl Answer {
 
 pub(super) fn admin(address: &str, token: Option<&str>) -> (Admin, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
-    let settings = Settings { address: address.parse().expect("an address"), token: token.map(Token::new) };
+    let settings =
+        Settings { address: address.parse().expect("an address"), token: token.map(Token::new), secure: false };
     (Admin::new(settings, fake.clone()), fake)
 }
 
@@ -115,6 +116,18 @@ async fn readyz_is_503_while_the_host_drains_and_healthz_is_200() {
         assert_eq!(says_store, readiness == HostReadiness::ReadOnly, "{}", answer.text);
         assert_eq!(get(&admin, "/healthz").await.status, StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn readyz_names_the_edges_whose_new_certificates_cannot_be_used() {
+    let (admin, fake) = admin(LOOPBACK, None);
+    *fake.stale.lock().expect("free") = vec!["gateway", "admin"];
+    let answer = get(&admin, "/readyz").await;
+    assert_eq!(answer.status.as_u16(), 200, "it serves");
+    let expected = "the new ones of the gateway and admin cannot be used; the old ones serve on; the log says why";
+    assert_eq!(answer.text, format!(r#"{{"certificates":"{expected}","status":"degraded"}}"#));
+    *fake.readiness.lock().expect("free") = HostReadiness::Draining;
+    assert_eq!(get(&admin, "/readyz").await.status.as_u16(), 503);
 }
 
 #[tokio::test]

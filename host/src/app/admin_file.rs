@@ -18,8 +18,9 @@ pub(super) struct AdminFile {
 impl AdminFile {
     /// Writes that the admin of the host of `manifest` listens on `address`. Without the file the host serves all the
     /// same, so a failure is only logged.
-    pub(super) fn leave(manifest: &Path, address: SocketAddr) -> Self {
-        let (path, text) = (path(manifest), format!("{address} {}\n", std::process::id()));
+    pub(super) fn leave(manifest: &Path, address: SocketAddr, secure: bool) -> Self {
+        let scheme = if secure { " https" } else { "" };
+        let (path, text) = (path(manifest), format!("{address} {}{scheme}\n", std::process::id()));
         let folder = path.parent().expect("it has a folder");
         let written = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         if let Err(error) = written.and_then(|()| fs::write(&path, &text)) {
@@ -43,6 +44,8 @@ impl Drop for AdminFile {
 pub struct KnownAdmin {
     /// The address to connect to.
     pub address: SocketAddr,
+    /// Whether by TLS.
+    pub secure: bool,
     /// What says so.
     pub source: AdminSource,
 }
@@ -69,25 +72,37 @@ impl fmt::Display for AdminSource {
 /// says. `None` if there is no manifest, or if it leaves the port open.
 pub fn known_admin(manifest: &Path) -> Option<KnownAdmin> {
     let file = path(manifest);
-    if let Some(address) = running(&file) {
-        return Some(KnownAdmin { address: reachable(address), source: AdminSource::Running(file) });
-    }
-    let address = Manifest::admin_address(manifest, &environment).filter(|address| address.port() != 0)?;
-    Some(KnownAdmin { address: reachable(address), source: AdminSource::Manifest(manifest.to_owned()) })
+    let ((address, secure), source) = match running(&file) {
+        Some(running) => (running, AdminSource::Running(file)),
+        None => {
+            let known = Manifest::admin_address(manifest, &environment).filter(|(address, _)| address.port() != 0)?;
+            (known, AdminSource::Manifest(manifest.to_owned()))
+        }
+    };
+    Some(KnownAdmin { address: reachable(address), secure, source })
+}
+
+/// The development authority of the host of this manifest, if it has made one.
+pub fn development_authority(manifest: &Path) -> Option<PathBuf> {
+    let authority = manifest.parent().unwrap_or(Path::new("")).join(".atoll/tls/authority.pem");
+    authority.is_file().then_some(authority)
 }
 
 fn path(manifest: &Path) -> PathBuf {
     manifest.parent().unwrap_or(Path::new("")).join(".atoll/admin")
 }
 
-/// The address in `file`, if the host that left it still runs: a host that was killed leaves its file behind.
-fn running(file: &Path) -> Option<SocketAddr> {
+/// The address in `file`, and whether it is one of TLS, if the host that left it still runs: a host that was
+/// killed leaves its file behind.
+fn running(file: &Path) -> Option<(SocketAddr, bool)> {
     let text = fs::read_to_string(file).ok()?;
-    let (address, pid) = text.trim_end().split_once(' ')?;
+    let mut words = text.split_whitespace();
+    let (address, pid) = (words.next()?, words.next()?);
+    let secure = words.next() == Some("https");
     let pid = Pid::from_raw(pid.parse().ok()?)?;
     // A process of another user exists too: the signal is refused then.
     let runs = !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH));
-    address.parse().ok().filter(|_| runs)
+    Some((address.parse().ok().filter(|_| runs)?, secure))
 }
 
 /// An admin that listens on every address can be reached on loopback.

@@ -2,6 +2,7 @@
 //! the typed routes.
 
 use super::api_description::ApiDescription;
+use super::edge_tls;
 use super::late_findings::LateFindings;
 use super::load;
 use super::probe::health_check;
@@ -57,6 +58,7 @@ pub(super) struct ServiceComponent {
 pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
+    let doubtful = edge_tls::check(manifest, &mut findings);
     let loaded = load::components(manifest, runtime, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();
@@ -87,7 +89,7 @@ pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: boo
         return Err(errors.into());
     }
     let description = ApiDescription::of(manifest, &targets);
-    let warnings = warnings(manifest, &specs, &targets);
+    let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
     Ok(Assembly { specs, components, health_checks, targets, needs, description, left_out, warnings })
 }
 

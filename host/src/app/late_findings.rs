@@ -12,12 +12,14 @@ pub(super) struct LateFindings<'a> {
     services: Vec<(ServiceName, Finding)>,
     /// By the route's index in the manifest.
     routes: Vec<(usize, Finding)>,
+    /// Of the files of TLS.
+    edges: Vec<Finding>,
 }
 
 impl<'a> LateFindings<'a> {
     /// It begins with the components whose files are not there.
     pub(super) fn new(draft: &'a Draft) -> Self {
-        Self { draft, services: draft.absent().to_vec(), routes: Vec::new() }
+        Self { draft, services: draft.absent().to_vec(), routes: Vec::new(), edges: Vec::new() }
     }
 
     /// Adds what is wrong with a service at `key`, unless that may be the consequence of another mistake.
@@ -51,6 +53,11 @@ impl<'a> LateFindings<'a> {
         self.routes.push((index, self.draft.manifest.diagnose_route(index, key, message, help)));
     }
 
+    /// Adds what is wrong with an edge.
+    pub(super) fn edge(&mut self, finding: Finding) {
+        self.edges.push(finding);
+    }
+
     /// The services that cannot be served, each with the reasons.
     pub(super) fn of_services(&self) -> BTreeMap<ServiceName, String> {
         reasons(&self.services)
@@ -64,7 +71,7 @@ impl<'a> LateFindings<'a> {
     /// All findings, those of the text included. `None` if there are none.
     pub(super) fn into_errors(self) -> Option<ManifestErrors> {
         let services = self.services.into_iter().map(|(_, finding)| finding);
-        let late = services.chain(self.routes.into_iter().map(|(_, finding)| finding));
+        let late = services.chain(self.routes.into_iter().map(|(_, finding)| finding)).chain(self.edges);
         ManifestErrors::from_findings(self.draft.findings().iter().cloned().chain(late).collect())
     }
 }

@@ -9,13 +9,16 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
+//! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`; `run` and `assembly` →
+//! `edge_tls` → `development_authority`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
 mod check;
+mod development_authority;
+mod edge_tls;
 mod inspect;
 mod late_findings;
 mod load;
@@ -26,7 +29,7 @@ mod shutdown;
 mod trust;
 mod warnings;
 
-pub use admin_file::{AdminSource, KnownAdmin, known_admin};
+pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
 pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use run::run;

@@ -1,6 +1,7 @@
 //! Implements what the admin asks of the host, with the rooms below.
 
 use super::api_description::LiveDescription;
+use super::edge_tls::EdgeTls;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
     Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView, SwapView, TrialView,
@@ -40,6 +41,8 @@ pub(super) struct HostOperations {
     pub(super) description: Option<LiveDescription>,
     /// The store, if a service has state.
     pub(super) store: Option<Store>,
+    /// The TLS of the edges.
+    pub(super) tls: Option<EdgeTls>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -54,8 +57,8 @@ impl HostOperations {
         drain: Drain,
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
-        let (left_out, description, store) = (BTreeMap::new(), None, None);
-        Self { rollout, registry, routes, metrics, drain, left_out, description, store, next_fault, fault_added }
+        let (left_out, description, store, tls) = (BTreeMap::new(), None, None, None);
+        Self { rollout, registry, routes, metrics, drain, left_out, description, store, tls, next_fault, fault_added }
     }
 
     /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
@@ -124,6 +127,11 @@ impl Operations for HostOperations {
         let routes = routes.filter(|(_, target)| !self.left_out.contains_key(&target.service));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
         self.left_out.keys().map(|name| format!("service {name}")).chain(routes).collect()
+    }
+
+    fn stale_certificates(&self) -> Vec<&'static str> {
+        let edges = self.tls.iter().flat_map(EdgeTls::named);
+        edges.filter(|(_, tls)| tls.is_stale()).map(|(name, _)| name).collect()
     }
 
     fn metrics(&self) -> String {

@@ -4,6 +4,7 @@ use super::admin_file::AdminFile;
 use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
 use super::check::check_all;
+use super::edge_tls::EdgeTls;
 use super::load;
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
@@ -11,7 +12,7 @@ use crate::admin::Admin;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
 use crate::health;
-use crate::listen::{Drain, Listener};
+use crate::listen::Drain;
 use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
 use crate::rollout::Rollout;
@@ -21,6 +22,7 @@ use crate::state::Store;
 use crate::telemetry::{self, Metrics};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -52,8 +54,16 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
-    let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
-    let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
+    let tls = match EdgeTls::load(manifest, &announce) {
+        Ok(tls) => tls,
+        Err(error) => {
+            // Whatever else is wrong is told with it.
+            check_all(&draft).await?;
+            return Err(error);
+        }
+    };
+    let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
+    let secure_address = gateway_socket.secure_addr()?;
 
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
@@ -73,13 +83,17 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, upkeep } =
-        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain);
+    let built = edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain, (&tls, secure_address));
+    let Edges { gateway, admin, upkeep } = built;
 
     let admin_address = admin_socket.local_addr()?;
-    let _left_until_the_end = AdminFile::leave(path, admin_address);
+    let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
     announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
-    announce(&format!("admin listening on http://{admin_address}"));
+    if let Some(address) = secure_address {
+        announce(&format!("gateway listening on https://{address}"));
+    }
+    let scheme = if tls.admin.is_some() { "https" } else { "http" };
+    announce(&format!("admin listening on {scheme}://{admin_address}"));
     for warning in &warnings {
         tracing::warn!("{warning} ({})", warning.help());
     }
@@ -124,6 +138,7 @@ fn edges(
     rollout: Rollout,
     assembly: Assembly,
     drain: &Drain,
+    (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -132,9 +147,14 @@ fn edges(
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
+    let mut settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
+    if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
+        // With port 0 the manifest does not know it.
+        https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
+    }
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
+    let metrics = metrics.with_tls(tls.metrics());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out;
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
@@ -142,9 +162,11 @@ fn edges(
         host.metrics.add_store(Arc::clone(store.metrics()));
     }
     host.store = store;
+    host.tls = Some(tls.clone());
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
+    tls.watch(manifest, &mut upkeep);
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let faults = Arc::clone(&host);

@@ -41,6 +41,10 @@ impl UnreadContent {
     }
 }
 
+/// An extension of a request: its client came by TLS, so its scheme is `https`, whatever way it takes to its service.
+#[derive(Debug, Clone, Copy)]
+pub struct SecureOrigin;
+
 /// An extension of a request to a host outside: who waits for its connection is told here when there is one, and again
 /// for each further try.
 #[derive(Clone)]

@@ -1,11 +1,13 @@
 //! The client of the admin's API.
 
 use super::address::AdminAddress;
+use super::admin_connector::AdminConnector;
 use super::failure::CliError;
 use crate::admin::{
     BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
+use crate::mesh::Tls;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -34,15 +36,16 @@ const LONGEST: usize = 16 * 1024 * 1024;
 pub(super) struct Client {
     admin: AdminAddress,
     authorization: Option<HeaderValue>,
-    http: HttpClient<HttpConnector, Full<Bytes>>,
+    http: HttpClient<AdminConnector, Full<Bytes>>,
 }
 
 impl Client {
-    /// A client that sends `token`, if there is one. It does not connect yet.
+    /// A client that sends `token`, if there is one. It does not connect yet. By TLS it trusts the authorities in the
+    /// file `ca`; without it, those of the system.
     ///
     /// # Errors
-    /// [`CliError::Token`] if the token cannot be sent in a header.
-    pub(super) fn new(admin: AdminAddress, token: Option<&str>) -> Result<Self, CliError> {
+    /// [`CliError::Token`] if the token cannot be sent in a header, [`CliError::Ca`] if the authorities cannot be read.
+    pub(super) fn new(admin: AdminAddress, token: Option<&str>, ca: Option<&Path>) -> Result<Self, CliError> {
         let bearer = |token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| CliError::Token)?;
             value.set_sensitive(true);
@@ -51,6 +54,10 @@ impl Client {
         let authorization = token.map(bearer).transpose()?;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
+        connector.enforce_http(false);
+        let tls = || ca.map_or_else(Tls::system, Tls::with_ca);
+        let tls = admin.is_secure().then(tls).transpose().map_err(CliError::Ca)?;
+        let connector = AdminConnector { http: connector, tls };
         Ok(Self { admin, authorization, http: HttpClient::builder(TokioExecutor::new()).build(connector) })
     }
 

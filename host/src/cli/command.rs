@@ -23,10 +23,16 @@ pub(super) struct Command {
     ///
     /// Without a manifest in this folder it is http://127.0.0.1:9090.
     ///
-    /// It is plain HTTP. For a host on another machine, use a tunnel, so that the
-    /// token stays private: `ssh -L 9090:127.0.0.1:9090 HOST`.
+    /// For a host on another machine, use https (`[admin.tls]` of its manifest) or a
+    /// tunnel, so that the token stays private: `ssh -L 9090:127.0.0.1:9090 HOST`.
     #[arg(long, global = true, value_name = "URL", verbatim_doc_comment, help_heading = "Running host")]
     pub(super) admin: Option<AdminAddress>,
+
+    /// A PEM file of the authorities that may have signed the certificate of an https
+    /// admin [default: ATOLL_ADMIN_CA; or else the development authority of ./atoll.toml
+    /// for a host on this machine; or else those of the system]
+    #[arg(long, global = true, value_name = "FILE", verbatim_doc_comment, help_heading = "Running host")]
+    pub(super) ca: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
@@ -42,8 +48,10 @@ Examples:
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
+  ATOLL_ADMIN_CA         The authorities of an https admin, like --ca
   ATOLL_ADMIN_TOKEN      The admin's token: `run` requires it of operators, the other verbs send it
   ATOLL_GATEWAY_LISTEN   For `run`, `check`, `inspect`: overrides `listen` in [gateway]
+  ATOLL_TLS_LISTEN       For `run`, `check`, `inspect`: overrides `listen` in [gateway.tls]
   ATOLL_ADMIN_LISTEN     For every verb: overrides `listen` in [admin]
   ATOLL_STATE_PATH       For `run`, `check`, `inspect`: overrides `path` in [state]
   ATOLL_LOG              For `run`: what is logged, by default `info`; for example `debug` or `access=off,info`

@@ -1,6 +1,7 @@
 //! Why a request to the admin fails.
 
 use super::address::InvalidAddress;
+use crate::mesh::TlsError;
 use http::StatusCode;
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub(super) enum CliError {
     /// The variable is not an address.
     #[error("ATOLL_ADMIN is not the address of an admin")]
     Address(#[source] InvalidAddress),
+    /// There are no authorities to check the admin's certificate against.
+    #[error("cannot check the admin's certificate: {0}")]
+    Ca(#[source] TlsError),
     /// The token cannot be sent.
     #[error("ATOLL_ADMIN_TOKEN has characters that are not visible ASCII")]
     Token,
@@ -38,6 +42,11 @@ impl CliError {
     /// What to do, if that is not obvious.
     pub(super) fn help(&self) -> Option<String> {
         Some(match self {
+            Self::Unreachable { reason, .. } if reason.contains("certificate") => {
+                "name the authority that signed the admin's certificate with --ca or ATOLL_ADMIN_CA, and the host as \
+                 the certificate names it"
+                    .into()
+            }
             Self::Unreachable { .. } => {
                 "is the host running? `atoll run` starts it; set --admin or ATOLL_ADMIN to where its admin listens"
                     .into()
@@ -66,6 +75,7 @@ impl CliError {
                 "is it the gateway's address? set --admin or ATOLL_ADMIN to where the admin listens".into()
             }
             Self::Address(_) => "correct it, unset it, or use --admin URL".into(),
+            Self::Ca(_) => "name a PEM file with --ca or ATOLL_ADMIN_CA".into(),
             Self::Token => "look for a stray newline or quotes around it".into(),
         })
     }

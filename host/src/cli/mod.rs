@@ -8,11 +8,12 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order` → `client` → `failure` → `address`; `table`, `inspection` and `layout`
-//! make text, and `terminal` prints it.
+//! From the top: `verb` → `command` → `order` → `client` → `admin_connector`, `failure` → `address`; `table`,
+//! `inspection` and `layout` make text, and `terminal` prints it.
 //! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
+mod admin_connector;
 mod client;
 mod command;
 mod failure;

@@ -33,6 +33,7 @@ fn the_command_line_is_consistent() {
 fn the_flag_overrides_the_variable_the_variable_the_manifest_and_the_manifest_the_default() {
     let at = |port| KnownAdmin {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
+        secure: false,
         source: AdminSource::Manifest("atoll.toml".into()),
     };
     let known =
@@ -48,9 +49,12 @@ fn the_flag_overrides_the_variable_the_variable_the_manifest_and_the_manifest_th
     assert_eq!(found(None, None), Ok("http://127.0.0.1:9090".to_owned()));
     assert_eq!(found(None, Some("")), Ok("http://127.0.0.1:9090".to_owned()));
     assert_eq!(found(None, Some("localhost:7")), Ok("http://localhost:7".to_owned()));
-    assert_eq!(found(Some("localhost:8"), Some("https://wrong")), Ok("http://localhost:8".to_owned()));
-    let wrong = found(None, Some("https://wrong")).expect_err("TLS is not supported");
-    assert!(wrong.starts_with("ATOLL_ADMIN is not the address of an admin: only http is supported"), "{wrong}");
+    assert_eq!(found(Some("localhost:8"), Some("ftp://wrong")), Ok("http://localhost:8".to_owned()));
+    let wrong = found(None, Some("ftp://wrong")).expect_err("no other scheme is supported");
+    assert!(
+        wrong.starts_with("ATOLL_ADMIN is not the address of an admin: only http and https are supported"),
+        "{wrong}"
+    );
 }
 
 #[test]
@@ -117,7 +121,7 @@ fn a_wrong_command_line_has_exit_code_2_and_says_why() {
         "atoll fault add products --error 1% --for forever",
         "atoll fault clear --id one",
         "atoll run --log-format xml",
-        "atoll ps --admin https://example.org",
+        "atoll ps --admin ftp://example.org",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
@@ -165,14 +169,14 @@ impl Host {
         let socket = Listener::bind(listen::Settings::default()).await.expect("a free port");
         let address = socket.local_addr().expect("an address");
         let fake = Arc::new(Fake::default());
-        let admin = Admin::new(Settings { address, token: token.map(Token::new) }, fake.clone());
+        let admin = Admin::new(Settings { address, token: token.map(Token::new), secure: false }, fake.clone());
         let drain = Drain::new();
         tokio::spawn(socket.serve(move |request, _peer| admin.handle(request), drain.clone()));
         Self { fake, address: address.to_string().parse().expect("an address"), drain }
     }
 
     async fn send(&self, verb: Remote, token: Option<&str>) -> anyhow::Result<String> {
-        request(verb, self.address.clone(), token).await
+        request(verb, self.address.clone(), token, None).await
     }
 }
 
@@ -336,7 +340,7 @@ async fn a_host_that_cannot_be_reached_is_an_error_with_help() {
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let address = socket.local_addr().expect("an address");
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (unreachable, help) = failure(request(Remote::Ps { json: false }, admin, None).await);
+    let (unreachable, help) = failure(request(Remote::Ps { json: false }, admin, None, None).await);
     assert!(matches!(unreachable, CliError::Unreachable { .. }), "{unreachable}");
     assert!(help.contains("is the host running?"), "{help}");
 }
@@ -349,7 +353,7 @@ async fn an_answer_that_is_not_an_admins_is_an_error() {
     let hello = |_request, _peer| async { http::Response::new(crate::base::full_body("hello")) };
     tokio::spawn(socket.serve(hello, drain.clone()));
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (strange, _) = failure(request(Remote::Ps { json: true }, admin, None).await);
+    let (strange, _) = failure(request(Remote::Ps { json: true }, admin, None, None).await);
     assert!(matches!(strange, CliError::Strange { .. }), "{strange}");
     drain.start(std::time::Duration::ZERO);
 }

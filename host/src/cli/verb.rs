@@ -11,7 +11,7 @@ use crate::base::ServiceName;
 use crate::config::environment;
 use crate::{app, telemetry};
 use anyhow::Context;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::runtime;
 
 /// The manifest whose host the verbs ask, if the user names no host.
@@ -27,10 +27,11 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Check { manifest } => check(&manifest.path),
         Verb::Inspect { file, against: None, .. } => inspect(&file, None),
         Verb::Inspect { file, against: Some(service), manifest } => {
+            let ca = authorities(command.ca);
             let running = host_to_ask(command.admin, environment("ATOLL_ADMIN"), manifest.as_deref())?;
             let manifest = manifest.as_deref().unwrap_or(Path::new(MANIFEST));
             match running {
-                Some(host) => inspect_at(host, &file, &service, manifest),
+                Some(host) => inspect_at(host, &file, &service, manifest, ca.as_deref()),
                 None => inspect(&file, Some((&service, manifest))),
             }
         }
@@ -38,7 +39,8 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
-            let text = runtime.block_on(request(verb, admin, token.as_deref()))?;
+            let ca = authorities(command.ca).or_else(|| development(&admin));
+            let text = runtime.block_on(request(verb, admin, token.as_deref(), ca.as_deref()))?;
             Ok(terminal::print(&text)?)
         }
     }
@@ -59,13 +61,23 @@ pub(super) fn admin(
         (None, Some(text)) => text.parse().map_err(CliError::Address),
         (None, None) => {
             let (address, source) = match known() {
-                Some(known) => (AdminAddress::on(known.address), known.source.to_string()),
+                Some(known) => (AdminAddress::on(known.address, known.secure), known.source.to_string()),
                 None => (AdminAddress::by_default(), format!("by default: there is no {MANIFEST} here")),
             };
             terminal::note(&format!("host: the admin at {address} ({source})"));
             Ok(address)
         }
     }
+}
+
+/// The file of the flag, or of the variable if it is not empty.
+fn authorities(flag: Option<PathBuf>) -> Option<PathBuf> {
+    flag.or_else(|| environment("ATOLL_ADMIN_CA").filter(|path| !path.is_empty()).map(PathBuf::from))
+}
+
+/// The development authority of the manifest in this folder, for an admin on this machine: it signs for no other one.
+fn development(admin: &AdminAddress) -> Option<PathBuf> {
+    app::development_authority(Path::new(MANIFEST)).filter(|_| admin.is_local())
 }
 
 fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
@@ -124,17 +136,24 @@ fn host_to_ask(
         (None, manifest, _) => {
             let known = app::known_admin(manifest.unwrap_or(Path::new(MANIFEST)));
             let running = known.filter(|known| matches!(known.source, AdminSource::Running(_)));
-            Ok(running.map(|known| HostToAsk { admin: AdminAddress::on(known.address), named: false }))
+            Ok(running.map(|known| HostToAsk { admin: AdminAddress::on(known.address, known.secure), named: false }))
         }
     }
 }
 
 /// `inspect`, compared with what a running host serves.
-fn inspect_at(host: HostToAsk, file: &Path, service: &ServiceName, manifest: &Path) -> anyhow::Result<()> {
+fn inspect_at(
+    host: HostToAsk,
+    file: &Path,
+    service: &ServiceName,
+    manifest: &Path,
+    ca: Option<&Path>,
+) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let found = runtime.block_on(app::inspect(file, None))?;
-    let client =
-        Client::new(host.admin.clone(), environment("ATOLL_ADMIN_TOKEN").as_deref().filter(|t| !t.is_empty()))?;
+    let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
+    let development = app::development_authority(manifest).filter(|_| host.admin.is_local());
+    let client = Client::new(host.admin.clone(), token.as_deref(), ca.or(development.as_deref()))?;
     let trial = match runtime.block_on(client.trial(service, file)) {
         Err(error @ CliError::Unreachable { .. }) if !host.named => {
             terminal::note(&format!("{error}: the manifest is asked in its place"));
@@ -152,8 +171,13 @@ fn misfit(file: &Path, service: &ServiceName) -> anyhow::Error {
 }
 
 /// Sends the verb's request to the admin, and returns the answer as text for the terminal.
-pub(super) async fn request(verb: Remote, admin: AdminAddress, token: Option<&str>) -> anyhow::Result<String> {
-    let client = Client::new(admin, token.filter(|token| !token.is_empty()))?;
+pub(super) async fn request(
+    verb: Remote,
+    admin: AdminAddress,
+    token: Option<&str>,
+    ca: Option<&Path>,
+) -> anyhow::Result<String> {
+    let client = Client::new(admin, token.filter(|token| !token.is_empty()), ca)?;
     match verb {
         Remote::Ps { json: true } => client.list("/v1/services", true, table::services).await,
         Remote::Ps { json: false } => ps(&client).await,

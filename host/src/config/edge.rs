@@ -8,11 +8,14 @@ use super::reader::kind::{ChoiceKind, CountKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
+use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
 use super::token;
 use crate::admin;
 use crate::contract::{Info, Names};
+use crate::gateway::HttpsSettings;
 use crate::{gateway, listen};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// The settings of the gateway.
@@ -20,6 +23,8 @@ use std::time::Duration;
 pub struct GatewayConfig {
     /// Its socket.
     pub listen: listen::Settings,
+    /// Its second socket; `None`: it has no TLS.
+    pub tls: Option<GatewayTlsConfig>,
     /// How it handles a request. The OpenAPI document is added once the components are loaded.
     pub settings: gateway::Settings,
     /// How long requests in flight may take after the host was told to stop: 0 to 1 h.
@@ -37,6 +42,8 @@ pub struct GatewayConfig {
 pub struct AdminConfig {
     /// Its socket.
     pub listen: listen::Settings,
+    /// `None`: it has no TLS.
+    pub tls: Option<TlsConfig>,
     /// Who may use it. There is a token if other machines can reach the socket.
     pub settings: admin::Settings,
 }
@@ -173,27 +180,55 @@ static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
 pub(super) const TOTAL: DurationKind = DurationKind { min: 1, max: HOUR };
 
 /// Reads `[gateway]` and `[admin]`, and compares their addresses.
-pub(super) fn read(root: &mut Section<'_>, env: &dyn Fn(&str) -> Option<String>) -> (GatewayConfig, AdminConfig) {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> (GatewayConfig, AdminConfig) {
     let report = root.report;
     let before = report.count();
     let mut section = root.section("gateway");
     let gateway_address = section.get_or_variable(&LISTEN, GATEWAY_LISTEN, env);
-    let gateway = gateway(&mut section, gateway_address.value);
+    let mut gateway = gateway(&mut section, gateway_address.value);
+    let tls = tls::of_gateway(&mut section, folder, env);
     section.close();
 
     let mut section = root.section("admin");
     let admin_address = section.get_or_variable(&ADMIN, ADMIN_LISTEN, env);
+    let admin_tls = tls::of_admin(&mut section, folder);
     section.close();
     // A wrong address was replaced by its default, which nobody meant.
     if report.count() == before {
-        refuse_same_port(&gateway_address, &admin_address, report);
+        let (gateway, admin) = (("gateway", &gateway_address), ("admin", &admin_address));
+        refuse_same_port(gateway, admin, report);
+        if let Some((secure, _)) = &tls {
+            refuse_same_port(gateway, ("gateway by TLS", secure), report);
+            refuse_same_port(admin, ("gateway by TLS", secure), report);
+        }
     }
+    gateway.tls = tls.map(|(_, tls)| tls);
+    gateway.settings.https = gateway.tls.as_ref().and_then(https);
     let address = admin_address.value;
     let admin = AdminConfig {
         listen: listen::Settings { address, ..listen::Settings::default() },
-        settings: admin::Settings { address, token: token::read(&admin_address, env, report) },
+        settings: admin::Settings {
+            address,
+            token: token::read(&admin_address, env, report),
+            secure: admin_tls.is_some(),
+        },
+        tls: admin_tls,
     };
     (gateway, admin)
+}
+
+/// What the gateway does about plain HTTP, if anything.
+fn https(tls: &GatewayTlsConfig) -> Option<HttpsSettings> {
+    let redirect = match tls.redirect {
+        Redirect::No => None,
+        Redirect::ToListener => Some(tls.address.port()),
+        Redirect::ToPort(port) => Some(port),
+    };
+    (redirect.is_some() || tls.hsts.is_some()).then_some(HttpsSettings { redirect, hsts: tls.hsts })
 }
 
 fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
@@ -221,7 +256,9 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),
             openapi: None,
+            https: None,
         },
+        tls: None,
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
         names: section.get(&NAMES),
@@ -230,13 +267,17 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
 }
 
 /// Reports two sockets on one port. Port 0 means a different free port for each socket.
-fn refuse_same_port(gateway: &Sourced<SocketAddr>, admin: &Sourced<SocketAddr>, report: &Report) {
-    let (one, other) = (gateway.value, admin.value);
+fn refuse_same_port(
+    (first_name, first): (&str, &Sourced<SocketAddr>),
+    (second_name, second): (&str, &Sourced<SocketAddr>),
+    report: &Report,
+) {
+    let (one, other) = (first.value, second.value);
     let overlap = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     if one.port() == 0 || one.port() != other.port() || !overlap {
         return;
     }
-    let origin = if admin.origin == ValueOrigin::Absent { &gateway.origin } else { &admin.origin };
-    let message = format!("gateway ({one}) and admin ({other}) cannot listen on the same port");
+    let origin = if second.origin == ValueOrigin::Absent { &first.origin } else { &second.origin };
+    let message = format!("{first_name} ({one}) and {second_name} ({other}) cannot listen on the same port");
     report.push_if_whole(origin.clone(), message, "give one of them another port, or port 0 for any free one");
 }

@@ -14,8 +14,10 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
+use super::tls::TlsConfig;
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
 use crate::{mesh, runtime, state};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,14 +133,15 @@ impl Manifest {
         Draft::load(path, env)?.finish()
     }
 
-    /// Where the admin of the manifest at `path` listens, whatever else is wrong with the manifest; `None` if it cannot
-    /// be read.
-    pub fn admin_address(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<SocketAddr> {
+    /// Where the admin of the manifest at `path` listens, and whether by TLS, whatever else is wrong with the manifest;
+    /// `None` if it cannot be read.
+    pub fn admin_address(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<(SocketAddr, bool)> {
         let source = Arc::new(ManifestText { name: path.display().to_string(), text: read_text(path).ok()? });
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
-        let (_, admin) = edge::read(&mut Section::root(table.get_ref(), &report), env);
-        Some(admin.listen.address)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (_, admin) = edge::read(&mut Section::root(table.get_ref(), &report), folder, env);
+        Some((admin.listen.address, admin.tls.is_some()))
     }
 
     /// Like [`Manifest::load`], but the caller has the text. Errors show `name` as the file; relative paths begin at
@@ -166,6 +169,17 @@ impl Manifest {
     ) -> Finding {
         let origin = self.service_spans.get(service).map_or(ValueOrigin::Absent, |spans| spans.origin(&key));
         Finding::new(self.source.clone(), origin, message, help)
+    }
+
+    /// A problem of a file of `tls`, found when it was read. It is shown where the file is named.
+    pub fn diagnose_tls(
+        &self,
+        tls: &TlsConfig,
+        file: TlsFile,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Finding {
+        Finding::new(self.source.clone(), tls.spans.origin(&file), message, help)
     }
 
     /// A problem with the route `index` of [`Manifest::routes`], found after the manifest was read. The finding points
@@ -269,7 +283,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Reads the sections. What is wrong is in the report, and in the services.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
-    let (gateway, admin) = edge::read(&mut root, env);
+    let (gateway, admin) = edge::read(&mut root, folder, env);
 
     let mut section = root.section("state");
     let state = state::Settings {

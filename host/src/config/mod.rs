@@ -14,12 +14,12 @@
 //!   as a written value.
 //! - The admin's token is kept as a hash, which does not print.
 //!
-//! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components and
-//! certificates it only checks that they exist).
+//! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
+//! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`; `log`; `service`, with a file for each group of its keys
-//! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and `route_call`.
-//! Below them is the wing `reader`, which reads one table.
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `log`; `service`, with a file for each group of
+//! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and
+//! `route_call`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -43,6 +43,7 @@ mod route_call;
 mod service;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 
 pub use edge::{AdminConfig, GatewayConfig};
@@ -54,3 +55,4 @@ pub use reader::measure::duration;
 pub use route::Route;
 pub use route_call::RouteCall;
 pub use service::ServiceConfig;
+pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};

@@ -40,7 +40,8 @@ const TYPED: [(u16, &str); 7] = [
 ];
 
 /// What is refused before a route is found, or since there is none.
-const UNROUTED: [(u16, &str); 12] = [
+const UNROUTED: [(u16, &str); 13] = [
+    (308, "https-only"),
     (431, "headers-too-large"),
     (414, "target-too-long"),
     (400, "bad-header"),

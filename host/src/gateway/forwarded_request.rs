@@ -2,7 +2,9 @@
 
 use super::problem::Problem;
 use super::settings::Target;
-use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, UnreadContent, remove_hop_by_hop};
+use crate::base::{
+    Body, CallContext, HostAndPort, RequestId, SecureOrigin, StreamedContent, UnreadContent, remove_hop_by_hop,
+};
 use crate::route::Match;
 use http::header::{Entry, FORWARDED, HOST};
 use http::request::Parts;
@@ -26,8 +28,24 @@ pub(super) struct ForwardedFrom<'a> {
     pub(super) peer: IpAddr,
     /// Whether the peer is a trusted proxy, whose word about the hops before it is believed.
     pub(super) trusted: bool,
+    /// Whether the connection has TLS.
+    pub(super) secure: bool,
     /// The host that the client named, checked.
     pub(super) host: Option<HostAndPort<'a>>,
+}
+
+impl ForwardedFrom<'_> {
+    fn scheme(&self) -> &'static str {
+        if self.secure { "https" } else { "http" }
+    }
+}
+
+/// Whether the client came by `https`, as the headers say that the service gets: the first word is that of the client's
+/// own connection.
+fn is_https(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(FORWARDED_PROTO).map(|value| value.as_bytes());
+    let first = scheme.and_then(|scheme| scheme.split(|byte| *byte == b',').next());
+    first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
 
 /// Builds the service's request in origin form: the rewritten path, the query unchanged, and the headers that are meant
@@ -54,6 +72,9 @@ pub(super) fn build(
     headers.insert(RequestId::HEADER, origin.id.header());
     *request.headers_mut() = headers;
     StreamedContent::mark(&mut request);
+    if is_https(request.headers()) {
+        request.extensions_mut().insert(SecureOrigin);
+    }
     if *request.method() != head.method {
         request.extensions_mut().insert(UnreadContent);
     }
@@ -105,7 +126,7 @@ fn set_forwarded(headers: &mut HeaderMap, origin: &ForwardedFrom<'_>, stripped: 
     if let Some(host) = hop.host {
         headers.entry(FORWARDED_HOST).or_insert(host);
     }
-    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static(origin.scheme()));
     if let Some(prefix) = stripped {
         // A proxy before this gateway may have stripped a prefix, too; its prefix comes first.
         let prefix = HeaderValue::from_bytes(prefix.as_bytes()).expect("a path holds no control character");
@@ -127,6 +148,7 @@ struct ForwardedHop {
 /// The hop of the last request on a thread.
 struct LastHop {
     peer: IpAddr,
+    secure: bool,
     host: Option<Box<str>>,
     hop: ForwardedHop,
 }
@@ -139,9 +161,12 @@ thread_local! {
 fn forwarded_hop(origin: &ForwardedFrom<'_>) -> ForwardedHop {
     let host = origin.host.map(HostAndPort::as_str);
     LAST.with_borrow_mut(|last| {
-        let known = last.take_if(|last| last.peer == origin.peer && last.host.as_deref() == host);
+        let same =
+            |last: &LastHop| (last.peer, last.secure, last.host.as_deref()) == (origin.peer, origin.secure, host);
+        let known = last.take_if(|last| same(last));
         let last = last.insert(known.unwrap_or_else(|| LastHop {
             peer: origin.peer,
+            secure: origin.secure,
             host: host.map(Into::into),
             hop: ForwardedHop {
                 address: text(&origin.peer.to_string()),
@@ -159,9 +184,10 @@ fn forwarded_element(origin: &ForwardedFrom<'_>) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
     };
+    let scheme = origin.scheme();
     match origin.host {
-        Some(host) => format!("for={client};host=\"{host}\";proto=http"),
-        None => format!("for={client};proto=http"),
+        Some(host) => format!("for={client};host=\"{host}\";proto={scheme}"),
+        None => format!("for={client};proto={scheme}"),
     }
 }
 
@@ -193,6 +219,10 @@ mod tests {
     use super::*;
 
     fn forwarded(trusted: bool, peer: &str, fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        forwarded_by(trusted, false, peer, fields)
+    }
+
+    fn forwarded_by(trusted: bool, secure: bool, peer: &str, fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers: HeaderMap = fields
             .iter()
             .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
@@ -202,6 +232,7 @@ mod tests {
             id: &id,
             peer: peer.parse().expect("an address"),
             trusted,
+            secure,
             host: HostAndPort::parse("shop:80"),
         };
         remove_ending(&mut headers, trusted);
@@ -228,6 +259,16 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "http");
         assert_eq!(headers["x-forwarded-prefix"], "/api");
         assert_eq!(headers.len(), 5);
+    }
+
+    #[test]
+    fn a_service_is_told_https_where_the_client_came_by_tls() {
+        let headers = forwarded_by(false, true, "::1", &[("x-forwarded-proto", "http")]);
+        assert_eq!(headers["forwarded"], "for=\"[::1]\";host=\"shop:80\";proto=https");
+        assert_eq!((&headers["x-forwarded-proto"], is_https(&headers)), (&HeaderValue::from_static("https"), true));
+        let plain = forwarded_by(true, true, "::1", &[("x-forwarded-proto", "http, https")]);
+        assert!(!is_https(&plain), "the client of the trusted proxy came without TLS");
+        assert!(!is_https(&forwarded(false, "::1", &[])));
     }
 
     #[test]

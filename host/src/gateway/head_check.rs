@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use super::settings::Settings;
 use crate::base::{HostAndPort, header_tokens};
+use crate::listen::SecurePeer;
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -28,14 +29,24 @@ pub(super) fn check_bounds(headers: &HeaderMap, settings: &Settings) -> Result<(
 }
 
 /// Refuses what a gateway must not pass on. Returns the host that the client named; only HTTP/1.0 may leave it out.
-/// `trusted`: whether the peer is a trusted proxy.
-pub(super) fn check(head: &Parts, trusted: bool) -> Result<Option<HostAndPort<'_>>, Problem> {
+/// `trusted`: whether the peer is a trusted proxy; `secure`: its TLS, if it has TLS.
+pub(super) fn check<'a>(
+    head: &'a Parts,
+    trusted: bool,
+    secure: Option<&SecurePeer>,
+) -> Result<Option<HostAndPort<'a>>, Problem> {
     check_target(head)?;
-    check_scheme(head.uri.scheme(), trusted)?;
+    check_scheme(head.uri.scheme(), trusted, secure.is_some())?;
     check_names(&head.headers)?;
     check_framing(&head.headers)?;
     check_purpose(head)?;
-    check_host(head)
+    let host = check_host(head)?;
+    match (host, secure) {
+        (Some(host), Some(secure)) if !secure.may_ask_for(host) => {
+            Err(misdirected("this connection was made to another host than the one that the request names"))
+        }
+        _ => Ok(host),
+    }
 }
 
 /// Refuses a target that is too long. The parser's ceiling for a whole header section is higher.
@@ -48,18 +59,23 @@ fn check_target(head: &Parts) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::URI_TOO_LONG, "target-too-long", "The target is too long", detail).closing())
 }
 
-/// Refuses a target in absolute form that this connection cannot be for. It has no TLS, so an `https` target is for it
-/// only if a trusted proxy ends the TLS (RFC 9110, section 7.4).
-fn check_scheme(scheme: Option<&Scheme>, trusted: bool) -> Result<(), Problem> {
-    let Some(scheme) = scheme.filter(|scheme| **scheme != Scheme::HTTP) else { return Ok(()) };
-    if *scheme != Scheme::HTTPS {
-        return Err(Problem::bad_request("bad-scheme", "the target's scheme is not `http`").closing());
+/// Refuses a target in absolute form that this connection cannot be for: `https` without TLS, and `http` with TLS. A
+/// trusted proxy may have ended TLS, or begun it, so its word counts (RFC 9110, section 7.4).
+fn check_scheme(scheme: Option<&Scheme>, trusted: bool, secure: bool) -> Result<(), Problem> {
+    let Some(scheme) = scheme else { return Ok(()) };
+    if ![Scheme::HTTP, Scheme::HTTPS].contains(scheme) {
+        return Err(Problem::bad_request("bad-scheme", "the target's scheme is not `http` or `https`").closing());
     }
-    if trusted {
-        return Ok(());
+    match (*scheme == Scheme::HTTPS, secure) {
+        _ if trusted => Ok(()),
+        (true, false) => Err(misdirected("the target's scheme is `https`, and this connection has no TLS")),
+        (false, true) => Err(misdirected("the target's scheme is `http`, and this connection has TLS")),
+        _ => Ok(()),
     }
-    let detail = "the target's scheme is `https`, and this connection has no TLS";
-    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", "The request is misdirected", detail).closing())
+}
+
+fn misdirected(detail: &'static str) -> Problem {
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", "The request is misdirected", detail).closing()
 }
 
 /// A service that puts headers into environment variables reads `X_Request_Id` as `x-request-id`, so an underscore
@@ -158,14 +174,14 @@ mod tests {
     }
 
     fn refusal(uri: &str, fields: &[(&str, &str)]) -> Option<String> {
-        check(&head(uri, fields), false).err().map(|problem| problem.kind.into_owned())
+        check(&head(uri, fields), false, None).err().map(|problem| problem.kind.into_owned())
     }
 
     #[test]
     fn a_request_has_exactly_one_valid_host() {
         for host in ["a", "a.b:80", "127.0.0.1:8080", "[::1]:80"] {
             let good = head("/", &[("host", host)]);
-            assert_eq!(check(&good, false).ok().flatten().map(HostAndPort::as_str), Some(host));
+            assert_eq!(check(&good, false, None).ok().flatten().map(HostAndPort::as_str), Some(host));
         }
         for host in ["", "a b", "a/b", "u@a", "a\"b", "a,b", ":80", "a:b:c", "a:b", "a:80x", "[zz]", "[::1]x"] {
             assert_eq!(refusal("/", &[("host", host)]).as_deref(), Some("bad-host"), "{host:?}");
@@ -179,7 +195,7 @@ mod tests {
 
         let mut old = head("/", &[]);
         old.version = Version::HTTP_10;
-        assert_eq!(check(&old, false).ok(), Some(None));
+        assert_eq!(check(&old, false, None).ok(), Some(None));
     }
 
     #[test]
@@ -195,8 +211,21 @@ mod tests {
             ("ftp://a/x", "a", true, Some((400, "bad-scheme"))),
         ] {
             let head = head(uri, &[("host", host)]);
-            let got = check(&head, trusted).err().map(|problem| (problem.status.as_u16(), problem.kind));
+            let got = check(&head, trusted, None).err().map(|problem| (problem.status.as_u16(), problem.kind));
             assert_eq!(got, refused.map(|(status, kind)| (status, kind.into())), "{uri}, trusted: {trusted}");
+        }
+    }
+
+    #[test]
+    fn with_tls_an_http_target_is_misdirected_and_an_https_target_is_not() {
+        for (uri, trusted, secure, good) in [
+            ("https://a/x", false, true, true),
+            ("http://a/x", false, true, false),
+            ("http://a/x", true, true, true),
+            ("https://a/x", false, false, false),
+        ] {
+            let head = head(uri, &[("host", "a")]);
+            assert_eq!(check_scheme(head.uri.scheme(), trusted, secure).is_ok(), good, "{uri} {trusted} {secure}");
         }
     }
 
@@ -216,7 +245,7 @@ mod tests {
         );
         let mut old = head("/", &[("host", "a"), ("upgrade", "websocket"), ("connection", "upgrade")]);
         old.version = Version::HTTP_10;
-        assert!(check(&old, false).is_ok(), "HTTP/1.0 has no upgrades");
+        assert!(check(&old, false, None).is_ok(), "HTTP/1.0 has no upgrades");
     }
 
     #[test]

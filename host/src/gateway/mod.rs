@@ -12,6 +12,7 @@
 //! - the outside sees kinds of failures and names of services, never an internal message;
 //! - what a client says about the origin of its request (`Forwarded`, `X-Forwarded-*`, `x-request-id`) is replaced,
 //!   unless the client is a trusted proxy;
+//! - a service is told `https` exactly where its client, or the client of a trusted proxy, came by TLS;
 //! - the gateway and the service agree on host, path and body: what could be read in two ways is refused with 400;
 //! - a body over its route's limit is answered with 413, whatever the service answers, unless the head of the answer
 //!   has been sent;
@@ -30,6 +31,7 @@ mod call;
 mod count_scopes;
 mod forwarded_request;
 mod head_check;
+mod https_only;
 mod openapi_document;
 mod pipeline;
 mod problem;
@@ -44,4 +46,4 @@ mod typed;
 pub use call::{Call, CallFailure};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
-pub use settings::{Settings, Target};
+pub use settings::{HttpsSettings, Settings, Target};

@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
-use super::{count_scopes, head_check, public_answer, status};
+use super::{count_scopes, head_check, https_only, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -74,8 +74,9 @@ impl<C: Call> Gateway<C> {
         let trusted = self.settings.trusted_proxies.contains(&address);
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
+        let secure = peer.is_secure();
+        let caller = Caller { id: &id, peer: address, trusted, secure, began };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
-        let caller = Caller { id: &id, peer: address, trusted, began };
         let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
@@ -83,7 +84,11 @@ impl<C: Call> Gateway<C> {
                 (problem.answer(&id), kind)
             }
         };
-        record.follow(public_answer::finish(answer, &id), kind)
+        let mut answer = public_answer::finish(answer, &id);
+        if let Some(https) = &self.settings.https {
+            https_only::announce(https, record.peer(), &mut answer);
+        }
+        record.follow(answer, kind)
     }
 
     /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.
@@ -95,8 +100,11 @@ impl<C: Call> Gateway<C> {
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
-        let host = head_check::check(&head, caller.trusted)?;
+        let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
+        if let Some(https) = &self.settings.https {
+            https_only::check(https, &head, host, record.peer(), caller.trusted)?;
+        }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
@@ -110,8 +118,9 @@ impl<C: Call> Gateway<C> {
         if let Some(at) = typed {
             return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }
-        let origin = ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, host };
-        let hosts = ToldHosts::new(&head.headers, host, caller.trusted);
+        let origin =
+            ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, secure: caller.secure, host };
+        let hosts = ToldHosts::new(&head.headers, host, caller.trusted, caller.secure);
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if BodyBudget::reads_ahead(&head.headers, request.body()) {
             // A call of the mesh holds a place of the service, and a client that sends slowly shall hold none. Boxed:
@@ -203,6 +212,8 @@ struct Caller<'a> {
     id: &'a RequestId,
     peer: IpAddr,
     trusted: bool,
+    /// Whether its connection has TLS.
+    secure: bool,
     began: Instant,
 }
 

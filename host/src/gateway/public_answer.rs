@@ -60,8 +60,10 @@ fn public_location(
     };
     let default_port = if scheme.eq_ignore_ascii_case("https:") { 443 } else { 80 };
     let kept = match hosts.origin(authority, default_port, &route.target.service) {
-        Origin::Public => origin,
-        Origin::Internal => "",
+        // A service that does not look at `X-Forwarded-Proto` writes `http` for a host that was reached by TLS.
+        Origin::Public if hosts.secure && scheme.eq_ignore_ascii_case("http:") => format!("https://{authority}").into(),
+        Origin::Public => Cow::Borrowed(origin),
+        Origin::Internal => Cow::Borrowed(""),
         Origin::Foreign => return None,
     };
     // An empty path after a host is the path `/` (RFC 9110, section 4.2.3).
@@ -128,12 +130,16 @@ mod tests {
 
     /// The public form of `location` for a client that named `host`, and a trusted proxy that says `forwarded`.
     fn public(location: &'static str, host: Option<&str>, forwarded: Option<&'static str>) -> String {
+        public_by(false, location, host, forwarded)
+    }
+
+    fn public_by(secure: bool, location: &'static str, host: Option<&str>, forwarded: Option<&'static str>) -> String {
         let mut headers = HeaderMap::new();
         if let Some(forwarded) = forwarded {
             headers.insert("x-forwarded-host", HeaderValue::from_static(forwarded));
         }
         let host = host.map(|host| HostAndPort::parse(host).expect("a host"));
-        let hosts = ToldHosts::new(&headers, host, forwarded.is_some());
+        let hosts = ToldHosts::new(&headers, host, forwarded.is_some(), secure);
         let answer = Response::builder().header(LOCATION, location).header(CONTENT_LOCATION, location);
         let answer = publish_under_api(answer.body(empty_body()).expect("an answer"), &Method::GET, &hosts);
         assert_eq!(answer.headers()[LOCATION], answer.headers()[CONTENT_LOCATION]);
@@ -163,6 +169,20 @@ mod tests {
         ];
         for (location, expected) in cases {
             assert_eq!(public(location, Some("shop:80"), None), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn the_clients_own_host_is_https_where_the_client_came_by_tls() {
+        for (host, location, expected) in [
+            ("shop", "http://shop/users/7", "https://shop/api/users/7"),
+            ("shop:8443", "HTTP://shop:8443/users/7", "https://shop:8443/api/users/7"),
+            ("shop", "https://shop:443/users/7", "https://shop:443/api/users/7"),
+            ("shop:8443", "http://shop/users/7", "http://shop/users/7"),
+            ("shop", "http://other/users/7", "http://other/users/7"),
+            ("shop", "/users/7", "/api/users/7"),
+        ] {
+            assert_eq!(public_by(true, location, Some(host), None), expected, "{location}");
         }
     }
 

@@ -22,6 +22,17 @@ pub struct Settings {
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
     /// that path.
     pub openapi: Option<Bytes>,
+    /// What is done about plain HTTP, where the gateway has TLS.
+    pub https: Option<HttpsSettings>,
+}
+
+/// What a gateway with TLS does about plain HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpsSettings {
+    /// The port to which requests without TLS are sent by 308; `None`: they are served.
+    pub redirect: Option<u16>,
+    /// How long browsers shall use nothing but TLS; `None`: answers do not say so.
+    pub hsts: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -32,6 +43,7 @@ impl Default for Settings {
             header_bytes: 32 * 1024,
             body_memory: 64 << 20,
             openapi: None,
+            https: None,
         }
     }
 }

@@ -9,13 +9,15 @@ pub(super) struct ToldHosts<'a> {
     host: Option<HostAndPort<'a>>,
     /// What a trusted proxy says of the host that its own client named.
     forwarded: Option<HeaderValue>,
+    /// Whether the client's connection has TLS.
+    pub(super) secure: bool,
 }
 
 impl<'a> ToldHosts<'a> {
     /// The hosts that a request with these headers tells its service, if its client named `host`. `trusted` is whether
-    /// the client is a trusted proxy.
-    pub(super) fn new(headers: &HeaderMap, host: Option<HostAndPort<'a>>, trusted: bool) -> Self {
-        Self { host, forwarded: if trusted { headers.get("x-forwarded-host").cloned() } else { None } }
+    /// the client is a trusted proxy, `secure` whether its connection has TLS.
+    pub(super) fn new(headers: &HeaderMap, host: Option<HostAndPort<'a>>, trusted: bool, secure: bool) -> Self {
+        Self { host, secure, forwarded: if trusted { headers.get("x-forwarded-host").cloned() } else { None } }
     }
 
     /// Whose host the authority of a reference is that `service` wrote.

@@ -3,9 +3,12 @@
 use super::answer_buffer::AnswerMemory;
 use super::connection_permits::ConnectionPermit;
 use super::connection_stage::StageTimer;
+use super::connection_stream::ConnectionStream;
 use super::drain::Drain;
+use super::handshake;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::peer::Peer;
+use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::socket::{Socket, is_line_end};
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
@@ -50,6 +53,8 @@ pub(super) fn protocol(settings: &Settings) -> http1::Builder {
 pub(super) struct AcceptedConnection {
     pub(super) stream: TcpStream,
     pub(super) addr: SocketAddr,
+    /// The TLS of the socket that it came through; `None`: it is plain.
+    pub(super) tls: Option<Arc<ServerTls>>,
     /// Its permit among the connections of the listener.
     pub(super) permit: ConnectionPermit,
 }
@@ -59,7 +64,7 @@ pub(super) struct AcceptedConnection {
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, permit }: AcceptedConnection,
+    AcceptedConnection { stream, addr, tls, permit }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -72,8 +77,18 @@ pub(super) async fn serve<S, F>(
 {
     let tracker = Arc::clone(&permit.tracker);
     let record = Arc::new(ExchangeRecord::new(&settings, memory));
-    let peer = Peer { addr, record: Arc::clone(&record) };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
+    let (stream, secure) = match tls {
+        None => (ConnectionStream::Plain(stream), None),
+        Some(tls) => {
+            // Boxed: a plain connection does not pay for its size.
+            let handshake = Box::pin(handshake::secure(stream, addr, &tls, &timer));
+            let Some((stream, secure)) = handshake.await else { return };
+            timer = StageTimer::new(tracker.clone(), &settings);
+            (stream, Some(secure))
+        }
+    };
+    let peer = Peer { addr, secure, record: Arc::clone(&record) };
     let socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
     let (own_tracker, own_record) = (tracker.clone(), record.clone());
     // Two boxes, because hyper gives the socket back (`into_parts`) only if service and future are `Unpin`.

@@ -206,6 +206,13 @@ impl StageTimer {
         }
     }
 
+    /// Ready when the connection makes room for a new one, whatever the bound of its stage.
+    pub(super) fn poll_made_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        // As in `poll_expired`: first register, then read.
+        self.tracker.timer.register(context.waker());
+        if self.tracker.version().stage() == Stage::Closing { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Ready when the stage has lasted longer than its bound.
     pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Register before reading the version: a change (`rest`) after the read then finds the waker. In the other

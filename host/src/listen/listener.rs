@@ -1,17 +1,21 @@
-//! The listening socket and its accept loop.
+//! The listening sockets and their accept loop.
 
 use super::answer_buffer::AnswerMemory;
 use super::connection::{AcceptedConnection, protocol, serve};
 use super::connection_permits::ConnectionPermits;
 use super::drain::Drain;
 use super::peer::Peer;
+use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
 use http::{Request, Response};
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
@@ -23,13 +27,29 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The length of the backlog that the host asks for: all that the kernel allows.
 const BACKLOG: u32 = i32::MAX as u32;
 
-/// A bound socket, which accepts connections once [`Self::serve`] runs.
+/// One or two bound sockets, plain and by TLS, which accept connections once [`Self::serve`] runs. The bounds are those
+/// of both together.
 pub struct Listener {
-    socket: TcpListener,
+    entrances: Vec<Entrance>,
+    /// The entrance whose turn it is.
+    turn: AtomicUsize,
     settings: Arc<Settings>,
     permits: Arc<ConnectionPermits>,
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
+}
+
+/// One socket of a listener.
+struct Entrance {
+    socket: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+}
+
+/// A connection without a permit yet.
+struct Arrival {
+    stream: TcpStream,
+    addr: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
 }
 
 impl Listener {
@@ -38,12 +58,27 @@ impl Listener {
     /// # Errors
     /// The error of the system, with the address before it.
     pub async fn bind(settings: Settings) -> io::Result<Self> {
-        let address = settings.address;
-        let socket = listen(address)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+        let entrances = vec![Entrance { socket: listen(settings.address)?, tls: None }];
         let permits = ConnectionPermits::new(settings.connections);
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
-        Ok(Self { socket, settings: Arc::new(settings), permits, memory, unparsed: Arc::new(|_| {}) })
+        let (turn, settings, unparsed) = (AtomicUsize::new(0), Arc::new(settings), Arc::new(|_| {}));
+        Ok(Self { entrances, turn, settings, permits, memory, unparsed })
+    }
+
+    /// All connections to the address of the settings have TLS.
+    #[must_use]
+    pub fn secured(mut self, tls: Arc<ServerTls>) -> Self {
+        self.entrances[0].tls = Some(tls);
+        self
+    }
+
+    /// Binds `address` as well. Its connections have TLS.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub async fn and_secure(mut self, address: SocketAddr, tls: Arc<ServerTls>) -> io::Result<Self> {
+        self.entrances.push(Entrance { socket: listen(address)?, tls: Some(tls) });
+        Ok(self)
     }
 
     /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
@@ -58,7 +93,15 @@ impl Listener {
     /// # Errors
     /// The error of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.entrances[0].socket.local_addr()
+    }
+
+    /// The address of [`Self::and_secure`], likewise. `None`: there is none.
+    ///
+    /// # Errors
+    /// The error of the system.
+    pub fn secure_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.entrances.get(1).map(|entrance| entrance.socket.local_addr()).transpose()
     }
 
     /// Serves every connection with `service` until `drain` starts. Then it refuses new connections, lets requests in
@@ -98,7 +141,7 @@ impl Listener {
             });
         }
         // From here on the kernel refuses connections.
-        drop(self.socket);
+        drop(self.entrances);
         tokio::select! {
             () = drain.expired() => {}
             () = async { while let Some(ended) = connections.join_next().await { report(ended) } } => {}
@@ -114,24 +157,25 @@ impl Listener {
 
     /// Accepts the next connection, and waits for its permit. Cancel safe: a connection that has no permit yet stays in
     /// `without_permit`. So one more connection than the bound is open, and the others wait in the kernel's backlog.
-    async fn accept(&self, without_permit: &mut Option<(TcpStream, SocketAddr)>) -> AcceptedConnection {
+    async fn accept(&self, without_permit: &mut Option<Arrival>) -> AcceptedConnection {
         if without_permit.is_none() {
             *without_permit = Some(self.accept_one().await);
         }
         let permit = self.permits.take().await;
-        let (stream, addr) = without_permit.take().expect("it was put there above");
-        AcceptedConnection { stream, addr, permit }
+        let Arrival { stream, addr, tls } = without_permit.take().expect("it was put there above");
+        AcceptedConnection { stream, addr, tls, permit }
     }
 
-    async fn accept_one(&self) -> (TcpStream, SocketAddr) {
+    async fn accept_one(&self) -> Arrival {
         loop {
-            match self.socket.accept().await {
+            let (accepted, entrance) = self.next().await;
+            match accepted {
                 Ok((stream, addr)) => {
                     // Heads and chunks are written whole, so waiting to fill a packet would only add a delay.
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(peer = %addr, %error, "cannot set TCP_NODELAY on a connection");
                     }
-                    return (stream, addr);
+                    return Arrival { stream, addr, tls: entrance.tls.clone() };
                 }
                 // The peer went away before the connection was accepted.
                 Err(error) if is_of_one_connection(&error) => {
@@ -144,17 +188,36 @@ impl Listener {
             }
         }
     }
+
+    /// The next connection, or an error, with its entrance. They take turns, so that neither waits while the other is
+    /// flooded.
+    async fn next(&self) -> (io::Result<(TcpStream, SocketAddr)>, &Entrance) {
+        let first = self.turn.fetch_add(1, Relaxed);
+        poll_fn(|context| {
+            for turn in 0..self.entrances.len() {
+                let entrance = &self.entrances[first.wrapping_add(turn) % self.entrances.len()];
+                if let Poll::Ready(accepted) = entrance.socket.poll_accept(context) {
+                    return Poll::Ready((accepted, entrance));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 /// A socket that listens. The kernel cuts the length of its backlog to `net.core.somaxconn`: a client whose connection
 /// finds the backlog full tries again after a second.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // As `TcpListener::bind` does: a host that starts again need not wait for old connections to be forgotten.
-    #[cfg(unix)]
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As `TcpListener::bind` does: a host that starts again need not wait for old connections to be forgotten.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
 
 /// Whether an error of `accept` concerns only the connection that would have been accepted.

@@ -1,8 +1,8 @@
-//! Floor 3: sockets and draining.
+//! Floor 3: sockets, TLS and draining.
 //!
-//! Owns the listening socket; the connections on it, with their bounds in number, size and time; and the drain that
-//! ends them in order. Knows HTTP/1.1 as far as hyper does, and passes each request to the service that
-//! [`Listener::serve`] was given.
+//! Owns the listening sockets; their TLS, whose files it reads again when they change; the connections, with
+//! their bounds in number, size and time; and the drain that ends them in order. Knows HTTP/1.1 as far as hyper does,
+//! and passes each request to the service that [`Listener::serve`] was given.
 //!
 //! What always holds:
 //! - nothing that a peer does, or does not do, ends the accept loop: an error of one connection ends that connection,
@@ -12,6 +12,9 @@
 //!   deadline of its call is the bound, or `half_closed_timeout` once the peer has closed its half;
 //! - a peer that sends a body, or takes an answer, below the least rate is cut off, and only the time counts in which
 //!   the host waits for it; meanwhile its answer is read ahead, within bounds, so that the service is done;
+//! - a handshake of TLS has a bound in time and the place of a connection; of its client a request learns what was
+//!   verified, and nothing else. New certificates, keys and client authorities are taken as one whole, and no session
+//!   of the time before is resumed; files that cannot be used change nothing;
 //! - an idle connection makes room for a new one where there are too many;
 //! - a connection is used again only where both ends must see the end of the request at the same byte;
 //! - a body that breaks off never looks complete: the connection is closed before the final chunk;
@@ -26,15 +29,22 @@
 
 mod answer_buffer;
 mod answer_pace;
+mod certificate_facts;
+mod certificate_files;
 mod connection;
 mod connection_permits;
 mod connection_stage;
+mod connection_stream;
 mod drain;
+mod handshake;
 mod http_exchange;
 mod least_rate;
 mod listener;
 mod peer;
+mod secure_peer;
+mod server_tls;
 mod settings;
+mod sni_resolver;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -43,8 +53,12 @@ mod unsent;
 #[cfg(test)]
 pub(crate) mod wire_client;
 
+pub use certificate_facts::{CertificateFacts, SubjectName};
+pub use certificate_files::{CertificateFiles, ClientAuth, TlsFile, TlsFileError};
 pub use drain::Drain;
 pub use listener::Listener;
 pub use peer::Peer;
+pub use secure_peer::{ClientCertificate, SecurePeer};
+pub use server_tls::{ServerTls, TlsSettings};
 pub use settings::Settings;
 pub use unparsed_request::UnparsedRequest;

@@ -1,6 +1,7 @@
 //! The other end of a connection.
 
 use super::http_exchange::ExchangeRecord;
+use super::secure_peer::SecurePeer;
 use crate::base::Body;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 pub struct Peer {
     /// The address that the connection comes from.
     pub addr: SocketAddr,
+    /// What its handshake has shown, if the connection has TLS.
+    pub secure: Option<Arc<SecurePeer>>,
     pub(super) record: Arc<ExchangeRecord>,
 }
 
@@ -20,6 +23,11 @@ impl Peer {
     #[must_use]
     pub fn read_ahead(&self, answer: Body) -> Body {
         self.record.answer.hold(answer)
+    }
+
+    /// Whether the connection has TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure.is_some()
     }
 
     /// Whether the connection was cut off because the peer took an answer too slowly.

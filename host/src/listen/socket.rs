@@ -2,6 +2,7 @@
 
 use super::answer_pace::{AnswerPace, SlowReader};
 use super::connection_stage::StageTracker;
+use super::connection_stream::{ConnectionStream, PeekedBytes};
 use super::http_exchange::ExchangeRecord;
 use super::least_rate::LeastRate;
 use super::settings::Settings;
@@ -12,7 +13,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// How long a closed connection is still read, so that the peer can read the answer: closing a socket with unread bytes
@@ -21,11 +21,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The most bytes that are read from a closed connection.
 const LINGER_BYTES: usize = 4 << 20;
 
-/// A TCP stream. A write fails if the peer takes the bytes that are ready for it too slowly.
+/// A connection's stream. A write, a flush or a shutdown fails if the peer takes the bytes that are ready for it
+/// too slowly.
 ///
 /// If it is dropped without [`Self::close`] or [`Self::linger`], the connection breaks off.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: ConnectionStream,
     tracker: Arc<StageTracker>,
     record: Arc<ExchangeRecord>,
     pace: AnswerPace,
@@ -52,7 +53,7 @@ pub(super) fn is_line_end(byte: &u8) -> bool {
 
 impl Socket {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: ConnectionStream,
         tracker: Arc<StageTracker>,
         record: Arc<ExchangeRecord>,
         settings: &Settings,
@@ -74,7 +75,7 @@ impl Socket {
         let mut sink = vec![0; 16 * 1024];
         let mut left = LINGER_BYTES;
         let discard = async {
-            while let Ok(count @ 1..) = self.stream.read(&mut sink).await {
+            while let Ok(count @ 1..) = self.stream.tcp_mut().read(&mut sink).await {
                 left = left.saturating_sub(count);
                 if left == 0 {
                     break;
@@ -97,16 +98,19 @@ impl Socket {
         if result.is_pending() {
             self.tracker.set_write_waits(true);
         }
-        if let Poll::Ready(written) = &result {
-            self.pace.wrote(*written.as_ref().unwrap_or(&0));
+        let taken = self.stream.taken(if let Poll::Ready(Ok(count)) = &result { *count } else { 0 });
+        if taken > 0 {
+            self.pace.wrote(taken);
             self.tracker.sent();
             if let PeerHalf::Closed(end) = &mut self.peer_half {
                 // The peer reads: it has closed one half only.
                 end.as_mut().reset(Instant::now() + self.half_closed_timeout);
             }
+        }
+        if result.is_ready() {
             return result;
         }
-        let stream = &self.stream;
+        let stream = self.stream.tcp();
         let detail = match ready!(self.pace.poll_slow(context, || unsent(stream))) {
             SlowReader::Silent => "the peer takes no byte of the answer",
             SlowReader::Slow => "the peer takes the answer below `min_download_rate`",
@@ -115,15 +119,25 @@ impl Socket {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, detail)))
     }
 
+    /// The result of a flush or a shutdown; or an error, if the peer is too slow. Without TLS neither waits for the
+    /// peer. With TLS the last records of an answer wait in the session, which has taken their content long before.
+    fn flushed(&mut self, context: &mut Context<'_>, result: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        match self.stream {
+            ConnectionStream::Plain(_) => result,
+            ConnectionStream::Secure(_) => self.bounded(context, result.map_ok(|()| 0)).map_ok(|_| ()),
+        }
+    }
+
     /// Fails when the peer closed its half too long ago. hyper polls the socket's flush whenever it is polled, and
     /// reads nothing between a request and its answer; so this is where an exchange learns that its peer has gone.
     fn poll_peer(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         if matches!(self.peer_half, PeerHalf::Open) {
-            let mut byte = [0];
-            match self.stream.poll_peek(context, &mut ReadBuf::new(&mut byte)) {
+            match self.stream.poll_peek(context) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(0)) => self.peer_half = PeerHalf::Closed(Box::pin(sleep(self.half_closed_timeout))),
-                Poll::Ready(Ok(_)) => self.peer_half = PeerHalf::Waiting,
+                Poll::Ready(Ok(PeekedBytes::End)) => {
+                    self.peer_half = PeerHalf::Closed(Box::pin(sleep(self.half_closed_timeout)));
+                }
+                Poll::Ready(Ok(PeekedBytes::Some)) => self.peer_half = PeerHalf::Waiting,
                 Poll::Ready(Err(error)) => return Err(error),
             }
         }
@@ -141,7 +155,7 @@ impl Drop for Socket {
         // For an HTTP/1.0 peer the end of the connection may mean the end of the body. Only a reset shows that the body
         // broke off.
         if !self.closed && self.record.is_unframed() {
-            let _ = self.stream.set_zero_linger();
+            let _ = self.stream.tcp().set_zero_linger();
         }
     }
 }
@@ -181,7 +195,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.flushed(cx, flushed))?;
         // hyper flushes the socket once it has written all that it had.
         self.tracker.set_write_waits(false);
         if self.tracker.is_serving() {
@@ -191,7 +206,8 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let shut_down = Pin::new(&mut self.stream).poll_shutdown(cx);
+        ready!(self.flushed(cx, shut_down))?;
         self.closed = true;
         Poll::Ready(Ok(()))
     }

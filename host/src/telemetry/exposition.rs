@@ -7,6 +7,7 @@ use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::{StoreCollector, StoreMetrics};
+use super::tls_metrics::{TlsMetrics, TlsScrape};
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -36,6 +37,17 @@ impl Metrics {
     pub fn add_store(&self, store: Arc<StoreMetrics>) {
         let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(StoreCollector(store)));
+    }
+
+    /// Adds the metrics of the edges that serve TLS, each with its name.
+    #[must_use]
+    pub fn with_tls(self, edges: Vec<(&'static str, Arc<TlsMetrics>)>) -> Self {
+        if !edges.is_empty() {
+            let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            registry.register_collector(Box::new(TlsScrape(edges)));
+            drop(registry);
+        }
+        self
     }
 
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].

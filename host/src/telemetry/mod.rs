@@ -30,6 +30,7 @@ mod pool_metrics;
 mod service_metrics;
 mod status_slot;
 mod store_metrics;
+mod tls_metrics;
 
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
@@ -40,3 +41,4 @@ pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSampl
 pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
+pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};

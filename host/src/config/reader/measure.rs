@@ -25,11 +25,12 @@ pub(crate) const MIB: u64 = 1 << 20;
 pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) const TIB: u64 = 1 << 40;
 
-const DURATIONS: &[Unit] = &[("ms", 1), ("s", SECOND), ("m", MINUTE), ("h", HOUR)];
+const DURATIONS: &[Unit] = &[("ms", 1), ("s", SECOND), ("m", MINUTE), ("h", HOUR), ("d", DAY)];
 
 const SECOND: u64 = 1000;
 pub(crate) const MINUTE: u64 = 60 * SECOND;
 pub(crate) const HOUR: u64 = 60 * MINUTE;
+pub(crate) const DAY: u64 = 24 * HOUR;
 
 /// A number of bytes from `min` to `max`: `"64MiB"`, `"2MB"`, or a plain integer.
 pub(crate) struct SizeKind {
@@ -56,7 +57,7 @@ impl ValueKind for SizeKind {
     }
 }
 
-/// A duration from `min` to `max` milliseconds: `"250ms"`, `"5s"`, `"1m"`, `"2h"`.
+/// A duration from `min` to `max` milliseconds: `"250ms"`, `"5s"`, `"1m"`, `"2h"`, `"90d"`.
 pub(crate) struct DurationKind {
     pub(crate) min: u64,
     pub(crate) max: u64,
@@ -80,7 +81,7 @@ impl ValueKind for DurationKind {
     }
 }
 
-/// Reads a duration of any length as the manifest writes it: `250ms`, `5s`, `1m`, `2h`.
+/// Reads a duration of any length as the manifest writes it: `250ms`, `5s`, `1m`, `2h`, `90d`.
 pub fn duration(text: &str) -> Option<Duration> {
     parse(text, DURATIONS).map(Duration::from_millis)
 }
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn a_duration_is_written_as_digits_and_a_unit() {
-        for (text, millis) in [("250ms", 250), ("5s", 5000), ("1m", 60_000), ("2h", 7_200_000)] {
+        for (text, millis) in
+            [("250ms", 250), ("5s", 5000), ("1m", 60_000), ("2h", 7_200_000), ("180d", 15_552_000_000)]
+        {
             assert_eq!(parse(text, DURATIONS), Some(millis), "{text}");
         }
         for bad in ["5", "5 seconds", "1m30s", "1.5s", "s", "5S"] {

@@ -1,10 +1,11 @@
 //! Tests of the whole room: `good` manifests and their defaults, `bad` manifests and their findings (those for calls
-//! between services in `mesh`), and the reference in `docs`.
+//! between services in `mesh`, those for TLS in `tls`), and the reference in `docs`.
 
 mod bad;
 mod docs;
 mod good;
 mod mesh;
+mod tls;
 
 use super::{Finding, Manifest, ManifestErrors};
 use std::fs;

@@ -99,7 +99,10 @@ impl Tls {
     }
 
     /// Makes the handshake, in which the server proves that it is `host`: a name, or an address without brackets.
-    pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    ///
+    /// # Errors
+    /// The host is no name; the server does not prove that it is `host`, or the connection broke.
+    pub async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
     }

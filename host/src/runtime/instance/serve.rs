@@ -1,7 +1,7 @@
 //! One job inside a running instance, from its arguments to its answer.
 
 use super::job::{HttpAnswer, Job, Work};
-use crate::base::{CallContext, ErrorKind};
+use crate::base::{CallContext, ErrorKind, SecureOrigin};
 use crate::runtime::code::handler::Handler;
 use crate::runtime::code::linked::Export;
 use crate::runtime::context::context::Context;
@@ -107,9 +107,10 @@ async fn request_p3(
     let prepared = accessor.with(|mut access| {
         let http = access.get().http();
         let authority = authority(&request);
+        let scheme = if is_secure(&request) { HttpScheme::HTTPS } else { HttpScheme::HTTP };
         let (mut request, sent) = p3::Request::from_http(http.hooks, *request);
         // As WASI 0.2 is told them. A guest does not see the header `Host`: in WASI HTTP it is the authority.
-        (request.scheme, request.authority) = (Some(HttpScheme::HTTP), authority);
+        (request.scheme, request.authority) = (Some(scheme), authority);
         let request = http.table.push(request)?;
         let mut store = access.as_context_mut();
         let call = handle.start_call_concurrent(&mut store, (request,))?;
@@ -155,6 +156,11 @@ fn named_authority(host: &HeaderValue) -> Option<Authority> {
     })
 }
 
+/// Whether the client of a request came by TLS.
+fn is_secure<B>(request: &http::Request<B>) -> bool {
+    request.extensions().get::<SecureOrigin>().is_some()
+}
+
 /// Sends a request to a guest of WASI 0.2. Such a guest delivers the head of its answer while it runs, and may go on
 /// with the body.
 async fn request_p2(
@@ -168,7 +174,8 @@ async fn request_p2(
     let answer = Arc::new(Mutex::new(AnswerP2::Awaited(answer)));
     let prepared = accessor.with(|mut access| {
         let mut http = access.get().http();
-        let request = http.new_incoming_request(Scheme::Http, *request)?;
+        let scheme = if is_secure(&request) { Scheme::Https } else { Scheme::Http };
+        let request = http.new_incoming_request(scheme, *request)?;
         let outparam = http.new_response_outparam_from_callback({
             let answer = Arc::clone(&answer);
             move |head| lock(&answer).give(head.map(|head| head.map(ReadAhead::new)).map_err(bad_answer))

@@ -1,0 +1,116 @@
+//! The TLS of both edges: its files are checked with the manifest, read at the start, and watched while the host
+//! serves.
+
+use super::development_authority;
+use super::late_findings::LateFindings;
+use crate::config::{Finding, Manifest, ManifestErrors, TlsConfig};
+use crate::listen::{Listener, ServerTls, TlsFileError};
+use crate::telemetry::TlsMetrics;
+use anyhow::Context;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// The TLS of the edges that have some.
+#[derive(Clone)]
+pub(super) struct EdgeTls {
+    pub(super) gateway: Option<Arc<ServerTls>>,
+    pub(super) admin: Option<Arc<ServerTls>>,
+}
+
+/// The TLS sections of the manifest, each with its edge.
+fn sections(manifest: &Manifest) -> impl Iterator<Item = &TlsConfig> {
+    manifest.gateway.tls.iter().map(|tls| &tls.tls).chain(&manifest.admin.tls)
+}
+
+/// Reads the files of both edges, and adds what is wrong with them to the findings. Returns what is doubtful about
+/// them.
+///
+/// The certificate of the development authority is made at the start, so there may be none yet.
+pub(super) fn check(manifest: &Manifest, findings: &mut LateFindings<'_>) -> Vec<Finding> {
+    let mut warnings = Vec::new();
+    for tls in sections(manifest).filter(|tls| tls.development.is_none() && !tls.settings.certificates.is_empty()) {
+        match ServerTls::check(&tls.settings) {
+            Ok(found) => {
+                let help = "have it renewed: clients refuse it";
+                warnings.extend(found.into_iter().map(|(file, text)| manifest.diagnose_tls(tls, file, text, help)));
+            }
+            Err(errors) => errors.iter().for_each(|error| findings.edge(finding(manifest, tls, error))),
+        }
+    }
+    warnings
+}
+
+fn finding(manifest: &Manifest, tls: &TlsConfig, error: &TlsFileError) -> Finding {
+    manifest.diagnose_tls(tls, error.file, error.to_string(), error.help())
+}
+
+impl EdgeTls {
+    /// Reads the files, and makes the certificate of the development authority if that is wanted. `announce` gets a
+    /// line that says how to trust it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files ([`ManifestErrors`]); the authority cannot be made.
+    pub(super) fn load(manifest: &Manifest, announce: &impl Fn(&str)) -> anyhow::Result<Self> {
+        let mut folders: Vec<_> = sections(manifest).filter_map(|tls| tls.development.as_deref()).collect();
+        folders.dedup();
+        for folder in folders {
+            let authority = development_authority::renew(folder).with_context(|| {
+                format!("`self_signed` needs a certificate, which cannot be made in {}", folder.display())
+            })?;
+            announce(&format!(
+                "development certificate: trust {0} alone in your tools, as `curl --cacert {0}` does, or import it",
+                authority.display()
+            ));
+        }
+        let load = |tls: &TlsConfig| {
+            let loaded = ServerTls::load(tls.settings.clone()).map(Arc::new);
+            loaded.map_err(|errors| errors.iter().map(|error| finding(manifest, tls, error)).collect::<Vec<_>>())
+        };
+        let gateway = manifest.gateway.tls.as_ref().map(|tls| load(&tls.tls)).transpose();
+        let admin = manifest.admin.tls.as_ref().map(load).transpose();
+        match (gateway, admin) {
+            (Ok(gateway), Ok(admin)) => Ok(Self { gateway, admin }),
+            (gateway, admin) => {
+                let findings = gateway.err().into_iter().chain(admin.err()).flatten().collect();
+                Err(ManifestErrors::from_findings(findings).expect("each error is a finding").into())
+            }
+        }
+    }
+
+    /// The edges that have TLS, each with its name.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &Arc<ServerTls>)> {
+        let edges = [("gateway", &self.gateway), ("admin", &self.admin)];
+        edges.into_iter().filter_map(|(name, tls)| tls.as_ref().map(|tls| (name, tls)))
+    }
+
+    /// What they count.
+    pub(super) fn metrics(&self) -> Vec<(&'static str, Arc<TlsMetrics>)> {
+        self.named().map(|(name, tls)| (name, Arc::clone(tls.metrics()))).collect()
+    }
+
+    /// Begins to watch the files, and to renew the development certificate.
+    pub(super) fn watch(&self, manifest: &Manifest, upkeep: &mut JoinSet<()>) {
+        for (name, tls) in self.named() {
+            upkeep.spawn(Arc::clone(tls).watch(name));
+        }
+        if let Some(folder) = sections(manifest).find_map(|tls| tls.development.clone()) {
+            upkeep.spawn(development_authority::keep(folder));
+        }
+    }
+
+    /// Binds the sockets of both edges: of the gateway, then of the admin.
+    ///
+    /// # Errors
+    /// An address is in use.
+    pub(super) async fn bind(&self, manifest: &Manifest) -> anyhow::Result<(Listener, Listener)> {
+        let mut gateway = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
+        if let (Some(config), Some(tls)) = (&manifest.gateway.tls, &self.gateway) {
+            gateway = gateway.and_secure(config.address, Arc::clone(tls)).await.context("the gateway by TLS")?;
+        }
+        let mut admin = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
+        if let Some(tls) = &self.admin {
+            admin = admin.secured(Arc::clone(tls));
+        }
+        Ok((gateway, admin))
+    }
+}

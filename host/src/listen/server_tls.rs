@@ -1,0 +1,217 @@
+//! The server's side of TLS: one whole configuration, made of files, and replaced as a whole when they change.
+
+use super::certificate_facts::now;
+use super::certificate_files::{
+    CertificateFiles, ClientAuth, TlsFile, TlsFileContents, TlsFileError, validity_warning,
+};
+use super::sni_resolver::SniResolver;
+use crate::telemetry::TlsMetrics;
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The protocols that the listener offers by ALPN (RFC 7301), the one that it likes best first.
+fn protocols() -> Vec<Vec<u8>> {
+    vec![b"http/1.1".to_vec()]
+}
+
+/// What a listener serves by TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificates, at least one. A client gets the one that is for the host that it names (SNI), by an exact name
+    /// or by a wildcard; the first, if none is.
+    pub certificates: Vec<CertificateFiles>,
+    /// The authorities of the clients' certificates, a PEM file. `None`: no client is asked for a certificate.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must show a certificate, where `client_ca` is named.
+    pub client_auth: ClientAuth,
+    /// How often the files are looked at.
+    pub reload: Duration,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            certificates: Vec::new(),
+            client_ca: None,
+            client_auth: ClientAuth::Required,
+            reload: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A listener's TLS. The configuration is replaced when its files change: certificates, keys, the clients' authorities
+/// and the sessions that may be resumed, all at once. A session that was made before is not resumed, since it would
+/// bring its client's certificate along without a check against the new authorities.
+pub struct ServerTls {
+    settings: TlsSettings,
+    provider: Arc<CryptoProvider>,
+    current: ArcSwap<ServerConfig>,
+    /// Of the files as they were last looked at.
+    seen: Mutex<[u8; 32]>,
+    /// Whether the files as they are now cannot be used.
+    stale: Mutex<bool>,
+    metrics: Arc<TlsMetrics>,
+}
+
+/// A configuration, when its first certificate expires, and what is doubtful about it.
+struct LoadedTls {
+    config: Arc<ServerConfig>,
+    first_expiry: i64,
+    warnings: Vec<(TlsFile, String)>,
+}
+
+impl ServerTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(settings: TlsSettings) -> Result<Self, Vec<TlsFileError>> {
+        let provider = Arc::new(default_provider());
+        let contents = TlsFileContents::read(&settings.certificates, settings.client_ca.as_deref());
+        let loaded = build(&settings, &provider, &contents)?;
+        let metrics = Arc::new(TlsMetrics::default());
+        metrics.serves_until(loaded.first_expiry);
+        let (current, seen) = (ArcSwap::new(loaded.config), Mutex::new(contents.digest()));
+        Ok(Self { settings, provider, current, seen, stale: Mutex::new(false), metrics })
+    }
+
+    /// Reads the files of `settings` and says what is doubtful about them, a certificate that has expired for one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn check(settings: &TlsSettings) -> Result<Vec<(TlsFile, String)>, Vec<TlsFileError>> {
+        let contents = TlsFileContents::read(&settings.certificates, settings.client_ca.as_deref());
+        build(settings, &Arc::new(default_provider()), &contents).map(|loaded| loaded.warnings)
+    }
+
+    /// What this listener counts of its TLS.
+    pub fn metrics(&self) -> &Arc<TlsMetrics> {
+        &self.metrics
+    }
+
+    /// Whether the files have changed and cannot be used, so that what they were before is served on.
+    pub fn is_stale(&self) -> bool {
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the files again and again. It never returns. `edge` names the listener in the log.
+    pub async fn watch(self: Arc<Self>, edge: &'static str) {
+        loop {
+            tokio::time::sleep(self.settings.reload).await;
+            let own = Arc::clone(&self);
+            // A panic there would be a bug. What is served stays, and the next look comes.
+            if let Err(error) = tokio::task::spawn_blocking(move || own.look(edge)).await {
+                tracing::error!(edge, %error, "looking at the certificates panicked");
+            }
+        }
+    }
+
+    /// Reads the files, and replaces the configuration if they have changed and can be used.
+    fn look(&self, edge: &'static str) {
+        let contents = TlsFileContents::read(&self.settings.certificates, self.settings.client_ca.as_deref());
+        let digest = contents.digest();
+        if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), digest) == digest {
+            return;
+        }
+        let built = build(&self.settings, &self.provider, &contents);
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = built.is_err();
+        self.metrics.reloaded(built.is_ok());
+        match built {
+            Ok(loaded) => {
+                self.current.store(loaded.config);
+                self.metrics.serves_until(loaded.first_expiry);
+                let days = (loaded.first_expiry - now()) / 86_400;
+                tracing::info!(edge, days, "the certificates were replaced; the first expires in so many days");
+                for (_, warning) in loaded.warnings {
+                    tracing::warn!(edge, "{warning}");
+                }
+            }
+            Err(errors) => {
+                for error in errors {
+                    let help = error.help();
+                    tracing::error!(edge, %error, help, "the new certificates cannot be used; the old ones serve on");
+                }
+            }
+        }
+    }
+
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        self.current.load_full()
+    }
+
+    pub(super) fn handshake_timeout(&self) -> Duration {
+        self.settings.handshake_timeout
+    }
+
+    /// Whether clients are asked for certificates.
+    pub(super) fn asks_clients(&self) -> bool {
+        self.settings.client_ca.is_some()
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn build(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+    contents: &TlsFileContents,
+) -> Result<LoadedTls, Vec<TlsFileError>> {
+    let certificates = contents.certificates(&settings.certificates, provider);
+    let authorities = contents.client_authorities(settings.client_ca.as_deref());
+    let (certificates, authorities) = match (certificates, authorities) {
+        (Ok(certificates), Ok(authorities)) => (certificates, authorities),
+        (certificates, authorities) => {
+            return Err(certificates.err().into_iter().flatten().chain(authorities.err()).collect());
+        }
+    };
+    let dated = certificates.iter().enumerate();
+    let warning = |(index, certificate): (usize, &super::certificate_files::ReadCertificate)| {
+        let path = settings.certificates[index].cert.display();
+        validity_warning(&certificate.facts).map(|text| (TlsFile::Cert(index), format!("{path}: {text}")))
+    };
+    let warnings = dated.filter_map(warning).collect();
+    let first_expiry = certificates.iter().map(|one| one.facts.not_after).min().unwrap_or(i64::MAX);
+    let verifier = authorities.map(|roots| client_verifier(settings.client_auth, roots, provider));
+    let resolver = SniResolver::new(&certificates).expect("the settings name a certificate");
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let config = ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(&versions);
+    let config = config.expect("ring has suites for both versions");
+    let config = match verifier {
+        Some(verifier) => config.with_client_cert_verifier(verifier),
+        None => config.with_no_client_auth(),
+    };
+    let mut config = config.with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = protocols();
+    // Tickets hold the session, encrypted by a key that this ticketer makes and replaces every six hours: the host
+    // remembers nothing of a client. A new configuration has a new ticketer, and so accepts no older ticket.
+    config.ticketer = Ticketer::new().expect("the system has random numbers");
+    Ok(LoadedTls { config: Arc::new(config), first_expiry, warnings })
+}
+
+fn client_verifier(
+    client_auth: ClientAuth,
+    roots: rustls::RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Arc<dyn ClientCertVerifier> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let verifier = match client_auth {
+        ClientAuth::Optional => verifier.allow_unauthenticated(),
+        ClientAuth::Required => verifier,
+    };
+    verifier.build().expect("there is an authority, and no revocation list that could be wrong")
+}

@@ -1,0 +1,69 @@
+//! Certificates of clients: who is let in, and for which host.
+
+use super::super::atoll::eventually;
+use super::{Authority, Client, GET, TlsHome, metric};
+use rcgen::ExtendedKeyUsagePurpose;
+
+/// A manifest's lines for clients, and the authority of the clients in `clients.pem`.
+fn home(auth: &str) -> (TlsHome, Authority) {
+    let home = TlsHome::new(&format!("client_ca = 'clients.pem'\nclient_auth = '{auth}'"));
+    let clients = Authority::new("clients");
+    clients.write(&home.folder().join("clients.pem"));
+    (home, clients)
+}
+
+#[tokio::test]
+async fn a_client_without_a_right_certificate_is_refused_where_one_is_required() {
+    let (home, clients) = home("required");
+    let own = clients.sign_with(&["orders"], |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    });
+    let for_servers = clients.sign_with(&["orders"], |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    });
+    let expired = clients.sign_with(&["orders"], |params| {
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    });
+    let foreign = Authority::new("others").sign(&["orders"]);
+    let atoll = home.home.start().await;
+    let ask = async |own: Option<&super::Signed>| {
+        let client = Client::new(&home.authority, own);
+        // In TLS 1.3 the client learns of a refusal when it reads.
+        client.ask(&atoll, "shop.example", GET).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    };
+    assert!(ask(Some(&own)).await);
+    for (what, wrong) in [("another authority", &foreign), ("expired", &expired), ("for servers", &for_servers)] {
+        assert!(!ask(Some(wrong)).await, "{what}");
+    }
+    assert!(!ask(None).await);
+    for (reason, count) in [("client-certificate", 3.0), ("no-client-certificate", 1.0)] {
+        let labels = format!(",reason=\"{reason}\"");
+        eventually(reason, async || {
+            metric(&atoll, "tls_handshake_failures_total", &labels).await.filter(|found| *found == count)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn where_clients_show_certificates_a_request_is_for_the_host_of_the_handshake() {
+    let (home, clients) = home("optional");
+    let own = clients.sign(&["orders"]);
+    let foreign = Authority::new("others").sign(&["orders"]);
+    let atoll = home.home.start().await;
+    for own in [None, Some(&own)] {
+        let client = Client::new(&home.authority, own);
+        for (name, host, status) in [
+            ("shop.example", "shop.example", 200),
+            ("shop.example", "SHOP.example:8443", 200),
+            ("shop.example", "localhost", 421),
+            ("127.0.0.1", "127.0.0.1", 200),
+            ("127.0.0.1", "localhost", 421),
+        ] {
+            let answer = client.ask(&atoll, name, &GET.replace("shop.example", host)).await.unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{name} {host}: {answer}");
+        }
+    }
+    let wrong = Client::new(&home.authority, Some(&foreign));
+    assert!(!wrong.ask(&atoll, "shop.example", GET).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
+}
