@@ -16,7 +16,9 @@ mod log_text;
 mod name;
 
 pub use authority::HostAndPort;
-pub use body::{Body, BodyError, ConnectionNotice, StreamedContent, UnreadContent, empty_body, full_body};
+pub use body::{
+    Body, BodyError, ConnectionNotice, StreamedContent, UnreadContent, UpgradeOffer, empty_body, full_body,
+};
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

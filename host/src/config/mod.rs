@@ -30,6 +30,7 @@ mod edge;
 mod egress;
 mod granted_env;
 mod health;
+mod http2;
 mod late_finding_key;
 mod limits;
 mod log;
@@ -44,6 +45,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 mod token;
+mod websocket;
 
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};

@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use super::settings::Settings;
+use super::websocket;
 use crate::base::{HostAndPort, header_tokens};
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
@@ -33,6 +34,7 @@ pub(super) fn check(head: &Parts, trusted: bool) -> Result<Option<HostAndPort<'_
     check_target(head)?;
     check_scheme(head.uri.scheme(), trusted)?;
     check_names(&head.headers)?;
+    check_values(head)?;
     check_framing(&head.headers)?;
     check_purpose(head)?;
     check_host(head)
@@ -67,6 +69,24 @@ fn check_scheme(scheme: Option<&Scheme>, trusted: bool) -> Result<(), Problem> {
 fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.keys().find(|name| name.as_str().contains('_')) {
         Some(name) => Err(Problem::bad_request("bad-header", format!("header `{name}` has an underscore in its name"))),
+        None => Ok(()),
+    }
+}
+
+/// HTTP/2 has a length for each value, so a value may begin or end with a blank there. In HTTP/1 the blank would be
+/// gone, and service and gateway would not see the same value (RFC 9113, section 8.2.1). h2 lets it pass.
+fn check_values(head: &Parts) -> Result<(), Problem> {
+    if head.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    match head.headers.iter().find(|(_, value)| {
+        let value = value.as_bytes();
+        blank(value.first()) || blank(value.last())
+    }) {
+        Some((name, _)) => {
+            Err(Problem::bad_request("bad-header", format!("the value of `{name}` begins or ends with a blank")))
+        }
         None => Ok(()),
     }
 }
@@ -109,12 +129,11 @@ fn check_purpose(head: &Parts) -> Result<(), Problem> {
     let has = |name: &HeaderName, wanted: &[u8]| {
         header_tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
     };
-    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    // Whether WebSocket may be spoken, the route decides.
+    let ignored = |protocol: &[u8]| [b"h2c", websocket::PROTOCOL].iter().any(|own| protocol.eq_ignore_ascii_case(own));
+    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !ignored(protocol));
     if offers && has(&CONNECTION, b"upgrade") {
-        let detail = "no other protocol is spoken on this connection";
-        return Err(
-            Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade", "The upgrade is not supported", detail).closing()
-        );
+        return Err(websocket::refused());
     }
     Ok(())
 }
@@ -207,7 +226,8 @@ mod tests {
         assert_eq!(with("transfer-encoding", "gzip, chunked").as_deref(), Some("transfer-coding"));
         assert_eq!(with("transfer-encoding", "Chunked").as_deref(), None);
         assert_eq!(with("transfer-encoding", "chunked, Chunked").as_deref(), Some("transfer-coding-twice"));
-        assert_eq!(with("upgrade", "websocket").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "irc").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "websocket").as_deref(), None, "the route decides");
         assert_eq!(with("upgrade", "h2c").as_deref(), None);
         assert_eq!(
             refusal("/", &[("host", "a"), ("upgrade", "websocket")]).as_deref(),

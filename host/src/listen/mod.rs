@@ -1,8 +1,8 @@
 //! Floor 3: sockets and draining.
 //!
 //! Owns the listening socket; the connections on it, with their bounds in number, size and time; and the drain that
-//! ends them in order. Knows HTTP/1.1 as far as hyper does, and passes each request to the service that
-//! [`Listener::serve`] was given.
+//! ends them in order. Knows HTTP/1.1 and HTTP/2 as far as hyper does, and passes each request to the service that
+//! [`Listener::serve`] was given. After an answer that switches the protocol it copies bytes ([`Tunnel`]).
 //!
 //! What always holds:
 //! - nothing that a peer does, or does not do, ends the accept loop: an error of one connection ends that connection,
@@ -14,6 +14,8 @@
 //!   the host waits for it; meanwhile its answer is read ahead, within bounds, so that the service is done;
 //! - an idle connection makes room for a new one where there are too many;
 //! - a connection is used again only where both ends must see the end of the request at the same byte;
+//! - the streams of an HTTP/2 connection end with it, and its peer's frames are counted: too many resets or empty
+//!   frames, or a header block that takes too long, end the connection;
 //! - a body that breaks off never looks complete: the connection is closed before the final chunk;
 //! - once a [`Drain`] has started, no connection is accepted, requests in flight finish with `Connection: close`, and
 //!   what is left at the drain's deadline is cut off.
@@ -30,14 +32,24 @@ mod connection;
 mod connection_permits;
 mod connection_stage;
 mod drain;
+mod event_budget;
+mod frame_boundary;
+mod frame_meter;
+mod http2_connection;
+mod http2_stream;
 mod http_exchange;
 mod least_rate;
 mod listener;
+mod metered_socket;
 mod peer;
+mod protocol_choice;
+mod proxy_header;
 mod settings;
 mod socket;
+mod stream_tasks;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod unparsed_request;
 mod unsent;
 #[cfg(test)]
@@ -46,5 +58,6 @@ pub(crate) mod wire_client;
 pub use drain::Drain;
 pub use listener::Listener;
 pub use peer::Peer;
-pub use settings::Settings;
+pub use settings::{Http2Settings, Settings};
+pub use tunnel::Tunnel;
 pub use unparsed_request::UnparsedRequest;

@@ -2,6 +2,7 @@
 
 use super::connector::Connector;
 use super::dial::Dial;
+use super::shared_connections::SharedConnections;
 use super::{answer_framing, content, failure, request_head};
 use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind};
 use crate::egress::EgressRule;
@@ -38,6 +39,9 @@ struct ClientState {
     /// Whether it is an outside host, which learns nothing about this one.
     outside: bool,
     client: Client<Connector, Body>,
+    connector: Connector,
+    /// `None` for HTTP/1.1.
+    shared: Option<SharedConnections>,
 }
 
 impl HttpClient {
@@ -45,29 +49,35 @@ impl HttpClient {
     /// the path of every request. Connections go to `peer`. With TLS the certificate must be for the host of `base`.
     pub fn fixed(base: Uri, peer: SocketAddr, dial: &Dial) -> Self {
         let connector = Connector::fixed(&base, peer, dial);
-        Self::new(base, false, connector)
+        Self::new(base, false, connector, dial.http2)
     }
 
     /// The client of an outside host, as one service may reach it. The host of `base` is looked up for each new
     /// connection, which goes only to an address that `rule` admits.
     pub fn checked(base: Uri, rule: EgressRule, dial: &Dial) -> Self {
         let connector = Connector::checked(&base, rule, dial);
-        Self::new(base, true, connector)
+        Self::new(base, true, connector, false)
     }
 
-    fn new(base: Uri, outside: bool, connector: Connector) -> Self {
+    fn new(base: Uri, outside: bool, connector: Connector, http2: bool) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
             .http1_max_buf_size(BUFFER)
-            .build(connector);
-        Self(Arc::new(ClientState { base, outside, client }))
+            .build(connector.clone());
+        let shared = http2.then(SharedConnections::default);
+        Self(Arc::new(ClientState { base, outside, client, connector, shared }))
     }
 
     /// What its requests' addresses begin with.
     pub fn base(&self) -> &Uri {
         &self.0.base
+    }
+
+    /// How its connections are made.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
     }
 
     /// Sends `request`, whose path is put below the base's, and waits for the answer's head until the context's
@@ -87,6 +97,9 @@ impl HttpClient {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, TryError> {
+        if let Some(connections) = &self.0.shared {
+            return Box::pin(self.send_shared(connections, request, context)).await;
+        }
         match timeout_at(Instant::from_std(context.deadline), self.exchange(request, context)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
@@ -98,7 +111,7 @@ impl HttpClient {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, TryError> {
-        let ClientState { base, outside, client } = &*self.0;
+        let ClientState { base, outside, client, .. } = &*self.0;
         let (mut parts, body) = request.into_parts();
         let no_address =
             |error: http::Error| TryError::new(ErrorKind::Host, format!("no address: {error}")).caused_by(error);
@@ -160,7 +173,7 @@ pub(crate) fn origin(address: &Uri) -> Option<Uri> {
 }
 
 /// The request's path and query below the base's path.
-fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
+pub(super) fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
     let below = path.path_and_query().map_or("/", PathAndQuery::as_str);
     let joined = format!("{}{below}", base.path().trim_end_matches('/'));
     let mut parts = Parts::default();

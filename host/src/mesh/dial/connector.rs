@@ -70,6 +70,13 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// A new connection.
+    pub(super) async fn connect(&self) -> Result<ClientStream, DialError> {
+        self.0.connect().await
+    }
+}
+
 /// Whether `base` asks for TLS.
 pub(super) fn is_secure(base: &Uri) -> bool {
     base.scheme() == Some(&http::uri::Scheme::HTTPS)
@@ -102,7 +109,7 @@ impl ConnectorState {
             return Ok(ClientStream::plain(stream));
         }
         let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
-        let secured = tls.secure(&self.host, stream).await;
+        let secured = tls.secure(&self.host, stream, self.dial.http2).await;
         let secured = secured.map_err(|source| DialError::Tls { host: self.host.clone(), source })?;
         Ok(ClientStream::tls(secured))
     }

@@ -9,9 +9,12 @@ mod content;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 pub(super) mod dial;
 mod failure;
+mod http2_exchange;
 mod lookup;
 mod request_head;
+mod shared_connections;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub(super) mod tls;
+mod upgrade;
