@@ -262,8 +262,9 @@ fn routes(
             (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
         }
-        let Route { service, body, timeout, .. } = route.clone();
-        targets.push(Target { service, body_limit: body, timeout, typed, left_out: None });
+        let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
+        let Route { service, body, timeout, websocket, .. } = route.clone();
+        targets.push(Target { service, body_limit: body, timeout, typed, trailers, websocket, left_out: None });
     }
     RoutedTargets { targets, routed }
 }

@@ -45,6 +45,11 @@ impl UnreadContent {
 #[derive(Debug, Clone, Copy)]
 pub struct SecureOrigin;
 
+/// An extension of a request: it offers another protocol for its connection, which the service may accept with 101. The
+/// answer then has a `hyper::upgrade::OnUpgrade` among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct UpgradeOffer;
+
 /// An extension of a request to a host outside: who waits for its connection is told here when there is one, and again
 /// for each further try.
 #[derive(Clone)]

@@ -17,7 +17,8 @@ mod name;
 
 pub use authority::HostAndPort;
 pub use body::{
-    Body, BodyError, ConnectionNotice, SecureOrigin, StreamedContent, UnreadContent, empty_body, full_body,
+    Body, BodyError, ConnectionNotice, SecureOrigin, StreamedContent, UnreadContent, UpgradeOffer, empty_body,
+    full_body,
 };
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;

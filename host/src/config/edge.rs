@@ -4,17 +4,17 @@ use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
-use super::reader::kind::{ChoiceKind, CountKind, ListKind};
+use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::token;
+use super::{http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::HttpsSettings;
 use crate::{gateway, listen};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -147,6 +147,13 @@ static TRUSTED_PROXIES: ManifestKey<ListKind<IpAddressKind>> = ManifestKey::new(
     "The peers whose `Forwarded` and `X-Forwarded-*` headers the gateway trusts. It replaces the headers of all \
      others.",
 );
+static PROXY_PROTOCOL: ManifestKey<FlagKind> = ManifestKey::new(
+    "proxy_protocol",
+    FlagKind,
+    "false",
+    "Whether each connection begins with a header of the PROXY protocol (version 1 or 2), which names the client. It \
+     is read from `trusted_proxies` alone; connections of others, or without it, are closed.",
+);
 static NAMES: ManifestKey<ChoiceKind<Names>> = ManifestKey::new(
     "names",
     ChoiceKind(&[("snake_case", Names::Snake), ("camelCase", Names::Camel), ("kebab-case", Names::Kebab)]),
@@ -207,6 +214,9 @@ pub(super) fn read(
         }
     }
     gateway.tls = tls.map(|(_, tls)| tls);
+    if let Some(tls) = &mut gateway.tls {
+        tls.tls.settings.http2 = gateway.listen.http2.is_some();
+    }
     gateway.settings.https = gateway.tls.as_ref().and_then(https);
     let address = admin_address.value;
     let admin = AdminConfig {
@@ -234,6 +244,19 @@ fn https(tls: &GatewayTlsConfig) -> Option<HttpsSettings> {
 fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
     let (max_headers, header_bytes) = (section.get(&MAX_HEADERS).into(), in_memory(section.get(&HEADER_BYTES)));
     let connections = section.get(&CONNECTIONS);
+    let trusted_proxies: Vec<IpAddr> =
+        section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect();
+    let proxy_protocol = section.get_sourced(&PROXY_PROTOCOL);
+    if proxy_protocol.value && trusted_proxies.is_empty() {
+        let help = "name the addresses of the proxies in `trusted_proxies`";
+        section.report.push(
+            proxy_protocol.origin,
+            "`proxy_protocol` without `trusted_proxies` refuses everybody",
+            help,
+        );
+    }
+    let proxy_protocol =
+        proxy_protocol.value.then(|| trusted_proxies.iter().map(|proxy| proxy.to_canonical()).collect());
     GatewayConfig {
         listen: listen::Settings {
             address,
@@ -248,10 +271,12 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),
+            proxy_protocol,
+            http2: http2::read(section),
             ..listen::Settings::default()
         },
         settings: gateway::Settings {
-            trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
+            trusted_proxies,
             max_headers,
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),

@@ -30,6 +30,7 @@ mod edge;
 mod egress;
 mod granted_env;
 mod health;
+mod http2;
 mod late_finding_key;
 mod limits;
 mod log;
@@ -45,6 +46,7 @@ mod service;
 mod tests;
 mod tls;
 mod token;
+mod websocket;
 
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};

@@ -11,9 +11,10 @@ use super::reader::report::Report;
 use super::reader::section::Section;
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{edge, limits};
+use super::{edge, limits, websocket};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::gateway::WebSocketSettings;
 use crate::route::Rule;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub struct Route {
     pub body: u64,
     /// How long a request may take until the head of its answer: 1 ms to 1 h.
     pub timeout: Duration,
+    /// How WebSockets are passed on; `None`: not at all.
+    pub websocket: Option<WebSocketSettings>,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -77,12 +80,14 @@ fn read(mut section: Section<'_>, services: &Services, timeout: Duration, routes
     let spans = keys.spans(&section, matching.path.as_ref());
     let service = service(&mut section, keys.call.as_ref(), services);
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(timeout, |found| found.value));
+    let websocket = websocket::read(&mut section, service);
     let call = keys.finish(&section, &mut matching, services);
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
         if let Some(service) = service.filter(|_| section.is_whole()) {
             let body = body.map_or(service.body, |found| found.value);
-            routes.all.push(Route { rule: rule.value, service: service.spec.name.clone(), call, body, timeout });
+            let service = service.spec.name.clone();
+            routes.all.push(Route { rule: rule.value, service, call, body, timeout, websocket });
             routes.spans.push(spans);
         }
     }

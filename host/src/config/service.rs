@@ -43,6 +43,13 @@ pub struct ServiceConfig {
 
 static COMPONENT: ManifestKey<PathKind> =
     ManifestKey::without_default("component", PathKind, "The WebAssembly component.");
+static HTTP2: ManifestKey<FlagKind> = ManifestKey::new(
+    "http2",
+    FlagKind,
+    "false",
+    "Whether its `urls` speak HTTP/2, as gRPC needs: with `http` by prior knowledge, with `https` by ALPN. Trailer \
+     sections are passed on in both directions, where the client speaks HTTP/2 and sends `te: trailers`.",
+);
 static REPLICAS: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "replicas",
     CountKind { min: 1, max: 64 },
@@ -179,8 +186,10 @@ fn read(
     let no_component = section.lacks(COMPONENT.name);
     let mut spans = KeySpans::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
     let limits = limits::limits(&mut section);
-    let dial = Dial { connect: limits.connect, tls: None };
-    let Addresses { settings: addresses, none, ca } = addresses::read(&mut section, folder, dial.clone(), &mut spans);
+    let dial = Dial { connect: limits.connect, tls: None, http2: false };
+    // Hosts outside are reached with HTTP/1.1.
+    let to_urls = Dial { http2: section.get(&HTTP2), ..dial.clone() };
+    let Addresses { settings: addresses, none, ca } = addresses::read(&mut section, folder, to_urls, &mut spans);
     // A wrong `component` or wrong `urls` were reported already.
     if no_component && none {
         let help = "add component = \"path/to/component.wasm\", or urls = [\"http://127.0.0.1:5001\"], or both";

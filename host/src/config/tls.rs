@@ -190,6 +190,8 @@ fn read(section: &mut Section<'_>, folder: &Path) -> TlsConfig {
         certificates: files,
         client_ca: client_ca.map(|found| folder.join(found.value)),
         client_auth: client_auth.value,
+        // Set by what `[gateway]` says of HTTP/2.
+        http2: false,
         reload: section.get(&RELOAD),
         handshake_timeout: section.get(&HANDSHAKE_TIMEOUT),
     };

@@ -1,6 +1,7 @@
 //! Where the gateway counts a request that has ended: the scopes, and the outcomes that each can have.
 
 use super::settings::Target;
+use super::websocket;
 use crate::route::RoutingTable;
 use crate::telemetry::{CountScope, GatewayMetrics};
 use std::collections::HashSet;
@@ -27,6 +28,9 @@ pub(super) const CALLED: [(u16, &str); 18] = [
     (500, "host"),
     (400, "bad-path"),
 ];
+
+/// What a route refuses that passes no WebSocket on.
+const NO_UPGRADE: [(u16, &str); 1] = [(501, "upgrade")];
 
 /// What a typed route refuses beyond that.
 const TYPED: [(u16, &str); 7] = [
@@ -72,7 +76,9 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             route = format!("{route} (route {})", index + 1);
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
-        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
+        let sockets = target.websocket.is_some().then_some(websocket::REFUSED.as_slice());
+        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets];
+        let outcomes = outcomes.into_iter().flatten().collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();

@@ -2,6 +2,7 @@
 
 use super::problem::Problem;
 use super::settings::Settings;
+use super::websocket;
 use crate::base::{HostAndPort, header_tokens};
 use crate::listen::SecurePeer;
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -38,6 +39,7 @@ pub(super) fn check<'a>(
     check_target(head)?;
     check_scheme(head.uri.scheme(), trusted, secure.is_some())?;
     check_names(&head.headers)?;
+    check_values(head)?;
     check_framing(&head.headers)?;
     check_purpose(head)?;
     let host = check_host(head)?;
@@ -87,6 +89,24 @@ fn check_names(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// HTTP/2 has a length for each value, so a value may begin or end with a blank there. In HTTP/1 the blank would be
+/// gone, and service and gateway would not see the same value (RFC 9113, section 8.2.1). h2 lets it pass.
+fn check_values(head: &Parts) -> Result<(), Problem> {
+    if head.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    match head.headers.iter().find(|(_, value)| {
+        let value = value.as_bytes();
+        blank(value.first()) || blank(value.last())
+    }) {
+        Some((name, _)) => {
+            Err(Problem::bad_request("bad-header", format!("the value of `{name}` begins or ends with a blank")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// hyper decodes `chunked` once, and no other transfer coding. A body in further codings would reach the service
 /// without the header that names them.
 fn check_framing(headers: &HeaderMap) -> Result<(), Problem> {
@@ -125,12 +145,11 @@ fn check_purpose(head: &Parts) -> Result<(), Problem> {
     let has = |name: &HeaderName, wanted: &[u8]| {
         header_tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted))
     };
-    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"));
+    // Whether WebSocket may be spoken, the route decides.
+    let ignored = |protocol: &[u8]| [b"h2c", websocket::PROTOCOL].iter().any(|own| protocol.eq_ignore_ascii_case(own));
+    let offers = header_tokens(&head.headers, &UPGRADE).any(|protocol| !ignored(protocol));
     if offers && has(&CONNECTION, b"upgrade") {
-        let detail = "no other protocol is spoken on this connection";
-        return Err(
-            Problem::new(StatusCode::NOT_IMPLEMENTED, "upgrade", "The upgrade is not supported", detail).closing()
-        );
+        return Err(websocket::refused());
     }
     Ok(())
 }
@@ -236,7 +255,8 @@ mod tests {
         assert_eq!(with("transfer-encoding", "gzip, chunked").as_deref(), Some("transfer-coding"));
         assert_eq!(with("transfer-encoding", "Chunked").as_deref(), None);
         assert_eq!(with("transfer-encoding", "chunked, Chunked").as_deref(), Some("transfer-coding-twice"));
-        assert_eq!(with("upgrade", "websocket").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "irc").as_deref(), Some("upgrade"));
+        assert_eq!(with("upgrade", "websocket").as_deref(), None, "the route decides");
         assert_eq!(with("upgrade", "h2c").as_deref(), None);
         assert_eq!(
             refusal("/", &[("host", "a"), ("upgrade", "websocket")]).as_deref(),

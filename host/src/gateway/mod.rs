@@ -18,6 +18,7 @@
 //!   has been sent;
 //! - what a typed route passes on fits the function's contract; what a service says about its own failures is logged
 //!   and never sent;
+//! - a WebSocket is passed on only where the route says so, and by origin and number as it says;
 //! - an answer that breaks off after its head never looks complete; each request leaves one line in the access log, and
 //!   is counted once.
 //!
@@ -42,8 +43,9 @@ mod status;
 mod tests;
 mod told_hosts;
 mod typed;
+mod websocket;
 
 pub use call::{Call, CallFailure};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
-pub use settings::{HttpsSettings, Settings, Target};
+pub use settings::{HttpsSettings, Settings, Target, WebSocketSettings};

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
+use super::websocket::{SocketHandshake, SocketPermits};
 use super::{count_scopes, head_check, https_only, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
@@ -17,8 +18,9 @@ use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::GatewayMetrics;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use http::header::TE;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,6 +34,7 @@ pub struct Gateway<C> {
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
+    socket_permits: SocketPermits,
     metrics: Arc<GatewayMetrics>,
     mesh: Arc<C>,
 }
@@ -46,7 +49,8 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
-        Self { settings, document, body_budgets, routes, metrics, mesh }
+        let socket_permits = SocketPermits::of(&routes);
+        Self { settings, document, body_budgets, routes, socket_permits, metrics, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -107,7 +111,9 @@ impl<C: Call> Gateway<C> {
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;
+        let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits);
         (record.scope, record.service) = (route.index, Some(service.clone()));
+        let handshake = handshake?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
@@ -122,6 +128,14 @@ impl<C: Call> Gateway<C> {
             ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, secure: caller.secure, host };
         let hosts = ToldHosts::new(&head.headers, host, caller.trusted, caller.secure);
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
+        if route.target.trailers && head.headers.contains_key(TE) {
+            record.peer().pass_trailers();
+            // `te` ends at each hop, and h2 refuses any but this one.
+            request.headers_mut().insert(TE, HeaderValue::from_static("trailers"));
+        }
+        if let Some(handshake) = &handshake {
+            handshake.offer(&mut request);
+        }
         if BodyBudget::reads_ahead(&head.headers, request.body()) {
             // A call of the mesh holds a place of the service, and a client that sends slowly shall hold none. Boxed:
             // most requests have no body, and would pay for the size of this future.
@@ -132,7 +146,11 @@ impl<C: Call> Gateway<C> {
         let answer = settle(outcome, &upload, service, caller.id)?;
         let answer = answer.map(|body| record.peer().read_ahead(body));
         let leads = |path: &str| self.leads(&head, host, path);
-        Ok(public_answer::publish(answer, &head.method, &hosts, &route, leads))
+        let answer = public_answer::publish(answer, &head.method, &hosts, &route, leads);
+        Ok(match handshake {
+            Some(handshake) => handshake.finish(answer, &self.metrics),
+            None => answer,
+        })
     }
 
     /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers

@@ -48,6 +48,18 @@ impl Default for Settings {
     }
 }
 
+/// How a route passes WebSockets on.
+#[derive(Debug, Clone)]
+pub struct WebSocketSettings {
+    /// The origins whose pages may open one, as browsers write them; `None`: all. A handshake without `Origin` is from
+    /// no browser, and passes.
+    pub origins: Option<Vec<String>>,
+    /// How long a WebSocket may be quiet in both directions.
+    pub idle: Duration,
+    /// How many may be open at a time.
+    pub connections: usize,
+}
+
 /// What a route leads to.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -62,6 +74,10 @@ pub struct Target {
     ///
     /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
     pub typed: Option<usize>,
+    /// Whether trailer sections are passed on, where the client speaks HTTP/2 and asks for them.
+    pub trailers: bool,
+    /// How WebSockets are passed on; `None`: not at all. Only for a service that has addresses alone.
+    pub websocket: Option<WebSocketSettings>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
 }

@@ -2,15 +2,20 @@
 
 use super::answer_buffer::AnswerMemory;
 use super::connection_permits::ConnectionPermit;
-use super::connection_stage::StageTimer;
+use super::connection_stage::{StageTimer, StageTracker};
 use super::connection_stream::ConnectionStream;
 use super::drain::Drain;
 use super::handshake;
 use super::http_exchange::{Exchange, ExchangeRecord};
+use super::http2_connection::{self, Http2Connection};
 use super::peer::Peer;
-use super::server_tls::ServerTls;
+use super::protocol_choice::{Opening, opening};
+use super::proxy_header;
+use super::secure_peer::SecurePeer;
+use super::server_tls::{HTTP2, ServerTls};
 use super::settings::Settings;
-use super::socket::{Socket, is_line_end};
+use super::socket::{Socket, SocketMode, is_line_end};
+use super::tunnel::Tunnel;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::{Body, RequestId};
 use futures_util::FutureExt;
@@ -20,6 +25,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
@@ -76,7 +82,8 @@ pub(super) async fn serve<S, F>(
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let tracker = Arc::clone(&permit.tracker);
-    let record = Arc::new(ExchangeRecord::new(&settings, memory));
+    let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
+    let Some((stream, addr)) = from_proxy(stream, addr, &settings, &tracker).await else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let (stream, secure) = match tls {
         None => (ConnectionStream::Plain(stream), None),
@@ -88,8 +95,21 @@ pub(super) async fn serve<S, F>(
             (stream, Some(secure))
         }
     };
+    let negotiated = secure.as_deref().is_some_and(|secure: &SecurePeer| secure.protocol.as_deref() == Some(HTTP2));
     let peer = Peer { addr, secure, record: Arc::clone(&record) };
-    let socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
+    let mut socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
+    if let Some(http2) = settings.http2.as_ref().filter(|http2| negotiated || http2.prior_knowledge) {
+        let opening = if negotiated { Opening::Http2 } else { opening(&mut socket, &mut timer).await };
+        match opening {
+            Opening::Http1 => {}
+            Opening::Nothing => return socket.close().await,
+            Opening::Http2 => {
+                socket.switch(SocketMode::Streams);
+                let connection = Http2Connection { socket, peer, memory, timer, drained: drain.waiter() };
+                return Box::pin(http2_connection::serve(connection, service, &settings, http2)).await;
+            }
+        }
+    }
     let (own_tracker, own_record) = (tracker.clone(), record.clone());
     // Two boxes, because hyper gives the socket back (`into_parts`) only if service and future are `Unpin`.
     let service = Box::new(service);
@@ -123,6 +143,11 @@ pub(super) async fn serve<S, F>(
 
     let Parts { io, read_buf: received, .. } = connection.into_parts();
     let socket = io.into_inner();
+    if let Some(Ok(())) = outcome
+        && let Some(tunnel) = record.take_tunnel()
+    {
+        return switch(socket, tunnel, &received, &tracker, &drain, peer.addr).await;
+    }
     match outcome {
         Some(Ok(())) if record.left_unread() => socket.linger().await,
         Some(Ok(())) => socket.close().await,
@@ -138,6 +163,56 @@ pub(super) async fn serve<S, F>(
         // connection is idle, and needs no answer.
         None if received.iter().all(is_line_end) => socket.close().await,
         None => refuse_slow(socket, peer, unparsed).await,
+    }
+}
+
+/// The connection, and whose it is: by the word of a trusted proxy, if the settings say so. `None`: it is refused.
+async fn from_proxy(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    settings: &Settings,
+    tracker: &Arc<StageTracker>,
+) -> Option<(TcpStream, SocketAddr)> {
+    let Some(trusted) = &settings.proxy_protocol else { return Some((stream, peer)) };
+    if !trusted.contains(&peer.ip().to_canonical()) {
+        tracing::debug!(%peer, "a connection was refused: its peer is none of `trusted_proxies`");
+        return None;
+    }
+    let mut timer = StageTimer::new(Arc::clone(tracker), settings);
+    let client = tokio::select! {
+        biased;
+        client = proxy_header::receive(&mut stream) => client,
+        () = poll_fn(|context| timer.poll_expired(context)) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    match client {
+        Ok(client) => Some((stream, client.unwrap_or(peer))),
+        Err(error) => {
+            tracing::debug!(%peer, %error, "a connection was refused");
+            None
+        }
+    }
+}
+
+/// Serves what follows an answer that has switched the protocol.
+async fn switch(
+    mut socket: Socket,
+    tunnel: Tunnel,
+    received: &[u8],
+    tracker: &StageTracker,
+    drain: &Drain,
+    peer: SocketAddr,
+) {
+    if tracker.write_waits() {
+        // hyper hands the connection over while bytes of the answer wait in its buffer, which is gone now.
+        tracing::debug!(%peer, "a connection ended within an answer");
+        return;
+    }
+    // As long as the tunnel lasts, the connection is not idle and makes no room for another.
+    let _ = tracker.serve();
+    socket.switch(SocketMode::Tunnel);
+    match tunnel.run(&mut socket, received, drain).await {
+        Ok(()) => socket.close().await,
+        Err(error) => tracing::debug!(%peer, %error, "a tunnel broke off"),
     }
 }
 

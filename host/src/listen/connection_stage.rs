@@ -213,6 +213,16 @@ impl StageTimer {
         if self.tracker.version().stage() == Stage::Closing { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// The stage that it watches.
+    pub(super) fn tracker(&self) -> Arc<StageTracker> {
+        Arc::clone(&self.tracker)
+    }
+
+    /// When the connection was last seen to become idle.
+    pub(super) fn idle_since(&self) -> Instant {
+        self.tracker.began + Duration::from_nanos(self.tracker.idle_since.load(SeqCst))
+    }
+
     /// Ready when the stage has lasted longer than its bound.
     pub(super) fn poll_expired(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Register before reading the version: a change (`rest`) after the read then finds the waker. In the other

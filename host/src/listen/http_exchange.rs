@@ -4,10 +4,11 @@ use super::answer_buffer::{AnswerMemory, AnswerSlot};
 use super::connection_stage::{StageTracker, StageVersion};
 use super::least_rate::{LeastRate, UploadPace};
 use super::settings::Settings;
+use super::tunnel::Tunnel;
 use crate::base::{Body, BodyError, ErrorKind, empty_body};
 use bytes::Bytes;
 use http::header::{CONNECTION, EXPECT, TRANSFER_ENCODING};
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -35,6 +36,12 @@ pub(super) struct ExchangeRecord {
     pub(super) answer: AnswerSlot,
     /// The least rate of a request's body.
     upload_rate: LeastRate,
+    /// Whether the head of the answer was made, where the record is that of a stream of HTTP/2.
+    answered: AtomicBool,
+    /// Whether trailer sections pass on that stream.
+    trailers: AtomicBool,
+    /// What the connection becomes after the answer that is being sent, if that switches the protocol.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 impl ExchangeRecord {
@@ -45,6 +52,9 @@ impl ExchangeRecord {
             slow: AtomicBool::new(false),
             answer: AnswerSlot::new(memory),
             upload_rate: LeastRate::new(settings.min_upload_rate, settings.rate_grace),
+            answered: AtomicBool::new(false),
+            trailers: AtomicBool::new(false),
+            tunnel: Mutex::default(),
         }
     }
 
@@ -58,6 +68,31 @@ impl ExchangeRecord {
 
     pub(super) fn left_unread(&self) -> bool {
         self.unread.load(Relaxed)
+    }
+
+    pub(super) fn pass_trailers(&self) {
+        self.trailers.store(true, Relaxed);
+    }
+
+    pub(super) fn passes_trailers(&self) -> bool {
+        self.trailers.load(Relaxed)
+    }
+
+    pub(super) fn note_answered(&self) {
+        self.answered.store(true, Relaxed);
+    }
+
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    pub(super) fn upload_rate(&self) -> LeastRate {
+        self.upload_rate
+    }
+
+    /// Takes what the connection becomes, if the last answer has switched the protocol.
+    pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn is_unframed(&self) -> bool {
@@ -205,6 +240,9 @@ impl Future for Answering {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let reusable = ready!(self.poll_reusable(context));
         let mut answer = self.answer.take().expect("a future is not polled after its end");
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            *self.exchange.record.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Tunnel::of(&mut answer);
+        }
         if !reusable {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,8 +1,9 @@
 //! Floor 3: sockets, TLS and draining.
 //!
-//! Owns the listening sockets; their TLS, whose files it reads again when they change; the connections, with
-//! their bounds in number, size and time; and the drain that ends them in order. Knows HTTP/1.1 as far as hyper does,
-//! and passes each request to the service that [`Listener::serve`] was given.
+//! Owns the listening sockets; their TLS, whose files it reads again when they change; the connections, with their bounds
+//! in number, size and time; and the drain that ends them in order. Knows HTTP/1.1 and HTTP/2 as far as hyper does, and
+//! passes each request to the service that [`Listener::serve`] was given. After an answer that switches the protocol it
+//! copies bytes ([`Tunnel`]).
 //!
 //! What always holds:
 //! - nothing that a peer does, or does not do, ends the accept loop: an error of one connection ends that connection,
@@ -17,6 +18,8 @@
 //!   of the time before is resumed; files that cannot be used change nothing;
 //! - an idle connection makes room for a new one where there are too many;
 //! - a connection is used again only where both ends must see the end of the request at the same byte;
+//! - the streams of an HTTP/2 connection end with it, and its peer's frames are counted: too many resets or empty
+//!   frames, or a header block that takes too long, end the connection;
 //! - a body that breaks off never looks complete: the connection is closed before the final chunk;
 //! - once a [`Drain`] has started, no connection is accepted, requests in flight finish with `Connection: close`, and
 //!   what is left at the drain's deadline is cut off.
@@ -36,18 +39,28 @@ mod connection_permits;
 mod connection_stage;
 mod connection_stream;
 mod drain;
+mod event_budget;
+mod frame_boundary;
+mod frame_meter;
 mod handshake;
+mod http2_connection;
+mod http2_stream;
 mod http_exchange;
 mod least_rate;
 mod listener;
+mod metered_socket;
 mod peer;
+mod protocol_choice;
+mod proxy_header;
 mod secure_peer;
 mod server_tls;
 mod settings;
 mod sni_resolver;
 mod socket;
+mod stream_tasks;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod unparsed_request;
 mod unsent;
 #[cfg(test)]
@@ -60,5 +73,6 @@ pub use listener::Listener;
 pub use peer::Peer;
 pub use secure_peer::{ClientCertificate, SecurePeer};
 pub use server_tls::{ServerTls, TlsSettings};
-pub use settings::Settings;
+pub use settings::{Http2Settings, Settings};
+pub use tunnel::Tunnel;
 pub use unparsed_request::UnparsedRequest;

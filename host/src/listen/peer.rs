@@ -30,6 +30,12 @@ impl Peer {
         self.secure.is_some()
     }
 
+    /// Lets the trailer sections of this request and of its answer pass, if they are on a stream of HTTP/2. Otherwise
+    /// they are dropped.
+    pub fn pass_trailers(&self) {
+        self.record.pass_trailers();
+    }
+
     /// Whether the connection was cut off because the peer took an answer too slowly.
     pub fn was_too_slow(&self) -> bool {
         self.record.is_slow()

@@ -13,7 +13,7 @@ pub struct SecurePeer {
     /// The host that the client asked for (SNI), in lower case. `None`: it named none, as clients do that connect to
     /// an address.
     pub sni: Option<String>,
-    /// The protocol that both ends agreed on (ALPN): `http/1.1`. `None`: the client offered none.
+    /// The protocol that both ends agreed on (ALPN): `http/1.1` or `h2`. `None`: the client offered none.
     pub protocol: Option<String>,
     /// The certificate that the client has shown, if it has. It is verified: an authority of `client_ca` signed it for
     /// clients, and it was valid at the handshake.

@@ -17,9 +17,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
+pub(super) const HTTP2: &str = "h2";
+
 /// The protocols that the listener offers by ALPN (RFC 7301), the one that it likes best first.
-fn protocols() -> Vec<Vec<u8>> {
-    vec![b"http/1.1".to_vec()]
+fn protocols(http2: bool) -> Vec<Vec<u8>> {
+    let http2 = http2.then(|| HTTP2.as_bytes().to_vec());
+    http2.into_iter().chain([b"http/1.1".to_vec()]).collect()
 }
 
 /// What a listener serves by TLS.
@@ -32,6 +36,8 @@ pub struct TlsSettings {
     pub client_ca: Option<PathBuf>,
     /// Whether a client must show a certificate, where `client_ca` is named.
     pub client_auth: ClientAuth,
+    /// Whether clients may speak HTTP/2, if they offer it (ALPN).
+    pub http2: bool,
     /// How often the files are looked at.
     pub reload: Duration,
     /// How long a handshake may take.
@@ -44,6 +50,7 @@ impl Default for TlsSettings {
             certificates: Vec::new(),
             client_ca: None,
             client_auth: ClientAuth::Required,
+            http2: false,
             reload: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
         }
@@ -196,7 +203,7 @@ fn build(
         None => config.with_no_client_auth(),
     };
     let mut config = config.with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = protocols();
+    config.alpn_protocols = protocols(settings.http2);
     // Tickets hold the session, encrypted by a key that this ticketer makes and replaces every six hours: the host
     // remembers nothing of a client. A new configuration has a new ticketer, and so accepts no older ticket.
     config.ticketer = Ticketer::new().expect("the system has random numbers");

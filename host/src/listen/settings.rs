@@ -1,6 +1,6 @@
 //! The bounds of a listening socket.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The address to listen on, the bounds of each connection, and the bound on their number.
@@ -39,6 +39,39 @@ pub struct Settings {
     /// The most connections at a time. When there are so many, a new one takes the place of the connection that has
     /// been idle for the longest time. If none is idle, new connections wait, in the kernel's backlog, until one ends.
     pub connections: usize,
+    /// The proxies whose connections begin with a header of the PROXY protocol; those of others are closed. `None`: no
+    /// connection has such a header.
+    pub proxy_protocol: Option<Vec<IpAddr>>,
+    /// How HTTP/2 is spoken; `None`: not at all.
+    pub http2: Option<Http2Settings>,
+}
+
+/// The bounds of a connection with HTTP/2.
+#[derive(Debug, Clone)]
+pub struct Http2Settings {
+    /// Whether a client without TLS may begin with the preface of HTTP/2 (RFC 9113, section 3.3).
+    pub prior_knowledge: bool,
+    /// The most streams at a time.
+    pub streams: u32,
+    /// The most bytes of a request's body that a client may send before the service reads them.
+    pub stream_window: u32,
+    /// The most bytes of all bodies of a connection that a client may send before they are read.
+    pub connection_window: u32,
+    /// How old a connection may get before its client is asked to make a new one; `None`: as old as it likes.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        // Envoy's advice for edges: 100 streams, 64 KiB and 1 MiB.
+        Self {
+            prior_knowledge: false,
+            streams: 100,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            max_age: None,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -57,6 +90,8 @@ impl Default for Settings {
             max_headers: 100,
             header_bytes: 32 * 1024,
             connections: 10_000,
+            proxy_protocol: None,
+            http2: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::http_exchange::ExchangeRecord;
 use super::least_rate::LeastRate;
 use super::settings::Settings;
 use super::unsent::unsent;
+use bytes::BytesMut;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,8 +33,22 @@ pub(super) struct Socket {
     pace: AnswerPace,
     half_closed_timeout: Duration,
     peer_half: PeerHalf,
+    mode: SocketMode,
+    /// What was read to see which protocol the peer speaks.
+    early: BytesMut,
     /// Whether the connection was closed in order.
     closed: bool,
+}
+
+/// What the bytes on a socket are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SocketMode {
+    /// Requests and answers of HTTP/1, one after the other.
+    Exchanges,
+    /// Streams of HTTP/2: hyper reads all the time, and what arrives says nothing about the stage.
+    Streams,
+    /// Those of a protocol that is not known here: no least rate applies.
+    Tunnel,
 }
 
 /// The peer's sending half of the connection, as far as it is known while an exchange runs.
@@ -61,7 +76,23 @@ impl Socket {
         let rate = LeastRate::new(settings.min_download_rate, settings.rate_grace);
         let pace = AnswerPace::new(rate, settings.write_timeout);
         let (half_closed_timeout, peer_half) = (settings.half_closed_timeout, PeerHalf::Open);
-        Self { stream, tracker, record, pace, half_closed_timeout, peer_half, closed: false }
+        let (mode, early, closed) = (SocketMode::Exchanges, BytesMut::new(), false);
+        Self { stream, tracker, record, pace, half_closed_timeout, peer_half, mode, early, closed }
+    }
+
+    /// From now on the bytes are those of another protocol.
+    pub(super) fn switch(&mut self, mode: SocketMode) {
+        self.mode = mode;
+    }
+
+    /// What was read by [`Self::read_early`].
+    pub(super) fn early(&self) -> &[u8] {
+        &self.early
+    }
+
+    /// Reads some bytes that will be read again. Returns their number; 0 at the end. Cancel safe.
+    pub(super) async fn read_early(&mut self) -> io::Result<usize> {
+        self.stream.read_buf(&mut self.early).await
     }
 
     /// Closes the connection in order.
@@ -94,6 +125,9 @@ impl Socket {
 
     /// The result of a write; or an error, if the peer is too slow.
     fn bounded(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if self.mode == SocketMode::Tunnel {
+            return result;
+        }
         self.record.answer.set_stalled(result.is_pending());
         if result.is_pending() {
             self.tracker.set_write_waits(true);
@@ -101,7 +135,9 @@ impl Socket {
         let taken = self.stream.taken(if let Poll::Ready(Ok(count)) = &result { *count } else { 0 });
         if taken > 0 {
             self.pace.wrote(taken);
-            self.tracker.sent();
+            if self.mode == SocketMode::Exchanges {
+                self.tracker.sent();
+            }
             if let PeerHalf::Closed(end) = &mut self.peer_half {
                 // The peer reads: it has closed one half only.
                 end.as_mut().reset(Instant::now() + self.half_closed_timeout);
@@ -163,11 +199,16 @@ impl Drop for Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if self.early.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        } else {
+            let count = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(count));
+        }
         let received = &buffer.filled()[before..];
         if !received.is_empty() {
             self.peer_half = PeerHalf::Open;
-            if !received.iter().all(is_line_end) {
+            if self.mode == SocketMode::Exchanges && !received.iter().all(is_line_end) {
                 self.tracker.received();
             }
         }
@@ -197,9 +238,12 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.flushed(cx, flushed))?;
+        if self.mode == SocketMode::Tunnel {
+            return Poll::Ready(Ok(()));
+        }
         // hyper flushes the socket once it has written all that it had.
         self.tracker.set_write_waits(false);
-        if self.tracker.is_serving() {
+        if self.mode == SocketMode::Exchanges && self.tracker.is_serving() {
             self.poll_peer(cx)?;
         }
         Poll::Ready(Ok(()))

@@ -96,6 +96,15 @@ fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics)
         ];
         family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&sample.count, None)?;
     }
+    let sockets = gateway.socket_samples();
+    if !sockets.is_empty() {
+        let help = "WebSockets that are open now, by route";
+        let mut family = encoder.encode_descriptor("gateway_websockets", help, None, MetricType::Gauge)?;
+        for (scope, count) in sockets {
+            let labels = [("route", scope.route.as_str()), ("service", scope.service.as_str())];
+            family.encode_family(&labels)?.encode_gauge(&count)?;
+        }
+    }
     let mut durations = gateway.duration_samples().peekable();
     if durations.peek().is_none() {
         return Ok(());

@@ -3,8 +3,9 @@
 use super::histogram::{Histogram, HistogramSnapshot};
 use super::status_slot::{CLASSES, SLOTS, class, slot, slot_name};
 use std::array::from_fn;
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// The bounds of the histogram of durations in microseconds. The manifest's `total` is 15 s by default; a body may
@@ -33,6 +34,8 @@ pub struct CountScope {
 #[derive(Default)]
 pub struct GatewayMetrics {
     scopes: Vec<(CountScope, ScopeCounters)>,
+    /// The open WebSockets of the scopes that have had one.
+    sockets: Mutex<BTreeMap<usize, u64>>,
 }
 
 /// The counters of one scope. They are made by its first request: a gateway may have thousands of routes of which few
@@ -68,7 +71,8 @@ pub(super) struct DurationSample<'a> {
 impl GatewayMetrics {
     /// The counters of these scopes, all 0.
     pub fn new(scopes: Vec<CountScope>) -> Self {
-        Self { scopes: scopes.into_iter().map(|scope| (scope, ScopeCounters::default())).collect() }
+        let scopes = scopes.into_iter().map(|scope| (scope, ScopeCounters::default())).collect();
+        Self { scopes, sockets: Mutex::default() }
     }
 
     /// Counts a request that has ended at the scope with this index. `status` is that of its answer; `kind` is one of
@@ -81,6 +85,16 @@ impl GatewayMetrics {
         if let Some(took) = took {
             counters.durations[class(status)].observe(took);
         }
+    }
+
+    /// How many WebSockets are open now at each scope that has had one.
+    pub(super) fn socket_samples(&self) -> Vec<(&CountScope, u64)> {
+        let counts = self.sockets();
+        counts.iter().filter_map(|(scope, count)| Some((&self.scopes.get(*scope)?.0, *count))).collect()
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The scopes, each with its counters.
@@ -118,6 +132,28 @@ impl GatewayMetrics {
             })
         });
         all.filter(|sample| !sample.durations.is_empty())
+    }
+}
+
+/// An open WebSocket: it is counted from [`OpenSocket::begin`] until it is dropped.
+pub struct OpenSocket {
+    metrics: Arc<GatewayMetrics>,
+    scope: usize,
+}
+
+impl OpenSocket {
+    /// Counts a WebSocket at the scope with this index of `metrics`.
+    pub fn begin(metrics: &Arc<GatewayMetrics>, scope: usize) -> Self {
+        *metrics.sockets().entry(scope).or_default() += 1;
+        Self { metrics: Arc::clone(metrics), scope }
+    }
+}
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        if let Some(count) = self.metrics.sockets().get_mut(&self.scope) {
+            *count -= 1;
+        }
     }
 }
 

@@ -34,7 +34,7 @@ mod tls_metrics;
 
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
-pub use gateway_metrics::{CountScope, GatewayMetrics};
+pub use gateway_metrics::{CountScope, GatewayMetrics, OpenSocket};
 pub use line_format::LogFormat;
 pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};

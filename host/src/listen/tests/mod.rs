@@ -1,6 +1,7 @@
 //! The room over real sockets, down to the bytes.
 
 mod boundaries;
+mod http2;
 mod secure;
 mod slow_peers;
 mod unparsed;

@@ -4,6 +4,7 @@ use crate::base::Body;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
+use hyper::upgrade::OnUpgrade;
 
 /// Checks the head of an answer. `unread`: nobody reads its content, as with HEAD.
 ///
@@ -11,7 +12,8 @@ use http_body::Body as _;
 /// What is wrong with it, for the log.
 pub(super) fn check(answer: &Response<Body>, unread: bool) -> Result<(), &'static str> {
     let status = answer.status();
-    if status.is_informational() {
+    let switched = status == StatusCode::SWITCHING_PROTOCOLS && answer.extensions().get::<OnUpgrade>().is_some();
+    if status.is_informational() && !switched {
         return Err("an informational status cannot be the last, and no upgrade was asked for");
     }
     let without_body = unread || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -5,6 +5,7 @@ use super::connector::Connector;
 use super::dial::Dial;
 use super::exchange::{Unanswered, exchange};
 use super::http_connection::{HttpConnection, SentBody};
+use super::shared_connections::SharedConnections;
 use super::upstream_body::UpstreamBody;
 use super::{answer_framing, content, failure, request_head};
 use crate::base::{Body, CallContext, ConnectionNotice, ErrorKind};
@@ -28,6 +29,8 @@ struct ClientState {
     outside: bool,
     connector: Connector,
     pool: Arc<ConnectionPool>,
+    /// `None` for HTTP/1.1.
+    shared: Option<SharedConnections>,
 }
 
 impl HttpClient {
@@ -35,23 +38,29 @@ impl HttpClient {
     /// the path of every request. Connections go to `peer`. With TLS the certificate must be for the host of `base`.
     pub fn fixed(base: Uri, peer: SocketAddr, dial: &Dial) -> Self {
         let connector = Connector::fixed(&base, peer, dial);
-        Self::new(base, false, connector)
+        Self::new(base, false, connector, dial.http2)
     }
 
     /// The client of an outside host, as one service may reach it. The host of `base` is looked up for each new
     /// connection, which goes only to an address that `rule` admits.
     pub fn checked(base: Uri, rule: EgressRule, dial: &Dial) -> Self {
         let connector = Connector::checked(&base, rule, dial);
-        Self::new(base, true, connector)
+        Self::new(base, true, connector, false)
     }
 
-    fn new(base: Uri, outside: bool, connector: Connector) -> Self {
-        Self(Arc::new(ClientState { base, outside, connector, pool: ConnectionPool::new() }))
+    fn new(base: Uri, outside: bool, connector: Connector, http2: bool) -> Self {
+        let shared = http2.then(SharedConnections::default);
+        Self(Arc::new(ClientState { base, outside, connector, pool: ConnectionPool::new(), shared }))
     }
 
     /// What its requests' addresses begin with.
     pub fn base(&self) -> &Uri {
         &self.0.base
+    }
+
+    /// How its connections are made.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
     }
 
     /// Sends `request`, whose path is put below the base's, and waits for the answer's head until the context's
@@ -67,6 +76,9 @@ impl HttpClient {
     /// - The kind of the request's own body, if that failed; [`ErrorKind::ClientGone`] if it was too short, or if a GET
     ///   or HEAD has content of unknown length without [`StreamedContent`](crate::base::StreamedContent).
     pub async fn send(&self, request: Request<Body>, context: &CallContext) -> Result<Response<Body>, TryError> {
+        if let Some(connections) = &self.0.shared {
+            return Box::pin(self.send_shared(connections, request, context)).await;
+        }
         match timeout_at(Instant::from_std(context.deadline), self.exchange(request, context)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(TryError::new(ErrorKind::Timeout, "no answer before the deadline")),
@@ -148,7 +160,7 @@ pub(crate) fn origin(address: &Uri) -> Option<Uri> {
 
 /// The request's path and query below the base's path. This is how a request names its target (RFC 9112, section
 /// 3.2.1); scheme and host are the connection's.
-fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
+pub(super) fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
     let above = base.path().trim_end_matches('/');
     if above.is_empty() {
         return Ok(path.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")).into());

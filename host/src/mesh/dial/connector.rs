@@ -86,7 +86,7 @@ impl Connector {
             return Ok(ClientStream::plain(stream));
         }
         let Some(tls) = &self.dial.tls else { return Err(DialError::NoTls(self.host.clone())) };
-        let secured = tls.secure(&self.host, stream).await;
+        let secured = tls.secure(&self.host, stream, self.dial.http2).await;
         let secured = secured.map_err(|source| DialError::Tls { host: self.host.clone(), source })?;
         Ok(ClientStream::tls(secured))
     }

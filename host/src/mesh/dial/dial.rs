@@ -11,10 +11,12 @@ pub struct Dial {
     pub connect: Duration,
     /// How servers prove who they are; `None` refuses every `https` address.
     pub tls: Option<Tls>,
+    /// Whether the servers speak HTTP/2, without TLS by prior knowledge. Default false: HTTP/1.1.
+    pub http2: bool,
 }
 
 impl Default for Dial {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(1), tls: None }
+        Self { connect: Duration::from_secs(1), tls: None, http2: false }
     }
 }

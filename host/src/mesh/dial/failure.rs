@@ -51,7 +51,7 @@ fn kind(error: &Error, notes: &StreamNotes) -> ErrorKind {
     }
 }
 
-fn is_not_http(error: &io::Error) -> bool {
+pub(super) fn is_not_http(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<NotHttpError>())
 }
 
@@ -62,16 +62,16 @@ fn is_bad_framing(error: &io::Error) -> bool {
 }
 
 /// The whole chain of causes: hyper's own text names only the step that failed, and the end of the chain says why.
-fn explain(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn explain(error: &(dyn StdError + 'static)) -> String {
     let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     texts.join(": ")
 }
 
-fn any<E: StdError + 'static>(error: &(dyn StdError + 'static), is: impl Fn(&E) -> bool) -> bool {
+pub(super) fn any<E: StdError + 'static>(error: &(dyn StdError + 'static), is: impl Fn(&E) -> bool) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref()).any(is)
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(super) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 

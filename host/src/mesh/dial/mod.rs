@@ -11,11 +11,14 @@ mod content;
 pub(super) mod dial;
 mod exchange;
 mod failure;
+mod http2_exchange;
 mod http_connection;
 mod lookup;
 mod request_head;
+mod shared_connections;
 mod stream;
 #[cfg(test)]
 mod tests;
 pub(super) mod tls;
+mod upgrade;
 mod upstream_body;

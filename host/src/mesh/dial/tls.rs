@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+/// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
+const HTTP2: &[u8] = b"h2";
+
 /// TLS 1.2 and 1.3 with trusted roots, and the sessions that may be resumed; cheap to clone.
 #[derive(Clone)]
 pub struct Tls(Arc<ClientConfig>);
@@ -99,12 +102,23 @@ impl Tls {
     }
 
     /// Makes the handshake, in which the server proves that it is `host`: a name, or an address without brackets.
+    /// `http2`: and agrees to speak HTTP/2.
     ///
     /// # Errors
-    /// The host is no name; the server does not prove that it is `host`, or the connection broke.
-    pub async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// The host is no name; the server does not prove that it is `host`, or does not agree; the connection broke.
+    pub async fn secure(&self, host: &str, stream: TcpStream, http2: bool) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+        if !http2 {
+            return TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await;
+        }
+        // There are few such connections. Sessions are shared with those of HTTP/1.1.
+        let mut config = (*self.0).clone();
+        config.alpn_protocols = vec![HTTP2.to_vec()];
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        if stream.get_ref().1.alpn_protocol() != Some(HTTP2) {
+            return Err(io::Error::other("the server does not agree to speak HTTP/2"));
+        }
+        Ok(stream)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an endpoint calls: instances of a component, or an address.
 
-use crate::base::{Body, CallContext, ErrorKind};
+use crate::base::{Body, CallContext, ErrorKind, UpgradeOffer};
 use crate::contract::FunctionName;
 use crate::mesh::dial::client::HttpClient;
 use crate::mesh::error::TryError;
@@ -93,6 +93,9 @@ impl Invoke for EndpointTarget {
     ) -> Result<http::Response<Body>, TryError> {
         match self {
             Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
+            Self::Url { client, .. } if request.extensions().get::<UpgradeOffer>().is_some() => {
+                Box::pin(client.upgrade(request, context)).await
+            }
             // Boxed: the client's future is several times larger than the pool's, and every call of the pool would pay
             // for its size.
             Self::Url { client, .. } => Box::pin(client.send(request, context)).await,

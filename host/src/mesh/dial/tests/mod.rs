@@ -92,7 +92,7 @@ fn refusing() -> (TcpSocket, SocketAddr) {
 
 /// With a timeout that is long enough for a busy machine.
 fn dial() -> Dial {
-    Dial { connect: Duration::from_secs(10), tls: None }
+    Dial { connect: Duration::from_secs(10), tls: None, http2: false }
 }
 
 fn context(timeout: Duration) -> CallContext {

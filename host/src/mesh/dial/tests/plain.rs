@@ -131,7 +131,7 @@ async fn a_connection_that_takes_too_long_is_a_connect_failure() {
         held.push(stream.unwrap());
         assert!(held.len() < 100, "the listener's queue is never full");
     }
-    let dial = Dial { connect: Duration::from_millis(50), tls: None };
+    let dial = Dial { connect: Duration::from_millis(50), tls: None, http2: false };
     let client = HttpClient::fixed(base("http", "users.example", full, ""), full, &dial);
     let TryError { kind, detail, .. } = get_text(&client, "/").await.unwrap_err();
     assert_eq!(kind, ErrorKind::Connect, "{detail}");

@@ -1,0 +1,195 @@
+//! One connection with HTTP/2, from its preface to its end.
+
+use super::answer_buffer::AnswerMemory;
+use super::connection_stage::StageTimer;
+use super::drain::DrainWaiter;
+use super::http_exchange::ExchangeRecord;
+use super::http2_stream::{OpenStreams, StreamExchange, normalize};
+use super::least_rate::LeastRate;
+use super::metered_socket::{MeteredSocket, SharedMeter};
+use super::peer::Peer;
+use super::settings::{Http2Settings, Settings};
+use super::socket::Socket;
+use super::stream_tasks::{StreamProgress, StreamTasks};
+use crate::base::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How often a peer with open streams is asked whether it is still there, and how long it may take to answer. A peer
+/// that has gone without a word is seen by nothing else while a service works.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(20);
+/// The most bytes of one answer that wait in h2 for the windows of the peer; hyper's default of 400 KiB is 40 MiB for a
+/// hundred streams.
+const SEND_BUFFER: usize = 64 * 1024;
+/// A table of names and values for each direction (RFC 7541, section 4.2): the default of RFC 9113.
+const HEADER_TABLE: u32 = 4096;
+
+/// hyper's HTTP/2 with the bounds of `settings`.
+fn protocol(settings: &Settings, http2: &Http2Settings, tasks: StreamTasks) -> http2::Builder<StreamTasks> {
+    let mut builder = http2::Builder::new(tasks);
+    // Of each field RFC 9113, section 6.5.2, counts 32 bytes besides name and value. Up to the bound and a little above
+    // a request reaches the service, which refuses it with a body of its own; h2 answers 431 beyond it.
+    let list = settings.header_bytes + 32 * (settings.max_headers + 28) + 32 * 1024;
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(http2.streams)
+        .initial_stream_window_size(http2.stream_window)
+        .initial_connection_window_size(http2.connection_window)
+        .max_send_buf_size(SEND_BUFFER)
+        .header_table_size(HEADER_TABLE)
+        .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG);
+    builder
+}
+
+/// A connection whose protocol is HTTP/2.
+pub(super) struct Http2Connection {
+    pub(super) socket: Socket,
+    pub(super) peer: Peer,
+    pub(super) memory: AnswerMemory,
+    pub(super) timer: StageTimer,
+    pub(super) drained: DrainWaiter,
+}
+
+/// The streams end with their connection, also if that is cut off.
+struct StreamsEnd(StreamTasks);
+
+impl Drop for StreamsEnd {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Serves the streams of a connection until its peer goes away, a bound is exceeded or a drain ends it. Dropping the
+/// future cuts the connection off.
+pub(super) async fn serve<S, F>(connection: Http2Connection, service: S, settings: &Settings, http2: &Http2Settings)
+where
+    S: Fn(Request<Body>, Peer) -> F,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let Http2Connection { socket, peer, memory, timer, drained } = connection;
+    let rate = LeastRate::new(settings.min_download_rate, settings.rate_grace);
+    let tasks = StreamTasks::new(rate, settings.write_timeout);
+    let _end = StreamsEnd(tasks.clone());
+    let streams = OpenStreams::new(timer.tracker());
+    let addr = peer.addr;
+    let meter = SharedMeter::new();
+    let builder = protocol(settings, http2, tasks.clone());
+    let (open, of_streams, expected) = (Arc::clone(&streams), settings.clone(), tasks);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let record = Arc::new(ExchangeRecord::new(&of_streams, memory.clone()));
+        let progress = Arc::new(StreamProgress::new(Arc::clone(&record)));
+        expected.expect(Arc::clone(&progress));
+        let exchange = StreamExchange::begin(progress, open.begin(), &request);
+        let request = normalize(request, &record);
+        let answer = service(request, Peer { record: Arc::clone(&record), ..peer.clone() });
+        async move {
+            // hyper looks for a reset of the stream when this is first pending. A reset that came with the head is
+            // there by then, so that no service is called for it.
+            yield_now().await;
+            let answer = answer.await;
+            record.note_answered();
+            Ok::<_, Infallible>(exchange.answer(answer))
+        }
+    });
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(MeteredSocket::new(socket, meter.clone())), service));
+    let tracker = timer.tracker();
+    let mut bounds = ConnectionBounds {
+        header_timeout: settings.header_timeout,
+        write_timeout: settings.write_timeout,
+        oldest: http2.max_age.map(|age| Instant::now() + age),
+        sleep: Box::pin(sleep_until(Instant::now())),
+        closing: None,
+        meter,
+        streams,
+        timer,
+        drained,
+    };
+    loop {
+        tokio::select! {
+            biased;
+            outcome = poll_fn(|cx| tracker.busy(|| connection.as_mut().poll(cx))) => {
+                if let Err(error) = outcome {
+                    tracing::debug!(peer = %addr, %error, "a connection broke off");
+                }
+                return;
+            }
+            step = poll_fn(|cx| bounds.poll(cx)) => match step {
+                ConnectionStep::GoAway => connection.as_mut().graceful_shutdown(),
+                ConnectionStep::Cut(why) => {
+                    tracing::debug!(peer = %addr, "a connection was cut off: {why}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What a bound asks for.
+enum ConnectionStep {
+    /// The connection takes no new stream, and ends with its last.
+    GoAway,
+    Cut(&'static str),
+}
+
+/// The bounds of a connection in time that hyper does not have.
+struct ConnectionBounds {
+    header_timeout: Duration,
+    write_timeout: Duration,
+    /// When the connection is as old as it may get.
+    oldest: Option<Instant>,
+    sleep: Pin<Box<Sleep>>,
+    /// Since when the connection takes no new stream.
+    closing: Option<Instant>,
+    meter: SharedMeter,
+    streams: Arc<OpenStreams>,
+    timer: StageTimer,
+    drained: DrainWaiter,
+}
+
+impl ConnectionBounds {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<ConnectionStep> {
+        let now = Instant::now();
+        let idle = self.timer.poll_expired(context).is_ready();
+        let drained = self.drained.poll(context).is_ready();
+        let old = self.oldest.is_some_and(|oldest| oldest <= now);
+        if self.closing.is_none() && (idle || drained || old) {
+            self.closing = Some(now);
+            return Poll::Ready(ConnectionStep::GoAway);
+        }
+        let header = self.meter.open_since().map(|since| Instant::from_std(since) + self.header_timeout);
+        if header.is_some_and(|end| end <= now) {
+            return Poll::Ready(ConnectionStep::Cut("a preface, a frame or a header block took too long"));
+        }
+        // What h2 holds of answers whose streams have ended here waits for windows that may never open.
+        let closed = self.closing.filter(|_| self.streams.count() == 0);
+        let closed = closed.map(|since| since.max(self.timer.idle_since()) + self.write_timeout);
+        if closed.is_some_and(|end| end <= now) {
+            return Poll::Ready(ConnectionStep::Cut("the peer takes nothing of what is left"));
+        }
+        let oldest = self.oldest.filter(|_| self.closing.is_none());
+        if let Some(next) = [header, closed, oldest].into_iter().flatten().min() {
+            if self.sleep.deadline() != next {
+                self.sleep.as_mut().reset(next);
+            }
+            if self.sleep.as_mut().poll(context).is_ready() {
+                context.waker().wake_by_ref();
+            }
+        }
+        Poll::Pending
+    }
+}

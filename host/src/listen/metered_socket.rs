@@ -1,0 +1,109 @@
+//! The socket of an HTTP/2 connection, whose frames are counted on their way.
+
+use super::frame_meter::{FrameCursor, FrameFlood, FrameMeter};
+use super::socket::Socket;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// GOAWAY with the error ENHANCE_YOUR_CALM (RFC 9113, sections 6.8 and 7), without the last stream.
+const CALM: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0b];
+
+/// The meter of a connection, shared by its socket and its timer.
+#[derive(Clone)]
+pub(super) struct SharedMeter(Arc<Mutex<FrameMeter>>);
+
+impl SharedMeter {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(FrameMeter::new(Instant::now()))))
+    }
+
+    /// Since when the peer owes the rest of something.
+    pub(super) fn open_since(&self) -> Option<Instant> {
+        self.lock().open_since()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FrameMeter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A socket that fails once its peer has sent too many frames of some kind.
+pub(super) struct MeteredSocket {
+    socket: Socket,
+    meter: SharedMeter,
+    written: FrameCursor,
+}
+
+impl MeteredSocket {
+    pub(super) fn new(socket: Socket, meter: SharedMeter) -> Self {
+        Self { socket, meter, written: FrameCursor::default() }
+    }
+
+    fn wrote(&mut self, bytes: &[u8]) {
+        let answers = self.written.skip(bytes);
+        self.meter.lock().sent(bytes.len(), answers);
+    }
+
+    /// Tells the peer why the connection ends, if that is possible at once.
+    fn refuse(&mut self, context: &mut Context<'_>, excess: FrameFlood) -> io::Error {
+        if self.written.is_between() {
+            let mut frame = CALM;
+            frame[9..13].copy_from_slice(&self.meter.lock().last_stream().to_be_bytes());
+            let _ = Pin::new(&mut self.socket).poll_write(context, &frame);
+        }
+        // h2 keeps the kind of this error, and not its text.
+        tracing::debug!(?excess, "a peer sends too many frames");
+        io::Error::new(io::ErrorKind::QuotaExceeded, "the peer sends too many frames")
+    }
+}
+
+impl AsyncRead for MeteredSocket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        let counted = self.meter.lock().received(&buffer.filled()[before..], Instant::now());
+        if let Err(excess) = counted {
+            return Poll::Ready(Err(self.refuse(cx, excess)));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for MeteredSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes))?;
+        self.wrote(&bytes[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(cx, slices))?;
+        let mut left = written;
+        for slice in slices {
+            let part = left.min(slice.len());
+            self.wrote(&slice[..part]);
+            left -= part;
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

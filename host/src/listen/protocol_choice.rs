@@ -1,0 +1,40 @@
+//! Which protocol a new connection speaks, where a client may choose by beginning with the preface of HTTP/2.
+
+use super::connection_stage::StageTimer;
+use super::frame_meter::PREFACE;
+use super::socket::Socket;
+use std::future::poll_fn;
+
+/// What a connection begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// The preface of HTTP/2.
+    Http2,
+    /// Something else.
+    Http1,
+    /// Nothing, until it ended or took too long; or a part of the preface alone.
+    Nothing,
+}
+
+/// Waits until it is known what `socket` begins with. What was read of it is read again by whoever is next.
+pub(super) async fn opening(socket: &mut Socket, timer: &mut StageTimer) -> Opening {
+    let read = async {
+        loop {
+            let early = socket.early();
+            if !PREFACE.starts_with(&early[..early.len().min(PREFACE.len())]) {
+                return Opening::Http1;
+            }
+            if early.len() >= PREFACE.len() {
+                return Opening::Http2;
+            }
+            if !matches!(socket.read_early().await, Ok(1..)) {
+                return Opening::Nothing;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        opening = read => opening,
+        () = poll_fn(|context| timer.poll_expired(context)) => Opening::Nothing,
+    }
+}
