@@ -51,7 +51,11 @@ impl Operations for Fake {
     }
 
     fn left_out(&self) -> Vec<String> {
-        Vec::new()
+        if self.ready() == HostReadiness::Incomplete { vec!["service users".into()] } else { Vec::new() }
+    }
+
+    fn starting(&self) -> Vec<String> {
+        if self.ready() == HostReadiness::Starting { vec!["legacy".into(), "users".into()] } else { Vec::new() }
     }
 
     fn metrics(&self) -> String {
@@ -65,6 +69,7 @@ impl Operations for Fake {
             breaker,
             forced: false,
             ready: true,
+            starting: false,
             ejected: false,
             weight: 1,
             latency_ms: (failures < requests).then_some(1.25),

@@ -61,7 +61,16 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
             }
             return Ok(Json(degraded));
         }
-        HostReadiness::Draining => "the host was told to stop and finishes the requests in flight",
+        HostReadiness::Starting => format!(
+            "the host serves, without these services until components are compiled: {}",
+            state.operations.starting().join(", ")
+        ),
+        // The error of the compiler is in the log and in /v1/services, since everybody may ask this.
+        HostReadiness::Incomplete => format!(
+            "the host serves, without these services, since a component could not be compiled: {}",
+            state.operations.left_out().join(", ")
+        ),
+        HostReadiness::Draining => "the host was told to stop and finishes the requests in flight".into(),
     };
     Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail))
 }

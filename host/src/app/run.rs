@@ -4,9 +4,10 @@ use super::admin_file::AdminFile;
 use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
 use super::check::check_all;
-use super::load;
+use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
+use super::start_end::StartEnd;
 use crate::admin::Admin;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
@@ -35,14 +36,14 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
                        and serves the rest";
 
 /// Serves the manifest at `path` until the process is told to stop (SIGTERM, SIGINT or SIGHUP), then lets requests in
-/// flight finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes
-/// requests there.
+/// flight finish. A second signal cuts them off. `announce` gets one line for each address when all services serve;
+/// before, it gets a line that says which components are being compiled, if there are such.
 ///
 /// # Errors
 /// What is wrong with the manifest and its components ([`ManifestErrors`]), an address
 /// that is in use, a store that cannot be opened. The host has not served then. With `partial`, services and routes
 /// that cannot be served are no error: they are left out.
-pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow::Result<()> {
+pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
     let draft = load::manifest(path)?;
     if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
@@ -73,23 +74,24 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, upkeep } =
-        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain);
+    let Edges { gateway, admin, host, mut upkeep } =
+        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, partial, &drain);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address);
-    announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
-    announce(&format!("admin listening on http://{admin_address}"));
-    for warning in &warnings {
-        tracing::warn!("{warning} ({})", warning.help());
-    }
-    for line in &left_out {
-        tracing::warn!("left out: {line}");
-        announce(&format!("left out: {line}"));
-    }
-    tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
-    let cache = Arc::clone(&runtime);
-    spawn_blocking(move || cache.prune_cache());
+    let end = StartEnd {
+        host,
+        runtime: Arc::clone(&runtime),
+        announce,
+        gateway: gateway_socket.local_addr()?,
+        admin: admin_address,
+        warnings,
+        left_out,
+        services: manifest.services.len(),
+        started,
+        drain: drain.clone(),
+    };
+    upkeep.spawn(end.finish());
 
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
@@ -113,6 +115,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 struct Edges {
     gateway: Arc<Gateway<Mesh>>,
     admin: Admin,
+    host: Arc<HostOperations>,
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -123,6 +126,7 @@ fn edges(
     (registry, store): (Arc<Registry<Service>>, Option<Store>),
     rollout: Rollout,
     assembly: Assembly,
+    partial: bool,
     drain: &Drain,
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
@@ -136,7 +140,8 @@ fn edges(
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
-    host.left_out = left_out;
+    host.left_out = left_out.into();
+    host.partial = partial;
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
     host.store = store;
     host.inject_faults(manifest);
@@ -151,11 +156,12 @@ fn edges(
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    Edges { gateway, admin: Admin::new(manifest.admin.settings.clone(), host), upkeep }
+    let admin = Admin::new(manifest.admin.settings.clone(), Arc::clone(&host));
+    Edges { gateway, admin, host, upkeep }
 }
 
 async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {
-    Ok((assemble(draft, runtime, partial).await?, open_store(&draft.manifest).await?))
+    Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
 }
 
 /// Adds to the manifest's errors that the host would serve the rest, if it would.
