@@ -80,7 +80,8 @@ impl RunningHost {
         std::fs::write(&path, manifest(folder.path(), client::serve_plainly()?)?)?;
         let (announced, lines) = mpsc::sync_channel(8);
         thread::spawn(move || {
-            let running = async { host::app::run(&path, false, |line| drop(announced.send(line.to_owned()))).await };
+            let announce = move |line: &str| drop(announced.send(line.to_owned()));
+            let running = async move { host::app::run(&path, false, announce).await };
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
             if let Err(error) = runtime.block_on(running) {
                 println!("the host ended: {error:?}");

@@ -54,7 +54,11 @@ impl Operations for Fake {
     }
 
     fn left_out(&self) -> Vec<String> {
-        Vec::new()
+        if self.ready() == HostReadiness::Incomplete { vec!["service users".into()] } else { Vec::new() }
+    }
+
+    fn starting(&self) -> Vec<String> {
+        if self.ready() == HostReadiness::Starting { vec!["legacy".into(), "users".into()] } else { Vec::new() }
     }
 
     fn stale_certificates(&self) -> Vec<&'static str> {
@@ -72,6 +76,7 @@ impl Operations for Fake {
             breaker,
             forced: false,
             ready: true,
+            starting: false,
             ejected: false,
             weight: 1,
             latency_ms: (failures < requests).then_some(1.25),

@@ -14,13 +14,16 @@ pub trait Operations: Send + Sync + 'static {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
-    /// What the host serves without, since it was started with `--partial`: the names of services, and of routes whose
-    /// service is served.
+    /// What the host serves without: services that could not be compiled; and, if it was started with `--partial`, what
+    /// cannot be served. The names of services, and of routes whose service is served.
     fn left_out(&self) -> Vec<String>;
 
     /// The edges whose certificates' files have changed and cannot be used, so that the ones before serve on:
     /// `gateway`, `admin`.
     fn stale_certificates(&self) -> Vec<&'static str>;
+
+    /// The names of the services that do not serve yet, since components are being compiled.
+    fn starting(&self) -> Vec<String>;
 
     /// All metrics, as OpenMetrics text.
     fn metrics(&self) -> String;
@@ -97,6 +100,10 @@ pub enum HostReadiness {
     Ready,
     /// It does, but the store takes no writes.
     ReadOnly,
+    /// It does, but some services do not serve yet.
+    Starting,
+    /// It does, but services are left out, and nobody has asked for that.
+    Incomplete,
     /// It was told to stop, and takes no more.
     Draining,
 }

@@ -45,9 +45,21 @@ async fn health() -> Json<Value> {
 
 async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result<Json<Value>, AdminProblem> {
     let operations = &state.operations;
-    let readiness = operations.ready();
-    if readiness == HostReadiness::Draining {
-        let detail = "the host was told to stop and finishes the requests in flight";
+    let (readiness, left_out) = (operations.ready(), operations.left_out());
+    let not_ready = match readiness {
+        HostReadiness::Ready | HostReadiness::ReadOnly => None,
+        HostReadiness::Starting => Some(format!(
+            "the host serves, without these services until components are compiled: {}",
+            operations.starting().join(", ")
+        )),
+        // The error of the compiler is in the log and in /v1/services, since everybody may ask this.
+        HostReadiness::Incomplete => Some(format!(
+            "the host serves, without these services, since a component could not be compiled: {}",
+            left_out.join(", ")
+        )),
+        HostReadiness::Draining => Some("the host was told to stop and finishes the requests in flight".into()),
+    };
+    if let Some(detail) = not_ready {
         return Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
     }
     let (mut answer, stale) = (json!({ "status": "ready" }), operations.stale_certificates());
@@ -65,7 +77,6 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
         answer["status"] = "degraded".into();
     }
     // A host that was told to serve a part is ready when it serves that part.
-    let left_out = operations.left_out();
     if !left_out.is_empty() {
         answer["left_out"] = left_out.into();
     }

@@ -102,13 +102,20 @@ async fn every_resource_that_reads_the_host_answers() {
 }
 
 #[tokio::test]
-async fn readyz_is_503_while_the_host_drains_and_healthz_is_200() {
+async fn readyz_is_503_while_the_host_starts_or_drains_and_healthz_is_200() {
     let (admin, fake) = admin(LOOPBACK, None);
-    let cases = [(HostReadiness::Ready, 200), (HostReadiness::ReadOnly, 200), (HostReadiness::Draining, 503)];
-    for (readiness, status) in cases {
+    let cases = [
+        (HostReadiness::Ready, 200, "ready"),
+        (HostReadiness::ReadOnly, 200, "degraded"),
+        (HostReadiness::Starting, 503, "until components are compiled: legacy, users"),
+        (HostReadiness::Incomplete, 503, "a component could not be compiled: service users"),
+        (HostReadiness::Draining, 503, "told to stop"),
+    ];
+    for (readiness, status, says) in cases {
         *fake.readiness.lock().expect("free") = readiness;
         let answer = get(&admin, "/readyz").await;
         assert_eq!(answer.status.as_u16(), status, "{readiness:?}");
+        assert!(answer.text.contains(says), "{readiness:?}: {}", answer.text);
         if status == 503 {
             assert_eq!(answer.problem(), "not-ready");
         }

@@ -28,7 +28,8 @@ pub struct ServiceView {
     pub pool: Option<PoolView>,
     /// Its active faults on purpose.
     pub faults: Vec<FaultView>,
-    /// Why the host serves without it, if it was started with `--partial` and the service cannot be served.
+    /// Why the host serves without it, if its component could not be compiled, or if the host was started with
+    /// `--partial` and the service cannot be served.
     pub left_out: Option<String>,
 }
 
@@ -54,8 +55,11 @@ pub struct EndpointView {
     pub breaker: BreakerView,
     /// Whether an operator forced that state. It lasts until a reset.
     pub forced: bool,
-    /// Whether its health checks pass. Without health checks it is ready.
+    /// Whether it has started, and its health checks pass. Without health checks it is ready when it has started.
     pub ready: bool,
+    /// Whether it has not started: its code is being compiled, or that of a service which its own calls.
+    #[serde(default)]
+    pub starting: bool,
     /// Whether it gets no calls for a while, because it failed much more often than the other endpoints.
     pub ejected: bool,
     /// Its weight beside the other endpoints: 1 to 1000.

@@ -4,7 +4,7 @@
 use super::api_description::ApiDescription;
 use super::edge_tls;
 use super::late_findings::LateFindings;
-use super::load;
+use super::load::{self, Compile};
 use super::probe::health_check;
 use super::trust;
 use super::warnings::warnings;
@@ -55,11 +55,16 @@ pub(super) struct ServiceComponent {
 /// # Errors
 /// Everything that is wrong with the manifest and its components, each with its position in the manifest; except for
 /// consequences of what is told anyway. With `partial`: only if something is wrong with the text itself.
-pub(super) async fn assemble(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<Assembly> {
+pub(super) async fn assemble(
+    draft: &Draft,
+    runtime: &Arc<Runtime>,
+    compile: Compile,
+    partial: bool,
+) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
     let doubtful = edge_tls::check(manifest, &mut findings);
-    let loaded = load::components(manifest, runtime, &mut findings).await?;
+    let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();
     let health_checks = manifest.services.iter().zip(&components).map(|(service, component)| {

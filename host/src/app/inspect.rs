@@ -2,7 +2,7 @@
 //! serving.
 
 use super::assembly::{Assembly, ServiceComponent, assemble, offers};
-use super::load;
+use super::load::{self, Compile};
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::{Contract, HOW_TO_BUILD};
@@ -82,12 +82,12 @@ async fn try_as(
         return Err(SwapError::NoComponent(name.clone()).into());
     }
     let runtime = load::engine(manifest)?;
-    let assembly = match assemble(&draft, &runtime, false).await {
+    let assembly = match assemble(&draft, &runtime, Compile::Now, false).await {
         Ok(assembly) => assembly,
         // The cause may be the component that this one would replace, so the check is repeated with this one.
         Err(_) => {
             draft.manifest.services[index].component = Some(file.to_owned());
-            assemble(&draft, &runtime, false).await?
+            assemble(&draft, &runtime, Compile::Now, false).await?
         }
     };
     let manifest = &draft.manifest;

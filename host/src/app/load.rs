@@ -28,22 +28,32 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
     runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
 }
 
+/// When the components are compiled whose code is not in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compile {
+    /// Before anything else, so that everything that is wrong with them is found.
+    Now,
+    /// When the host serves the others.
+    Later,
+}
+
 /// The component of each service, in the order of the manifest; `None` if the service has none, or if it cannot serve,
-/// which is a finding. The components are read and compiled on all cores.
+/// which is a finding. The components are read, and compiled or only examined, on all cores.
 ///
 /// # Errors
 /// The compiler panicked.
 pub(super) async fn components(
     manifest: &Manifest,
     runtime: &Arc<Runtime>,
+    compile: Compile,
     findings: &mut LateFindings<'_>,
 ) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &ServiceConfig| {
         let spec = &service.spec;
         Some((service.component.clone()?, spec.name.clone(), spec.grants.state, spec.replicas.limits.clone()))
     };
-    let queue =
-        Arc::new(LoadQueue { wanted: manifest.services.iter().map(wanted).collect(), next: AtomicUsize::new(0) });
+    let wanted = manifest.services.iter().map(wanted).collect();
+    let queue = Arc::new(LoadQueue { wanted, compile, next: AtomicUsize::new(0) });
     let cores = available_parallelism().map_or(1, usize::from).min(queue.wanted.len());
     let _end = EndOfQueue(&queue);
     let loading: Vec<_> = (0..cores).map(|_| load_some(&queue, runtime)).collect();
@@ -63,6 +73,7 @@ pub(super) async fn components(
 struct LoadQueue {
     /// A component's file, its service, whether that service has a store, and the limits of its instances.
     wanted: Vec<Option<(PathBuf, ServiceName, bool, Limits)>>,
+    compile: Compile,
     /// The index of the next component that no thread has begun.
     next: AtomicUsize,
 }
@@ -89,7 +100,11 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
             let Some(wanted) = queue.wanted.get(index) else { return loaded };
             let Some((path, service, state, limits)) = wanted else { continue };
             let permitted = |component: Component| component.permitted(service, *state, limits).map(|()| component);
-            loaded.push((index, runtime.load(path).and_then(permitted)));
+            let component = match queue.compile {
+                Compile::Now => runtime.load(path),
+                Compile::Later => runtime.examine(path),
+            };
+            loaded.push((index, component.and_then(permitted)));
         }
     })
 }

@@ -3,14 +3,14 @@
 //! Owns the long-lived tasks and the connections between rooms: it gives each room its settings from the manifest, and
 //! answers the admin with `rollout` and the discovery table.
 //!
-//! What always holds: sockets are bound and components checked before the first request; at the end requests finish
-//! first, and the store closes last.
+//! What always holds: sockets are bound and components checked before the first request, though not all of them need to
+//! be compiled by then; at the end requests finish first, and the store closes last.
 //!
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`; `run` and `assembly` →
-//! `edge_tls` → `development_authority`.
+//! `run` → `start_end` → `operations`; `run` → `admin_file`; `assembly` and `operations` → `api_description`; `run` and
+//! `assembly` → `edge_tls` → `development_authority`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
@@ -26,6 +26,7 @@ mod operations;
 mod probe;
 mod run;
 mod shutdown;
+mod start_end;
 mod trust;
 mod warnings;
 

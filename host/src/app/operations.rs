@@ -21,8 +21,8 @@ use crate::state::Store;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
@@ -35,8 +35,10 @@ pub(super) struct HostOperations {
     pub(super) metrics: Metrics,
     /// The gateway's drain.
     pub(super) drain: Drain,
-    /// The services that are not served, each with the reason.
-    pub(super) left_out: BTreeMap<ServiceName, String>,
+    /// The services that are not served, each with the reason. Those whose components cannot be compiled come later.
+    pub(super) left_out: Mutex<BTreeMap<ServiceName, String>>,
+    /// Whether the host was told to serve what can be served.
+    pub(super) partial: bool,
     /// `None` if the manifest wants no OpenAPI document.
     pub(super) description: Option<LiveDescription>,
     /// The store, if a service has state.
@@ -57,8 +59,21 @@ impl HostOperations {
         drain: Drain,
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
-        let (left_out, description, store, tls) = (BTreeMap::new(), None, None, None);
-        Self { rollout, registry, routes, metrics, drain, left_out, description, store, tls, next_fault, fault_added }
+        let (left_out, partial, description, store, tls) = (Mutex::default(), false, None, None, None);
+        Self {
+            rollout,
+            registry,
+            routes,
+            metrics,
+            drain,
+            left_out,
+            partial,
+            description,
+            store,
+            tls,
+            next_fault,
+            fault_added,
+        }
     }
 
     /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
@@ -114,6 +129,10 @@ impl Operations for HostOperations {
     fn ready(&self) -> HostReadiness {
         if self.drain.is_started() {
             HostReadiness::Draining
+        } else if !self.rollout.starting().is_empty() {
+            HostReadiness::Starting
+        } else if !self.partial && !self.left_out_services().is_empty() {
+            HostReadiness::Incomplete
         } else if self.store.as_ref().is_some_and(|store| !store.takes_writes()) {
             HostReadiness::ReadOnly
         } else {
@@ -124,9 +143,14 @@ impl Operations for HostOperations {
     fn left_out(&self) -> Vec<String> {
         let routes = self.routes.routes().iter();
         let routes = routes.filter(|(_, target)| target.left_out.is_some());
-        let routes = routes.filter(|(_, target)| !self.left_out.contains_key(&target.service));
+        let services = self.left_out_services();
+        let routes = routes.filter(|(_, target)| !services.contains_key(&target.service));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
-        self.left_out.keys().map(|name| format!("service {name}")).chain(routes).collect()
+        services.keys().map(|name| format!("service {name}")).chain(routes).collect()
+    }
+
+    fn starting(&self) -> Vec<String> {
+        self.rollout.starting().iter().map(ToString::to_string).collect()
     }
 
     fn stale_certificates(&self) -> Vec<&'static str> {
@@ -147,7 +171,7 @@ impl Operations for HostOperations {
     }
 
     fn routes(&self) -> Vec<RouteView> {
-        let table = self.registry.snapshot();
+        let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
             let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
@@ -160,7 +184,10 @@ impl Operations for HostOperations {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),
             },
-            left_out: target.left_out.as_ref().map(ToString::to_string),
+            left_out: match &target.left_out {
+                Some(reason) => Some(reason.to_string()),
+                None => left_out.get(&target.service).cloned(),
+            },
         };
         self.routes.routes().iter().map(route).collect()
     }
@@ -274,13 +301,19 @@ impl HostOperations {
     /// Refuses to swap a service that is left out. Its routes were not bound to its functions, so it has to be there at
     /// a start.
     fn refuse_left_out(&self, name: &str) -> Result<(), OperationError> {
-        let Some((_, reason)) = self.left_out.iter().find(|(own, _)| own.as_str() == name) else { return Ok(()) };
+        let left_out = self.left_out_services();
+        let Some((_, reason)) = left_out.iter().find(|(own, _)| own.as_str() == name) else { return Ok(()) };
         let message = format!("service `{name}` is left out ({reason}): correct that, and start the host again");
         Err(OperationError::new(OperationErrorKind::Conflict, message))
     }
 
     fn view(&self, service: &Service) -> ServiceView {
-        ServiceView { left_out: self.left_out.get(&service.group.name).cloned(), ..view(service) }
+        ServiceView { left_out: self.left_out_services().get(&service.group.name).cloned(), ..view(service) }
+    }
+
+    /// The services that are not served, each with the reason.
+    pub(super) fn left_out_services(&self) -> MutexGuard<'_, BTreeMap<ServiceName, String>> {
+        self.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
@@ -353,6 +386,7 @@ fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
         breaker: breaker_view(state.breaker.state),
         forced: state.breaker.forced.is_some(),
         ready: state.ready,
+        starting: state.starting,
         ejected: state.ejected,
         weight: state.weight,
         latency_ms: state.latency.map(milliseconds),

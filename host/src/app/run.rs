@@ -5,9 +5,10 @@ use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
 use super::check::check_all;
 use super::edge_tls::EdgeTls;
-use super::load;
+use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
+use super::start_end::StartEnd;
 use crate::admin::Admin;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
@@ -37,14 +38,14 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
                        and serves the rest";
 
 /// Serves the manifest at `path` until the process is told to stop (SIGTERM, SIGINT or SIGHUP), then lets requests in
-/// flight finish. A second signal cuts them off. `announce` gets one line for each address, when the host takes
-/// requests there.
+/// flight finish. A second signal cuts them off. `announce` gets one line for each address when all services serve;
+/// before, it gets a line that says which components are being compiled, if there are such.
 ///
 /// # Errors
 /// What is wrong with the manifest and its components ([`ManifestErrors`]), an address
 /// that is in use, a store that cannot be opened. The host has not served then. With `partial`, services and routes
 /// that cannot be served are no error: they are left out.
-pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow::Result<()> {
+pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
     let draft = load::manifest(path)?;
     if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
@@ -83,27 +84,27 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let built = edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain, (&tls, secure_address));
-    let Edges { gateway, admin, upkeep } = built;
+    let built =
+        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, partial, &drain, (&tls, secure_address));
+    let Edges { gateway, admin, host, mut upkeep } = built;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
-    announce(&format!("gateway listening on http://{}", gateway_socket.local_addr()?));
-    if let Some(address) = secure_address {
-        announce(&format!("gateway listening on https://{address}"));
-    }
     let scheme = if tls.admin.is_some() { "https" } else { "http" };
-    announce(&format!("admin listening on {scheme}://{admin_address}"));
-    for warning in &warnings {
-        tracing::warn!("{warning} ({})", warning.help());
-    }
-    for line in &left_out {
-        tracing::warn!("left out: {line}");
-        announce(&format!("left out: {line}"));
-    }
-    tracing::info!(services = manifest.services.len(), ms = started.elapsed().as_millis(), "ready");
-    let cache = Arc::clone(&runtime);
-    spawn_blocking(move || cache.prune_cache());
+    let end = StartEnd {
+        host,
+        runtime: Arc::clone(&runtime),
+        announce,
+        gateway: gateway_socket.local_addr()?,
+        secure_gateway: secure_address,
+        admin: format!("{scheme}://{admin_address}"),
+        warnings,
+        left_out,
+        services: manifest.services.len(),
+        started,
+        drain: drain.clone(),
+    };
+    upkeep.spawn(end.finish());
 
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
@@ -127,6 +128,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
 struct Edges {
     gateway: Arc<Gateway<Mesh>>,
     admin: Admin,
+    host: Arc<HostOperations>,
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -137,6 +139,7 @@ fn edges(
     (registry, store): (Arc<Registry<Service>>, Option<Store>),
     rollout: Rollout,
     assembly: Assembly,
+    partial: bool,
     drain: &Drain,
     (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
 ) -> Edges {
@@ -156,7 +159,8 @@ fn edges(
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let metrics = metrics.with_tls(tls.metrics());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
-    host.left_out = left_out;
+    host.left_out = left_out.into();
+    host.partial = partial;
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
     if let Some(store) = &store {
         host.metrics.add_store(Arc::clone(store.metrics()));
@@ -176,11 +180,12 @@ fn edges(
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    Edges { gateway, admin: Admin::new(manifest.admin.settings.clone(), host), upkeep }
+    let admin = Admin::new(manifest.admin.settings.clone(), Arc::clone(&host));
+    Edges { gateway, admin, host, upkeep }
 }
 
 async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {
-    Ok((assemble(draft, runtime, partial).await?, open_store(&draft.manifest).await?))
+    Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
 }
 
 /// Adds to the manifest's errors that the host would serve the rest, if it would.

@@ -44,6 +44,8 @@ pub enum ErrorKind {
     CircuitOpen,
     /// An operator has forced the circuit of every endpoint that could take the call open.
     OutOfService,
+    /// The component of the service, or of one that it calls, is still being compiled.
+    Starting,
     /// Too many calls are under way: the queue is full, or no call ended in time.
     Overloaded,
     /// The host is shutting down.
@@ -78,6 +80,7 @@ impl ErrorKind {
             | Self::Timeout => Blame::Service,
             Self::CircuitOpen
             | Self::OutOfService
+            | Self::Starting
             | Self::Overloaded
             | Self::Draining
             | Self::NoEndpoint
@@ -106,6 +109,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::CircuitOpen => "circuit-open",
             Self::OutOfService => "out-of-service",
+            Self::Starting => "starting",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
             Self::NoEndpoint => "no-endpoint",

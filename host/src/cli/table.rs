@@ -55,6 +55,7 @@ fn rows(service: &ServiceView) -> Vec<[String; SERVICES]> {
 /// Whether the balancer gives the endpoint calls, apart from its circuit.
 fn state(endpoint: &EndpointView) -> String {
     let state = match (endpoint.ready, endpoint.ejected) {
+        _ if endpoint.starting => "starting",
         (true, false) => "ready",
         (true, true) => "ejected",
         (false, false) => "unready",
@@ -254,6 +255,8 @@ MATCHES       SERVICE  CALL  REWRITE
         assert_eq!(states, ["ready", "unready", "ejected"]);
         all[1].endpoints[0].ejected = true;
         assert!(services(&all).contains("  unready, ejected\n"));
+        all[1].endpoints[0].starting = true;
+        assert!(services(&all).contains("  starting\n"));
     }
 
     fn active(service: &str, latency_ms: u64, error: &str, trap: &str, seconds_left: Option<u64>) -> FaultView {

@@ -83,7 +83,11 @@ fn development(admin: &AdminAddress) -> Option<PathBuf> {
 fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
     telemetry::init(log_format.into()).context("starting the log")?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::run(manifest, partial, terminal::announce))
+    let served = runtime.block_on(app::run(manifest, partial, terminal::announce));
+    // A compilation that is under way cannot be stopped, and nobody waits for it any more. All that must be finished
+    // before the end was awaited.
+    runtime.shutdown_background();
+    served
 }
 
 fn check(manifest: &Path) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
 /// that cannot be passed on.
-pub(super) const CALLED: [(u16, &str); 18] = [
+pub(super) const CALLED: [(u16, &str); 19] = [
     (502, "trap"),
     (502, "memory-limit"),
     (502, "instantiation"),
@@ -18,6 +18,7 @@ pub(super) const CALLED: [(u16, &str); 18] = [
     (504, "timeout"),
     (503, "circuit-open"),
     (503, "out-of-service"),
+    (503, "starting"),
     (503, "overloaded"),
     (503, "draining"),
     (503, "no-endpoint"),

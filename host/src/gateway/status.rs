@@ -32,6 +32,7 @@ fn entry(kind: ErrorKind) -> StatusEntry {
         K::OutOfService => {
             (S::SERVICE_UNAVAILABLE, "The service is out of service", "was taken out of service by an operator")
         }
+        K::Starting => (S::SERVICE_UNAVAILABLE, "The service is starting", "is not ready yet on this host"),
         K::Overloaded => (S::SERVICE_UNAVAILABLE, "The service is overloaded", "has no capacity left for this request"),
         K::Draining => (S::SERVICE_UNAVAILABLE, "The host is going down", "takes no more requests on this host"),
         K::NoEndpoint => (S::SERVICE_UNAVAILABLE, "The service is unavailable", "has no endpoint at this time"),
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 18] = [
+    const ALL: [ErrorKind; 19] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
@@ -89,6 +90,7 @@ mod tests {
         ErrorKind::Timeout,
         ErrorKind::CircuitOpen,
         ErrorKind::OutOfService,
+        ErrorKind::Starting,
         ErrorKind::Overloaded,
         ErrorKind::Draining,
         ErrorKind::NoEndpoint,

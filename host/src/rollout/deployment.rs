@@ -97,6 +97,24 @@ impl Deployment {
         });
     }
 
+    /// Lets no call to the replicas before [`Deployment::started`]. It concerns no replica of a later revision.
+    pub(super) fn hold(&self) {
+        self.published().replicas.iter().for_each(|replica| replica.stats.readiness.hold());
+    }
+
+    /// Lets calls to the replicas.
+    pub(super) fn started(&self) {
+        self.published().replicas.iter().for_each(|replica| replica.stats.readiness.started());
+    }
+
+    /// Takes the replicas out of the discovery table; the addresses stay.
+    pub(super) fn withdraw(&self, registry: &Registry<Service>) {
+        self.change(registry, |published| {
+            published.replicas.clear();
+            published.revision = None;
+        });
+    }
+
     /// The functions that routes call, as the revision that serves has them.
     pub(super) fn routed(&self) -> Arc<[BoundFunction]> {
         Arc::clone(&self.published().routed)

@@ -1,7 +1,8 @@
 //! Floor 6: how the revisions of services are deployed and replaced.
 //!
 //! Owns each service's history of revisions (what serves, what served before), the steps of a swap (compile, check,
-//! rehearse, publish), the trial of a component without a swap, and the resolving of host names into endpoints.
+//! rehearse, publish), the compilations after a start, the trial of a component without a swap, and the resolving of
+//! host names into endpoints.
 //!
 //! What always holds:
 //! - Nothing changes until the new revision has passed every check; then one publication swaps it in.
@@ -12,13 +13,16 @@
 //!
 //! Never: it serves sockets. A swap lasts until the host restarts.
 //!
-//! From the top: `swap` → `deployment` → `addresses` → `spec`; `swap` → `trial` → `wiring`; `error` stands apart.
+//! From the top: `start` → `swap` → `deployment` → `addresses` → `spec`; `swap` → `trial` → `wiring`; `swap` and
+//! `start` → `start_ledger`; `error` stands apart.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
 mod deployment;
 mod error;
 mod spec;
+mod start;
+mod start_ledger;
 mod swap;
 mod trial;
 mod wiring;

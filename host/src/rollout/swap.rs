@@ -3,6 +3,7 @@
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::spec::ServiceSpec;
+use super::start_ledger::StartLedger;
 use super::trial::{Trial, TrialGround};
 use super::wiring::{Clients, Importer, Need, needs_of, wire};
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
@@ -38,22 +39,25 @@ struct Fit {
 
 /// The services of this host and their revisions.
 pub struct Rollout {
-    runtime: Arc<Runtime>,
-    registry: Arc<Registry<Service>>,
-    deployments: BTreeMap<ServiceName, Deployment>,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) registry: Arc<Registry<Service>>,
+    pub(super) deployments: BTreeMap<ServiceName, Deployment>,
     /// What the routes by HTTP and the health checks need of the services.
     routes: Vec<Need>,
     /// The revisions that serve. A swap holds this lock from its last check against the other services to the
     /// publication. Otherwise two services that use each other could be swapped at the same time, each checked against
     /// the old revision of the other, and the new revisions would not fit together.
     serving: Mutex<BTreeMap<ServiceName, Arc<Revision>>>,
+    /// The services that do not serve yet.
+    pub(super) ledger: Mutex<StartLedger>,
 }
 
 impl Rollout {
     /// A host without services, for [`Rollout::launch`]. `routes` is what the routes by HTTP and the health checks need
     /// of the services.
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
-        Self { runtime, registry, deployments: BTreeMap::new(), routes, serving: Mutex::default() }
+        let (deployments, serving, ledger) = (BTreeMap::new(), Mutex::default(), Mutex::default());
+        Self { runtime, registry, deployments, routes, serving, ledger }
     }
 
     /// Deploys a service with the component of its manifest, if it has one, and publishes it in the discovery table.
@@ -70,7 +74,8 @@ impl Rollout {
         self.launch_all(std::iter::once((spec, component)), store).map_err(|(_, error)| error)
     }
 
-    /// Like [`Rollout::launch`] for many services, which are published together.
+    /// Like [`Rollout::launch`] for many services, which are published together. Services that need a component which
+    /// is not compiled get no calls before [`Rollout::finish_start`] has compiled it.
     ///
     /// # Errors
     /// The first component that may not run as its service. Then no service is published.
@@ -93,6 +98,7 @@ impl Rollout {
             }
             self.deployments.insert(name, deployment);
         }
+        self.begin_start();
         self.registry.publish_all(table);
         Ok(())
     }
@@ -148,6 +154,8 @@ impl Rollout {
             let manifest = history.manifest;
             let next = RevisionHistory { stable: Some(revision), previous: Some(stable), manifest };
             let swapped = self.publish(deployment, &mut history, next, Clients::MustNotNotice)?;
+            // If it was starting, it serves now, and so may the services that waited for its component.
+            self.compiled(&deployment.spec.name);
             deployment.traffic.metrics.swapped();
             swapped.log(deployment, "swapped");
         }
@@ -301,7 +309,7 @@ impl Rollout {
         Ok(report(history))
     }
 
-    fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
+    pub(super) fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

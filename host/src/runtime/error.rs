@@ -149,6 +149,11 @@ impl InvokeError {
         Self { kind, detail: detail.into(), source: None, place: None }
     }
 
+    /// A task of the host has failed.
+    pub fn of_host(error: &impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::Host, error.to_string())
+    }
+
     /// An error with the texts of `error` and of all its causes as its detail, and `error` as its source. The guest's
     /// backtrace is left out of the detail: every room above logs the detail, and [`InvokeError::in_full`] has it.
     pub(crate) fn caused_by(kind: ErrorKind, error: wasmtime::Error) -> Self {

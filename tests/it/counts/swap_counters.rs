@@ -69,7 +69,7 @@ async fn every_series_of_a_service_and_a_route_exists_from_the_start() {
         assert_eq!(metrics.service(&format!("atoll_{name}_total"), "hello"), 0.0, "{name}");
     }
     for (name, kinds) in [
-        ("refused", &["circuit-open", "overloaded", "draining", "no-endpoint", "denied", "too-deep"][..]),
+        ("refused", &["circuit-open", "starting", "overloaded", "draining", "no-endpoint", "denied", "too-deep"][..]),
         ("swaps_refused", &["invalid", "unwired", "breaks-callers", "does-not-start", "no-previous"]),
         ("gateway_requests", &["answer", "trap", "timeout", "overloaded", "circuit-open", "body-too-large"]),
     ] {

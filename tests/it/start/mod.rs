@@ -5,6 +5,7 @@ mod cache_damage;
 mod code_loading;
 mod instance_pool;
 mod many_services;
+mod while_compiling;
 
 use super::atoll::{Answer, Atoll, Home, Http, hello_revision};
 use super::components::component;

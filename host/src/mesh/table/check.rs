@@ -35,14 +35,15 @@ const MOST_READ: usize = 64 * 1024;
 
 impl<P: Invoke> Endpoint<P> {
     /// Checks the endpoint. Its breaker, load and counters do not change. An endpoint that cannot be checked passes: an
-    /// address has no functions, and a replica without a free instance is busy, not ill.
+    /// address has no functions, and a replica without a free instance is busy, not ill, and
+    /// one whose code is still being compiled has nothing to answer with.
     ///
     /// # Errors
     /// Why it did not pass, for the log.
     pub async fn check(&self, probe: &HealthProbe, context: &CallContext) -> Result<(), String> {
         let check = async {
             match probe {
-                _ if !self.target.takes(probe.kind()) => Ok(()),
+                _ if !self.target.takes(probe.kind()) || self.stats.readiness.is_starting() => Ok(()),
                 HealthProbe::Path(path) => self.get(path, context).await,
                 HealthProbe::Call(function) => self.call(function, context).await,
             }

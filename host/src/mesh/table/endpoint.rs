@@ -21,7 +21,7 @@ pub struct Endpoint<P = EndpointTarget> {
 pub struct EndpointStats {
     /// The endpoint's name within the host: `users-0`, `users-1`, …
     pub id: String,
-    /// Whether health checks let calls go to it.
+    /// Whether it has started, and health checks let calls go to it.
     pub readiness: Readiness,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) load: Load,
@@ -34,8 +34,10 @@ pub struct EndpointStats {
 pub struct EndpointState {
     /// Its circuit.
     pub breaker: breaker::View,
-    /// Whether health checks let calls go to it.
+    /// Whether it has started, and health checks let calls go to it.
     pub ready: bool,
+    /// Whether its code is still being compiled, or that of a service which its own calls.
+    pub starting: bool,
     /// Whether it rests: it gets no calls for a while, since it fails more often than the service's other endpoints.
     pub ejected: bool,
     /// Its share of the calls, relative to the service's other endpoints.
@@ -104,6 +106,7 @@ impl EndpointStats {
         EndpointState {
             breaker: self.breaker.view(now),
             ready: self.readiness.is_ready(),
+            starting: self.readiness.is_starting(),
             ejected: self.load.is_ejected(now),
             weight: self.load.weight(),
             latency: self.recent_latency.average(),

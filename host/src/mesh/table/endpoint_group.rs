@@ -31,6 +31,9 @@ pub(crate) struct Picked<'a, P> {
 
 /// What `Retry-After` says when all endpoints are busy: a second, the least that it can say.
 const BUSY: Duration = Duration::from_secs(1);
+/// What `Retry-After` says while a component is compiled. Small ones take a second or two, and large ones so long that
+/// a client which asks every two seconds costs nothing.
+const STARTING: Duration = Duration::from_secs(2);
 
 /// Why endpoints did not take a call, collected while one is picked.
 #[derive(Default)]
@@ -39,6 +42,7 @@ struct Obstacles {
     /// When the first of the open circuits may let a call through.
     soonest: Option<Duration>,
     full: bool,
+    starting: bool,
     unready: bool,
 }
 
@@ -46,6 +50,8 @@ struct Obstacles {
 enum NotEligible {
     /// It does not take calls of this kind.
     Kind,
+    /// Its code is still being compiled.
+    Starting,
     /// It does not pass its health checks.
     Unready,
     /// It has as many calls as it may have.
@@ -117,7 +123,8 @@ impl<P: Invoke> EndpointGroup<P> {
             return Some(NotEligible::Kind);
         }
         if !stats.readiness.is_ready() {
-            return Some(NotEligible::Unready);
+            // The flag may be cleared between the two reads. The call is refused as unready then, which is as true.
+            return Some(if stats.readiness.is_starting() { NotEligible::Starting } else { NotEligible::Unready });
         }
         let full = stats.load.in_flight() >= self.traffic.bulkhead.settings().concurrency;
         full.then_some(NotEligible::Full)
@@ -127,6 +134,7 @@ impl<P: Invoke> EndpointGroup<P> {
     fn admit(&self, endpoint: &Endpoint<P>, kind: CallKind, now: Instant, obstacles: &mut Obstacles) -> Option<Permit> {
         match self.obstacle(endpoint, kind) {
             Some(NotEligible::Kind) => {}
+            Some(NotEligible::Starting) => obstacles.starting = true,
             Some(NotEligible::Unready) => obstacles.unready = true,
             Some(NotEligible::Full) => obstacles.full = true,
             None => match endpoint.stats.breaker.try_acquire(now) {
@@ -158,6 +166,10 @@ impl<P: Invoke> EndpointGroup<P> {
             ),
             Obstacles { open: true, soonest, .. } => {
                 (ErrorKind::CircuitOpen, "every endpoint's circuit is open", *soonest)
+            }
+            Obstacles { starting: true, .. } => {
+                let detail = "its component, or that of a service which it calls, is still being compiled";
+                (ErrorKind::Starting, detail, Some(STARTING))
             }
             Obstacles { unready: true, .. } => (ErrorKind::NoEndpoint, "no endpoint passes its health checks", None),
             _ => (ErrorKind::NoEndpoint, "it has no endpoint for such a call", None),

@@ -75,6 +75,12 @@ impl CodeCache {
         used.ok().map(|()| stamp)
     }
 
+    /// Whether there is code of the component, whichever build of the host has checked that it links.
+    pub(crate) fn has(&self, digest: Digest) -> bool {
+        let Some(paths) = self.paths(digest) else { return false };
+        self.read_stamp(&paths, digest).is_some_and(|stamp| has_code(&paths, &stamp))
+    }
+
     /// The code of the component `bytes`, from the cache or compiled now.
     pub(crate) fn get_or_compile(&self, engine: &Engine, digest: Digest, bytes: &[u8]) -> Result<Code, LoadError> {
         self.get(engine, digest).map_or_else(|| self.compile(engine, digest, bytes), Ok)
@@ -108,6 +114,11 @@ impl CodeCache {
         }
         // SAFETY: this engine's compiler made `artifact` a moment ago, and `artifact` has not left this function.
         unsafe { Code::deserialize(engine, &artifact) }.map_err(|error| LoadError::Invalid(format!("{error:#}")))
+    }
+
+    /// The code of the component `bytes`, compiled now and not kept: for a component that is never run.
+    pub(crate) fn compile_unkept(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Code> {
+        self.compilers.run(|| Code::from_binary(engine, bytes))
     }
 
     /// The code of a component, mapped into memory. `None` if it is missing, is not private, does not fit its stamp, or

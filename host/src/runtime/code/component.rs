@@ -4,6 +4,7 @@ use super::footprint::Footprint;
 use super::linked::{LinkedCode, check_links};
 use super::refusals::refusals;
 use super::revision::Revision;
+use super::skeleton::skeleton;
 use crate::base::{Digest, ServiceName};
 use crate::contract::{Contract, InterfaceName};
 use crate::runtime::engine::{MEMORIES_PER_SLOT, Runtime, TABLES_PER_SLOT};
@@ -14,10 +15,11 @@ use crate::runtime::offer::{Offer, offer_of};
 use crate::runtime::settings::Limits;
 use std::path::Path;
 use std::sync::Arc;
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::component::Component as Code;
 
-/// A component that passed every check that can be made without a service. Its code is compiled. It is in memory only
-/// if it is not in the cache on disk.
+/// A component that passed every check that can be made without a service. Its code is compiled, unless it was only
+/// [examined](Runtime::examine). The code is in memory only if it is not in the cache on disk.
 pub struct Component {
     digest: Digest,
     contract: Arc<Contract>,
@@ -29,6 +31,8 @@ pub struct Component {
     source: Option<Arc<Path>>,
     /// Its code in memory. `None` if the cache has it.
     code: Option<Arc<Code>>,
+    /// The bytes of its file if it is not compiled; otherwise 0.
+    uncompiled: u64,
 }
 
 impl Runtime {
@@ -40,7 +44,18 @@ impl Runtime {
     /// When the file cannot be read, or is no component that can be called and fits the host's interfaces.
     pub fn load(&self, path: &Path) -> Result<Component, LoadError> {
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
-        Component::new(self, &bytes, Some(path))
+        Component::new(self, &bytes, Some(path), false)
+    }
+
+    /// Like [`Runtime::load`], but does not compile the component, however large it is. Its revisions are
+    /// [compiled](Revision::compile) later, from the same file. Only what depends on the code of its functions is not
+    /// known until then: that the compiler accepts them.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`].
+    pub fn examine(&self, path: &Path) -> Result<Component, LoadError> {
+        let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        Component::new(self, &bytes, Some(path), true)
     }
 
     /// Compiles the component in `bytes`, or takes its code from memory or the cache, and keeps the code in memory: its
@@ -49,7 +64,7 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::load`].
     pub fn compile(&self, bytes: &[u8]) -> Result<Component, LoadError> {
-        Component::new(self, bytes, None)
+        Component::new(self, bytes, None, false)
     }
 }
 
@@ -68,8 +83,8 @@ impl Component {
     /// code, and this host has checked that code before, neither is done again.
     ///
     /// `source` is the file from which the bytes can be read again. Without it the code is always checked here, and
-    /// stays in memory.
-    fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>) -> Result<Self, LoadError> {
+    /// stays in memory. `later`: it need not be compiled now.
+    fn new(runtime: &Runtime, bytes: &[u8], source: Option<&Path>, later: bool) -> Result<Self, LoadError> {
         let contract = Contract::decode(bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
         let component = Self {
             digest: Digest::of(bytes),
@@ -79,13 +94,25 @@ impl Component {
             unlinkable: None,
             source: source.map(Arc::from),
             code: None,
+            uncompiled: 0,
         };
         let stamp = source.and_then(|_| runtime.cache.stamp(component.digest));
         let component = match stamp {
             Some(stamp) => Self { slots: stamp.slots, ..component },
             // No service may run it, which `permitted` says with the numbers. The pool would say less.
             None if component.footprint.memory > runtime.most_memory as u64 => component,
-            None => component.compiled(runtime, bytes)?,
+            None => {
+                if let Some(refusal) = refusals(&component.contract).into_iter().next() {
+                    return Err(refusal);
+                }
+                // Code that another build of the host has confirmed is checked now: that takes less than a skeleton.
+                let later = later && !runtime.cache.has(component.digest);
+                let skeleton = if later { examined(runtime, bytes) } else { None };
+                match skeleton {
+                    Some(skeleton) => component.uncompiled(&skeleton, runtime, bytes.len())?,
+                    None => component.compiled(runtime, bytes)?,
+                }
+            }
         };
         let (slots, most) = (component.slots, runtime.slots.most());
         if slots as usize > most {
@@ -96,21 +123,28 @@ impl Component {
         Ok(component)
     }
 
+    /// What the component's skeleton says of it.
+    fn uncompiled(self, skeleton: &Code, runtime: &Runtime, length: usize) -> Result<Self, LoadError> {
+        let (slots, unlinkable) = (slots_of(skeleton, self.footprint)?, self.unlinkable(runtime, skeleton));
+        Ok(Self { slots, unlinkable, uncompiled: length as u64, ..self })
+    }
+
     fn compiled(self, runtime: &Runtime, bytes: &[u8]) -> Result<Self, LoadError> {
-        if let Some(refusal) = refusals(&self.contract).into_iter().next() {
-            return Err(refusal);
-        }
         let compile = || runtime.cache.get_or_compile(&runtime.engine, self.digest, bytes);
         let code = runtime.shared_code.get_or_load(self.digest, compile)?;
-        let slots = slots_of(&code, self.footprint)?;
+        let (slots, unlinkable) = (slots_of(&code, self.footprint)?, self.unlinkable(runtime, &code));
+        let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
+        Ok(Self { slots, unlinkable, code: (!kept).then_some(code), ..self })
+    }
+
+    /// Why the imports of its code, or of its skeleton, do not fit the host's, if they do not.
+    fn unlinkable(&self, runtime: &Runtime, code: &Code) -> Option<String> {
         // Any service's name will do here: whether the imports link depends on their types alone.
         let placeholder = ServiceName::new("anybody").expect("the text is a legal name");
         let link = |import: &InterfaceName| Link { import: import.clone(), service: placeholder.clone() };
         let links: Vec<_> = self.contract.imports.keys().map(link).collect();
-        let unlinkable = check_links(runtime, &code, &self.contract, &links).err();
-        let unlinkable = unlinkable.map(|error| format!("{}{error:#}", newer_imports(&self.contract)));
-        let kept = unlinkable.is_none() && runtime.cache.confirm(self.digest, slots) && self.source.is_some();
-        Ok(Self { slots, unlinkable, code: (!kept).then_some(code), ..self })
+        let error = check_links(runtime, code, &self.contract, &links).err()?;
+        Some(format!("{}{error:#}", newer_imports(&self.contract)))
     }
 
     /// Checks that it may run as `service`, whose instances have these `limits`, and which has a store of its own if
@@ -152,8 +186,17 @@ impl Component {
         let link = |code| LinkedCode::new(runtime, code, &self.contract, links);
         let loaded = self.code.clone().map(link).transpose().map_err(|error| LoadError::Link(format!("{error:#}")))?;
         let (contract, source) = (Arc::clone(&self.contract), self.source.clone());
-        Ok(Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded))
+        let revision = Revision::new(self.digest, self.slots, grants, contract, links.into(), source, loaded);
+        Ok(revision.with_uncompiled(self.uncompiled))
     }
+}
+
+/// The skeleton of the component in `bytes`, if it can be seen without a compilation that nothing is wrong with the
+/// component. Where that cannot be seen, the compiler decides now and names the fault.
+fn examined(runtime: &Runtime, bytes: &[u8]) -> Option<Code> {
+    // All features: those that the host has switched off are refused with the skeleton, or by the compiler.
+    Validator::new_with_features(WasmFeatures::all()).validate_all(bytes).ok()?;
+    runtime.cache.compile_unkept(&runtime.engine, &skeleton(bytes)?).ok()
 }
 
 /// The imports that are newer than the host's, before the linker's own words: they may expect functions that the host's

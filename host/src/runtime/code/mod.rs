@@ -8,3 +8,4 @@ pub(super) mod handler;
 pub(super) mod linked;
 pub(super) mod refusals;
 pub(super) mod revision;
+mod skeleton;

@@ -18,7 +18,7 @@ use crate::runtime::lock::lock;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -42,6 +42,8 @@ pub struct Revision {
     loading: Mutex<Option<Loading>>,
     /// A load has failed and was logged.
     failed: AtomicBool,
+    /// The bytes of its component until that is compiled; then 0.
+    uncompiled: AtomicU64,
 }
 
 /// The end of the load that is under way, with the reason if it fails.
@@ -70,7 +72,39 @@ impl Revision {
             loaded,
             loading: Mutex::default(),
             failed: AtomicBool::new(false),
+            uncompiled: AtomicU64::new(0),
         }
+    }
+
+    /// The same revision, whose component of so many bytes is not compiled; 0: it is.
+    pub(super) fn with_uncompiled(self, bytes: u64) -> Self {
+        Self { uncompiled: bytes.into(), ..self }
+    }
+
+    /// The bytes of its component, if that is not compiled yet.
+    pub fn uncompiled(&self) -> Option<u64> {
+        Some(self.uncompiled.load(Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    /// Compiles its component, from the file where the component was examined. If the cache keeps the code, the code is
+    /// not in memory afterwards. It computes for seconds: call it from a blocking thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Instantiation`]: the compiler refuses the component, or its file is not what it was.
+    pub fn compile(&self, runtime: &Runtime) -> Result<(), InvokeError> {
+        let compile = || {
+            let bytes = self.bytes()?;
+            let compiled = || runtime.cache.get_or_compile(&runtime.engine, self.digest, &bytes);
+            let code = runtime.shared_code.get_or_load(self.digest, compiled)?;
+            let linked = LinkedCode::new(runtime, code, &self.contract, &self.links)?;
+            if !runtime.cache.confirm(self.digest, self.slots) {
+                // A call that came meanwhile may have loaded it: then it is there, which is all that is wanted.
+                let _ = self.loaded.set(Box::new(linked));
+            }
+            self.uncompiled.store(0, Relaxed);
+            Ok(())
+        };
+        compile().map_err(|error| InvokeError::caused_by(ErrorKind::Instantiation, error))
     }
 
     /// The digest of its component.
@@ -160,7 +194,10 @@ impl Revision {
 
     /// The component's bytes, read from the file of the start.
     fn bytes(&self) -> wasmtime::Result<Vec<u8>> {
-        let gone = "its compiled code is not in the cache any more";
+        let gone = match self.uncompiled() {
+            Some(_) => "it is not compiled yet",
+            None => "its compiled code is not in the cache any more",
+        };
         let Some(source) = self.source.as_deref() else { bail!("{gone}") };
         let bytes = std::fs::read(source);
         let bytes =

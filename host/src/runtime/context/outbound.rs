@@ -271,9 +271,11 @@ fn guest_error(kind: ErrorKind) -> Error {
         // The body is larger than the service takes, or it is not as its guest has announced it.
         ErrorKind::BodyTooLarge | ErrorKind::ClientGone => Error::HttpRequestBodySize(None),
         // The call was not sent.
-        ErrorKind::CircuitOpen | ErrorKind::OutOfService | ErrorKind::Overloaded | ErrorKind::Draining => {
-            Error::DestinationUnavailable
-        }
+        ErrorKind::CircuitOpen
+        | ErrorKind::OutOfService
+        | ErrorKind::Starting
+        | ErrorKind::Overloaded
+        | ErrorKind::Draining => Error::DestinationUnavailable,
         // It was tried, and no connection came about.
         ErrorKind::Connect => Error::ConnectionRefused,
         _ => Error::ConnectionTerminated,

@@ -110,6 +110,7 @@ async fn a_failed_call_is_answered_with_the_status_of_its_kind() {
         (ErrorKind::Trap, 502),
         (ErrorKind::Timeout, 504),
         (ErrorKind::CircuitOpen, 503),
+        (ErrorKind::Starting, 503),
         (ErrorKind::Overloaded, 503),
         (ErrorKind::TooDeep, 508),
         (ErrorKind::Host, 500),

@@ -1,0 +1,83 @@
+//! The last part of a start, which goes on while the host serves already: components are compiled, and the lines are
+//! printed for which operators and programs wait.
+
+use super::operations::HostOperations;
+use crate::base::ServiceName;
+use crate::config::Finding;
+use crate::listen::Drain;
+use crate::runtime::Runtime;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::task::spawn_blocking;
+
+/// What the last part of a start needs.
+pub(super) struct StartEnd<A> {
+    pub(super) host: Arc<HostOperations>,
+    pub(super) runtime: Arc<Runtime>,
+    /// Prints a line.
+    pub(super) announce: A,
+    pub(super) gateway: SocketAddr,
+    /// The gateway's socket by TLS, if it has one.
+    pub(super) secure_gateway: Option<SocketAddr>,
+    /// The URL of the admin.
+    pub(super) admin: String,
+    pub(super) warnings: Vec<Finding>,
+    /// What is left out from the beginning, one line each.
+    pub(super) left_out: Vec<String>,
+    /// How many services the manifest has.
+    pub(super) services: usize,
+    /// When the host was started.
+    pub(super) started: Instant,
+    /// The gateway's drain: it stops the compilations.
+    pub(super) drain: Drain,
+}
+
+impl<A: Fn(&str)> StartEnd<A> {
+    /// Compiles what is not compiled, and then says that the host listens: whoever waits for that line finds every
+    /// service ready, as far as it can be. Before it, a line says what is being compiled.
+    pub(super) async fn finish(self) {
+        let Self { host, gateway, admin, services, announce, .. } = &self;
+        let starting = host.rollout.starting();
+        let late = if starting.is_empty() {
+            Vec::new()
+        } else {
+            let names = starting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            announce(&format!("starting: gateway on http://{gateway}, admin on {admin}; compiling for {names}"));
+            tracing::info!(services, starting = names, ms = self.started.elapsed().as_millis(), "serving a part");
+            tokio::select! {
+                late = host.finish_start() => late,
+                () = self.drain.started() => return,
+            }
+        };
+        announce(&format!("gateway listening on http://{gateway}"));
+        if let Some(address) = &self.secure_gateway {
+            announce(&format!("gateway listening on https://{address}"));
+        }
+        announce(&format!("admin listening on {admin}"));
+        for warning in &self.warnings {
+            tracing::warn!("{warning} ({})", warning.help());
+        }
+        for line in &self.left_out {
+            tracing::warn!("left out: {line}");
+        }
+        self.left_out.iter().chain(&late).for_each(|line| announce(&format!("left out: {line}")));
+        tracing::info!(services, ms = self.started.elapsed().as_millis(), "ready");
+        let cache = Arc::clone(&self.runtime);
+        spawn_blocking(move || cache.prune_cache());
+    }
+}
+
+impl HostOperations {
+    /// Compiles the components that are not compiled. Returns a line for each service that is left out for it.
+    async fn finish_start(&self) -> Vec<String> {
+        let lines = Mutex::new(Vec::new());
+        let left_out = |service: &ServiceName, reason: String| {
+            let line = format!("service `{service}`: {reason}");
+            lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            self.left_out_services().insert(service.clone(), reason);
+        };
+        self.rollout.finish_start(left_out).await;
+        lines.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}

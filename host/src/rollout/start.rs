@@ -1,0 +1,121 @@
+//! The end of a start: components whose code was not in the cache are compiled while the host serves.
+
+use super::deployment::RevisionHistory;
+use super::start_ledger::{SettledServices, StartLedger, StartedService};
+use super::swap::Rollout;
+use crate::base::ServiceName;
+use crate::runtime::{InvokeError, Revision};
+use futures_util::StreamExt;
+use futures_util::stream;
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// A compilation that takes longer is worth a line when it has taken so long, and one at its end.
+const NOTEWORTHY: Duration = Duration::from_secs(1);
+
+impl Rollout {
+    /// The services that do not serve yet, since their components, or those of services that they may call, are not
+    /// compiled: calls of them are refused as `starting`.
+    pub fn starting(&self) -> Vec<ServiceName> {
+        self.ledger().names().cloned().collect()
+    }
+
+    /// Compiles all components of the start that are not compiled, as many at once as there are cores. Each service
+    /// serves as soon as it can. `left_out` gets each service that cannot serve, with the reason; it has no instances
+    /// any more. If the future is dropped, no further compilation begins.
+    pub async fn finish_start(&self, left_out: impl Fn(&ServiceName, String)) {
+        let revisions: Vec<_> = self.serving().iter().map(|(name, one)| (name.clone(), Arc::clone(one))).collect();
+        let uncompiled = revisions.into_iter().filter(|(_, revision)| revision.uncompiled().is_some());
+        let cores = available_parallelism().map_or(1, usize::from);
+        let compilations = stream::iter(uncompiled).map(async |(name, revision)| {
+            let outcome = self.compile(&name, revision).await;
+            (name, outcome)
+        });
+        let mut compilations = pin!(compilations.buffer_unordered(cores));
+        while let Some((name, outcome)) = compilations.next().await {
+            match outcome {
+                Ok(()) => self.compiled(&name),
+                Err(error) => self.failed(&name, &error, &left_out).await,
+            }
+        }
+    }
+
+    /// Lets the services serve that waited for the component of `name` alone.
+    pub(super) fn compiled(&self, name: &ServiceName) {
+        let ready = self.ledger().compiled(name);
+        ready.iter().for_each(|service| self.deployments[service].started());
+    }
+
+    /// Takes the services out that cannot serve without the component of `name`, and lets the others serve that waited
+    /// for it.
+    async fn failed(&self, name: &ServiceName, error: &InvokeError, left_out: &impl Fn(&ServiceName, String)) {
+        let SettledServices { ready, left_out: gone } = self.ledger().failed(name);
+        let mut swapped = BTreeSet::new();
+        for (service, provider) in gone {
+            let reason = if service == *name {
+                format!("its component cannot be compiled: {}", error.detail)
+            } else {
+                format!("it needs service `{provider}`, which is left out")
+            };
+            let deployment = &self.deployments[&service];
+            let mut history = deployment.history.lock().await;
+            // A swap of this service, or of the one that it needs, may have come between: then it serves.
+            if history.previous.is_some() || swapped.contains(&provider) {
+                deployment.started();
+                swapped.insert(service);
+                continue;
+            }
+            self.serving().remove(&service);
+            *history = RevisionHistory { manifest: history.manifest, ..RevisionHistory::default() };
+            deployment.withdraw(&self.registry);
+            tracing::error!(%service, reason, "left out");
+            left_out(&service, reason);
+        }
+        ready.iter().for_each(|service| self.deployments[service].started());
+    }
+
+    async fn compile(&self, name: &ServiceName, revision: Arc<Revision>) -> Result<(), InvokeError> {
+        let (runtime, megabytes) = (Arc::clone(&self.runtime), megabytes(revision.uncompiled().unwrap_or_default()));
+        let started = Instant::now();
+        let mut work = spawn_blocking(move || revision.compile(&runtime));
+        let done = match timeout(NOTEWORTHY, &mut work).await {
+            Ok(done) => done,
+            Err(_) => {
+                tracing::info!("compiling {name} ({megabytes} MB)");
+                let done = work.await;
+                tracing::info!("compiled {name} in {:.1} s", started.elapsed().as_secs_f64());
+                done
+            }
+        };
+        done.unwrap_or_else(|panic| Err(InvokeError::of_host(&panic)))
+    }
+
+    /// Finds out which of the services wait for components, and lets no call to them. They are not published yet.
+    pub(super) fn begin_start(&self) {
+        let serving = self.serving();
+        let services = serving.iter().map(|(name, revision)| StartedService {
+            name,
+            calls: &self.deployments[name].spec.grants.calls,
+            providers: revision.links().iter().map(|link| link.service.clone()).collect(),
+            compiled: revision.uncompiled().is_none(),
+        });
+        let ledger = StartLedger::new(services);
+        ledger.names().for_each(|name| self.deployments[name].hold());
+        *self.ledger() = ledger;
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, StartLedger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A size as people read it, with one decimal.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
