@@ -261,7 +261,7 @@ fn routes(
             _ => {}
         }
         let Route { service, body, timeout, .. } = route.clone();
-        targets.push(Target { service, body_limit: body, timeout, typed, left_out: None });
+        targets.push(Target { service, body_limit: body, timeout, typed, access: None, left_out: None });
     }
     RoutedTargets { targets, routed }
 }

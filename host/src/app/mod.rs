@@ -10,13 +10,17 @@
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
 //! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
+//! `run` → `auth_policies` → `issuer`, `key_file`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod auth_policies;
 mod check;
 mod inspect;
+mod issuer;
+mod key_file;
 mod late_findings;
 mod load;
 mod operations;

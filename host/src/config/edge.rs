@@ -1,7 +1,9 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
+use super::auth_names::AuthNamesKind;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
+use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{ChoiceKind, CountKind, ListKind};
@@ -13,7 +15,9 @@ use crate::admin;
 use crate::contract::{Info, Names};
 use crate::{gateway, listen};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
+use toml::Spanned;
 
 /// The settings of the gateway.
 #[derive(Debug, Clone)]
@@ -30,6 +34,10 @@ pub struct GatewayConfig {
     pub names: Names,
     /// What the answer to `GET /openapi.json` says of the API; `None`: there is no answer.
     pub openapi: Option<Info>,
+    /// The file of the API keys.
+    pub keys: PathBuf,
+    /// The policies of a route that names none.
+    pub(super) default_auth: Vec<Spanned<String>>,
 }
 
 /// The settings of the admin, from the manifest and the environment.
@@ -162,6 +170,21 @@ static OPENAPI: ManifestKey<OpenapiKind> = ManifestKey::new(
      in it. Without them they are those of the host.",
 );
 
+static DEFAULT_AUTH: ManifestKey<AuthNamesKind> = ManifestKey::new(
+    "default_auth",
+    AuthNamesKind,
+    r#""none""#,
+    "The policies (`[auth.NAME]`) of each route that has no `auth` of its own. With it a route that says nothing is \
+     closed, and `auth = \"none\"` opens one. `/openapi.json` has no route, so it stays open.",
+);
+static KEYS: ManifestKey<PathKind> = ManifestKey::new(
+    "keys",
+    PathKind,
+    r#"".atoll/keys.json""#,
+    "The file of the API keys, which a policy of the kind `api-key` needs: their names, scopes and hashes, never the \
+     keys. The host creates it and its folders. `atoll key` changes it while the host runs.",
+);
+
 static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
     "listen",
     SocketAddressKind,
@@ -216,7 +239,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             ..listen::Settings::default()
         },
         settings: gateway::Settings {
-            trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect(),
+            trusted_proxies: section.get(&TRUSTED_PROXIES).into_iter().map(Spanned::into_inner).collect(),
             max_headers,
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),
@@ -226,6 +249,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         timeout: section.get(&TIMEOUT),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
+        keys: section.get(&KEYS),
+        default_auth: section.get(&DEFAULT_AUTH),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the gateway counts a request that has ended: the scopes, and the outcomes that each can have.
 
+use super::authentication;
 use super::settings::Target;
 use crate::route::RoutingTable;
 use crate::telemetry::{CountScope, GatewayMetrics};
@@ -71,7 +72,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             route = format!("{route} (route {})", index + 1);
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
-        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
+        let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
+        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).chain(refused).collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();

@@ -1,5 +1,6 @@
 //! The request that the gateway sends to the service.
 
+use super::authentication::Admitted;
 use super::problem::Problem;
 use super::settings::Target;
 use crate::base::{Body, CallContext, HostAndPort, RequestId, StreamedContent, UnreadContent, remove_hop_by_hop};
@@ -28,6 +29,8 @@ pub(super) struct ForwardedFrom<'a> {
     pub(super) trusted: bool,
     /// The host that the client named, checked.
     pub(super) host: Option<HostAndPort<'a>>,
+    /// Whom the route has let in.
+    pub(super) admitted: Option<&'a Admitted<'a>>,
 }
 
 /// Builds the service's request in origin form: the rewritten path, the query unchanged, and the headers that are meant
@@ -51,6 +54,9 @@ pub(super) fn build(
     // part of the call's context.
     for name in [EXPECT, TRAILER, TIMEOUT, DEPTH] {
         headers.remove(name);
+    }
+    if let Some(admitted) = origin.admitted {
+        admitted.strip(&mut headers);
     }
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
@@ -189,6 +195,7 @@ mod tests {
             peer: peer.parse().expect("an address"),
             trusted,
             host: HostAndPort::parse("shop:80"),
+            admitted: None,
         };
         set_forwarded(&mut headers, &origin, Some("/api"));
         headers

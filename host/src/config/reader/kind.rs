@@ -57,7 +57,7 @@ fn quote(value: &DeValue<'_>) -> String {
 }
 
 /// A whole number that is not negative and fits into 64 bits.
-pub(super) fn whole(value: &DeValue<'_>) -> Option<u64> {
+pub(crate) fn whole(value: &DeValue<'_>) -> Option<u64> {
     let number = value.as_integer()?;
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
