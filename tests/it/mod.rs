@@ -2,6 +2,7 @@
 
 mod admin_edge;
 mod atoll;
+mod auth;
 mod breaker_verdicts;
 mod check_at_once;
 mod cli_verbs;

@@ -1,8 +1,9 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
+    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
+    TrialView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ pub(crate) struct Fake {
     pub(crate) faults: Mutex<Vec<FaultView>>,
     /// The outside hosts that were called.
     pub(crate) outside: Mutex<Vec<OutsideView>>,
+    /// The API keys.
+    pub(crate) keys: Mutex<Vec<KeyView>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -42,6 +45,7 @@ impl Default for Fake {
             circuits: Mutex::default(),
             faults: Mutex::default(),
             outside: Mutex::default(),
+            keys: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }
@@ -139,6 +143,9 @@ impl Operations for Fake {
             service: service.into(),
             call: None,
             rewrite: rewrite.map(Into::into),
+            auth: None,
+            scopes: Vec::new(),
+            claims: Vec::new(),
             left_out: None,
         };
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]
@@ -235,6 +242,33 @@ impl Operations for Fake {
 
     fn outside(&self) -> Vec<OutsideView> {
         self.outside.lock().expect("no test panics with it").clone()
+    }
+
+    fn keys(&self) -> Vec<KeyView> {
+        self.keys.lock().expect("no test panics with it").clone()
+    }
+
+    async fn create_key(&self, order: KeyOrder) -> Result<NewKeyView, OperationError> {
+        let KeyOrder { name, policy, scopes, lasts } = order;
+        let mut keys = self.keys.lock().expect("no test panics with it");
+        let about = KeyView {
+            id: format!("k{}", keys.len()),
+            name,
+            policy: policy.unwrap_or_else(|| "partner".into()),
+            scopes: scopes.into_iter().collect(),
+            created: 1000,
+            expires: lasts.map(|lasts| 1000 + lasts.as_secs()),
+            expired: false,
+        };
+        keys.push(about.clone());
+        Ok(NewKeyView { key: "atoll_secret".into(), about })
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, OperationError> {
+        let mut keys = self.keys.lock().expect("no test panics with it");
+        let at = keys.iter().position(|key| key.id == id);
+        let unknown = || OperationError::new(OperationErrorKind::NoKey, format!("there is no key `{id}`"));
+        at.map(|at| keys.remove(at)).ok_or_else(unknown)
     }
 }
 

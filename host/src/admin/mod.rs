@@ -17,9 +17,10 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic` → `order`, `upload`, `handler` → `problem` → `operations` →
-//! `view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small
-//! tests stand in the files.
+//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
+//! `operations` → `view`.
+//! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
+//! in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -27,6 +28,7 @@ mod admin;
 pub(crate) mod fake;
 mod guard;
 mod handler;
+mod keys;
 mod operations;
 mod order;
 mod problem;
@@ -42,11 +44,11 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
-pub use operations::{FaultOrder, HostReadiness, OperationError, OperationErrorKind, Operations};
+pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
 pub use settings::Settings;
 pub use token::Token;
 pub use upload::MAX_COMPONENT;
 pub use view::{
-    BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, OriginView,
-    OutsideView, PoolView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,
+    KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
 };

@@ -1,8 +1,11 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
-use super::view::{BreakerAction, FaultView, OutsideView, RouteView, ServiceView, SwapView, TrialView};
+use super::view::{
+    BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
+};
 use crate::fault::Fault;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::time::Duration;
 
@@ -82,6 +85,34 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Every outside host that services called, by service and host.
     fn outside(&self) -> Vec<OutsideView>;
+
+    /// Every API key, in the order in which they were created. Never the key itself.
+    fn keys(&self) -> Vec<KeyView>;
+
+    /// Creates an API key, which is shown this once. It counts from the next request on.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Conflict`] if no policy has keys, or if several have and the order names none.
+    fn create_key(&self, order: KeyOrder) -> impl Future<Output = Result<NewKeyView, OperationError>> + Send;
+
+    /// Revokes the API key `id`. It is refused from the next request on.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoKey`] if there is none.
+    fn revoke_key(&self, id: &str) -> impl Future<Output = Result<KeyView, OperationError>> + Send;
+}
+
+/// A new API key that an operator orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOrder {
+    /// Whose key it is: 1 to 128 characters.
+    pub name: String,
+    /// The policy; `None`: the only one that has keys.
+    pub policy: Option<String>,
+    /// What it may do: at most 64 scopes.
+    pub scopes: BTreeSet<String>,
+    /// How long it is valid, at most 10 years; `None`: until it is revoked.
+    pub lasts: Option<Duration>,
 }
 
 /// A fault on purpose that an operator adds.
@@ -137,6 +168,8 @@ pub enum OperationErrorKind {
     NotFound,
     /// The service has no such endpoint.
     NoEndpoint,
+    /// There is no such API key.
+    NoKey,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

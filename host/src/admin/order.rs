@@ -1,6 +1,6 @@
-//! Reads the bodies of requests that change circuits and faults on purpose.
+//! Reads the bodies of requests that change circuits and faults on purpose, and that create API keys.
 
-use super::operations::FaultOrder;
+use super::operations::{FaultOrder, KeyOrder};
 use super::problem::AdminProblem;
 use super::upload::is_solely;
 use super::view::{BreakerAction, BreakerRequest};
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -42,6 +43,47 @@ struct FaultMembers {
     error: Option<Value>,
     trap: Option<Value>,
     for_seconds: Option<Value>,
+}
+
+/// The longest name of a key, and the longest scope, in bytes; and the most scopes.
+const LONGEST_NAME: usize = 128;
+const MOST_SCOPES: usize = 64;
+/// The longest life of a key, in seconds: 10 years.
+const LONGEST_LIFE: u64 = 10 * 366 * 86_400;
+
+/// The members of a new API key. See [`BreakerMembers`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyMembers {
+    name: Option<Value>,
+    policy: Option<Value>,
+    scopes: Option<Value>,
+    expires_in_seconds: Option<Value>,
+}
+
+/// Reads a request for a new API key.
+pub(super) async fn key(request: Request<Body>) -> Result<KeyOrder, AdminProblem> {
+    let KeyMembers { name, policy, scopes, expires_in_seconds } = members(request).await?;
+    let is_name = |name: &String| {
+        (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control) && name.trim() == name
+    };
+    let name = text("name", name)?
+        .filter(is_name)
+        .ok_or_else(|| wrong(format!("`name` is a text of 1 to {LONGEST_NAME} bytes that says whose key it is")))?;
+    let scope = |value: &Value| {
+        let legal = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        let text = value.as_str().filter(|text| (1..=LONGEST_NAME).contains(&text.len()) && text.bytes().all(legal));
+        text.map(str::to_owned)
+    };
+    let scopes = match scopes {
+        None => Some(BTreeSet::new()),
+        Some(Value::Array(all)) if all.len() <= MOST_SCOPES => all.iter().map(scope).collect(),
+        Some(_) => None,
+    };
+    let complaint = || wrong(format!("`scopes` is a list of at most {MOST_SCOPES} scopes, like \"orders:read\""));
+    let scopes = scopes.ok_or_else(complaint)?;
+    let lasts = number("expires_in_seconds", expires_in_seconds, 1..=LONGEST_LIFE)?.map(Duration::from_secs);
+    Ok(KeyOrder { name, policy: text("policy", policy)?, scopes, lasts })
 }
 
 /// Reads a request about circuits.

@@ -4,7 +4,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, OperationError, OperationErrorKind, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{traffic, upload};
+use super::{keys, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -33,6 +33,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/services/{name}/rollback", post(rollback::<O>))
         .route("/v1/routes", get(routes::<O>))
         .merge(traffic::resources())
+        .merge(keys::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(AdminState { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
@@ -174,7 +175,7 @@ async fn finish(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside",
+         /v1/outside, /v1/keys",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

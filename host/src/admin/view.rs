@@ -175,8 +175,64 @@ pub struct RouteView {
     pub call: Option<String>,
     /// How the path changes on the way to the service. None: not at all.
     pub rewrite: Option<String>,
+    /// The policies that let callers in: any one of them. None: everybody is let in.
+    pub auth: Option<Vec<String>>,
+    /// The scopes that a caller must have.
+    pub scopes: Vec<String>,
+    /// The names of the claims that a caller must have.
+    pub claims: Vec<String>,
     /// Why requests are refused, if the host was started with `--partial` and cannot serve the route or its service.
     pub left_out: Option<String>,
+}
+
+/// An API key, without the key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    /// Its id, by which it is revoked.
+    pub id: String,
+    /// Whose key it is.
+    pub name: String,
+    /// The policy that it belongs to.
+    pub policy: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// When it was created, in seconds since 1970.
+    pub created: u64,
+    /// When it ends, in seconds since 1970. None: never.
+    pub expires: Option<u64>,
+    /// Whether its time is over.
+    pub expired: bool,
+}
+
+/// A new API key. This is the one answer that has the key. `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKeyView {
+    /// The key itself.
+    pub key: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub about: KeyView,
+}
+
+impl fmt::Debug for NewKeyView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewKeyView").field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+/// The body of `POST /v1/keys`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyRequest {
+    /// Whose key it is.
+    pub name: String,
+    /// The policy. None: the only one that has keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// How long it is valid. None: until it is revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u64>,
 }
 
 /// The result of a swap or a rollback.

@@ -268,8 +268,9 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        let Route { service, body, timeout, websocket, .. } = route.clone();
-        targets.push(Target { service, body_limit: body, timeout, typed, trailers, websocket, left_out: None });
+        let Route { service, body: body_limit, timeout, websocket, .. } = route.clone();
+        let (access, left_out) = (None, None);
+        targets.push(Target { service, body_limit, timeout, typed, trailers, websocket, access, left_out });
     }
     RoutedTargets { targets, routed }
 }

@@ -2,15 +2,18 @@
 
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
+use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use crate::admin::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
+    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
+    SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
 use crate::config::Manifest;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::Target;
+use crate::identity::{Demand, KeyRecord};
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
@@ -25,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 
 /// The host, for the admin.
@@ -45,6 +49,8 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The API keys, if a policy needs them.
+    pub(super) keys: Option<Arc<KeyFile>>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -59,7 +65,8 @@ impl HostOperations {
         drain: Drain,
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
-        let (left_out, partial, description, store, tls) = (Mutex::default(), false, None, None, None);
+        let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
+        let (tls, keys) = (None, None);
         Self {
             rollout,
             registry,
@@ -71,6 +78,7 @@ impl HostOperations {
             description,
             store,
             tls,
+            keys,
             next_fault,
             fault_added,
         }
@@ -184,6 +192,9 @@ impl Operations for HostOperations {
                 Rewrite::None => None,
                 rewrite => Some(rewrite.to_string()),
             },
+            auth: target.access.as_ref().map(|access| access.policies().map(str::to_owned).collect()),
+            scopes: target.access.as_ref().map(|access| access.demand().scopes.clone()).unwrap_or_default(),
+            claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
                 None => left_out.get(&target.service).cloned(),
@@ -295,9 +306,66 @@ impl Operations for HostOperations {
         };
         self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
     }
+
+    fn keys(&self) -> Vec<KeyView> {
+        let records = self.keys.as_ref().map(|keys| keys.records()).unwrap_or_default();
+        records.into_iter().map(key_view).collect()
+    }
+
+    async fn create_key(&self, order: KeyOrder) -> Result<NewKeyView, OperationError> {
+        let KeyOrder { name, policy, scopes, lasts } = order;
+        let wish = KeyWish { name, policy, scopes, lasts };
+        let (key, record) = self.change_keys(move |keys| keys.create(wish)).await?;
+        let KeyRecord { id, name, policy, .. } = &record;
+        tracing::info!(id, name, policy, "an operator has created an API key");
+        Ok(NewKeyView { key: key.text().to_owned(), about: key_view(record) })
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, OperationError> {
+        let id = id.to_owned();
+        let record = self.change_keys(move |keys| keys.revoke(&id)).await?;
+        let KeyRecord { id, name, policy, .. } = &record;
+        tracing::info!(id, name, policy, "an operator has revoked an API key");
+        Ok(key_view(record))
+    }
+}
+
+/// The names of the claims that a route demands.
+fn claims(demand: &Demand) -> Vec<String> {
+    demand.claims.iter().map(|claim| claim.name.clone()).collect()
+}
+
+fn key_view(record: KeyRecord) -> KeyView {
+    let KeyRecord { id, name, policy, scopes, created, expires, .. } = record;
+    let expired = expires.is_some_and(|end| end <= key_file::now());
+    KeyView { id, name, policy, scopes: scopes.into_iter().collect(), created, expires, expired }
 }
 
 impl HostOperations {
+    /// Changes the API keys, on a thread that may wait for the disk. The change is made to its end, even if the
+    /// operator disconnects.
+    async fn change_keys<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&KeyFile) -> Result<T, KeyFileError> + Send + 'static,
+    ) -> Result<T, OperationError> {
+        let Some(keys) = self.keys.clone() else {
+            let message = "no policy of the manifest has API keys: add a section [auth.NAME] with kind = \"api-key\"";
+            return Err(OperationError::new(OperationErrorKind::Conflict, message));
+        };
+        let outcome = spawn_blocking(move || change(&keys)).await;
+        let outcome = outcome.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))?;
+        outcome.map_err(|error| {
+            let kind = match error {
+                KeyFileError::NoKey(_) => OperationErrorKind::NoKey,
+                KeyFileError::NoPolicy(_) | KeyFileError::WhichPolicy(_) | KeyFileError::Full => {
+                    OperationErrorKind::Conflict
+                }
+                KeyFileError::Write { .. } | KeyFileError::Random => OperationErrorKind::Internal,
+            };
+            OperationError::caused_by(kind, error)
+        })
+    }
+
     /// Refuses to swap a service that is left out. Its routes were not bound to its functions, so it has to be there at
     /// a start.
     fn refuse_left_out(&self, name: &str) -> Result<(), OperationError> {

@@ -3,6 +3,7 @@
 use super::admin_file::AdminFile;
 use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
+use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_tls::EdgeTls;
 use super::load::{self, Compile};
@@ -75,6 +76,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
             return Ok(());
         }
     };
+    let policies = AuthPolicies::of(manifest)?;
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -84,8 +86,15 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let built =
-        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, partial, &drain, (&tls, secure_address));
+    let built = edges(
+        manifest,
+        &runtime,
+        (registry, store.clone()),
+        rollout,
+        (assembly, policies, partial),
+        &drain,
+        (&tls, secure_address),
+    );
     let Edges { gateway, admin, host, mut upkeep } = built;
 
     let admin_address = admin_socket.local_addr()?;
@@ -138,15 +147,17 @@ fn edges(
     runtime: &Runtime,
     (registry, store): (Arc<Registry<Service>>, Option<Store>),
     rollout: Rollout,
-    assembly: Assembly,
-    partial: bool,
+    (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
     (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { targets, description, health_checks, left_out, .. } = assembly;
+    let Assembly { mut targets, description, health_checks, left_out, .. } = assembly;
+    for (target, route) in targets.iter_mut().zip(&manifest.routes) {
+        target.access = route.auth.as_ref().map(|auth| policies.access(auth));
+    }
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
@@ -167,10 +178,12 @@ fn edges(
     }
     host.store = store;
     host.tls = Some(tls.clone());
+    host.keys = policies.key_file.take().map(Arc::new);
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
+    policies.keep_fresh(&mut upkeep);
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let faults = Arc::clone(&host);

@@ -4,7 +4,8 @@ use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
 use super::failure::CliError;
 use crate::admin::{
-    BreakerRequest, ClearedView, FaultRequest, FaultView, MAX_COMPONENT, ProblemView, ServiceView, SwapView, TrialView,
+    BreakerRequest, ClearedView, FaultRequest, FaultView, KeyRequest, KeyView, MAX_COMPONENT, NewKeyView, ProblemView,
+    ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::mesh::Tls;
@@ -124,6 +125,19 @@ impl Client {
         let which = id.map(|id| format!("/{id}")).unwrap_or_default();
         let answer = self.send(Method::DELETE, &format!("/v1{of}/faults{which}"), None, READ).await?;
         self.read(&answer).map(|ClearedView { cleared }| cleared)
+    }
+
+    /// Creates an API key.
+    pub(super) async fn create_key(&self, order: &KeyRequest) -> Result<NewKeyView, CliError> {
+        self.post("/v1/keys", order).await
+    }
+
+    /// Revokes the API key `id`.
+    pub(super) async fn revoke_key(&self, id: &str) -> Result<KeyView, CliError> {
+        // What is no id is no path either, and certainly no key.
+        let id: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        let answer = self.send(Method::DELETE, &format!("/v1/keys/{id}"), None, READ).await?;
+        self.read(&answer)
     }
 
     /// Posts `order` as JSON.

@@ -1,6 +1,7 @@
 //! The command line and its help texts.
 
 use super::address::AdminAddress;
+use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
 use crate::base::ServiceName;
 use crate::telemetry;
@@ -10,8 +11,8 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker` and `fault` inspect
-/// a running host and change it while traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault` and `key`
+/// inspect a running host and change it while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -45,6 +46,7 @@ Examples:
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
+  atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
@@ -178,6 +180,13 @@ pub(super) enum Remote {
     /// breakers, retries and balancing react as they would to a real one.
     #[command(verbatim_doc_comment, subcommand)]
     Fault(FaultVerb),
+
+    /// Create, list and revoke the API keys of callers
+    ///
+    /// For policies of the manifest with `kind = "api-key"`. A change counts from the
+    /// next request on, and survives restarts.
+    #[command(verbatim_doc_comment, subcommand)]
+    Key(KeyVerb),
 }
 
 const BREAKER_EXAMPLES: &str = "\

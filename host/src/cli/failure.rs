@@ -63,6 +63,9 @@ impl CliError {
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-endpoint") => {
                 "`atoll ps` lists the endpoints of each service".into()
             }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-key") => {
+                "`atoll key list` lists the keys".into()
+            }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
                 "nothing was changed: the old revision still serves".into()

@@ -2,7 +2,8 @@
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, exact, lay_out, none};
-use crate::admin::{EndpointView, FaultView, OriginView, OutsideView, PoolView, RouteView, ServiceView};
+use crate::admin::{EndpointView, FaultView, KeyView, OriginView, OutsideView, PoolView, RouteView, ServiceView};
+use std::time::SystemTime;
 
 /// How many columns the table of services has.
 const SERVICES: usize = 10;
@@ -180,7 +181,9 @@ pub(super) fn routes(routes: &[RouteView]) -> String {
         let RouteView { matches, service, call, rewrite, .. } = route.clone();
         [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none)]
     };
-    let mut text = lay_out(COLUMNS, routes.iter().map(row));
+    // Without a policy in the manifest there is nothing to say of them.
+    let closed = routes.iter().any(|route| route.auth.is_some());
+    let mut text = if closed { guarded_routes(routes) } else { lay_out(COLUMNS, routes.iter().map(row)) };
     let left_out = routes.iter().filter_map(|route| Some((&route.matches, route.left_out.as_ref()?)));
     let notes: String =
         left_out.map(|(matches, reason)| format!("x {matches} is answered with 503: {reason}\n")).collect();
@@ -188,6 +191,41 @@ pub(super) fn routes(routes: &[RouteView]) -> String {
         text.push_str(&format!("\n{notes}"));
     }
     text
+}
+
+/// The routes with those whom they let in. `none` marks a route that lets everybody in.
+fn guarded_routes(routes: &[RouteView]) -> String {
+    const COLUMNS: [(&str, Side); 6] =
+        [("MATCHES", Left), ("SERVICE", Left), ("CALL", Left), ("REWRITE", Left), ("AUTH", Left), ("DEMANDS", Left)];
+    let row = |route: &RouteView| {
+        let RouteView { matches, service, call, rewrite, auth, scopes, claims, .. } = route.clone();
+        let auth = auth.map_or_else(|| "none".into(), |policies| policies.join(","));
+        let demands: Vec<_> = scopes.into_iter().chain(claims.iter().map(|claim| format!("claim:{claim}"))).collect();
+        let demands = if demands.is_empty() { none() } else { demands.join(",") };
+        [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none), auth, demands]
+    };
+    lay_out(COLUMNS, routes.iter().map(row))
+}
+
+/// The API keys, one in each row.
+pub(super) fn keys(keys: &[KeyView]) -> String {
+    const COLUMNS: [(&str, Side); 6] =
+        [("ID", Left), ("NAME", Left), ("POLICY", Left), ("AGE", Right), ("LEFT", Right), ("SCOPES", Left)];
+    if keys.is_empty() {
+        return "no keys\n".into();
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let row = |key: &KeyView| {
+        let KeyView { id, name, policy, scopes, created, expires, expired } = key.clone();
+        let left = match expires {
+            Some(_) if expired => "expired".into(),
+            Some(end) => age(end.saturating_sub(now)),
+            None => none(),
+        };
+        let scopes = if scopes.is_empty() { none() } else { scopes.join(",") };
+        [id, name, policy, age(now.saturating_sub(created)), left, scopes]
+    };
+    lay_out(COLUMNS, keys.iter().map(row))
 }
 
 #[cfg(test)]
@@ -237,6 +275,39 @@ MATCHES       SERVICE  CALL  REWRITE
 /api/users/*  users    -     -
 ";
         assert_eq!(routes(&Fake::default().routes()), expected);
+    }
+
+    #[test]
+    fn whom_routes_let_in_is_shown_once_one_of_them_is_closed() {
+        let mut all = Fake::default().routes();
+        (all[0].auth, all[0].scopes) = (Some(vec!["staff".into(), "partner".into()]), vec!["users:read".into()]);
+        all[0].claims = vec!["tenant".into()];
+        let expected = "\
+MATCHES       SERVICE  CALL  REWRITE      AUTH           DEMANDS
+/legacy/{id}  legacy   -     /users/{id}  staff,partner  users:read,claim:tenant
+/api/users/*  users    -     -            none           -
+";
+        assert_eq!(routes(&all), expected);
+    }
+
+    #[test]
+    fn keys_are_shown_one_in_each_row() {
+        let key = |id: &str, expires, expired| KeyView {
+            id: id.into(),
+            name: "acme".into(),
+            policy: "partner".into(),
+            scopes: vec!["a".into(), "b".into()],
+            created: u64::MAX,
+            expires,
+            expired,
+        };
+        let expected = "\
+ID  NAME  POLICY   AGE     LEFT  SCOPES
+k1  acme  partner   0s        -  a,b
+k2  acme  partner   0s  expired  a,b
+";
+        assert_eq!(keys(&[key("k1", None, false), key("k2", Some(5), true)]), expected);
+        assert_eq!(keys(&[]), "no keys\n");
     }
 
     #[test]

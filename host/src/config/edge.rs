@@ -1,7 +1,9 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
+use super::auth_names::AuthNamesKind;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
+use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
@@ -15,8 +17,9 @@ use crate::contract::{Info, Names};
 use crate::gateway::HttpsSettings;
 use crate::{gateway, listen};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::Spanned;
 
 /// The settings of the gateway.
 #[derive(Debug, Clone)]
@@ -35,6 +38,10 @@ pub struct GatewayConfig {
     pub names: Names,
     /// What the answer to `GET /openapi.json` says of the API; `None`: there is no answer.
     pub openapi: Option<Info>,
+    /// The file of the API keys.
+    pub keys: PathBuf,
+    /// The policies of a route that names none.
+    pub(super) default_auth: Vec<Spanned<String>>,
 }
 
 /// The settings of the admin, from the manifest and the environment.
@@ -176,6 +183,21 @@ static OPENAPI: ManifestKey<OpenapiKind> = ManifestKey::new(
      in it. Without them they are those of the host.",
 );
 
+static DEFAULT_AUTH: ManifestKey<AuthNamesKind> = ManifestKey::new(
+    "default_auth",
+    AuthNamesKind,
+    r#""none""#,
+    "The policies (`[auth.NAME]`) of each route that has no `auth` of its own. With it a route that says nothing is \
+     closed, and `auth = \"none\"` opens one. `/openapi.json` has no route, so it stays open.",
+);
+static KEYS: ManifestKey<PathKind> = ManifestKey::new(
+    "keys",
+    PathKind,
+    r#"".atoll/keys.json""#,
+    "The file of the API keys, which a policy of the kind `api-key` needs: their names, scopes and hashes, never the \
+     keys. The host creates it and its folders. `atoll key` changes it while the host runs.",
+);
+
 static ADMIN: ManifestKey<SocketAddressKind> = ManifestKey::new(
     "listen",
     SocketAddressKind,
@@ -244,8 +266,7 @@ fn https(tls: &GatewayTlsConfig) -> Option<HttpsSettings> {
 fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
     let (max_headers, header_bytes) = (section.get(&MAX_HEADERS).into(), in_memory(section.get(&HEADER_BYTES)));
     let connections = section.get(&CONNECTIONS);
-    let trusted_proxies: Vec<IpAddr> =
-        section.get(&TRUSTED_PROXIES).into_iter().map(toml::Spanned::into_inner).collect();
+    let trusted_proxies: Vec<IpAddr> = section.get(&TRUSTED_PROXIES).into_iter().map(Spanned::into_inner).collect();
     let proxy_protocol = section.get_sourced(&PROXY_PROTOCOL);
     if proxy_protocol.value && trusted_proxies.is_empty() {
         let help = "name the addresses of the proxies in `trusted_proxies`";
@@ -288,6 +309,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         timeout: section.get(&TIMEOUT),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
+        keys: section.get(&KEYS),
+        default_auth: section.get(&DEFAULT_AUTH),
     }
 }
 

@@ -36,7 +36,7 @@ const NAME: TextKind = TextKind { min: 1 };
 
 /// Where the value of a variable comes from.
 #[derive(Debug)]
-enum EnvSource {
+pub(super) enum EnvSource {
     Text(String),
     /// The host's variable of this name.
     Variable(String),
@@ -79,7 +79,7 @@ impl ValueKind for GuestEnvKind {
 }
 
 /// The source that `value` names.
-fn source(value: &Spanned<DeValue<'_>>) -> Result<EnvSource, KindError> {
+pub(super) fn source(value: &Spanned<DeValue<'_>>) -> Result<EnvSource, KindError> {
     let help = || format!("write a text in quotes, or {{ {FROM_ENV} = \"VARIABLE\" }}, or {{ {FILE} = \"path\" }}");
     let refusal = |message: &str| KindError { span: value.span(), message: message.into(), help: help() };
     let Some(table) = value.get_ref().as_table() else {
@@ -121,7 +121,7 @@ pub(super) fn read(service: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) 
 }
 
 /// The value that `source` names; otherwise a message and its help.
-fn value(
+pub(super) fn value(
     source: EnvSource,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,

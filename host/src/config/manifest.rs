@@ -1,5 +1,6 @@
 //! The manifest as a whole.
 
+use super::auth::{self, AuthConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::late_finding_key::LateFindingKey;
 use super::log;
@@ -34,6 +35,8 @@ pub struct Manifest {
     pub gateway: GatewayConfig,
     /// The operators' edge.
     pub admin: AdminConfig,
+    /// How callers prove who they are, by name.
+    pub auth: Vec<AuthConfig>,
     /// The database of all services.
     pub state: state::Settings,
     /// The bounds of the log.
@@ -283,7 +286,9 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Reads the sections. What is wrong is in the report, and in the services.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
-    let (gateway, admin) = edge::read(&mut root, folder, env);
+    let (mut gateway, admin) = edge::read(&mut root, folder, env);
+    gateway.keys = folder.join(&gateway.keys);
+    let policies = auth::read_all(&mut root, folder, env);
 
     let mut section = root.section("state");
     let state = state::Settings {
@@ -305,11 +310,12 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let mut services = service::read_all(&mut root, folder, env);
-    let routes = route::read_all(&mut root, &services, gateway.timeout);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies);
     root.close();
     let manifest = Manifest {
         gateway,
         admin,
+        auth: policies.all,
         state,
         log,
         runtime,

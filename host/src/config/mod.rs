@@ -17,14 +17,18 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `log`; `service`, with a file for each group of
-//! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and
-//! `route_call`. Below them is the wing `reader`, which reads one table.
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`; `log`;
+//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
+//! `health`); `route`, with `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which reads one
+//! table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
 
 mod addresses;
+mod auth;
+mod auth_names;
+mod auth_tokens;
 mod breaker;
 mod edge;
 mod egress;
@@ -40,7 +44,9 @@ mod openapi;
 mod reader;
 mod resilience;
 mod route;
+mod route_auth;
 mod route_call;
+mod secret;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -48,6 +54,8 @@ mod tls;
 mod token;
 mod websocket;
 
+pub use auth::{AuthConfig, AuthProof};
+pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
@@ -55,6 +63,8 @@ pub use manifest::{Draft, Manifest, environment};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
 pub use reader::measure::duration;
 pub use route::Route;
+pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
+pub use secret::SecretText;
 pub use service::ServiceConfig;
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};

@@ -1,5 +1,7 @@
 //! `[[route]]`: which requests go to which service, or to which function of a service.
 
+use super::auth::{AuthConfig, Policies};
+use super::edge::GatewayConfig;
 use super::matching::Matching;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
@@ -9,9 +11,10 @@ use super::reader::kind::TextKind;
 use super::reader::measure::{DurationKind, SizeKind};
 use super::reader::report::Report;
 use super::reader::section::Section;
+use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{edge, limits, websocket};
+use super::{edge, limits, route_auth, websocket};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
 use crate::gateway::WebSocketSettings;
@@ -34,6 +37,8 @@ pub struct Route {
     pub timeout: Duration,
     /// How WebSockets are passed on; `None`: not at all.
     pub websocket: Option<WebSocketSettings>,
+    /// Whom it lets in; `None`: everybody.
+    pub auth: Option<RouteAuth>,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -63,31 +68,48 @@ pub(super) struct Routes {
     first_lines: BTreeMap<String, usize>,
 }
 
-/// Reads every `[[route]]`. `timeout` is the timeout of a route that has none.
-pub(super) fn read_all(root: &mut Section<'_>, services: &Services, timeout: Duration) -> Routes {
+/// Reads every `[[route]]`. A route that has no timeout or no `auth` has that of `gateway`.
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    services: &Services,
+    gateway: &GatewayConfig,
+    policies: &Policies,
+) -> Routes {
     let mut routes = Routes::default();
+    let usual = route_auth::resolve(gateway.default_auth.clone(), policies, root.report).unwrap_or_default();
     for section in root.list("route") {
-        read(section, services, timeout, &mut routes);
+        read(section, services, gateway, (policies, &usual), &mut routes);
     }
     routes
 }
 
-/// Reads one route, and adds it to `routes` if nothing about it is wrong.
-fn read(mut section: Section<'_>, services: &Services, timeout: Duration, routes: &mut Routes) {
+/// Reads one route, and adds it to `routes` if nothing about it is wrong. `usual` are the policies of a route that
+/// names none.
+fn read(
+    mut section: Section<'_>,
+    services: &Services,
+    gateway: &GatewayConfig,
+    (policies, usual): (&Policies, &[usize]),
+    routes: &mut Routes,
+) {
     let report = section.report;
     let mut matching = Matching::read(&mut section);
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
     let service = service(&mut section, keys.call.as_ref(), services);
-    let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(timeout, |found| found.value));
+    let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);
+    let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let call = keys.finish(&section, &mut matching, services);
+    if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
+        refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
+    }
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
-        if let Some(service) = service.filter(|_| section.is_whole()) {
+        if let (Some(service), Ok(auth)) = (service.filter(|_| section.is_whole()), auth) {
             let body = body.map_or(service.body, |found| found.value);
             let service = service.spec.name.clone();
-            routes.all.push(Route { rule: rule.value, service, call, body, timeout, websocket });
+            routes.all.push(Route { rule: rule.value, service, call, body, timeout, websocket, auth });
             routes.spans.push(spans);
         }
     }
@@ -114,6 +136,19 @@ fn service<'a>(
                 report.push_if_whole(ValueOrigin::Text(section.span.clone()), "this route names no service", help);
             }
             None
+        }
+    }
+}
+
+/// Reports a parameter of a function that stands in the header of a credential: the gateway lets no credential through.
+fn refuse_credential(call: &RouteCall, auth: &RouteAuth, policies: &Policies, origin: ValueOrigin, report: &Report) {
+    let own = auth.policies.iter().filter_map(|at| policies.all.get(*at)).filter(|policy| !policy.forward);
+    for policy in own {
+        if call.from_header.values().any(|name| name.eq_ignore_ascii_case(policy.header.as_str())) {
+            let AuthConfig { name, header, .. } = policy;
+            let message = format!("`from_header` names `{header}`, which has the credential of policy `{name}`");
+            let help = format!("leave it out, or write forward = true in [auth.{name}]");
+            report.push_if_whole(origin.clone(), message, help);
         }
     }
 }

@@ -63,7 +63,7 @@ static ERRORS: ManifestKey<TableKind<CountKind<u16>>> = ManifestKey::without_def
 );
 
 /// The name of a header.
-struct HeaderNameKind;
+pub(super) struct HeaderNameKind;
 
 impl ValueKind for HeaderNameKind {
     type Value = String;

@@ -1,5 +1,6 @@
 //! Where the gateway counts a request that has ended: the scopes, and the outcomes that each can have.
 
+use super::authentication;
 use super::settings::Target;
 use super::websocket;
 use crate::route::RoutingTable;
@@ -78,7 +79,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
         let sockets = target.websocket.is_some().then_some(websocket::REFUSED.as_slice());
-        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets];
+        let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
+        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets, refused];
         let outcomes = outcomes.into_iter().flatten().collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });

@@ -1,5 +1,6 @@
 //! The request that the gateway sends to the service.
 
+use super::authentication::Admitted;
 use super::problem::Problem;
 use super::settings::Target;
 use crate::base::{
@@ -32,6 +33,8 @@ pub(super) struct ForwardedFrom<'a> {
     pub(super) secure: bool,
     /// The host that the client named, checked.
     pub(super) host: Option<HostAndPort<'a>>,
+    /// Whom the route has let in.
+    pub(super) admitted: Option<&'a Admitted<'a>>,
 }
 
 impl ForwardedFrom<'_> {
@@ -67,6 +70,9 @@ pub(super) fn build(
     remove_hop_by_hop(&mut headers);
     remove_ending(&mut headers, origin.trusted);
     headers.reserve(MOST_SET);
+    if let Some(admitted) = origin.admitted {
+        admitted.strip(&mut headers);
+    }
     set_host(&mut headers, origin);
     set_forwarded(&mut headers, origin, route.stripped_prefix());
     headers.insert(RequestId::HEADER, origin.id.header());
@@ -234,6 +240,7 @@ mod tests {
             trusted,
             secure,
             host: HostAndPort::parse("shop:80"),
+            admitted: None,
         };
         remove_ending(&mut headers, trusted);
         set_forwarded(&mut headers, &origin, Some("/api"));

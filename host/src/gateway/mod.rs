@@ -5,6 +5,7 @@
 //! their OpenAPI document; the problem bodies of everything that the gateway refuses; the one table from an error's
 //! kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and kind
 //! (`count_scopes.rs`).
+//! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -14,6 +15,8 @@
 //!   unless the client is a trusted proxy;
 //! - a service is told `https` exactly where its client, or the client of a trusted proxy, came by TLS;
 //! - the gateway and the service agree on host, path and body: what could be read in two ways is refused with 400;
+//! - a route with policies reaches its service, and reads its body, only for a caller that one of them has proved and
+//!   who has all that the route demands; no credential goes on to the service unless its policy says so;
 //! - a body over its route's limit is answered with 413, whatever the service answers, unless the head of the answer
 //!   has been sent;
 //! - what a typed route passes on fits the function's contract; what a service says about its own failures is logged
@@ -26,6 +29,7 @@
 //! real sockets, and beside the files.
 
 mod access_log;
+mod authentication;
 mod body_budget;
 mod body_limit;
 mod call;
@@ -45,6 +49,10 @@ mod told_hosts;
 mod typed;
 mod websocket;
 
+pub use authentication::{
+    AskIssuer, AuthPolicy, Introspector, IssuerFuture, KeyPace, KeySource, PolicyProof, RouteAccess, SharedKeyRing,
+    TokenKeys, TokenProver,
+};
 pub use call::{Call, CallFailure};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;

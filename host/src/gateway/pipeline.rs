@@ -1,6 +1,7 @@
 //! The pipeline of a request: every stage, in order.
 
 use super::access_log::{AccessRecord, write_unparsed};
+use super::authentication::{Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
@@ -110,23 +111,34 @@ impl<C: Call> Gateway<C> {
             https_only::check(https, &head, host, record.peer(), caller.trusted)?;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, typed, left_out, .. } = route.target;
-        let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits);
+        let Target { service, timeout, typed, access, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
-        let handshake = handshake?;
+        // Before anything of the body is read. An answer to a preflight would stand above: preflights carry no
+        // credential.
+        let admitted = match access {
+            // Boxed: a request to a route without policies would pay for the size of this future.
+            Some(access) => {
+                let caller = RouteCaller { id: caller.id, service };
+                Some(Box::pin(access.admit(&head.headers, caller)).await?)
+            }
+            None => None,
+        };
+        let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
             let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, detail };
             return settle(Err(refusal), &upload, service, caller.id);
         }
-        let context = caller.context(&head.headers, *timeout);
+        let mut context = caller.context(&head.headers, *timeout);
+        context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         if let Some(at) = typed {
             return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }
-        let origin =
-            ForwardedFrom { id: caller.id, peer: caller.peer, trusted: caller.trusted, secure: caller.secure, host };
-        let hosts = ToldHosts::new(&head.headers, host, caller.trusted, caller.secure);
+        let admitted = admitted.as_ref();
+        let Caller { id, peer, trusted, secure, .. } = *caller;
+        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted };
+        let hosts = ToldHosts::new(&head.headers, host, trusted, secure);
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if route.target.trailers && head.headers.contains_key(TE) {
             record.peer().pass_trailers();

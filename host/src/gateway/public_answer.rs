@@ -124,6 +124,7 @@ mod tests {
             typed: None,
             trailers: false,
             websocket: None,
+            access: None,
             left_out: None,
         };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");

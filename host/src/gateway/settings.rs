@@ -1,5 +1,6 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
+use super::authentication::RouteAccess;
 use crate::base::ServiceName;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -78,6 +79,8 @@ pub struct Target {
     pub trailers: bool,
     /// How WebSockets are passed on; `None`: not at all. Only for a service that has addresses alone.
     pub websocket: Option<WebSocketSettings>,
+    /// Whom it lets in; `None`: everybody.
+    pub access: Option<Arc<RouteAccess>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
 }

@@ -63,6 +63,7 @@ fn routes() -> RoutingTable<Target> {
         typed: None,
         trailers: false,
         websocket: None,
+        access: None,
         left_out: None,
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));

@@ -1,6 +1,7 @@
-//! Tests of the whole room: `good` manifests and their defaults, `bad` manifests and their findings (those for calls
-//! between services in `mesh`, those for TLS in `tls`), and the reference in `docs`.
+//! Tests of the whole room: policies of callers in `auth`; `good` manifests and their defaults, `bad` manifests and
+//! their findings (those for calls between services in `mesh`, those for TLS in `tls`), and the reference in `docs`.
 
+mod auth;
 mod bad;
 mod docs;
 mod good;
@@ -11,11 +12,12 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder with the files `users.wasm` and `ca.pem` and the folder `wit`.
+/// A folder with the files `users.wasm`, `ca.pem` and `secret`, and the folder `wit`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
     fs::write(folder.path().join("ca.pem"), b"").expect("a file");
+    fs::write(folder.path().join("secret"), b"hush-hush-hush-hush-hush-hush-hush").expect("a file");
     fs::create_dir(folder.path().join("wit")).expect("a folder");
     folder
 }

@@ -107,6 +107,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             typed,
             trailers: false,
             websocket: None,
+            access: None,
             left_out: None,
         }
     };

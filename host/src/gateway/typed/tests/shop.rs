@@ -171,6 +171,7 @@ pub(super) fn route(
         typed: Some(0),
         trailers: false,
         websocket: None,
+        access: None,
         left_out: None,
     };
     (rule, target, function)

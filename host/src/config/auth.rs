@@ -1,0 +1,222 @@
+//! `[auth.NAME]`: the policies by which callers prove who they are.
+
+use super::auth_names::NONE;
+use super::auth_tokens::{self, IssuerAddress, TokenKeyPlace};
+use super::reader::finding::ValueOrigin;
+use super::reader::key::ManifestKey;
+use super::reader::kind::{ChoiceKind, CountKind, FlagKind, TextKind};
+use super::reader::measure::DurationKind;
+use super::reader::report::Report;
+use super::reader::section::Section;
+use super::reader::suggest::did_you_mean;
+use super::route_call::HeaderNameKind;
+use super::secret::SecretText;
+use crate::identity::{IntrospectionPolicy, TokenPolicy};
+use http::HeaderName;
+use std::path::Path;
+use std::time::Duration;
+use toml::Spanned;
+
+/// A policy.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// The `NAME` of `[auth.NAME]`.
+    pub name: String,
+    /// The header that has the credential.
+    pub header: HeaderName,
+    /// Whether services get the credential.
+    pub forward: bool,
+    /// What proves a caller.
+    pub proof: AuthProof,
+}
+
+/// What proves a caller.
+#[derive(Debug, Clone)]
+pub enum AuthProof {
+    /// An API key of this host.
+    ApiKey,
+    /// A signed token.
+    Token {
+        /// What the token must be.
+        policy: TokenPolicy,
+        /// Where its keys are.
+        keys: TokenKeyPlace,
+        /// The most tokens that are remembered.
+        remembered: usize,
+    },
+    /// A token that its issuer is asked about.
+    Introspection {
+        /// What the answer must be.
+        policy: IntrospectionPolicy,
+        /// Where the issuer is asked.
+        endpoint: IssuerAddress,
+        /// How this host proves itself to the issuer.
+        client: (String, SecretText),
+        /// How long an answer is waited for.
+        timeout: Duration,
+        /// The most answers that are remembered.
+        remembered: usize,
+    },
+}
+
+/// The kinds of policies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PolicyKind {
+    ApiKey,
+    Jwt,
+    Introspection,
+}
+
+/// The longest name of a policy, in characters.
+const LONGEST_NAME: usize = 63;
+
+static KIND: ManifestKey<ChoiceKind<PolicyKind>> = ManifestKey::without_default(
+    "kind",
+    ChoiceKind(&[
+        ("api-key", PolicyKind::ApiKey),
+        ("jwt", PolicyKind::Jwt),
+        ("introspection", PolicyKind::Introspection),
+    ]),
+    "How callers prove who they are: by a key of this host (`atoll key create`), by a signed token, or by a token that \
+     its issuer is asked about.",
+);
+static HEADER: ManifestKey<HeaderNameKind> = ManifestKey::without_default(
+    "header",
+    HeaderNameKind,
+    "The header that has the credential. In `Authorization` it stands behind `Bearer`. Absent: `x-api-key` for \
+     `api-key`, `Authorization` for the others.",
+);
+static FORWARD: ManifestKey<FlagKind> = ManifestKey::new(
+    "forward",
+    FlagKind,
+    "false",
+    "Whether the service gets the credential that has let the caller in. Otherwise the gateway removes the header.",
+);
+static ISSUER: ManifestKey<TextKind> =
+    ManifestKey::without_default("issuer", TextKind { min: 1 }, "The one value of `iss`. `jwt` needs it.");
+pub(super) static REMEMBERED: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "remembered",
+    CountKind { min: 0, max: 1_000_000 },
+    "10000",
+    "The most tokens of `jwt`, or answers of `introspection`, that are remembered by the token's SHA-256: a token \
+     until it ends or the issuer's keys change, an answer for 60 s at most. Each has the claims, 8 KiB at \
+     most. 0: none.",
+);
+static TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
+    "timeout",
+    DurationKind { min: 10, max: 30_000 },
+    r#""2s""#,
+    "How long the answer of the `endpoint` is waited for. Then the caller gets 503.",
+);
+
+/// The policies of the manifest.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    /// Those of which nothing is wrong, in the order of their names.
+    pub(super) all: Vec<AuthConfig>,
+    /// The names of all.
+    names: Vec<String>,
+}
+
+impl Policies {
+    /// The position of the policy `name`. `None` if there is none, which is reported, or if it is wrong, which was.
+    pub(super) fn find(&self, name: &Spanned<String>, report: &Report) -> Option<usize> {
+        let text = name.get_ref();
+        if !self.names.contains(text) {
+            let help = did_you_mean(text, self.names.iter().map(String::as_str), "the policies");
+            let message = format!("there is no policy `{text}`: no section [auth.{text}]");
+            report.push_if_whole(ValueOrigin::Text(name.span()), message, help);
+        }
+        self.all.iter().position(|policy| policy.name == *text)
+    }
+}
+
+/// Reads every `[auth.NAME]`.
+pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Policies {
+    let mut policies = Policies::default();
+    for (name, mut section) in root.sections("auth") {
+        let report = section.report;
+        let before = report.count();
+        check_name(&name, report);
+        policies.names.push((*name.get_ref()).to_owned());
+        let read = read(name.get_ref(), &mut section, folder, env);
+        section.close();
+        if let Some(policy) = read.filter(|_| report.count() == before) {
+            policies.all.push(policy);
+        }
+    }
+    policies
+}
+
+fn check_name(name: &Spanned<&str>, report: &Report) {
+    let text = *name.get_ref();
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !(1..=LONGEST_NAME).contains(&text.len()) || !text.bytes().all(legal) || text == NONE {
+        let message = format!("`{text}` is no name of a policy");
+        let help = format!("use 1 to {LONGEST_NAME} of a-z, 0-9 and -; `{NONE}` is taken");
+        report.push(ValueOrigin::Text(name.span()), message, help);
+    }
+}
+
+fn read(
+    name: &str,
+    section: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<AuthConfig> {
+    let report = section.report;
+    let kind = section.find(&KIND);
+    let (header, forward) = (section.find(&HEADER), section.get(&FORWARD));
+    let (issuer, remembered) = (section.find(&ISSUER), section.get_sourced(&REMEMBERED));
+    let ca = auth_tokens::ca(section, folder);
+    let tokens = auth_tokens::TokenKeywords::read(section, ca.clone(), folder, env);
+    let endpoint = auth_tokens::EndpointKeywords::read(section, ca, folder, env);
+    let timeout = section.get_sourced(&TIMEOUT);
+    if kind.is_none() && section.lacks(KIND.name) {
+        let help = "add kind = \"api-key\", \"jwt\" or \"introspection\"";
+        let origin = ValueOrigin::Text(section.span.clone());
+        report.push_if_whole(origin, format!("the policy `{name}` has no `kind`"), help);
+    }
+    let kind = kind?;
+    refuse_foreign(section, kind.value);
+    let header = header.map(|found| found.value).and_then(|name| name.parse().ok());
+    let remembered = usize::try_from(remembered.value).expect("at most a million");
+    let (proof, usual) = match kind.value {
+        PolicyKind::ApiKey => (AuthProof::ApiKey, HeaderName::from_static("x-api-key")),
+        PolicyKind::Jwt => {
+            let issuer = auth_tokens::need(section, &ISSUER, issuer.map(|found| found.value), &kind.origin)?;
+            let (policy, keys) = tokens.policy(name, issuer, section, &kind.origin)?;
+            (AuthProof::Token { policy, keys, remembered }, http::header::AUTHORIZATION)
+        }
+        PolicyKind::Introspection => {
+            let (endpoint, client) = endpoint.complete(section, &kind.origin)?;
+            let (name, issuer, audience) = (name.to_owned(), issuer.map(|found| found.value), tokens.audience);
+            let (policy, timeout) = (IntrospectionPolicy { name, issuer, audience }, timeout.value);
+            let proof = AuthProof::Introspection { policy, endpoint, client, timeout, remembered };
+            (proof, http::header::AUTHORIZATION)
+        }
+    };
+    Some(AuthConfig { name: name.to_owned(), header: header.unwrap_or(usual), forward, proof })
+}
+
+/// Reports the keys that another kind of policy has.
+fn refuse_foreign(section: &Section<'_>, kind: PolicyKind) {
+    const OF_TOKENS: [&str; 3] = ["issuer", "audience", "remembered"];
+    const OF_JWT: [&str; 6] = ["algorithms", "jwks", "secret", "typ", "leeway", "refresh"];
+    const OF_INTROSPECTION: [&str; 4] = ["endpoint", "client_id", "client_secret", "timeout"];
+    let mut foreign = Vec::new();
+    match kind {
+        PolicyKind::ApiKey => {
+            foreign.extend(OF_TOKENS);
+            foreign.extend(OF_JWT);
+            foreign.extend(OF_INTROSPECTION);
+            foreign.push("ca");
+        }
+        PolicyKind::Jwt => foreign.extend(OF_INTROSPECTION),
+        PolicyKind::Introspection => foreign.extend(OF_JWT),
+    }
+    if let Some((name, span)) = section.first_of(&foreign) {
+        let message = format!("`{name}` is not for a policy of this kind");
+        section.report.push_if_whole(ValueOrigin::Text(span), message, "leave it out, or write another `kind`");
+    }
+}

@@ -1,0 +1,77 @@
+//! A secret of the host itself. A manifest is committed, and a secret must not be: it is the value of a variable of the
+//! host's environment, or the content of a file.
+
+use super::granted_env::{self, EnvSource};
+use super::reader::key::{ManifestKey, Sourced};
+use super::reader::kind::{KindError, ValueKind, refused};
+use super::reader::section::Section;
+use std::fmt;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A reference to a secret.
+pub(super) struct SecretKind;
+
+/// The text of a secret, which does not print.
+#[derive(Clone)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
+impl ValueKind for SecretKind {
+    type Value = EnvSource;
+
+    fn accepts(&self) -> String {
+        "{ from_env } or { file }".into()
+    }
+
+    fn help(&self) -> String {
+        "write { from_env = \"VARIABLE\" } or { file = \"path\" }: a manifest is committed, and a secret must not be"
+            .into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<EnvSource, Vec<KindError>> {
+        if value.get_ref().is_str() {
+            // Without the text: it may be a secret.
+            let message = "must not stand in the manifest".into();
+            return Err(vec![KindError { span: value.span(), message, help: self.help() }]);
+        }
+        value.get_ref().as_table().ok_or_else(|| refused(self, value))?;
+        granted_env::source(value).map_err(|error| vec![KindError { help: self.help(), ..error }])
+    }
+}
+
+/// Reads the secret that `key` refers to. `None` if the key is absent, or if there is no such secret, which is
+/// reported.
+pub(super) fn read(
+    section: &mut Section<'_>,
+    key: &'static ManifestKey<SecretKind>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<Sourced<SecretText>> {
+    let Sourced { value, origin } = section.find(key)?;
+    match granted_env::value(value, folder, env) {
+        Ok(text) if text.is_empty() => {
+            section.report.push(origin, format!("`{}` is empty", key.name), "set it, or leave the key out");
+            None
+        }
+        Ok(text) => Some(Sourced { value: SecretText(text), origin }),
+        Err((message, help)) => {
+            let message = format!("`{}` cannot be read: {}", key.name, message.trim_start_matches("but "));
+            section.report.push(origin, message, help);
+            None
+        }
+    }
+}

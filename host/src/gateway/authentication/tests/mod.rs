@@ -1,0 +1,4 @@
+//! Policies with issuers that count their questions, under a paused clock.
+
+mod issuers;
+mod routes;
