@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod contract;
 pub mod egress;
 pub mod fault;
+pub mod limit;
 pub mod retry;
 pub mod route;
 

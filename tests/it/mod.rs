@@ -25,6 +25,7 @@ mod mesh;
 mod open_exchange;
 mod partial;
 mod plain_server;
+mod rate_limits;
 mod readme;
 mod shop;
 mod slow_clients;

@@ -6,7 +6,7 @@ use super::graph::{Circle, Levels};
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "route", "contract"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract"],
     &["registry", "state", "listen"],
     &["runtime"],
     &["mesh"],
@@ -64,7 +64,8 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "typed",
             ],
             &["settings", "status", "told_hosts"],
-            &["call", "problem"],
+            &["rate_limit"],
+            &["call", "client_address", "problem"],
         ],
     ),
     (
@@ -74,7 +75,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route"],
             &["edge", "route_call"],
             &["matching", "openapi", "service", "token"],
-            &["addresses", "breaker", "egress", "granted_env", "health", "limits", "log", "resilience"],
+            &["addresses", "breaker", "egress", "granted_env", "health", "limits", "log", "rate", "resilience"],
             &["reader", "late_finding_key"],
         ],
     ),

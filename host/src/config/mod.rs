@@ -18,7 +18,8 @@
 //! certificates it only checks that they exist).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`; `log`; `service`, with a file for each group of its keys
-//! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and `route_call`.
+//! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with
+//! `matching` and `route_call`.
 //! Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
@@ -36,6 +37,7 @@ mod log;
 mod manifest;
 mod matching;
 mod openapi;
+mod rate;
 mod reader;
 mod resilience;
 mod route;

@@ -1,6 +1,7 @@
 //! `[[route]]`: which requests go to which service, or to which function of a service.
 
 use super::matching::Matching;
+use super::rate::RateLimits;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
 use super::reader::key::{ManifestKey, Sourced};
@@ -14,6 +15,7 @@ use super::service::{ServiceConfig, Services};
 use super::{edge, limits};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::gateway::RouteLimits;
 use crate::route::Rule;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub struct Route {
     pub call: Option<RouteCall>,
     /// The largest body of a request, in bytes: 0 to 1 TiB.
     pub body: u64,
+    /// The rate limits that must admit a request; `None`: there are none.
+    pub limits: Option<RouteLimits>,
     /// How long a request may take until the head of its answer: 1 ms to 1 h.
     pub timeout: Duration,
 }
@@ -61,28 +65,30 @@ pub(super) struct Routes {
 }
 
 /// Reads every `[[route]]`. `timeout` is the timeout of a route that has none.
-pub(super) fn read_all(root: &mut Section<'_>, services: &Services, timeout: Duration) -> Routes {
+pub(super) fn read_all(root: &mut Section<'_>, services: &Services, limits: &RateLimits, timeout: Duration) -> Routes {
     let mut routes = Routes::default();
     for section in root.list("route") {
-        read(section, services, timeout, &mut routes);
+        read(section, services, limits, timeout, &mut routes);
     }
     routes
 }
 
 /// Reads one route, and adds it to `routes` if nothing about it is wrong.
-fn read(mut section: Section<'_>, services: &Services, timeout: Duration, routes: &mut Routes) {
+fn read(mut section: Section<'_>, services: &Services, limits: &RateLimits, timeout: Duration, routes: &mut Routes) {
     let report = section.report;
     let mut matching = Matching::read(&mut section);
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
     let service = service(&mut section, keys.call.as_ref(), services);
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(timeout, |found| found.value));
+    let limits = limits.of_route(&mut section);
     let call = keys.finish(&section, &mut matching, services);
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
         if let Some(service) = service.filter(|_| section.is_whole()) {
             let body = body.map_or(service.body, |found| found.value);
-            routes.all.push(Route { rule: rule.value, service: service.spec.name.clone(), call, body, timeout });
+            let service = service.spec.name.clone();
+            routes.all.push(Route { rule: rule.value, service, call, body, limits, timeout });
             routes.spans.push(spans);
         }
     }

@@ -39,6 +39,9 @@ const TYPED: [(u16, &str); 7] = [
     (422, "invalid"),
 ];
 
+/// What a route with rate limits refuses beyond that.
+const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
+
 /// What is refused before a route is found, or since there is none.
 const UNROUTED: [(u16, &str); 12] = [
     (431, "headers-too-large"),
@@ -71,7 +74,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             route = format!("{route} (route {})", index + 1);
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
-        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
+        let limited = target.limits.is_some().then_some(LIMITED.as_slice());
+        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).chain(limited).collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();

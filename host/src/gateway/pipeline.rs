@@ -7,10 +7,11 @@ use super::call::{Call, CallFailure};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
+use super::rate_limit::LimitedRequest;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
-use super::{count_scopes, head_check, public_answer, status};
+use super::{client_address, count_scopes, head_check, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -18,8 +19,9 @@ use crate::telemetry::GatewayMetrics;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +35,8 @@ pub struct Gateway<C> {
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
     metrics: Arc<GatewayMetrics>,
+    /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
+    hasher: RandomState,
     mesh: Arc<C>,
 }
 
@@ -46,7 +50,7 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
-        Self { settings, document, body_budgets, routes, metrics, mesh }
+        Self { settings, document, body_budgets, routes, metrics, hasher: RandomState::new(), mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -76,30 +80,39 @@ impl<C: Call> Gateway<C> {
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let caller = Caller { id: &id, peer: address, trusted, began };
-        let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
+        let mut fields = Vec::new();
+        let (mut answer, kind) = match self.pipeline(request, &caller, &mut record, &mut fields).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
                 (problem.answer(&id), kind)
             }
         };
+        answer.headers_mut().extend(fields);
         record.follow(public_answer::finish(answer, &id), kind)
     }
 
-    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.
+    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it. `fields` are
+    /// added to whatever answer it gets.
     async fn pipeline(
         &self,
         request: Request<Body>,
         caller: &Caller<'_>,
         record: &mut AccessRecord,
+        fields: &mut Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
         let host = head_check::check(&head, caller.trusted)?;
         let path = clean_path(&head)?;
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, typed, left_out, .. } = route.target;
+        let Target { service, timeout, limits, typed, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
+        if let Some(limits) = limits {
+            let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
+            let limited = LimitedRequest { headers: &head.headers, client, identity: None, route: route.index };
+            fields.extend(limits.admit(&limited, &self.hasher, caller.began)?);
+        }
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
