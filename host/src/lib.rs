@@ -16,6 +16,7 @@ pub mod contract;
 pub mod egress;
 pub mod fault;
 pub mod identity;
+pub mod limit;
 pub mod retry;
 pub mod route;
 

@@ -30,6 +30,7 @@ mod partial;
 mod plain_server;
 mod processor;
 mod proxy_protocol;
+mod rate_limits;
 mod readme;
 mod shop;
 mod slow_clients;

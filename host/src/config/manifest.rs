@@ -4,6 +4,7 @@ use super::auth::{self, AuthConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::late_finding_key::LateFindingKey;
 use super::log;
+use super::rate;
 use super::reader::file::PathKind;
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
 use super::reader::key::ManifestKey;
@@ -296,6 +297,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         max_batch: section.get(&MAX_BATCH).into(),
         queue: in_memory(section.get(&QUEUE)),
         cache: in_memory(section.get(&PAGES)),
+        encryption: None,
     };
     section.close();
 
@@ -310,7 +312,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let mut services = service::read_all(&mut root, folder, env);
-    let routes = route::read_all(&mut root, &services, &gateway, &policies);
+    let limits = rate::read_all(&mut root);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
     root.close();
     let manifest = Manifest {
         gateway,

@@ -19,8 +19,8 @@
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`; `log`;
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`); `route`, with `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which reads one
-//! table.
+//! `health`); `rate`; `route`, with `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which
+//! reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -41,6 +41,7 @@ mod log;
 mod manifest;
 mod matching;
 mod openapi;
+mod rate;
 mod reader;
 mod resilience;
 mod route;

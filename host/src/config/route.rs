@@ -3,6 +3,7 @@
 use super::auth::{AuthConfig, Policies};
 use super::edge::GatewayConfig;
 use super::matching::Matching;
+use super::rate::RateLimits;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
 use super::reader::key::{ManifestKey, Sourced};
@@ -17,7 +18,7 @@ use super::service::{ServiceConfig, Services};
 use super::{edge, limits, route_auth, websocket};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
-use crate::gateway::WebSocketSettings;
+use crate::gateway::{RouteLimits, WebSocketSettings};
 use crate::route::Rule;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Route {
     pub call: Option<RouteCall>,
     /// The largest body of a request, in bytes: 0 to 1 TiB.
     pub body: u64,
+    /// The rate limits that must admit a request; `None`: there are none.
+    pub limits: Option<RouteLimits>,
     /// How long a request may take until the head of its answer: 1 ms to 1 h.
     pub timeout: Duration,
     /// How WebSockets are passed on; `None`: not at all.
@@ -68,30 +71,35 @@ pub(super) struct Routes {
     first_lines: BTreeMap<String, usize>,
 }
 
+/// What routes refer to: the services, the policies and the rate limits of the manifest, and the gateway's defaults.
+struct RouteContext<'a> {
+    services: &'a Services,
+    gateway: &'a GatewayConfig,
+    policies: &'a Policies,
+    /// The policies of a route that names none.
+    usual: &'a [usize],
+    limits: &'a RateLimits,
+}
+
 /// Reads every `[[route]]`. A route that has no timeout or no `auth` has that of `gateway`.
 pub(super) fn read_all(
     root: &mut Section<'_>,
     services: &Services,
     gateway: &GatewayConfig,
     policies: &Policies,
+    limits: &RateLimits,
 ) -> Routes {
     let mut routes = Routes::default();
     let usual = route_auth::resolve(gateway.default_auth.clone(), policies, root.report).unwrap_or_default();
     for section in root.list("route") {
-        read(section, services, gateway, (policies, &usual), &mut routes);
+        read(section, &RouteContext { services, gateway, policies, usual: &usual, limits }, &mut routes);
     }
     routes
 }
 
-/// Reads one route, and adds it to `routes` if nothing about it is wrong. `usual` are the policies of a route that
-/// names none.
-fn read(
-    mut section: Section<'_>,
-    services: &Services,
-    gateway: &GatewayConfig,
-    (policies, usual): (&Policies, &[usize]),
-    routes: &mut Routes,
-) {
+/// Reads one route, and adds it to `routes` if nothing about it is wrong.
+fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Routes) {
+    let RouteContext { services, gateway, policies, usual, limits } = *context;
     let report = section.report;
     let mut matching = Matching::read(&mut section);
     let keys = CallKeys::read(&mut section);
@@ -100,6 +108,7 @@ fn read(
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
+    let limits = limits.of_route(&mut section);
     let call = keys.finish(&section, &mut matching, services);
     if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
         refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
@@ -109,7 +118,7 @@ fn read(
         if let (Some(service), Ok(auth)) = (service.filter(|_| section.is_whole()), auth) {
             let body = body.map_or(service.body, |found| found.value);
             let service = service.spec.name.clone();
-            routes.all.push(Route { rule: rule.value, service, call, body, timeout, websocket, auth });
+            routes.all.push(Route { rule: rule.value, service, call, body, limits, timeout, websocket, auth });
             routes.spans.push(spans);
         }
     }

@@ -45,6 +45,9 @@ const TYPED: [(u16, &str); 7] = [
     (422, "invalid"),
 ];
 
+/// What a route with rate limits refuses beyond that.
+const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
+
 /// What is refused before a route is found, or since there is none.
 const UNROUTED: [(u16, &str); 13] = [
     (308, "https-only"),
@@ -80,7 +83,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
         let sockets = target.websocket.is_some().then_some(websocket::REFUSED.as_slice());
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
-        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets, refused];
+        let limited = target.limits.is_some().then_some(LIMITED.as_slice());
+        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets, refused, limited];
         let outcomes = outcomes.into_iter().flatten().collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });

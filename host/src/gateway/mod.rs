@@ -2,9 +2,9 @@
 //!
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
-//! their OpenAPI document; the problem bodies of everything that the gateway refuses; the one table from an error's
-//! kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and kind
-//! (`count_scopes.rs`).
+//! their OpenAPI document; the rate limits of routes; the problem bodies of everything that the gateway refuses; the
+//! one table from an error's kind to a status (`status.rs`); the access log; and the count of all requests, by route,
+//! status and kind (`count_scopes.rs`).
 //! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
 //!
 //! What always holds:
@@ -33,6 +33,7 @@ mod authentication;
 mod body_budget;
 mod body_limit;
 mod call;
+mod client_address;
 mod count_scopes;
 mod forwarded_request;
 mod head_check;
@@ -41,6 +42,7 @@ mod openapi_document;
 mod pipeline;
 mod problem;
 mod public_answer;
+mod rate_limit;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -56,4 +58,5 @@ pub use authentication::{
 pub use call::{Call, CallFailure};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
+pub use rate_limit::{LimitKey, RateLimit, RouteLimits};
 pub use settings::{HttpsSettings, Settings, Target, WebSocketSettings};

@@ -8,11 +8,12 @@ use super::call::{Call, CallFailure};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
+use super::rate_limit::LimitedRequest;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{count_scopes, head_check, https_only, public_answer, status};
+use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -21,8 +22,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +39,8 @@ pub struct Gateway<C> {
     routes: Arc<RoutingTable<Target>>,
     socket_permits: SocketPermits,
     metrics: Arc<GatewayMetrics>,
+    /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
+    hasher: RandomState,
     mesh: Arc<C>,
 }
 
@@ -50,8 +54,8 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
-        let socket_permits = SocketPermits::of(&routes);
-        Self { settings, document, body_budgets, routes, socket_permits, metrics, mesh }
+        let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
+        Self { settings, document, body_budgets, routes, socket_permits, metrics, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -82,7 +86,8 @@ impl<C: Call> Gateway<C> {
         let secure = peer.is_secure();
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
-        let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
+        let mut fields = Vec::new();
+        let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut fields).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
@@ -90,18 +95,21 @@ impl<C: Call> Gateway<C> {
             }
         };
         let mut answer = public_answer::finish(answer, &id);
+        answer.headers_mut().extend(fields);
         if let Some(https) = &self.settings.https {
             https_only::announce(https, record.peer(), &mut answer);
         }
         record.follow(answer, kind)
     }
 
-    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.
+    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it. `fields` are
+    /// added to whatever answer it gets.
     async fn pipeline(
         &self,
         request: Request<Body>,
         caller: &Caller<'_>,
         record: &mut AccessRecord,
+        fields: &mut Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
@@ -111,7 +119,7 @@ impl<C: Call> Gateway<C> {
             https_only::check(https, &head, host, record.peer(), caller.trusted)?;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, typed, access, left_out, .. } = route.target;
+        let Target { service, timeout, limits, typed, access, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
         // Before anything of the body is read. An answer to a preflight would stand above: preflights carry no
         // credential.
@@ -123,6 +131,12 @@ impl<C: Call> Gateway<C> {
             }
             None => None,
         };
+        if let Some(limits) = limits {
+            let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
+            let identity = admitted.as_ref().map(|admitted| &*admitted.identity);
+            let limited = LimitedRequest { headers: &head.headers, client, identity, route: route.index };
+            fields.extend(limits.admit(&limited, &self.hasher, caller.began)?);
+        }
         let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {

@@ -121,6 +121,7 @@ mod tests {
             service,
             body_limit: 1,
             timeout: Duration::from_secs(1),
+            limits: None,
             typed: None,
             trailers: false,
             websocket: None,

@@ -1,6 +1,7 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use super::authentication::RouteAccess;
+use super::rate_limit::RouteLimits;
 use crate::base::ServiceName;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -70,6 +71,8 @@ pub struct Target {
     pub body_limit: u64,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
+    /// The rate limits that must admit a request; `None`: there are none.
+    pub limits: Option<RouteLimits>,
     /// For a route that calls a function: its position among such routes of the service. `None` for a service that
     /// speaks HTTP itself.
     ///

@@ -60,6 +60,7 @@ fn routes() -> RoutingTable<Target> {
         service: ServiceName::new(service).expect("a name"),
         body_limit: 16,
         timeout: Duration::from_millis(300),
+        limits: None,
         typed: None,
         trailers: false,
         websocket: None,

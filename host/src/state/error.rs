@@ -73,6 +73,22 @@ pub enum StateError {
         /// The format that this program reads.
         known: u64,
     },
+    /// The values of the database are encrypted, and there is no key.
+    #[error("the values in {} are encrypted; name their key in `encryption` of [state]", .path.display())]
+    NoKey {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The values of the database are encrypted with another key.
+    #[error(
+        "the values in {} are encrypted with another key than that of `encryption` in [state]; \
+         if the key was replaced, name the one before it as `previous`",
+        .path.display()
+    )]
+    WrongKey {
+        /// The database.
+        path: PathBuf,
+    },
     /// The database is damaged.
     #[error(
         "{} is damaged ({detail}); nothing was deleted: keep a copy, and restore the file from a backup",
@@ -127,6 +143,8 @@ impl StateError {
             Self::InUse { .. }
             | Self::NotADatabase { .. }
             | Self::Format { .. }
+            | Self::NoKey { .. }
+            | Self::WrongKey { .. }
             | Self::Corrupt { .. }
             | Self::Io { .. } => Some(ErrorKind::Host),
         }

@@ -18,6 +18,8 @@
 //! - A commit that fails with [`StateError::Io`] is on disk whole or not at all, and the caller cannot tell which.
 //!   After a full disk, the database works again once there is room. After a failed sync it serves nothing until the
 //!   host restarts, since what the kernel then holds in memory and what is on disk may differ.
+//! - With [`Encryption`] no value is on disk as it is, and a value that was moved or altered there is not read. Names
+//!   of services and keys, versions and lengths stay readable.
 //!
 //! Never: knows what a value means (except the decimal counters of [`Change::Add`]), deletes a file that it cannot
 //! read, calls a service.
@@ -38,6 +40,7 @@ mod transaction;
 
 pub use backend::{Backend, BackendFuture};
 pub use embedded::engine::{Embedded, Settings};
+pub use embedded::sealing::{Encryption, StateKey};
 pub use error::{StateError, StorageCause};
 pub use store::{Bucket, Store};
 pub use transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, limit};

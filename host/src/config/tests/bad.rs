@@ -145,6 +145,24 @@ fn wrong_keys_of_a_route_are_findings() {
     }
 }
 
+#[test]
+fn wrong_limits_are_findings() {
+    cases! {
+        "[limit.a]" => "1:8", "limit `a` has no `rate`", "rate = \"100/10s\"";
+        "[limit.a]\nrate = '100'" => "2:8", "`rate` must be a number of requests in 1ms to 24h, not \"100\"", "100/10s";
+        "[limit.a]\nrate = '0/1s'" => "2:8", "`rate` must be a number of requests", "slash";
+        "[limit.a]\nrate = '1/25h'" => "2:8", "`rate` must be a number of requests", "slash";
+        "[limit.a]\nrate = '1/1s'\nburst = 0" => "3:9", "`burst` must be a whole number of 1 to 1000000, not 0", "1 to";
+        "[limit.a]\nrate = '1/1s'\nby = 'ip'" => "3:6", "`by` must be `client`, `key`, `subject`", "\"client\"";
+        "[limit.a]\nrate = '1/1s'\nby = 'header:a b'" => "3:6", "`by` must be", "\"client\"";
+        "[limit.'a b']\nrate = '1/1s'" => "1:8", "`a b` cannot be the name of a limit", "letters";
+        route!("service = 'users'\nprefix = '/'\nlimit = ['fats']\n[limit.fast]\nrate = '1/1s'") =>
+            "5:10", "there is no limit `fats`", "did you mean `fast`?";
+        route!("service = 'users'\nprefix = '/'\nlimit = ['a', 'a']\n[limit.a]\nrate = '1/1s'") =>
+            "5:15", "`a` is there twice", "once";
+    }
+}
+
 /// A manifest with a service `users` of a component, a service `old` of an address, and these lines of one route.
 macro_rules! typed {
     ($lines:literal) => {

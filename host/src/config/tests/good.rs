@@ -97,7 +97,10 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!((gateway.max_headers, gateway.header_bytes, gateway.body_memory), (50, 16 << 10, 128 << 20));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
-    assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20 });
+    assert_eq!(
+        manifest.state,
+        state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption: None }
+    );
     let log = LogSettings { queue: 1 << 20, repeats: 5, guest_lines: 10, guest_burst: 20 };
     assert_eq!(manifest.log, log);
     assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, None));

@@ -1,32 +1,21 @@
-//! A batch: many transactions in one redb transaction, so that they share its sync. Also the layout of the tables.
-//!
-//! Each service has a table of its own, instead of a prefix in a shared table. So a handle on one table cannot reach
-//! the keys of another, whatever range it reads, and a service's data can be measured or dropped as a whole. A table
-//! costs one page, and one look-up in each batch.
+//! A batch: many transactions in one redb transaction, so that they share its sync.
 
+use super::layout::{BucketTable, META, VERSION, table_name};
+use super::sealing::{StateKey, ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
 use crate::state::error::StateError;
 use crate::state::transaction::{Change, Committed, Key, Transaction};
-use redb::{Durability, ReadableTable, Table, TableDefinition};
+use redb::{Durability, ReadableTable, Table};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// A bucket's table: from key to version and value.
-pub(super) type BucketTable<'a> = TableDefinition<'a, &'static [u8], (u64, &'static [u8])>;
 
 /// A bucket's table, open for writing.
 type OpenTable<'a> = Table<'a, &'static [u8], (u64, &'static [u8])>;
 
-/// The table of facts about the database itself.
-pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-/// The key in [`META`] of the format of all other tables.
-pub(super) const FORMAT: &str = "format";
-/// The key in [`META`] of the version of the latest commit.
-pub(super) const VERSION: &str = "version";
-
-/// The name of a service's table. No such name is `meta`.
-pub(super) fn table_name(bucket: &ServiceName) -> String {
-    format!("bucket/{bucket}")
+/// A bucket's table, and how values are written there.
+struct CodedTable<'a> {
+    table: OpenTable<'a>,
+    codec: ValueCodec,
 }
 
 /// The outcome of a batch.
@@ -41,26 +30,34 @@ pub(super) struct BatchOutcome {
 /// and does not affect the others. Returns when the whole batch is on disk. An error means that no commit of the batch
 /// may be acknowledged.
 ///
-/// Versions continue from the latest version in the database or from `latest`, whichever is larger.
+/// Versions continue from the latest version in the database or from `latest`, whichever is larger. With `key`, values
+/// are encrypted.
 pub(super) fn apply(
     database: &redb::Database,
     latest: u64,
     batch: &[(ServiceName, Transaction)],
+    key: Option<&StateKey>,
 ) -> Result<BatchOutcome, redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
     let mut meta = write.open_table(META)?;
     let before = meta.get(VERSION)?.map_or(0, |version| version.value()).max(latest);
     let names: BTreeMap<&ServiceName, String> = batch.iter().map(|(bucket, _)| (bucket, table_name(bucket))).collect();
-    let mut tables: BTreeMap<&ServiceName, OpenTable> = BTreeMap::new();
+    let mut tables: BTreeMap<&ServiceName, CodedTable> = BTreeMap::new();
+    let mut keys = key.map(|_| write.open_table(WRAPPED_KEYS)).transpose()?;
     for (bucket, name) in &names {
-        tables.insert(bucket, write.open_table(BucketTable::new(name))?);
+        let codec = match (key, &mut keys) {
+            (Some(key), Some(keys)) => ValueCodec::Sealed(key.of_service_or_new(keys, bucket)?),
+            _ => ValueCodec::Plain,
+        };
+        tables.insert(bucket, CodedTable { table: write.open_table(BucketTable::new(name))?, codec });
     }
+    drop(keys);
     let mut version = before;
     let mut answers = Vec::with_capacity(batch.len());
     for (bucket, transaction) in batch {
-        let table = tables.get_mut(bucket).expect("every bucket of the batch has its table");
-        let answer = apply_one(table, version, transaction)?;
+        let open = tables.get_mut(bucket).expect("every bucket of the batch has its table");
+        let answer = apply_one(open, version, transaction)?;
         version = answer.as_ref().map_or(version, |committed| committed.version);
         answers.push(answer);
     }
@@ -80,12 +77,12 @@ pub(super) fn apply(
 
 /// Applies one transaction. The inner result is the answer to the transaction; an outer error fails the batch.
 fn apply_one(
-    table: &mut OpenTable,
+    open: &mut CodedTable,
     latest: u64,
     transaction: &Transaction,
 ) -> Result<Result<Committed, StateError>, redb::Error> {
     for (key, version) in &transaction.checks {
-        let found = table.get(key.as_slice())?.map_or(0, |entry| entry.value().0);
+        let found = open.table.get(key.as_slice())?.map_or(0, |entry| entry.value().0);
         if found != *version {
             return Ok(Err(StateError::Conflict { key: key.clone() }));
         }
@@ -94,15 +91,18 @@ fn apply_one(
         return Ok(Ok(Committed { version: latest, sums: Vec::new() }));
     }
     // All reasons to refuse come before the first write, so a refused transaction leaves nothing behind.
-    let Resolved { values, sums } = match resolve(table, &transaction.writes)? {
+    let Resolved { values, sums } = match resolve(open, &transaction.writes)? {
         Ok(resolved) => resolved,
         Err(refused) => return Ok(Err(refused)),
     };
     let version = latest + 1;
     for (key, value) in values {
         match value {
-            Some(value) => drop(table.insert(key, (version, value.as_ref()))?),
-            None => drop(table.remove(key)?),
+            Some(value) => {
+                let stored = open.codec.encode(key, version, value);
+                drop(open.table.insert(key, (version, stored.as_ref()))?);
+            }
+            None => drop(open.table.remove(key)?),
         }
     }
     Ok(Ok(Committed { version, sums }))
@@ -119,7 +119,7 @@ struct Resolved<'a> {
 /// Computes what `writes` leave in the table, without writing. The inner error refuses the transaction; the outer one
 /// fails the batch.
 fn resolve<'a>(
-    table: &OpenTable,
+    open: &CodedTable,
     writes: &'a [(Key, Change)],
 ) -> Result<Result<Resolved<'a>, StateError>, redb::Error> {
     let mut values: BTreeMap<&[u8], Option<Cow<'a, [u8]>>> = BTreeMap::new();
@@ -131,7 +131,7 @@ fn resolve<'a>(
             Change::Add(delta) => {
                 let sum = match values.get(key.as_slice()) {
                     Some(value) => add(value.as_deref(), *delta),
-                    None => add(table.get(key.as_slice())?.as_ref().map(|entry| entry.value().1), *delta),
+                    None => add(read(open, key)?.as_deref(), *delta),
                 };
                 let Some(sum) = sum else { return Ok(Err(StateError::NotANumber { key: key.clone() })) };
                 sums.push(sum);
@@ -141,6 +141,13 @@ fn resolve<'a>(
         values.insert(key, value);
     }
     Ok(Ok(Resolved { values, sums }))
+}
+
+/// The value of a key before the batch's transaction.
+fn read(open: &CodedTable, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+    let Some(entry) = open.table.get(key)? else { return Ok(None) };
+    let (version, stored) = entry.value();
+    Ok(Some(open.codec.decode(key, version, stored)?.into_owned()))
 }
 
 /// The sum of a counter's decimal text and `delta`; `None` if the text is no number or the sum does not fit in 64 bits.

@@ -1,8 +1,11 @@
 //! One database in one file or in a test's storage, and its reopening after a failure. Every call here blocks.
 
-use super::batch::{self, BatchOutcome, BucketTable, FORMAT, META, table_name};
+use super::batch::{self, BatchOutcome};
 use super::disk::Disk;
+use super::format::{self, FormatError};
+use super::layout::{BucketTable, table_name};
 use super::read_only_disk::ReadOnlyDisk;
+use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS, damaged_key};
 use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
@@ -15,9 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
-
-/// The format that this program reads and writes.
-const KNOWN_FORMAT: u64 = 1;
 
 /// The time between two tries to open the database again. Each may read the whole file.
 const REOPEN_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub(crate) struct Database {
     path: PathBuf,
     /// The size of redb's page cache, in bytes.
     cache: usize,
+    /// `None`: values are not encrypted.
+    encryption: Option<Encryption>,
     state: RwLock<DatabaseState>,
     /// The highest version that was given. A batch that failed may be on disk or not; in either case its versions are
     /// not given again.
@@ -85,12 +87,19 @@ enum Access {
 }
 
 impl Database {
-    /// Opens the database in the storage that `source` opens. `path` is its name in messages. `cache` is in bytes.
-    pub(crate) fn open(path: &Path, cache: usize, source: StorageSource) -> Result<Self, StateError> {
+    /// Opens the database in the storage that `source` opens. `path` is its name in messages. `cache` is in bytes. With
+    /// `encryption`, values are encrypted, also those that are there already.
+    pub(crate) fn open(
+        path: &Path,
+        cache: usize,
+        encryption: Option<Encryption>,
+        source: StorageSource,
+    ) -> Result<Self, StateError> {
         let this = Self {
             source,
             path: path.into(),
             cache,
+            encryption,
             state: RwLock::new(DatabaseState::Closed),
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
@@ -105,7 +114,7 @@ impl Database {
 
     /// The values of `keys`, as of one moment.
     pub(crate) fn get(&self, bucket: &ServiceName, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StateError> {
-        let values = self.read(bucket, |table| snapshot::values(table, keys))?;
+        let values = self.read(bucket, |table, codec| snapshot::values(table, codec, keys))?;
         values.ok_or(StateError::TooLarge { what: "the values of one read", limit: limit::BYTES, unit: "bytes" })
     }
 
@@ -117,7 +126,7 @@ impl Database {
         after: Option<&[u8]>,
         most: usize,
     ) -> Result<Page<Entry>, StateError> {
-        self.read(bucket, |table| snapshot::entries(table, prefix, after, most))
+        self.read(bucket, |table, codec| snapshot::entries(table, codec, prefix, after, most))
     }
 
     /// A page of keys.
@@ -128,7 +137,7 @@ impl Database {
         after: Option<&[u8]>,
         most: usize,
     ) -> Result<Page<Key>, StateError> {
-        self.read(bucket, |table| snapshot::keys(table, prefix, after, most))
+        self.read(bucket, |table, _| snapshot::keys(table, prefix, after, most))
     }
 
     /// Applies a batch. Each answer says that its transaction is on disk or was refused. An error is the answer to all
@@ -140,7 +149,8 @@ impl Database {
         let latest = self.latest.load(Ordering::Acquire);
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
-        let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch));
+        let key = self.encryption.as_ref().map(|encryption| &encryption.key);
+        let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key));
         match &outcome {
             Ok(_) => self.metrics.wrote(),
             Err(StateError::Closed) => {}
@@ -175,17 +185,27 @@ impl Database {
         self.close_database(before);
     }
 
-    /// Calls `f` with a snapshot of the bucket's table; `None` if nothing was ever written to the bucket.
+    /// Calls `f` with a snapshot of the bucket's table, and with how its values are read; `None` if nothing was ever
+    /// written to the bucket.
     fn read<T>(
         &self,
         bucket: &ServiceName,
-        f: impl FnOnce(Option<BucketSnapshot>) -> Result<T, StorageError>,
+        f: impl FnOnce(Option<BucketSnapshot>, &ValueCodec) -> Result<T, StorageError>,
     ) -> Result<T, StateError> {
         self.with(Access::Read, |database| {
             let read = database.begin_read()?;
             match read.open_table(BucketTable::new(&table_name(bucket))) {
-                Ok(table) => Ok(f(Some(table))?),
-                Err(TableError::TableDoesNotExist(_)) => Ok(f(None)?),
+                Ok(table) => {
+                    let codec = match &self.encryption {
+                        None => ValueCodec::Plain,
+                        Some(encryption) => {
+                            let key = encryption.key.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
+                            ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
+                        }
+                    };
+                    Ok(f(Some(table), &codec)?)
+                }
+                Err(TableError::TableDoesNotExist(_)) => Ok(f(None, &ValueCodec::Plain)?),
                 Err(e) => Err(e.into()),
             }
         })
@@ -376,33 +396,21 @@ impl Database {
             })
             .create_with_backend(disk)
             .map_err(|error| self.open_error(error))?;
-        self.check_format(&database)?;
+        self.prepare(&database)?;
         Ok(OpenDatabase { database, opening: self.openings.fetch_add(1, Ordering::Relaxed) })
     }
 
-    /// Writes the format into a new database, and refuses a database of another format.
-    fn check_format(&self, database: &redb::Database) -> Result<(), StateError> {
-        let read_or_write_format = || -> Result<u64, redb::Error> {
-            let read = database.begin_read()?;
-            match read.open_table(META) {
-                Ok(meta) => return Ok(meta.get(FORMAT)?.map_or(0, |format| format.value())),
-                Err(TableError::TableDoesNotExist(_)) if read.list_tables()?.next().is_none() => {}
-                Err(TableError::TableDoesNotExist(_) | TableError::TableTypeMismatch { .. }) => return Ok(0),
-                Err(e) => return Err(e.into()),
-            }
-            let write = database.begin_write()?;
-            write.open_table(META)?.insert(FORMAT, KNOWN_FORMAT)?;
-            write.commit()?;
-            Ok(KNOWN_FORMAT)
-        };
-        match read_or_write_format() {
-            Ok(KNOWN_FORMAT) => Ok(()),
-            // A database of redb, but of another program.
-            Ok(0) => Err(StateError::NotADatabase { path: self.path.clone() }),
-            Ok(found) => Err(StateError::Format { path: self.path.clone(), found, known: KNOWN_FORMAT }),
-            Err(redb::Error::Corrupted(detail)) => Err(StateError::Corrupt { path: self.path.clone(), detail }),
-            Err(error) => Err(self.io("the format of the database could not be read", error)),
-        }
+    /// Makes the database ready for its key, and refuses one of another format or with another key.
+    fn prepare(&self, database: &redb::Database) -> Result<(), StateError> {
+        let path = self.path.clone();
+        format::prepare(database, self.encryption.as_ref()).map_err(|error| match error {
+            FormatError::Foreign => StateError::NotADatabase { path },
+            FormatError::Unknown(found) => StateError::Format { path, found, known: format::SEALED },
+            FormatError::NoKey => StateError::NoKey { path },
+            FormatError::WrongKey => StateError::WrongKey { path },
+            FormatError::Storage(redb::Error::Corrupted(detail)) => StateError::Corrupt { path, detail },
+            FormatError::Storage(error) => self.io("the format of the database could not be read or written", error),
+        })
     }
 
     fn open_error(&self, error: DatabaseError) -> StateError {

@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::disk;
 use super::fair_queue::{FairQueue, PushError};
+use super::sealing::Encryption;
 use super::value_cache::ValueCache;
 use crate::base::ServiceName;
 use crate::state::backend::{Backend, BackendFuture};
@@ -38,12 +39,16 @@ pub struct Settings {
     /// The bytes of memory for caches: a quarter for values that were recently read or written, the rest for pages of
     /// the database.
     pub cache: usize,
+    /// How values are encrypted; `None`: they are not.
+    pub encryption: Option<Encryption>,
 }
 
 impl Default for Settings {
-    /// `.atoll/state.redb`, 256 commits a batch, 16 MiB of commits waiting for each service, 64 MiB of cache.
+    /// `.atoll/state.redb`, 256 commits a batch, 16 MiB of commits waiting for each service, 64 MiB of cache, no
+    /// encryption.
     fn default() -> Self {
-        Self { path: ".atoll/state.redb".into(), max_batch: 256, queue: 16 << 20, cache: 64 << 20 }
+        let path = ".atoll/state.redb".into();
+        Self { path, max_batch: 256, queue: 16 << 20, cache: 64 << 20, encryption: None }
     }
 }
 
@@ -70,7 +75,7 @@ impl Embedded {
         let path = settings.path.clone();
         let source = Box::new(move || Ok(Box::new(disk::open_file(&path)?) as Box<dyn redb::StorageBackend>));
         let page_cache = settings.cache - settings.cache / VALUE_CACHE_PART;
-        Self::start(Database::open(&settings.path, page_cache, source)?, settings)
+        Self::start(Database::open(&settings.path, page_cache, settings.encryption.clone(), source)?, settings)
     }
 
     /// Starts the writer of `database`.

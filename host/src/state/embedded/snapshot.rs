@@ -1,5 +1,6 @@
 //! A snapshot: one bucket, read as of one moment.
 
+use super::sealing::ValueCodec;
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
 use redb::{ReadOnlyTable, StorageError};
 use std::ops::Bound;
@@ -10,13 +11,15 @@ pub(super) type BucketSnapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8
 /// The values of `keys` in their order; `None` if the values have more than [`limit::BYTES`] together.
 pub(super) fn values(
     table: Option<BucketSnapshot>,
+    codec: &ValueCodec,
     keys: &[Key],
 ) -> Result<Option<Vec<Option<Versioned>>>, StorageError> {
     let Some(table) = table else { return Ok(Some(vec![None; keys.len()])) };
     let mut values = Vec::with_capacity(keys.len());
     let mut bytes = 0;
     for key in keys {
-        let value = table.get(key.as_slice())?.map(|entry| versioned(entry.value()));
+        let entry = table.get(key.as_slice())?;
+        let value = entry.map(|entry| versioned(codec, key, entry.value())).transpose()?;
         bytes += value.as_ref().map_or(0, |found| found.value.len());
         if bytes > limit::BYTES {
             return Ok(None);
@@ -29,11 +32,12 @@ pub(super) fn values(
 /// A page of at most `most` entries.
 pub(super) fn entries(
     table: Option<BucketSnapshot>,
+    codec: &ValueCodec,
     prefix: &[u8],
     after: Option<&[u8]>,
     most: usize,
 ) -> Result<Page<Entry>, StorageError> {
-    let entry = |key: &[u8], value: (u64, &[u8])| Entry { key: key.into(), value: versioned(value) };
+    let entry = |key: &[u8], value: (u64, &[u8])| Ok(Entry { key: key.into(), value: versioned(codec, key, value)? });
     walk(table, prefix, after, PageBounds { items: most, bytes: limit::PAGE_BYTES }, entry)
 }
 
@@ -44,7 +48,7 @@ pub(super) fn keys(
     after: Option<&[u8]>,
     most: usize,
 ) -> Result<Page<Key>, StorageError> {
-    walk(table, prefix, after, PageBounds { items: most, bytes: limit::WALK_BYTES }, |key, _| key.into())
+    walk(table, prefix, after, PageBounds { items: most, bytes: limit::WALK_BYTES }, |key, _| Ok(key.into()))
 }
 
 /// The bounds of one page.
@@ -61,7 +65,7 @@ fn walk<T>(
     prefix: &[u8],
     after: Option<&[u8]>,
     bounds: PageBounds,
-    item: impl Fn(&[u8], (u64, &[u8])) -> T,
+    item: impl Fn(&[u8], (u64, &[u8])) -> Result<T, StorageError>,
 ) -> Result<Page<T>, StorageError> {
     let mut page = Page { items: Vec::new(), next: None };
     let Some(table) = table else { return Ok(page) };
@@ -83,13 +87,13 @@ fn walk<T>(
             page.next = last.map(|key: redb::AccessGuard<&[u8]>| key.value().to_vec());
             break;
         }
-        page.items.push(item(key.value(), value.value()));
+        page.items.push(item(key.value(), value.value())?);
         last = Some(key);
     }
     Ok(page)
 }
 
-fn versioned((version, value): (u64, &[u8])) -> Versioned {
+fn versioned(codec: &ValueCodec, key: &[u8], (version, stored): (u64, &[u8])) -> Result<Versioned, StorageError> {
     debug_assert!(version > 0, "version 0 means absent");
-    Versioned { value: value.to_vec(), version }
+    Ok(Versioned { value: codec.decode(key, version, stored)?.into_owned(), version })
 }

@@ -74,7 +74,7 @@ fn a_database_of_a_later_format_is_refused() {
     write.open_table(TableDefinition::<&str, u64>::new("meta")).unwrap().insert("format", 7).unwrap();
     write.commit().unwrap();
     drop(database);
-    assert!(matches!(open(&path), Err(StateError::Format { found: 7, known: 1, .. })));
+    assert!(matches!(open(&path), Err(StateError::Format { found: 7, known: 2, .. })));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod concurrency;
 mod crash;
 mod disk_failures;
+mod encryption;
 mod file;
 mod limits;
 mod listing;
@@ -31,5 +32,5 @@ fn puts(writes: &[(&str, &str)]) -> Transaction {
 /// A database on `disk`, with a page cache so small that it has to read and write the disk.
 fn open_on(disk: &SimDisk) -> Result<Database, StateError> {
     let disk = disk.clone();
-    Database::open(Path::new("sim"), 256 << 10, Box::new(move || Ok(Box::new(disk.clone()))))
+    Database::open(Path::new("sim"), 256 << 10, None, Box::new(move || Ok(Box::new(disk.clone()))))
 }

@@ -104,6 +104,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             service: service.clone(),
             body_limit: *body,
             timeout: *timeout,
+            limits: None,
             typed,
             trailers: false,
             websocket: None,

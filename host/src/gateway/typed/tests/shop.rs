@@ -168,6 +168,7 @@ pub(super) fn route(
         service: ServiceName::new("products").expect("a name"),
         body_limit: 64,
         timeout: Duration::from_millis(300),
+        limits: None,
         typed: Some(0),
         trailers: false,
         websocket: None,
