@@ -64,7 +64,8 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "typed",
             ],
             &["settings", "status", "told_hosts"],
-            &["call", "problem"],
+            &["call", "cors"],
+            &["problem"],
         ],
     ),
     (
@@ -74,7 +75,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route"],
             &["edge", "route_call"],
             &["matching", "openapi", "service", "token"],
-            &["addresses", "breaker", "egress", "granted_env", "health", "limits", "log", "resilience"],
+            &["addresses", "breaker", "cors", "egress", "granted_env", "health", "limits", "log", "resilience"],
             &["reader", "late_finding_key"],
         ],
     ),

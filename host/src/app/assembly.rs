@@ -260,8 +260,8 @@ fn routes(
             (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
             _ => {}
         }
-        let Route { service, body, timeout, .. } = route.clone();
-        targets.push(Target { service, body_limit: body, timeout, typed, left_out: None });
+        let Route { service, body, timeout, cors, .. } = route.clone();
+        targets.push(Target { service, body_limit: body, timeout, typed, cors, left_out: None });
     }
     RoutedTargets { targets, routed }
 }

@@ -1,5 +1,6 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
+use super::cors;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::finding::ValueOrigin;
@@ -11,8 +12,10 @@ use super::reader::section::Section;
 use super::token;
 use crate::admin;
 use crate::contract::{Info, Names};
+use crate::gateway::CorsPolicy;
 use crate::{gateway, listen};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of the gateway.
@@ -26,6 +29,8 @@ pub struct GatewayConfig {
     pub drain: Duration,
     /// How long a request may take until the head of its answer, unless its route says otherwise: 1 ms to 1 h.
     pub timeout: Duration,
+    /// Which pages of other origins may use a route that does not say it; `None`: the service decides.
+    pub cors: Option<Arc<CorsPolicy>>,
     /// How JSON writes the names of WIT.
     pub names: Names,
     /// What the answer to `GET /openapi.json` says of the API; `None`: there is no answer.
@@ -224,6 +229,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         },
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
+        cors: cors::read(section, None),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
     }

@@ -291,7 +291,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let mut services = service::read_all(&mut root, folder, env);
-    let routes = route::read_all(&mut root, &services, gateway.timeout);
+    let routes = route::read_all(&mut root, &services, &gateway);
     root.close();
     let manifest = Manifest {
         gateway,

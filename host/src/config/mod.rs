@@ -26,6 +26,7 @@
 
 mod addresses;
 mod breaker;
+mod cors;
 mod edge;
 mod egress;
 mod granted_env;

@@ -1,5 +1,6 @@
 //! `[[route]]`: which requests go to which service, or to which function of a service.
 
+use super::edge::GatewayConfig;
 use super::matching::Matching;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
@@ -11,11 +12,13 @@ use super::reader::report::Report;
 use super::reader::section::Section;
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{edge, limits};
+use super::{cors, edge, limits};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::gateway::CorsPolicy;
 use crate::route::Rule;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of one route.
@@ -31,6 +34,8 @@ pub struct Route {
     pub body: u64,
     /// How long a request may take until the head of its answer: 1 ms to 1 h.
     pub timeout: Duration,
+    /// Which pages of other origins may use it; `None`: the service decides.
+    pub cors: Option<Arc<CorsPolicy>>,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -60,29 +65,31 @@ pub(super) struct Routes {
     first_lines: BTreeMap<String, usize>,
 }
 
-/// Reads every `[[route]]`. `timeout` is the timeout of a route that has none.
-pub(super) fn read_all(root: &mut Section<'_>, services: &Services, timeout: Duration) -> Routes {
+/// Reads every `[[route]]`. A route that has no timeout or no `cors` has that of `gateway`.
+pub(super) fn read_all(root: &mut Section<'_>, services: &Services, gateway: &GatewayConfig) -> Routes {
     let mut routes = Routes::default();
     for section in root.list("route") {
-        read(section, services, timeout, &mut routes);
+        read(section, services, gateway, &mut routes);
     }
     routes
 }
 
 /// Reads one route, and adds it to `routes` if nothing about it is wrong.
-fn read(mut section: Section<'_>, services: &Services, timeout: Duration, routes: &mut Routes) {
+fn read(mut section: Section<'_>, services: &Services, gateway: &GatewayConfig, routes: &mut Routes) {
     let report = section.report;
     let mut matching = Matching::read(&mut section);
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
     let service = service(&mut section, keys.call.as_ref(), services);
-    let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(timeout, |found| found.value));
+    let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
+    let cors = cors::read(&mut section, gateway.cors.as_ref());
     let call = keys.finish(&section, &mut matching, services);
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
         if let Some(service) = service.filter(|_| section.is_whole()) {
             let body = body.map_or(service.body, |found| found.value);
-            routes.all.push(Route { rule: rule.value, service: service.spec.name.clone(), call, body, timeout });
+            let service = service.spec.name.clone();
+            routes.all.push(Route { rule: rule.value, service, call, body, timeout, cors });
             routes.spans.push(spans);
         }
     }

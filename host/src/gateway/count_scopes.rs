@@ -28,6 +28,9 @@ pub(super) const CALLED: [(u16, &str); 18] = [
     (400, "bad-path"),
 ];
 
+/// What a route with a policy for pages of other origins refuses beyond that.
+const CORS: [(u16, &str); 1] = [(403, "cors-refused")];
+
 /// What a typed route refuses beyond that.
 const TYPED: [(u16, &str); 7] = [
     (406, "not-acceptable"),
@@ -71,7 +74,8 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             route = format!("{route} (route {})", index + 1);
         }
         let typed = target.typed.is_some().then_some(TYPED.as_slice());
-        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).collect();
+        let cors = target.cors.is_some().then_some(CORS.as_slice());
+        let outcomes = std::iter::once(CALLED.as_slice()).chain(typed).chain(cors).collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();

@@ -2,9 +2,9 @@
 //!
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
-//! their OpenAPI document; the problem bodies of everything that the gateway refuses; the one table from an error's
-//! kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and kind
-//! (`count_scopes.rs`).
+//! their OpenAPI document; which pages of other origins may use a route (the wing `cors`); the problem bodies of
+//! everything that the gateway refuses; the one table from an error's kind to a status (`status.rs`); the access log;
+//! and the count of all requests, by route, status and kind (`count_scopes.rs`).
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -27,6 +27,7 @@ mod access_log;
 mod body_budget;
 mod body_limit;
 mod call;
+mod cors;
 mod count_scopes;
 mod forwarded_request;
 mod head_check;
@@ -42,6 +43,7 @@ mod told_hosts;
 mod typed;
 
 pub use call::{Call, CallFailure};
+pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
 pub use settings::{Settings, Target};

@@ -4,6 +4,7 @@ use super::access_log::{AccessRecord, write_unparsed};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
+use super::cors::{self, CorsGrant};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
@@ -76,30 +77,43 @@ impl<C: Call> Gateway<C> {
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let caller = Caller { id: &id, peer: address, trusted, began };
-        let (answer, kind) = match self.pipeline(request, &caller, &mut record).await {
+        let mut cors = None;
+        let (mut answer, kind) = match self.pipeline(request, &caller, &mut record, &mut cors).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
                 (problem.answer(&id), kind)
             }
         };
+        if let Some(grant) = cors {
+            grant.write(answer.headers_mut());
+        }
         record.follow(public_answer::finish(answer, &id), kind)
     }
 
-    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it.
-    async fn pipeline(
-        &self,
+    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it. `cors` is what
+    /// the answer says to a page of another origin, whatever the answer is.
+    async fn pipeline<'s>(
+        &'s self,
         request: Request<Body>,
         caller: &Caller<'_>,
         record: &mut AccessRecord,
+        cors: &mut Option<CorsGrant<'s>>,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
         let host = head_check::check(&head, caller.trusted)?;
         let path = clean_path(&head)?;
+        if let Some(method) = cors::requested_method(&head)
+            && let Some(answer) = self.preflight(&method, &head, (host, path), record)
+        {
+            return answer;
+        }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, typed, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
+        let (_, Target { cors: policy, .. }) = &self.routes.routes()[route.index];
+        *cors = policy.as_ref().map(|policy| policy.grant(&head.headers));
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
@@ -124,6 +138,22 @@ impl<C: Call> Gateway<C> {
         let answer = answer.map(|body| record.peer().read_ahead(body));
         let leads = |path: &str| self.leads(&head, host, path);
         Ok(public_answer::publish(answer, &head.method, &hosts, &route, leads))
+    }
+
+    /// The answer to the preflight of a request with this method, if the route of that request has a policy for it.
+    /// Otherwise the preflight goes on as any `OPTIONS`.
+    fn preflight(
+        &self,
+        method: &Method,
+        head: &Parts,
+        (host, path): (Option<HostAndPort<'_>>, Path<'_>),
+        record: &mut AccessRecord,
+    ) -> Option<Result<Response<Body>, Problem>> {
+        let found = self.routes.find(&RequestHead { host, method, path, headers: &head.headers });
+        let RouteLookup::Route(route) = found else { return None };
+        let policy = route.target.cors.as_ref()?;
+        (record.scope, record.service) = (route.index, Some(route.target.service.clone()));
+        Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
     /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers

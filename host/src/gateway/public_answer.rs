@@ -111,7 +111,8 @@ mod tests {
     /// Publishes `answer` as the answer to `/api/users/7`, on a route that strips `/api`.
     fn publish_under_api(answer: Response<Body>, method: &Method, hosts: &ToldHosts<'_>) -> Response<Body> {
         let service = ServiceName::new("users").expect("a name");
-        let target = Target { service, body_limit: 1, timeout: Duration::from_secs(1), typed: None, left_out: None };
+        let target =
+            Target { service, body_limit: 1, timeout: Duration::from_secs(1), typed: None, cors: None, left_out: None };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");
         let table = RoutingTable::new(vec![(rule, target)]);
         let path = Path::parse("/api/users/7").expect("a path");

@@ -1,5 +1,6 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
+use super::cors::CorsPolicy;
 use crate::base::ServiceName;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -50,6 +51,8 @@ pub struct Target {
     ///
     /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
     pub typed: Option<usize>,
+    /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
+    pub cors: Option<Arc<CorsPolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
 }

@@ -61,6 +61,7 @@ fn routes() -> RoutingTable<Target> {
         body_limit: 16,
         timeout: Duration::from_millis(300),
         typed: None,
+        cors: None,
         left_out: None,
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));

@@ -100,7 +100,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             functions.push(BoundFunction::bind(rule.description(), name, described, spec).unwrap());
             functions.len() - 1
         });
-        Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed, left_out: None }
+        Target { service: service.clone(), body_limit: *body, timeout: *timeout, typed, cors: None, left_out: None }
     };
     (manifest.routes.iter().map(&mut target).collect(), routed)
 }

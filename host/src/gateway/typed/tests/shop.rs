@@ -169,6 +169,7 @@ pub(super) fn route(
         body_limit: 64,
         timeout: Duration::from_millis(300),
         typed: Some(0),
+        cors: None,
         left_out: None,
     };
     (rule, target, function)
