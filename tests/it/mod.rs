@@ -8,6 +8,7 @@ mod check_at_once;
 mod cli_verbs;
 pub mod components;
 mod contracts;
+mod cors;
 mod counts;
 mod crash;
 mod drain;

@@ -48,9 +48,9 @@ impl DeadAddress {
 /// A running server. The server and its connections end when this is dropped.
 ///
 /// `/echo` streams the request's body back. `/status/CODE` answers with that status. `/large/N` answers with N bytes.
-/// `/moved` redirects to `/users/7`. `/broken` breaks off within its body. Any other path answers with what the
-/// server saw of the request, as JSON. All this holds only while its [`Behaviour`] is `Works`. `/healthz` is answered
-/// whatever the behaviour, and is counted apart.
+/// `/own-cors` answers with a CORS field of its own. `/moved` redirects to `/users/7`. `/broken` breaks off within its
+/// body. Any other path answers with what the server saw of the request, as JSON. All this holds only while its
+/// [`Behaviour`] is `Works`. `/healthz` is answered whatever the behaviour, and is counted apart.
 pub struct PlainServer {
     pub address: SocketAddr,
     state: Arc<ServerState>,
@@ -225,6 +225,10 @@ async fn answer(state: &ServerState, request: Request<Incoming>) -> Result<Answe
     }
     if let Some(length) = path.strip_prefix("/large/") {
         return Ok(Response::new(whole(vec![b'x'; length.parse().unwrap()])));
+    }
+    if path == "/own-cors" {
+        let answer = Response::builder().header("access-control-allow-origin", "https://the-service.example");
+        return Ok(answer.body(whole("")).unwrap());
     }
     if path == "/moved" {
         return Ok(Response::builder().status(301).header("location", "/users/7?from=moved").body(whole("")).unwrap());

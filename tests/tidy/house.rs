@@ -66,7 +66,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             ],
             &["websocket"],
             &["settings", "status", "told_hosts"],
-            &["authentication", "rate_limit"],
+            &["authentication", "cors", "rate_limit"],
             &["call", "client_address", "problem"],
         ],
     ),
@@ -83,6 +83,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &[
                 "addresses",
                 "breaker",
+                "cors",
                 "egress",
                 "granted_env",
                 "health",

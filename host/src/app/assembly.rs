@@ -268,10 +268,20 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        let Route { service, body: body_limit, limits, timeout, websocket, .. } = route.clone();
+        let Route { service, body: body_limit, limits, timeout, websocket, cors, .. } = route.clone();
         let (access, left_out) = (None, None);
-        let target = Target { service, body_limit, timeout, limits, typed, trailers, websocket, access, left_out };
-        targets.push(target);
+        targets.push(Target {
+            service,
+            body_limit,
+            timeout,
+            limits,
+            typed,
+            trailers,
+            websocket,
+            access,
+            cors,
+            left_out,
+        });
     }
     RoutedTargets { targets, routed }
 }

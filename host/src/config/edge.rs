@@ -11,13 +11,14 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{http2, token};
+use super::{cors, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
-use crate::gateway::HttpsSettings;
+use crate::gateway::{CorsPolicy, HttpsSettings};
 use crate::{gateway, listen};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use toml::Spanned;
 
@@ -34,6 +35,8 @@ pub struct GatewayConfig {
     pub drain: Duration,
     /// How long a request may take until the head of its answer, unless its route says otherwise: 1 ms to 1 h.
     pub timeout: Duration,
+    /// Which pages of other origins may use a route that does not say it; `None`: the service decides.
+    pub cors: Option<Arc<CorsPolicy>>,
     /// How JSON writes the names of WIT.
     pub names: Names,
     /// What the answer to `GET /openapi.json` says of the API; `None`: there is no answer.
@@ -307,6 +310,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         tls: None,
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),
+        cors: cors::read(section, None),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
         keys: section.get(&KEYS),

@@ -30,6 +30,7 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod cors;
 mod edge;
 mod egress;
 mod granted_env;

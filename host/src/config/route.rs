@@ -15,12 +15,13 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{edge, limits, route_auth, websocket};
+use super::{cors, edge, limits, route_auth, websocket};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
-use crate::gateway::{RouteLimits, WebSocketSettings};
+use crate::gateway::{CorsPolicy, RouteLimits, WebSocketSettings};
 use crate::route::Rule;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of one route.
@@ -42,6 +43,8 @@ pub struct Route {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub auth: Option<RouteAuth>,
+    /// Which pages of other origins may use it; `None`: the service decides.
+    pub cors: Option<Arc<CorsPolicy>>,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -81,7 +84,7 @@ struct RouteContext<'a> {
     limits: &'a RateLimits,
 }
 
-/// Reads every `[[route]]`. A route that has no timeout or no `auth` has that of `gateway`.
+/// Reads every `[[route]]`. A route that has no timeout, no `auth` or no `cors` has that of `gateway`.
 pub(super) fn read_all(
     root: &mut Section<'_>,
     services: &Services,
@@ -109,6 +112,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let websocket = websocket::read(&mut section, service);
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let limits = limits.of_route(&mut section);
+    let cors = cors::read(&mut section, gateway.cors.as_ref());
     let call = keys.finish(&section, &mut matching, services);
     if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
         refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
@@ -118,7 +122,8 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
         if let (Some(service), Ok(auth)) = (service.filter(|_| section.is_whole()), auth) {
             let body = body.map_or(service.body, |found| found.value);
             let service = service.spec.name.clone();
-            routes.all.push(Route { rule: rule.value, service, call, body, limits, timeout, websocket, auth });
+            let rule = rule.value;
+            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors });
             routes.spans.push(spans);
         }
     }

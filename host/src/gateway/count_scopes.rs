@@ -33,6 +33,8 @@ pub(super) const CALLED: [(u16, &str); 19] = [
 
 /// What a route refuses that passes no WebSocket on.
 const NO_UPGRADE: [(u16, &str); 1] = [(501, "upgrade")];
+/// What a route with a policy for pages of other origins refuses beyond that.
+const CORS: [(u16, &str); 1] = [(403, "cors-refused")];
 
 /// What a typed route refuses beyond that.
 const TYPED: [(u16, &str); 7] = [
@@ -84,8 +86,10 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let sockets = target.websocket.is_some().then_some(websocket::REFUSED.as_slice());
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
         let limited = target.limits.is_some().then_some(LIMITED.as_slice());
-        let outcomes = [Some(CALLED.as_slice()), Some(NO_UPGRADE.as_slice()), typed, sockets, refused, limited];
-        let outcomes = outcomes.into_iter().flatten().collect();
+        let cors = target.cors.is_some().then_some(CORS.as_slice());
+        let usual = [CALLED.as_slice(), NO_UPGRADE.as_slice()];
+        let outcomes = usual.into_iter().chain([typed, sockets, refused, limited, cors].into_iter().flatten());
+        let outcomes = outcomes.collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();

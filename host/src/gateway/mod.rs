@@ -2,9 +2,9 @@
 //!
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
-//! their OpenAPI document; the rate limits of routes; the problem bodies of everything that the gateway refuses; the
-//! one table from an error's kind to a status (`status.rs`); the access log; and the count of all requests, by route,
-//! status and kind (`count_scopes.rs`).
+//! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
+//! the problem bodies of everything that the gateway refuses; the one table from an error's kind to a status
+//! (`status.rs`); the access log; and the count of all requests, by route, status and kind (`count_scopes.rs`).
 //! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
 //!
 //! What always holds:
@@ -34,6 +34,7 @@ mod body_budget;
 mod body_limit;
 mod call;
 mod client_address;
+mod cors;
 mod count_scopes;
 mod forwarded_request;
 mod head_check;
@@ -56,6 +57,7 @@ pub use authentication::{
     TokenKeys, TokenProver,
 };
 pub use call::{Call, CallFailure};
+pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
 pub use rate_limit::{LimitKey, RateLimit, RouteLimits};

@@ -5,6 +5,7 @@ use super::authentication::{Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
+use super::cors::{self, CorsGrant};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
@@ -86,8 +87,8 @@ impl<C: Call> Gateway<C> {
         let secure = peer.is_secure();
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
-        let mut fields = Vec::new();
-        let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut fields).await {
+        let mut extras = AnswerExtras::default();
+        let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut extras).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
@@ -95,21 +96,21 @@ impl<C: Call> Gateway<C> {
             }
         };
         let mut answer = public_answer::finish(answer, &id);
-        answer.headers_mut().extend(fields);
+        extras.write(answer.headers_mut());
         if let Some(https) = &self.settings.https {
             https_only::announce(https, record.peer(), &mut answer);
         }
         record.follow(answer, kind)
     }
 
-    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it. `fields` are
+    /// The stages of a request, from top to bottom. The first stage that refuses the request ends it. `extras` are
     /// added to whatever answer it gets.
-    async fn pipeline(
-        &self,
+    async fn pipeline<'s>(
+        &'s self,
         request: Request<Body>,
         caller: &Caller<'_>,
         record: &mut AccessRecord,
-        fields: &mut Vec<(HeaderName, HeaderValue)>,
+        extras: &mut AnswerExtras<'s>,
     ) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
@@ -118,11 +119,17 @@ impl<C: Call> Gateway<C> {
         if let Some(https) = &self.settings.https {
             https_only::check(https, &head, host, record.peer(), caller.trusted)?;
         }
+        if let Some(method) = cors::requested_method(&head)
+            && let Some(answer) = self.preflight(&method, &head, (host, path), record)
+        {
+            return answer;
+        }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
         let Target { service, timeout, limits, typed, access, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
-        // Before anything of the body is read. An answer to a preflight would stand above: preflights carry no
-        // credential.
+        let (_, Target { cors: policy, .. }) = &self.routes.routes()[route.index];
+        extras.cors = policy.as_ref().map(|policy| policy.grant(&head.headers));
+        // Before anything of the body is read.
         let admitted = match access {
             // Boxed: a request to a route without policies would pay for the size of this future.
             Some(access) => {
@@ -135,7 +142,7 @@ impl<C: Call> Gateway<C> {
             let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
             let identity = admitted.as_ref().map(|admitted| &*admitted.identity);
             let limited = LimitedRequest { headers: &head.headers, client, identity, route: route.index };
-            fields.extend(limits.admit(&limited, &self.hasher, caller.began)?);
+            extras.rates = Some(limits.admit(&limited, &self.hasher, caller.began)?);
         }
         let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
@@ -177,6 +184,22 @@ impl<C: Call> Gateway<C> {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
         })
+    }
+
+    /// The answer to the preflight of a request with this method, if the route of that request has a policy for it.
+    /// Otherwise the preflight goes on as any `OPTIONS`.
+    fn preflight(
+        &self,
+        method: &Method,
+        head: &Parts,
+        (host, path): (Option<HostAndPort<'_>>, Path<'_>),
+        record: &mut AccessRecord,
+    ) -> Option<Result<Response<Body>, Problem>> {
+        let found = self.routes.find(&RequestHead { host, method, path, headers: &head.headers });
+        let RouteLookup::Route(route) = found else { return None };
+        let policy = route.target.cors.as_ref()?;
+        (record.scope, record.service) = (route.index, Some(route.target.service.clone()));
+        Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
     /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers
@@ -247,6 +270,24 @@ impl<C: Call> Gateway<C> {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))
             }
+        }
+    }
+}
+
+/// What is added to the answer of a request, whether it is the service's or a problem.
+#[derive(Default)]
+struct AnswerExtras<'s> {
+    /// What is left of the rate limits of the route.
+    rates: Option<[(HeaderName, HeaderValue); 2]>,
+    /// What the answer says to a page of another origin.
+    cors: Option<CorsGrant<'s>>,
+}
+
+impl AnswerExtras<'_> {
+    fn write(self, headers: &mut HeaderMap) {
+        headers.extend(self.rates.into_iter().flatten());
+        if let Some(grant) = self.cors {
+            grant.write(headers);
         }
     }
 }

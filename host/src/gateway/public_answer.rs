@@ -126,6 +126,7 @@ mod tests {
             trailers: false,
             websocket: None,
             access: None,
+            cors: None,
             left_out: None,
         };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");

@@ -1,6 +1,7 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use super::authentication::RouteAccess;
+use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
 use crate::base::ServiceName;
 use bytes::Bytes;
@@ -84,6 +85,8 @@ pub struct Target {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub access: Option<Arc<RouteAccess>>,
+    /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
+    pub cors: Option<Arc<CorsPolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
 }

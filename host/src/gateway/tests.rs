@@ -65,6 +65,7 @@ fn routes() -> RoutingTable<Target> {
         trailers: false,
         websocket: None,
         access: None,
+        cors: None,
         left_out: None,
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));

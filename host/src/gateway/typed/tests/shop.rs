@@ -173,6 +173,7 @@ pub(super) fn route(
         trailers: false,
         websocket: None,
         access: None,
+        cors: None,
         left_out: None,
     };
     (rule, target, function)
