@@ -28,6 +28,7 @@ mod orders;
 mod overload;
 mod pacer;
 mod peers;
+mod plain_proxy;
 mod plot;
 mod process;
 mod processors;
@@ -107,6 +108,8 @@ enum Comparison {
     Calls,
     /// The shop against the same services as native servers: users read and created, orders read and placed.
     Orders,
+    /// Atoll, nginx and HAProxy as plain proxies: several body sizes, connections, one and four upstreams.
+    Proxy,
     /// Atoll, nginx and HAProxy in front of three upstreams, of which one becomes slow and one dies.
     Proxies,
     /// Five times as much load as a guest can handle.
@@ -130,10 +133,11 @@ enum Comparison {
 }
 
 impl Comparison {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Writes,
         Self::Calls,
         Self::Orders,
+        Self::Proxy,
         Self::Proxies,
         Self::Overload,
         Self::Faults,
@@ -149,7 +153,7 @@ impl Comparison {
     /// The default number of rounds, and of seconds for each side in a round.
     fn extent(self) -> (u32, u64) {
         match self {
-            Self::Writes | Self::Calls | Self::Orders | Self::Http => (5, 2),
+            Self::Writes | Self::Calls | Self::Orders | Self::Proxy | Self::Http => (5, 2),
             Self::Bodies | Self::Compute | Self::Latency | Self::Scaling => (3, 2),
             // Phases of 4 s, longer than the health checks need to see that an upstream is down.
             Self::Proxies => (3, 12),
@@ -167,6 +171,7 @@ impl Comparison {
             Self::Writes => ("writes", Finding::of(writes::run(plan).await?)),
             Self::Calls => ("calls", Finding::of(calls::run(plan).await?)),
             Self::Orders => ("orders", orders::run(plan).await?),
+            Self::Proxy => ("proxy", plain_proxy::run(plan).await?),
             Self::Proxies => ("proxies", proxies::run(plan).await?),
             Self::Overload => ("overload", overload::run(plan).await?),
             Self::Faults => ("faults", faults::run(plan).await?),

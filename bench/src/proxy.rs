@@ -1,9 +1,9 @@
-//! The compared proxies: Atoll, nginx and HAProxy, each in front of the same three upstreams.
+//! The compared proxies: Atoll, nginx and HAProxy, each in front of the same upstreams.
 //!
 //! Their settings are the templates in `bench/proxies/`.
 
 use crate::atoll::Atoll;
-use crate::process::{Process, free_address};
+use crate::process::{Process, Usage, free_address};
 use crate::progress;
 use anyhow::{Context, ensure};
 use std::fs;
@@ -24,16 +24,26 @@ pub(crate) enum Program {
 /// A running proxy. It ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    _held: Held,
+    held: Held,
     /// The address on which it listens: `127.0.0.1:…`.
     pub(crate) address: String,
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "held until they are dropped")]
 enum Held {
     Atoll(Atoll),
     Other(Process),
+}
+
+impl Proxy {
+    /// What its processes have used.
+    pub(crate) fn usage(&self) -> Usage {
+        let root = match &self.held {
+            Held::Atoll(atoll) => atoll.process(),
+            Held::Other(process) => process.id(),
+        };
+        Usage::of(&[root])
+    }
 }
 
 /// Installs nginx and HAProxy if one is missing, and returns their versions.
@@ -83,12 +93,32 @@ fn short_version(text: &str) -> Option<String> {
 }
 
 impl Program {
+    /// Its settings in front of three upstreams that fail.
     fn template(self) -> &'static str {
         match self {
             Self::Atoll => include_str!("../proxies/atoll.toml"),
             Self::Nginx => include_str!("../proxies/nginx.conf"),
             Self::Haproxy => include_str!("../proxies/haproxy.cfg"),
         }
+    }
+
+    /// Its settings as a plain proxy, in front of `upstreams`.
+    fn plain(self, upstreams: &[String]) -> String {
+        let (template, servers): (_, Vec<_>) = match self {
+            Self::Atoll => (
+                include_str!("../proxies/plain-atoll.toml"),
+                upstreams.iter().map(|address| format!("\"http://{address}\", ")).collect(),
+            ),
+            Self::Nginx => (
+                include_str!("../proxies/plain-nginx.conf"),
+                upstreams.iter().map(|address| format!("server {address}; ")).collect(),
+            ),
+            Self::Haproxy => (
+                include_str!("../proxies/plain-haproxy.cfg"),
+                (1..).zip(upstreams).map(|(number, address)| format!("    server s{number} {address}\n")).collect(),
+            ),
+        };
+        template.replace("@SERVERS@", servers.concat().trim_end_matches([' ', ',', '\n']))
     }
 
     /// Starts the proxy in `folder` in front of the upstreams, without logs, and waits until it listens. `host` is
@@ -104,12 +134,24 @@ impl Program {
         upstreams: [&str; 3],
     ) -> anyhow::Result<Proxy> {
         let listen = free_address()?;
-        let settings = fill(self.template(), &listen, balance, upstreams);
+        self.run(host, folder, &fill(self.template(), &listen, balance, upstreams), listen).await
+    }
+
+    /// As [`Program::start`], but as a plain proxy: no health checks, no retries, turn by turn.
+    ///
+    /// # Errors
+    /// As [`Program::start`].
+    pub(crate) async fn start_plain(self, host: &Path, folder: &Path, upstreams: &[String]) -> anyhow::Result<Proxy> {
+        let listen = free_address()?;
+        self.run(host, folder, &self.plain(upstreams).replace("@LISTEN@", &listen), listen).await
+    }
+
+    async fn run(self, host: &Path, folder: &Path, settings: &str, listen: String) -> anyhow::Result<Proxy> {
         if self == Self::Atoll {
             let environment = [("TOKIO_WORKER_THREADS", WORKERS), crate::atoll::QUIET];
-            let atoll = Atoll::start_with(host, folder, &settings, &environment)?;
+            let atoll = Atoll::start_with(host, folder, settings, &environment)?;
             let address = atoll.gateway.strip_prefix("http://").context("the gateway's address")?.to_owned();
-            return Ok(Proxy { _held: Held::Atoll(atoll), address });
+            return Ok(Proxy { held: Held::Atoll(atoll), address });
         }
         let file = folder.join("proxy.conf");
         fs::write(&file, settings)?;
@@ -123,7 +165,7 @@ impl Program {
             _ => command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(&file),
         };
         let process = Process::listening(command, folder, &listen).await?;
-        Ok(Proxy { _held: Held::Other(process), address: listen })
+        Ok(Proxy { held: Held::Other(process), address: listen })
     }
 }
 
@@ -154,6 +196,9 @@ mod tests {
             }
             let forgotten = filled.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
             assert_eq!(forgotten, None, "{program:?}");
+            let plain = program.plain(&["f:1".to_owned(), "s:2".to_owned()]).replace("@LISTEN@", "l:1");
+            let forgotten = plain.lines().filter(|line| !line.starts_with('#')).find(|line| line.contains('@'));
+            assert!(forgotten.is_none() && plain.contains("f:1") && plain.contains("s:2"), "{program:?}: {plain}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The load of `wrk`: one thread and 32 connections. Each connection sends its next request as soon as it has an
-//! answer.
+//! The load of `wrk`: one thread, and 32 connections unless a comparison says otherwise. Each connection sends its next
+//! request as soon as it has an answer.
 //!
 //! `wrk` is pinned to the last processor. The servers may use all processors, including that one, unless a comparison
 //! says otherwise.
@@ -29,6 +29,8 @@ pub(crate) struct WrkResult {
     pub(crate) rate: f64,
     /// Answered requests in all.
     pub(crate) requests: f64,
+    /// The median of the response times, in microseconds.
+    pub(crate) median: f64,
 }
 
 impl Load {
@@ -37,6 +39,14 @@ impl Load {
     /// # Errors
     /// If `wrk` cannot be started, or any request failed: failures must not count as throughput.
     pub(crate) fn run(&self, duration: Duration) -> anyhow::Result<WrkResult> {
+        self.run_over(CONNECTIONS, duration)
+    }
+
+    /// As [`Load::run`], over this many connections.
+    ///
+    /// # Errors
+    /// As [`Load::run`].
+    pub(crate) fn run_over(&self, connections: usize, duration: Duration) -> anyhow::Result<WrkResult> {
         let mut command = Command::new("taskset");
         command.args([
             "-c",
@@ -45,7 +55,8 @@ impl Load {
             "--threads",
             "1",
             "--connections",
-            &CONNECTIONS.to_string(),
+            &connections.to_string(),
+            "--latency",
         ]);
         command.args(["--duration", &format!("{}s", duration.as_secs().max(1)), "--timeout", "10s"]);
         if let Some(script) = &self.script {
@@ -70,8 +81,25 @@ impl WrkResult {
         let requests = text.lines().find_map(|line| line.split_once(" requests in "));
         let (rate, (requests, _)) =
             rate.zip(requests).with_context(|| format!("the output of wrk has no rate: {text}"))?;
-        Ok(Self { rate: rate.trim().parse()?, requests: requests.trim().parse()? })
+        let median = text.lines().find_map(|line| line.trim().strip_prefix("50%"));
+        let median = median.and_then(micros).with_context(|| format!("the output of wrk has no median: {text}"))?;
+        Ok(Self { rate: rate.trim().parse()?, requests: requests.trim().parse()?, median })
     }
+}
+
+/// The microseconds of a time as `wrk` writes it: `623.00us`, `1.20ms`, `2.00s`.
+fn micros(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let unit = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(unit);
+    let factor = match unit {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" => 60e6,
+        _ => return None,
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
 }
 
 /// A script that requests these paths one after the other.
@@ -91,13 +119,16 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "Running 2s test @ http://127.0.0.1:1/json\n  1 threads and 32 connections\n  \
+        Latency Distribution\n     50%    2.52ms\n     99%    4.10ms\n  \
         25316 requests in 2.00s, 3.48MB read\n\
         Requests/sec:  12655.41\nTransfer/sec:      1.74MB\n";
 
     #[test]
     fn rate_and_requests_are_read_from_the_output_of_wrk() {
-        assert_eq!(WrkResult::read(TEXT).unwrap(), WrkResult { rate: 12655.41, requests: 25316.0 });
+        let expected = WrkResult { rate: 12655.41, requests: 25316.0, median: 2520.0 };
+        assert_eq!(WrkResult::read(TEXT).unwrap(), expected);
         assert!(WrkResult::read("unable to connect").is_err());
+        assert_eq!(["623.00us", " 2.00s", "1.00m", "3 h"].map(micros), [Some(623.0), Some(2e6), Some(60e6), None]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const ROUNDS: u32 = 6;
 /// The most shelves. More threads share them.
 const MOST_SHELVES: usize = 16;
 
-/// IdleConnection connections, one shelf for each worker thread. A thread takes the connection that it put back last: what that
+/// Idle connections, one shelf for each worker thread. A thread takes the connection that it put back last: what that
 /// connection touches is still in the processor's cache. If its own shelf is empty it looks at the others.
 pub(super) struct ConnectionPool {
     shelves: Box<[Shelf]>,
