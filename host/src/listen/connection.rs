@@ -7,7 +7,7 @@ use super::drain::Drain;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::http2_connection::{self, Http2Connection};
 use super::peer::Peer;
-use super::protocol_choice::{Opening, opening};
+use super::protocol_choice::{Opening, choose};
 use super::proxy_header;
 use super::settings::Settings;
 use super::socket::{Socket, SocketMode, is_line_end};
@@ -81,8 +81,9 @@ pub(super) async fn serve<S, F>(
     let peer = Peer { addr, record: Arc::clone(&record) };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let mut socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
-    if let Some(http2) = settings.http2.as_ref().filter(|http2| http2.prior_knowledge) {
-        match opening(&mut socket, &mut timer).await {
+    if let Some(http2) = &settings.http2 {
+        // No connection has TLS, so none has agreed on a protocol.
+        match choose(&mut socket, &mut timer, http2, None).await {
             Opening::Http1 => {}
             Opening::Nothing => return socket.close().await,
             Opening::Http2 => {
