@@ -9,10 +9,9 @@ use super::handshake;
 use super::http_exchange::{Exchange, ExchangeRecord};
 use super::http2_connection::{self, Http2Connection};
 use super::peer::Peer;
-use super::protocol_choice::{Opening, opening};
+use super::protocol_choice::{Opening, choose};
 use super::proxy_header;
-use super::secure_peer::SecurePeer;
-use super::server_tls::{HTTP2, ServerTls};
+use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::socket::{Socket, SocketMode, is_line_end};
 use super::tunnel::Tunnel;
@@ -95,12 +94,11 @@ pub(super) async fn serve<S, F>(
             (stream, Some(secure))
         }
     };
-    let negotiated = secure.as_deref().is_some_and(|secure: &SecurePeer| secure.protocol.as_deref() == Some(HTTP2));
     let peer = Peer { addr, secure, record: Arc::clone(&record) };
     let mut socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
-    if let Some(http2) = settings.http2.as_ref().filter(|http2| negotiated || http2.prior_knowledge) {
-        let opening = if negotiated { Opening::Http2 } else { opening(&mut socket, &mut timer).await };
-        match opening {
+    if let Some(http2) = &settings.http2 {
+        let agreed = peer.secure.as_deref().and_then(|secure| secure.protocol.as_deref());
+        match choose(&mut socket, &mut timer, http2, agreed).await {
             Opening::Http1 => {}
             Opening::Nothing => return socket.close().await,
             Opening::Http2 => {

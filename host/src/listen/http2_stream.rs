@@ -140,8 +140,10 @@ impl http_body::Body for StreamUpload {
         let this = &mut *self;
         loop {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
-                // Once the answer has begun, peer and service may be in a conversation.
-                if this.record.has_answered() || this.pace.poll_too_slow(context).is_pending() {
+                // Once the answer has begun, peer and service may be in a conversation. With gRPC they may be before:
+                // most servers send the head of an answer with its first message.
+                let conversation = this.record.has_answered() || this.record.passes_trailers();
+                if conversation || this.pace.poll_too_slow(context).is_pending() {
                     return Poll::Pending;
                 }
                 let slow = "the request's body came below `min_upload_rate`";

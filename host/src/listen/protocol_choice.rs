@@ -2,6 +2,7 @@
 
 use super::connection_stage::StageTimer;
 use super::frame_meter::PREFACE;
+use super::settings::Http2Settings;
 use super::socket::Socket;
 use std::future::poll_fn;
 
@@ -16,8 +17,22 @@ pub(super) enum Opening {
     Nothing,
 }
 
+/// The protocol of a connection. `agreed`: what its ends have agreed on in TLS (ALPN), if they have.
+pub(super) async fn choose(
+    socket: &mut Socket,
+    timer: &mut StageTimer,
+    http2: &Http2Settings,
+    agreed: Option<&str>,
+) -> Opening {
+    match agreed {
+        Some("h2") => Opening::Http2,
+        None if http2.prior_knowledge => opening(socket, timer).await,
+        Some(_) | None => Opening::Http1,
+    }
+}
+
 /// Waits until it is known what `socket` begins with. What was read of it is read again by whoever is next.
-pub(super) async fn opening(socket: &mut Socket, timer: &mut StageTimer) -> Opening {
+async fn opening(socket: &mut Socket, timer: &mut StageTimer) -> Opening {
     let read = async {
         loop {
             let early = socket.early();

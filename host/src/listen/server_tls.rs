@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
-pub(super) const HTTP2: &str = "h2";
+const HTTP2: &str = "h2";
 
 /// The protocols that the listener offers by ALPN (RFC 7301), the one that it likes best first.
 fn protocols(http2: bool) -> Vec<Vec<u8>> {

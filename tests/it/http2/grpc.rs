@@ -19,7 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// A server that sends back each piece of a request as it comes, and its trailer section with `grpc-status`.
+/// A server that sends back each piece of a request as it comes, and its trailer section with `grpc-status`. On the
+/// path `/late` it answers once a piece has come.
 async fn start_server() -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
@@ -42,19 +43,26 @@ async fn echo(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, hype
     let answer = Response::builder()
         .header("content-type", "application/grpc")
         .header("x-seen", format!("{} {host} te={} host={}", request.uri().path(), said("te"), said("host")));
-    let pieces = stream::unfold((request.into_body(), false), async |(mut body, ended)| {
+    let is_late = request.uri().path() == "/late";
+    let mut body = request.into_body();
+    let first = if is_late { body.frame().await } else { None };
+    let pieces = stream::unfold((body, first, false), async |(mut body, first, ended)| {
         if ended {
             return None;
         }
-        match body.frame().await {
-            Some(Ok(frame)) if frame.is_data() => Some((Ok(frame), (body, false))),
+        let next = match first {
+            Some(first) => Some(first),
+            None => body.frame().await,
+        };
+        match next {
+            Some(Ok(frame)) if frame.is_data() => Some((Ok(frame), (body, None, false))),
             last => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("grpc-status", "0".parse().unwrap());
                 if let Some(Ok(frame)) = last {
                     trailers.extend(frame.into_trailers().unwrap());
                 }
-                Some((Ok(Frame::trailers(trailers)), (body, true)))
+                Some((Ok(Frame::trailers(trailers)), (body, None, true)))
             }
         }
     });
@@ -64,6 +72,11 @@ async fn echo(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, hype
 async fn host(upstream: SocketAddr) -> (Atoll, Home) {
     let home = Home::new(&format!(
         r#"
+        [gateway]
+        min_upload_rate = "1KiB"
+        min_download_rate = 0
+        rate_grace = "100ms"
+
         [gateway.http2]
         prior_knowledge = true
 
@@ -136,4 +149,28 @@ async fn many_calls_at_a_time_take_few_connections() {
         assert_eq!(answer.unwrap().status, 200);
     }
     assert!(connections.load(Relaxed) <= 2, "{} connections", connections.load(Relaxed));
+}
+
+#[tokio::test]
+async fn a_stream_may_be_silent_before_its_first_message() {
+    let (upstream, _) = start_server().await;
+    let (atoll, _home) = host(upstream).await;
+    let stream = TcpStream::connect(atoll.gateway.strip_prefix("http://").unwrap()).await.unwrap();
+    let (mut sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (pieces, mut taken) = mpsc::channel::<Frame<Bytes>>(1);
+    let body = StreamBody::new(stream::poll_fn(move |context| {
+        taken.poll_recv(context).map(|piece| piece.map(Ok::<_, Infallible>))
+    }));
+    let request = Request::post("http://shop/late").header("te", "trailers").body(body).unwrap();
+    let answer = tokio::spawn(sender.send_request(request));
+    // The silence itself is what is tested: three times as long as a slow body may last.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    pieces.send(Frame::data(Bytes::from_static(b"first"))).await.unwrap();
+    drop(pieces);
+    let answer = timeout(TIMEOUT, answer).await.expect("an answer in time").unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    let all = timeout(TIMEOUT, answer.into_body().collect()).await.expect("an end in time").unwrap();
+    assert_eq!(all.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(all.to_bytes(), "first");
 }
