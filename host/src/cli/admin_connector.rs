@@ -43,7 +43,7 @@ impl Service<Uri> for AdminConnector {
             let stream = connected.await?.into_inner();
             Ok(TokioIo::new(match tls {
                 None => AdminStream::Plain(stream),
-                Some(tls) => AdminStream::Secure(Box::new(tls.secure(&host, stream).await?)),
+                Some(tls) => AdminStream::Secure(Box::new(tls.secure(&host, stream, false).await?)),
             }))
         })
     }
