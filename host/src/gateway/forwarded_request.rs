@@ -17,6 +17,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const TIMEOUT: HeaderName = HeaderName::from_static(CallContext::TIMEOUT_HEADER);
 const DEPTH: HeaderName = HeaderName::from_static(CallContext::DEPTH_HEADER);
+/// How many fields are added on the way to the service: here, and the deadline and the depth at an address. The map
+/// grows once for all of them.
+const ADDED: usize = 8;
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Where a request comes from.
@@ -45,6 +48,7 @@ pub(super) fn build(
     *request.method_mut() = route.rule.upstream_method(&head.method).clone();
     *request.uri_mut() = uri(&head.uri, &route.upstream_path())?;
     let mut headers = head.headers.clone();
+    headers.reserve(ADDED);
     // First, before the gateway sets headers of its own: the client chooses which headers `Connection` removes.
     remove_hop_by_hop(&mut headers);
     // `Expect` was answered by the connection, which also drops the fields that `Trailer` announces. The other two are

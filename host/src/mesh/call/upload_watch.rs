@@ -14,9 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 /// How the request's body arrives.
-#[derive(Default)]
 enum UploadState {
-    #[default]
     Flowing,
     /// The service waits for more of the body, and the client has not sent it.
     Awaited,
@@ -26,36 +24,35 @@ enum UploadState {
     Read,
 }
 
-/// The watch over one request's body; its clones share the state.
-#[derive(Clone, Default)]
-pub(super) struct UploadWatch(Arc<Mutex<UploadState>>);
+/// The watch over one request's body; its clones share the state. `None`: there is no body, and all of it is read.
+#[derive(Clone)]
+pub(super) struct UploadWatch(Option<Arc<Mutex<UploadState>>>);
 
 impl UploadWatch {
     /// `request` with a watched body, and the watch. A request without a body is not wrapped. If it cannot be sent as
     /// it is, [`UploadWatch::failed`] says so at once.
     pub(super) fn watch(request: http::Request<Body>) -> (http::Request<Body>, Self) {
-        let upload = Self::default();
-        let left = announced(request.headers()).unwrap_or_else(|wrong| {
-            *upload.state() = UploadState::Failed(wrong);
-            None
-        });
+        let announced = announced(request.headers());
         if request.body().is_end_stream() {
-            let mut state = upload.state();
-            match &*state {
-                UploadState::Failed(_) => {}
-                _ if left.is_some_and(|left| left > 0) => *state = UploadState::Failed(too_short()),
-                _ => *state = UploadState::Read,
-            }
-            drop(state);
-            return (request, upload);
+            let failure = match announced {
+                Err(wrong) => Some(wrong),
+                Ok(Some(1..)) => Some(too_short()),
+                Ok(Some(0) | None) => None,
+            };
+            return (request, Self(failure.map(|failure| Arc::new(Mutex::new(UploadState::Failed(failure))))));
         }
+        let (left, state) = match announced {
+            Ok(left) => (left, UploadState::Flowing),
+            Err(wrong) => (None, UploadState::Failed(wrong)),
+        };
+        let upload = Self(Some(Arc::new(Mutex::new(state))));
         let watched = request.map(|body| WatchedBody { body, left, upload: upload.clone() }.boxed_unsync());
         (watched, upload)
     }
 
     /// The client's failure behind a failure of `kind`; `None` if the client is not at fault.
     pub(super) fn blame(&self, kind: ErrorKind) -> Option<BodyError> {
-        match &*self.state() {
+        match &*self.state()? {
             UploadState::Failed(error) => Some(error.clone()),
             UploadState::Awaited if kind == ErrorKind::Timeout => {
                 Some(BodyError::new(ErrorKind::SlowBody, "the client did not send its body in time"))
@@ -66,7 +63,7 @@ impl UploadWatch {
 
     /// The client's failure to send the whole body, if it failed.
     pub(super) fn failed(&self) -> Option<BodyError> {
-        match &*self.state() {
+        match &*self.state()? {
             UploadState::Failed(error) => Some(error.clone()),
             UploadState::Flowing | UploadState::Awaited | UploadState::Read => None,
         }
@@ -74,11 +71,11 @@ impl UploadWatch {
 
     /// Whether the service has not read the whole body.
     pub(super) fn is_unread(&self) -> bool {
-        !matches!(*self.state(), UploadState::Read)
+        self.state().is_some_and(|state| !matches!(*state, UploadState::Read))
     }
 
-    fn state(&self) -> MutexGuard<'_, UploadState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> Option<MutexGuard<'_, UploadState>> {
+        self.0.as_ref().map(|state| state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -134,8 +131,9 @@ impl WatchedBody {
 impl Drop for WatchedBody {
     /// A service that has dropped the body no longer waits for the client.
     fn drop(&mut self) {
-        let mut state = self.upload.state();
-        if matches!(*state, UploadState::Awaited) {
+        if let Some(mut state) = self.upload.state()
+            && matches!(*state, UploadState::Awaited)
+        {
             *state = UploadState::Flowing;
         }
     }
@@ -147,7 +145,7 @@ impl http_body::Body for WatchedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = self.poll_counted(cx);
-        let mut state = self.upload.state();
+        let Some(mut state) = self.upload.state() else { return polled };
         *state = match (&*state, &polled) {
             // A service may poll again after a failure. That must not overwrite the failure.
             (UploadState::Failed(_), _) => return polled,
