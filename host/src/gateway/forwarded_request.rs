@@ -19,8 +19,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// The most fields that the gateway sets: `Host`, those that begin with `Forwarded` or `X-Forwarded-`, and the id.
-const MOST_SET: usize = 7;
+/// The most fields that are added on the way to the service: here `Host`, those that begin with `Forwarded` or
+/// `X-Forwarded-`, and the id; at an address the deadline and the depth. The map grows once for all of them.
+const MOST_SET: usize = 9;
 
 /// Where a request comes from.
 pub(super) struct ForwardedFrom<'a> {

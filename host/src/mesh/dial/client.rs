@@ -122,7 +122,8 @@ impl HttpClient {
         loop {
             let connection = match pool.take() {
                 Some(pooled) => pooled,
-                None => HttpConnection::open(connector.connect().await.map_err(failure::of_dial)?).await?,
+                // Boxed: a handshake of TLS is large, and most requests have a pooled connection.
+                None => Box::pin(connect(connector)).await?,
             };
             if let Some(told) = &told {
                 told.tell();
@@ -135,6 +136,11 @@ impl HttpClient {
             }
         }
     }
+}
+
+/// Opens a new connection.
+async fn connect(connector: &Connector) -> Result<HttpConnection, TryError> {
+    HttpConnection::open(connector.connect().await.map_err(failure::of_dial)?).await
 }
 
 impl fmt::Debug for HttpClient {
