@@ -28,12 +28,12 @@ pub(super) struct JobIntake(Arc<Mutex<JobQueue>>);
 
 /// The instance's end. Jobs that it has not taken are dropped with it, so that their callers learn that no answer will
 /// come.
-pub(super) struct JobOutlet(Arc<Mutex<JobQueue>>);
+pub(super) struct JobFeed(Arc<Mutex<JobQueue>>);
 
 /// A queue in which at most `most` jobs wait.
-pub(super) fn job_queue(most: usize) -> (JobIntake, JobOutlet) {
+pub(super) fn job_queue(most: usize) -> (JobIntake, JobFeed) {
     let queue = Arc::new(Mutex::new(JobQueue { most, ..JobQueue::default() }));
-    (JobIntake(Arc::clone(&queue)), JobOutlet(queue))
+    (JobIntake(Arc::clone(&queue)), JobFeed(queue))
 }
 
 impl JobIntake {
@@ -68,7 +68,7 @@ impl Drop for JobIntake {
     }
 }
 
-impl JobOutlet {
+impl JobFeed {
     /// Takes the next job, when there is one; `None` when no more will come.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Job>> {
         let mut queue = lock(&self.0);
@@ -87,7 +87,7 @@ impl JobOutlet {
     }
 }
 
-impl Drop for JobOutlet {
+impl Drop for JobFeed {
     fn drop(&mut self) {
         let left = {
             let mut queue = lock(&self.0);
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn jobs_come_out_in_their_order_and_the_last_ones_after_the_end() {
-        let (intake, mut outlet) = job_queue(2);
+        let (intake, mut feed) = job_queue(2);
         let (one, two, three) = (job(1).0, job(2).0, job(3).0);
         let ids = [id(&one).to_owned(), id(&two).to_owned()];
         assert!(intake.submit(one).is_ok() && intake.submit(two).is_ok());
@@ -130,17 +130,17 @@ mod tests {
         assert_eq!(id(&back), id(&job(3).0), "a full queue gives the job back");
         drop(intake);
         for expected in ids {
-            assert_eq!(id(&poll_fn(|context| outlet.poll_next(context)).await.unwrap()), expected);
+            assert_eq!(id(&poll_fn(|context| feed.poll_next(context)).await.unwrap()), expected);
         }
-        assert!(poll_fn(|context| outlet.poll_next(context)).await.is_none());
+        assert!(poll_fn(|context| feed.poll_next(context)).await.is_none());
     }
 
     #[tokio::test]
     async fn a_waiting_instance_is_woken_by_a_job_and_by_the_end() {
-        let (intake, mut outlet) = job_queue(1);
+        let (intake, mut feed) = job_queue(1);
         let taker = tokio::spawn(async move {
-            let first = poll_fn(|context| outlet.poll_next(context)).await.is_some();
-            (first, poll_fn(|context| outlet.poll_next(context)).await.is_some())
+            let first = poll_fn(|context| feed.poll_next(context)).await.is_some();
+            (first, poll_fn(|context| feed.poll_next(context)).await.is_some())
         });
         tokio::task::yield_now().await;
         assert!(intake.submit(job(1).0).is_ok());
@@ -151,10 +151,10 @@ mod tests {
 
     #[test]
     fn an_instance_that_is_gone_takes_no_job_and_answers_none_that_it_has_not_taken() {
-        let (intake, outlet) = job_queue(2);
+        let (intake, feed) = job_queue(2);
         let (left, answer) = job(1);
         assert!(intake.submit(left).is_ok());
-        drop(outlet);
+        drop(feed);
         assert!(intake.submit(job(2).0).is_err());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let answer = tokio::runtime::Builder::new_current_thread()

@@ -7,7 +7,7 @@
 use super::guard::InstanceGuard;
 use super::inline_poll::{self, InlinePoll};
 use super::job::Job;
-use super::job_queue::{JobIntake, JobOutlet, job_queue};
+use super::job_queue::{JobFeed, JobIntake, job_queue};
 use super::serve::Guest;
 use super::serving::{ServingCount, ServingInstance};
 use super::store::new_store;
@@ -82,9 +82,9 @@ pub(crate) struct Worker {
 impl Worker {
     /// Starts an instance that serves up to `concurrent` jobs at a time, the first of them for `first`.
     pub(crate) fn start(spec: InstanceSpec<'_>, concurrent: usize, first: &CallContext) -> Self {
-        let (jobs, outlet) = job_queue(concurrent);
+        let (jobs, feed) = job_queue(concurrent);
         let grace = spec.limits.timeout;
-        let mut task = InstanceTask::new(spec, first.clone(), Jobs { first: None, more: Some(outlet), concurrent });
+        let mut task = InstanceTask::new(spec, first.clone(), Jobs { first: None, more: Some(feed), concurrent });
         let (fault, has_begun) = (task.fault.clone(), Arc::default());
         task.has_begun = Some(Arc::clone(&has_begun));
         let (_in_use, in_use) = oneshot::channel();
@@ -153,7 +153,7 @@ pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Re
 struct Jobs {
     first: Option<Job>,
     /// `None` if the first job is the only one.
-    more: Option<JobOutlet>,
+    more: Option<JobFeed>,
     /// How many jobs are served at a time.
     concurrent: usize,
 }
