@@ -3,14 +3,16 @@
 use super::{keyvalue, transactions};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi_config::WasiConfig;
+use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
 
 /// A linker with every interface of the host, and those of WASI 0.2 and 0.3. All components use it. What a service may
 /// use is decided before, by its grants, and at each call by its context.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    add_streams(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
@@ -20,6 +22,17 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     transactions::add_to(&mut linker)?;
     keyvalue::add_to(&mut linker)?;
     Ok(linker)
+}
+
+/// Links the streams of WASI 0.2 with the table of resources alone. Wasmtime's own link gets the table out of the whole
+/// of the guest's WASI, which an instance makes when it is first asked for; and nearly every answer is a stream.
+fn add_streams(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    error::add_to_linker::<_, HasSelf<ResourceTable>>(linker, |context| &mut context.table)?;
+    poll::add_to_linker::<_, HasSelf<ResourceTable>>(linker, |context| &mut context.table)?;
+    streams::add_to_linker::<_, HasSelf<ResourceTable>>(linker, |context| &mut context.table)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 #[cfg(test)]
