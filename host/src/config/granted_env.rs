@@ -28,6 +28,8 @@ const MOST: usize = 256;
 const LONGEST: usize = 64 << 10;
 /// The two ways to refer to a value, and what the text behind each is.
 const FROM_ENV: &str = "from_env";
+/// The first of them in short, as the host's own secrets are written.
+const ENV_IN_SHORT: &str = "env";
 const FILE: &str = "file";
 /// A text of the manifest itself.
 const TEXT: TextKind = TextKind { min: 0 };
@@ -93,9 +95,11 @@ pub(super) fn source(value: &Spanned<DeValue<'_>>) -> Result<EnvSource, KindErro
     let name = key.get_ref().as_ref();
     let text = NAME.read(named).ok().filter(|text| !text.contains('\0'));
     match (name, text) {
-        (FROM_ENV, Some(text)) if !text.contains('=') => Ok(EnvSource::Variable(text)),
+        (FROM_ENV | ENV_IN_SHORT, Some(text)) if !text.contains('=') => Ok(EnvSource::Variable(text)),
         (FILE, Some(text)) => Ok(EnvSource::File(text)),
-        (FROM_ENV | FILE, _) => Err(KindError { span: named.span(), ..refusal(&format!("has a wrong `{name}`")) }),
+        (FROM_ENV | ENV_IN_SHORT | FILE, _) => {
+            Err(KindError { span: named.span(), ..refusal(&format!("has a wrong `{name}`")) })
+        }
         (name, _) => {
             let help = did_you_mean(name, [FROM_ENV, FILE], "the keys known here");
             Err(KindError { span: key.span(), message: format!("has an unknown key `{name}`"), help })

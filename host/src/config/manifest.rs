@@ -2,6 +2,7 @@
 
 use super::auth::{self, AuthConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
+use super::encryption;
 use super::late_finding_key::LateFindingKey;
 use super::log;
 use super::rate;
@@ -297,7 +298,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         max_batch: section.get(&MAX_BATCH).into(),
         queue: in_memory(section.get(&QUEUE)),
         cache: in_memory(section.get(&PAGES)),
-        encryption: None,
+        encryption: encryption::read(&mut section, folder, env),
     };
     section.close();
 

@@ -17,7 +17,7 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`; `log`;
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`; `encryption`; `log`;
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
 //! `health`); `rate`; `route`, with `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which
 //! reads one table.
@@ -33,6 +33,7 @@ mod breaker;
 mod cors;
 mod edge;
 mod egress;
+mod encryption;
 mod granted_env;
 mod health;
 mod http2;

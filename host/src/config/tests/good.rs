@@ -97,10 +97,9 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!((gateway.max_headers, gateway.header_bytes, gateway.body_memory), (50, 16 << 10, 128 << 20));
     assert_eq!(manifest.admin.listen.address, address("127.0.0.1:0"));
     let path = "/var/lib/atoll/state.redb".into();
-    assert_eq!(
-        manifest.state,
-        state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption: None }
-    );
+    let key = state::StateKey::new(*b"01234567890123456789012345678901");
+    let encryption = Some(state::Encryption { key: key.clone(), previous: Some(key) });
+    assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption });
     let log = LogSettings { queue: 1 << 20, repeats: 5, guest_lines: 10, guest_burst: 20 };
     assert_eq!(manifest.log, log);
     assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, None));

@@ -12,12 +12,13 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder with the files `users.wasm`, `ca.pem` and `secret`, and the folder `wit`.
+/// A folder with the files `users.wasm`, `ca.pem`, `secret` and `key`, and the folder `wit`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
     fs::write(folder.path().join("ca.pem"), b"").expect("a file");
     fs::write(folder.path().join("secret"), b"hush-hush-hush-hush-hush-hush-hush").expect("a file");
+    fs::write(folder.path().join("key"), b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a file");
     fs::create_dir(folder.path().join("wit")).expect("a folder");
     folder
 }
