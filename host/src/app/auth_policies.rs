@@ -67,6 +67,7 @@ impl AuthPolicies {
                 let questions = IssuerQuestions::new(IssuerClient::new(endpoint)?, client)?;
                 PolicyProof::Introspection(Introspector::new(policy.clone(), questions, *timeout, *remembered))
             }
+            AuthProof::Certificate(policy) => PolicyProof::Certificate(policy.clone()),
         })
     }
 

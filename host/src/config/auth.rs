@@ -1,29 +1,30 @@
 //! `[auth.NAME]`: the policies by which callers prove who they are.
 
-use super::auth_names::NONE;
+use super::auth_names::{NONE, ScopeKind};
 use super::auth_tokens::{self, IssuerAddress, TokenKeyPlace};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
-use super::reader::kind::{ChoiceKind, CountKind, FlagKind, TextKind};
+use super::reader::kind::{ChoiceKind, CountKind, FlagKind, KindError, ListKind, TextKind, ValueKind, refused};
 use super::reader::measure::DurationKind;
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::route_call::HeaderNameKind;
 use super::secret::SecretText;
-use crate::identity::{IntrospectionPolicy, TokenPolicy};
+use crate::identity::{CertificatePolicy, IntrospectionPolicy, NamePattern, TokenPolicy};
 use http::HeaderName;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
+use toml::de::DeValue;
 
 /// A policy.
 #[derive(Debug, Clone)]
 pub struct AuthConfig {
     /// The `NAME` of `[auth.NAME]`.
     pub name: String,
-    /// The header that has the credential.
-    pub header: HeaderName,
+    /// The header that has the credential; `None`: the connection has it.
+    pub header: Option<HeaderName>,
     /// Whether services get the credential.
     pub forward: bool,
     /// What proves a caller.
@@ -57,6 +58,8 @@ pub enum AuthProof {
         /// The most answers that are remembered.
         remembered: usize,
     },
+    /// A certificate that the connection has shown.
+    Certificate(CertificatePolicy),
 }
 
 /// The kinds of policies.
@@ -65,6 +68,7 @@ pub(super) enum PolicyKind {
     ApiKey,
     Jwt,
     Introspection,
+    Certificate,
 }
 
 /// The longest name of a policy, in characters.
@@ -76,9 +80,10 @@ static KIND: ManifestKey<ChoiceKind<PolicyKind>> = ManifestKey::without_default(
         ("api-key", PolicyKind::ApiKey),
         ("jwt", PolicyKind::Jwt),
         ("introspection", PolicyKind::Introspection),
+        ("certificate", PolicyKind::Certificate),
     ]),
-    "How callers prove who they are: by a key of this host (`atoll key create`), by a signed token, or by a token that \
-     its issuer is asked about.",
+    "How callers prove who they are: by a key of this host (`atoll key create`), by a signed token, by a token that \
+     its issuer is asked about, or by a certificate that the connection has shown.",
 );
 static HEADER: ManifestKey<HeaderNameKind> = ManifestKey::without_default(
     "header",
@@ -102,12 +107,45 @@ pub(super) static REMEMBERED: ManifestKey<CountKind<u32>> = ManifestKey::new(
      until it ends or the issuer's keys change, an answer for 60 s at most. Each has the claims, 8 KiB at \
      most. 0: none.",
 );
+static SUBJECTS: ManifestKey<ListKind<NamePatternKind>> = ManifestKey::without_default(
+    "subjects",
+    ListKind { of: NamePatternKind, max: 64 },
+    "The names of which a client's certificate has one, each with its kind: `\"dns:*.partner.example\"`, \
+     `\"uri:spiffe://shop/*\"`, `\"email:ops@partner.example\"`, `\"ip:10.0.0.7\"`, `\"subject:CN=till-7,O=Shop\"`. \
+     `certificate` needs it.",
+);
+static SCOPES: ManifestKey<ListKind<ScopeKind>> = ManifestKey::without_default(
+    "scopes",
+    ListKind { of: ScopeKind, max: 64 },
+    "What callers with such a certificate may do. Only for `certificate`: keys and tokens have scopes of their own.",
+);
 static TIMEOUT: ManifestKey<DurationKind> = ManifestKey::new(
     "timeout",
     DurationKind { min: 10, max: 30_000 },
     r#""2s""#,
     "How long the answer of the `endpoint` is waited for. Then the caller gets 503.",
 );
+
+/// A name of a certificate, or a family of them.
+struct NamePatternKind;
+
+impl ValueKind for NamePatternKind {
+    type Value = NamePattern;
+
+    fn accepts(&self) -> String {
+        "a name with its kind".into()
+    }
+
+    fn help(&self) -> String {
+        "write dns:, uri:, email:, ip: or subject: and the name; `*` stands for the first label of a DNS name or for \
+         the end of a URI: \"dns:*.partner.example\", \"uri:spiffe://shop/*\""
+            .into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<NamePattern, Vec<KindError>> {
+        value.get_ref().as_str().and_then(NamePattern::parse).ok_or_else(|| refused(self, value))
+    }
+}
 
 /// The policies of the manifest.
 #[derive(Debug, Default)]
@@ -172,8 +210,9 @@ fn read(
     let tokens = auth_tokens::TokenKeywords::read(section, ca.clone(), folder, env);
     let endpoint = auth_tokens::EndpointKeywords::read(section, ca, folder, env);
     let timeout = section.get_sourced(&TIMEOUT);
+    let (subjects, scopes) = (section.find(&SUBJECTS), section.find(&SCOPES));
     if kind.is_none() && section.lacks(KIND.name) {
-        let help = "add kind = \"api-key\", \"jwt\" or \"introspection\"";
+        let help = "add kind = \"api-key\", \"jwt\", \"introspection\" or \"certificate\"";
         let origin = ValueOrigin::Text(section.span.clone());
         report.push_if_whole(origin, format!("the policy `{name}` has no `kind`"), help);
     }
@@ -182,21 +221,32 @@ fn read(
     let header = header.map(|found| found.value).and_then(|name| name.parse().ok());
     let remembered = usize::try_from(remembered.value).expect("at most a million");
     let (proof, usual) = match kind.value {
-        PolicyKind::ApiKey => (AuthProof::ApiKey, HeaderName::from_static("x-api-key")),
+        PolicyKind::ApiKey => (AuthProof::ApiKey, Some(HeaderName::from_static("x-api-key"))),
         PolicyKind::Jwt => {
             let issuer = auth_tokens::need(section, &ISSUER, issuer.map(|found| found.value), &kind.origin)?;
             let (policy, keys) = tokens.policy(name, issuer, section, &kind.origin)?;
-            (AuthProof::Token { policy, keys, remembered }, http::header::AUTHORIZATION)
+            (AuthProof::Token { policy, keys, remembered }, Some(http::header::AUTHORIZATION))
         }
         PolicyKind::Introspection => {
             let (endpoint, client) = endpoint.complete(section, &kind.origin)?;
             let (name, issuer, audience) = (name.to_owned(), issuer.map(|found| found.value), tokens.audience);
             let (policy, timeout) = (IntrospectionPolicy { name, issuer, audience }, timeout.value);
             let proof = AuthProof::Introspection { policy, endpoint, client, timeout, remembered };
-            (proof, http::header::AUTHORIZATION)
+            (proof, Some(http::header::AUTHORIZATION))
+        }
+        PolicyKind::Certificate => {
+            let subjects = subjects.map(|found| found.value).filter(|all| !all.is_empty());
+            let subjects = auth_tokens::need(section, &SUBJECTS, subjects, &kind.origin)?;
+            let scopes = scopes.map(|found| found.value).unwrap_or_default();
+            let policy = CertificatePolicy {
+                name: name.to_owned(),
+                subjects: subjects.into_iter().map(Spanned::into_inner).collect(),
+                scopes: scopes.into_iter().map(Spanned::into_inner).collect(),
+            };
+            (AuthProof::Certificate(policy), None)
         }
     };
-    Some(AuthConfig { name: name.to_owned(), header: header.unwrap_or(usual), forward, proof })
+    Some(AuthConfig { name: name.to_owned(), header: header.or(usual), forward, proof })
 }
 
 /// Reports the keys that another kind of policy has.
@@ -204,16 +254,22 @@ fn refuse_foreign(section: &Section<'_>, kind: PolicyKind) {
     const OF_TOKENS: [&str; 3] = ["issuer", "audience", "remembered"];
     const OF_JWT: [&str; 6] = ["algorithms", "jwks", "secret", "typ", "leeway", "refresh"];
     const OF_INTROSPECTION: [&str; 4] = ["endpoint", "client_id", "client_secret", "timeout"];
+    const OF_CERTIFICATES: [&str; 2] = ["subjects", "scopes"];
     let mut foreign = Vec::new();
-    match kind {
-        PolicyKind::ApiKey => {
-            foreign.extend(OF_TOKENS);
-            foreign.extend(OF_JWT);
-            foreign.extend(OF_INTROSPECTION);
-            foreign.push("ca");
-        }
-        PolicyKind::Jwt => foreign.extend(OF_INTROSPECTION),
-        PolicyKind::Introspection => foreign.extend(OF_JWT),
+    if matches!(kind, PolicyKind::ApiKey | PolicyKind::Certificate) {
+        foreign.extend(OF_TOKENS);
+        foreign.push("ca");
+    }
+    if kind != PolicyKind::Jwt {
+        foreign.extend(OF_JWT);
+    }
+    if kind != PolicyKind::Introspection {
+        foreign.extend(OF_INTROSPECTION);
+    }
+    if kind == PolicyKind::Certificate {
+        foreign.extend(["header", "forward"]);
+    } else {
+        foreign.extend(OF_CERTIFICATES);
     }
     if let Some((name, span)) = section.first_of(&foreign) {
         let message = format!("`{name}` is not for a policy of this kind");

@@ -158,8 +158,8 @@ fn service<'a>(
 fn refuse_credential(call: &RouteCall, auth: &RouteAuth, policies: &Policies, origin: ValueOrigin, report: &Report) {
     let own = auth.policies.iter().filter_map(|at| policies.all.get(*at)).filter(|policy| !policy.forward);
     for policy in own {
-        if call.from_header.values().any(|name| name.eq_ignore_ascii_case(policy.header.as_str())) {
-            let AuthConfig { name, header, .. } = policy;
+        let AuthConfig { name, header: Some(header), .. } = policy else { continue };
+        if call.from_header.values().any(|text| text.eq_ignore_ascii_case(header.as_str())) {
             let message = format!("`from_header` names `{header}`, which has the credential of policy `{name}`");
             let help = format!("leave it out, or write forward = true in [auth.{name}]");
             report.push_if_whole(origin.clone(), message, help);

@@ -1,7 +1,7 @@
 //! The keys of a `[[route]]` that say whom it lets in.
 
 use super::auth::Policies;
-use super::auth_names::AuthNamesKind;
+use super::auth_names::{AuthNamesKind, ScopeKind};
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{FlagKind, KindError, ListKind, TableKind, ValueKind, refused, whole};
 use super::reader::report::Report;
@@ -38,27 +38,6 @@ static CLAIMS: ManifestKey<TableKind<ClaimKind>> = ManifestKey::without_default(
     "The claims that a caller must have, all of them: `{ tenant = \"acme\", groups = [\"ops\", \"dev\"] }`. Of a list \
      one value suffices; of a claim that is a list, one item. Only where the route has a policy.",
 );
-
-/// A scope (RFC 6749, section 3.3): visible ASCII without `"` and `\`.
-struct ScopeKind;
-
-impl ValueKind for ScopeKind {
-    type Value = String;
-
-    fn accepts(&self) -> String {
-        "a scope of 1 to 128 visible characters without quotes".into()
-    }
-
-    fn help(&self) -> String {
-        "write it as tokens have it: \"orders:read\"".into()
-    }
-
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
-        let legal = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        let text = value.get_ref().as_str().filter(|text| (1..=128).contains(&text.len()) && text.bytes().all(legal));
-        text.map(Into::into).ok_or_else(|| refused(self, value))
-    }
-}
 
 /// The values of a claim that are accepted.
 struct ClaimKind;

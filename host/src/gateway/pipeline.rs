@@ -16,6 +16,7 @@ use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
 use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
 use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
+use crate::identity::ShownCertificate;
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::GatewayMetrics;
@@ -133,7 +134,9 @@ impl<C: Call> Gateway<C> {
         let admitted = match access {
             // Boxed: a request to a route without policies would pay for the size of this future.
             Some(access) => {
-                let caller = RouteCaller { id: caller.id, service };
+                let peer = record.peer();
+                let certificate = || shown_certificate(peer);
+                let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
                 Some(Box::pin(access.admit(&head.headers, caller)).await?)
             }
             None => None,
@@ -324,6 +327,11 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
     let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
     let given = if trusted { given() } else { None };
     given.unwrap_or_else(|| RequestId::from_random(rand::random()))
+}
+
+/// The certificate that the connection has shown. A connection without TLS has shown none.
+fn shown_certificate(_: &Peer) -> Option<ShownCertificate> {
+    None
 }
 
 fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {

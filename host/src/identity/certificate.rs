@@ -4,12 +4,13 @@ use crate::base::{Identity, ProofKind};
 use serde_json::json;
 use std::collections::BTreeSet;
 
-/// What is known of a certificate that TLS has accepted.
+/// A certificate that a client has shown, and that TLS has accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CertificateFacts {
-    /// The common name of its subject; empty if it has none.
-    pub common_name: String,
-    /// Its alternative names: DNS names, URIs (as SPIFFE has them) and addresses of mail, each as text.
+pub struct ShownCertificate {
+    /// Its subject as RFC 4514 writes it, `CN=till-7,O=Shop`; empty if it has none.
+    pub subject: String,
+    /// Its alternative names, each with its kind: `dns:till-7.shop.example`, `uri:spiffe://shop/till`,
+    /// `email:ops@shop.example`, `ip:10.0.0.7`.
     pub names: Vec<String>,
     /// The SHA-256 of the certificate, in hexadecimal digits.
     pub fingerprint: String,
@@ -26,36 +27,54 @@ pub struct CertificatePolicy {
     pub scopes: BTreeSet<String>,
 }
 
-/// A name, or a family of names: `partner.example`, `*.partner.example`, `spiffe://shop/*`.
+/// A name of a certificate, with its kind, or a family of names: `subject:CN=till-7,O=Shop`, `dns:*.partner.example`,
+/// `uri:spiffe://shop/*`. The kind is part of it, since an authority may check the names of one kind and not those of
+/// another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NamePattern {
     /// This very name.
     Exact(String),
-    /// One label and then this: `*.partner.example` keeps `.partner.example`.
+    /// A DNS name of one label and then this: `dns:*.partner.example` keeps `.partner.example`.
     Below(String),
-    /// Whatever begins with this: `spiffe://shop/*` keeps `spiffe://shop/`.
+    /// A URI that begins with this: `uri:spiffe://shop/*` keeps `uri:spiffe://shop/`.
     Beginning(String),
 }
 
+const DNS: &str = "dns:";
+const URI: &str = "uri:";
+const SUBJECT: &str = "subject:";
+const OTHERS: [&str; 2] = ["email:", "ip:"];
+
 impl NamePattern {
-    /// Reads a pattern; `None` if a `*` stands elsewhere than at one end, or alone.
+    /// Reads a pattern; `None` if its kind is unknown, or if a `*` stands elsewhere than at the beginning of a DNS name
+    /// or at the end of a URI.
     pub fn parse(text: &str) -> Option<Self> {
-        let rest = match (text.strip_prefix("*."), text.strip_suffix("/*")) {
-            (Some(_), Some(_)) => return None,
-            (Some(below), None) => (below, Self::Below(format!(".{}", below.to_ascii_lowercase()))),
-            (None, Some(beginning)) => (beginning, Self::Beginning(format!("{beginning}/"))),
-            (None, None) => (text, Self::Exact(text.to_owned())),
+        let (kind, name) = text.split_at_checked(text.find(':')? + 1)?;
+        if name.is_empty() {
+            return None;
+        }
+        let (fixed, pattern) = match kind {
+            DNS if name.starts_with("*.") => (&name[2..], Self::Below(name[1..].to_ascii_lowercase())),
+            URI if name.ends_with("/*") => {
+                (&name[..name.len() - 2], Self::Beginning(text[..text.len() - 1].to_owned()))
+            }
+            DNS => (name, Self::Exact(text.to_ascii_lowercase())),
+            // A subject may have a `*` of its own.
+            SUBJECT => return Some(Self::Exact(text.to_owned())),
+            _ if kind == URI || OTHERS.contains(&kind) => (name, Self::Exact(text.to_owned())),
+            _ => return None,
         };
-        (!rest.0.is_empty() && !rest.0.contains('*')).then_some(rest.1)
+        (!fixed.is_empty() && !fixed.contains('*')).then_some(pattern)
     }
 
+    /// Whether `name`, with its kind, fits.
     fn admits(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => own == name,
-            // One label, as in certificates of servers (RFC 6125, section 6.4.3).
+            // One label, as in certificates of servers (RFC 9525, section 6.3).
             Self::Below(end) => {
-                let name = name.to_ascii_lowercase();
-                name.strip_suffix(end.as_str()).is_some_and(|label| !label.is_empty() && !label.contains('.'))
+                let label = name.strip_prefix(DNS).and_then(|name| name.strip_suffix(end.as_str()));
+                label.is_some_and(|label| !label.is_empty() && !label.contains('.'))
             }
             Self::Beginning(beginning) => name.len() > beginning.len() && name.starts_with(beginning.as_str()),
         }
@@ -63,15 +82,16 @@ impl NamePattern {
 }
 
 impl CertificatePolicy {
-    /// Who the certificate proves; `None` if it is none of the policy's. The alternative names count before the common
-    /// name: the first that fits is the subject.
-    pub fn identify(&self, facts: &CertificateFacts) -> Option<Identity> {
-        let names = facts.names.iter().chain(std::iter::once(&facts.common_name)).filter(|name| !name.is_empty());
-        let subject = names.into_iter().find(|name| self.subjects.iter().any(|pattern| pattern.admits(name)))?;
-        let CertificateFacts { common_name, names, fingerprint } = facts;
-        let claims = json!({ "common_name": common_name, "names": names, "fingerprint": fingerprint });
+    /// Who the certificate proves; `None` if it is none of the policy's. The alternative names count before the
+    /// subject: the first that fits is who calls, without its kind.
+    pub fn identify(&self, shown: &ShownCertificate) -> Option<Identity> {
+        let subject = (!shown.subject.is_empty()).then(|| format!("{SUBJECT}{}", shown.subject));
+        let mut names = shown.names.iter().chain(&subject);
+        let name = names.find(|name| self.subjects.iter().any(|pattern| pattern.admits(name)))?;
+        let ShownCertificate { subject, names, fingerprint } = shown;
+        let claims = json!({ "subject": subject, "names": names, "fingerprint": fingerprint });
         Some(Identity {
-            subject: subject.clone(),
+            subject: name.split_once(':').map_or(name.as_str(), |(_, name)| name).to_owned(),
             policy: self.name.clone(),
             proof: ProofKind::Certificate,
             scopes: self.scopes.clone(),

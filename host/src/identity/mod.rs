@@ -34,7 +34,7 @@ mod token_policy;
 
 pub use algorithm::TokenAlgorithm;
 pub use api_key::{ApiKey, KeyHash};
-pub use certificate::{CertificateFacts, CertificatePolicy, NamePattern};
+pub use certificate::{CertificatePolicy, NamePattern, ShownCertificate};
 pub use compact_token::LONGEST_TOKEN;
 pub use demand::{Demand, DemandedClaim, Lack};
 pub use introspection::{Introspected, IntrospectionPolicy};

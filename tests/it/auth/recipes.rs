@@ -1,8 +1,9 @@
-//! The recipes of `docs/edge.md` about callers: each manifest passes `atoll check`, and the commands work.
+//! The recipes of `docs/edge.md` about callers pass `atoll check`, and the tests that its tables name are there.
 
 use crate::it::atoll::Home;
 use crate::it::components::workspace;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 #[tokio::test]
 async fn each_recipe_about_callers_passes_the_check() {
@@ -21,4 +22,27 @@ async fn each_recipe_about_callers_passes_the_check() {
         let output = check.env("SHOP_JWT_SECRET", "0123456789abcdef0123456789abcdef").output().await.unwrap();
         assert!(output.status.success(), "{recipe}\n{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn each_test_that_the_tables_of_risks_name_is_there() {
+    let text = fs::read_to_string(workspace().join("docs/edge.md")).unwrap();
+    let tables = text.split("\n## Risks").nth(1).unwrap();
+    let named: Vec<_> = tables.split('`').filter(|word| word.matches('_').count() > 3 && !word.contains('/')).collect();
+    assert!(named.len() >= 20, "{named:?}");
+    let sources = ["host/src", "tests/it"].map(|folder| sources(&workspace().join(folder))).concat();
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "no test is called {name}");
+    }
+}
+
+/// The text of all Rust files in a folder.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => fs::read_to_string(path).unwrap(),
+        _ => String::new(),
+    };
+    entries.map(text).collect()
 }

@@ -1,7 +1,7 @@
 //! Policies of callers, and routes that name them: what is read, and what is refused.
 
 use super::{lines, parse};
-use crate::config::{AuthProof, TokenKeyPlace};
+use crate::config::{AuthConfig, AuthProof, TokenKeyPlace};
 use crate::identity::{Demand, TokenAlgorithm};
 use std::time::Duration;
 
@@ -16,14 +16,18 @@ jwks = "https://id.example/keys"
 urls = ["http://127.0.0.1:5001"]
 "#;
 
+fn header(policy: &AuthConfig) -> &str {
+    policy.header.as_ref().map_or("", |header| header.as_str())
+}
+
 #[test]
 fn policies_are_read_with_their_defaults() {
     let keys = "[auth.partner]\nkind = \"api-key\"\n";
     let manifest = parse(&format!("{keys}{JWT}"), &[]).unwrap_or_else(|errors| panic!("{errors}"));
     let [partner, staff] = &manifest.auth[..] else { panic!("two policies") };
-    assert_eq!((partner.name.as_str(), partner.header.as_str(), partner.forward), ("partner", "x-api-key", false));
+    assert_eq!((partner.name.as_str(), header(partner), partner.forward), ("partner", "x-api-key", false));
     assert!(matches!(partner.proof, AuthProof::ApiKey) && manifest.gateway.keys.ends_with(".atoll/keys.json"));
-    assert_eq!((staff.name.as_str(), staff.header.as_str()), ("staff", "authorization"));
+    assert_eq!((staff.name.as_str(), header(staff)), ("staff", "authorization"));
     let AuthProof::Token { policy, keys: TokenKeyPlace::Address(address, refresh), remembered } = &staff.proof else {
         panic!("{staff:?}")
     };
@@ -75,6 +79,22 @@ fn what_is_missing_or_does_not_fit_is_refused_with_the_mend() {
         (jwt("https://id.example/keys", "keys.json"), "cannot find the key set `keys.json`", "https://"),
         (jwt(jwks, "secret = \"hush\""), "`secret` must not stand in the manifest", "from_env"),
         (jwt(jwks, "secret = { from_env = \"X\" }"), "`secret` cannot be read: X is not set", "set it"),
+        ("[auth.a]\nkind = \"certificate\"\n".into(), "needs `subjects`", "subjects = …"),
+        (
+            "[auth.a]\nkind = \"certificate\"\nheader = \"x\"\nsubjects = [\"dns:a\"]\n".into(),
+            "`header` is not for",
+            "kind",
+        ),
+        (
+            "[auth.a]\nkind = \"certificate\"\nsubjects = [\"a\"]\n".into(),
+            "`subjects` must be a name with its kind",
+            "dns:",
+        ),
+        (
+            "[auth.a]\nkind = \"api-key\"\nscopes = [\"a\"]\n".into(),
+            "`scopes` is not for a policy of this kind",
+            "kind",
+        ),
         (INTROSPECTION.into(), "needs `client_id`", "client_id = …"),
         (format!("{INTROSPECTION}client_id = \"a\"\n"), "needs `client_secret`", "client_secret = …"),
         (route("auth = \"staf\""), "there is no policy `staf`", "did you mean `staff`?"),

@@ -47,6 +47,11 @@ fn challenges(policies: &[impl AsRef<AuthPolicy>], error: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for policy in policies {
         let AuthPolicy { header, proof, .. } = policy.as_ref();
+        let Some(header) = header else {
+            // There is no scheme for it: the connection itself has to show one.
+            all.push(r#"Certificate realm="api""#.to_owned());
+            continue;
+        };
         let challenge = match (proof.is_key(), *header == AUTHORIZATION) {
             (_, true) => format!(r#"Bearer realm="api"{error}"#),
             (true, false) => format!(r#"ApiKey realm="api", header="{header}""#),

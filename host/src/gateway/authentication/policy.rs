@@ -6,7 +6,7 @@ use super::policy_refusal::PolicyRefusal;
 use super::shared_key_ring::SharedKeyRing;
 use super::token_prover::TokenProver;
 use crate::base::Identity;
-use crate::identity::KeyRefusal;
+use crate::identity::{CertificatePolicy, KeyRefusal, ShownCertificate};
 use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub struct AuthPolicy {
     /// The `NAME` of `[auth.NAME]`.
     pub name: String,
-    /// The header that has the credential.
-    pub header: HeaderName,
+    /// The header that has the credential; `None`: the connection has it.
+    pub header: Option<HeaderName>,
     /// Whether the service gets the credential.
     pub forward: bool,
     /// What proves a caller.
@@ -32,7 +32,12 @@ pub enum PolicyProof {
     Token(TokenProver),
     /// A token that its issuer is asked about.
     Introspection(Introspector),
+    /// A certificate that the connection has shown.
+    Certificate(CertificatePolicy),
 }
+
+/// Reads the certificate of a connection. Few policies ask for it.
+pub(in crate::gateway) type ShowCertificate<'a> = &'a (dyn Fn() -> Option<ShownCertificate> + Sync);
 
 impl PolicyProof {
     pub(super) fn is_key(&self) -> bool {
@@ -41,12 +46,23 @@ impl PolicyProof {
 }
 
 impl AuthPolicy {
-    /// Who sends these headers, at `now` in seconds since 1970.
+    /// Who sends these headers over a connection with this certificate, at `now` in seconds since 1970.
     ///
     /// # Errors
     /// Why that is not known.
-    pub(super) async fn identify(&self, headers: &HeaderMap, now: u64) -> Result<Arc<Identity>, PolicyRefusal> {
-        let credential = match credential::find(headers, &self.header) {
+    pub(super) async fn identify(
+        &self,
+        headers: &HeaderMap,
+        certificate: ShowCertificate<'_>,
+        now: u64,
+    ) -> Result<Arc<Identity>, PolicyRefusal> {
+        if let PolicyProof::Certificate(policy) = &self.proof {
+            let shown = certificate().ok_or(PolicyRefusal::Absent)?;
+            let reason = "its certificate has no name of the policy";
+            return policy.identify(&shown).map(Arc::new).ok_or(PolicyRefusal::Refused { expired: false, reason });
+        }
+        let Some(header) = &self.header else { return Err(PolicyRefusal::Absent) };
+        let credential = match credential::find(headers, header) {
             Credential::Absent => return Err(PolicyRefusal::Absent),
             Credential::Twice => {
                 return Err(PolicyRefusal::Refused { expired: false, reason: "its header stands twice" });
@@ -59,6 +75,8 @@ impl AuthPolicy {
             }),
             PolicyProof::Token(prover) => prover.identify(credential, now).await,
             PolicyProof::Introspection(introspector) => introspector.identify(credential, now).await,
+            // A certificate is in no header.
+            PolicyProof::Certificate(_) => Err(PolicyRefusal::Absent),
         }
     }
 }

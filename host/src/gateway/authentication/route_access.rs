@@ -3,7 +3,7 @@
 use super::super::problem::Problem;
 use super::admitted::Admitted;
 use super::challenge;
-use super::policy::AuthPolicy;
+use super::policy::{AuthPolicy, ShowCertificate};
 use super::policy_refusal::PolicyRefusal;
 use crate::base::{RequestId, ServiceName};
 use crate::identity::Demand;
@@ -20,11 +20,12 @@ pub struct RouteAccess {
     headers: Vec<HeaderName>,
 }
 
-/// The request, for the log.
+/// The request: for the log, and what its connection has shown.
 #[derive(Clone, Copy)]
 pub(in crate::gateway) struct RouteCaller<'a> {
     pub(in crate::gateway) id: &'a RequestId,
     pub(in crate::gateway) service: &'a ServiceName,
+    pub(in crate::gateway) certificate: ShowCertificate<'a>,
 }
 
 impl RouteAccess {
@@ -32,8 +33,8 @@ impl RouteAccess {
     pub fn new(policies: Vec<Arc<AuthPolicy>>, demand: Demand) -> Self {
         let mut headers: Vec<HeaderName> = Vec::new();
         for policy in &policies {
-            if !headers.contains(&policy.header) {
-                headers.push(policy.header.clone());
+            if let Some(header) = policy.header.as_ref().filter(|header| !headers.contains(header)) {
+                headers.push(header.clone());
             }
         }
         Self { policies, demand, headers }
@@ -62,10 +63,10 @@ impl RouteAccess {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let (mut worst, mut forbidden) = ((PolicyRefusal::Absent, ""), None);
         for policy in &self.policies {
-            match policy.identify(headers, now).await {
+            match policy.identify(headers, caller.certificate, now).await {
                 Ok(identity) => match self.demand.check(&identity) {
                     Ok(()) => {
-                        let kept = policy.forward.then_some(&policy.header);
+                        let kept = policy.header.as_ref().filter(|_| policy.forward);
                         return Ok(Admitted { identity, headers: &self.headers, kept });
                     }
                     Err(lack) => {
@@ -90,7 +91,7 @@ impl RouteAccess {
 
 /// A line about a credential that lets nobody in. It never holds the credential. A flood of them is one line in 10 s,
 /// with their number (see `[log]`).
-fn tell(RouteCaller { id, service }: RouteCaller<'_>, policy: &str, reason: &'static str) {
+fn tell(RouteCaller { id, service, .. }: RouteCaller<'_>, policy: &str, reason: &'static str) {
     let (request_id, service) = (id.as_str(), service.as_str());
     tracing::warn!(request_id, service, policy, reason, "a credential was refused");
 }

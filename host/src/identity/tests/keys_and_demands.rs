@@ -2,8 +2,8 @@
 
 use crate::base::{Identity, ProofKind};
 use crate::identity::{
-    ApiKey, CertificateFacts, CertificatePolicy, Demand, DemandedClaim, Introspected, IntrospectionPolicy, KeyRecord,
-    KeyRefusal, KeyRing, Lack, NamePattern,
+    ApiKey, CertificatePolicy, Demand, DemandedClaim, Introspected, IntrospectionPolicy, KeyRecord, KeyRefusal,
+    KeyRing, Lack, NamePattern, ShownCertificate,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -111,26 +111,30 @@ fn a_certificate_proves_the_first_of_its_names_that_fits() {
     let pattern = |text: &str| NamePattern::parse(text).expect(text);
     let policy = CertificatePolicy {
         name: "machines".into(),
-        subjects: vec![pattern("*.partner.example"), pattern("spiffe://shop/*"), pattern("till-7")],
+        subjects: vec![pattern("dns:*.Partner.example"), pattern("uri:spiffe://shop/*"), pattern("subject:CN=till-7")],
         scopes: BTreeSet::from(["orders:write".to_owned()]),
     };
-    let subject = |common_name: &str, names: &[&str]| {
+    let caller = |subject: &str, names: &[&str]| {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        let facts = CertificateFacts { common_name: common_name.into(), names, fingerprint: "ab".into() };
-        policy.identify(&facts).map(|identity| identity.subject)
+        let shown = ShownCertificate { subject: subject.into(), names, fingerprint: "ab".into() };
+        policy.identify(&shown).map(|identity| identity.subject)
     };
-    assert_eq!(subject("till-7", &[]), Some("till-7".into()));
-    assert_eq!(subject("till-7", &["evil", "a.Partner.example"]), Some("a.Partner.example".into()));
-    assert_eq!(subject("", &["spiffe://shop/orders"]), Some("spiffe://shop/orders".into()));
-    for (common_name, names) in [
+    assert_eq!(caller("CN=till-7", &[]), Some("CN=till-7".into()));
+    assert_eq!(caller("CN=till-7", &["dns:evil", "dns:a.partner.example"]), Some("a.partner.example".into()));
+    assert_eq!(caller("", &["uri:spiffe://shop/orders"]), Some("spiffe://shop/orders".into()));
+    for (subject, names) in [
         ("", vec![]),
-        ("till-70", vec![]),
-        ("", vec![".partner.example", "a.b.partner.example", "partner.example", "apartner.example"]),
-        ("", vec!["spiffe://shop/", "spiffe://shopping/x"]),
+        ("CN=till-70", vec![]),
+        ("CN=till-7,O=Evil", vec![]),
+        ("spiffe://shop/orders", vec!["dns:CN=till-7", "email:a.partner.example", "uri:a.partner.example"]),
+        ("", vec!["dns:.partner.example", "dns:a.b.partner.example", "dns:partner.example", "dns:apartner.example"]),
+        ("", vec!["uri:spiffe://shop/", "uri:spiffe://shopping/x", "dns:spiffe://shop/x"]),
     ] {
-        assert_eq!(subject(common_name, &names), None, "{common_name} {names:?}");
+        assert_eq!(caller(subject, &names), None, "{subject} {names:?}");
     }
-    for wrong in ["", "*", "*.", "/*", "a*b", "*.a/*", "*.*.a", "**"] {
+    for wrong in
+        ["", "till-7", "dns:", "dns:*", "dns:*.", "uri:/*", "dns:a*b", "uri:*/a", "dns:*.*.a", "ip:*", "cn:a", "*"]
+    {
         assert_eq!(NamePattern::parse(wrong), None, "{wrong}");
     }
 }

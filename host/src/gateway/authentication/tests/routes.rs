@@ -2,7 +2,7 @@
 
 use crate::base::{RequestId, ServiceName};
 use crate::gateway::authentication::{AuthPolicy, PolicyProof, RouteAccess, RouteCaller, SharedKeyRing};
-use crate::identity::{ApiKey, Demand, KeyRecord, KeyRing};
+use crate::identity::{ApiKey, CertificatePolicy, Demand, KeyRecord, KeyRing, NamePattern, ShownCertificate};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ fn fixture(forward: bool, scopes: &[&str]) -> Fixture {
     ring.replace(KeyRing::new(&[record("partner", &partner, "read"), record("batch", &batch, "write")]));
     let policy = |name: &str, header: HeaderName| {
         let proof = PolicyProof::ApiKey(Arc::clone(&ring));
-        Arc::new(AuthPolicy { name: name.into(), header, forward, proof })
+        Arc::new(AuthPolicy { name: name.into(), header: Some(header), forward, proof })
     };
     let demand = Demand { scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(), claims: Vec::new() };
     let access = RouteAccess::new(vec![policy("partner", KEY), policy("batch", AUTHORIZATION)], demand);
@@ -51,7 +51,7 @@ fn headers(fields: &[(HeaderName, String)]) -> HeaderMap {
 /// Who is let in; or the status, the kind and the challenges.
 async fn admit(access: &RouteAccess, headers: &HeaderMap) -> Result<String, (u16, String, Vec<String>)> {
     let (id, service) = (RequestId::from_random(1), ServiceName::new("users").unwrap());
-    match access.admit(headers, RouteCaller { id: &id, service: &service }).await {
+    match access.admit(headers, RouteCaller { id: &id, service: &service, certificate: &|| None }).await {
         Ok(admitted) => Ok(admitted.identity.subject.clone()),
         Err(problem) => {
             let kind = problem.counted_as().to_owned();
@@ -103,9 +103,37 @@ async fn credentials_go_on_only_where_their_policy_passes_them_on() {
         // The second credential proves nobody, so it does not go on in either case.
         let mut sent = headers(&[accept, key, (AUTHORIZATION, "Bearer x".into())]);
         let (id, service) = (RequestId::from_random(1), ServiceName::new("users").unwrap());
-        let admitted = access.admit(&sent.clone(), RouteCaller { id: &id, service: &service }).await.unwrap();
+        let admitted = access
+            .admit(&sent.clone(), RouteCaller { id: &id, service: &service, certificate: &|| None })
+            .await
+            .unwrap();
         assert_eq!(admitted.identity.subject, "partner-1");
         admitted.strip(&mut sent);
         assert_eq!(sent.keys().map(HeaderName::as_str).collect::<Vec<_>>(), left);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_connection_proves_who_has_a_name_of_the_policy() {
+    let policy = CertificatePolicy {
+        name: "machines".into(),
+        subjects: vec![NamePattern::parse("dns:*.partner.example").unwrap()],
+        scopes: BTreeSet::from(["write".to_owned()]),
+    };
+    let proof = PolicyProof::Certificate(policy);
+    let policy = Arc::new(AuthPolicy { name: "machines".into(), header: None, forward: false, proof });
+    let access = RouteAccess::new(vec![policy], Demand { scopes: vec!["write".into()], claims: Vec::new() });
+    let (id, service) = (RequestId::from_random(1), ServiceName::new("users").unwrap());
+    for (name, status) in
+        [(Some("dns:a.partner.example"), None), (Some("dns:a.evil.example"), Some(401)), (None, Some(401))]
+    {
+        let shown = name.map(|name| ShownCertificate { names: vec![name.to_owned()], ..ShownCertificate::default() });
+        let caller = RouteCaller { id: &id, service: &service, certificate: &|| shown.clone() };
+        let outcome = access.admit(&headers(&[]), caller).await;
+        assert_eq!(outcome.as_ref().err().map(|problem| problem.status.as_u16()), status, "{name:?}");
+        if let Err(problem) = outcome {
+            let answer = problem.answer(&id);
+            assert_eq!(answer.headers()[WWW_AUTHENTICATE], r#"Certificate realm="api""#);
+        }
     }
 }
