@@ -4,6 +4,7 @@ mod admin_edge;
 mod atoll;
 mod breaker_verdicts;
 mod check_at_once;
+mod caller;
 mod cli_verbs;
 pub mod components;
 mod contracts;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
 /// that cannot be passed on.
-pub(super) const CALLED: [(u16, &str); 18] = [
+pub(super) const CALLED: [(u16, &str); 19] = [
     (502, "trap"),
     (502, "memory-limit"),
     (502, "instantiation"),
@@ -26,6 +26,7 @@ pub(super) const CALLED: [(u16, &str); 18] = [
     (408, "slow-body"),
     (500, "host"),
     (400, "bad-path"),
+    (403, "forbidden"),
 ];
 
 /// What a route with a policy for pages of other origins refuses beyond that.

@@ -12,7 +12,9 @@ use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::{count_scopes, head_check, public_answer, status};
-use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
+use crate::base::{
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
+};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::GatewayMetrics;
@@ -100,12 +102,14 @@ impl<C: Call> Gateway<C> {
         record: &mut AccessRecord,
         cors: &mut Option<CorsGrant<'s>>,
     ) -> Result<Response<Body>, Problem> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
         let host = head_check::check(&head, caller.trusted)?;
         let path = clean_path(&head)?;
         if let Some(method) = cors::requested_method(&head)
             && let Some(answer) = self.preflight(&method, &head, (host, path), record)
+        // Before anything reads a field: a typed route may take an argument from any of them.
+        remove_claimed_identity(&mut head.headers, caller.trusted);
         {
             return answer;
         }
@@ -117,7 +121,8 @@ impl<C: Call> Gateway<C> {
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
-            let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, detail };
+            let kind = ErrorKind::NoEndpoint;
+            let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
             return settle(Err(refusal), &upload, service, caller.id);
         }
         let context = caller.context(&head.headers, *timeout);
@@ -292,6 +297,7 @@ fn settle<T>(
     }
     let problem = status::failed(&failure, service);
     // The rest of the client's body may still be arriving. It must not be read as the next request, so the connection
-    // is closed.
-    Err(if failure.kind.blame() == Blame::Client { problem.closing() } else { problem })
+    // is closed. That a caller lacks a scope says nothing of its body.
+    let broken = failure.kind.blame() == Blame::Client && failure.kind != ErrorKind::Forbidden;
+    Err(if broken { problem.closing() } else { problem })
 }

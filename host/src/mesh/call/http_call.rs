@@ -33,7 +33,7 @@ impl<P: Invoke> Mesh<P> {
         request: Request<Body>,
         context: &CallContext,
     ) -> Result<Response<Body>, CallError> {
-        let group = self.resolve(service, context, |entry| Arc::clone(&entry.group))?;
+        let group = self.admit(service, context, |entry| Arc::clone(&entry.group))?;
         send(CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?, request).await
     }
 }

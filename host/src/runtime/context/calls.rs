@@ -9,15 +9,20 @@ pub(super) struct Calls {
     /// The context of the call that came last. What the guest does after its answers is done on behalf of that call.
     pub(super) latest: CallContext,
     pub(super) running: Vec<(GuestTaskId, CallContext)>,
+    /// Whether the instance has begun more than one call. What the guest does need not be for the latest one then: the
+    /// work of an earlier call may outlast its answer.
+    pub(super) several: bool,
+    begun: bool,
 }
 
 impl Calls {
     /// No call runs. `first`: the call that the instance was made for.
     pub(super) fn new(first: CallContext) -> Self {
-        Self { latest: first, running: Vec::new() }
+        Self { latest: first, running: Vec::new(), several: false, begun: false }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        self.several = std::mem::replace(&mut self.begun, true);
         self.latest = context.clone();
         self.running.push((task, context));
     }

@@ -8,7 +8,7 @@
 
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
-use crate::base::{Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, ServiceName};
+use crate::base::{Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, Identity, ServiceName};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
@@ -35,6 +35,8 @@ pub(super) struct Outbound {
     identity: InstanceIdentity,
     outcall: OutcallHandle,
     context: CallContext,
+    /// Who the next request is made for.
+    attributed: Option<Arc<Identity>>,
     pub(super) open_bodies: OpenBodies,
 }
 
@@ -58,14 +60,20 @@ fn address(request: &http::Request<WasiBody>) -> Option<(&str, String, u16)> {
 
 impl Outbound {
     pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, context: CallContext) -> Self {
-        Self { identity, outcall, context, open_bodies: OpenBodies::default() }
+        Self { identity, outcall, context, attributed: None, open_bodies: OpenBodies::default() }
     }
 
     /// From now on the guest's requests are made on behalf of `context`. A request does not show which of the
     /// instance's calls it belongs to. So an instance that serves several calls passes the context with the latest
-    /// deadline: then no call's deadline cuts another call's request short.
+    /// deadline: then no call's deadline cuts another call's request short. The identity of `context` is not taken:
+    /// [`Outbound::attribute`] tells it for each request.
     pub(super) fn set_context(&mut self, context: CallContext) {
         self.context = context;
+    }
+
+    /// The next request, and no other one, is made for `identity`.
+    pub(super) fn attribute(&mut self, identity: Option<Arc<Identity>>) {
+        self.attributed = identity;
     }
 
     /// Where a request goes; `None` if this guest may not send it there.
@@ -142,6 +150,8 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         transmission: Transmission,
     ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
+        // Taken in any case: it is for this request alone.
+        let identity = self.attributed.take();
         let Some(destination) = self.destination(&request) else {
             self.log_denied(&request);
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
@@ -154,7 +164,8 @@ impl WasiHttpHooks for Outbound {
         let now = Instant::now();
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
-        let context = self.context.deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
+        let mut context = self.context.deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
+        context.identity = identity;
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let connection = ConnectWait::bound(&mut request, &destination, options);
@@ -266,6 +277,7 @@ fn guest_error(kind: ErrorKind) -> Error {
     match kind {
         ErrorKind::NoEndpoint => Error::DestinationNotFound,
         ErrorKind::Denied => Error::DestinationIpProhibited,
+        ErrorKind::Forbidden => Error::HttpRequestDenied,
         ErrorKind::Timeout | ErrorKind::SlowBody => Error::HttpResponseTimeout,
         ErrorKind::TooDeep => Error::LoopDetected,
         // The body is larger than the service takes, or it is not as its guest has announced it.
