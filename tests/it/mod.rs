@@ -2,9 +2,10 @@
 
 mod admin_edge;
 mod atoll;
+mod audit;
 mod breaker_verdicts;
-mod check_at_once;
 mod caller;
+mod check_at_once;
 mod cli_verbs;
 pub mod components;
 mod contracts;

@@ -9,12 +9,13 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `operations` and `admin_file`; `assembly` and `operations` → `api_description`.
+//! `run` → `operations`, `audited_operations` and `admin_file`; `assembly` and `operations` → `api_description`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod audited_operations;
 mod check;
 mod inspect;
 mod late_findings;

@@ -3,11 +3,14 @@
 use super::admin_file::AdminFile;
 use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
+use super::audited_operations::AuditedOperations;
 use super::check::check_all;
 use super::load;
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use crate::admin::Admin;
+use crate::audit::{AuditRecord, AuditTrail};
+use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
 use crate::health;
@@ -24,7 +27,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinSet, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
@@ -55,6 +58,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     let gateway_socket = Listener::bind(manifest.gateway.listen.clone()).await.context("the gateway")?;
     let admin_socket = Listener::bind(manifest.admin.listen.clone()).await.context("the admin")?;
 
+    let trail = open_audit(manifest, path)?;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
     let (mut assembly, store) = tokio::select! {
@@ -74,7 +78,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let Edges { gateway, admin, upkeep } =
-        edges(manifest, &runtime, (registry, store.clone()), rollout, assembly, &drain);
+        edges(manifest, &runtime, (registry, store.clone(), trail.clone()), rollout, assembly, &drain);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address);
@@ -94,7 +98,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
-    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain));
+    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     let observer = Arc::clone(&gateway);
     let gateway_socket = gateway_socket.on_unparsed(move |request| observer.unparsed(&request));
     let handle = move |request, peer| {
@@ -106,7 +110,12 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str)) -> anyhow:
         tracing::warn!(cut_off, "connections were cut off at the end of the drain");
     }
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await
+    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await?;
+    if let Some(trail) = trail {
+        // It waits for the refusals before it, too.
+        block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
+    }
+    Ok(())
 }
 
 /// What serves, built and not yet started, and the tasks that run beside it.
@@ -120,7 +129,7 @@ struct Edges {
 fn edges(
     manifest: &Manifest,
     runtime: &Runtime,
-    (registry, store): (Arc<Registry<Service>>, Option<Store>),
+    (registry, store, trail): (Arc<Registry<Service>>, Option<Store>, Option<AuditTrail>),
     rollout: Rollout,
     assembly: Assembly,
     drain: &Drain,
@@ -132,7 +141,7 @@ fn edges(
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
+    let settings = gateway::Settings { openapi, audit: trail.clone(), ..manifest.gateway.settings.clone() };
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
@@ -151,7 +160,34 @@ fn edges(
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    Edges { gateway, admin: Admin::new(manifest.admin.settings.clone(), host), upkeep }
+    let settings = manifest.admin.settings.clone();
+    let admin = match trail {
+        Some(trail) => {
+            let by_token = settings.token.is_some();
+            Admin::new(settings, Arc::new(AuditedOperations::new(host, trail, by_token)))
+        }
+        None => Admin::new(settings, host),
+    };
+    Edges { gateway, admin, upkeep }
+}
+
+/// Records each signal that begins or hurries the drain.
+fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
+    move |signal| {
+        if let Some(trail) = &trail {
+            trail.note(AuditRecord::new(signal, "drain"));
+        }
+    }
+}
+
+/// Opens the audit file, if the manifest names one, and records the start with the digest of the manifest.
+fn open_audit(manifest: &Manifest, path: &Path) -> anyhow::Result<Option<AuditTrail>> {
+    let Some(settings) = &manifest.audit else { return Ok(None) };
+    let trail = AuditTrail::open(settings).with_context(|| format!("the audit file {}", settings.path.display()))?;
+    let digest = std::fs::read(path).ok().map(|text| Digest::of(&text).to_string());
+    let event = AuditRecord::new("host", "start").on(&path.display().to_string());
+    trail.record(event.changed(None, digest.as_deref()));
+    Ok(Some(trail))
 }
 
 async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {

@@ -13,6 +13,7 @@
 //! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
+mod audit;
 mod client;
 mod command;
 mod failure;

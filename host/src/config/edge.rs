@@ -226,6 +226,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),
             openapi: None,
+            audit: None,
         },
         drain: section.get(&DRAIN),
         timeout: section.get(&TIMEOUT),

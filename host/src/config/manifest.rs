@@ -1,5 +1,6 @@
 //! The manifest as a whole.
 
+use super::audit;
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::late_finding_key::LateFindingKey;
 use super::log;
@@ -34,6 +35,8 @@ pub struct Manifest {
     pub admin: AdminConfig,
     /// The database of all services.
     pub state: state::Settings,
+    /// The audit file; `None`: nothing is recorded.
+    pub audit: Option<crate::audit::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
     /// The engine.
@@ -290,6 +293,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
+    let audit = audit::read(&mut root, folder);
     let mut services = service::read_all(&mut root, folder, env);
     let routes = route::read_all(&mut root, &services, &gateway);
     root.close();
@@ -298,6 +302,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         admin,
         state,
         log,
+        audit,
         runtime,
         mesh,
         services: std::mem::take(&mut services.all),

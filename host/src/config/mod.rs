@@ -17,14 +17,16 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components and
 //! certificates it only checks that they exist).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`; `log`; `service`, with a file for each group of its keys
-//! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `matching` and `route_call`.
+//! From the top: [`Manifest`] reads the sections: `edge`; `log`; `audit`; `service`, with a file for each group of its
+//! keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `route`, with `cors`, `matching` and
+//! `route_call`.
 //! Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
 
 mod addresses;
+mod audit;
 mod breaker;
 mod cors;
 mod edge;

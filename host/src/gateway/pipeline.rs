@@ -12,6 +12,7 @@ use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::{count_scopes, head_check, public_answer, status};
+use crate::audit::AuditRecord;
 use crate::base::{
     Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
 };
@@ -84,6 +85,7 @@ impl<C: Call> Gateway<C> {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
+                self.audit(&problem, &record, address);
                 (problem.answer(&id), kind)
             }
         };
@@ -104,12 +106,12 @@ impl<C: Call> Gateway<C> {
     ) -> Result<Response<Body>, Problem> {
         let (mut head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
+        // Before anything reads a field: a typed route may take an argument from any of them.
+        remove_claimed_identity(&mut head.headers, caller.trusted);
         let host = head_check::check(&head, caller.trusted)?;
         let path = clean_path(&head)?;
         if let Some(method) = cors::requested_method(&head)
             && let Some(answer) = self.preflight(&method, &head, (host, path), record)
-        // Before anything reads a field: a typed route may take an argument from any of them.
-        remove_claimed_identity(&mut head.headers, caller.trusted);
         {
             return answer;
         }
@@ -143,6 +145,23 @@ impl<C: Call> Gateway<C> {
         let answer = answer.map(|body| record.peer().read_ahead(body));
         let leads = |path: &str| self.leads(&head, host, path);
         Ok(public_answer::publish(answer, &head.method, &hosts, &route, leads))
+    }
+
+    /// Records that a caller was refused. The function of a service that refuses somebody is no business of the host.
+    fn audit(&self, problem: &Problem, record: &AccessRecord, peer: IpAddr) {
+        let Some(trail) = &self.settings.audit else { return };
+        let kind = problem.counted_as();
+        let refused = matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if !refused || matches!(kind, "function-error" | "cors-refused") {
+            return;
+        }
+        trail.refused(|| {
+            let event = AuditRecord::new(&peer.to_string(), "refused").outcome(kind).request(record.id().as_str());
+            match self.routes.routes().get(record.scope) {
+                Some((rule, _)) => event.on(&rule.description()),
+                None => event,
+            }
+        });
     }
 
     /// The answer to the preflight of a request with this method, if the route of that request has a policy for it.

@@ -1,6 +1,7 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use super::cors::CorsPolicy;
+use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -23,6 +24,8 @@ pub struct Settings {
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
     /// that path.
     pub openapi: Option<Bytes>,
+    /// Where refusals of callers are recorded; `None`: nowhere.
+    pub audit: Option<AuditTrail>,
 }
 
 impl Default for Settings {
@@ -33,6 +36,7 @@ impl Default for Settings {
             header_bytes: 32 * 1024,
             body_memory: 64 << 20,
             openapi: None,
+            audit: None,
         }
     }
 }
