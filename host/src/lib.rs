@@ -20,7 +20,8 @@ pub mod limit;
 pub mod retry;
 pub mod route;
 
-// Floor 3: the discovery table, the database, and sockets.
+// Floor 3: the discovery table, the database, the audit file, and sockets.
+pub mod audit;
 pub mod listen;
 pub mod registry;
 pub mod state;

@@ -2,8 +2,10 @@
 
 mod admin_edge;
 mod atoll;
+mod audit;
 mod auth;
 mod breaker_verdicts;
+mod caller;
 mod check_at_once;
 mod cli_verbs;
 pub mod components;

@@ -9,13 +9,15 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`; `assembly` and `operations` → `api_description`; `run` and
-//! `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`.
+//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
+//! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
+//! `key_file`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod audited_operations;
 mod auth_policies;
 mod check;
 mod development_authority;

@@ -3,6 +3,7 @@
 use super::admin_file::AdminFile;
 use super::api_description::{LiveDescription, now};
 use super::assembly::{Assembly, assemble};
+use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_tls::EdgeTls;
@@ -11,6 +12,8 @@ use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use crate::admin::Admin;
+use crate::audit::{AuditRecord, AuditTrail};
+use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
 use crate::health;
@@ -28,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinSet, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
@@ -67,6 +70,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
 
+    let trail = open_audit(manifest, path)?;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
     let (mut assembly, store) = tokio::select! {
@@ -89,7 +93,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let built = edges(
         manifest,
         &runtime,
-        (registry, store.clone()),
+        (registry, store.clone(), trail.clone()),
         rollout,
         (assembly, policies, partial),
         &drain,
@@ -118,7 +122,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
-    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain));
+    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     let observer = Arc::clone(&gateway);
     let gateway_socket = gateway_socket.on_unparsed(move |request| observer.unparsed(&request));
     let handle = move |request, peer| {
@@ -130,7 +134,12 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         tracing::warn!(cut_off, "connections were cut off at the end of the drain");
     }
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await
+    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await?;
+    if let Some(trail) = trail {
+        // It waits for the refusals before it, too.
+        block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
+    }
+    Ok(())
 }
 
 /// What serves, built and not yet started, and the tasks that run beside it.
@@ -145,7 +154,7 @@ struct Edges {
 fn edges(
     manifest: &Manifest,
     runtime: &Runtime,
-    (registry, store): (Arc<Registry<Service>>, Option<Store>),
+    (registry, store, trail): (Arc<Registry<Service>>, Option<Store>, Option<AuditTrail>),
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
@@ -161,7 +170,7 @@ fn edges(
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let mut settings = gateway::Settings { openapi, ..manifest.gateway.settings.clone() };
+    let mut settings = gateway::Settings { openapi, audit: trail.clone(), ..manifest.gateway.settings.clone() };
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
@@ -193,8 +202,34 @@ fn edges(
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
         }
     }
-    let admin = Admin::new(manifest.admin.settings.clone(), Arc::clone(&host));
+    let settings = manifest.admin.settings.clone();
+    let admin = match trail {
+        Some(trail) => {
+            let by_token = settings.token.is_some();
+            Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail, by_token)))
+        }
+        None => Admin::new(settings, Arc::clone(&host)),
+    };
     Edges { gateway, admin, host, upkeep }
+}
+
+/// Records each signal that begins or hurries the drain.
+fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
+    move |signal| {
+        if let Some(trail) = &trail {
+            trail.note(AuditRecord::new(signal, "drain"));
+        }
+    }
+}
+
+/// Opens the audit file, if the manifest names one, and records the start with the digest of the manifest.
+fn open_audit(manifest: &Manifest, path: &Path) -> anyhow::Result<Option<AuditTrail>> {
+    let Some(settings) = &manifest.audit else { return Ok(None) };
+    let trail = AuditTrail::open(settings).with_context(|| format!("the audit file {}", settings.path.display()))?;
+    let digest = std::fs::read(path).ok().map(|text| Digest::of(&text).to_string());
+    let event = AuditRecord::new("host", "start").on(&path.display().to_string());
+    trail.record(event.changed(None, digest.as_deref()));
+    Ok(Some(trail))
 }
 
 async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {

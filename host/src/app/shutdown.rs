@@ -42,11 +42,13 @@ impl Signals {
         }
     }
 
-    /// Starts `drain` at the first signal, with `within` as its time. A second signal makes the deadline now.
-    pub(super) async fn start(mut self, drain: Drain, within: Duration) {
+    /// Starts `drain` at the first signal, with `within` as its time. A second signal makes the deadline now. Each is
+    /// told to `on_drain` first, which must not wait.
+    pub(super) async fn start(mut self, drain: Drain, within: Duration, on_drain: impl Fn(&'static str) + Send) {
         for within in [within, Duration::ZERO] {
             let name = self.next().await;
             tracing::info!(signal = name, seconds = within.as_secs(), "draining");
+            on_drain(name);
             drain.start(within);
         }
     }

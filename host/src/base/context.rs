@@ -115,6 +115,12 @@ impl CallContext {
         Self { depth: self.depth + 1, deadline, deadline_owner, ..self.clone() }
     }
 
+    /// The same call, made for nobody in particular.
+    #[must_use]
+    pub fn anonymous(self) -> Self {
+        Self { identity: None, ..self }
+    }
+
     /// The same call with `depth` calls above it.
     #[must_use]
     pub fn at_depth(self, depth: usize) -> Self {

@@ -61,6 +61,8 @@ pub enum ErrorKind {
     /// The client did not send its body within the time that the service has for its answer, or sent it below the least
     /// rate.
     SlowBody,
+    /// The service demands a scope that the caller has not.
+    Forbidden,
     /// The client went away, or broke off its body.
     ClientGone,
     /// A fault of the host.
@@ -86,7 +88,7 @@ impl ErrorKind {
             | Self::NoEndpoint
             | Self::Denied
             | Self::TooDeep => Blame::Refusal,
-            Self::BodyTooLarge | Self::SlowBody | Self::ClientGone => Blame::Client,
+            Self::BodyTooLarge | Self::SlowBody | Self::Forbidden | Self::ClientGone => Blame::Client,
             Self::Host => Blame::Host,
         }
     }
@@ -117,6 +119,7 @@ impl ErrorKind {
             Self::TooDeep => "too-deep",
             Self::BodyTooLarge => "body-too-large",
             Self::SlowBody => "slow-body",
+            Self::Forbidden => "forbidden",
             Self::ClientGone => "client-gone",
             Self::Host => "host",
         }

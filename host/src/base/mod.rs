@@ -1,12 +1,14 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, who calls, the body type that every room passes along, the
+//! Owns names and ids, the context that travels with a call, who calls and by which fields a service
+//! learns that, the body type that every room passes along, the
 //! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
 //! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
 //! name). Never: I/O, tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
+mod caller_header;
 mod context;
 mod deadline;
 mod error;
@@ -20,6 +22,7 @@ pub use body::{
     Body, BodyError, ConnectionNotice, SecureOrigin, StreamedContent, UnreadContent, UpgradeOffer, empty_body,
     full_body,
 };
+pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

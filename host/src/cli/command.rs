@@ -1,6 +1,7 @@
 //! The command line and its help texts.
 
 use super::address::AdminAddress;
+use super::audit::AuditVerb;
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
 use crate::base::ServiceName;
@@ -45,6 +46,7 @@ Examples:
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
+  atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
 
@@ -117,6 +119,10 @@ pub(super) enum Verb {
         #[arg(long, value_name = "MANIFEST", requires = "against")]
         manifest: Option<PathBuf>,
     },
+
+    /// List or check an audit file
+    #[command(subcommand)]
+    Audit(AuditVerb),
 
     #[command(flatten)]
     Remote(Remote),

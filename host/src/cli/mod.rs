@@ -14,6 +14,7 @@
 
 mod address;
 mod admin_connector;
+mod audit;
 mod client;
 mod command;
 mod failure;

@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{inspection, key, order, table, terminal};
+use super::{audit, inspection, key, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -35,6 +35,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
                 None => inspect(&file, Some((&service, manifest))),
             }
         }
+        Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;

@@ -306,6 +306,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             body_memory: in_memory(section.get(&BODY_MEMORY)),
             openapi: None,
             https: None,
+            audit: None,
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -1,5 +1,6 @@
 //! The manifest as a whole.
 
+use super::audit;
 use super::auth::{self, AuthConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
 use super::encryption;
@@ -41,6 +42,8 @@ pub struct Manifest {
     pub auth: Vec<AuthConfig>,
     /// The database of all services.
     pub state: state::Settings,
+    /// The audit file; `None`: nothing is recorded.
+    pub audit: Option<crate::audit::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
     /// The engine.
@@ -312,6 +315,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
+    let audit = audit::read(&mut root, folder);
     let mut services = service::read_all(&mut root, folder, env);
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
@@ -322,6 +326,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         auth: policies.all,
         state,
         log,
+        audit,
         runtime,
         mesh,
         services: std::mem::take(&mut services.all),

@@ -17,15 +17,16 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`; `encryption`; `log`;
-//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`); `rate`; `route`, with `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which
-//! reads one table.
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
+//! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
+//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
+//! them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
 
 mod addresses;
+mod audit;
 mod auth;
 mod auth_names;
 mod auth_tokens;

@@ -10,6 +10,7 @@ use super::reader::key::{ManifestKey, Sourced};
 use super::reader::key_spans::KeySpans;
 use super::reader::kind::{CountKind, FlagKind, ListKind, TableKind, TextKind};
 use super::reader::report::Report;
+use super::reader::scope::ScopeKind;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::{breaker, egress, granted_env, health, limits, resilience};
@@ -19,6 +20,7 @@ use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use toml::Spanned;
 
 /// The settings of one service. It has a `component`, or addresses, or both.
@@ -87,6 +89,14 @@ static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
     "[]",
     "The functions of the component that may be called twice without harm. A failed call of one of them is tried \
      again, within the bounds of `retry`.",
+);
+
+static REQUIRES: ManifestKey<ListKind<ScopeKind>> = ManifestKey::new(
+    "requires",
+    ListKind { of: ScopeKind, max: 64 },
+    "[]",
+    "The scopes that whoever calls it must have, all of them, whether the call comes from a route or from another \
+     service. A call without them is refused: 403 `forbidden`.",
 );
 
 const COMPONENT_FILE: RequiredPath = RequiredPath {
@@ -212,6 +222,7 @@ fn read(
         retry: resilience::retry(&mut section),
     };
     let fault = resilience::fault(&mut section);
+    let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
     let replicas = ReplicaSettings {
         count: section.get(&REPLICAS).into(),
         weight: section.get(&WEIGHT),
@@ -245,6 +256,7 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
-    let spec = ServiceSpec { replicas, addresses, grants, idempotent, traffic, breaker, ..ServiceSpec::new(name) };
+    let spec =
+        ServiceSpec { replicas, addresses, grants, idempotent, requires, traffic, breaker, ..ServiceSpec::new(name) };
     services.all.push(ServiceConfig { spec, component, ca, wit, body: limits.body, health, fault });
 }

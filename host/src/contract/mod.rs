@@ -30,6 +30,6 @@ pub use http_binding::{
 pub use json::{Integer, Names, Value, is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use openapi::{Info, Operation, document};
 pub use wit::{
-    Alias, Case, Contract, DecodeError, DocsError, Enum, Field, Flags, Function, FunctionName, HOST_PACKAGES,
-    HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,
+    Alias, Case, Contract, DecodeError, DocsError, Enum, FORBIDDEN, Field, Flags, Function, FunctionName,
+    HOST_PACKAGES, HOW_TO_BUILD, Interface, InterfaceName, LookupError, Param, Record, Type, UNAVAILABLE, Variant,
 };

@@ -76,6 +76,11 @@ impl AccessRecord {
         }
     }
 
+    /// The request's id.
+    pub(super) fn id(&self) -> &RequestId {
+        &self.id
+    }
+
     /// The client's connection.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer

@@ -162,7 +162,7 @@ impl HeldBody {
 }
 
 fn failure(kind: ErrorKind, detail: String) -> CallFailure {
-    CallFailure { kind, deadline: None, retry_after: None, detail }
+    CallFailure { kind, deadline: None, retry_after: None, lacks: None, detail }
 }
 
 #[cfg(test)]

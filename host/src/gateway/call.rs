@@ -5,6 +5,7 @@ use crate::contract::{BoundFunction, Value};
 use crate::mesh::{CallError, Mesh, PinnedFunction};
 use http::{Request, Response};
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Calls services. `Mesh` implements it; the tests of this room have implementations of their own.
@@ -49,14 +50,17 @@ pub struct CallFailure {
     pub deadline: Option<DeadlineOwner>,
     /// How long to wait until another call may succeed, if that is known.
     pub retry_after: Option<Duration>,
+    /// Of [`ErrorKind::Forbidden`]: the scope that the caller lacks.
+    pub lacks: Option<Arc<str>>,
     /// For the log; never shown outside.
     pub detail: String,
 }
 
 impl From<CallError> for CallFailure {
     fn from(error: CallError) -> Self {
-        let CallError { kind, deadline, retry_after, .. } = error;
-        Self { kind, deadline, retry_after, detail: error.to_string() }
+        let detail = error.to_string();
+        let CallError { kind, deadline, retry_after, lacks, .. } = error;
+        Self { kind, deadline, retry_after, lacks, detail }
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) const CALLED: [(u16, &str); 19] = [
     (408, "slow-body"),
     (500, "host"),
     (400, "bad-path"),
+    (403, "forbidden"),
 ];
 
 /// What a route refuses that passes no WebSocket on.

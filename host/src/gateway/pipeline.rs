@@ -15,7 +15,10 @@ use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
 use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
-use crate::base::{Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName};
+use crate::audit::AuditRecord;
+use crate::base::{
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
+};
 use crate::identity::ShownCertificate;
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -93,6 +96,7 @@ impl<C: Call> Gateway<C> {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
+                self.audit(&problem, &record, address);
                 (problem.answer(&id), kind)
             }
         };
@@ -113,8 +117,10 @@ impl<C: Call> Gateway<C> {
         record: &mut AccessRecord,
         extras: &mut AnswerExtras<'s>,
     ) -> Result<Response<Body>, Problem> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         head_check::check_bounds(&head.headers, &self.settings)?;
+        // Before anything reads a field: a typed route may take an argument from any of them.
+        remove_claimed_identity(&mut head.headers, caller.trusted);
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
         if let Some(https) = &self.settings.https {
@@ -151,7 +157,8 @@ impl<C: Call> Gateway<C> {
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
             let detail = format!("left out: {reason}");
-            let refusal = CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, detail };
+            let kind = ErrorKind::NoEndpoint;
+            let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
             return settle(Err(refusal), &upload, service, caller.id);
         }
         let mut context = caller.context(&head.headers, *timeout);
@@ -187,6 +194,23 @@ impl<C: Call> Gateway<C> {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
         })
+    }
+
+    /// Records that a caller was refused. The function of a service that refuses somebody is no business of the host.
+    fn audit(&self, problem: &Problem, record: &AccessRecord, peer: IpAddr) {
+        let Some(trail) = &self.settings.audit else { return };
+        let kind = problem.counted_as();
+        let refused = matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if !refused || matches!(kind, "function-error" | "cors-refused") {
+            return;
+        }
+        trail.refused(|| {
+            let event = AuditRecord::new(&peer.to_string(), "refused").outcome(kind).request(record.id().as_str());
+            match self.routes.routes().get(record.scope) {
+                Some((rule, _)) => event.on(&rule.description()),
+                None => event,
+            }
+        });
     }
 
     /// The answer to the preflight of a request with this method, if the route of that request has a policy for it.
@@ -367,6 +391,7 @@ fn settle<T>(
     }
     let problem = status::failed(&failure, service);
     // The rest of the client's body may still be arriving. It must not be read as the next request, so the connection
-    // is closed.
-    Err(if failure.kind.blame() == Blame::Client { problem.closing() } else { problem })
+    // is closed. That a caller lacks a scope says nothing of its body.
+    let broken = failure.kind.blame() == Blame::Client && failure.kind != ErrorKind::Forbidden;
+    Err(if broken { problem.closing() } else { problem })
 }

@@ -3,6 +3,7 @@
 use super::authentication::RouteAccess;
 use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
+use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use bytes::Bytes;
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ pub struct Settings {
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
     /// that path.
     pub openapi: Option<Bytes>,
+    /// Where refusals of callers are recorded; `None`: nowhere.
+    pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
 }
@@ -46,6 +49,7 @@ impl Default for Settings {
             header_bytes: 32 * 1024,
             body_memory: 64 << 20,
             openapi: None,
+            audit: None,
             https: None,
         }
     }

@@ -44,6 +44,7 @@ fn entry(kind: ErrorKind) -> StatusEntry {
             (S::PAYLOAD_TOO_LARGE, "The body is too large", "does not accept a request body of this size")
         }
         K::SlowBody => (S::REQUEST_TIMEOUT, "The body is too slow", "did not get the body of this request in time"),
+        K::Forbidden => (S::FORBIDDEN, "The caller may not do this", "demands more than the caller may do"),
         K::ClientGone => (S::BAD_REQUEST, "The request is incomplete", "did not get the whole body of this request"),
         K::Host => (S::INTERNAL_SERVER_ERROR, "The host failed", "could not be called because the host itself failed"),
     };
@@ -58,6 +59,9 @@ pub(super) fn problem(kind: ErrorKind, service: &ServiceName) -> Problem {
 
 /// The problem for a failed call of `service`.
 pub(super) fn failed(failure: &CallFailure, service: &ServiceName) -> Problem {
+    if let Some(scope) = &failure.lacks {
+        return lacking(scope, service);
+    }
     let problem = problem(failure.kind, service);
     match failure.retry_after {
         Some(wait) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
@@ -65,6 +69,15 @@ pub(super) fn failed(failure: &CallFailure, service: &ServiceName) -> Problem {
         }
         _ => problem,
     }
+}
+
+/// The problem for a call of `service` whose caller lacks `scope`. The scope is in the manifest and no secret; whoever
+/// is refused has to ask for it (RFC 6750, section 3.1).
+fn lacking(scope: &str, service: &ServiceName) -> Problem {
+    let StatusEntry { status, title, .. } = entry(ErrorKind::Forbidden);
+    let detail = format!("service `{service}` demands the scope `{scope}`");
+    let json = serde_json::to_vec(scope).expect("a text is always JSON");
+    Problem::new(status, ErrorKind::Forbidden.as_str(), title, detail).about(service).with_member("scope", &json)
 }
 
 /// A wait in whole seconds, at least one. It is rounded up, because a client that comes back too early is refused
@@ -98,6 +111,7 @@ mod tests {
         ErrorKind::TooDeep,
         ErrorKind::BodyTooLarge,
         ErrorKind::SlowBody,
+        ErrorKind::Forbidden,
         ErrorKind::ClientGone,
         ErrorKind::Host,
     ];

@@ -290,7 +290,9 @@ async fn a_100_continue_is_sent_when_the_service_reads_the_body() {
 async fn each_kind_of_failure_has_its_status_and_hides_its_detail() {
     let failure = |kind, retry_after| {
         let deadline = (kind == ErrorKind::Timeout).then_some(DeadlineOwner::Route);
-        move |_, _, _| async move { Err(CallFailure { kind, deadline, retry_after, detail: "the inside".into() }) }
+        move |_, _, _| async move {
+            Err(CallFailure { kind, deadline, retry_after, lacks: None, detail: "the inside".into() })
+        }
     };
     let cases = [
         (ErrorKind::Trap, None, 502, None),
@@ -319,7 +321,7 @@ async fn a_client_that_does_not_send_its_body_is_answered_with_4xx_and_not_5xx()
             Ok(Err(error)) => error.kind,
             Err(_) => ErrorKind::SlowBody,
         };
-        Err(CallFailure { kind, deadline: None, retry_after: None, detail: String::new() })
+        Err(CallFailure { kind, deadline: None, retry_after: None, lacks: None, detail: String::new() })
     })
     .await;
     let mut slow = WireClient::connect(addr).await;

@@ -62,6 +62,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
         revision: None,
         idempotent: Vec::new(),
         routed: Arc::default(),
+        requires: Arc::default(),
     };
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);

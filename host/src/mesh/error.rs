@@ -55,6 +55,8 @@ pub struct CallError {
     pub deadline: Option<DeadlineOwner>,
     /// When another call may succeed, where that is known.
     pub retry_after: Option<Duration>,
+    /// Of [`ErrorKind::Forbidden`]: the scope that the caller lacks.
+    pub lacks: Option<Arc<str>>,
     /// For the log; never shown outside.
     pub detail: String,
     /// The error below, for whoever logs the whole chain. `detail` already tells what it says.
@@ -70,6 +72,6 @@ impl CallError {
 
     /// A call to `service` that ends with the failure of one of its tries.
     pub fn of_try(service: &ServiceName, TryError { kind, deadline, detail, source, .. }: TryError) -> Self {
-        Self { kind, service: service.clone(), deadline, retry_after: None, detail, source }
+        Self { kind, service: service.clone(), deadline, retry_after: None, lacks: None, detail, source }
     }
 }

@@ -189,6 +189,7 @@ impl Deployment {
             revision: published.revision.clone(),
             idempotent: published.idempotent.clone(),
             routed: Arc::clone(&published.routed),
+            requires: Arc::clone(&self.spec.requires),
         }
     }
 

@@ -27,6 +27,8 @@ pub struct ServiceSpec {
     pub idempotent: Vec<String>,
     /// The functions of its component that routes call, in the order of the routes. Default: none.
     pub routed: Arc<[BoundFunction]>,
+    /// The scopes that each of its callers must have. Default: none.
+    pub requires: Arc<[Arc<str>]>,
     /// How its calls are made.
     pub traffic: TrafficSettings,
     /// The breaker of each endpoint.
@@ -93,6 +95,7 @@ impl ServiceSpec {
             grants: GrantSettings::default(),
             idempotent: Vec::new(),
             routed: Arc::default(),
+            requires: Arc::default(),
             traffic: TrafficSettings::default(),
             breaker: breaker::Settings::default(),
         }

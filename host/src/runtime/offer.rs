@@ -9,7 +9,8 @@ pub(super) type Package = (&'static str, &'static str, &'static [&'static str]);
 
 /// All packages. Of one package several versions may be there. Interfaces of types alone are listed too: they are
 /// imported like others.
-pub(super) const PACKAGES: [Package; 16] = [
+pub(super) const PACKAGES: [Package; 17] = [
+    ("atoll:platform", "0.1.0", &["caller"]),
     ("atoll:state", "0.1.0", &["transactions"]),
     (
         "wasi:cli",

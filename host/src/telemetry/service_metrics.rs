@@ -15,8 +15,17 @@ pub(super) const WAIT: [u64; 12] =
 const INJECTED: [&str; 3] = ["latency", "error", "trap"];
 
 /// The kinds of refused calls.
-const REFUSED: [&str; 8] =
-    ["circuit-open", "out-of-service", "starting", "overloaded", "draining", "no-endpoint", "denied", "too-deep"];
+const REFUSED: [&str; 9] = [
+    "circuit-open",
+    "out-of-service",
+    "starting",
+    "overloaded",
+    "draining",
+    "no-endpoint",
+    "denied",
+    "too-deep",
+    "forbidden",
+];
 
 /// The kinds of refused swaps and rollbacks.
 const SWAPS_REFUSED: [&str; 9] = [
@@ -63,7 +72,8 @@ impl Default for ServiceMetrics {
 
 impl ServiceMetrics {
     /// Counts a call that was refused before the service worked on it. `kind` is that of an error whose blame is
-    /// `Refusal`: `circuit-open`, `starting`, `overloaded`, `draining`, `no-endpoint`, `denied` or `too-deep`.
+    /// `Refusal`: `circuit-open`, `starting`, `overloaded`, `draining`, `no-endpoint`, `denied` or `too-deep`; or it is
+    /// `forbidden`.
     pub fn refused(&self, kind: &str) {
         self.refused.count(kind);
     }

@@ -13,8 +13,8 @@ pub(super) mod key_spans;
 pub(super) mod kind;
 pub(super) mod measure;
 pub(super) mod pair;
-
 pub(super) mod report;
+pub(super) mod scope;
 pub(super) mod section;
 pub(super) mod suggest;
 pub(super) mod syntax;

@@ -90,6 +90,8 @@ impl fmt::Display for InterfaceName {
 /// The case of an error by which a service reports that it, or a service that it needs, cannot answer now. The host
 /// reports a call that got no answer at all by the same case.
 pub const UNAVAILABLE: &str = "unavailable";
+/// The case of a function's error for a caller that may not do this: by convention.
+pub const FORBIDDEN: &str = "forbidden";
 
 /// The full name of a function: `shop:products/products@1.0.0#get`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -12,7 +12,7 @@ mod version_track;
 mod world_reader;
 
 pub use function_lookup::LookupError;
-pub use interface::{Contract, Function, FunctionName, Interface, InterfaceName, Param, UNAVAILABLE};
+pub use interface::{Contract, FORBIDDEN, Function, FunctionName, Interface, InterfaceName, Param, UNAVAILABLE};
 pub use source_docs::DocsError;
 pub(crate) use type_display::described;
 pub use types::{Alias, Case, Enum, Field, Flags, Record, Type, Variant};

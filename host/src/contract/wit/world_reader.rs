@@ -8,7 +8,7 @@ use wit_parser::decoding::DecodedWasm;
 use wit_parser::{self as wit, Resolve, TypeDefKind, TypeId, WorldItem, WorldKey};
 
 /// The packages that the host itself provides: the names of their interfaces begin with these.
-pub const HOST_PACKAGES: [&str; 2] = ["wasi:", STATE_PACKAGE];
+pub const HOST_PACKAGES: [&str; 3] = ["wasi:", STATE_PACKAGE, "atoll:platform/"];
 /// The package by which a service reaches its own data.
 const STATE_PACKAGE: &str = "atoll:state/";
 

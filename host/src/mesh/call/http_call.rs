@@ -33,7 +33,7 @@ impl<P: Invoke> Mesh<P> {
         request: Request<Body>,
         context: &CallContext,
     ) -> Result<Response<Body>, CallError> {
-        let group = self.resolve(service, context, |entry| Arc::clone(&entry.group))?;
+        let group = self.admit(service, context, |entry| Arc::clone(&entry.group))?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
         // Not by a function that takes the call: its future would hold call and request twice, and be moved here.
         let mut policy = HttpCall::new(request, call.group.traffic.retry.settings());

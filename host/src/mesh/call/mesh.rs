@@ -61,4 +61,32 @@ impl<P> Mesh<P> {
             entry.ok_or_else(|| CallError::new(service, ErrorKind::NoEndpoint, "not in the discovery table"))?;
         Ok(read(entry))
     }
+
+    /// The same for a call of the service itself, which may demand scopes of its callers.
+    ///
+    /// # Errors
+    /// Those of [`Mesh::resolve`], and [`ErrorKind::Forbidden`].
+    pub(super) fn admit<T>(
+        &self,
+        service: &ServiceName,
+        context: &CallContext,
+        read: impl FnOnce(&Arc<Service<P>>) -> T,
+    ) -> Result<T, CallError> {
+        self.resolve(service, context, |entry| match entry.lacking(context.identity.as_deref()) {
+            None => Ok(read(entry)),
+            Some(scope) => {
+                entry.group.traffic.metrics.refused(ErrorKind::Forbidden.as_str());
+                Err(forbidden(service, scope, context))
+            }
+        })?
+    }
+}
+
+/// The refusal of a call whose caller lacks `scope`.
+fn forbidden(service: &ServiceName, scope: &Arc<str>, context: &CallContext) -> CallError {
+    let detail = match &context.identity {
+        Some(identity) => format!("the caller ({}, {}) lacks the scope `{scope}`", identity.policy, identity.proof),
+        None => format!("it demands the scope `{scope}`, and nobody has proved who calls"),
+    };
+    CallError { lacks: Some(Arc::clone(scope)), ..CallError::new(service, ErrorKind::Forbidden, detail) }
 }

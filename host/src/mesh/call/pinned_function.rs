@@ -35,9 +35,9 @@ impl<P: Invoke> Mesh<P> {
     /// The function that the route calls whose position among the typed routes of `service` is `at`.
     ///
     /// # Errors
-    /// The call would be too deep, or the discovery table has no such function.
+    /// The call would be too deep, the caller lacks a scope, or the discovery table has no such function.
     pub fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction<P>, CallError> {
-        let service = self.resolve(service, context, Arc::clone)?;
+        let service = self.admit(service, context, Arc::clone)?;
         if at < service.routed.len() {
             return Ok(PinnedFunction { service, at });
         }

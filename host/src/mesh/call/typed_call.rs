@@ -48,7 +48,7 @@ impl<P: Invoke> Mesh<P> {
         context: &CallContext,
     ) -> Result<DetachedValues, CallError> {
         let read = |entry: &Arc<Service<P>>| (Arc::clone(&entry.group), entry.is_idempotent(function));
-        let (group, idempotent) = self.resolve(service, context, read)?;
+        let (group, idempotent) = self.admit(service, context, read)?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
         let mut policy = TypedCall::new(function, idempotent, arguments);
         engine::run(&mut call, &mut policy).await

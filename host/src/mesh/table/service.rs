@@ -3,7 +3,7 @@
 use super::endpoint_group::EndpointGroup;
 use super::outside::OutsideHosts;
 use super::target::EndpointTarget;
-use crate::base::Digest;
+use crate::base::{Digest, Identity};
 use crate::contract::{BoundFunction, FunctionName};
 use crate::runtime::InstancePool;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Service<P = EndpointTarget> {
     /// The functions that its typed routes call, in the order of the routes. Revisions that have the same functions
     /// share this list.
     pub routed: Arc<[BoundFunction]>,
+    /// The scopes that each of its callers must have.
+    pub requires: Arc<[Arc<str>]>,
 }
 
 impl Service {
@@ -49,6 +51,12 @@ impl Service {
 }
 
 impl<P> Service<P> {
+    /// The first of the required scopes that a caller with this identity lacks.
+    pub(crate) fn lacking(&self, identity: Option<&Identity>) -> Option<&Arc<str>> {
+        let has = |scope: &str| identity.is_some_and(|identity| identity.scopes.contains(scope));
+        self.requires.iter().find(|scope| !has(scope))
+    }
+
     /// Whether a call of `function` may be made twice.
     pub(crate) fn is_idempotent(&self, function: &FunctionName) -> bool {
         let same =

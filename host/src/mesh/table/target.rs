@@ -88,9 +88,13 @@ impl Invoke for EndpointTarget {
 
     async fn send(
         &self,
-        request: http::Request<Body>,
+        mut request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, TryError> {
+        // The only place that writes them. A client's own were removed by the gateway, a guest's by the runtime.
+        if let Some(identity) = &context.identity {
+            identity.write_headers(request.headers_mut());
+        }
         match self {
             Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
             Self::Url { client, .. } if request.extensions().get::<UpgradeOffer>().is_some() => {

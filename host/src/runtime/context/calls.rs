@@ -11,15 +11,18 @@ pub(super) struct Calls {
     /// The context of the call that came last, if that call does not run: it has ended, or the instance was made for it
     /// and it has not begun.
     last: Option<CallContext>,
+    begun: bool,
+    several: bool,
 }
 
 impl Calls {
     /// No call runs. `first`: the call that the instance was made for.
     pub(super) fn new(first: CallContext) -> Self {
-        Self { running: Vec::with_capacity(1), last: Some(first) }
+        Self { running: Vec::with_capacity(1), last: Some(first), begun: false, several: false }
     }
 
     pub(super) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        self.several = std::mem::replace(&mut self.begun, true);
         self.last = None;
         self.running.push((task, context));
     }
@@ -35,6 +38,12 @@ impl Calls {
 
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty()
+    }
+
+    /// Whether the instance has begun more than one call. What the guest does need not be for the latest one then: the
+    /// work of an earlier call may outlast its answer.
+    pub(super) fn are_several(&self) -> bool {
+        self.several
     }
 
     /// The only call that runs; `None` if none or several do.

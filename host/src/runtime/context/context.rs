@@ -122,18 +122,35 @@ fn wasi(identity: &InstanceIdentity) -> WasiCtx {
 
 /// The call on whose behalf the guest in `store` calls the host now. If the instance serves several calls, the right
 /// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
+///
+/// The deadline and the depth may be those of another call of the instance, if no task on the stack serves one: what
+/// the guest does after its answers. The identity never is: then there is none.
 pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let calls = &store.data().outbound.calls;
-    if calls.is_idle() {
-        return calls.latest().clone();
+    // Not `latest` if one runs: the call that came last may have been answered before this one.
+    let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };
+    match likely {
+        // A guess is good enough if there is no identity to give to the wrong one.
+        Some(likely) if !calls.are_several() || likely.identity.is_none() => likely.clone(),
+        _ => caller_on_stack(store),
     }
-    // Not `latest`: the call that came last may have been answered before this one.
-    if let Some(only) = calls.only() {
-        return only.clone();
-    }
+}
+
+/// The same, found by the guest's tasks alone.
+fn caller_on_stack(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let stack: Vec<GuestTaskId> = store.async_call_stack().map(Iterator::collect).unwrap_or_default();
     let calls = &store.data().outbound.calls;
-    stack.into_iter().find_map(|task| calls.of(task)).unwrap_or(calls.latest()).clone()
+    match stack.into_iter().find_map(|task| calls.of(task)) {
+        Some(context) => context.clone(),
+        None => calls.latest().clone().anonymous(),
+    }
+}
+
+/// The next request that the guest sends by HTTP is made on behalf of the call that [`caller`] finds now, as far as the
+/// identity goes. Call it directly before the request is sent.
+pub(crate) fn attribute_request(store: &mut StoreContextMut<'_, Context>) {
+    let identity = caller(store).identity;
+    store.data_mut().outbound.attribute(identity);
 }
 
 impl HasLifeline for Context {

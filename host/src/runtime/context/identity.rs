@@ -1,6 +1,6 @@
 //! Whose instance it is, and its lines in the host's log.
 
-use crate::base::{Blame, Digest, RequestId};
+use crate::base::{Blame, Digest, ErrorKind, RequestId};
 use crate::runtime::error::InvokeError;
 use crate::runtime::grants::Grants;
 use crate::runtime::outcall::OutcallError;
@@ -53,12 +53,12 @@ impl InstanceIdentity {
     }
 
     /// Logs that this instance called `callee`, a service or a host outside, and got no answer. `what` is the function,
-    /// or how it was called. A refusal is logged at `debug` alone: a flood of refusals must not become a flood of
-    /// lines.
+    /// or how it was called. A refusal is logged at `debug` alone, also one for want of a scope: a flood of refusals
+    /// must not become a flood of lines.
     pub(crate) fn log_failed_call(&self, callee: &dyn fmt::Display, what: &str, error: &OutcallError) {
         let Self { grants, instance, request, .. } = self;
         let (caller, kind) = (&grants.service, error.kind);
-        if kind.blame() == Blame::Refusal {
+        if kind.blame() == Blame::Refusal || kind == ErrorKind::Forbidden {
             tracing::debug!(
                 service = %caller, instance, request_id = %request, %kind,
                 "a call of `{callee}` ({what}) was refused: {error}"

@@ -1,6 +1,6 @@
 //! The linker with every interface that the host offers itself.
 
-use super::{keyvalue, transactions};
+use super::{caller, keyvalue, sent_http, transactions};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -19,6 +19,8 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     wasmtime_wasi_config::add_to_linker(&mut linker, |context: &mut Context| {
         WasiConfig::new(context.identity.grants.config())
     })?;
+    sent_http::add_to(&mut linker)?;
+    caller::add_to(&mut linker)?;
     transactions::add_to(&mut linker)?;
     keyvalue::add_to(&mut linker)?;
     Ok(linker)
@@ -41,7 +43,8 @@ mod tests {
     use wasmtime::{Config, Engine};
 
     /// A name that each interface with functions or resources defines.
-    const MEMBERS: [(&str, &str); 37] = [
+    const MEMBERS: [(&str, &str); 38] = [
+        ("caller", "current"),
         ("transactions", "commit"),
         ("environment", "get-environment"),
         ("exit", "exit"),

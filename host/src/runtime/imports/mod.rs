@@ -2,7 +2,9 @@
 //! Every component is linked with the same linker: its grants, not the linker, decide what it may use.
 //! Never: loads a component, or makes an instance.
 
+mod caller;
 mod keyvalue;
 pub(super) mod linker;
+mod sent_http;
 pub(super) mod transactions;
 pub(super) mod typed;

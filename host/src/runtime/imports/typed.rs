@@ -1,7 +1,7 @@
 //! Typed imports: the functions by which a guest calls other services.
 
-use crate::base::{CallContext, ServiceName};
-use crate::contract::{Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
+use crate::base::{CallContext, ErrorKind, ServiceName};
+use crate::contract::{FORBIDDEN, Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
 use crate::runtime::context::context::{Context, caller};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::detached::DetachedValues;
@@ -32,7 +32,8 @@ pub(crate) fn define(
         let import = Import {
             service: link.service.clone(),
             name,
-            unavailable: Unavailable::of(function),
+            unavailable: FailureCase::of(function, UNAVAILABLE),
+            forbidden: FailureCase::of(function, FORBIDDEN),
             function: function.clone(),
             outcall: outcall.clone(),
         };
@@ -57,7 +58,8 @@ struct Import {
     service: ServiceName,
     name: FunctionName,
     function: Function,
-    unavailable: Unavailable,
+    unavailable: FailureCase,
+    forbidden: FailureCase,
     outcall: OutcallHandle,
 }
 
@@ -121,14 +123,15 @@ impl Import {
         }
     }
 
-    /// Reports to the guest that the call failed, by the error case `unavailable` of the function. The guest traps if
-    /// its function has none.
+    /// Reports to the guest that the call failed, by the error case `unavailable` of the function; or by the case
+    /// `forbidden`, if the service demands more of who calls. The guest traps if its function has none.
     fn report_failure(&self, caller: &Context, error: &OutcallError, results: &mut [Val]) -> wasmtime::Result<()> {
         let Self { service, name, .. } = self;
         let kind = error.kind;
         caller.identity.log_failed_call(service, &name.to_string(), error);
         let text = format!("service `{service}` did not answer: {kind}");
-        match (self.unavailable.value(text), results) {
+        let forbidden = (kind == ErrorKind::Forbidden).then(|| self.forbidden.value(FORBIDDEN, &text)).flatten();
+        match (forbidden.or_else(|| self.unavailable.value(UNAVAILABLE, &text)), results) {
             (Some(value), [slot]) => {
                 *slot = value;
                 Ok(())
@@ -141,10 +144,10 @@ impl Import {
     }
 }
 
-/// How a function's type can report that its service did not answer: by convention with the case `unavailable` of its
-/// error.
+/// How a function's type can report that its service did not answer: by convention with a case of its error, such as
+/// `unavailable`.
 #[derive(Clone, Copy)]
-enum Unavailable {
+enum FailureCase {
     /// A case of a variant, with a text.
     WithText,
     /// A case of a variant, without a value.
@@ -155,12 +158,13 @@ enum Unavailable {
     Absent,
 }
 
-impl Unavailable {
-    fn of(function: &Function) -> Self {
+impl FailureCase {
+    /// The case `name` of the error of `function`.
+    fn of(function: &Function, name: &str) -> Self {
         let Some(Type::Result { err: Some(error), .. }) = function.result.as_ref().map(Type::resolved) else {
             return Self::Absent;
         };
-        let has = |cases: &[crate::contract::Case]| cases.iter().position(|case| case.name == UNAVAILABLE);
+        let has = |cases: &[crate::contract::Case]| cases.iter().position(|case| case.name == name);
         match error.resolved() {
             Type::Variant(variant) => {
                 match has(&variant.cases).map(|at| variant.cases[at].ty.as_ref().map(Type::resolved)) {
@@ -174,10 +178,11 @@ impl Unavailable {
         }
     }
 
-    fn value(self, text: String) -> Option<Val> {
-        let case = UNAVAILABLE.to_owned();
+    /// The error with the case `name` and, if it has one, this text.
+    fn value(self, name: &str, text: &str) -> Option<Val> {
+        let case = name.to_owned();
         let error = match self {
-            Self::WithText => Val::Variant(case, Some(Box::new(Val::String(text)))),
+            Self::WithText => Val::Variant(case, Some(Box::new(Val::String(text.to_owned())))),
             Self::Variant => Val::Variant(case, None),
             Self::Enum => Val::Enum(case),
             Self::Absent => return None,

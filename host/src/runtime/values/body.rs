@@ -1,6 +1,6 @@
 //! HTTP messages that cross between the host and a guest: their heads and their bodies.
 
-use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName};
+use crate::base::{Body, BodyError, ErrorKind, RequestId, ServiceName, remove_claimed_identity};
 use http::HeaderValue;
 use http::header::{EXPECT, Entry, HOST, TE};
 use http::uri::PathAndQuery;
@@ -51,6 +51,8 @@ pub(crate) fn for_outside(request: http::Request<WasiBody>) -> http::Request<Bod
 
 /// What the two kinds of outbound requests have in common.
 fn for_next_hop(mut parts: http::request::Parts, body: WasiBody) -> http::Request<Body> {
+    // A guest says nothing of who calls: the mesh does.
+    remove_claimed_identity(&mut parts.headers, false);
     // These two headers are for the next hop, which is this host. WASI HTTP lets a guest set no other header of this
     // kind.
     for name in [EXPECT, TE] {

@@ -237,5 +237,5 @@ pub(super) fn product(id: u64) -> SampleValue {
 }
 
 pub(super) fn failure(kind: ErrorKind) -> FunctionOutcome {
-    Err(CallFailure { kind, deadline: None, retry_after: None, detail: "the inside".into() })
+    Err(CallFailure { kind, deadline: None, retry_after: None, lacks: None, detail: "the inside".into() })
 }

@@ -1,0 +1,164 @@
+//! What the admin asks of the host, with a line in the audit file for each change.
+
+use crate::admin::{
+    BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
+    OutsideView, RouteView, ServiceView, SwapView, TrialView,
+};
+use crate::audit::{AuditRecord, AuditTrail};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::task::block_in_place;
+
+/// Operations whose changes are recorded, those that were refused too, before the operator gets the answer.
+pub(super) struct AuditedOperations<O> {
+    inner: Arc<O>,
+    trail: AuditTrail,
+    /// How operators prove who they are: all of them in the same way.
+    who: &'static str,
+}
+
+impl<O: Operations> AuditedOperations<O> {
+    /// `token`: operators have to send the admin's token. Otherwise whoever is on this machine is one.
+    pub(super) fn new(inner: Arc<O>, trail: AuditTrail, token: bool) -> Self {
+        Self { inner, trail, who: if token { "admin-token" } else { "loopback" } }
+    }
+
+    /// The digest of the component that serves.
+    fn digest(&self, service: &str) -> Option<String> {
+        self.inner.service(service)?.digest
+    }
+
+    /// Records how an order ended, and hands the outcome on.
+    fn record<T>(
+        &self,
+        event: AuditRecord,
+        order: Option<String>,
+        outcome: Result<T, OperationError>,
+    ) -> Result<T, OperationError> {
+        let words = match (&outcome, order) {
+            (Ok(_), order) => order,
+            (Err(error), None) => Some(format!("refused: {:?}", error.kind)),
+            (Err(error), Some(order)) => Some(format!("{order}; refused: {:?}", error.kind)),
+        };
+        let event = match words {
+            Some(words) => event.outcome(&words),
+            None => event,
+        };
+        // It waits for the disk, and the other work of this thread must not.
+        block_in_place(|| self.trail.record(event));
+        outcome
+    }
+
+    fn changed(
+        &self,
+        what: &'static str,
+        service: &str,
+        before: Option<String>,
+        outcome: Result<SwapView, OperationError>,
+    ) -> Result<SwapView, OperationError> {
+        let after = self.digest(service);
+        let event = AuditRecord::new(self.who, what).on(service).changed(before.as_deref(), after.as_deref());
+        self.record(event, None, outcome)
+    }
+}
+
+impl<O: Operations> Operations for AuditedOperations<O> {
+    fn ready(&self) -> HostReadiness {
+        self.inner.ready()
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        self.inner.left_out()
+    }
+
+    fn stale_certificates(&self) -> Vec<&'static str> {
+        self.inner.stale_certificates()
+    }
+
+    fn starting(&self) -> Vec<String> {
+        self.inner.starting()
+    }
+
+    fn metrics(&self) -> String {
+        self.inner.metrics()
+    }
+
+    fn services(&self) -> Vec<ServiceView> {
+        self.inner.services()
+    }
+
+    fn service(&self, name: &str) -> Option<ServiceView> {
+        self.inner.service(name)
+    }
+
+    fn routes(&self) -> Vec<RouteView> {
+        self.inner.routes()
+    }
+
+    async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
+        let before = self.digest(name);
+        let outcome = self.inner.swap(name, component).await;
+        self.changed("swap", name, before, outcome)
+    }
+
+    async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
+        self.inner.trial(name, component).await
+    }
+
+    async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
+        let before = self.digest(name);
+        let outcome = self.inner.rollback(name).await;
+        self.changed("rollback", name, before, outcome)
+    }
+
+    fn breakers(
+        &self,
+        service: &str,
+        endpoint: Option<&str>,
+        action: BreakerAction,
+    ) -> Result<ServiceView, OperationError> {
+        let outcome = self.inner.breakers(service, endpoint, action);
+        let event = AuditRecord::new(self.who, "breaker").on(endpoint.unwrap_or(service));
+        self.record(event, Some(format!("{action:?}").to_lowercase()), outcome)
+    }
+
+    fn faults(&self) -> Vec<FaultView> {
+        self.inner.faults()
+    }
+
+    fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError> {
+        let outcome = self.inner.add_fault(service, order);
+        let lasts = order.lasts.map_or_else(String::new, |lasts| format!(" for {} s", lasts.as_secs()));
+        let event = AuditRecord::new(self.who, "fault-added").on(service);
+        self.record(event, Some(format!("{}{lasts}", order.fault)), outcome)
+    }
+
+    fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError> {
+        let outcome = self.inner.clear_faults(service, id);
+        let which = id.map_or_else(|| "all".to_owned(), |id| format!("fault {id}"));
+        let event = AuditRecord::new(self.who, "faults-cleared").on(service.unwrap_or("all services"));
+        self.record(event, Some(which), outcome)
+    }
+
+    fn outside(&self) -> Vec<OutsideView> {
+        self.inner.outside()
+    }
+
+    fn keys(&self) -> Vec<KeyView> {
+        self.inner.keys()
+    }
+
+    async fn create_key(&self, order: KeyOrder) -> Result<NewKeyView, OperationError> {
+        let event = AuditRecord::new(self.who, "key-created").on(&order.name);
+        let outcome = self.inner.create_key(order).await;
+        let made = outcome.as_ref().ok().map(|made| format!("{} with scopes {:?}", made.about.id, made.about.scopes));
+        self.record(event, made, outcome)
+    }
+
+    async fn revoke_key(&self, id: &str) -> Result<KeyView, OperationError> {
+        let outcome = self.inner.revoke_key(id).await;
+        let event = AuditRecord::new(self.who, "key-revoked").on(id);
+        let whose = outcome.as_ref().ok().map(|revoked| revoked.name.clone());
+        self.record(event, whose, outcome)
+    }
+}

@@ -1,0 +1,30 @@
+//! `[audit]`: the file of changes and refusals.
+
+use super::reader::file::PathKind;
+use super::reader::key::ManifestKey;
+use super::reader::kind::CountKind;
+use super::reader::section::Section;
+use crate::audit::Settings;
+use std::path::Path;
+
+static FILE: ManifestKey<PathKind> = ManifestKey::without_default(
+    "file",
+    PathKind,
+    "The file to which a line is added for each change by an operator, each key that is made or revoked, and refusals \
+     of callers. The host creates it, readable by its user alone. Absent: nothing is recorded.",
+);
+static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "refusals",
+    CountKind { min: 0, max: 10_000 },
+    "10",
+    "The most refusals of callers (401 and 403) in one second that get a line. The next line says how many were left \
+     out.",
+);
+
+/// Reads `[audit]`; `None` without a file.
+pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> Option<Settings> {
+    let mut section = root.section("audit");
+    let (file, refusals) = (section.find(&FILE), section.get(&REFUSALS));
+    section.close();
+    Some(Settings { path: folder.join(file?.value), refusals })
+}
