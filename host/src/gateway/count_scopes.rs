@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
 /// that cannot be passed on.
-pub(super) const CALLED: [(u16, &str); 19] = [
+pub(super) const CALLED: [(u16, &str); 20] = [
     (502, "trap"),
     (502, "memory-limit"),
     (502, "instantiation"),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::base::Blame;
 
-    const ALL: [ErrorKind; 19] = [
+    const ALL: [ErrorKind; 20] = [
         ErrorKind::Trap,
         ErrorKind::Memory,
         ErrorKind::Instantiation,
