@@ -19,11 +19,12 @@ const REFUSED: [&str; 7] =
     ["circuit-open", "out-of-service", "overloaded", "draining", "no-endpoint", "denied", "too-deep"];
 
 /// The kinds of refused swaps and rollbacks.
-const SWAPS_REFUSED: [&str; 9] = [
+const SWAPS_REFUSED: [&str; 10] = [
     "no-component",
     "no-previous",
     "invalid",
     "unwired",
+    "undescribed",
     "breaks-callers",
     "rewired",
     "does-not-start",
