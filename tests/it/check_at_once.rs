@@ -143,3 +143,27 @@ call = "types/echo-string"
         }
     }
 }
+
+#[tokio::test]
+async fn a_pipe_in_place_of_a_file_that_the_manifest_names_is_refused_and_not_waited_for() {
+    let home = Home::new(
+        r#"
+[service.hello]
+component = "{component:fixture-hello}"
+env = { SECRET = { file = "pipe" } }
+ca = "pipe"
+[service.piped]
+component = "pipe"
+"#,
+    );
+    let made = std::process::Command::new("mkfifo").arg(home.folder.path().join("pipe")).status().unwrap();
+    assert!(made.success());
+    let output = tokio::time::timeout(std::time::Duration::from_secs(30), home.output(&["check"])).await;
+    let output = output.expect("nobody writes into the pipe, so nobody may wait for it");
+    let text = String::from_utf8(output.stderr).unwrap();
+    let text: Vec<_> = text.split_whitespace().filter(|word| !["|", "│"].contains(word)).collect();
+    let text = text.join(" ");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("it is no regular file"), "{text}");
+    assert!(text.matches("`pipe` is not a file").count() >= 2, "{text}");
+}

@@ -308,3 +308,18 @@ call = \"products/release\"
         &["atoll.toml:12:9", "imports shop:products/products@1.0.0, which no service", "atoll.toml:17:8"],
     );
 }
+
+#[tokio::test]
+async fn a_swap_to_a_component_that_the_services_wit_does_not_describe_is_refused() {
+    let wit = super::components::workspace().join("wit/users");
+    let manifest = format!("[service.lone]\ncomponent = \"{{component:users}}\"\nstate = true\nwit = {wit:?}\n");
+    let operator = Operator::of(&manifest).await;
+    // Nobody uses the service, so nothing else stands against it. A host with this manifest and this component would
+    // not start.
+    let detail = refused(&operator.swap("lone", "products").await);
+    assert_contains(&detail, &["wit/users, the `wit` of its service", "it describes shop:users"]);
+    let metrics = operator.http.get(&format!("{}/metrics", operator.atoll.admin)).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(metrics.contains("\natoll_swaps_refused_total{service=\"lone\",kind=\"undescribed\"} 1\n"), "{metrics}");
+    assert_eq!(operator.swap("lone", "users").await.status, 200);
+}

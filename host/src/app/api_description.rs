@@ -53,7 +53,7 @@ impl ApiDescription {
                 at: target.typed?,
             })
         });
-        let folder = |service: &ServiceConfig| Some((service.spec.name.clone(), service.wit.clone()?));
+        let folder = |service: &ServiceConfig| Some((service.spec.name.clone(), service.spec.wit.clone()?));
         Some(Self { info, routes: routes.collect(), folders: manifest.services.iter().filter_map(folder).collect() })
     }
 

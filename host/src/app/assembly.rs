@@ -217,7 +217,7 @@ impl UnknownContracts {
 
 /// The contract with the docs of the service's WIT files.
 fn describe(service: &ServiceConfig, contract: &Arc<Contract>, findings: &mut LateFindings<'_>) -> Arc<Contract> {
-    let Some(folder) = &service.wit else { return Arc::clone(contract) };
+    let Some(folder) = &service.spec.wit else { return Arc::clone(contract) };
     let mut described = Contract::clone(contract);
     if let Err(error) = described.with_docs(folder) {
         let help = "name the folder of the WIT package that the component was built from";

@@ -483,9 +483,11 @@ fn refusal(error: SwapError) -> OperationError {
         SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
             OperationErrorKind::Conflict
         }
-        SwapError::Refused(_) | SwapError::Unwired(_) | SwapError::Breaks(_) | SwapError::DoesNotStart(_) => {
-            OperationErrorKind::Refused
-        }
+        SwapError::Refused(_)
+        | SwapError::Unwired(_)
+        | SwapError::Undescribed(_)
+        | SwapError::Breaks(_)
+        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
         SwapError::Host(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)

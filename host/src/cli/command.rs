@@ -41,7 +41,7 @@ const AFTER_HELP: &str = "\
 Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
-  atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
+  atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
   atoll ps                         Show services, revisions, endpoints and breakers
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
@@ -71,8 +71,9 @@ pub(super) enum Verb {
     /// Serve the services of a manifest
     ///
     /// Loads every service, then prints one line for each address on standard
-    /// output. The log goes to standard error. On SIGTERM or Ctrl-C the host takes
-    /// no new requests and finishes those in flight; a second signal cuts them off.
+    /// output. The log goes to standard error. On SIGTERM, SIGHUP (a terminal that is
+    /// closed) or Ctrl-C the host takes no new requests and finishes those in flight;
+    /// a second signal cuts them off.
     #[command(verbatim_doc_comment)]
     Run {
         #[command(flatten)]

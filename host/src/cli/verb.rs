@@ -63,7 +63,7 @@ pub(super) fn admin(
         (None, None) => {
             let (address, source) = match known() {
                 Some(known) => (AdminAddress::on(known.address, known.secure), known.source.to_string()),
-                None => (AdminAddress::by_default(), format!("by default: there is no {MANIFEST} here")),
+                None => (AdminAddress::by_default(), format!("by default: {}", why_unknown(Path::new(MANIFEST)))),
             };
             terminal::note(&format!("host: the admin at {address} ({source})"));
             Ok(address)
@@ -79,6 +79,15 @@ fn authorities(flag: Option<PathBuf>) -> Option<PathBuf> {
 /// The development authority of the manifest in this folder, for an admin on this machine: it signs for no other one.
 fn development(admin: &AdminAddress) -> Option<PathBuf> {
     app::development_authority(Path::new(MANIFEST)).filter(|_| admin.is_local())
+}
+
+/// Why nothing says where the admin of the host of the manifest listens.
+fn why_unknown(manifest: &Path) -> String {
+    let name = manifest.display();
+    if manifest.exists() {
+        return format!("the host of {name} does not run, and its admin has no port before it does");
+    }
+    format!("there is no {name} here")
 }
 
 fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ static ENV: ManifestKey<GuestEnvKind> = ManifestKey::new(
     "{}",
     "The environment variables of its component, as `wasi:cli/environment`. A secret is written by reference: \
      `from_env` names a variable of the host's own environment, `file` a file, whose last line break is left out. \
-     Both are read when the host starts.",
+     Both are read when the host starts, and hold at most 64 KiB.",
 );
 
 /// The most variables.
@@ -157,8 +157,11 @@ pub(super) fn value(
     Ok(value)
 }
 
-/// The text of a file, of a bounded length: the path may be a device or a pipe.
+/// The text of a file, of a bounded length. A pipe or a device is refused: to open a pipe waits for its writer.
 fn file(path: &Path) -> std::io::Result<String> {
+    if !path.metadata()?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
     let mut text = String::new();
     File::open(path)?.take(LONGEST as u64 + 3).read_to_string(&mut text)?;
     Ok(text)

@@ -33,8 +33,6 @@ pub struct ServiceConfig {
     /// A PEM file of root certificates for its https addresses; it existed when the manifest was read. `None`: the
     /// system's roots.
     pub ca: Option<PathBuf>,
-    /// The folder of its WIT files, for the docs in them; it existed when the manifest was read.
-    pub wit: Option<PathBuf>,
     /// The largest body of a request, in bytes, unless the route has another limit: 0 to 1 TiB.
     pub body: u64,
     /// How each endpoint is checked; `None`: it is not checked.
@@ -81,7 +79,8 @@ static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
     "wit",
     PathKind,
     "The folder of its WIT files, with those in its `deps`: the docs in them go into `/openapi.json`. Absent: no docs, \
-     because a component carries none.",
+     because a component carries none. A component that the files do not describe is refused, at the start and by a \
+     swap.",
 );
 static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
     "idempotent",
@@ -256,7 +255,7 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
-    let spec =
-        ServiceSpec { replicas, addresses, grants, idempotent, requires, traffic, breaker, ..ServiceSpec::new(name) };
-    services.all.push(ServiceConfig { spec, component, ca, wit, body: limits.body, health, fault });
+    let name = ServiceSpec::new(name);
+    let spec = ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, ..name };
+    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault });
 }

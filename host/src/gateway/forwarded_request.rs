@@ -9,7 +9,7 @@ use crate::base::{
 use crate::route::Match;
 use http::header::{Entry, FORWARDED, HOST};
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -75,6 +75,10 @@ pub(super) fn build(
         admitted.strip(&mut headers);
     }
     set_host(&mut headers, origin);
+    // Only a trusted proxy may send such a target (`head_check`): its client's connection has TLS.
+    if head.uri.scheme() == Some(&Scheme::HTTPS) {
+        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
+    }
     set_forwarded(&mut headers, origin, route.stripped_prefix());
     headers.insert(RequestId::HEADER, origin.id.header());
     *request.headers_mut() = headers;

@@ -5,9 +5,12 @@
 //! average since the beginning would let a peer that began fast be as slow as it likes for minutes.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep};
+
+/// Whoever waits for the peer polls within this time after the end of a window, also on a busy machine.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// A least rate, and how long a peer may be below it.
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +104,15 @@ impl UploadPace {
             window.since = Some(now);
             window.timer.as_mut().reset(now + grace.saturating_sub(window.waited));
         }
+        ready!(window.timer.as_mut().poll(context));
         // A window that had its bytes is gone, so this one had too few.
-        window.timer.as_mut().poll(context)
+        if window.timer.deadline().elapsed() < AWAY {
+            return Poll::Ready(());
+        }
+        // Nobody has polled when the timer ended: the service did something else. How long it waited for the peer
+        // before, nobody knows, so the peer has a new window.
+        (self.before, self.window) = (0, None);
+        self.poll_too_slow(context)
     }
 }
 
@@ -161,6 +171,19 @@ mod tests {
             }
             assert_eq!(bursts == 200, enough, "{bytes} bytes each {pause} ms: {bursts}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_goes_away_while_it_waits_makes_no_peer_slow() {
+        let mut pace = UploadPace::new(LeastRate::new(240, 5 * SECOND));
+        for _ in 0..10 {
+            // It waits for a moment, does something else for an hour, and waits again: the peer has its window anew.
+            assert!(timeout(SECOND, poll_fn(|context| pace.poll_too_slow(context))).await.is_err());
+            tokio::time::sleep(3600 * SECOND).await;
+            assert!(timeout(4 * SECOND, poll_fn(|context| pace.poll_too_slow(context))).await.is_err());
+            pace.received(1200);
+        }
+        assert!(timeout(6 * SECOND, poll_fn(|context| pace.poll_too_slow(context))).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,9 @@ pub enum SwapError {
     /// Its imports of other services cannot be linked.
     #[error("the component is refused: it {0}")]
     Unwired(#[from] WireError),
+    /// The folder `wit` of its service does not describe it: a host could not start with both.
+    #[error("the component is refused: it {0}")]
+    Undescribed(String),
     /// Other services or routes use something that it does not offer, or offers with other types.
     #[error(
         "the component is refused: {}. docs/evolving-a-contract.md has the changes that fit, and the way to make \
@@ -53,6 +56,7 @@ impl SwapError {
             Self::NoPrevious(_) => "no-previous",
             Self::Refused(_) => "invalid",
             Self::Unwired(_) => "unwired",
+            Self::Undescribed(_) => "undescribed",
             Self::Breaks(_) => "breaks-callers",
             Self::Rewired => "rewired",
             Self::DoesNotStart(_) => "does-not-start",

@@ -8,6 +8,7 @@ use crate::mesh::{Dial, TrafficSettings};
 use crate::runtime::{GuestEnv, Isolation, Limits};
 use http::Uri;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct ServiceSpec {
     /// The functions of its component that may be called twice without harm, each `function` or `interface#function`;
     /// no two the same.
     pub idempotent: Vec<String>,
+    /// The folder of the WIT files that describe its component; `None`: nothing is compared with them. Default: none.
+    pub wit: Option<PathBuf>,
     /// The functions of its component that routes call, in the order of the routes. Default: none.
     pub routed: Arc<[BoundFunction]>,
     /// The scopes that each of its callers must have. Default: none.
@@ -94,6 +97,7 @@ impl ServiceSpec {
             addresses: AddressSettings::default(),
             grants: GrantSettings::default(),
             idempotent: Vec::new(),
+            wit: None,
             routed: Arc::default(),
             requires: Arc::default(),
             traffic: TrafficSettings::default(),

@@ -15,6 +15,7 @@ use crate::state::Store;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::task::spawn_blocking;
@@ -138,11 +139,18 @@ impl Rollout {
         let mut history = deployment.history.lock().await;
         let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
         let runtime = Arc::clone(&self.runtime);
-        let component = spawn_blocking(move || runtime.compile(&bytes)).await.map_err(SwapError::Host)??;
+        let wit = deployment.spec.wit.clone();
+        let work = move || {
+            let component = runtime.compile(&bytes)?;
+            Ok::<_, SwapError>((described(component.contract(), wit.as_deref()), component))
+        };
+        let (described, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         let contract = component.contract();
         let Fit { links, .. } = self.fit(deployment, contract, &self.serving(), Clients::MustNotNotice)?;
         let (grants, limits) = (Arc::clone(&deployment.grants), &deployment.spec.replicas.limits);
         let revision = Arc::new(component.revision(&self.runtime, grants, limits, &links)?);
+        // Last: what a component breaks says more.
+        described.map_err(SwapError::Undescribed)?;
         if revision.digest() != stable.digest() {
             self.rehearse(deployment, &revision).await?;
             // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it
@@ -200,15 +208,20 @@ impl Rollout {
         let spec = &deployment.spec;
         let no_component = || SwapError::NoComponent(spec.name.clone());
         let runtime = Arc::clone(&self.runtime);
-        let work = move || (Contract::decode(&bytes), runtime.compile(&bytes));
-        let (contract, component) = spawn_blocking(work).await.map_err(SwapError::Host)?;
-        let contract = contract.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let wit = spec.wit.clone();
+        let work = move || {
+            let contract = Contract::decode(&bytes).map_err(|error| LoadError::Invalid(error.to_string()))?;
+            Ok::<_, SwapError>((described(&contract, wit.as_deref()), contract, runtime.compile(&bytes)))
+        };
+        let (described, contract, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         // All that serves is read under one lock, so that no swap of another service comes between.
         let serving = self.serving();
         let revision = serving.get(name).map(|revision| revision.digest()).ok_or_else(no_component)?;
         let ground = self.ground(deployment, &serving);
         drop(serving);
-        Ok((Trial::run(&contract, &component, ground), revision))
+        let mut trial = Trial::run(&contract, &component, ground);
+        trial.refusals.extend(described.err());
+        Ok((trial, revision))
     }
 
     /// The contract of the revision that serves.
@@ -328,6 +341,18 @@ impl Deployment {
         self.traffic.metrics.swap_refused(error.kind());
         report_refusal(what, self.spec.name.as_str(), error);
     }
+}
+
+/// Compares a component with the WIT files of its service, if the manifest names their folder. The error continues the
+/// sentence "the component …".
+fn described(contract: &Contract, folder: Option<&Path>) -> Result<(), String> {
+    let Some(folder) = folder else { return Ok(()) };
+    Contract::clone(contract).with_docs(folder).map_err(|error| {
+        format!(
+            "does not fit {}, the `wit` of its service: {error}. Put the WIT files that it was built from there first",
+            folder.display()
+        )
+    })
 }
 
 /// Writes the line of a swap or a rollback that was refused.

@@ -28,11 +28,12 @@ const REFUSED: [&str; 9] = [
 ];
 
 /// The kinds of refused swaps and rollbacks.
-const SWAPS_REFUSED: [&str; 9] = [
+const SWAPS_REFUSED: [&str; 10] = [
     "no-component",
     "no-previous",
     "invalid",
     "unwired",
+    "undescribed",
     "breaks-callers",
     "rewired",
     "does-not-start",

@@ -48,6 +48,9 @@ pub const CASES: &[Case] = &[
     served("9112 3.2.2", "GET http://A:80/x HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
     served("9110 4.2.3", "GET /x HTTP/1.1\r\nHost: a:\r\n\r\n", &[200]),
     served("3986 3.2.2", "GET /x HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", &[200]),
+    // What is left lenient, or refused by hyper, at the request line.
+    served("9112 3.2.1", "GET /x#part HTTP/1.1\r\nHost: a\r\n\r\n", &[200]),
+    refused("9110 2.5", "GET /x HTTP/1.2\r\nHost: a\r\n\r\n", &[400], ""),
     // Transfer codings.
     refused(
         "9112 7",

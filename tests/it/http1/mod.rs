@@ -199,3 +199,22 @@ async fn a_target_that_is_too_long_is_answered_with_414() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_https_target_of_a_trusted_proxy_tells_the_service_that_its_client_uses_tls() {
+    let upstream = PlainServer::start("plain").await;
+    let (_home, atoll) = host(upstream.address, "trusted_proxies = [\"127.0.0.1\"]").await;
+    // RFC 9112 3.2.2: a server takes the absolute form.
+    for (target, field, told) in [
+        ("https://a/x", "", "https"),
+        ("https://a/x", "X-Forwarded-Proto: http\r\n", "http"),
+        ("http://a/x", "", "http"),
+        ("/x", "", "http"),
+    ] {
+        let mut client = RawClient::connect(&atoll).await;
+        client.send(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n{field}\r\n")).await;
+        let answer = client.answer().await;
+        let seen: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(seen["headers"]["x-forwarded-proto"], told, "{target} {field}");
+    }
+}

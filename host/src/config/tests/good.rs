@@ -56,7 +56,7 @@ fn a_service_and_its_route_have_the_default_settings_of_the_rooms() {
     let (connect, dns) = (addresses.dial.connect, addresses.dns);
     let pinned = [15, 1, 30].map(Duration::from_secs);
     assert_eq!([total, connect, dns], pinned);
-    assert_eq!((&service.ca, &service.wit, &service.health, &service.fault), (&None, &None, &None, &None));
+    assert_eq!((&service.ca, &service.spec.wit, &service.health, &service.fault), (&None, &None, &None, &None));
     let route = &manifest.routes[0];
     assert_eq!((route.body, route.timeout), (2 << 20, Duration::from_secs(15)));
     assert_eq!((Ok(&route.rule), &route.call), (route::Rule::prefix("/users").as_ref(), &None));
@@ -127,7 +127,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!((spec.addresses.dial.connect, spec.grants.dial.connect), (connect, connect));
     assert_eq!((spec.traffic.timeout, spec.traffic.total, users.body), (timeout, total, 1000));
     assert_eq!(spec.grants.calls.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["legacy", "users"]);
-    assert!(users.wit.as_ref().is_some_and(|path| path.ends_with("wit") && path.is_absolute()));
+    assert!(users.spec.wit.as_ref().is_some_and(|path| path.ends_with("wit") && path.is_absolute()));
     assert_eq!(spec.idempotent, ["get", "users#list"]);
     let reuse = runtime::Reuse { max_requests: 100, max_concurrent: 4, idle_timeout: Duration::from_millis(250) };
     assert_eq!(spec.replicas.isolation, runtime::Isolation::Reuse(reuse));

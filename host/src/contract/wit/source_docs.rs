@@ -69,8 +69,9 @@ fn dependencies(folder: &Path) -> Vec<UnresolvedPackageGroup> {
         if path.is_dir() {
             return UnresolvedPackageGroup::parse_dir(path).ok();
         }
-        let text =
-            path.extension().filter(|extension| *extension == "wit").and_then(|_| fs::read_to_string(path).ok())?;
+        // To open a pipe would wait for its writer.
+        let is_source = path.extension().is_some_and(|extension| extension == "wit") && path.is_file();
+        let text = is_source.then(|| fs::read_to_string(path).ok()).flatten()?;
         UnresolvedPackageGroup::parse(path, &text).ok()
     };
     paths.iter().filter_map(package).collect()

@@ -83,12 +83,17 @@ impl Slots {
         let mut services = lock(&self.services);
         if let Some(service) = services.get(name).and_then(Weak::upgrade) {
             service.shared.ledger().widen(service.id, instance);
+            drop(services);
+            // The reserve may have grown by what a waiting call needs.
+            service.shared.serve_waiting();
             return service;
         }
         let shared = Arc::clone(&self.shared);
         let id = shared.ledger().join(weight.into(), instance);
         let service = Arc::new(ServiceSlots { shared, id, metrics: Arc::default() });
         services.insert(name.clone(), Arc::downgrade(&service));
+        drop(services);
+        self.shared.serve_waiting();
         service
     }
 

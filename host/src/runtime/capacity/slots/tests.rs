@@ -91,3 +91,18 @@ fn a_service_has_one_account_through_its_revisions() {
     drop(after);
     assert_eq!(service(&slots, "users").share(), PoolShare::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reserve_that_grows_serves_a_call_that_waits() {
+    let slots = Slots::new(16);
+    let (flood, other) = (service(&slots, "flood"), service(&slots, "other"));
+    let pressure = PoolPressure::default();
+    // The part of the first class, and the flood's own slot of the reserve. There are free slots for deeper calls.
+    let held: Vec<_> = std::iter::from_fn(|| flood.try_take(DepthClass::of(0), 1)).collect();
+    let mut wide = Box::pin(other.take_until(DepthClass::of(0), 2, soon(1_000), &pressure));
+    assert!(wide.as_mut().now_or_never().is_none(), "one slot of the reserve is left");
+    let same = slots.service(&ServiceName::new("other").unwrap(), 1, 2);
+    assert!(wide.now_or_never().is_some_and(|slots| slots.is_ok_and(|slots| slots.is_reserved())));
+    drop((same, held));
+    slots.all_free().await;
+}
