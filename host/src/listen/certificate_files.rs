@@ -144,7 +144,7 @@ pub(super) fn validity_warning(facts: &CertificateFacts) -> Option<String> {
         return Some(format!("the certificate has expired, {} days ago", (now - facts.not_after) / day));
     }
     let ahead = facts.not_before - now;
-    (ahead > 0).then(|| format!("the certificate is not valid yet, for {} s", ahead))
+    (ahead > 0).then(|| format!("the certificate is not valid yet, for {ahead} s"))
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

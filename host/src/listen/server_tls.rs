@@ -16,6 +16,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 /// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
 const HTTP2: &str = "h2";
@@ -25,6 +27,9 @@ fn protocols(http2: bool) -> Vec<Vec<u8>> {
     let http2 = http2.then(|| HTTP2.as_bytes().to_vec());
     http2.into_iter().chain([b"http/1.1".to_vec()]).collect()
 }
+
+/// How long a pair of files that does not fit may take to become right. Tools write both within milliseconds.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// What a listener serves by TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +77,18 @@ pub struct ServerTls {
 }
 
 /// A configuration, when its first certificate expires, and what is doubtful about it.
-struct LoadedTls {
+pub(super) struct LoadedTls {
     config: Arc<ServerConfig>,
     first_expiry: i64,
     warnings: Vec<(TlsFile, String)>,
+}
+
+/// What a look at the files has found.
+pub(super) enum TlsLook {
+    Unchanged,
+    Changed(LoadedTls),
+    /// They have changed, and cannot be used.
+    Broken(Vec<TlsFileError>),
 }
 
 impl ServerTls {
@@ -113,29 +126,51 @@ impl ServerTls {
     }
 
     /// Looks at the files again and again. It never returns. `edge` names the listener in the log.
+    ///
+    /// Whoever writes a certificate and then its key leaves a pair for a moment that does not fit. So files that cannot
+    /// be used are looked at once more, a little later, before they count as wrong.
     pub async fn watch(self: Arc<Self>, edge: &'static str) {
         loop {
-            tokio::time::sleep(self.settings.reload).await;
-            let own = Arc::clone(&self);
-            // A panic there would be a bug. What is served stays, and the next look comes.
-            if let Err(error) = tokio::task::spawn_blocking(move || own.look(edge)).await {
-                tracing::error!(edge, %error, "looking at the certificates panicked");
+            sleep(self.settings.reload).await;
+            let mut look = self.look(edge, false).await;
+            if matches!(look, TlsLook::Broken(_)) {
+                sleep(SETTLE.min(self.settings.reload)).await;
+                look = self.look(edge, true).await;
             }
+            self.take(edge, look);
         }
     }
 
-    /// Reads the files, and replaces the configuration if they have changed and can be used.
-    fn look(&self, edge: &'static str) {
-        let contents = TlsFileContents::read(&self.settings.certificates, self.settings.client_ca.as_deref());
-        let digest = contents.digest();
-        if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), digest) == digest {
+    /// Reads the files. Those that have not changed are not looked at closely, unless that is `forced`.
+    pub(super) async fn look(self: &Arc<Self>, edge: &'static str, forced: bool) -> TlsLook {
+        let own = Arc::clone(self);
+        let look = spawn_blocking(move || {
+            let contents = TlsFileContents::read(&own.settings.certificates, own.settings.client_ca.as_deref());
+            let digest = contents.digest();
+            let before = std::mem::replace(&mut *own.seen.lock().unwrap_or_else(PoisonError::into_inner), digest);
+            if before == digest && !forced {
+                return TlsLook::Unchanged;
+            }
+            build(&own.settings, &own.provider, &contents).map_or_else(TlsLook::Broken, TlsLook::Changed)
+        });
+        look.await.unwrap_or_else(|error| {
+            // A bug. What is served stays, and the next look comes.
+            tracing::error!(edge, %error, "looking at the certificates panicked");
+            TlsLook::Unchanged
+        })
+    }
+
+    /// Replaces the configuration by what a look has found, if it can be used.
+    pub(super) fn take(&self, edge: &'static str, look: TlsLook) {
+        if matches!(look, TlsLook::Unchanged) {
             return;
         }
-        let built = build(&self.settings, &self.provider, &contents);
-        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = built.is_err();
-        self.metrics.reloaded(built.is_ok());
-        match built {
-            Ok(loaded) => {
+        let broken = matches!(look, TlsLook::Broken(_));
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) = broken;
+        self.metrics.reloaded(!broken);
+        match look {
+            TlsLook::Unchanged => {}
+            TlsLook::Changed(loaded) => {
                 self.current.store(loaded.config);
                 self.metrics.serves_until(loaded.first_expiry);
                 let days = (loaded.first_expiry - now()) / 86_400;
@@ -144,7 +179,7 @@ impl ServerTls {
                     tracing::warn!(edge, "{warning}");
                 }
             }
-            Err(errors) => {
+            TlsLook::Broken(errors) => {
                 for error in errors {
                     let help = error.help();
                     tracing::error!(edge, %error, help, "the new certificates cannot be used; the old ones serve on");

@@ -50,19 +50,19 @@ fn without_the_sections_there_is_no_tls_and_the_defaults_are_those_of_the_room()
 #[test]
 fn wrong_keys_of_tls_are_findings() {
     cases! {
-        "[gateway.tls]" => "1:2", "TLS needs a certificate", "self_signed = true";
-        "[admin.tls]\ncertificates = []" => "1:2", "TLS needs a certificate", "certificates = [";
+        "[gateway.tls]" => "1:1", "TLS needs a certificate", "self_signed = true";
+        "[admin.tls]\ncertificates = []" => "1:1", "TLS needs a certificate", "certificates = [";
         "[gateway.tls]\ncertificates = ['a.pem']" =>
             "2:17", "must be { cert, key } with two paths, not \"a.pem\"", "cert = \"shop.pem\"";
         "[gateway.tls]\ncertificates = [{ cert = 'a' }]" => "2:17", "has a certificate without `key`", "key =";
         "[gateway.tls]\ncertificates = [{ cert = 'a', key = 1 }]" =>
-            "2:36", "entry `key`, which must be a path", "quotes";
+            "2:37", "entry `key`, which must be a path", "quotes";
         "[gateway.tls]\ncertificates = [{ cert = 'a', key = 'b', kee = 'c' }]" =>
             "2:42", "has an unknown key `kee`", "`key`";
         "[gateway.tls]\nself_signed = true\nclient_auth = 'optional'" =>
             "3:15", "no effect without `client_ca`", "leave it out";
         "[gateway.tls]\nself_signed = true\ncertificates = [{ cert = 'a', key = 'b' }]" =>
-            "1:2", "exclude each other", "development";
+            "1:1", "exclude each other", "development";
         "[gateway.tls]\nself_signed = true\nredirect = 0" => "3:12", "must be true or false, or a port, not 0", "443";
         "[gateway.tls]\nself_signed = true\nhsts = '731d'" => "3:8", "a duration of 0 to 730d", "in quotes";
         "[gateway.tls]\nself_signed = true\nredirekt = true" =>

@@ -2,6 +2,7 @@
 
 use super::{GET, NotifyOnDrop, SHORT, TestServer, within};
 use crate::base::{Body, full_body};
+use crate::listen::server_tls::TlsLook;
 use crate::listen::{CertificateFiles, Drain, Listener, Peer, ServerTls, Settings, TlsSettings};
 use bytes::Bytes;
 use futures_util::stream;
@@ -29,7 +30,7 @@ struct SecureServer {
     server: TestServer,
     client: TlsConnector,
     tls: Arc<ServerTls>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl SecureServer {
@@ -52,18 +53,24 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let folder = tempfile::tempdir().expect("a folder");
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+    let (cert, key) = certificate();
     let files = CertificateFiles { cert: folder.path().join("a.pem"), key: folder.path().join("a.key") };
-    fs::write(&files.cert, pem("CERTIFICATE", cert.der())).expect("a file");
-    fs::write(&files.key, pem("PRIVATE KEY", &KeyPair::serialize_der(&signing_key))).expect("a file");
+    fs::write(&files.cert, pem("CERTIFICATE", &cert)).expect("a file");
+    fs::write(&files.key, key).expect("a file");
     let tls = TlsSettings { certificates: vec![files], ..TlsSettings::default() };
     let tls = Arc::new(ServerTls::load(tls).expect("right files"));
     let listener = Listener::bind(settings).await.expect("port 0 is free").secured(Arc::clone(&tls));
     let (addr, drain) = (listener.local_addr().expect("it is bound"), Drain::new());
     let serving = tokio::spawn(listener.serve(service, drain.clone()));
     let server = TestServer { addr, drain, serving };
-    SecureServer { server, client: connector(cert.der()), tls, _folder: folder }
+    SecureServer { server, client: connector(&cert), tls, folder }
+}
+
+/// A certificate for `localhost`, and its key in PEM.
+fn certificate() -> (CertificateDer<'static>, String) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+    (cert.der().clone(), pem("PRIVATE KEY", &KeyPair::serialize_der(&signing_key)))
 }
 
 fn connector(trusted: &CertificateDer<'static>) -> TlsConnector {
@@ -221,4 +228,22 @@ async fn a_handshake_that_goes_nowhere_makes_room_for_a_new_connection() {
     assert!(within(wire.read(&mut answer)).await.expect("an answer") > 0);
     assert_eq!(within(silent.read(&mut answer)).await.expect("an end"), 0);
     assert!(!server.tls.is_stale());
+}
+
+#[tokio::test]
+async fn a_pair_of_files_that_is_half_written_is_looked_at_once_more() {
+    let server = serve(Settings::default(), |_, _| async { Response::new(full_body("well")) }).await;
+    let (tls, (cert, key)) = (&server.tls, certificate());
+    let before = tls.config();
+    assert!(matches!(tls.look("gateway", false).await, TlsLook::Unchanged));
+    fs::write(server.folder.path().join("a.pem"), pem("CERTIFICATE", &cert)).expect("a file");
+    assert!(matches!(tls.look("gateway", false).await, TlsLook::Broken(_)));
+    assert!(!tls.is_stale(), "the second look decides");
+    assert!(matches!(tls.look("gateway", false).await, TlsLook::Unchanged), "it was seen");
+    tls.take("gateway", tls.look("gateway", true).await);
+    assert!(tls.is_stale() && Arc::ptr_eq(&before, &tls.config()));
+
+    fs::write(server.folder.path().join("a.key"), key).expect("a file");
+    tls.take("gateway", tls.look("gateway", false).await);
+    assert!(!tls.is_stale() && !Arc::ptr_eq(&before, &tls.config()));
 }
