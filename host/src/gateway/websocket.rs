@@ -86,7 +86,8 @@ impl<'a> SocketHandshake<'a> {
 /// never in HTTP/1.0).
 fn is_offered(head: &Parts) -> bool {
     let has = |name, wanted: &[u8]| header_tokens(&head.headers, name).any(|token| token.eq_ignore_ascii_case(wanted));
-    head.version == Version::HTTP_11
+    // On HTTP/2 the fields come from `listen`: a client cannot send them there (RFC 9113, section 8.2.2).
+    matches!(head.version, Version::HTTP_11 | Version::HTTP_2)
         && head.headers.contains_key(UPGRADE)
         && has(&UPGRADE, PROTOCOL)
         && has(&CONNECTION, b"upgrade")

@@ -103,7 +103,7 @@ pub(super) async fn serve<S, F>(
             Opening::Nothing => return socket.close().await,
             Opening::Http2 => {
                 socket.switch(SocketMode::Streams);
-                let connection = Http2Connection { socket, peer, memory, timer, drained: drain.waiter() };
+                let connection = Http2Connection { socket, peer, memory, timer, drain };
                 return Box::pin(http2_connection::serve(connection, service, &settings, http2)).await;
             }
         }

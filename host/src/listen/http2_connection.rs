@@ -2,20 +2,22 @@
 
 use super::answer_buffer::AnswerMemory;
 use super::connection_stage::StageTimer;
-use super::drain::DrainWaiter;
+use super::drain::{Drain, DrainWaiter};
 use super::http_exchange::ExchangeRecord;
-use super::http2_stream::{OpenStreams, StreamExchange, normalize};
+use super::http2_stream::{OpenStream, OpenStreams, StreamExchange, StreamTunnel, normalize};
 use super::least_rate::LeastRate;
 use super::metered_socket::{MeteredSocket, SharedMeter};
 use super::peer::Peer;
 use super::settings::{Http2Settings, Settings};
 use super::socket::Socket;
 use super::stream_tasks::{StreamProgress, StreamTasks};
+use super::tunnel::Tunnel;
 use crate::base::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -48,6 +50,7 @@ fn protocol(settings: &Settings, http2: &Http2Settings, tasks: StreamTasks) -> h
         .initial_stream_window_size(http2.stream_window)
         .initial_connection_window_size(http2.connection_window)
         .max_send_buf_size(SEND_BUFFER)
+        .enable_connect_protocol()
         .header_table_size(HEADER_TABLE)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
         .keep_alive_interval(PING)
@@ -61,7 +64,15 @@ pub(super) struct Http2Connection {
     pub(super) peer: Peer,
     pub(super) memory: AnswerMemory,
     pub(super) timer: StageTimer,
-    pub(super) drained: DrainWaiter,
+    pub(super) drain: Drain,
+}
+
+/// Copies what follows the answer to a WebSocket's handshake.
+async fn tunnel_of(stream: OnUpgrade, tunnel: Tunnel, drain: Drain, _open: OpenStream) {
+    let Ok(stream) = stream.await else { return };
+    if let Err(error) = tunnel.run(&mut TokioIo::new(stream), &[], &drain).await {
+        tracing::debug!(%error, "a tunnel broke off");
+    }
 }
 
 /// The streams end with their connection, also if that is cut off.
@@ -80,7 +91,8 @@ where
     S: Fn(Request<Body>, Peer) -> F,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    let Http2Connection { socket, peer, memory, timer, drained } = connection;
+    let Http2Connection { socket, peer, memory, timer, drain } = connection;
+    let drained = drain.waiter();
     let rate = LeastRate::new(settings.min_download_rate, settings.rate_grace);
     let tasks = StreamTasks::new(rate, settings.write_timeout);
     let _end = StreamsEnd(tasks.clone());
@@ -88,20 +100,25 @@ where
     let addr = peer.addr;
     let meter = SharedMeter::new();
     let builder = protocol(settings, http2, tasks.clone());
-    let (open, of_streams, expected) = (Arc::clone(&streams), settings.clone(), tasks);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let (open, of_streams) = (Arc::clone(&streams), settings.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let record = Arc::new(ExchangeRecord::new(&of_streams, memory.clone()));
         let progress = Arc::new(StreamProgress::new(Arc::clone(&record)));
-        expected.expect(Arc::clone(&progress));
+        StreamTasks::expect(Arc::clone(&progress));
+        let tunnel = StreamTunnel::of(&mut request);
         let exchange = StreamExchange::begin(progress, open.begin(), &request);
         let request = normalize(request, &record);
         let answer = service(request, Peer { record: Arc::clone(&record), ..peer.clone() });
+        let (tasks, drain, open) = (tasks.clone(), drain.clone(), Arc::clone(&open));
         async move {
             // hyper looks for a reset of the stream when this is first pending. A reset that came with the head is
             // there by then, so that no service is called for it.
             yield_now().await;
-            let answer = answer.await;
+            let mut answer = answer.await;
             record.note_answered();
+            if let Some((stream, tunnel)) = tunnel.and_then(|tunnel| tunnel.answer(&mut answer)) {
+                tasks.spawn(tunnel_of(stream, tunnel, drain, open.begin()));
+            }
             Ok::<_, Infallible>(exchange.answer(answer))
         }
     });

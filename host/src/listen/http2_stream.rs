@@ -4,13 +4,18 @@ use super::connection_stage::{StageTracker, StageVersion};
 use super::http_exchange::ExchangeRecord;
 use super::least_rate::UploadPace;
 use super::stream_tasks::StreamProgress;
+use super::tunnel::Tunnel;
 use crate::base::{Body, BodyError, ErrorKind, empty_body, remove_hop_by_hop};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
+use hyper::upgrade::OnUpgrade;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -87,6 +92,45 @@ impl StreamExchange {
         let announced = answer.headers().get(CONTENT_LENGTH).filter(|_| !answer.body().is_end_stream());
         let left = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         answer.map(|body| StreamAnswer { body, rest: None, left, progress: self.progress, _open: self.open })
+    }
+}
+
+/// The client's side of a WebSocket on a stream (RFC 8441).
+pub(super) struct StreamTunnel(OnUpgrade);
+
+impl StreamTunnel {
+    /// Takes the stream out of `request`, if that opens a WebSocket. The request becomes the handshake of HTTP/1.1,
+    /// with a key, of which HTTP/2 has none (RFC 8441, section 5).
+    pub(super) fn of(request: &mut Request<Incoming>) -> Option<Self> {
+        let protocol = request.extensions_mut().remove::<Protocol>()?;
+        if *request.method() != Method::CONNECT || protocol.as_str() != "websocket" {
+            return None;
+        }
+        let stream = hyper::upgrade::on(&mut *request);
+        *request.method_mut() = Method::GET;
+        let key = BASE64.encode(rand::random::<[u8; 16]>());
+        let key = HeaderValue::from_str(&key).expect("Base64 is visible ASCII");
+        let headers = request.headers_mut();
+        headers.insert(SEC_WEBSOCKET_KEY, key);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        Some(Self(stream))
+    }
+
+    /// Accepts with 200 in place of 101, and returns the tunnel that follows. Another success would look like that, so
+    /// it is a failure of the service.
+    pub(super) fn answer(self, answer: &mut Response<Body>) -> Option<(OnUpgrade, Tunnel)> {
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            *answer.status_mut() = StatusCode::OK;
+            answer.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+            return Tunnel::of(answer).map(|tunnel| (self.0, tunnel));
+        }
+        if answer.status().is_success() {
+            *answer.status_mut() = StatusCode::BAD_GATEWAY;
+            answer.headers_mut().remove(CONTENT_LENGTH);
+            *answer.body_mut() = empty_body();
+        }
+        None
     }
 }
 

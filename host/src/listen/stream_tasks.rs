@@ -2,6 +2,7 @@
 
 use super::http_exchange::ExchangeRecord;
 use super::least_rate::{LeastRate, UploadPace};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,10 +42,13 @@ impl StreamProgress {
 #[derive(Clone)]
 pub(super) struct StreamTasks(Arc<TasksState>);
 
+thread_local! {
+    /// That of the stream which hyper is about to hand over on this thread: see [`StreamTasks::expect`].
+    static NEXT: RefCell<Option<Arc<StreamProgress>>> = const { RefCell::new(None) };
+}
+
 struct TasksState {
     tasks: Mutex<JoinSet<()>>,
-    /// That of the stream which hyper is about to hand over.
-    next: Mutex<Option<Arc<StreamProgress>>>,
     rate: LeastRate,
     write_timeout: Duration,
 }
@@ -52,14 +56,19 @@ struct TasksState {
 impl StreamTasks {
     /// `rate`: the least rate at which a peer takes an answer; `write_timeout`: how long it may take nothing.
     pub(super) fn new(rate: LeastRate, write_timeout: Duration) -> Self {
-        let (tasks, next) = (Mutex::new(JoinSet::new()), Mutex::default());
-        Self(Arc::new(TasksState { tasks, next, rate, write_timeout }))
+        Self(Arc::new(TasksState { tasks: Mutex::new(JoinSet::new()), rate, write_timeout }))
     }
 
-    /// The next future that hyper hands over is that of the stream with this progress: hyper makes the service's future
-    /// and hands it over in one step (`poll_server` in `hyper/src/proto/h2/server.rs`).
-    pub(super) fn expect(&self, progress: Arc<StreamProgress>) {
-        *self.0.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+    /// The next future that hyper hands over on this thread is that of the stream with this progress: hyper makes the
+    /// service's future and hands it over in one step (`poll_server` in `hyper/src/proto/h2/server.rs`). Meanwhile a
+    /// stream on another thread may hand over the task of its upgrade.
+    pub(super) fn expect(progress: Arc<StreamProgress>) {
+        NEXT.set(Some(progress));
+    }
+
+    /// Runs what follows a stream's answer.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(future);
     }
 
     /// Ends all streams.
@@ -70,8 +79,8 @@ impl StreamTasks {
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for StreamTasks {
     fn execute(&self, future: F) {
-        let TasksState { tasks, next, rate, write_timeout } = &*self.0;
-        let progress = next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let TasksState { tasks, rate, write_timeout } = &*self.0;
+        let progress = NEXT.take();
         let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that have ended leave the set here, so it holds no more than the bound on streams and the last few.
         while tasks.try_join_next().is_some() {}

@@ -123,10 +123,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin, S: AsyncRead + AsyncWrite + Unpin> Tunne
         let mut moved = false;
         let to_service = copy(&mut self.client, &mut self.service, context, |_| moved = true)?;
         // Once the client was told to close, no frame may follow (RFC 6455, section 5.5.1).
-        let told_to_close = self.closing.is_some() && self.drained && !self.service.ended;
-        let frames = &mut self.frames;
-        let to_client = if told_to_close {
+        let told_to_close = self.closing.is_some() && self.drained;
+        if told_to_close {
             discard(&mut self.service, context)?;
+        }
+        let frames = &mut self.frames;
+        let to_client = if told_to_close && !self.service.ended {
             flush(&mut self.client, context)?
         } else {
             copy(&mut self.service, &mut self.client, context, |piece| {

@@ -5,6 +5,7 @@ mod exchanges;
 mod frames;
 mod grpc;
 mod raw_client;
+mod websockets;
 
 use super::atoll::{Atoll, Home};
 use super::plain_server::PlainServer;
