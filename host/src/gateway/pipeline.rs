@@ -1,7 +1,7 @@
 //! The pipeline of a request: every stage, in order.
 
 use super::access_log::{AccessRecord, write_unparsed};
-use super::authentication::{Admitted, RouteCaller};
+use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
@@ -19,7 +19,6 @@ use crate::audit::AuditRecord;
 use crate::base::{
     Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
 };
-use crate::identity::ShownCertificate;
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::GatewayMetrics;
@@ -141,7 +140,7 @@ impl<C: Call> Gateway<C> {
             // Boxed: a request to a route without policies would pay for the size of this future.
             Some(access) => {
                 let peer = record.peer();
-                let certificate = || shown_certificate(peer);
+                let certificate = || authentication::shown_certificate(peer);
                 let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
                 Some(Box::pin(access.admit(&head.headers, caller)).await?)
             }
@@ -351,11 +350,6 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
     let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
     let given = if trusted { given() } else { None };
     given.unwrap_or_else(|| RequestId::from_random(rand::random()))
-}
-
-/// The certificate that the connection has shown. A connection without TLS has shown none.
-fn shown_certificate(_: &Peer) -> Option<ShownCertificate> {
-    None
 }
 
 fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {

@@ -67,3 +67,52 @@ async fn where_clients_show_certificates_a_request_is_for_the_host_of_the_handsh
     let wrong = Client::new(&home.authority, Some(&foreign));
     assert!(!wrong.ask(&atoll, "shop.example", GET).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")));
 }
+
+#[tokio::test]
+async fn a_certificate_lets_in_who_has_a_name_of_the_policy_and_what_its_scopes_allow() {
+    let home = TlsHome::with(
+        r#"
+[gateway.tls]
+certificates = [{ cert = 'shop.pem', key = 'shop.key' }]
+client_ca = 'clients.pem'
+client_auth = 'optional'
+[auth.machines]
+kind = "certificate"
+subjects = ["dns:*.partner.example", "subject:CN=till-7"]
+scopes = ["orders:read"]
+[service.hello]
+component = '{component:fixture-hello}'
+[[route]]
+prefix = '/'
+service = 'hello'
+auth = "machines"
+scopes = ["orders:read"]
+[[route]]
+prefix = '/write'
+service = 'hello'
+auth = "machines"
+scopes = ["orders:write"]
+"#,
+    );
+    let clients = Authority::new("clients");
+    clients.write(&home.folder().join("clients.pem"));
+    let named = |name: &str, names: &[&str]| {
+        clients.sign_with(names, |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        })
+    };
+    let atoll = home.home.start().await;
+    for (own, path, status) in [
+        (Some(named("a", &["orders.partner.example"])), "/", 200),
+        (Some(named("till-7", &[])), "/", 200),
+        (Some(named("till-7", &[])), "/write", 403),
+        (Some(named("till-70", &["a.b.partner.example", "partner.example"])), "/", 401),
+        (None, "/", 401),
+    ] {
+        let client = Client::new(&home.authority, own.as_ref());
+        let request = GET.replacen(" / ", &format!(" {path} "), 1);
+        let answer = client.ask(&atoll, "shop.example", &request).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path} {status}: {answer}");
+    }
+}

@@ -9,6 +9,7 @@ mod policy_refusal;
 mod recent_tokens;
 mod route_access;
 mod shared_key_ring;
+mod shown_certificate;
 #[cfg(test)]
 mod tests;
 mod token_keys;
@@ -20,6 +21,7 @@ pub use policy::{AuthPolicy, PolicyProof};
 pub use route_access::RouteAccess;
 pub(super) use route_access::RouteCaller;
 pub use shared_key_ring::SharedKeyRing;
+pub(super) use shown_certificate::shown_certificate;
 pub use token_keys::{IssuerFuture, KeyPace, KeySource, TokenKeys};
 pub use token_prover::TokenProver;
 
