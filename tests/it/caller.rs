@@ -163,8 +163,8 @@ async fn calls_that_share_an_instance_never_share_an_identity() {
         async move {
             let subject = format!("caller-{number}");
             // Every fourth call is made for nobody: it must not get the identity of another.
-            let identity = (number % 4 != 0).then(|| caller(&subject, &[]));
-            let expected = if number % 4 == 0 { Json::Null } else { json!(subject) };
+            let identity = (!number.is_multiple_of(4)).then(|| caller(&subject, &[]));
+            let expected = if number.is_multiple_of(4) { Json::Null } else { json!(subject) };
             let path = format!("/slow/back?ms={}", 1 + number * 7 % 40);
             let seen = host.get("shared", &path, identity).await.unwrap();
             let named = |told: &Json| told.get("subject").cloned().unwrap_or_default();

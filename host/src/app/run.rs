@@ -17,7 +17,7 @@ use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::gateway::{self, Gateway};
 use crate::health;
-use crate::listen::Drain;
+use crate::listen::{Drain, Listener};
 use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
 use crate::rollout::Rollout;
@@ -59,14 +59,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
-    let tls = match EdgeTls::load(manifest, &announce) {
-        Ok(tls) => tls,
-        Err(error) => {
-            // Whatever else is wrong is told with it.
-            check_all(&draft).await?;
-            return Err(error);
-        }
-    };
+    let tls = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
 
@@ -123,16 +116,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
     let admin_edge = tokio::spawn(admin_edge);
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
-    let observer = Arc::clone(&gateway);
-    let gateway_socket = gateway_socket.on_unparsed(move |request| observer.unparsed(&request));
-    let handle = move |request, peer| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.handle(request, peer).await }
-    };
-    let cut_off = gateway_socket.serve(handle, drain).await;
-    if cut_off > 0 {
-        tracing::warn!(cut_off, "connections were cut off at the end of the drain");
-    }
+    serve(gateway_socket, gateway, drain).await;
     signals.abort();
     Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await?;
     if let Some(trail) = trail {
@@ -140,6 +124,29 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
     }
     Ok(())
+}
+
+/// Reads the certificates. If they are wrong, whatever else is wrong is told with it.
+async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<EdgeTls> {
+    let tls = EdgeTls::load(&draft.manifest, announce);
+    if tls.is_err() {
+        check_all(draft).await?;
+    }
+    tls
+}
+
+/// Serves customers until the end of the drain.
+async fn serve(socket: Listener, gateway: Arc<Gateway<Mesh>>, drain: Drain) {
+    let observer = Arc::clone(&gateway);
+    let socket = socket.on_unparsed(move |request| observer.unparsed(&request));
+    let handle = move |request, peer| {
+        let gateway = Arc::clone(&gateway);
+        async move { gateway.handle(request, peer).await }
+    };
+    let cut_off = socket.serve(handle, drain).await;
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off at the end of the drain");
+    }
 }
 
 /// What serves, built and not yet started, and the tasks that run beside it.

@@ -12,8 +12,8 @@ use std::path::Path;
 static KEY: ManifestKey<SecretKind> = ManifestKey::without_default(
     "key",
     SecretKind,
-    "The key: 32 random bytes in base64, as `openssl rand -base64 32` makes them. It is required. Without it nobody can \
-     read the values, not even its owner: keep a copy apart from the backups.",
+    "The key: 32 random bytes in base64, as `openssl rand -base64 32` makes them. It is required. Without it nobody \
+     can read the values, not even its owner: keep a copy apart from the backups.",
 );
 static PREVIOUS: ManifestKey<SecretKind> = ManifestKey::without_default(
     "previous",

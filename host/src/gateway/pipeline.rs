@@ -9,7 +9,7 @@ use super::cors::{self, CorsGrant};
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
-use super::rate_limit::LimitedRequest;
+use super::rate_limit::{LimitedRequest, RouteLimits};
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
@@ -147,10 +147,7 @@ impl<C: Call> Gateway<C> {
             None => None,
         };
         if let Some(limits) = limits {
-            let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
-            let identity = admitted.as_ref().map(|admitted| &*admitted.identity);
-            let limited = LimitedRequest { headers: &head.headers, client, identity, route: route.index };
-            extras.rates = Some(limits.admit(&limited, &self.hasher, caller.began)?);
+            extras.rates = Some(self.admit_by_rate(limits, &head, admitted.as_ref(), route.index, caller)?);
         }
         let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
@@ -193,6 +190,20 @@ impl<C: Call> Gateway<C> {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
         })
+    }
+
+    /// Takes the request out of the buckets of its route's limits. Returns the fields of its answer.
+    fn admit_by_rate(
+        &self,
+        limits: &RouteLimits,
+        head: &Parts,
+        admitted: Option<&Admitted<'_>>,
+        route: usize,
+        caller: &Caller<'_>,
+    ) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
+        let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
+        let identity = admitted.map(|admitted| &*admitted.identity);
+        limits.admit(&LimitedRequest { headers: &head.headers, client, identity, route }, &self.hasher, caller.began)
     }
 
     /// Records that a caller was refused. The function of a service that refuses somebody is no business of the host.

@@ -74,11 +74,15 @@ pub(super) struct ReadCertificate {
     pub(super) facts: CertificateFacts,
 }
 
+/// The bytes of one file, or why there are none.
+type FileContent = io::Result<Vec<u8>>;
+
 /// The bytes of all files, so that a change is seen by their content: a replaced link, as Kubernetes swaps mounted
 /// secrets, changes neither a path nor perhaps a length.
 pub(super) struct TlsFileContents {
-    certificates: Vec<(io::Result<Vec<u8>>, io::Result<Vec<u8>>)>,
-    client_ca: Option<io::Result<Vec<u8>>>,
+    /// The certificate and the key of each pair.
+    certificates: Vec<(FileContent, FileContent)>,
+    client_ca: Option<FileContent>,
 }
 
 impl TlsFileContents {

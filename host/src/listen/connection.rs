@@ -11,6 +11,7 @@ use super::http2_connection::{self, Http2Connection};
 use super::peer::Peer;
 use super::protocol_choice::{Opening, choose};
 use super::proxy_header;
+use super::secure_peer::SecurePeer;
 use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::socket::{Socket, SocketMode, is_line_end};
@@ -64,6 +65,19 @@ pub(super) struct AcceptedConnection {
     pub(super) permit: ConnectionPermit,
 }
 
+/// What requests are read from: the stream itself, or what comes by TLS after the handshake. `None`: that failed.
+async fn begin(
+    stream: TcpStream,
+    addr: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
+    timer: &StageTimer,
+) -> Option<(ConnectionStream, Option<Arc<SecurePeer>>)> {
+    let Some(tls) = tls else { return Some((ConnectionStream::Plain(stream), None)) };
+    // Boxed: a plain connection does not pay for its size.
+    let (stream, secure) = Box::pin(handshake::secure(stream, addr, &tls, timer)).await?;
+    Some((stream, Some(secure)))
+}
+
 /// Serves the requests of one connection until its peer goes away, a bound is exceeded or `drain` ends it. Dropping the
 /// future cuts the connection off.
 ///
@@ -84,16 +98,10 @@ pub(super) async fn serve<S, F>(
     let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
     let Some((stream, addr)) = from_proxy(stream, addr, &settings, &tracker).await else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
-    let (stream, secure) = match tls {
-        None => (ConnectionStream::Plain(stream), None),
-        Some(tls) => {
-            // Boxed: a plain connection does not pay for its size.
-            let handshake = Box::pin(handshake::secure(stream, addr, &tls, &timer));
-            let Some((stream, secure)) = handshake.await else { return };
-            timer = StageTimer::new(tracker.clone(), &settings);
-            (stream, Some(secure))
-        }
-    };
+    let Some((stream, secure)) = begin(stream, addr, tls, &timer).await else { return };
+    if secure.is_some() {
+        timer = StageTimer::new(tracker.clone(), &settings);
+    }
     let peer = Peer { addr, secure, record: Arc::clone(&record) };
     let mut socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
     if let Some(http2) = &settings.http2 {
@@ -108,10 +116,9 @@ pub(super) async fn serve<S, F>(
             }
         }
     }
-    let (own_tracker, own_record) = (tracker.clone(), record.clone());
+    let (own_tracker, own_record, own_peer) = (tracker.clone(), record.clone(), peer.clone());
     // Two boxes, because hyper gives the socket back (`into_parts`) only if service and future are `Unpin`.
     let service = Box::new(service);
-    let own_peer = peer.clone();
     let exchanges = service_fn(move |request| {
         let (exchange, request) = Exchange::begin(&own_tracker, &own_record, request);
         // Not an `async` block: such a block would hold the service's future twice, as a variable and as the future

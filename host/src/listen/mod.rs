@@ -1,9 +1,9 @@
 //! Floor 3: sockets, TLS and draining.
 //!
-//! Owns the listening sockets; their TLS, whose files it reads again when they change; the connections, with their bounds
-//! in number, size and time; and the drain that ends them in order. Knows HTTP/1.1 and HTTP/2 as far as hyper does, and
-//! passes each request to the service that [`Listener::serve`] was given. After an answer that switches the protocol it
-//! copies bytes ([`Tunnel`]).
+//! Owns the listening sockets; their TLS, whose files it reads again when they change; the connections, with their
+//! bounds in number, size and time; and the drain that ends them in order. Knows HTTP/1.1 and HTTP/2 as far as hyper
+//! does, and passes each request to the service that [`Listener::serve`] was given. After an answer that switches the
+//! protocol it copies bytes ([`Tunnel`]).
 //!
 //! What always holds:
 //! - nothing that a peer does, or does not do, ends the accept loop: an error of one connection ends that connection,

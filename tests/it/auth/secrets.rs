@@ -3,16 +3,16 @@
 use super::Guarded;
 use super::issuer::{EcKey, IssuerServer, by_secret, claims, encode, jwks, now};
 use serde_json::json;
+use std::fmt::Display;
 
 /// Texts that occur nowhere else.
 const SHARED: &str = "planted-shared-secret-0123456789abcdef";
 const CLIENT: &str = "planted-client-secret";
 const HEADER: &str = "planted-header";
 
-#[tokio::test]
-async fn no_credential_and_no_secret_gets_into_a_log_a_metric_an_answer_or_a_problem() {
-    let (key, server) = (EcKey::new("k1"), IssuerServer::start(None).await);
-    let policy = format!(
+/// A policy of each kind that has a secret.
+fn policies(address: impl Display) -> String {
+    format!(
         r#"
 [log]
 repeats = 1000
@@ -38,8 +38,14 @@ endpoint = "http://{}/introspect"
 client_id = "gateway"
 client_secret = {{ file = "client" }}
 "#,
-        server.address
-    );
+        address
+    )
+}
+
+#[tokio::test]
+async fn no_credential_and_no_secret_gets_into_a_log_a_metric_an_answer_or_a_problem() {
+    let (key, server) = (EcKey::new("k1"), IssuerServer::start(None).await);
+    let policy = policies(server.address);
     let files = [("jwks.json", &*jwks(&[key.jwk()])), ("client", CLIENT)];
     let variables = [("SHARED", SHARED), ("ATOLL_LOG", "trace,h2=off")];
     let host = Guarded::start_with(&policy, &variables, &files).await;

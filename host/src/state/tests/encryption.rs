@@ -57,7 +57,7 @@ async fn only_the_right_key_opens_the_database() {
     let store = open(&path, Some(1), None).expect("a new database");
     store.bucket(&name("users")).commit(puts(&[("a", SECRET)])).await.expect("written");
     store.close();
-    let refused = |key, previous| open(&path, key, previous).err().expect("refused");
+    let refused = |key, previous| open(&path, key, previous).map(drop).expect_err("refused");
     assert_eq!(refused(None, None), StateError::NoKey { path: path.clone() });
     assert_eq!(refused(Some(2), None), StateError::WrongKey { path: path.clone() });
     assert_eq!(refused(Some(2), Some(3)), StateError::WrongKey { path: path.clone() });
