@@ -1,5 +1,6 @@
 //! The resources for API keys. A key is in one answer, that of its creation; nothing else has it or its hash.
 
+use super::change::finish;
 use super::handler::AdminState;
 use super::operations::Operations;
 use super::order;
@@ -11,7 +12,7 @@ use axum::{Json, Router};
 use http::StatusCode;
 use std::sync::Arc;
 
-/// The routes. A change is made to its end by whoever implements [`Operations`].
+/// The routes. A change is made to its end, and recorded, also if the operator disconnects.
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new().route("/v1/keys", get(keys::<O>).post(create::<O>)).route("/v1/keys/{id}", delete(revoke::<O>))
 }
@@ -25,7 +26,8 @@ async fn create<O: Operations>(
     request: Request,
 ) -> Result<(StatusCode, Json<NewKeyView>), AdminProblem> {
     let order = order::key(request).await?;
-    Ok((StatusCode::CREATED, Json(state.operations.create_key(order).await?)))
+    let operations = Arc::clone(&state.operations);
+    Ok((StatusCode::CREATED, finish(async move { operations.create_key(order).await }).await?))
 }
 
 async fn revoke<O: Operations>(
@@ -34,7 +36,8 @@ async fn revoke<O: Operations>(
 ) -> Result<Json<KeyView>, AdminProblem> {
     // A path that is not UTF-8 names no key.
     let id = id.map_or_else(|_| "\u{fffd}".to_owned(), |Path(id)| id);
-    Ok(Json(state.operations.revoke_key(&id).await?))
+    let operations = Arc::clone(&state.operations);
+    finish(async move { operations.revoke_key(&id).await }).await
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
+mod change;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;

@@ -1,7 +1,8 @@
 //! The resources and their handlers.
 
+use super::change::finish;
 use super::handler::{AdminState, Name};
-use super::operations::{HostReadiness, OperationError, OperationErrorKind, Operations};
+use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{keys, traffic, upload};
@@ -158,18 +159,6 @@ async fn rollback<O: Operations>(
 ) -> Result<Json<SwapView>, AdminProblem> {
     let operations = state.operations.clone();
     finish(async move { operations.rollback(&name).await }).await
-}
-
-/// Runs a change to its end in a task of its own. The handler's future is dropped if the operator disconnects, and a
-/// change must not stop half way.
-async fn finish(
-    change: impl Future<Output = Result<SwapView, OperationError>> + Send + 'static,
-) -> Result<Json<SwapView>, AdminProblem> {
-    let outcome = tokio::spawn(change).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a change panicked");
-        Err(OperationError::new(OperationErrorKind::Internal, "the host failed while it made the change: see its log"))
-    });
-    Ok(Json(outcome?))
 }
 
 async fn no_resource(uri: Uri) -> AdminProblem {

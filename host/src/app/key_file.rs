@@ -131,15 +131,19 @@ impl KeyFile {
         })
     }
 
-    /// Changes the keys on the disk, then in memory. One change at a time.
+    /// Changes the keys on the disk, then in memory. One change at a time, also among hosts: one that drains may still
+    /// run beside the next one, and neither must undo what the other has changed. Each of them sees a key of the other
+    /// after its next start or change.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Vec<KeyRecord>) -> Result<T, KeyFileError>,
     ) -> Result<T, KeyFileError> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changed = records.clone();
+        let failed = |source| KeyFileError::Write { path: self.path.clone(), source };
+        let _among_hosts = lock(&self.path).map_err(failed)?;
+        let mut changed = read(&self.path).map_err(|error| failed(io::Error::other(format!("{error:#}"))))?;
         let outcome = change(&mut changed)?;
-        write(&self.path, &changed).map_err(|source| KeyFileError::Write { path: self.path.clone(), source })?;
+        write(&self.path, &changed).map_err(failed)?;
         self.ring.replace(KeyRing::new(&changed));
         *records = changed;
         Ok(outcome)
@@ -168,6 +172,22 @@ fn read(path: &Path) -> anyhow::Result<Vec<KeyRecord>> {
     keys.into_iter().map(record).collect()
 }
 
+/// Waits until no other host changes the file. The lock ends with what is returned.
+fn lock(path: &Path) -> io::Result<File> {
+    make_folder(path)?;
+    let lock = path.with_extension("lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(lock)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// The folder of the file, which is made if it is not there.
+fn make_folder(path: &Path) -> io::Result<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    Ok(folder)
+}
+
 /// Replaces the file as a whole: a host that ends in between leaves the old one.
 fn write(path: &Path, records: &[KeyRecord]) -> io::Result<()> {
     let entry = |record: &KeyRecord| {
@@ -175,8 +195,7 @@ fn write(path: &Path, records: &[KeyRecord]) -> io::Result<()> {
         KeyEntry { id, name, policy, scopes, created, expires, sha256: hash.to_hex() }
     };
     let list = KeyList { version: VERSION, keys: records.iter().map(entry).collect() };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let folder = make_folder(path)?;
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec_pretty(&list)?)?;
@@ -197,6 +216,19 @@ mod tests {
     fn wish(policy: Option<&str>) -> KeyWish {
         let (name, policy, lasts) = ("acme".into(), policy.map(str::to_owned), Some(Duration::from_secs(60)));
         KeyWish { name, policy, scopes: BTreeSet::from(["a".to_owned()]), lasts }
+    }
+
+    #[test]
+    fn two_hosts_undo_no_change_of_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let old = open(&path).unwrap();
+        let (_, revoked) = old.create(wish(None)).unwrap();
+        let new = open(&path).unwrap();
+        new.revoke(&revoked.id).unwrap();
+        let (_, late) = old.create(wish(None)).unwrap();
+        let (_, later) = new.create(wish(None)).unwrap();
+        assert_eq!(open(&path).unwrap().records(), [late, later]);
     }
 
     #[test]

@@ -69,9 +69,11 @@ impl AuditTrail {
     /// are rare. A failure is logged; the change has happened all the same.
     pub fn record(&self, event: AuditRecord) {
         let (done, written) = sync_channel(1);
-        let event = QueuedRecord { event, at: SystemTime::now(), left_out: self.take_left_out(), done: Some(done) };
+        let left_out = self.take_left_out();
+        let event = QueuedRecord { event, at: SystemTime::now(), left_out, done: Some(done) };
         let what = event.event.what;
         if self.0.queue.send(event).is_err() || written.recv() != Ok(true) {
+            self.0.left_out.fetch_add(left_out, Relaxed);
             tracing::error!(what, "the audit file lacks a change");
         }
     }
@@ -79,8 +81,10 @@ impl AuditTrail {
     /// Records `event` after all before it, and does not wait: for what must not wait for a disk that hangs.
     pub fn note(&self, event: AuditRecord) {
         let what = event.what;
-        let event = QueuedRecord { event, at: SystemTime::now(), left_out: self.take_left_out(), done: None };
+        let left_out = self.take_left_out();
+        let event = QueuedRecord { event, at: SystemTime::now(), left_out, done: None };
         if self.0.queue.try_send(event).is_err() {
+            self.0.left_out.fetch_add(left_out, Relaxed);
             tracing::error!(what, "the audit file lacks an event: its queue is full");
         }
     }

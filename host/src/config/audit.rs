@@ -1,6 +1,7 @@
 //! `[audit]`: the file of changes and refusals.
 
 use super::reader::file::PathKind;
+use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::kind::CountKind;
 use super::reader::section::Section;
@@ -11,7 +12,7 @@ static FILE: ManifestKey<PathKind> = ManifestKey::without_default(
     "file",
     PathKind,
     "The file to which a line is added for each change by an operator, each key that is made or revoked, and refusals \
-     of callers. The host creates it, readable by its user alone. Absent: nothing is recorded.",
+     of callers. The host creates it, readable by its user alone. The section needs it.",
 );
 static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "refusals",
@@ -23,8 +24,14 @@ static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
 
 /// Reads `[audit]`; `None` without a file.
 pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> Option<Settings> {
+    let there = root.has("audit");
     let mut section = root.section("audit");
     let (file, refusals) = (section.find(&FILE), section.get(&REFUSALS));
+    if there && section.lacks(FILE.name) {
+        let origin = ValueOrigin::Text(section.span.clone());
+        let help = "add file = \"audit.jsonl\", or leave the section out";
+        section.report.push_if_whole(origin, "`[audit]` has no `file`, so nothing would be recorded", help);
+    }
     section.close();
     Some(Settings { path: folder.join(file?.value), refusals })
 }

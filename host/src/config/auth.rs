@@ -179,8 +179,17 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str)
         policies.names.push((*name.get_ref()).to_owned());
         let read = read(name.get_ref(), &mut section, folder, env);
         section.close();
-        if let Some(policy) = read.filter(|_| report.count() == before) {
-            policies.all.push(policy);
+        match read.filter(|_| report.count() == before) {
+            Some(policy) => policies.all.push(policy),
+            // A policy must never be left out in silence: its routes would be open. Only a list that is written and
+            // empty is neither right nor reported yet.
+            None if report.count() == before => {
+                let message =
+                    format!("the policy `{}` can let nobody in: a list that it needs is empty", name.get_ref());
+                let help = "name one at least in `audience` and `algorithms` (jwt), or in `subjects` (certificate)";
+                report.push(ValueOrigin::Text(name.span()), message, help);
+            }
+            None => {}
         }
     }
     policies

@@ -67,8 +67,9 @@ static SHARE: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "share",
     CountKind { min: 1, max: 100 },
     "1",
-    "The weight of the service when services share what there is too little of: instances of the engine's pool. A \
-     service of weight 2 gets twice as much as one of weight 1, if both need it.",
+    "The weight of the service when services share what there is too little of: instances of the engine's pool, and \
+     turns of guests that compute for long. A service of weight 2 gets twice as much as one of weight 1, if both need \
+     it.",
 );
 static BODY_LIMIT: ManifestKey<SizeKind> = ManifestKey::new(
     "body",

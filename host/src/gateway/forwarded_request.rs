@@ -75,7 +75,7 @@ pub(super) fn build(
         admitted.strip(&mut headers);
     }
     set_host(&mut headers, origin);
-    // Only a trusted proxy may send such a target (`head_check`): its client's connection has TLS.
+    // Such a target comes by TLS, or from a trusted proxy (`head_check`): its client's connection has TLS.
     if head.uri.scheme() == Some(&Scheme::HTTPS) {
         headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
     }

@@ -21,7 +21,8 @@ pub(super) fn check(
     trusted: bool,
 ) -> Result<(), Problem> {
     let Some(port) = settings.redirect.filter(|_| !peer.is_secure()) else { return Ok(()) };
-    if trusted && is_forwarded_https(head) {
+    let is_https_target = head.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+    if trusted && (is_https_target || is_forwarded_https(head)) {
         return Ok(());
     }
     let Some(host) = host else {

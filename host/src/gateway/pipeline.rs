@@ -84,18 +84,21 @@ impl<C: Call> Gateway<C> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
-        let trusted = self.settings.trusted_proxies.contains(&address);
+        // A proxy that names no client passes on what that client says: nothing of it is the proxy's word.
+        let trusted = self.settings.trusted_proxies.contains(&address) && !peer.is_unnamed;
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
+        let proxies = &self.settings.trusted_proxies;
+        let audited = self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, proxies));
         let mut extras = AnswerExtras::default();
         let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut extras).await {
             Ok(answer) => (answer, "answer"),
             Err(problem) => {
                 let kind = problem.counted_as();
-                self.audit(&problem, &record, address);
+                self.audit(&problem, &record, audited.unwrap_or(address));
                 (problem.answer(&id), kind)
             }
         };

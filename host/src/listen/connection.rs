@@ -28,8 +28,10 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// How far the parser's ceiling for header fields is above the configured bound. A request between bound and ceiling
 /// reaches the service, which refuses it with a body of its own.
@@ -71,10 +73,16 @@ async fn begin(
     addr: SocketAddr,
     tls: Option<Arc<ServerTls>>,
     timer: &StageTimer,
+    drain: &Drain,
 ) -> Option<(ConnectionStream, Option<Arc<SecurePeer>>)> {
     let Some(tls) = tls else { return Some((ConnectionStream::Plain(stream), None)) };
     // Boxed: a plain connection does not pay for its size.
-    let (stream, secure) = Box::pin(handshake::secure(stream, addr, &tls, timer)).await?;
+    let handshake = Box::pin(handshake::secure(stream, addr, &tls, timer));
+    let (stream, secure) = tokio::select! {
+        biased;
+        secured = handshake => secured?,
+        () = drain.started() => return None,
+    };
     Some((stream, Some(secure)))
 }
 
@@ -96,17 +104,16 @@ pub(super) async fn serve<S, F>(
 {
     let tracker = Arc::clone(&permit.tracker);
     let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
-    let Some((stream, addr)) = from_proxy(stream, addr, &settings, &tracker).await else { return };
+    let Some((stream, addr, is_unnamed)) = from_proxy(stream, addr, &settings, &tracker, &drain).await else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
-    let Some((stream, secure)) = begin(stream, addr, tls, &timer).await else { return };
+    let Some((stream, secure)) = begin(stream, addr, tls, &timer, &drain).await else { return };
     if secure.is_some() {
         timer = StageTimer::new(tracker.clone(), &settings);
     }
-    let peer = Peer { addr, secure, record: Arc::clone(&record) };
+    let peer = Peer { addr, is_unnamed, secure, record: Arc::clone(&record) };
     let mut socket = Socket::new(stream, tracker.clone(), record.clone(), &settings);
     if let Some(http2) = &settings.http2 {
-        let agreed = peer.secure.as_deref().and_then(|secure| secure.protocol.as_deref());
-        match choose(&mut socket, &mut timer, http2, agreed).await {
+        match choose(&mut socket, &mut timer, http2, &peer, &drain).await {
             Opening::Http1 => {}
             Opening::Nothing => return socket.close().await,
             Opening::Http2 => {
@@ -171,14 +178,16 @@ pub(super) async fn serve<S, F>(
     }
 }
 
-/// The connection, and whose it is: by the word of a trusted proxy, if the settings say so. `None`: it is refused.
+/// The connection, whose it is by the word of a trusted proxy if the settings say so, and whether that proxy names
+/// nobody. `None`: it is refused.
 async fn from_proxy(
     mut stream: TcpStream,
     peer: SocketAddr,
     settings: &Settings,
     tracker: &Arc<StageTracker>,
-) -> Option<(TcpStream, SocketAddr)> {
-    let Some(trusted) = &settings.proxy_protocol else { return Some((stream, peer)) };
+    drain: &Drain,
+) -> Option<(TcpStream, SocketAddr, bool)> {
+    let Some(trusted) = &settings.proxy_protocol else { return Some((stream, peer, false)) };
     if !trusted.contains(&peer.ip().to_canonical()) {
         tracing::debug!(%peer, "a connection was refused: its peer is none of `trusted_proxies`");
         return None;
@@ -188,15 +197,19 @@ async fn from_proxy(
         biased;
         client = proxy_header::receive(&mut stream) => client,
         () = poll_fn(|context| timer.poll_expired(context)) => Err(io::ErrorKind::TimedOut.into()),
+        () = drain.started() => Err(io::ErrorKind::ConnectionAborted.into()),
     };
     match client {
-        Ok(client) => Some((stream, client.unwrap_or(peer))),
+        Ok(client) => Some((stream, client.unwrap_or(peer), client.is_none())),
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection was refused");
             None
         }
     }
 }
+
+/// How long the end of a tunnel may take to be written.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves what follows an answer that has switched the protocol.
 async fn switch(
@@ -216,7 +229,8 @@ async fn switch(
     let _ = tracker.serve();
     socket.switch(SocketMode::Tunnel);
     match tunnel.run(&mut socket, received, drain).await {
-        Ok(()) => socket.close().await,
+        // With TLS the end is written behind what waits in the session, and a client may take none of it.
+        Ok(()) => drop(timeout(CLOSING, socket.close()).await),
         Err(error) => tracing::debug!(%peer, %error, "a tunnel broke off"),
     }
 }

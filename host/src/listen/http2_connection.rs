@@ -156,6 +156,9 @@ where
     }
 }
 
+/// How long a connection that makes room for another may take to end in order.
+const MAKING_ROOM: Duration = Duration::from_secs(1);
+
 /// What a bound asks for.
 enum ConnectionStep {
     /// The connection takes no new stream, and ends with its last.
@@ -194,7 +197,10 @@ impl ConnectionBounds {
         }
         // What h2 holds of answers whose streams have ended here waits for windows that may never open.
         let closed = self.closing.filter(|_| self.streams.count() == 0);
-        let closed = closed.map(|since| since.max(self.timer.idle_since()) + self.write_timeout);
+        // A peer that makes room for another, and is silent, is not waited for: h2 waits for its answer to a ping.
+        let makes_room = self.timer.poll_made_room(context).is_ready();
+        let patience = if makes_room { MAKING_ROOM.min(self.write_timeout) } else { self.write_timeout };
+        let closed = closed.map(|since| since.max(self.timer.idle_since()) + patience);
         if closed.is_some_and(|end| end <= now) {
             return Poll::Ready(ConnectionStep::Cut("the peer takes nothing of what is left"));
         }

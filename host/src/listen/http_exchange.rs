@@ -251,7 +251,7 @@ impl Future for Answering {
     }
 }
 
-/// The body of a request, on its way to the service. It drops the trailer section: no route wants one today, and its
+/// The body of a request, on its way to the service. It drops the trailer section: HTTP/1.1 passes none on, and its
 /// fields would escape the checks of the header section.
 struct InboundBody {
     /// Taken when this is dropped.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 pub struct Peer {
     /// The address that the connection comes from.
     pub addr: SocketAddr,
+    /// Whether a proxy has passed the connection on by the PROXY protocol without naming its client. Then the address
+    /// is the proxy's, and what comes is not its word.
+    pub is_unnamed: bool,
     /// What its handshake has shown, if the connection has TLS.
     pub secure: Option<Arc<SecurePeer>>,
     pub(super) record: Arc<ExchangeRecord>,

@@ -69,6 +69,7 @@ impl Tunnel {
             frames: FrameBoundary::default(),
             closing: None,
             drained: false,
+            last: None,
             moved: Instant::now(),
             idle,
             timer: Box::pin(sleep_until(Instant::now() + idle)),
@@ -111,6 +112,8 @@ struct TunnelEnds<C, S> {
     /// When the tunnel ends at the latest, once an end has closed or the client was told to.
     closing: Option<Instant>,
     drained: bool,
+    /// When it ends if the service does not end its frame after the drain began, so that no `Close` can be put in.
+    last: Option<Instant>,
     /// When a byte last moved.
     moved: Instant,
     idle: Duration,
@@ -146,6 +149,9 @@ impl<C: AsyncRead + AsyncWrite + Unpin, S: AsyncRead + AsyncWrite + Unpin> Tunne
         if self.closing.is_none() && (self.client.ended || self.service.ended) {
             self.closing = Some(now + CLOSING);
         }
+        if self.drained && self.last.is_none() {
+            self.last = Some(now + CLOSING);
+        }
         if self.drained && self.closing.is_none() && self.frames.is_between() {
             self.closing = Some(now + CLOSING);
             if !self.frames.is_closed() {
@@ -162,12 +168,13 @@ impl<C: AsyncRead + AsyncWrite + Unpin, S: AsyncRead + AsyncWrite + Unpin> Tunne
     fn poll_timer(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<io::Result<()>> {
         let waits = [self.client.waits_since, self.service.waits_since].into_iter().flatten();
         let quiet = waits.fold(self.moved, Instant::min) + self.idle;
-        let end = self.closing.map_or(quiet, |closing| closing.min(quiet));
+        let closing = self.closing.or(self.last);
+        let end = closing.map_or(quiet, |closing| closing.min(quiet));
         if self.timer.deadline() != end {
             self.timer.as_mut().reset(end);
         }
         ready!(self.timer.as_mut().poll(context));
-        match self.closing {
+        match closing {
             Some(closing) if closing <= now.max(end) => Poll::Ready(Ok(())),
             _ => Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no byte moved for `websocket_idle`"))),
         }

@@ -185,6 +185,7 @@ async fn scopes_and_claims_decide_what_a_token_opens() {
     let has = |parts: [&str; 3]| metrics.lines().any(|line| parts.iter().all(|part| line.contains(part)));
     assert!(has(["route=\"/write/*\"", "kind=\"forbidden\"", "status=\"403\""]), "{metrics}");
     assert!(
-        has(["route=\"/read/*\"", "kind=\"auth-unavailable\"", "} 0"]) && !has(["/open/*", "kind=\"forbidden\"", ""])
+        has(["route=\"/read/*\"", "kind=\"auth-unavailable\"", "} 0"])
+            && !has(["/open/*", "kind=\"unauthenticated\"", ""])
     );
 }

@@ -64,8 +64,11 @@ async fn a_request_arrives_as_http_1_and_its_answer_as_http_2() {
     assert_eq!((problem.status().as_u16(), problem.headers().contains_key("connection")), (400, false));
     let head = send(&mut sender, Request::head(url("/x")), b"").await;
     assert_eq!((head.status().as_u16(), body(head).await.len()), (200, 0));
-    let broken = send(&mut sender, Request::get(url("/broken")), b"").await;
-    assert!(broken.into_body().collect().await.is_err(), "an answer that breaks off is no whole one");
+    // h2 drops a head that still waits when its stream is reset, so the client may see the reset alone.
+    let broken = Request::get(url("/broken")).body(Full::from(&b""[..])).unwrap();
+    if let Ok(broken) = timeout(TIMEOUT, sender.send_request(broken)).await.expect("an end in time") {
+        assert!(broken.into_body().collect().await.is_err(), "an answer that breaks off is no whole one");
+    }
     // The same socket speaks HTTP/1.1.
     assert_eq!(Http::default().get(&format!("{}/x", atoll.gateway)).await.status, 200);
 }

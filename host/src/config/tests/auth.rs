@@ -21,6 +21,18 @@ fn header(policy: &AuthConfig) -> &str {
 }
 
 #[test]
+fn a_policy_with_an_empty_list_is_refused_and_opens_no_route() {
+    let jwt = "kind = 'jwt'\nissuer = 'i'\njwks = 'https://a/k'\n";
+    for lists in ["audience = ['a']\nalgorithms = []", "audience = []\nalgorithms = ['ES256']"] {
+        let text = format!("[gateway]\ndefault_auth = 'p'\n[auth.p]\n{jwt}{lists}");
+        let errors = parse(&text, &[]).expect_err(lists).to_string();
+        assert!(errors.contains("`p` can let nobody in: a list that it needs is empty"), "{errors}");
+    }
+    let errors = parse("[auth.p]\nkind = 'certificate'\nsubjects = []", &[]).expect_err("nobody").to_string();
+    assert!(errors.contains("a list that it needs is empty"), "{errors}");
+}
+
+#[test]
 fn policies_are_read_with_their_defaults() {
     let keys = "[auth.partner]\nkind = \"api-key\"\n";
     let manifest = parse(&format!("{keys}{JWT}"), &[]).unwrap_or_else(|errors| panic!("{errors}"));

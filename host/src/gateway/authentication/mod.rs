@@ -26,5 +26,4 @@ pub use token_keys::{IssuerFuture, KeyPace, KeySource, TokenKeys};
 pub use token_prover::TokenProver;
 
 /// The statuses and kinds of the answers that refuse a caller.
-pub(super) const REFUSED: [(u16, &str); 3] =
-    [(401, challenge::UNAUTHENTICATED), (403, challenge::FORBIDDEN), (503, challenge::UNAVAILABLE)];
+pub(super) const REFUSED: [(u16, &str); 2] = [(401, challenge::UNAUTHENTICATED), (503, challenge::UNAVAILABLE)];

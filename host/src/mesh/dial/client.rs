@@ -106,6 +106,8 @@ impl HttpClient {
             sent = self.deliver(Request::from_parts(parts, body), told) => sent,
         };
         let mut answer = sent?;
+        // hyper offers the connection with every 101, also with one that nobody has asked for: that is a bad answer.
+        answer.extensions_mut().remove::<hyper::upgrade::OnUpgrade>();
         answer_framing::end(&mut answer).map_err(|wrong| TryError::new(ErrorKind::BadAnswer, wrong))?;
         Ok(answer.map(BodyExt::boxed_unsync))
     }

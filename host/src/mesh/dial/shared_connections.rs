@@ -49,14 +49,19 @@ pub(super) struct RequestSlot {
 }
 
 impl SharedConnections {
-    /// The least used connection, or a new one if all are well used.
+    /// The most used connection that has room, so that those of a burst run empty; or a new one if none has. One that
+    /// is unused is kept.
     pub(super) async fn slot(&self, connector: &Connector) -> Result<RequestSlot, SharedConnectionError> {
         // Whoever waits here waits for a connection that is being made, and for no longer than one may take.
         let mut connections = self.0.lock().await;
-        connections.retain(|connection| !connection.sender.is_closed());
+        let mut unused = 0;
+        connections.retain(|connection| {
+            unused += usize::from(Arc::strong_count(&connection.requests) == 1);
+            !connection.sender.is_closed() && (unused <= 1 || Arc::strong_count(&connection.requests) > 1)
+        });
         let used = |connection: &&SharedConnection| Arc::strong_count(&connection.requests);
-        let least = connections.iter().min_by_key(used).filter(|connection| used(connection) <= STREAMS);
-        if let Some(connection) = least {
+        let with_room = connections.iter().filter(|connection| used(connection) <= STREAMS);
+        if let Some(connection) = with_room.max_by_key(used) {
             return Ok(connection.slot());
         }
         let stream = connector.connect().await.map_err(SharedConnectionError::Dial)?;

@@ -67,6 +67,8 @@ struct Turns {
     /// Compute threads that run, and how many of them wait for work.
     threads: usize,
     idle: usize,
+    /// How many of those that wait were notified and have not woken yet.
+    notified: usize,
 }
 
 /// The account of one service.
@@ -83,7 +85,7 @@ impl CpuShares {
     }
 
     pub(super) fn for_cores(cores: usize) -> Arc<Self> {
-        let turns = Mutex::new(Turns { ledger: CpuLedger::new(), threads: 0, idle: 0 });
+        let turns = Mutex::new(Turns { ledger: CpuLedger::new(), threads: 0, idle: 0, notified: 0 });
         let (work, short_ticks, start) = (Condvar::new(), AtomicBool::new(false), Instant::now());
         Arc::new(Self { turns, work, short_ticks, most_threads: (cores - 1).max(1), start })
     }
@@ -122,6 +124,7 @@ impl CpuShares {
             let woken = self.work.wait_timeout(turns, IDLE).unwrap_or_else(PoisonError::into_inner);
             turns = woken.0;
             turns.idle -= 1;
+            turns.notified = turns.notified.saturating_sub(1);
             if woken.1.timed_out() && !turns.ledger.has_waiting() {
                 turns.threads -= 1;
                 return None;
@@ -184,22 +187,19 @@ impl ServiceCpu {
     pub(super) fn queue_up(&self, job: Arc<dyn ComputeJob>) -> bool {
         let mut turns = lock(&self.shares.turns);
         turns.ledger.queue_up(self.id, job);
-        if turns.idle > 0 {
+        // Not one that was notified for another job and has not woken yet: both would wait for it.
+        if turns.idle > turns.notified {
+            turns.notified += 1;
             self.shares.work.notify_one();
             return true;
         }
         if turns.threads == self.shares.most_threads {
             return true;
         }
-        turns.threads += 1;
-        drop(turns);
+        // Under the lock: until it is known whether there is a thread, no other job may rely on it.
         let shares = Arc::clone(&self.shares);
         let started = std::thread::Builder::new().name("compute".into()).spawn(move || shares.compute());
-        if started.is_ok() {
-            return true;
-        }
-        let mut turns = lock(&self.shares.turns);
-        turns.threads -= 1;
+        turns.threads += usize::from(started.is_ok());
         turns.threads > 0
     }
 

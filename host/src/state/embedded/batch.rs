@@ -5,9 +5,10 @@ use super::sealing::{StateKey, ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
 use crate::state::error::StateError;
 use crate::state::transaction::{Change, Committed, Key, Transaction};
-use redb::{Durability, ReadableTable, Table};
+use redb::{Durability, ReadableTable, StorageError, Table};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A bucket's table, open for writing.
 type OpenTable<'a> = Table<'a, &'static [u8], (u64, &'static [u8])>;
@@ -16,6 +17,7 @@ type OpenTable<'a> = Table<'a, &'static [u8], (u64, &'static [u8])>;
 struct CodedTable<'a> {
     table: OpenTable<'a>,
     codec: ValueCodec,
+    path: &'a Path,
 }
 
 /// The outcome of a batch.
@@ -31,33 +33,41 @@ pub(super) struct BatchOutcome {
 /// may be acknowledged.
 ///
 /// Versions continue from the latest version in the database or from `latest`, whichever is larger. With `key`, values
-/// are encrypted.
+/// are encrypted; a value that is damaged, or a service's key that is, refuses its transactions and no others. `path`
+/// is the database's name in messages.
 pub(super) fn apply(
     database: &redb::Database,
     latest: u64,
     batch: &[(ServiceName, Transaction)],
     key: Option<&StateKey>,
+    path: &Path,
 ) -> Result<BatchOutcome, redb::Error> {
     let mut write = database.begin_write()?;
     write.set_durability(Durability::Immediate)?;
     let mut meta = write.open_table(META)?;
     let before = meta.get(VERSION)?.map_or(0, |version| version.value()).max(latest);
     let names: BTreeMap<&ServiceName, String> = batch.iter().map(|(bucket, _)| (bucket, table_name(bucket))).collect();
-    let mut tables: BTreeMap<&ServiceName, CodedTable> = BTreeMap::new();
+    let mut tables: BTreeMap<&ServiceName, Result<CodedTable, StateError>> = BTreeMap::new();
     let mut keys = key.map(|_| write.open_table(WRAPPED_KEYS)).transpose()?;
     for (bucket, name) in &names {
         let codec = match (key, &mut keys) {
-            (Some(key), Some(keys)) => ValueCodec::Sealed(key.of_service_or_new(keys, bucket)?),
-            _ => ValueCodec::Plain,
+            (Some(key), Some(keys)) => key.of_service_or_new(keys, bucket)?.map(ValueCodec::Sealed),
+            _ => Ok(ValueCodec::Plain),
         };
-        tables.insert(bucket, CodedTable { table: write.open_table(BucketTable::new(name))?, codec });
+        let table = match codec {
+            Ok(codec) => Ok(CodedTable { table: write.open_table(BucketTable::new(name))?, codec, path }),
+            Err(error) => Err(damaged(path, error)?),
+        };
+        tables.insert(bucket, table);
     }
     drop(keys);
     let mut version = before;
     let mut answers = Vec::with_capacity(batch.len());
     for (bucket, transaction) in batch {
-        let open = tables.get_mut(bucket).expect("every bucket of the batch has its table");
-        let answer = apply_one(open, version, transaction)?;
+        let answer = match tables.get_mut(bucket).expect("every bucket of the batch has its table") {
+            Ok(open) => apply_one(open, version, transaction)?,
+            Err(damaged) => Err(damaged.clone()),
+        };
         version = answer.as_ref().map_or(version, |committed| committed.version);
         answers.push(answer);
     }
@@ -131,7 +141,10 @@ fn resolve<'a>(
             Change::Add(delta) => {
                 let sum = match values.get(key.as_slice()) {
                     Some(value) => add(value.as_deref(), *delta),
-                    None => add(read(open, key)?.as_deref(), *delta),
+                    None => match read(open, key)? {
+                        Ok(value) => add(value.as_deref(), *delta),
+                        Err(damaged) => return Ok(Err(damaged)),
+                    },
                 };
                 let Some(sum) = sum else { return Ok(Err(StateError::NotANumber { key: key.clone() })) };
                 sums.push(sum);
@@ -143,11 +156,25 @@ fn resolve<'a>(
     Ok(Ok(Resolved { values, sums }))
 }
 
-/// The value of a key before the batch's transaction.
-fn read(open: &CodedTable, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
-    let Some(entry) = open.table.get(key)? else { return Ok(None) };
+/// The value of a key before the batch's transaction. The inner error refuses the transaction.
+fn read(open: &CodedTable, key: &[u8]) -> Result<Result<Option<Vec<u8>>, StateError>, redb::Error> {
+    let Some(entry) = open.table.get(key)? else { return Ok(Ok(None)) };
     let (version, stored) = entry.value();
-    Ok(Some(open.codec.decode(key, version, stored)?.into_owned()))
+    match open.codec.decode(key, version, stored) {
+        Ok(value) => Ok(Ok(Some(value.into_owned()))),
+        Err(error) => damaged(open.path, error).map(Err),
+    }
+}
+
+/// The answer to a transaction that meets damaged data: the data of one service must not fail a batch of all.
+///
+/// # Errors
+/// Any other error of the storage.
+fn damaged(path: &Path, error: StorageError) -> Result<StateError, redb::Error> {
+    match error {
+        StorageError::Corrupted(detail) => Ok(StateError::Corrupt { path: path.into(), detail }),
+        other => Err(other.into()),
+    }
 }
 
 /// The sum of a counter's decimal text and `delta`; `None` if the text is no number or the sum does not fit in 64 bits.

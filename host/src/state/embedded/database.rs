@@ -150,7 +150,7 @@ impl Database {
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
         let key = self.encryption.as_ref().map(|encryption| &encryption.key);
-        let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key));
+        let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key, &self.path));
         match &outcome {
             Ok(_) => self.metrics.wrote(),
             Err(StateError::Closed) => {}

@@ -77,7 +77,7 @@ fn encrypt(database: &redb::Database, key: &StateKey) -> Result<(), redb::Error>
         let mut keys = write.open_table(WRAPPED_KEYS)?;
         key.mark(&mut keys)?;
         for service in &names {
-            let codec = ValueCodec::Sealed(key.of_service_or_new(&mut keys, service)?);
+            let codec = ValueCodec::Sealed(key.of_service_or_new(&mut keys, service)??);
             encrypt_table(&write, service, &codec)?;
         }
         write.open_table(META)?.insert(FORMAT, SEALED)?;
@@ -92,8 +92,9 @@ fn encrypt(database: &redb::Database, key: &StateKey) -> Result<(), redb::Error>
     Ok(())
 }
 
-/// How many values are encrypted before the next are read: they are in memory meanwhile.
+/// How many values, and how many bytes of them, are encrypted before the next are read: they are in memory meanwhile.
 const STEP: usize = 1000;
+const STEP_BYTES: usize = 8 << 20;
 
 fn encrypt_table(write: &WriteTransaction, service: &ServiceName, codec: &ValueCodec) -> Result<(), redb::Error> {
     let name = table_name(service);
@@ -101,11 +102,15 @@ fn encrypt_table(write: &WriteTransaction, service: &ServiceName, codec: &ValueC
     let mut after: Option<Vec<u8>> = None;
     loop {
         let start = after.as_deref().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
-        let mut step = Vec::new();
+        let (mut step, mut bytes) = (Vec::new(), 0);
         for entry in table.range::<&[u8]>((start, std::ops::Bound::Unbounded))?.take(STEP) {
             let (key, value) = entry?;
             let (version, value) = value.value();
+            bytes += value.len();
             step.push((key.value().to_vec(), version, value.to_vec()));
+            if bytes > STEP_BYTES {
+                break;
+            }
         }
         let Some((last, ..)) = step.last() else { return Ok(()) };
         after = Some(last.clone());

@@ -135,20 +135,20 @@ impl StateKey {
     /// The key of a service's values, which is made if the service has none yet.
     ///
     /// # Errors
-    /// The disk's, and [`StorageError::Corrupted`] for a wrapped key that this key does not unwrap.
+    /// The outer one is the disk's; the inner one says that this key does not unwrap the service's.
     pub(super) fn of_service_or_new(
         &self,
         keys: &mut WrappedKeys,
         service: &ServiceName,
-    ) -> Result<ServiceKey, StorageError> {
+    ) -> Result<Result<ServiceKey, StorageError>, StorageError> {
         match self.of_service(keys, service)? {
-            Ok(key) => Ok(key),
+            Ok(key) => Ok(Ok(key)),
             Err(UnwrapError::Absent) => {
                 let key = Self::random();
                 keys.insert(service.as_str(), self.wrap(service.as_str(), &key.0).as_slice())?;
-                Ok(ServiceKey::new(&key, service))
+                Ok(Ok(ServiceKey::new(&key, service)))
             }
-            Err(UnwrapError::Refused) => Err(damaged_key(service)),
+            Err(UnwrapError::Refused) => Ok(Err(damaged_key(service))),
         }
     }
 }

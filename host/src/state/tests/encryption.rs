@@ -129,6 +129,12 @@ async fn a_value_that_was_moved_or_altered_on_disk_is_not_read() {
     for key in ["a", "b", "c"] {
         assert!(matches!(read(&store, &[key]).await, Err(StateError::Corrupt { .. })), "{key}");
     }
+    // A transaction that needs the value is refused, and no other one, however many share its batch.
+    let (users, orders) = (store.bucket(&name("users")), store.bucket(&name("orders")));
+    let add = || users.commit(Transaction { checks: Vec::new(), writes: vec![("c".into(), Change::Add(1))] });
+    let (first, other, second) = tokio::join!(add(), orders.commit(puts(&[("x", "1")])), add());
+    assert!(matches!((first, second), (Err(StateError::Corrupt { .. }), Err(StateError::Corrupt { .. }))));
+    other.expect("the data of another service is whole");
     assert_eq!(read(&store, &["d"]).await.expect("others are read"), [Some("4".into())]);
 }
 
