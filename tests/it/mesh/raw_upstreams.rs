@@ -175,6 +175,8 @@ const BAD_ANSWERS: &[Script] = &[
     Script::Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nab"),
     Script::Answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
     Script::Answer("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"),
+    // An upgrade that nobody asked for.
+    Script::Answer("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"),
 ];
 
 #[tokio::test]
