@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(super) enum AuditVerb {
     /// List the entries, after a check of the whole file
     List {
-        /// The file that `file` in [audit] names
+        /// The file that `file` of `[audit]` names
         file: PathBuf,
         /// Only the last entries
         #[arg(long, value_name = "NUMBER")]
@@ -26,7 +26,7 @@ pub(super) enum AuditVerb {
     /// and name it with --contains later.
     #[command(verbatim_doc_comment)]
     Verify {
-        /// The file that `file` in [audit] names
+        /// The file that `file` of `[audit]` names
         file: PathBuf,
         /// A digest that an earlier `verify` printed: the entry must still be there
         #[arg(long, value_name = "DIGEST", verbatim_doc_comment)]
