@@ -4,6 +4,7 @@ use super::rate::Rate;
 use super::token_bucket::{self, Allowance};
 use super::token_bucket_table::{TokenBucketPlace, TokenBucketTable};
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -13,7 +14,10 @@ pub struct Limiter {
     rate: Rate,
     /// The moment from which its times are counted.
     origin: Instant,
-    table: TokenBucketTable,
+    /// For how many keys there is room.
+    keys: usize,
+    /// Made by the first request: a manifest that is only checked takes no memory for it.
+    table: OnceLock<TokenBucketTable>,
     /// Requests whose key shared a bucket.
     shared: AtomicU64,
 }
@@ -21,7 +25,7 @@ pub struct Limiter {
 impl Limiter {
     /// A limit with room for about `keys` keys that are not at rest. Times before `origin` count as `origin`.
     pub fn new(name: impl Into<String>, rate: Rate, keys: usize, origin: Instant) -> Self {
-        Self { name: name.into(), rate, origin, table: TokenBucketTable::new(keys), shared: AtomicU64::new(0) }
+        Self { name: name.into(), rate, origin, keys, table: OnceLock::new(), shared: AtomicU64::new(0) }
     }
 
     /// Its name in the manifest.
@@ -43,7 +47,7 @@ impl Limiter {
     /// foresee: two keys with one hash share a bucket.
     pub fn admit(&self, key: u64, now: Instant) -> Allowance {
         let now = self.nanos(now);
-        let (place, allowance) = self.table.update(key, now, |tat| token_bucket::ask(&self.rate, tat, now));
+        let (place, allowance) = self.table().update(key, now, |tat| token_bucket::ask(&self.rate, tat, now));
         if place == TokenBucketPlace::Shared {
             self.shared.fetch_add(1, Ordering::Relaxed);
         }
@@ -53,7 +57,11 @@ impl Limiter {
     /// Gives the request back that [`Self::admit`] has just admitted.
     pub(super) fn give_back(&self, key: u64, now: Instant) {
         let now = self.nanos(now);
-        self.table.update(key, now, |tat| (token_bucket::give_back(&self.rate, tat), ()));
+        self.table().update(key, now, |tat| (token_bucket::give_back(&self.rate, tat), ()));
+    }
+
+    fn table(&self) -> &TokenBucketTable {
+        self.table.get_or_init(|| TokenBucketTable::new(self.keys))
     }
 
     /// Nanoseconds since a moment before the origin, so that a bucket that was never used (0) is full.
