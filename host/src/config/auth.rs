@@ -1,12 +1,13 @@
 //! `[auth.NAME]`: the policies by which callers prove who they are.
 
-use super::auth_names::{NONE, ScopeKind};
+use super::auth_names::NONE;
 use super::auth_tokens::{self, IssuerAddress, TokenKeyPlace};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, KindError, ListKind, TextKind, ValueKind, refused};
 use super::reader::measure::DurationKind;
 use super::reader::report::Report;
+use super::reader::scope::ScopeKind;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::route_call::HeaderNameKind;

@@ -1,10 +1,11 @@
 //! The keys of a `[[route]]` that say whom it lets in.
 
 use super::auth::Policies;
-use super::auth_names::{AuthNamesKind, ScopeKind};
+use super::auth_names::AuthNamesKind;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{FlagKind, KindError, ListKind, TableKind, ValueKind, refused, whole};
 use super::reader::report::Report;
+use super::reader::scope::ScopeKind;
 use super::reader::section::Section;
 use crate::identity::{Demand, DemandedClaim};
 use serde_json::Value;

@@ -11,16 +11,16 @@ impl ValueKind for ScopeKind {
     type Value = String;
 
     fn accepts(&self) -> String {
-        "a scope".into()
+        "a scope of 1 to 128 visible characters without quotes".into()
     }
 
     fn help(&self) -> String {
-        "write it in quotes, of visible ASCII characters without blanks: \"orders:read\"".into()
+        "write it as tokens have it: \"orders:read\"".into()
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let legal = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-        let text = value.get_ref().as_str().filter(|text| (1..=256).contains(&text.len()) && text.bytes().all(legal));
+        let text = value.get_ref().as_str().filter(|text| (1..=128).contains(&text.len()) && text.bytes().all(legal));
         text.map(Into::into).ok_or_else(|| refused(self, value))
     }
 }
