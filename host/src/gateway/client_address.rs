@@ -9,8 +9,14 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// address in `X-Forwarded-For` that is none of them. Each trusted proxy has appended the address of its own peer, so
 /// everything before that address is the client's word and not looked at. If what a trusted proxy wrote is no address,
 /// the client is the proxy itself: all behind it count as one.
-pub(super) fn of(headers: &HeaderMap, peer: IpAddr, proxies: &[IpAddr]) -> IpAddr {
+///
+/// `trusted`: what comes is the word of the peer, one of the proxies. A proxy that passes bytes on unread, and names no
+/// client, is one of them too, and its client's word is not believed.
+pub(super) fn of(headers: &HeaderMap, peer: IpAddr, trusted: bool, proxies: &[IpAddr]) -> IpAddr {
     let mut client = peer;
+    if !trusted {
+        return client;
+    }
     let hops = headers.get_all(&FORWARDED_FOR).into_iter().rev();
     let mut hops = hops.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
     while proxies.contains(&client) {
@@ -37,7 +43,10 @@ mod tests {
     fn client(peer: &str, lines: &[&str]) -> String {
         let proxies = [PEER, "10.0.0.2", "fd00::1"].map(|address| address.parse().expect("an address"));
         let headers = lines.iter().map(|line| (FORWARDED_FOR, line.parse().expect("a value"))).collect();
-        of(&headers, peer.parse().expect("an address"), &proxies).to_string()
+        let peer = peer.parse().expect("an address");
+        let unnamed = of(&headers, peer, false, &proxies);
+        assert_eq!(unnamed, peer, "the word of a client that the proxy has not named");
+        of(&headers, peer, true, &proxies).to_string()
     }
 
     #[test]

@@ -92,7 +92,8 @@ impl<C: Call> Gateway<C> {
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let proxies = &self.settings.trusted_proxies;
-        let audited = self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, proxies));
+        let audited =
+            self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, trusted, proxies));
         let mut extras = AnswerExtras::default();
         let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut extras).await {
             Ok(answer) => (answer, "answer"),
@@ -204,7 +205,7 @@ impl<C: Call> Gateway<C> {
         route: usize,
         caller: &Caller<'_>,
     ) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
-        let client = client_address::of(&head.headers, caller.peer, &self.settings.trusted_proxies);
+        let client = client_address::of(&head.headers, caller.peer, caller.trusted, &self.settings.trusted_proxies);
         let identity = admitted.map(|admitted| &*admitted.identity);
         limits.admit(&LimitedRequest { headers: &head.headers, client, identity, route }, &self.hasher, caller.began)
     }
