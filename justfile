@@ -69,6 +69,11 @@ conformance *ARGS: build-components
 conformance-tls *ARGS: setup
     @exec tests/conformance/tls.sh "$@"
 
+# Drive the dashboard in a real browser, with Node and Chromium: `just dashboard-test`
+[group("verify")]
+dashboard-test *ARGS: build-components
+    @exec tests/dashboard/run.sh "$@"
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup
@@ -97,6 +102,11 @@ fuzz TARGET="all" SECONDS="60": build-components
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
 nightly: sim conformance (fuzz "all" "600") audit
+
+# Build the dashboard anew into web/dist, which is committed; needs Node
+[group("build")]
+dashboard:
+    @exec web/build.sh
 
 # Draw rooms and wings anew in docs/ARCHITECTURE.md, from the imports
 [group("build")]

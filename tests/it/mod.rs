@@ -12,6 +12,7 @@ pub mod components;
 mod contracts;
 mod cors;
 mod counts;
+mod dashboard;
 mod crash;
 mod drain;
 mod event_streams;

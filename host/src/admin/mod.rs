@@ -6,7 +6,8 @@
 //! What always holds:
 //! - No web page reaches it. While it listens on loopback, a `Host` that is not this machine is refused, which defeats
 //!   DNS rebinding. Every `Origin` but its own is refused.
-//! - Beyond loopback only the two probes answer without the token, whatever the configuration says.
+//! - Beyond loopback only the two probes and the files of the dashboard answer without the token, whatever the
+//!   configuration says.
 //! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
 //!   memory at the same time.
 //! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB. An unknown member is
@@ -17,7 +18,7 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
 //! `operations` → `view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
@@ -25,6 +26,7 @@
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
 mod change;
+mod dashboard;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;

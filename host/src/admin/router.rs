@@ -5,7 +5,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{keys, traffic, upload};
+use super::{dashboard, keys, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -35,6 +35,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/routes", get(routes::<O>))
         .merge(traffic::resources())
         .merge(keys::resources())
+        .merge(dashboard::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(AdminState { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
