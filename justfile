@@ -74,6 +74,11 @@ conformance-tls *ARGS: setup
 dashboard-test *ARGS: build-components
     @exec tests/dashboard/run.sh "$@"
 
+# Try the files of deploy/ with promtool and a real Prometheus: `just deploy-test`
+[group("verify")]
+deploy-test: build-components
+    @exec tests/deploy/run.sh
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup
