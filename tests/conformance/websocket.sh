@@ -52,6 +52,8 @@ await_address() {
     done
 }
 
+: >"$work/server"
+: >"$work/out"
 "$tools/bin/python" "$here/echo_server.py" >"$work/server" 2>/dev/null &
 server=$!
 await_address "$server" "$work/server" 's|^listening on ||p'
