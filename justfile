@@ -79,6 +79,17 @@ dashboard-test *ARGS: build-components
 deploy-test: build-components
     @exec tests/deploy/run.sh
 
+# Run Autobahn's WebSocket cases before and behind the gateway, by kosoku, which is installed into .tools/
+[group("verify")]
+conformance-websocket *ARGS: setup
+    @exec tests/conformance/websocket.sh "$@"
+
+# Obtain certificates from pebble, an ACME authority for tests, which apt installs where it is missing
+[group("verify")]
+conformance-acme: build-components
+    command -v pebble >/dev/null || sudo apt-get install --yes pebble
+    cargo test -p host --test system -- it::tls::acme
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

@@ -33,6 +33,7 @@ pub mod runtime;
 pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
+pub mod acme;
 pub mod health;
 pub mod rollout;
 

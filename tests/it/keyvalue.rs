@@ -192,3 +192,23 @@ async fn keys_that_nobody_touched_are_listed_once_while_the_pages_are_deleted_an
     let (second, _) = page(&atoll, cursor).await;
     assert!(first.last() < second.first() && second.len() == 1000);
 }
+
+#[tokio::test]
+async fn a_damaged_database_is_one_error_that_says_what_to_do() {
+    let home = Home::new(MANIFEST);
+    let atoll = home.start().await;
+    for key in 0..100 {
+        let path = format!("/kv/bucket/default/{key}");
+        assert_eq!(send(&atoll, Method::PUT, &path, "a value of some length").await.status, 204);
+    }
+    atoll.stop().await;
+    let path = home.folder.path().join(".atoll/state.redb");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The first page says where the others are.
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let output = home.output(&["run", "atoll.toml"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("is damaged") && said.contains("backup"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
+}

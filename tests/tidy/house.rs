@@ -10,7 +10,7 @@ pub const FLOORS: [&[&str]; 11] = [
     &["registry", "state", "audit", "listen"],
     &["runtime"],
     &["mesh"],
-    &["rollout", "health"],
+    &["rollout", "health", "acme"],
     &["gateway", "admin"],
     &["config"],
     &["app"],
@@ -54,6 +54,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["pipeline"],
             &[
                 "access_log",
+                "acme_answer",
                 "body_budget",
                 "body_limit",
                 "forwarded_request",
@@ -78,8 +79,10 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route_auth"],
             &["auth"],
             &["auth_tokens", "encryption"],
-            &["edge", "route_call", "secret", "websocket"],
+            &["edge", "route_call", "websocket"],
             &["auth_names", "matching", "openapi", "service", "tls", "token"],
+            &["acme"],
+            &["secret"],
             &[
                 "addresses",
                 "audit",
@@ -94,7 +97,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "rate",
                 "resilience",
             ],
-            &["reader", "late_finding_key"],
+            &["reader", "edge_finding_key", "late_finding_key"],
         ],
     ),
 ];

@@ -15,8 +15,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct Fake {
     /// Its readiness.
     pub(crate) readiness: Mutex<HostReadiness>,
-    /// The edges with certificates that cannot be used.
-    pub(crate) stale: Mutex<Vec<&'static str>>,
+    /// What does not work though it serves.
+    pub(crate) troubles: Mutex<Vec<(&'static str, String)>>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
     /// The last action on the circuit of each endpoint.
@@ -40,7 +40,7 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             readiness: Mutex::new(HostReadiness::Ready),
-            stale: Mutex::default(),
+            troubles: Mutex::default(),
             swapped: Mutex::default(),
             circuits: Mutex::default(),
             faults: Mutex::default(),
@@ -65,8 +65,8 @@ impl Operations for Fake {
         if self.ready() == HostReadiness::Starting { vec!["legacy".into(), "users".into()] } else { Vec::new() }
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        self.stale.lock().expect("no test panics with it").clone()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        self.troubles.lock().expect("no test panics with it").clone()
     }
 
     fn metrics(&self) -> String {

@@ -21,9 +21,9 @@ pub trait Operations: Send + Sync + 'static {
     /// cannot be served. The names of services, and of routes whose service is served.
     fn left_out(&self) -> Vec<String>;
 
-    /// The edges whose certificates' files have changed and cannot be used, so that the ones before serve on:
-    /// `gateway`, `admin`.
-    fn stale_certificates(&self) -> Vec<&'static str>;
+    /// What does not work though the host serves: the part, and what it means, for `/readyz`. Each part stands once.
+    /// Everybody may ask for it, so it tells no cause.
+    fn troubles(&self) -> Vec<(&'static str, String)>;
 
     /// The names of the services that do not serve yet, since components are being compiled.
     fn starting(&self) -> Vec<String>;

@@ -65,19 +65,17 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     if let Some(detail) = not_ready {
         return Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
     }
-    let (mut answer, stale) = (json!({ "status": "ready" }), operations.stale_certificates());
+    let (mut answer, troubles) = (json!({ "status": "ready" }), operations.troubles());
     // A degraded host is ready all the same: it serves what it can, and a host that was taken out of the balance would
     // serve nothing. The causes are in the log, since everybody may ask this.
     if readiness == HostReadiness::ReadOnly {
         answer["store"] = "takes no writes: the last one failed; reads go on; the log says why".into();
     }
-    if !stale.is_empty() {
-        let edges = stale.join(" and ");
-        answer["certificates"] =
-            format!("the new ones of the {edges} cannot be used; the old ones serve on; the log says why").into();
-    }
-    if readiness == HostReadiness::ReadOnly || !stale.is_empty() {
+    if readiness == HostReadiness::ReadOnly || !troubles.is_empty() {
         answer["status"] = "degraded".into();
+    }
+    for (part, trouble) in troubles {
+        answer[part] = trouble.into();
     }
     // A host that was told to serve a part is ready when it serves that part.
     if !left_out.is_empty() {

@@ -2,6 +2,7 @@
 //! the typed routes.
 
 use super::api_description::ApiDescription;
+use super::edge_files;
 use super::edge_tls;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
@@ -63,7 +64,8 @@ pub(super) async fn assemble(
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
-    let doubtful = edge_tls::check(manifest, &mut findings);
+    let mut doubtful = edge_tls::check(manifest, &mut findings);
+    doubtful.extend(edge_files::check(manifest, &mut findings));
     let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();

@@ -71,8 +71,8 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.left_out()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        self.inner.stale_certificates()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        self.inner.troubles()
     }
 
     fn starting(&self) -> Vec<String> {

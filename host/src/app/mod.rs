@@ -21,6 +21,7 @@ mod audited_operations;
 mod auth_policies;
 mod check;
 mod development_authority;
+mod edge_files;
 mod edge_tls;
 mod inspect;
 mod issuer;
@@ -32,6 +33,7 @@ mod probe;
 mod run;
 mod shutdown;
 mod start_end;
+mod troubles;
 mod trust;
 mod warnings;
 

@@ -3,6 +3,7 @@
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::troubles::troubles;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
     OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
@@ -21,7 +22,7 @@ use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::runtime::PoolShare;
 use crate::state::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{EdgeMetrics, Metrics};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -51,6 +52,8 @@ pub(super) struct HostOperations {
     pub(super) tls: Option<EdgeTls>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
+    /// What the edges count beside requests.
+    pub(super) edges: Option<EdgeMetrics>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -66,7 +69,7 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, keys) = (None, None);
+        let (tls, keys, edges) = (None, None, None);
         Self {
             rollout,
             registry,
@@ -79,6 +82,7 @@ impl HostOperations {
             store,
             tls,
             keys,
+            edges,
             next_fault,
             fault_added,
         }
@@ -161,9 +165,8 @@ impl Operations for HostOperations {
         self.rollout.starting().iter().map(ToString::to_string).collect()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        let edges = self.tls.iter().flat_map(EdgeTls::named);
-        edges.filter(|(_, tls)| tls.is_stale()).map(|(name, _)| name).collect()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        troubles(self.tls.as_ref(), self.edges.as_ref())
     }
 
     fn metrics(&self) -> String {

@@ -6,11 +6,13 @@ use super::assembly::{Assembly, assemble};
 use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
+use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
+use crate::acme::CertificateKeeper;
 use crate::admin::Admin;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
@@ -24,7 +26,7 @@ use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, EdgeMetrics, Metrics, ProxyRefusals};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -59,7 +61,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
-    let tls = edge_tls(&draft, &announce).await?;
+    let (tls, keeper) = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
 
@@ -90,7 +92,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address),
+        (&tls, secure_address, gateway_socket.refusals().cloned()),
     );
     let Edges { gateway, admin, host, mut upkeep } = built;
 
@@ -111,6 +113,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         drain: drain.clone(),
     };
     upkeep.spawn(end.finish());
+    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
@@ -126,13 +129,16 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     Ok(())
 }
 
-/// Reads the certificates. If they are wrong, whatever else is wrong is told with it.
-async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<EdgeTls> {
+/// Reads the certificates. If they are wrong, whatever else is wrong is told with it. The keeper of a certificate that
+/// the host obtains by itself begins once the gateway serves, since the authority looks at it.
+async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(EdgeTls, Option<CertificateKeeper>)> {
     let tls = EdgeTls::load(&draft.manifest, announce);
     if tls.is_err() {
         check_all(draft).await?;
     }
-    tls
+    let tls = tls?;
+    let keeper = tls.keeper(&draft.manifest)?;
+    Ok((tls, keeper))
 }
 
 /// Serves customers until the end of the drain.
@@ -165,7 +171,7 @@ fn edges(
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
+    (tls, secure_address, proxy): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -178,13 +184,16 @@ fn edges(
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
     let mut settings = gateway::Settings { openapi, audit: trail.clone(), ..manifest.gateway.settings.clone() };
+    settings.acme = tls.challenges(manifest);
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
     }
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
-    let metrics = metrics.with_tls(tls.metrics());
+    let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
+    let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
+    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
@@ -194,6 +203,7 @@ fn edges(
     }
     host.store = store;
     host.tls = Some(tls.clone());
+    host.edges = Some(counted);
     host.keys = policies.key_file.take().map(Arc::new);
     host.inject_faults(manifest);
     let host = Arc::new(host);
@@ -232,7 +242,8 @@ fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
 /// Opens the audit file, if the manifest names one, and records the start with the digest of the manifest.
 fn open_audit(manifest: &Manifest, path: &Path) -> anyhow::Result<Option<AuditTrail>> {
     let Some(settings) = &manifest.audit else { return Ok(None) };
-    let trail = AuditTrail::open(settings).with_context(|| format!("the audit file {}", settings.path.display()))?;
+    let trail = AuditTrail::open(settings);
+    let trail = trail.map_err(|error| ManifestErrors::from(edge_files::audit(manifest, &settings.path, &error)))?;
     let digest = std::fs::read(path).ok().map(|text| Digest::of(&text).to_string());
     let event = AuditRecord::new("host", "start").on(&path.display().to_string());
     trail.record(event.changed(None, digest.as_deref()));

@@ -26,7 +26,7 @@ pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
-pub use header::{header_tokens, remove_hop_by_hop};
+pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use name::{Digest, InvalidName, ServiceName};

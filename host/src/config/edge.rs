@@ -1,11 +1,13 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
 use super::auth_names::AuthNamesKind;
+use super::edge_finding_key::EdgeFindingKey;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
+use super::reader::key_spans::KeySpans;
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
 use super::reader::report::Report;
@@ -216,12 +218,14 @@ pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    spans: &mut KeySpans<EdgeFindingKey>,
 ) -> (GatewayConfig, AdminConfig) {
     let report = root.report;
     let before = report.count();
     let mut section = root.section("gateway");
     let gateway_address = section.get_or_variable(&LISTEN, GATEWAY_LISTEN, env);
     let mut gateway = gateway(&mut section, gateway_address.value);
+    spans.note_key(EdgeFindingKey::ApiKeys, &section, KEYS.name);
     let tls = tls::of_gateway(&mut section, folder, env);
     section.close();
 
@@ -306,6 +310,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             body_memory: in_memory(section.get(&BODY_MEMORY)),
             openapi: None,
             https: None,
+            acme: None,
             audit: None,
         },
         tls: None,

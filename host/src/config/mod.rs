@@ -17,14 +17,15 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
-//! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
-//! them is the wing `reader`, which reads one table.
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
+//! `secret`; `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`,
+//! `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and
+//! `route_auth`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
 
+mod acme;
 mod addresses;
 mod audit;
 mod auth;
@@ -33,6 +34,7 @@ mod auth_tokens;
 mod breaker;
 mod cors;
 mod edge;
+mod edge_finding_key;
 mod egress;
 mod encryption;
 mod granted_env;
@@ -61,6 +63,7 @@ mod websocket;
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
 pub use edge::{AdminConfig, GatewayConfig};
+pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
 pub use manifest::{Draft, Manifest, environment};

@@ -29,6 +29,7 @@
 //! real sockets, and beside the files.
 
 mod access_log;
+mod acme_answer;
 mod authentication;
 mod body_budget;
 mod body_limit;

@@ -14,7 +14,7 @@ use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
+use super::{acme_answer, client_address, count_scopes, head_check, https_only, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
     Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
@@ -126,12 +126,7 @@ impl<C: Call> Gateway<C> {
         remove_claimed_identity(&mut head.headers, caller.trusted);
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
-        if let Some(https) = &self.settings.https {
-            https_only::check(https, &head, host, record.peer(), caller.trusted)?;
-        }
-        if let Some(method) = cors::requested_method(&head)
-            && let Some(answer) = self.preflight(&method, &head, (host, path), record)
-        {
+        if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
             return answer;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
@@ -194,6 +189,26 @@ impl<C: Call> Gateway<C> {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
         })
+    }
+
+    /// The answer of the gateway's own to a request that needs no route: a proof for an ACME authority, a redirect to
+    /// `https`, or the answer to a preflight.
+    fn answer_early(
+        &self,
+        head: &Parts,
+        (host, path): (Option<HostAndPort<'_>>, Path<'_>),
+        caller: &Caller<'_>,
+        record: &mut AccessRecord,
+    ) -> Option<Result<Response<Body>, Problem>> {
+        if let Some(answer) = self.settings.acme.as_ref().and_then(|acme| acme_answer::find(acme, head, path)) {
+            return Some(Ok(answer));
+        }
+        if let Some(https) = &self.settings.https
+            && let Err(problem) = https_only::check(https, head, host, record.peer(), caller.trusted)
+        {
+            return Some(Err(problem));
+        }
+        self.preflight(&cors::requested_method(head)?, head, (host, path), record)
     }
 
     /// Takes the request out of the buckets of its route's limits. Returns the fields of its answer.

@@ -5,6 +5,7 @@ use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::listen::AcmeChallenges;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
+    pub acme: Option<Arc<AcmeChallenges>>,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -51,6 +54,7 @@ impl Default for Settings {
             openapi: None,
             audit: None,
             https: None,
+            acme: None,
         }
     }
 }

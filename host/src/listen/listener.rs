@@ -9,6 +9,7 @@ use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
+use crate::telemetry::ProxyRefusals;
 use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
@@ -37,6 +38,7 @@ pub struct Listener {
     permits: Arc<ConnectionPermits>,
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
+    refusals: Option<Arc<ProxyRefusals>>,
 }
 
 /// One socket of a listener.
@@ -61,8 +63,9 @@ impl Listener {
         let entrances = vec![Entrance { socket: listen(settings.address)?, tls: None }];
         let permits = ConnectionPermits::new(settings.connections);
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
+        let refusals = settings.proxy_protocol.is_some().then(Arc::default);
         let (turn, settings, unparsed) = (AtomicUsize::new(0), Arc::new(settings), Arc::new(|_| {}));
-        Ok(Self { entrances, turn, settings, permits, memory, unparsed })
+        Ok(Self { entrances, turn, settings, permits, memory, unparsed, refusals })
     }
 
     /// All connections to the address of the settings have TLS.
@@ -79,6 +82,11 @@ impl Listener {
     pub async fn and_secure(mut self, address: SocketAddr, tls: Arc<ServerTls>) -> io::Result<Self> {
         self.entrances.push(Entrance { socket: listen(address)?, tls: Some(tls) });
         Ok(self)
+    }
+
+    /// Counts the connections that the PROXY protocol refuses; `None`: there is no such protocol.
+    pub fn refusals(&self) -> Option<&Arc<ProxyRefusals>> {
+        self.refusals.as_ref()
     }
 
     /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
@@ -163,7 +171,7 @@ impl Listener {
         }
         let permit = self.permits.take().await;
         let Arrival { stream, addr, tls } = without_permit.take().expect("it was put there above");
-        AcceptedConnection { stream, addr, tls, permit }
+        AcceptedConnection { stream, addr, tls, permit, refusals: self.refusals.clone() }
     }
 
     async fn accept_one(&self) -> Arrival {

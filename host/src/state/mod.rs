@@ -39,6 +39,7 @@ mod tests;
 mod transaction;
 
 pub use backend::{Backend, BackendFuture};
+pub use embedded::caught_panic::keep_quiet_about_caught_panics;
 pub use embedded::engine::{Embedded, Settings};
 pub use embedded::sealing::{Encryption, StateKey};
 pub use error::{StateError, StorageCause};

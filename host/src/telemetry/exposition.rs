@@ -1,5 +1,6 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
+use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
 use super::kind_counters::KindCounters;
@@ -47,6 +48,13 @@ impl Metrics {
             registry.register_collector(Box::new(TlsScrape(edges)));
             drop(registry);
         }
+        self
+    }
+
+    /// Adds what the edges count beside requests.
+    #[must_use]
+    pub fn with_edges(self, edges: EdgeMetrics) -> Self {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(edges));
         self
     }
 

@@ -11,6 +11,7 @@ pub(super) mod function;
 pub(super) mod key;
 pub(super) mod key_spans;
 pub(super) mod kind;
+pub(super) mod masked_text;
 pub(super) mod measure;
 pub(super) mod pair;
 pub(super) mod report;

@@ -1,6 +1,7 @@
 //! One database in one file or in a test's storage, and its reopening after a failure. Every call here blocks.
 
 use super::batch::{self, BatchOutcome};
+use super::caught_panic::catch;
 use super::disk::Disk;
 use super::format::{self, FormatError};
 use super::layout::{BucketTable, table_name};
@@ -12,8 +13,6 @@ use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
 use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -230,14 +229,14 @@ impl Database {
             }
         };
         // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
-        let result = catch_unwind(AssertUnwindSafe(|| match state.database() {
+        let result = catch(|| match state.database() {
             Some(open) => f(&open.database),
             None => Err(redb::Error::DatabaseClosed),
-        }));
+        });
         let error = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(e)) => e,
-            Err(panic) => redb::Error::Corrupted(panic_text(panic.as_ref())),
+            Err(panic) => redb::Error::Corrupted(panic),
         };
         // A damaged page fails only the calls that read it, so the database stays open. After a failed write, redb's
         // state in memory must not be used any more.
@@ -277,11 +276,11 @@ impl Database {
     /// the next opening has more to check.
     fn close_database(&self, state: DatabaseState) {
         let (DatabaseState::Open { database, .. } | DatabaseState::ReadOnly { database, .. }) = state else { return };
-        let closed = catch_unwind(AssertUnwindSafe(|| database.database.close()));
+        let closed = catch(|| database.database.close());
         let error = match closed {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(panic) => panic_text(panic.as_ref()),
+            Err(panic) => panic,
         };
         tracing::warn!(path = %self.path.display(), error, "the database was not closed cleanly");
     }
@@ -377,9 +376,9 @@ impl Database {
     }
 
     fn open_storage(&self, disk: Disk) -> Result<OpenDatabase, StateError> {
-        match catch_unwind(AssertUnwindSafe(|| self.try_open_storage(disk))) {
+        match catch(|| self.try_open_storage(disk)) {
             Ok(result) => result,
-            Err(panic) => Err(StateError::Corrupt { path: self.path.clone(), detail: panic_text(panic.as_ref()) }),
+            Err(panic) => Err(StateError::Corrupt { path: self.path.clone(), detail: panic }),
         }
     }
 
@@ -452,9 +451,4 @@ impl Database {
     pub(crate) fn panic_in_a_read(&self) -> StateError {
         self.with(Access::Read, |_| -> Result<(), redb::Error> { panic!("a page makes no sense") }).unwrap_err()
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("unknown").to_string()
 }
