@@ -35,6 +35,7 @@ mod cors;
 mod edge;
 mod egress;
 mod encryption;
+mod entry;
 mod granted_env;
 mod health;
 mod http2;

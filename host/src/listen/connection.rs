@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its end.
 
+use super::address_counts::AddressCounts;
 use super::answer_buffer::AnswerMemory;
 use super::connection_permits::ConnectionPermit;
 use super::connection_stage::{StageTimer, StageTracker};
@@ -65,6 +66,8 @@ pub(super) struct AcceptedConnection {
     pub(super) tls: Option<Arc<ServerTls>>,
     /// Its permit among the connections of the listener.
     pub(super) permit: ConnectionPermit,
+    /// The connections of its address, if they are bounded.
+    pub(super) addresses: Option<Arc<AddressCounts>>,
 }
 
 /// What requests are read from: the stream itself, or what comes by TLS after the handshake. `None`: that failed.
@@ -91,7 +94,7 @@ async fn begin(
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, tls, permit }: AcceptedConnection,
+    AcceptedConnection { stream, addr, tls, permit, addresses }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -105,6 +108,8 @@ pub(super) async fn serve<S, F>(
     let tracker = Arc::clone(&permit.tracker);
     let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
     let Some((stream, addr, is_unnamed)) = from_proxy(stream, addr, &settings, &tracker, &drain).await else { return };
+    // Of the client, not of the proxy that has named it.
+    let Some(_of_address) = AddressCounts::admit(addresses.as_ref(), addr) else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let Some((stream, secure)) = begin(stream, addr, tls, &timer, &drain).await else { return };
     if secure.is_some() {

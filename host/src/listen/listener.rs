@@ -1,5 +1,6 @@
 //! The listening sockets and their accept loop.
 
+use super::address_counts::AddressCounts;
 use super::answer_buffer::AnswerMemory;
 use super::connection::{AcceptedConnection, protocol, serve};
 use super::connection_permits::ConnectionPermits;
@@ -35,6 +36,8 @@ pub struct Listener {
     turn: AtomicUsize,
     settings: Arc<Settings>,
     permits: Arc<ConnectionPermits>,
+    /// `None`: an address may have any number of connections.
+    addresses: Option<Arc<AddressCounts>>,
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
 }
@@ -60,9 +63,11 @@ impl Listener {
     pub async fn bind(settings: Settings) -> io::Result<Self> {
         let entrances = vec![Entrance { socket: listen(settings.address)?, tls: None }];
         let permits = ConnectionPermits::new(settings.connections);
+        let bounded = settings.per_address > 0;
+        let addresses = bounded.then(|| AddressCounts::new(settings.per_address, settings.proxies.clone()));
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
         let (turn, settings, unparsed) = (AtomicUsize::new(0), Arc::new(settings), Arc::new(|_| {}));
-        Ok(Self { entrances, turn, settings, permits, memory, unparsed })
+        Ok(Self { entrances, turn, settings, permits, addresses, memory, unparsed })
     }
 
     /// All connections to the address of the settings have TLS.
@@ -163,7 +168,7 @@ impl Listener {
         }
         let permit = self.permits.take().await;
         let Arrival { stream, addr, tls } = without_permit.take().expect("it was put there above");
-        AcceptedConnection { stream, addr, tls, permit }
+        AcceptedConnection { stream, addr, tls, permit, addresses: self.addresses.clone() }
     }
 
     async fn accept_one(&self) -> Arrival {

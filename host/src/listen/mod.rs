@@ -30,6 +30,7 @@
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
+mod address_counts;
 mod answer_buffer;
 mod answer_pace;
 mod certificate_facts;
