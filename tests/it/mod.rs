@@ -18,6 +18,7 @@ mod drain;
 mod event_streams;
 mod evolution;
 mod function_names;
+mod guards;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
 mod http1;

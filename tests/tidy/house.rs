@@ -30,7 +30,7 @@ const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
 /// The wings of each room that has folders, from the top: a wing imports only from wings on levels below its own.
 /// A file beside the room's `mod.rs` is a wing by itself; `mod.rs` stands above them all.
 const WINGS: [(&str, Levels<'static>); 6] = [
-    ("state", &[&["store"], &["cursors", "embedded"], &["backend"], &["transaction"], &["error"]]),
+    ("state", &[&["store"], &["cursors", "embedded"], &["backend"], &["transaction"], &["error", "state_key"]]),
     ("contract", &[&["compat", "openapi"], &["http_binding"], &["json"], &["wit"]]),
     (
         "runtime",
@@ -67,7 +67,8 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             ],
             &["websocket"],
             &["settings", "status", "told_hosts"],
-            &["authentication", "cors", "rate_limit"],
+            &["entry_gate"],
+            &["address_list", "authentication", "cors", "rates"],
             &["call", "client_address", "problem"],
         ],
     ),
@@ -89,6 +90,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "breaker",
                 "cors",
                 "egress",
+                "entry",
                 "granted_env",
                 "health",
                 "http2",

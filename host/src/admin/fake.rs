@@ -1,9 +1,9 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
-    TrialView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness, KeyOrder, KeyView,
+    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(crate) struct Fake {
     pub(crate) outside: Mutex<Vec<OutsideView>>,
     /// The API keys.
     pub(crate) keys: Mutex<Vec<KeyView>>,
+    /// The orders about maintenance.
+    pub(crate) maintenance: Mutex<Vec<MaintenanceOrder>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -46,6 +48,7 @@ impl Default for Fake {
             faults: Mutex::default(),
             outside: Mutex::default(),
             keys: Mutex::default(),
+            maintenance: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }
@@ -269,6 +272,44 @@ impl Operations for Fake {
         let at = keys.iter().position(|key| key.id == id);
         let unknown = || OperationError::new(OperationErrorKind::NoKey, format!("there is no key `{id}`"));
         at.map(|at| keys.remove(at)).ok_or_else(unknown)
+    }
+}
+
+impl GuardOperations for Fake {
+    fn limits(&self) -> Vec<LimitView> {
+        vec![LimitView {
+            name: "default".into(),
+            by: "client".into(),
+            rate: Some("100/10s".into()),
+            burst: Some(20),
+            cpu: None,
+            memory: None,
+            quota: None,
+            admitted: 1200,
+            refused: 7,
+            keys: 3,
+            shared: 0,
+        }]
+    }
+
+    fn maintenance(&self) -> MaintenanceView {
+        let orders = self.maintenance.lock().expect("no test panics with it");
+        let on = orders.last().filter(|order| order.on);
+        let retry_after_seconds = on.map(|order| order.retry_after.map_or(60, |wait| wait.as_secs()));
+        MaintenanceView { on: on.is_some(), retry_after_seconds }
+    }
+
+    fn switch_maintenance(&self, order: MaintenanceOrder) -> MaintenanceView {
+        self.maintenance.lock().expect("no test panics with it").push(order);
+        GuardOperations::maintenance(self)
+    }
+
+    async fn erase(&self, service: &str) -> Result<bool, OperationError> {
+        self.service(service).map(|_| true).ok_or_else(|| unknown(service))
+    }
+
+    async fn replace_state_key(&self) -> Result<bool, OperationError> {
+        Ok(true)
     }
 }
 

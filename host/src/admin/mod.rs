@@ -18,8 +18,8 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
-//! `operations` → `view`.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `keys`, `guards` → `order`, `upload`, `handler` →
+//! `problem` → `operations`, `guard_operations` → `view`, `limit_view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
@@ -30,8 +30,12 @@ mod dashboard;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;
+mod guard_operations;
+mod guards;
 mod handler;
 mod keys;
+mod limit_view;
+mod operation_error;
 mod operations;
 mod order;
 mod problem;
@@ -47,7 +51,10 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
+pub use guard_operations::{GuardOperations, MaintenanceOrder};
+pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
+pub use operation_error::{OperationError, OperationErrorKind};
+pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations};
 pub use settings::Settings;
 pub use token::Token;
 pub use upload::MAX_COMPONENT;

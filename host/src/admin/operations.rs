@@ -1,19 +1,22 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::guard_operations::GuardOperations;
+use super::operation_error::OperationError;
+#[cfg(doc)]
+use super::operation_error::OperationErrorKind;
 use super::view::{
     BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use crate::fault::Fault;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::time::Duration;
 
 /// What an operator can see and change.
 ///
 /// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
 /// that changes of one service happen one after the other. The other changes do not wait for anything.
-pub trait Operations: Send + Sync + 'static {
+pub trait Operations: GuardOperations {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
@@ -137,44 +140,4 @@ pub enum HostReadiness {
     Incomplete,
     /// It was told to stop, and takes no more.
     Draining,
-}
-
-/// Why a change failed. The message says what happened and what to do. It is for the operator, and holds no secret.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct OperationError {
-    /// What kind of failure it is.
-    pub kind: OperationErrorKind,
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl OperationError {
-    /// A failure of `kind`, which the operator reads as `message`.
-    pub fn new(kind: OperationErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
-    }
-
-    /// A failure of `kind` with the message of `source`.
-    pub fn caused_by(kind: OperationErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
-        Self { kind, message: source.to_string(), source: Some(Box::new(source)) }
-    }
-}
-
-/// The kinds of failed changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationErrorKind {
-    /// There is no such service.
-    NotFound,
-    /// The service has no such endpoint.
-    NoEndpoint,
-    /// There is no such API key.
-    NoKey,
-    /// The component is broken, or it cannot serve. Nothing has changed.
-    Refused,
-    /// The change is not possible now: another change is in progress, there is no revision to return to, the service
-    /// has no component, or too many faults are active.
-    Conflict,
-    /// The host failed.
-    Internal,
 }

@@ -270,7 +270,7 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        let Route { service, body: body_limit, limits, timeout, websocket, cors, .. } = route.clone();
+        let Route { service, body: body_limit, limits, timeout, websocket, cors, addresses, .. } = route.clone();
         let (access, left_out) = (None, None);
         targets.push(Target {
             service,
@@ -281,6 +281,7 @@ fn routes(
             trailers,
             websocket,
             access,
+            addresses,
             cors,
             left_out,
         });

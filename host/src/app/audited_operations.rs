@@ -11,10 +11,10 @@ use tokio::task::block_in_place;
 
 /// Operations whose changes are recorded, those that were refused too, before the operator gets the answer.
 pub(super) struct AuditedOperations<O> {
-    inner: Arc<O>,
+    pub(super) inner: Arc<O>,
     trail: AuditTrail,
     /// How operators prove who they are: all of them in the same way.
-    who: &'static str,
+    pub(super) who: &'static str,
 }
 
 impl<O: Operations> AuditedOperations<O> {
@@ -29,7 +29,7 @@ impl<O: Operations> AuditedOperations<O> {
     }
 
     /// Records how an order ended, and hands the outcome on.
-    fn record<T>(
+    pub(super) fn record<T>(
         &self,
         event: AuditRecord,
         order: Option<String>,

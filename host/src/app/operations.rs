@@ -2,6 +2,7 @@
 
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
+use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::troubles::troubles;
 use crate::admin::{
@@ -50,6 +51,8 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The limits, the gateway's gate and the manifest.
+    pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
     /// What the edges count beside requests.
@@ -69,7 +72,7 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, keys, edges) = (None, None, None);
+        let (tls, guards, keys, edges) = (None, None, None, None);
         Self {
             rollout,
             registry,
@@ -81,6 +84,7 @@ impl HostOperations {
             description,
             store,
             tls,
+            guards,
             keys,
             edges,
             next_fault,

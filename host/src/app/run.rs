@@ -8,8 +8,11 @@ use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
+use super::guards::Guards;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
+use super::quota_store::QuotaStore;
+use super::quotas;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use crate::acme::CertificateKeeper;
@@ -68,7 +71,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let trail = open_audit(manifest, path)?;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
-    let (mut assembly, store) = tokio::select! {
+    let (mut assembly, (store, counts)) = tokio::select! {
         prepared = prepare(&draft, &runtime, partial) => prepared.map_err(|error| suggest_partial(error, &draft))?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it served");
@@ -86,9 +89,9 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let built = edges(
-        manifest,
+        (manifest, path),
         &runtime,
-        (registry, store.clone(), trail.clone()),
+        (registry, store.clone(), counts, trail.clone()),
         rollout,
         (assembly, policies, partial),
         &drain,
@@ -165,9 +168,9 @@ struct Edges {
 }
 
 fn edges(
-    manifest: &Manifest,
+    (manifest, path): (&Manifest, &Path),
     runtime: &Runtime,
-    (registry, store, trail): (Arc<Registry<Service>>, Option<Store>, Option<AuditTrail>),
+    (registry, store, counts, trail): (Arc<Registry<Service>>, Option<Store>, Option<QuotaStore>, Option<AuditTrail>),
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
@@ -204,12 +207,17 @@ fn edges(
     host.store = store;
     host.tls = Some(tls.clone());
     host.edges = Some(counted);
+    let (limits, manifest_path) = (manifest.limits.clone(), path.to_path_buf());
+    host.guards = Some(Guards { gateway: Arc::clone(&gateway), limits, manifest: manifest_path });
     host.keys = policies.key_file.take().map(Arc::new);
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
     policies.keep_fresh(&mut upkeep);
+    if let Some(counts) = counts {
+        upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
+    }
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let faults = Arc::clone(&host);
@@ -250,7 +258,11 @@ fn open_audit(manifest: &Manifest, path: &Path) -> anyhow::Result<Option<AuditTr
     Ok(Some(trail))
 }
 
-async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {
+async fn prepare(
+    draft: &Draft,
+    runtime: &Arc<Runtime>,
+    partial: bool,
+) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
     Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
 }
 
@@ -289,13 +301,17 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state. Opening it reads parts of the file; after a crash, all of it.
-async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
-    if !manifest.services.iter().any(|service| service.spec.grants.state) {
-        return Ok(None);
+/// The store, if a service has state or a limit has a quota, and the counts of quotas in it. Opening it reads parts of
+/// the file; after a crash, all of it.
+async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
+    let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
+    if !has_state && !quotas::are_named(&manifest.limits) {
+        return Ok((None, None));
     }
     let settings = manifest.state.clone();
-    Ok(Some(spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??))
+    let store = spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??;
+    let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
+    Ok((Some(store), counts))
 }
 
 /// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's

@@ -2,6 +2,7 @@
 
 use super::deadline::DeadlineOwner;
 use super::identity::Identity;
+use super::work::WorkPayer;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -77,6 +78,9 @@ pub struct CallContext {
     pub depth: usize,
     /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
     pub identity: Option<Arc<Identity>>,
+    /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
+    /// have the same.
+    pub payer: Option<Arc<dyn WorkPayer>>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -91,7 +95,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: None }
+        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, payer: None, dependency_failed: None }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.

@@ -1,7 +1,7 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
 //! Owns names and ids, the context that travels with a call, who calls and by which fields a service
-//! learns that, the body type that every room passes along, the
+//! learns that, who pays for the work of guests, the body type that every room passes along, the
 //! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
 //! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
 //! name). Never: I/O, tokio, policy. Tests stand beside each noun.
@@ -16,6 +16,7 @@ mod header;
 mod identity;
 mod log_text;
 mod name;
+mod work;
 
 pub use authority::HostAndPort;
 pub use body::{
@@ -30,3 +31,4 @@ pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use name::{Digest, InvalidName, ServiceName};
+pub use work::{TakenWork, WorkPayer};

@@ -2,6 +2,7 @@
 
 use super::address::AdminAddress;
 use super::audit::AuditVerb;
+use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
 use crate::base::ServiceName;
@@ -12,8 +13,9 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault` and `key`
-/// inspect a running host and change it while traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `key`,
+/// `limit`, `maintenance` and `state` inspect a running host and change it while
+/// traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -49,6 +51,8 @@ Examples:
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
+  atoll limit show                 Show what each rate limit has admitted and refused
+  atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
@@ -194,6 +198,18 @@ pub(super) enum Remote {
     /// next request on, and survives restarts.
     #[command(verbatim_doc_comment, subcommand)]
     Key(KeyVerb),
+
+    /// Show the rate limits
+    #[command(subcommand)]
+    Limit(LimitVerb),
+
+    /// Answer every request with 503 for a while
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
+
+    /// Delete the data of a service, or replace the key that encrypts all of them
+    #[command(subcommand)]
+    State(StateVerb),
 }
 
 const BREAKER_EXAMPLES: &str = "\

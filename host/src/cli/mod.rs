@@ -18,6 +18,7 @@ mod audit;
 mod client;
 mod command;
 mod failure;
+mod guard;
 mod inspection;
 mod key;
 mod layout;

@@ -13,7 +13,7 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cors, http2, token};
+use super::{cors, entry, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -138,6 +138,13 @@ static CONNECTIONS: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "10000",
     "The largest number of connections at the same time. A further one takes the place of the connection that has been \
      idle for the longest time; if none is idle, it waits.",
+);
+static CONNECTIONS_PER_ADDRESS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "connections_per_address",
+    CountKind { min: 0, max: 1_000_000 },
+    "0",
+    "The largest number of connections at the same time from one address (an IPv6 address by its first 64 bits), \
+     `trusted_proxies` excepted. A further one is closed. 0: any number.",
 );
 static DRAIN: ManifestKey<DurationKind> = ManifestKey::new(
     "drain",
@@ -283,8 +290,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             help,
         );
     }
-    let proxy_protocol =
-        proxy_protocol.value.then(|| trusted_proxies.iter().map(|proxy| proxy.to_canonical()).collect());
+    let proxies: Vec<IpAddr> = trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+    let proxy_protocol = proxy_protocol.value.then(|| proxies.clone());
     GatewayConfig {
         listen: listen::Settings {
             address,
@@ -299,6 +306,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),
+            per_address: usize::try_from(section.get(&CONNECTIONS_PER_ADDRESS)).expect("at most a million"),
+            proxies,
             proxy_protocol,
             http2: http2::read(section),
             ..listen::Settings::default()
@@ -308,6 +317,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),
+            entry: entry::read(section),
             openapi: None,
             https: None,
             acme: None,

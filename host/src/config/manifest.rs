@@ -22,6 +22,7 @@ use super::service::{self, ServiceConfig, Services};
 use super::tls::TlsConfig;
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::gateway::RateLimit;
 use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
 use crate::{mesh, runtime, state};
@@ -51,6 +52,8 @@ pub struct Manifest {
     pub runtime: runtime::Settings,
     /// The bounds of all calls together.
     pub mesh: mesh::Settings,
+    /// The limits that routes may name, in the order of their names.
+    pub limits: Vec<Arc<RateLimit>>,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -338,6 +341,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         audit,
         runtime,
         mesh,
+        limits: limits.all(),
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

@@ -37,6 +37,7 @@ mod edge;
 mod edge_finding_key;
 mod egress;
 mod encryption;
+mod entry;
 mod granted_env;
 mod health;
 mod http2;

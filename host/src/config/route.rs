@@ -15,10 +15,10 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, limits, route_auth, websocket};
+use super::{cors, edge, entry, limits, route_auth, websocket};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
-use crate::gateway::{CorsPolicy, RouteLimits, WebSocketSettings};
+use crate::gateway::{AddressList, CorsPolicy, RouteLimits, WebSocketSettings};
 use crate::route::Rule;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Route {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub auth: Option<RouteAuth>,
+    /// Which clients it lets in, by their addresses; `None`: all.
+    pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: the service decides.
     pub cors: Option<Arc<CorsPolicy>>,
 }
@@ -113,6 +115,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let limits = limits.of_route(&mut section);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
+    let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);
     let call = keys.finish(&section, &mut matching, services);
     if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
         refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
@@ -123,7 +126,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
             let body = body.map_or(service.body, |found| found.value);
             let service = service.spec.name.clone();
             let rule = rule.value;
-            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors });
+            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors, addresses });
             routes.spans.push(spans);
         }
     }

@@ -66,7 +66,7 @@ static CONFIG: ManifestKey<TableKind<TextKind>> = ManifestKey::new(
     "config",
     TableKind(TextKind { min: 0 }),
     "{}",
-    "The values that the component reads through `wasi:config/store`. Not for secrets.",
+    "The values that the component reads through `wasi:config/store`. Not for secrets: see `secrets`.",
 );
 static CALLS: ManifestKey<ListKind<TextKind>> = ManifestKey::new(
     "calls",
@@ -229,9 +229,11 @@ fn read(
         isolation: limits::isolation(&mut section),
     };
     let before = report.count();
+    let config = section.get(&CONFIG);
     let grants = GrantSettings {
         state: section.get(&STATE),
-        config: section.get(&CONFIG),
+        secrets: granted_env::secrets(&mut section, &config, folder, env),
+        config,
         env: granted_env::read(&mut section, folder, env),
         calls: services.named(calls.value, report),
         egress: egress::read(&mut section),

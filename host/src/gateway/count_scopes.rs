@@ -51,8 +51,13 @@ const TYPED: [(u16, &str); 7] = [
 /// What a route with rate limits refuses beyond that.
 const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
 
+/// What a route refuses that lets only some addresses in.
+const ADDRESSES: [(u16, &str); 1] = [(403, "address-refused")];
+
 /// What is refused before a route is found, or since there is none.
-const UNROUTED: [(u16, &str); 13] = [
+const UNROUTED: [(u16, &str); 15] = [
+    (403, "address-refused"),
+    (503, "maintenance"),
     (308, "https-only"),
     (431, "headers-too-large"),
     (414, "target-too-long"),
@@ -88,8 +93,10 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
         let limited = target.limits.is_some().then_some(LIMITED.as_slice());
         let cors = target.cors.is_some().then_some(CORS.as_slice());
+        let addresses = target.addresses.is_some().then_some(ADDRESSES.as_slice());
         let usual = [CALLED.as_slice(), NO_UPGRADE.as_slice()];
-        let outcomes = usual.into_iter().chain([typed, sockets, refused, limited, cors].into_iter().flatten());
+        let outcomes =
+            usual.into_iter().chain([typed, sockets, refused, limited, cors, addresses].into_iter().flatten());
         let outcomes = outcomes.collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });

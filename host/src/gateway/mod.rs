@@ -30,6 +30,7 @@
 
 mod access_log;
 mod acme_answer;
+mod address_list;
 mod authentication;
 mod body_budget;
 mod body_limit;
@@ -37,6 +38,7 @@ mod call;
 mod client_address;
 mod cors;
 mod count_scopes;
+mod entry_gate;
 mod forwarded_request;
 mod head_check;
 mod https_only;
@@ -44,7 +46,7 @@ mod openapi_document;
 mod pipeline;
 mod problem;
 mod public_answer;
-mod rate_limit;
+mod rates;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -53,13 +55,15 @@ mod told_hosts;
 mod typed;
 mod websocket;
 
+pub use address_list::{AddressList, AddressRange, AddressRangeError};
 pub use authentication::{
     AskIssuer, AuthPolicy, Introspector, IssuerFuture, KeyPace, KeySource, PolicyProof, RouteAccess, SharedKeyRing,
     TokenKeys, TokenProver,
 };
 pub use call::{Call, CallFailure};
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
+pub use entry_gate::EntrySettings;
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
-pub use rate_limit::{LimitKey, RateLimit, RouteLimits};
+pub use rates::{KeepQuota, LimitCounts, LimitKey, LimitMeasures, RateLimit, RouteLimits, SavedFuture};
 pub use settings::{HttpsSettings, Settings, Target, WebSocketSettings};

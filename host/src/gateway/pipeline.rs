@@ -6,10 +6,11 @@ use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
 use super::cors::{self, CorsGrant};
+use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
-use super::rate_limit::{LimitedRequest, RouteLimits};
+use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
@@ -17,7 +18,8 @@ use super::websocket::{SocketHandshake, SocketPermits};
 use super::{acme_answer, client_address, count_scopes, head_check, https_only, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
-    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, WorkPayer,
+    remove_claimed_identity,
 };
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -42,6 +44,7 @@ pub struct Gateway<C> {
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
     socket_permits: SocketPermits,
+    entry: EntryGate,
     metrics: Arc<GatewayMetrics>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
     hasher: RandomState,
@@ -59,12 +62,28 @@ impl<C: Call> Gateway<C> {
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
-        Self { settings, document, body_budgets, routes, socket_permits, metrics, hasher, mesh }
+        let entry = EntryGate::new(std::mem::take(&mut settings.entry));
+        Self { settings, document, body_budgets, routes, socket_permits, entry, metrics, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
     pub fn metrics(&self) -> &Arc<GatewayMetrics> {
         &self.metrics
+    }
+
+    /// When clients are told to come back, during maintenance; `None`: there is none.
+    pub fn maintenance(&self) -> Option<Duration> {
+        self.entry.maintenance()
+    }
+
+    /// Begins maintenance, in which clients are told to come back after so long, or after the time of the settings.
+    pub fn begin_maintenance(&self, retry_after: Option<Duration>) {
+        self.entry.begin_maintenance(retry_after);
+    }
+
+    /// Ends maintenance.
+    pub fn end_maintenance(&self) {
+        self.entry.end_maintenance();
     }
 
     /// Counts and logs what the listener refused since it could not be parsed as a request.
@@ -130,24 +149,12 @@ impl<C: Call> Gateway<C> {
             return answer;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, limits, typed, access, left_out, .. } = route.target;
+        let Target { service, timeout, typed, left_out, .. } = route.target;
         (record.scope, record.service) = (route.index, Some(service.clone()));
         let (_, Target { cors: policy, .. }) = &self.routes.routes()[route.index];
         extras.cors = policy.as_ref().map(|policy| policy.grant(&head.headers));
         // Before anything of the body is read.
-        let admitted = match access {
-            // Boxed: a request to a route without policies would pay for the size of this future.
-            Some(access) => {
-                let peer = record.peer();
-                let certificate = || authentication::shown_certificate(peer);
-                let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
-                Some(Box::pin(access.admit(&head.headers, caller)).await?)
-            }
-            None => None,
-        };
-        if let Some(limits) = limits {
-            extras.rates = Some(self.admit_by_rate(limits, &head, admitted.as_ref(), route.index, caller)?);
-        }
+        let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
         let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
@@ -158,6 +165,7 @@ impl<C: Call> Gateway<C> {
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
+        context.payer = payer;
         if let Some(at) = typed {
             return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }
@@ -192,7 +200,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// The answer of the gateway's own to a request that needs no route: a proof for an ACME authority, a redirect to
-    /// `https`, or the answer to a preflight.
+    /// `https`, the refusal of the gate, or the answer to a preflight.
     fn answer_early(
         &self,
         head: &Parts,
@@ -208,21 +216,58 @@ impl<C: Call> Gateway<C> {
         {
             return Some(Err(problem));
         }
+        if let Err(problem) = self.entry.check(|| self.client(&head.headers, caller)) {
+            return Some(Err(problem));
+        }
         self.preflight(&cors::requested_method(head)?, head, (host, path), record)
     }
 
-    /// Takes the request out of the buckets of its route's limits. Returns the fields of its answer.
-    fn admit_by_rate(
+    /// Who the client is, and whether the route lets it in: by its address, its rate limits and its policies. Returns
+    /// who pays for the work of guests, too.
+    async fn admit<'r>(
         &self,
-        limits: &RouteLimits,
+        route: &'r Match<'_, Target>,
         head: &Parts,
-        admitted: Option<&Admitted<'_>>,
-        route: usize,
         caller: &Caller<'_>,
-    ) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
-        let client = client_address::of(&head.headers, caller.peer, caller.trusted, &self.settings.trusted_proxies);
-        let identity = admitted.map(|admitted| &*admitted.identity);
-        limits.admit(&LimitedRequest { headers: &head.headers, client, identity, route }, &self.hasher, caller.began)
+        peer: &Peer,
+        extras: &mut AnswerExtras<'_>,
+    ) -> Result<(Option<Admitted<'r>>, Option<Arc<dyn WorkPayer>>), Problem> {
+        let Target { service, limits, access, addresses, .. } = route.target;
+        if let Some(addresses) = addresses {
+            addresses.check(self.client(&head.headers, caller))?;
+        }
+        let begin = |limits| {
+            let client = self.client(&head.headers, caller);
+            let request = RequestToAdmit { headers: &head.headers, client, route: route.index };
+            RateAdmission::begin(limits, &self.hasher, request, caller.began)
+        };
+        let mut rates = limits.as_ref().map(begin);
+        // Before an issuer is asked: a flood of wrong credentials must not reach it.
+        if let Some(rates) = rates.as_mut().filter(|rates| rates.has(LimitStage::Early)) {
+            let outcome = rates.admit(LimitStage::Early, None).await;
+            extras.rates = Some(rates.fields());
+            outcome?;
+        }
+        let admitted = match access {
+            // Boxed: a request to a route without policies would pay for the size of this future.
+            Some(access) => {
+                let certificate = || authentication::shown_certificate(peer);
+                let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
+                Some(Box::pin(access.admit(&head.headers, caller)).await?)
+            }
+            None => None,
+        };
+        if let Some(rates) = rates.as_mut().filter(|rates| rates.has(LimitStage::Late)) {
+            let outcome = rates.admit(LimitStage::Late, admitted.as_ref().map(|admitted| &*admitted.identity)).await;
+            extras.rates = Some(rates.fields());
+            outcome?;
+        }
+        Ok((admitted, rates.and_then(|rates| rates.payer())))
+    }
+
+    /// The client's address, behind trusted proxies.
+    fn client(&self, headers: &HeaderMap, caller: &Caller<'_>) -> IpAddr {
+        client_address::of(headers, caller.peer, caller.trusted, &self.settings.trusted_proxies)
     }
 
     /// Records that a caller was refused. The function of a service that refuses somebody is no business of the host.
@@ -230,7 +275,7 @@ impl<C: Call> Gateway<C> {
         let Some(trail) = &self.settings.audit else { return };
         let kind = problem.counted_as();
         let refused = matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if !refused || matches!(kind, "function-error" | "cors-refused") {
+        if !refused || matches!(kind, "function-error" | "cors-refused" | "address-refused") {
             return;
         }
         trail.refused(|| {

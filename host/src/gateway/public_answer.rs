@@ -126,6 +126,7 @@ mod tests {
             trailers: false,
             websocket: None,
             access: None,
+            addresses: None,
             cors: None,
             left_out: None,
         };

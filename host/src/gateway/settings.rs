@@ -1,8 +1,10 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
+use super::address_list::AddressList;
 use super::authentication::RouteAccess;
 use super::cors::CorsPolicy;
-use super::rate_limit::RouteLimits;
+use super::entry_gate::EntrySettings;
+use super::rates::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::listen::AcmeChallenges;
@@ -24,6 +26,8 @@ pub struct Settings {
     /// The most bytes of bodies that are held at a time for one service. On a typed route, a request beyond it is
     /// answered with 503. The default is 64 MiB.
     pub body_memory: usize,
+    /// Whom it lets in, and whether there is maintenance.
+    pub entry: EntrySettings,
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
     /// that path.
     pub openapi: Option<Bytes>,
@@ -51,6 +55,7 @@ impl Default for Settings {
             max_headers: 100,
             header_bytes: 32 * 1024,
             body_memory: 64 << 20,
+            entry: EntrySettings::default(),
             openapi: None,
             audit: None,
             https: None,
@@ -93,6 +98,8 @@ pub struct Target {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub access: Option<Arc<RouteAccess>>,
+    /// Which clients it lets in, by their addresses; `None`: all.
+    pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
     pub cors: Option<Arc<CorsPolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.

@@ -65,6 +65,7 @@ fn routes() -> RoutingTable<Target> {
         trailers: false,
         websocket: None,
         access: None,
+        addresses: None,
         cors: None,
         left_out: None,
     };

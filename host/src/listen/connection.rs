@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its end.
 
+use super::address_counts::AddressCounts;
 use super::answer_buffer::AnswerMemory;
 use super::connection_permits::ConnectionPermit;
 use super::connection_stage::{StageTimer, StageTracker};
@@ -68,6 +69,8 @@ pub(super) struct AcceptedConnection {
     pub(super) permit: ConnectionPermit,
     /// Counts it if the PROXY protocol refuses it; `None`: there is no such protocol.
     pub(super) refusals: Option<Arc<ProxyRefusals>>,
+    /// The connections of its address, if they are bounded.
+    pub(super) addresses: Option<Arc<AddressCounts>>,
 }
 
 /// What requests are read from: the stream itself, or what comes by TLS after the handshake. `None`: that failed.
@@ -94,7 +97,7 @@ async fn begin(
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, tls, permit, refusals }: AcceptedConnection,
+    AcceptedConnection { stream, addr, tls, permit, refusals, addresses }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -109,6 +112,8 @@ pub(super) async fn serve<S, F>(
     let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
     let proxied = from_proxy(stream, addr, (&settings, refusals.as_deref()), &tracker, &drain).await;
     let Some((stream, addr, is_unnamed)) = proxied else { return };
+    // Of the client, not of the proxy that has named it.
+    let Some(_of_address) = AddressCounts::admit(addresses.as_ref(), addr) else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let Some((stream, secure)) = begin(stream, addr, tls, &timer, &drain).await else { return };
     if secure.is_some() {

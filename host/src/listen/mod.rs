@@ -32,6 +32,7 @@
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
 mod acme_challenges;
+mod address_counts;
 mod answer_buffer;
 mod answer_pace;
 mod certificate_facts;

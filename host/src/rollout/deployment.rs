@@ -61,7 +61,9 @@ impl Deployment {
         let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
         Self {
             grants: Arc::new(
-                Grants::new(name.clone(), bucket, calls, egress, &grants.config).with_env(grants.env.clone()),
+                Grants::new(name.clone(), bucket, calls, egress, &grants.config)
+                    .with_secrets(&grants.secrets)
+                    .with_env(grants.env.clone()),
             ),
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),

@@ -69,6 +69,8 @@ pub struct GrantSettings {
     pub state: bool,
     /// What it reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
+    /// The secrets that it reads through `wasi:config/store` too; none has the name of a value in `config`.
+    pub secrets: GuestEnv,
     /// Its environment variables. Their values may be secrets.
     pub env: GuestEnv,
     /// The services that it may call, no two the same; it may be one of them itself.

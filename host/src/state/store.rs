@@ -4,6 +4,7 @@ use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
+use super::state_key::StateKey;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
@@ -46,6 +47,25 @@ impl Store {
             reads: Arc::new(Semaphore::new(MOST_READS)),
             cursors: Arc::default(),
         }
+    }
+
+    /// Deletes all data of `service`, and its key if the data are encrypted: then nobody can read what free pages of
+    /// the file still hold, once the operator's key is replaced as well. It is on disk when this returns. Returns
+    /// whether there was anything. A service that runs meanwhile finds nothing from then on, and may write again.
+    ///
+    /// # Errors
+    /// [`StateError::Closed`], or the disk's.
+    pub async fn erase(&self, service: &ServiceName) -> Result<bool, StateError> {
+        self.backend.erase(service).await
+    }
+
+    /// Replaces the operator's key while the store is in use. Only the services' keys are written again, in one
+    /// transaction. Returns false if it is the key already.
+    ///
+    /// # Errors
+    /// [`StateError::NotEncrypted`], [`StateError::Closed`], or the disk's.
+    pub async fn replace_key(&self, key: StateKey) -> Result<bool, StateError> {
+        self.backend.replace_key(key).await
     }
 
     /// Whether the last commit that was tried reached the disk, whichever service it came from; true if there was none

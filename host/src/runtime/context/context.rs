@@ -56,12 +56,14 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
+        let slice = CpuSlice::default();
+        slice.meter().made_for(first.payer.as_ref());
         let outbound = Outbound::new(identity.clone(), outcall, first);
         Self {
             identity,
             table,
-            memory: MemoryLimit::new(memory),
-            slice: CpuSlice::default(),
+            memory: MemoryLimit::new(memory, slice.clone()),
+            slice,
             reader_token: None,
             fault,
             wasi: None,
@@ -77,6 +79,7 @@ impl Context {
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);
+        self.slice.meter().begin_call(task, context.payer.as_ref());
         calls.begin(task, context);
     }
 
@@ -104,6 +107,7 @@ impl Context {
 
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
+        self.slice.meter().end_call(task);
         self.outbound.calls.end(task);
     }
 }

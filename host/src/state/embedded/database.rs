@@ -12,6 +12,7 @@ use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
+use arc_swap::ArcSwapOption;
 use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,11 +32,11 @@ pub(crate) type StorageSource = Box<dyn Fn() -> Result<Box<dyn StorageBackend>, 
 pub(crate) struct Database {
     source: StorageSource,
     /// The name of the database in messages.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The size of redb's page cache, in bytes.
     cache: usize,
     /// `None`: values are not encrypted.
-    encryption: Option<Encryption>,
+    pub(super) encryption: ArcSwapOption<Encryption>,
     state: RwLock<DatabaseState>,
     /// The highest version that was given. A batch that failed may be on disk or not; in either case its versions are
     /// not given again.
@@ -80,7 +81,7 @@ struct OpenDatabase {
 
 /// Whether a call reads or writes.
 #[derive(Clone, Copy, PartialEq)]
-enum Access {
+pub(super) enum Access {
     Read,
     Write,
 }
@@ -98,7 +99,7 @@ impl Database {
             source,
             path: path.into(),
             cache,
-            encryption,
+            encryption: ArcSwapOption::from_pointee(encryption),
             state: RwLock::new(DatabaseState::Closed),
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
@@ -148,7 +149,8 @@ impl Database {
         let latest = self.latest.load(Ordering::Acquire);
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
-        let key = self.encryption.as_ref().map(|encryption| &encryption.key);
+        let encryption = self.encryption.load();
+        let key = encryption.as_ref().map(|encryption| &encryption.key);
         let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key, &self.path));
         match &outcome {
             Ok(_) => self.metrics.wrote(),
@@ -195,10 +197,10 @@ impl Database {
             let read = database.begin_read()?;
             match read.open_table(BucketTable::new(&table_name(bucket))) {
                 Ok(table) => {
-                    let codec = match &self.encryption {
+                    let codec = match &*self.encryption.load() {
                         None => ValueCodec::Plain,
                         Some(encryption) => {
-                            let key = encryption.key.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
+                            let key = encryption.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
                             ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
                         }
                     };
@@ -211,7 +213,7 @@ impl Database {
     }
 
     /// Calls `f` with the open database. Opens the database first if a failure has closed it.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         access: Access,
         f: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
@@ -402,7 +404,7 @@ impl Database {
     /// Makes the database ready for its key, and refuses one of another format or with another key.
     fn prepare(&self, database: &redb::Database) -> Result<(), StateError> {
         let path = self.path.clone();
-        format::prepare(database, self.encryption.as_ref()).map_err(|error| match error {
+        format::prepare(database, self.encryption.load().as_deref()).map_err(|error| match error {
             FormatError::Foreign => StateError::NotADatabase { path },
             FormatError::Unknown(found) => StateError::Format { path, found, known: format::SEALED },
             FormatError::NoKey => StateError::NoKey { path },

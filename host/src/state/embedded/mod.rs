@@ -5,6 +5,7 @@
 
 pub(super) mod batch;
 pub(super) mod caught_panic;
+mod data_control;
 pub(super) mod database;
 pub(super) mod disk;
 pub(super) mod engine;

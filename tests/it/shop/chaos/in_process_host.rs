@@ -109,6 +109,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             trailers: false,
             websocket: None,
             access: None,
+            addresses: None,
             cors: None,
             left_out: None,
         }

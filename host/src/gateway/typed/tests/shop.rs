@@ -173,6 +173,7 @@ pub(super) fn route(
         trailers: false,
         websocket: None,
         access: None,
+        addresses: None,
         cors: None,
         left_out: None,
     };
