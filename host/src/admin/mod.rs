@@ -17,7 +17,7 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
+//! From the top: `admin` → `guard`, `router` → `traffic`, `traces`, `keys` → `order`, `upload`, `handler` → `problem` →
 //! `operations` → `view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
@@ -38,6 +38,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trace_view;
+mod traces;
 mod traffic;
 #[cfg(test)]
 mod traffic_tests;
@@ -48,6 +50,7 @@ pub use admin::Admin;
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
 pub use settings::Settings;
 pub use token::Token;
+pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,

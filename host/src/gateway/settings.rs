@@ -5,6 +5,7 @@ use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::telemetry::Tracer;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// The traces of requests; `None`: they are not traced.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -51,6 +54,7 @@ impl Default for Settings {
             openapi: None,
             audit: None,
             https: None,
+            traces: None,
         }
     }
 }
