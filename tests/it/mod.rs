@@ -42,6 +42,7 @@ mod slow_clients;
 mod start;
 mod swaps;
 mod tls;
+mod traces;
 mod typed;
 mod url_services;
 mod websockets;

@@ -3,8 +3,9 @@
 use super::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness, KeyOrder, KeyView,
     LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
-    OriginView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    OriginView, OutsideView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -25,6 +26,8 @@ pub(crate) struct Fake {
     pub(crate) faults: Mutex<Vec<FaultView>>,
     /// The outside hosts that were called.
     pub(crate) outside: Mutex<Vec<OutsideView>>,
+    /// The kept traces; `None`: requests are not traced.
+    pub(crate) traces: Mutex<Option<Vec<TraceView>>>,
     /// The API keys.
     pub(crate) keys: Mutex<Vec<KeyView>>,
     /// The orders about maintenance.
@@ -47,6 +50,7 @@ impl Default for Fake {
             circuits: Mutex::default(),
             faults: Mutex::default(),
             outside: Mutex::default(),
+            traces: Mutex::default(),
             keys: Mutex::default(),
             maintenance: Mutex::default(),
             gate: Semaphore::new(1000),
@@ -74,6 +78,17 @@ impl Operations for Fake {
 
     fn metrics(&self) -> String {
         "# EOF\n".into()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        let traces = self.traces.lock().expect("no test panics with it");
+        let fits = |trace: &&TraceView| query.error.is_none_or(|error| error == trace.summary.error.is_some());
+        Some(traces.as_ref()?.iter().filter(fits).map(|trace| trace.summary.clone()).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        let traces = self.traces.lock().expect("no test panics with it");
+        Some(traces.as_ref()?.iter().find(|trace| trace.summary.id == id).cloned())
     }
 
     fn services(&self) -> Vec<ServiceView> {

@@ -18,8 +18,8 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `keys`, `guards` → `order`, `upload`, `handler` →
-//! `problem` → `operations`, `guard_operations` → `view`, `limit_view`.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `guards` → `order`, `upload`,
+//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `trace_view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
@@ -44,6 +44,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trace_view;
+mod traces;
 mod traffic;
 #[cfg(test)]
 mod traffic_tests;
@@ -57,6 +59,7 @@ pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations};
 pub use settings::Settings;
 pub use token::Token;
+pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,

@@ -4,10 +4,12 @@ use super::guard_operations::GuardOperations;
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
+use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use crate::fault::Fault;
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -88,6 +90,13 @@ pub trait Operations: GuardOperations {
 
     /// Every outside host that services called, by service and host.
     fn outside(&self) -> Vec<OutsideView>;
+
+    /// The kept traces that fit the query, the newest first; `None` if requests are not traced.
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>>;
+
+    /// The kept trace with this id, or that of the request with this id: `Some(None)` if there is none, `None` if
+    /// requests are not traced.
+    fn trace(&self, id: &str) -> Option<Option<TraceView>>;
 
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;

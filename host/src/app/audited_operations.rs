@@ -2,9 +2,10 @@
 
 use crate::admin::{
     BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
-    OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    OutsideView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::audit::{AuditRecord, AuditTrail};
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::block_in_place;
@@ -142,6 +143,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn outside(&self) -> Vec<OutsideView> {
         self.inner.outside()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        self.inner.traces(query)
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        self.inner.trace(id)
     }
 
     fn keys(&self) -> Vec<KeyView> {

@@ -11,7 +11,8 @@
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
 //! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
 //! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
-//! `key_file`.
+//! `key_file`; `run` → `host_traces` → `otlp_export`; `operations` → `trace_views`,
+//! `swap_refusal`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
@@ -26,12 +27,14 @@ mod edge_files;
 mod edge_tls;
 mod guard_operations;
 mod guards;
+mod host_traces;
 mod inspect;
 mod issuer;
 mod key_file;
 mod late_findings;
 mod load;
 mod operations;
+mod otlp_export;
 mod probe;
 mod quota_store;
 mod quotas;
@@ -39,6 +42,8 @@ mod run;
 mod shutdown;
 mod start_end;
 mod troubles;
+mod swap_refusal;
+mod trace_views;
 mod trust;
 mod warnings;
 

@@ -4,11 +4,13 @@ use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::swap_refusal::refusal;
+use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
     OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
-    SwapView, TrialView,
+    SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
@@ -23,7 +25,7 @@ use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::runtime::PoolShare;
 use crate::state::Store;
-use crate::telemetry::{EdgeMetrics, Metrics};
+use crate::telemetry::{EdgeMetrics, Metrics, TraceQuery, Tracer};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -57,6 +59,8 @@ pub(super) struct HostOperations {
     pub(super) keys: Option<Arc<KeyFile>>,
     /// What the edges count beside requests.
     pub(super) edges: Option<EdgeMetrics>,
+    /// The traces of requests, if the manifest wants them.
+    pub(super) tracer: Option<Arc<Tracer>>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -72,7 +76,7 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, guards, keys, edges) = (None, None, None, None);
+        let (tls, guards, keys, edges, tracer) = (None, None, None, None, None);
         Self {
             rollout,
             registry,
@@ -87,6 +91,7 @@ impl HostOperations {
             guards,
             keys,
             edges,
+            tracer,
             next_fault,
             fault_added,
         }
@@ -314,6 +319,14 @@ impl Operations for HostOperations {
         self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
     }
 
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        Some(self.tracer.as_ref()?.find(query).iter().map(|trace| trace_views::summary(trace)).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
+    }
+
     fn keys(&self) -> Vec<KeyView> {
         let records = self.keys.as_ref().map(|keys| keys.records()).unwrap_or_default();
         records.into_iter().map(key_view).collect()
@@ -482,20 +495,4 @@ fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
         revision: swapped.revision.short(),
         previous: swapped.previous.map(|digest| digest.short()),
     }
-}
-
-fn refusal(error: SwapError) -> OperationError {
-    let kind = match error {
-        SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
-            OperationErrorKind::Conflict
-        }
-        SwapError::Refused(_)
-        | SwapError::Unwired(_)
-        | SwapError::Undescribed(_)
-        | SwapError::Breaks(_)
-        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
-        SwapError::Host(_) => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
 }

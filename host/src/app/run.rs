@@ -9,6 +9,7 @@ use super::check::check_all;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
+use super::host_traces::HostTraces;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
@@ -79,6 +80,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         }
     };
     let policies = AuthPolicies::of(manifest)?;
+    let traces = HostTraces::of(manifest)?;
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -96,6 +98,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (assembly, policies, partial),
         &drain,
         (&tls, secure_address, gateway_socket.refusals().cloned()),
+        &traces,
     );
     let Edges { gateway, admin, host, mut upkeep } = built;
 
@@ -124,7 +127,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter: traces.exporter, runtime, store }.run().await?;
     if let Some(trail) = trail {
         // It waits for the refusals before it, too.
         block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
@@ -175,6 +178,7 @@ fn edges(
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
     (tls, secure_address, proxy): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>),
+    traces: &HostTraces,
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -186,7 +190,8 @@ fn edges(
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let mut settings = gateway::Settings { openapi, audit: trail.clone(), ..manifest.gateway.settings.clone() };
+    let given = manifest.gateway.settings.clone();
+    let mut settings = gateway::Settings { openapi, audit: trail.clone(), traces: traces.tracer.clone(), ..given };
     settings.acme = tls.challenges(manifest);
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
@@ -196,7 +201,7 @@ fn edges(
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
     let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
-    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone());
+    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_traces(traces.tracer.as_ref());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
@@ -210,6 +215,7 @@ fn edges(
     let (limits, manifest_path) = (manifest.limits.clone(), path.to_path_buf());
     host.guards = Some(Guards { gateway: Arc::clone(&gateway), limits, manifest: manifest_path });
     host.keys = policies.key_file.take().map(Arc::new);
+    host.tracer = traces.tracer.clone();
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
@@ -217,6 +223,9 @@ fn edges(
     policies.keep_fresh(&mut upkeep);
     if let Some(counts) = counts {
         upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
+    }
+    if let Some(exporter) = traces.exporter.clone() {
+        upkeep.spawn(async move { exporter.run().await });
     }
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });

@@ -5,6 +5,7 @@ use super::audit::AuditVerb;
 use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
+use super::trace::TraceArgs;
 use crate::base::ServiceName;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,9 +14,9 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `key`,
-/// `limit`, `maintenance` and `state` inspect a running host and change it while
-/// traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `trace`,
+/// `key`, `limit`, `maintenance` and `state` inspect a running host and change it
+/// while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -48,6 +49,7 @@ Examples:
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
+  atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
@@ -191,6 +193,14 @@ pub(super) enum Remote {
     /// breakers, retries and balancing react as they would to a real one.
     #[command(verbatim_doc_comment, subcommand)]
     Fault(FaultVerb),
+
+    /// List the kept traces, or show one as a waterfall
+    ///
+    /// For a host with `[telemetry]` in its manifest. Requests that failed, trapped, met an
+    /// open circuit or were slower than the p99 of their route are all kept, and a share
+    /// of the others. ID is that of a trace, or the request id that the access log has.
+    #[command(verbatim_doc_comment)]
+    Trace(TraceArgs),
 
     /// Create, list and revoke the API keys of callers
     ///

@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, guard, inspection, key, order, table, terminal};
+use super::{audit, guard, inspection, key, order, table, terminal, trace};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -200,6 +200,7 @@ pub(super) async fn request(
         Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
+        Remote::Trace(arguments) => trace::trace(&client, arguments).await,
         Remote::Key(verb) => key::key(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,

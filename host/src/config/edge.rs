@@ -322,6 +322,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             https: None,
             acme: None,
             audit: None,
+            traces: None,
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -19,6 +19,7 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
+use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
@@ -48,6 +49,8 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
+    /// How requests are traced; `None`: they are not.
+    pub telemetry: Option<TelemetryConfig>,
     /// The engine.
     pub runtime: runtime::Settings,
     /// The bounds of all calls together.
@@ -327,6 +330,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
+    let telemetry = telemetry::read(&mut root, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let mut services = service::read_all(&mut root, folder, env);
     let limits = rate::read_all(&mut root);
@@ -338,6 +342,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         auth: policies.all,
         state,
         log,
+        telemetry,
         audit,
         runtime,
         mesh,

@@ -18,9 +18,9 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
-//! `secret`; `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`,
-//! `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and
-//! `route_auth`. Below them is the wing `reader`, which reads one table.
+//! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables`; `audit`; `service`, with a file for each group of
+//! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`,
+//! `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -47,6 +47,7 @@ mod log;
 mod manifest;
 mod matching;
 mod openapi;
+mod otel_variables;
 mod rate;
 mod reader;
 mod resilience;
@@ -55,6 +56,7 @@ mod route_auth;
 mod route_call;
 mod secret;
 mod service;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -75,4 +77,5 @@ pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
 pub use secret::SecretText;
 pub use service::ServiceConfig;
+pub use telemetry::TelemetryConfig;
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};

@@ -3,9 +3,10 @@
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
 //! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
-//! the problem bodies of everything that the gateway refuses; the one table from an error's kind to a status
-//! (`status.rs`); the access log; and the count of all requests, by route, status and kind (`count_scopes.rs`).
-//! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
+//! the trace of each request (`request_trace.rs`); the problem bodies of everything that the gateway refuses; the one
+//! table from an error's kind to a status (`status.rs`); the access log; and the count of all requests, by route,
+//! status and kind (`count_scopes.rs`). Policies of `[auth.NAME]` and whom a route lets in are the wing
+//! `authentication`.
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -47,6 +48,7 @@ mod pipeline;
 mod problem;
 mod public_answer;
 mod rates;
+mod request_trace;
 mod settings;
 mod status;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
+use super::request_trace::{GatewayTraces, RequestTrace};
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
@@ -46,6 +47,7 @@ pub struct Gateway<C> {
     socket_permits: SocketPermits,
     entry: EntryGate,
     metrics: Arc<GatewayMetrics>,
+    traces: Option<Arc<GatewayTraces>>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
     hasher: RandomState,
     mesh: Arc<C>,
@@ -61,9 +63,10 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
+        let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
         let entry = EntryGate::new(std::mem::take(&mut settings.entry));
-        Self { settings, document, body_budgets, routes, socket_permits, entry, metrics, hasher, mesh }
+        Self { settings, document, body_budgets, routes, socket_permits, entry, metrics, traces, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -109,7 +112,10 @@ impl<C: Call> Gateway<C> {
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
+        let begin = |traces| RequestTrace::begin(traces, &request, (&id, trusted, secure), began);
+        let trace = self.traces.as_ref().map(begin);
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
+        record.trace = trace;
         let proxies = &self.settings.trusted_proxies;
         let audited =
             self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, trusted, proxies));
@@ -143,6 +149,9 @@ impl<C: Call> Gateway<C> {
         head_check::check_bounds(&head.headers, &self.settings)?;
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
+        if let Some(trace) = &record.trace {
+            trace.clean(&mut head.headers, caller.trusted);
+        }
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
@@ -166,6 +175,7 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
+        context.trace = record.trace.as_ref().map(RequestTrace::scope);
         if let Some(at) = typed {
             return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }

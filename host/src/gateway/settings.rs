@@ -8,6 +8,7 @@ use super::rates::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::listen::AcmeChallenges;
+use crate::telemetry::Tracer;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub https: Option<HttpsSettings>,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
     pub acme: Option<Arc<AcmeChallenges>>,
+    /// The traces of requests; `None`: they are not traced.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -60,6 +63,7 @@ impl Default for Settings {
             audit: None,
             https: None,
             acme: None,
+            traces: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! problem. Never: it knows which sections and keys a manifest has.
 
 pub(super) mod address;
+pub(super) mod decimal;
 pub(super) mod file;
 pub(super) mod finding;
 pub(super) mod function;

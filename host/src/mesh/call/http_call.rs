@@ -8,7 +8,7 @@ use super::mesh::Mesh;
 use super::replay::Replay;
 use super::try_guard::TryGuard;
 use super::upload_watch::UploadWatch;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, UnreadContent};
+use crate::base::{Body, BodyError, CallContext, ErrorKind, OpenSpan, ServiceName, UnreadContent, known_method};
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
@@ -107,6 +107,10 @@ impl CallPolicy for HttpCall {
         let (request, upload) = UploadWatch::watch(self.replay.next()?);
         self.upload = Some(upload);
         Some(request)
+    }
+
+    fn describe(&self, span: &mut OpenSpan, request: &Request<Body>) {
+        span.attribute("http.request.method", known_method(request.method()));
     }
 
     async fn send<P: Invoke>(
