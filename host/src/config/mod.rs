@@ -19,8 +19,9 @@
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
 //! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
-//! them is the wing `reader`, which reads one table.
+//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `own_answer`,
+//! `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`,
+//! `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -31,11 +32,14 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod compress;
 mod cors;
+mod decompress;
 mod edge;
 mod egress;
 mod encryption;
 mod granted_env;
+mod header_edits;
 mod health;
 mod http2;
 mod late_finding_key;
@@ -43,7 +47,9 @@ mod limits;
 mod log;
 mod manifest;
 mod matching;
+mod mirror;
 mod openapi;
+mod own_answer;
 mod rate;
 mod reader;
 mod resilience;
@@ -56,6 +62,7 @@ mod service;
 mod tests;
 mod tls;
 mod token;
+mod transforms;
 mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};

@@ -3,6 +3,9 @@
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
 //! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
+//! the compression of answers (the wing `compression`), the decoding of requests, edits of header sections, and copies
+//! of requests (`mirror.rs`); routes that the gateway answers itself, with the files of a
+//! folder (the wing `files`) or by another address (`redirection.rs`);
 //! the problem bodies of everything that the gateway refuses; the one table from an error's kind to a status
 //! (`status.rs`); the access log; and the count of all requests, by route, status and kind (`count_scopes.rs`).
 //! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
@@ -31,19 +34,27 @@
 mod access_log;
 mod authentication;
 mod body_budget;
+mod body_decoding;
 mod body_limit;
 mod call;
 mod client_address;
+mod compression;
 mod cors;
 mod count_scopes;
+mod files;
 mod forwarded_request;
 mod head_check;
+mod header_edits;
 mod https_only;
+mod mirror;
 mod openapi_document;
+mod own_answer;
 mod pipeline;
 mod problem;
 mod public_answer;
 mod rate_limit;
+mod redirection;
+mod request_changes;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -56,9 +67,15 @@ pub use authentication::{
     AskIssuer, AuthPolicy, Introspector, IssuerFuture, KeyPace, KeySource, PolicyProof, RouteAccess, SharedKeyRing,
     TokenKeys, TokenProver,
 };
+pub use body_decoding::BodyDecoding;
 pub use call::{Call, CallFailure};
+pub use compression::AnswerCompression;
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
+pub use files::{FilePath, StaticFolder};
+pub use header_edits::{AnswerEdits, HeaderEdits, SECURITY, why_fixed};
+pub use mirror::Mirror;
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
 pub use rate_limit::{LimitKey, RateLimit, RouteLimits};
-pub use settings::{HttpsSettings, Settings, Target, WebSocketSettings};
+pub use redirection::{Redirection, RedirectionError};
+pub use settings::{Answerer, HttpsSettings, RouteTransforms, Settings, Target, WebSocketSettings};
