@@ -1,6 +1,7 @@
 //! System tests: the real binary with real components, over real sockets, on ports that the operating system picks.
 
 mod admin_edge;
+mod answers;
 mod atoll;
 mod audit;
 mod auth;

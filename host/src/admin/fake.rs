@@ -158,7 +158,8 @@ impl Operations for Fake {
     fn routes(&self) -> Vec<RouteView> {
         let route = |matches: &str, service: &str, rewrite: Option<&str>| RouteView {
             matches: matches.into(),
-            service: service.into(),
+            service: Some(service.into()),
+            answer: None,
             call: None,
             rewrite: rewrite.map(Into::into),
             auth: None,

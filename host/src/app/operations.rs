@@ -165,7 +165,8 @@ impl Operations for HostOperations {
         let routes = self.routes.routes().iter();
         let routes = routes.filter(|(_, target)| target.left_out.is_some());
         let services = self.left_out_services();
-        let routes = routes.filter(|(_, target)| !services.contains_key(&target.service));
+        let routes =
+            routes.filter(|(_, target)| !target.service().is_some_and(|service| services.contains_key(service)));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
         services.keys().map(|name| format!("service {name}")).chain(routes).collect()
     }
@@ -193,12 +194,13 @@ impl Operations for HostOperations {
     fn routes(&self) -> Vec<RouteView> {
         let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
-            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            let name = &table.get(target.service()?.as_str())?.routed.get(target.typed?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
-            service: target.service.to_string(),
+            service: target.service().map(ToString::to_string),
+            answer: target.answerer.own_answer(),
             call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
@@ -209,7 +211,7 @@ impl Operations for HostOperations {
             claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
-                None => left_out.get(&target.service).cloned(),
+                None => target.service().and_then(|service| left_out.get(service).cloned()),
             },
         };
         self.routes.routes().iter().map(route).collect()

@@ -288,7 +288,10 @@ fn suggest_partial(error: anyhow::Error, draft: &Draft) -> anyhow::Error {
 fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     let services = assembly.left_out.iter().map(|(name, reason)| format!("service `{name}`: {reason}"));
     let routes = manifest.routes.iter().zip(&assembly.targets).filter_map(|(route, target)| {
-        let reason = target.left_out.as_ref().filter(|_| !assembly.left_out.contains_key(&target.service))?;
+        let reason = target
+            .left_out
+            .as_ref()
+            .filter(|_| !target.service().is_some_and(|service| assembly.left_out.contains_key(service)))?;
         Some(format!("route {}: {reason}", route.rule.description()))
     });
     services.chain(routes).collect()

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Target]) -> Vec<Finding> {
     let mut warnings = Vec::new();
     let function = |target: &Target| {
-        let spec = specs.iter().find(|spec| spec.name == target.service)?;
+        let spec = specs.iter().find(|spec| Some(&spec.name) == target.service())?;
         spec.routed.get(target.typed?)
     };
     for (index, target) in targets.iter().enumerate() {

@@ -24,8 +24,8 @@ mod work;
 
 pub use authority::HostAndPort;
 pub use body::{
-    Body, BodyError, ConnectionNotice, SecureOrigin, StreamedContent, UnreadContent, UpgradeOffer, empty_body,
-    full_body,
+    Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
+    empty_body, full_body,
 };
 pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId};

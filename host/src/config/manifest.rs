@@ -334,7 +334,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let mut services = service::read_all(&mut root, folder, env);
     let limits = rate::read_all(&mut root);
-    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits, folder);
     root.close();
     let manifest = Manifest {
         gateway,

@@ -20,7 +20,8 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables`; `audit`; `service`, with a file for each group of
 //! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`,
-//! `matching`, `route_call` and `route_auth`. Below them is the wing `reader`, which reads one table.
+//! `matching`, `own_answer`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits`
+//! and `mirror`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -32,13 +33,16 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod compress;
 mod cors;
+mod decompress;
 mod edge;
 mod edge_finding_key;
 mod egress;
 mod encryption;
 mod entry;
 mod granted_env;
+mod header_edits;
 mod health;
 mod http2;
 mod late_finding_key;
@@ -46,8 +50,10 @@ mod limits;
 mod log;
 mod manifest;
 mod matching;
+mod mirror;
 mod openapi;
 mod otel_variables;
+mod own_answer;
 mod rate;
 mod reader;
 mod resilience;
@@ -61,6 +67,7 @@ mod telemetry;
 mod tests;
 mod tls;
 mod token;
+mod transforms;
 mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};

@@ -3,20 +3,24 @@
 use super::access_log::{AccessRecord, write_unparsed};
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
+use super::body_decoding::{self, EncodedUpload};
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
+use super::compression::AnswerCoding;
 use super::cors::{self, CorsGrant};
 use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
+use super::header_edits::AnswerEdits;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
+use super::request_changes::RequestChanges;
 use super::request_trace::{GatewayTraces, RequestTrace};
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{acme_answer, client_address, count_scopes, head_check, https_only, public_answer, status};
+use super::{acme_answer, client_address, count_scopes, head_check, https_only, own_answer, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
     Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, WorkPayer,
@@ -60,7 +64,7 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
-        let services = routes.routes().iter().map(|(_, target)| &target.service);
+        let services = routes.routes().iter().filter_map(|(_, target)| target.service());
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
@@ -128,8 +132,7 @@ impl<C: Call> Gateway<C> {
                 (problem.answer(&id), kind)
             }
         };
-        let mut answer = public_answer::finish(answer, &id);
-        extras.write(answer.headers_mut());
+        let mut answer = extras.write(public_answer::finish(answer, &id));
         if let Some(https) = &self.settings.https {
             https_only::announce(https, record.peer(), &mut answer);
         }
@@ -158,30 +161,29 @@ impl<C: Call> Gateway<C> {
             return answer;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, typed, left_out, .. } = route.target;
-        (record.scope, record.service) = (route.index, Some(service.clone()));
-        let (_, Target { cors: policy, .. }) = &self.routes.routes()[route.index];
-        extras.cors = policy.as_ref().map(|policy| policy.grant(&head.headers));
+        let Target { timeout, typed, left_out, .. } = route.target;
+        (record.scope, record.service) = (route.index, route.target.service().cloned());
+        let (_, target) = &self.routes.routes()[route.index];
+        extras.begin(target, &head);
         // Before anything of the body is read.
         let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
-        let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
-        let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
+        let Some(service) = route.target.service() else { return own_answer::answer(&route, &head).await };
+        let (place, limit) = ((route.index, service), route.target.body_limit);
+        let handshake = SocketHandshake::begin(&head, &body, route.target, place, &self.socket_permits)?;
+        let (body, upload) = UploadStatus::bound(&head.headers, body, limit, service)?;
+        let changes = RequestChanges::begin(route.target, &head.headers)?;
         if let Some(reason) = left_out {
-            let detail = format!("left out: {reason}");
-            let kind = ErrorKind::NoEndpoint;
-            let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
-            return settle(Err(refusal), &upload, service, caller.id);
+            return settle(Err(left_out_failure(reason)), &upload, service, caller.id);
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
         context.trace = record.trace.as_ref().map(RequestTrace::scope);
         if let Some(at) = typed {
-            return self.invoke(*at, &route, &head, (body, upload), &context).await;
+            return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
         }
-        let admitted = admitted.as_ref();
         let Caller { id, peer, trusted, secure, .. } = *caller;
-        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted };
+        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted: admitted.as_ref() };
         let hosts = ToldHosts::new(&head.headers, host, trusted, secure);
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if route.target.trailers && head.headers.contains_key(TE) {
@@ -198,6 +200,7 @@ impl<C: Call> Gateway<C> {
             let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
             settle(read, &upload, service, caller.id)?;
         }
+        changes.apply(&mut request, &upload, &self.mesh, &context);
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
         let answer = answer.map(|body| record.peer().read_ahead(body));
@@ -242,7 +245,7 @@ impl<C: Call> Gateway<C> {
         peer: &Peer,
         extras: &mut AnswerExtras<'_>,
     ) -> Result<(Option<Admitted<'r>>, Option<Arc<dyn WorkPayer>>), Problem> {
-        let Target { service, limits, access, addresses, .. } = route.target;
+        let Target { limits, access, addresses, .. } = route.target;
         if let Some(addresses) = addresses {
             addresses.check(self.client(&head.headers, caller))?;
         }
@@ -262,7 +265,7 @@ impl<C: Call> Gateway<C> {
             // Boxed: a request to a route without policies would pay for the size of this future.
             Some(access) => {
                 let certificate = || authentication::shown_certificate(peer);
-                let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
+                let caller = RouteCaller { id: caller.id, service: route.target.service(), certificate: &certificate };
                 Some(Box::pin(access.admit(&head.headers, caller)).await?)
             }
             None => None,
@@ -309,7 +312,7 @@ impl<C: Call> Gateway<C> {
         let found = self.routes.find(&RequestHead { host, method, path, headers: &head.headers });
         let RouteLookup::Route(route) = found else { return None };
         let policy = route.target.cors.as_ref()?;
-        (record.scope, record.service) = (route.index, Some(route.target.service.clone()));
+        (record.scope, record.service) = (route.index, route.target.service().cloned());
         Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
@@ -318,7 +321,7 @@ impl<C: Call> Gateway<C> {
     fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
         let path = Path::parse(reference.split(['?', '#']).next()?).ok()?;
         match self.routes.find(&RequestHead { host, method: &Method::GET, path, headers: &head.headers }) {
-            RouteLookup::Route(found) => Some(found.target.service.clone()),
+            RouteLookup::Route(found) => found.target.service().cloned(),
             RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
         }
     }
@@ -331,32 +334,36 @@ impl<C: Call> Gateway<C> {
     /// reaches the service.
     async fn invoke(
         &self,
-        at: usize,
+        (at, service): (usize, &ServiceName),
         route: &Match<'_, Target>,
         head: &Parts,
-        (body, upload): (Body, UploadStatus),
+        (body, upload, coding): (Body, UploadStatus, Option<EncodedUpload>),
         context: &CallContext,
     ) -> Result<Response<Body>, Problem> {
-        let (service, id) = (&route.target.service, &context.request_id);
+        let id = &context.request_id;
         typed::check_accept(&head.headers)?;
         // From here on the request is one for this form of the function, whatever is swapped meanwhile.
         let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
         let binding = &function.binding;
         let brings_body = typed::brings_body(binding, head);
         if brings_body == Some(true) {
-            typed::check_content_type(head)?;
+            typed::check_content_type(head, coding.is_some())?;
         }
         let arguments = Arguments::from_head(binding, head, route)?;
+        let body = match coding {
+            Some(coding) => coding.decoded(body, &upload),
+            None => body,
+        };
         let body = settle(self.budget(service).collect(body, context.deadline).await, &upload, service, id)?;
         if brings_body.is_none() && !body.bytes().is_empty() {
-            typed::check_content_type(head)?;
+            typed::check_content_type(head, coding.is_some())?;
         }
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::EchoedArguments::of(binding, &arguments);
         let outcome = self.mesh.invoke(&function, arguments, context).await;
         let result = settle(outcome, &upload, service, id)?;
-        typed::answer(binding, result.as_ref(), &echo, route.target, id)
+        typed::answer(binding, result.as_ref(), &echo, service, id)
     }
 
     fn route<'a>(
@@ -392,13 +399,31 @@ struct AnswerExtras<'s> {
     rates: Option<[(HeaderName, HeaderValue); 2]>,
     /// What the answer says to a page of another origin.
     cors: Option<CorsGrant<'s>>,
+    /// What the route changes in its header section.
+    edits: Option<&'s AnswerEdits>,
+    /// How it is compressed. This comes last: nothing else changes a content that is compressed.
+    coding: Option<AnswerCoding>,
 }
 
-impl AnswerExtras<'_> {
-    fn write(self, headers: &mut HeaderMap) {
-        headers.extend(self.rates.into_iter().flatten());
+impl<'s> AnswerExtras<'s> {
+    /// What the route adds, whatever becomes of the request with this head.
+    fn begin(&mut self, target: &'s Target, head: &Parts) {
+        self.cors = target.cors.as_ref().map(|policy| policy.grant(&head.headers));
+        self.edits = target.transforms.answer_headers.as_deref();
+        self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
+    }
+
+    fn write(self, mut answer: Response<Body>) -> Response<Body> {
+        if let Some(edits) = self.edits {
+            edits.apply(answer.headers_mut());
+        }
+        answer.headers_mut().extend(self.rates.into_iter().flatten());
         if let Some(grant) = self.cors {
-            grant.write(headers);
+            grant.write(answer.headers_mut());
+        }
+        match self.coding {
+            Some(coding) => coding.apply(answer),
+            None => answer,
         }
     }
 }
@@ -441,6 +466,12 @@ fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
     Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
 }
 
+/// The failure of a call to a service that is not served, for this reason.
+fn left_out_failure(reason: &str) -> CallFailure {
+    let detail = format!("left out: {reason}");
+    CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, lacks: None, detail }
+}
+
 /// The outcome of a call, or the problem to answer. A request body that was too large is answered with 413, whatever
 /// the service did.
 fn settle<T>(
@@ -451,6 +482,9 @@ fn settle<T>(
 ) -> Result<T, Problem> {
     if upload.was_too_large() {
         return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
+    }
+    if upload.was_broken() {
+        return Err(body_decoding::broken());
     }
     let failure = match outcome {
         Ok(answer) => return Ok(answer),

@@ -2,9 +2,15 @@
 
 use super::address_list::AddressList;
 use super::authentication::RouteAccess;
+use super::body_decoding::BodyDecoding;
+use super::compression::AnswerCompression;
 use super::cors::CorsPolicy;
 use super::entry_gate::EntrySettings;
+use super::files::StaticFolder;
+use super::header_edits::{AnswerEdits, HeaderEdits};
+use super::mirror::Mirror;
 use super::rates::RouteLimits;
+use super::redirection::Redirection;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::listen::AcmeChallenges;
@@ -83,8 +89,8 @@ pub struct WebSocketSettings {
 /// What a route leads to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The service that is called.
-    pub service: ServiceName,
+    /// Who answers.
+    pub answerer: Answerer,
     /// The most bytes of a request's body; a request with more is answered with 413.
     pub body_limit: u64,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
@@ -108,4 +114,53 @@ pub struct Target {
     pub cors: Option<Arc<CorsPolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
+    /// What is changed in requests and answers.
+    pub transforms: RouteTransforms,
+}
+
+impl Target {
+    /// The service that is called; `None`: the gateway answers itself.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match &self.answerer {
+            Answerer::Service(service) => Some(service),
+            Answerer::Files(_) | Answerer::Redirection(_) => None,
+        }
+    }
+}
+
+/// Who answers the requests of a route.
+#[derive(Debug, Clone)]
+pub enum Answerer {
+    /// A service, which is called.
+    Service(ServiceName),
+    /// The gateway, with the files of a folder.
+    Files(Arc<StaticFolder>),
+    /// The gateway, which sends the client to another address.
+    Redirection(Arc<Redirection>),
+}
+
+impl Answerer {
+    /// What the gateway answers with, as people read it; `None` for a service.
+    pub fn own_answer(&self) -> Option<String> {
+        match self {
+            Self::Service(_) => None,
+            Self::Files(folder) => Some(format!("files of {}", folder.root().display())),
+            Self::Redirection(redirection) => Some(redirection.description()),
+        }
+    }
+}
+
+/// What a route changes in its requests and answers. Nothing by default.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTransforms {
+    /// How answers are compressed; `None`: not at all.
+    pub compression: Option<Arc<AnswerCompression>>,
+    /// How the bodies of requests are decoded; `None`: they are passed on as they are.
+    pub decoding: Option<BodyDecoding>,
+    /// What is changed in the header sections of requests to the service.
+    pub request_headers: Option<Arc<HeaderEdits>>,
+    /// What is changed in the header sections of answers.
+    pub answer_headers: Option<Arc<AnswerEdits>>,
+    /// Who gets copies of requests; `None`: nobody. Only for a service that speaks HTTP.
+    pub mirror: Option<Arc<Mirror>>,
 }
