@@ -41,9 +41,9 @@ mod quotas;
 mod run;
 mod shutdown;
 mod start_end;
-mod troubles;
 mod swap_refusal;
 mod trace_views;
+mod troubles;
 mod trust;
 mod warnings;
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Finding, Manifest};
 use crate::contract::{HttpBinding, HttpBindingKey, ParamSource};
-use crate::gateway::{DOCUMENT_PATH, Target};
+use crate::gateway::{Answerer, DOCUMENT_PATH, Target};
 use crate::rollout::ServiceSpec;
 use crate::route::{Path, RequestHead, RouteLookup, RoutingTable};
 use http::{HeaderMap, Method};
@@ -41,7 +41,7 @@ pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Ta
 /// The routes that let everybody in, to a service that demands scopes: nobody who comes that way has any.
 fn demands_of_nobody(manifest: &Manifest) -> impl Iterator<Item = Finding> {
     manifest.routes.iter().enumerate().filter(|(_, route)| route.auth.is_none()).filter_map(|(index, route)| {
-        let name = &route.service;
+        let Answerer::Service(name) = &route.answerer else { return None };
         let service = manifest.services.iter().find(|service| service.spec.name == *name)?;
         let scope = service.spec.requires.first()?;
         let message = format!(

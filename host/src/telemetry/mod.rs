@@ -19,8 +19,8 @@
 //! Never: decides anything, except which lines of the log are written and which traces are kept. Tests stand in the
 //! files that they test.
 
-mod edge_metrics;
 mod duration_text;
+mod edge_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
