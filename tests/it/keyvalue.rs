@@ -212,3 +212,20 @@ async fn a_damaged_database_is_one_error_that_says_what_to_do() {
     assert!(!output.status.success() && said.contains("is damaged") && said.contains("backup"), "{said}");
     assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
 }
+
+#[tokio::test]
+async fn a_component_that_was_written_for_another_host_opens_its_store_by_that_name() {
+    let home = Home::new(&MANIFEST.replacen("state = true\n", "state = true\nbucket = \"in_memory\"\n", 1));
+    let atoll = home.start().await;
+    assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/in_memory/a", "one").await.status, 204);
+    for bucket in ["default", "kv", "in_memory"] {
+        assert_eq!(send(&atoll, Method::GET, &format!("/kv/bucket/{bucket}/a"), "").await.body, "one", "{bucket}");
+    }
+    let denied = send(&atoll, Method::GET, "/neighbour/bucket/other/a", "").await.status;
+    assert_eq!(
+        send(&atoll, Method::GET, "/neighbour/bucket/in_memory/a", "").await.status,
+        denied,
+        "its own name alone"
+    );
+    assert_ne!(denied, 404, "it is not that there is no such key");
+}

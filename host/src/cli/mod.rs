@@ -30,7 +30,6 @@ mod tests;
 mod trace;
 mod verb;
 
-use crate::state::keep_quiet_about_caught_panics;
 use crate::telemetry;
 use clap::Parser;
 use command::Command;
@@ -38,7 +37,6 @@ use std::process::ExitCode;
 
 /// Executes the command line of this process.
 pub fn main() -> ExitCode {
-    keep_quiet_about_caught_panics();
     let command = match Command::try_parse() {
         Ok(command) => command,
         Err(usage) => {

@@ -9,6 +9,7 @@ use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
+use crate::state::keep_quiet_about_caught_panics;
 use crate::{app, telemetry};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,8 @@ fn why_unknown(manifest: &Path) -> String {
 
 fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
     telemetry::init(log_format.into()).context("starting the log")?;
+    // After the log's own word on panics.
+    keep_quiet_about_caught_panics();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(app::run(manifest, partial, terminal::announce));
     // A compilation that is under way cannot be stopped, and nobody waits for it any more. All that must be finished

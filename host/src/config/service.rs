@@ -62,6 +62,12 @@ static STATE: ManifestKey<FlagKind> = ManifestKey::new(
     "false",
     "Whether it has a store of its own. Without one, a component that imports a store is refused.",
 );
+static BUCKET: ManifestKey<TextKind> = ManifestKey::without_default(
+    "bucket",
+    TextKind { min: 1 },
+    "The name under which the component opens its store by `wasi:keyvalue`, where that was written for another host: \
+     `in_memory`, for one. Its own name, `default` and an empty one open the same store.",
+);
 static CONFIG: ManifestKey<TableKind<TextKind>> = ManifestKey::new(
     "config",
     TableKind(TextKind { min: 0 }),
@@ -232,6 +238,7 @@ fn read(
     let config = section.get(&CONFIG);
     let grants = GrantSettings {
         state: section.get(&STATE),
+        bucket: bucket(&mut section),
         secrets: granted_env::secrets(&mut section, &config, folder, env),
         config,
         env: granted_env::read(&mut section, folder, env),
@@ -260,4 +267,14 @@ fn read(
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, ..name };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault });
+}
+
+/// The other name of the service's store, which must have one.
+fn bucket(section: &mut Section<'_>) -> Option<String> {
+    let found = section.find(&BUCKET)?;
+    if section.lacks(STATE.name) {
+        let help = "add state = true, or leave it out";
+        section.report.push_if_whole(found.origin, "`bucket` has no effect without `state`", help);
+    }
+    Some(found.value)
 }

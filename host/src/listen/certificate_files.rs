@@ -71,6 +71,8 @@ type FileContent = io::Result<Vec<u8>>;
 pub(super) struct TlsFileContents {
     /// The certificate and the key of each pair.
     certificates: Vec<(CertificateFiles, FileContent, FileContent)>,
+    /// Whether the certificate is there that the host obtains by itself.
+    pub(super) has_obtained: bool,
     client_ca: Option<FileContent>,
     client_crl: Option<FileContent>,
 }
@@ -85,9 +87,10 @@ impl TlsFileContents {
             let (cert, key) = (read(&files.cert), read(&files.key));
             (files, cert, key)
         };
-        let certificates = settings.certificates.iter().cloned().chain(obtained).map(pair).collect();
+        let certificates: Vec<_> = settings.certificates.iter().cloned().chain(obtained).map(pair).collect();
+        let has_obtained = certificates.len() > settings.certificates.len();
         let (client_ca, client_crl) = (settings.client_ca.as_deref(), settings.client_crl.as_deref());
-        Self { certificates, client_ca: client_ca.map(read), client_crl: client_crl.map(read) }
+        Self { certificates, has_obtained, client_ca: client_ca.map(read), client_crl: client_crl.map(read) }
     }
 
     /// A digest of all of them. A file that cannot be read has its error for content.
@@ -149,6 +152,12 @@ impl TlsFileContents {
             None => Err(wrong_lists(path, "it holds no revocation list in PEM".into())),
         }
     }
+}
+
+/// The certificate that the host had obtained is gone.
+pub(super) fn gone(settings: &TlsSettings) -> TlsFileError {
+    let (file, path) = (TlsFile::Cert(settings.certificates.len()), settings.obtained.clone().unwrap_or_default());
+    TlsFileError::new(file, &path, "the certificate that was obtained is gone", "leave the file to the host")
 }
 
 /// What is wrong with the file of revocation lists.

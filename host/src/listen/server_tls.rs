@@ -3,7 +3,7 @@
 use super::acme_challenges::AcmeChallenges;
 use super::certificate_facts::now;
 use super::certificate_files::{
-    ReadCertificate, TlsFile, TlsFileContents, TlsFileError, expired_list_warning, validity_warning, wrong_lists,
+    ReadCertificate, TlsFile, TlsFileContents, TlsFileError, expired_list_warning, gone, validity_warning, wrong_lists,
 };
 use super::sni_resolver::SniResolver;
 use super::tls_settings::{ClientAuth, TlsSettings};
@@ -49,6 +49,8 @@ pub struct ServerTls {
     /// Whether there is no certificate yet: the first one is being obtained.
     bare: AtomicBool,
     order_failed: AtomicBool,
+    /// Whether the certificate that the host obtains by itself is served.
+    has_obtained: AtomicBool,
     /// Wakes [`ServerTls::watch`].
     written: Notify,
     challenges: Arc<AcmeChallenges>,
@@ -58,6 +60,7 @@ pub struct ServerTls {
 /// A configuration, when its first certificate expires, and what is doubtful about it.
 pub(super) struct LoadedTls {
     config: Arc<ServerConfig>,
+    has_obtained: bool,
     /// `None`: there is no certificate yet.
     first_expiry: Option<i64>,
     warnings: Vec<(TlsFile, String)>,
@@ -86,9 +89,22 @@ impl ServerTls {
             metrics.will_order();
         }
         let (stale, bare) = (Mutex::new(false), AtomicBool::new(loaded.first_expiry.is_none()));
+        let has_obtained = AtomicBool::new(loaded.has_obtained);
         let (current, seen) = (ArcSwap::new(loaded.config), Mutex::new(contents.digest()));
         let (order_failed, written, challenges) = (AtomicBool::new(false), Notify::new(), Arc::default());
-        Ok(Self { settings, provider, current, seen, stale, bare, order_failed, written, challenges, metrics })
+        Ok(Self {
+            settings,
+            provider,
+            current,
+            seen,
+            stale,
+            bare,
+            order_failed,
+            has_obtained,
+            written,
+            challenges,
+            metrics,
+        })
     }
 
     /// Reads the files of `settings` and says what is doubtful about them, a certificate that has expired for one.
@@ -163,6 +179,10 @@ impl ServerTls {
             if before == digest && !forced {
                 return TlsLook::Unchanged;
             }
+            // Whoever removes it, the one in memory serves on until the host has obtained another one.
+            if own.has_obtained.load(Relaxed) && !contents.has_obtained {
+                return TlsLook::Broken(vec![gone(&own.settings)]);
+            }
             build(&own.settings, &own.provider, &contents).map_or_else(TlsLook::Broken, TlsLook::Changed)
         });
         look.await.unwrap_or_else(|error| {
@@ -185,6 +205,7 @@ impl ServerTls {
             TlsLook::Changed(loaded) => {
                 self.current.store(loaded.config);
                 self.bare.store(loaded.first_expiry.is_none(), Relaxed);
+                self.has_obtained.store(loaded.has_obtained, Relaxed);
                 self.metrics.serves_until(loaded.first_expiry);
                 let days = loaded.first_expiry.map(|expiry| (expiry - now()) / 86_400);
                 tracing::info!(edge, days, "the certificates were replaced; the first expires in so many days");
@@ -260,7 +281,8 @@ fn build(
     // Tickets hold the session, encrypted by a key that this ticketer makes and replaces every six hours: the host
     // remembers nothing of a client. A new configuration has a new ticketer, and so accepts no older ticket.
     config.ticketer = Ticketer::new().expect("the system has random numbers");
-    Ok(LoadedTls { config: Arc::new(config), first_expiry, warnings })
+    let has_obtained = contents.has_obtained;
+    Ok(LoadedTls { config: Arc::new(config), has_obtained, first_expiry, warnings })
 }
 
 /// With revocation lists the status of each certificate of a chain must be known, and from a list that has not expired

@@ -43,6 +43,7 @@ impl Store {
     pub fn bucket(&self, service: &ServiceName) -> Bucket {
         Bucket {
             name: service.clone(),
+            alias: None,
             backend: self.backend.clone(),
             reads: Arc::new(Semaphore::new(MOST_READS)),
             cursors: Arc::default(),
@@ -90,6 +91,8 @@ impl Store {
 #[derive(Clone)]
 pub struct Bucket {
     name: ServiceName,
+    /// Another name under which its service may open it.
+    alias: Option<Arc<str>>,
     backend: Arc<dyn Backend>,
     /// Bounds the reads that run at once.
     reads: Arc<Semaphore>,
@@ -101,6 +104,17 @@ impl Bucket {
     /// The service whose data this is.
     pub fn service(&self) -> &ServiceName {
         &self.name
+    }
+
+    /// The same data, which its service may open as `alias` too.
+    #[must_use]
+    pub fn also_named(self, alias: Option<&str>) -> Self {
+        Self { alias: alias.map(Arc::from), ..self }
+    }
+
+    /// Whether its service may open it by this name: the service's own, `default`, an empty one, or the alias.
+    pub fn has_name(&self, name: &str) -> bool {
+        ["", "default", self.name.as_str()].contains(&name) || self.alias.as_deref() == Some(name)
     }
 
     /// The values of `keys` in their order, all as of one moment; `None` for a key that is absent.

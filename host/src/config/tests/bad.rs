@@ -56,6 +56,8 @@ fn wrong_keys_of_a_service_are_findings() {
         "[service.a]\ncomponent = '.'" => "2:13", "`.` is not a file", ".wasm";
         "[service.a]\ncomponent = 'users.wasm'\nreplicas = 0" =>
             "3:12", "`replicas` must be a whole number of 1 to 64, not 0", "1 to 64";
+        "[service.a]\ncomponent = 'users.wasm'\nbucket = 'in_memory'" =>
+            "3:10", "`bucket` has no effect without `state`", "state = true";
         "[service.a]\ncomponent = 'users.wasm'\nreplicas = 65" => "3:12", "not 65", "1 to 64";
         "[service.a]\ncomponent = 'users.wasm'\nstate = 'yes'" =>
             "3:9", "`state` must be true or false", "without quotes";

@@ -118,6 +118,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
     let spec = &users.spec;
     assert_eq!((spec.name.as_str(), spec.replicas.count, spec.grants.state), ("users", 2, true));
+    assert_eq!(spec.grants.bucket.as_deref(), Some("in_memory"));
     let url = |base, weight| PlainAddress { base: Uri::from_static(base), weight };
     assert_eq!(spec.addresses.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
     assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));

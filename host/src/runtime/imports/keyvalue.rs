@@ -62,8 +62,7 @@ impl Context {
 
 impl store::Host for Context {
     async fn open(&mut self, identifier: String) -> Result<Resource<OpenBucket>, KeyValueError> {
-        let own = self.identity.grants.service.as_str();
-        let state = self.identity.grants.state.as_ref().filter(|_| ["", "default", own].contains(&identifier.as_str()));
+        let state = self.identity.grants.state.as_ref().filter(|bucket| bucket.has_name(&identifier));
         let Some(bucket) = state.cloned() else { return Err(store::Error::AccessDenied.into()) };
         self.table.push(OpenBucket(bucket)).map_err(KeyValueError::trap)
     }
