@@ -13,7 +13,7 @@ pub const FLOORS: [&[&str]; 11] = [
     &["rollout", "health"],
     &["gateway", "admin"],
     &["config"],
-    &["app"],
+    &["app", "project"],
     &["cli"],
 ];
 
@@ -84,6 +84,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "addresses",
                 "audit",
                 "breaker",
+                "build",
                 "cors",
                 "egress",
                 "granted_env",

@@ -31,6 +31,7 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod build;
 mod cors;
 mod edge;
 mod egress;
@@ -60,6 +61,7 @@ mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
+pub use build::BuildConfig;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
