@@ -47,6 +47,7 @@ pub mod config;
 
 // Floor 9: all rooms together.
 pub mod app;
+pub mod project;
 
 // Floor 10: the verbs.
 pub mod cli;

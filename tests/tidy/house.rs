@@ -13,7 +13,7 @@ pub const FLOORS: [&[&str]; 11] = [
     &["rollout", "health", "acme"],
     &["gateway", "admin"],
     &["config"],
-    &["app"],
+    &["app", "project"],
     &["cli"],
 ];
 
@@ -113,6 +113,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "addresses",
                 "audit",
                 "breaker",
+                "build",
                 "compress",
                 "cors",
                 "egress",

@@ -26,8 +26,8 @@ export function age(seconds: number | null | undefined): string {
     return seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** The time of day, with the date where it is not today's. `moment` is in milliseconds since 1970. */
-export function clock(moment: number): string {
+/** The time of day, with the date where it is not today's: of milliseconds since 1970, or of a text (RFC 3339). */
+export function clock(moment: number | string): string {
     const date = new Date(moment);
     const today = date.toDateString() === new Date().toDateString();
     return today ? date.toLocaleTimeString() : date.toLocaleString();

@@ -47,4 +47,4 @@ if (root) {
         root,
     );
 }
-void follow();
+follow();

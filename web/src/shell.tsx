@@ -4,7 +4,8 @@ import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { forgetToken, giveToken, hasToken, tokenMissing } from "./api/client";
 import { ActionDialog, Notice } from "./parts/dialog";
-import { offline, paused } from "./live";
+import { clock } from "./format";
+import { newest, offline, paused } from "./live";
 import { link, location } from "./routing";
 
 const PAGES: [string, string][] = [
@@ -72,6 +73,15 @@ export function Shell({ children }: { children: ComponentChildren }) {
                     )}
                 </div>
             </header>
+            {newest.value && (
+                <p class="banner newest" role="status">
+                    {clock(newest.value.time)}: {newest.value.kind} {newest.value.endpoint ?? newest.value.service}
+                    {newest.value.reason && `, ${newest.value.reason}`} (by {newest.value.by ?? "the host"}){" "}
+                    <button type="button" onClick={() => (newest.value = null)}>
+                        Close
+                    </button>
+                </p>
+            )}
             {offline.value && !tokenMissing.value && (
                 <p class="banner bad" role="alert">
                     {offline.value}. What you see is old; the page tries again each second.

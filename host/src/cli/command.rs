@@ -7,6 +7,7 @@ use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
+use crate::project::Language;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ const AFTER_HELP: &str = "\
 Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
+  atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
   atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
   atoll ps                         Show services, revisions, endpoints and breakers
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
@@ -125,6 +127,47 @@ pub(super) enum Verb {
         /// The manifest that has the service [default: atoll.toml]
         #[arg(long, value_name = "MANIFEST", requires = "against")]
         manifest: Option<PathBuf>,
+    },
+
+    /// Make a new service from a template: its contract, its code, its section of the manifest
+    ///
+    /// The service is typed: the host makes HTTP from its contract. The folder NAME must
+    /// not exist. Prints the sections for the manifest.
+    #[command(verbatim_doc_comment)]
+    New {
+        /// The service, and its folder
+        #[arg(value_parser = ServiceName::new)]
+        name: ServiceName,
+        /// The language
+        #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
+        lang: LanguageArg,
+    },
+
+    /// Run the builds of services whose sources are newer than their components
+    ///
+    /// The command is `build` of the service in the manifest. Builds run at the same time.
+    #[command(verbatim_doc_comment)]
+    Build {
+        /// The services; without them all that have a `build`
+        #[arg(value_parser = ServiceName::new)]
+        services: Vec<ServiceName>,
+        /// The manifest
+        #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
+        manifest: PathBuf,
+        /// Build what is up to date too
+        #[arg(long)]
+        all: bool,
+    },
+
+    /// Build, serve, and swap in what changes
+    ///
+    /// Like `atoll build` and `atoll run`; then the sources of every service with a
+    /// `build` are watched, and a service whose sources have changed is built and swapped
+    /// while requests flow. A build or a swap that fails changes nothing.
+    #[command(verbatim_doc_comment)]
+    Dev {
+        #[command(flatten)]
+        manifest: ManifestArg,
     },
 
     /// List or check an audit file
@@ -234,6 +277,29 @@ pub(super) struct ManifestArg {
     /// The manifest; its paths are relative to its own folder
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) path: PathBuf,
+}
+
+/// The language of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum LanguageArg {
+    /// Rust, by cargo
+    #[default]
+    Rust,
+    /// JavaScript on QuickJS, by npm
+    #[value(alias = "javascript")]
+    Js,
+    /// Python, by pip
+    Python,
+}
+
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::Rust => Self::Rust,
+            LanguageArg::Js => Self::JavaScript,
+            LanguageArg::Python => Self::Python,
+        }
+    }
 }
 
 /// The format of the log.

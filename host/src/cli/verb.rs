@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, guard, inspection, key, order, table, terminal, trace};
+use super::{audit, develop, guard, inspection, key, order, table, terminal, trace};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -36,6 +36,9 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
                 None => inspect(&file, Some((&service, manifest))),
             }
         }
+        Verb::New { name, lang } => develop::new(&name, lang.into()),
+        Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
+        Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");

@@ -33,6 +33,7 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod build;
 mod compress;
 mod cors;
 mod decompress;
@@ -72,6 +73,7 @@ mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
+pub use build::BuildConfig;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};

@@ -1,6 +1,7 @@
 //! `[service.NAME]`: the component or the addresses that implement a service, and how it is called.
 
 use super::addresses::{self, Addresses, WEIGHT};
+use super::build::{self, BuildConfig};
 use super::health::HealthConfig;
 use super::late_finding_key::LateFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
@@ -39,6 +40,8 @@ pub struct ServiceConfig {
     pub health: Option<HealthConfig>,
     /// The fault that is injected from the start; `None`: none.
     pub fault: Option<Fault>,
+    /// How its component is made; `None`: elsewhere.
+    pub build: Option<BuildConfig>,
 }
 
 static COMPONENT: ManifestKey<PathKind> =
@@ -199,6 +202,7 @@ fn read(
     let report = section.report;
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
+    let build = build::read(&mut section, component.as_ref(), folder);
     let mut spans = KeySpans::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
     let limits = limits::limits(&mut section);
     let dial = Dial { connect: limits.connect, tls: None, http2: false };
@@ -249,7 +253,10 @@ fn read(
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| {
-        let missing = |(message, help)| report.finding(found.origin.clone(), message, help);
+        let missing = |(message, help): (String, String)| {
+            let help = if build.is_some() { format!("`atoll build {}` makes it", key.get_ref()) } else { help };
+            report.finding(found.origin.clone(), message, help)
+        };
         COMPONENT_FILE.look_for(&found, folder).map_err(missing)
     });
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
@@ -266,7 +273,7 @@ fn read(
     }
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, ..name };
-    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault });
+    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, build });
 }
 
 /// The other name of the service's store, which must have one.

@@ -18,14 +18,32 @@ export interface Endpoint {
     in_flight: number;
 }
 
-/** What a service did in the last minute. */
-export interface Rates {
+/** What is used of something, and its limit; 0: there is none. */
+export interface Use {
+    used: number;
+    limit: number;
+}
+
+/** How a service fares: its traffic of the last minute, its use beside its limits, and what happened last. */
+export interface Overview {
+    service: string;
     requests_per_second: number;
-    error_share: number;
-    p50_ms: number | null;
+    failed_percent: number;
     p99_ms: number | null;
     refused: number;
     retries: number;
+    in_flight: Use;
+    waiting: Use;
+    body_memory: Use;
+    pool: Use;
+    last_error: { seconds_ago: number; kind: string; detail: string } | null;
+}
+
+/** Why a service does not fare well. */
+export interface Why {
+    service: string;
+    well: boolean;
+    causes: { cause: string; path: string[]; revision: string | null; detail: string; next: string }[];
 }
 
 export interface Service {
@@ -41,7 +59,6 @@ export interface Service {
     pool: { held: number; waiting: number; longest_wait_ms: number } | null;
     faults: Fault[];
     left_out: string | null;
-    rates?: Rates;
 }
 
 export interface Fault {
@@ -136,15 +153,15 @@ export interface TrapReport {
     request_id: string;
     request: { method: string; route: string } | null;
     count: number;
-    /** In milliseconds since 1970. */
-    first: number;
-    last: number;
+    /** RFC 3339. */
+    first: string;
+    last: string;
 }
 
 export interface Change {
-    id: number;
-    /** In milliseconds since 1970. */
-    time: number;
+    number: number;
+    /** RFC 3339. */
+    time: string;
     kind: string;
     service: string;
     endpoint: string | null;
@@ -153,10 +170,13 @@ export interface Change {
 }
 
 export interface LogLine {
-    id: number;
-    /** In milliseconds since 1970. */
-    time: number;
+    number: number;
+    /** RFC 3339. */
+    time: string;
     level: string;
+    target: string;
     service: string | null;
-    text: string;
+    request_id: string | null;
+    message: string;
+    fields: Record<string, unknown>;
 }

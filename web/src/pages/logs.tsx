@@ -17,8 +17,8 @@ export function Logs() {
         const value = query.get(name);
         if (value) asked.set(name, value);
     }
-    const log = useResource<{ lines: LogLine[] }>(`/v1/logs?${asked}`);
-    const lines = log.value?.lines ?? [];
+    const log = useResource<LogLine[]>(`/v1/logs?${asked}`);
+    const lines = log.value ?? [];
     return (
         <>
             <h1>Log</h1>
@@ -56,17 +56,22 @@ export function Logs() {
                     />
                 </label>
             </form>
-            {log.absent ? <p>This host keeps no log in memory.</p> : log.error && <p class="bad">{log.error}</p>}
+            {log.error && <p class="bad">{log.error}</p>}
             <Table caption="Lines, the newest first" head={["When", "Level", "Service", "Text"]}>
                 {lines.length === 0 && <Empty columns={4}>No line that fits is kept.</Empty>}
                 {[...lines].reverse().map((line) => (
-                    <tr key={line.id}>
+                    <tr key={line.number}>
                         <td>{clock(line.time)}</td>
                         <td>
-                            <Badge tone={TONE[line.level] ?? "plain"}>{line.level}</Badge>
+                            <Badge tone={TONE[line.level.toLowerCase()] ?? "plain"}>{line.level}</Badge>
                         </td>
-                        <td>{line.service ?? "host"}</td>
-                        <td class="line">{line.text}</td>
+                        <td>{line.service ?? line.target}</td>
+                        <td class="line">
+                            {[
+                                line.message,
+                                ...Object.entries(line.fields).map(([name, value]) => `${name}=${String(value)}`),
+                            ].join("  ")}
+                        </td>
                     </tr>
                 ))}
             </Table>

@@ -7,7 +7,7 @@ import { Plot } from "../parts/plot";
 import { useResource } from "../parts/resource";
 import type { Call, Route, Service } from "../api/types";
 import { age, milliseconds, rate, share } from "../format";
-import { history, now, outside, services } from "../live";
+import { history, now, outside, rates, services } from "../live";
 import { link } from "../routing";
 
 const ORDER = { bad: 0, warn: 1, plain: 2, good: 2 };
@@ -49,7 +49,7 @@ function Row({ service }: { service: Service }) {
             </td>
             <td class="number">{rate(sample?.perSecond)}</td>
             <td class="number">{share(failed)}</td>
-            <td class="number">{milliseconds(service.rates?.p99_ms)}</td>
+            <td class="number">{milliseconds(rates.value.get(service.name)?.p99_ms)}</td>
             <td class="number">{sample?.inFlight ?? "–"}</td>
             <td>
                 <code>{service.revision ?? "addresses"}</code>

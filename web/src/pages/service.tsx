@@ -1,7 +1,7 @@
 // One service: what it does, where, and what an operator can do about it.
 
 import { order, send } from "../api/client";
-import type { Change, Endpoint, Service, TrapReport } from "../api/types";
+import type { Change, Endpoint, Service, TrapReport, Use, Why } from "../api/types";
 import { Badge, Circuit, endpointState, serviceState } from "../parts/badge";
 import { ask } from "../parts/dialog";
 import { Plot } from "../parts/plot";
@@ -10,7 +10,7 @@ import { Empty, Table } from "../parts/table";
 import { ChangeRows } from "./changes";
 import { TrapList } from "./traps";
 import { age, count, milliseconds, rate, share } from "../format";
-import { history, services } from "../live";
+import { history, rates, services } from "../live";
 import { link } from "../routing";
 
 export function ServicePage({ name }: { name: string }) {
@@ -26,6 +26,7 @@ export function ServicePage({ name }: { name: string }) {
                 {name} <Badge tone={state.tone}>{state.word}</Badge>
             </h1>
             {service.left_out && <p class="bad">{service.left_out}</p>}
+            <Causes name={name} />
             <Facts service={service} />
             <Controls service={service} />
             <h2>Requests</h2>
@@ -46,19 +47,21 @@ export function ServicePage({ name }: { name: string }) {
 }
 
 function Facts({ service }: { service: Service }) {
-    const rates = service.rates;
+    const minute = rates.value.get(service.name);
     const facts: [string, string][] = [
         ["Revision", service.revision ?? "plain addresses"],
         ["Serves for", age(service.age_seconds)],
         ["Before", service.previous ?? "–"],
         ["Balance", service.balance],
-        ["Rate", rate(rates?.requests_per_second)],
-        ["Failed", share(rates?.error_share)],
-        ["p50", milliseconds(rates?.p50_ms)],
-        ["p99", milliseconds(rates?.p99_ms)],
-        ["Wait for a permit", String(service.waiting)],
+        ["Rate", rate(minute?.requests_per_second)],
+        ["Failed", share(minute && minute.failed_percent / 100)],
+        ["p99", milliseconds(minute?.p99_ms)],
+        ["Refused, retries", minute ? `${minute.refused}, ${minute.retries}` : "–"],
+        ["In flight", use(minute?.in_flight)],
+        ["Wait", use(minute?.waiting)],
+        ["Body memory", use(minute?.body_memory)],
+        ["Slots of the pool", use(minute?.pool)],
     ];
-    if (service.pool) facts.push(["Slots of the pool", `${service.pool.held} held, ${service.pool.waiting} wait`]);
     return (
         <dl class="facts">
             {facts.map(([name, value]) => (
@@ -68,6 +71,30 @@ function Facts({ service }: { service: Service }) {
                 </div>
             ))}
         </dl>
+    );
+}
+
+/** What is used, beside its limit. */
+function use(of: Use | undefined): string {
+    if (!of) return "–";
+    return of.limit > 0 ? `${of.used} of ${of.limit}` : String(of.used);
+}
+
+/** The first cause of what is wrong comes first, with the calls that lead to it. */
+function Causes({ name }: { name: string }) {
+    const why = useResource<Why>(`/v1/services/${encodeURIComponent(name)}/why`);
+    if (!why.value || why.value.well) return null;
+    return (
+        <section aria-label="Why it does not fare well">
+            <h2>Why</h2>
+            <ol>
+                {why.value.causes.map((cause) => (
+                    <li key={cause.path.join(" ") + cause.cause}>
+                        <strong>{cause.path.join(" → ")}</strong>: {cause.detail} Next: <code>{cause.next}</code>
+                    </li>
+                ))}
+            </ol>
+        </section>
     );
 }
 
