@@ -69,6 +69,11 @@ conformance *ARGS: build-components
 conformance-tls *ARGS: setup
     @exec tests/conformance/tls.sh "$@"
 
+# Let a real Prometheus, a package of Debian, scrape the metrics, and follow an exemplar to its trace
+[group("verify")]
+conformance-metrics: setup
+    @exec tests/conformance/metrics.sh
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

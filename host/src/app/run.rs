@@ -74,8 +74,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
             return Ok(());
         }
     };
-    let policies = AuthPolicies::of(manifest)?;
-    let traces = HostTraces::of(manifest)?;
+    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -92,8 +91,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address),
-        &traces,
+        (&tls, secure_address, &traces),
     );
     let Edges { gateway, admin, host, mut upkeep } = built;
 
@@ -168,8 +166,7 @@ fn edges(
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
-    traces: &HostTraces,
+    (tls, secure_address, traces): (&EdgeTls, Option<SocketAddr>, &HostTraces),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -189,7 +186,7 @@ fn edges(
     }
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
-    let metrics = metrics.with_tls(tls.metrics()).with_traces(traces.tracer.as_ref());
+    let metrics = metrics.with_tls(tls.metrics()).with_traces(traces.tracer.as_ref()).with_host();
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;

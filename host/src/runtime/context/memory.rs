@@ -1,5 +1,7 @@
 //! The limit on what an instance may keep in its memories and tables.
 
+use crate::telemetry::PoolMetrics;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Core instances, memories and tables of one store: far more than a component is made of.
@@ -13,12 +15,14 @@ pub(crate) struct MemoryLimit {
     used: usize,
     /// The guest was refused more memory. If it traps afterwards, this is why.
     pub(crate) denied: bool,
+    /// Where the largest use is noted.
+    metrics: Arc<PoolMetrics>,
 }
 
 impl MemoryLimit {
-    /// No memory is used, and at most `limit` bytes may be.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, denied: false }
+    /// No memory is used, and at most `limit` bytes may be. The largest use is noted in `metrics`.
+    pub(crate) fn new(limit: usize, metrics: Arc<PoolMetrics>) -> Self {
+        Self { limit, used: 0, denied: false, metrics }
     }
 }
 
@@ -30,6 +34,7 @@ impl ResourceLimiter for MemoryLimit {
             return Ok(false);
         }
         self.used = used;
+        self.metrics.uses_memory(used);
         Ok(true)
     }
 
@@ -56,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_on_the_sum_of_all_memories() {
-        let mut memory = MemoryLimit::new(100);
+        let mut memory = MemoryLimit::new(100, Arc::default());
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(!memory.memory_growing(0, 41, None).unwrap());
         assert!(memory.denied);
