@@ -23,7 +23,7 @@ use super::websocket::{SocketHandshake, SocketPermits};
 use super::{acme_answer, client_address, count_scopes, head_check, https_only, own_answer, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
-    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, WorkPayer,
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, TraceScope, WorkPayer,
     remove_claimed_identity,
 };
 use crate::listen::{Peer, UnparsedRequest};
@@ -106,7 +106,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
-    pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
@@ -115,9 +115,10 @@ impl<C: Call> Gateway<C> {
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
-        let caller = Caller { id: &id, peer: address, trusted, secure, began };
-        let begin = |traces| RequestTrace::begin(traces, &request, (&id, trusted, secure), began);
+        let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
         let trace = self.traces.as_ref().map(begin);
+        let scope = trace.as_ref().map(RequestTrace::scope);
+        let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         record.trace = trace;
         let proxies = &self.settings.trusted_proxies;
@@ -152,9 +153,6 @@ impl<C: Call> Gateway<C> {
         head_check::check_bounds(&head.headers, &self.settings)?;
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
-        if let Some(trace) = &record.trace {
-            trace.clean(&mut head.headers, caller.trusted);
-        }
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
@@ -178,7 +176,6 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
-        context.trace = record.trace.as_ref().map(RequestTrace::scope);
         if let Some(at) = typed {
             return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
         }
@@ -436,13 +433,16 @@ struct Caller<'a> {
     /// Whether its connection has TLS.
     secure: bool,
     began: Instant,
+    /// The place in the request's trace.
+    trace: Option<TraceScope>,
 }
 
 impl Caller<'_> {
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
+        context.trace.clone_from(&self.trace);
         if !self.trusted {
             return context;
         }
