@@ -1,16 +1,15 @@
 //! The pipeline of a request: every stage, in order.
 
 use super::access_log::{AccessRecord, write_unparsed};
+use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_decoding::{self, EncodedUpload};
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
-use super::compression::AnswerCoding;
-use super::cors::{self, CorsGrant};
+use super::cors;
 use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
-use super::header_edits::AnswerEdits;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
@@ -385,42 +384,6 @@ impl<C: Call> Gateway<C> {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))
             }
-        }
-    }
-}
-
-/// What is added to the answer of a request, whether it is the service's or a problem.
-#[derive(Default)]
-struct AnswerExtras<'s> {
-    /// What is left of the rate limits of the route.
-    rates: Option<[(HeaderName, HeaderValue); 2]>,
-    /// What the answer says to a page of another origin.
-    cors: Option<CorsGrant<'s>>,
-    /// What the route changes in its header section.
-    edits: Option<&'s AnswerEdits>,
-    /// How it is compressed. This comes last: nothing else changes a content that is compressed.
-    coding: Option<AnswerCoding>,
-}
-
-impl<'s> AnswerExtras<'s> {
-    /// What the route adds, whatever becomes of the request with this head.
-    fn begin(&mut self, target: &'s Target, head: &Parts) {
-        self.cors = target.cors.as_ref().map(|policy| policy.grant(&head.headers));
-        self.edits = target.transforms.answer_headers.as_deref();
-        self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
-    }
-
-    fn write(self, mut answer: Response<Body>) -> Response<Body> {
-        if let Some(edits) = self.edits {
-            edits.apply(answer.headers_mut());
-        }
-        answer.headers_mut().extend(self.rates.into_iter().flatten());
-        if let Some(grant) = self.cors {
-            grant.write(answer.headers_mut());
-        }
-        match self.coding {
-            Some(coding) => coding.apply(answer),
-            None => answer,
         }
     }
 }
