@@ -69,6 +69,11 @@ conformance *ARGS: build-components
 conformance-tls *ARGS: setup
     @exec tests/conformance/tls.sh "$@"
 
+# Run npm's http-cache-tests on the gateway's cache, and on nginx, Varnish and Squid: `just conformance-cache`
+[group("verify")]
+conformance-cache *ARGS: setup
+    @exec tests/conformance/cache.sh "$@"
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

@@ -6,7 +6,7 @@ use super::graph::{Circle, Levels};
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "cache", "route", "contract", "identity"],
     &["registry", "state", "audit", "listen"],
     &["runtime"],
     &["mesh"],
@@ -66,7 +66,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             ],
             &["websocket"],
             &["settings", "status", "told_hosts"],
-            &["authentication", "cors", "rate_limit"],
+            &["authentication", "caching", "cors", "rate_limit"],
             &["call", "client_address", "problem"],
         ],
     ),
@@ -75,6 +75,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
         &[
             &["manifest"],
             &["route"],
+            &["route_cache"],
             &["route_auth"],
             &["auth"],
             &["auth_tokens", "encryption"],
@@ -84,6 +85,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "addresses",
                 "audit",
                 "breaker",
+                "cache_bounds",
                 "cors",
                 "egress",
                 "granted_env",

@@ -1,10 +1,11 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
-    TrialView,
+    BreakerAction, BreakerView, CacheView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView,
+    NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PurgedView, RouteView,
+    ServiceView, SwapView, TrialView,
 };
+use crate::cache::Purge;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -27,6 +28,8 @@ pub(crate) struct Fake {
     pub(crate) outside: Mutex<Vec<OutsideView>>,
     /// The API keys.
     pub(crate) keys: Mutex<Vec<KeyView>>,
+    /// The purges of the cache.
+    pub(crate) purges: Mutex<Vec<Purge>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -46,6 +49,7 @@ impl Default for Fake {
             faults: Mutex::default(),
             outside: Mutex::default(),
             keys: Mutex::default(),
+            purges: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }
@@ -269,6 +273,15 @@ impl Operations for Fake {
         let at = keys.iter().position(|key| key.id == id);
         let unknown = || OperationError::new(OperationErrorKind::NoKey, format!("there is no key `{id}`"));
         at.map(|at| keys.remove(at)).ok_or_else(unknown)
+    }
+
+    fn cache(&self) -> Result<CacheView, OperationError> {
+        Ok(CacheView { answers: 2, bytes: 2048, max_bytes: 64 << 20, evicted: 7 })
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
+        self.purges.lock().expect("no test panics with it").push(purge.clone());
+        Ok(PurgedView { purged: 1 })
     }
 }
 

@@ -17,13 +17,14 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
+//! From the top: `admin` → `guard`, `router` → `traffic`, `keys`, `cache` → `order`, `upload`, `handler` → `problem` →
 //! `operations` → `view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
+mod cache;
 mod change;
 #[cfg(test)]
 pub(crate) mod fake;
@@ -50,6 +51,7 @@ pub use settings::Settings;
 pub use token::Token;
 pub use upload::MAX_COMPONENT;
 pub use view::{
-    BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,
-    KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
+    KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest, PurgedView,
+    RouteView, ServiceView, SwapView, TrialView,
 };

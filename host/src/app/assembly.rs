@@ -268,7 +268,7 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        let Route { service, body: body_limit, limits, timeout, websocket, cors, .. } = route.clone();
+        let Route { service, body: body_limit, limits, timeout, websocket, cors, cache, .. } = route.clone();
         let (access, left_out) = (None, None);
         targets.push(Target {
             service,
@@ -280,6 +280,7 @@ fn routes(
             websocket,
             access,
             cors,
+            cache,
             left_out,
         });
     }

@@ -6,7 +6,7 @@ use crate::config::{AuthConfig, AuthProof, Manifest, RouteAuth, TokenKeyPlace};
 use crate::gateway::{
     AuthPolicy, Introspector, KeyPace, PolicyProof, RouteAccess, SharedKeyRing, TokenKeys, TokenProver,
 };
-use crate::identity::KeySet;
+use crate::identity::{Demand, KeySet};
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,4 +83,9 @@ impl AuthPolicies {
             upkeep.spawn(async move { keys.keep_fresh().await });
         }
     }
+}
+
+/// The names of the claims that a route demands.
+pub(super) fn claim_names(demand: &Demand) -> Vec<String> {
+    demand.claims.iter().map(|claim| claim.name.clone()).collect()
 }

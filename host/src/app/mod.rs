@@ -19,6 +19,7 @@ mod api_description;
 mod assembly;
 mod audited_operations;
 mod auth_policies;
+mod cache_order;
 mod check;
 mod development_authority;
 mod edge_tls;

@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, inspection, key, order, table, terminal};
+use super::{audit, cache, inspection, key, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -201,6 +201,7 @@ pub(super) async fn request(
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
         Remote::Key(verb) => key::key(&client, verb).await,
+        Remote::Cache(verb) => cache::cache(&client, verb).await,
     }
 }
 

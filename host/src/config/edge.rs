@@ -11,7 +11,7 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cors, http2, token};
+use super::{cache_bounds, cors, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -307,6 +307,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             openapi: None,
             https: None,
             audit: None,
+            cache: cache_bounds::bounds(section),
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -19,8 +19,8 @@
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
 //! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
-//! them is the wing `reader`, which reads one table.
+//! `breaker`, `resilience`, `health`); `rate`; `route`, with `route_cache`, `cors`, `matching`, `route_call` and
+//! `route_auth`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -31,6 +31,7 @@ mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod cache_bounds;
 mod cors;
 mod edge;
 mod egress;
@@ -49,6 +50,7 @@ mod reader;
 mod resilience;
 mod route;
 mod route_auth;
+mod route_cache;
 mod route_call;
 mod secret;
 mod service;

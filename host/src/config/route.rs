@@ -15,8 +15,9 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, limits, route_auth, websocket};
+use super::{cors, edge, limits, route_auth, route_cache, websocket};
 use crate::base::ServiceName;
+use crate::cache::CachePolicy;
 use crate::contract::HttpBindingKey;
 use crate::gateway::{CorsPolicy, RouteLimits, WebSocketSettings};
 use crate::route::Rule;
@@ -45,6 +46,8 @@ pub struct Route {
     pub auth: Option<RouteAuth>,
     /// Which pages of other origins may use it; `None`: the service decides.
     pub cors: Option<Arc<CorsPolicy>>,
+    /// Which of its answers are kept; `None`: none.
+    pub cache: Option<Arc<CachePolicy>>,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -113,6 +116,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let limits = limits.of_route(&mut section);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
+    let cache = route_cache::read(&mut section);
     let call = keys.finish(&section, &mut matching, services);
     if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
         refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
@@ -120,10 +124,11 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
         if let (Some(service), Ok(auth)) = (service.filter(|_| section.is_whole()), auth) {
+            let cache = cache.map(|keys| keys.finish(&section, call.as_ref(), auth.as_ref()));
             let body = body.map_or(service.body, |found| found.value);
             let service = service.spec.name.clone();
             let rule = rule.value;
-            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors });
+            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors, cache });
             routes.spans.push(spans);
         }
     }

@@ -4,7 +4,7 @@ use super::authentication;
 use super::settings::Target;
 use super::websocket;
 use crate::route::RoutingTable;
-use crate::telemetry::{CountScope, GatewayMetrics};
+use crate::telemetry::{CacheMetrics, CountScope, GatewayMetrics};
 use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
@@ -51,6 +51,9 @@ const TYPED: [(u16, &str); 7] = [
 /// What a route with rate limits refuses beyond that.
 const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
 
+/// What a route with a cache refuses beyond that.
+const CACHED: [(u16, &str); 1] = [(504, "not-cached")];
+
 /// What is refused before a route is found, or since there is none.
 const UNROUTED: [(u16, &str); 13] = [
     (308, "https-only"),
@@ -88,8 +91,9 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
         let limited = target.limits.is_some().then_some(LIMITED.as_slice());
         let cors = target.cors.is_some().then_some(CORS.as_slice());
+        let cached = target.cache.is_some().then_some(CACHED.as_slice());
         let usual = [CALLED.as_slice(), NO_UPGRADE.as_slice()];
-        let outcomes = usual.into_iter().chain([typed, sockets, refused, limited, cors].into_iter().flatten());
+        let outcomes = usual.into_iter().chain([typed, sockets, refused, limited, cors, cached].into_iter().flatten());
         let outcomes = outcomes.collect();
         CountScope { route, service: target.service.to_string(), outcomes }
     });
@@ -98,6 +102,14 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         scopes.push(CountScope { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
     }
     GatewayMetrics::new(scopes)
+}
+
+/// The counters of the cache, for the routes that have one; `None` if none has. They have the labels of `metrics`.
+pub(super) fn cache_metrics(routes: &RoutingTable<Target>, metrics: &GatewayMetrics) -> Option<CacheMetrics> {
+    let cached = routes.routes().iter().enumerate().filter(|(_, (_, target))| target.cache.is_some());
+    let cached = cached.map(|(at, (_, target))| (at, metrics.label(at).to_owned(), target.service.to_string()));
+    let mut cached = cached.peekable();
+    cached.peek().is_some().then(|| CacheMetrics::new(cached))
 }
 
 /// The scope of the requests without a route.

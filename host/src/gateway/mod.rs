@@ -2,10 +2,10 @@
 //!
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
-//! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
-//! the problem bodies of everything that the gateway refuses; the one table from an error's kind to a status
-//! (`status.rs`); the access log; and the count of all requests, by route, status and kind (`count_scopes.rs`).
-//! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
+//! their OpenAPI document; the rate limits of routes; the cache of answers (the wing `caching`); which pages of other
+//! origins may use a route (the wing `cors`); the problem bodies of everything that the gateway refuses; the one table
+//! from an error's kind to a status (`status.rs`); the access log; and the count of all requests, by route, status and
+//! kind (`count_scopes.rs`). Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -32,6 +32,7 @@ mod access_log;
 mod authentication;
 mod body_budget;
 mod body_limit;
+mod caching;
 mod call;
 mod client_address;
 mod cors;
@@ -56,6 +57,7 @@ pub use authentication::{
     AskIssuer, AuthPolicy, Introspector, IssuerFuture, KeyPace, KeySource, PolicyProof, RouteAccess, SharedKeyRing,
     TokenKeys, TokenProver,
 };
+pub use caching::{CacheBounds, SharedCache};
 pub use call::{Call, CallFailure};
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
 pub use openapi_document::DOCUMENT_PATH;

@@ -4,6 +4,7 @@ use super::access_log::{AccessRecord, write_unparsed};
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
+use super::caching::{CacheEffect, CacheFetch, CacheTurn, CachedRequest, RequestPlace, SharedCache};
 use super::call::{Call, CallFailure};
 use super::cors::{self, CorsGrant};
 use super::forwarded_request::{self, ForwardedFrom};
@@ -27,6 +28,7 @@ use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
@@ -40,6 +42,8 @@ pub struct Gateway<C> {
     document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
+    /// The kept answers, if a route has a cache.
+    cache: Option<Arc<SharedCache>>,
     routes: Arc<RoutingTable<Target>>,
     socket_permits: SocketPermits,
     metrics: Arc<GatewayMetrics>,
@@ -58,13 +62,20 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().map(|(_, target)| &target.service);
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
+        let cache = count_scopes::cache_metrics(&routes, &metrics);
+        let cache = cache.map(|metrics| Arc::new(SharedCache::new(settings.cache, Arc::new(metrics))));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
-        Self { settings, document, body_budgets, routes, socket_permits, metrics, hasher, mesh }
+        Self { settings, document, body_budgets, cache, routes, socket_permits, metrics, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
     pub fn metrics(&self) -> &Arc<GatewayMetrics> {
         &self.metrics
+    }
+
+    /// The kept answers, if a route has a cache.
+    pub fn cache(&self) -> Option<&Arc<SharedCache>> {
+        self.cache.as_ref()
     }
 
     /// Counts and logs what the listener refused since it could not be parsed as a request.
@@ -156,20 +167,22 @@ impl<C: Call> Gateway<C> {
         let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
         let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
         if let Some(reason) = left_out {
-            let detail = format!("left out: {reason}");
-            let kind = ErrorKind::NoEndpoint;
-            let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
-            return settle(Err(refusal), &upload, service, caller.id);
+            return settle(Err(not_served(reason)), &upload, service, caller.id);
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
+        let bare = body.is_end_stream() && handshake.is_none();
+        let turn = self.cache_turn(&head, bare, &route, (host, caller), &context).await?;
         if let Some(at) = typed {
-            return self.invoke(*at, &route, &head, (body, upload), &context).await;
+            return self.invoke(*at, &route, &head, (body, upload), &context, turn).await;
         }
-        let admitted = admitted.as_ref();
-        let Caller { id, peer, trusted, secure, .. } = *caller;
-        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted };
-        let hosts = ToldHosts::new(&head.headers, host, trusted, secure);
+        let hosts = ToldHosts::new(&head.headers, host, caller.trusted, caller.secure);
+        let publish = |answer| self.publish(answer, (&head, host), &hosts, &route);
+        let (found, fetch, mut change) = turn.into_parts();
+        if let Some(found) = found {
+            return Ok(publish(found));
+        }
+        let origin = caller.forwarded_from(host, admitted.as_ref());
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if route.target.trailers && head.headers.contains_key(TE) {
             record.peer().pass_trailers();
@@ -185,11 +198,9 @@ impl<C: Call> Gateway<C> {
             let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
             settle(read, &upload, service, caller.id)?;
         }
-        let outcome = self.mesh.call(service, request, &context).await;
-        let answer = settle(outcome, &upload, service, caller.id)?;
-        let answer = answer.map(|body| record.peer().read_ahead(body));
-        let leads = |path: &str| self.leads(&head, host, path);
-        let answer = public_answer::publish(answer, &head.method, &hosts, &route, leads);
+        let answer = self.call(fetch, &mut change, service, request, (upload, context)).await?;
+        let answer = publish(answer.map(|body| record.peer().read_ahead(body)));
+        change.inspect_answer(&answer);
         Ok(match handshake {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
@@ -243,6 +254,17 @@ impl<C: Call> Gateway<C> {
         Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
+    /// Makes `answer` the public answer to this request.
+    fn publish(
+        &self,
+        answer: Response<Body>,
+        (head, host): (&Parts, Option<HostAndPort<'_>>),
+        hosts: &ToldHosts<'_>,
+        route: &Match<'_, Target>,
+    ) -> Response<Body> {
+        public_answer::publish(answer, &head.method, hosts, route, |path| self.leads(head, host, path))
+    }
+
     /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers
     /// of this request.
     fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
@@ -251,6 +273,43 @@ impl<C: Call> Gateway<C> {
             RouteLookup::Route(found) => Some(found.target.service.clone()),
             RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
         }
+    }
+
+    /// The cache's turn at a request whose call would have this context. `is_bare`: it has no content, and is no
+    /// handshake.
+    async fn cache_turn(
+        &self,
+        head: &Parts,
+        is_bare: bool,
+        route: &Match<'_, Target>,
+        (host, caller): (Option<HostAndPort<'_>>, &Caller<'_>),
+        context: &CallContext,
+    ) -> Result<CacheTurn, Problem> {
+        let Some(cache) = &self.cache else { return Ok(CacheTurn::Nothing) };
+        let at = RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: route.index };
+        cache.turn(&CachedRequest { head, is_bare, at, context }, route.target.cache.as_ref()).await
+    }
+
+    /// Calls the service by HTTP: for this request alone, or for an answer that may be kept.
+    async fn call(
+        &self,
+        fetch: Option<Box<CacheFetch>>,
+        change: &mut CacheEffect,
+        service: &ServiceName,
+        mut request: Request<Body>,
+        (upload, context): (UploadStatus, CallContext),
+    ) -> Result<Response<Body>, Problem> {
+        let Some(fetch) = fetch else {
+            change.send();
+            return settle(self.mesh.call(service, request, &context).await, &upload, service, &context.request_id);
+        };
+        fetch.condition(request.headers_mut());
+        let (mesh, service) = (Arc::clone(&self.mesh), service.clone());
+        let ask = async move {
+            let outcome = mesh.call(&service, request, &context).await;
+            settle(outcome, &upload, &service, &context.request_id)
+        };
+        Box::pin(fetch.finish(ask)).await
     }
 
     fn budget(&self, service: &ServiceName) -> &BodyBudget {
@@ -266,9 +325,14 @@ impl<C: Call> Gateway<C> {
         head: &Parts,
         (body, upload): (Body, UploadStatus),
         context: &CallContext,
+        turn: CacheTurn,
     ) -> Result<Response<Body>, Problem> {
         let (service, id) = (&route.target.service, &context.request_id);
         typed::check_accept(&head.headers)?;
+        let (found, fetch, mut change) = turn.into_parts();
+        if let Some(found) = found {
+            return Ok(found);
+        }
         // From here on the request is one for this form of the function, whatever is swapped meanwhile.
         let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
         let binding = &function.binding;
@@ -284,9 +348,21 @@ impl<C: Call> Gateway<C> {
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::EchoedArguments::of(binding, &arguments);
-        let outcome = self.mesh.invoke(&function, arguments, context).await;
-        let result = settle(outcome, &upload, service, id)?;
-        typed::answer(binding, result.as_ref(), &echo, route.target, id)
+        let Some(fetch) = fetch else {
+            change.send();
+            let outcome = self.mesh.invoke(&function, arguments, context).await;
+            let result = settle(outcome, &upload, service, id)?;
+            let answer = typed::answer(binding, result.as_ref(), &echo, service, id)?;
+            change.inspect_answer(&answer);
+            return Ok(answer);
+        };
+        let (mesh, service, context) = (Arc::clone(&self.mesh), service.clone(), context.clone());
+        let ask = async move {
+            let (outcome, id) = (mesh.invoke(&function, arguments, &context).await, &context.request_id);
+            let result = settle(outcome, &upload, &service, id)?;
+            typed::answer(&function.binding, result.as_ref(), &echo, &service, id)
+        };
+        Box::pin(fetch.finish(ask)).await
     }
 
     fn route<'a>(
@@ -343,7 +419,16 @@ struct Caller<'a> {
     began: Instant,
 }
 
-impl Caller<'_> {
+impl<'a> Caller<'a> {
+    /// Where the request comes from, which names this host.
+    fn forwarded_from<'b>(&self, host: Option<HostAndPort<'b>>, admitted: Option<&'b Admitted<'b>>) -> ForwardedFrom<'b>
+    where
+        'a: 'b,
+    {
+        let Self { id, peer, trusted, secure, .. } = *self;
+        ForwardedFrom { id, peer, trusted, secure, host, admitted }
+    }
+
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
@@ -365,6 +450,12 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
     let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
     let given = if trusted { given() } else { None };
     given.unwrap_or_else(|| RequestId::from_random(rand::random()))
+}
+
+/// The failure of a call of a service that the host serves without.
+fn not_served(reason: &str) -> CallFailure {
+    let (kind, detail) = (ErrorKind::NoEndpoint, format!("left out: {reason}"));
+    CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail }
 }
 
 fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {

@@ -127,6 +127,7 @@ mod tests {
             websocket: None,
             access: None,
             cors: None,
+            cache: None,
             left_out: None,
         };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");

@@ -1,10 +1,12 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
 use super::authentication::RouteAccess;
+use super::caching::CacheBounds;
 use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::cache::CachePolicy;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// The bounds of the cache, where a route has one.
+    pub cache: CacheBounds,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -51,6 +55,7 @@ impl Default for Settings {
             openapi: None,
             audit: None,
             https: None,
+            cache: CacheBounds::default(),
         }
     }
 }
@@ -91,6 +96,8 @@ pub struct Target {
     pub access: Option<Arc<RouteAccess>>,
     /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
     pub cors: Option<Arc<CorsPolicy>>,
+    /// Which of its answers are kept; `None`: none.
+    pub cache: Option<Arc<CachePolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
 }

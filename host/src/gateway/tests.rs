@@ -66,6 +66,7 @@ fn routes() -> RoutingTable<Target> {
         websocket: None,
         access: None,
         cors: None,
+        cache: None,
         left_out: None,
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));

@@ -101,6 +101,11 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
+    /// Whether the key `name` is written as a table.
+    pub(crate) fn is_table(&self, name: &str) -> bool {
+        self.table.and_then(|table| table.get(name)).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// Of these keys the one that is written first, right or wrong, and where.
     pub(crate) fn first_of(&self, names: &[&'static str]) -> Option<(&'static str, Span)> {
         let written = names.iter().filter_map(|name| Some((*name, self.table?.get(*name)?.span())));

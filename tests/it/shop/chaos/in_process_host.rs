@@ -110,6 +110,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             websocket: None,
             access: None,
             cors: None,
+            cache: None,
             left_out: None,
         }
     };

@@ -174,6 +174,7 @@ pub(super) fn route(
         websocket: None,
         access: None,
         cors: None,
+        cache: None,
         left_out: None,
     };
     (rule, target, function)
