@@ -80,8 +80,8 @@ fn manifest(origin: &Origin, told: &str) -> String {
 
 /// The member of `Cache-Status` that the gateway has written.
 fn status(answer: &Answer) -> String {
-    let lines = answer.headers.get_all("cache-status").iter().map(|line| line.to_str().unwrap().to_owned());
-    lines.last().unwrap_or_else(|| panic!("no Cache-Status in {answer:?}"))
+    let mut lines = answer.headers.get_all("cache-status").iter().map(|line| line.to_str().unwrap().to_owned());
+    lines.next_back().unwrap_or_else(|| panic!("no Cache-Status in {answer:?}"))
 }
 
 fn text(answer: &Answer) -> &str {

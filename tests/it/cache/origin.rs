@@ -25,8 +25,11 @@ pub struct Origin {
     task: JoinHandle<()>,
 }
 
+/// Writes the answer to a request that so many have preceded.
+type Answering = Box<dyn Fn(&Parts, usize) -> Script + Send + Sync>;
+
 struct OriginState {
-    answer: Box<dyn Fn(&Parts, usize) -> Script + Send + Sync>,
+    answer: Answering,
     seen: Mutex<Vec<(String, HeaderMap)>>,
     /// While it is false, requests wait.
     open: watch::Sender<bool>,
@@ -36,7 +39,7 @@ impl Origin {
     pub async fn start(answer: impl Fn(&Parts, usize) -> Script + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (answer, open) = (Box::new(answer), watch::Sender::new(true));
+        let (answer, open) = (Box::new(answer) as Answering, watch::Sender::new(true));
         let state = Arc::new(OriginState { answer, seen: Mutex::default(), open });
         let task = tokio::spawn(accept(listener, Arc::clone(&state)));
         Self { address, state, task }

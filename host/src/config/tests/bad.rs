@@ -128,11 +128,11 @@ fn a_cache_that_cannot_work_is_a_finding() {
             "5:18", "`header:NAME`, `cookie:NAME` or `subject`", "header:X-Tenant";
         route!("service = 'users'\nprefix = '/a'\ncache = { key = ['subject'] }") =>
             "5:9", "needs `auth`", "leave `subject` out";
-        "service.users.component = 'users.wasm'\n[[route]]\nmethod = 'GET'\npath = '/a'\ncall = 'users/get'
-cache = true" =>
+        concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'GET'\npath = '/a'\n",
+            "call = 'users/get'\ncache = true") =>
             "6:9", "does not say how long its answer is fresh", "ttl = \"30s\"";
-        "service.users.component = 'users.wasm'\n[[route]]\nmethod = 'POST'\npath = '/a'\ncall = 'users/get'
-    cache = { ttl = '1s' }" =>
+        concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'POST'\npath = '/a'\n",
+            "call = 'users/get'\ncache = { ttl = '1s' }") =>
             "6:9", "answers to GET alone are kept", "leave `cache` out";
     }
 }
