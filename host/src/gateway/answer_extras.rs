@@ -1,4 +1,4 @@
-//! What is added to the answer of a request.
+//! What a route and its limits add to an answer, whoever gives it.
 
 use super::compression::AnswerCoding;
 use super::cors::CorsGrant;
@@ -29,6 +29,7 @@ impl<'s> AnswerExtras<'s> {
         self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
     }
 
+    /// The answer with all of it.
     pub(super) fn write(self, mut answer: Response<Body>) -> Response<Body> {
         if let Some(edits) = self.edits {
             edits.apply(answer.headers_mut());

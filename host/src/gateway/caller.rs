@@ -2,7 +2,7 @@
 
 use super::authentication::Admitted;
 use super::forwarded_request::ForwardedFrom;
-use crate::base::{CallContext, DeadlineOwner, HostAndPort, RequestId};
+use crate::base::{CallContext, DeadlineOwner, HostAndPort, RequestId, TraceScope};
 use http::HeaderMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ pub(super) struct Caller<'a> {
     /// Whether its connection has TLS.
     pub(super) secure: bool,
     pub(super) began: Instant,
+    /// The place in the request's trace.
+    pub(super) trace: Option<TraceScope>,
 }
 
 impl<'a> Caller<'a> {
@@ -34,7 +36,8 @@ impl<'a> Caller<'a> {
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     pub(super) fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
+        context.trace.clone_from(&self.trace);
         if !self.trusted {
             return context;
         }

@@ -116,7 +116,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
-    pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
@@ -125,9 +125,10 @@ impl<C: Call> Gateway<C> {
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
-        let caller = Caller { id: &id, peer: address, trusted, secure, began };
-        let begin = |traces| RequestTrace::begin(traces, &request, (&id, trusted, secure), began);
+        let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
         let trace = self.traces.as_ref().map(begin);
+        let scope = trace.as_ref().map(RequestTrace::scope);
+        let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         record.trace = trace;
         let proxies = &self.settings.trusted_proxies;
@@ -162,9 +163,6 @@ impl<C: Call> Gateway<C> {
         head_check::check_bounds(&head.headers, &self.settings)?;
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
-        if let Some(trace) = &record.trace {
-            trace.clean(&mut head.headers, caller.trusted);
-        }
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
@@ -188,7 +186,6 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
-        context.trace = record.trace.as_ref().map(RequestTrace::scope);
         let bare = body.is_end_stream() && handshake.is_none();
         let turn = self.cache_turn(&head, bare, &route, (host, caller), &context).await?;
         if let Some(at) = typed {

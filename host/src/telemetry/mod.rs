@@ -20,12 +20,14 @@
 //! files that they test.
 
 mod cache_metrics;
+mod caller_counters;
 mod duration_text;
 mod edge_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
 mod histogram;
+mod host_collector;
 mod kept_trace;
 mod kind_counters;
 mod limit_layer;
