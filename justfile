@@ -69,6 +69,10 @@ conformance *ARGS: build-components
 conformance-tls *ARGS: setup
     @exec tests/conformance/tls.sh "$@"
 
+# Run npm's http-cache-tests on the gateway's cache, and on nginx, Varnish and Squid: `just conformance-cache`
+[group("verify")]
+conformance-cache *ARGS: setup
+    @exec tests/conformance/cache.sh "$@"
 # Drive the dashboard in a real browser, with Node and Chromium: `just dashboard-test`
 [group("verify")]
 dashboard-test *ARGS: build-components

@@ -12,6 +12,7 @@ pub mod telemetry;
 // Floor 2: decisions that depend only on their arguments.
 pub mod balance;
 pub mod breaker;
+pub mod cache;
 pub mod coding;
 pub mod contract;
 pub mod egress;

@@ -6,6 +6,7 @@ mod atoll;
 mod audit;
 mod auth;
 mod breaker_verdicts;
+mod cache;
 mod caller;
 mod check_at_once;
 mod cli_verbs;

@@ -6,7 +6,7 @@ use super::graph::{Circle, Levels};
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity", "coding"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "cache", "route", "contract", "identity", "coding"],
     &["registry", "state", "audit", "listen"],
     &["runtime"],
     &["mesh"],
@@ -52,11 +52,13 @@ const WINGS: [(&str, Levels<'static>); 6] = [
         "gateway",
         &[
             &["pipeline"],
+            &["caller"],
             &[
                 "access_log",
                 "acme_answer",
                 "answer_extras",
                 "body_budget",
+                "call_outcome",
                 "forwarded_request",
                 "head_check",
                 "https_only",
@@ -74,6 +76,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &[
                 "address_list",
                 "authentication",
+                "caching",
                 "compression",
                 "cors",
                 "files",
@@ -91,6 +94,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
         &[
             &["manifest"],
             &["route"],
+            &["route_cache"],
             &["route_auth"],
             &["auth"],
             &["auth_tokens", "encryption"],
@@ -115,6 +119,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "audit",
                 "breaker",
                 "build",
+                "cache_bounds",
                 "compress",
                 "cors",
                 "egress",

@@ -1,10 +1,12 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness, KeyOrder, KeyView,
-    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
-    OriginView, OutsideView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    BreakerAction, BreakerView, CacheView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness,
+    KeyOrder, KeyView, LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind,
+    Operations, OriginView, OutsideView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
+    TrialView,
 };
+use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ pub(crate) struct Fake {
     pub(crate) traces: Mutex<Option<Vec<TraceView>>>,
     /// The API keys.
     pub(crate) keys: Mutex<Vec<KeyView>>,
+    /// The purges of the cache.
+    pub(crate) purges: Mutex<Vec<Purge>>,
     /// The orders about maintenance.
     pub(crate) maintenance: Mutex<Vec<MaintenanceOrder>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
@@ -52,6 +56,7 @@ impl Default for Fake {
             outside: Mutex::default(),
             traces: Mutex::default(),
             keys: Mutex::default(),
+            purges: Mutex::default(),
             maintenance: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
@@ -288,6 +293,15 @@ impl Operations for Fake {
         let at = keys.iter().position(|key| key.id == id);
         let unknown = || OperationError::new(OperationErrorKind::NoKey, format!("there is no key `{id}`"));
         at.map(|at| keys.remove(at)).ok_or_else(unknown)
+    }
+
+    fn cache(&self) -> Result<CacheView, OperationError> {
+        Ok(CacheView { answers: 2, bytes: 2048, max_bytes: 64 << 20, evicted: 7 })
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
+        self.purges.lock().expect("no test panics with it").push(purge.clone());
+        Ok(PurgedView { purged: 1 })
     }
 }
 

@@ -18,13 +18,14 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `guards` → `order`, `upload`,
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards` → `order`, `upload`,
 //! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `trace_view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
+mod cache;
 mod change;
 mod dashboard;
 #[cfg(test)]
@@ -62,6 +63,7 @@ pub use token::Token;
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
-    BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,
-    KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
+    KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest, PurgedView,
+    RouteView, ServiceView, SwapView, TrialView,
 };

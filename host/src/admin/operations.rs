@@ -6,8 +6,10 @@ use super::operation_error::OperationError;
 use super::operation_error::OperationErrorKind;
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
-    BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
+    SwapView, TrialView,
 };
+use crate::cache::Purge;
 use crate::fault::Fault;
 use crate::telemetry::TraceQuery;
 use bytes::Bytes;
@@ -112,6 +114,18 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// [`OperationErrorKind::NoKey`] if there is none.
     fn revoke_key(&self, id: &str) -> impl Future<Output = Result<KeyView, OperationError>> + Send;
+
+    /// How full the gateway's cache is.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Conflict`] if no route has a cache.
+    fn cache(&self) -> Result<CacheView, OperationError>;
+
+    /// Takes answers out of the cache; none is not an error. What is fetched at that moment is not kept.
+    ///
+    /// # Errors
+    /// As [`Operations::cache`].
+    fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
 }
 
 /// A new API key that an operator orders.

@@ -1,10 +1,12 @@
-//! Reads the bodies of requests that change circuits, faults on purpose and maintenance, and that create API keys.
+//! Reads the bodies of requests that change circuits, faults on purpose and maintenance, create API keys, and purge the
+//! cache.
 
 use super::guard_operations::MaintenanceOrder;
 use super::operations::{FaultOrder, KeyOrder};
 use super::problem::AdminProblem;
 use super::upload::is_solely;
 use super::view::{BreakerAction, BreakerRequest};
+use crate::cache::Purge;
 use crate::fault::{Fault, Share};
 use axum::body::Body;
 use bytes::Bytes;
@@ -60,6 +62,31 @@ struct KeyMembers {
     policy: Option<Value>,
     scopes: Option<Value>,
     expires_in_seconds: Option<Value>,
+}
+
+/// The members of a purge. See [`BreakerMembers`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PurgeMembers {
+    path: Option<Value>,
+    prefix: Option<Value>,
+    tag: Option<Value>,
+}
+
+/// Reads a purge.
+pub(super) async fn purge(request: Request<Body>) -> Result<Purge, AdminProblem> {
+    let PurgeMembers { path, prefix, tag } = members(request).await?;
+    let order = match (text("path", path)?, text("prefix", prefix)?, text("tag", tag)?) {
+        (Some(path), None, None) if path.starts_with('/') => Purge::Path(path),
+        (None, Some(prefix), None) if prefix.starts_with('/') => Purge::Prefix(prefix),
+        (None, None, Some(tag)) if !tag.is_empty() => Purge::Tag(tag),
+        _ => {
+            let detail = "a purge has one of `path` and `prefix`, which begin with `/`, and `tag`; DELETE /v1/cache \
+                          takes all";
+            return Err(wrong(detail));
+        }
+    };
+    Ok(order)
 }
 
 /// Reads a request for a new API key.

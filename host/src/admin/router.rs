@@ -5,7 +5,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{dashboard, guards, keys, traces, traffic, upload};
+use super::{cache, dashboard, guards, keys, traces, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -35,6 +35,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/routes", get(routes::<O>))
         .merge(traffic::resources())
         .merge(keys::resources())
+        .merge(cache::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(traces::resources())
@@ -165,7 +166,7 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/limits, /v1/maintenance, /v1/traces",
+         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/traces",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

@@ -305,6 +305,40 @@ pub struct FaultRequest {
     pub for_seconds: Option<u64>,
 }
 
+/// How full the cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheView {
+    /// Kept answers.
+    pub answers: u64,
+    /// The bytes that they hold, about.
+    pub bytes: u64,
+    /// The bound of these bytes.
+    pub max_bytes: u64,
+    /// How many answers had to leave for others.
+    pub evicted: u64,
+}
+
+/// What a purge has taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgedView {
+    /// How many answers.
+    pub purged: u64,
+}
+
+/// The body of `POST /v1/cache/purge`: exactly one of its members.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PurgeRequest {
+    /// The answers of this path, of all hosts and queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The answers of this path and the paths below it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The answers with this tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
 /// The body of every refusal (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProblemView {

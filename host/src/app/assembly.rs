@@ -281,7 +281,7 @@ fn routes(
 
 /// What a route leads to: `typed` is the position of its function, `trailers` whether its service takes them.
 fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
-    let Route { answerer, body: body_limit, limits, timeout, websocket, cors, addresses, transforms, .. } =
+    let Route { answerer, body: body_limit, limits, timeout, websocket, cors, cache, addresses, transforms, .. } =
         route.clone();
     Target {
         answerer,
@@ -294,6 +294,7 @@ fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
         access: None,
         addresses,
         cors,
+        cache,
         left_out: None,
         transforms,
     }

@@ -1,10 +1,11 @@
 //! What the admin asks of the host, with a line in the audit file for each change.
 
 use crate::admin::{
-    BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
-    OutsideView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    BreakerAction, CacheView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
+    Operations, OutsideView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::audit::{AuditRecord, AuditTrail};
+use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -169,5 +170,16 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(self.who, "key-revoked").on(id);
         let whose = outcome.as_ref().ok().map(|revoked| revoked.name.clone());
         self.record(event, whose, outcome)
+    }
+
+    fn cache(&self) -> Result<CacheView, OperationError> {
+        self.inner.cache()
+    }
+
+    fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
+        let outcome = self.inner.purge(purge);
+        let event = AuditRecord::new(self.who, "cache-purged").on("cache");
+        let count = outcome.as_ref().map_or(0, |purged| purged.purged);
+        self.record(event, Some(format!("{purge:?}: {count}")), outcome)
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{AuthConfig, AuthProof, Manifest, ManifestErrors, RouteAuth, 
 use crate::gateway::{
     AuthPolicy, Introspector, KeyPace, PolicyProof, RouteAccess, SharedKeyRing, TokenKeys, TokenProver,
 };
-use crate::identity::KeySet;
+use crate::identity::{Demand, KeySet};
 use crate::telemetry::KeyFetchMetrics;
 use anyhow::Context;
 use std::sync::Arc;
@@ -91,4 +91,9 @@ impl AuthPolicies {
             upkeep.spawn(async move { keys.keep_fresh().await });
         }
     }
+}
+
+/// The names of the claims that a route demands.
+pub(super) fn claim_names(demand: &Demand) -> Vec<String> {
+    demand.claims.iter().map(|claim| claim.name.clone()).collect()
 }

@@ -1,5 +1,6 @@
 //! The file of the API keys: what is kept of them, never the keys.
 
+use crate::admin::KeyView;
 use crate::gateway::SharedKeyRing;
 use crate::identity::{ApiKey, KeyHash, KeyRecord, KeyRing};
 use anyhow::Context;
@@ -203,6 +204,13 @@ fn write(path: &Path, records: &[KeyRecord]) -> io::Result<()> {
     std::fs::rename(&new, path)?;
     // The name is in the folder, which has to reach the disk too.
     File::open(folder)?.sync_all()
+}
+
+/// A key as the admin shows it.
+pub(super) fn view(record: KeyRecord) -> KeyView {
+    let KeyRecord { id, name, policy, scopes, created, expires, .. } = record;
+    let expired = expires.is_some_and(|end| end <= now());
+    KeyView { id, name, policy, scopes: scopes.into_iter().collect(), created, expires, expired }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod assembly;
 mod audited_guards;
 mod audited_operations;
 mod auth_policies;
+mod cache_order;
 mod check;
 mod development_authority;
 mod edge_files;

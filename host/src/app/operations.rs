@@ -1,6 +1,8 @@
 //! Implements what the admin asks of the host, with the rooms below.
 
 use super::api_description::LiveDescription;
+use super::auth_policies::claim_names;
+use super::cache_order;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
@@ -8,16 +10,17 @@ use super::swap_refusal::refusal;
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
-    SwapView, TraceSummaryView, TraceView, TrialView,
+    BreakerAction, BreakerView, CacheView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView,
+    NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, PurgedView,
+    RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
+use crate::cache::Purge;
 use crate::config::Manifest;
 use crate::fault::{ActiveFault, FaultOrigin};
-use crate::gateway::Target;
-use crate::identity::{Demand, KeyRecord};
+use crate::gateway::{SharedCache, Target};
+use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
@@ -57,6 +60,8 @@ pub(super) struct HostOperations {
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
+    /// The gateway's cache, if a route has one.
+    pub(super) cache: Option<Arc<SharedCache>>,
     /// What the edges count beside requests.
     pub(super) edges: Option<EdgeMetrics>,
     /// The traces of requests, if the manifest wants them.
@@ -76,7 +81,7 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, guards, keys, edges, tracer) = (None, None, None, None, None);
+        let (tls, guards, keys, cache, edges, tracer) = (None, None, None, None, None, None);
         Self {
             rollout,
             registry,
@@ -90,6 +95,7 @@ impl HostOperations {
             tls,
             guards,
             keys,
+            cache,
             edges,
             tracer,
             next_fault,
@@ -208,7 +214,7 @@ impl Operations for HostOperations {
             },
             auth: target.access.as_ref().map(|access| access.policies().map(str::to_owned).collect()),
             scopes: target.access.as_ref().map(|access| access.demand().scopes.clone()).unwrap_or_default(),
-            claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
+            claims: target.access.as_ref().map(|access| claim_names(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
                 None => target.service().and_then(|service| left_out.get(service).cloned()),
@@ -331,7 +337,7 @@ impl Operations for HostOperations {
 
     fn keys(&self) -> Vec<KeyView> {
         let records = self.keys.as_ref().map(|keys| keys.records()).unwrap_or_default();
-        records.into_iter().map(key_view).collect()
+        records.into_iter().map(key_file::view).collect()
     }
 
     async fn create_key(&self, order: KeyOrder) -> Result<NewKeyView, OperationError> {
@@ -340,7 +346,7 @@ impl Operations for HostOperations {
         let (key, record) = self.change_keys(move |keys| keys.create(wish)).await?;
         let KeyRecord { id, name, policy, .. } = &record;
         tracing::info!(id, name, policy, "an operator has created an API key");
-        Ok(NewKeyView { key: key.text().to_owned(), about: key_view(record) })
+        Ok(NewKeyView { key: key.text().to_owned(), about: key_file::view(record) })
     }
 
     async fn revoke_key(&self, id: &str) -> Result<KeyView, OperationError> {
@@ -348,19 +354,16 @@ impl Operations for HostOperations {
         let record = self.change_keys(move |keys| keys.revoke(&id)).await?;
         let KeyRecord { id, name, policy, .. } = &record;
         tracing::info!(id, name, policy, "an operator has revoked an API key");
-        Ok(key_view(record))
+        Ok(key_file::view(record))
     }
-}
 
-/// The names of the claims that a route demands.
-fn claims(demand: &Demand) -> Vec<String> {
-    demand.claims.iter().map(|claim| claim.name.clone()).collect()
-}
+    fn cache(&self) -> Result<CacheView, OperationError> {
+        cache_order::view(self.cache.as_deref())
+    }
 
-fn key_view(record: KeyRecord) -> KeyView {
-    let KeyRecord { id, name, policy, scopes, created, expires, .. } = record;
-    let expired = expires.is_some_and(|end| end <= key_file::now());
-    KeyView { id, name, policy, scopes: scopes.into_iter().collect(), created, expires, expired }
+    fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
+        cache_order::purge(self.cache.as_deref(), purge)
+    }
 }
 
 impl HostOperations {

@@ -207,6 +207,10 @@ fn edges(
     if let Some(store) = &store {
         host.metrics.add_store(Arc::clone(store.metrics()));
     }
+    host.cache = gateway.cache().cloned();
+    if let Some(cache) = gateway.cache() {
+        host.metrics.add_cache(Arc::clone(cache.metrics()));
+    }
     host.store = store;
     host.tls = Some(tls.clone());
     host.edges = Some(counted);

@@ -48,6 +48,16 @@ impl<'a> HostAndPort<'a> {
         self.host
     }
 
+    /// The one spelling of all that name the same server for a scheme with this default port: lower case, without a
+    /// final dot and without the default port.
+    pub fn normal(self, default_port: u16) -> String {
+        let mut text = self.host.strip_suffix('.').unwrap_or(self.host).to_ascii_lowercase();
+        if let Some(port) = self.port.filter(|port| *port != default_port) {
+            text.push_str(&format!(":{port}"));
+        }
+        text
+    }
+
     /// Whether both name the same server for a scheme with this default port. Letter case, a final dot and the default
     /// port do not matter (RFC 9110, section 4.2.3).
     pub fn is_same(self, other: HostAndPort<'_>, default_port: u16) -> bool {

@@ -5,7 +5,8 @@ use super::admin_connector::AdminConnector;
 use super::failure::CliError;
 use crate::admin::{
     BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, KeyReplacedView, KeyRequest, KeyView,
-    MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView, ServiceView, SwapView, TrialView,
+    MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView, PurgeRequest, PurgedView, ServiceView,
+    SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::mesh::Tls;
@@ -138,6 +139,17 @@ impl Client {
         let id: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
         let answer = self.send(Method::DELETE, &format!("/v1/keys/{id}"), None, READ).await?;
         self.read(&answer)
+    }
+
+    /// Takes all answers out of the cache. Returns how many there were.
+    pub(super) async fn purge_all(&self) -> Result<u64, CliError> {
+        let answer = self.send(Method::DELETE, "/v1/cache", None, READ).await?;
+        self.read(&answer).map(|PurgedView { purged }| purged)
+    }
+
+    /// Takes answers out of the cache. Returns how many there were.
+    pub(super) async fn purge(&self, order: &PurgeRequest) -> Result<u64, CliError> {
+        self.post("/v1/cache/purge", order).await.map(|PurgedView { purged }| purged)
     }
 
     /// Begins or ends maintenance.

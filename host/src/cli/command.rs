@@ -2,6 +2,7 @@
 
 use super::address::AdminAddress;
 use super::audit::AuditVerb;
+use super::cache::CacheVerb;
 use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
 /// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `trace`,
-/// `key`, `limit`, `maintenance` and `state` inspect a running host and change it
+/// `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host and change it
 /// while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
@@ -55,6 +56,7 @@ Examples:
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
+  atoll cache purge --tag users    Take answers out of the gateway's cache
   atoll limit show                 Show what each rate limit has admitted and refused
   atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
@@ -251,6 +253,10 @@ pub(super) enum Remote {
     /// next request on, and survives restarts.
     #[command(verbatim_doc_comment, subcommand)]
     Key(KeyVerb),
+
+    /// Show the gateway's cache, or take answers out of it
+    #[command(subcommand)]
+    Cache(CacheVerb),
 
     /// Show the rate limits
     #[command(subcommand)]

@@ -15,6 +15,7 @@
 mod address;
 mod admin_connector;
 mod audit;
+mod cache;
 mod client;
 mod command;
 mod develop;

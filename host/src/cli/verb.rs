@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, develop, guard, inspection, key, order, table, terminal, trace};
+use super::{audit, cache, develop, guard, inspection, key, order, table, terminal, trace};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -208,6 +208,7 @@ pub(super) async fn request(
         Remote::Fault(fault) => order::fault(&client, fault).await,
         Remote::Trace(arguments) => trace::trace(&client, arguments).await,
         Remote::Key(verb) => key::key(&client, verb).await,
+        Remote::Cache(verb) => cache::cache(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
         Remote::State(verb) => guard::state(&client, verb).await,

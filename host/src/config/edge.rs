@@ -13,7 +13,7 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cors, entry, http2, token};
+use super::{cache_bounds, cors, entry, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -322,6 +322,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             https: None,
             acme: None,
             audit: None,
+            cache: cache_bounds::bounds(section),
             traces: None,
         },
         tls: None,

@@ -20,7 +20,7 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables`; `audit`; `service`, with a file for each group of
 //! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`,
-//! `matching`, `own_answer`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits`
+//! `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits`
 //! and `mirror`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
@@ -34,6 +34,7 @@ mod auth_names;
 mod auth_tokens;
 mod breaker;
 mod build;
+mod cache_bounds;
 mod compress;
 mod cors;
 mod decompress;
@@ -60,6 +61,7 @@ mod reader;
 mod resilience;
 mod route;
 mod route_auth;
+mod route_cache;
 mod route_call;
 mod secret;
 mod service;

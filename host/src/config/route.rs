@@ -16,7 +16,8 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, entry, limits, route_auth, transforms, websocket};
+use super::{cors, edge, entry, limits, route_auth, route_cache, transforms, websocket};
+use crate::cache::CachePolicy;
 use crate::contract::HttpBindingKey;
 use crate::gateway::{AddressList, Answerer, CorsPolicy, RouteLimits, RouteTransforms, WebSocketSettings};
 use crate::route::Rule;
@@ -48,6 +49,8 @@ pub struct Route {
     pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: the service decides.
     pub cors: Option<Arc<CorsPolicy>>,
+    /// Which of its answers are kept; `None`: none.
+    pub cache: Option<Arc<CachePolicy>>,
     /// What is changed in requests and answers.
     pub transforms: RouteTransforms,
 }
@@ -122,6 +125,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let limits = limits.of_route(&mut section);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
+    let cache = route_cache::read(&mut section);
     let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);
     let transforms = transforms::read(&mut section, services);
     let call = keys.finish(&section, &mut matching, services);
@@ -134,6 +138,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
         let called = service.map(|service| Answerer::Service(service.spec.name.clone()));
         if let (Some(answerer), Ok(auth)) = (called.or(own).filter(|_| section.is_whole()), auth) {
             let body = body.map_or(service.map_or(0, |service| service.body), |found| found.value);
+            let cache = cache.map(|keys| keys.finish(&section, call.as_ref(), auth.as_ref()));
             let rule = rule.value;
             routes.all.push(Route {
                 rule,
@@ -145,6 +150,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
                 websocket,
                 auth,
                 cors,
+                cache,
                 addresses,
                 transforms,
             });

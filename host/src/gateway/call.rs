@@ -12,9 +12,9 @@ use std::time::Duration;
 pub trait Call: Send + Sync + 'static {
     /// The arguments and results of functions. The gateway makes and reads them by their types in the contract, and
     /// knows nothing else of them.
-    type Value: Value;
+    type Value: Value + Send + Sync + 'static;
     /// A function in the form that one revision of a service has; a call of it goes to such a revision.
-    type Pinned: Deref<Target = BoundFunction> + Send + Sync;
+    type Pinned: Deref<Target = BoundFunction> + Send + Sync + 'static;
 
     /// Sends a request in origin form to `service`. It returns before the context's deadline.
     fn call(

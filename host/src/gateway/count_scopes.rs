@@ -6,7 +6,7 @@ use super::files;
 use super::settings::{Answerer, Target};
 use super::websocket;
 use crate::route::RoutingTable;
-use crate::telemetry::{CountScope, GatewayMetrics};
+use crate::telemetry::{CacheMetrics, CountScope, GatewayMetrics};
 use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
@@ -53,6 +53,9 @@ const TYPED: [(u16, &str); 7] = [
 /// What a route with rate limits refuses beyond that.
 const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
 
+/// What a route with a cache refuses beyond that.
+const CACHED: [(u16, &str); 1] = [(504, "not-cached")];
+
 /// What a route refuses that lets only some addresses in.
 const ADDRESSES: [(u16, &str); 1] = [(403, "address-refused")];
 
@@ -95,6 +98,7 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
         let limited = target.limits.is_some().then_some(LIMITED.as_slice());
         let cors = target.cors.is_some().then_some(CORS.as_slice());
+        let cached = target.cache.is_some().then_some(CACHED.as_slice());
         let addresses = target.addresses.is_some().then_some(ADDRESSES.as_slice());
         let decoding = target.transforms.decoding.is_some().then_some(body_decoding::REFUSED.as_slice());
         let usual = match &target.answerer {
@@ -102,7 +106,7 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             Answerer::Files(_) => vec![files::REFUSED.as_slice()],
             Answerer::Redirection(_) => Vec::new(),
         };
-        let chosen = [typed, sockets, refused, limited, cors, addresses, decoding];
+        let chosen = [typed, sockets, refused, limited, cors, addresses, decoding, cached];
         let outcomes = usual.into_iter().chain(chosen.into_iter().flatten());
         let outcomes = outcomes.collect();
         CountScope { route, service: target.service().map(ToString::to_string).unwrap_or_default(), outcomes }
@@ -112,6 +116,16 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         scopes.push(CountScope { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
     }
     GatewayMetrics::new(scopes)
+}
+
+/// The counters of the cache, for the routes that have one; `None` if none has. They have the labels of `metrics`.
+pub(super) fn cache_metrics(routes: &RoutingTable<Target>, metrics: &GatewayMetrics) -> Option<CacheMetrics> {
+    let cached = routes.routes().iter().enumerate().filter(|(_, (_, target))| target.cache.is_some());
+    let cached = cached.map(|(at, (_, target))| {
+        (at, metrics.label(at).to_owned(), target.service().map(ToString::to_string).unwrap_or_default())
+    });
+    let mut cached = cached.peekable();
+    cached.peek().is_some().then(|| CacheMetrics::new(cached))
 }
 
 /// The scope of the requests without a route.

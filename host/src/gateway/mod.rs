@@ -2,7 +2,8 @@
 //!
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
-//! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
+//! their OpenAPI document; the rate limits of routes; the cache of answers (the wing `caching`); which pages of other
+//! origins may use a route (the wing `cors`);
 //! the trace of each request (`request_trace.rs`); the compression of answers (the wing `compression`), the decoding of
 //! requests, edits of header sections, and copies of requests (`mirror.rs`); routes that the gateway answers itself,
 //! with the files of a folder (the wing `files`) or by another address (`redirection.rs`); the problem bodies of
@@ -39,7 +40,10 @@ mod authentication;
 mod body_budget;
 mod body_decoding;
 mod body_limit;
+mod caching;
 mod call;
+mod call_outcome;
+mod caller;
 mod client_address;
 mod compression;
 mod cors;
@@ -74,6 +78,7 @@ pub use authentication::{
     TokenKeys, TokenProver,
 };
 pub use body_decoding::BodyDecoding;
+pub use caching::{CacheBounds, SharedCache};
 pub use call::{Call, CallFailure};
 pub use compression::AnswerCompression;
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};

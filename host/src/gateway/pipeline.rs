@@ -4,12 +4,13 @@ use super::access_log::{AccessRecord, write_unparsed};
 use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
-use super::body_decoding::{self, EncodedUpload};
+use super::body_decoding::EncodedUpload;
 use super::body_limit::UploadStatus;
-use super::call::{Call, CallFailure};
-use super::cors;
+use super::caching::{CacheEffect, CacheFetch, CacheTurn, CachedRequest, RequestPlace, SharedCache};
+use super::call::Call;
+use super::call_outcome::{left_out_failure, settle};
+use super::caller::Caller;
 use super::entry_gate::EntryGate;
-use super::forwarded_request::{self, ForwardedFrom};
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
@@ -19,12 +20,12 @@ use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{acme_answer, client_address, count_scopes, head_check, https_only, own_answer, public_answer, status};
-use crate::audit::AuditRecord;
-use crate::base::{
-    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, TraceScope, WorkPayer,
-    remove_claimed_identity,
+use super::{
+    acme_answer, client_address, cors, count_scopes, forwarded_request, head_check, https_only, own_answer,
+    public_answer,
 };
+use crate::audit::AuditRecord;
+use crate::base::{Body, CallContext, HostAndPort, RequestId, ServiceName, WorkPayer, remove_claimed_identity};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::GatewayMetrics;
@@ -32,7 +33,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
@@ -46,6 +48,8 @@ pub struct Gateway<C> {
     document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
+    /// The kept answers, if a route has a cache.
+    cache: Option<Arc<SharedCache>>,
     routes: Arc<RoutingTable<Target>>,
     socket_permits: SocketPermits,
     entry: EntryGate,
@@ -66,15 +70,22 @@ impl<C: Call> Gateway<C> {
         let services = routes.routes().iter().filter_map(|(_, target)| target.service());
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
+        let cache = count_scopes::cache_metrics(&routes, &metrics);
+        let cache = cache.map(|metrics| Arc::new(SharedCache::new(settings.cache, Arc::new(metrics))));
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
         let entry = EntryGate::new(std::mem::take(&mut settings.entry));
-        Self { settings, document, body_budgets, routes, socket_permits, entry, metrics, traces, hasher, mesh }
+        Self { settings, document, body_budgets, cache, routes, socket_permits, entry, metrics, traces, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
     pub fn metrics(&self) -> &Arc<GatewayMetrics> {
         &self.metrics
+    }
+
+    /// The kept answers, if a route has a cache.
+    pub fn cache(&self) -> Option<&Arc<SharedCache>> {
+        self.cache.as_ref()
     }
 
     /// When clients are told to come back, during maintenance; `None`: there is none.
@@ -175,12 +186,18 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
+        let bare = body.is_end_stream() && handshake.is_none();
+        let turn = self.cache_turn(&head, bare, &route, (host, caller), &context).await?;
         if let Some(at) = typed {
-            return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
+            return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context, turn).await;
         }
-        let Caller { id, peer, trusted, secure, .. } = *caller;
-        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted: admitted.as_ref() };
-        let hosts = ToldHosts::new(&head.headers, host, trusted, secure);
+        let hosts = ToldHosts::new(&head.headers, host, caller.trusted, caller.secure);
+        let publish = |answer| self.publish(answer, (&head, host), &hosts, &route);
+        let (found, fetch, mut change) = turn.into_parts();
+        if let Some(found) = found {
+            return Ok(publish(found));
+        }
+        let origin = caller.forwarded_from(host, admitted.as_ref());
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if route.target.trailers && head.headers.contains_key(TE) {
             record.peer().pass_trailers();
@@ -197,11 +214,9 @@ impl<C: Call> Gateway<C> {
             settle(read, &upload, service, caller.id)?;
         }
         changes.apply(&mut request, &upload, &self.mesh, &context);
-        let outcome = self.mesh.call(service, request, &context).await;
-        let answer = settle(outcome, &upload, service, caller.id)?;
-        let answer = answer.map(|body| record.peer().read_ahead(body));
-        let leads = |path: &str| self.leads(&head, host, path);
-        let answer = public_answer::publish(answer, &head.method, &hosts, &route, leads);
+        let answer = self.call(fetch, &mut change, service, request, (upload, context)).await?;
+        let answer = publish(answer.map(|body| record.peer().read_ahead(body)));
+        change.inspect_answer(&answer);
         Ok(match handshake {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
@@ -312,6 +327,17 @@ impl<C: Call> Gateway<C> {
         Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
+    /// Makes `answer` the public answer to this request.
+    fn publish(
+        &self,
+        answer: Response<Body>,
+        (head, host): (&Parts, Option<HostAndPort<'_>>),
+        hosts: &ToldHosts<'_>,
+        route: &Match<'_, Target>,
+    ) -> Response<Body> {
+        public_answer::publish(answer, &head.method, hosts, route, |path| self.leads(head, host, path))
+    }
+
     /// The service to which a GET of `reference`, a path with or without a query, leads a client that sends the headers
     /// of this request.
     fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
@@ -320,6 +346,43 @@ impl<C: Call> Gateway<C> {
             RouteLookup::Route(found) => found.target.service().cloned(),
             RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
         }
+    }
+
+    /// The cache's turn at a request whose call would have this context. `is_bare`: it has no content, and is no
+    /// handshake.
+    async fn cache_turn(
+        &self,
+        head: &Parts,
+        is_bare: bool,
+        route: &Match<'_, Target>,
+        (host, caller): (Option<HostAndPort<'_>>, &Caller<'_>),
+        context: &CallContext,
+    ) -> Result<CacheTurn, Problem> {
+        let Some(cache) = &self.cache else { return Ok(CacheTurn::Nothing) };
+        let at = RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: route.index };
+        cache.turn(&CachedRequest { head, is_bare, at, context }, route.target.cache.as_ref()).await
+    }
+
+    /// Calls the service by HTTP: for this request alone, or for an answer that may be kept.
+    async fn call(
+        &self,
+        fetch: Option<Box<CacheFetch>>,
+        change: &mut CacheEffect,
+        service: &ServiceName,
+        mut request: Request<Body>,
+        (upload, context): (UploadStatus, CallContext),
+    ) -> Result<Response<Body>, Problem> {
+        let Some(fetch) = fetch else {
+            change.send();
+            return settle(self.mesh.call(service, request, &context).await, &upload, service, &context.request_id);
+        };
+        fetch.condition(request.headers_mut());
+        let (mesh, service) = (Arc::clone(&self.mesh), service.clone());
+        let ask = async move {
+            let outcome = mesh.call(&service, request, &context).await;
+            settle(outcome, &upload, &service, &context.request_id)
+        };
+        Box::pin(fetch.finish(ask)).await
     }
 
     fn budget(&self, service: &ServiceName) -> &BodyBudget {
@@ -335,9 +398,14 @@ impl<C: Call> Gateway<C> {
         head: &Parts,
         (body, upload, coding): (Body, UploadStatus, Option<EncodedUpload>),
         context: &CallContext,
+        turn: CacheTurn,
     ) -> Result<Response<Body>, Problem> {
         let id = &context.request_id;
         typed::check_accept(&head.headers)?;
+        let (found, fetch, mut change) = turn.into_parts();
+        if let Some(found) = found {
+            return Ok(found);
+        }
         // From here on the request is one for this form of the function, whatever is swapped meanwhile.
         let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
         let binding = &function.binding;
@@ -357,9 +425,21 @@ impl<C: Call> Gateway<C> {
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::EchoedArguments::of(binding, &arguments);
-        let outcome = self.mesh.invoke(&function, arguments, context).await;
-        let result = settle(outcome, &upload, service, id)?;
-        typed::answer(binding, result.as_ref(), &echo, service, id)
+        let Some(fetch) = fetch else {
+            change.send();
+            let outcome = self.mesh.invoke(&function, arguments, context).await;
+            let result = settle(outcome, &upload, service, id)?;
+            let answer = typed::answer(binding, result.as_ref(), &echo, service, id)?;
+            change.inspect_answer(&answer);
+            return Ok(answer);
+        };
+        let (mesh, service, context) = (Arc::clone(&self.mesh), service.clone(), context.clone());
+        let ask = async move {
+            let (outcome, id) = (mesh.invoke(&function, arguments, &context).await, &context.request_id);
+            let result = settle(outcome, &upload, &service, id)?;
+            typed::answer(&function.binding, result.as_ref(), &echo, &service, id)
+        };
+        Box::pin(fetch.finish(ask)).await
     }
 
     fn route<'a>(
@@ -388,35 +468,6 @@ impl<C: Call> Gateway<C> {
     }
 }
 
-/// The client of a request, and the time of its arrival.
-struct Caller<'a> {
-    id: &'a RequestId,
-    peer: IpAddr,
-    trusted: bool,
-    /// Whether its connection has TLS.
-    secure: bool,
-    began: Instant,
-    /// The place in the request's trace.
-    trace: Option<TraceScope>,
-}
-
-impl Caller<'_> {
-    /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
-    /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
-    fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
-        context.trace.clone_from(&self.trace);
-        if !self.trusted {
-            return context;
-        }
-        let sent = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let left = sent(CallContext::TIMEOUT_HEADER).and_then(|left| left.parse().ok()).map(Duration::from_millis);
-        let depth = sent(CallContext::DEPTH_HEADER).and_then(|depth| depth.parse::<usize>().ok());
-        let depth = depth.map_or(0, |depth| depth.saturating_add(1));
-        context.within(self.began, left.unwrap_or(timeout), DeadlineOwner::Caller).at_depth(depth)
-    }
-}
-
 /// The id that a trusted proxy sent, or else a new one. A client that could choose its id could hide among the log
 /// lines of another request.
 fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
@@ -427,47 +478,4 @@ fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
 
 fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
     Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
-}
-
-/// The failure of a call to a service that is not served, for this reason.
-fn left_out_failure(reason: &str) -> CallFailure {
-    let detail = format!("left out: {reason}");
-    CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, lacks: None, detail }
-}
-
-/// The outcome of a call, or the problem to answer. A request body that was too large is answered with 413, whatever
-/// the service did.
-fn settle<T>(
-    outcome: Result<T, CallFailure>,
-    upload: &UploadStatus,
-    service: &ServiceName,
-    id: &RequestId,
-) -> Result<T, Problem> {
-    if upload.was_too_large() {
-        return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
-    }
-    if upload.was_broken() {
-        return Err(body_decoding::broken());
-    }
-    let failure = match outcome {
-        Ok(answer) => return Ok(answer),
-        Err(failure) => failure,
-    };
-    let (request_id, name, kind, error) = (id.as_str(), service.as_str(), failure.kind.as_str(), &failure.detail);
-    match failure.kind.blame() {
-        Blame::Service | Blame::Host => {
-            let deadline = failure.deadline.map(DeadlineOwner::as_str);
-            tracing::warn!(request_id, service = name, kind, deadline, %error, "a call failed");
-        }
-        // Only at debug level: a flood of refused requests must not become a flood of lines. The access log has each of
-        // them.
-        Blame::Client | Blame::Refusal => {
-            tracing::debug!(request_id, service = name, kind, %error, "a call was refused")
-        }
-    }
-    let problem = status::failed(&failure, service);
-    // The rest of the client's body may still be arriving. It must not be read as the next request, so the connection
-    // is closed. That a caller lacks a scope says nothing of its body.
-    let broken = failure.kind.blame() == Blame::Client && failure.kind != ErrorKind::Forbidden;
-    Err(if broken { problem.closing() } else { problem })
 }

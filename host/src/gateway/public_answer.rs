@@ -129,6 +129,7 @@ mod tests {
             access: None,
             addresses: None,
             cors: None,
+            cache: None,
             left_out: None,
             transforms: RouteTransforms::default(),
         };

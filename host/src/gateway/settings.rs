@@ -3,6 +3,7 @@
 use super::address_list::AddressList;
 use super::authentication::RouteAccess;
 use super::body_decoding::BodyDecoding;
+use super::caching::CacheBounds;
 use super::compression::AnswerCompression;
 use super::cors::CorsPolicy;
 use super::entry_gate::EntrySettings;
@@ -13,6 +14,7 @@ use super::rates::RouteLimits;
 use super::redirection::Redirection;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::cache::CachePolicy;
 use crate::listen::AcmeChallenges;
 use crate::telemetry::Tracer;
 use bytes::Bytes;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// The bounds of the cache, where a route has one.
+    pub cache: CacheBounds,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
     pub acme: Option<Arc<AcmeChallenges>>,
     /// The traces of requests; `None`: they are not traced.
@@ -68,6 +72,7 @@ impl Default for Settings {
             openapi: None,
             audit: None,
             https: None,
+            cache: CacheBounds::default(),
             acme: None,
             traces: None,
         }
@@ -112,6 +117,8 @@ pub struct Target {
     pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
     pub cors: Option<Arc<CorsPolicy>>,
+    /// Which of its answers are kept; `None`: none.
+    pub cache: Option<Arc<CachePolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
     /// What is changed in requests and answers.

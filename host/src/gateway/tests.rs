@@ -67,6 +67,7 @@ fn routes() -> RoutingTable<Target> {
         access: None,
         addresses: None,
         cors: None,
+        cache: None,
         left_out: None,
         transforms: RouteTransforms::default(),
     };

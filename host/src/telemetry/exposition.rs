@@ -1,5 +1,6 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
+use super::cache_metrics::{CacheCollector, CacheMetrics};
 use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
@@ -46,6 +47,12 @@ impl Metrics {
     pub fn add_store(&self, store: Arc<StoreMetrics>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(StoreCollector(store)));
+    }
+
+    /// Adds the metrics of the gateway's cache.
+    pub fn add_cache(&self, cache: Arc<CacheMetrics>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(CacheCollector(cache)));
     }
 
     /// Adds the metrics of the edges that serve TLS, each with its name.

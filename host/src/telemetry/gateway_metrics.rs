@@ -93,6 +93,11 @@ impl GatewayMetrics {
         Self { scopes, sockets: Mutex::default() }
     }
 
+    /// The label `route` of the scope with this index.
+    pub fn label(&self, scope: usize) -> &str {
+        self.scopes.get(scope).map_or("", |(scope, _)| &scope.route)
+    }
+
     /// Counts a request that has ended at the scope with this index. `status` is that of its answer; `kind` is one of
     /// the scope's outcomes, `answer`, `function-error`, `client-gone` or `broken-off`, and counts as `other` if it is
     /// none of them. `took`: from the arrival of the head to the end of the answer, if that is known.

@@ -19,6 +19,7 @@
 //! Never: decides anything, except which lines of the log are written and which traces are kept. Tests stand in the
 //! files that they test.
 
+mod cache_metrics;
 mod caller_counters;
 mod duration_text;
 mod edge_metrics;
@@ -49,6 +50,7 @@ mod trace_queue;
 mod trace_settings;
 mod tracer;
 
+pub use cache_metrics::{CacheMetrics, CacheOutcome};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};

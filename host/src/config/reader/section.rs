@@ -101,6 +101,11 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
+    /// Whether the key `name` is written as a table.
+    pub(crate) fn is_table(&self, name: &str) -> bool {
+        self.table.and_then(|table| table.get(name)).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// Keeps the text of the key `name` out of every error, if it is a text and not a reference to one.
     pub(crate) fn hide_text(&self, name: &str) {
         let value = self.table.and_then(|table| table.get(name)).filter(|value| value.get_ref().is_str());

@@ -118,6 +118,28 @@ macro_rules! route {
 }
 
 #[test]
+fn a_cache_that_cannot_work_is_a_finding() {
+    cases! {
+        "[gateway]\ncache = { memory = '1MiB' }" => "2:9", "`object` is more than a tenth of `memory`", "smaller";
+        "[gateway]\ncache = { memory = '64KiB' }" => "2:20", "must be a size of 1MiB to 256GiB", "64MiB";
+        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") => "5:9", "`cache` must be true or false", "quotes";
+        route!("service = 'users'\nprefix = '/a'\ncache = { ttl = '1ms' }") => "5:17", "100ms to 365d", "1m";
+        route!("service = 'users'\nprefix = '/a'\ncache = { tll = '1s' }") =>
+            "5:11", "unknown key `tll` in `cache` of [[route]]", "`ttl`";
+        route!("service = 'users'\nprefix = '/a'\ncache = { key = ['query:a'] }") =>
+            "5:18", "`header:NAME`, `cookie:NAME` or `subject`", "header:X-Tenant";
+        route!("service = 'users'\nprefix = '/a'\ncache = { key = ['subject'] }") =>
+            "5:9", "needs `auth`", "leave `subject` out";
+        concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'GET'\npath = '/a'\n",
+            "call = 'users/get'\ncache = true") =>
+            "6:9", "does not say how long its answer is fresh", "ttl = \"30s\"";
+        concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'POST'\npath = '/a'\n",
+            "call = 'users/get'\ncache = { ttl = '1s' }") =>
+            "6:9", "answers to GET alone are kept", "leave `cache` out";
+    }
+}
+
+#[test]
 fn wrong_keys_of_a_route_are_findings() {
     cases! {
         route!("service = 'users'") => "2:1", "neither `prefix` nor `path`", "prefix = \"/\"";

@@ -112,6 +112,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             access: None,
             addresses: None,
             cors: None,
+            cache: None,
             left_out: None,
             transforms: RouteTransforms::default(),
         }

@@ -175,6 +175,7 @@ pub(super) fn route(
         access: None,
         addresses: None,
         cors: None,
+        cache: None,
         left_out: None,
         transforms: RouteTransforms::default(),
     };

@@ -1,0 +1,72 @@
+//! The verbs of the gateway's cache.
+
+use super::client::Client;
+use crate::admin::{CacheView, PurgeRequest};
+use clap::{Args, Subcommand};
+
+/// What can be asked of the cache.
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheVerb {
+    /// Show how full the cache is
+    Show {
+        /// Print the admin's JSON instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take answers out: they are fetched again when somebody asks for them
+    ///
+    /// What is being fetched at that moment is not kept either.
+    #[command(verbatim_doc_comment, after_long_help = PURGE_EXAMPLES)]
+    Purge(PurgeArgs),
+}
+
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  atoll cache purge --tag users             Every answer with `Cache-Tag: users`
+  atoll cache purge --prefix /api/products  That path, and all below it
+  atoll cache purge --path /api/users/7     That path alone, with every query
+  atoll cache purge --all";
+
+/// Which answers go.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct PurgeArgs {
+    /// Those that a service has marked with this word, in `Cache-Tag` or `Surrogate-Key`
+    #[arg(long)]
+    tag: Option<String>,
+    /// Those of this path and of the paths below it
+    #[arg(long)]
+    prefix: Option<String>,
+    /// Those of this path, of every host and with every query
+    #[arg(long)]
+    path: Option<String>,
+    /// All
+    #[arg(long)]
+    all: bool,
+}
+
+/// Asks the cache, and returns what it says.
+pub(super) async fn cache(client: &Client, verb: CacheVerb) -> anyhow::Result<String> {
+    match verb {
+        CacheVerb::Show { json: true } => Ok(String::from_utf8_lossy(&client.get("/v1/cache").await?).into_owned()),
+        CacheVerb::Show { json: false } => {
+            let CacheView { answers, bytes, max_bytes, evicted } = client.read(&client.get("/v1/cache").await?)?;
+            let (used, most) = (mebibytes(bytes), mebibytes(max_bytes));
+            Ok(format!("{answers} answers in {used} of {most} MiB; {evicted} have left for others"))
+        }
+        CacheVerb::Purge(PurgeArgs { tag, prefix, path, all }) => {
+            let purged =
+                if all { client.purge_all().await? } else { client.purge(&PurgeRequest { path, prefix, tag }).await? };
+            Ok(match purged {
+                1 => "1 answer has been taken out".into(),
+                count => format!("{count} answers have been taken out"),
+            })
+        }
+    }
+}
+
+/// Mebibytes with one decimal.
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes * 10 / (1 << 20);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,210 @@
+//! A request that goes to its service, and what becomes of its answer.
+
+use super::cached_request::CachedRequest;
+use super::collected_body::{CollectedBody, collect};
+use super::delivery::{deliver, not_modified};
+use super::fetch_table::{FetchEnd, FetchLead};
+use super::shared_cache::{RefreshPermit, SharedCache};
+use crate::base::{Body, remove_hop_by_hop};
+use crate::cache::{
+    AnswerMoment, CacheKey, CachePolicy, CacheStatus, ForwardReason, KeptAnswer, KeyDigest, Unkept, is_not_modified,
+    keep, may_stand_in, set_validators,
+};
+use crate::gateway::problem::Problem;
+use crate::telemetry::CacheOutcome;
+use http::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// A fetch: what is known of its request, and the answer that it may freshen.
+pub(in crate::gateway) struct CacheFetch {
+    cache: Arc<SharedCache>,
+    policy: Arc<CachePolicy>,
+    key: CacheKey,
+    digest: KeyDigest,
+    /// The headers of the client's request.
+    request: HeaderMap,
+    authenticated: bool,
+    scope: usize,
+    part: FetchPart,
+    kept: Option<Arc<KeptAnswer>>,
+    reason: ForwardReason,
+    asked: Instant,
+    /// The invalidations before the fetch.
+    begun: u64,
+}
+
+/// What a fetch is to other requests.
+pub(super) struct FetchPart {
+    lead: Option<FetchLead>,
+    /// The answer that the client gets at once.
+    behind: Option<Response<Body>>,
+    _permit: Option<RefreshPermit>,
+    /// Whether its answer may be kept.
+    keeps: bool,
+}
+
+impl CacheFetch {
+    pub(super) fn leading(lead: FetchLead) -> FetchPart {
+        FetchPart { lead: Some(lead), behind: None, _permit: None, keeps: true }
+    }
+
+    pub(super) fn behind(lead: FetchLead, permit: RefreshPermit, answer: Response<Body>) -> FetchPart {
+        FetchPart { lead: Some(lead), behind: Some(answer), _permit: Some(permit), keeps: true }
+    }
+
+    pub(super) fn alone() -> FetchPart {
+        FetchPart { lead: None, behind: None, _permit: None, keeps: true }
+    }
+
+    pub(super) fn past() -> FetchPart {
+        FetchPart { keeps: false, ..Self::alone() }
+    }
+
+    pub(super) fn new(
+        cache: &Arc<SharedCache>,
+        (request, key, digest): (&CachedRequest<'_>, CacheKey, KeyDigest),
+        policy: &Arc<CachePolicy>,
+        part: FetchPart,
+        kept: Option<Arc<KeptAnswer>>,
+        reason: ForwardReason,
+    ) -> Self {
+        Self {
+            begun: cache.epoch(),
+            cache: Arc::clone(cache),
+            policy: Arc::clone(policy),
+            key,
+            digest,
+            request: request.head.headers.clone(),
+            authenticated: request.context.identity.is_some(),
+            scope: request.at.route,
+            part,
+            kept,
+            reason,
+            asked: Instant::now(),
+        }
+    }
+
+    /// Makes the service's request one whose answer can be kept: with the validators of the answer that is kept, and
+    /// without the conditions and ranges of the client, which are judged here.
+    pub(in crate::gateway) fn condition(&self, request: &mut HeaderMap) {
+        if self.part.keeps {
+            set_validators(request, self.kept.as_deref());
+        }
+    }
+
+    /// Asks the service, and keeps what may be kept. If the client gets its answer at once, that is done behind its
+    /// back.
+    pub(in crate::gateway) async fn finish(
+        mut self: Box<Self>,
+        ask: impl Future<Output = Result<Response<Body>, Problem>> + Send + 'static,
+    ) -> Result<Response<Body>, Problem> {
+        let Some(answer) = self.part.behind.take() else { return self.settle(ask.await).await };
+        tokio::spawn(async move { self.settle(ask.await).await });
+        Ok(answer)
+    }
+
+    /// What the client gets after the service has answered, or has not.
+    async fn settle(mut self, outcome: Result<Response<Body>, Problem>) -> Result<Response<Body>, Problem> {
+        let received = Instant::now();
+        let moment = AnswerMoment { asked: self.asked, received, received_at: SystemTime::now() };
+        let mut answer = match outcome {
+            Ok(answer) => answer,
+            Err(problem) => {
+                let given = self.stand_in(problem.status.as_u16(), received);
+                // Whoever waits asks for himself: in turn, each would wait for the failure of the one before.
+                self.end(FetchEnd::NotKept);
+                return given.ok_or(problem);
+            }
+        };
+        if !self.part.keeps {
+            self.cache.count(self.scope, CacheOutcome::Pass);
+            self.status(None).write(answer.headers_mut());
+            return Ok(answer);
+        }
+        remove_hop_by_hop(answer.headers_mut());
+        if answer.status() == StatusCode::NOT_MODIFIED
+            && let Some(kept) = self.kept.take()
+        {
+            return Ok(self.freshen(&kept, answer.headers(), moment));
+        }
+        if let Some(given) = self.stand_in(answer.status().as_u16(), received) {
+            return Ok(given);
+        }
+        let request = (&self.request, self.authenticated);
+        match keep(answer.status(), answer.headers(), request, &self.policy, moment) {
+            Ok(kept) => Ok(self.keep_whole(kept, answer).await),
+            Err(reason) => Ok(self.leave(answer, Some(reason), received)),
+        }
+    }
+
+    /// The kept answer in place of an error, if it may be given.
+    fn stand_in(&mut self, status: u16, now: Instant) -> Option<Response<Body>> {
+        let kept = self.kept.as_ref().filter(|kept| may_stand_in(kept, status, now))?;
+        self.cache.count(self.scope, CacheOutcome::Stale);
+        let status = CacheStatus { status: Some(status), detail: Some("stale-if-error"), ..self.status(None) };
+        let given = deliver(kept, &self.request, status, now);
+        self.end(FetchEnd::NotKept);
+        Some(given)
+    }
+
+    /// The kept answer after the service has said that it still holds.
+    fn freshen(&mut self, kept: &Arc<KeptAnswer>, update: &HeaderMap, moment: AnswerMoment) -> Response<Body> {
+        let (fresh, outcome) = kept.freshened(update, &self.request, &self.policy, moment);
+        let fresh = Arc::new(fresh);
+        let stored = outcome.is_ok() && self.cache.insert(&self.key, self.digest, Arc::clone(&fresh), self.begun);
+        if !stored || fresh.selection != kept.selection {
+            self.cache.drop_answer(&self.key, kept);
+        }
+        self.cache.count(self.scope, CacheOutcome::Validated);
+        self.end(if stored { FetchEnd::Kept } else { FetchEnd::NotKept });
+        let status = CacheStatus { status: Some(304), stored, ..self.status(outcome.err()) };
+        deliver(&fresh, &self.request, status, moment.received)
+    }
+
+    /// Reads the content of an answer that may be kept, and keeps it.
+    async fn keep_whole(&mut self, mut kept: KeptAnswer, answer: Response<Body>) -> Response<Body> {
+        let (head, body) = answer.into_parts();
+        match collect(body, self.cache.bounds().object).await {
+            CollectedBody::Whole(body) => {
+                kept.body = body;
+                let kept = Arc::new(kept);
+                let stored = self.cache.insert(&self.key, self.digest, Arc::clone(&kept), self.begun);
+                self.cache.count(self.scope, CacheOutcome::Miss);
+                self.end(if stored { FetchEnd::Kept } else { FetchEnd::NotKept });
+                let status = CacheStatus { stored, ..self.status(None) };
+                deliver(&kept, &self.request, status, Instant::now())
+            }
+            CollectedBody::Stream(body) => self.leave(Response::from_parts(head, body), None, Instant::now()),
+        }
+    }
+
+    /// An answer that is not kept.
+    fn leave(&mut self, mut answer: Response<Body>, reason: Option<Unkept>, now: Instant) -> Response<Body> {
+        if !answer.status().is_server_error() {
+            if let Some(kept) = &self.kept {
+                self.cache.drop_answer(&self.key, kept);
+            }
+            self.cache.pass(&self.key, self.digest, now);
+        }
+        self.cache.count(self.scope, CacheOutcome::Pass);
+        self.end(FetchEnd::NotKept);
+        let detail = reason.map_or("too-large", Unkept::as_str);
+        CacheStatus { detail: Some(detail), ..self.status(None) }.write(answer.headers_mut());
+        // The client's conditions were not passed on.
+        if is_not_modified(&self.request, answer.status(), answer.headers()) {
+            return not_modified(std::mem::take(answer.headers_mut()));
+        }
+        answer
+    }
+
+    fn status(&self, reason: Option<Unkept>) -> CacheStatus {
+        CacheStatus { forwarded: Some(self.reason), detail: reason.map(Unkept::as_str), ..CacheStatus::default() }
+    }
+
+    fn end(&mut self, end: FetchEnd) {
+        if let Some(lead) = self.part.lead.take() {
+            lead.end(end);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The metric handles of the gateway's cache.
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What the cache did with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheOutcome {
+    /// It gave a fresh answer.
+    Hit,
+    /// It gave a stale answer, while it was validated or in place of an error.
+    Stale,
+    /// It gave the answer to another request, for which this one had waited.
+    Collapsed,
+    /// It gave an answer of which the service said that it still holds.
+    Validated,
+    /// The service answered, and the answer is kept.
+    Miss,
+    /// The service answered, and the answer is not kept.
+    Pass,
+}
+
+impl CacheOutcome {
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Hit, "hit"),
+        (Self::Stale, "stale"),
+        (Self::Collapsed, "collapsed"),
+        (Self::Validated, "validated"),
+        (Self::Miss, "miss"),
+        (Self::Pass, "pass"),
+    ];
+}
+
+/// The counters of the cache: six for each route that uses it, and how full it is.
+#[derive(Debug, Default)]
+pub struct CacheMetrics {
+    /// By the position of the route.
+    routes: BTreeMap<usize, RouteCounters>,
+    answers: AtomicU64,
+    bytes: AtomicU64,
+    evicted: AtomicU64,
+}
+
+#[derive(Debug)]
+struct RouteCounters {
+    route: String,
+    service: String,
+    counts: [AtomicU64; CacheOutcome::ALL.len()],
+}
+
+impl CacheMetrics {
+    /// The counters of these routes, all 0: the position of each, its label `route`, and the name of its service.
+    pub fn new(routes: impl IntoIterator<Item = (usize, String, String)>) -> Self {
+        let counters = |(at, route, service)| (at, RouteCounters { route, service, counts: Default::default() });
+        Self { routes: routes.into_iter().map(counters).collect(), ..Self::default() }
+    }
+
+    /// Counts a request to the route at this position.
+    pub fn count(&self, route: usize, outcome: CacheOutcome) {
+        if let Some(counters) = self.routes.get(&route) {
+            counters.counts[outcome as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The cache has so many answers of so many bytes, and so many have left for others.
+    pub fn hold(&self, answers: usize, bytes: usize, evicted: u64) {
+        self.answers.store(answers as u64, Relaxed);
+        self.bytes.store(bytes as u64, Relaxed);
+        self.evicted.store(evicted, Relaxed);
+    }
+}
+
+/// Writes the metrics of one cache at each scrape.
+pub(super) struct CacheCollector(pub(super) Arc<CacheMetrics>);
+
+impl fmt::Debug for CacheCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheCollector")
+    }
+}
+
+impl Collector for CacheCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let help = "Requests to routes with a cache, by what it did: hit, stale, collapsed, validated, miss or pass";
+        let mut family = encoder.encode_descriptor("cache_requests", help, None, MetricType::Counter)?;
+        for counters in self.0.routes.values() {
+            for ((_, outcome), count) in CacheOutcome::ALL.iter().zip(&counters.counts) {
+                let labels =
+                    [("route", counters.route.as_str()), ("service", counters.service.as_str()), ("outcome", *outcome)];
+                let count = count.load(Relaxed);
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+            }
+        }
+        for (name, help, value) in [
+            ("cache_answers", "Answers that the cache has now", &self.0.answers),
+            ("cache_bytes", "Bytes that these answers hold", &self.0.bytes),
+        ] {
+            let value = ConstGauge::new(i64::try_from(value.load(Relaxed)).unwrap_or(i64::MAX));
+            value.encode(encoder.encode_descriptor(name, help, None, value.metric_type())?)?;
+        }
+        let evicted = ConstCounter::new(self.0.evicted.load(Relaxed));
+        let help = "Answers that had to leave the cache for others";
+        evicted.encode(encoder.encode_descriptor("cache_evicted", help, None, evicted.metric_type())?)
+    }
+}
