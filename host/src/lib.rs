@@ -13,6 +13,7 @@ pub mod telemetry;
 pub mod balance;
 pub mod breaker;
 pub mod contract;
+pub mod diagnosis;
 pub mod egress;
 pub mod fault;
 pub mod identity;

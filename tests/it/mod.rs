@@ -13,6 +13,7 @@ mod contracts;
 mod cors;
 mod counts;
 mod crash;
+mod diagnosis;
 mod drain;
 mod event_streams;
 mod evolution;

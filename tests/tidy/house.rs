@@ -6,7 +6,7 @@ use super::graph::{Circle, Levels};
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity", "diagnosis"],
     &["registry", "state", "audit", "listen"],
     &["runtime"],
     &["mesh"],
@@ -77,7 +77,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["route"],
             &["route_auth"],
             &["auth"],
-            &["auth_tokens", "encryption"],
+            &["auth_tokens", "encryption", "operators"],
             &["edge", "route_call", "secret", "websocket"],
             &["auth_names", "matching", "openapi", "service", "tls", "token"],
             &[
@@ -93,6 +93,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "log",
                 "rate",
                 "resilience",
+                "telemetry_logs",
             ],
             &["reader", "late_finding_key"],
         ],

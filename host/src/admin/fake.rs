@@ -1,9 +1,9 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
-    TrialView,
+    BreakerAction, BreakerView, CauseView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView,
+    LastErrorView, LimitView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView,
+    OverviewView, RouteView, ServiceView, SwapView, TrialView, WhyView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -149,6 +149,31 @@ impl Operations for Fake {
             left_out: None,
         };
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]
+    }
+
+    fn overview(&self) -> Vec<OverviewView> {
+        let overview = |service: ServiceView| OverviewView {
+            requests_per_second: 12.25,
+            failed_percent: 2.5,
+            p99_ms: Some(41.4),
+            in_flight: LimitView { used: 3, limit: 64 },
+            last_error: Some(LastErrorView { seconds_ago: 4, kind: "trap".into(), detail: "unreachable".into() }),
+            service: service.name,
+            ..OverviewView::default()
+        };
+        self.services().into_iter().map(overview).collect()
+    }
+
+    fn why(&self, name: &str) -> Option<WhyView> {
+        let service = self.service(name)?;
+        let cause = CauseView {
+            cause: "connect".into(),
+            path: vec!["users".into(), "legacy".into()],
+            revision: None,
+            detail: "3 of 3 tries of `legacy` in the last minute failed by connect".into(),
+            next: "atoll logs legacy --level warn".into(),
+        };
+        Some(WhyView { service: service.name, well: false, causes: vec![cause] })
     }
 
     /// Accepts bytes that begin as a component does.

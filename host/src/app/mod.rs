@@ -9,10 +9,9 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
-//! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
-//! `key_file`.
-//! Tests: with the real binary in `tests/it`.
+//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `observations` → `operations` →
+//! `recent_traffic`, `service_view`; `assembly` and `operations` → `api_description`; `run` and `assembly` → `edge_tls` →
+//! `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
@@ -27,9 +26,12 @@ mod issuer;
 mod key_file;
 mod late_findings;
 mod load;
+mod observations;
 mod operations;
 mod probe;
+mod recent_traffic;
 mod run;
+mod service_view;
 mod shutdown;
 mod start_end;
 mod trust;

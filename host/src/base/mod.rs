@@ -1,10 +1,10 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, who calls and by which fields a service
-//! learns that, the body type that every room passes along, the
-//! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
-//! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
-//! name). Never: I/O, tokio, policy. Tests stand beside each noun.
+//! Owns names and ids, times as text, the context that travels with a call, who calls and by which fields a service
+//! learns that, the body type that every room passes along, the host that a message names, the header fields that end
+//! at this host, what may stand in a line of the log and what is masked there, and the kinds of error with their blame.
+//! What always holds: a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio,
+//! policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
@@ -15,7 +15,9 @@ mod error;
 mod header;
 mod identity;
 mod log_text;
+mod masked_text;
 mod name;
+mod utc_time;
 
 pub use authority::HostAndPort;
 pub use body::{
@@ -29,4 +31,6 @@ pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
+pub use masked_text::mask_secrets;
 pub use name::{Digest, InvalidName, ServiceName};
+pub use utc_time::{civil_date, utc};

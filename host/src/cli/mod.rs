@@ -8,8 +8,8 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order`, `key` → `client` → `admin_connector`, `failure` → `address`; `table`,
-//! `inspection` and `layout` make text, and `terminal` prints it.
+//! From the top: `verb` → `command` → `order`, `key`, `observed`, `top` → `client` → `event_stream` →
+//! `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it.
 //! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
@@ -17,15 +17,19 @@ mod admin_connector;
 mod audit;
 mod client;
 mod command;
+mod event_stream;
 mod failure;
 mod inspection;
 mod key;
 mod layout;
+mod observed;
+mod observed_text;
 mod order;
 mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod top;
 mod verb;
 
 use crate::telemetry;

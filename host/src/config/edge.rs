@@ -15,6 +15,7 @@ use super::{cors, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
+use crate::telemetry::AccessFormat;
 use crate::{gateway, listen};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -248,7 +249,8 @@ pub(super) fn read(
         listen: listen::Settings { address, ..listen::Settings::default() },
         settings: admin::Settings {
             address,
-            token: token::read(&admin_address, env, report),
+            token: token::read(&admin_address, root.has("operator"), env, report),
+            operators: Vec::new(),
             secure: admin_tls.is_some(),
         },
         tls: admin_tls,
@@ -307,6 +309,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             openapi: None,
             https: None,
             audit: None,
+            access: AccessFormat::default(),
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -6,6 +6,7 @@ use super::edge::{self, AdminConfig, GatewayConfig};
 use super::encryption;
 use super::late_finding_key::LateFindingKey;
 use super::log;
+use super::operators;
 use super::rate;
 use super::reader::file::PathKind;
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
@@ -18,6 +19,7 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
+use super::telemetry_logs;
 use super::tls::TlsConfig;
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
@@ -291,7 +293,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Reads the sections. What is wrong is in the report, and in the services.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
-    let (mut gateway, admin) = edge::read(&mut root, folder, env);
+    let (mut gateway, mut admin) = edge::read(&mut root, folder, env);
     gateway.keys = folder.join(&gateway.keys);
     let policies = auth::read_all(&mut root, folder, env);
 
@@ -314,7 +316,10 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
     section.close();
 
-    let log = log::read(&mut root);
+    let mut telemetry = root.section("telemetry");
+    let log = telemetry_logs::read(&mut telemetry, log::read(&mut root));
+    telemetry.close();
+    admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
     let audit = audit::read(&mut root, folder);
     let mut services = service::read_all(&mut root, folder, env);
     let limits = rate::read_all(&mut root);

@@ -18,9 +18,9 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
-//! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
-//! them is the wing `reader`, which reads one table.
+//! `encryption`; `log`, with `telemetry_logs`; `audit`; `operators`; `service`, with a file for each group of its keys
+//! (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`,
+//! `route_call` and `route_auth`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -44,6 +44,7 @@ mod log;
 mod manifest;
 mod matching;
 mod openapi;
+mod operators;
 mod rate;
 mod reader;
 mod resilience;
@@ -52,6 +53,7 @@ mod route_auth;
 mod route_call;
 mod secret;
 mod service;
+mod telemetry_logs;
 #[cfg(test)]
 mod tests;
 mod tls;

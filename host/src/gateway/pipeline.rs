@@ -1,6 +1,6 @@
 //! The pipeline of a request: every stage, in order.
 
-use super::access_log::{AccessRecord, write_unparsed};
+use super::access_log::{AccessRecord, LoggedClient, write_unparsed};
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_limit::UploadStatus;
@@ -21,7 +21,7 @@ use crate::base::{
 };
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
-use crate::telemetry::GatewayMetrics;
+use crate::telemetry::{AccessFormat, GatewayMetrics};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
@@ -67,6 +67,12 @@ impl<C: Call> Gateway<C> {
         &self.metrics
     }
 
+    /// The bytes of request bodies that are held now for a service with a route, and the most that may be.
+    pub fn body_memory(&self, service: &str) -> Option<(usize, usize)> {
+        let most = self.settings.body_memory;
+        self.body_budgets.get(service).map(|budget| (most.saturating_sub(budget.free()), most))
+    }
+
     /// Counts and logs what the listener refused since it could not be parsed as a request.
     pub fn unparsed(&self, request: &UnparsedRequest) {
         write_unparsed(&self.metrics, count_scopes::unparsed(&self.routes), request);
@@ -90,8 +96,10 @@ impl<C: Call> Gateway<C> {
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
         let caller = Caller { id: &id, peer: address, trusted, secure, began };
-        let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         let proxies = &self.settings.trusted_proxies;
+        let logged = (self.settings.access != AccessFormat::Short)
+            .then(|| LoggedClient::new(client_address::of(request.headers(), address, trusted, proxies), &request));
+        let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer, logged);
         let audited =
             self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, trusted, proxies));
         let mut extras = AnswerExtras::default();

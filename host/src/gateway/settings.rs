@@ -5,6 +5,7 @@ use super::cors::CorsPolicy;
 use super::rate_limit::RouteLimits;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::telemetry::AccessFormat;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct Settings {
     pub openapi: Option<Bytes>,
     /// Where refusals of callers are recorded; `None`: nowhere.
     pub audit: Option<AuditTrail>,
+    /// How the access log is written.
+    pub access: AccessFormat,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
 }
@@ -50,6 +53,7 @@ impl Default for Settings {
             body_memory: 64 << 20,
             openapi: None,
             audit: None,
+            access: AccessFormat::default(),
             https: None,
         }
     }

@@ -43,6 +43,11 @@ impl<const N: usize> Histogram<N> {
         self.nanos.fetch_add(nanos, Relaxed);
     }
 
+    /// How many durations are in each bucket alone, those beyond the last bound at the end.
+    pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
+        self.counts.iter().chain([&self.beyond]).map(|count| count.load(Relaxed))
+    }
+
     /// What it holds now.
     pub(super) fn snapshot(&self) -> HistogramSnapshot {
         let counts = self.counts.iter().map(|count| count.load(Relaxed));

@@ -15,10 +15,13 @@
 //!
 //! Never: decides anything, except which lines of the log are written. Tests stand in the files that they test.
 
+mod access_line;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
 mod histogram;
+mod host_change;
+mod kept_line;
 mod kind_counters;
 mod limit_layer;
 mod line_format;
@@ -26,19 +29,31 @@ mod line_limiter;
 mod line_queue;
 mod log;
 mod metrics_source;
+mod numbered_ring;
+mod operator;
 mod pool_metrics;
 mod service_metrics;
 mod status_slot;
 mod store_metrics;
+mod switched_format;
 mod tls_metrics;
+mod traffic_window;
+mod trap_report;
 
-pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
+pub use access_line::AccessFormat;
+pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{CountScope, GatewayMetrics, OpenSocket};
+pub use host_change::{ChangeKind, HostChange, changes, note_change};
+pub use kept_line::{KeptLine, LineFilter, lines};
 pub use line_format::LogFormat;
 pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
+pub use numbered_ring::{NumberedRing, RingPage};
+pub use operator::{as_operator, operator};
 pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
+pub use traffic_window::{TrafficCounts, TrafficWindow};
+pub use trap_report::{ERROR_OUTPUT, GuestFailure, RequestShape, TrapMemory, TrapReport, traps};

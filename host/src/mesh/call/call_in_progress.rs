@@ -93,7 +93,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
                 let context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
                 let left = context.deadline.saturating_duration_since(now);
-                let guard = TryGuard::start(&endpoint.stats, permit, now, cut(left, *timeout.min(total)));
+                let guard =
+                    TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut(left, *timeout.min(total)));
                 let endpoint = Arc::clone(endpoint);
                 if self.tried > 0 {
                     self.group.traffic.metrics.retried();

@@ -5,6 +5,7 @@
 mod caller;
 mod keyvalue;
 pub(super) mod linker;
+mod logging;
 mod sent_http;
 pub(super) mod transactions;
 pub(super) mod typed;
