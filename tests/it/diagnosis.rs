@@ -276,7 +276,7 @@ async fn a_guest_logs_by_wasi_logging_in_both_of_its_versions() {
     for import in ["wasi:logging/logging", "wasi:logging/logging@0.1.0-draft"] {
         let home = Home::new(
             "[telemetry.logs]\nkeep = \"1MiB\"\n[service.speaker]\ncomponent = \"speaker.wasm\"\n\
-             [[route]]\npath = \"/say\"\nmethods = [\"POST\"]\ncall = \"speaker/say\"\n",
+             [[route]]\npath = \"/say\"\nmethod = \"POST\"\ncall = \"speaker/say\"\n",
         );
         std::fs::write(home.folder.path().join("speaker.wasm"), logging_component(import)).unwrap();
         let atoll = home.start().await;

@@ -2,9 +2,11 @@
 
 use super::answer_schema::schema_of;
 use super::handler::AdminState;
+use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
+use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     ClearedView, FaultView, KeyView, OutsideView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
 };
@@ -58,10 +60,11 @@ fn text() -> Value {
 
 const GET: &str = "GET";
 const POST: &str = "POST";
+const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 27] = [
+static RESOURCES: [AdminResource; 34] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -98,6 +101,16 @@ static RESOURCES: [AdminResource; 27] = [
         resource(GET, "/v1/changes", "What has changed, the newest first", schema_of::<Vec<ChangeView>>),
         &["service", "kind", "since", "limit"],
     ),
+    resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
+    resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
+    resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),
+    resource(DELETE, "/v1/services/{name}/data", "Erase the data of the service", schema_of::<ErasedView>),
+    resource(POST, "/v1/state/key", "Replace the key that encrypts all data", schema_of::<KeyReplacedView>),
+    asked(
+        resource(GET, "/v1/traces", "The traces that are kept", schema_of::<Vec<TraceSummaryView>>),
+        &["service", "min_ms", "error", "limit"],
+    ),
+    resource(GET, "/v1/traces/{id}", "One trace with its spans", schema_of::<TraceView>),
     written_as(resource(GET, "/v1/stream", "Changes as they come, and rates once a second", text), EVENTS),
     resource(GET, "/openapi.json", "This document", anything),
 ];
@@ -154,6 +167,8 @@ mod tests {
             include_str!("router.rs"),
             include_str!("traffic.rs"),
             include_str!("keys.rs"),
+            include_str!("guards.rs"),
+            include_str!("traces.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),
         ];

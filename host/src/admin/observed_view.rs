@@ -181,15 +181,15 @@ pub struct OverviewView {
     /// Further tries.
     pub retries: u64,
     /// Calls under way, and how many there may be.
-    pub in_flight: LimitView,
+    pub in_flight: UseView,
     /// Calls that wait, and how many may.
-    pub waiting: LimitView,
+    pub waiting: UseView,
     /// Memory of request bodies in bytes, and how much there may be.
-    pub body_memory: LimitView,
+    pub body_memory: UseView,
     /// Slots of the engine's pool that its instances hold, and how many there are for all services.
-    pub pool: LimitView,
+    pub pool: UseView,
     /// The endpoints whose circuit is not closed, and all of them.
-    pub open_circuits: LimitView,
+    pub open_circuits: UseView,
     /// The latest failure.
     pub last_error: Option<LastErrorView>,
     /// The latest change.
@@ -198,7 +198,7 @@ pub struct OverviewView {
 
 /// What is used of something, and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct LimitView {
+pub struct UseView {
     /// What is used now.
     pub used: u64,
     /// The limit; 0: there is none.

@@ -22,7 +22,7 @@ pub enum Role {
     Read,
     /// Change how services are served: swaps, rollbacks, circuits, faults.
     Operate,
-    /// Decide who may call: make and revoke API keys.
+    /// Decide who may call (make and revoke API keys), and do what cannot be undone: erase data, replace its key.
     Admin,
 }
 
@@ -42,6 +42,8 @@ impl Role {
         match *method {
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
+            // What cannot be undone.
+            _ if path == "/v1/state/key" || path.ends_with("/data") => Self::Admin,
             _ => Self::Operate,
         }
     }
@@ -63,6 +65,9 @@ mod tests {
             (Method::PUT, "/v1/whatever-comes", Role::Operate),
             (Method::POST, "/v1/keys", Role::Admin),
             (Method::DELETE, "/v1/keys/k1", Role::Admin),
+            (Method::PUT, "/v1/maintenance", Role::Operate),
+            (Method::DELETE, "/v1/services/users/data", Role::Admin),
+            (Method::POST, "/v1/state/key", Role::Admin),
         ] {
             assert_eq!(Role::needed(&method, path), role, "{method} {path}");
         }

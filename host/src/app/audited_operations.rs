@@ -2,22 +2,22 @@
 
 use crate::admin::{
     BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
-    OutsideView, OverviewView, RouteView, ServiceView, SwapView, TrialView, WhyView,
+    OutsideView, OverviewView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::audit::{AuditRecord, AuditTrail};
-use crate::telemetry::operator;
+use crate::telemetry::{TraceQuery, operator};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
 /// Operations whose changes are recorded, those that were refused too, before the operator gets the answer.
 pub(super) struct AuditedOperations<O> {
-    inner: Arc<O>,
+    pub(super) inner: Arc<O>,
     trail: AuditTrail,
 }
 
 /// The operator who has sent the request.
-fn who() -> Arc<str> {
+pub(super) fn who() -> Arc<str> {
     operator().unwrap_or_else(|| "host".into())
 }
 
@@ -32,7 +32,7 @@ impl<O: Operations> AuditedOperations<O> {
     }
 
     /// Records how an order ended, and hands the outcome on.
-    fn record<T>(
+    pub(super) fn record<T>(
         &self,
         event: AuditRecord,
         order: Option<String>,
@@ -74,8 +74,8 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.left_out()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        self.inner.stale_certificates()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        self.inner.troubles()
     }
 
     fn starting(&self) -> Vec<String> {
@@ -153,6 +153,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn outside(&self) -> Vec<OutsideView> {
         self.inner.outside()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        self.inner.traces(query)
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        self.inner.trace(id)
     }
 
     fn keys(&self) -> Vec<KeyView> {

@@ -10,17 +10,23 @@
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
 //! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `observations` → `operations` →
-//! `recent_traffic`, `service_view`; `assembly` and `operations` → `api_description`; `run` and `assembly` → `edge_tls` →
-//! `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`. Tests: with the real binary in `tests/it`.
+//! `recent_traffic`, `service_view`, `trace_views`, `swap_refusal`; `assembly` and `operations` → `api_description`;
+//! `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` →
+//! `host_traces` → `otlp_export`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod audited_guards;
 mod audited_operations;
 mod auth_policies;
 mod check;
 mod development_authority;
+mod edge_files;
 mod edge_tls;
+mod guard_operations;
+mod guards;
+mod host_traces;
 mod inspect;
 mod issuer;
 mod key_file;
@@ -28,12 +34,18 @@ mod late_findings;
 mod load;
 mod observations;
 mod operations;
+mod otlp_export;
 mod probe;
+mod quota_store;
+mod quotas;
 mod recent_traffic;
 mod run;
 mod service_view;
 mod shutdown;
 mod start_end;
+mod swap_refusal;
+mod trace_views;
+mod troubles;
 mod trust;
 mod warnings;
 

@@ -1,7 +1,7 @@
 //! What operators see of the host over time: the traffic of the last minute, and why a service does not fare well.
 
 use super::operations::HostOperations;
-use crate::admin::{CauseView, ChangeView, LastErrorView, LimitView, OverviewView, WhyView};
+use crate::admin::{CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
 use crate::breaker::{Forced, State};
 use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
@@ -251,8 +251,8 @@ fn seconds_since(time: SystemTime) -> u64 {
     SystemTime::now().duration_since(time).unwrap_or_default().as_secs()
 }
 
-fn limit(used: usize, limit: usize) -> LimitView {
-    LimitView { used: used as u64, limit: limit as u64 }
+fn limit(used: usize, limit: usize) -> UseView {
+    UseView { used: used as u64, limit: limit as u64 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people: counts above 2⁵³ may be rounded")]

@@ -2,13 +2,17 @@
 
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
+use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
 use super::service_view::{breaker_view, endpoint_view, pool_view};
+use super::swap_refusal::refusal;
+use super::trace_views;
+use super::troubles::troubles;
 use crate::admin::{
     BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
-    OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, RouteView, ServiceView, SwapView, TrialView,
-    WhyView,
+    OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, RouteView, ServiceView, SwapView,
+    TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::config::Manifest;
@@ -21,7 +25,7 @@ use crate::registry::Registry;
 use crate::rollout::{GrantSettings, Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::state::Store;
-use crate::telemetry::{ChangeKind, Metrics, note_change};
+use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -49,6 +53,8 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The limits, the gateway's gate and the manifest.
+    pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
     /// The gateway, for what it counts and holds.
@@ -59,6 +65,10 @@ pub(super) struct HostOperations {
     pub(super) pool_slots: usize,
     /// The traffic of the last minute.
     pub(super) recent: RecentTraffic,
+    /// What the edges count beside requests.
+    pub(super) edges: Option<EdgeMetrics>,
+    /// The traces of requests, if the manifest wants them.
+    pub(super) tracer: Option<Arc<Tracer>>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -74,7 +84,8 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, keys, gateway, grants, pool_slots) = (None, None, None, BTreeMap::new(), 0);
+        let (tls, guards, keys, edges, tracer) = (None, None, None, None, None);
+        let (gateway, grants, pool_slots) = (None, BTreeMap::new(), 0);
         Self {
             rollout,
             registry,
@@ -86,11 +97,14 @@ impl HostOperations {
             description,
             store,
             tls,
+            guards,
             keys,
             gateway,
             grants,
             pool_slots,
             recent: RecentTraffic::default(),
+            edges,
+            tracer,
             next_fault,
             fault_added,
         }
@@ -167,7 +181,8 @@ impl Operations for HostOperations {
         let routes = self.routes.routes().iter();
         let routes = routes.filter(|(_, target)| target.left_out.is_some());
         let services = self.left_out_services();
-        let routes = routes.filter(|(_, target)| !services.contains_key(&target.service));
+        let routes =
+            routes.filter(|(_, target)| !target.service().is_some_and(|service| services.contains_key(service)));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
         services.keys().map(|name| format!("service {name}")).chain(routes).collect()
     }
@@ -176,9 +191,8 @@ impl Operations for HostOperations {
         self.rollout.starting().iter().map(ToString::to_string).collect()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        let edges = self.tls.iter().flat_map(EdgeTls::named);
-        edges.filter(|(_, tls)| tls.is_stale()).map(|(name, _)| name).collect()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        troubles(self.tls.as_ref(), self.edges.as_ref())
     }
 
     fn metrics(&self) -> String {
@@ -196,12 +210,13 @@ impl Operations for HostOperations {
     fn routes(&self) -> Vec<RouteView> {
         let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
-            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            let name = &table.get(target.service()?.as_str())?.routed.get(target.typed?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
-            service: target.service.to_string(),
+            service: target.service().map(ToString::to_string),
+            answer: target.answerer.own_answer(),
             call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
@@ -212,7 +227,7 @@ impl Operations for HostOperations {
             claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
-                None => left_out.get(&target.service).cloned(),
+                None => target.service().and_then(|service| left_out.get(service).cloned()),
             },
         };
         self.routes.routes().iter().map(route).collect()
@@ -334,6 +349,14 @@ impl Operations for HostOperations {
             hosts.map(view).collect::<Vec<_>>()
         };
         self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        Some(self.tracer.as_ref()?.find(query).iter().map(|trace| trace_views::summary(trace)).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
     }
 
     fn keys(&self) -> Vec<KeyView> {
@@ -468,20 +491,4 @@ fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
         revision: swapped.revision.short(),
         previous: swapped.previous.map(|digest| digest.short()),
     }
-}
-
-fn refusal(error: SwapError) -> OperationError {
-    let kind = match error {
-        SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
-            OperationErrorKind::Conflict
-        }
-        SwapError::Refused(_)
-        | SwapError::Unwired(_)
-        | SwapError::Undescribed(_)
-        | SwapError::Breaks(_)
-        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
-        SwapError::Host(_) => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
 }

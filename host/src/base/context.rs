@@ -1,7 +1,10 @@
-//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls.
+//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
+//! the place in the request's trace.
 
 use super::deadline::DeadlineOwner;
 use super::identity::Identity;
+use super::trace_tree::TraceScope;
+use super::work::WorkPayer;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -77,6 +80,11 @@ pub struct CallContext {
     pub depth: usize,
     /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
     pub identity: Option<Arc<Identity>>,
+    /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
+    /// have the same.
+    pub payer: Option<Arc<dyn WorkPayer>>,
+    /// Its place in the request's trace; `None` if the request has none.
+    pub trace: Option<TraceScope>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -91,7 +99,8 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: None }
+        let (identity, payer, trace, dependency_failed) = (None, None, None, None);
+        Self { request_id, deadline, deadline_owner, depth: 0, identity, payer, trace, dependency_failed }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
@@ -119,6 +128,12 @@ impl CallContext {
     #[must_use]
     pub fn anonymous(self) -> Self {
         Self { identity: None, ..self }
+    }
+
+    /// The same call, made for nobody in particular and outside of its request's trace.
+    #[must_use]
+    pub fn unattributed(self) -> Self {
+        Self { identity: None, trace: None, ..self }
     }
 
     /// The same call with `depth` calls above it.

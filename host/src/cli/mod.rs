@@ -8,17 +8,20 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order`, `key`, `observed`, `top` → `client` → `event_stream` →
-//! `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it.
-//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `trace`, `observed`, `top` → `client` →
+//! `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
+//! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
+//! small tests in the files.
 
 mod address;
 mod admin_connector;
 mod audit;
 mod client;
 mod command;
+mod develop;
 mod event_stream;
 mod failure;
+mod guard;
 mod inspection;
 mod key;
 mod layout;
@@ -30,6 +33,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod top;
+mod trace;
 mod verb;
 
 use crate::telemetry;

@@ -2,7 +2,7 @@
 
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
-use crate::admin::{CauseView, ChangeView, LimitView, LineView, OverviewView, RequestShapeView, TrapView, WhyView};
+use crate::admin::{CauseView, ChangeView, LineView, OverviewView, RequestShapeView, TrapView, UseView, WhyView};
 use crate::base::{log_safe, utc};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
@@ -144,12 +144,12 @@ fn milliseconds(value: f64) -> String {
 }
 
 /// `3/64`; `-` without a limit.
-fn used(LimitView { used, limit }: LimitView) -> String {
+fn used(UseView { used, limit }: UseView) -> String {
     if limit == 0 { none() } else { format!("{used}/{limit}") }
 }
 
 /// The used share of a memory; `-` without a limit.
-fn share(LimitView { used, limit }: LimitView) -> String {
+fn share(UseView { used, limit }: UseView) -> String {
     used.saturating_mul(100).checked_div(limit).map_or_else(none, |percent| format!("{percent}%"))
 }
 
@@ -215,8 +215,8 @@ mod tests {
             p99_ms: Some(1_234.0),
             refused: 3,
             retries: 4,
-            in_flight: LimitView { used: 5, limit: 64 },
-            body_memory: LimitView { used: 50, limit: 100 },
+            in_flight: UseView { used: 5, limit: 64 },
+            body_memory: UseView { used: 50, limit: 100 },
             ..OverviewView::default()
         };
         let text = overview(&[one]);

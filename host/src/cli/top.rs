@@ -123,14 +123,14 @@ impl TopPicture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::LimitView;
+    use crate::admin::UseView;
 
     fn service(name: &str, rate: f64, failed: f64, open: u64) -> OverviewView {
         OverviewView {
             service: name.into(),
             requests_per_second: rate,
             failed_percent: failed,
-            open_circuits: LimitView { used: open, limit: 2 },
+            open_circuits: UseView { used: open, limit: 2 },
             ..OverviewView::default()
         }
     }

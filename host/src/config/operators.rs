@@ -15,7 +15,7 @@ static ROLE: ManifestKey<ChoiceKind<Role>> = ManifestKey::new(
     ChoiceKind(&[("read", Role::Read), ("operate", Role::Operate), ("admin", Role::Admin)]),
     r#""read""#,
     "What the operator may do: `read` sees everything, `operate` also swaps, rolls back, and changes circuits and \
-     faults, `admin` also makes and revokes API keys.",
+     faults, `admin` also makes and revokes API keys, erases the data of a service, and replaces the key of the data.",
 );
 static TOKEN: ManifestKey<SecretKind> = ManifestKey::without_default(
     "token",

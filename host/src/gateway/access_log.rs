@@ -1,8 +1,9 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
-use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, log_safe};
+use super::request_trace::{EndedRequest, RequestTrace};
+use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, TraceId, log_safe};
 use crate::listen::{Peer, UnparsedRequest};
-use crate::telemetry::{GatewayMetrics, RequestShape, traps};
+use crate::telemetry::{DurationExemplar, GatewayMetrics, RequestShape, traps};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, Uri, Version};
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The status in the log for a request whose client went away before the answer. It is never sent; nginx logs the same
 /// number.
@@ -51,6 +52,8 @@ pub(super) struct AccessRecord {
     bytes: u64,
     end: AnswerEnd,
     peer: Peer,
+    /// The request's trace; `None` if requests are not traced.
+    pub(super) trace: Option<RequestTrace>,
     /// The media type of the request's body, for the report of a trap.
     content_type: Option<HeaderValue>,
     /// The length of that body, if the client has said it.
@@ -106,6 +109,7 @@ impl AccessRecord {
             bytes: 0,
             end: AnswerEnd::Gone,
             peer,
+            trace: None,
         }
     }
 
@@ -142,6 +146,26 @@ impl AccessRecord {
     }
 }
 
+impl AccessRecord {
+    fn end_trace(&self, trace: RequestTrace, kind: &'static str, took: Duration) -> TraceId {
+        let (id, kept) = trace.end(&EndedRequest {
+            scope: self.scope,
+            id: &self.id,
+            method: &self.method,
+            path: self.uri.path(),
+            status: self.status,
+            kind,
+            broken: self.end == AnswerEnd::Broken,
+            took,
+        });
+        if kept {
+            let exemplar = DurationExemplar { trace: id, took, at: SystemTime::now() };
+            self.metrics.exemplify(self.scope, self.status, exemplar);
+        }
+        id
+    }
+}
+
 impl Drop for AccessRecord {
     fn drop(&mut self) {
         let took = self.began.elapsed();
@@ -153,6 +177,7 @@ impl Drop for AccessRecord {
         };
         self.metrics.ended(self.scope, self.status, kind, Some(took));
         traps().request_ended(self.id.as_str(), || self.shape());
+        let trace_id = self.trace.take().map(|trace| self.end_trace(trace, kind, took));
         let client = self.client.as_deref();
         // Without the query, which is often secret.
         tracing::info!(
@@ -176,6 +201,7 @@ impl Drop for AccessRecord {
             version = client.map(|client| tracing::field::debug(client.version)),
             referer = client.and_then(|client| text(client.referer.as_ref())),
             user_agent = client.and_then(|client| text(client.user_agent.as_ref())),
+            trace_id = trace_id.map(tracing::field::display),
         );
     }
 }

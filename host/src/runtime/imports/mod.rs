@@ -7,5 +7,6 @@ mod keyvalue;
 pub(super) mod linker;
 mod logging;
 mod sent_http;
+mod state_span;
 pub(super) mod transactions;
 pub(super) mod typed;
