@@ -79,8 +79,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
             return Ok(());
         }
     };
-    let policies = AuthPolicies::of(manifest)?;
-    let traces = HostTraces::of(manifest)?;
+    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -97,8 +96,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address, gateway_socket.refusals().cloned()),
-        &traces,
+        (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
     );
     let Edges { gateway, admin, host, mut upkeep } = built;
 
@@ -177,8 +175,7 @@ fn edges(
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address, proxy): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>),
-    traces: &HostTraces,
+    (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -203,7 +200,8 @@ fn edges(
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
     let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
-    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_traces(traces.tracer.as_ref());
+    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_host();
+    let metrics = metrics.with_traces(traces.tracer.as_ref());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;

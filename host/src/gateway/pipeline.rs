@@ -1,16 +1,15 @@
 //! The pipeline of a request: every stage, in order.
 
 use super::access_log::{AccessRecord, LoggedClient, write_unparsed};
+use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_decoding::{self, EncodedUpload};
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
-use super::compression::AnswerCoding;
-use super::cors::{self, CorsGrant};
+use super::cors;
 use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
-use super::header_edits::AnswerEdits;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
@@ -23,7 +22,7 @@ use super::websocket::{SocketHandshake, SocketPermits};
 use super::{acme_answer, client_address, count_scopes, head_check, https_only, own_answer, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
-    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, WorkPayer,
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, TraceScope, WorkPayer,
     remove_claimed_identity,
 };
 use crate::listen::{Peer, UnparsedRequest};
@@ -33,7 +32,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
@@ -112,7 +111,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
-    pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
@@ -121,15 +120,17 @@ impl<C: Call> Gateway<C> {
         let id = head_check::request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
-        let caller = Caller { id: &id, peer: address, trusted, secure, began };
+        let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
+        let trace = self.traces.as_ref().map(begin);
+        let scope = trace.as_ref().map(RequestTrace::scope);
+        let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
         let (mut record, audited) = {
             let client = || client_address::of(request.headers(), address, trusted, &self.settings.trusted_proxies);
             let logged = (self.settings.access != AccessFormat::Short).then(|| LoggedClient::new(client(), &request));
-            let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer, logged);
-            let begin = |traces| RequestTrace::begin(traces, &request, (&id, trusted, secure), began);
-            record.trace = self.traces.as_ref().map(begin);
+            let record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer, logged);
             (record, self.settings.audit.as_ref().map(|_| client()))
         };
+        record.trace = trace;
         let mut extras = AnswerExtras::default();
         let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut extras).await {
             Ok(answer) => (answer, "answer"),
@@ -159,9 +160,6 @@ impl<C: Call> Gateway<C> {
         head_check::check_bounds(&head.headers, &self.settings)?;
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
-        if let Some(trace) = &record.trace {
-            trace.clean(&mut head.headers, caller.trusted);
-        }
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = head_check::clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
@@ -185,7 +183,6 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.payer = payer;
-        context.trace = record.trace.as_ref().map(RequestTrace::scope);
         if let Some(at) = typed {
             return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
         }
@@ -399,42 +396,6 @@ impl<C: Call> Gateway<C> {
     }
 }
 
-/// What is added to the answer of a request, whether it is the service's or a problem.
-#[derive(Default)]
-struct AnswerExtras<'s> {
-    /// What is left of the rate limits of the route.
-    rates: Option<[(HeaderName, HeaderValue); 2]>,
-    /// What the answer says to a page of another origin.
-    cors: Option<CorsGrant<'s>>,
-    /// What the route changes in its header section.
-    edits: Option<&'s AnswerEdits>,
-    /// How it is compressed. This comes last: nothing else changes a content that is compressed.
-    coding: Option<AnswerCoding>,
-}
-
-impl<'s> AnswerExtras<'s> {
-    /// What the route adds, whatever becomes of the request with this head.
-    fn begin(&mut self, target: &'s Target, head: &Parts) {
-        self.cors = target.cors.as_ref().map(|policy| policy.grant(&head.headers));
-        self.edits = target.transforms.answer_headers.as_deref();
-        self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
-    }
-
-    fn write(self, mut answer: Response<Body>) -> Response<Body> {
-        if let Some(edits) = self.edits {
-            edits.apply(answer.headers_mut());
-        }
-        answer.headers_mut().extend(self.rates.into_iter().flatten());
-        if let Some(grant) = self.cors {
-            grant.write(answer.headers_mut());
-        }
-        match self.coding {
-            Some(coding) => coding.apply(answer),
-            None => answer,
-        }
-    }
-}
-
 /// The client of a request, and the time of its arrival.
 struct Caller<'a> {
     id: &'a RequestId,
@@ -443,13 +404,16 @@ struct Caller<'a> {
     /// Whether its connection has TLS.
     secure: bool,
     began: Instant,
+    /// The place in the request's trace.
+    trace: Option<TraceScope>,
 }
 
 impl Caller<'_> {
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
+        context.trace.clone_from(&self.trace);
         if !self.trusted {
             return context;
         }

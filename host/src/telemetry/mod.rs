@@ -20,6 +20,7 @@
 //! files that they test.
 
 mod access_line;
+mod caller_counters;
 mod duration_text;
 mod edge_metrics;
 mod endpoint_metrics;
@@ -27,6 +28,7 @@ mod exposition;
 mod gateway_metrics;
 mod histogram;
 mod host_change;
+mod host_collector;
 mod kept_line;
 mod kept_trace;
 mod kind_counters;
