@@ -15,6 +15,7 @@ pub mod breaker;
 pub mod cache;
 pub mod coding;
 pub mod contract;
+pub mod diagnosis;
 pub mod egress;
 pub mod fault;
 pub mod identity;

@@ -102,6 +102,12 @@ impl Home {
         Atoll::spawn(self.command(&[&["run", "atoll.toml", "--log-format", "json"], arguments].concat())).await
     }
 
+    /// Starts the host with the format of the log that the manifest names.
+    pub async fn start_by_manifest(&self) -> Atoll {
+        self.link_cache();
+        Atoll::spawn(self.command(&["run", "atoll.toml"])).await
+    }
+
     /// Starts the host so that a write beyond the largest size of a file is an error, and does not end it.
     pub async fn start_without_file_size_signal(&self) -> Atoll {
         self.link_cache();
@@ -336,6 +342,17 @@ impl Http {
         self.try_send(http::Request::get(url).body(Full::default()).unwrap()).await.unwrap()
     }
 
+    /// Opens the stream of events at `url`, after the event with this id.
+    pub async fn events(&self, url: &str, after: Option<u64>) -> Events {
+        let mut request = http::Request::get(url);
+        if let Some(after) = after {
+            request = request.header("last-event-id", after);
+        }
+        let answer = self.0.request(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        Events { body: answer.into_body(), text: String::new() }
+    }
+
     /// Sends a request with this body.
     pub async fn send(&self, request: http::request::Builder, body: impl Into<Bytes>) -> Answer {
         self.try_send(request.body(Full::from(body.into())).unwrap()).await.unwrap()
@@ -345,6 +362,35 @@ impl Http {
     pub async fn json(&self, method: Method, url: &str, body: &Value) -> Answer {
         let request = http::Request::builder().method(method).uri(url).header("content-type", "application/json");
         self.try_send(request.body(Full::from(body.to_string())).unwrap()).await.unwrap()
+    }
+}
+
+/// A stream of events, with one line of data each.
+pub struct Events {
+    body: hyper::body::Incoming,
+    text: String,
+}
+
+impl Events {
+    /// The next event: its type, its id, its data.
+    pub async fn next(&mut self) -> (String, Option<String>, Value) {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let value = event.lines().find_map(|line| line.strip_prefix(name));
+                    value.map(|value| value.trim_start().to_owned())
+                };
+                let found = field("event:").map(|kind| (kind, field("id:"), field("data:").unwrap()));
+                self.text = rest.to_owned();
+                if let Some((kind, id, data)) = found {
+                    return (kind, id, serde_json::from_str(&data).unwrap());
+                }
+                continue;
+            }
+            let frame = tokio::time::timeout(TIMEOUT, self.body.frame()).await.expect("an event comes");
+            let frame = frame.expect("the stream goes on").unwrap();
+            self.text += std::str::from_utf8(frame.data_ref().unwrap()).unwrap();
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod cors;
 mod counts;
 mod crash;
 mod dashboard;
+mod diagnosis;
 mod drain;
 mod event_streams;
 mod evolution;

@@ -6,6 +6,7 @@ use super::problem::AdminProblem;
 use super::router::router;
 use super::settings::Settings;
 use crate::base::{Body, BodyError, ErrorKind, RequestId};
+use crate::telemetry::as_operator;
 use axum::Router;
 use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response};
@@ -33,8 +34,9 @@ impl Admin {
             let id = request_id(&request);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let mut response = match guard.admit(&request) {
-                Ok(()) => {
-                    let Ok(response) = router.oneshot(request.map(axum::body::Body::new)).await;
+                Ok(operator) => {
+                    let answer = router.oneshot(request.map(axum::body::Body::new));
+                    let Ok(response) = as_operator(operator, answer).await;
                     response.map(|body| body.map_err(broken).boxed_unsync())
                 }
                 Err(problem) => {

@@ -1,10 +1,10 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, CacheView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness,
-    KeyOrder, KeyView, LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind,
-    Operations, OriginView, OutsideView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
-    TrialView,
+    BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView, GuardOperations,
+    HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder, MaintenanceView, NewKeyView,
+    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, PurgedView, RouteView,
+    ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -173,6 +173,31 @@ impl Operations for Fake {
             left_out: None,
         };
         vec![route("/legacy/{id}", "legacy", Some("/users/{id}")), route("/api/users/*", "users", None)]
+    }
+
+    fn overview(&self) -> Vec<OverviewView> {
+        let overview = |service: ServiceView| OverviewView {
+            requests_per_second: 12.25,
+            failed_percent: 2.5,
+            p99_ms: Some(41.4),
+            in_flight: UseView { used: 3, limit: 64 },
+            last_error: Some(LastErrorView { seconds_ago: 4, kind: "trap".into(), detail: "unreachable".into() }),
+            service: service.name,
+            ..OverviewView::default()
+        };
+        self.services().into_iter().map(overview).collect()
+    }
+
+    fn why(&self, name: &str) -> Option<WhyView> {
+        let service = self.service(name)?;
+        let cause = CauseView {
+            cause: "connect".into(),
+            path: vec!["users".into(), "legacy".into()],
+            revision: None,
+            detail: "3 of 3 tries of `legacy` in the last minute failed by connect".into(),
+            next: "atoll logs legacy --level warn".into(),
+        };
+        Some(WhyView { service: service.name, well: false, causes: vec![cause] })
     }
 
     /// Accepts bytes that begin as a component does.

@@ -1,6 +1,7 @@
 //! Which requests are admitted: the checks before every resource.
 
 use super::dashboard;
+use super::operator::{Operator, Role};
 use super::problem::AdminProblem;
 use super::settings::Settings;
 use super::token::Token;
@@ -8,6 +9,7 @@ use crate::base::HostAndPort;
 use http::header::{AUTHORIZATION, AsHeaderName, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The checks that a request must pass.
 #[derive(Debug)]
@@ -18,25 +20,42 @@ pub(super) struct Guard {
     /// The default port of the scheme that the admin speaks.
     default_port: u16,
     token: Option<Token>,
+    operators: Vec<Operator>,
 }
+
+/// The operator who sends the one token of the environment, and the one who is on this machine where nobody has a
+/// token.
+const BY_TOKEN: &str = "admin-token";
+const ON_LOOPBACK: &str = "loopback";
 
 impl Guard {
     pub(super) fn new(settings: Settings) -> Self {
         let default_port = if settings.secure { 443 } else { 80 };
-        Self { loopback: settings.address.ip().to_canonical().is_loopback(), default_port, token: settings.token }
+        let loopback = settings.address.ip().to_canonical().is_loopback();
+        Self { loopback, default_port, token: settings.token, operators: settings.operators }
     }
 
-    /// Admits the request, or returns why not.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), AdminProblem> {
+    /// Admits the request, and returns the operator who has sent it, or why not.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Arc<str>, AdminProblem> {
         let host = self.host(request)?;
         check_origin(request.headers(), host)?;
         // An orchestrator's probes have no token, and their answers hold no secret. Nor do the dashboard's files.
         let path = request.uri().path();
         if matches!(path, "/healthz" | "/readyz") || dashboard::PATHS.contains(&path) {
-            Ok(())
-        } else {
-            self.check_token(request.headers())
+            return Ok(ON_LOOPBACK.into());
         }
+        let (name, role) = self.operator(request.headers())?;
+        let needed = Role::needed(request.method(), path);
+        if role >= needed {
+            return Ok(name);
+        }
+        let detail = format!(
+            "operator `{name}` has the role `{}`, and this needs `{}`: `role` in [operator.{name}] of the manifest \
+             says what an operator may do",
+            role.as_str(),
+            needed.as_str()
+        );
+        Err(AdminProblem::new(StatusCode::FORBIDDEN, "role-too-low", detail))
     }
 
     /// The authority of the request. On loopback it must be a name of this machine. An attacker can make his page's
@@ -59,16 +78,23 @@ impl Guard {
         Ok(header)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), AdminProblem> {
-        let admitted = match &self.token {
-            Some(token) => bearer(headers).is_some_and(|presented| token.matches(presented)),
-            // `config` demands a token beyond loopback. If that check ever fails, no request is admitted.
-            None => self.loopback,
-        };
-        if admitted {
-            return Ok(());
+    /// Who sends the request, and what that operator may do.
+    fn operator(&self, headers: &HeaderMap) -> Result<(Arc<str>, Role), AdminProblem> {
+        // `config` demands a token beyond loopback. If that check ever fails, no request is admitted.
+        if self.token.is_none() && self.operators.is_empty() && self.loopback {
+            return Ok((ON_LOOPBACK.into(), Role::Admin));
         }
-        let detail = "the admin demands its token: send `Authorization: Bearer …` with the value of ATOLL_ADMIN_TOKEN";
+        if let Some(presented) = bearer(headers) {
+            let own = self.operators.iter().find(|operator| operator.token.matches(presented));
+            let own = own.map(|operator| (Arc::clone(&operator.name), operator.role));
+            let all =
+                self.token.as_ref().filter(|token| token.matches(presented)).map(|_| (BY_TOKEN.into(), Role::Admin));
+            if let Some(operator) = all.or(own) {
+                return Ok(operator);
+            }
+        }
+        let detail = "the admin demands its token: send `Authorization: Bearer …` with the value of \
+                      ATOLL_ADMIN_TOKEN, or with the token of an operator";
         Err(AdminProblem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail))
     }
 }

@@ -6,8 +6,8 @@
 //! What always holds:
 //! - No web page reaches it. While it listens on loopback, a `Host` that is not this machine is refused, which defeats
 //!   DNS rebinding. Every `Origin` but its own is refused.
-//! - Beyond loopback only the two probes and the files of the dashboard answer without the token, whatever the
-//!   configuration says.
+//! - Beyond loopback only the two probes and the files of the dashboard answer without a token, whatever the
+//!   configuration says. An operator's token does what its role may do, and nothing else.
 //! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
 //!   memory at the same time.
 //! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB. An unknown member is
@@ -18,13 +18,15 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards` → `order`, `upload`,
-//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `trace_view`.
-//! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
-//! in the files.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
+//! `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` → `operations`,
+//! `guard_operations` → `view`, `limit_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs`
+//! call the whole edge in memory with the host of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
+mod admin_document;
+mod answer_schema;
 mod cache;
 mod change;
 mod dashboard;
@@ -36,10 +38,14 @@ mod guards;
 mod handler;
 mod keys;
 mod limit_view;
+mod observed;
+mod observed_view;
 mod operation_error;
 mod operations;
+mod operator;
 mod order;
 mod problem;
+mod query;
 mod router;
 mod settings;
 #[cfg(test)]
@@ -56,8 +62,13 @@ mod view;
 pub use admin::Admin;
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
+pub use observed_view::{
+    CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView, UseView,
+    WhyView,
+};
 pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations};
+pub use operator::{Operator, Role};
 pub use settings::Settings;
 pub use token::Token;
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};

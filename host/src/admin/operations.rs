@@ -1,6 +1,7 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
 use super::guard_operations::GuardOperations;
+use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
@@ -46,6 +47,12 @@ pub trait Operations: GuardOperations {
 
     /// Every route, in the order of the manifest.
     fn routes(&self) -> Vec<RouteView>;
+
+    /// How every service fares, by name: its traffic of the last minute, and its use beside its limits.
+    fn overview(&self) -> Vec<OverviewView>;
+
+    /// Why the service `name` does not fare well; `None` if there is no such service.
+    fn why(&self, name: &str) -> Option<WhyView>;
 
     /// Replaces the component of `name`, and returns when the new one serves. After an error nothing has changed.
     fn swap(&self, name: &str, component: Bytes) -> impl Future<Output = Result<SwapView, OperationError>> + Send;

@@ -5,7 +5,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{cache, dashboard, guards, keys, traces, traffic, upload};
+use super::{admin_document, cache, dashboard, guards, keys, observed, traces, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -36,6 +36,8 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(traffic::resources())
         .merge(keys::resources())
         .merge(cache::resources())
+        .merge(observed::resources())
+        .merge(admin_document::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(traces::resources())
@@ -166,7 +168,8 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/traces",
+         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/traces, /v1/overview, /v1/logs, \
+         /v1/traps, /v1/changes, /v1/stream",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

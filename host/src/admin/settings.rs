@@ -1,5 +1,6 @@
 //! How the admin is reached, and who may use it.
 
+use super::operator::Operator;
 use super::token::Token;
 use std::net::SocketAddr;
 
@@ -8,8 +9,11 @@ use std::net::SocketAddr;
 pub struct Settings {
     /// The address that it listens on. The checks differ between loopback and other addresses.
     pub address: SocketAddr,
-    /// The token that operators must send. Without one, requests are admitted only on loopback.
+    /// The token of an operator who may do everything. Without a token of anybody, requests are admitted only on
+    /// loopback.
     pub token: Option<Token>,
+    /// The operators with tokens of their own.
+    pub operators: Vec<Operator>,
     /// Whether it serves TLS.
     pub secure: bool,
 }

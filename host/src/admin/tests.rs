@@ -41,8 +41,12 @@ impl Answer {
 
 pub(super) fn admin(address: &str, token: Option<&str>) -> (Admin, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
-    let settings =
-        Settings { address: address.parse().expect("an address"), token: token.map(Token::new), secure: false };
+    let settings = Settings {
+        address: address.parse().expect("an address"),
+        token: token.map(Token::new),
+        operators: Vec::new(),
+        secure: false,
+    };
     (Admin::new(settings, fake.clone()), fake)
 }
 

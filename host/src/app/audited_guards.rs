@@ -1,6 +1,6 @@
 //! The operations on limits, maintenance and data, with a line in the audit file for each change.
 
-use super::audited_operations::AuditedOperations;
+use super::audited_operations::{AuditedOperations, who};
 use crate::admin::{GuardOperations, LimitView, MaintenanceOrder, MaintenanceView, OperationError, Operations};
 use crate::audit::AuditRecord;
 
@@ -16,19 +16,19 @@ impl<O: Operations> GuardOperations for AuditedOperations<O> {
     fn switch_maintenance(&self, order: MaintenanceOrder) -> MaintenanceView {
         let view = self.inner.switch_maintenance(order);
         let what = if order.on { "maintenance-on" } else { "maintenance-off" };
-        let _ = self.record(AuditRecord::new(self.who, what), None, Ok(()));
+        let _ = self.record(AuditRecord::new(&who(), what), None, Ok(()));
         view
     }
 
     async fn erase(&self, service: &str) -> Result<bool, OperationError> {
         let outcome = self.inner.erase(service).await;
         let order = matches!(outcome, Ok(false)).then(|| "there was nothing".to_owned());
-        self.record(AuditRecord::new(self.who, "data-erased").on(service), order, outcome)
+        self.record(AuditRecord::new(&who(), "data-erased").on(service), order, outcome)
     }
 
     async fn replace_state_key(&self) -> Result<bool, OperationError> {
         let outcome = self.inner.replace_state_key().await;
         let order = matches!(outcome, Ok(false)).then(|| "it is the key in use".to_owned());
-        self.record(AuditRecord::new(self.who, "state-key-replaced"), order, outcome)
+        self.record(AuditRecord::new(&who(), "state-key-replaced"), order, outcome)
     }
 }

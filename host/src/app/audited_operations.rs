@@ -2,11 +2,12 @@
 
 use crate::admin::{
     BreakerAction, CacheView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
-    Operations, OutsideView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    Operations, OutsideView, OverviewView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
+    TrialView, WhyView,
 };
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
-use crate::telemetry::TraceQuery;
+use crate::telemetry::{TraceQuery, operator};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::block_in_place;
@@ -15,14 +16,16 @@ use tokio::task::block_in_place;
 pub(super) struct AuditedOperations<O> {
     pub(super) inner: Arc<O>,
     trail: AuditTrail,
-    /// How operators prove who they are: all of them in the same way.
-    pub(super) who: &'static str,
+}
+
+/// The operator who has sent the request.
+pub(super) fn who() -> Arc<str> {
+    operator().unwrap_or_else(|| "host".into())
 }
 
 impl<O: Operations> AuditedOperations<O> {
-    /// `token`: operators have to send the admin's token. Otherwise whoever is on this machine is one.
-    pub(super) fn new(inner: Arc<O>, trail: AuditTrail, token: bool) -> Self {
-        Self { inner, trail, who: if token { "admin-token" } else { "loopback" } }
+    pub(super) fn new(inner: Arc<O>, trail: AuditTrail) -> Self {
+        Self { inner, trail }
     }
 
     /// The digest of the component that serves.
@@ -59,7 +62,7 @@ impl<O: Operations> AuditedOperations<O> {
         outcome: Result<SwapView, OperationError>,
     ) -> Result<SwapView, OperationError> {
         let after = self.digest(service);
-        let event = AuditRecord::new(self.who, what).on(service).changed(before.as_deref(), after.as_deref());
+        let event = AuditRecord::new(&who(), what).on(service).changed(before.as_deref(), after.as_deref());
         self.record(event, None, outcome)
     }
 }
@@ -97,6 +100,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.routes()
     }
 
+    fn overview(&self) -> Vec<OverviewView> {
+        self.inner.overview()
+    }
+
+    fn why(&self, name: &str) -> Option<WhyView> {
+        self.inner.why(name)
+    }
+
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         let before = self.digest(name);
         let outcome = self.inner.swap(name, component).await;
@@ -120,7 +131,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         action: BreakerAction,
     ) -> Result<ServiceView, OperationError> {
         let outcome = self.inner.breakers(service, endpoint, action);
-        let event = AuditRecord::new(self.who, "breaker").on(endpoint.unwrap_or(service));
+        let event = AuditRecord::new(&who(), "breaker").on(endpoint.unwrap_or(service));
         self.record(event, Some(format!("{action:?}").to_lowercase()), outcome)
     }
 
@@ -131,14 +142,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
     fn add_fault(&self, service: &str, order: FaultOrder) -> Result<FaultView, OperationError> {
         let outcome = self.inner.add_fault(service, order);
         let lasts = order.lasts.map_or_else(String::new, |lasts| format!(" for {} s", lasts.as_secs()));
-        let event = AuditRecord::new(self.who, "fault-added").on(service);
+        let event = AuditRecord::new(&who(), "fault-added").on(service);
         self.record(event, Some(format!("{}{lasts}", order.fault)), outcome)
     }
 
     fn clear_faults(&self, service: Option<&str>, id: Option<u64>) -> Result<usize, OperationError> {
         let outcome = self.inner.clear_faults(service, id);
         let which = id.map_or_else(|| "all".to_owned(), |id| format!("fault {id}"));
-        let event = AuditRecord::new(self.who, "faults-cleared").on(service.unwrap_or("all services"));
+        let event = AuditRecord::new(&who(), "faults-cleared").on(service.unwrap_or("all services"));
         self.record(event, Some(which), outcome)
     }
 
@@ -159,7 +170,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
     }
 
     async fn create_key(&self, order: KeyOrder) -> Result<NewKeyView, OperationError> {
-        let event = AuditRecord::new(self.who, "key-created").on(&order.name);
+        let event = AuditRecord::new(&who(), "key-created").on(&order.name);
         let outcome = self.inner.create_key(order).await;
         let made = outcome.as_ref().ok().map(|made| format!("{} with scopes {:?}", made.about.id, made.about.scopes));
         self.record(event, made, outcome)
@@ -167,7 +178,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     async fn revoke_key(&self, id: &str) -> Result<KeyView, OperationError> {
         let outcome = self.inner.revoke_key(id).await;
-        let event = AuditRecord::new(self.who, "key-revoked").on(id);
+        let event = AuditRecord::new(&who(), "key-revoked").on(id);
         let whose = outcome.as_ref().ok().map(|revoked| revoked.name.clone());
         self.record(event, whose, outcome)
     }
@@ -178,7 +189,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
         let outcome = self.inner.purge(purge);
-        let event = AuditRecord::new(self.who, "cache-purged").on("cache");
+        let event = AuditRecord::new(&who(), "cache-purged").on("cache");
         let count = outcome.as_ref().map_or(0, |purged| purged.purged);
         self.record(event, Some(format!("{purge:?}: {count}")), outcome)
     }

@@ -9,11 +9,10 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
-//! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
-//! `key_file`; `run` → `host_traces` → `otlp_export`; `operations` → `trace_views`,
-//! `swap_refusal`.
-//! Tests: with the real binary in `tests/it`.
+//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `observations` → `operations` →
+//! `recent_traffic`, `service_view`, `trace_views`, `swap_refusal`; `assembly` and `operations` → `api_description`;
+//! `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` →
+//! `host_traces` → `otlp_export`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
@@ -34,12 +33,15 @@ mod issuer;
 mod key_file;
 mod late_findings;
 mod load;
+mod observations;
 mod operations;
 mod otlp_export;
 mod probe;
 mod quota_store;
 mod quotas;
+mod recent_traffic;
 mod run;
+mod service_view;
 mod shutdown;
 mod start_end;
 mod swap_refusal;

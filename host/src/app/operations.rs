@@ -6,29 +6,29 @@ use super::cache_order;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::recent_traffic::RecentTraffic;
+use super::service_view::{breaker_view, endpoint_view, pool_view};
 use super::swap_refusal::refusal;
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
-    BreakerAction, BreakerView, CacheView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView,
-    NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, PurgedView,
-    RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    BreakerAction, CacheView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
+    OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, PurgedView, RouteView, ServiceView,
+    SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
-use crate::breaker::State;
 use crate::cache::Purge;
 use crate::config::Manifest;
 use crate::fault::{ActiveFault, FaultOrigin};
-use crate::gateway::{SharedCache, Target};
+use crate::gateway::{Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
 use crate::listen::Drain;
-use crate::mesh::{self, Endpoint, Service};
+use crate::mesh::{self, Endpoint, Mesh, Service};
 use crate::registry::Registry;
-use crate::rollout::{Rollout, SwapError, Swapped, Trial};
+use crate::rollout::{GrantSettings, Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
-use crate::runtime::PoolShare;
 use crate::state::Store;
-use crate::telemetry::{EdgeMetrics, Metrics, TraceQuery, Tracer};
+use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -62,6 +62,14 @@ pub(super) struct HostOperations {
     pub(super) keys: Option<Arc<KeyFile>>,
     /// The gateway's cache, if a route has one.
     pub(super) cache: Option<Arc<SharedCache>>,
+    /// The gateway, for what it counts and holds.
+    pub(super) gateway: Option<Arc<Gateway<Mesh>>>,
+    /// What each service may use.
+    pub(super) grants: BTreeMap<String, GrantSettings>,
+    /// The slots of the engine's pool; 0: not known.
+    pub(super) pool_slots: usize,
+    /// The traffic of the last minute.
+    pub(super) recent: RecentTraffic,
     /// What the edges count beside requests.
     pub(super) edges: Option<EdgeMetrics>,
     /// The traces of requests, if the manifest wants them.
@@ -82,6 +90,7 @@ impl HostOperations {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
         let (tls, guards, keys, cache, edges, tracer) = (None, None, None, None, None, None);
+        let (gateway, grants, pool_slots) = (None, BTreeMap::new(), 0);
         Self {
             rollout,
             registry,
@@ -96,6 +105,10 @@ impl HostOperations {
             guards,
             keys,
             cache,
+            gateway,
+            grants,
+            pool_slots,
+            recent: RecentTraffic::default(),
             edges,
             tracer,
             next_fault,
@@ -131,6 +144,7 @@ impl HostOperations {
             for ActiveFault { id, fault, .. } in faults.expire(now) {
                 let name = &service.group.name;
                 tracing::info!(service = %name, id, %fault, "a fault on purpose has ended: its time is over");
+                note_change(ChangeKind::FaultEnded, name.as_str(), None, &format!("{fault}: its time is over"));
             }
             let ends = faults.active(now).into_iter().filter_map(|fault| fault.until);
             next = ends.chain(next).min();
@@ -147,6 +161,8 @@ impl HostOperations {
                 let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
                 added.expect("there are no faults yet");
                 tracing::warn!(service = %service.spec.name, %fault, "a fault on purpose, from the manifest");
+                let reason = format!("{fault}: by the manifest");
+                note_change(ChangeKind::FaultBegun, service.spec.name.as_str(), None, &reason);
             }
         }
     }
@@ -223,6 +239,14 @@ impl Operations for HostOperations {
         self.routes.routes().iter().map(route).collect()
     }
 
+    fn overview(&self) -> Vec<OverviewView> {
+        self.overview_views()
+    }
+
+    fn why(&self, name: &str) -> Option<WhyView> {
+        self.why_view(name)
+    }
+
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
         self.swapped(name, self.rollout.swap(name, component).await)
@@ -262,6 +286,8 @@ impl Operations for HostOperations {
         for endpoint in meant {
             tracing::warn!(service, endpoint = endpoint.stats.id, ?order, "an operator changes a circuit");
             endpoint.stats.order(order);
+            let (id, reason) = (Some(endpoint.stats.id.as_str()), format!("{order:?}").to_lowercase());
+            note_change(ChangeKind::CircuitOrdered, service, id, &reason);
         }
         Ok(self.view(&entry))
     }
@@ -282,6 +308,8 @@ impl Operations for HostOperations {
         outcome.map_err(|full| OperationError::caused_by(OperationErrorKind::Conflict, full))?;
         self.fault_added.notify_one();
         tracing::warn!(service, id, %fault, ?lasts, "a fault on purpose, from an operator");
+        let lasts = lasts.map_or_else(|| "until it is cleared".into(), |lasts| format!("for {} s", lasts.as_secs()));
+        note_change(ChangeKind::FaultBegun, service, None, &format!("{fault} {lasts}"));
         Ok(fault_view(service, &added, now))
     }
 
@@ -300,7 +328,9 @@ impl Operations for HostOperations {
             let removed = meant.filter(|one| faults.remove(one.id));
             let log = |one: &ActiveFault| {
                 let ActiveFault { id, fault, .. } = one;
-                tracing::info!(service = %entry.group.name, id, %fault, "a fault on purpose has ended: it was cleared");
+                let name = &entry.group.name;
+                tracing::info!(service = %name, id, %fault, "a fault on purpose has ended: it was cleared");
+                note_change(ChangeKind::FaultEnded, name.as_str(), None, &format!("{fault}: it was cleared"));
             };
             removed.inspect(log).count()
         };
@@ -438,14 +468,6 @@ fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
     }
 }
 
-fn breaker_view(state: State) -> BreakerView {
-    match state {
-        State::Closed => BreakerView::Closed,
-        State::Open => BreakerView::Open,
-        State::HalfOpen => BreakerView::HalfOpen,
-    }
-}
-
 fn view(service: &Service) -> ServiceView {
     let now = Instant::now();
     let revision = service.revision.as_ref();
@@ -464,34 +486,6 @@ fn view(service: &Service) -> ServiceView {
         faults: faults(service, now),
         left_out: None,
     }
-}
-
-fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
-    let longest_wait_ms = u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX);
-    PoolView { held: held as u64, waiting: waiting as u64, longest_wait_ms }
-}
-
-fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
-    let state = endpoint.stats.state(now);
-    EndpointView {
-        id: endpoint.stats.id.clone(),
-        place: endpoint.target.to_string(),
-        breaker: breaker_view(state.breaker.state),
-        forced: state.breaker.forced.is_some(),
-        ready: state.ready,
-        starting: state.starting,
-        ejected: state.ejected,
-        weight: state.weight,
-        latency_ms: state.latency.map(milliseconds),
-        balancer_ms: state.balancer_latency.map(milliseconds),
-        requests: state.requests,
-        failures: state.failures,
-        in_flight: state.in_flight as u64,
-    }
-}
-
-fn milliseconds(latency: Duration) -> f64 {
-    latency.as_secs_f64() * 1000.0
 }
 
 fn swap_view(name: &str, swapped: &Swapped) -> SwapView {

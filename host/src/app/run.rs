@@ -188,13 +188,15 @@ fn edges(
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
     let given = manifest.gateway.settings.clone();
-    let mut settings = gateway::Settings { openapi, audit: trail.clone(), traces: traces.tracer.clone(), ..given };
+    let (audit, access, traces_to) = (trail.clone(), manifest.log.access, traces.tracer.clone());
+    let mut settings = gateway::Settings { openapi, audit, access, traces: traces_to, ..given };
     settings.acme = tls.challenges(manifest);
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
     }
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
+    let watched = Arc::clone(&gateway);
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
     let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
@@ -217,6 +219,10 @@ fn edges(
     let (limits, manifest_path) = (manifest.limits.clone(), path.to_path_buf());
     host.guards = Some(Guards { gateway: Arc::clone(&gateway), limits, manifest: manifest_path });
     host.keys = policies.key_file.take().map(Arc::new);
+    host.gateway = Some(watched);
+    host.pool_slots = runtime.pool_slots();
+    let grants = manifest.services.iter().map(|service| (service.spec.name.to_string(), service.spec.grants.clone()));
+    host.grants = grants.collect();
     host.tracer = traces.tracer.clone();
     host.inject_faults(manifest);
     let host = Arc::new(host);
@@ -233,6 +239,8 @@ fn edges(
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let faults = Arc::clone(&host);
     upkeep.spawn(async move { faults.watch_faults().await });
+    let traffic = Arc::clone(&host);
+    upkeep.spawn(async move { traffic.watch_traffic().await });
     for (service, settings) in manifest.services.iter().zip(health_checks) {
         if let Some(settings) = settings {
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
@@ -240,10 +248,7 @@ fn edges(
     }
     let settings = manifest.admin.settings.clone();
     let admin = match trail {
-        Some(trail) => {
-            let by_token = settings.token.is_some();
-            Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail, by_token)))
-        }
+        Some(trail) => Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail))),
         None => Admin::new(settings, Arc::clone(&host)),
     };
     Edges { gateway, admin, host, upkeep }

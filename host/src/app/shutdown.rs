@@ -7,6 +7,7 @@ use super::otlp_export::OtlpExporter;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
 use crate::state::Store;
+use crate::telemetry::{ChangeKind, note_change};
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +50,7 @@ impl Signals {
         for within in [within, Duration::ZERO] {
             let name = self.next().await;
             tracing::info!(signal = name, seconds = within.as_secs(), "draining");
+            note_change(ChangeKind::HostDraining, "", None, &format!("{name}: at most {} s", within.as_secs()));
             on_drain(name);
             drain.start(within);
         }

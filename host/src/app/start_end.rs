@@ -6,6 +6,7 @@ use crate::base::ServiceName;
 use crate::config::Finding;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
+use crate::telemetry::{ChangeKind, note_change};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -63,6 +64,8 @@ impl<A: Fn(&str)> StartEnd<A> {
         }
         self.left_out.iter().chain(&late).for_each(|line| announce(&format!("left out: {line}")));
         tracing::info!(services, ms = self.started.elapsed().as_millis(), "ready");
+        let left_out = self.left_out.len() + late.len();
+        note_change(ChangeKind::HostStarted, "", None, &format!("{services} services, {left_out} things left out"));
         let cache = Arc::clone(&self.runtime);
         spawn_blocking(move || cache.prune_cache());
     }

@@ -3,7 +3,7 @@
 use super::audit_line::{AuditLine, REPAIRED};
 use super::audit_record::AuditRecord;
 use super::chain::{Chain, is_torn};
-use super::utc_time::utc;
+use crate::base::utc;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;

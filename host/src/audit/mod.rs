@@ -23,7 +23,6 @@ mod audit_trail;
 mod chain;
 #[cfg(test)]
 mod tests;
-mod utc_time;
 
 pub use audit_file::AuditFile;
 pub use audit_line::AuditLine;

@@ -1,11 +1,11 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, who calls and by which fields a service learns that, who
-//! pays for the work of guests, the trace of a request (its ids, the fields that carry them, its tree of spans, each a
-//! plain record), the body type that every room passes along, the host that a message names, the header fields that end
-//! at this host, what may stand in a line of the log, and the kinds of error with their blame. What always holds: a
-//! value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside
-//! each noun.
+//! Owns names and ids, times as text, the context that travels with a call, who calls and by which fields a service
+//! learns that, who pays for the work of guests, the trace of a request (its ids, the fields that carry them, its tree
+//! of spans, each a plain record), the body type that every room passes along, the host that a message names, the
+//! header fields that end at this host, what may stand in a line of the log and what is masked there, and the kinds of
+//! error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal name).
+//! Never: I/O, tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
@@ -16,10 +16,12 @@ mod error;
 mod header;
 mod identity;
 mod log_text;
+mod masked_text;
 mod name;
 mod span;
 mod trace_context;
 mod trace_tree;
+mod utc_time;
 mod work;
 
 pub use authority::HostAndPort;
@@ -34,8 +36,10 @@ pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
+pub use masked_text::mask_secrets;
 pub use name::{Digest, InvalidName, ServiceName};
 pub use span::{SpanAttribute, SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
 pub use trace_context::{SpanId, TraceId, TraceParent, TraceState, bound_baggage, known_method};
 pub use trace_tree::{EndedTree, OpenSpan, TraceMark, TraceScope, TraceStart, TraceTree};
+pub use utc_time::{civil_date, utc};
 pub use work::{TakenWork, WorkPayer};

@@ -2,6 +2,7 @@
 
 use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
+use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
 use crate::admin::{
     BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, KeyReplacedView, KeyRequest, KeyView,
@@ -14,12 +15,14 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -186,7 +189,40 @@ impl Client {
         body: Option<(&'static str, Bytes)>,
         within: Duration,
     ) -> Result<Bytes, CliError> {
+        let exchange = async {
+            let (status, body) = self.exchange(method, path, body, None).await?;
+            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
+            Ok((status, body.to_bytes()))
+        };
+        let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
+        let (status, body) = timeout(within, exchange).await.map_err(silent)??;
+        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+    }
+
+    /// Opens the stream of events at `path`, after the event with the id `last`.
+    pub(super) async fn stream(&self, path: &str, last: Option<&str>) -> Result<EventStream, CliError> {
+        let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: READ.as_secs() };
+        let exchange = timeout(READ, self.exchange(Method::GET, path, None, last));
+        let (status, body) = exchange.await.map_err(silent)??;
+        if status.is_success() {
+            return Ok(EventStream { body, parser: EventParser::default() });
+        }
+        let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
+        Err(self.refused(status, &body.to_bytes()))
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, Bytes)>,
+        last: Option<&str>,
+    ) -> Result<(StatusCode, Incoming), CliError> {
         let mut request = Request::builder().method(method).uri(self.admin.resource(path));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -195,15 +231,9 @@ impl Client {
         }
         let body = body.map(|(_, body)| body).unwrap_or_default();
         let request = request.body(Full::new(body)).map_err(|error| self.strange(error))?;
-        let exchange = async {
-            let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
-            Ok((head.status, body.to_bytes()))
-        };
-        let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
-        let (status, body) = timeout(within, exchange).await.map_err(silent)??;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+        let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
+        let (head, body) = response.into_parts();
+        Ok((head.status, body))
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
@@ -226,6 +256,29 @@ impl Client {
 
     fn strange(&self, reason: impl ToString) -> CliError {
         CliError::Strange { admin: self.admin.to_string(), reason: reason.to_string() }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.admin.fmt(f)
+    }
+}
+
+/// A stream of events that the admin sends.
+pub(super) struct EventStream {
+    body: Incoming,
+    parser: EventParser,
+}
+
+impl EventStream {
+    /// The next events; `None` when the stream has ended or broken off.
+    pub(super) async fn next(&mut self) -> Option<Vec<StreamEvent>> {
+        loop {
+            let frame = self.body.frame().await?.ok()?;
+            let Ok(data) = frame.into_data() else { continue };
+            return self.parser.push(&data);
+        }
     }
 }
 

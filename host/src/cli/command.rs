@@ -5,6 +5,7 @@ use super::audit::AuditVerb;
 use super::cache::CacheVerb;
 use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
+use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
 /// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `trace`,
-/// `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host and change it
-/// while traffic flows, through its admin.
+/// `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host and
+/// change it while traffic flows, through its admin; `why`, `logs`, `traps`,
+/// `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -48,7 +50,10 @@ Examples:
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
   atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
   atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
-  atoll ps                         Show services, revisions, endpoints and breakers
+  atoll ps                         Show services, revisions, endpoints, breakers and rates
+  atoll why users                  Say why `users` does not fare well, and where the first cause is
+  atoll logs users -f --level warn Show its warnings as they come; `atoll traps users` shows its traps
+  atoll top                        Show all services live; `atoll changes` lists what has changed
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
@@ -97,9 +102,9 @@ pub(super) enum Verb {
         #[arg(long, verbatim_doc_comment)]
         partial: bool,
 
-        /// The format of the log
-        #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
-        log_format: LogFormatArg,
+        /// The format of the log [default: that of the manifest; or else pretty]
+        #[arg(long, value_name = "FORMAT", value_enum)]
+        log_format: Option<LogFormatArg>,
     },
 
     /// Check the manifest and every component, without serving
@@ -258,6 +263,36 @@ pub(super) enum Remote {
     #[command(subcommand)]
     Cache(CacheVerb),
 
+    /// Show the last lines of the host's log
+    ///
+    /// From the host's memory, whose size `keep` in [telemetry.logs] of the manifest sets.
+    /// It has the lines of the log, the access log and what components print, each with the
+    /// service and the request that it is about.
+    #[command(verbatim_doc_comment, after_long_help = LOGS_EXAMPLES)]
+    Logs(LogsArgs),
+
+    /// Show how components failed, grouped by where it happened
+    ///
+    /// Each report has the functions on the stack, the end of what the call printed to
+    /// standard error, the revision, how often it happened, and the shape of a request that
+    /// led to it.
+    #[command(verbatim_doc_comment)]
+    Traps(TrapsArgs),
+
+    /// Show what changed in the host: circuits, readiness, faults, swaps
+    ///
+    /// The newest two thousand changes, each with its reason, and with the operator who
+    /// ordered it.
+    #[command(verbatim_doc_comment)]
+    Changes(ChangesArgs),
+
+    /// Say why a service does not fare well: the first cause, and the path of calls to it
+    #[command(verbatim_doc_comment)]
+    Why(WhyArgs),
+
+    /// Show all services live: rates, latency, limits, circuits, changes
+    Top,
+
     /// Show the rate limits
     #[command(subcommand)]
     Limit(LimitVerb),
@@ -276,6 +311,12 @@ Examples:
   atoll breaker open users users-1   Refuse the calls of one endpoint; the others serve
   atoll breaker close users          Let every call pass, even if calls fail
   atoll breaker reset users          Let the breakers decide again";
+
+const LOGS_EXAMPLES: &str = "\
+Examples:
+  atoll logs users -f                       What `users` logs, as it comes
+  atoll logs --since 5m --level warn        The warnings and errors of the last five minutes
+  atoll logs --trace 4bf92f3577b34da6       All lines of one trace, or of one request by its id";
 
 /// The manifest argument.
 #[derive(Debug, Args)]
@@ -309,10 +350,9 @@ impl From<LanguageArg> for Language {
 }
 
 /// The format of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormatArg {
     /// Text for people
-    #[default]
     Pretty,
     /// One JSON object in each line, for log collectors
     Json,

@@ -77,7 +77,7 @@ pub(super) fn dev(manifest: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
     if let Some(step) = missing {
         anyhow::bail!("{failed} of the builds failed, and `{}` has no component: see above", step.service);
     }
-    telemetry::init(LogFormat::Pretty).context("starting the log")?;
+    telemetry::init(Some(LogFormat::Pretty)).context("starting the log")?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.spawn(watch(steps, manifest.to_owned(), ca.map(Path::to_owned)));
     let served = runtime.block_on(app::run(manifest, false, terminal::announce));

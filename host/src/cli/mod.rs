@@ -8,9 +8,10 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `trace` → `client` → `admin_connector`, `failure` →
-//! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it.
-//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `trace`, `observed`, `top` → `client` →
+//! `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
+//! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
+//! small tests in the files.
 
 mod address;
 mod admin_connector;
@@ -19,16 +20,20 @@ mod cache;
 mod client;
 mod command;
 mod develop;
+mod event_stream;
 mod failure;
 mod guard;
 mod inspection;
 mod key;
 mod layout;
+mod observed;
+mod observed_text;
 mod order;
 mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod top;
 mod trace;
 mod verb;
 

@@ -3,7 +3,11 @@
 use super::failure::CliError;
 use crate::config::{ManifestErrors, RenderStyle};
 use crate::telemetry;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::thread;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// Prints a result, and a newline if it does not end with one.
 ///
@@ -15,6 +19,99 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     match write!(out, "{}{newline}", without_control(text)).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Like [`print`]. Returns whether somebody still reads: whoever prints on and on stops then.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub(super) fn print_on(text: &str) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", without_control(text.trim_end())).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
+}
+
+/// The whole terminal, for pictures that replace each other. When it is dropped, the terminal is as it was.
+pub(super) struct FullScreen {
+    before: Option<Termios>,
+    keys: mpsc::Receiver<u8>,
+    interrupted: Signal,
+}
+
+/// Another screen, and no cursor; and the way back.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// The size if the terminal does not say it: that of a VT100.
+const USUAL_SIZE: (usize, usize) = (80, 24);
+
+impl FullScreen {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// It cannot be written, or the system has no thread left.
+    pub(super) fn enter() -> io::Result<Self> {
+        let interrupted = signal(SignalKind::interrupt())?;
+        let (sender, keys) = mpsc::channel(16);
+        // Without a terminal there are no keys, and Ctrl-C quits.
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut keywise = before.clone();
+            // A key comes at once, and is not shown.
+            keywise.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+            tcsetattr(io::stdin(), OptionalActions::Now, &keywise)?;
+            // It waits for a key for ever, and ends with the process.
+            thread::Builder::new().name("keys".into()).spawn(move || {
+                let bytes = io::stdin().lock().bytes().map_while(Result::ok);
+                bytes.into_iter().all(|key| sender.blocking_send(key).is_ok())
+            })?;
+        }
+        let screen = Self { before, keys, interrupted };
+        let mut out = io::stdout().lock();
+        write!(out, "{ENTER}").and_then(|()| out.flush())?;
+        Ok(screen)
+    }
+
+    /// Waits until the user quits: with q, Escape or Ctrl-C.
+    pub(super) async fn quit(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.interrupted.recv() => return,
+                Some(key) = self.keys.recv() => {
+                    if matches!(key, b'q' | b'Q' | 0x1b | 0x03) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Draws on a terminal that was taken over the lines that `picture` makes for a terminal of so many columns and
+    /// rows.
+    ///
+    /// # Errors
+    /// The terminal cannot be written.
+    pub(super) fn draw(picture: impl FnOnce(usize, usize) -> Vec<String>) -> io::Result<()> {
+        let size = tcgetwinsize(io::stdout()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        let (columns, rows) = size.map_or(USUAL_SIZE, |size| (size.ws_col.into(), size.ws_row.into()));
+        // Each line ends with "clear to the end of the line", so that nothing of the picture before stays. Without a
+        // newline after the last line: it would scroll.
+        let lines = picture(columns, rows).join("\u{1b}[K\r\n");
+        let mut out = io::stdout().lock();
+        write!(out, "\u{1b}[H{lines}\u{1b}[K\u{1b}[J").and_then(|()| out.flush())
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        let mut out = io::stdout().lock();
+        // If the terminal is gone, nobody misses it.
+        let _ = write!(out, "{LEAVE}").and_then(|()| out.flush());
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
     }
 }
 
@@ -53,7 +150,7 @@ fn error_text(error: &anyhow::Error, terminal: bool) -> String {
 
 /// The text without control characters. Parts of it come from components and from other machines, and could contain
 /// terminal commands.
-fn without_control(text: &str) -> String {
+pub(super) fn without_control(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 

@@ -60,8 +60,8 @@ fn the_flag_overrides_the_variable_the_variable_the_manifest_and_the_manifest_th
 #[test]
 fn run_and_check_take_the_path_of_a_manifest() {
     for (line, path, format) in [
-        ("atoll run", "atoll.toml", LogFormatArg::Pretty),
-        ("atoll run a/b.toml --log-format json", "a/b.toml", LogFormatArg::Json),
+        ("atoll run", "atoll.toml", None),
+        ("atoll run a/b.toml --log-format json", "a/b.toml", Some(LogFormatArg::Json)),
     ] {
         let Verb::Run { manifest, log_format, .. } = parse(line).expect(line).verb else { panic!("{line}") };
         assert_eq!((manifest.path.as_path(), log_format), (Path::new(path), format));
@@ -169,7 +169,10 @@ impl Host {
         let socket = Listener::bind(listen::Settings::default()).await.expect("a free port");
         let address = socket.local_addr().expect("an address");
         let fake = Arc::new(Fake::default());
-        let admin = Admin::new(Settings { address, token: token.map(Token::new), secure: false }, fake.clone());
+        let admin = Admin::new(
+            Settings { address, token: token.map(Token::new), operators: Vec::new(), secure: false },
+            fake.clone(),
+        );
         let drain = Drain::new();
         tokio::spawn(socket.serve(move |request, _peer| admin.handle(request), drain.clone()));
         Self { fake, address: address.to_string().parse().expect("an address"), drain }

@@ -4,8 +4,10 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, cache, develop, guard, inspection, key, order, table, terminal, trace};
-use crate::admin::{OutsideView, ServiceView, SwapView};
+use super::{
+    audit, cache, develop, guard, inspection, key, observed, observed_text, order, table, terminal, top, trace,
+};
+use crate::admin::{OutsideView, OverviewView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
@@ -46,7 +48,8 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
             let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
             let ca = authorities(command.ca).or_else(|| development(&admin));
             let text = runtime.block_on(request(verb, admin, token.as_deref(), ca.as_deref()))?;
-            Ok(terminal::print(&text)?)
+            // A verb that follows something has printed it already.
+            if text.is_empty() { Ok(()) } else { Ok(terminal::print(&text)?) }
         }
     }
 }
@@ -94,8 +97,8 @@ fn why_unknown(manifest: &Path) -> String {
     format!("there is no {name} here")
 }
 
-fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
-    telemetry::init(log_format.into()).context("starting the log")?;
+fn run(manifest: &Path, partial: bool, log_format: Option<LogFormatArg>) -> anyhow::Result<()> {
+    telemetry::init(log_format.map(Into::into)).context("starting the log")?;
     // After the log's own word on panics.
     keep_quiet_about_caught_panics();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -209,6 +212,11 @@ pub(super) async fn request(
         Remote::Trace(arguments) => trace::trace(&client, arguments).await,
         Remote::Key(verb) => key::key(&client, verb).await,
         Remote::Cache(verb) => cache::cache(&client, verb).await,
+        Remote::Logs(args) => observed::logs(&client, args).await,
+        Remote::Traps(args) => observed::traps(&client, args).await,
+        Remote::Changes(args) => observed::changes(&client, args).await,
+        Remote::Why(args) => observed::why(&client, args).await,
+        Remote::Top => top::top(&client).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
         Remote::State(verb) => guard::state(&client, verb).await,
@@ -219,7 +227,14 @@ pub(super) async fn request(
 async fn ps(client: &Client) -> anyhow::Result<String> {
     let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
     let outside: Vec<OutsideView> = client.read(&client.get("/v1/outside").await?)?;
+    let overview: Vec<OverviewView> = client.read(&client.get("/v1/overview").await?)?;
     let mut text = table::services(&services);
+    if !overview.is_empty() {
+        text.push_str(&format!(
+            "\nthe last minute, and what is used of each limit\n{}",
+            observed_text::overview(&overview)
+        ));
+    }
     if !outside.is_empty() {
         text.push('\n');
         text.push_str(&table::outside(&outside));

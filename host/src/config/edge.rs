@@ -17,6 +17,7 @@ use super::{cache_bounds, cors, entry, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
+use crate::telemetry::AccessFormat;
 use crate::{gateway, listen};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -259,7 +260,8 @@ pub(super) fn read(
         listen: listen::Settings { address, ..listen::Settings::default() },
         settings: admin::Settings {
             address,
-            token: token::read(&admin_address, env, report),
+            token: token::read(&admin_address, root.has("operator"), env, report),
+            operators: Vec::new(),
             secure: admin_tls.is_some(),
         },
         tls: admin_tls,
@@ -323,6 +325,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             acme: None,
             audit: None,
             cache: cache_bounds::bounds(section),
+            access: AccessFormat::default(),
             traces: None,
         },
         tls: None,

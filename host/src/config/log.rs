@@ -45,6 +45,7 @@ pub(super) fn read(root: &mut Section<'_>) -> LogSettings {
         repeats: section.get(&REPEATS),
         guest_lines: section.get(&GUEST_LINES),
         guest_burst: section.get(&GUEST_BURST),
+        ..LogSettings::default()
     };
     section.close();
     settings

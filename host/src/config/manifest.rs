@@ -7,6 +7,7 @@ use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
 use super::late_finding_key::LateFindingKey;
 use super::log;
+use super::operators;
 use super::rate;
 use super::reader::file::PathKind;
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
@@ -306,7 +307,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
     let mut edge_spans = KeySpans::new(0..0);
-    let (mut gateway, admin) = edge::read(&mut root, folder, env, &mut edge_spans);
+    let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans);
     gateway.keys = folder.join(&gateway.keys);
     let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
 
@@ -330,7 +331,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
-    let telemetry = telemetry::read(&mut root, folder, env);
+    let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
+    admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let mut services = service::read_all(&mut root, folder, env);
     let limits = rate::read_all(&mut root);

@@ -18,10 +18,11 @@
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
-//! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables`; `audit`; `service`, with a file for each group of
-//! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`,
-//! `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits`
-//! and `mirror`. Below them is the wing `reader`, which reads one table.
+//! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
+//! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
+//! `health`); `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and
+//! `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which
+//! reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -54,6 +55,7 @@ mod manifest;
 mod matching;
 mod mirror;
 mod openapi;
+mod operators;
 mod otel_variables;
 mod own_answer;
 mod rate;
@@ -66,6 +68,7 @@ mod route_call;
 mod secret;
 mod service;
 mod telemetry;
+mod telemetry_logs;
 #[cfg(test)]
 mod tests;
 mod tls;

@@ -7,7 +7,8 @@ use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
 use super::reader::measure::{GIB, KIB, SizeKind, in_memory};
 use super::reader::section::Section;
-use crate::telemetry::{ExportSettings, TraceSettings};
+use super::telemetry_logs;
+use crate::telemetry::{ExportSettings, LogSettings, TraceSettings};
 use http::Uri;
 use std::path::Path;
 use toml::Spanned;
@@ -80,13 +81,24 @@ impl ValueKind for CollectorKind {
     }
 }
 
-/// Reads `[telemetry]`; `None` if neither the section nor the environment asks for traces.
+/// Reads `[telemetry]`, and its `logs` into the settings of the log; `None` if neither the section nor the environment
+/// asks for traces.
 pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
-) -> Option<TelemetryConfig> {
+    log: LogSettings,
+) -> (Option<TelemetryConfig>, LogSettings) {
     let mut section = root.section("telemetry");
+    let log = telemetry_logs::read(&mut section, log);
+    (read_traces(section, folder, env), log)
+}
+
+fn read_traces(
+    mut section: Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<TelemetryConfig> {
     let named = section.first_of(&OWN).is_some();
     let otlp = section.find(&OTLP);
     let (sample, name) = (section.get_sourced(&SAMPLE), section.get_sourced(&SERVICE_NAME));

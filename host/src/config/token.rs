@@ -15,35 +15,47 @@ const STRENGTH: usize = 128;
 /// A random token of this strength has at least as many different characters.
 const DIFFERENT: usize = 6;
 
+/// What is wrong with a token of the admin that listens on `address`, and how to mend it. Never with the token itself.
+pub(super) fn weakness(token: &str, address: SocketAddr) -> Option<(String, String)> {
+    let reachable = !address.ip().to_canonical().is_loopback();
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = "must be visible ASCII without spaces: it is sent in a header".to_owned();
+        return Some((message, format!("{MAKE}; look for a stray newline")));
+    }
+    (reachable && is_guessable(token)).then(|| {
+        let message = format!(
+            "can be guessed: a text like this has at most {} bits, and {address} can be reached from other machines, \
+             so it needs {STRENGTH}",
+            strength(token),
+        );
+        (message, format!("{MAKE}, or listen on 127.0.0.1"))
+    })
+}
+
 /// The admin's token. Without a token, everybody who reaches the admin can replace services, so only this machine may
 /// reach it. A token that can be guessed is as good as none.
+///
+/// `operators`: whether operators have tokens of their own, which are as good.
 pub(super) fn read(
     address: &Sourced<SocketAddr>,
+    operators: bool,
     env: &dyn Fn(&str) -> Option<String>,
     report: &Report,
 ) -> Option<Token> {
     let reachable = !address.value.ip().to_canonical().is_loopback();
     let token = env(ADMIN_TOKEN).filter(|token| !token.is_empty());
     match &token {
-        Some(token) if !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
-            let message = "must be visible ASCII without spaces: it is sent in a header";
-            report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, format!("{MAKE}; look for a stray newline"));
+        Some(token) => {
+            if let Some((message, help)) = weakness(token, address.value) {
+                report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, help);
+            }
         }
-        Some(token) if reachable && is_guessable(token) => {
-            let message = format!(
-                "can be guessed: a text like this has at most {} bits, and {} can be reached from other machines, so \
-                 it needs {STRENGTH}",
-                strength(token),
-                address.value
-            );
-            report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, format!("{MAKE}, or listen on 127.0.0.1"));
-        }
-        None if reachable => {
+        None if reachable && !operators => {
             let message =
                 format!("{} can be reached from other machines, and so the admin demands a token", address.value);
             report.push(address.origin.clone(), message, format!("set {ADMIN_TOKEN} ({MAKE}), or listen on 127.0.0.1"));
         }
-        _ => {}
+        None => {}
     }
     token.map(|token| Token::new(&token))
 }

@@ -1,13 +1,15 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
 use super::request_trace::{EndedRequest, RequestTrace};
-use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, TraceId};
+use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, TraceId, log_safe};
 use crate::listen::{Peer, UnparsedRequest};
-use crate::telemetry::{DurationExemplar, GatewayMetrics};
+use crate::telemetry::{DurationExemplar, GatewayMetrics, RequestShape, traps};
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri};
+use http::header::{CONTENT_TYPE, REFERER, USER_AGENT};
+use http::{HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -52,6 +54,33 @@ pub(super) struct AccessRecord {
     peer: Peer,
     /// The request's trace; `None` if requests are not traced.
     pub(super) trace: Option<RequestTrace>,
+    /// The media type of the request's body, for the report of a trap.
+    content_type: Option<HeaderValue>,
+    /// The length of that body, if the client has said it.
+    length: Option<u64>,
+    /// What the longer formats of the access log have more.
+    client: Option<Box<LoggedClient>>,
+}
+
+/// The client of a request, for the longer formats of the access log.
+pub(super) struct LoggedClient {
+    address: IpAddr,
+    version: Version,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+}
+
+impl LoggedClient {
+    /// The client at `address` that has sent this head.
+    pub(super) fn new(address: IpAddr, head: &Request<Body>) -> Box<Self> {
+        let field = |name| head.headers().get(name).cloned();
+        Box::new(Self { address, version: head.version(), referer: field(REFERER), user_agent: field(USER_AGENT) })
+    }
+}
+
+/// A field that a client has sent, as far as it is text.
+fn text(field: Option<&HeaderValue>) -> Option<&str> {
+    field.and_then(|value| value.to_str().ok())
 }
 
 impl AccessRecord {
@@ -62,8 +91,12 @@ impl AccessRecord {
         id: RequestId,
         began: Instant,
         peer: Peer,
+        client: Option<Box<LoggedClient>>,
     ) -> Self {
         Self {
+            content_type: head.headers().get(CONTENT_TYPE).cloned(),
+            length: head.body().size_hint().exact(),
+            client,
             metrics,
             scope,
             kind: KIND_GONE,
@@ -88,6 +121,17 @@ impl AccessRecord {
     /// The client's connection.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The request without what its client alone knows.
+    fn shape(&self) -> RequestShape {
+        let media_type = text(self.content_type.as_ref()).and_then(|value| value.split(';').next());
+        RequestShape {
+            method: self.method.as_str().to_owned(),
+            route: self.metrics.route(self.scope).unwrap_or_default().to_owned(),
+            content_type: media_type.map(|media_type| log_safe(media_type.trim()).into_owned()),
+            length: self.length,
+        }
     }
 
     /// Follows `answer`, which is of this kind, until its body has ended.
@@ -132,7 +176,9 @@ impl Drop for AccessRecord {
             AnswerEnd::Gone => KIND_GONE,
         };
         self.metrics.ended(self.scope, self.status, kind, Some(took));
+        traps().request_ended(self.id.as_str(), || self.shape());
         let trace_id = self.trace.take().map(|trace| self.end_trace(trace, kind, took));
+        let client = self.client.as_deref();
         // Without the query, which is often secret.
         tracing::info!(
             target: "access",
@@ -150,6 +196,11 @@ impl Drop for AccessRecord {
                 AnswerEnd::Gone => "gone",
             },
             request_id = self.id.as_str(),
+            client = client.map(|client| tracing::field::display(client.address)),
+            route = client.and_then(|_| self.metrics.route(self.scope)),
+            version = client.map(|client| tracing::field::debug(client.version)),
+            referer = client.and_then(|client| text(client.referer.as_ref())),
+            user_agent = client.and_then(|client| text(client.user_agent.as_ref())),
             trace_id = trace_id.map(tracing::field::display),
         );
     }

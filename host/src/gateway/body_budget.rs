@@ -38,6 +38,11 @@ impl BodyBudget {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
+    /// How many bytes are free.
+    pub(super) fn free(&self) -> usize {
+        self.0.available_permits()
+    }
+
     /// Reads the whole of `body`, for a call that needs it before it begins.
     ///
     /// # Errors

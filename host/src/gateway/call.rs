@@ -56,6 +56,14 @@ pub struct CallFailure {
     pub detail: String,
 }
 
+impl CallFailure {
+    /// The failure of a call to a service that is not served, for this reason.
+    pub(super) fn left_out(reason: &str) -> Self {
+        let detail = format!("left out: {reason}");
+        Self { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, lacks: None, detail }
+    }
+}
+
 impl From<CallError> for CallFailure {
     fn from(error: CallError) -> Self {
         let detail = error.to_string();

@@ -6,12 +6,6 @@ use super::problem::Problem;
 use super::{body_decoding, status};
 use crate::base::{Blame, DeadlineOwner, ErrorKind, RequestId, ServiceName};
 
-/// The failure of a call to a service that is not served, for this reason.
-pub(super) fn left_out_failure(reason: &str) -> CallFailure {
-    let detail = format!("left out: {reason}");
-    CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, lacks: None, detail }
-}
-
 /// The outcome of a call, or the problem to answer. A request body that was too large is answered with 413, whatever
 /// the service did.
 pub(super) fn settle<T>(

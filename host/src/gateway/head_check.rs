@@ -3,8 +3,9 @@
 use super::problem::Problem;
 use super::settings::Settings;
 use super::websocket;
-use crate::base::{HostAndPort, header_tokens};
+use crate::base::{HostAndPort, RequestId, header_tokens};
 use crate::listen::SecurePeer;
+use crate::route::Path;
 use http::header::{ALLOW, CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::Scheme;
@@ -177,6 +178,19 @@ fn check_host(head: &Parts) -> Result<Option<HostAndPort<'_>>, Problem> {
         return refuse("the request's target and its `Host` header name two hosts");
     }
     Ok(Some(host.unwrap_or(target)))
+}
+
+/// The id that a trusted proxy sent, or else a new one. A client that could choose its id could hide among the log
+/// lines of another request.
+pub(super) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
+    let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
+    let given = if trusted { given() } else { None };
+    given.unwrap_or_else(|| RequestId::from_random(rand::random()))
+}
+
+/// The path of a request, if it is one.
+pub(super) fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
+    Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! The pipeline of a request: every stage, in order.
 
-use super::access_log::{AccessRecord, write_unparsed};
+use super::access_log::{AccessRecord, LoggedClient, write_unparsed};
 use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_decoding::EncodedUpload;
 use super::body_limit::UploadStatus;
 use super::caching::{CacheEffect, CacheFetch, CacheTurn, CachedRequest, RequestPlace, SharedCache};
-use super::call::Call;
-use super::call_outcome::{left_out_failure, settle};
+use super::call::{Call, CallFailure};
+use super::call_outcome::settle;
 use super::caller::Caller;
 use super::entry_gate::EntryGate;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
@@ -25,10 +25,10 @@ use super::{
     public_answer,
 };
 use crate::audit::AuditRecord;
-use crate::base::{Body, CallContext, HostAndPort, RequestId, ServiceName, WorkPayer, remove_claimed_identity};
+use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
-use crate::telemetry::GatewayMetrics;
+use crate::telemetry::{AccessFormat, GatewayMetrics};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
@@ -88,6 +88,12 @@ impl<C: Call> Gateway<C> {
         self.cache.as_ref()
     }
 
+    /// The bytes of request bodies that are held now for a service with a route, and the most that may be.
+    pub fn body_memory(&self, service: &str) -> Option<(usize, usize)> {
+        let most = self.settings.body_memory;
+        self.body_budgets.get(service).map(|budget| (most.saturating_sub(budget.free()), most))
+    }
+
     /// When clients are told to come back, during maintenance; `None`: there is none.
     pub fn maintenance(&self) -> Option<Duration> {
         self.entry.maintenance()
@@ -122,18 +128,20 @@ impl<C: Call> Gateway<C> {
         let address = peer.addr.ip().to_canonical();
         // A proxy that names no client passes on what that client says: nothing of it is the proxy's word.
         let trusted = self.settings.trusted_proxies.contains(&address) && !peer.is_unnamed;
-        let id = request_id(request.headers(), trusted);
+        let id = head_check::request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
         let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
         let trace = self.traces.as_ref().map(begin);
         let scope = trace.as_ref().map(RequestTrace::scope);
         let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
-        let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
+        let (mut record, audited) = {
+            let client = || client_address::of(request.headers(), address, trusted, &self.settings.trusted_proxies);
+            let logged = (self.settings.access != AccessFormat::Short).then(|| LoggedClient::new(client(), &request));
+            let record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer, logged);
+            (record, self.settings.audit.as_ref().map(|_| client()))
+        };
         record.trace = trace;
-        let proxies = &self.settings.trusted_proxies;
-        let audited =
-            self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, trusted, proxies));
         let mut extras = AnswerExtras::default();
         let (answer, kind) = match self.pipeline(request, &caller, &mut record, &mut extras).await {
             Ok(answer) => (answer, "answer"),
@@ -164,7 +172,7 @@ impl<C: Call> Gateway<C> {
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
-        let path = clean_path(&head)?;
+        let path = head_check::clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
             return answer;
         }
@@ -181,7 +189,7 @@ impl<C: Call> Gateway<C> {
         let (body, upload) = UploadStatus::bound(&head.headers, body, limit, service)?;
         let changes = RequestChanges::begin(route.target, &head.headers)?;
         if let Some(reason) = left_out {
-            return settle(Err(left_out_failure(reason)), &upload, service, caller.id);
+            return settle(Err(CallFailure::left_out(reason)), &upload, service, caller.id);
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
@@ -466,16 +474,4 @@ impl<C: Call> Gateway<C> {
             }
         }
     }
-}
-
-/// The id that a trusted proxy sent, or else a new one. A client that could choose its id could hide among the log
-/// lines of another request.
-fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
-    let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
-    let given = if trusted { given() } else { None };
-    given.unwrap_or_else(|| RequestId::from_random(rand::random()))
-}
-
-fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
-    Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
 }

@@ -16,7 +16,7 @@ use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::cache::CachePolicy;
 use crate::listen::AcmeChallenges;
-use crate::telemetry::Tracer;
+use crate::telemetry::{AccessFormat, Tracer};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct Settings {
     pub openapi: Option<Bytes>,
     /// Where refusals of callers are recorded; `None`: nowhere.
     pub audit: Option<AuditTrail>,
+    /// How the access log is written.
+    pub access: AccessFormat,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
     /// The bounds of the cache, where a route has one.
@@ -71,6 +73,7 @@ impl Default for Settings {
             entry: EntrySettings::default(),
             openapi: None,
             audit: None,
+            access: AccessFormat::default(),
             https: None,
             cache: CacheBounds::default(),
             acme: None,

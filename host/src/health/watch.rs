@@ -3,6 +3,7 @@
 use crate::base::{CallContext, RequestId, ServiceName};
 use crate::mesh::{Endpoint, HealthProbe, Invoke, Service};
 use crate::registry::Registry;
+use crate::telemetry::{ChangeKind, note_change};
 use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +58,14 @@ async fn check<P: Invoke>(service: &ServiceName, endpoint: &Endpoint<P>, setting
         tracing::debug!(%service, endpoint = id, reason, "a health check failed");
     }
     match (endpoint.stats.readiness.note(outcome.is_ok(), settings.schedule.down, settings.schedule.up), outcome) {
-        (Some(true), _) => tracing::info!(%service, endpoint = id, "ready again: it gets calls"),
-        (Some(false), Err(reason)) => tracing::warn!(%service, endpoint = id, reason, "not ready: it gets no calls"),
+        (Some(true), _) => {
+            tracing::info!(%service, endpoint = id, "ready again: it gets calls");
+            note_change(ChangeKind::Ready, service.as_str(), Some(id), "its health checks pass again");
+        }
+        (Some(false), Err(reason)) => {
+            tracing::warn!(%service, endpoint = id, reason, "not ready: it gets no calls");
+            note_change(ChangeKind::Unready, service.as_str(), Some(id), &reason);
+        }
         _ => {}
     }
 }

@@ -5,6 +5,7 @@ use super::start_ledger::{SettledServices, StartLedger, StartedService};
 use super::swap::Rollout;
 use crate::base::ServiceName;
 use crate::runtime::{InvokeError, Revision};
+use crate::telemetry::{ChangeKind, note_change};
 use futures_util::StreamExt;
 use futures_util::stream;
 use std::collections::BTreeSet;
@@ -74,6 +75,7 @@ impl Rollout {
             *history = RevisionHistory { manifest: history.manifest, ..RevisionHistory::default() };
             deployment.withdraw(&self.registry);
             tracing::error!(%service, reason, "left out");
+            note_change(ChangeKind::LeftOut, service.as_str(), None, &reason);
             left_out(&service, reason);
         }
         ready.iter().for_each(|service| self.deployments[service].started());

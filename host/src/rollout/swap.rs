@@ -12,6 +12,7 @@ use crate::mesh::Service;
 use crate::registry::Registry;
 use crate::runtime::{Component, InvokeError, Link, LoadError, Revision, Runtime};
 use crate::state::Store;
+use crate::telemetry::{ChangeKind, note_change};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -332,6 +333,12 @@ impl Swapped {
     fn log(&self, deployment: &Deployment, what: &str) {
         let (revision, previous) = (self.revision.short(), self.previous.map(|previous| previous.short()));
         tracing::info!(service = %deployment.spec.name, revision, previous, "{what}");
+        let reason = match previous {
+            Some(previous) => format!("{revision} serves in place of {previous}"),
+            None => format!("{revision} serves"),
+        };
+        let kind = if what.contains("roll") { ChangeKind::RolledBack } else { ChangeKind::Swapped };
+        note_change(kind, deployment.spec.name.as_str(), None, &reason);
     }
 }
 
@@ -358,6 +365,8 @@ fn described(contract: &Contract, folder: Option<&Path>) -> Result<(), String> {
 /// Writes the line of a swap or a rollback that was refused.
 fn report_refusal(what: &str, service: &str, error: &SwapError) {
     tracing::warn!(service, kind = error.kind(), %error, "a {what} was refused");
+    let refused = if what == "swap" { ChangeKind::SwapRefused } else { ChangeKind::RollbackRefused };
+    note_change(refused, service, None, &format!("{}: {error}", error.kind()));
 }
 
 fn does_not_start(error: InvokeError) -> SwapError {

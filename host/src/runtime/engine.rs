@@ -52,6 +52,7 @@ pub struct Runtime {
     /// The free slots of Wasmtime's pool. A call that needs an instance first waits for a slot here. So the pool itself
     /// is never full when the instance is made; it would refuse instead of letting the call wait.
     pub(crate) slots: Slots,
+    pool_slots: usize,
     pub(crate) pressure: Arc<PoolPressure>,
     pub(crate) cpu: Arc<CpuShares>,
     pub(crate) outcall: OutcallHandle,
@@ -60,6 +61,11 @@ pub struct Runtime {
 }
 
 impl Runtime {
+    /// How many slots the pool has.
+    pub fn pool_slots(&self) -> usize {
+        self.pool_slots
+    }
+
     /// Starts an engine whose pool holds `slots` instances of at most `memory` bytes each.
     ///
     /// # Errors
@@ -78,6 +84,7 @@ impl Runtime {
             shared_code: SharedCode::default(),
             loads: Semaphore::new(available_parallelism().map_or(1, usize::from)),
             slots: Slots::new(slots),
+            pool_slots: slots,
             pressure: Arc::default(),
             cpu,
             outcall: OutcallHandle::default(),

@@ -140,6 +140,8 @@ pub struct GuestLocation {
     pub stack: u64,
     /// The innermost error: `wasm trap: wasm `unreachable` instruction executed`.
     pub cause: String,
+    /// The functions on the stack, demangled, the innermost first. They are safe for the log.
+    pub functions: Vec<String>,
     /// The backtrace in lines, safe for the log: the names of functions are the component's own.
     backtrace: String,
 }
@@ -189,13 +191,42 @@ impl GuestLocation {
             Some(offset) => format!("{offset:#x} {name}"),
             None => name.to_owned(),
         };
+        let backtrace = safe_backtrace(backtrace);
         Some(Self {
             frame: frame.trim_end().to_owned(),
             stack: stack.finish(),
             cause: error.root_cause().to_string(),
-            backtrace: safe_backtrace(backtrace),
+            functions: functions(&backtrace),
+            backtrace,
         })
     }
+}
+
+/// The functions of a backtrace in lines: `    0: 0x30 - module!shop::order::h0123456789abcdef`, perhaps with a line
+/// `at src/order.rs:7:3` below. The hash that Rust adds to a name differs from build to build, and is left out.
+fn functions(backtrace: &str) -> Vec<String> {
+    let mut functions: Vec<String> = Vec::new();
+    for line in backtrace.lines().skip(1) {
+        let line = line.trim_start();
+        if let Some(place) = line.strip_prefix("at ")
+            && let Some(last) = functions.last_mut()
+        {
+            last.push_str(&format!(" at {place}"));
+            continue;
+        }
+        let Some((number, rest)) = line.split_once(':') else { continue };
+        let Some((_, name)) = rest.split_once(" - ").filter(|_| number.bytes().all(|b| b.is_ascii_digit())) else {
+            continue;
+        };
+        let name = name.split_once('!').map_or(name, |(_, function)| function);
+        let hash = name.rsplit_once("::h").filter(|(_, hash)| hash.len() == 16 && hash.bytes().all(is_hex));
+        functions.push(hash.map_or(name, |(plain, _)| plain).to_owned());
+    }
+    functions
+}
+
+fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
 }
 
 /// The backtrace in lines, none of which is forged by a name with a line break.
@@ -234,6 +265,20 @@ mod tests {
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
         InvokeError::caused_by(ErrorKind::Trap, run.call(&mut store, ()).unwrap_err())
+    }
+
+    #[test]
+    fn the_functions_of_a_trap_have_plain_names_that_no_build_changes() {
+        for (name, function) in [
+            ("run", "run"),
+            ("_ZN4shop5order17h0123456789abcdefE", "shop::order"),
+            ("_ZN4shop5order17hfedcba9876543210E", "shop::order"),
+            ("a\\nb", "a\\nb"),
+        ] {
+            assert_eq!(trap_in(name).place.unwrap().functions, [function]);
+        }
+        let text = "head\n    0:   0x10 - a!one\n                    at src/one.rs:7:3\n    1: 0x2 - <unknown>!two";
+        assert_eq!(functions(text), ["one at src/one.rs:7:3", "two"]);
     }
 
     #[test]

@@ -4,12 +4,12 @@
 
 use crate::contract::InterfaceName;
 
-/// A package, the version of it that the host has, and its interfaces.
+/// A package, the version of it that the host has (empty: it has none), and its interfaces.
 pub(super) type Package = (&'static str, &'static str, &'static [&'static str]);
 
 /// All packages. Of one package several versions may be there. Interfaces of types alone are listed too: they are
 /// imported like others.
-pub(super) const PACKAGES: [Package; 17] = [
+pub(super) const PACKAGES: [Package; 19] = [
     ("atoll:platform", "0.1.0", &["caller"]),
     ("atoll:state", "0.1.0", &["transactions"]),
     (
@@ -54,6 +54,8 @@ pub(super) const PACKAGES: [Package; 17] = [
     ("wasi:http", "0.3.0", &["types", "client"]),
     ("wasi:io", "0.2.12", &["error", "poll", "streams"]),
     ("wasi:keyvalue", "0.2.0-draft", &["store", "atomics", "batch"]),
+    ("wasi:logging", "0.1.0-draft", &["logging"]),
+    ("wasi:logging", "", &["logging"]),
     ("wasi:random", "0.2.12", &["random", "insecure", "insecure-seed"]),
     ("wasi:random", "0.3.0", &["random", "insecure", "insecure-seed"]),
     (
@@ -93,7 +95,8 @@ pub fn offer_of(import: &InterfaceName) -> Offer {
 fn version_of((package, version, interfaces): &Package, path: &str) -> Option<InterfaceName> {
     let (of, interface) = path.split_once('/')?;
     let there = of == *package && interfaces.contains(&interface);
-    there.then(|| InterfaceName { path: path.to_owned(), version: Some((*version).to_owned()) })
+    let version = (!version.is_empty()).then(|| (*version).to_owned());
+    there.then(|| InterfaceName { path: path.to_owned(), version })
 }
 
 /// The numbers of a version. On one track these decide which of two versions is newer.
@@ -106,7 +109,11 @@ fn numbers(version: Option<&str>) -> Vec<u64> {
 pub(crate) fn missing(import: &InterfaceName) -> Option<String> {
     match offer_of(import) {
         Offer::There { .. } => None,
-        Offer::Others(there) => Some(format!("{import} (there is {})", there.join(" and "))),
+        Offer::Others(there) => {
+            let there =
+                there.into_iter().map(|version| if version.is_empty() { "one without a version" } else { version });
+            Some(format!("{import} (there is {})", there.collect::<Vec<_>>().join(" and ")))
+        }
         Offer::Absent => Some(import.to_string()),
     }
 }
@@ -127,6 +134,8 @@ mod tests {
             ("wasi:io/poll", Offer::Others(vec!["0.2.12"])),
             ("wasi:keyvalue/store@0.2.0-draft2", Offer::Others(vec!["0.2.0-draft"])),
             ("atoll:state/transactions@1.0.0", Offer::Others(vec!["0.1.0"])),
+            ("wasi:logging/logging@0.1.0-draft", Offer::There { older: None }),
+            ("wasi:logging/logging", Offer::There { older: None }),
             ("wasi:keyvalue/watcher@0.2.0-draft", Offer::Absent),
             ("wasi:cli/run@0.2.6", Offer::Absent),
             ("wasi:nn/tensor@0.2.0", Offer::Absent),

@@ -1,15 +1,12 @@
 //! The metric handles of one endpoint, or of one outside host.
 
 use super::histogram::Histogram;
+use super::kind_counters::KindCounters;
+use super::traffic_window::{LATENCY, TrafficCounts};
+use crate::base::{log_safe, mask_secrets};
 use prometheus_client::metrics::counter::Counter;
-use std::time::Duration;
-
-/// The bounds of the latency histogram in microseconds: a fresh instance answers in tens of them, and a deadline is
-/// seconds away.
-const LATENCY: [u64; 16] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000,
-];
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 /// The counters and the latency histogram of one endpoint, or of one outside host. Those of an endpoint live through
 /// swaps: the endpoint that replaces it counts on with them.
@@ -17,7 +14,38 @@ pub struct EndpointMetrics {
     pub(super) requests: Counter,
     pub(super) failures: Counter,
     pub(super) latency: Histogram<{ LATENCY.len() }>,
+    /// The failures by kind.
+    pub(super) failed: KindCounters<{ FAILED.len() }>,
+    last: Mutex<Option<LastFailure>>,
 }
+
+/// The kinds of failures that are the service's: those of a try without an answer, an answer of 5xx, and a function's
+/// error that reports one.
+const FAILED: [&str; 9] = [
+    "trap",
+    "memory-limit",
+    "instantiation",
+    "bad-answer",
+    "connect",
+    "reset",
+    "timeout",
+    "answered-5xx",
+    "function-error",
+];
+
+/// The latest failure of an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When it was.
+    pub time: SystemTime,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What happened, for operators: without secrets in their usual forms.
+    pub detail: String,
+}
+
+/// The longest detail that is kept, in characters.
+const LONGEST_DETAIL: usize = 300;
 
 /// The requests of one endpoint, and the failures among them, since the first endpoint with its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +58,13 @@ pub struct RequestCounts {
 
 impl Default for EndpointMetrics {
     fn default() -> Self {
-        Self { requests: Counter::default(), failures: Counter::default(), latency: Histogram::new(&LATENCY) }
+        Self {
+            requests: Counter::default(),
+            failures: Counter::default(),
+            latency: Histogram::new(&LATENCY),
+            failed: KindCounters::new(&FAILED),
+            last: Mutex::default(),
+        }
     }
 }
 
@@ -46,8 +80,35 @@ impl EndpointMetrics {
     }
 
     /// Counts a request that failed through a fault of the service: at most once for each [`EndpointMetrics::request`].
-    pub fn failure(&self) {
+    /// `kind`: that of an error which is the service's fault, `answered-5xx` or `function-error`.
+    pub fn failure(&self, kind: &str) {
         self.failures.inc();
+        self.failed.count(kind);
+    }
+
+    /// Remembers what the latest failure was. In a flood of failures some are not remembered: nobody waits here.
+    pub fn note_failure(&self, kind: &'static str, detail: &str) {
+        let Ok(mut last) = self.last.try_lock() else { return };
+        let detail: String = detail.lines().next().unwrap_or_default().chars().take(LONGEST_DETAIL).collect();
+        let detail = mask_secrets(&log_safe(&detail)).into_owned();
+        *last = Some(LastFailure { time: SystemTime::now(), kind, detail });
+    }
+
+    /// The latest failure.
+    pub fn last_failure(&self) -> Option<LastFailure> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds what was counted so far to `counts`.
+    pub fn count_into(&self, counts: &mut TrafficCounts) {
+        counts.requests += self.requests.get();
+        counts.failures += self.failures.get();
+        for (kind, count) in self.failed.iter() {
+            *counts.failed.entry(kind).or_default() += count.get();
+        }
+        for (sum, count) in counts.latency.iter_mut().zip(self.latency.counts()) {
+            *sum += count;
+        }
     }
 
     /// The requests and failures so far.

@@ -5,6 +5,7 @@ use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
+use super::host_change::change_counts;
 use super::host_collector::HostCollector;
 use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
@@ -120,7 +121,11 @@ impl<S: MetricsSource> Collector for Scrape<S> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         encode_gateway(&mut encoder, &self.gateway)?;
         encode_endpoints(&mut encoder, &self.source.endpoints())?;
-        encode_services(&mut encoder, &self.source.services())?;
+        let services = self.source.services();
+        encode_services(&mut encoder, &services)?;
+        if !services.is_empty() {
+            encode_changes(&mut encoder)?;
+        }
         encode_outside(&mut encoder, &self.source.outside())?;
         log::counts().map_or(Ok(()), |counts| encode_log(&mut encoder, &counts))
     }
@@ -201,7 +206,19 @@ fn encode_endpoints(
     ];
     encode(encoder, endpoints, &FAMILIES, |sample| {
         [("service", sample.service.as_str()), ("endpoint", sample.endpoint.as_str())]
-    })
+    })?;
+    if endpoints.is_empty() {
+        return Ok(());
+    }
+    let help = "Requests that failed through a fault of the service, by kind of failure";
+    let mut family = encoder.encode_descriptor("failures_by_kind", help, None, MetricType::Counter)?;
+    for (sample, metrics) in endpoints {
+        for (kind, count) in metrics.failed.iter() {
+            let labels = [("service", sample.service.as_str()), ("endpoint", sample.endpoint.as_str()), ("kind", kind)];
+            count.encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn encode_services(
@@ -364,6 +381,20 @@ fn encode_outside(
         family("outside_in_flight", "Requests under way at the outside host", |s, _| gauge(s.in_flight)),
     ];
     encode(encoder, outside, &FAMILIES, |sample| [("service", sample.service.as_str()), ("host", sample.host.as_str())])
+}
+
+fn encode_changes(encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
+    let counts = change_counts();
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let help = "Changes of the host: circuits, readiness, faults on purpose, revisions, by service and kind";
+    let mut family = encoder.encode_descriptor("changes", help, None, MetricType::Counter)?;
+    for ((service, kind), count) in counts {
+        let labels = [("service", service.as_str()), ("kind", kind.as_str())];
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 fn encode_log(encoder: &mut DescriptorEncoder, counts: &LogCounts) -> Result<(), fmt::Error> {

@@ -110,6 +110,11 @@ impl GatewayMetrics {
         }
     }
 
+    /// The label `route` of the scope with this index.
+    pub fn route(&self, scope: usize) -> Option<&str> {
+        self.scopes.get(scope).map(|(scope, _)| scope.route.as_str())
+    }
+
     /// The trace of a request with this status that has ended at this scope is kept: it becomes the exemplar of its
     /// bucket. Only for kept traces: the id of another one leads nowhere.
     pub fn exemplify(&self, scope: usize, status: u16, exemplar: DurationExemplar) {
@@ -133,6 +138,26 @@ impl GatewayMetrics {
     /// The scopes, each with its counters.
     fn iter(&self) -> impl Iterator<Item = (&CountScope, Option<&UsedCounters>)> {
         self.scopes.iter().map(|(scope, counters)| (scope, counters.0.get().map(|used| &**used)))
+    }
+
+    /// How many requests of the routes of each service have ended otherwise than with its answer, by kind; an answer of
+    /// 5xx counts as `answered-5xx`.
+    pub fn troubles(&self) -> BTreeMap<&str, BTreeMap<&'static str, u64>> {
+        let mut troubles: BTreeMap<&str, BTreeMap<&'static str, u64>> = BTreeMap::new();
+        for (scope, used) in self.iter().filter_map(|(scope, used)| Some((scope, used?))) {
+            let kinds = troubles.entry(scope.service.as_str()).or_default();
+            let any = OF_ANY_STATUS.into_iter().zip(&used.any).map(|(kind, row)| {
+                let answered = matches!(kind, "answer" | "function-error");
+                let counted = row.iter().enumerate().filter(|(at, _)| !answered || slot_name(*at).starts_with('5'));
+                let count = counted.map(|(_, count)| count.load(Relaxed)).sum();
+                (if answered { "answered-5xx" } else { kind }, count)
+            });
+            let own = scope.outcomes().zip(&used.own).map(|((_, kind), count)| (kind, count.load(Relaxed)));
+            any.chain(own).filter(|(_, count): &(_, u64)| *count > 0).for_each(|(kind, count)| {
+                *kinds.entry(kind).or_default() += count;
+            });
+        }
+        troubles
     }
 
     /// All series of ended requests: those of the outcomes and of status 200 always, others once there was one.
@@ -280,6 +305,10 @@ mod tests {
             ("/a other answer", 1),
         ];
         assert_eq!(counted, expected.map(|(name, count)| (name.to_owned(), count)));
+        let troubles = metrics.troubles();
+        let expected = [("answered-5xx", 1), ("broken-off", 1), ("client-gone", 1), ("overloaded", 1)];
+        assert_eq!(troubles["a"], BTreeMap::from(expected));
+        assert_eq!(troubles[""], BTreeMap::from([("no-route", 2)]));
         let durations: Vec<_> = metrics.duration_samples().map(|one| (one.scope.route.as_str(), one.class)).collect();
         assert_eq!(durations, [("/a", "other"), ("/a", "2xx"), ("/a", "4xx"), ("/a", "5xx"), ("(none)", "4xx")]);
     }

@@ -42,6 +42,11 @@ impl<const N: usize> Histogram<N> {
         self.nanos.fetch_add(nanos, Relaxed);
     }
 
+    /// How many durations are in each bucket alone, those beyond the last bound at the end.
+    pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
+        self.counts.iter().chain([&self.beyond]).map(|count| count.load(Relaxed))
+    }
+
     /// The bucket in which a duration counts.
     pub(super) fn bucket(&self, duration: Duration) -> usize {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);

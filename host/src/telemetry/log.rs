@@ -3,10 +3,13 @@
 //! Nothing but two threads of `line_queue` writes to standard error and standard output while the host serves, so a
 //! reader that stalls holds up neither a request nor the admin, and at the end of the host at most [`LAST_LINES`].
 
+use super::access_line::AccessFormat;
+use super::kept_line::{MemoryLayer, lines};
 use super::limit_layer::{LimitLayer, LogLimits};
 use super::line_format::{LogFormat, Notice};
 use super::line_limiter::LeftOut;
 use super::line_queue::{LineQueue, LineSource};
+use super::switched_format::{FormatSwitch, SwitchedFormat};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -17,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Format;
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -32,11 +36,18 @@ pub struct LogSettings {
     pub guest_lines: u32,
     /// The lines that they may print at once: at least 1.
     pub guest_burst: u32,
+    /// The most bytes of written lines that stay in memory, for operators: 0 to 1 GiB. 0: none stays.
+    pub keep: usize,
+    /// The format; `None`: the one that the log has begun with.
+    pub format: Option<LogFormat>,
+    /// How the access log is written.
+    pub access: AccessFormat,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { queue: 4 << 20, repeats: 1, guest_lines: 100, guest_burst: 1000 }
+        let (keep, format, access) = (0, None, AccessFormat::default());
+        Self { queue: 4 << 20, repeats: 1, guest_lines: 100, guest_burst: 1000, keep, format, access }
     }
 }
 
@@ -60,56 +71,62 @@ static LOG: OnceLock<Log> = OnceLock::new();
 
 /// The log of this process.
 struct Log {
-    format: LogFormat,
+    /// The format was asked for where the log begun: then the manifest does not change it.
+    fixed: bool,
+    format: Arc<FormatSwitch>,
     errors: Arc<LineQueue>,
     announcements: Arc<LineQueue>,
     limits: Arc<LogLimits>,
 }
 
-/// Starts the log of this process, on standard error; standard output is for lines that programs read. The environment
+/// Starts the log of this process, on standard error; standard output is for lines that programs read. `format`: the
+/// one that holds whatever the manifest says; `None`: for people, until the manifest says otherwise. The environment
 /// variable `ATOLL_LOG` sets the filter (`debug`, `access=off,info`, …). A panic becomes a line of the log too. A
 /// second call changes nothing.
 ///
 /// # Errors
 /// The system has no thread or no file left.
-pub fn init(format: LogFormat) -> io::Result<()> {
+pub fn init(format: Option<LogFormat>) -> io::Result<()> {
     if LOG.get().is_some() {
         return Ok(());
     }
-    let LogSettings { queue, repeats, guest_lines, guest_burst } = LogSettings::default();
+    let LogSettings { queue, repeats, guest_lines, guest_burst, .. } = LogSettings::default();
+    let fixed = format.is_some();
+    let format = Arc::new(FormatSwitch::new(format.unwrap_or_default()));
     let limits = Arc::new(LogLimits::new(repeats, guest_lines, guest_burst));
     // Not through the handles of the standard library: their lock would be held while a write waits, and whoever else
     // prints would wait with it.
     let sink = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let errors = LineQueue::start("log", sink, LogSource { format, limits: Arc::clone(&limits) }, queue)?;
+    let errors =
+        LineQueue::start("log", sink, LogSource { format: Arc::clone(&format), limits: Arc::clone(&limits) }, queue)?;
     let sink = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let announcements = LineQueue::start("stdout", sink, Announcements, ANNOUNCEMENTS)?;
-    let log = Log { format, errors: Arc::clone(&errors), announcements, limits: Arc::clone(&limits) };
+    let (switch, log_limits) = (Arc::clone(&format), Arc::clone(&limits));
+    let log = Log { fixed, format, errors: Arc::clone(&errors), announcements, limits: log_limits };
     if LOG.set(log).is_err() {
         return Ok(());
     }
 
     let filter = EnvFilter::try_from_env("ATOLL_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let limit = LimitLayer { limits, queue: Arc::clone(&errors) };
-    let registry = tracing_subscriber::registry().with(filter).with(limit);
-    let writer = QueueWriter(errors);
-    let started = match format {
-        LogFormat::Pretty => {
-            registry.with(layer().with_writer(writer).with_ansi(io::stderr().is_terminal())).try_init()
-        }
-        LogFormat::Json => registry.with(layer().json().flatten_event(true).with_writer(writer)).try_init(),
-    };
+    let format =
+        SwitchedFormat { switch, pretty: Format::default(), json: Format::default().json().flatten_event(true) };
+    let writer = layer().event_format(format).with_writer(QueueWriter(errors)).with_ansi(io::stderr().is_terminal());
+    let started = tracing_subscriber::registry().with(filter).with(limit).with(writer).with(MemoryLayer).try_init();
     // This fails only if another log runs already, in a process that starts the host twice: a test.
     drop(started);
     panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Bounds the log as `settings` say. Without a log it does nothing.
+/// Bounds and formats the log as `settings` say. Without a log it does nothing.
 pub fn bound(settings: &LogSettings) {
     let Some(log) = LOG.get() else { return };
     log.errors.resize(settings.queue);
     log.limits.change(settings.repeats, settings.guest_lines, settings.guest_burst);
+    lines().resize(settings.keep);
+    let format = settings.format.filter(|_| !log.fixed).unwrap_or(log.format.lines());
+    log.format.set(format, settings.access);
 }
 
 /// Puts a line, without its newline, on standard output, without waiting for its reader. Returns whether it did:
@@ -129,7 +146,7 @@ pub fn report(text: &str) -> bool {
 pub fn finish() {
     let Some(log) = LOG.get() else { return };
     let left_out = log.limits.lines().due(Instant::now(), true);
-    push_left_out(&log.errors, log.format, &left_out);
+    push_left_out(&log.errors, log.format.lines(), &left_out);
     let until = Instant::now() + LAST_LINES;
     log.errors.flush(LAST_LINES);
     log.announcements.flush(until.saturating_duration_since(Instant::now()));
@@ -168,7 +185,7 @@ fn push_left_out(queue: &LineQueue, format: LogFormat, left_out: &[LeftOut]) {
 
 /// What the thread of the log says by itself.
 struct LogSource {
-    format: LogFormat,
+    format: Arc<FormatSwitch>,
     limits: Arc<LogLimits>,
 }
 
@@ -177,14 +194,15 @@ impl LineSource for LogSource {
         let mut lines = self.limits.lines();
         let (due, next) = (lines.due(now, false), lines.next_due());
         drop(lines);
-        push_left_out(queue, self.format, &due);
+        push_left_out(queue, self.format.lines(), &due);
         next
     }
 
     fn gap(&self, count: u64) -> String {
         let message = "lines were dropped here: the reader of the log was too slow, or they could not be written";
         let count = ("dropped", count);
-        Notice { level: Level::WARN, target: "log", message: message.into(), fields: &[], count }.text(self.format)
+        Notice { level: Level::WARN, target: "log", message: message.into(), fields: &[], count }
+            .text(self.format.lines())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::caller_counters::CallerCounters;
 use super::histogram::Histogram;
 use super::kind_counters::KindCounters;
+use super::traffic_window::TrafficCounts;
 use crate::base::{DeadlineOwner, ServiceName};
 use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
@@ -139,5 +140,16 @@ impl ServiceMetrics {
     /// `breaks-callers`, `rewired`, `does-not-start`, `busy` or `host`.
     pub fn swap_refused(&self, kind: &str) {
         self.swaps_refused.count(kind);
+    }
+
+    /// Adds what was counted so far to `counts`.
+    pub fn count_into(&self, counts: &mut TrafficCounts) {
+        counts.retries += self.retries.get();
+        for (kind, count) in self.refused.iter() {
+            *counts.refused.entry(kind).or_default() += count.get();
+        }
+        for (owner, count) in DeadlineOwner::ALL.into_iter().zip(&self.timeouts) {
+            *counts.timeouts.entry(owner.as_str()).or_default() += count.get();
+        }
     }
 }

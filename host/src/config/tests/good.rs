@@ -10,7 +10,7 @@ use crate::gateway::Answerer;
 use crate::health::Schedule;
 use crate::mesh::BulkheadSettings;
 use crate::rollout::{PlainAddress, ServiceSpec};
-use crate::telemetry::LogSettings;
+use crate::telemetry::{AccessFormat, LogFormat, LogSettings};
 use crate::{balance, breaker, gateway, listen, mesh, retry, route, runtime, state};
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -109,7 +109,15 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let key = state::StateKey::new(*b"01234567890123456789012345678901");
     let encryption = Some(state::Encryption { key: key.clone(), previous: Some(key) });
     assert_eq!(manifest.state, state::Settings { path, max_batch: 64, queue: 32 << 20, cache: 128 << 20, encryption });
-    let log = LogSettings { queue: 1 << 20, repeats: 5, guest_lines: 10, guest_burst: 20 };
+    let log = LogSettings {
+        queue: 1 << 20,
+        repeats: 5,
+        guest_lines: 10,
+        guest_burst: 20,
+        keep: 16 << 20,
+        format: Some(LogFormat::Json),
+        access: AccessFormat::Combined,
+    };
     assert_eq!(manifest.log, log);
     assert_eq!((manifest.gateway.names, manifest.gateway.openapi), (Names::Camel, None));
     assert_eq!(manifest.runtime, runtime::Settings { cache: "/var/cache/atoll".into(), instances: 1000 });

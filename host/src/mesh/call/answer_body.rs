@@ -45,7 +45,7 @@ impl AnswerBody {
             // with the body that nobody reads.
             self.guard.excused();
         } else {
-            self.guard.failed(error.kind, false);
+            self.guard.failed(error.kind, false, &error.detail);
         }
         Some(Err(error))
     }

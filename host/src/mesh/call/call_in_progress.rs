@@ -101,7 +101,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
                 let mut context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
                 let left = context.deadline.saturating_duration_since(now);
-                let mut guard = TryGuard::start(&endpoint.stats, permit, now, cut(left, *timeout.min(total)));
+                let cut = cut(left, *timeout.min(total));
+                let mut guard = TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut);
                 let endpoint = Arc::clone(endpoint);
                 if context.trace.is_some() {
                     let trace = CallTrace { context: &context, service: &self.group.name };

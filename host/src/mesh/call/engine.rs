@@ -152,7 +152,7 @@ fn conclude<P: Invoke, C: CallPolicy>(
             if error.cut_off {
                 guard.excused();
             } else {
-                guard.failed(error.kind, dependency_failed);
+                guard.failed(error.kind, dependency_failed, &error.detail);
             }
             if error.kind.blame() == Blame::Refusal {
                 call.group.traffic.metrics.refused(error.kind.as_str());

@@ -146,7 +146,7 @@ impl CallPolicy for HttpCall {
     ) -> Accepted<Self::Answer> {
         match upload_failure {
             // Most services answer 500 when a request's body breaks off: not their fault.
-            Some(error) => guard.failed(error.kind, false),
+            Some(error) => guard.failed(error.kind, false, &error.detail),
             None => guard.status(answer.status(), answer.headers(), dependency_failed),
         }
         if self.unread_content {

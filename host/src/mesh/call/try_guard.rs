@@ -2,10 +2,11 @@
 
 use super::try_trace;
 use crate::balance::LoadSample;
-use crate::base::{Blame, ErrorKind, OpenSpan};
+use crate::base::{Blame, ErrorKind, OpenSpan, ServiceName};
 use crate::breaker::{Outcome, Permit, State, Verdict};
 use crate::mesh::clock;
 use crate::mesh::table::endpoint::EndpointStats;
+use crate::telemetry::{ChangeKind, note_change};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
@@ -13,11 +14,14 @@ use std::time::{Duration, Instant};
 
 /// A try under way. A guard that is dropped without a verdict is neutral: the caller went away.
 pub(super) struct TryGuard {
+    service: ServiceName,
     stats: Arc<EndpointStats>,
     /// The first verdict takes it, so that there is one verdict at most.
     permit: Option<Permit>,
     /// The verdict if the answer comes whole.
     verdict_if_whole: Verdict,
+    /// What kind of failure it is if the verdict is a fault.
+    failure: &'static str,
     started: Instant,
     /// How long the try may wait for the head, if its caller left it clearly less than the service may take. `None`
     /// from the head on: what follows it is bounded by the service's own `timeout`.
@@ -36,12 +40,20 @@ pub(super) struct TryGuard {
 impl TryGuard {
     /// A try that begins at `now`, with a permit of the endpoint's breaker. The endpoint's load counts it already; the
     /// guard's drop ends that. `cut`: the time that it has, if that is clearly less than the service may take.
-    pub(super) fn start(stats: &Arc<EndpointStats>, permit: Permit, now: Instant, cut: Option<Duration>) -> Self {
+    pub(super) fn start(
+        service: &ServiceName,
+        stats: &Arc<EndpointStats>,
+        permit: Permit,
+        now: Instant,
+        cut: Option<Duration>,
+    ) -> Self {
         stats.metrics.request();
         Self {
+            service: service.clone(),
             stats: Arc::clone(stats),
             permit: Some(permit),
             verdict_if_whole: Verdict::Success,
+            failure: "answered-5xx",
             started: now,
             cut,
             took: None,
@@ -103,6 +115,9 @@ impl TryGuard {
         // ends.
         let is_fault =
             matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault | Verdict::Throttled);
+        if matches!(self.verdict_if_whole, Verdict::EndpointFault | Verdict::RequestFault) {
+            self.stats.metrics.note_failure(self.failure, &format!("answered {status}"));
+        }
         if is_probe || is_fault {
             self.record(self.verdict_if_whole);
         }
@@ -125,6 +140,7 @@ impl TryGuard {
 
     /// The answer is whole, and itself reports who is at fault.
     pub(super) fn reported(&mut self, verdict: Verdict) {
+        self.failure = "function-error";
         self.record(verdict);
     }
 
@@ -141,9 +157,14 @@ impl TryGuard {
 
     /// There is no answer, or it broke off.
     ///
-    /// `dependency_failed`: a call of the service's own has failed. Then a trap is not its fault: if the error type of
-    /// a function lacks `unavailable`, the host traps the function when a call of its own fails.
-    pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool) {
+    /// `detail` is for operators. `dependency_failed`: a call of the service's own has failed. Then a trap is not its
+    /// fault: if the error type of a function lacks `unavailable`, the host traps the function when a call of its own
+    /// fails.
+    pub(super) fn failed(&mut self, kind: ErrorKind, dependency_failed: bool, detail: &str) {
+        if kind.blame() == Blame::Service {
+            self.failure = kind.as_str();
+            self.stats.metrics.note_failure(self.failure, detail);
+        }
         let verdict = match kind.blame() {
             Blame::Service if dependency_failed && kind == ErrorKind::Trap => Verdict::Neutral,
             // The caller stopped waiting before the service's own time was over. All that is known of the service's
@@ -174,23 +195,36 @@ impl TryGuard {
         };
         self.sample.get_or_insert(sample);
         if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
-            self.stats.metrics.failure();
+            self.stats.metrics.failure(self.failure);
         }
         let is_probe = permit.is_probe();
         let changed = permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
         if let Some(state) = changed {
-            log_circuit(&self.stats.id, state, is_probe, verdict);
+            self.note_circuit(state, is_probe, verdict);
         }
     }
-}
 
-/// Logs that an outcome has changed the state of an endpoint's circuit.
-fn log_circuit(endpoint: &str, state: State, is_probe: bool, verdict: Verdict) {
-    match state {
-        State::Closed => tracing::info!(target: "circuit", endpoint, %state, "the circuit is closed: calls pass"),
-        // It is no news: the circuit was open before the probe.
-        _ if is_probe => tracing::debug!(target: "circuit", endpoint, %state, ?verdict, "the probe failed"),
-        _ => tracing::warn!(target: "circuit", endpoint, %state, ?verdict, "the circuit is open: no call passes"),
+    /// Logs and remembers that an outcome has changed the state of the endpoint's circuit.
+    fn note_circuit(&self, state: State, is_probe: bool, verdict: Verdict) {
+        let (service, endpoint, kind) = (&self.service, self.stats.id.as_str(), self.failure);
+        match state {
+            State::Closed => {
+                tracing::info!(target: "circuit", %service, endpoint, %state, "the circuit is closed: calls pass");
+                note_change(ChangeKind::CircuitClosed, service.as_str(), Some(endpoint), "a probe succeeded");
+            }
+            // It is no news: the circuit was open before the probe.
+            _ if is_probe => {
+                tracing::debug!(target: "circuit", %service, endpoint, %state, ?verdict, "the probe failed");
+            }
+            _ => {
+                tracing::warn!(
+                    target: "circuit", %service, endpoint, %state, ?verdict, kind, "the circuit is open: no call passes"
+                );
+                let last = self.stats.metrics.last_failure().map(|last| format!("{}: {}", last.kind, last.detail));
+                let reason = format!("too many failures, the last one: {}", last.as_deref().unwrap_or(kind));
+                note_change(ChangeKind::CircuitOpened, service.as_str(), Some(endpoint), &reason);
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::recent_latency::RecentLatency;
 use super::target::{EndpointTarget, Invoke};
 use crate::balance::Load;
 use crate::breaker::{self, Breaker, Forced};
-use crate::telemetry::{EndpointMetrics, RequestCounts};
+use crate::telemetry::{EndpointMetrics, LastFailure, RequestCounts, TrafficCounts};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,16 @@ impl EndpointStats {
             failures,
             in_flight: self.load.in_flight(),
         }
+    }
+
+    /// Adds what was counted so far to `counts`.
+    pub fn count_into(&self, counts: &mut TrafficCounts) {
+        self.metrics.count_into(counts);
+    }
+
+    /// The latest failure.
+    pub fn last_failure(&self) -> Option<LastFailure> {
+        self.metrics.last_failure()
     }
 
     /// Does what an operator orders of its circuit.

@@ -4,15 +4,18 @@ use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
 use super::outbound::Outbound;
-use crate::base::{CallContext, OpenSpan, SpanKind};
+use crate::base::{Blame, CallContext, OpenSpan, SpanKind};
 use crate::runtime::capacity::cpu_slice::CpuSlice;
+use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
+use crate::telemetry::{GuestFailure, traps};
 use std::convert::Infallible;
 use std::time::Instant;
 use tokio::sync::mpsc;
+use tracing::Level;
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -39,6 +42,10 @@ pub(crate) struct Context {
     /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none
     /// of them.
     wasi: Option<Box<WasiCtx>>,
+    /// The guest's standard error, once it was made.
+    errors: Option<GuestLog>,
+    /// What the guest logs by `wasi:logging`, once it has.
+    logging: Option<GuestLog>,
     http: WasiHttpCtx,
     outbound: Outbound,
 }
@@ -68,6 +75,8 @@ impl Context {
             reader_token: None,
             fault,
             wasi: None,
+            errors: None,
+            logging: None,
             http,
             outbound,
         }
@@ -78,6 +87,8 @@ impl Context {
         let calls = &mut self.outbound.calls;
         if calls.is_idle() {
             self.memory.denied = false;
+            // What was printed for the calls before says nothing of this one.
+            self.errors.iter().chain(&self.logging).for_each(GuestLog::forget);
         }
         self.identity.request.replace(&context.request_id);
         self.slice.meter().begin_call(task, context.payer.as_ref());
@@ -106,6 +117,33 @@ impl Context {
         }
     }
 
+    /// The guest logs `message` by itself, at this level.
+    pub(crate) fn log(&mut self, level: Level, topic: &str, message: &str) {
+        let identity = &self.identity;
+        let logging = self.logging.get_or_insert_with(|| GuestLog::new(OutputStream::Logging, identity.clone()));
+        logging.say(level, topic, message);
+    }
+
+    /// Logs that the instance failed, and remembers it with what the guest has printed to standard error.
+    pub(crate) fn report_failure(&self, error: &InvokeError) {
+        self.identity.log_failure(error);
+        if error.kind.blame() != Blame::Service {
+            return;
+        }
+        let printed: Vec<_> = self.logging.iter().chain(&self.errors).map(GuestLog::last_output).collect();
+        let InstanceIdentity { grants, revision, request, .. } = &self.identity;
+        let place = error.place.as_deref();
+        traps().record(&GuestFailure {
+            service: grants.service.as_str(),
+            revision: *revision,
+            kind: error.kind,
+            cause: place.map_or(&*error.detail, |place| &*place.cause),
+            frames: place.map_or(&[], |place| &place.functions),
+            error_output: &printed.concat(),
+            request_id: request.to_string(),
+        });
+    }
+
     /// Begins the span of something that the host does for the guest, below the call that it is done for. `None` if
     /// that is not traced, or if the instance serves several calls and it might be for any of them.
     pub(crate) fn open_span(&self, name: &'static str) -> Option<OpenSpan> {
@@ -123,10 +161,10 @@ impl Context {
 
 /// What a guest may use of the system: no preopened folder, no arguments, no network. The builder grants only what is
 /// asked of it.
-fn wasi(identity: &InstanceIdentity) -> WasiCtx {
+fn wasi(identity: &InstanceIdentity, errors: &GuestLog) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
-    wasi.stderr(GuestLog::new(OutputStream::Err, identity.clone()));
+    wasi.stderr(errors.clone());
     for (name, value) in identity.grants.env().variables() {
         wasi.env(name, value);
     }
@@ -178,7 +216,11 @@ impl HasLifeline for Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| Box::new(wasi(&self.identity)));
+        let Self { wasi: made, errors, identity, .. } = self;
+        let ctx = made.get_or_insert_with(|| {
+            let errors = errors.insert(GuestLog::new(OutputStream::Err, identity.clone()));
+            Box::new(wasi(identity, errors))
+        });
         WasiCtxView { ctx, table: &mut self.table }
     }
 }

@@ -1,26 +1,32 @@
-//! A guest's standard output and error, as lines of the host's log.
+//! What a guest prints and logs, as lines of the host's log.
 
+use super::guest_level::named_level;
 use super::identity::InstanceIdentity;
-use crate::base::log_safe;
+use crate::base::{log_safe, mask_secrets};
 use crate::runtime::lock::lock;
+use crate::telemetry::ERROR_OUTPUT;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
+use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
 /// The longest line in bytes. A longer line is logged in pieces.
 const LINE: usize = 4096;
+/// The longest topic of a line, in bytes.
+const TOPIC: usize = 128;
 /// What one instance may log on one stream: far more than a request needs, and far less than fills a disk.
 const MOST_LINES: usize = 1000;
 const MOST_BYTES: usize = 256 << 10;
 
-/// Standard output or standard error.
-#[derive(Clone, Copy)]
+/// Standard output, standard error, or `wasi:logging`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputStream {
     Out,
     Err,
+    Logging,
 }
 
 /// One of an instance's two streams. All handles that the guest opens share one unfinished line.
@@ -37,16 +43,59 @@ struct LogLine {
     logged: usize,
     /// Lines that were dropped because they would have exceeded the bound.
     dropped: usize,
+    /// The end of what the present call has printed, for the report of a failure. Empty for standard output.
+    tail: Vec<u8>,
 }
 
 impl GuestLog {
     pub(super) fn new(stream: OutputStream, identity: InstanceIdentity) -> Self {
-        Self(Arc::new(Mutex::new(LogLine { stream, identity, bytes: Vec::new(), lines: 0, logged: 0, dropped: 0 })))
+        let (bytes, tail) = (Vec::new(), Vec::new());
+        Self(Arc::new(Mutex::new(LogLine { stream, identity, bytes, lines: 0, logged: 0, dropped: 0, tail })))
+    }
+
+    /// The guest logs `message`, which may have several lines, at this level.
+    pub(super) fn say(&self, level: Level, topic: &str, message: &str) {
+        let mut log = lock(&self.0);
+        let topic = log_safe(topic.get(..topic.floor_char_boundary(TOPIC)).unwrap_or_default()).into_owned();
+        for line in message.lines() {
+            log.remember(line.as_bytes());
+            log.remember(b"\n");
+            let mut rest = line;
+            while !rest.is_empty() {
+                let (part, further) = rest.split_at(rest.floor_char_boundary(LINE));
+                log.put(part, Some(level), &topic);
+                rest = further;
+            }
+        }
+    }
+
+    /// The end of what was printed since the last [`GuestLog::forget`], at most 4 KiB.
+    pub(super) fn last_output(&self) -> String {
+        let log = lock(&self.0);
+        String::from_utf8_lossy(&log.tail[log.tail.len().saturating_sub(ERROR_OUTPUT)..]).into_owned()
+    }
+
+    /// Forgets what was printed: another call begins.
+    pub(super) fn forget(&self) {
+        lock(&self.0).tail.clear();
     }
 }
 
 impl LogLine {
+    /// Keeps the end of what is printed.
+    fn remember(&mut self, bytes: &[u8]) {
+        if self.stream == OutputStream::Out {
+            return;
+        }
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(ERROR_OUTPUT)..]);
+        // Twice as much, so that not every write moves the bytes.
+        if self.tail.len() > 2 * ERROR_OUTPUT {
+            self.tail.drain(..self.tail.len() - ERROR_OUTPUT);
+        }
+    }
+
     fn write(&mut self, bytes: &[u8]) {
+        self.remember(bytes);
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             for part in piece.chunks(LINE) {
                 if self.bytes.len() + part.len() > LINE {
@@ -61,28 +110,44 @@ impl LogLine {
     }
 
     fn flush(&mut self) {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let text = log_safe(text.trim_end());
-        if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
-            self.dropped += 1;
-        } else if !text.is_empty() {
-            self.log(&text);
-            self.lines += 1;
-            self.logged += text.len();
-        }
+        let bytes = std::mem::take(&mut self.bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        self.put(text.trim_end(), None, "");
+        self.bytes = bytes;
         self.bytes.clear();
     }
 
-    fn log(&self, text: &str) {
-        let InstanceIdentity { grants, revision, instance, request } = &self.identity;
-        let (service, revision) = (&grants.service, revision.short());
-        match self.stream {
-            OutputStream::Out => {
-                tracing::info!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
-            }
-            OutputStream::Err => {
-                tracing::warn!(target: "guest", %service, revision, instance, request_id = %request, "{text}");
-            }
+    /// Logs a line, at `level` or else at the level that it names, if the instance may log one more.
+    fn put(&mut self, text: &str, level: Option<Level>, topic: &str) {
+        if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
+            self.dropped += 1;
+        } else if !text.is_empty() {
+            let by_stream = if self.stream == OutputStream::Err { Level::WARN } else { Level::INFO };
+            let level = level.or_else(|| named_level(text)).unwrap_or(by_stream);
+            self.log(level, &mask_secrets(&log_safe(text)), topic);
+            self.lines += 1;
+            self.logged += text.len();
+        }
+    }
+
+    fn log(&self, level: Level, text: &str, topic: &str) {
+        // The level of a line of `tracing` is a constant of its place in the code.
+        macro_rules! line {
+            ($level:expr) => {{
+                let InstanceIdentity { grants, revision, instance, request } = &self.identity;
+                let (service, revision) = (&grants.service, revision.short());
+                let topic = (!topic.is_empty()).then_some(topic);
+                tracing::event!(
+                    target: "guest", $level, %service, revision, instance, request_id = %request, topic, "{text}"
+                );
+            }};
+        }
+        match level {
+            Level::TRACE => line!(Level::TRACE),
+            Level::DEBUG => line!(Level::DEBUG),
+            Level::INFO => line!(Level::INFO),
+            Level::WARN => line!(Level::WARN),
+            Level::ERROR => line!(Level::ERROR),
         }
     }
 }
@@ -92,7 +157,7 @@ impl Drop for LogLine {
     fn drop(&mut self) {
         self.flush();
         if self.dropped > 0 {
-            self.log(&format!("{} more lines of this instance were dropped", self.dropped));
+            self.log(Level::WARN, &format!("{} more lines of this instance were dropped", self.dropped), "");
         }
     }
 }

@@ -5,6 +5,7 @@
 mod calls;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 pub(super) mod context;
+mod guest_level;
 pub(super) mod identity;
 mod log;
 pub(super) mod memory;

@@ -1,6 +1,6 @@
 //! The linker with every interface that the host offers itself.
 
-use super::{caller, keyvalue, sent_http, transactions};
+use super::{caller, keyvalue, logging, sent_http, transactions};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -23,6 +23,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     caller::add_to(&mut linker)?;
     transactions::add_to(&mut linker)?;
     keyvalue::add_to(&mut linker)?;
+    logging::add_to(&mut linker)?;
     Ok(linker)
 }
 
@@ -43,7 +44,7 @@ mod tests {
     use wasmtime::{Config, Engine};
 
     /// A name that each interface with functions or resources defines.
-    const MEMBERS: [(&str, &str); 38] = [
+    const MEMBERS: [(&str, &str); 39] = [
         ("caller", "current"),
         ("transactions", "commit"),
         ("environment", "get-environment"),
@@ -69,6 +70,7 @@ mod tests {
         ("types", "descriptor"),
         ("types", "fields"),
         ("types", "tcp-socket"),
+        ("logging", "log"),
         ("preopens", "get-directories"),
         ("outgoing-handler", "handle"),
         ("client", "send"),
@@ -98,7 +100,8 @@ mod tests {
     fn the_linker_has_each_interface_in_the_version_that_is_listed() {
         for (package, version, interfaces) in PACKAGES {
             for interface in interfaces {
-                let name = format!("{package}/{interface}@{version}");
+                let versioned = if version.is_empty() { String::new() } else { format!("@{version}") };
+                let name = format!("{package}/{interface}{versioned}");
                 let only_types = ["wasi:cli/types", "wasi:clocks/types"].iter().any(|types| name.starts_with(types));
                 let own = MEMBERS.iter().filter(|(of, _)| of == interface).map(|(_, member)| *member);
                 // The sockets of 0.2 and their makers.

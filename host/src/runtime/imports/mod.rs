@@ -5,6 +5,7 @@
 mod caller;
 mod keyvalue;
 pub(super) mod linker;
+mod logging;
 mod sent_http;
 mod state_span;
 pub(super) mod transactions;

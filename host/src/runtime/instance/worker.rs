@@ -273,7 +273,7 @@ impl InstanceTask {
             let exited = failure.is_exit();
             let error = failure.explain(self.store.data().memory.denied);
             if !exited {
-                self.store.data().identity.log_failure(&error);
+                self.store.data().report_failure(&error);
             }
             self.fault.set(error);
         }

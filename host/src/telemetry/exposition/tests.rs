@@ -72,13 +72,15 @@ fn assert_lines(text: &str, lines: &[&str]) {
 fn the_exposition_has_every_family_of_endpoints() {
     let one = One::default();
     one.endpoint.request();
-    one.endpoint.failure();
+    one.endpoint.failure("trap");
     one.endpoint.answered(Duration::from_millis(2));
     assert_lines(
         &Metrics::new(one, Arc::default()).encode(),
         &[
             r#"atoll_requests_total{service="users",endpoint="users-0"} 1"#,
             r#"atoll_failures_total{service="users",endpoint="users-0"} 1"#,
+            r#"atoll_failures_by_kind_total{service="users",endpoint="users-0",kind="trap"} 1"#,
+            r#"atoll_failures_by_kind_total{service="users",endpoint="users-0",kind="connect"} 0"#,
             r#"atoll_latency_seconds_bucket{le="0.0025",service="users",endpoint="users-0"} 1"#,
             r#"atoll_breaker_state{service="users",endpoint="users-0"} 2"#,
             r#"atoll_breaker_forced{service="users",endpoint="users-0"} 1"#,
@@ -145,7 +147,7 @@ fn the_exposition_has_every_family_of_outside_hosts() {
     let one = One::default();
     one.outside.request();
     one.outside.request();
-    one.outside.failure();
+    one.outside.failure("connect");
     one.outside.answered(Duration::from_millis(40));
     assert_lines(
         &Metrics::new(one, Arc::default()).encode(),

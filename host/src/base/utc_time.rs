@@ -3,17 +3,17 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `2026-11-27T21:45:00.123Z` (RFC 3339). A time before 1970 is shown as 1970.
-pub(super) fn utc(time: SystemTime) -> String {
+pub fn utc(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_date(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
 }
 
 /// Year, month and day of the day with this number, from 1970-01-01. After Howard Hinnant, "chrono-Compatible Low-Level
 /// Date Algorithms", `civil_from_days`: years begin in March there, so that the leap day is the last one.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

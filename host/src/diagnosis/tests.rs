@@ -1,0 +1,144 @@
+//! Planted faults: for each the facts as an operator would find them, and the cause that must come first.
+
+use super::*;
+use std::collections::BTreeMap;
+
+fn facts(name: &str) -> ServiceFacts {
+    let endpoint = EndpointFacts { id: format!("{name}-0"), ..EndpointFacts::default() };
+    ServiceFacts {
+        name: name.into(),
+        revision: Some("aaaaaaaaaaaa".into()),
+        endpoints: vec![endpoint],
+        requests: 100,
+        in_flight: (1, 10),
+        waiting: (0, 5),
+        ..ServiceFacts::default()
+    }
+}
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
+}
+
+fn failure(kind: &str, detail: &str) -> Option<FailureFacts> {
+    Some(FailureFacts { kind: kind.into(), detail: detail.into(), seconds_ago: 3, count: 1 })
+}
+
+fn endpoint(change: impl FnOnce(&mut EndpointFacts)) -> Vec<EndpointFacts> {
+    let mut one = EndpointFacts { id: "users-0".into(), ..EndpointFacts::default() };
+    change(&mut one);
+    vec![one]
+}
+
+/// The first cause of the service `users`, alone on its host.
+fn first(users: ServiceFacts) -> ServiceCause {
+    let causes = why("users", &[users]).expect("there is such a service");
+    causes.into_iter().next().expect("there is a cause")
+}
+
+#[test]
+fn a_service_that_fares_well_has_no_cause_and_an_unknown_one_no_answer() {
+    assert_eq!(why("users", &[facts("users")]), Some(Vec::new()));
+    assert_eq!(why("user", &[facts("users")]), None);
+}
+
+#[test]
+fn each_planted_fault_is_the_first_cause() {
+    let base = || facts("users");
+    let failed = |kind: &str| ServiceFacts { failed: counts(&[(kind, 7)]), ..base() };
+    let table: Vec<(ServiceFacts, CauseKind, &str)> = vec![
+        (
+            ServiceFacts { faults: vec!["10% errors".into()], ..failed("reset") },
+            CauseKind::FaultOnPurpose,
+            "10% errors",
+        ),
+        (ServiceFacts { left_out: Some("no file".into()), endpoints: vec![], ..base() }, CauseKind::LeftOut, "no file"),
+        (ServiceFacts { endpoints: endpoint(|one| one.starting = true), ..base() }, CauseKind::Starting, "1 of 1"),
+        (
+            ServiceFacts { endpoints: endpoint(|one| one.circuit = CircuitFacts::HeldOpen), ..base() },
+            CauseKind::OutOfService,
+            "users-0",
+        ),
+        (ServiceFacts { store: Some("the disk is full".into()), ..base() }, CauseKind::StoreReadOnly, "disk"),
+        (ServiceFacts { trap: failure("trap", "in get"), ..failed("trap") }, CauseKind::Trap, "in get"),
+        (failed("memory-limit"), CauseKind::MemoryLimit, "7 of 100"),
+        (failed("connect"), CauseKind::Connect, "7 of 100"),
+        (failed("bad-answer"), CauseKind::BadAnswer, "7 of 100"),
+        (failed("timeout"), CauseKind::Timeout, "7 of 100"),
+        (
+            ServiceFacts { timeouts: counts(&[("route", 4)]), ..base() },
+            CauseKind::DeadlineTooShort,
+            "4 by the deadline `route`",
+        ),
+        (failed("answered-5xx"), CauseKind::Answered5xx, "7 of 100"),
+        (
+            ServiceFacts {
+                endpoints: endpoint(|one| (one.unready, one.last) = (true, failure("timeout", "no answer"))),
+                ..base()
+            },
+            CauseKind::Timeout,
+            "no answer",
+        ),
+        (ServiceFacts { endpoints: endpoint(|one| one.unready = true), ..base() }, CauseKind::NotReady, "users-0"),
+        (ServiceFacts { endpoints: endpoint(|one| one.ejected = true), ..base() }, CauseKind::Ejected, "users-0"),
+        (
+            ServiceFacts { pool: PoolFacts { held: 8, waiting: 3 }, refused: counts(&[("overloaded", 2)]), ..base() },
+            CauseKind::PoolFull,
+            "`users` holds most, 8 slots",
+        ),
+        (
+            ServiceFacts { in_flight: (10, 10), waiting: (5, 5), refused: counts(&[("overloaded", 9)]), ..base() },
+            CauseKind::Overloaded,
+            "10 of 10 calls under way and 5 of 5 waiting; 9 were refused",
+        ),
+        (ServiceFacts { at_gateway: counts(&[("forbidden", 4)]), ..base() }, CauseKind::RefusedByPolicy, "forbidden 4"),
+        (ServiceFacts { at_gateway: counts(&[("quota-exceeded", 4)]), ..base() }, CauseKind::RateLimited, "4 requests"),
+        (ServiceFacts { refused: counts(&[("denied", 1)]), ..base() }, CauseKind::Denied, "denied 1"),
+        (ServiceFacts { refused: counts(&[("too-deep", 1)]), ..base() }, CauseKind::TooDeep, "too-deep 1"),
+        (ServiceFacts { at_gateway: counts(&[("slow-body", 2)]), ..base() }, CauseKind::BadRequests, "slow-body 2"),
+        (
+            ServiceFacts { endpoints: endpoint(|one| one.circuit = CircuitFacts::Open), ..base() },
+            CauseKind::CircuitOpen,
+            "1 of 1 endpoints have an open circuit",
+        ),
+    ];
+    for (users, kind, detail) in table {
+        let cause = first(users);
+        assert_eq!(cause.kind, kind, "{cause:?}");
+        assert!(cause.detail.contains(detail), "{cause:?}");
+        assert!(!cause.next.is_empty());
+    }
+}
+
+#[test]
+fn a_cause_in_a_service_that_is_called_comes_first_with_its_path() {
+    let orders = ServiceFacts {
+        calls: vec!["users".into()],
+        failed: counts(&[("trap", 2)]),
+        endpoints: vec![EndpointFacts { circuit: CircuitFacts::Open, ..EndpointFacts::default() }],
+        ..facts("orders")
+    };
+    // A circle.
+    let users = ServiceFacts { calls: vec!["store".into(), "orders".into()], ..facts("users") };
+    let store = ServiceFacts { failed: counts(&[("connect", 5)]), ..facts("store") };
+    let causes = why("orders", &[orders, users, store]).unwrap();
+    let kinds: Vec<_> = causes.iter().map(|cause| (cause.kind, cause.path.join(">"))).collect();
+    let expected =
+        [(CauseKind::Connect, "orders>users>store"), (CauseKind::Trap, "orders"), (CauseKind::CircuitOpen, "orders")];
+    assert_eq!(kinds, expected.map(|(kind, path)| (kind, path.to_owned())));
+}
+
+#[test]
+fn a_host_outside_that_fails_is_named_and_one_that_has_recovered_is_not() {
+    let host = |circuit, seconds_ago| EndpointFacts {
+        id: "https://api.example.com".into(),
+        circuit,
+        last: Some(FailureFacts { kind: "connect".into(), detail: "refused".into(), seconds_ago, count: 1 }),
+        ..EndpointFacts::default()
+    };
+    let users = ServiceFacts { outside: vec![host(CircuitFacts::Open, 500)], ..facts("users") };
+    let cause = first(users);
+    assert_eq!((cause.kind, cause.path.join(">")), (CauseKind::Connect, "users>https://api.example.com".into()));
+    let users = ServiceFacts { outside: vec![host(CircuitFacts::Closed, 500)], ..facts("users") };
+    assert_eq!(why("users", &[users]), Some(Vec::new()));
+}

@@ -1,0 +1,262 @@
+//! The rules: from facts to causes.
+
+use super::cause::{CauseKind, ServiceCause};
+use super::service_facts::{CircuitFacts, EndpointFacts, FailureFacts, ServiceFacts};
+use std::collections::BTreeMap;
+
+/// The longest chain of calls that is followed: as many as calls may be deep by default.
+const DEEPEST: usize = 32;
+/// Of a failure this many seconds ago the counts of the last minute know nothing any more.
+const RECENT: u64 = 60;
+
+/// Why the service `name` does not fare well: the first cause comes first. Empty if nothing is wrong that is known,
+/// `None` if there is no such service.
+pub fn why(name: &str, all: &[ServiceFacts]) -> Option<Vec<ServiceCause>> {
+    let facts = find(name, all)?;
+    let mut causes = Vec::new();
+    let mut path = vec![name.to_owned()];
+    visit(facts, all, &mut path, &mut causes);
+    // A cause that lies deeper explains those above it; of one service, the kinds are in the order of explanation. What
+    // is on purpose explains everything.
+    causes.sort_by_key(|cause| {
+        let symptom = matches!(cause.kind, CauseKind::CircuitOpen | CauseKind::BadRequests);
+        let decided = matches!(cause.kind, CauseKind::FaultOnPurpose | CauseKind::OutOfService);
+        (!decided, symptom, std::cmp::Reverse(cause.path.len()), cause.kind)
+    });
+    causes.dedup();
+    Some(causes)
+}
+
+fn find<'a>(name: &str, all: &'a [ServiceFacts]) -> Option<&'a ServiceFacts> {
+    all.iter().find(|facts| facts.name == name)
+}
+
+/// Adds what is wrong with the service at the end of `path`, and with those that it calls.
+fn visit(facts: &ServiceFacts, all: &[ServiceFacts], path: &mut Vec<String>, causes: &mut Vec<ServiceCause>) {
+    for (kind, detail, next) in own_causes(facts, all) {
+        causes.push(ServiceCause { kind, path: path.clone(), revision: facts.revision.clone(), detail, next });
+    }
+    for outside in &facts.outside {
+        if let Some((kind, detail)) = outside_cause(outside) {
+            let path = path.iter().cloned().chain([outside.id.clone()]).collect();
+            let next = format!("atoll logs {} --level warn", facts.name);
+            causes.push(ServiceCause { kind, path, revision: None, detail, next });
+        }
+    }
+    for callee in &facts.calls {
+        if path.len() < DEEPEST
+            && !path.contains(callee)
+            && let Some(callee) = find(callee, all)
+        {
+            path.push(callee.name.clone());
+            visit(callee, all, path, causes);
+            path.pop();
+        }
+    }
+}
+
+type OwnCause = (CauseKind, String, String);
+
+/// What is wrong with one service itself.
+fn own_causes(facts: &ServiceFacts, all: &[ServiceFacts]) -> Vec<OwnCause> {
+    let mut causes = Vec::new();
+    decided(facts, &mut causes);
+    failures(facts, &mut causes);
+    endpoints(facts, &mut causes);
+    saturation(facts, all, &mut causes);
+    refusals(facts, &mut causes);
+    causes
+}
+
+/// What somebody has decided, and what the start has found.
+fn decided(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
+    let name = &facts.name;
+    for fault in &facts.faults {
+        causes.push((CauseKind::FaultOnPurpose, fault.clone(), format!("atoll fault clear {name}")));
+    }
+    if let Some(reason) = &facts.left_out {
+        causes.push((CauseKind::LeftOut, format!("`{name}` is not served: {reason}"), "atoll check".into()));
+    }
+    let starting = facts.endpoints.iter().filter(|endpoint| endpoint.starting).count();
+    if starting > 0 {
+        let detail = format!("`{name}` is being compiled: {starting} of {} endpoints wait", facts.endpoints.len());
+        causes.push((CauseKind::Starting, detail, "atoll ps".into()));
+    }
+    let held: Vec<_> = facts.endpoints.iter().filter(|one| one.circuit == CircuitFacts::HeldOpen).collect();
+    if !held.is_empty() {
+        let detail = format!("an operator holds open the circuit of {}", ids(&held));
+        causes.push((CauseKind::OutOfService, detail, format!("atoll breaker reset {name}")));
+    }
+    if let Some(reason) = &facts.store {
+        causes.push((CauseKind::StoreReadOnly, reason.clone(), "atoll logs --level error".into()));
+    }
+}
+
+/// The failures of the last minute, by kind; of a circuit that is open since before, those that opened it.
+fn failures(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
+    const KINDS: [(&str, CauseKind); 9] = [
+        ("trap", CauseKind::Trap),
+        ("memory-limit", CauseKind::MemoryLimit),
+        ("instantiation", CauseKind::Instantiation),
+        ("connect", CauseKind::Connect),
+        ("bad-answer", CauseKind::BadAnswer),
+        ("reset", CauseKind::Reset),
+        ("timeout", CauseKind::Timeout),
+        ("answered-5xx", CauseKind::Answered5xx),
+        ("function-error", CauseKind::FunctionError),
+    ];
+    let lasting = facts.endpoints.iter().filter(|endpoint| endpoint.circuit == CircuitFacts::Open || endpoint.unready);
+    let lasting: Vec<_> = lasting.filter_map(|endpoint| endpoint.last.as_ref()).collect();
+    for (word, kind) in KINDS {
+        let count = facts.failed.get(word).copied().unwrap_or(0);
+        let before = lasting.iter().find(|last| last.kind == word);
+        if count == 0 && before.is_none() {
+            continue;
+        }
+        let mut detail = match count {
+            0 => format!("the last calls of `{}` failed by {word}", facts.name),
+            count => {
+                format!("{count} of {} tries of `{}` in the last minute failed by {word}", facts.requests, facts.name)
+            }
+        };
+        let guests = matches!(kind, CauseKind::Trap | CauseKind::MemoryLimit | CauseKind::Instantiation);
+        let trap = facts.trap.as_ref().filter(|trap| guests && trap.kind == word);
+        let last = || facts.endpoints.iter().filter_map(|one| one.last.as_ref()).find(|last| last.kind == word);
+        if let Some(last) = trap.or_else(last) {
+            detail.push_str(&format!(": {}", described(last)));
+        }
+        if let Some(swap) = facts.newest_swap.as_ref().filter(|_| guests || kind == CauseKind::Answered5xx) {
+            detail.push_str(&format!(" ({swap})"));
+        }
+        let next = if guests { format!("atoll traps {}", facts.name) } else { logs(&facts.name) };
+        causes.push((kind, detail, next));
+    }
+    let short: Vec<_> = ["route", "total", "caller"]
+        .into_iter()
+        .filter_map(|owner| Some((owner, facts.timeouts.get(owner).copied().filter(|count| *count > 0)?)))
+        .collect();
+    if !short.is_empty() {
+        let by = short.iter().map(|(owner, count)| format!("{count} by the deadline `{owner}`"));
+        let detail = format!("calls of `{}` got too little time: {}", facts.name, by.collect::<Vec<_>>().join(", "));
+        causes.push((CauseKind::DeadlineTooShort, detail, "atoll routes".into()));
+    }
+}
+
+/// The endpoints that get no calls.
+fn endpoints(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
+    let all = facts.endpoints.len();
+    let named = |meant: fn(&&EndpointFacts) -> bool| facts.endpoints.iter().filter(meant).collect::<Vec<_>>();
+    let states = [
+        (CauseKind::NotReady, named(|one| one.unready), "do not pass their health checks"),
+        (CauseKind::Ejected, named(|one| one.ejected), "are ejected: they fail more often than the others"),
+        (CauseKind::CircuitOpen, named(|one| one.circuit == CircuitFacts::Open), "have an open circuit"),
+    ];
+    for (kind, meant, what) in states {
+        if meant.is_empty() {
+            continue;
+        }
+        let mut detail = format!("{} of {all} endpoints {what}: {}", meant.len(), ids(&meant));
+        if let Some(last) = meant.iter().find_map(|endpoint| endpoint.last.as_ref()) {
+            detail.push_str(&format!("; the last failure: {}", described(last)));
+        }
+        causes.push((kind, detail, format!("atoll changes --service {}", facts.name)));
+    }
+}
+
+/// What is used up.
+fn saturation(facts: &ServiceFacts, all: &[ServiceFacts], causes: &mut Vec<OwnCause>) {
+    let name = &facts.name;
+    if facts.pool.waiting > 0 {
+        let most =
+            all.iter().max_by_key(|other| other.pool.held).map_or((name.as_str(), 0), |one| (&one.name, one.pool.held));
+        let detail = format!(
+            "{} calls of `{name}` wait for the engine's pool, of which `{}` holds most, {} slots",
+            facts.pool.waiting, most.0, most.1
+        );
+        causes.push((CauseKind::PoolFull, detail, "atoll ps".into()));
+    }
+    let refused = facts.refused.get("overloaded").copied().unwrap_or(0);
+    let (in_flight, most) = facts.in_flight;
+    let full = most > 0 && in_flight >= most;
+    if refused > 0 || (full && facts.waiting.0 > 0) {
+        let detail = format!(
+            "`{name}` has {in_flight} of {most} calls under way and {} of {} waiting; {refused} were refused in the \
+             last minute",
+            facts.waiting.0, facts.waiting.1
+        );
+        causes.push((CauseKind::Overloaded, detail, format!("atoll top; limits of [service.{name}]")));
+    }
+}
+
+/// What was refused before the service got it.
+fn refusals(facts: &ServiceFacts, causes: &mut Vec<OwnCause>) {
+    const REFUSALS: [(CauseKind, &[&str], &str); 5] = [
+        (
+            CauseKind::RefusedByPolicy,
+            &["unauthenticated", "forbidden", "auth-unavailable"],
+            "lacked a credential or a scope",
+        ),
+        (CauseKind::RateLimited, &["quota-exceeded"], "were over their rate"),
+        (CauseKind::Denied, &["denied"], "went where their service may not"),
+        (CauseKind::TooDeep, &["too-deep"], "were nested too deep, perhaps in a circle"),
+        (
+            CauseKind::BadRequests,
+            &[
+                "body-too-large",
+                "slow-body",
+                "bad-json",
+                "invalid",
+                "bad-parameter",
+                "unsupported-media-type",
+                "client-gone",
+            ],
+            "were wrong, too large or too slow, or their client went away",
+        ),
+    ];
+    for (kind, words, what) in REFUSALS {
+        let count_in = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).copied().unwrap_or(0);
+        // The gateway counts what the mesh refused too.
+        let count = |word: &&&str| count_in(&facts.at_gateway, word).max(count_in(&facts.refused, word));
+        let counted: Vec<_> = words.iter().map(|word| (*word, count(&word))).filter(|(_, count)| *count > 0).collect();
+        if counted.is_empty() {
+            continue;
+        }
+        let sum: u64 = counted.iter().map(|(_, count)| count).sum();
+        let by = counted.iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ");
+        let detail = format!("{sum} requests to `{}` in the last minute {what}: {by}", facts.name);
+        causes.push((kind, detail, format!("atoll logs {}", facts.name)));
+    }
+}
+
+/// What is wrong with a host outside.
+fn outside_cause(outside: &EndpointFacts) -> Option<(CauseKind, String)> {
+    let EndpointFacts { id, circuit, last, .. } = outside;
+    let recent = last.as_ref().filter(|last| last.seconds_ago < RECENT);
+    let open = *circuit != CircuitFacts::Closed;
+    if !open && recent.is_none() {
+        return None;
+    }
+    let state = if open { "has an open circuit" } else { "fails" };
+    let kind = last.as_ref().map_or(CauseKind::CircuitOpen, |last| match last.kind.as_str() {
+        "connect" => CauseKind::Connect,
+        "timeout" => CauseKind::Timeout,
+        "reset" => CauseKind::Reset,
+        "bad-answer" => CauseKind::BadAnswer,
+        _ => CauseKind::Answered5xx,
+    });
+    let detail = last.as_ref().map_or_else(String::new, |last| format!(": {}", described(last)));
+    Some((kind, format!("the host outside `{id}` {state}{detail}")))
+}
+
+fn described(FailureFacts { kind, detail, seconds_ago, count }: &FailureFacts) -> String {
+    let often = if *count > 1 { format!(", {count} times") } else { String::new() };
+    format!("{kind} {seconds_ago} s ago{often}: {detail}")
+}
+
+fn ids(endpoints: &[&EndpointFacts]) -> String {
+    endpoints.iter().map(|endpoint| endpoint.id.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn logs(service: &str) -> String {
+    format!("atoll logs {service} --level warn --since 5m")
+}
