@@ -35,6 +35,7 @@ mod processor;
 mod proxy_protocol;
 mod rate_limits;
 mod readme;
+mod rollouts;
 mod shop;
 mod slow_clients;
 mod start;

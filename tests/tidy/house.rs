@@ -6,8 +6,8 @@ use super::graph::{Circle, Levels};
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
-    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity"],
-    &["registry", "state", "audit", "listen"],
+    &["breaker", "balance", "retry", "fault", "egress", "limit", "route", "contract", "identity", "verdict"],
+    &["registry", "state", "audit", "archive", "listen"],
     &["runtime"],
     &["mesh"],
     &["rollout", "health"],
@@ -67,7 +67,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["websocket"],
             &["settings", "status", "told_hosts"],
             &["authentication", "cors", "rate_limit"],
-            &["call", "client_address", "problem"],
+            &["call", "client_address", "problem", "sticky_fields"],
         ],
     ),
     (
@@ -93,6 +93,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "log",
                 "rate",
                 "resilience",
+                "rollout",
             ],
             &["reader", "late_finding_key"],
         ],

@@ -17,10 +17,9 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
-//! `operations` → `view`.
-//! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
-//! in the files.
+//! From the top: `admin` → `guard`, `router` → `traffic`, `keys`, `rollouts` → `order`, `upload`, `handler` → `problem`
+//! → `operations` → `view`, `rollout_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with
+//! the host of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -33,6 +32,8 @@ mod keys;
 mod operations;
 mod order;
 mod problem;
+mod rollout_view;
+mod rollouts;
 mod router;
 mod settings;
 #[cfg(test)]
@@ -45,7 +46,10 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
+pub use operations::{
+    FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations, RolloutEnd, RolloutWish,
+};
+pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use settings::Settings;
 pub use token::Token;
 pub use upload::MAX_COMPONENT;

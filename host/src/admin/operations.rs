@@ -1,5 +1,6 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::rollout_view::{AdoptedView, BegunView, HistoryView};
 use super::view::{
     BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
@@ -53,6 +54,44 @@ pub trait Operations: Send + Sync + 'static {
     /// Returns `name` to the revision before, and returns when that one serves. After an error nothing has changed.
     fn rollback(&self, name: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
 
+    /// Deploys a component as `wish` says, and returns when it has all calls, or its first ones as a canary. After an
+    /// error nothing has changed.
+    fn begin_rollout(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> impl Future<Output = Result<BegunView, OperationError>> + Send;
+
+    /// The rollouts of a service, the last one first.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NotFound`] for an unknown service.
+    fn history(&self, name: &str) -> Result<HistoryView, OperationError>;
+
+    /// Ends the canary `id`; `None`: whichever is under way.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoRollout`] if there is none, and the reasons of a swap for a promotion.
+    fn end_rollout(
+        &self,
+        name: &str,
+        id: Option<u64>,
+        end: RolloutEnd,
+    ) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Returns `name` to a revision of its history: the first digits of its digest, at least 6.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoRollout`] if the history has no such revision, or several; and the reasons of a swap.
+    fn rollback_to(&self, name: &str, revision: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Writes the component that serves over the manifest's file.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Conflict`] for a service without a component, or a file that cannot be written.
+    fn adopt(&self, name: &str) -> impl Future<Output = Result<AdoptedView, OperationError>> + Send;
+
     /// Applies `action` to the circuit of one endpoint, or to all circuits of the service. Returns the service as it is
     /// then.
     ///
@@ -100,6 +139,34 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// [`OperationErrorKind::NoKey`] if there is none.
     fn revoke_key(&self, id: &str) -> impl Future<Output = Result<KeyView, OperationError>> + Send;
+}
+
+/// How an operator wants a component to be deployed. What is left out is as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RolloutWish {
+    /// All calls at once, whatever the manifest says.
+    pub now: bool,
+    /// It stays at its first step until an operator ends it.
+    pub hold: bool,
+    /// The shares of its steps, in percent: 1 to 99, growing.
+    pub canary: Option<Vec<u8>>,
+    /// How long a step lasts at least.
+    pub step: Option<Duration>,
+    /// How many calls a step has at least.
+    pub calls: Option<u64>,
+    /// Why.
+    pub why: Option<String>,
+}
+
+/// How an operator ends a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutEnd {
+    /// It gets all calls.
+    Promote,
+    /// It goes.
+    RollBack,
+    /// It goes, and nobody says that it is bad.
+    Abort,
 }
 
 /// A new API key that an operator orders.
@@ -170,6 +237,8 @@ pub enum OperationErrorKind {
     NoEndpoint,
     /// There is no such API key.
     NoKey,
+    /// The service has no such rollout or revision.
+    NoRollout,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

@@ -9,7 +9,8 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
+//! `run` → `start_end` → `operations`, with `rollout_operations` and `fault_watch`; `operations` → `fault_views`,
+//! `rollout_views`; `run` → `kept_revisions`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
 //! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
 //! `key_file`.
 //! Tests: with the real binary in `tests/it`.
@@ -22,13 +23,18 @@ mod auth_policies;
 mod check;
 mod development_authority;
 mod edge_tls;
+mod fault_views;
+mod fault_watch;
 mod inspect;
 mod issuer;
+mod kept_revisions;
 mod key_file;
 mod late_findings;
 mod load;
 mod operations;
 mod probe;
+mod rollout_operations;
+mod rollout_views;
 mod run;
 mod shutdown;
 mod start_end;

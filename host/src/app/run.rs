@@ -7,11 +7,13 @@ use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_tls::EdgeTls;
+use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use crate::admin::Admin;
+use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
@@ -51,7 +53,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
-    let draft = load::manifest(path)?;
+    let mut draft = load::manifest(path)?;
     if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
         check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
     }
@@ -64,6 +66,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let secure_address = gateway_socket.secure_addr()?;
 
     let trail = open_audit(manifest, path)?;
+    let revisions = KeptRevisions::open(&mut draft.manifest)?;
+    let manifest = &draft.manifest;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
     let (mut assembly, store) = tokio::select! {
@@ -75,7 +79,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     let policies = AuthPolicies::of(manifest)?;
     let registry = Arc::new(Registry::default());
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -83,16 +87,15 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let built = edges(
+    let Edges { gateway, admin, host, mut upkeep } = edges(
         manifest,
         &runtime,
         (registry, store.clone(), trail.clone()),
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address),
+        (&tls, secure_address, &revisions),
     );
-    let Edges { gateway, admin, host, mut upkeep } = built;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -101,6 +104,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         host,
         runtime: Arc::clone(&runtime),
         announce,
+        open: revisions.open,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
         admin: format!("{scheme}://{admin_address}"),
@@ -113,8 +117,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     upkeep.spawn(end.finish());
 
     let admin_drain = Drain::new();
-    let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
-    let admin_edge = tokio::spawn(admin_edge);
+    let admin_edge = tokio::spawn(admin_socket.serve(move |request, _| admin.handle(request), admin_drain.clone()));
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
@@ -165,7 +168,7 @@ fn edges(
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
+    (tls, secure_address, revisions): (&EdgeTls, Option<SocketAddr>, &KeptRevisions),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -195,6 +198,10 @@ fn edges(
     host.store = store;
     host.tls = Some(tls.clone());
     host.keys = policies.key_file.take().map(Arc::new);
+    host.components = revisions.files.clone();
+    if manifest.admin.settings.token.is_some() {
+        host.who = "admin-token";
+    }
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
@@ -202,6 +209,8 @@ fn edges(
     policies.keep_fresh(&mut upkeep);
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    let canaries = Arc::clone(&host);
+    upkeep.spawn(async move { canaries.rollout.attend(|| canaries.renew_description()).await });
     let faults = Arc::clone(&host);
     upkeep.spawn(async move { faults.watch_faults().await });
     for (service, settings) in manifest.services.iter().zip(health_checks) {
@@ -268,8 +277,10 @@ fn launch(
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
+    archive: Option<Arc<Archive>>,
 ) -> anyhow::Result<Rollout> {
-    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
+    let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
+    let mut rollout = rollout.with_archive(archive);
     let specs = std::mem::take(&mut assembly.specs);
     let components = assembly.components.iter().map(Option::as_ref);
     let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));

@@ -23,7 +23,7 @@ pub use body::{
     full_body,
 };
 pub use caller_header::remove_claimed_identity;
-pub use context::{CallContext, RequestId};
+pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, remove_hop_by_hop};

@@ -8,9 +8,9 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order`, `key` → `client` → `admin_connector`, `failure` → `address`; `table`,
-//! `inspection` and `layout` make text, and `terminal` prints it.
-//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
+//! From the top: `verb` → `command` → `order`, `key`, `rollout` → `client` → `admin_connector`, `failure` → `address`;
+//! `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the
+//! verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
@@ -22,6 +22,7 @@ mod inspection;
 mod key;
 mod layout;
 mod order;
+mod rollout;
 mod table;
 mod terminal;
 #[cfg(test)]

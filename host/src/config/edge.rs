@@ -307,6 +307,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             openapi: None,
             https: None,
             audit: None,
+            sticky: Vec::new(),
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -16,10 +16,11 @@ use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
+use super::rollout;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
 use super::tls::TlsConfig;
-use crate::base::ServiceName;
+use crate::base::{CallContext, ServiceName};
 use crate::contract::HttpBindingKey;
 use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub state: state::Settings,
     /// The audit file; `None`: nothing is recorded.
     pub audit: Option<crate::audit::Settings>,
+    /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
+    pub history: Option<crate::archive::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
     /// The engine.
@@ -317,6 +320,12 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let log = log::read(&mut root);
     let audit = audit::read(&mut root, folder);
     let mut services = service::read_all(&mut root, folder, env);
+    let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
+    let history = rollout::history(&mut root, folder, wanted);
+    let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
+    gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
+    gateway.settings.sticky.sort();
+    gateway.settings.sticky.dedup();
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
     root.close();
@@ -327,6 +336,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         state,
         log,
         audit,
+        history,
         runtime,
         mesh,
         services: std::mem::take(&mut services.all),

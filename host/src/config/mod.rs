@@ -47,6 +47,7 @@ mod openapi;
 mod rate;
 mod reader;
 mod resilience;
+mod rollout;
 mod route;
 mod route_auth;
 mod route_call;

@@ -46,6 +46,7 @@ mod public_answer;
 mod rate_limit;
 mod settings;
 mod status;
+mod sticky_fields;
 #[cfg(test)]
 mod tests;
 mod told_hosts;

@@ -14,7 +14,7 @@ use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
+use super::{client_address, count_scopes, head_check, https_only, public_answer, status, sticky_fields};
 use crate::audit::AuditRecord;
 use crate::base::{
     Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
@@ -161,8 +161,7 @@ impl<C: Call> Gateway<C> {
             let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
             return settle(Err(refusal), &upload, service, caller.id);
         }
-        let mut context = caller.context(&head.headers, *timeout);
-        context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
+        let context = self.context(caller, &head.headers, *timeout, admitted.as_ref());
         if let Some(at) = typed {
             return self.invoke(*at, &route, &head, (body, upload), &context).await;
         }
@@ -194,6 +193,22 @@ impl<C: Call> Gateway<C> {
             Some(handshake) => handshake.finish(answer, &self.metrics),
             None => answer,
         })
+    }
+
+    /// The context of the call that the request becomes.
+    fn context(
+        &self,
+        caller: &Caller<'_>,
+        headers: &HeaderMap,
+        timeout: Duration,
+        admitted: Option<&Admitted>,
+    ) -> CallContext {
+        let mut context = caller.context(headers, timeout);
+        context.identity = admitted.map(|Admitted { identity, .. }| Arc::clone(identity));
+        if !self.settings.sticky.is_empty() {
+            context.sticky_fields = sticky_fields::of(&self.settings.sticky, headers);
+        }
+        context
     }
 
     /// Takes the request out of the buckets of its route's limits. Returns the fields of its answer.

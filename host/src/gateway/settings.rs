@@ -30,6 +30,8 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// The fields of a request that stick to a revision of some service: `header:NAME`, `cookie:NAME`.
+    pub sticky: Vec<Arc<str>>,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -51,6 +53,7 @@ impl Default for Settings {
             openapi: None,
             audit: None,
             https: None,
+            sticky: Vec::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::balance::LoadSample;
 use crate::base::{Blame, ErrorKind};
 use crate::breaker::{Outcome, Permit, State, Verdict};
 use crate::mesh::clock;
+use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::endpoint::EndpointStats;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
@@ -28,6 +29,8 @@ pub(super) struct TryGuard {
     sample: Option<LoadSample>,
     /// When the answer was found to be whole. The guard is dropped right after that.
     whole: Option<Instant>,
+    /// How the coin fell, if a canary is judged: whose the outcome is.
+    tossed: Option<Box<TossedCall>>,
 }
 
 impl TryGuard {
@@ -45,6 +48,20 @@ impl TryGuard {
             retry_after: None,
             sample: None,
             whole: None,
+            tossed: None,
+        }
+    }
+
+    /// The same try, whose outcome the judge of a rollout learns.
+    pub(super) fn on_trial(mut self, tossed: Option<Box<TossedCall>>) -> Self {
+        self.tossed = tossed;
+        self
+    }
+
+    /// The judge of a rollout learns how the service crashed.
+    pub(super) fn crashed(&mut self, kind: ErrorKind, detail: &str) {
+        if let Some(tossed) = &mut self.tossed {
+            tossed.crashed(kind, detail);
         }
     }
 
@@ -151,6 +168,9 @@ impl TryGuard {
         self.sample.get_or_insert(sample);
         if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
             self.stats.metrics.failure();
+        }
+        if let Some(tossed) = self.tossed.take() {
+            tossed.conclude(verdict, took);
         }
         let is_probe = permit.is_probe();
         let changed = permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);
