@@ -2,7 +2,8 @@
 
 use super::change::finish;
 use super::handler::{AdminState, Name};
-use super::operations::{OperationError, OperationErrorKind, Operations, RolloutEnd, RolloutWish};
+use super::operation_error::{OperationError, OperationErrorKind};
+use super::operations::{Operations, RolloutEnd, RolloutWish};
 use super::problem::AdminProblem;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
 use super::upload::{ComponentUpload, uploaded};

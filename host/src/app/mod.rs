@@ -12,19 +12,25 @@
 //! `run` → `start_end` → `operations`, with `rollout_operations` and `fault_watch`; `operations` → `fault_views`,
 //! `rollout_views`; `run` → `kept_revisions`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
 //! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
-//! `key_file`.
+//! `key_file`; `run` → `host_traces` → `otlp_export`; `operations` → `trace_views`,
+//! `swap_refusal`.
 //! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod audited_guards;
 mod audited_operations;
 mod auth_policies;
 mod check;
 mod development_authority;
+mod edge_files;
 mod edge_tls;
 mod fault_views;
 mod fault_watch;
+mod guard_operations;
+mod guards;
+mod host_traces;
 mod inspect;
 mod issuer;
 mod kept_revisions;
@@ -32,12 +38,18 @@ mod key_file;
 mod late_findings;
 mod load;
 mod operations;
+mod otlp_export;
 mod probe;
+mod quota_store;
+mod quotas;
 mod rollout_operations;
 mod rollout_views;
 mod run;
 mod shutdown;
 mod start_end;
+mod swap_refusal;
+mod trace_views;
+mod troubles;
 mod trust;
 mod warnings;
 

@@ -3,12 +3,16 @@
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
 use super::fault_views::{fault_view, faults};
+use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::rollout_views::open_view;
+use super::swap_refusal::refusal;
+use super::trace_views;
+use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, BegunView, BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HistoryView,
     HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
-    PoolView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TrialView,
+    PoolView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
@@ -22,7 +26,7 @@ use crate::rollout::{Begun, Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::runtime::PoolShare;
 use crate::state::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{EdgeMetrics, Metrics, TraceQuery, Tracer};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -50,12 +54,18 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The limits, the gateway's gate and the manifest.
+    pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
     /// How operators prove who they are: all of them in the same way.
     pub(super) who: &'static str,
     /// The files of the manifest's components.
     pub(super) components: BTreeMap<ServiceName, PathBuf>,
+    /// What the edges count beside requests.
+    pub(super) edges: Option<EdgeMetrics>,
+    /// The traces of requests, if the manifest wants them.
+    pub(super) tracer: Option<Arc<Tracer>>,
     pub(super) next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     pub(super) fault_added: Notify,
@@ -71,7 +81,8 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, keys, who, components) = (None, None, "loopback", BTreeMap::new());
+        let (tls, guards, keys, edges, tracer) = (None, None, None, None, None);
+        let (who, components) = ("loopback", BTreeMap::new());
         Self {
             rollout,
             registry,
@@ -83,9 +94,12 @@ impl HostOperations {
             description,
             store,
             tls,
+            guards,
             keys,
             who,
             components,
+            edges,
+            tracer,
             next_fault,
             fault_added,
         }
@@ -126,7 +140,8 @@ impl Operations for HostOperations {
         let routes = self.routes.routes().iter();
         let routes = routes.filter(|(_, target)| target.left_out.is_some());
         let services = self.left_out_services();
-        let routes = routes.filter(|(_, target)| !services.contains_key(&target.service));
+        let routes =
+            routes.filter(|(_, target)| !target.service().is_some_and(|service| services.contains_key(service)));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
         services.keys().map(|name| format!("service {name}")).chain(routes).collect()
     }
@@ -135,9 +150,8 @@ impl Operations for HostOperations {
         self.rollout.starting().iter().map(ToString::to_string).collect()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        let edges = self.tls.iter().flat_map(EdgeTls::named);
-        edges.filter(|(_, tls)| tls.is_stale()).map(|(name, _)| name).collect()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        troubles(self.tls.as_ref(), self.edges.as_ref())
     }
 
     fn metrics(&self) -> String {
@@ -155,12 +169,13 @@ impl Operations for HostOperations {
     fn routes(&self) -> Vec<RouteView> {
         let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
-            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            let name = &table.get(target.service()?.as_str())?.routed.get(target.typed?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
-            service: target.service.to_string(),
+            service: target.service().map(ToString::to_string),
+            answer: target.answerer.own_answer(),
             call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
@@ -171,7 +186,7 @@ impl Operations for HostOperations {
             claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
-                None => left_out.get(&target.service).cloned(),
+                None => target.service().and_then(|service| left_out.get(service).cloned()),
             },
         };
         self.routes.routes().iter().map(route).collect()
@@ -307,6 +322,14 @@ impl Operations for HostOperations {
             hosts.map(view).collect::<Vec<_>>()
         };
         self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        Some(self.tracer.as_ref()?.find(query).iter().map(|trace| trace_views::summary(trace)).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
     }
 
     fn keys(&self) -> Vec<KeyView> {
@@ -460,23 +483,4 @@ fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
         revision: swapped.revision.short(),
         previous: swapped.previous.map(|digest| digest.short()),
     }
-}
-
-pub(super) fn refusal(error: SwapError) -> OperationError {
-    let kind = match error {
-        SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoHistory
-        | SwapError::NoComponent(_)
-        | SwapError::NoPrevious(_)
-        | SwapError::Rewired
-        | SwapError::Busy(_) => OperationErrorKind::Conflict,
-        SwapError::Refused(_)
-        | SwapError::Unwired(_)
-        | SwapError::Undescribed(_)
-        | SwapError::Breaks(_)
-        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
-        SwapError::NoRollout(_) | SwapError::NotBegun => OperationErrorKind::NoRollout,
-        SwapError::Host(_) | SwapError::History(_) => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
 }

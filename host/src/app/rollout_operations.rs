@@ -1,7 +1,8 @@
 //! Rollouts and the history, as the admin asks for them.
 
-use super::operations::{HostOperations, refusal};
+use super::operations::HostOperations;
 use super::rollout_views::{ended_view, open_view};
+use super::swap_refusal::refusal;
 use crate::admin::{
     AdoptedView, BegunView, HistoryView, OperationError, OperationErrorKind, RolloutEnd, RolloutWish, SwapView,
 };

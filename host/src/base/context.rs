@@ -1,7 +1,10 @@
-//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls.
+//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
+//! the place in the request's trace.
 
 use super::deadline::DeadlineOwner;
 use super::identity::Identity;
+use super::trace_tree::TraceScope;
+use super::work::WorkPayer;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -83,6 +86,11 @@ pub struct CallContext {
     /// The fields of the request at the gateway that stick to a revision, each with its value; `None` if no service of
     /// the manifest has such a field.
     pub sticky_fields: Option<StickyFields>,
+    /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
+    /// have the same.
+    pub payer: Option<Arc<dyn WorkPayer>>,
+    /// Its place in the request's trace; `None` if the request has none.
+    pub trace: Option<TraceScope>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -99,13 +107,16 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
+        let (identity, sticky_fields, payer, trace) = (None, None, None, None);
         Self {
             request_id,
             deadline,
             deadline_owner,
             depth: 0,
-            identity: None,
-            sticky_fields: None,
+            identity,
+            sticky_fields,
+            payer,
+            trace,
             dependency_failed: None,
         }
     }
@@ -145,6 +156,12 @@ impl CallContext {
     #[must_use]
     pub fn anonymous(self) -> Self {
         Self { identity: None, ..self }
+    }
+
+    /// The same call, made for nobody in particular and outside of its request's trace.
+    #[must_use]
+    pub fn unattributed(self) -> Self {
+        Self { identity: None, trace: None, ..self }
     }
 
     /// The same call with `depth` calls above it.

@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// The longest service name, in bytes: a DNS label, since a name also appears as a host (`users.internal`).
 const MAX_NAME: usize = 63;
 
+/// The host's own name: no DNS label.
+const HOST: &str = "@host";
+
 /// The name that callers use for a service: a DNS label, `[a-z]([a-z0-9-]*[a-z0-9])?`, at most 63 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName(Arc<str>);
@@ -31,9 +34,27 @@ impl ServiceName {
         if valid { Ok(Self(name.into())) } else { Err(InvalidName(name.into())) }
     }
 
+    /// The name under which the host keeps data of its own. No service has it.
+    pub fn of_host() -> Self {
+        Self(HOST.into())
+    }
+
+    /// The name of a service or of the host, as it was stored.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it is neither.
+    pub fn stored(name: &str) -> Result<Self, InvalidName> {
+        if name == HOST { Ok(Self::of_host()) } else { Self::new(name) }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as a text that shares its memory.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

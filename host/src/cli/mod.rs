@@ -8,16 +8,18 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order`, `key`, `rollout` → `client` → `admin_connector`, `failure` → `address`;
-//! `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the
-//! verbs against an admin on a loopback socket), and small tests in the files.
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `rollout`, `trace` → `client` → `admin_connector`,
+//! `failure` → `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it.
+//! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
 mod audit;
 mod client;
 mod command;
+mod develop;
 mod failure;
+mod guard;
 mod inspection;
 mod key;
 mod layout;
@@ -27,6 +29,7 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod verb;
 
 use crate::telemetry;

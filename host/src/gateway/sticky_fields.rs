@@ -8,6 +8,9 @@ use std::sync::Arc;
 /// The fields of `names` (`header:NAME`, `cookie:NAME`) that the request has, each with its value; `None`: none of
 /// them. Of a field that is sent more than once, the first value counts.
 pub(super) fn of(names: &[Arc<str>], headers: &HeaderMap) -> Option<StickyFields> {
+    if names.is_empty() {
+        return None;
+    }
     let value = |name: &str| match name.split_once(':')? {
         ("header", header) => headers.get(header)?.to_str().ok().map(str::to_owned),
         ("cookie", cookie) => cookie_of(headers, cookie),

@@ -79,14 +79,17 @@ struct PublishedCanary {
 impl Deployment {
     pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
         let (name, grants) = (&spec.name, &spec.grants);
-        let bucket = store.filter(|_| grants.state).map(|store| store.bucket(name));
+        let bucket =
+            store.filter(|_| grants.state).map(|store| store.bucket(name).also_named(grants.bucket.as_deref()));
         let outside =
             OutsideSettings { dial: grants.dial.clone(), traffic: spec.traffic.clone(), breaker: spec.breaker };
         let addresses = AddressEndpoints::all(&spec);
         let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
         Self {
             grants: Arc::new(
-                Grants::new(name.clone(), bucket, calls, egress, &grants.config).with_env(grants.env.clone()),
+                Grants::new(name.clone(), bucket, calls, egress, &grants.config)
+                    .with_secrets(&grants.secrets)
+                    .with_env(grants.env.clone()),
             ),
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),

@@ -22,8 +22,8 @@ pub struct Grants {
     env: GuestEnv,
 }
 
-/// The environment variables of a service's guests, by their names. Their values may be secrets: no debug output shows
-/// them.
+/// Texts for a service's guests, by their names: environment variables, or values of their configuration. They may be
+/// secrets: no debug output shows them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct GuestEnv(BTreeMap<String, String>);
 
@@ -72,6 +72,14 @@ impl Grants {
     /// The same grants with these environment variables.
     pub fn with_env(self, env: GuestEnv) -> Self {
         Self { env, ..self }
+    }
+
+    /// The same grants with these secrets beside the configuration.
+    pub fn with_secrets(mut self, secrets: &GuestEnv) -> Self {
+        for (name, value) in secrets.variables() {
+            self.config.insert(name, value);
+        }
+        self
     }
 
     /// The service's environment variables.

@@ -1,5 +1,7 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
+use super::duration_text::write_durations;
+use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
 use super::kind_counters::KindCounters;
@@ -8,6 +10,8 @@ use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, Servic
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::{StoreCollector, StoreMetrics};
 use super::tls_metrics::{TlsMetrics, TlsScrape};
+use super::trace_collector::TraceCollector;
+use super::tracer::Tracer;
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -23,19 +27,22 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// All metrics of the host.
 #[derive(Default)]
-pub struct Metrics(Mutex<Registry>);
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    gateway: Arc<GatewayMetrics>,
+}
 
 impl Metrics {
     /// The metrics of the endpoints, services and outside hosts of `source`, and those of the gateway.
     pub fn new(source: impl MetricsSource, gateway: Arc<GatewayMetrics>) -> Self {
         let mut registry = Registry::with_prefix("atoll");
-        registry.register_collector(Box::new(Scrape { source, gateway }));
-        Self(Mutex::new(registry))
+        registry.register_collector(Box::new(Scrape { source, gateway: Arc::clone(&gateway) }));
+        Self { registry: Mutex::new(registry), gateway }
     }
 
     /// Adds the metrics of the store.
     pub fn add_store(&self, store: Arc<StoreMetrics>) {
-        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(StoreCollector(store)));
     }
 
@@ -43,8 +50,26 @@ impl Metrics {
     #[must_use]
     pub fn with_tls(self, edges: Vec<(&'static str, Arc<TlsMetrics>)>) -> Self {
         if !edges.is_empty() {
-            let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
             registry.register_collector(Box::new(TlsScrape(edges)));
+            drop(registry);
+        }
+        self
+    }
+
+    /// Adds what the edges count beside requests.
+    #[must_use]
+    pub fn with_edges(self, edges: EdgeMetrics) -> Self {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(edges));
+        self
+    }
+
+    /// Adds the metrics of the traces, if requests are traced.
+    #[must_use]
+    pub fn with_traces(self, tracer: Option<&Arc<Tracer>>) -> Self {
+        if let Some(tracer) = tracer {
+            let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            registry.register_collector(Box::new(TraceCollector(Arc::clone(tracer))));
             drop(registry);
         }
         self
@@ -53,8 +78,11 @@ impl Metrics {
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut out = String::new();
-        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        text::encode(&mut out, &registry).expect("writing to a string never fails");
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        text::encode_registry(&mut out, &registry).expect("writing to a string never fails");
+        drop(registry);
+        write_durations(&mut out, &self.gateway);
+        text::encode_eof(&mut out).expect("writing to a string never fails");
         out
     }
 }
@@ -104,17 +132,6 @@ fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics)
             let labels = [("route", scope.route.as_str()), ("service", scope.service.as_str())];
             family.encode_family(&labels)?.encode_gauge(&count)?;
         }
-    }
-    let mut durations = gateway.duration_samples().peekable();
-    if durations.peek().is_none() {
-        return Ok(());
-    }
-    let help = "Seconds from the arrival of a request's head to the end of its answer, by class of the status";
-    let mut family = encoder.encode_descriptor("gateway_duration_seconds", help, None, MetricType::Histogram)?;
-    for sample in durations {
-        let (route, service) = (sample.scope.route.as_str(), sample.scope.service.as_str());
-        let labels = [("route", route), ("service", service), ("class", sample.class)];
-        sample.durations.encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

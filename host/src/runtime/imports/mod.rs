@@ -6,5 +6,6 @@ mod caller;
 mod keyvalue;
 pub(super) mod linker;
 mod sent_http;
+mod state_span;
 pub(super) mod transactions;
 pub(super) mod typed;

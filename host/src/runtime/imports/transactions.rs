@@ -3,9 +3,10 @@
 //! The contract says `async func`. A component may import its functions as `func` all the same, as a service of WASI
 //! 0.2 must: then a call holds its whole instance until the answer is there.
 
+use super::state_span::{OwnBucket, traced};
 use crate::contract::{Contract, Interface};
 use crate::runtime::context::context::Context;
-use crate::state::{Bucket, Change, Key, StateError, Transaction};
+use crate::state::{Change, Key, StateError, Transaction};
 use bindings::atoll::state::transactions as contract;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, ComponentNamedList, ComponentType, HasData, Lift, Linker, LinkerInstance, Lower};
@@ -41,11 +42,11 @@ pub(crate) fn define_blocking(linker: &mut Linker<Context>, contract: &Contract)
         let mut instance = linker.instance(&interface.to_string())?;
         for function in blocking(used) {
             match function {
-                "get-many" => define(&mut instance, function, |bucket, (keys,)| get_many(bucket, keys))?,
-                "scan" => define(&mut instance, function, |bucket, (prefix, after, limit)| {
-                    scan(bucket, prefix, after, limit)
-                })?,
-                "commit" => define(&mut instance, function, |bucket, (checks, writes)| commit(bucket, checks, writes))?,
+                "get-many" => define(&mut instance, "get-many", |bucket, (keys,)| get_many(bucket, keys))?,
+                "scan" => {
+                    define(&mut instance, "scan", |bucket, (prefix, after, limit)| scan(bucket, prefix, after, limit))?
+                }
+                "commit" => define(&mut instance, "commit", |bucket, (checks, writes)| commit(bucket, checks, writes))?,
                 // The linker says that the host does not have it.
                 _ => {}
             }
@@ -68,7 +69,7 @@ type HostResult<T> = wasmtime::Result<Answer<T>>;
 
 impl<T: 'static> contract::HostWithStore<T> for Transactions {
     async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> HostResult<Vec<Option<contract::Versioned>>> {
-        Ok(get_many(bucket(accessor), keys).await)
+        Ok(get_many(bucket(accessor, "get-many"), keys).await)
     }
 
     async fn scan(
@@ -77,7 +78,7 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<contract::Page> {
-        Ok(scan(bucket(accessor), prefix, after, limit).await)
+        Ok(scan(bucket(accessor, "scan"), prefix, after, limit).await)
     }
 
     async fn commit(
@@ -85,18 +86,28 @@ impl<T: 'static> contract::HostWithStore<T> for Transactions {
         checks: Vec<contract::Check>,
         writes: Vec<contract::Write>,
     ) -> HostResult<u64> {
-        Ok(commit(bucket(accessor), checks, writes).await)
+        Ok(commit(bucket(accessor, "commit"), checks, writes).await)
     }
 }
 
-async fn get_many(bucket: Bucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
-    let found = bucket.get(keys.into_iter().map(Key::from).collect()).await.map_err(guest_error)?;
+async fn get_many(
+    OwnBucket { bucket, span }: OwnBucket,
+    keys: Vec<String>,
+) -> Answer<Vec<Option<contract::Versioned>>> {
+    let read = bucket.get(keys.into_iter().map(Key::from).collect());
+    let found = traced(span, read).await.map_err(guest_error)?;
     let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(bucket: Bucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
-    let page = bucket.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(guest_error)?;
+async fn scan(
+    OwnBucket { bucket, span }: OwnBucket,
+    prefix: String,
+    after: Option<String>,
+    limit: u32,
+) -> Answer<contract::Page> {
+    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
+    let page = traced(span, read).await.map_err(guest_error)?;
     let entries = page.items.into_iter().map(|entry| {
         let crate::state::Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key)?, value, version })
@@ -104,28 +115,27 @@ async fn scan(bucket: Bucket, prefix: String, after: Option<String>, limit: u32)
     Ok(contract::Page { entries: entries.collect::<Answer<_>>()?, next: page.next.map(text).transpose()? })
 }
 
-async fn commit(bucket: Bucket, checks: Vec<contract::Check>, writes: Vec<contract::Write>) -> Answer<u64> {
+async fn commit(
+    OwnBucket { bucket, span }: OwnBucket,
+    checks: Vec<contract::Check>,
+    writes: Vec<contract::Write>,
+) -> Answer<u64> {
     let transaction = Transaction {
         checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
         writes: writes.into_iter().map(change).collect(),
     };
-    bucket.commit(transaction).await.map(|committed| committed.version).map_err(guest_error)
+    traced(span, bucket.commit(transaction)).await.map(|committed| committed.version).map_err(guest_error)
 }
 
-fn bucket<T: 'static>(accessor: &Accessor<T, Transactions>) -> Bucket {
-    accessor.with(|mut access| own_bucket(access.get()))
-}
-
-fn own_bucket(context: &Context) -> Bucket {
-    let state = context.identity.grants.state.as_ref();
-    state.expect("a component that imports a store is not loaded without one").clone()
+fn bucket<T: 'static>(accessor: &Accessor<T, Transactions>, operation: &'static str) -> OwnBucket {
+    accessor.with(|mut access| OwnBucket::of(access.get(), operation))
 }
 
 /// Defines the function `name` as a `func`, answered by `answer`.
 fn define<P, R, F>(
     instance: &mut LinkerInstance<'_, Context>,
-    name: &str,
-    answer: impl Fn(Bucket, P) -> F + Copy + Send + Sync + 'static,
+    name: &'static str,
+    answer: impl Fn(OwnBucket, P) -> F + Copy + Send + Sync + 'static,
 ) -> wasmtime::Result<()>
 where
     P: ComponentNamedList + Lift + Send + 'static,
@@ -133,7 +143,7 @@ where
     F: Future<Output = Answer<R>> + Send,
 {
     instance.func_wrap_async(name, move |store: StoreContextMut<'_, Context>, parameters: P| {
-        let bucket = own_bucket(store.data());
+        let bucket = OwnBucket::of(store.data(), name);
         Box::new(async move { Ok((answer(bucket, parameters).await,)) })
     })
 }

@@ -202,6 +202,7 @@ impl Drop for InstanceTask {
             self.fault.set(InvokeError::new(ErrorKind::Host, "the instance's task was lost"));
         }
         self.store.data_mut().settle_bodies();
+        self.store.data().slice.meter().end();
     }
 }
 
@@ -211,6 +212,9 @@ impl InstanceTask {
         let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
         let fault = InstanceFault::default();
         let store = new_store(runtime, cpu, identity, limits.memory, first, fault.clone());
+        if jobs.more.is_some() {
+            store.data().slice.meter().keep();
+        }
         let (revision, cpu) = (Arc::clone(revision), Arc::clone(cpu));
         Self { store, revision, cpu, jobs, fault, has_begun: None, served: None, ended: false, _lease: lease }
     }

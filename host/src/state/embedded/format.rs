@@ -1,8 +1,9 @@
 //! The format of a database: plain, or with encrypted values; and the step from one to the other.
 
 use super::layout::{BucketTable, FORMAT, META, table_name};
-use super::sealing::{Encryption, StateKey, ValueCodec, WRAPPED_KEYS};
+use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
+use crate::state::state_key::StateKey;
 use redb::{ReadableDatabase, ReadableTable, TableError, TableHandle, WriteTransaction};
 use std::borrow::Cow;
 
@@ -70,7 +71,7 @@ fn encrypt(database: &redb::Database, key: &StateKey) -> Result<(), redb::Error>
     let write = database.begin_write()?;
     let mut names = Vec::new();
     for table in write.list_tables()? {
-        let service = table.name().strip_prefix("bucket/").and_then(|name| ServiceName::new(name).ok());
+        let service = table.name().strip_prefix("bucket/").and_then(|name| ServiceName::stored(name).ok());
         names.extend(service);
     }
     {

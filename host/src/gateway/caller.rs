@@ -1,0 +1,40 @@
+//! Who has sent a request, and what that means for the call that the request becomes.
+
+use crate::base::{CallContext, DeadlineOwner, RequestId};
+use http::HeaderMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// The client of a request, and the time of its arrival.
+pub(super) struct Caller<'a> {
+    pub(super) id: &'a RequestId,
+    pub(super) peer: IpAddr,
+    pub(super) trusted: bool,
+    /// Whether its connection has TLS.
+    pub(super) secure: bool,
+    pub(super) began: Instant,
+}
+
+impl Caller<'_> {
+    /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
+    /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
+    pub(super) fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
+        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        if !self.trusted {
+            return context;
+        }
+        let sent = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let left = sent(CallContext::TIMEOUT_HEADER).and_then(|left| left.parse().ok()).map(Duration::from_millis);
+        let depth = sent(CallContext::DEPTH_HEADER).and_then(|depth| depth.parse::<usize>().ok());
+        let depth = depth.map_or(0, |depth| depth.saturating_add(1));
+        context.within(self.began, left.unwrap_or(timeout), DeadlineOwner::Caller).at_depth(depth)
+    }
+}
+
+/// The id that a trusted proxy sent, or else a new one. A client that could choose its id could hide among the log
+/// lines of another request.
+pub(super) fn request_id(headers: &HeaderMap, trusted: bool) -> RequestId {
+    let given = || headers.get(RequestId::HEADER).and_then(|id| RequestId::accept(id.to_str().ok()?));
+    let given = if trusted { given() } else { None };
+    given.unwrap_or_else(|| RequestId::from_random(rand::random()))
+}
