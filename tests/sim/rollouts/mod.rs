@@ -86,7 +86,7 @@ fn ten_times_the_failures_are_found_within_about_1500_canary_calls() {
     let run = |seed| found(seed, 5, Conduct::failing(0.001), Conduct::failing(0.01), 20_000);
     let mut calls: Vec<u64> = (0..1000).map(|seed| run(seed).map_or(u64::MAX, |(calls, _)| calls)).collect();
     let late = percentile(&mut calls, 95);
-    // 1,500, and the error of a 95th percentile of 1,000 runs: 45 calls. It is 1,512 with these seeds.
+    // 1,500, and the error of a 95th percentile of 1,000 runs: 45 calls. It is 1,509 with these seeds.
     assert!(late <= 1545, "the 95th percentile is {late}");
 }
 
