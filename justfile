@@ -90,6 +90,11 @@ conformance-acme: build-components
     command -v pebble >/dev/null || sudo apt-get install --yes pebble
     cargo test -p host --test system -- it::tls::acme
 
+# Let a real Prometheus, a package of Debian, scrape the metrics, and follow an exemplar to its trace
+[group("verify")]
+conformance-metrics: setup
+    @exec tests/conformance/metrics.sh
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup

@@ -74,7 +74,8 @@ def queries():
             text = target["expr"].replace("$__rate_interval", "5s").replace("$service", ".*")
             yield f'Grafana, "{panel["title"]}"', text
     rules = (ROOT / "deploy/prometheus/rules.yml").read_text()
-    for name, text in re.findall(r"- (?:alert|record): (\S+)\n\s+expr: (?:\|-\n)?((?:.|\n)*?)\n\s+(?:for|labels|- )", rules):
+    rule = r"- (?:alert|record): (\S+)\n\s+expr: (?:\|-\n)?((?:.|\n)*?)\n\s+(?:for|labels|- )"
+    for name, text in re.findall(rule, rules):
         yield f"rule {name}", " ".join(text.split()).removesuffix(" - record:")
     guide = (ROOT / "docs/operations.md").read_text()
     section = guide.split("### Questions")[1].split("\n## ")[0]

@@ -35,6 +35,7 @@ mod open_exchange;
 mod partial;
 mod plain_server;
 mod processor;
+mod project;
 mod proxy_protocol;
 mod rate_limits;
 mod readme;

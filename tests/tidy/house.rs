@@ -55,6 +55,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &[
                 "access_log",
                 "acme_answer",
+                "answer_extras",
                 "body_budget",
                 "forwarded_request",
                 "head_check",

@@ -18,10 +18,10 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `guards`, `rollouts` → `order`,
-//! `upload`, `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`,
-//! `trace_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small
-//! tests stand in the files.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `guards`, `rollouts` →
+//! `order`, `upload`, `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`,
+//! `trace_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
+//! small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;

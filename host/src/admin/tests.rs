@@ -142,7 +142,7 @@ async fn readyz_names_what_does_not_work_though_the_host_serves() {
 async fn an_unknown_resource_service_or_method_is_a_problem() {
     let (admin, _) = admin(LOOPBACK, None);
     for (target, kind) in [
-        ("/", "no-such-resource"),
+        ("/v1", "no-such-resource"),
         ("/v1/services/", "no-such-resource"),
         ("/v1/services/nobody", "no-such-service"),
         ("/v1/services/%ff", "no-such-service"),

@@ -26,7 +26,7 @@ pub struct TraceSummaryView {
     /// The services that worked on it, by name.
     pub services: Vec<String>,
     /// The number of its spans.
-    pub spans: usize,
+    pub span_count: usize,
     /// The kind of its deepest failure.
     pub error: Option<String>,
 }
@@ -72,4 +72,30 @@ pub struct SpanView {
     pub error: Option<String>,
     /// What else is known of it.
     pub attributes: BTreeMap<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list's view is flattened into the whole one: a name in both would make JSON that nobody can read.
+    #[test]
+    fn a_whole_trace_is_read_as_it_is_written() {
+        let summary = TraceSummaryView {
+            id: "1".into(),
+            request_id: "r".into(),
+            began: 1,
+            duration_ms: 1.5,
+            name: "GET /".into(),
+            status: 200,
+            rule: "slow".into(),
+            weight: 1.0,
+            services: vec!["users".into()],
+            span_count: 0,
+            error: None,
+        };
+        let view = TraceView { summary, route: "/".into(), lost_spans: 0, stranger: None, spans: Vec::new() };
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(serde_json::from_str::<TraceView>(&json).unwrap(), view);
+    }
 }

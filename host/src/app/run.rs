@@ -83,8 +83,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
             return Ok(());
         }
     };
-    let policies = AuthPolicies::of(manifest)?;
-    let traces = HostTraces::of(manifest)?;
+    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -101,8 +100,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address, gateway_socket.refusals().cloned()),
-        (&traces, &revisions),
+        (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
+        &revisions,
     );
 
     let admin_address = admin_socket.local_addr()?;
@@ -180,8 +179,8 @@ fn edges(
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address, proxy): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>),
-    (traces, revisions): (&HostTraces, &KeptRevisions),
+    (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
+    revisions: &KeptRevisions,
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -204,7 +203,8 @@ fn edges(
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
     let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
-    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_traces(traces.tracer.as_ref());
+    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_host();
+    let metrics = metrics.with_traces(traces.tracer.as_ref());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
@@ -234,12 +234,7 @@ fn edges(
     if let Some(exporter) = traces.exporter.clone() {
         upkeep.spawn(async move { exporter.run().await });
     }
-    let resolver = Arc::clone(&host);
-    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
-    let canaries = Arc::clone(&host);
-    upkeep.spawn(async move { canaries.rollout.attend(|| canaries.renew_description()).await });
-    let faults = Arc::clone(&host);
-    upkeep.spawn(async move { faults.watch_faults().await });
+    attend(&host, &mut upkeep);
     for (service, settings) in manifest.services.iter().zip(health_checks) {
         if let Some(settings) = settings {
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
@@ -254,6 +249,16 @@ fn edges(
         None => Admin::new(settings, Arc::clone(&host)),
     };
     Edges { gateway, admin, host, upkeep }
+}
+
+/// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
+fn attend(host: &Arc<HostOperations>, upkeep: &mut JoinSet<()>) {
+    let resolver = Arc::clone(host);
+    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    let canaries = Arc::clone(host);
+    upkeep.spawn(async move { canaries.rollout.attend(|| canaries.renew_description()).await });
+    let faults = Arc::clone(host);
+    upkeep.spawn(async move { faults.watch_faults().await });
 }
 
 /// Records each signal that begins or hurries the drain.

@@ -24,7 +24,7 @@ pub(super) fn summary(trace: &KeptTrace) -> TraceSummaryView {
         rule: trace.rule.as_str().to_owned(),
         weight: trace.weight,
         services: services.into_iter().map(str::to_owned).collect(),
-        spans: trace.spans.len(),
+        span_count: trace.spans.len(),
         error: error.map(str::to_owned),
     }
 }

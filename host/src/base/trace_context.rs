@@ -146,7 +146,7 @@ impl TraceParent {
 
     /// The value of the header field. `random`: whether the trace's id was made of random bits.
     pub fn header(&self, random: bool) -> HeaderValue {
-        let flags = u8::from(self.sampled) * SAMPLED | u8::from(random) * RANDOM;
+        let flags = (u8::from(self.sampled) * SAMPLED) | (u8::from(random) * RANDOM);
         let text = format!("00-{}-{}-{flags:02x}", self.trace, self.span);
         HeaderValue::try_from(text).expect("hex digits are visible ASCII")
     }

@@ -89,7 +89,7 @@ impl TraceTree {
         let parent = self.start.parent.map(|parent| parent.span);
         self.begun.fetch_add(1, Relaxed);
         let span = self.span(self.id(0), parent, SpanKind::Server, name.into(), None, Duration::ZERO);
-        OpenSpan { tree: Arc::clone(self), span: Some(span) }
+        OpenSpan { tree: Arc::clone(self), span: Some(Box::new(span)) }
     }
 
     /// Ends the trace, and returns its spans. A span that ends later is lost.
@@ -111,7 +111,7 @@ impl TraceTree {
         }
         let began = began.saturating_duration_since(self.began);
         let span = self.span(self.id(number), Some(parent), kind, name, owner, began);
-        Some(OpenSpan { tree: Arc::clone(self), span: Some(span) })
+        Some(OpenSpan { tree: Arc::clone(self), span: Some(Box::new(span)) })
     }
 
     fn span(
@@ -198,8 +198,8 @@ impl TraceScope {
 /// A span that has begun. It ends when it is dropped.
 pub struct OpenSpan {
     tree: Arc<TraceTree>,
-    /// `None` only while it is dropped.
-    span: Option<TraceSpan>,
+    /// `None` only while it is dropped. Boxed: what may have a span is moved about, and most hosts trace nothing.
+    span: Option<Box<TraceSpan>>,
 }
 
 impl OpenSpan {
@@ -274,7 +274,7 @@ impl OpenSpan {
         let Some(mut span) = self.span.take() else { return };
         span.took = ended.saturating_duration_since(self.tree.began).saturating_sub(span.began);
         if let Some(spans) = &mut *self.tree.lock() {
-            spans.push(span);
+            spans.push(*span);
         }
     }
 

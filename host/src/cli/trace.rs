@@ -95,7 +95,7 @@ fn list(traces: &[TraceSummaryView], now: SystemTime) -> String {
             format!("{:.1}", trace.duration_ms),
             trace.status.to_string(),
             trace.rule.clone(),
-            trace.spans.to_string(),
+            trace.span_count.to_string(),
             trace.error.clone().map_or_else(none, |error| shown(&error)),
             shown(&trace.name),
         ]
@@ -257,7 +257,7 @@ mod tests {
             rule: "failed".into(),
             weight: 1.0,
             services: vec!["users".into()],
-            spans: spans.len(),
+            span_count: spans.len(),
             error: Some("connect".into()),
         };
         TraceView { summary, route: "/users/{id}".into(), lost_spans: 0, stranger: None, spans }

@@ -1,6 +1,6 @@
 //! Who has sent a request, and what that means for the call that the request becomes.
 
-use crate::base::{CallContext, DeadlineOwner, RequestId};
+use crate::base::{CallContext, DeadlineOwner, RequestId, TraceScope};
 use http::HeaderMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -13,13 +13,16 @@ pub(super) struct Caller<'a> {
     /// Whether its connection has TLS.
     pub(super) secure: bool,
     pub(super) began: Instant,
+    /// The place in the request's trace.
+    pub(super) trace: Option<TraceScope>,
 }
 
 impl Caller<'_> {
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     pub(super) fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
+        context.trace.clone_from(&self.trace);
         if !self.trusted {
             return context;
         }

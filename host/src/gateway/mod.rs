@@ -34,6 +34,7 @@
 mod access_log;
 mod acme_answer;
 mod address_list;
+mod answer_extras;
 mod authentication;
 mod body_budget;
 mod body_decoding;

@@ -1,17 +1,16 @@
 //! The pipeline of a request: every stage, in order.
 
 use super::access_log::{AccessRecord, write_unparsed};
+use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
 use super::body_decoding::{self, EncodedUpload};
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
 use super::caller::{Caller, request_id};
-use super::compression::AnswerCoding;
-use super::cors::{self, CorsGrant};
+use super::cors;
 use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
-use super::header_edits::AnswerEdits;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
@@ -36,7 +35,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
@@ -109,7 +108,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
-    pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
@@ -118,9 +117,10 @@ impl<C: Call> Gateway<C> {
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
-        let caller = Caller { id: &id, peer: address, trusted, secure, began };
-        let begin = |traces| RequestTrace::begin(traces, &request, (&id, trusted, secure), began);
+        let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
         let trace = self.traces.as_ref().map(begin);
+        let scope = trace.as_ref().map(RequestTrace::scope);
+        let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
         record.trace = trace;
         let proxies = &self.settings.trusted_proxies;
@@ -155,9 +155,6 @@ impl<C: Call> Gateway<C> {
         head_check::check_bounds(&head.headers, &self.settings)?;
         // Before anything reads a field: a typed route may take an argument from any of them.
         remove_claimed_identity(&mut head.headers, caller.trusted);
-        if let Some(trace) = &record.trace {
-            trace.clean(&mut head.headers, caller.trusted);
-        }
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
         if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
@@ -182,7 +179,6 @@ impl<C: Call> Gateway<C> {
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.sticky_fields = sticky_fields::of(&self.settings.sticky, &head.headers);
         context.payer = payer;
-        context.trace = record.trace.as_ref().map(RequestTrace::scope);
         if let Some(at) = typed {
             return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
         }
@@ -392,42 +388,6 @@ impl<C: Call> Gateway<C> {
                 let detail = "no route has this host and path";
                 Err(Problem::new(StatusCode::NOT_FOUND, "no-route", "There is no such route", detail))
             }
-        }
-    }
-}
-
-/// What is added to the answer of a request, whether it is the service's or a problem.
-#[derive(Default)]
-struct AnswerExtras<'s> {
-    /// What is left of the rate limits of the route.
-    rates: Option<[(HeaderName, HeaderValue); 2]>,
-    /// What the answer says to a page of another origin.
-    cors: Option<CorsGrant<'s>>,
-    /// What the route changes in its header section.
-    edits: Option<&'s AnswerEdits>,
-    /// How it is compressed. This comes last: nothing else changes a content that is compressed.
-    coding: Option<AnswerCoding>,
-}
-
-impl<'s> AnswerExtras<'s> {
-    /// What the route adds, whatever becomes of the request with this head.
-    fn begin(&mut self, target: &'s Target, head: &Parts) {
-        self.cors = target.cors.as_ref().map(|policy| policy.grant(&head.headers));
-        self.edits = target.transforms.answer_headers.as_deref();
-        self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
-    }
-
-    fn write(self, mut answer: Response<Body>) -> Response<Body> {
-        if let Some(edits) = self.edits {
-            edits.apply(answer.headers_mut());
-        }
-        answer.headers_mut().extend(self.rates.into_iter().flatten());
-        if let Some(grant) = self.cors {
-            grant.write(answer.headers_mut());
-        }
-        match self.coding {
-            Some(coding) => coding.apply(answer),
-            None => answer,
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::base::{
 };
 use crate::route::RoutingTable;
 use crate::telemetry::{TraceEnd, Tracer};
-use http::{HeaderMap, Method, Request, Version};
+use http::{Method, Request, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,13 +50,15 @@ pub(super) struct EndedRequest<'a> {
 
 impl RequestTrace {
     /// Begins the trace of a request, which arrived at `began`. `trusted`: its peer is a trusted proxy, whose trace it
-    /// continues. The trace of any other peer only gets a link: its flags would choose what this host records.
+    /// continues. The trace of any other peer only gets a link: its flags would choose what this host records. What the
+    /// client may not pass on is removed: a stranger's baggage, and baggage over its bounds.
     pub(super) fn begin<B>(
         traces: &Arc<GatewayTraces>,
-        request: &Request<B>,
+        request: &mut Request<B>,
         (id, trusted, secure): (&RequestId, bool, bool),
         began: Instant,
     ) -> Self {
+        bound_baggage(request.headers_mut(), trusted);
         let headers = request.headers();
         let parent = TraceParent::of(headers);
         let state = if trusted && parent.is_some() { TraceState::of(headers) } else { None };
@@ -72,11 +74,6 @@ impl RequestTrace {
     /// The place below the first span.
     pub(super) fn scope(&self) -> TraceScope {
         self.root.scope()
-    }
-
-    /// Removes what the client may not pass on: a stranger's baggage, and baggage over its bounds.
-    pub(super) fn clean(&self, headers: &mut HeaderMap, trusted: bool) {
-        bound_baggage(headers, trusted);
     }
 
     /// Ends the trace. Returns its id, and whether it is kept.

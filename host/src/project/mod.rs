@@ -7,8 +7,8 @@
 //!
 //! Never: it talks to a host, or runs in one.
 //!
-//! From the top: `template` → `language`; `build_step` → `source_files`. Tests stand in the files; `tests/it/project.rs`
-//! and `tests/languages/run.sh` drive the binary.
+//! From the top: `template` → `language`; `build_step` → `source_files`. Tests stand in the files;
+//! `tests/it/project.rs` drives the binary.
 
 mod build_step;
 mod language;

@@ -46,7 +46,7 @@ pub enum TemplateError {
 /// # Errors
 /// [`TemplateError`]. The folder and what was written into it stay if a file cannot be written.
 pub fn create(name: &ServiceName, language: Language, place: &Path) -> Result<NewService, TemplateError> {
-    let names = Names::of(name).ok_or_else(|| TemplateError::Name(name.clone()))?;
+    let names = SpelledName::of(name).ok_or_else(|| TemplateError::Name(name.clone()))?;
     let folder = place.join(name.as_str());
     match fs::create_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(TemplateError::Exists(folder)),
@@ -73,7 +73,7 @@ fn write(path: PathBuf, text: &str) -> Result<PathBuf, TemplateError> {
     }
 }
 
-fn sections(names: &Names, language: Language) -> String {
+fn sections(names: &SpelledName, language: Language) -> String {
     let (build, settings) = (language.build(), language.settings());
     names.fill(&format!(
         "[service.{{{{name}}}}]\n\
@@ -89,14 +89,14 @@ fn sections(names: &Names, language: Language) -> String {
 }
 
 /// The name of a service as the languages spell it.
-struct Names {
+struct SpelledName {
     kebab: String,
     snake: String,
     camel: String,
     pascal: String,
 }
 
-impl Names {
+impl SpelledName {
     /// `None` if WIT has no such name.
     fn of(name: &ServiceName) -> Option<Self> {
         let words: Vec<&str> = name.as_str().split('-').collect();

@@ -4,6 +4,7 @@ use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
+use super::host_collector::HostCollector;
 use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
@@ -21,6 +22,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,6 +63,15 @@ impl Metrics {
     #[must_use]
     pub fn with_edges(self, edges: EdgeMetrics) -> Self {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(edges));
+        self
+    }
+
+    /// Adds the metrics of this process, which is taken to have begun now.
+    #[must_use]
+    pub fn with_host(self) -> Self {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(HostCollector { since: Instant::now() }));
+        drop(registry);
         self
     }
 
@@ -190,7 +201,7 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 13] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 15] = [
         family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
             Box::new(m.swaps.clone())
         }),
@@ -227,13 +238,29 @@ fn encode_services(
             "Processor seconds of guests that computed for whole slices; quick requests do not count",
             |s, _| Box::new(ConstCounter::new(s.computed.as_secs_f64())),
         ),
+        family(
+            "guest_seconds",
+            "Seconds that instances worked on calls, until the head of the answer; without the wait for the instance",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.work().as_secs_f64())),
+        ),
+        family("instance_memory_peak_bytes", "The most bytes of memory that one of its instances has had", |s, _| {
+            gauge(to_usize(s.pool.metrics.memory_peak()))
+        }),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
+    encode_service_kinds(encoder, services)
+}
 
+/// What is counted of services by kind, revision or caller.
+fn encode_service_kinds(
+    encoder: &mut DescriptorEncoder,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
     if services.is_empty() {
         return Ok(());
     }
+    encode_calls(encoder, services)?;
     let help = "The revision that the service runs; empty for a service of plain HTTP addresses";
     let mut family = encoder.encode_descriptor("revision", help, None, MetricType::Info)?;
     for (sample, _) in services {
@@ -253,6 +280,42 @@ fn encode_services(
     encode_kinds(encoder, services, "refused", help, |metrics| &metrics.refused)?;
     let help = "Swaps and rollbacks that were refused, by kind of reason";
     encode_kinds(encoder, services, "swaps_refused", help, |metrics| &metrics.swaps_refused)
+}
+
+/// Writes how long calls took, and who made them: of those services alone that had a call.
+fn encode_calls(
+    encoder: &mut DescriptorEncoder<'_>,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
+    let called = || services.iter().map(|(sample, metrics)| (sample, metrics.calls.snapshot()));
+    let mut called = called().filter(|(_, calls)| !calls.is_empty()).peekable();
+    if called.peek().is_some() {
+        let help = "Seconds of a call with all of its tries, from its place at the bulkhead to the end of its answer";
+        let mut family = encoder.encode_descriptor("call_seconds", help, None, MetricType::Histogram)?;
+        for (sample, calls) in called {
+            calls.encode(family.encode_family(&[("service", sample.name.as_str())])?)?;
+        }
+    }
+    let callers = services.iter().flat_map(|(sample, metrics)| {
+        metrics.callers.iter().map(move |(caller, calls, failures)| (sample.name.as_str(), caller, calls, failures))
+    });
+    let callers: Vec<_> = callers.collect();
+    if callers.is_empty() {
+        return Ok(());
+    }
+    let help = "Calls of one service by another, tried or refused";
+    let mut family = encoder.encode_descriptor("calls", help, None, MetricType::Counter)?;
+    for (service, caller, calls, _) in &callers {
+        let labels = [("service", *service), ("caller", *caller)];
+        ConstCounter::new(*calls).encode(family.encode_family(&labels)?)?;
+    }
+    let help = "Calls of one service by another that failed, or whose answer says that somebody failed";
+    let mut family = encoder.encode_descriptor("calls_failed", help, None, MetricType::Counter)?;
+    for (service, caller, _, failures) in &callers {
+        let labels = [("service", *service), ("caller", *caller)];
+        ConstCounter::new(*failures).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// Writes a family of counters that differ by service and kind.

@@ -19,12 +19,14 @@
 //! Never: decides anything, except which lines of the log are written and which traces are kept. Tests stand in the
 //! files that they test.
 
+mod caller_counters;
 mod duration_text;
 mod edge_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
 mod histogram;
+mod host_collector;
 mod kept_trace;
 mod kind_counters;
 mod limit_layer;

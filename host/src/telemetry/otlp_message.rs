@@ -28,9 +28,12 @@ pub struct HostResource {
     pub attributes: Vec<(String, String)>,
 }
 
+/// The spans of one owner, each with its trace.
+type OwnedSpans<'a> = Vec<(&'a KeptTrace, &'a TraceSpan)>;
+
 /// The request that carries these traces to a collector.
 pub fn export_request(host: &HostResource, traces: &[Arc<KeptTrace>]) -> Vec<u8> {
-    let mut owners: BTreeMap<Option<(&str, &str)>, Vec<(&KeptTrace, &TraceSpan)>> = BTreeMap::new();
+    let mut owners: BTreeMap<Option<(&str, &str)>, OwnedSpans<'_>> = BTreeMap::new();
     for trace in traces {
         for span in &trace.spans {
             let owner = span.owner.as_ref().map(|owner| (owner.service.as_str(), owner.revision.as_str()));

@@ -79,8 +79,9 @@ impl SlowThreshold {
 fn bucket(nanos: u64) -> usize {
     let octave = (nanos.max(1).ilog2()).max(FIRST);
     let octave_start = 1_u64 << octave.min(63);
-    let part = (nanos.saturating_sub(octave_start) / (octave_start / PARTS as u64)) as usize;
-    ((octave - FIRST) as usize * PARTS + part.min(PARTS - 1)).min(BUCKETS - 1)
+    let part = nanos.saturating_sub(octave_start) / (octave_start / PARTS as u64);
+    let part = usize::try_from(part).unwrap_or(PARTS).min(PARTS - 1);
+    ((octave - FIRST) as usize * PARTS + part).min(BUCKETS - 1)
 }
 
 /// The shortest duration of a bucket, in nanoseconds.

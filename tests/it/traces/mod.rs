@@ -4,6 +4,7 @@ mod collector;
 mod context;
 mod export;
 mod kept;
+mod metrics;
 
 use super::atoll::{Atoll, Home, Http};
 use serde_json::Value;

@@ -44,11 +44,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The data of an instance that may use `memory` bytes and makes its own calls through `outcall`. `first`: the call
-    /// that it is made for. `fault`: where its failure will be recorded.
+    /// The data of an instance that may use so much `memory` and makes its own calls through `outcall`. `first`: the
+    /// call that it is made for. `fault`: where its failure will be recorded.
     pub(crate) fn new(
         identity: InstanceIdentity,
-        memory: usize,
+        memory: MemoryLimit,
         outcall: OutcallHandle,
         first: CallContext,
         fault: InstanceFault,
@@ -63,7 +63,7 @@ impl Context {
         Self {
             identity,
             table,
-            memory: MemoryLimit::new(memory, slice.clone()),
+            memory: memory.measured_by(slice.clone()),
             slice,
             reader_token: None,
             fault,

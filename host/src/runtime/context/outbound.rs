@@ -243,7 +243,10 @@ async fn call(
 ) -> Result<http::Response<Body>, OutcallError> {
     let outcall = outcall.open()?;
     match destination {
-        Destination::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
+        Destination::Service(service) => {
+            let callee = (&caller.grants.service, service);
+            outcall.send(callee, for_host(request, &context.request_id), context).await
+        }
         Destination::Outside { rule, .. } => {
             outcall.fetch(&caller.grants.service, rule, for_outside(request), context).await
         }

@@ -205,7 +205,10 @@ impl InstancePool {
         };
         span.leased(arrived, leased);
         let error = match answer.wait_until(deadline).await {
-            Ok(Some(answer)) => return Ok(AnsweredJob { answer, guard, fault, span }),
+            Ok(Some(answer)) => {
+                self.slots.metrics().worked(leased.elapsed());
+                return Ok(AnsweredJob { answer, guard, fault, span });
+            }
             // Drop the guard first: the fault is recorded when the instance ends.
             Ok(None) => {
                 drop(guard);
@@ -305,7 +308,8 @@ impl InstancePool {
 
     fn spec(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
         let (runtime, revision, limits, cpu) = (&self.runtime, &self.revision, &self.limits, &self.cpu);
-        InstanceSpec { runtime, revision, limits, cpu, identity: self.identity(context), lease }
+        let metrics = self.slots.metrics();
+        InstanceSpec { runtime, revision, limits, cpu, metrics, identity: self.identity(context), lease }
     }
 
     fn identity(&self, context: &CallContext) -> InstanceIdentity {

@@ -151,9 +151,11 @@ impl Database {
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
         let encryption = self.encryption.load();
         let key = encryption.as_ref().map(|encryption| &encryption.key);
+        let began = Instant::now();
         let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key, &self.path));
         match &outcome {
-            Ok(_) => self.metrics.wrote(),
+            // A database in memory has no file.
+            Ok(_) => self.metrics.wrote(began.elapsed(), std::fs::metadata(&self.path).map_or(0, |file| file.len())),
             Err(StateError::Closed) => {}
             Err(error) => self.metrics.failed(self.write_cause(error), batch.len()),
         }
