@@ -22,8 +22,10 @@ pub mod identity;
 pub mod limit;
 pub mod retry;
 pub mod route;
+pub mod verdict;
 
-// Floor 3: the discovery table, the database, the audit file, and sockets.
+// Floor 3: the discovery table, the database, the audit file, the history, and sockets.
+pub mod archive;
 pub mod audit;
 pub mod listen;
 pub mod registry;

@@ -41,6 +41,7 @@ mod project;
 mod proxy_protocol;
 mod rate_limits;
 mod readme;
+mod rollouts;
 mod shop;
 mod slow_clients;
 mod start;

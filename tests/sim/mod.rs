@@ -40,6 +40,7 @@ mod final_phase;
 mod ledger;
 mod policies;
 mod rng;
+mod rollouts;
 mod stream;
 mod world;
 

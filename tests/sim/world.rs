@@ -154,8 +154,15 @@ impl World {
         let idempotent = vec![function(0)];
         let outside = Arc::new(OutsideHosts::new(name.clone(), OutsideSettings::default()));
         let group = Arc::new(EndpointGroup { name, endpoints, traffic });
-        let entry =
-            Service { group, outside, revision: None, idempotent, routed: Arc::default(), requires: Arc::default() };
+        let entry = Service {
+            group,
+            outside,
+            revision: None,
+            idempotent,
+            routed: Arc::default(),
+            requires: Arc::default(),
+            canary: None,
+        };
         self.registry.publish(&self.names[service], entry);
         self.traffics[service].bulkhead.resize(size);
     }

@@ -1,10 +1,11 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView, GuardOperations,
-    HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder, MaintenanceView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, PurgedView, RouteView,
-    ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
+    GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
+    MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
+    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
+    TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -128,6 +129,8 @@ impl Operations for Fake {
             pool: None,
             faults: self.faults_of("users"),
             left_out: None,
+            canary: None,
+            lasts: false,
         };
         let legacy = ServiceView {
             name: "legacy".into(),
@@ -142,6 +145,8 @@ impl Operations for Fake {
             pool: None,
             faults: self.faults_of("legacy"),
             left_out: None,
+            canary: None,
+            lasts: false,
         };
         let mut services = vec![legacy, users];
         let circuits = self.circuits.lock().expect("no test panics with it");
@@ -233,6 +238,39 @@ impl Operations for Fake {
             }
             _ => Err(unknown(name)),
         }
+    }
+
+    async fn begin_rollout(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> Result<BegunView, OperationError> {
+        let SwapView { service, revision, previous } = self.swap(name, component).await?;
+        let rollout = wish.canary.map(|_| rollout(&service));
+        Ok(BegunView { service, revision, previous, rollout })
+    }
+
+    fn history(&self, name: &str) -> Result<HistoryView, OperationError> {
+        self.service(name).ok_or_else(|| unknown(name))?;
+        let (serving, manifest) = (Some("a".repeat(64)), Some("b".repeat(64)));
+        Ok(HistoryView { service: name.into(), serving, manifest, rollouts: vec![rollout(name)] })
+    }
+
+    async fn end_rollout(&self, name: &str, id: Option<u64>, _: RolloutEnd) -> Result<SwapView, OperationError> {
+        if id.is_some_and(|id| id != 7) {
+            return Err(OperationError::new(OperationErrorKind::NoRollout, "no such rollout"));
+        }
+        self.rollback(name).await
+    }
+
+    async fn rollback_to(&self, name: &str, _: &str) -> Result<SwapView, OperationError> {
+        self.rollback(name).await
+    }
+
+    async fn adopt(&self, name: &str) -> Result<AdoptedView, OperationError> {
+        let (service, revision, path) = (name.into(), "aaaaaaaaaaaa".into(), "users.wasm".into());
+        Ok(AdoptedView { service, revision, path })
     }
 
     fn breakers(
@@ -371,6 +409,23 @@ impl GuardOperations for Fake {
 impl Fake {
     fn faults_of(&self, service: &str) -> Vec<FaultView> {
         self.faults().into_iter().filter(|fault| fault.service == service).collect()
+    }
+}
+
+/// A rollout that was taken back.
+pub(crate) fn rollout(service: &str) -> RolloutView {
+    RolloutView {
+        service: service.into(),
+        id: 7,
+        revision: "cccccccccccc".into(),
+        digest: "c".repeat(64),
+        phase: "rolled-back".into(),
+        who: "loopback".into(),
+        why: Some("faster".into()),
+        began: 1000,
+        ended: Some(1060),
+        sentence: "failed calls: 3 of 40 against 0 of 760 of the stable revision; evidence 312 of 100".into(),
+        canary: None,
     }
 }
 

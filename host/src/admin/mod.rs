@@ -19,9 +19,9 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` → `operations`,
-//! `guard_operations` → `view`, `limit_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs`
-//! call the whole edge in memory with the host of `fake.rs`; small tests stand in the files.
+//! `rollouts`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` → `operations`,
+//! `guard_operations` → `view`, `limit_view`, `rollout_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and
+//! `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -46,6 +46,8 @@ mod operator;
 mod order;
 mod problem;
 mod query;
+mod rollout_view;
+mod rollouts;
 mod router;
 mod settings;
 #[cfg(test)]
@@ -67,8 +69,9 @@ pub use observed_view::{
     WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations};
+pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
+pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use settings::Settings;
 pub use token::Token;
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};

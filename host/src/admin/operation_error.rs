@@ -33,6 +33,8 @@ pub enum OperationErrorKind {
     NoEndpoint,
     /// There is no such API key.
     NoKey,
+    /// The service has no such rollout or revision.
+    NoRollout,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

@@ -5,6 +5,7 @@ use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
+use super::rollout_view::{AdoptedView, BegunView, HistoryView};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
@@ -66,6 +67,44 @@ pub trait Operations: GuardOperations {
 
     /// Returns `name` to the revision before, and returns when that one serves. After an error nothing has changed.
     fn rollback(&self, name: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Deploys a component as `wish` says, and returns when it has all calls, or its first ones as a canary. After an
+    /// error nothing has changed.
+    fn begin_rollout(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> impl Future<Output = Result<BegunView, OperationError>> + Send;
+
+    /// The rollouts of a service, the last one first.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NotFound`] for an unknown service.
+    fn history(&self, name: &str) -> Result<HistoryView, OperationError>;
+
+    /// Ends the canary `id`; `None`: whichever is under way.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoRollout`] if there is none, and the reasons of a swap for a promotion.
+    fn end_rollout(
+        &self,
+        name: &str,
+        id: Option<u64>,
+        end: RolloutEnd,
+    ) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Returns `name` to a revision of its history: the first digits of its digest, at least 6.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoRollout`] if the history has no such revision, or several; and the reasons of a swap.
+    fn rollback_to(&self, name: &str, revision: &str) -> impl Future<Output = Result<SwapView, OperationError>> + Send;
+
+    /// Writes the component that serves over the manifest's file.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Conflict`] for a service without a component, or a file that cannot be written.
+    fn adopt(&self, name: &str) -> impl Future<Output = Result<AdoptedView, OperationError>> + Send;
 
     /// Applies `action` to the circuit of one endpoint, or to all circuits of the service. Returns the service as it is
     /// then.
@@ -133,6 +172,34 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+}
+
+/// How an operator wants a component to be deployed. What is left out is as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RolloutWish {
+    /// All calls at once, whatever the manifest says.
+    pub now: bool,
+    /// It stays at its first step until an operator ends it.
+    pub hold: bool,
+    /// The shares of its steps, in percent: 1 to 99, growing.
+    pub canary: Option<Vec<u8>>,
+    /// How long a step lasts at least.
+    pub step: Option<Duration>,
+    /// How many calls a step has at least.
+    pub calls: Option<u64>,
+    /// Why.
+    pub why: Option<String>,
+}
+
+/// How an operator ends a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutEnd {
+    /// It gets all calls.
+    Promote,
+    /// It goes.
+    RollBack,
+    /// It goes, and nobody says that it is bad.
+    Abort,
 }
 
 /// A new API key that an operator orders.

@@ -76,6 +76,7 @@ impl From<OperationError> for AdminProblem {
         let (status, kind) = match error.kind {
             OperationErrorKind::NotFound => (StatusCode::NOT_FOUND, "no-such-service"),
             OperationErrorKind::NoEndpoint => (StatusCode::NOT_FOUND, "no-such-endpoint"),
+            OperationErrorKind::NoRollout => (StatusCode::NOT_FOUND, "no-such-rollout"),
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),

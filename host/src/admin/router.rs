@@ -4,22 +4,19 @@ use super::change::finish;
 use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
+use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{admin_document, cache, dashboard, guards, keys, observed, traces, traffic, upload};
+use super::{admin_document, cache, dashboard, guards, keys, observed, rollouts, traces, traffic};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// The number of swaps and trials at the same time: each holds a component in memory, and compiles it on every core.
-const SWAPS: usize = 4;
+use tokio::sync::Semaphore;
 
 /// Every resource of the admin.
 pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
@@ -40,6 +37,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(admin_document::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
+        .merge(rollouts::resources())
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
@@ -132,29 +130,6 @@ async fn trial<O: Operations>(
     let outcome = state.operations.trial(&name, component).await;
     drop(permit);
     Ok(Json(outcome?))
-}
-
-/// A component in memory, which is compiled next.
-struct ComponentUpload {
-    component: Bytes,
-    permit: OwnedSemaphorePermit,
-}
-
-/// Reads the component of a request about the service `name`.
-async fn uploaded<O: Operations>(
-    state: &AdminState<O>,
-    name: &str,
-    request: Request,
-) -> Result<ComponentUpload, AdminProblem> {
-    // The name is checked before the upload, so that a typing error does not cost an upload.
-    if state.operations.service(name).is_none() {
-        return Err(AdminProblem::no_service(name));
-    }
-    let permit = state.swaps.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{SWAPS} swaps are in progress already: try again when one has finished");
-        AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-swaps", detail)
-    })?;
-    Ok(ComponentUpload { component: upload::component(request).await?, permit })
 }
 
 async fn rollback<O: Operations>(

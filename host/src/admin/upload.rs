@@ -1,5 +1,7 @@
 //! The upload of a component.
 
+use super::handler::AdminState;
+use super::operations::Operations;
 use super::problem::AdminProblem;
 use axum::body::Body;
 use bytes::Bytes;
@@ -7,6 +9,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 /// The largest component that a swap or a trial accepts, in bytes.
@@ -15,8 +18,34 @@ pub const MAX_COMPONENT: usize = 128 * 1024 * 1024;
 /// How long an upload may pause between two pieces. `listen` does not bound the pace of a body: its reader must.
 const STALL: Duration = Duration::from_secs(30);
 
+/// The number of swaps and trials at the same time: each holds a component in memory, and compiles it on every core.
+pub(super) const SWAPS: usize = 4;
+
+/// A component in memory, which is compiled next.
+pub(super) struct ComponentUpload {
+    pub(super) component: Bytes,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// Reads the component of a request about the service `name`.
+pub(super) async fn uploaded<O: Operations>(
+    state: &AdminState<O>,
+    name: &str,
+    request: Request<Body>,
+) -> Result<ComponentUpload, AdminProblem> {
+    // The name is checked before the upload, so that a typing error does not cost an upload.
+    if state.operations.service(name).is_none() {
+        return Err(AdminProblem::no_service(name));
+    }
+    let permit = state.swaps.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{SWAPS} swaps are in progress already: try again when one has finished");
+        AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-swaps", detail)
+    })?;
+    Ok(ComponentUpload { component: component(request).await?, permit })
+}
+
 /// Reads the whole component from the request.
-pub(super) async fn component(request: Request<Body>) -> Result<Bytes, AdminProblem> {
+async fn component(request: Request<Body>) -> Result<Bytes, AdminProblem> {
     let (head, mut body) = request.into_parts();
     check_media_type(&head.headers)?;
     let announced = announced_length(&head.headers)?;

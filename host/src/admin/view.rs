@@ -1,5 +1,6 @@
 //! The wire types: what operators and the CLI read, and what they send.
 
+use super::rollout_view::RolloutView;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -31,6 +32,12 @@ pub struct ServiceView {
     /// Why the host serves without it, if its component could not be compiled, or if the host was started with
     /// `--partial` and the service cannot be served.
     pub left_out: Option<String>,
+    /// Its canary, if one is under way.
+    #[serde(default)]
+    pub canary: Option<RolloutView>,
+    /// Whether what differs from the manifest serves after a restart, too: the host has a history.
+    #[serde(default)]
+    pub lasts: bool,
 }
 
 /// What a service has of the engine's pool.

@@ -1,9 +1,9 @@
 //! What the admin asks of the host, with a line in the audit file for each change.
 
 use crate::admin::{
-    BreakerAction, CacheView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
-    Operations, OutsideView, OverviewView, PurgedView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
-    TrialView, WhyView,
+    AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
+    KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RolloutEnd, RolloutWish,
+    RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
@@ -122,6 +122,52 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let before = self.digest(name);
         let outcome = self.inner.rollback(name).await;
         self.changed("rollback", name, before, outcome)
+    }
+
+    async fn begin_rollout(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> Result<BegunView, OperationError> {
+        let before = self.digest(name);
+        let outcome = self.inner.begin_rollout(name, component, wish).await;
+        let canary = outcome.as_ref().ok().and_then(|begun| begun.rollout.as_ref());
+        let (what, after) = match canary {
+            Some(canary) => ("canary", Some(canary.digest.clone())),
+            None => ("swap", self.digest(name)),
+        };
+        let event = AuditRecord::new(&who(), what).on(name).changed(before.as_deref(), after.as_deref());
+        self.record(event, None, outcome)
+    }
+
+    fn history(&self, name: &str) -> Result<HistoryView, OperationError> {
+        self.inner.history(name)
+    }
+
+    async fn end_rollout(&self, name: &str, id: Option<u64>, end: RolloutEnd) -> Result<SwapView, OperationError> {
+        let before = self.digest(name);
+        let outcome = self.inner.end_rollout(name, id, end).await;
+        let what = match end {
+            RolloutEnd::Promote => "canary-promoted",
+            RolloutEnd::RollBack => "canary-rolled-back",
+            RolloutEnd::Abort => "canary-aborted",
+        };
+        self.changed(what, name, before, outcome)
+    }
+
+    async fn rollback_to(&self, name: &str, revision: &str) -> Result<SwapView, OperationError> {
+        let before = self.digest(name);
+        let outcome = self.inner.rollback_to(name, revision).await;
+        self.changed("rollback", name, before, outcome)
+    }
+
+    async fn adopt(&self, name: &str) -> Result<AdoptedView, OperationError> {
+        let outcome = self.inner.adopt(name).await;
+        let digest = self.digest(name);
+        let event = AuditRecord::new(&who(), "adopt").on(name).changed(None, digest.as_deref());
+        let path = outcome.as_ref().ok().map(|adopted| adopted.path.clone());
+        self.record(event, path, outcome)
     }
 
     fn breakers(

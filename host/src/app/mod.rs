@@ -9,9 +9,10 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `observations` → `operations` →
-//! `recent_traffic`, `service_view`, `trace_views`, `swap_refusal`; `assembly` and `operations` → `api_description`;
-//! `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` →
+//! `run` → `start_end` → `operations`, with `rollout_operations`, `observations` and `fault_watch`; `operations` →
+//! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `trace_views`, `swap_refusal`; `run` →
+//! `kept_revisions`, `admin_file`, `audited_operations`; `assembly` and `operations` → `api_description`; `run` and
+//! `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` →
 //! `host_traces` → `otlp_export`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
@@ -25,11 +26,14 @@ mod check;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
+mod fault_views;
+mod fault_watch;
 mod guard_operations;
 mod guards;
 mod host_traces;
 mod inspect;
 mod issuer;
+mod kept_revisions;
 mod key_file;
 mod late_findings;
 mod load;
@@ -40,6 +44,8 @@ mod probe;
 mod quota_store;
 mod quotas;
 mod recent_traffic;
+mod rollout_operations;
+mod rollout_views;
 mod run;
 mod service_view;
 mod shutdown;

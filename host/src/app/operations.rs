@@ -4,39 +4,40 @@ use super::api_description::LiveDescription;
 use super::auth_policies::claim_names;
 use super::cache_order;
 use super::edge_tls::EdgeTls;
+use super::fault_views::{fault_view, faults};
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
+use super::rollout_views::open_view;
 use super::service_view::{breaker_view, endpoint_view, pool_view};
 use super::swap_refusal::refusal;
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
-    BreakerAction, CacheView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
-    OperationErrorKind, Operations, OriginView, OutsideView, OverviewView, PurgedView, RouteView, ServiceView,
-    SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
+    KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView, OverviewView, PurgedView,
+    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
-use crate::config::Manifest;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Mesh, Service};
 use crate::registry::Registry;
-use crate::rollout::{GrantSettings, Rollout, SwapError, Swapped, Trial};
+use crate::rollout::{Begun, GrantSettings, Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout_at;
 
 /// The host, for the admin.
 pub(super) struct HostOperations {
@@ -70,13 +71,15 @@ pub(super) struct HostOperations {
     pub(super) pool_slots: usize,
     /// The traffic of the last minute.
     pub(super) recent: RecentTraffic,
+    /// The files of the manifest's components.
+    pub(super) components: BTreeMap<ServiceName, PathBuf>,
     /// What the edges count beside requests.
     pub(super) edges: Option<EdgeMetrics>,
     /// The traces of requests, if the manifest wants them.
     pub(super) tracer: Option<Arc<Tracer>>,
-    next_fault: AtomicU64,
+    pub(super) next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
-    fault_added: Notify,
+    pub(super) fault_added: Notify,
 }
 
 impl HostOperations {
@@ -90,7 +93,7 @@ impl HostOperations {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
         let (tls, guards, keys, cache, edges, tracer) = (None, None, None, None, None, None);
-        let (gateway, grants, pool_slots) = (None, BTreeMap::new(), 0);
+        let (gateway, grants, pool_slots, components) = (None, BTreeMap::new(), 0, BTreeMap::new());
         Self {
             rollout,
             registry,
@@ -109,6 +112,7 @@ impl HostOperations {
             grants,
             pool_slots,
             recent: RecentTraffic::default(),
+            components,
             edges,
             tracer,
             next_fault,
@@ -118,52 +122,16 @@ impl HostOperations {
 
     /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
     /// that whoever swapped finds it.
-    fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
+    pub(super) fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
         let swapped = outcome.map_err(refusal)?;
-        if let Some(description) = &self.description {
-            tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
-        }
+        self.renew_description();
         Ok(swap_view(name, &swapped))
     }
 
-    /// Logs the end of each fault whose time is over. It never returns.
-    pub(super) async fn watch_faults(&self) {
-        loop {
-            match self.end_faults(Instant::now()) {
-                None => self.fault_added.notified().await,
-                Some(next) => drop(timeout_at(next.into(), self.fault_added.notified()).await),
-            }
-        }
-    }
-
-    /// Removes the faults that are over at `now`, and logs it. Returns when the next one ends.
-    fn end_faults(&self, now: Instant) -> Option<Instant> {
-        let mut next = None;
-        for (_, service) in self.registry.snapshot().iter() {
-            let faults = &service.group.traffic.faults;
-            for ActiveFault { id, fault, .. } in faults.expire(now) {
-                let name = &service.group.name;
-                tracing::info!(service = %name, id, %fault, "a fault on purpose has ended: its time is over");
-                note_change(ChangeKind::FaultEnded, name.as_str(), None, &format!("{fault}: its time is over"));
-            }
-            let ends = faults.active(now).into_iter().filter_map(|fault| fault.until);
-            next = ends.chain(next).min();
-        }
-        next
-    }
-
-    /// Injects the faults that the manifest has from the start.
-    pub(super) fn inject_faults(&self, manifest: &Manifest) {
-        let table = self.registry.snapshot();
-        for service in &manifest.services {
-            if let (Some(fault), Some(entry)) = (service.fault, table.get(service.spec.name.as_str())) {
-                let id = self.next_fault.fetch_add(1, Relaxed);
-                let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
-                added.expect("there are no faults yet");
-                tracing::warn!(service = %service.spec.name, %fault, "a fault on purpose, from the manifest");
-                let reason = format!("{fault}: by the manifest");
-                note_change(ChangeKind::FaultBegun, service.spec.name.as_str(), None, &reason);
-            }
+    /// Makes the OpenAPI document anew.
+    pub(super) fn renew_description(&self) {
+        if let Some(description) = &self.description {
+            tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
         }
     }
 }
@@ -249,7 +217,8 @@ impl Operations for HostOperations {
 
     async fn swap(&self, name: &str, component: Bytes) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        self.swapped(name, self.rollout.swap(name, component).await)
+        let begun = self.rollout.begin(name, component, self.order()).await;
+        self.swapped(name, begun.and_then(Begun::at_once))
     }
 
     async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
@@ -262,7 +231,34 @@ impl Operations for HostOperations {
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
         self.refuse_left_out(name)?;
-        self.swapped(name, self.rollout.rollback(name).await)
+        self.swapped(name, self.rollout.rollback(name, &self.order()).await)
+    }
+
+    async fn begin_rollout(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> Result<BegunView, OperationError> {
+        self.refuse_left_out(name)?;
+        self.begin(name, component, wish).await
+    }
+
+    fn history(&self, name: &str) -> Result<HistoryView, OperationError> {
+        self.history_of(name)
+    }
+
+    async fn end_rollout(&self, name: &str, id: Option<u64>, end: RolloutEnd) -> Result<SwapView, OperationError> {
+        self.end(name, id, end).await
+    }
+
+    async fn rollback_to(&self, name: &str, revision: &str) -> Result<SwapView, OperationError> {
+        self.refuse_left_out(name)?;
+        self.return_to(name, revision).await
+    }
+
+    async fn adopt(&self, name: &str) -> Result<AdoptedView, OperationError> {
+        self.adopt_into_manifest(name).await
     }
 
     fn breakers(
@@ -273,7 +269,7 @@ impl Operations for HostOperations {
     ) -> Result<ServiceView, OperationError> {
         let entry = self.entry(service)?;
         let meant = |own: &&Arc<Endpoint>| endpoint.is_none_or(|endpoint| own.stats.id == endpoint);
-        let meant: Vec<_> = entry.group.endpoints.iter().filter(meant).collect();
+        let meant: Vec<_> = entry.endpoints().filter(meant).collect();
         if let (Some(endpoint), true) = (endpoint, meant.is_empty()) {
             let message = format!("service `{service}` has no endpoint `{endpoint}`");
             return Err(OperationError::new(OperationErrorKind::NoEndpoint, message));
@@ -431,7 +427,11 @@ impl HostOperations {
     }
 
     fn view(&self, service: &Service) -> ServiceView {
-        ServiceView { left_out: self.left_out_services().get(&service.group.name).cloned(), ..view(service) }
+        let name = &service.group.name;
+        let left_out = self.left_out_services().get(name).cloned();
+        let history = self.rollout.rollouts(name.as_str()).ok();
+        let canary = history.and_then(|history| history.open).map(|state| open_view(name.as_str(), &state));
+        ServiceView { left_out, canary, lasts: self.rollout.has_history(), ..view(service) }
     }
 
     /// The services that are not served, each with the reason.
@@ -442,29 +442,6 @@ impl HostOperations {
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
         let entry = self.registry.snapshot().get(name).cloned();
         entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
-    }
-}
-
-fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
-    let active = service.group.traffic.faults.active(now);
-    active.iter().map(|one| fault_view(service.group.name.as_str(), one, now)).collect()
-}
-
-fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
-    // Rounded up, so that an active fault never has 0 seconds left.
-    let whole_seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    FaultView {
-        id: active.id,
-        service: service.to_owned(),
-        latency_ms: u64::try_from(active.fault.latency.as_millis()).unwrap_or(u64::MAX),
-        latency_share: active.fault.latency_share.to_string(),
-        error: active.fault.error.to_string(),
-        trap: active.fault.trap.to_string(),
-        seconds_left: active.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
-        origin: match active.origin {
-            FaultOrigin::Manifest => OriginView::Manifest,
-            FaultOrigin::Operator => OriginView::Operator,
-        },
     }
 }
 
@@ -479,12 +456,14 @@ fn view(service: &Service) -> ServiceView {
         age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
         differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
         previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
-        endpoints: service.group.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+        endpoints: service.endpoints().map(|endpoint| endpoint_view(endpoint, now)).collect(),
         balance: service.group.traffic.balancer.settings().policy.to_string(),
         waiting: service.group.traffic.bulkhead.counts().waiting as u64,
         pool: service.pool().map(|pool| pool_view(pool.share())),
         faults: faults(service, now),
         left_out: None,
+        canary: None,
+        lasts: false,
     }
 }
 

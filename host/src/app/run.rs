@@ -10,6 +10,7 @@ use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::host_traces::HostTraces;
+use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
@@ -18,6 +19,7 @@ use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use crate::acme::CertificateKeeper;
 use crate::admin::Admin;
+use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
@@ -57,7 +59,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
-    let draft = load::manifest(path)?;
+    let mut draft = load::manifest(path)?;
     if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
         check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
     }
@@ -70,6 +72,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let secure_address = gateway_socket.secure_addr()?;
 
     let trail = open_audit(manifest, path)?;
+    let revisions = KeptRevisions::open(&mut draft.manifest)?;
+    let manifest = &draft.manifest;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
     let (mut assembly, (store, counts)) = tokio::select! {
@@ -81,7 +85,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -89,7 +93,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let built = edges(
+    let Edges { gateway, admin, host, mut upkeep } = edges(
         (manifest, path),
         &runtime,
         (registry, store.clone(), counts, trail.clone()),
@@ -97,8 +101,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (assembly, policies, partial),
         &drain,
         (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
+        &revisions,
     );
-    let Edges { gateway, admin, host, mut upkeep } = built;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -107,6 +111,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         host,
         runtime: Arc::clone(&runtime),
         announce,
+        open: revisions.open,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
         admin: format!("{scheme}://{admin_address}"),
@@ -120,8 +125,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
     let admin_drain = Drain::new();
-    let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
-    let admin_edge = tokio::spawn(admin_edge);
+    let admin_edge = tokio::spawn(admin_socket.serve(move |request, _| admin.handle(request), admin_drain.clone()));
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
@@ -176,6 +180,7 @@ fn edges(
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
     (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
+    revisions: &KeptRevisions,
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -223,6 +228,7 @@ fn edges(
     host.pool_slots = runtime.pool_slots();
     let grants = manifest.services.iter().map(|service| (service.spec.name.to_string(), service.spec.grants.clone()));
     host.grants = grants.collect();
+    host.components = revisions.files.clone();
     host.tracer = traces.tracer.clone();
     host.inject_faults(manifest);
     let host = Arc::new(host);
@@ -235,12 +241,7 @@ fn edges(
     if let Some(exporter) = traces.exporter.clone() {
         upkeep.spawn(async move { exporter.run().await });
     }
-    let resolver = Arc::clone(&host);
-    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
-    let faults = Arc::clone(&host);
-    upkeep.spawn(async move { faults.watch_faults().await });
-    let traffic = Arc::clone(&host);
-    upkeep.spawn(async move { traffic.watch_traffic().await });
+    attend(&host, &mut upkeep);
     for (service, settings) in manifest.services.iter().zip(health_checks) {
         if let Some(settings) = settings {
             upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
@@ -252,6 +253,18 @@ fn edges(
         None => Admin::new(settings, Arc::clone(&host)),
     };
     Edges { gateway, admin, host, upkeep }
+}
+
+/// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
+fn attend(host: &Arc<HostOperations>, upkeep: &mut JoinSet<()>) {
+    let resolver = Arc::clone(host);
+    upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
+    let canaries = Arc::clone(host);
+    upkeep.spawn(async move { canaries.rollout.attend(|| canaries.renew_description()).await });
+    let faults = Arc::clone(host);
+    upkeep.spawn(async move { faults.watch_faults().await });
+    let traffic = Arc::clone(host);
+    upkeep.spawn(async move { traffic.watch_traffic().await });
 }
 
 /// Records each signal that begins or hurries the drain.
@@ -310,8 +323,10 @@ fn launch(
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
+    archive: Option<Arc<Archive>>,
 ) -> anyhow::Result<Rollout> {
-    let mut rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
+    let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
+    let mut rollout = rollout.with_archive(archive);
     let specs = std::mem::take(&mut assembly.specs);
     let components = assembly.components.iter().map(Option::as_ref);
     let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));

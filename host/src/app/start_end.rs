@@ -2,6 +2,7 @@
 //! printed for which operators and programs wait.
 
 use super::operations::HostOperations;
+use crate::archive::OpenRollout;
 use crate::base::ServiceName;
 use crate::config::Finding;
 use crate::listen::Drain;
@@ -18,6 +19,8 @@ pub(super) struct StartEnd<A> {
     pub(super) runtime: Arc<Runtime>,
     /// Prints a line.
     pub(super) announce: A,
+    /// The rollouts that were under way when the host ended.
+    pub(super) open: Vec<(ServiceName, OpenRollout)>,
     pub(super) gateway: SocketAddr,
     /// The gateway's socket by TLS, if it has one.
     pub(super) secure_gateway: Option<SocketAddr>,
@@ -51,6 +54,11 @@ impl<A: Fn(&str)> StartEnd<A> {
                 () = self.drain.started() => return,
             }
         };
+        for (service, open) in &self.open {
+            if let Err(error) = host.rollout.resume(service, open.clone()).await {
+                tracing::warn!(%service, rollout = open.id, %error, "a rollout does not go on: it was aborted");
+            }
+        }
         announce(&format!("gateway listening on http://{gateway}"));
         if let Some(address) = &self.secure_gateway {
             announce(&format!("gateway listening on https://{address}"));

@@ -7,15 +7,18 @@ use crate::rollout::SwapError;
 pub(super) fn refusal(error: SwapError) -> OperationError {
     let kind = match error {
         SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
-            OperationErrorKind::Conflict
-        }
+        SwapError::NoHistory
+        | SwapError::NoComponent(_)
+        | SwapError::NoPrevious(_)
+        | SwapError::Rewired
+        | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_)
         | SwapError::Unwired(_)
         | SwapError::Undescribed(_)
         | SwapError::Breaks(_)
         | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
-        SwapError::Host(_) => OperationErrorKind::Internal,
+        SwapError::NoRollout(_) | SwapError::NotBegun => OperationErrorKind::NoRollout,
+        SwapError::Host(_) | SwapError::History(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)
 }

@@ -67,6 +67,9 @@ impl fmt::Debug for RequestId {
 /// even on a busy machine.
 const KEPT: Duration = Duration::from_millis(50);
 
+/// Fields of a request at the gateway, each by its name with its value.
+pub type StickyFields = Arc<[(Arc<str>, String)]>;
+
 /// The context of one call. A call on its behalf gets what is left of it.
 #[derive(Clone, Debug)]
 pub struct CallContext {
@@ -80,6 +83,9 @@ pub struct CallContext {
     pub depth: usize,
     /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
     pub identity: Option<Arc<Identity>>,
+    /// The fields of the request at the gateway that stick to a revision, each with its value; `None` if no service of
+    /// the manifest has such a field.
+    pub sticky_fields: Option<StickyFields>,
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
@@ -95,12 +101,24 @@ impl CallContext {
     pub const TIMEOUT_HEADER: &str = "x-atoll-timeout-ms";
     /// The header that carries how many calls lie above it.
     pub const DEPTH_HEADER: &str = "x-atoll-depth";
+    /// The name by which [`CallContext::sticky`] finds who calls.
+    pub const SUBJECT: &str = "subject";
 
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, payer, trace, dependency_failed) = (None, None, None, None);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity, payer, trace, dependency_failed }
+        let (identity, sticky_fields, payer, trace) = (None, None, None, None);
+        Self {
+            request_id,
+            deadline,
+            deadline_owner,
+            depth: 0,
+            identity,
+            sticky_fields,
+            payer,
+            trace,
+            dependency_failed: None,
+        }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
@@ -122,6 +140,16 @@ impl CallContext {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
         Self { depth: self.depth + 1, deadline, deadline_owner, ..self.clone() }
+    }
+
+    /// What sticks to a revision of a service: the value of the field `name` of the request, or who calls if `name` is
+    /// [`CallContext::SUBJECT`]. `None`: the request has no such field.
+    pub fn sticky(&self, name: &str) -> Option<&str> {
+        if name == Self::SUBJECT {
+            return self.identity.as_deref().map(|identity| identity.subject.as_str());
+        }
+        let fields = self.sticky_fields.as_deref()?;
+        fields.iter().find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
     }
 
     /// The same call, made for nobody in particular.

@@ -30,7 +30,7 @@ pub use body::{
     empty_body, full_body,
 };
 pub use caller_header::remove_claimed_identity;
-pub use context::{CallContext, RequestId};
+pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};

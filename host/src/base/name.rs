@@ -86,6 +86,15 @@ impl Digest {
         Self(Sha256::digest(component).into())
     }
 
+    /// A digest from its 64 hex digits; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digits: Option<Vec<u8>> = text.bytes().map(digit).collect();
+        let bytes: Vec<u8> =
+            digits?.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        (text.len() == 64).then_some(bytes)?.try_into().ok().map(Self)
+    }
+
     /// The first 12 hex digits: enough to tell the revisions of one service apart.
     pub fn short(&self) -> String {
         let mut text = self.to_string();
@@ -125,5 +134,9 @@ mod tests {
         let digest = Digest([0xab; 32]);
         assert_eq!(digest.to_string(), "ab".repeat(32));
         assert_eq!(digest.short(), "ab".repeat(6));
+        assert_eq!(Digest::parse(&digest.to_string()), Some(digest));
+        for bad in ["", "ab", &"ab".repeat(33), &"zz".repeat(32), &"é".repeat(32)] {
+            assert_eq!(Digest::parse(bad), None);
+        }
     }
 }

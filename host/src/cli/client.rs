@@ -5,9 +5,9 @@ use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
 use crate::admin::{
-    BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, KeyReplacedView, KeyRequest, KeyView,
-    MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView, PurgeRequest, PurgedView, ServiceView,
-    SwapView, TrialView,
+    AdoptedView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
+    KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView,
+    PurgeRequest, PurgedView, RolloutView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::mesh::Tls;
@@ -92,11 +92,39 @@ impl Client {
         Ok(if json { String::from_utf8(answer.into())? } else { format(&items) })
     }
 
-    /// Replaces the component of `service` by the one in `file`.
-    pub(super) async fn swap(&self, service: &ServiceName, file: &Path) -> Result<SwapView, CliError> {
-        let component = read_component(file)?;
-        let body = Some(("application/wasm", component));
-        let answer = self.send(Method::POST, &format!("/v1/services/{service}/swap"), body, CHANGE).await?;
+    /// Replaces the component of `service` by the one in `file`, as the fields of `query` say.
+    pub(super) async fn begin_rollout(
+        &self,
+        service: &ServiceName,
+        file: &Path,
+        query: &str,
+    ) -> Result<BegunView, CliError> {
+        let body = Some(("application/wasm", read_component(file)?));
+        let path = format!("/v1/services/{service}/rollouts?{query}");
+        let answer = self.send(Method::POST, path.trim_end_matches('?'), body, CHANGE).await?;
+        self.read(&answer)
+    }
+
+    /// The rollouts of `service`.
+    pub(super) async fn history(&self, service: &ServiceName) -> Result<HistoryView, CliError> {
+        self.read(&self.get(&format!("/v1/services/{service}/rollouts")).await?)
+    }
+
+    /// One rollout of `service`.
+    pub(super) async fn rollout(&self, service: &ServiceName, id: u64) -> Result<RolloutView, CliError> {
+        self.read(&self.get(&format!("/v1/services/{service}/rollouts/{id}")).await?)
+    }
+
+    /// Ends the canary of `service`. `end`: `promote`, `rollback` or `abort`.
+    pub(super) async fn end_rollout(&self, service: &ServiceName, end: &str) -> Result<SwapView, CliError> {
+        let path = format!("/v1/services/{service}/rollouts/current/{end}");
+        let answer = self.send(Method::POST, &path, None, CHANGE).await?;
+        self.read(&answer)
+    }
+
+    /// Makes what serves the manifest's component.
+    pub(super) async fn adopt(&self, service: &ServiceName) -> Result<AdoptedView, CliError> {
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/adopt"), None, CHANGE).await?;
         self.read(&answer)
     }
 
@@ -107,9 +135,13 @@ impl Client {
         self.read(&answer)
     }
 
-    /// Returns `service` to the revision before.
-    pub(super) async fn rollback(&self, service: &ServiceName) -> Result<SwapView, CliError> {
-        let answer = self.send(Method::POST, &format!("/v1/services/{service}/rollback"), None, CHANGE).await?;
+    /// Returns `service` to the revision before, or to the one whose digest begins with `revision`.
+    pub(super) async fn rollback(&self, service: &ServiceName, revision: Option<&str>) -> Result<SwapView, CliError> {
+        // What is no digest is no path either.
+        let clean = |text: &str| text.chars().map(|c| if c.is_ascii_hexdigit() { c } else { '_' }).collect::<String>();
+        let revision = revision.map(|revision| format!("/{}", clean(revision))).unwrap_or_default();
+        let path = format!("/v1/services/{service}/rollback{revision}");
+        let answer = self.send(Method::POST, &path, None, CHANGE).await?;
         self.read(&answer)
     }
 

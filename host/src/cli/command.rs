@@ -7,6 +7,7 @@ use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
+use super::rollout::{RolloutArgs, SwapArgs};
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
 use crate::project::Language;
@@ -17,9 +18,9 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `trace`,
-/// `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host and
-/// change it while traffic flows, through its admin; `why`, `logs`, `traps`,
+/// gateway. `atoll ps`, `routes`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
+/// `trace`, `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host
+/// and change it while traffic flows, through its admin; `why`, `logs`, `traps`,
 /// `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
@@ -55,7 +56,9 @@ Examples:
   atoll logs users -f --level warn Show its warnings as they come; `atoll traps users` shows its traps
   atoll top                        Show all services live; `atoll changes` lists what has changed
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
+  atoll swap users new.wasm --canary 5%,25% --wait   Give it a share first; take it back by itself if it is worse
   atoll rollback users             Return to the revision before
+  atoll history users              List its revisions; `atoll rollback users REVISION` returns to one
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
   atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
@@ -213,18 +216,43 @@ pub(super) enum Remote {
     ///
     /// The host compiles and checks FILE before anything changes: a broken component
     /// changes nothing. Returns when the new revision serves; requests in flight
-    /// finish on the old one. The swap lasts until the host restarts.
+    /// finish on the old one. With `rollout` in the manifest or with --canary it gets
+    /// a share of the calls first, and goes by itself if it fares worse than the old
+    /// one. The swap lasts until the host restarts, unless the manifest has a history.
     #[command(verbatim_doc_comment)]
-    Swap {
+    Swap(SwapArgs),
+
+    /// Return a service to the revision that served before, or to one of its history
+    ///
+    /// Without REVISION a canary under way is taken back, if there is one.
+    #[command(verbatim_doc_comment)]
+    Rollback {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// The new component, a `.wasm` file
-        file: PathBuf,
+        /// The first digits of a revision's digest, as `atoll history` shows them
+        revision: Option<String>,
     },
 
-    /// Return a service to the revision that served before
-    Rollback {
+    /// Show the rollout of a service, follow it, or end it
+    #[command(after_long_help = ROLLOUT_EXAMPLES)]
+    Rollout(RolloutArgs),
+
+    /// List the revisions of a service, with who, why and the verdict
+    History {
+        /// The service
+        #[arg(value_parser = ServiceName::new)]
+        service: ServiceName,
+        /// Print the admin's JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Write the component that serves over the manifest's file
+    ///
+    /// Then what serves and what the manifest names are the same again.
+    #[command(verbatim_doc_comment)]
+    Adopt {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
@@ -305,6 +333,13 @@ pub(super) enum Remote {
     #[command(subcommand)]
     State(StateVerb),
 }
+
+const ROLLOUT_EXAMPLES: &str = "\
+Examples:
+  atoll rollout users             Show the rollout under way, or the last one
+  atoll rollout users --watch     Follow it; the exit code is 1 if it is not promoted
+  atoll rollout users promote     Give the canary all calls
+  atoll rollout users rollback    Take the canary back";
 
 const BREAKER_EXAMPLES: &str = "\
 Examples:

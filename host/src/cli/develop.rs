@@ -136,5 +136,6 @@ async fn swap(step: &BuildStep, manifest: &Path, ca: Option<&Path>) -> Result<St
     let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
     let development = app::development_authority(manifest);
     let client = Client::new(AdminAddress::on(address, secure), token.as_deref(), ca.or(development.as_deref()))?;
-    Ok(client.swap(&step.service, step.component()).await?.revision)
+    // At once, whatever the manifest says of canaries: whoever develops waits for the change.
+    Ok(client.begin_rollout(&step.service, step.component(), "now=true").await?.revision)
 }

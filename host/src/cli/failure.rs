@@ -63,6 +63,9 @@ impl CliError {
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-endpoint") => {
                 "`atoll ps` lists the endpoints of each service".into()
             }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-rollout") => {
+                "`atoll history SERVICE` lists its rollouts and revisions".into()
+            }
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-key") => {
                 "`atoll key list` lists the keys".into()
             }

@@ -77,12 +77,20 @@ fn notes(services: &[ServiceView]) -> Vec<String> {
         1 => format!("~ {}: 1 call waits", service.name),
         more => format!("~ {}: {more} calls wait", service.name),
     });
-    let swapped = services.iter().any(|service| service.differs_from_manifest);
-    let swapped =
-        swapped.then(|| "* differs from the manifest: it was swapped, and lasts until the host restarts".into());
+    let swapped = services.iter().find(|service| service.differs_from_manifest).map(|service| {
+        let lasts = if service.lasts {
+            "lasts: `atoll adopt` makes it the manifest's"
+        } else {
+            "lasts until the host restarts"
+        };
+        format!("* differs from the manifest: it was swapped, and {lasts}")
+    });
+    let canaries = services.iter().filter_map(|service| service.canary.as_ref());
+    let canaries =
+        canaries.map(|canary| format!("> {}: canary {}: {}", canary.service, canary.revision, canary.sentence));
     let left_out = services.iter().filter_map(|service| Some((&service.name, service.left_out.as_ref()?)));
     let left_out = left_out.map(|(name, reason)| format!("x {name} is left out: {reason}"));
-    faults.chain(waiting).chain(pool(services)).chain(left_out).chain(swapped).collect()
+    faults.chain(canaries).chain(waiting).chain(pool(services)).chain(left_out).chain(swapped).collect()
 }
 
 /// If a call waits for the engine's pool: one line for each service that holds slots of the pool or waits for some.

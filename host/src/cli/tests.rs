@@ -196,11 +196,15 @@ fn file(bytes: &[u8]) -> NamedTempFile {
 }
 
 fn swap(file: &Path) -> Remote {
-    Remote::Swap { service: ServiceName::new("users").expect("a name"), file: file.into() }
+    let path = file.to_str().expect("a path in UTF-8");
+    match Command::try_parse_from(["atoll", "swap", "users", path]).expect("a command line").verb {
+        Verb::Remote(swap) => swap,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn rollback(name: &str) -> Remote {
-    Remote::Rollback { service: ServiceName::new(name).expect("a name") }
+    Remote::Rollback { service: ServiceName::new(name).expect("a name"), revision: None }
 }
 
 /// The error of a failed verb, and its help.

@@ -5,9 +5,9 @@ use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
 use super::{
-    audit, cache, develop, guard, inspection, key, observed, observed_text, order, table, terminal, top, trace,
+    audit, cache, develop, guard, inspection, key, observed, observed_text, order, rollout, table, terminal, top, trace,
 };
-use crate::admin::{OutsideView, OverviewView, ServiceView, SwapView};
+use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
@@ -205,8 +205,13 @@ pub(super) async fn request(
         Remote::Ps { json: true } => client.list("/v1/services", true, table::services).await,
         Remote::Ps { json: false } => ps(&client).await,
         Remote::Routes { json } => client.list("/v1/routes", json, table::routes).await,
-        Remote::Swap { service, file } => Ok(served(&client.swap(&service, &file).await?)),
-        Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
+        Remote::Swap(args) => rollout::swap(&client, args).await,
+        Remote::Rollback { service, revision } => {
+            Ok(rollout::served(&client.rollback(&service, revision.as_deref()).await?))
+        }
+        Remote::Rollout(args) => rollout::rollout(&client, args).await,
+        Remote::History { service, json } => rollout::history(&client, &service, json).await,
+        Remote::Adopt { service } => rollout::adopt(&client, &service).await,
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
         Remote::Trace(arguments) => trace::trace(&client, arguments).await,
@@ -240,13 +245,4 @@ async fn ps(client: &Client) -> anyhow::Result<String> {
         text.push_str(&table::outside(&outside));
     }
     Ok(text)
-}
-
-/// The line that confirms a swap or a rollback.
-fn served(swap: &SwapView) -> String {
-    let SwapView { service, revision, previous } = swap;
-    match previous {
-        Some(previous) => format!("{service}: {revision} serves; `atoll rollback {service}` returns to {previous}"),
-        None => format!("{service}: {revision} serves"),
-    }
 }

@@ -326,6 +326,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             audit: None,
             cache: cache_bounds::bounds(section),
             access: AccessFormat::default(),
+            sticky: Vec::new(),
             traces: None,
         },
         tls: None,

@@ -18,11 +18,12 @@ use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
+use super::rollout;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
-use crate::base::ServiceName;
+use crate::base::{CallContext, ServiceName};
 use crate::contract::HttpBindingKey;
 use crate::gateway::RateLimit;
 use crate::listen::TlsFile;
@@ -48,6 +49,8 @@ pub struct Manifest {
     pub state: state::Settings,
     /// The audit file; `None`: nothing is recorded.
     pub audit: Option<crate::audit::Settings>,
+    /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
+    pub history: Option<crate::archive::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
     /// How requests are traced; `None`: they are not.
@@ -335,6 +338,12 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let mut services = service::read_all(&mut root, folder, env);
+    let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
+    let history = rollout::history(&mut root, folder, wanted);
+    let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
+    gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
+    gateway.settings.sticky.sort();
+    gateway.settings.sticky.dedup();
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits, folder);
     root.close();
@@ -346,6 +355,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         log,
         telemetry,
         audit,
+        history,
         runtime,
         mesh,
         limits: limits.all(),

@@ -61,6 +61,7 @@ mod own_answer;
 mod rate;
 mod reader;
 mod resilience;
+mod rollout;
 mod route;
 mod route_auth;
 mod route_cache;

@@ -14,7 +14,7 @@ use super::reader::report::Report;
 use super::reader::scope::ScopeKind;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
-use super::{breaker, egress, granted_env, health, limits, resilience};
+use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
 use crate::base::ServiceName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
@@ -231,6 +231,7 @@ fn read(
         retry: resilience::retry(&mut section),
     };
     let fault = resilience::fault(&mut section);
+    let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
     let replicas = ReplicaSettings {
         count: section.get(&REPLICAS).into(),
@@ -272,7 +273,8 @@ fn read(
         services.only_addresses.push(name.clone());
     }
     let name = ServiceSpec::new(name);
-    let spec = ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, ..name };
+    let spec =
+        ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, build });
 }
 

@@ -1,4 +1,4 @@
-//! The client of a request.
+//! The client of a request, and what that means for the call that the request becomes.
 
 use super::authentication::Admitted;
 use super::forwarded_request::ForwardedFrom;

@@ -66,6 +66,7 @@ mod request_changes;
 mod request_trace;
 mod settings;
 mod status;
+mod sticky_fields;
 #[cfg(test)]
 mod tests;
 mod told_hosts;

@@ -22,7 +22,7 @@ use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
 use super::{
     acme_answer, client_address, cors, count_scopes, forwarded_request, head_check, https_only, own_answer,
-    public_answer,
+    public_answer, sticky_fields,
 };
 use crate::audit::AuditRecord;
 use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
@@ -193,6 +193,7 @@ impl<C: Call> Gateway<C> {
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
+        context.sticky_fields = sticky_fields::of(&self.settings.sticky, &head.headers);
         context.payer = payer;
         let bare = body.is_end_stream() && handshake.is_none();
         let turn = self.cache_turn(&head, bare, &route, (host, caller), &context).await?;

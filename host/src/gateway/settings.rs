@@ -48,6 +48,8 @@ pub struct Settings {
     pub https: Option<HttpsSettings>,
     /// The bounds of the cache, where a route has one.
     pub cache: CacheBounds,
+    /// The fields of a request that stick to a revision of some service: `header:NAME`, `cookie:NAME`.
+    pub sticky: Vec<Arc<str>>,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
     pub acme: Option<Arc<AcmeChallenges>>,
     /// The traces of requests; `None`: they are not traced.
@@ -76,6 +78,7 @@ impl Default for Settings {
             access: AccessFormat::default(),
             https: None,
             cache: CacheBounds::default(),
+            sticky: Vec::new(),
             acme: None,
             traces: None,
         }

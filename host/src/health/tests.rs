@@ -63,6 +63,7 @@ async fn an_endpoint_gets_no_calls_after_three_failed_checks_and_again_after_two
         idempotent: Vec::new(),
         routed: Arc::default(),
         requires: Arc::default(),
+        canary: None,
     };
     let registry = Arc::new(Registry::default());
     registry.publish(&name, service);

@@ -45,7 +45,7 @@ pub async fn watch<P: Invoke>(registry: Arc<Registry<Service<P>>>, service: Serv
     loop {
         rounds.tick().await;
         let Some(entry) = registry.snapshot().get(service.as_str()).cloned() else { continue };
-        join_all(entry.group.endpoints.iter().map(|endpoint| check(&service, endpoint, &settings))).await;
+        join_all(entry.endpoints().map(|endpoint| check(&service, endpoint, &settings))).await;
     }
 }
 

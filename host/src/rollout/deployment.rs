@@ -1,11 +1,14 @@
 //! One service as it is deployed, with its history of revisions and its entry of the discovery table.
 
 use super::addresses::{AddressEndpoints, resolve};
+use super::canary_run::CanaryRun;
 use super::spec::ServiceSpec;
+use crate::archive::HistoryEntry;
 use crate::base::Digest;
 use crate::contract::{BoundFunction, FunctionName};
 use crate::mesh::{
-    Endpoint, EndpointGroup, EndpointTarget, OutsideHosts, OutsideSettings, RevisionInfo, Service, Traffic,
+    Canary, CanaryWatch, Endpoint, EndpointGroup, EndpointStats, EndpointTarget, OutsideHosts, OutsideSettings,
+    RevisionInfo, Service, Traffic,
 };
 use crate::registry::Registry;
 use crate::runtime::{Grants, InstancePool, Revision, Runtime};
@@ -26,7 +29,18 @@ pub(super) struct Deployment {
     /// The lock is held until the change is published. Otherwise a swap and a resolved name that change the endpoints
     /// at the same time could publish in the wrong order, and the table would lose one of the changes.
     published: SyncMutex<PublishedEndpoints>,
+    /// The digest of the manifest's component.
+    manifest: SyncMutex<Option<Digest>>,
+    /// The canary under way.
+    canary: SyncMutex<Option<Arc<CanaryRun>>>,
+    /// The rollouts that have ended since the host started, the last one at the end; for a host without history.
+    ended: SyncMutex<Vec<HistoryEntry>>,
+    /// The counters of the canaries' endpoints, which go on from one canary to the next.
+    canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
 }
+
+/// How many rollouts that have ended a host without history remembers of each service.
+const ENDED: usize = 10;
 
 /// The revisions of one service.
 #[derive(Default)]
@@ -49,6 +63,17 @@ struct PublishedEndpoints {
     idempotent: Vec<FunctionName>,
     /// The functions that routes call, as the revision has them.
     routed: Arc<[BoundFunction]>,
+    canary: Option<PublishedCanary>,
+}
+
+/// The endpoints of a canary in the discovery table.
+#[derive(Clone)]
+struct PublishedCanary {
+    replicas: Vec<Arc<Endpoint>>,
+    revision: RevisionInfo,
+    idempotent: Vec<FunctionName>,
+    routed: Arc<[BoundFunction]>,
+    watch: Arc<CanaryWatch>,
 }
 
 impl Deployment {
@@ -74,8 +99,32 @@ impl Deployment {
                 routed: Arc::clone(&spec.routed),
                 ..PublishedEndpoints::default()
             }),
+            manifest: SyncMutex::default(),
+            canary: SyncMutex::default(),
+            ended: SyncMutex::default(),
+            canary_stats: SyncMutex::default(),
             spec,
         }
+    }
+
+    /// Notes the digest of the manifest's component.
+    pub(super) fn note_manifest(&self, manifest: Option<Digest>) {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner) = manifest;
+    }
+
+    /// The manifest's component is `digest` now, which serves.
+    pub(super) fn adopt(&self, registry: &Registry<Service>, digest: Digest) {
+        self.note_manifest(Some(digest));
+        self.change(registry, |published| {
+            if let Some(revision) = &mut published.revision {
+                revision.differs_from_manifest = revision.digest != digest;
+            }
+        });
+    }
+
+    /// The digest of the manifest's component.
+    pub(super) fn manifest(&self) -> Option<Digest> {
+        *self.manifest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A pool of instances of `revision`, with the limits of the service.
@@ -97,7 +146,86 @@ impl Deployment {
         self.change(registry, |published| {
             self.replace_replicas(runtime, history, published);
             published.routed = routed;
+            published.canary = None;
         });
+    }
+
+    /// Puts a canary into the discovery table, beside the stable revision, which stays as it is.
+    pub(super) fn publish_canary(
+        &self,
+        runtime: &Arc<Runtime>,
+        registry: &Registry<Service>,
+        run: Arc<CanaryRun>,
+        routed: Arc<[BoundFunction]>,
+    ) {
+        let (revision, spec) = (&run.revision, &self.spec);
+        let mut stats = self.canary_stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let replica = |index: usize| {
+            let target = EndpointTarget::Instances(self.pool(runtime, revision));
+            let (id, weight) = (format!("{}-canary-{index}", spec.name), spec.replicas.weight);
+            let before = stats.get(index).map(|before| &**before);
+            Arc::new(Endpoint::after(before, id, target, spec.breaker, weight, Instant::now(), rand::random()))
+        };
+        let replicas: Vec<_> = (0..spec.replicas.count).map(replica).collect();
+        *stats = replicas.iter().map(|replica| Arc::clone(&replica.stats)).collect();
+        drop(stats);
+        let canary = PublishedCanary {
+            replicas,
+            revision: RevisionInfo {
+                digest: revision.digest(),
+                since: SystemTime::now(),
+                differs_from_manifest: true,
+                previous: None,
+            },
+            idempotent: self.idempotent(revision),
+            routed,
+            watch: Arc::clone(&run.watch),
+        };
+        self.change(registry, |published| published.canary = Some(canary));
+        *self.canary_slot() = Some(run);
+    }
+
+    /// Takes the canary `run` out of the discovery table. False if it is not under way any more: of two that end it,
+    /// one gets true.
+    pub(super) fn end_canary(&self, registry: &Registry<Service>, run: &Arc<CanaryRun>) -> bool {
+        run.watch.end();
+        let mut slot = self.canary_slot();
+        if !slot.as_ref().is_some_and(|own| Arc::ptr_eq(own, run)) {
+            return false;
+        }
+        *slot = None;
+        drop(slot);
+        self.change(registry, |published| published.canary = None);
+        true
+    }
+
+    /// The canary under way.
+    pub(super) fn canary(&self) -> Option<Arc<CanaryRun>> {
+        self.canary_slot().clone()
+    }
+
+    fn canary_slot(&self) -> MutexGuard<'_, Option<Arc<CanaryRun>>> {
+        self.canary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a rollout that has ended.
+    pub(super) fn remember(&self, entry: HistoryEntry) {
+        let mut ended = self.ended();
+        if ended.len() == ENDED {
+            ended.remove(0);
+        }
+        ended.push(entry);
+    }
+
+    /// The rollouts that have ended since the host started.
+    pub(super) fn ended(&self) -> MutexGuard<'_, Vec<HistoryEntry>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The functions of the revision that the manifest calls idempotent.
+    fn idempotent(&self, revision: &Revision) -> Vec<FunctionName> {
+        let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
+        self.spec.idempotent.iter().filter_map(named).collect()
     }
 
     /// Lets no call to the replicas before [`Deployment::started`]. It concerns no replica of a later revision.
@@ -142,10 +270,7 @@ impl Deployment {
             None => Vec::new(),
         };
         published.replicas = replicas;
-        published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| {
-            let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
-            spec.idempotent.iter().filter_map(named).collect()
-        });
+        published.idempotent = history.stable.as_ref().map_or_else(Vec::new, |revision| self.idempotent(revision));
         published.revision = history.stable.as_ref().map(|revision| RevisionInfo {
             digest: revision.digest(),
             since: SystemTime::now(),
@@ -184,7 +309,8 @@ impl Deployment {
     fn service(&self, published: &PublishedEndpoints) -> Service {
         let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
         let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
-        self.traffic.bulkhead.resize(endpoints.len());
+        let of_canary = published.canary.as_ref().map_or(0, |canary| canary.replicas.len());
+        self.traffic.bulkhead.resize(endpoints.len() + of_canary);
         let group = EndpointGroup { name: self.spec.name.clone(), endpoints, traffic: Arc::clone(&self.traffic) };
         Service {
             group: Arc::new(group),
@@ -193,7 +319,24 @@ impl Deployment {
             idempotent: published.idempotent.clone(),
             routed: Arc::clone(&published.routed),
             requires: Arc::clone(&self.spec.requires),
+            canary: published.canary.as_ref().map(|canary| self.canary_entry(canary)),
         }
+    }
+
+    fn canary_entry(&self, canary: &PublishedCanary) -> Canary {
+        let PublishedCanary { replicas, revision, idempotent, routed, watch } = canary.clone();
+        let group =
+            EndpointGroup { name: self.spec.name.clone(), endpoints: replicas, traffic: Arc::clone(&self.traffic) };
+        let service = Service {
+            group: Arc::new(group),
+            outside: Arc::clone(&self.outside),
+            revision: Some(revision),
+            idempotent,
+            routed,
+            requires: Arc::clone(&self.spec.requires),
+            canary: None,
+        };
+        Canary { service: Arc::new(service), watch }
     }
 
     fn published(&self) -> MutexGuard<'_, PublishedEndpoints> {

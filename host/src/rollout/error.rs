@@ -1,6 +1,7 @@
 //! Why a swap was refused. Nothing has changed then.
 
 use super::wiring::WireError;
+use crate::archive::ArchiveError;
 use crate::base::ServiceName;
 use crate::runtime::{InvokeError, LoadError};
 use tokio::task::JoinError;
@@ -42,6 +43,18 @@ pub enum SwapError {
     /// There was no free instance to try the component in.
     #[error("the host is too busy to try the component; try again: {0}")]
     Busy(#[source] InvokeError),
+    /// There is no such rollout under way.
+    #[error("service `{0}` has no such rollout under way")]
+    NoRollout(ServiceName),
+    /// A rollout that was under way when the host ended had not begun.
+    #[error("no call had gone to it")]
+    NotBegun,
+    /// The host keeps no history.
+    #[error("the host keeps no history: add a section [history] to the manifest")]
+    NoHistory,
+    /// The history cannot be read or written.
+    #[error("{0}")]
+    History(#[source] ArchiveError),
     /// The host failed while it compiled the component.
     #[error("the host failed: {0}")]
     Host(#[source] JoinError),
@@ -61,6 +74,8 @@ impl SwapError {
             Self::Rewired => "rewired",
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
+            Self::NoRollout(_) | Self::NotBegun => "no-rollout",
+            Self::History(_) | Self::NoHistory => "history",
             Self::Host(_) => "host",
         }
     }

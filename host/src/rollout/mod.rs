@@ -11,15 +11,24 @@
 //!   replaced. While no name server answers, the addresses that were resolved last stay.
 //! - Swaps of one service happen one after the other; swaps of different services do not wait for each other.
 //!
-//! Never: it serves sockets. A swap lasts until the host restarts.
+//! - What was taken back never serves again by itself; what was promoted serves after a restart, if the host has a
+//!   history.
 //!
-//! From the top: `start` → `swap` → `deployment` → `addresses` → `spec`; `swap` → `trial` → `wiring`; `swap` and
-//! `start` → `start_ledger`; `error` stands apart.
+//! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
+//!
+//! From the top: `start` and `rollback` → `canary_rollout` → `journal` → `swap` → `deployment` → `addresses`,
+//! `canary_run` → `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
+//! apart.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
+mod canary_rollout;
+mod canary_run;
 mod deployment;
 mod error;
+mod journal;
+mod plan;
+mod rollback;
 mod spec;
 mod start;
 mod start_ledger;
@@ -27,7 +36,10 @@ mod swap;
 mod trial;
 mod wiring;
 
+pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
+pub use canary_run::{RolloutOrder, RolloutState};
 pub use error::SwapError;
+pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};
 pub use trial::{Trial, TrialGround};

@@ -1,6 +1,7 @@
 //! What is deployed as one service: the settings of the rooms below, together.
 
-use crate::base::ServiceName;
+use super::plan::CanaryPlan;
+use crate::base::{Digest, ServiceName};
 use crate::breaker;
 use crate::contract::BoundFunction;
 use crate::egress::Allow;
@@ -36,6 +37,10 @@ pub struct ServiceSpec {
     pub traffic: TrafficSettings,
     /// The breaker of each endpoint.
     pub breaker: breaker::Settings,
+    /// How a new revision gets its calls, unless the order says otherwise; `None`: all at once. Default: none.
+    pub rollout: Option<CanaryPlan>,
+    /// The digest of the manifest's component, if another one serves in its place from the start. Default: none.
+    pub manifest: Option<Digest>,
 }
 
 /// The endpoints of a component.
@@ -106,6 +111,8 @@ impl ServiceSpec {
             requires: Arc::default(),
             traffic: TrafficSettings::default(),
             breaker: breaker::Settings::default(),
+            rollout: None,
+            manifest: None,
         }
     }
 }

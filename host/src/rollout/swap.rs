@@ -6,6 +6,7 @@ use super::spec::ServiceSpec;
 use super::start_ledger::StartLedger;
 use super::trial::{Trial, TrialGround};
 use super::wiring::{Clients, Importer, Need, needs_of, wire};
+use crate::archive::Archive;
 use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::{BoundFunction, Contract};
 use crate::mesh::Service;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -52,6 +54,10 @@ pub struct Rollout {
     serving: Mutex<BTreeMap<ServiceName, Arc<Revision>>>,
     /// The services that do not serve yet.
     pub(super) ledger: Mutex<StartLedger>,
+    /// Where the history is; `None`: what is swapped lasts until the host restarts.
+    pub(super) archive: Option<Arc<Archive>>,
+    /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
+    pub(super) wake: Arc<Notify>,
 }
 
 impl Rollout {
@@ -59,7 +65,13 @@ impl Rollout {
     /// of the services.
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
         let (deployments, serving, ledger) = (BTreeMap::new(), Mutex::default(), Mutex::default());
-        Self { runtime, registry, deployments, routes, serving, ledger }
+        Self { runtime, registry, deployments, routes, serving, ledger, archive: None, wake: Arc::default() }
+    }
+
+    /// The same host with a history on the disk.
+    #[must_use]
+    pub fn with_archive(self, archive: Option<Arc<Archive>>) -> Self {
+        Self { archive, ..self }
     }
 
     /// Deploys a service with the component of its manifest, if it has one, and publishes it in the discovery table.
@@ -118,27 +130,21 @@ impl Rollout {
             component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links).map(Arc::new)
         };
         let revision = component.map(load).transpose()?;
-        let manifest = revision.as_ref().map(|revision| revision.digest());
+        let manifest = deployment.spec.manifest.or_else(|| revision.as_ref().map(|revision| revision.digest()));
+        deployment.note_manifest(manifest);
         let history = RevisionHistory { stable: revision, previous: None, manifest };
         deployment.prepare(&self.runtime, &history);
         deployment.history = history.into();
         Ok(deployment)
     }
 
-    /// Replaces the revision of `name` by the component in `bytes`, and returns when the new revision serves. Requests
-    /// in flight finish on the old one. If the component is the one that serves already, nothing changes.
-    ///
-    /// # Errors
-    /// [`SwapError`]. Nothing has changed then.
-    pub async fn swap(&self, name: &str, bytes: Bytes) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
-        let swapped = self.replace(deployment, bytes).await;
-        swapped.inspect_err(|error| deployment.refused("swap", error))
-    }
-
-    async fn replace(&self, deployment: &Deployment, bytes: Bytes) -> Result<Swapped, SwapError> {
-        let mut history = deployment.history.lock().await;
-        let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
+    /// Compiles and checks the component in `bytes`, and starts one instance of it. Nothing has changed then.
+    pub(super) async fn prepare(
+        &self,
+        deployment: &Deployment,
+        bytes: Bytes,
+        clients: Clients,
+    ) -> Result<Arc<Revision>, SwapError> {
         let runtime = Arc::clone(&self.runtime);
         let wit = deployment.spec.wit.clone();
         let work = move || {
@@ -147,56 +153,25 @@ impl Rollout {
         };
         let (described, component) = spawn_blocking(work).await.map_err(SwapError::Host)??;
         let contract = component.contract();
-        let Fit { links, .. } = self.fit(deployment, contract, &self.serving(), Clients::MustNotNotice)?;
+        let Fit { links, .. } = self.fit(deployment, contract, &self.serving(), clients)?;
         let (grants, limits) = (Arc::clone(&deployment.grants), &deployment.spec.replicas.limits);
         let revision = Arc::new(component.revision(&self.runtime, grants, limits, &links)?);
         // Last: what a component breaks says more.
         described.map_err(SwapError::Undescribed)?;
-        if revision.digest() != stable.digest() {
+        let serves = self.serving().get(&deployment.spec.name).map(|stable| stable.digest());
+        if serves != Some(revision.digest()) {
             self.rehearse(deployment, &revision).await?;
-            // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it
-            // cannot be loaded, the swap goes on: that is no reason to keep the old revision.
-            let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
-            if let Err(error) = stable.ready(&self.runtime, deadline).await {
-                tracing::warn!(service = %deployment.spec.name, %error, "a rollback may fail");
-            }
-            let manifest = history.manifest;
-            let next = RevisionHistory { stable: Some(revision), previous: Some(stable), manifest };
-            let swapped = self.publish(deployment, &mut history, next, Clients::MustNotNotice)?;
-            // If it was starting, it serves now, and so may the services that waited for its component.
-            self.compiled(&deployment.spec.name);
-            deployment.traffic.metrics.swapped();
-            swapped.log(deployment, "swapped");
         }
-        Ok(report(&history))
+        Ok(revision)
     }
 
-    /// Returns `name` to the revision before. The next rollback returns to the revision that serves now.
-    ///
-    /// # Errors
-    /// [`SwapError`]. Nothing has changed then.
-    pub async fn rollback(&self, name: &str) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
-        let swapped = self.restore(deployment).await;
-        swapped.inspect_err(|error| deployment.refused("rollback", error))
-    }
-
-    async fn restore(&self, deployment: &Deployment) -> Result<Swapped, SwapError> {
-        let mut history = deployment.history.lock().await;
-        if history.stable.is_none() {
-            return Err(SwapError::NoComponent(deployment.spec.name.clone()));
-        }
-        let RevisionHistory { stable, previous, manifest } = &*history;
-        let previous = previous.clone().ok_or_else(|| SwapError::NoPrevious(deployment.spec.name.clone()))?;
-        // The code is loaded before the publication. After it, a call would be the first to find that the code cannot
-        // be loaded.
-        let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
-        previous.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
-        let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest: *manifest };
-        let swapped = self.publish(deployment, &mut history, next, Clients::MayNotice)?;
-        deployment.traffic.metrics.rolled_back();
-        swapped.log(deployment, "rolled back");
-        Ok(swapped)
+    /// The functions that routes call, as a component with this contract has them beside the revisions that serve.
+    pub(super) fn routed(
+        &self,
+        deployment: &Deployment,
+        contract: &Arc<Contract>,
+    ) -> Result<Arc<[BoundFunction]>, SwapError> {
+        self.fit(deployment, contract, &self.serving(), Clients::MustNotNotice).map(|fit| fit.routed)
     }
 
     /// Tries the component in `bytes` as the component of `name`, as [`Rollout::swap`] does before it changes anything.
@@ -251,7 +226,7 @@ impl Rollout {
         self.deployments.values().filter(|deployment| deployment.has_names())
     }
 
-    fn find(&self, name: &str) -> Result<&Deployment, SwapError> {
+    pub(super) fn find(&self, name: &str) -> Result<&Deployment, SwapError> {
         self.deployments.get(name).ok_or_else(|| SwapError::Unknown(name.to_owned()))
     }
 
@@ -304,7 +279,7 @@ impl Rollout {
 
     /// Publishes `next` as the service's history, if it still fits the other services: one of them may have been
     /// swapped since the first check.
-    fn publish(
+    pub(super) fn publish(
         &self,
         deployment: &Deployment,
         history: &mut RevisionHistory,
@@ -330,7 +305,7 @@ impl Rollout {
 
 impl Swapped {
     /// Writes the line of a swap or a rollback. Both revisions are short, as in metrics and in `atoll ps`.
-    fn log(&self, deployment: &Deployment, what: &str) {
+    pub(super) fn log(&self, deployment: &Deployment, what: &str) {
         let (revision, previous) = (self.revision.short(), self.previous.map(|previous| previous.short()));
         tracing::info!(service = %deployment.spec.name, revision, previous, "{what}");
         let reason = match previous {
@@ -344,7 +319,7 @@ impl Swapped {
 
 impl Deployment {
     /// Counts and logs a swap or a rollback that was refused.
-    fn refused(&self, what: &str, error: &SwapError) {
+    pub(super) fn refused(&self, what: &str, error: &SwapError) {
         self.traffic.metrics.swap_refused(error.kind());
         report_refusal(what, self.spec.name.as_str(), error);
     }
@@ -363,20 +338,20 @@ fn described(contract: &Contract, folder: Option<&Path>) -> Result<(), String> {
 }
 
 /// Writes the line of a swap or a rollback that was refused.
-fn report_refusal(what: &str, service: &str, error: &SwapError) {
+pub(super) fn report_refusal(what: &str, service: &str, error: &SwapError) {
     tracing::warn!(service, kind = error.kind(), %error, "a {what} was refused");
     let refused = if what == "swap" { ChangeKind::SwapRefused } else { ChangeKind::RollbackRefused };
     note_change(refused, service, None, &format!("{}: {error}", error.kind()));
 }
 
-fn does_not_start(error: InvokeError) -> SwapError {
+pub(super) fn does_not_start(error: InvokeError) -> SwapError {
     match error.kind.blame() {
         Blame::Refusal => SwapError::Busy(error),
         _ => SwapError::DoesNotStart(error),
     }
 }
 
-fn report(history: &RevisionHistory) -> Swapped {
+pub(super) fn report(history: &RevisionHistory) -> Swapped {
     let stable = history.stable.as_ref().expect("a service without a component is never swapped");
     Swapped { revision: stable.digest(), previous: history.previous.as_ref().map(|revision| revision.digest()) }
 }

@@ -9,12 +9,14 @@ use crate::mesh::call_rng::CallRng;
 use crate::mesh::clock;
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::bulkhead::{BulkheadPermit, Entered};
+use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::endpoint::{Endpoint, EndpointStats};
 use crate::mesh::table::endpoint_group::{EndpointGroup, Picked};
-use crate::mesh::table::service::Service;
+use crate::mesh::table::service::{Canary, Service};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
 use crate::registry::Registry;
+use crate::verdict::Toss;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -33,6 +35,8 @@ pub(super) struct CallInProgress<'a, P> {
     routed: Option<&'a Arc<[BoundFunction]>>,
     rng: &'a CallRng,
     permit: BulkheadPermit,
+    /// How the coin fell, if the service has a canary.
+    pub(super) tossed: Option<Box<TossedCall>>,
     tried: u32,
     /// The endpoint of the last try.
     last: Option<Arc<EndpointStats>>,
@@ -81,7 +85,8 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             }
         };
         traffic.retry.called(now);
-        Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None, last_span: None })
+        let (routed, tossed, last, last_span) = (None, None, None, None);
+        Ok(Self { group, context, registry, routed, rng, permit, tossed, tried: 0, last, last_span })
     }
 
     /// Lets no later try go to a revision that has other functions than `routed`.
@@ -96,13 +101,14 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     pub(super) fn next_try(&mut self, kind: CallKind) -> Result<Try<P>, CallError> {
         // The first try begins when the call is let in.
         let now = if self.tried == 0 { self.permit.since() } else { clock::now() };
-        match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
+        let refusal = match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
             Ok(Picked { endpoint, permit }) => {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
                 let mut context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
                 let left = context.deadline.saturating_duration_since(now);
                 let cut = cut(left, *timeout.min(total));
-                let mut guard = TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut);
+                let mut guard =
+                    TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut).on_trial(self.tossed.clone());
                 let endpoint = Arc::clone(endpoint);
                 if context.trace.is_some() {
                     let trace = CallTrace { context: &context, service: &self.group.name };
@@ -117,12 +123,38 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 }
                 self.tried += 1;
                 self.last = Some(Arc::clone(&endpoint.stats));
-                Ok(Try { endpoint, guard, context })
+                return Ok(Try { endpoint, guard, context });
             }
-            // Not counted as a refusal: an endpoint has got the call before, so the call fails and is not refused.
-            Err(refusal) if self.tried > 0 => Err(refusal),
-            Err(refusal) => Err(refused(&self.group, &self.context, refusal)),
+            Err(refusal) => refusal,
+        };
+        if self.leave_canary() {
+            return self.next_try(kind);
         }
+        // Not counted as a refusal after a try: an endpoint has got the call, so the call fails and is not refused.
+        Err(if self.tried > 0 { refusal } else { refused(&self.group, &self.context, refusal) })
+    }
+
+    /// Hands a call whose canary has no endpoint for it to the stable revision: the canary's circuit is open, or it
+    /// does not pass its health checks, and nobody shall be refused because of a canary. The call says nothing of
+    /// either revision then. False if it is no call of a canary, or if it has the types of the canary alone.
+    fn leave_canary(&mut self) -> bool {
+        let (Some(registry), Some(TossedCall { toss: Toss { canary: true, .. }, .. })) =
+            (self.registry, self.tossed.as_deref())
+        else {
+            return false;
+        };
+        let snapshot = registry.snapshot();
+        let stable = snapshot.get(self.group.name.as_str());
+        let fits = |entry: &&Arc<Service<P>>| self.routed.is_none_or(|routed| Arc::ptr_eq(routed, &entry.routed));
+        let Some(stable) = stable.filter(fits) else { return false };
+        self.group = Arc::clone(&stable.group);
+        self.tossed = None;
+        true
+    }
+
+    /// Whether the coin fell for this canary.
+    fn is_for(&self, canary: &Canary<P>) -> bool {
+        self.tossed.as_ref().is_some_and(|tossed| tossed.toss.canary && Arc::ptr_eq(&tossed.watch, &canary.watch))
     }
 
     /// Delays or fails a try, where an injected fault wants that.
@@ -153,9 +185,13 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         // the better error.
         if let Some(registry) = self.registry
             && let Some(entry) = registry.snapshot().get(self.group.name.as_str())
-            && self.routed.is_none_or(|routed| Arc::ptr_eq(routed, &entry.routed))
         {
-            self.group = Arc::clone(&entry.group);
+            // A further try stays with the revision that the coin fell for, as long as that one is there.
+            let canary = entry.canary.as_ref().filter(|canary| self.is_for(canary));
+            let entry = canary.map_or(entry, |canary| &canary.service);
+            if self.routed.is_none_or(|routed| Arc::ptr_eq(routed, &entry.routed)) {
+                self.group = Arc::clone(&entry.group);
+            }
         }
         let (service, request_id) = (&self.group.name, &self.context.request_id);
         tracing::debug!(%service, %request_id, tried = self.tried, "tried again");

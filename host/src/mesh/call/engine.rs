@@ -152,6 +152,7 @@ fn conclude<P: Invoke, C: CallPolicy>(
             if error.cut_off {
                 guard.excused();
             } else {
+                guard.crashed(error.kind, &error.detail);
                 guard.failed(error.kind, dependency_failed, &error.detail);
             }
             if error.kind.blame() == Blame::Refusal {

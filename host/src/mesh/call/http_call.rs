@@ -35,8 +35,9 @@ impl<P: Invoke> Mesh<P> {
         request: Request<Body>,
         context: &CallContext,
     ) -> Result<Response<Body>, CallError> {
-        let group = self.admit(service, context, |entry| Arc::clone(&entry.group))?;
+        let (group, tossed) = self.admit(service, context, |entry, tossed| (Arc::clone(&entry.group), tossed))?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
+        call.tossed = tossed;
         // Not by a function that takes the call: its future would hold call and request twice, and be moved here.
         let mut policy = HttpCall::new(request, call.group.traffic.retry.settings());
         let outcome = engine::run(&mut call, &mut policy).await;

@@ -3,6 +3,7 @@
 use crate::base::{CallContext, ErrorKind, ServiceName};
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::error::CallError;
+use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::service::Service;
 use crate::mesh::table::target::EndpointTarget;
 use crate::registry::Registry;
@@ -62,7 +63,8 @@ impl<P> Mesh<P> {
         Ok(read(entry))
     }
 
-    /// The same for a call of the service itself, which may demand scopes of its callers.
+    /// The same for a call of the service itself, which may demand scopes of its callers. If the service has a canary,
+    /// the coin is thrown here, before anything else: `read` gets the entry of the revision that it fell for.
     ///
     /// # Errors
     /// Those of [`Mesh::resolve`], and [`ErrorKind::Forbidden`].
@@ -70,10 +72,16 @@ impl<P> Mesh<P> {
         &self,
         service: &ServiceName,
         context: &CallContext,
-        read: impl FnOnce(&Arc<Service<P>>) -> T,
+        read: impl FnOnce(&Arc<Service<P>>, Option<Box<TossedCall>>) -> T,
     ) -> Result<T, CallError> {
         self.resolve(service, context, |entry| match entry.lacking(context.identity.as_deref()) {
-            None => Ok(read(entry)),
+            None => Ok(match &entry.canary {
+                None => read(entry, None),
+                Some(canary) => match canary.watch.toss(context) {
+                    Some(tossed) if tossed.toss.canary => read(&canary.service, Some(tossed)),
+                    tossed => read(entry, tossed),
+                },
+            }),
             Some(scope) => {
                 entry.group.traffic.metrics.refused(ErrorKind::Forbidden.as_str());
                 Err(forbidden(service, scope, context))

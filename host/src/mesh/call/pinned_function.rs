@@ -7,6 +7,7 @@ use super::typed_call::TypedCall;
 use crate::base::{CallContext, ErrorKind, ServiceName};
 use crate::contract::BoundFunction;
 use crate::mesh::error::CallError;
+use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::service::Service;
 use crate::mesh::table::target::{EndpointTarget, Invoke};
 use crate::runtime::{DetachedValues, Value};
@@ -21,6 +22,8 @@ pub struct PinnedFunction<P = EndpointTarget> {
     service: Arc<Service<P>>,
     /// Its position in the service's `routed`.
     at: usize,
+    /// How the coin fell, if the service has a canary.
+    tossed: Option<Box<TossedCall>>,
 }
 
 impl<P> Deref for PinnedFunction<P> {
@@ -37,9 +40,9 @@ impl<P: Invoke> Mesh<P> {
     /// # Errors
     /// The call would be too deep, the caller lacks a scope, or the discovery table has no such function.
     pub fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction<P>, CallError> {
-        let service = self.admit(service, context, Arc::clone)?;
+        let (service, tossed) = self.admit(service, context, |entry, tossed| (Arc::clone(entry), tossed))?;
         if at < service.routed.len() {
-            return Ok(PinnedFunction { service, at });
+            return Ok(PinnedFunction { service, at, tossed });
         }
         Err(CallError::new(&service.group.name, ErrorKind::NoEndpoint, "it has no component with the route's function"))
     }
@@ -54,10 +57,11 @@ impl<P: Invoke> Mesh<P> {
         arguments: Vec<Value>,
         context: &CallContext,
     ) -> Result<Option<Value>, CallError> {
-        let PinnedFunction { service, .. } = pinned;
+        let PinnedFunction { service, tossed, .. } = pinned;
         let group = Arc::clone(&service.group);
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
         call.stay_with(&service.routed);
+        call.tossed = tossed.clone();
         let idempotent = service.is_idempotent(&pinned.name);
         let mut policy = TypedCall::new(&pinned.name, idempotent, DetachedValues::new(arguments));
         Ok(engine::run(&mut call, &mut policy).await?.into_values().pop())

@@ -5,6 +5,7 @@ use crate::balance::LoadSample;
 use crate::base::{Blame, ErrorKind, OpenSpan, ServiceName};
 use crate::breaker::{Outcome, Permit, State, Verdict};
 use crate::mesh::clock;
+use crate::mesh::table::canary_watch::TossedCall;
 use crate::mesh::table::endpoint::EndpointStats;
 use crate::telemetry::{ChangeKind, note_change};
 use http::header::RETRY_AFTER;
@@ -33,6 +34,8 @@ pub(super) struct TryGuard {
     sample: Option<LoadSample>,
     /// When the answer was found to be whole. The guard is dropped right after that.
     whole: Option<Instant>,
+    /// How the coin fell, if a canary is judged: whose the outcome is.
+    tossed: Option<Box<TossedCall>>,
     /// Its span, if the request is traced. It ends with the guard.
     span: Option<OpenSpan>,
 }
@@ -60,7 +63,21 @@ impl TryGuard {
             retry_after: None,
             sample: None,
             whole: None,
+            tossed: None,
             span: None,
+        }
+    }
+
+    /// The same try, whose outcome the judge of a rollout learns.
+    pub(super) fn on_trial(mut self, tossed: Option<Box<TossedCall>>) -> Self {
+        self.tossed = tossed;
+        self
+    }
+
+    /// The judge of a rollout learns how the service crashed.
+    pub(super) fn crashed(&mut self, kind: ErrorKind, detail: &str) {
+        if let Some(tossed) = &mut self.tossed {
+            tossed.crashed(kind, detail);
         }
     }
 
@@ -196,6 +213,9 @@ impl TryGuard {
         self.sample.get_or_insert(sample);
         if matches!(verdict, Verdict::EndpointFault | Verdict::RequestFault) {
             self.stats.metrics.failure(self.failure);
+        }
+        if let Some(tossed) = self.tossed.take() {
+            tossed.conclude(verdict, took);
         }
         let is_probe = permit.is_probe();
         let changed = permit.record(Outcome { verdict, took, retry_after: self.retry_after }, now);

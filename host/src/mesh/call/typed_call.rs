@@ -47,9 +47,10 @@ impl<P: Invoke> Mesh<P> {
         arguments: DetachedValues,
         context: &CallContext,
     ) -> Result<DetachedValues, CallError> {
-        let read = |entry: &Arc<Service<P>>| (Arc::clone(&entry.group), entry.is_idempotent(function));
-        let (group, idempotent) = self.admit(service, context, read)?;
+        let read = |entry: &Arc<Service<P>>, tossed| (Arc::clone(&entry.group), entry.is_idempotent(function), tossed);
+        let (group, idempotent, tossed) = self.admit(service, context, read)?;
         let mut call = CallInProgress::begin(group, Some(&self.registry), &self.rng, context).await?;
+        call.tossed = tossed;
         let mut policy = TypedCall::new(function, idempotent, arguments);
         engine::run(&mut call, &mut policy).await
     }

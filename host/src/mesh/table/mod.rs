@@ -3,6 +3,7 @@
 //! Never: it makes no call (but for a health check of one endpoint), and decides nothing about further tries.
 
 pub(super) mod bulkhead;
+pub(super) mod canary_watch;
 pub(super) mod check;
 pub(super) mod endpoint;
 pub(super) mod endpoint_group;

@@ -35,7 +35,7 @@ impl MetricsSource for Discovered {
         };
         table
             .iter()
-            .flat_map(|(_, service)| service.group.endpoints.iter().map(move |endpoint| sample(service, endpoint)))
+            .flat_map(|(_, service)| service.endpoints().map(move |endpoint| sample(service, endpoint)))
             .collect()
     }
 

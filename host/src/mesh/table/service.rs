@@ -1,5 +1,7 @@
 //! One entry of the discovery table.
 
+use super::canary_watch::CanaryWatch;
+use super::endpoint::Endpoint;
 use super::endpoint_group::EndpointGroup;
 use super::outside::OutsideHosts;
 use super::target::EndpointTarget;
@@ -37,6 +39,17 @@ pub struct Service<P = EndpointTarget> {
     pub routed: Arc<[BoundFunction]>,
     /// The scopes that each of its callers must have.
     pub requires: Arc<[Arc<str>]>,
+    /// The revision that gets a share of the calls while a rollout judges it; `None`: there is none.
+    pub canary: Option<Canary<P>>,
+}
+
+/// A revision beside the stable one. It is a whole service, with endpoints and functions of its own; bulkhead, retries
+/// and limits are those of the stable one.
+pub struct Canary<P = EndpointTarget> {
+    /// The service as calls that go to the canary see it.
+    pub service: Arc<Service<P>>,
+    /// Which calls these are, and how they end.
+    pub watch: Arc<CanaryWatch>,
 }
 
 impl Service {
@@ -51,6 +64,12 @@ impl Service {
 }
 
 impl<P> Service<P> {
+    /// Its endpoints, and after them those of its canary.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint<P>>> {
+        let of_canary = self.canary.iter().flat_map(|canary| &canary.service.group.endpoints);
+        self.group.endpoints.iter().chain(of_canary)
+    }
+
     /// The first of the required scopes that a caller with this identity lacks.
     pub(crate) fn lacking(&self, identity: Option<&Identity>) -> Option<&Arc<str>> {
         let has = |scope: &str| identity.is_some_and(|identity| identity.scopes.contains(scope));

@@ -1,0 +1,113 @@
+//! Rollouts and the history, as the admin asks for them.
+
+use super::audited_operations::who;
+use super::operations::HostOperations;
+use super::rollout_views::{ended_view, open_view};
+use super::swap_refusal::refusal;
+use crate::admin::{
+    AdoptedView, BegunView, HistoryView, OperationError, OperationErrorKind, RolloutEnd, RolloutWish, SwapView,
+};
+use crate::base::ServiceName;
+use crate::rollout::{Begun, CanaryPlan, EndOrder, RolloutHistory, RolloutOrder, SwapError};
+use bytes::Bytes;
+use std::path::Path;
+use tokio::task::spawn_blocking;
+
+impl HostOperations {
+    /// An order by whoever operates this host.
+    pub(super) fn order(&self) -> RolloutOrder {
+        RolloutOrder { who: who().to_string(), ..RolloutOrder::default() }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        name: &str,
+        component: Bytes,
+        wish: RolloutWish,
+    ) -> Result<BegunView, OperationError> {
+        let RolloutWish { now, hold, canary, step, calls, why } = wish;
+        let planned = self.rollout.plan(name).map_err(refusal)?;
+        let wanted = !now && (planned.is_some() || canary.is_some() || hold);
+        let plan = wanted.then(|| {
+            let plan = planned.unwrap_or_default();
+            CanaryPlan {
+                shares: canary.unwrap_or(plan.shares),
+                step: step.unwrap_or(plan.step),
+                calls: calls.unwrap_or(plan.calls),
+                ..plan
+            }
+        });
+        let order = RolloutOrder { plan, hold, why, ..self.order() };
+        let begun = self.rollout.begin(name, component, order).await.map_err(refusal)?;
+        match begun {
+            Begun::AtOnce(swapped) => {
+                let SwapView { service, revision, previous } = self.swapped(name, Ok(swapped))?;
+                Ok(BegunView { service, revision, previous, rollout: None })
+            }
+            Begun::Canary(state) => {
+                let RolloutHistory { serving, .. } = self.rollout.rollouts(name).map_err(refusal)?;
+                let revision = serving.map(|digest| digest.short()).unwrap_or_default();
+                let rollout = Some(open_view(name, &state));
+                Ok(BegunView { service: name.to_owned(), revision, previous: None, rollout })
+            }
+        }
+    }
+
+    pub(super) fn history_of(&self, name: &str) -> Result<HistoryView, OperationError> {
+        let RolloutHistory { open, ended, serving, manifest } = self.rollout.rollouts(name).map_err(refusal)?;
+        let open = open.iter().map(|state| open_view(name, state));
+        let ended = ended.iter().map(|entry| ended_view(name, entry));
+        Ok(HistoryView {
+            service: name.to_owned(),
+            serving: serving.map(|digest| digest.to_string()),
+            manifest: manifest.map(|digest| digest.to_string()),
+            rollouts: open.chain(ended).collect(),
+        })
+    }
+
+    pub(super) async fn end(&self, name: &str, id: Option<u64>, end: RolloutEnd) -> Result<SwapView, OperationError> {
+        let order = match end {
+            RolloutEnd::Promote => EndOrder::Promote,
+            RolloutEnd::RollBack => EndOrder::RollBack,
+            RolloutEnd::Abort => EndOrder::Abort,
+        };
+        self.swapped(name, self.rollout.end(name, id, order, &who()).await)
+    }
+
+    pub(super) async fn return_to(&self, name: &str, revision: &str) -> Result<SwapView, OperationError> {
+        let unknown = || {
+            let message = format!(
+                "the history of `{name}` has no revision `{revision}`, or several that begin so: `atoll history {name}`"
+            );
+            OperationError::new(OperationErrorKind::NoRollout, message)
+        };
+        let service = ServiceName::new(name).map_err(|_| refusal(SwapError::Unknown(name.to_owned())))?;
+        let digest = self.rollout.kept(&service, revision).ok_or_else(unknown)?;
+        self.swapped(name, self.rollout.rollback_to(name, digest, &self.order()).await)
+    }
+
+    /// Writes what serves over the manifest's component, so that the two are the same again.
+    pub(super) async fn adopt_into_manifest(&self, name: &str) -> Result<AdoptedView, OperationError> {
+        let conflict = |message: String| OperationError::new(OperationErrorKind::Conflict, message);
+        let service = ServiceName::new(name).map_err(|_| refusal(SwapError::Unknown(name.to_owned())))?;
+        let RolloutHistory { serving, .. } = self.rollout.rollouts(name).map_err(refusal)?;
+        let (Some(digest), Some(path)) = (serving, self.components.get(&service).cloned()) else {
+            return Err(conflict(format!("service `{name}` has no component")));
+        };
+        let component = self.rollout.component(digest).await.map_err(refusal)?;
+        let target = path.clone();
+        let written = spawn_blocking(move || replace_file(&target, &component)).await;
+        let written = written.map_err(|error| OperationError::caused_by(OperationErrorKind::Internal, error))?;
+        written.map_err(|error| conflict(format!("{} cannot be written: {error}", path.display())))?;
+        self.rollout.adopted(name, digest).await.map_err(refusal)?;
+        tracing::info!(service = name, revision = digest.short(), path = %path.display(), "adopted into the manifest");
+        Ok(AdoptedView { service: name.to_owned(), revision: digest.short(), path: path.display().to_string() })
+    }
+}
+
+/// Replaces a file as a whole.
+fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let aside = path.with_extension("wasm.tmp");
+    std::fs::write(&aside, content)?;
+    std::fs::rename(&aside, path)
+}

@@ -1,0 +1,74 @@
+//! Rollouts, as the admin shows them.
+
+use crate::admin::{CanaryView, EvidenceView, RolloutView, SideView};
+use crate::archive::{HistoryEntry, RolloutOutcome};
+use crate::base::Digest;
+use crate::rollout::RolloutState;
+use crate::verdict::SideCounts;
+use std::time::UNIX_EPOCH;
+
+/// The canary under way, for `atoll ps`.
+pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {
+    let RolloutState { id, digest, who, why, began, report, .. } = state;
+    let asks = if state.asks { "; it has too few calls for a verdict: promote it or roll it back" } else { "" };
+    let sentence = format!(
+        "step {} of {}: {} % of the calls; {report}; evidence {:.2} of 100{asks}",
+        state.step, state.steps, state.share, report.whole
+    );
+    let [failures, new_traps, slow_calls, memory] = report.evidence;
+    let canary = CanaryView {
+        share: state.share,
+        step: state.step,
+        steps: state.steps,
+        seconds_in_step: state.in_step.as_secs(),
+        step_seconds: state.step_lasts.as_secs(),
+        calls_in_step: report.in_step,
+        calls_needed: state.calls_needed,
+        hold: state.hold,
+        asks: state.asks,
+        of_canary: side(report.canary),
+        of_stable: side(report.stable),
+        evidence: EvidenceView { failures, new_traps, slow_calls, memory, whole: report.whole },
+        slow_above_ms: report.slow_above.map(|micros| micros as f64 / 1000.0),
+    };
+    RolloutView {
+        service: name.to_owned(),
+        id: *id,
+        revision: digest.short(),
+        digest: digest.to_string(),
+        phase: "canary".into(),
+        who: who.clone(),
+        why: why.clone(),
+        began: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        ended: None,
+        sentence,
+        canary: Some(canary),
+    }
+}
+
+fn side(SideCounts { calls, failed, slow }: SideCounts) -> SideView {
+    SideView { calls, failed, slow }
+}
+
+/// A rollout that has ended.
+pub(super) fn ended_view(name: &str, entry: &HistoryEntry) -> RolloutView {
+    let phase = match entry.outcome {
+        RolloutOutcome::Promoted => "promoted",
+        RolloutOutcome::RolledBack => "rolled-back",
+        RolloutOutcome::Aborted => "aborted",
+        RolloutOutcome::Superseded => "superseded",
+    };
+    RolloutView {
+        service: name.to_owned(),
+        id: entry.id,
+        revision: Digest::parse(&entry.digest).map(|digest| digest.short()).unwrap_or_default(),
+        digest: entry.digest.clone(),
+        phase: phase.into(),
+        who: entry.who.clone(),
+        why: entry.why.clone(),
+        began: entry.began,
+        ended: Some(entry.ended),
+        sentence: entry.verdict.clone(),
+        canary: None,
+    }
+}

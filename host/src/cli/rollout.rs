@@ -1,0 +1,274 @@
+//! The verbs of rollouts and of the history.
+
+use super::client::Client;
+use super::layout::Side::{Left, Right};
+use super::layout::{Side, age, lay_out, none};
+use super::terminal;
+use crate::admin::{AdoptedView, BegunView, CanaryView, HistoryView, RolloutView, SwapView};
+use crate::base::ServiceName;
+use crate::config::duration;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::sleep;
+
+/// How often `--watch` and `--wait` ask.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How a component is swapped in.
+#[derive(Debug, Args)]
+pub(super) struct SwapArgs {
+    /// The service
+    #[arg(value_parser = ServiceName::new)]
+    service: ServiceName,
+    /// The new component, a `.wasm` file
+    file: PathBuf,
+    /// Give it all calls at once, whatever the manifest says
+    #[arg(long, conflicts_with_all = ["canary", "hold", "wait"])]
+    now: bool,
+    /// The shares of the calls that it gets, step by step: 5%,25%
+    #[arg(long, value_name = "SHARES")]
+    canary: Option<String>,
+    /// How long a step lasts at least: 30s
+    #[arg(long, value_name = "DURATION", value_parser = step)]
+    step: Option<Duration>,
+    /// How many calls a step has at least
+    #[arg(long, value_name = "N")]
+    calls: Option<u64>,
+    /// Stay at the first step until `atoll rollout SERVICE promote` or `rollback`
+    #[arg(long)]
+    hold: bool,
+    /// Wait for the end of the rollout; the exit code is 1 if it is not promoted
+    #[arg(long, conflicts_with = "hold")]
+    wait: bool,
+    /// Why, for the history
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+}
+
+/// The rollout of a service.
+#[derive(Debug, Args)]
+pub(super) struct RolloutArgs {
+    /// The service
+    #[arg(value_parser = ServiceName::new)]
+    service: ServiceName,
+    /// What becomes of the canary that is under way
+    action: Option<RolloutAction>,
+    /// Print a line whenever something changes, until the rollout has ended
+    #[arg(long, conflicts_with = "action")]
+    watch: bool,
+    /// Print the admin's JSON
+    #[arg(long, conflicts_with_all = ["action", "watch"])]
+    json: bool,
+}
+
+/// What an operator does to a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RolloutAction {
+    /// Give it all calls
+    Promote,
+    /// Take it back: it is bad
+    Rollback,
+    /// Take it back: nobody knows whether it is bad
+    Abort,
+}
+
+fn step(text: &str) -> Result<Duration, String> {
+    let step = duration(text).filter(|step| (1..=86_400).contains(&step.as_secs()));
+    step.ok_or_else(|| "write 1s to 1d, a whole number with its unit: 30s, 2m".into())
+}
+
+/// Swaps a component in.
+pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<String> {
+    let SwapArgs { service, file, now, canary, step, calls, hold, wait, why } = args;
+    let mut fields = Vec::new();
+    let mut field = |name: &str, value: Option<String>| {
+        fields.extend(value.map(|value| format!("{name}={}", encoded(&value))));
+    };
+    field("now", now.then(|| "true".into()));
+    field("hold", hold.then(|| "true".into()));
+    field("canary", canary);
+    field("step_ms", step.map(|step| step.as_millis().to_string()));
+    field("calls", calls.map(|calls| calls.to_string()));
+    field("why", why);
+    let begun = client.begin_rollout(&service, &file, &fields.join("&")).await?;
+    let BegunView { service: name, revision, previous, rollout } = begun;
+    let Some(rollout) = rollout else { return Ok(served(&SwapView { service: name, revision, previous })) };
+    let begun = format!(
+        "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. `atoll rollout {name} --watch` \
+         follows it",
+        rollout.revision,
+        rollout.canary.as_ref().map_or(0, |canary| canary.share)
+    );
+    if !wait {
+        return Ok(begun);
+    }
+    terminal::note(&begun);
+    follow(client, &service, rollout.id).await
+}
+
+/// Shows the last rollout of a service, or ends the canary under way.
+pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Result<String> {
+    let RolloutArgs { service, action, watch, json } = args;
+    if let Some(action) = action {
+        let end = match action {
+            RolloutAction::Promote => "promote",
+            RolloutAction::Rollback => "rollback",
+            RolloutAction::Abort => "abort",
+        };
+        return Ok(served(&client.end_rollout(&service, end).await?));
+    }
+    let mut history = client.history(&service).await?;
+    if json {
+        return Ok(serde_json::to_string_pretty(&history.rollouts.first())?);
+    }
+    let Some(last) = (!history.rollouts.is_empty()).then(|| history.rollouts.swap_remove(0)) else {
+        return Ok(format!("{service}: there was no rollout"));
+    };
+    if watch && last.canary.is_some() {
+        return follow(client, &service, last.id).await;
+    }
+    Ok(describe(&last))
+}
+
+/// Notes each change of a rollout until it has ended.
+///
+/// # Errors
+/// It was not promoted.
+async fn follow(client: &Client, service: &ServiceName, id: u64) -> anyhow::Result<String> {
+    let mut shown = String::new();
+    loop {
+        let rollout = client.rollout(service, id).await?;
+        if rollout.canary.is_none() {
+            let text = describe(&rollout);
+            return if rollout.phase == "promoted" { Ok(text) } else { Err(anyhow::anyhow!(text)) };
+        }
+        let line = format!("{service}: {}", rollout.sentence);
+        if line != shown {
+            terminal::note(&line);
+            shown = line;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// The revisions of a service.
+pub(super) async fn history(client: &Client, service: &ServiceName, json: bool) -> anyhow::Result<String> {
+    let history = client.history(service).await?;
+    Ok(if json { serde_json::to_string_pretty(&history)? } else { table(&history) })
+}
+
+/// Makes what serves the manifest's component.
+pub(super) async fn adopt(client: &Client, service: &ServiceName) -> anyhow::Result<String> {
+    let AdoptedView { service, revision, path } = client.adopt(service).await?;
+    Ok(format!("{service}: {revision} is in {path} now, and serves as the manifest's"))
+}
+
+/// The line that confirms a swap or a rollback.
+pub(super) fn served(swap: &SwapView) -> String {
+    let SwapView { service, revision, previous } = swap;
+    match previous {
+        Some(previous) => format!("{service}: {revision} serves; `atoll rollback {service}` returns to {previous}"),
+        None => format!("{service}: {revision} serves"),
+    }
+}
+
+/// A rollout in a few lines.
+fn describe(rollout: &RolloutView) -> String {
+    let RolloutView { service, id, revision, phase, sentence, canary, who, why, .. } = rollout;
+    let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let mut text = format!("{service}: rollout {id} of {revision}: {phase}\n  {sentence}\n  ordered by {who}{why}\n");
+    if let Some(CanaryView { of_canary, of_stable, evidence, calls_in_step, calls_needed, hold, .. }) = canary {
+        let columns = [("REVISION", Left), ("CALLS", Right), ("FAILED", Right), ("SLOW", Right)];
+        let row = |name: &str, side: &crate::admin::SideView| {
+            [name.to_owned(), side.calls.to_string(), side.failed.to_string(), side.slow.to_string()]
+        };
+        text.push_str(&lay_out(columns, [row("canary", of_canary), row("stable", of_stable)].into_iter()));
+        text.push_str(&format!(
+            "evidence: failures {:.2}, new traps {:.2}, slow calls {:.2}, together {:.2} of 100\n",
+            evidence.failures, evidence.new_traps, evidence.slow_calls, evidence.whole
+        ));
+        text.push_str(&format!("this step: {calls_in_step} of {calls_needed} calls\n"));
+        if *hold {
+            text.push_str(&format!("it stays at this step: `atoll rollout {service} promote` or `rollback`\n"));
+        }
+    }
+    text
+}
+
+/// The history as a table.
+fn table(history: &HistoryView) -> String {
+    const COLUMNS: [(&str, Side); 7] = [
+        ("ID", Right),
+        ("REVISION", Left),
+        ("PHASE", Left),
+        ("AGE", Right),
+        ("WHO", Left),
+        ("WHY", Left),
+        ("VERDICT", Left),
+    ];
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let serves = |digest: &str| history.serving.as_deref() == Some(digest);
+    let row = |rollout: &RolloutView| {
+        let mark = if serves(&rollout.digest) { "*" } else { "" };
+        let why = rollout.why.clone().unwrap_or_else(none);
+        let age = age(now.saturating_sub(rollout.began));
+        let revision = format!("{}{mark}", rollout.revision);
+        let RolloutView { id, phase, who, sentence, .. } = rollout.clone();
+        [id.to_string(), revision, phase, age, who, why, sentence]
+    };
+    let mut text = match history.rollouts.as_slice() {
+        [] => format!("{}: there was no rollout\n", history.service),
+        rollouts => lay_out(COLUMNS, rollouts.iter().map(row)),
+    };
+    let short = |digest: &String| digest.chars().take(12).collect::<String>();
+    if let (Some(serving), Some(manifest)) = (&history.serving, &history.manifest) {
+        let differs = if serving == manifest { "" } else { "; `atoll adopt` makes the first the second" };
+        text.push_str(&format!("\n* {} serves; the manifest has {}{differs}\n", short(serving), short(manifest)));
+    }
+    text
+}
+
+/// A value of a query, percent-encoded (RFC 3986, section 2.1).
+fn encoded(text: &str) -> String {
+    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let one = |byte: u8| if unreserved(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::fake;
+
+    #[test]
+    fn a_rollout_and_a_history_are_shown() {
+        let rollout = fake::rollout("users");
+        assert_eq!(
+            describe(&rollout),
+            "users: rollout 7 of cccccccccccc: rolled-back\n  failed calls: 3 of 40 against 0 of 760 of the stable \
+             revision; evidence 312 of 100\n  ordered by loopback: faster\n"
+        );
+        let history = HistoryView {
+            service: "users".into(),
+            serving: Some("c".repeat(64)),
+            manifest: Some("b".repeat(64)),
+            rollouts: vec![rollout],
+        };
+        let text = table(&history);
+        assert!(text.contains(" 7  cccccccccccc*  rolled-back"), "{text}");
+        assert!(
+            text.ends_with(
+                "\n* cccccccccccc serves; the manifest has bbbbbbbbbbbb; `atoll adopt` makes the first the second\n"
+            ),
+            "{text}"
+        );
+        let none = HistoryView { rollouts: Vec::new(), serving: None, ..history };
+        assert_eq!(table(&none), "users: there was no rollout\n");
+    }
+
+    #[test]
+    fn a_value_of_a_query_is_encoded() {
+        assert_eq!(encoded("5%,25% é"), "5%25%2C25%25%20%C3%A9");
+    }
+}

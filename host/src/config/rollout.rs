@@ -1,0 +1,171 @@
+//! `rollout` of a `[service.NAME]`: how a new revision gets its calls; and `[history]`: where revisions are kept.
+
+use super::reader::file::PathKind;
+use super::reader::key::ManifestKey;
+use super::reader::kind::{CountKind, KindError, ListKind, ValueKind, refused};
+use super::reader::measure::{DAY, DurationKind, MINUTE};
+use super::reader::section::Section;
+use crate::archive;
+use crate::fault::Share;
+use crate::rollout::CanaryPlan;
+use http::HeaderName;
+use std::path::Path;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::de::DeValue;
+
+static CANARY: ManifestKey<ListKind<PercentKind>> = ManifestKey::new(
+    "canary",
+    ListKind { of: PercentKind, max: 20 },
+    r#"["1%", "5%", "25%", "50%"]"#,
+    "The shares of the calls that a new revision gets, step by step, each larger than the one before. After the last \
+     step it gets all calls.",
+);
+static STEP: ManifestKey<DurationKind> =
+    ManifestKey::new("step", DurationKind { min: 1000, max: DAY }, r#""2m""#, "How long a step lasts at least.");
+static CALLS: ManifestKey<CountKind<u64>> = ManifestKey::new(
+    "calls",
+    CountKind { min: 1, max: 1_000_000 },
+    "50",
+    "How many calls the new revision gets in a step at least. A step with fewer goes on: it neither passes nor fails.",
+);
+static MAX_ERRORS: ManifestKey<LimitKind> = ManifestKey::without_default(
+    "max_errors",
+    LimitKind,
+    "The share of its calls that the new revision may fail, however the old one fares. Absent: only the comparison \
+     with the old one decides. It does not count while the old one fails as much.",
+);
+static STICKY: ManifestKey<StickyKind> = ManifestKey::without_default(
+    "sticky",
+    StickyKind,
+    "Whose calls stick to one revision: those of one subject, or those with one value of a header or a cookie of the \
+     request at the gateway. Absent, or where a request has no such field: each request is drawn by itself.",
+);
+static ASK: ManifestKey<DurationKind> = ManifestKey::new(
+    "ask",
+    DurationKind { min: 1000, max: 30 * DAY },
+    r#""10m""#,
+    "After how long a step with too few calls asks for a decision, in the log and in `atoll rollout`.",
+);
+
+static PATH: ManifestKey<PathKind> = ManifestKey::new(
+    "path",
+    PathKind,
+    r#"".atoll/history""#,
+    "The folder of the revisions that were swapped in. The section, or a `rollout` of a service, turns the history on: \
+     then what was swapped in serves after a restart too, until the manifest names another component.",
+);
+static REVISIONS: ManifestKey<CountKind<u16>> = ManifestKey::new(
+    "revisions",
+    CountKind { min: 1, max: 1000 },
+    "10",
+    "The most revisions of a service that are kept. Those in use stay.",
+);
+static AGE: ManifestKey<DurationKind> = ManifestKey::new(
+    "age",
+    DurationKind { min: MINUTE, max: 3650 * DAY },
+    r#""7d""#,
+    "How long a revision is kept that is not in use.",
+);
+
+/// A whole number of percent, from 1 to 99.
+struct PercentKind;
+
+impl ValueKind for PercentKind {
+    type Value = u8;
+
+    fn accepts(&self) -> String {
+        "a share of 1% to 99%, in whole percent".into()
+    }
+
+    fn help(&self) -> String {
+        "write whole numbers with % in quotes: \"5%\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<u8, Vec<KindError>> {
+        let percent = value.get_ref().as_str().and_then(CanaryPlan::percent);
+        percent.ok_or_else(|| refused(self, value))
+    }
+}
+
+/// A share of calls, more than none and less than all of them.
+struct LimitKind;
+
+impl ValueKind for LimitKind {
+    type Value = f64;
+
+    fn accepts(&self) -> String {
+        "a share of more than 0% and less than 100%".into()
+    }
+
+    fn help(&self) -> String {
+        "write a number with % in quotes: \"5%\" or \"0.5%\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<f64, Vec<KindError>> {
+        let share = value.get_ref().as_str().and_then(|text| Share::parse(text).ok());
+        let share = share.filter(|share| *share > Share::NONE && *share < Share::ALL);
+        share.map(|share| f64::from(share.millionths()) / 1e6).ok_or_else(|| refused(self, value))
+    }
+}
+
+/// `subject`, `header:NAME`, `cookie:NAME`.
+struct StickyKind;
+
+impl ValueKind for StickyKind {
+    type Value = Arc<str>;
+
+    fn accepts(&self) -> String {
+        "\"subject\" or \"header:NAME\" or \"cookie:NAME\"".into()
+    }
+
+    fn help(&self) -> String {
+        "write \"subject\", \"header:x-tenant\" or \"cookie:session\"".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
+        let text = value.get_ref().as_str().unwrap_or_default();
+        let legal = match text.split_once(':') {
+            None => text == "subject",
+            Some(("header", name)) => name.parse::<HeaderName>().is_ok(),
+            // A cookie's name is a token, as a header's is (RFC 6265, section 4.1.1).
+            Some(("cookie", name)) => name.parse::<HeaderName>().is_ok(),
+            Some(_) => false,
+        };
+        if legal { Ok(text.into()) } else { Err(refused(self, value)) }
+    }
+}
+
+/// Reads `rollout`; `None`: a new revision gets all calls at once.
+pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
+    let there = service.has("rollout");
+    let mut section = service.section("rollout");
+    let shares = section.get_sourced(&CANARY);
+    let plan = CanaryPlan {
+        shares: shares.value.iter().map(|share| *share.get_ref()).collect(),
+        step: section.get(&STEP),
+        calls: section.get(&CALLS),
+        max_errors: section.find(&MAX_ERRORS).map(|limit| limit.value),
+        sticky: section.find(&STICKY).map(|sticky| sticky.value),
+        ask: section.get(&ASK),
+    };
+    if !plan.shares.is_sorted_by(|one, next| one < next) || plan.shares.is_empty() {
+        let help = "write one share at least, each larger than the one before: [\"5%\", \"25%\"]";
+        section.report.push_if_whole(shares.origin, "`canary` has steps that do not grow, or none", help);
+    }
+    section.close();
+    there.then_some(plan)
+}
+
+/// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
+pub(super) fn history(root: &mut Section<'_>, folder: &Path, wanted: bool) -> Option<archive::Settings> {
+    let there = root.has("history");
+    let mut section = root.section("history");
+    let settings = archive::Settings {
+        path: folder.join(section.get(&PATH)),
+        revisions: section.get(&REVISIONS).into(),
+        age: section.get(&AGE),
+    };
+    section.close();
+    (there || wanted).then_some(settings)
+}

@@ -1,0 +1,430 @@
+//! The way of a canary: it begins beside the stable revision, goes from step to step, and is promoted or taken back.
+
+use super::canary_run::{CanaryRun, NextMove, RolloutOrder, RolloutState, seconds};
+use super::deployment::{Deployment, RevisionHistory};
+use super::error::SwapError;
+use super::journal::entry_at_once;
+use super::plan::CanaryPlan;
+use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
+use super::wiring::Clients;
+use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
+use crate::base::{Digest, ServiceName};
+use crate::mesh::CanaryWatch;
+use crate::runtime::Revision;
+use crate::verdict::{Coin, Evidence, Judge, RollbackReason};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::{Instant, timeout};
+
+/// What an order has led to.
+#[derive(Debug, Clone)]
+pub enum Begun {
+    /// The new revision serves, and has all calls.
+    AtOnce(Swapped),
+    /// It gets its first calls as a canary.
+    Canary(Box<RolloutState>),
+}
+
+impl Begun {
+    /// What serves now. A canary was not asked for.
+    ///
+    /// # Errors
+    /// It is a canary.
+    pub fn at_once(self) -> Result<Swapped, SwapError> {
+        match self {
+            Self::AtOnce(swapped) => Ok(swapped),
+            Self::Canary(_) => Err(SwapError::NotBegun),
+        }
+    }
+}
+
+/// Of a service: the canary under way, and the rollouts that have ended, the last one first.
+#[derive(Debug, Clone)]
+pub struct RolloutHistory {
+    /// The canary under way.
+    pub open: Option<RolloutState>,
+    /// Those that have ended.
+    pub ended: Vec<HistoryEntry>,
+    /// The digest of the revision that serves.
+    pub serving: Option<Digest>,
+    /// The digest of the manifest's component.
+    pub manifest: Option<Digest>,
+}
+
+/// How an operator ends a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndOrder {
+    /// It gets all calls, whatever the judge says.
+    Promote,
+    /// It goes.
+    RollBack,
+    /// It goes, and nobody says that it is bad.
+    Abort,
+}
+
+impl Rollout {
+    /// Deploys the component in `bytes` as the order says. If it is the one that serves already, nothing changes. A
+    /// canary under way ends as superseded when the new component has passed its checks: the last order counts.
+    ///
+    /// # Errors
+    /// [`SwapError`]. Nothing has changed then, and a canary under way goes on.
+    pub async fn begin(&self, name: &str, bytes: Bytes, order: RolloutOrder) -> Result<Begun, SwapError> {
+        let deployment = self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
+        let begun = self.deploy_as_ordered(deployment, bytes, order).await;
+        begun.inspect_err(|error| deployment.refused("swap", error))
+    }
+
+    /// Replaces the revision of `name` by the component in `bytes` at once: [`Rollout::begin`] without a plan.
+    ///
+    /// # Errors
+    /// As [`Rollout::begin`].
+    pub async fn swap(&self, name: &str, bytes: Bytes) -> Result<Swapped, SwapError> {
+        let order = RolloutOrder { who: "host".into(), ..RolloutOrder::default() };
+        self.begin(name, bytes, order).await.and_then(Begun::at_once)
+    }
+
+    async fn deploy_as_ordered(
+        &self,
+        deployment: &Deployment,
+        bytes: Bytes,
+        order: RolloutOrder,
+    ) -> Result<Begun, SwapError> {
+        let mut history = deployment.history.lock().await;
+        let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
+        let id = self.record_intent(deployment, bytes.clone(), &order).await?;
+        let begun = match self.prepare(deployment, bytes, Clients::MustNotNotice).await {
+            Ok(revision) if revision.digest() == stable.digest() => Ok(Begun::AtOnce(report(&history))),
+            Ok(revision) => match order.plan.clone() {
+                None => self.replace(deployment, &mut history, revision, (id, &order)).await.map(Begun::AtOnce),
+                Some(plan) => {
+                    self.supersede(deployment, &revision).await;
+                    self.begin_canary(deployment, &stable, revision, (id, plan, order, None))
+                        .await
+                        .map(Box::new)
+                        .map(Begun::Canary)
+                }
+            },
+            Err(error) => Err(error),
+        };
+        if !matches!(begun, Ok(Begun::Canary(_))) {
+            self.forget_intent(deployment, id).await;
+        }
+        begun
+    }
+
+    /// Gives all calls to a revision that has passed its checks.
+    pub(super) async fn replace(
+        &self,
+        deployment: &Deployment,
+        history: &mut RevisionHistory,
+        revision: Arc<Revision>,
+        (id, order): (u64, &RolloutOrder),
+    ) -> Result<Swapped, SwapError> {
+        let digest = revision.digest();
+        self.supersede(deployment, &revision).await;
+        let swapped = self.make_stable(deployment, history, revision, Clients::MustNotNotice).await?;
+        deployment.traffic.metrics.swapped();
+        swapped.log(deployment, "swapped");
+        self.record_end(deployment, entry_at_once(id, digest, order, "all calls at once")).await;
+        Ok(swapped)
+    }
+
+    /// Publishes `revision` as the stable one. What it replaces can be returned to.
+    pub(super) async fn make_stable(
+        &self,
+        deployment: &Deployment,
+        history: &mut RevisionHistory,
+        revision: Arc<Revision>,
+        clients: Clients,
+    ) -> Result<Swapped, SwapError> {
+        let (stable, manifest, digest) = (history.stable.clone(), history.manifest, revision.digest());
+        // The old component's file may be overwritten from now on, so its code is loaded for a rollback. If it cannot
+        // be loaded, the swap goes on: that is no reason to keep the old revision.
+        if let Some(stable) = &stable {
+            let deadline = std::time::Instant::now() + deployment.spec.replicas.limits.timeout;
+            if let Err(error) = stable.ready(&self.runtime, deadline).await {
+                tracing::warn!(service = %deployment.spec.name, %error, "a rollback may fail");
+            }
+        }
+        // On the disk first: what has served once serves after a crash, too.
+        self.record_promotion(deployment, digest, manifest).await?;
+        let before = stable.as_ref().map(|stable| stable.digest());
+        let next = RevisionHistory { stable: Some(revision), previous: stable, manifest };
+        let published = self.publish(deployment, history, next, clients);
+        match (&published, before) {
+            // If it was starting, it serves now, and so may the services that waited for its component.
+            (Ok(_), _) => self.compiled(&deployment.spec.name),
+            (Err(_), Some(before)) => self.record_promotion(deployment, before, manifest).await?,
+            (Err(_), None) => {}
+        }
+        published
+    }
+
+    /// Ends the canary under way, since another component takes its place.
+    pub(super) async fn supersede(&self, deployment: &Deployment, by: &Revision) {
+        if let Some(run) = deployment.canary() {
+            let verdict = format!("{} was swapped in meanwhile", by.digest().short());
+            self.take_back(deployment, &run, RolloutOutcome::Superseded, verdict).await;
+        }
+    }
+
+    async fn begin_canary(
+        &self,
+        deployment: &Deployment,
+        stable: &Arc<Revision>,
+        revision: Arc<Revision>,
+        (id, plan, order, resumed): (u64, CanaryPlan, RolloutOrder, Option<OpenRollout>),
+    ) -> Result<RolloutState, SwapError> {
+        let deadline = std::time::Instant::now() + deployment.spec.replicas.limits.timeout;
+        // Warm, both: the first calls would compare the time that it takes to load code.
+        for revision in [stable, &revision] {
+            revision.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
+        }
+        let routed = self.routed(deployment, revision.contract())?;
+        let step = resumed.as_ref().and_then(|open| open.step).unwrap_or_default().min(plan.shares.len() - 1);
+        let began = resumed.as_ref().map_or_else(SystemTime::now, |open| UNIX_EPOCH + Duration::from_secs(open.began));
+        let mut judge = Judge::new(plan.max_errors);
+        if let Some(open) = &resumed {
+            judge.resume(open.evidence.map(Evidence::from_logs));
+        }
+        let digest = revision.digest();
+        let salt = u64::from_le_bytes(std::array::from_fn(|at| digest.0[at]));
+        let coin = Coin::new(plan.shares[step], rand::random());
+        let watch = CanaryWatch::new(coin, judge, plan.sticky.clone(), salt, Arc::clone(&self.wake));
+        let run = CanaryRun::new(id, revision, Arc::new(watch), plan, order, (began, step));
+        let run = Arc::new(run);
+        // On the disk first: after a crash the canary goes on, or was never there.
+        let open = run.to_record();
+        self.record(deployment, move |record| record.open = Some(open)).await?;
+        deployment.publish_canary(&self.runtime, &self.registry, Arc::clone(&run), routed);
+        self.wake.notify_one();
+        let state = run.state();
+        let (service, revision) = (&deployment.spec.name, digest.short());
+        tracing::info!(%service, revision, rollout = id, share = state.share, "a canary gets calls");
+        Ok(state)
+    }
+
+    /// Goes on with a canary that was under way when the host ended. Its evidence is kept, and its step begins anew.
+    ///
+    /// # Errors
+    /// It cannot be resumed. Then the record says that it was aborted.
+    pub async fn resume(&self, name: &ServiceName, open: OpenRollout) -> Result<(), SwapError> {
+        let deployment = self.find(name.as_str())?;
+        let order = RolloutOrder {
+            plan: CanaryPlan::from_record(&open.plan),
+            hold: open.plan.hold,
+            who: open.who.clone(),
+            why: open.why.clone(),
+        };
+        let begun = self.resume_canary(deployment, &open, &order).await;
+        if let Err(error) = &begun {
+            let now = seconds(SystemTime::now());
+            let entry = HistoryEntry {
+                id: open.id,
+                digest: open.digest,
+                who: open.who,
+                why: open.why,
+                began: open.began,
+                ended: now,
+                outcome: RolloutOutcome::Aborted,
+                verdict: format!("the host ended meanwhile, and it cannot go on: {error}"),
+            };
+            self.record_end(deployment, entry).await;
+        }
+        begun
+    }
+
+    async fn resume_canary(
+        &self,
+        deployment: &Deployment,
+        open: &OpenRollout,
+        order: &RolloutOrder,
+    ) -> Result<(), SwapError> {
+        let history = deployment.history.lock().await;
+        let no_component = || SwapError::NoComponent(deployment.spec.name.clone());
+        let stable = history.stable.clone().ok_or_else(no_component)?;
+        let plan = order.plan.clone().filter(|_| open.step.is_some());
+        if open.digest == stable.digest().to_string() {
+            // What is on the disk first is the promotion. The host ended before it could say so.
+            let (ended, outcome) = (seconds(SystemTime::now()), RolloutOutcome::Promoted);
+            let OpenRollout { id, digest, who, why, began, .. } = open.clone();
+            let verdict = "promoted; the host ended before it wrote the verdict".into();
+            self.record_end(deployment, HistoryEntry { id, digest, who, why, began, ended, outcome, verdict }).await;
+            return Ok(());
+        }
+        let (plan, digest) = plan.zip(Digest::parse(&open.digest)).ok_or(SwapError::NotBegun)?;
+        let bytes = self.on_disk(move |archive| archive.load(&digest)).await?.ok_or(SwapError::NotBegun)?;
+        let revision = self.prepare(deployment, bytes, Clients::MustNotNotice).await?;
+        let begin = (open.id, plan, order.clone(), Some(open.clone()));
+        self.begin_canary(deployment, &stable, revision, begin).await.map(drop)
+    }
+
+    /// Watches over all canaries: each goes to its next step, is promoted or taken back when it is time. `promoted` is
+    /// called after a promotion. It ends when it is dropped.
+    pub async fn attend(&self, promoted: impl Fn()) {
+        loop {
+            let canaries = self.deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
+            let mut next: Option<Duration> = None;
+            for (deployment, run) in canaries.collect::<Vec<_>>() {
+                let wait = self.attend_one(deployment, &run, &promoted).await;
+                next = [next, Some(wait)].into_iter().flatten().min();
+            }
+            match next {
+                None => self.wake.notified().await,
+                Some(wait) => drop(timeout(wait, self.wake.notified()).await),
+            }
+        }
+    }
+
+    /// Makes the next move of a canary, and returns how long the one after it can wait.
+    async fn attend_one(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) -> Duration {
+        let service = &deployment.spec.name;
+        match run.next_move(Instant::now()) {
+            NextMove::Wait(wait) => {
+                let judged = run.watch.judge().report();
+                let judged = judged.canary.calls + judged.stable.calls;
+                if std::mem::replace(&mut run.progress().recorded, judged) != judged {
+                    self.record_progress(deployment, run).await;
+                }
+                return wait;
+            }
+            NextMove::Step(step) => {
+                run.begin_step(step, Instant::now());
+                tracing::info!(%service, rollout = run.id, share = run.plan.shares[step], "a canary gets more calls");
+                self.record_progress(deployment, run).await;
+            }
+            NextMove::Ask => {
+                run.progress().asked = true;
+                tracing::warn!(
+                    %service, rollout = run.id,
+                    "a canary has had too few calls for a verdict: `atoll rollout` shows it, promote it or roll it back"
+                );
+            }
+            NextMove::RollBack(reason) => self.condemn(deployment, run, reason).await,
+            NextMove::Promote => match self.promote(deployment, run, None).await {
+                Ok(_) => promoted(),
+                Err(error) => {
+                    let verdict = format!("it cannot be promoted: {error}");
+                    self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+                }
+            },
+        }
+        Duration::ZERO
+    }
+
+    async fn condemn(&self, deployment: &Deployment, run: &Arc<CanaryRun>, reason: RollbackReason) {
+        let verdict = reason.sentence(&run.watch.judge().report());
+        self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+    }
+
+    /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile.
+    async fn take_back(&self, deployment: &Deployment, run: &Arc<CanaryRun>, outcome: RolloutOutcome, verdict: String) {
+        if !deployment.end_canary(&self.registry, run) {
+            return;
+        }
+        if outcome == RolloutOutcome::RolledBack {
+            deployment.traffic.metrics.rolled_back();
+        }
+        let (service, revision) = (&deployment.spec.name, run.revision.digest().short());
+        tracing::warn!(%service, revision, rollout = run.id, ?outcome, verdict, "a canary was taken back");
+        self.record_end(deployment, run.entry(outcome, verdict)).await;
+    }
+
+    /// Gives all calls to the canary. `by`: who says so, if it was not the judge.
+    async fn promote(
+        &self,
+        deployment: &Deployment,
+        run: &Arc<CanaryRun>,
+        by: Option<&str>,
+    ) -> Result<Swapped, SwapError> {
+        let mut history = deployment.history.lock().await;
+        let is_under_way = deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run));
+        if !is_under_way {
+            return Err(SwapError::NoRollout(deployment.spec.name.clone()));
+        }
+        let numbers = run.watch.judge().report();
+        let revision = Arc::clone(&run.revision);
+        let swapped = self.make_stable(deployment, &mut history, revision, Clients::MustNotNotice).await?;
+        deployment.end_canary(&self.registry, run);
+        deployment.traffic.metrics.swapped();
+        swapped.log(deployment, "promoted");
+        let verdict = by.map_or_else(|| numbers.to_string(), |by| format!("promoted by {by}; {numbers}"));
+        self.record_end(deployment, run.entry(RolloutOutcome::Promoted, verdict)).await;
+        Ok(swapped)
+    }
+
+    /// Ends the canary `id` of a service by an operator's order; `None`: whichever is under way. Returns what serves.
+    ///
+    /// # Errors
+    /// There is no such canary, or it cannot be promoted; then it is as it was.
+    pub async fn end(&self, name: &str, id: Option<u64>, order: EndOrder, by: &str) -> Result<Swapped, SwapError> {
+        let deployment = self.find(name)?;
+        let run = deployment.canary().filter(|run| id.is_none_or(|id| run.id == id));
+        let run = run.ok_or_else(|| SwapError::NoRollout(deployment.spec.name.clone()))?;
+        let outcome = match order {
+            EndOrder::Promote => return self.promote(deployment, &run, Some(by)).await,
+            EndOrder::RollBack => RolloutOutcome::RolledBack,
+            EndOrder::Abort => RolloutOutcome::Aborted,
+        };
+        let numbers = run.watch.judge().report();
+        self.take_back(deployment, &run, outcome, format!("by {by}; {numbers}")).await;
+        let history = deployment.history.lock().await;
+        Ok(report(&history))
+    }
+
+    /// How the manifest wants new revisions of a service to get calls.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn plan(&self, name: &str) -> Result<Option<CanaryPlan>, SwapError> {
+        self.find(name).map(|deployment| deployment.spec.rollout.clone())
+    }
+
+    /// Whether there is a history: what is swapped in lasts through a restart.
+    pub fn has_history(&self) -> bool {
+        self.archive.is_some()
+    }
+
+    /// The revision of a service's history whose digest begins with `digits`.
+    pub fn kept(&self, name: &ServiceName, digits: &str) -> Option<Digest> {
+        Digest::parse(&self.archive.as_ref()?.find(name, digits)?)
+    }
+
+    /// A component of the history.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn component(&self, digest: Digest) -> Result<Bytes, SwapError> {
+        self.on_disk(move |archive| archive.load(&digest)).await?.ok_or(SwapError::NoHistory)
+    }
+
+    /// The file of the manifest is the component that serves: nothing is served in its place after a restart.
+    ///
+    /// # Errors
+    /// The disk takes nothing.
+    pub async fn adopted(&self, name: &str, digest: Digest) -> Result<(), SwapError> {
+        let deployment = self.find(name)?;
+        let mut history = deployment.history.lock().await;
+        self.record(deployment, |record| record.promoted = None).await?;
+        history.manifest = Some(digest);
+        deployment.adopt(&self.registry, digest);
+        Ok(())
+    }
+
+    /// The rollouts of a service.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn rollouts(&self, name: &str) -> Result<RolloutHistory, SwapError> {
+        let deployment = self.find(name)?;
+        let mut ended = match &self.archive {
+            Some(archive) => archive.record(&deployment.spec.name).entries,
+            None => deployment.ended().clone(),
+        };
+        ended.reverse();
+        let serving = self.serving().get(name).map(|revision| revision.digest());
+        let open = deployment.canary().map(|run| run.state());
+        Ok(RolloutHistory { open, ended, serving, manifest: deployment.manifest() })
+    }
+}

@@ -1,0 +1,176 @@
+//! What a rollout writes to the disk, and when: the intent before the table changes, the end after it.
+
+use super::canary_run::{CanaryRun, RolloutOrder, seconds};
+use super::deployment::Deployment;
+use super::error::SwapError;
+use super::swap::Rollout;
+use crate::archive::{Archive, ArchiveError, HistoryEntry, OpenRollout, Promotion, RolloutOutcome, ServiceRecord};
+use crate::base::Digest;
+use bytes::Bytes;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+use tokio::task::spawn_blocking;
+
+/// Numbers rollouts in a host without history.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Rollout {
+    /// Writes down that `component` is about to be deployed, and keeps it. Returns the number of the rollout.
+    ///
+    /// # Errors
+    /// The disk takes nothing: then nothing is deployed.
+    pub(super) async fn record_intent(
+        &self,
+        deployment: &Deployment,
+        component: Bytes,
+        order: &RolloutOrder,
+    ) -> Result<u64, SwapError> {
+        if self.archive.is_none() {
+            return Ok(NEXT_ID.fetch_add(1, Relaxed));
+        }
+        let (who, why, plan) = (order.who.clone(), order.why.clone(), order.plan.clone().unwrap_or_default());
+        let plan = plan.to_record(order.hold);
+        let intent = move |record: &mut ServiceRecord, digest: Digest| {
+            record.last_id += 1;
+            // A canary under way goes on until the new component has passed its checks.
+            if record.open.as_ref().is_none_or(|open| open.step.is_none()) {
+                record.open = Some(OpenRollout {
+                    id: record.last_id,
+                    digest: digest.to_string(),
+                    who,
+                    why,
+                    began: seconds(SystemTime::now()),
+                    step: None,
+                    evidence: [[0.0; 7]; 4],
+                    plan,
+                });
+            }
+            record.last_id
+        };
+        let name = deployment.spec.name.clone();
+        self.on_disk(move |archive| {
+            let digest = archive.keep(&component)?;
+            archive.change(&name, |record| intent(record, digest))
+        })
+        .await
+        .map(Option::unwrap_or_default)
+    }
+
+    /// Changes the record of a service. Without history nothing happens.
+    ///
+    /// # Errors
+    /// The disk takes nothing: the record is as it was.
+    pub(super) async fn record(
+        &self,
+        deployment: &Deployment,
+        change: impl FnOnce(&mut ServiceRecord) + Send + 'static,
+    ) -> Result<(), SwapError> {
+        let name = deployment.spec.name.clone();
+        self.on_disk(move |archive| archive.change(&name, change)).await.map(drop)
+    }
+
+    /// Writes down what the canary has reached.
+    pub(super) async fn record_progress(&self, deployment: &Deployment, run: &CanaryRun) {
+        let open = run.to_record();
+        let id = run.id;
+        let written = self
+            .record(deployment, move |record| {
+                // It may have ended meanwhile: what has ended must not come back after a restart.
+                if record.open.as_ref().is_some_and(|open| open.id == id) {
+                    record.open = Some(open);
+                }
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::warn!(service = %deployment.spec.name, %error, "the progress of a rollout is not on the disk");
+        }
+    }
+
+    /// Writes down what serves from now on, and across a restart: `digest`, or the manifest's component if it is that.
+    ///
+    /// # Errors
+    /// The disk takes nothing: the record is as it was.
+    pub(super) async fn record_promotion(
+        &self,
+        deployment: &Deployment,
+        digest: Digest,
+        manifest: Option<Digest>,
+    ) -> Result<(), SwapError> {
+        let promotion = manifest.filter(|manifest| *manifest != digest);
+        let promotion =
+            promotion.map(|manifest| Promotion { digest: digest.to_string(), manifest: manifest.to_string() });
+        self.record(deployment, move |record| record.promoted = promotion).await
+    }
+
+    /// Writes down that a rollout has ended. The table has changed already: if the disk takes nothing, the log says so.
+    pub(super) async fn record_end(&self, deployment: &Deployment, entry: HistoryEntry) {
+        deployment.remember(entry.clone());
+        let written = self
+            .record(deployment, move |record| {
+                if record.open.as_ref().is_some_and(|open| open.id == entry.id) {
+                    record.open = None;
+                }
+                record.entries.push(entry);
+            })
+            .await;
+        if let Err(error) = written {
+            tracing::error!(service = %deployment.spec.name, %error, "the end of a rollout is not on the disk");
+        }
+        if let Some(archive) = self.archive.clone() {
+            let serving: Vec<Digest> = self.serving().values().map(|revision| revision.digest()).collect();
+            let manifest = self.deployments.values().filter_map(|deployment| deployment.manifest());
+            let also: Vec<Digest> = serving.into_iter().chain(manifest).collect();
+            drop(spawn_blocking(move || archive.sweep(&also)));
+        }
+    }
+
+    /// The number of the next rollout.
+    pub(super) async fn next_id(&self, deployment: &Deployment) -> u64 {
+        let name = deployment.spec.name.clone();
+        let next = |record: &mut ServiceRecord| {
+            record.last_id += 1;
+            record.last_id
+        };
+        let id = self.on_disk(move |archive| archive.change(&name, next)).await;
+        id.ok().flatten().unwrap_or_else(|| NEXT_ID.fetch_add(1, Relaxed))
+    }
+
+    /// Forgets the intent of a rollout that came to nothing.
+    pub(super) async fn forget_intent(&self, deployment: &Deployment, id: u64) {
+        let forgotten = self
+            .record(deployment, move |record| {
+                if record.open.as_ref().is_some_and(|open| open.id == id && open.step.is_none()) {
+                    record.open = None;
+                }
+            })
+            .await;
+        if let Err(error) = forgotten {
+            tracing::warn!(service = %deployment.spec.name, %error, "a refused rollout stays in the record");
+        }
+    }
+
+    /// Does something with the history, on a thread that may wait for the disk. `None` without history.
+    pub(super) async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Archive) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<Option<T>, SwapError> {
+        let Some(archive) = self.archive.clone() else { return Ok(None) };
+        let done = spawn_blocking(move || work(&archive)).await.map_err(SwapError::Host)?;
+        done.map(Some).map_err(SwapError::History)
+    }
+}
+
+/// The entry of a component that was deployed at once.
+pub(super) fn entry_at_once(id: u64, digest: Digest, order: &RolloutOrder, verdict: &str) -> HistoryEntry {
+    let now = seconds(SystemTime::now());
+    HistoryEntry {
+        id,
+        digest: digest.to_string(),
+        who: order.who.clone(),
+        why: order.why.clone(),
+        began: now,
+        ended: now,
+        outcome: RolloutOutcome::Promoted,
+        verdict: verdict.to_owned(),
+    }
+}
