@@ -22,6 +22,7 @@ pub mod route;
 
 // Floor 3: the discovery table, the database, the audit file, and sockets.
 pub mod audit;
+pub mod events;
 pub mod listen;
 pub mod registry;
 pub mod state;
@@ -33,6 +34,7 @@ pub mod runtime;
 pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
+pub mod delivery;
 pub mod health;
 pub mod rollout;
 

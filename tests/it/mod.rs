@@ -40,6 +40,7 @@ mod slow_clients;
 mod start;
 mod swaps;
 mod tls;
+mod topics;
 mod typed;
 mod url_services;
 mod websockets;

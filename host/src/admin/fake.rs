@@ -3,7 +3,7 @@
 use super::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
     OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
-    TrialView,
+    TopicAnswer, TopicOrder, TrialView,
 };
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -269,6 +269,16 @@ impl Operations for Fake {
         let at = keys.iter().position(|key| key.id == id);
         let unknown = || OperationError::new(OperationErrorKind::NoKey, format!("there is no key `{id}`"));
         at.map(|at| keys.remove(at)).ok_or_else(unknown)
+    }
+
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        match order {
+            TopicOrder::List => Ok(TopicAnswer::Topics(Vec::new())),
+            TopicOrder::Publish { topic, event } if topic == "orders" => {
+                Ok(TopicAnswer::Published { number: event.payload.get().len() as u64 })
+            }
+            other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
+        }
     }
 }
 

@@ -9,16 +9,16 @@
 //! - Beyond loopback only the two probes answer without the token, whatever the configuration says.
 //! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
 //!   memory at the same time.
-//! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB. An unknown member is
-//!   refused, so a typing error changes nothing.
+//! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB (an event 516 KiB). An
+//!   unknown member is refused, so a typing error changes nothing.
 //! - A change that was begun is finished, even if the operator disconnects.
 //! - Every answer carries `x-request-id` and is never cached. Every refusal has a problem body (RFC 9457). Operators
 //!   may read internal messages, but no secret.
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys` → `order`, `upload`, `handler` → `problem` →
-//! `operations` → `view`.
+//! From the top: `admin` → `guard`, `router` → `traffic`, `keys`, `topics` → `order`, `upload`, `handler` → `problem` →
+//! `operations` → `view`, `topic_view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
@@ -38,6 +38,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod topic_view;
+mod topics;
 mod traffic;
 #[cfg(test)]
 mod traffic_tests;
@@ -48,6 +50,10 @@ pub use admin::Admin;
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
 pub use settings::Settings;
 pub use token::Token;
+pub use topic_view::{
+    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RetryRequest,
+    SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,

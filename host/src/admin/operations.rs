@@ -1,5 +1,6 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::topic_view::{TopicAnswer, TopicOrder};
 use super::view::{
     BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
@@ -100,6 +101,13 @@ pub trait Operations: Send + Sync + 'static {
     /// # Errors
     /// [`OperationErrorKind::NoKey`] if there is none.
     fn revoke_key(&self, id: &str) -> impl Future<Output = Result<KeyView, OperationError>> + Send;
+
+    /// Carries out an order about topics. An answer to [`TopicOrder::Publish`] means that the event is on disk.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
+    /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
+    fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
 }
 
 /// A new API key that an operator orders.
@@ -170,6 +178,10 @@ pub enum OperationErrorKind {
     NoEndpoint,
     /// There is no such API key.
     NoKey,
+    /// There is no such topic, or no such subscription to it.
+    NoTopic,
+    /// The event does not fit its topic. Nothing was published.
+    BadEvent,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

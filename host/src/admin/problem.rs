@@ -77,6 +77,8 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NotFound => (StatusCode::NOT_FOUND, "no-such-service"),
             OperationErrorKind::NoEndpoint => (StatusCode::NOT_FOUND, "no-such-endpoint"),
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
+            OperationErrorKind::NoTopic => (StatusCode::NOT_FOUND, "no-such-topic"),
+            OperationErrorKind::BadEvent => (StatusCode::UNPROCESSABLE_ENTITY, "event-refused"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

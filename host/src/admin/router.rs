@@ -5,7 +5,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{keys, traffic, upload};
+use super::{keys, topics, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -35,6 +35,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .route("/v1/routes", get(routes::<O>))
         .merge(traffic::resources())
         .merge(keys::resources())
+        .merge(topics::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(AdminState { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
@@ -164,7 +165,7 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys",
+         /v1/outside, /v1/keys, /v1/topics",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

@@ -4,6 +4,7 @@ use crate::admin::{
     BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
     OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
+use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -160,5 +161,24 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(self.who, "key-revoked").on(id);
         let whose = outcome.as_ref().ok().map(|revoked| revoked.name.clone());
         self.record(event, whose, outcome)
+    }
+
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        let (what, topic, words) = match &order {
+            TopicOrder::Publish { topic, .. } => ("event-published", topic.clone(), None),
+            TopicOrder::Retry { topic, service, number } => {
+                let which = number.map_or_else(|| "all".to_owned(), |number| number.to_string());
+                ("dead-letters-sent", topic.clone(), Some(format!("{which} of {service}")))
+            }
+            TopicOrder::List | TopicOrder::Events { .. } | TopicOrder::Dead { .. } => {
+                return self.inner.topics(order).await;
+            }
+        };
+        let outcome = self.inner.topics(order).await;
+        let number = outcome.as_ref().ok().and_then(|answer| match answer {
+            TopicAnswer::Published { number } => Some(number.to_string()),
+            _ => None,
+        });
+        self.record(AuditRecord::new(self.who, what).on(&topic), words.or(number), outcome)
     }
 }

@@ -9,10 +9,9 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations`; `run` → `admin_file`, `audited_operations`; `assembly` and `operations` →
-//! `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`,
-//! `key_file`.
-//! Tests: with the real binary in `tests/it`.
+//! `run` → `start_end` → `operations` → `topic_operations`; `assembly` → `event_plan`; `run` → `admin_file`,
+//! `audited_operations`; `assembly` and `operations` → `api_description`; `run` and `assembly` → `edge_tls` →
+//! `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`. Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
@@ -22,6 +21,7 @@ mod auth_policies;
 mod check;
 mod development_authority;
 mod edge_tls;
+mod event_plan;
 mod inspect;
 mod issuer;
 mod key_file;
@@ -30,8 +30,10 @@ mod load;
 mod operations;
 mod probe;
 mod run;
+mod service_component;
 mod shutdown;
 mod start_end;
+mod topic_operations;
 mod trust;
 mod warnings;
 

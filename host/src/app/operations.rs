@@ -3,14 +3,16 @@
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::topic_operations;
 use crate::admin::{
     BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
     OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
-    SwapView, TrialView,
+    SwapView, TopicAnswer, TopicOrder, TrialView,
 };
 use crate::base::ServiceName;
 use crate::breaker::State;
 use crate::config::Manifest;
+use crate::delivery::Deliveries;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::Target;
 use crate::identity::{Demand, KeyRecord};
@@ -25,7 +27,7 @@ use crate::telemetry::Metrics;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
@@ -49,6 +51,8 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The topics and subscriptions, once they deliver.
+    pub(super) deliveries: OnceLock<Arc<Deliveries>>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
     next_fault: AtomicU64,
@@ -64,23 +68,21 @@ impl HostOperations {
         metrics: Metrics,
         drain: Drain,
     ) -> Self {
-        let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
-        let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, keys) = (None, None);
         Self {
             rollout,
             registry,
             routes,
             metrics,
             drain,
-            left_out,
-            partial,
-            description,
-            store,
-            tls,
-            keys,
-            next_fault,
-            fault_added,
+            left_out: Mutex::default(),
+            partial: false,
+            description: None,
+            store: None,
+            tls: None,
+            deliveries: OnceLock::new(),
+            keys: None,
+            next_fault: AtomicU64::new(1),
+            fault_added: Notify::new(),
         }
     }
 
@@ -327,6 +329,10 @@ impl Operations for HostOperations {
         let KeyRecord { id, name, policy, .. } = &record;
         tracing::info!(id, name, policy, "an operator has revoked an API key");
         Ok(key_view(record))
+    }
+
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        topic_operations::carry_out(self.deliveries.get(), order).await
     }
 }
 

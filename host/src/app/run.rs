@@ -7,14 +7,17 @@ use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_tls::EdgeTls;
+use super::event_plan::EventPlan;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
+use super::topic_operations::DeliverySamples;
 use crate::admin::Admin;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::delivery::Deliveries;
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -92,7 +95,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         &drain,
         (&tls, secure_address),
     );
-    let Edges { gateway, admin, host, mut upkeep } = built;
+    let Edges { gateway, admin, host, mesh, events, mut upkeep } = built;
+    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -118,7 +122,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, runtime, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, runtime, deliveries, store }.run().await?;
     if let Some(trail) = trail {
         // It waits for the refusals before it, too.
         block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
@@ -154,6 +158,8 @@ struct Edges {
     gateway: Arc<Gateway<Mesh>>,
     admin: Admin,
     host: Arc<HostOperations>,
+    mesh: Arc<Mesh>,
+    events: EventPlan,
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -170,7 +176,7 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { mut targets, description, health_checks, left_out, .. } = assembly;
+    let Assembly { mut targets, description, health_checks, left_out, events, .. } = assembly;
     for (target, route) in targets.iter_mut().zip(&manifest.routes) {
         target.access = route.auth.as_ref().map(|auth| policies.access(auth));
     }
@@ -182,7 +188,7 @@ fn edges(
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
     }
-    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
+    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), Arc::clone(&mesh)));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let metrics = metrics.with_tls(tls.metrics());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
@@ -217,7 +223,22 @@ fn edges(
         }
         None => Admin::new(settings, Arc::clone(&host)),
     };
-    Edges { gateway, admin, host, upkeep }
+    Edges { gateway, admin, host, mesh, events, upkeep }
+}
+
+/// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
+async fn deliver(
+    plan: EventPlan,
+    store: Option<&Store>,
+    mesh: Arc<Mesh>,
+    host: &HostOperations,
+) -> anyhow::Result<Option<Arc<Deliveries>>> {
+    let started = plan.start(store, mesh).await.context("reading the topics")?;
+    let Some(deliveries) = started.map(Arc::new) else { return Ok(None) };
+    host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
+    // It is set this once.
+    let _ = host.deliveries.set(Arc::clone(&deliveries));
+    Ok(Some(deliveries))
 }
 
 /// Records each signal that begins or hurries the drain.
@@ -278,9 +299,9 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state. Opening it reads parts of the file; after a crash, all of it.
+/// The store, if a service has state or there are topics. Opening it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
-    if !manifest.services.iter().any(|service| service.spec.grants.state) {
+    if manifest.topics.is_empty() && !manifest.services.iter().any(|service| service.spec.grants.state) {
         return Ok(None);
     }
     let settings = manifest.state.clone();

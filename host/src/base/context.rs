@@ -1,6 +1,7 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls.
 
 use super::deadline::DeadlineOwner;
+use super::handled_event::HandledEvent;
 use super::identity::Identity;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
@@ -77,6 +78,8 @@ pub struct CallContext {
     pub depth: usize,
     /// Who the request is made for; `None` if nobody has asked. All calls on its behalf have the same.
     pub identity: Option<Arc<Identity>>,
+    /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
+    pub event: Option<Arc<HandledEvent>>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -91,7 +94,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, dependency_failed: None }
+        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, event: None, dependency_failed: None }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
@@ -112,13 +115,13 @@ impl CallContext {
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
-        Self { depth: self.depth + 1, deadline, deadline_owner, ..self.clone() }
+        Self { depth: self.depth + 1, deadline, deadline_owner, event: None, ..self.clone() }
     }
 
-    /// The same call, made for nobody in particular.
+    /// The same call, made for nobody in particular, and for no event.
     #[must_use]
     pub fn anonymous(self) -> Self {
-        Self { identity: None, ..self }
+        Self { identity: None, event: None, ..self }
     }
 
     /// The same call with `depth` calls above it.

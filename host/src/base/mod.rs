@@ -1,7 +1,7 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
 //! Owns names and ids, the context that travels with a call, who calls and by which fields a service
-//! learns that, the body type that every room passes along, the
+//! learns that, the event that a call handles, the body type that every room passes along, the
 //! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
 //! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
 //! name). Never: I/O, tokio, policy. Tests stand beside each noun.
@@ -12,6 +12,7 @@ mod caller_header;
 mod context;
 mod deadline;
 mod error;
+mod handled_event;
 mod header;
 mod identity;
 mod log_text;
@@ -26,6 +27,7 @@ pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
+pub use handled_event::HandledEvent;
 pub use header::{header_tokens, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;

@@ -31,6 +31,23 @@ impl ServiceName {
         if valid { Ok(Self(name.into())) } else { Err(InvalidName(name.into())) }
     }
 
+    /// The name of data of the host itself, which is stored beside that of the services: `topic:orders.placed`. No
+    /// service has such a name, because of the colon.
+    pub fn of_host(kind: &str, name: &str) -> Self {
+        Self(format!("{kind}:{name}").into())
+    }
+
+    /// The name that was stored as `text`: that of a service, or of data of the host.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when it is neither.
+    pub fn stored(text: &str) -> Result<Self, InvalidName> {
+        match text.split_once(':') {
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::of_host(kind, name)),
+            _ => Self::new(text),
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

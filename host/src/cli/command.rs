@@ -2,6 +2,7 @@
 
 use super::address::AdminAddress;
 use super::audit::AuditVerb;
+use super::events::EventsVerb;
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
 use crate::base::ServiceName;
@@ -12,8 +13,8 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault` and `key`
-/// inspect a running host and change it while traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `key` and
+/// `events` inspect a running host and change it while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -49,6 +50,7 @@ Examples:
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
+  atoll events list                Show topics, how far each subscriber is behind, and dead letters
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
@@ -194,6 +196,10 @@ pub(super) enum Remote {
     /// next request on, and survives restarts.
     #[command(verbatim_doc_comment, subcommand)]
     Key(KeyVerb),
+
+    /// List topics, print and publish events, look at dead letters and send them again
+    #[command(subcommand)]
+    Events(EventsVerb),
 }
 
 const BREAKER_EXAMPLES: &str = "\

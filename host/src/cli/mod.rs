@@ -17,6 +17,7 @@ mod admin_connector;
 mod audit;
 mod client;
 mod command;
+mod events;
 mod failure;
 mod inspection;
 mod key;

@@ -4,7 +4,7 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, inspection, key, order, table, terminal};
+use super::{audit, events, inspection, key, order, table, terminal};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
@@ -42,7 +42,8 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
             let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
             let ca = authorities(command.ca).or_else(|| development(&admin));
             let text = runtime.block_on(request(verb, admin, token.as_deref(), ca.as_deref()))?;
-            Ok(terminal::print(&text)?)
+            // `events tail` has printed its lines already.
+            if text.is_empty() { Ok(()) } else { Ok(terminal::print(&text)?) }
         }
     }
 }
@@ -201,6 +202,7 @@ pub(super) async fn request(
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
         Remote::Key(verb) => key::key(&client, verb).await,
+        Remote::Events(verb) => events::events(&client, verb).await,
     }
 }
 

@@ -8,7 +8,7 @@ use super::late_finding_key::LateFindingKey;
 use super::log;
 use super::rate;
 use super::reader::file::PathKind;
-use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
+use super::reader::finding::{Finding, ManifestErrors, ManifestText, Span, ValueOrigin};
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
 use super::reader::kind::CountKind;
@@ -19,6 +19,7 @@ use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
 use super::tls::TlsConfig;
+use super::topic::{self, TopicConfig};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
 use crate::listen::TlsFile;
@@ -50,6 +51,8 @@ pub struct Manifest {
     pub runtime: runtime::Settings,
     /// The bounds of all calls together.
     pub mesh: mesh::Settings,
+    /// In the order of the manifest; each name stands once.
+    pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -190,6 +193,11 @@ impl Manifest {
         Finding::new(self.source.clone(), tls.spans.origin(&file), message, help)
     }
 
+    /// A problem of what is written at `span`, found after the manifest was read.
+    pub(crate) fn diagnose_at(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::new(self.source.clone(), ValueOrigin::Text(span.clone()), message, help)
+    }
+
     /// A problem with the route `index` of [`Manifest::routes`], found after the manifest was read. The finding points
     /// at the line of `key`, or at the line of the route's `call` if the manifest does not have that key.
     pub fn diagnose_route(
@@ -316,7 +324,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let audit = audit::read(&mut root, folder);
-    let mut services = service::read_all(&mut root, folder, env);
+    let topics = topic::read_all(&mut root);
+    let mut services = service::read_all(&mut root, folder, env, &topics);
     let limits = rate::read_all(&mut root);
     let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
     root.close();
@@ -329,6 +338,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         audit,
         runtime,
         mesh,
+        topics: topics.all,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

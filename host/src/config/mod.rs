@@ -19,8 +19,8 @@
 //!
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
 //! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`); `rate`; `route`, with `cors`, `matching`, `route_call` and `route_auth`. Below
-//! them is the wing `reader`, which reads one table.
+//! `breaker`, `resilience`, `health`, `subscription`); `topic`; `rate`; `route`, with `cors`, `matching`, `route_call`
+//! and `route_auth`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -52,10 +52,12 @@ mod route_auth;
 mod route_call;
 mod secret;
 mod service;
+mod subscription;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod token;
+mod topic;
 mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};
@@ -71,4 +73,6 @@ pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
 pub use secret::SecretText;
 pub use service::ServiceConfig;
+pub use subscription::{SubscriptionConfig, TopicUse};
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};
+pub use topic::TopicConfig;

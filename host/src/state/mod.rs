@@ -43,4 +43,6 @@ pub use embedded::engine::{Embedded, Settings};
 pub use embedded::sealing::{Encryption, StateKey};
 pub use error::{StateError, StorageCause};
 pub use store::{Bucket, Store};
-pub use transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, limit};
+pub use transaction::{
+    Beside, Change, Committed, Entry, Key, Page, Transaction, Versioned, limit, sequence_key, sequence_prefix,
+};

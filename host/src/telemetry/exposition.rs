@@ -1,5 +1,6 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
+use super::delivery_metrics::{DeliveryScrape, DeliverySource};
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
 use super::kind_counters::KindCounters;
@@ -37,6 +38,12 @@ impl Metrics {
     pub fn add_store(&self, store: Arc<StoreMetrics>) {
         let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(StoreCollector(store)));
+    }
+
+    /// Adds the metrics of topics and subscriptions.
+    pub fn add_deliveries(&self, source: Arc<dyn DeliverySource>) {
+        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(DeliveryScrape(source)));
     }
 
     /// Adds the metrics of the edges that serve TLS, each with its name.

@@ -15,6 +15,7 @@
 //!
 //! Never: decides anything, except which lines of the log are written. Tests stand in the files that they test.
 
+mod delivery_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
@@ -32,6 +33,7 @@ mod status_slot;
 mod store_metrics;
 mod tls_metrics;
 
+pub use delivery_metrics::{DeliverySample, DeliverySource};
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use gateway_metrics::{CountScope, GatewayMetrics, OpenSocket};

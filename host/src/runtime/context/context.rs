@@ -35,6 +35,8 @@ pub(crate) struct Context {
     /// streams.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
     fault: InstanceFault,
+    /// Whether it was ever called for an event.
+    pub(crate) handles_events: bool,
     /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none
     /// of them.
     wasi: Option<Box<WasiCtx>>,
@@ -56,6 +58,7 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
+        let handles_events = first.event.is_some();
         let outbound = Outbound::new(identity.clone(), outcall, first);
         Self {
             identity,
@@ -64,6 +67,7 @@ impl Context {
             slice: CpuSlice::default(),
             reader_token: None,
             fault,
+            handles_events,
             wasi: None,
             http,
             outbound,
@@ -72,6 +76,7 @@ impl Context {
 
     /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        self.handles_events |= context.event.is_some();
         let calls = &mut self.outbound.calls;
         if calls.is_idle() {
             self.memory.denied = false;
@@ -130,8 +135,8 @@ pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     // Not `latest` if one runs: the call that came last may have been answered before this one.
     let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };
     match likely {
-        // A guess is good enough if there is no identity to give to the wrong one.
-        Some(likely) if !calls.are_several() || likely.identity.is_none() => likely.clone(),
+        // A guess is good enough if there is no identity and no event to give to the wrong one.
+        Some(likely) if !calls.are_several() || (likely.identity.is_none() && likely.event.is_none()) => likely.clone(),
         _ => caller_on_stack(store),
     }
 }

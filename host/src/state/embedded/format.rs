@@ -70,7 +70,7 @@ fn encrypt(database: &redb::Database, key: &StateKey) -> Result<(), redb::Error>
     let write = database.begin_write()?;
     let mut names = Vec::new();
     for table in write.list_tables()? {
-        let service = table.name().strip_prefix("bucket/").and_then(|name| ServiceName::new(name).ok());
+        let service = table.name().strip_prefix("bucket/").and_then(|name| ServiceName::stored(name).ok());
         names.extend(service);
     }
     {
