@@ -69,6 +69,32 @@ conformance *ARGS: build-components
 conformance-tls *ARGS: setup
     @exec tests/conformance/tls.sh "$@"
 
+# Drive the dashboard in a real browser, with Node and Chromium: `just dashboard-test`
+[group("verify")]
+dashboard-test *ARGS: build-components
+    @exec tests/dashboard/run.sh "$@"
+
+# Try the files of deploy/ with promtool and a real Prometheus: `just deploy-test`
+[group("verify")]
+deploy-test: build-components
+    @exec tests/deploy/run.sh
+
+# Run Autobahn's WebSocket cases before and behind the gateway, by kosoku, which is installed into .tools/
+[group("verify")]
+conformance-websocket *ARGS: setup
+    @exec tests/conformance/websocket.sh "$@"
+
+# Obtain certificates from pebble, an ACME authority for tests, which apt installs where it is missing
+[group("verify")]
+conformance-acme: build-components
+    command -v pebble >/dev/null || sudo apt-get install --yes pebble
+    cargo test -p host --test system -- it::tls::acme
+
+# Let a real Prometheus, a package of Debian, scrape the metrics, and follow an exemplar to its trace
+[group("verify")]
+conformance-metrics: setup
+    @exec tests/conformance/metrics.sh
+
 # Check the format, and lint with warnings as errors: the host natively, the components for WebAssembly
 [group("verify")]
 lint: setup
@@ -97,6 +123,11 @@ fuzz TARGET="all" SECONDS="60": build-components
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
 nightly: sim conformance (fuzz "all" "600") audit
+
+# Build the dashboard anew into web/dist, which is committed; needs Node
+[group("build")]
+dashboard:
+    @exec web/build.sh
 
 # Draw rooms and wings anew in docs/ARCHITECTURE.md, from the imports
 [group("build")]

@@ -9,7 +9,7 @@ turns, so that a change of the machine's load meets all of them. Prints the medi
 their ratios. Run `components/build.sh` first.
 """
 
-import argparse, asyncio, os, pathlib, tempfile, time
+import argparse, asyncio, os, pathlib, re, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MANIFEST = """
@@ -55,6 +55,19 @@ async def loop_for_ever(port):
             stream[1].close()
 
 
+async def until_served(port):
+    """The host answers 503 while a component is being compiled."""
+    end = time.perf_counter() + 60
+    while time.perf_counter() < end:
+        stream = await asyncio.open_connection("127.0.0.1", port)
+        status = await get(stream, "/")
+        stream[1].close()
+        if status == 200:
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the host did not serve `hello` within 60 s")
+
+
 async def latencies(port, seconds):
     stream = await asyncio.open_connection("127.0.0.1", port)
     taken, end = [], time.perf_counter() + seconds
@@ -80,7 +93,8 @@ async def measure(binary, options):
         try:
             while b"gateway" not in (line := await host.stdout.readline()):
                 assert line, "the host did not start"
-            port = int(line.rsplit(b":", 1)[1])
+            port = int(re.search(rb":(\d+)", line.split(b"//", 1)[1]).group(1))
+            await until_served(port)
             await latencies(port, 1)
             quiet = await latencies(port, options.seconds)
             loops = [asyncio.create_task(loop_for_ever(port)) for _ in range(options.loops)]

@@ -12,6 +12,7 @@ pub mod telemetry;
 // Floor 2: decisions that depend only on their arguments.
 pub mod balance;
 pub mod breaker;
+pub mod coding;
 pub mod contract;
 pub mod egress;
 pub mod fault;
@@ -34,6 +35,7 @@ pub mod runtime;
 pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
+pub mod acme;
 pub mod delivery;
 pub mod health;
 pub mod rollout;
@@ -47,6 +49,7 @@ pub mod config;
 
 // Floor 9: all rooms together.
 pub mod app;
+pub mod project;
 
 // Floor 10: the verbs.
 pub mod cli;

@@ -104,3 +104,41 @@ async fn a_host_without_an_audit_file_leaves_none_and_a_wrong_one_stops_the_star
     let output = home.output(&["run", "atoll.toml"]).await;
     assert!(!output.status.success() && text(&output).contains("no audit file"), "{}", text(&output));
 }
+
+#[tokio::test]
+async fn an_audit_file_and_keys_that_are_folders_are_told_with_their_place_by_check_and_by_run() {
+    for (manifest, place) in [
+        ("[audit]\nfile = 'taken'\n", "atoll.toml:2:8"),
+        ("[audit]\nfile = 'none/audit.jsonl'\n", "atoll.toml:2:8"),
+        ("[gateway]\nkeys = 'taken'\n[auth.partner]\nkind = 'api-key'\n", "atoll.toml:2:8"),
+    ] {
+        let home = Home::new(manifest);
+        fs::create_dir(home.folder.path().join("taken")).unwrap();
+        for verb in ["check", "run"] {
+            let output = home.output(&[verb, "atoll.toml"]).await;
+            assert!(!output.status.success() && text(&output).contains(place), "{verb}: {}", text(&output));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_audit_file_that_takes_no_lines_is_seen_in_readyz_and_in_a_metric() {
+    let home = home();
+    let atoll = home.start_without_file_size_signal().await;
+    let ready = async || {
+        let answer = Http::default().get(&format!("{}/readyz", atoll.admin)).await;
+        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+    };
+    assert_eq!(ready().await["status"], "ready");
+    // As on a full disk.
+    atoll.limit_file_size(Some(fs::metadata(home.folder.path().join("audit.jsonl")).unwrap().len()));
+    order(&atoll, Method::DELETE, "/v1/faults", "").await;
+    let degraded = ready().await;
+    assert!(degraded["status"] == "degraded" && degraded["audit"].is_string(), "{degraded}");
+    let metrics = Http::default().get(&format!("{}/metrics", atoll.admin)).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(metrics.contains("atoll_audit_failing 1\n") && metrics.contains("atoll_audit_lost_events_total 1\n"));
+    atoll.limit_file_size(None);
+    order(&atoll, Method::DELETE, "/v1/faults", "").await;
+    assert_eq!(ready().await["status"], "ready");
+}

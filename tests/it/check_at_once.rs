@@ -167,3 +167,30 @@ component = "pipe"
     assert!(text.contains("it is no regular file"), "{text}");
     assert!(text.matches("`pipe` is not a file").count() >= 2, "{text}");
 }
+
+#[tokio::test]
+async fn a_service_that_requires_scopes_behind_an_open_route_is_a_warning() {
+    const MANIFEST: &str = "[service.plain]\nurls = ['http://127.0.0.1:9']\nrequires = ['a']\n\
+                            [[route]]\nprefix = '/'\nservice = 'plain'\n";
+    let told = "this route lets everybody in, and service `plain` requires `a`";
+    let closed = format!("{MANIFEST}auth = 'partner'\n[auth.partner]\nkind = 'api-key'\n");
+    for (manifest, count) in [(MANIFEST, 1), (&closed, 0)] {
+        let output = Home::new(manifest).output(&["check"]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.matches(told).count() == count, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_told_once() {
+    for manifest in [
+        "[service.a]\nurls = ['https://127.0.0.1:1']\nca = 'missing.pem'\n",
+        "[service.users]\ncomponent = '{component:users}'\nstate = true\nwit = 'missing'\n",
+        "[gateway.tls]\nself_signed = true\n[auth.a]\nkind = 'jwt'\nissuer = 'i'\naudience = ['a']\n\
+         algorithms = ['ES256']\njwks = 'missing.json'\n",
+    ] {
+        let complaint = complaint(manifest).await;
+        assert_eq!(complaint.matches(" help: ").count(), 1, "{manifest}\n{complaint}");
+        assert!(complaint.contains("cannot find"), "{complaint}");
+    }
+}

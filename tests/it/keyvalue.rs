@@ -192,3 +192,40 @@ async fn keys_that_nobody_touched_are_listed_once_while_the_pages_are_deleted_an
     let (second, _) = page(&atoll, cursor).await;
     assert!(first.last() < second.first() && second.len() == 1000);
 }
+
+#[tokio::test]
+async fn a_damaged_database_is_one_error_that_says_what_to_do() {
+    let home = Home::new(MANIFEST);
+    let atoll = home.start().await;
+    for key in 0..100 {
+        let path = format!("/kv/bucket/default/{key}");
+        assert_eq!(send(&atoll, Method::PUT, &path, "a value of some length").await.status, 204);
+    }
+    atoll.stop().await;
+    let path = home.folder.path().join(".atoll/state.redb");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The first page says where the others are.
+    bytes[4096..].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let output = home.output(&["run", "atoll.toml"]).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("is damaged") && said.contains("backup"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
+}
+
+#[tokio::test]
+async fn a_component_that_was_written_for_another_host_opens_its_store_by_that_name() {
+    let home = Home::new(&MANIFEST.replacen("state = true\n", "state = true\nbucket = \"in_memory\"\n", 1));
+    let atoll = home.start().await;
+    assert_eq!(send(&atoll, Method::PUT, "/kv/bucket/in_memory/a", "one").await.status, 204);
+    for bucket in ["default", "kv", "in_memory"] {
+        assert_eq!(send(&atoll, Method::GET, &format!("/kv/bucket/{bucket}/a"), "").await.body, "one", "{bucket}");
+    }
+    let denied = send(&atoll, Method::GET, "/neighbour/bucket/other/a", "").await.status;
+    assert_eq!(
+        send(&atoll, Method::GET, "/neighbour/bucket/in_memory/a", "").await.status,
+        denied,
+        "its own name alone"
+    );
+    assert_ne!(denied, 404, "it is not that there is no such key");
+}

@@ -1,6 +1,7 @@
 //! System tests: the real binary with real components, over real sockets, on ports that the operating system picks.
 
 mod admin_edge;
+mod answers;
 mod atoll;
 mod audit;
 mod auth;
@@ -13,10 +14,12 @@ mod contracts;
 mod cors;
 mod counts;
 mod crash;
+mod dashboard;
 mod drain;
 mod event_streams;
 mod evolution;
 mod function_names;
+mod guards;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
 mod http1;
@@ -41,6 +44,7 @@ mod start;
 mod swaps;
 mod tls;
 mod topics;
+mod traces;
 mod typed;
 mod url_services;
 mod websockets;

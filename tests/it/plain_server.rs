@@ -1,6 +1,7 @@
 //! A plain HTTP server inside the test's process, for services behind `urls`.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::{Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -48,6 +49,7 @@ impl DeadAddress {
 /// A running server. The server and its connections end when this is dropped.
 ///
 /// `/echo` streams the request's body back. `/status/CODE` answers with that status. `/large/N` answers with N bytes.
+/// `/text/N` answers with a text of N bytes, and with the fields in its query. `/drip` sends a line and is silent then.
 /// `/own-cors` answers with a CORS field of its own. `/moved` redirects to `/users/7`. `/broken` breaks off within its
 /// body. Any other path answers with what the server saw of the request, as JSON. All this holds only while its
 /// [`Behaviour`] is `Works`. `/healthz` is answered whatever the behaviour, and is counted apart.
@@ -219,12 +221,21 @@ async fn answer(state: &ServerState, request: Request<Incoming>) -> Result<Answe
     if path == "/echo" {
         return Ok(Response::new(request.into_body().map_err(io::Error::other).boxed()));
     }
+    let head = request_head(&request);
     let seen = record(state, request).await?;
     if let Some(status) = path.strip_prefix("/status/") {
         return Ok(Response::builder().status(status).body(whole("the test demands this")).unwrap());
     }
     if let Some(length) = path.strip_prefix("/large/") {
         return Ok(Response::new(whole(vec![b'x'; length.parse().unwrap()])));
+    }
+    if let Some(length) = path.strip_prefix("/text/") {
+        return Ok(text(&head, length.parse().unwrap()));
+    }
+    if path == "/drip" {
+        let pieces = futures_util::stream::once(async { Ok(Frame::data(Bytes::from_static(b"a line\n"))) });
+        let body = BodyExt::boxed(StreamBody::new(Box::pin(pieces.chain(futures_util::stream::pending()))));
+        return Ok(Response::builder().header("content-type", "text/plain").body(body).unwrap());
     }
     if path == "/own-cors" {
         let answer = Response::builder().header("access-control-allow-origin", "https://the-service.example");
@@ -244,10 +255,37 @@ async fn answer(state: &ServerState, request: Request<Incoming>) -> Result<Answe
             _ => None,
         });
         let body = BodyExt::boxed(StreamBody::new(Box::pin(pieces)));
-        return Ok(Response::builder().header("content-length", "100").body(body).unwrap());
+        let answer = Response::builder().header("content-length", "100").header("content-type", "text/plain");
+        return Ok(answer.body(body).unwrap());
     }
     let method = seen["method"].as_str().unwrap();
     Ok(Response::builder().header("x-method", method).body(whole(seen.to_string())).unwrap())
+}
+
+/// The head of a request, without its body.
+fn request_head(request: &Request<Incoming>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head
+}
+
+/// A text of so many bytes with an entity tag, or 304. Each `name=value` of the query is a field.
+fn text(request: &Request<()>, length: usize) -> Answer {
+    let query = request.uri().query().unwrap_or_default();
+    let mut answer = Response::builder().header("etag", "\"v1\"");
+    if !query.contains("content-type=") {
+        answer = answer.header("content-type", "text/plain");
+    }
+    for (name, value) in query.split('&').filter_map(|field| field.split_once('=')) {
+        answer = answer.header(name, value.replace("%20", " "));
+    }
+    let known = request.headers().get("if-none-match").is_some_and(|tags| tags.to_str().unwrap().contains("\"v1\""));
+    if known {
+        return answer.status(304).body(whole("")).unwrap();
+    }
+    let words = "a text that comes again and again ";
+    answer.body(whole(words.repeat(length / words.len() + 1)[..length].to_owned())).unwrap()
 }
 
 /// Reads a request to its end, and records it.

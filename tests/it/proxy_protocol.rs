@@ -1,6 +1,6 @@
 //! The PROXY protocol: who a client is, by the word of a trusted balancer.
 
-use super::atoll::{Atoll, Home, TIMEOUT};
+use super::atoll::{Atoll, Home, Http, TIMEOUT};
 use super::plain_server::PlainServer;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,6 +39,14 @@ async fn answer(atoll: &Atoll, bytes: &[u8]) -> String {
     String::from_utf8(all).unwrap()
 }
 
+/// Whether so many connections were refused for this reason.
+async fn counted(atoll: &Atoll, reason: &str, count: f64) -> bool {
+    let text = Http::default().get(&format!("{}/metrics", atoll.admin)).await;
+    let text = String::from_utf8(text.body.to_vec()).unwrap();
+    let start = format!("atoll_proxy_refusals_total{{reason=\"{reason}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse::<f64>().unwrap()) == Some(count)
+}
+
 fn forwarded_for(answer: &str) -> Value {
     let body = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}")).1;
     let seen: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
@@ -59,7 +67,9 @@ async fn a_trusted_balancer_names_the_client_and_nobody_else_may() {
     for bytes in [GET, &text[..20], b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 70000\r\n", b""] {
         assert_eq!(answer(&atoll, bytes).await, "", "{}", bytes.escape_ascii());
     }
+    assert!(counted(&atoll, "header", 4.0).await && counted(&atoll, "untrusted", 0.0).await);
     let (atoll, _home) = host(&plain, "192.0.2.1").await;
     assert_eq!(answer(&atoll, &[text, GET].concat()).await, "", "the peer is not trusted");
+    assert!(counted(&atoll, "header", 0.0).await && counted(&atoll, "untrusted", 1.0).await);
     assert_eq!(plain.requests(), 3);
 }

@@ -1,6 +1,6 @@
 //! A change that an operator orders.
 
-use super::operations::{OperationError, OperationErrorKind};
+use super::operation_error::{OperationError, OperationErrorKind};
 use super::problem::AdminProblem;
 use axum::Json;
 

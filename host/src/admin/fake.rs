@@ -1,10 +1,12 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, RouteView, ServiceView, SwapView,
-    TopicAnswer, TopicOrder, TrialView,
+    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, GuardOperations, HostReadiness, KeyOrder, KeyView,
+    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView,
+    TrialView,
 };
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,8 +17,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct Fake {
     /// Its readiness.
     pub(crate) readiness: Mutex<HostReadiness>,
-    /// The edges with certificates that cannot be used.
-    pub(crate) stale: Mutex<Vec<&'static str>>,
+    /// What does not work though it serves.
+    pub(crate) troubles: Mutex<Vec<(&'static str, String)>>,
     /// The components that came in through swaps.
     pub(crate) swapped: Mutex<Vec<Bytes>>,
     /// The last action on the circuit of each endpoint.
@@ -25,8 +27,12 @@ pub(crate) struct Fake {
     pub(crate) faults: Mutex<Vec<FaultView>>,
     /// The outside hosts that were called.
     pub(crate) outside: Mutex<Vec<OutsideView>>,
+    /// The kept traces; `None`: requests are not traced.
+    pub(crate) traces: Mutex<Option<Vec<TraceView>>>,
     /// The API keys.
     pub(crate) keys: Mutex<Vec<KeyView>>,
+    /// The orders about maintenance.
+    pub(crate) maintenance: Mutex<Vec<MaintenanceOrder>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -40,12 +46,14 @@ impl Default for Fake {
     fn default() -> Self {
         Self {
             readiness: Mutex::new(HostReadiness::Ready),
-            stale: Mutex::default(),
+            troubles: Mutex::default(),
             swapped: Mutex::default(),
             circuits: Mutex::default(),
             faults: Mutex::default(),
             outside: Mutex::default(),
+            traces: Mutex::default(),
             keys: Mutex::default(),
+            maintenance: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }
@@ -65,12 +73,23 @@ impl Operations for Fake {
         if self.ready() == HostReadiness::Starting { vec!["legacy".into(), "users".into()] } else { Vec::new() }
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        self.stale.lock().expect("no test panics with it").clone()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        self.troubles.lock().expect("no test panics with it").clone()
     }
 
     fn metrics(&self) -> String {
         "# EOF\n".into()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        let traces = self.traces.lock().expect("no test panics with it");
+        let fits = |trace: &&TraceView| query.error.is_none_or(|error| error == trace.summary.error.is_some());
+        Some(traces.as_ref()?.iter().filter(fits).map(|trace| trace.summary.clone()).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        let traces = self.traces.lock().expect("no test panics with it");
+        Some(traces.as_ref()?.iter().find(|trace| trace.summary.id == id).cloned())
     }
 
     fn services(&self) -> Vec<ServiceView> {
@@ -140,7 +159,8 @@ impl Operations for Fake {
     fn routes(&self) -> Vec<RouteView> {
         let route = |matches: &str, service: &str, rewrite: Option<&str>| RouteView {
             matches: matches.into(),
-            service: service.into(),
+            service: Some(service.into()),
+            answer: None,
             call: None,
             rewrite: rewrite.map(Into::into),
             auth: None,
@@ -279,6 +299,44 @@ impl Operations for Fake {
             }
             other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
         }
+    }
+}
+
+impl GuardOperations for Fake {
+    fn limits(&self) -> Vec<LimitView> {
+        vec![LimitView {
+            name: "default".into(),
+            by: "client".into(),
+            rate: Some("100/10s".into()),
+            burst: Some(20),
+            cpu: None,
+            memory: None,
+            quota: None,
+            admitted: 1200,
+            refused: 7,
+            keys: 3,
+            shared: 0,
+        }]
+    }
+
+    fn maintenance(&self) -> MaintenanceView {
+        let orders = self.maintenance.lock().expect("no test panics with it");
+        let on = orders.last().filter(|order| order.on);
+        let retry_after_seconds = on.map(|order| order.retry_after.map_or(60, |wait| wait.as_secs()));
+        MaintenanceView { on: on.is_some(), retry_after_seconds }
+    }
+
+    fn switch_maintenance(&self, order: MaintenanceOrder) -> MaintenanceView {
+        self.maintenance.lock().expect("no test panics with it").push(order);
+        GuardOperations::maintenance(self)
+    }
+
+    async fn erase(&self, service: &str) -> Result<bool, OperationError> {
+        self.service(service).map(|_| true).ok_or_else(|| unknown(service))
+    }
+
+    async fn replace_state_key(&self) -> Result<bool, OperationError> {
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which requests are admitted: the checks before every resource.
 
+use super::dashboard;
 use super::problem::AdminProblem;
 use super::settings::Settings;
 use super::token::Token;
@@ -29,8 +30,9 @@ impl Guard {
     pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), AdminProblem> {
         let host = self.host(request)?;
         check_origin(request.headers(), host)?;
-        // An orchestrator's probes have no token, and their answers hold no secret.
-        if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        // An orchestrator's probes have no token, and their answers hold no secret. Nor do the dashboard's files.
+        let path = request.uri().path();
+        if matches!(path, "/healthz" | "/readyz") || dashboard::PATHS.contains(&path) {
             Ok(())
         } else {
             self.check_token(request.headers())

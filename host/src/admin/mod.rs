@@ -6,7 +6,8 @@
 //! What always holds:
 //! - No web page reaches it. While it listens on loopback, a `Host` that is not this machine is refused, which defeats
 //!   DNS rebinding. Every `Origin` but its own is refused.
-//! - Beyond loopback only the two probes answer without the token, whatever the configuration says.
+//! - Beyond loopback only the two probes and the files of the dashboard answer without the token, whatever the
+//!   configuration says.
 //! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
 //!   memory at the same time.
 //! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB (an event 516 KiB). An
@@ -17,19 +18,25 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `traffic`, `keys`, `topics` → `order`, `upload`, `handler` → `problem` →
-//! `operations` → `view`, `topic_view`.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `guards`, `topics` → `order`,
+//! `upload`, `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `topic_view`,
+//! `trace_view`.
 //! Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand
 //! in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
 mod change;
+mod dashboard;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;
+mod guard_operations;
+mod guards;
 mod handler;
 mod keys;
+mod limit_view;
+mod operation_error;
 mod operations;
 mod order;
 mod problem;
@@ -40,6 +47,8 @@ mod tests;
 mod token;
 mod topic_view;
 mod topics;
+mod trace_view;
+mod traces;
 mod traffic;
 #[cfg(test)]
 mod traffic_tests;
@@ -47,13 +56,17 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, OperationError, OperationErrorKind, Operations};
+pub use guard_operations::{GuardOperations, MaintenanceOrder};
+pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
+pub use operation_error::{OperationError, OperationErrorKind};
+pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{
     DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RetryRequest,
     SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
+pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, ClearedView, EndpointView, FaultRequest, FaultView, KeyRequest,

@@ -1,20 +1,25 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::guard_operations::GuardOperations;
+use super::operation_error::OperationError;
+#[cfg(doc)]
+use super::operation_error::OperationErrorKind;
 use super::topic_view::{TopicAnswer, TopicOrder};
+use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     BreakerAction, FaultView, KeyView, NewKeyView, OutsideView, RouteView, ServiceView, SwapView, TrialView,
 };
 use crate::fault::Fault;
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::time::Duration;
 
 /// What an operator can see and change.
 ///
 /// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
 /// that changes of one service happen one after the other. The other changes do not wait for anything.
-pub trait Operations: Send + Sync + 'static {
+pub trait Operations: GuardOperations {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
@@ -22,9 +27,9 @@ pub trait Operations: Send + Sync + 'static {
     /// cannot be served. The names of services, and of routes whose service is served.
     fn left_out(&self) -> Vec<String>;
 
-    /// The edges whose certificates' files have changed and cannot be used, so that the ones before serve on:
-    /// `gateway`, `admin`.
-    fn stale_certificates(&self) -> Vec<&'static str>;
+    /// What does not work though the host serves: the part, and what it means, for `/readyz`. Each part stands once.
+    /// Everybody may ask for it, so it tells no cause.
+    fn troubles(&self) -> Vec<(&'static str, String)>;
 
     /// The names of the services that do not serve yet, since components are being compiled.
     fn starting(&self) -> Vec<String>;
@@ -87,6 +92,13 @@ pub trait Operations: Send + Sync + 'static {
     /// Every outside host that services called, by service and host.
     fn outside(&self) -> Vec<OutsideView>;
 
+    /// The kept traces that fit the query, the newest first; `None` if requests are not traced.
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>>;
+
+    /// The kept trace with this id, or that of the request with this id: `Some(None)` if there is none, `None` if
+    /// requests are not traced.
+    fn trace(&self, id: &str) -> Option<Option<TraceView>>;
+
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;
 
@@ -145,48 +157,4 @@ pub enum HostReadiness {
     Incomplete,
     /// It was told to stop, and takes no more.
     Draining,
-}
-
-/// Why a change failed. The message says what happened and what to do. It is for the operator, and holds no secret.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct OperationError {
-    /// What kind of failure it is.
-    pub kind: OperationErrorKind,
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl OperationError {
-    /// A failure of `kind`, which the operator reads as `message`.
-    pub fn new(kind: OperationErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
-    }
-
-    /// A failure of `kind` with the message of `source`.
-    pub fn caused_by(kind: OperationErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
-        Self { kind, message: source.to_string(), source: Some(Box::new(source)) }
-    }
-}
-
-/// The kinds of failed changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperationErrorKind {
-    /// There is no such service.
-    NotFound,
-    /// The service has no such endpoint.
-    NoEndpoint,
-    /// There is no such API key.
-    NoKey,
-    /// There is no such topic, or no such subscription to it.
-    NoTopic,
-    /// The event does not fit its topic. Nothing was published.
-    BadEvent,
-    /// The component is broken, or it cannot serve. Nothing has changed.
-    Refused,
-    /// The change is not possible now: another change is in progress, there is no revision to return to, the service
-    /// has no component, or too many faults are active.
-    Conflict,
-    /// The host failed.
-    Internal,
 }

@@ -1,5 +1,6 @@
-//! Reads the bodies of requests that change circuits and faults on purpose, and that create API keys.
+//! Reads the bodies of requests that change circuits, faults on purpose and maintenance, and that create API keys.
 
+use super::guard_operations::MaintenanceOrder;
 use super::operations::{FaultOrder, KeyOrder};
 use super::problem::AdminProblem;
 use super::upload::is_solely;
@@ -87,6 +88,25 @@ pub(super) async fn key(request: Request<Body>) -> Result<KeyOrder, AdminProblem
     let scopes = scopes.ok_or_else(complaint)?;
     let lasts = number("expires_in_seconds", expires_in_seconds, 1..=LONGEST_LIFE)?.map(Duration::from_secs);
     Ok(KeyOrder { name, policy: text("policy", policy)?, scopes, lasts })
+}
+
+/// The longest time after which clients are told to come back, in seconds: 7 days.
+const LONGEST_MAINTENANCE: u64 = 7 * 86_400;
+
+/// The members of an order about maintenance. See [`BreakerMembers`].
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaintenanceMembers {
+    on: Option<Value>,
+    retry_after_seconds: Option<Value>,
+}
+
+/// Reads an order about maintenance.
+pub(super) async fn maintenance(request: Request<Body>) -> Result<MaintenanceOrder, AdminProblem> {
+    let MaintenanceMembers { on, retry_after_seconds } = members(request).await?;
+    let on = on.and_then(|on| on.as_bool()).ok_or_else(|| wrong("`on` is true or false"))?;
+    let seconds = number("retry_after_seconds", retry_after_seconds, 1..=LONGEST_MAINTENANCE)?;
+    Ok(MaintenanceOrder { on, retry_after: seconds.map(Duration::from_secs) })
 }
 
 /// Reads a request about circuits.

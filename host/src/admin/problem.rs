@@ -1,6 +1,6 @@
 //! Why a request is refused, and the one place where the bodies of such answers are written.
 
-use super::operations::{OperationError, OperationErrorKind};
+use super::operation_error::{OperationError, OperationErrorKind};
 use super::view::ProblemView;
 use crate::base::{Body, RequestId, empty_body, full_body};
 use axum::response::IntoResponse;

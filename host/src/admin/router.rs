@@ -5,7 +5,7 @@ use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{keys, topics, traffic, upload};
+use super::{dashboard, guards, keys, topics, traces, traffic, upload};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -36,6 +36,9 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(traffic::resources())
         .merge(keys::resources())
         .merge(topics::resources())
+        .merge(dashboard::resources())
+        .merge(guards::resources())
+        .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
         .with_state(Arc::new(AdminState { operations, swaps: Arc::new(Semaphore::new(SWAPS)) }))
@@ -65,19 +68,17 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
     if let Some(detail) = not_ready {
         return Err(AdminProblem::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", detail));
     }
-    let (mut answer, stale) = (json!({ "status": "ready" }), operations.stale_certificates());
+    let (mut answer, troubles) = (json!({ "status": "ready" }), operations.troubles());
     // A degraded host is ready all the same: it serves what it can, and a host that was taken out of the balance would
     // serve nothing. The causes are in the log, since everybody may ask this.
     if readiness == HostReadiness::ReadOnly {
         answer["store"] = "takes no writes: the last one failed; reads go on; the log says why".into();
     }
-    if !stale.is_empty() {
-        let edges = stale.join(" and ");
-        answer["certificates"] =
-            format!("the new ones of the {edges} cannot be used; the old ones serve on; the log says why").into();
-    }
-    if readiness == HostReadiness::ReadOnly || !stale.is_empty() {
+    if readiness == HostReadiness::ReadOnly || !troubles.is_empty() {
         answer["status"] = "degraded".into();
+    }
+    for (part, trouble) in troubles {
+        answer[part] = trouble.into();
     }
     // A host that was told to serve a part is ready when it serves that part.
     if !left_out.is_empty() {
@@ -165,7 +166,7 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/topics",
+         /v1/outside, /v1/keys, /v1/limits, /v1/maintenance, /v1/topics, /v1/traces",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

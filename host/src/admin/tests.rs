@@ -126,13 +126,14 @@ async fn readyz_is_503_while_the_host_starts_or_drains_and_healthz_is_200() {
 }
 
 #[tokio::test]
-async fn readyz_names_the_edges_whose_new_certificates_cannot_be_used() {
+async fn readyz_names_what_does_not_work_though_the_host_serves() {
     let (admin, fake) = admin(LOOPBACK, None);
-    *fake.stale.lock().expect("free") = vec!["gateway", "admin"];
+    let expected = "the new ones of the gateway cannot be used";
+    *fake.troubles.lock().expect("free") = vec![("certificates", expected.into()), ("audit", "takes no lines".into())];
     let answer = get(&admin, "/readyz").await;
     assert_eq!(answer.status.as_u16(), 200, "it serves");
-    let expected = "the new ones of the gateway and admin cannot be used; the old ones serve on; the log says why";
-    assert_eq!(answer.text, format!(r#"{{"certificates":"{expected}","status":"degraded"}}"#));
+    let expected = format!(r#"{{"audit":"takes no lines","certificates":"{expected}","status":"degraded"}}"#);
+    assert_eq!(answer.text, expected);
     *fake.readiness.lock().expect("free") = HostReadiness::Draining;
     assert_eq!(get(&admin, "/readyz").await.status.as_u16(), 503);
 }

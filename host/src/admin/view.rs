@@ -169,8 +169,10 @@ pub struct OutsideView {
 pub struct RouteView {
     /// What it matches, as text: `GET /api/users`.
     pub matches: String,
-    /// The service that answers.
-    pub service: String,
+    /// The service that answers. None: the gateway answers itself.
+    pub service: Option<String>,
+    /// What the gateway answers with itself: `files of public`, `308 /new/{id}`. None: a service answers.
+    pub answer: Option<String>,
     /// The function that answers, as `interface#function`. None: the service answers HTTP itself.
     pub call: Option<String>,
     /// How the path changes on the way to the service. None: not at all.

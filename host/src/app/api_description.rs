@@ -49,7 +49,7 @@ impl ApiDescription {
                 method: route.call.as_ref()?.method.clone(),
                 path: route.rule.path(),
                 host: route.rule.host().map(str::to_owned),
-                service: target.service.clone(),
+                service: target.service()?.clone(),
                 at: target.typed?,
             })
         });

@@ -2,6 +2,7 @@
 //! the typed routes.
 
 use super::api_description::ApiDescription;
+use super::edge_files;
 use super::edge_tls;
 use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
@@ -15,7 +16,7 @@ use crate::config::{Draft, Finding, LateFindingKey, Manifest, Route, RouteCall, 
 use crate::contract::{
     BoundFunction, Contract, FunctionName, HttpBindingError, HttpBindingKey, HttpBindingSpec, Interface,
 };
-use crate::gateway::Target;
+use crate::gateway::{Answerer, Target};
 use crate::health;
 use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
 use crate::runtime::{Component, Runtime, answers_http};
@@ -58,7 +59,8 @@ pub(super) async fn assemble(
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
-    let doubtful = edge_tls::check(manifest, &mut findings);
+    let mut doubtful = edge_tls::check(manifest, &mut findings);
+    doubtful.extend(edge_files::check(manifest, &mut findings));
     let loaded = load::components(manifest, runtime, compile, &mut findings).await?;
     let mut components = link(draft, loaded, &mut findings);
     let mut needs: Vec<Need> = idempotent(manifest, &components).collect();
@@ -78,7 +80,8 @@ pub(super) async fn assemble(
     if partial && draft.findings().is_empty() && !findings.has_topics() {
         let routes = findings.of_routes();
         for (index, target) in targets.iter_mut().enumerate() {
-            let reason = left_out.get(&target.service).or_else(|| routes.get(&index));
+            let of_service = target.service().and_then(|service| left_out.get(service));
+            let reason = of_service.or_else(|| routes.get(&index));
             target.left_out = reason.map(|reason| reason.as_str().into());
         }
         for (spec, health_check) in specs.iter_mut().zip(&mut health_checks) {
@@ -240,47 +243,57 @@ fn routes(
     let RoutedTargets { mut targets, mut routed } = RoutedTargets::default();
     let services = by_name(manifest, components);
     for (index, route) in manifest.routes.iter().enumerate() {
-        let service = services.get(&route.service);
+        let Answerer::Service(name) = &route.answerer else {
+            targets.push(target(route, None, false));
+            continue;
+        };
+        let service = services.get(name);
         let component = service.and_then(|(_, component)| *component);
         let speaks_http = component.is_none_or(|component| answers_http(&component.described));
         let has_addresses = service.is_some_and(|(service, _)| !service.spec.addresses.urls.is_empty());
         let mut typed = None;
         match (&route.call, component) {
-            (Some(call), Some(component)) => match bind(manifest, route, call, &component.described) {
+            (Some(call), Some(component)) => match bind(manifest, route, (name, call), &component.described) {
                 Ok(function) => {
-                    needs.push(named(route, call, &function));
-                    let functions: &mut Vec<_> = routed.entry(route.service.clone()).or_default();
+                    needs.push(named(route, (name, call), &function));
+                    let functions: &mut Vec<_> = routed.entry(name.clone()).or_default();
                     typed = Some(functions.len());
                     functions.push(function);
                 }
                 Err(errors) => errors.into_iter().for_each(|error| findings.route(index, error)),
             },
             (None, _) if !speaks_http && !has_addresses => {
-                let message =
-                    format!("service `{}` answers no HTTP by itself: it exports only functions", route.service);
-                let help = format!("name a function in place of the service: call = \"{}/FUNCTION\"", route.service);
+                let message = format!("service `{name}` answers no HTTP by itself: it exports only functions");
+                let help = format!("name a function in place of the service: call = \"{name}/FUNCTION\"");
                 findings.route(index, HttpBindingError { key: HttpBindingKey::Call, message, help });
             }
-            (None, Some(_)) if !has_addresses => needs.push(need(route, Uses::Http)),
+            (None, Some(_)) if !has_addresses => needs.push(need(route, name, Uses::Http)),
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        let Route { service, body: body_limit, limits, timeout, websocket, cors, .. } = route.clone();
-        let (access, left_out) = (None, None);
-        targets.push(Target {
-            service,
-            body_limit,
-            timeout,
-            limits,
-            typed,
-            trailers,
-            websocket,
-            access,
-            cors,
-            left_out,
-        });
+        targets.push(target(route, typed, trailers));
     }
     RoutedTargets { targets, routed }
+}
+
+/// What a route leads to: `typed` is the position of its function, `trailers` whether its service takes them.
+fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
+    let Route { answerer, body: body_limit, limits, timeout, websocket, cors, addresses, transforms, .. } =
+        route.clone();
+    Target {
+        answerer,
+        body_limit,
+        timeout,
+        limits,
+        typed,
+        trailers,
+        websocket,
+        access: None,
+        addresses,
+        cors,
+        left_out: None,
+        transforms,
+    }
 }
 
 /// The services and their components, by name.
@@ -296,11 +309,11 @@ fn by_name<'a>(
 fn bind(
     manifest: &Manifest,
     route: &Route,
-    call: &RouteCall,
+    (service, call): (&ServiceName, &RouteCall),
     contract: &Contract,
 ) -> Result<BoundFunction, Vec<HttpBindingError>> {
     let (function, described) = contract.lookup(&call.function).map_err(|error| {
-        let help = error.help(&format!("{}/", route.service));
+        let help = error.help(&format!("{service}/"));
         vec![HttpBindingError { key: HttpBindingKey::Call, message: error.to_string(), help }]
     })?;
     let spec = HttpBindingSpec {
@@ -316,17 +329,17 @@ fn bind(
 }
 
 /// What a route by HTTP uses of its service. It holds as long as the host runs.
-fn need(route: &Route, uses: Uses) -> Need {
-    Need { by: by(route), service: route.service.clone(), uses, name: None }
+fn need(route: &Route, service: &ServiceName, uses: Uses) -> Need {
+    Need { by: by(route), service: service.clone(), uses, name: None }
 }
 
 /// The name of the function that a route calls. What the route needs of the function's type is checked where it is
 /// bound anew.
-fn named(route: &Route, call: &RouteCall, function: &BoundFunction) -> Need {
-    let name = ManifestName { text: call.function.clone(), prefix: format!("{}/", route.service) };
+fn named(route: &Route, (service, call): (&ServiceName, &RouteCall), function: &BoundFunction) -> Need {
+    let name = ManifestName { text: call.function.clone(), prefix: format!("{service}/") };
     let interface = function.name.interface.clone();
     let uses = Uses::Functions { interface, functions: Interface::default() };
-    Need { name: Some(name), ..need(route, uses) }
+    Need { name: Some(name), ..need(route, service, uses) }
 }
 
 /// The functions that the manifest calls idempotent: each later component must have them too. Their types do not

@@ -2,20 +2,21 @@
 
 use crate::admin::{
     BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations,
-    OutsideView, RouteView, ServiceView, SwapView, TrialView,
+    OutsideView, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
 };
 use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
+use crate::telemetry::TraceQuery;
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::task::block_in_place;
 
 /// Operations whose changes are recorded, those that were refused too, before the operator gets the answer.
 pub(super) struct AuditedOperations<O> {
-    inner: Arc<O>,
+    pub(super) inner: Arc<O>,
     trail: AuditTrail,
     /// How operators prove who they are: all of them in the same way.
-    who: &'static str,
+    pub(super) who: &'static str,
 }
 
 impl<O: Operations> AuditedOperations<O> {
@@ -30,7 +31,7 @@ impl<O: Operations> AuditedOperations<O> {
     }
 
     /// Records how an order ended, and hands the outcome on.
-    fn record<T>(
+    pub(super) fn record<T>(
         &self,
         event: AuditRecord,
         order: Option<String>,
@@ -72,8 +73,8 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.left_out()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        self.inner.stale_certificates()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        self.inner.troubles()
     }
 
     fn starting(&self) -> Vec<String> {
@@ -143,6 +144,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn outside(&self) -> Vec<OutsideView> {
         self.inner.outside()
+    }
+
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        self.inner.traces(query)
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        self.inner.trace(id)
     }
 
     fn keys(&self) -> Vec<KeyView> {

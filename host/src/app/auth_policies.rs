@@ -1,12 +1,14 @@
 //! The policies of the manifest, with their keys and issuers.
 
+use super::edge_files;
 use super::issuer::{IssuerClient, IssuerQuestions, KeySetFile};
 use super::key_file::KeyFile;
-use crate::config::{AuthConfig, AuthProof, Manifest, RouteAuth, TokenKeyPlace};
+use crate::config::{AuthConfig, AuthProof, Manifest, ManifestErrors, RouteAuth, TokenKeyPlace};
 use crate::gateway::{
     AuthPolicy, Introspector, KeyPace, PolicyProof, RouteAccess, SharedKeyRing, TokenKeys, TokenProver,
 };
 use crate::identity::KeySet;
+use crate::telemetry::KeyFetchMetrics;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +39,8 @@ impl AuthPolicies {
         let names: Vec<String> = of_keys.map(|policy| policy.name.clone()).collect();
         let ring = Arc::new(SharedKeyRing::default());
         let open = || KeyFile::open(manifest.gateway.keys.clone(), names.clone(), Arc::clone(&ring));
-        let key_file = if names.is_empty() { None } else { Some(open()?) };
+        let wrong = |error: anyhow::Error| ManifestErrors::from(edge_files::api_keys(manifest, &error));
+        let key_file = if names.is_empty() { None } else { Some(open().map_err(wrong)?) };
         let mut all = Self { policies: Vec::new(), fetched: Vec::new(), key_file };
         for config in &manifest.auth {
             let proof = all.proof(config, &ring).with_context(|| format!("policy `{}`", config.name))?;
@@ -75,6 +78,11 @@ impl AuthPolicies {
     pub(super) fn access(&self, route: &RouteAuth) -> Arc<RouteAccess> {
         let policies = route.policies.iter().filter_map(|at| self.policies.get(*at)).map(Arc::clone);
         Arc::new(RouteAccess::new(policies.collect(), route.demand.clone()))
+    }
+
+    /// How the fetches of keys do, for each policy that has some.
+    pub(super) fn fetches(&self) -> Vec<Arc<KeyFetchMetrics>> {
+        self.fetched.iter().filter_map(|keys| keys.metrics()).map(Arc::clone).collect()
     }
 
     /// Begins to fetch the keys, and to keep them fresh.

@@ -3,8 +3,10 @@
 
 use super::development_authority;
 use super::late_findings::LateFindings;
+use crate::acme::CertificateKeeper;
 use crate::config::{Finding, Manifest, ManifestErrors, TlsConfig};
-use crate::listen::{Listener, ServerTls, TlsFileError};
+use crate::listen::{AcmeChallenges, Listener, ServerTls, TlsFile, TlsFileError};
+use crate::mesh::Tls;
 use crate::telemetry::TlsMetrics;
 use anyhow::Context;
 use std::sync::Arc;
@@ -28,7 +30,14 @@ fn sections(manifest: &Manifest) -> impl Iterator<Item = &TlsConfig> {
 /// The certificate of the development authority is made at the start, so there may be none yet.
 pub(super) fn check(manifest: &Manifest, findings: &mut LateFindings<'_>) -> Vec<Finding> {
     let mut warnings = Vec::new();
-    for tls in sections(manifest).filter(|tls| tls.development.is_none() && !tls.settings.certificates.is_empty()) {
+    let has_files = |tls: &&TlsConfig| !tls.settings.certificates.is_empty() || tls.acme.is_some();
+    for tls in sections(manifest).filter(|tls| tls.development.is_none()).filter(has_files) {
+        if let Some(path) = tls.acme.as_ref().and_then(|acme| acme.ca.as_deref())
+            && let Err(error) = Tls::with_ca(path)
+        {
+            let file = TlsFile::Cert(tls.settings.certificates.len());
+            findings.edge(manifest.diagnose_tls(tls, file, format!("`ca` of `acme`: {error}"), error.help()));
+        }
         match ServerTls::check(&tls.settings) {
             Ok(found) => {
                 let help = "have it renewed: clients refuse it";
@@ -83,9 +92,26 @@ impl EdgeTls {
         edges.into_iter().filter_map(|(name, tls)| tls.as_ref().map(|tls| (name, tls)))
     }
 
+    /// What the gateway proves by HTTP to an authority, if the host obtains its certificate by itself.
+    pub(super) fn challenges(&self, manifest: &Manifest) -> Option<Arc<AcmeChallenges>> {
+        manifest.gateway.tls.as_ref()?.tls.acme.as_ref()?;
+        self.gateway.as_ref().map(|tls| Arc::clone(tls.challenges()))
+    }
+
     /// What they count.
     pub(super) fn metrics(&self) -> Vec<(&'static str, Arc<TlsMetrics>)> {
         self.named().map(|(name, tls)| (name, Arc::clone(tls.metrics()))).collect()
+    }
+
+    /// Opens what keeps the certificate of the gateway valid, if the host obtains it by itself.
+    ///
+    /// # Errors
+    /// Its folder cannot be made or read.
+    pub(super) fn keeper(&self, manifest: &Manifest) -> anyhow::Result<Option<CertificateKeeper>> {
+        let acme = manifest.gateway.tls.as_ref().and_then(|tls| tls.tls.acme.clone());
+        let (Some(acme), Some(tls)) = (acme, &self.gateway) else { return Ok(None) };
+        let keeper = CertificateKeeper::open(acme, Arc::clone(tls));
+        Ok(Some(keeper.context("`acme` of [gateway.tls]")?))
     }
 
     /// Begins to watch the files, and to renew the development certificate.

@@ -28,17 +28,21 @@ const FETCH: Duration = Duration::from_secs(5);
 /// A JWK set in a file.
 pub(super) struct KeySetFile(pub(super) PathBuf);
 
+impl KeySetFile {
+    /// Its text, of 1 MiB at most.
+    pub(super) fn read(&self) -> std::io::Result<Bytes> {
+        let mut text = Vec::new();
+        File::open(&self.0)?.take(LONGEST as u64 + 1).read_to_end(&mut text)?;
+        if text.len() > LONGEST { Err(std::io::Error::other("it is longer than 1 MiB")) } else { Ok(text.into()) }
+    }
+}
+
 impl KeySource for KeySetFile {
     fn fetch(&self) -> IssuerFuture<'_> {
-        let path = self.0.clone();
+        let own = Self(self.0.clone());
         Box::pin(async move {
-            let read = spawn_blocking(move || {
-                let mut text = Vec::new();
-                // One byte more than the longest, so that a longer file is no JSON.
-                File::open(&path)?.take(LONGEST as u64 + 1).read_to_end(&mut text).map(|_| Bytes::from(text))
-            });
-            let text = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-            if text.len() > LONGEST { Err("it is longer than 1 MiB".into()) } else { Ok(text) }
+            let read = spawn_blocking(move || own.read());
+            read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
         })
     }
 }

@@ -155,7 +155,7 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<KeyRecord>> {
+pub(super) fn read(path: &Path) -> anyhow::Result<Vec<KeyRecord>> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

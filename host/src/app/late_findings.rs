@@ -32,8 +32,9 @@ impl<'a> LateFindings<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        if self.draft.is_settled(name) {
-            self.services.push((name.clone(), self.draft.manifest.diagnose(name, key, message, help)));
+        let finding = self.draft.manifest.diagnose(name, key, message, help);
+        if self.draft.is_settled(name) && !self.is_told(&finding) {
+            self.services.push((name.clone(), finding));
         }
     }
 
@@ -57,7 +58,16 @@ impl<'a> LateFindings<'a> {
 
     /// Adds what is wrong with an edge.
     pub(super) fn edge(&mut self, finding: Finding) {
-        self.edges.push(finding);
+        if !self.is_told(&finding) {
+            self.edges.push(finding);
+        }
+    }
+
+    /// Whether the text has a finding at the same place: of a file that is not there, it is told once that it is not
+    /// there, and not again that it cannot be read.
+    fn is_told(&self, finding: &Finding) -> bool {
+        let place = finding.position();
+        place.is_some() && self.draft.findings().iter().any(|told| told.position() == place)
     }
 
     /// Adds what is wrong with a topic or a subscription.

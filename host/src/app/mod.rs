@@ -9,31 +9,45 @@
 //! Never: it holds policy.
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
-//! `run` → `start_end` → `operations` → `topic_operations`; `assembly` → `event_plan`; `run` → `admin_file`,
-//! `audited_operations`; `assembly` and `operations` → `api_description`; `run` and `assembly` → `edge_tls` →
-//! `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`. Tests: with the real binary in `tests/it`.
+//! `run` → `start_end` → `operations` → `service_views`, `topic_operations`; `assembly` → `event_plan`; `run` →
+//! `admin_file`, `audited_operations`; `assembly` and `operations` → `api_description`; `run` and `assembly` →
+//! `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` →
+//! `otlp_export`; `operations` → `trace_views`, `swap_refusal`.
+//! Tests: with the real binary in `tests/it`.
 
 mod admin_file;
 mod api_description;
 mod assembly;
+mod audited_guards;
 mod audited_operations;
 mod auth_policies;
 mod check;
 mod development_authority;
+mod edge_files;
 mod edge_tls;
 mod event_plan;
+mod guard_operations;
+mod guards;
+mod host_traces;
 mod inspect;
 mod issuer;
 mod key_file;
 mod late_findings;
 mod load;
 mod operations;
+mod otlp_export;
 mod probe;
+mod quota_store;
+mod quotas;
 mod run;
 mod service_component;
+mod service_views;
 mod shutdown;
 mod start_end;
+mod swap_refusal;
 mod topic_operations;
+mod trace_views;
+mod troubles;
 mod trust;
 mod warnings;
 

@@ -2,15 +2,19 @@
 
 use super::api_description::LiveDescription;
 use super::edge_tls::EdgeTls;
+use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
+use super::service_views::{breaker_view, fault_view, faults, view};
+use super::swap_refusal::refusal;
 use super::topic_operations;
+use super::trace_views;
+use super::troubles::troubles;
 use crate::admin::{
-    BreakerAction, BreakerView, EndpointView, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView,
-    OperationError, OperationErrorKind, Operations, OriginView, OutsideView, PoolView, RouteView, ServiceView,
-    SwapView, TopicAnswer, TopicOrder, TrialView,
+    BreakerAction, FaultOrder, FaultView, HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError,
+    OperationErrorKind, Operations, OutsideView, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder,
+    TraceSummaryView, TraceView, TrialView,
 };
 use crate::base::ServiceName;
-use crate::breaker::State;
 use crate::config::Manifest;
 use crate::delivery::Deliveries;
 use crate::fault::{ActiveFault, FaultOrigin};
@@ -21,14 +25,13 @@ use crate::mesh::{self, Endpoint, Service};
 use crate::registry::Registry;
 use crate::rollout::{Rollout, SwapError, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
-use crate::runtime::PoolShare;
 use crate::state::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{EdgeMetrics, Metrics, TraceQuery, Tracer};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
@@ -53,8 +56,14 @@ pub(super) struct HostOperations {
     pub(super) tls: Option<EdgeTls>,
     /// The topics and subscriptions, once they deliver.
     pub(super) deliveries: OnceLock<Arc<Deliveries>>,
+    /// The limits, the gateway's gate and the manifest.
+    pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
     pub(super) keys: Option<Arc<KeyFile>>,
+    /// What the edges count beside requests.
+    pub(super) edges: Option<EdgeMetrics>,
+    /// The traces of requests, if the manifest wants them.
+    pub(super) tracer: Option<Arc<Tracer>>,
     next_fault: AtomicU64,
     /// Wakes [`HostOperations::watch_faults`].
     fault_added: Notify,
@@ -68,21 +77,27 @@ impl HostOperations {
         metrics: Metrics,
         drain: Drain,
     ) -> Self {
+        let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
+        let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
+        let (tls, deliveries, guards, keys, edges, tracer) = (None, OnceLock::new(), None, None, None, None);
         Self {
             rollout,
             registry,
             routes,
             metrics,
             drain,
-            left_out: Mutex::default(),
-            partial: false,
-            description: None,
-            store: None,
-            tls: None,
-            deliveries: OnceLock::new(),
-            keys: None,
-            next_fault: AtomicU64::new(1),
-            fault_added: Notify::new(),
+            left_out,
+            partial,
+            description,
+            store,
+            tls,
+            deliveries,
+            guards,
+            keys,
+            edges,
+            tracer,
+            next_fault,
+            fault_added,
         }
     }
 
@@ -154,7 +169,8 @@ impl Operations for HostOperations {
         let routes = self.routes.routes().iter();
         let routes = routes.filter(|(_, target)| target.left_out.is_some());
         let services = self.left_out_services();
-        let routes = routes.filter(|(_, target)| !services.contains_key(&target.service));
+        let routes =
+            routes.filter(|(_, target)| !target.service().is_some_and(|service| services.contains_key(service)));
         let routes = routes.map(|(rule, _)| format!("route {}", rule.description()));
         services.keys().map(|name| format!("service {name}")).chain(routes).collect()
     }
@@ -163,9 +179,8 @@ impl Operations for HostOperations {
         self.rollout.starting().iter().map(ToString::to_string).collect()
     }
 
-    fn stale_certificates(&self) -> Vec<&'static str> {
-        let edges = self.tls.iter().flat_map(EdgeTls::named);
-        edges.filter(|(_, tls)| tls.is_stale()).map(|(name, _)| name).collect()
+    fn troubles(&self) -> Vec<(&'static str, String)> {
+        troubles(self.tls.as_ref(), self.edges.as_ref())
     }
 
     fn metrics(&self) -> String {
@@ -183,12 +198,13 @@ impl Operations for HostOperations {
     fn routes(&self) -> Vec<RouteView> {
         let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
-            let name = &table.get(target.service.as_str())?.routed.get(target.typed?)?.name;
+            let name = &table.get(target.service()?.as_str())?.routed.get(target.typed?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
             matches: rule.description(),
-            service: target.service.to_string(),
+            service: target.service().map(ToString::to_string),
+            answer: target.answerer.own_answer(),
             call: call(target),
             rewrite: match rule.rewrite() {
                 Rewrite::None => None,
@@ -199,7 +215,7 @@ impl Operations for HostOperations {
             claims: target.access.as_ref().map(|access| claims(access.demand())).unwrap_or_default(),
             left_out: match &target.left_out {
                 Some(reason) => Some(reason.to_string()),
-                None => left_out.get(&target.service).cloned(),
+                None => target.service().and_then(|service| left_out.get(service).cloned()),
             },
         };
         self.routes.routes().iter().map(route).collect()
@@ -309,6 +325,14 @@ impl Operations for HostOperations {
         self.registry.snapshot().iter().flat_map(|(_, service)| hosts(service)).collect()
     }
 
+    fn traces(&self, query: &TraceQuery) -> Option<Vec<TraceSummaryView>> {
+        Some(self.tracer.as_ref()?.find(query).iter().map(|trace| trace_views::summary(trace)).collect())
+    }
+
+    fn trace(&self, id: &str) -> Option<Option<TraceView>> {
+        Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
+    }
+
     fn keys(&self) -> Vec<KeyView> {
         let records = self.keys.as_ref().map(|keys| keys.records()).unwrap_or_default();
         records.into_iter().map(key_view).collect()
@@ -396,105 +420,10 @@ impl HostOperations {
     }
 }
 
-fn faults(service: &Service, now: Instant) -> Vec<FaultView> {
-    let active = service.group.traffic.faults.active(now);
-    active.iter().map(|one| fault_view(service.group.name.as_str(), one, now)).collect()
-}
-
-fn fault_view(service: &str, active: &ActiveFault, now: Instant) -> FaultView {
-    // Rounded up, so that an active fault never has 0 seconds left.
-    let whole_seconds = |left: Duration| left.as_secs() + u64::from(left.subsec_nanos() > 0);
-    FaultView {
-        id: active.id,
-        service: service.to_owned(),
-        latency_ms: u64::try_from(active.fault.latency.as_millis()).unwrap_or(u64::MAX),
-        latency_share: active.fault.latency_share.to_string(),
-        error: active.fault.error.to_string(),
-        trap: active.fault.trap.to_string(),
-        seconds_left: active.until.map(|until| whole_seconds(until.saturating_duration_since(now))),
-        origin: match active.origin {
-            FaultOrigin::Manifest => OriginView::Manifest,
-            FaultOrigin::Operator => OriginView::Operator,
-        },
-    }
-}
-
-fn breaker_view(state: State) -> BreakerView {
-    match state {
-        State::Closed => BreakerView::Closed,
-        State::Open => BreakerView::Open,
-        State::HalfOpen => BreakerView::HalfOpen,
-    }
-}
-
-fn view(service: &Service) -> ServiceView {
-    let now = Instant::now();
-    let revision = service.revision.as_ref();
-    ServiceView {
-        name: service.group.name.to_string(),
-        revision: revision.map(|revision| revision.digest.short()),
-        digest: revision.map(|revision| revision.digest.to_string()),
-        // If the clock was set back, the age is 0.
-        age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
-        differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
-        previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
-        endpoints: service.group.endpoints.iter().map(|endpoint| endpoint_view(endpoint, now)).collect(),
-        balance: service.group.traffic.balancer.settings().policy.to_string(),
-        waiting: service.group.traffic.bulkhead.counts().waiting as u64,
-        pool: service.pool().map(|pool| pool_view(pool.share())),
-        faults: faults(service, now),
-        left_out: None,
-    }
-}
-
-fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
-    let longest_wait_ms = u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX);
-    PoolView { held: held as u64, waiting: waiting as u64, longest_wait_ms }
-}
-
-fn endpoint_view(endpoint: &Endpoint, now: Instant) -> EndpointView {
-    let state = endpoint.stats.state(now);
-    EndpointView {
-        id: endpoint.stats.id.clone(),
-        place: endpoint.target.to_string(),
-        breaker: breaker_view(state.breaker.state),
-        forced: state.breaker.forced.is_some(),
-        ready: state.ready,
-        starting: state.starting,
-        ejected: state.ejected,
-        weight: state.weight,
-        latency_ms: state.latency.map(milliseconds),
-        balancer_ms: state.balancer_latency.map(milliseconds),
-        requests: state.requests,
-        failures: state.failures,
-        in_flight: state.in_flight as u64,
-    }
-}
-
-fn milliseconds(latency: Duration) -> f64 {
-    latency.as_secs_f64() * 1000.0
-}
-
 fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
     SwapView {
         service: name.to_owned(),
         revision: swapped.revision.short(),
         previous: swapped.previous.map(|digest| digest.short()),
     }
-}
-
-fn refusal(error: SwapError) -> OperationError {
-    let kind = match error {
-        SwapError::Unknown(_) => OperationErrorKind::NotFound,
-        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
-            OperationErrorKind::Conflict
-        }
-        SwapError::Refused(_)
-        | SwapError::Unwired(_)
-        | SwapError::Undescribed(_)
-        | SwapError::Breaks(_)
-        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
-        SwapError::Host(_) => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
 }

@@ -6,13 +6,19 @@ use super::assembly::{Assembly, assemble};
 use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
+use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::event_plan::EventPlan;
+use super::guards::Guards;
+use super::host_traces::HostTraces;
 use super::load::{self, Compile};
 use super::operations::HostOperations;
+use super::quota_store::QuotaStore;
+use super::quotas;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
+use crate::acme::CertificateKeeper;
 use crate::admin::Admin;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
@@ -27,7 +33,7 @@ use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::Runtime;
 use crate::state::Store;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, EdgeMetrics, Metrics, ProxyRefusals};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
@@ -62,21 +68,21 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     telemetry::bound(&manifest.log);
     raise_file_limit();
     let mut signals = Signals::catch()?;
-    let tls = edge_tls(&draft, &announce).await?;
+    let (tls, keeper) = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
 
     let trail = open_audit(manifest, path)?;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
-    let (mut assembly, store) = tokio::select! {
+    let (mut assembly, (store, counts)) = tokio::select! {
         prepared = prepare(&draft, &runtime, partial) => prepared.map_err(|error| suggest_partial(error, &draft))?,
         name = signals.next() => {
             tracing::info!(signal = name, "stopped before it served");
             return Ok(());
         }
     };
-    let policies = AuthPolicies::of(manifest)?;
+    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref())?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
@@ -87,13 +93,13 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let built = edges(
-        manifest,
+        (manifest, path),
         &runtime,
-        (registry, store.clone(), trail.clone()),
+        (registry, store.clone(), counts, trail.clone()),
         rollout,
         (assembly, policies, partial),
         &drain,
-        (&tls, secure_address),
+        (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
     );
     let Edges { gateway, admin, host, mesh, events, mut upkeep } = built;
     let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
@@ -115,6 +121,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         drain: drain.clone(),
     };
     upkeep.spawn(end.finish());
+    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
     let admin_drain = Drain::new();
     let admin_edge = admin_socket.serve(move |request, _peer| admin.handle(request), admin_drain.clone());
@@ -122,7 +129,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, runtime, deliveries, store }.run().await?;
+    let exporter = traces.exporter;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
     if let Some(trail) = trail {
         // It waits for the refusals before it, too.
         block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
@@ -130,13 +138,16 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     Ok(())
 }
 
-/// Reads the certificates. If they are wrong, whatever else is wrong is told with it.
-async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<EdgeTls> {
+/// Reads the certificates. If they are wrong, whatever else is wrong is told with it. The keeper of a certificate that
+/// the host obtains by itself begins once the gateway serves, since the authority looks at it.
+async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(EdgeTls, Option<CertificateKeeper>)> {
     let tls = EdgeTls::load(&draft.manifest, announce);
     if tls.is_err() {
         check_all(draft).await?;
     }
-    tls
+    let tls = tls?;
+    let keeper = tls.keeper(&draft.manifest)?;
+    Ok((tls, keeper))
 }
 
 /// Serves customers until the end of the drain.
@@ -165,13 +176,13 @@ struct Edges {
 }
 
 fn edges(
-    manifest: &Manifest,
+    (manifest, path): (&Manifest, &Path),
     runtime: &Runtime,
-    (registry, store, trail): (Arc<Registry<Service>>, Option<Store>, Option<AuditTrail>),
+    (registry, store, counts, trail): (Arc<Registry<Service>>, Option<Store>, Option<QuotaStore>, Option<AuditTrail>),
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
     drain: &Drain,
-    (tls, secure_address): (&EdgeTls, Option<SocketAddr>),
+    (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
@@ -183,14 +194,19 @@ fn edges(
     let rules = manifest.routes.iter().map(|route| route.rule.clone());
     let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
     let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let mut settings = gateway::Settings { openapi, audit: trail.clone(), ..manifest.gateway.settings.clone() };
+    let given = manifest.gateway.settings.clone();
+    let mut settings = gateway::Settings { openapi, audit: trail.clone(), traces: traces.tracer.clone(), ..given };
+    settings.acme = tls.challenges(manifest);
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
     }
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), Arc::clone(&mesh)));
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
-    let metrics = metrics.with_tls(tls.metrics());
+    let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
+    let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
+    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_host();
+    let metrics = metrics.with_traces(traces.tracer.as_ref());
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
@@ -200,12 +216,22 @@ fn edges(
     }
     host.store = store;
     host.tls = Some(tls.clone());
+    host.edges = Some(counted);
+    let (limits, manifest_path) = (manifest.limits.clone(), path.to_path_buf());
+    host.guards = Some(Guards { gateway: Arc::clone(&gateway), limits, manifest: manifest_path });
     host.keys = policies.key_file.take().map(Arc::new);
+    host.tracer = traces.tracer.clone();
     host.inject_faults(manifest);
     let host = Arc::new(host);
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
     policies.keep_fresh(&mut upkeep);
+    if let Some(counts) = counts {
+        upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
+    }
+    if let Some(exporter) = traces.exporter.clone() {
+        upkeep.spawn(async move { exporter.run().await });
+    }
     let resolver = Arc::clone(&host);
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let faults = Arc::clone(&host);
@@ -253,14 +279,19 @@ fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
 /// Opens the audit file, if the manifest names one, and records the start with the digest of the manifest.
 fn open_audit(manifest: &Manifest, path: &Path) -> anyhow::Result<Option<AuditTrail>> {
     let Some(settings) = &manifest.audit else { return Ok(None) };
-    let trail = AuditTrail::open(settings).with_context(|| format!("the audit file {}", settings.path.display()))?;
+    let trail = AuditTrail::open(settings);
+    let trail = trail.map_err(|error| ManifestErrors::from(edge_files::audit(manifest, &settings.path, &error)))?;
     let digest = std::fs::read(path).ok().map(|text| Digest::of(&text).to_string());
     let event = AuditRecord::new("host", "start").on(&path.display().to_string());
     trail.record(event.changed(None, digest.as_deref()));
     Ok(Some(trail))
 }
 
-async fn prepare(draft: &Draft, runtime: &Arc<Runtime>, partial: bool) -> anyhow::Result<(Assembly, Option<Store>)> {
+async fn prepare(
+    draft: &Draft,
+    runtime: &Arc<Runtime>,
+    partial: bool,
+) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
     Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
 }
 
@@ -277,7 +308,10 @@ fn suggest_partial(error: anyhow::Error, draft: &Draft) -> anyhow::Error {
 fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     let services = assembly.left_out.iter().map(|(name, reason)| format!("service `{name}`: {reason}"));
     let routes = manifest.routes.iter().zip(&assembly.targets).filter_map(|(route, target)| {
-        let reason = target.left_out.as_ref().filter(|_| !assembly.left_out.contains_key(&target.service))?;
+        let reason = target
+            .left_out
+            .as_ref()
+            .filter(|_| !target.service().is_some_and(|service| assembly.left_out.contains_key(service)))?;
         Some(format!("route {}: {reason}", route.rule.description()))
     });
     services.chain(routes).collect()
@@ -299,13 +333,17 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state or there are topics. Opening it reads parts of the file; after a crash, all of it.
-async fn open_store(manifest: &Manifest) -> anyhow::Result<Option<Store>> {
-    if manifest.topics.is_empty() && !manifest.services.iter().any(|service| service.spec.grants.state) {
-        return Ok(None);
+/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
+/// it reads parts of the file; after a crash, all of it.
+async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
+    let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
+    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
+        return Ok((None, None));
     }
     let settings = manifest.state.clone();
-    Ok(Some(spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??))
+    let store = spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??;
+    let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
+    Ok((Some(store), counts))
 }
 
 /// Raises the limit on open files. A connection is a file, and the usual soft limit of 1,024 is below the gateway's

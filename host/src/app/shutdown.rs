@@ -4,6 +4,7 @@
 //! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
 //! of their grace period.
 
+use super::otlp_export::OtlpExporter;
 use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -65,6 +66,8 @@ pub(super) struct Shutdown {
     pub(super) admin_edge: JoinHandle<usize>,
     /// Tasks that run beside the edges: the resolver of names, the health checks.
     pub(super) upkeep: JoinSet<()>,
+    /// What sends traces to the collector.
+    pub(super) exporter: Option<Arc<OtlpExporter>>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) deliveries: Option<Arc<Deliveries>>,
     pub(super) store: Option<Store>,
@@ -82,6 +85,9 @@ impl Shutdown {
         self.admin_drain.start(ADMIN_DRAIN);
         self.admin_edge.await.context("the admin's task")?;
         self.upkeep.shutdown().await;
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
+        }
         // Guests may still work, and commit, after their answers were sent.
         if !self.runtime.idle(GUESTS_DRAIN).await {
             tracing::warn!("instances that still worked were ended");

@@ -2,7 +2,7 @@
 
 use crate::config::{Finding, Manifest};
 use crate::contract::{HttpBinding, HttpBindingKey, ParamSource};
-use crate::gateway::{DOCUMENT_PATH, Target};
+use crate::gateway::{Answerer, DOCUMENT_PATH, Target};
 use crate::rollout::ServiceSpec;
 use crate::route::{Path, RequestHead, RouteLookup, RoutingTable};
 use http::{HeaderMap, Method};
@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Target]) -> Vec<Finding> {
     let mut warnings = Vec::new();
     let function = |target: &Target| {
-        let spec = specs.iter().find(|spec| spec.name == target.service)?;
+        let spec = specs.iter().find(|spec| Some(&spec.name) == target.service())?;
         spec.routed.get(target.typed?)
     };
     for (index, target) in targets.iter().enumerate() {
@@ -25,6 +25,7 @@ pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Ta
             warnings.push(manifest.diagnose_route(index, HttpBindingKey::Call, message, help));
         }
     }
+    warnings.extend(demands_of_nobody(manifest));
     let typed = targets.iter().any(|target| target.typed.is_some());
     if let Some(index) = document_taken(manifest).filter(|_| typed && manifest.gateway.openapi.is_some()) {
         let message = format!("this route takes `{DOCUMENT_PATH}` over, where the gateway describes the typed routes");
@@ -35,6 +36,20 @@ pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Ta
         warnings.push(manifest.diagnose_route(index, HttpBindingKey::Path, message, help));
     }
     warnings
+}
+
+/// The routes that let everybody in, to a service that demands scopes: nobody who comes that way has any.
+fn demands_of_nobody(manifest: &Manifest) -> impl Iterator<Item = Finding> {
+    manifest.routes.iter().enumerate().filter(|(_, route)| route.auth.is_none()).filter_map(|(index, route)| {
+        let Answerer::Service(name) = &route.answerer else { return None };
+        let service = manifest.services.iter().find(|service| service.spec.name == *name)?;
+        let scope = service.spec.requires.first()?;
+        let message = format!(
+            "this route lets everybody in, and service `{name}` requires `{scope}`: every request by it gets 403"
+        );
+        let help = "give the route a policy (auth), or leave `requires` of the service out";
+        Some(manifest.diagnose_route(index, HttpBindingKey::Path, message, help))
+    })
 }
 
 fn takes_all_from_the_query(binding: &HttpBinding) -> bool {

@@ -2,6 +2,7 @@
 
 use super::audit_file::AuditFile;
 use super::audit_record::AuditRecord;
+use crate::telemetry::AuditMetrics;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -35,6 +36,7 @@ struct AuditTrailShared {
     window: Mutex<RefusalWindow>,
     /// Refusals without a line since the last one with a line.
     left_out: AtomicU64,
+    metrics: Arc<AuditMetrics>,
 }
 
 /// The second that is counted now.
@@ -60,9 +62,17 @@ impl AuditTrail {
     pub fn open(settings: &Settings) -> io::Result<Self> {
         let file = AuditFile::open(&settings.path)?;
         let (queue, events) = sync_channel(QUEUE);
-        thread::Builder::new().name("audit".into()).spawn(move || write(file, &events))?;
+        let metrics = Arc::new(AuditMetrics::default());
+        let counted = Arc::clone(&metrics);
+        thread::Builder::new().name("audit".into()).spawn(move || write(file, &events, &counted))?;
         let window = Mutex::new(RefusalWindow { began: Instant::now(), count: 0 });
-        Ok(Self(Arc::new(AuditTrailShared { queue, refusals: settings.refusals, window, left_out: AtomicU64::new(0) })))
+        let (refusals, left_out) = (settings.refusals, AtomicU64::new(0));
+        Ok(Self(Arc::new(AuditTrailShared { queue, refusals, window, left_out, metrics })))
+    }
+
+    /// How the file does.
+    pub fn metrics(&self) -> &Arc<AuditMetrics> {
+        &self.0.metrics
     }
 
     /// Records `event`, and waits until it is on the disk. It blocks the thread: for the changes of operators, which
@@ -85,6 +95,7 @@ impl AuditTrail {
         let event = QueuedRecord { event, at: SystemTime::now(), left_out, done: None };
         if self.0.queue.try_send(event).is_err() {
             self.0.left_out.fetch_add(left_out, Relaxed);
+            self.0.metrics.overflowed();
             tracing::error!(what, "the audit file lacks an event: its queue is full");
         }
     }
@@ -119,7 +130,7 @@ impl AuditTrail {
 }
 
 /// Writes events until there is no trail any more. Those that came during a sync share the next one.
-fn write(mut file: AuditFile, events: &Receiver<QueuedRecord>) {
+fn write(mut file: AuditFile, events: &Receiver<QueuedRecord>, metrics: &AuditMetrics) {
     while let Ok(first) = events.recv() {
         let batch: Vec<_> = std::iter::once(first).chain(events.try_iter().take(BATCH - 1)).collect();
         let mut lines = Vec::with_capacity(batch.len());
@@ -129,6 +140,10 @@ fn write(mut file: AuditFile, events: &Receiver<QueuedRecord>) {
             waiting.extend(done);
         }
         let added = file.add(&lines);
+        match &added {
+            Ok(()) => metrics.wrote(),
+            Err(_) => metrics.failed(lines.len() as u64),
+        }
         if let Err(error) = &added {
             tracing::error!(%error, events = lines.len(), "the audit file takes no lines");
         }

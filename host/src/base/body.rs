@@ -50,6 +50,10 @@ pub struct SecureOrigin;
 #[derive(Debug, Clone, Copy)]
 pub struct UpgradeOffer;
 
+/// An extension of a request: it is sent once, whatever the service's retry policy says.
+#[derive(Debug, Clone, Copy)]
+pub struct SingleTry;
+
 /// An extension of a request to a host outside: who waits for its connection is told here when there is one, and again
 /// for each further try.
 #[derive(Clone)]

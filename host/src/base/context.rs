@@ -1,8 +1,11 @@
-//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls.
+//! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
+//! the place in the request's trace.
 
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
+use super::trace_tree::TraceScope;
+use super::work::WorkPayer;
 use http::{HeaderName, HeaderValue};
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +83,11 @@ pub struct CallContext {
     pub identity: Option<Arc<Identity>>,
     /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
     pub event: Option<Arc<HandledEvent>>,
+    /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
+    /// have the same.
+    pub payer: Option<Arc<dyn WorkPayer>>,
+    /// Its place in the request's trace; `None` if the request has none.
+    pub trace: Option<TraceScope>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -94,7 +102,8 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        Self { request_id, deadline, deadline_owner, depth: 0, identity: None, event: None, dependency_failed: None }
+        let (identity, event, payer, trace, dependency_failed) = (None, None, None, None, None);
+        Self { request_id, deadline, deadline_owner, depth: 0, identity, event, payer, trace, dependency_failed }
     }
 
     /// The same call with at most `timeout` from `now`, a bound of `owner`. A deadline never grows.
@@ -122,6 +131,17 @@ impl CallContext {
     #[must_use]
     pub fn anonymous(self) -> Self {
         Self { identity: None, event: None, ..self }
+    }
+
+    /// The same call, made for nobody in particular, for no event, and outside of its request's trace.
+    #[must_use]
+    pub fn unattributed(self) -> Self {
+        Self { identity: None, event: None, trace: None, ..self }
+    }
+
+    /// Whether it has no identity, no event and no place in a trace.
+    pub fn is_unattributed(&self) -> bool {
+        self.identity.is_none() && self.event.is_none() && self.trace.is_none()
     }
 
     /// The same call with `depth` calls above it.

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn commits_are_numbered_by_their_order_and_a_refused_one_gives_its_number_back() {
-        let event = HandledEvent::new("t".into(), 7, None, 0, 1, ServiceName::of_host("subscription", "a/t"));
+        let event = HandledEvent::new("t".into(), 7, None, 0, 1, ServiceName::of_host_part("subscription", "a/t"));
         assert_eq!((event.begin_commit(), event.begin_commit(), event.begin_commit()), (0, 1, 2));
         event.release_commit(1);
         assert_eq!((event.begin_commit(), event.begin_commit()), (1, 3));

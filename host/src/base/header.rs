@@ -20,6 +20,11 @@ static HOP_BY_HOP: [HeaderName; 8] = [
 /// The fields that `Connection` cannot remove: without its host or its length a message would be another message.
 static END_TO_END: [HeaderName; 2] = [HOST, CONTENT_LENGTH];
 
+/// Whether a field is for one connection only.
+pub fn is_hop_by_hop(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name)
+}
+
 /// Removes the hop-by-hop fields, and the fields that `Connection` names. Call it before the host sets fields of its
 /// own: otherwise a client could name those in `Connection`, and so remove them.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {

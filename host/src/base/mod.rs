@@ -1,10 +1,11 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
-//! Owns names and ids, the context that travels with a call, who calls and by which fields a service
-//! learns that, the event that a call handles, the body type that every room passes along, the
-//! host that a message names, the header fields that end at this host, what may stand in a line of the log, and the
-//! kinds of error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal
-//! name). Never: I/O, tokio, policy. Tests stand beside each noun.
+//! Owns names and ids, the context that travels with a call, who calls and by which fields a service learns that, who
+//! pays for the work of guests, the event that a call handles, the trace of a request (its ids, the fields that carry
+//! them, its tree of spans, each a plain record), the body type that every room passes along, the host that a message
+//! names, the header fields that end at this host, what may stand in a line of the log, and the kinds of error with
+//! their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O,
+//! tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
@@ -17,18 +18,26 @@ mod header;
 mod identity;
 mod log_text;
 mod name;
+mod span;
+mod trace_context;
+mod trace_tree;
+mod work;
 
 pub use authority::HostAndPort;
 pub use body::{
-    Body, BodyError, ConnectionNotice, SecureOrigin, StreamedContent, UnreadContent, UpgradeOffer, empty_body,
-    full_body,
+    Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
+    empty_body, full_body,
 };
 pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use handled_event::HandledEvent;
-pub use header::{header_tokens, remove_hop_by_hop};
+pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use name::{Digest, InvalidName, ServiceName};
+pub use span::{SpanAttribute, SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
+pub use trace_context::{SpanId, TraceId, TraceParent, TraceState, bound_baggage, known_method};
+pub use trace_tree::{EndedTree, OpenSpan, TraceMark, TraceScope, TraceStart, TraceTree};
+pub use work::{TakenWork, WorkPayer};

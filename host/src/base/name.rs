@@ -7,6 +7,9 @@ use std::sync::Arc;
 /// The longest service name, in bytes: a DNS label, since a name also appears as a host (`users.internal`).
 const MAX_NAME: usize = 63;
 
+/// The host's own name: no DNS label.
+const HOST: &str = "@host";
+
 /// The name that callers use for a service: a DNS label, `[a-z]([a-z0-9-]*[a-z0-9])?`, at most 63 bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceName(Arc<str>);
@@ -31,9 +34,14 @@ impl ServiceName {
         if valid { Ok(Self(name.into())) } else { Err(InvalidName(name.into())) }
     }
 
-    /// The name of data of the host itself, which is stored beside that of the services: `topic:orders.placed`. No
-    /// service has such a name, because of the colon.
-    pub fn of_host(kind: &str, name: &str) -> Self {
+    /// The name under which the host keeps data of its own. No service has it.
+    pub fn of_host() -> Self {
+        Self(HOST.into())
+    }
+
+    /// The name of one part of the host's own data, which is stored beside that of the services:
+    /// `topic:orders.placed`. No service has such a name, because of the colon.
+    pub fn of_host_part(kind: &str, name: &str) -> Self {
         Self(format!("{kind}:{name}").into())
     }
 
@@ -43,7 +51,8 @@ impl ServiceName {
     /// [`InvalidName`] when it is neither.
     pub fn stored(text: &str) -> Result<Self, InvalidName> {
         match text.split_once(':') {
-            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::of_host(kind, name)),
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::of_host_part(kind, name)),
+            _ if text == HOST => Ok(Self::of_host()),
             _ => Self::new(text),
         }
     }
@@ -51,6 +60,11 @@ impl ServiceName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as a text that shares its memory.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

@@ -4,8 +4,8 @@ use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
 use super::failure::CliError;
 use crate::admin::{
-    BreakerRequest, ClearedView, FaultRequest, FaultView, KeyRequest, KeyView, MAX_COMPONENT, NewKeyView, ProblemView,
-    ServiceView, SwapView, TrialView,
+    BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, KeyReplacedView, KeyRequest, KeyView,
+    MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView, ServiceView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::mesh::Tls;
@@ -138,6 +138,25 @@ impl Client {
         let id: String = id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
         let answer = self.send(Method::DELETE, &format!("/v1/keys/{id}"), None, READ).await?;
         self.read(&answer)
+    }
+
+    /// Begins or ends maintenance.
+    pub(super) async fn switch_maintenance(&self, order: &MaintenanceRequest) -> Result<MaintenanceView, CliError> {
+        let body = serde_json::to_vec(order).map_err(|error| self.strange(error))?;
+        let answer = self.send(Method::PUT, "/v1/maintenance", Some(("application/json", body.into())), READ).await?;
+        self.read(&answer)
+    }
+
+    /// Deletes the data of `service`. Returns whether there was anything.
+    pub(super) async fn erase(&self, service: &ServiceName) -> Result<bool, CliError> {
+        let answer = self.send(Method::DELETE, &format!("/v1/services/{service}/data"), None, CHANGE).await?;
+        self.read(&answer).map(|ErasedView { erased }| erased)
+    }
+
+    /// Replaces the key of the database. Returns false if the manifest names the key in use.
+    pub(super) async fn replace_state_key(&self) -> Result<bool, CliError> {
+        let answer = self.send(Method::POST, "/v1/state/key", None, CHANGE).await?;
+        self.read(&answer).map(|KeyReplacedView { replaced }| replaced)
     }
 
     /// Posts `order` as JSON.

@@ -3,9 +3,12 @@
 use super::address::AdminAddress;
 use super::audit::AuditVerb;
 use super::events::EventsVerb;
+use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::order::{BreakerVerb, FaultVerb};
+use super::trace::TraceArgs;
 use crate::base::ServiceName;
+use crate::project::Language;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -13,8 +16,9 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `key` and
-/// `events` inspect a running host and change it while traffic flows, through its admin.
+/// gateway. `atoll ps`, `routes`, `swap`, `rollback`, `breaker`, `fault`, `trace`,
+/// `key`, `events`, `limit`, `maintenance` and `state` inspect a running host and
+/// change it while traffic flows, through its admin.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -42,15 +46,19 @@ const AFTER_HELP: &str = "\
 Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
+  atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
   atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
   atoll ps                         Show services, revisions, endpoints and breakers
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll rollback users             Return to the revision before
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
+  atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
   atoll events list                Show topics, how far each subscriber is behind, and dead letters
+  atoll limit show                 Show what each rate limit has admitted and refused
+  atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
 Environment:
   ATOLL_ADMIN            The address of the running host's admin, like --admin
@@ -123,6 +131,47 @@ pub(super) enum Verb {
         manifest: Option<PathBuf>,
     },
 
+    /// Make a new service from a template: its contract, its code, its section of the manifest
+    ///
+    /// The service is typed: the host makes HTTP from its contract. The folder NAME must
+    /// not exist. Prints the sections for the manifest.
+    #[command(verbatim_doc_comment)]
+    New {
+        /// The service, and its folder
+        #[arg(value_parser = ServiceName::new)]
+        name: ServiceName,
+        /// The language
+        #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
+        lang: LanguageArg,
+    },
+
+    /// Run the builds of services whose sources are newer than their components
+    ///
+    /// The command is `build` of the service in the manifest. Builds run at the same time.
+    #[command(verbatim_doc_comment)]
+    Build {
+        /// The services; without them all that have a `build`
+        #[arg(value_parser = ServiceName::new)]
+        services: Vec<ServiceName>,
+        /// The manifest
+        #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
+        manifest: PathBuf,
+        /// Build what is up to date too
+        #[arg(long)]
+        all: bool,
+    },
+
+    /// Build, serve, and swap in what changes
+    ///
+    /// Like `atoll build` and `atoll run`; then the sources of every service with a
+    /// `build` are watched, and a service whose sources have changed is built and swapped
+    /// while requests flow. A build or a swap that fails changes nothing.
+    #[command(verbatim_doc_comment)]
+    Dev {
+        #[command(flatten)]
+        manifest: ManifestArg,
+    },
+
     /// List or check an audit file
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -190,6 +239,14 @@ pub(super) enum Remote {
     #[command(verbatim_doc_comment, subcommand)]
     Fault(FaultVerb),
 
+    /// List the kept traces, or show one as a waterfall
+    ///
+    /// For a host with `[telemetry]` in its manifest. Requests that failed, trapped, met an
+    /// open circuit or were slower than the p99 of their route are all kept, and a share
+    /// of the others. ID is that of a trace, or the request id that the access log has.
+    #[command(verbatim_doc_comment)]
+    Trace(TraceArgs),
+
     /// Create, list and revoke the API keys of callers
     ///
     /// For policies of the manifest with `kind = "api-key"`. A change counts from the
@@ -200,6 +257,18 @@ pub(super) enum Remote {
     /// List topics, print and publish events, look at dead letters and send them again
     #[command(subcommand)]
     Events(EventsVerb),
+
+    /// Show the rate limits
+    #[command(subcommand)]
+    Limit(LimitVerb),
+
+    /// Answer every request with 503 for a while
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
+
+    /// Delete the data of a service, or replace the key that encrypts all of them
+    #[command(subcommand)]
+    State(StateVerb),
 }
 
 const BREAKER_EXAMPLES: &str = "\
@@ -214,6 +283,29 @@ pub(super) struct ManifestArg {
     /// The manifest; its paths are relative to its own folder
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) path: PathBuf,
+}
+
+/// The language of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum LanguageArg {
+    /// Rust, by cargo
+    #[default]
+    Rust,
+    /// JavaScript on QuickJS, by npm
+    #[value(alias = "javascript")]
+    Js,
+    /// Python, by pip
+    Python,
+}
+
+impl From<LanguageArg> for Language {
+    fn from(language: LanguageArg) -> Self {
+        match language {
+            LanguageArg::Rust => Self::Rust,
+            LanguageArg::Js => Self::JavaScript,
+            LanguageArg::Python => Self::Python,
+        }
+    }
 }
 
 /// The format of the log.

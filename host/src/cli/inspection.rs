@@ -159,6 +159,8 @@ fn describe_trial(text: &mut String, trial: &ManifestTrial) {
     section(text, "state", [if spec.grants.state { "its own data" } else { "none" }.to_owned()]);
     let keys: Vec<_> = spec.grants.config.keys().map(String::as_str).collect();
     section(text, "config", [if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }]);
+    let names: Vec<_> = spec.grants.secrets.names().collect();
+    section(text, "secrets", [if names.is_empty() { "none".to_owned() } else { names.join(", ") }]);
     let names: Vec<_> = spec.grants.env.names().collect();
     section(text, "env", [if names.is_empty() { "none".to_owned() } else { names.join(", ") }]);
     let calls = spec.grants.calls.iter().map(|callee| {

@@ -8,8 +8,8 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `command` → `order`, `key` → `client` → `admin_connector`, `failure` → `address`; `table`,
-//! `inspection` and `layout` make text, and `terminal` prints it.
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `trace` → `client` → `admin_connector`, `failure` →
+//! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it.
 //! Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
@@ -17,8 +17,10 @@ mod admin_connector;
 mod audit;
 mod client;
 mod command;
+mod develop;
 mod events;
 mod failure;
+mod guard;
 mod inspection;
 mod key;
 mod layout;
@@ -27,6 +29,7 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod verb;
 
 use crate::telemetry;

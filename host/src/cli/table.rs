@@ -178,8 +178,8 @@ pub(super) fn routes(routes: &[RouteView]) -> String {
         return "no routes\n".into();
     }
     let row = |route: &RouteView| {
-        let RouteView { matches, service, call, rewrite, .. } = route.clone();
-        [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none)]
+        let RouteView { matches, call, rewrite, .. } = route.clone();
+        [matches, answering(route), call.unwrap_or_else(none), rewrite.unwrap_or_else(none)]
     };
     // Without a policy in the manifest there is nothing to say of them.
     let closed = routes.iter().any(|route| route.auth.is_some());
@@ -193,16 +193,22 @@ pub(super) fn routes(routes: &[RouteView]) -> String {
     text
 }
 
+/// The service of a route, or what the gateway answers with itself, in parentheses.
+fn answering(route: &RouteView) -> String {
+    let own = || route.answer.as_ref().map(|answer| format!("({answer})"));
+    route.service.clone().or_else(own).unwrap_or_else(none)
+}
+
 /// The routes with those whom they let in. `none` marks a route that lets everybody in.
 fn guarded_routes(routes: &[RouteView]) -> String {
     const COLUMNS: [(&str, Side); 6] =
         [("MATCHES", Left), ("SERVICE", Left), ("CALL", Left), ("REWRITE", Left), ("AUTH", Left), ("DEMANDS", Left)];
     let row = |route: &RouteView| {
-        let RouteView { matches, service, call, rewrite, auth, scopes, claims, .. } = route.clone();
+        let RouteView { matches, call, rewrite, auth, scopes, claims, .. } = route.clone();
         let auth = auth.map_or_else(|| "none".into(), |policies| policies.join(","));
         let demands: Vec<_> = scopes.into_iter().chain(claims.iter().map(|claim| format!("claim:{claim}"))).collect();
         let demands = if demands.is_empty() { none() } else { demands.join(",") };
-        [matches, service, call.unwrap_or_else(none), rewrite.unwrap_or_else(none), auth, demands]
+        [matches, answering(route), call.unwrap_or_else(none), rewrite.unwrap_or_else(none), auth, demands]
     };
     lay_out(COLUMNS, routes.iter().map(row))
 }

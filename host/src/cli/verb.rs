@@ -4,11 +4,12 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
-use super::{audit, events, inspection, key, order, table, terminal};
+use super::{audit, develop, events, guard, inspection, key, order, table, terminal, trace};
 use crate::admin::{OutsideView, ServiceView, SwapView};
 use crate::app::{AdminSource, KnownAdmin};
 use crate::base::ServiceName;
 use crate::config::environment;
+use crate::state::keep_quiet_about_caught_panics;
 use crate::{app, telemetry};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,9 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
                 None => inspect(&file, Some((&service, manifest))),
             }
         }
+        Verb::New { name, lang } => develop::new(&name, lang.into()),
+        Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
+        Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
@@ -93,6 +97,8 @@ fn why_unknown(manifest: &Path) -> String {
 
 fn run(manifest: &Path, partial: bool, log_format: LogFormatArg) -> anyhow::Result<()> {
     telemetry::init(log_format.into()).context("starting the log")?;
+    // After the log's own word on panics.
+    keep_quiet_about_caught_panics();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(app::run(manifest, partial, terminal::announce));
     // A compilation that is under way cannot be stopped, and nobody waits for it any more. All that must be finished
@@ -201,8 +207,12 @@ pub(super) async fn request(
         Remote::Rollback { service } => Ok(served(&client.rollback(&service).await?)),
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
+        Remote::Trace(arguments) => trace::trace(&client, arguments).await,
         Remote::Key(verb) => key::key(&client, verb).await,
         Remote::Events(verb) => events::events(&client, verb).await,
+        Remote::Limit(verb) => guard::limit(&client, verb).await,
+        Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
+        Remote::State(verb) => guard::state(&client, verb).await,
     }
 }
 

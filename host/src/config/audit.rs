@@ -1,8 +1,10 @@
 //! `[audit]`: the file of changes and refusals.
 
+use super::edge_finding_key::EdgeFindingKey;
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
+use super::reader::key_spans::KeySpans;
 use super::reader::kind::CountKind;
 use super::reader::section::Section;
 use crate::audit::Settings;
@@ -23,9 +25,10 @@ static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
 );
 
 /// Reads `[audit]`; `None` without a file.
-pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> Option<Settings> {
+pub(super) fn read(root: &mut Section<'_>, folder: &Path, spans: &mut KeySpans<EdgeFindingKey>) -> Option<Settings> {
     let there = root.has("audit");
     let mut section = root.section("audit");
+    spans.note_key(EdgeFindingKey::AuditFile, &section, FILE.name);
     let (file, refusals) = (section.find(&FILE), section.get(&REFUSALS));
     if there && section.lacks(FILE.name) {
         let origin = ValueOrigin::Text(section.span.clone());

@@ -2,8 +2,11 @@
 
 use super::auth_names::NONE;
 use super::auth_tokens::{self, IssuerAddress, TokenKeyPlace};
+use super::edge::GatewayConfig;
+use super::edge_finding_key::EdgeFindingKey;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
+use super::reader::key_spans::KeySpans;
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, KindError, ListKind, TextKind, ValueKind, refused};
 use super::reader::measure::DurationKind;
 use super::reader::report::Report;
@@ -12,6 +15,7 @@ use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::route_call::HeaderNameKind;
 use super::secret::SecretText;
+use crate::base::is_hop_by_hop;
 use crate::identity::{CertificatePolicy, IntrospectionPolicy, NamePattern, TokenPolicy};
 use http::HeaderName;
 use std::path::Path;
@@ -171,7 +175,13 @@ impl Policies {
 }
 
 /// Reads every `[auth.NAME]`.
-pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Policies {
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    (gateway, spans): (&GatewayConfig, &mut KeySpans<EdgeFindingKey>),
+) -> Policies {
+    let asks_clients = gateway.tls.as_ref().is_some_and(|tls| tls.tls.settings.client_ca.is_some());
     let mut policies = Policies::default();
     for (name, mut section) in root.sections("auth") {
         let report = section.report;
@@ -179,6 +189,12 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str)
         check_name(&name, report);
         policies.names.push((*name.get_ref()).to_owned());
         let read = read(name.get_ref(), &mut section, folder, env);
+        let own = |key: fn(String) -> EdgeFindingKey| key((*name.get_ref()).to_owned());
+        spans.note_key(own(EdgeFindingKey::KeySet), &section, "jwks");
+        spans.note_key(own(EdgeFindingKey::Ca), &section, "ca");
+        if let Some(policy) = read.as_ref().filter(|_| report.count() == before) {
+            refuse_unsatisfiable(policy, &section, asks_clients);
+        }
         section.close();
         match read.filter(|_| report.count() == before) {
             Some(policy) => policies.all.push(policy),
@@ -257,6 +273,31 @@ fn read(
         }
     };
     Some(AuthConfig { name: name.to_owned(), header: header.or(usual), forward, proof })
+}
+
+/// Reports a policy that nobody can satisfy: no client can show what it demands.
+fn refuse_unsatisfiable(policy: &AuthConfig, section: &Section<'_>, asks_clients: bool) {
+    let at = |name| section.first_of(&[name]).map_or(section.span.clone(), |(_, span)| span);
+    let report = |name, message: &str, help: &str| {
+        section.report.push_if_whole(ValueOrigin::Text(at(name)), message, help);
+    };
+    if matches!(policy.proof, AuthProof::Certificate(_)) && !asks_clients {
+        let help = "name the authorities of the clients with client_ca in [gateway.tls]";
+        report("kind", "nobody can show a certificate, since no client is asked for one", help);
+    }
+    let Some(header) = policy.header.as_ref().filter(|header| !may_carry(header)) else { return };
+    let message = format!("`{header}` cannot have a credential: HTTP or this host has a use of its own for it");
+    report("header", &message, "name another header, x-api-key for one, or leave it out");
+}
+
+/// Whether a client can send a credential in this field. Those that frame a message, those of one connection and those
+/// that the gateway removes or sets itself cannot.
+fn may_carry(header: &HeaderName) -> bool {
+    const TAKEN: [&str; 8] =
+        ["host", "content-length", "trailer", "expect", "content-type", "forwarded", "via", "x-request-id"];
+    let name = header.as_str();
+    let own = ["x-atoll-", "x-forwarded-", "sec-websocket-", "access-control-"];
+    !is_hop_by_hop(header) && !TAKEN.contains(&name) && !own.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Reports the keys that another kind of policy has.

@@ -1,17 +1,19 @@
 //! `[gateway]` and `[admin]`: the two HTTP edges.
 
 use super::auth_names::AuthNamesKind;
+use super::edge_finding_key::EdgeFindingKey;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
+use super::reader::key_spans::KeySpans;
 use super::reader::kind::{ChoiceKind, CountKind, FlagKind, ListKind};
 use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cors, http2, token};
+use super::{cors, entry, http2, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -137,6 +139,13 @@ static CONNECTIONS: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "The largest number of connections at the same time. A further one takes the place of the connection that has been \
      idle for the longest time; if none is idle, it waits.",
 );
+static CONNECTIONS_PER_ADDRESS: ManifestKey<CountKind<u32>> = ManifestKey::new(
+    "connections_per_address",
+    CountKind { min: 0, max: 1_000_000 },
+    "0",
+    "The largest number of connections at the same time from one address (an IPv6 address by its first 64 bits), \
+     `trusted_proxies` excepted. A further one is closed. 0: any number.",
+);
 static DRAIN: ManifestKey<DurationKind> = ManifestKey::new(
     "drain",
     DurationKind { min: 0, max: HOUR },
@@ -216,12 +225,14 @@ pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    spans: &mut KeySpans<EdgeFindingKey>,
 ) -> (GatewayConfig, AdminConfig) {
     let report = root.report;
     let before = report.count();
     let mut section = root.section("gateway");
     let gateway_address = section.get_or_variable(&LISTEN, GATEWAY_LISTEN, env);
     let mut gateway = gateway(&mut section, gateway_address.value);
+    spans.note_key(EdgeFindingKey::ApiKeys, &section, KEYS.name);
     let tls = tls::of_gateway(&mut section, folder, env);
     section.close();
 
@@ -279,8 +290,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             help,
         );
     }
-    let proxy_protocol =
-        proxy_protocol.value.then(|| trusted_proxies.iter().map(|proxy| proxy.to_canonical()).collect());
+    let proxies: Vec<IpAddr> = trusted_proxies.iter().map(IpAddr::to_canonical).collect();
+    let proxy_protocol = proxy_protocol.value.then(|| proxies.clone());
     GatewayConfig {
         listen: listen::Settings {
             address,
@@ -295,6 +306,8 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             connections: usize::try_from(connections).expect("at most a million"),
+            per_address: usize::try_from(section.get(&CONNECTIONS_PER_ADDRESS)).expect("at most a million"),
+            proxies,
             proxy_protocol,
             http2: http2::read(section),
             ..listen::Settings::default()
@@ -304,9 +317,12 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             max_headers,
             header_bytes,
             body_memory: in_memory(section.get(&BODY_MEMORY)),
+            entry: entry::read(section),
             openapi: None,
             https: None,
+            acme: None,
             audit: None,
+            traces: None,
         },
         tls: None,
         drain: section.get(&DRAIN),

@@ -1,4 +1,5 @@
-//! `env` of a `[service.NAME]`: the environment variables of its guests. A manifest is committed, and a secret must not
+//! `env` and `secrets` of a `[service.NAME]`: the environment variables of its guests, and the secrets that they read
+//! with their configuration. A manifest is committed, and a secret must not
 //! be: the value of a secret is a variable of the host's own environment, or the content of a file.
 
 use super::reader::finding::ValueOrigin;
@@ -7,6 +8,7 @@ use super::reader::kind::{KindError, TextKind, ValueKind, refused};
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use crate::runtime::GuestEnv;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -15,11 +17,19 @@ use toml::de::DeValue;
 
 static ENV: ManifestKey<GuestEnvKind> = ManifestKey::new(
     "env",
-    GuestEnvKind,
+    GuestEnvKind { texts: true },
     "{}",
     "The environment variables of its component, as `wasi:cli/environment`. A secret is written by reference: \
      `from_env` names a variable of the host's own environment, `file` a file, whose last line break is left out. \
      Both are read when the host starts, and hold at most 64 KiB.",
+);
+
+static SECRETS: ManifestKey<GuestEnvKind> = ManifestKey::new(
+    "secrets",
+    GuestEnvKind { texts: false },
+    "{}",
+    "The secrets that the component reads through `wasi:config/store`, beside the values of `config`. They are written \
+     by reference, as in `env`, and read when the host starts. No log, metric or answer of the host shows one.",
 );
 
 /// The most variables.
@@ -47,18 +57,23 @@ pub(super) enum EnvSource {
 }
 
 /// A table of variables.
-struct GuestEnvKind;
+struct GuestEnvKind {
+    /// Whether a value may stand in the manifest.
+    texts: bool,
+}
 
 impl ValueKind for GuestEnvKind {
     /// The variables by name.
     type Value = Vec<(String, Spanned<EnvSource>)>;
 
     fn accepts(&self) -> String {
-        format!("a table of at most {MOST}, each {}, or {{ {FROM_ENV} }} or {{ {FILE} }}", TEXT.accepts())
+        let text = if self.texts { format!("{}, or ", TEXT.accepts()) } else { String::new() };
+        format!("a table of at most {MOST}, each {text}{{ {FROM_ENV} }} or {{ {FILE} }}")
     }
 
     fn help(&self) -> String {
-        format!("write it in braces: {{ LOG = \"debug\", TOKEN = {{ {FROM_ENV} = \"SHOP_TOKEN\" }} }}")
+        let text = if self.texts { "LOG = \"debug\", " } else { "" };
+        format!("write it in braces: {{ {text}TOKEN = {{ {FROM_ENV} = \"SHOP_TOKEN\" }} }}")
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
@@ -72,6 +87,12 @@ impl ValueKind for GuestEnvKind {
                 errors.push(KindError { span: key.span(), message, help: "use a name without `=`".into() });
             }
             match source(value) {
+                // Without the text: it may be a secret.
+                Ok(EnvSource::Text(_)) if !self.texts => errors.push(KindError {
+                    span: value.span(),
+                    message: format!("has an entry `{name}`, which must not stand in the manifest"),
+                    help: format!("write {{ {FROM_ENV} = \"VARIABLE\" }} or {{ {FILE} = \"path\" }}"),
+                }),
                 Ok(source) => variables.push((name, Spanned::new(value.span(), source))),
                 Err(error) => errors.push(error.of(&name)),
             }
@@ -110,13 +131,38 @@ pub(super) fn source(value: &Spanned<DeValue<'_>>) -> Result<EnvSource, KindErro
 /// Reads the variables, with the values that they refer to. A value that cannot be read is reported at its position;
 /// the report never shows a value.
 pub(super) fn read(service: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> GuestEnv {
+    read_key(service, &ENV, folder, env)
+}
+
+/// Reads the secrets, likewise. None has the name of a value in `config`: which of the two would the component get?
+pub(super) fn secrets(
+    service: &mut Section<'_>,
+    config: &BTreeMap<String, String>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> GuestEnv {
+    let secrets = read_key(service, &SECRETS, folder, env);
+    let origin = ValueOrigin::Text(service.span.clone());
+    for name in secrets.names().filter(|name| config.contains_key(*name)) {
+        let message = format!("`config` and `secrets` have the same entry `{name}`");
+        service.report.push_if_whole(origin.clone(), message, "leave one of them out");
+    }
+    secrets
+}
+
+fn read_key(
+    service: &mut Section<'_>,
+    key: &'static ManifestKey<GuestEnvKind>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> GuestEnv {
     let report = service.report;
-    let variables = service.get(&ENV).into_iter().filter_map(|(name, source)| {
+    let variables = service.get(key).into_iter().filter_map(|(name, source)| {
         let origin = ValueOrigin::Text(source.span());
         match value(source.into_inner(), folder, env) {
             Ok(value) => Some((name, value)),
             Err((message, help)) => {
-                report.push(origin, format!("`env` has an entry `{name}`, {message}"), help);
+                report.push(origin, format!("`{}` has an entry `{name}`, {message}", key.name), help);
                 None
             }
         }

@@ -3,6 +3,7 @@
 use super::audit;
 use super::auth::{self, AuthConfig};
 use super::edge::{self, AdminConfig, GatewayConfig};
+use super::edge_finding_key::EdgeFindingKey;
 use super::encryption;
 use super::late_finding_key::LateFindingKey;
 use super::log;
@@ -18,10 +19,12 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
+use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
 use super::topic::{self, TopicConfig};
 use crate::base::ServiceName;
 use crate::contract::HttpBindingKey;
+use crate::gateway::RateLimit;
 use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
 use crate::{mesh, runtime, state};
@@ -47,10 +50,14 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// The bounds of the log.
     pub log: LogSettings,
+    /// How requests are traced; `None`: they are not.
+    pub telemetry: Option<TelemetryConfig>,
     /// The engine.
     pub runtime: runtime::Settings,
     /// The bounds of all calls together.
     pub mesh: mesh::Settings,
+    /// The limits that routes may name, in the order of their names.
+    pub limits: Vec<Arc<RateLimit>>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
@@ -61,6 +68,7 @@ pub struct Manifest {
     service_spans: BTreeMap<ServiceName, KeySpans<LateFindingKey>>,
     /// One for each route.
     route_spans: Vec<KeySpans<HttpBindingKey>>,
+    edge_spans: KeySpans<EdgeFindingKey>,
 }
 
 /// What could be read of a manifest, and what is wrong with it so far. A wrong setting has its default in it, and a
@@ -147,11 +155,12 @@ impl Manifest {
     /// Where the admin of the manifest at `path` listens, and whether by TLS, whatever else is wrong with the manifest;
     /// `None` if it cannot be read.
     pub fn admin_address(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<(SocketAddr, bool)> {
-        let source = Arc::new(ManifestText { name: path.display().to_string(), text: read_text(path).ok()? });
+        let source = Arc::new(ManifestText::new(path.display().to_string(), read_text(path).ok()?));
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
         let folder = path.parent().unwrap_or(Path::new(""));
-        let (_, admin) = edge::read(&mut Section::root(table.get_ref(), &report), folder, env);
+        let (_, admin) =
+            edge::read(&mut Section::root(table.get_ref(), &report), folder, env, &mut KeySpans::new(0..0));
         Some((admin.listen.address, admin.tls.is_some()))
     }
 
@@ -198,6 +207,11 @@ impl Manifest {
         Finding::new(self.source.clone(), ValueOrigin::Text(span.clone()), message, help)
     }
 
+    /// A problem of a file about callers, found when it was read. It is shown where the file is named.
+    pub fn diagnose_edge(&self, key: &EdgeFindingKey, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::new(self.source.clone(), self.edge_spans.origin(key), message, help)
+    }
+
     /// A problem with the route `index` of [`Manifest::routes`], found after the manifest was read. The finding points
     /// at the line of `key`, or at the line of the route's `call` if the manifest does not have that key.
     pub fn diagnose_route(
@@ -223,7 +237,7 @@ impl Draft {
         match read_text(path) {
             Ok(text) => Ok(Self::parse(&name, text, folder, env)),
             Err(error) => {
-                let source = Arc::new(ManifestText { name: name.clone(), text: String::new() });
+                let source = Arc::new(ManifestText::new(name.clone(), String::new()));
                 let help = match error.kind() {
                     io::ErrorKind::InvalidData => {
                         "a manifest is TOML in UTF-8: name the manifest and not a component, or save it as UTF-8"
@@ -237,7 +251,7 @@ impl Draft {
     }
 
     fn parse(name: &str, text: String, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let source = Arc::new(ManifestText { name: name.into(), text });
+        let source = Arc::new(ManifestText::new(name.into(), text));
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
         let (manifest, services) = read(Section::root(table.get_ref(), &report), folder, env);
@@ -299,9 +313,10 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Reads the sections. What is wrong is in the report, and in the services.
 pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> (Manifest, Services) {
     let source = root.report.source.clone();
-    let (mut gateway, admin) = edge::read(&mut root, folder, env);
+    let mut edge_spans = KeySpans::new(0..0);
+    let (mut gateway, admin) = edge::read(&mut root, folder, env, &mut edge_spans);
     gateway.keys = folder.join(&gateway.keys);
-    let policies = auth::read_all(&mut root, folder, env);
+    let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
 
     let mut section = root.section("state");
     let state = state::Settings {
@@ -323,11 +338,12 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     section.close();
 
     let log = log::read(&mut root);
-    let audit = audit::read(&mut root, folder);
+    let telemetry = telemetry::read(&mut root, folder, env);
+    let audit = audit::read(&mut root, folder, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     let mut services = service::read_all(&mut root, folder, env, &topics);
     let limits = rate::read_all(&mut root);
-    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits, folder);
     root.close();
     let manifest = Manifest {
         gateway,
@@ -335,15 +351,18 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         auth: policies.all,
         state,
         log,
+        telemetry,
         audit,
         runtime,
         mesh,
+        limits: limits.all(),
         topics: topics.all,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,
         service_spans: std::mem::take(&mut services.spans),
         route_spans: routes.spans,
+        edge_spans,
     };
     (manifest, services)
 }

@@ -17,25 +17,33 @@
 //! Never: it is imported by a room below, opens a socket, or reads another file than the manifest (of components it
 //! only checks that they exist; the files of TLS are `listen`'s).
 //!
-//! From the top: [`Manifest`] reads the sections: `edge`, with `tls`; `auth`, with `auth_tokens` and `secret`;
-//! `encryption`; `log`; `audit`; `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`,
-//! `breaker`, `resilience`, `health`, `subscription`); `topic`; `rate`; `route`, with `cors`, `matching`, `route_call`
-//! and `route_auth`. Below them is the wing `reader`, which reads one table.
+//! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
+//! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables`; `audit`; `service`, with a file for each group of
+//! its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`, `health`, `subscription`); `topic`; `rate`;
+//! `route`, with `cors`, `matching`, `own_answer`, `route_call`, `route_auth` and `transforms`, with `compress`,
+//! `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
 
+mod acme;
 mod addresses;
 mod audit;
 mod auth;
 mod auth_names;
 mod auth_tokens;
 mod breaker;
+mod build;
+mod compress;
 mod cors;
+mod decompress;
 mod edge;
+mod edge_finding_key;
 mod egress;
 mod encryption;
+mod entry;
 mod granted_env;
+mod header_edits;
 mod health;
 mod http2;
 mod late_finding_key;
@@ -43,7 +51,10 @@ mod limits;
 mod log;
 mod manifest;
 mod matching;
+mod mirror;
 mod openapi;
+mod otel_variables;
+mod own_answer;
 mod rate;
 mod reader;
 mod resilience;
@@ -53,16 +64,20 @@ mod route_call;
 mod secret;
 mod service;
 mod subscription;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod token;
 mod topic;
+mod transforms;
 mod websocket;
 
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
+pub use build::BuildConfig;
 pub use edge::{AdminConfig, GatewayConfig};
+pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
 pub use manifest::{Draft, Manifest, environment};
@@ -74,5 +89,6 @@ pub use route_call::RouteCall;
 pub use secret::SecretText;
 pub use service::ServiceConfig;
 pub use subscription::{SubscriptionConfig, TopicUse};
+pub use telemetry::TelemetryConfig;
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};
 pub use topic::TopicConfig;

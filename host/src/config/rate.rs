@@ -1,4 +1,4 @@
-//! `[limit.NAME]`: how many requests a client may make in a time.
+//! `[limit.NAME]`: how many requests a client may make in a time, and how much their work may take.
 
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
@@ -7,8 +7,9 @@ use super::reader::measure;
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
-use crate::gateway::{LimitKey, RateLimit, RouteLimits};
-use crate::limit::{Limiter, Rate};
+use crate::base::TakenWork;
+use crate::gateway::{LimitKey, LimitMeasures, RateLimit, RouteLimits};
+use crate::limit::{Limiter, Quota, QuotaTable, Rate, WorkBudget, WorkLimiter};
 use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,27 +17,30 @@ use std::time::{Duration, Instant};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// A number of requests in a time: `"100/10s"`.
-struct RateKind;
+/// An amount in a time, with a slash between them: what it is, how it is written, and how it is read.
+struct PerTimeKind<T: 'static> {
+    accepts: &'static str,
+    help: &'static str,
+    read: fn(&str, Duration) -> Option<T>,
+}
 
-impl ValueKind for RateKind {
-    type Value = (u32, Duration);
+impl<T> ValueKind for PerTimeKind<T> {
+    type Value = T;
 
     fn accepts(&self) -> String {
-        "a number of requests in 1ms to 24h".into()
+        self.accepts.into()
     }
 
     fn help(&self) -> String {
-        "write the number, a slash and a duration in quotes: \"100/10s\", \"5000/1h\"".into()
+        self.help.into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
-        let rate = value.get_ref().as_str().and_then(|text| {
-            let (count, period) = text.split_once('/')?;
-            let (count, period) = (count.trim().parse().ok()?, measure::duration(period.trim())?);
-            Rate::new(count, period, 1).map(|_| (count, period))
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
+        let found = value.get_ref().as_str().and_then(|text| {
+            let (amount, period) = text.split_once('/')?;
+            (self.read)(amount.trim(), measure::duration(period.trim())?)
         });
-        rate.ok_or_else(|| refused(self, value))
+        found.ok_or_else(|| refused(self, value))
     }
 }
 
@@ -71,12 +75,57 @@ impl ValueKind for LimitKeyKind {
     }
 }
 
-static RATE: ManifestKey<RateKind> =
-    ManifestKey::without_default("rate", RateKind, "How many requests in which time. It is required.");
+static RATE: ManifestKey<PerTimeKind<(u32, Duration)>> = ManifestKey::without_default(
+    "rate",
+    PerTimeKind {
+        accepts: "a number of requests in 1ms to 24h",
+        help: "write the number, a slash and a duration in quotes: \"100/10s\", \"5000/1h\"",
+        read: |amount, period| {
+            let count = amount.parse().ok()?;
+            Rate::new(count, period, 1).map(|_| (count, period))
+        },
+    },
+    "How many requests in which time. Absent: any number.",
+);
 static BURST: ManifestKey<CountKind<u32>> = ManifestKey::without_default(
     "burst",
     CountKind { min: 1, max: 1_000_000 },
     "How many of them may come at once; further ones as the time refills them, evenly. Absent: all of `rate`.",
+);
+static CPU: ManifestKey<PerTimeKind<WorkBudget>> = ManifestKey::without_default(
+    "cpu",
+    PerTimeKind {
+        accepts: "a processor time in 1ms to 24h",
+        help: "write two durations in quotes with a slash between them: \"2s/10s\"",
+        read: |amount, period| WorkBudget::new(u64::try_from(measure::duration(amount)?.as_nanos()).ok()?, period),
+    },
+    "How much processor time the components that work for the requests may take, in which time. It is measured, and \
+     taken from the client's account while they work. A request is admitted while the account is above zero.",
+);
+static MEMORY: ManifestKey<PerTimeKind<WorkBudget>> = ManifestKey::without_default(
+    "memory",
+    PerTimeKind {
+        accepts: "a size in 1ms to 24h",
+        help: "write a size, a slash and a duration in quotes: \"64MiB/10s\"",
+        read: |amount, period| {
+            // All of it, held for all of the time.
+            let bytes = usize::try_from(measure::size(amount)?).ok()?;
+            WorkBudget::new(TakenWork::held(bytes, period), period)
+        },
+    },
+    "How much memory their instances may hold, on the average of which time: \"64MiB/10s\" is 64 MiB all the time, or \
+     640 MiB for a second in ten. As for `cpu`, it is measured, and taken from the client's account.",
+);
+static QUOTA: ManifestKey<PerTimeKind<Quota>> = ManifestKey::without_default(
+    "quota",
+    PerTimeKind {
+        accepts: "a number of requests in 1m to 366d",
+        help: "write the number, a slash and a duration of whole minutes in quotes: \"10000/1d\"",
+        read: |amount, window| Quota::new(amount.parse().ok()?, window),
+    },
+    "How many requests in each window of the calendar; those of a day begin at midnight UTC. What is used up is kept \
+     in the database, and survives a restart. After a crash, a client may have lost a hundredth of it; nobody gets \
+     anything back.",
 );
 static BY: ManifestKey<LimitKeyKind> = ManifestKey::new(
     "by",
@@ -89,8 +138,8 @@ static KEYS: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "keys",
     CountKind { min: 8, max: 16_777_216 },
     "65536",
-    "Room for so many clients with a bucket that is not full again, at 17 bytes each. If there is no room for one \
-     more, it shares a bucket with others that came late.",
+    "Room for so many clients with a bucket that is not full again, at 18 bytes each, and for so many with a count in \
+     `quota`, at 40 bytes each. If there is no room for one more, it shares with others that came late.",
 );
 /// The limits that a route names.
 static LIMIT: ManifestKey<ListKind<TextKind>> = ManifestKey::new(
@@ -122,20 +171,37 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>) -> Option<Arc<RateLimit>>
         let message = format!("`{name}` cannot be the name of a limit");
         report.push(ValueOrigin::Text(key.span()), message, "use 1 to 64 letters, digits, `-` and `_`");
     }
-    let rate = section.find(&RATE);
-    if section.lacks(RATE.name) {
-        let help = "add rate = \"100/10s\"";
-        report.push_if_whole(ValueOrigin::Text(key.span()), format!("limit `{name}` has no `rate`"), help);
+    let (rate, burst, cpu) = (section.find(&RATE), section.find(&BURST), section.find(&CPU));
+    let (memory, quota) = (section.find(&MEMORY), section.find(&QUOTA));
+    if [RATE.name, CPU.name, MEMORY.name, QUOTA.name].iter().all(|measure| section.lacks(measure)) {
+        let help = "add rate = \"100/10s\", or one of `cpu`, `memory` and `quota`";
+        report.push_if_whole(ValueOrigin::Text(key.span()), format!("limit `{name}` limits nothing"), help);
     }
-    let (burst, by, keys) = (section.find(&BURST), section.get(&BY), section.get(&KEYS));
+    if let (Some(burst), true) = (&burst, section.lacks(RATE.name)) {
+        report.push_if_whole(burst.origin.clone(), "`burst` is part of `rate`", "add `rate`, or leave `burst` out");
+    }
+    let (by, keys) = (section.get(&BY), section.get(&KEYS));
     section.close();
-    let (count, period) = rate?.value;
-    let rate = Rate::new(count, period, burst.map_or(count, |found| found.value)).expect("checked by the kinds");
-    let keys = usize::try_from(keys).expect("at most 2^24");
-    named.then(|| Arc::new(RateLimit::new(Limiter::new(name, rate, keys, Instant::now()), by)))
+    let (keys, now) = (usize::try_from(keys).expect("at most 2^24"), Instant::now());
+    let measures = LimitMeasures {
+        rate: rate.map(|rate| {
+            let (count, period) = rate.value;
+            let rate = Rate::new(count, period, burst.map_or(count, |found| found.value));
+            Limiter::new(rate.expect("checked by the kinds"), keys, now)
+        }),
+        cpu: cpu.map(|found| WorkLimiter::new(found.value, keys, now)),
+        memory: memory.map(|found| WorkLimiter::new(found.value, keys, now)),
+        quota: quota.map(|found| QuotaTable::new(found.value, keys)),
+    };
+    named.then(|| Arc::new(RateLimit::new(name, measures, by)))
 }
 
 impl RateLimits {
+    /// Those that are right, in the order of their names.
+    pub(super) fn all(&self) -> Vec<Arc<RateLimit>> {
+        self.0.values().flatten().cloned().collect()
+    }
+
     /// The limits that the route `section` names.
     pub(super) fn of_route(&self, section: &mut Section<'_>) -> Option<RouteLimits> {
         let report = section.report;

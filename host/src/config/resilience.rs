@@ -122,7 +122,7 @@ static TRAP: ManifestKey<ShareKind> =
     ManifestKey::new("trap", ShareKind, r#""0%""#, "The share of tries that fail as if the component had trapped.");
 
 /// A share of calls, in percent.
-struct ShareKind;
+pub(super) struct ShareKind;
 
 impl ValueKind for ShareKind {
     type Value = Share;

@@ -3,6 +3,7 @@
 use super::auth::{AuthConfig, Policies};
 use super::edge::GatewayConfig;
 use super::matching::Matching;
+use super::own_answer::OwnAnswerKeys;
 use super::rate::RateLimits;
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
@@ -15,12 +16,12 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, limits, route_auth, websocket};
-use crate::base::ServiceName;
+use super::{cors, edge, entry, limits, route_auth, transforms, websocket};
 use crate::contract::HttpBindingKey;
-use crate::gateway::{CorsPolicy, RouteLimits, WebSocketSettings};
+use crate::gateway::{AddressList, Answerer, CorsPolicy, RouteLimits, RouteTransforms, WebSocketSettings};
 use crate::route::Rule;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ use std::time::Duration;
 pub struct Route {
     /// Which requests it matches, and how the path changes on the way to the service.
     pub rule: Rule,
-    /// The service that answers. It is in the manifest, and has a component if there is a `call`.
-    pub service: ServiceName,
+    /// Who answers. A service is in the manifest, and has a component if there is a `call`.
+    pub answerer: Answerer,
     /// The function that answers. `None`: the service answers by HTTP.
     pub call: Option<RouteCall>,
     /// The largest body of a request, in bytes: 0 to 1 TiB.
@@ -43,8 +44,12 @@ pub struct Route {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub auth: Option<RouteAuth>,
+    /// Which clients it lets in, by their addresses; `None`: all.
+    pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: the service decides.
     pub cors: Option<Arc<CorsPolicy>>,
+    /// What is changed in requests and answers.
+    pub transforms: RouteTransforms,
 }
 
 static SERVICE: ManifestKey<TextKind> = ManifestKey::without_default(
@@ -82,6 +87,8 @@ struct RouteContext<'a> {
     /// The policies of a route that names none.
     usual: &'a [usize],
     limits: &'a RateLimits,
+    /// Where relative paths begin.
+    folder: &'a Path,
 }
 
 /// Reads every `[[route]]`. A route that has no timeout, no `auth` or no `cors` has that of `gateway`.
@@ -91,39 +98,56 @@ pub(super) fn read_all(
     gateway: &GatewayConfig,
     policies: &Policies,
     limits: &RateLimits,
+    folder: &Path,
 ) -> Routes {
     let mut routes = Routes::default();
     let usual = route_auth::resolve(gateway.default_auth.clone(), policies, root.report).unwrap_or_default();
     for section in root.list("route") {
-        read(section, &RouteContext { services, gateway, policies, usual: &usual, limits }, &mut routes);
+        read(section, &RouteContext { services, gateway, policies, usual: &usual, limits, folder }, &mut routes);
     }
     routes
 }
 
 /// Reads one route, and adds it to `routes` if nothing about it is wrong.
 fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Routes) {
-    let RouteContext { services, gateway, policies, usual, limits } = *context;
+    let RouteContext { services, gateway, policies, usual, limits, folder } = *context;
     let report = section.report;
     let mut matching = Matching::read(&mut section);
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
+    let own = OwnAnswerKeys::read(&mut section);
     let service = service(&mut section, keys.call.as_ref(), services);
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
     let limits = limits.of_route(&mut section);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
+    let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);
+    let transforms = transforms::read(&mut section, services);
     let call = keys.finish(&section, &mut matching, services);
     if let (Some(call), Ok(Some(auth))) = (&call, &auth) {
         refuse_credential(call, auth, policies, spans.origin(&HttpBindingKey::FromHeader), report);
     }
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
-        if let (Some(service), Ok(auth)) = (service.filter(|_| section.is_whole()), auth) {
-            let body = body.map_or(service.body, |found| found.value);
-            let service = service.spec.name.clone();
+        let own = own.finish(&section, &rule.value, folder);
+        let called = service.map(|service| Answerer::Service(service.spec.name.clone()));
+        if let (Some(answerer), Ok(auth)) = (called.or(own).filter(|_| section.is_whole()), auth) {
+            let body = body.map_or(service.map_or(0, |service| service.body), |found| found.value);
             let rule = rule.value;
-            routes.all.push(Route { rule, service, call, body, limits, timeout, websocket, auth, cors });
+            routes.all.push(Route {
+                rule,
+                answerer,
+                call,
+                body,
+                limits,
+                timeout,
+                websocket,
+                auth,
+                cors,
+                addresses,
+                transforms,
+            });
             routes.spans.push(spans);
         }
     }
@@ -145,7 +169,8 @@ fn service<'a>(
             None
         }
         (None, None) => {
-            if section.lacks(SERVICE.name) && section.lacks(CALL.name) {
+            let own = OwnAnswerKeys::are_written(section);
+            if section.lacks(SERVICE.name) && section.lacks(CALL.name) && !own {
                 let help = "add service = \"NAME\", or call = \"NAME/function\"";
                 report.push_if_whole(ValueOrigin::Text(section.span.clone()), "this route names no service", help);
             }

@@ -1,6 +1,6 @@
 //! The keys of a `[[route]]` that say whom it lets in.
 
-use super::auth::Policies;
+use super::auth::{AuthProof, Policies};
 use super::auth_names::AuthNamesKind;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{FlagKind, KindError, ListKind, TableKind, ValueKind, refused, whole};
@@ -106,6 +106,14 @@ impl AuthKeys {
         for (name, origin) in scopes.into_iter().chain(claims).filter(|_| named.is_empty()) {
             let help = "add auth = [\"NAME\"], or leave it out: nobody has proved who they are";
             report.push_if_whole(origin.clone(), format!("`{name}` is of no use without a policy"), help);
+        }
+        // A key of this host has scopes alone.
+        let proofs = || named.iter().filter_map(|at| policies.all.get(*at)).map(|policy| &policy.proof);
+        let has_claims = |proof: &AuthProof| !matches!(proof, AuthProof::ApiKey);
+        let demanded = self.claims.as_ref().filter(|found| !found.value.is_empty() && !named.is_empty());
+        if let Some(found) = demanded.filter(|_| !proofs().any(has_claims)) {
+            let help = "demand scopes, or add a policy that proves claims (jwt, introspection, certificate)";
+            report.push_if_whole(found.origin.clone(), "nobody has these claims: the policies prove none", help);
         }
         if report.count() > before {
             return Err(());

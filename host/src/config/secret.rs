@@ -61,6 +61,7 @@ pub(super) fn read(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Sourced<SecretText>> {
+    section.hide_text(key.name);
     let Sourced { value, origin } = section.find(key)?;
     match granted_env::value(value, folder, env) {
         Ok(text) if text.is_empty() => {

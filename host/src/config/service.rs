@@ -1,6 +1,7 @@
 //! `[service.NAME]`: the component or the addresses that implement a service, and how it is called.
 
 use super::addresses::{self, Addresses, WEIGHT};
+use super::build::{self, BuildConfig};
 use super::health::HealthConfig;
 use super::late_finding_key::LateFindingKey;
 use super::reader::file::{PathKind, RequiredPath};
@@ -43,6 +44,8 @@ pub struct ServiceConfig {
     pub fault: Option<Fault>,
     /// The topics on which it publishes, and those to which it subscribes.
     pub topics: TopicUse,
+    /// How its component is made; `None`: elsewhere.
+    pub build: Option<BuildConfig>,
 }
 
 static COMPONENT: ManifestKey<PathKind> =
@@ -66,11 +69,17 @@ static STATE: ManifestKey<FlagKind> = ManifestKey::new(
     "false",
     "Whether it has a store of its own. Without one, a component that imports a store is refused.",
 );
+static BUCKET: ManifestKey<TextKind> = ManifestKey::without_default(
+    "bucket",
+    TextKind { min: 1 },
+    "The name under which the component opens its store by `wasi:keyvalue`, where that was written for another host: \
+     `in_memory`, for one. Its own name, `default` and an empty one open the same store.",
+);
 static CONFIG: ManifestKey<TableKind<TextKind>> = ManifestKey::new(
     "config",
     TableKind(TextKind { min: 0 }),
     "{}",
-    "The values that the component reads through `wasi:config/store`. Not for secrets.",
+    "The values that the component reads through `wasi:config/store`. Not for secrets: see `secrets`.",
 );
 static CALLS: ManifestKey<ListKind<TextKind>> = ManifestKey::new(
     "calls",
@@ -203,6 +212,7 @@ fn read(
     let report = section.report;
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
+    let build = build::read(&mut section, component.as_ref(), folder);
     let mut spans = KeySpans::new(component.as_ref().and_then(Sourced::span).unwrap_or_else(|| key.span()));
     let limits = limits::limits(&mut section);
     let dial = Dial { connect: limits.connect, tls: None, http2: false };
@@ -240,9 +250,12 @@ fn read(
     };
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
+    let config = section.get(&CONFIG);
     let grants = GrantSettings {
         state: section.get(&STATE),
-        config: section.get(&CONFIG),
+        bucket: bucket(&mut section),
+        secrets: granted_env::secrets(&mut section, &config, folder, env),
+        config,
         env: granted_env::read(&mut section, folder, env),
         calls: services.named(calls.value, report),
         egress: egress::read(&mut section),
@@ -253,7 +266,10 @@ fn read(
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| {
-        let missing = |(message, help)| report.finding(found.origin.clone(), message, help);
+        let missing = |(message, help): (String, String)| {
+            let help = if build.is_some() { format!("`atoll build {}` makes it", key.get_ref()) } else { help };
+            report.finding(found.origin.clone(), message, help)
+        };
         COMPONENT_FILE.look_for(&found, folder).map_err(missing)
     });
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
@@ -270,5 +286,15 @@ fn read(
     }
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, ..name };
-    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics });
+    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+}
+
+/// The other name of the service's store, which must have one.
+fn bucket(section: &mut Section<'_>) -> Option<String> {
+    let found = section.find(&BUCKET)?;
+    if section.lacks(STATE.name) {
+        let help = "add state = true, or leave it out";
+        section.report.push_if_whole(found.origin, "`bucket` has no effect without `state`", help);
+    }
+    Some(found.value)
 }

@@ -1,5 +1,6 @@
 //! `[gateway.tls]` and `[admin.tls]`: certificates, the clients' certificates, and what is done about plain HTTP.
 
+use super::acme;
 use super::reader::address::SocketAddressKind;
 use super::reader::file::PathKind;
 use super::reader::finding::ValueOrigin;
@@ -9,6 +10,7 @@ use super::reader::kind::{ChoiceKind, FlagKind, KindError, ListKind, ValueKind, 
 use super::reader::measure::{DAY, DurationKind, HOUR, MINUTE};
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
+use crate::acme::CertificateKeeper;
 use crate::listen::{CertificateFiles, ClientAuth, TlsFile, TlsSettings};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub struct TlsConfig {
     /// The folder of the development authority, whose certificate is the one of `settings`. `None`: the certificates
     /// are the manifest's.
     pub development: Option<PathBuf>,
+    /// The certificate that the host obtains by itself, in the last file of `settings`.
+    pub acme: Option<crate::acme::Settings>,
     /// Where the files are named.
     pub(super) spans: KeySpans<TlsFile>,
 }
@@ -77,6 +81,12 @@ static CLIENT_CA: ManifestKey<PathKind> = ManifestKey::without_default(
     PathKind,
     "A PEM file of the authorities that sign the clients' certificates. Absent: no client is asked for a certificate.",
 );
+static CLIENT_CRL: ManifestKey<PathKind> = ManifestKey::without_default(
+    "client_crl",
+    PathKind,
+    "A PEM file of the revocation lists of the authorities in `client_ca`, one of each. A certificate that a list \
+     names, or whose authority has no list or an expired one, is refused. Absent: no list is asked.",
+);
 static CLIENT_AUTH: ManifestKey<ChoiceKind<ClientAuth>> = ManifestKey::new(
     "client_auth",
     ChoiceKind(&[("required", ClientAuth::Required), ("optional", ClientAuth::Optional)]),
@@ -125,7 +135,8 @@ pub(super) fn of_gateway(
 ) -> Option<(Sourced<SocketAddr>, GatewayTlsConfig)> {
     let mut section = section(gateway)?;
     let address = section.get_or_variable(&LISTEN, TLS_LISTEN, env);
-    let tls = read(&mut section, folder);
+    let acme = acme::read(&mut section, folder, env);
+    let tls = read(&mut section, folder, acme);
     let (redirect, hsts) = (section.get(&REDIRECT), section.find(&HSTS).map(|found| found.value));
     section.close();
     let config = GatewayTlsConfig { address: address.value, tls, redirect, hsts };
@@ -135,7 +146,7 @@ pub(super) fn of_gateway(
 /// Reads `tls` of `[admin]`, if it is there.
 pub(super) fn of_admin(admin: &mut Section<'_>, folder: &Path) -> Option<TlsConfig> {
     let mut section = section(admin)?;
-    let tls = read(&mut section, folder);
+    let tls = read(&mut section, folder, None);
     section.close();
     Some(tls)
 }
@@ -146,33 +157,26 @@ fn section<'a>(edge: &mut Section<'a>) -> Option<Section<'a>> {
     there.then_some(section)
 }
 
-fn read(section: &mut Section<'_>, folder: &Path) -> TlsConfig {
+fn read(section: &mut Section<'_>, folder: &Path, acme: Option<Sourced<crate::acme::Settings>>) -> TlsConfig {
     let listed = section.find(&CERTIFICATES);
     let (client_ca, client_auth) = (section.find(&CLIENT_CA), section.get_sourced(&CLIENT_AUTH));
+    let client_crl = section.find(&CLIENT_CRL);
     let self_signed = section.get(&SELF_SIGNED);
     let mut spans = KeySpans::new(section.span.clone());
     spans.note(TlsFile::ClientCa, client_ca.as_ref());
-    let report = section.report;
-    if client_auth.span().is_some() && section.lacks(CLIENT_CA.name) {
-        let message = "`client_auth` has no effect without `client_ca`";
-        report.push_if_whole(
-            client_auth.origin.clone(),
-            message,
+    spans.note(TlsFile::ClientCrl, client_crl.as_ref());
+    let without_ca = [("client_auth", client_auth.span()), ("client_crl", client_crl.as_ref().and_then(Sourced::span))];
+    for (name, span) in without_ca.into_iter().filter(|_| section.lacks(CLIENT_CA.name)) {
+        let Some(span) = span else { continue };
+        let (message, help) = (
+            format!("`{name}` has no effect without `client_ca`"),
             "name the authorities of the clients, or leave it out",
         );
-    }
-    if self_signed && listed.as_ref().is_some_and(|listed| !listed.value.is_empty()) {
-        let message = "`self_signed` and `certificates` exclude each other";
-        let help = "`self_signed` is for development: leave one of the two out";
-        report.push_if_whole(ValueOrigin::Text(section.span.clone()), message, help);
+        section.report.push_if_whole(ValueOrigin::Text(span), message, help);
     }
     // A wrong list is a finding already.
     let lacks = section.lacks(CERTIFICATES.name) || listed.as_ref().is_some_and(|listed| listed.value.is_empty());
-    if !self_signed && lacks {
-        let help = "write certificates = [{ cert = \"shop.pem\", key = \"shop.key\" }], or for development \
-                    self_signed = true";
-        report.push_if_whole(ValueOrigin::Text(section.span.clone()), "TLS needs a certificate", help);
-    }
+    check_sources(section, self_signed, !lacks, acme.is_some());
     let development = self_signed.then(|| folder.join(DEVELOPMENT));
     let mut files: Vec<CertificateFiles> = Vec::new();
     for (index, pair) in listed.into_iter().flat_map(|listed| listed.value).enumerate() {
@@ -186,16 +190,40 @@ fn read(section: &mut Section<'_>, folder: &Path) -> TlsConfig {
         let (cert, key) = (development.join("localhost.pem"), development.join("localhost.key"));
         files = vec![CertificateFiles { cert, key }];
     }
+    for file in [TlsFile::Cert(files.len()), TlsFile::Key(files.len())] {
+        spans.note(file, acme.as_ref());
+    }
+    let acme = acme.map(|found| found.value);
     let settings = TlsSettings {
         certificates: files,
+        obtained: acme.as_ref().map(|acme| CertificateKeeper::certificate_path(&acme.folder)),
         client_ca: client_ca.map(|found| folder.join(found.value)),
+        client_crl: client_crl.map(|found| folder.join(found.value)),
         client_auth: client_auth.value,
         // Set by what `[gateway]` says of HTTP/2.
         http2: false,
         reload: section.get(&RELOAD),
         handshake_timeout: section.get(&HANDSHAKE_TIMEOUT),
     };
-    TlsConfig { settings, development, spans }
+    TlsConfig { settings, development, acme, spans }
+}
+
+/// Checks that there is a certificate, and that not two ways to get one exclude each other.
+fn check_sources(section: &Section<'_>, self_signed: bool, listed: bool, acme: bool) {
+    let report = |message: &str, help: &str| {
+        section.report.push_if_whole(ValueOrigin::Text(section.span.clone()), message, help);
+    };
+    for (other, name) in [(listed, CERTIFICATES.name), (acme, "acme")] {
+        if self_signed && other {
+            let help = "`self_signed` is for development: leave one of the two out";
+            report(&format!("`self_signed` and `{name}` exclude each other"), help);
+        }
+    }
+    if !self_signed && !listed && !acme {
+        let help = "write certificates = [{ cert = \"shop.pem\", key = \"shop.key\" }], or acme = { names = \
+                    [\"shop.example\"], terms_agreed = true }, or for development self_signed = true";
+        report("TLS needs a certificate", help);
+    }
 }
 
 /// `{ cert = "shop.pem", key = "shop.key" }`.

@@ -47,6 +47,6 @@ pub struct Subscription {
 impl Subscription {
     /// The bucket of its notes. A replaced function is the same subscription: what it has settled stays settled.
     pub fn notes(&self) -> ServiceName {
-        ServiceName::of_host("subscription", &format!("{}/{}", self.service, self.topic.name))
+        ServiceName::of_host_part("subscription", &format!("{}/{}", self.service, self.topic.name))
     }
 }

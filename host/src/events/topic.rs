@@ -86,7 +86,7 @@ impl Topic {
 
     /// The bucket in which its events are.
     pub fn bucket(&self) -> ServiceName {
-        ServiceName::of_host("topic", self.name.as_str())
+        ServiceName::of_host_part("topic", self.name.as_str())
     }
 
     /// The record of an event that `source` publishes at `time`, in milliseconds since 1970.

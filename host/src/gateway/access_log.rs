@@ -1,8 +1,9 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
-use crate::base::{Blame, Body, BodyError, RequestId, ServiceName};
+use super::request_trace::{EndedRequest, RequestTrace};
+use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, TraceId};
 use crate::listen::{Peer, UnparsedRequest};
-use crate::telemetry::GatewayMetrics;
+use crate::telemetry::{DurationExemplar, GatewayMetrics};
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri};
 use http_body::{Body as _, Frame, SizeHint};
@@ -10,7 +11,7 @@ use http_body_util::BodyExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// The status in the log for a request whose client went away before the answer. It is never sent; nginx logs the same
 /// number.
@@ -49,6 +50,8 @@ pub(super) struct AccessRecord {
     bytes: u64,
     end: AnswerEnd,
     peer: Peer,
+    /// The request's trace; `None` if requests are not traced.
+    pub(super) trace: Option<RequestTrace>,
 }
 
 impl AccessRecord {
@@ -73,6 +76,7 @@ impl AccessRecord {
             bytes: 0,
             end: AnswerEnd::Gone,
             peer,
+            trace: None,
         }
     }
 
@@ -98,6 +102,26 @@ impl AccessRecord {
     }
 }
 
+impl AccessRecord {
+    fn end_trace(&self, trace: RequestTrace, kind: &'static str, took: Duration) -> TraceId {
+        let (id, kept) = trace.end(&EndedRequest {
+            scope: self.scope,
+            id: &self.id,
+            method: &self.method,
+            path: self.uri.path(),
+            status: self.status,
+            kind,
+            broken: self.end == AnswerEnd::Broken,
+            took,
+        });
+        if kept {
+            let exemplar = DurationExemplar { trace: id, took, at: SystemTime::now() };
+            self.metrics.exemplify(self.scope, self.status, exemplar);
+        }
+        id
+    }
+}
+
 impl Drop for AccessRecord {
     fn drop(&mut self) {
         let took = self.began.elapsed();
@@ -108,6 +132,7 @@ impl Drop for AccessRecord {
             AnswerEnd::Gone => KIND_GONE,
         };
         self.metrics.ended(self.scope, self.status, kind, Some(took));
+        let trace_id = self.trace.take().map(|trace| self.end_trace(trace, kind, took));
         // Without the query, which is often secret.
         tracing::info!(
             target: "access",
@@ -125,6 +150,7 @@ impl Drop for AccessRecord {
                 AnswerEnd::Gone => "gone",
             },
             request_id = self.id.as_str(),
+            trace_id = trace_id.map(tracing::field::display),
         );
     }
 }

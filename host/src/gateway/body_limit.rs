@@ -1,9 +1,8 @@
 //! The limit on the size of a request's body.
 
 use super::problem::Problem;
-use super::settings::Target;
 use super::status;
-use crate::base::{Body, BodyError, ErrorKind};
+use crate::base::{Body, BodyError, ErrorKind, ServiceName};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
@@ -11,36 +10,77 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-/// Whether a body that the service reads has passed its limit, as the gateway sees it. `None` for a body without a
-/// byte.
-pub(super) struct UploadStatus(Option<Arc<AtomicBool>>);
+/// What is wrong with a body that the service reads, as the gateway sees it. `None` for a body without a byte.
+#[derive(Clone)]
+pub(super) struct UploadStatus(Option<Arc<AtomicU8>>);
+
+/// It has passed its limit.
+const TOO_LARGE: u8 = 1;
+/// It is not of its coding.
+const BROKEN: u8 = 2;
 
 impl UploadStatus {
-    /// Limits the body of a request with these headers to what `target` accepts.
+    /// Limits the body of a request with these headers to `limit` bytes.
     ///
     /// # Errors
     /// 413 if the request announces more.
-    pub(super) fn bound(headers: &HeaderMap, body: Body, target: &Target) -> Result<(Body, Self), Problem> {
+    pub(super) fn bound(
+        headers: &HeaderMap,
+        body: Body,
+        limit: u64,
+        service: &ServiceName,
+    ) -> Result<(Body, Self), Problem> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: u64| length > target.body_limit) {
+        if announced.is_some_and(|length: u64| length > limit) {
             // The client may be sending the body already, without waiting for our `100 Continue`: the connection must
             // end here.
-            return Err(status::problem(ErrorKind::BodyTooLarge, &target.service).closing());
+            return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
         }
-        if body.is_end_stream() {
-            return Ok((body, Self(None)));
+        let (body, upload) = Self::watch(body);
+        if upload.0.is_none() {
+            return Ok((body, upload));
         }
-        let too_large = Arc::new(AtomicBool::new(false));
-        let bounded = BoundedBody { body, left: target.body_limit, too_large: too_large.clone() };
-        Ok((bounded.boxed_unsync(), Self(Some(too_large))))
+        let bounded = BoundedBody { body, left: limit, upload: upload.clone() };
+        Ok((bounded.boxed_unsync(), upload))
+    }
+
+    /// The status of a body, which is right so far.
+    pub(super) fn watch(body: Body) -> (Body, Self) {
+        let status = (!body.is_end_stream()).then(Arc::default);
+        (body, Self(status))
     }
 
     /// Whether the body has passed its limit.
     pub(super) fn was_too_large(&self) -> bool {
-        self.0.as_ref().is_some_and(|too_large| too_large.load(Relaxed))
+        self.is(TOO_LARGE)
+    }
+
+    /// Whether the body is not of its coding.
+    pub(super) fn was_broken(&self) -> bool {
+        self.is(BROKEN)
+    }
+
+    fn is(&self, wrong: u8) -> bool {
+        self.0.as_ref().is_some_and(|status| status.load(Relaxed) == wrong)
+    }
+
+    /// The body has passed its limit.
+    pub(super) fn note_too_large(&self) {
+        self.note(TOO_LARGE);
+    }
+
+    /// The body is not of its coding.
+    pub(super) fn note_broken(&self) {
+        self.note(BROKEN);
+    }
+
+    fn note(&self, wrong: u8) {
+        if let Some(status) = &self.0 {
+            status.store(wrong, Relaxed);
+        }
     }
 }
 
@@ -49,7 +89,7 @@ struct BoundedBody {
     body: Body,
     /// The bytes that may still come.
     left: u64,
-    too_large: Arc<AtomicBool>,
+    upload: UploadStatus,
 }
 
 impl BoundedBody {
@@ -62,7 +102,7 @@ impl BoundedBody {
             }
             None => {
                 self.left = 0;
-                self.too_large.store(true, Relaxed);
+                self.upload.note_too_large();
                 Err(BodyError::new(ErrorKind::BodyTooLarge, "the request's body is larger than its route allows"))
             }
         }

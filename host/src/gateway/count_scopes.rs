@@ -1,7 +1,9 @@
 //! Where the gateway counts a request that has ended: the scopes, and the outcomes that each can have.
 
 use super::authentication;
-use super::settings::Target;
+use super::body_decoding;
+use super::files;
+use super::settings::{Answerer, Target};
 use super::websocket;
 use crate::route::RoutingTable;
 use crate::telemetry::{CountScope, GatewayMetrics};
@@ -51,8 +53,13 @@ const TYPED: [(u16, &str); 7] = [
 /// What a route with rate limits refuses beyond that.
 const LIMITED: [(u16, &str); 1] = [(429, "quota-exceeded")];
 
+/// What a route refuses that lets only some addresses in.
+const ADDRESSES: [(u16, &str); 1] = [(403, "address-refused")];
+
 /// What is refused before a route is found, or since there is none.
-const UNROUTED: [(u16, &str); 13] = [
+const UNROUTED: [(u16, &str); 15] = [
+    (403, "address-refused"),
+    (503, "maintenance"),
     (308, "https-only"),
     (431, "headers-too-large"),
     (414, "target-too-long"),
@@ -88,10 +95,17 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
         let refused = target.access.is_some().then_some(authentication::REFUSED.as_slice());
         let limited = target.limits.is_some().then_some(LIMITED.as_slice());
         let cors = target.cors.is_some().then_some(CORS.as_slice());
-        let usual = [CALLED.as_slice(), NO_UPGRADE.as_slice()];
-        let outcomes = usual.into_iter().chain([typed, sockets, refused, limited, cors].into_iter().flatten());
+        let addresses = target.addresses.is_some().then_some(ADDRESSES.as_slice());
+        let decoding = target.transforms.decoding.is_some().then_some(body_decoding::REFUSED.as_slice());
+        let usual = match &target.answerer {
+            Answerer::Service(_) => vec![CALLED.as_slice(), NO_UPGRADE.as_slice()],
+            Answerer::Files(_) => vec![files::REFUSED.as_slice()],
+            Answerer::Redirection(_) => Vec::new(),
+        };
+        let chosen = [typed, sockets, refused, limited, cors, addresses, decoding];
+        let outcomes = usual.into_iter().chain(chosen.into_iter().flatten());
         let outcomes = outcomes.collect();
-        CountScope { route, service: target.service.to_string(), outcomes }
+        CountScope { route, service: target.service().map(ToString::to_string).unwrap_or_default(), outcomes }
     });
     let mut scopes: Vec<_> = of_routes.collect();
     for (name, outcomes) in [("(none)", UNROUTED.as_slice()), ("(unparsed)", UNPARSED.as_slice())] {

@@ -1,6 +1,7 @@
 //! The request that the gateway sends to the service.
 
 use super::authentication::Admitted;
+use super::mirror::Mirror;
 use super::problem::Problem;
 use super::settings::Target;
 use crate::base::{
@@ -97,7 +98,7 @@ fn remove_ending(headers: &mut HeaderMap, trusted: bool) {
     let ends = |name: &&HeaderName| match name.as_str() {
         // `Expect` was answered by the connection, which also drops the fields that `Trailer` announces. The other two
         // are part of the call's context.
-        "expect" | "trailer" | CallContext::TIMEOUT_HEADER | CallContext::DEPTH_HEADER => true,
+        "expect" | "trailer" | CallContext::TIMEOUT_HEADER | CallContext::DEPTH_HEADER | Mirror::HEADER => true,
         // What a client says of its own origin.
         "forwarded" | "x-real-ip" => !trusted,
         name => !trusted && name.starts_with("x-forwarded-"),

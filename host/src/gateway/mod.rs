@@ -3,9 +3,12 @@
 //! Owns the path of a request from the socket to a service and of its answer back, as one list in `pipeline.rs` that is
 //! read from top to bottom; typed routes, on which a request becomes the call of a function (the wing `typed`), and
 //! their OpenAPI document; the rate limits of routes; which pages of other origins may use a route (the wing `cors`);
-//! the problem bodies of everything that the gateway refuses; the one table from an error's kind to a status
-//! (`status.rs`); the access log; and the count of all requests, by route, status and kind (`count_scopes.rs`).
-//! Policies of `[auth.NAME]` and whom a route lets in are the wing `authentication`.
+//! the trace of each request (`request_trace.rs`); the compression of answers (the wing `compression`), the decoding of
+//! requests, edits of header sections, and copies of requests (`mirror.rs`); routes that the gateway answers itself,
+//! with the files of a folder (the wing `files`) or by another address (`redirection.rs`); the problem bodies of
+//! everything that the gateway refuses; the one table from an error's kind to a status (`status.rs`); the access log;
+//! and the count of all requests, by route, status and kind (`count_scopes.rs`). Policies of `[auth.NAME]` and whom a
+//! route lets in are the wing `authentication`.
 //!
 //! What always holds:
 //! - every answer that the pipeline gives carries `x-request-id`, and every answer of the gateway's own is an RFC 9457
@@ -29,21 +32,33 @@
 //! real sockets, and beside the files.
 
 mod access_log;
+mod acme_answer;
+mod address_list;
 mod authentication;
 mod body_budget;
+mod body_decoding;
 mod body_limit;
 mod call;
 mod client_address;
+mod compression;
 mod cors;
 mod count_scopes;
+mod entry_gate;
+mod files;
 mod forwarded_request;
 mod head_check;
+mod header_edits;
 mod https_only;
+mod mirror;
 mod openapi_document;
+mod own_answer;
 mod pipeline;
 mod problem;
 mod public_answer;
-mod rate_limit;
+mod rates;
+mod redirection;
+mod request_changes;
+mod request_trace;
 mod settings;
 mod status;
 #[cfg(test)]
@@ -52,13 +67,21 @@ mod told_hosts;
 mod typed;
 mod websocket;
 
+pub use address_list::{AddressList, AddressRange, AddressRangeError};
 pub use authentication::{
     AskIssuer, AuthPolicy, Introspector, IssuerFuture, KeyPace, KeySource, PolicyProof, RouteAccess, SharedKeyRing,
     TokenKeys, TokenProver,
 };
+pub use body_decoding::BodyDecoding;
 pub use call::{Call, CallFailure};
+pub use compression::AnswerCompression;
 pub use cors::{CorsPolicy, OriginPattern, OriginPatternError};
+pub use entry_gate::EntrySettings;
+pub use files::{FilePath, StaticFolder};
+pub use header_edits::{AnswerEdits, HeaderEdits, SECURITY, why_fixed};
+pub use mirror::Mirror;
 pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
-pub use rate_limit::{LimitKey, RateLimit, RouteLimits};
-pub use settings::{HttpsSettings, Settings, Target, WebSocketSettings};
+pub use rates::{KeepQuota, LimitCounts, LimitKey, LimitMeasures, RateLimit, RouteLimits, SavedFuture};
+pub use redirection::{Redirection, RedirectionError};
+pub use settings::{Answerer, HttpsSettings, RouteTransforms, Settings, Target, WebSocketSettings};

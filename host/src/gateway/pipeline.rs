@@ -3,21 +3,28 @@
 use super::access_log::{AccessRecord, write_unparsed};
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
+use super::body_decoding::{self, EncodedUpload};
 use super::body_limit::UploadStatus;
 use super::call::{Call, CallFailure};
+use super::compression::AnswerCoding;
 use super::cors::{self, CorsGrant};
+use super::entry_gate::EntryGate;
 use super::forwarded_request::{self, ForwardedFrom};
+use super::header_edits::AnswerEdits;
 use super::openapi_document::{DOCUMENT_PATH, OpenapiDocument};
 use super::problem::Problem;
-use super::rate_limit::{LimitedRequest, RouteLimits};
+use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
+use super::request_changes::RequestChanges;
+use super::request_trace::{GatewayTraces, RequestTrace};
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
-use super::{client_address, count_scopes, head_check, https_only, public_answer, status};
+use super::{acme_answer, client_address, count_scopes, head_check, https_only, own_answer, public_answer, status};
 use crate::audit::AuditRecord;
 use crate::base::{
-    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, remove_claimed_identity,
+    Blame, Body, CallContext, DeadlineOwner, ErrorKind, HostAndPort, RequestId, ServiceName, TraceScope, WorkPayer,
+    remove_claimed_identity,
 };
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
@@ -42,7 +49,9 @@ pub struct Gateway<C> {
     body_budgets: BTreeMap<ServiceName, BodyBudget>,
     routes: Arc<RoutingTable<Target>>,
     socket_permits: SocketPermits,
+    entry: EntryGate,
     metrics: Arc<GatewayMetrics>,
+    traces: Option<Arc<GatewayTraces>>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
     hasher: RandomState,
     mesh: Arc<C>,
@@ -55,16 +64,33 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
-        let services = routes.routes().iter().map(|(_, target)| &target.service);
+        let services = routes.routes().iter().filter_map(|(_, target)| target.service());
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
+        let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
-        Self { settings, document, body_budgets, routes, socket_permits, metrics, hasher, mesh }
+        let entry = EntryGate::new(std::mem::take(&mut settings.entry));
+        Self { settings, document, body_budgets, routes, socket_permits, entry, metrics, traces, hasher, mesh }
     }
 
     /// What the gateway counts: each request that has ended, once.
     pub fn metrics(&self) -> &Arc<GatewayMetrics> {
         &self.metrics
+    }
+
+    /// When clients are told to come back, during maintenance; `None`: there is none.
+    pub fn maintenance(&self) -> Option<Duration> {
+        self.entry.maintenance()
+    }
+
+    /// Begins maintenance, in which clients are told to come back after so long, or after the time of the settings.
+    pub fn begin_maintenance(&self, retry_after: Option<Duration>) {
+        self.entry.begin_maintenance(retry_after);
+    }
+
+    /// Ends maintenance.
+    pub fn end_maintenance(&self) {
+        self.entry.end_maintenance();
     }
 
     /// Counts and logs what the listener refused since it could not be parsed as a request.
@@ -80,7 +106,7 @@ impl<C: Call> Gateway<C> {
     }
 
     /// Answers one request. When the client goes away, this future is dropped, and with it the call.
-    pub async fn handle(&self, request: Request<Body>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, mut request: Request<Body>, peer: Peer) -> Response<Body> {
         let began = Instant::now();
         // A socket that listens on IPv4 and IPv6 shows an IPv4 peer as an IPv6 address.
         let address = peer.addr.ip().to_canonical();
@@ -89,8 +115,12 @@ impl<C: Call> Gateway<C> {
         let id = request_id(request.headers(), trusted);
         let unrouted = (Arc::clone(&self.metrics), count_scopes::unrouted(&self.routes));
         let secure = peer.is_secure();
-        let caller = Caller { id: &id, peer: address, trusted, secure, began };
+        let begin = |traces| RequestTrace::begin(traces, &mut request, (&id, trusted, secure), began);
+        let trace = self.traces.as_ref().map(begin);
+        let scope = trace.as_ref().map(RequestTrace::scope);
+        let caller = Caller { id: &id, peer: address, trusted, secure, began, trace: scope };
         let mut record = AccessRecord::begin(unrouted, &request, id.clone(), began, peer);
+        record.trace = trace;
         let proxies = &self.settings.trusted_proxies;
         let audited =
             self.settings.audit.as_ref().map(|_| client_address::of(request.headers(), address, trusted, proxies));
@@ -103,8 +133,7 @@ impl<C: Call> Gateway<C> {
                 (problem.answer(&id), kind)
             }
         };
-        let mut answer = public_answer::finish(answer, &id);
-        extras.write(answer.headers_mut());
+        let mut answer = extras.write(public_answer::finish(answer, &id));
         if let Some(https) = &self.settings.https {
             https_only::announce(https, record.peer(), &mut answer);
         }
@@ -126,49 +155,32 @@ impl<C: Call> Gateway<C> {
         remove_claimed_identity(&mut head.headers, caller.trusted);
         let host = head_check::check(&head, caller.trusted, record.peer().secure.as_deref())?;
         let path = clean_path(&head)?;
-        if let Some(https) = &self.settings.https {
-            https_only::check(https, &head, host, record.peer(), caller.trusted)?;
-        }
-        if let Some(method) = cors::requested_method(&head)
-            && let Some(answer) = self.preflight(&method, &head, (host, path), record)
-        {
+        if let Some(answer) = self.answer_early(&head, (host, path), caller, record) {
             return answer;
         }
         let Some(route) = self.route(&head, host, path)? else { return self.unrouted(&head) };
-        let Target { service, timeout, limits, typed, access, left_out, .. } = route.target;
-        (record.scope, record.service) = (route.index, Some(service.clone()));
-        let (_, Target { cors: policy, .. }) = &self.routes.routes()[route.index];
-        extras.cors = policy.as_ref().map(|policy| policy.grant(&head.headers));
+        let Target { timeout, typed, left_out, .. } = route.target;
+        (record.scope, record.service) = (route.index, route.target.service().cloned());
+        let (_, target) = &self.routes.routes()[route.index];
+        extras.begin(target, &head);
         // Before anything of the body is read.
-        let admitted = match access {
-            // Boxed: a request to a route without policies would pay for the size of this future.
-            Some(access) => {
-                let peer = record.peer();
-                let certificate = || authentication::shown_certificate(peer);
-                let caller = RouteCaller { id: caller.id, service, certificate: &certificate };
-                Some(Box::pin(access.admit(&head.headers, caller)).await?)
-            }
-            None => None,
-        };
-        if let Some(limits) = limits {
-            extras.rates = Some(self.admit_by_rate(limits, &head, admitted.as_ref(), route.index, caller)?);
-        }
-        let handshake = SocketHandshake::begin(&head, &body, route.target, route.index, &self.socket_permits)?;
-        let (body, upload) = UploadStatus::bound(&head.headers, body, route.target)?;
+        let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
+        let Some(service) = route.target.service() else { return own_answer::answer(&route, &head).await };
+        let (place, limit) = ((route.index, service), route.target.body_limit);
+        let handshake = SocketHandshake::begin(&head, &body, route.target, place, &self.socket_permits)?;
+        let (body, upload) = UploadStatus::bound(&head.headers, body, limit, service)?;
+        let changes = RequestChanges::begin(route.target, &head.headers)?;
         if let Some(reason) = left_out {
-            let detail = format!("left out: {reason}");
-            let kind = ErrorKind::NoEndpoint;
-            let refusal = CallFailure { kind, retry_after: None, deadline: None, lacks: None, detail };
-            return settle(Err(refusal), &upload, service, caller.id);
+            return settle(Err(left_out_failure(reason)), &upload, service, caller.id);
         }
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
+        context.payer = payer;
         if let Some(at) = typed {
-            return self.invoke(*at, &route, &head, (body, upload), &context).await;
+            return self.invoke((*at, service), &route, &head, (body, upload, changes.coding), &context).await;
         }
-        let admitted = admitted.as_ref();
         let Caller { id, peer, trusted, secure, .. } = *caller;
-        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted };
+        let origin = ForwardedFrom { id, peer, trusted, secure, host, admitted: admitted.as_ref() };
         let hosts = ToldHosts::new(&head.headers, host, trusted, secure);
         let mut request = forwarded_request::build(&head, body, &route, &origin)?;
         if route.target.trailers && head.headers.contains_key(TE) {
@@ -185,6 +197,7 @@ impl<C: Call> Gateway<C> {
             let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
             settle(read, &upload, service, caller.id)?;
         }
+        changes.apply(&mut request, &upload, &self.mesh, &context);
         let outcome = self.mesh.call(service, request, &context).await;
         let answer = settle(outcome, &upload, service, caller.id)?;
         let answer = answer.map(|body| record.peer().read_ahead(body));
@@ -196,18 +209,75 @@ impl<C: Call> Gateway<C> {
         })
     }
 
-    /// Takes the request out of the buckets of its route's limits. Returns the fields of its answer.
-    fn admit_by_rate(
+    /// The answer of the gateway's own to a request that needs no route: a proof for an ACME authority, a redirect to
+    /// `https`, the refusal of the gate, or the answer to a preflight.
+    fn answer_early(
         &self,
-        limits: &RouteLimits,
         head: &Parts,
-        admitted: Option<&Admitted<'_>>,
-        route: usize,
+        (host, path): (Option<HostAndPort<'_>>, Path<'_>),
         caller: &Caller<'_>,
-    ) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
-        let client = client_address::of(&head.headers, caller.peer, caller.trusted, &self.settings.trusted_proxies);
-        let identity = admitted.map(|admitted| &*admitted.identity);
-        limits.admit(&LimitedRequest { headers: &head.headers, client, identity, route }, &self.hasher, caller.began)
+        record: &mut AccessRecord,
+    ) -> Option<Result<Response<Body>, Problem>> {
+        if let Some(answer) = self.settings.acme.as_ref().and_then(|acme| acme_answer::find(acme, head, path)) {
+            return Some(Ok(answer));
+        }
+        if let Some(https) = &self.settings.https
+            && let Err(problem) = https_only::check(https, head, host, record.peer(), caller.trusted)
+        {
+            return Some(Err(problem));
+        }
+        if let Err(problem) = self.entry.check(|| self.client(&head.headers, caller)) {
+            return Some(Err(problem));
+        }
+        self.preflight(&cors::requested_method(head)?, head, (host, path), record)
+    }
+
+    /// Who the client is, and whether the route lets it in: by its address, its rate limits and its policies. Returns
+    /// who pays for the work of guests, too.
+    async fn admit<'r>(
+        &self,
+        route: &'r Match<'_, Target>,
+        head: &Parts,
+        caller: &Caller<'_>,
+        peer: &Peer,
+        extras: &mut AnswerExtras<'_>,
+    ) -> Result<(Option<Admitted<'r>>, Option<Arc<dyn WorkPayer>>), Problem> {
+        let Target { limits, access, addresses, .. } = route.target;
+        if let Some(addresses) = addresses {
+            addresses.check(self.client(&head.headers, caller))?;
+        }
+        let begin = |limits| {
+            let client = self.client(&head.headers, caller);
+            let request = RequestToAdmit { headers: &head.headers, client, route: route.index };
+            RateAdmission::begin(limits, &self.hasher, request, caller.began)
+        };
+        let mut rates = limits.as_ref().map(begin);
+        // Before an issuer is asked: a flood of wrong credentials must not reach it.
+        if let Some(rates) = rates.as_mut().filter(|rates| rates.has(LimitStage::Early)) {
+            let outcome = rates.admit(LimitStage::Early, None).await;
+            extras.rates = Some(rates.fields());
+            outcome?;
+        }
+        let admitted = match access {
+            // Boxed: a request to a route without policies would pay for the size of this future.
+            Some(access) => {
+                let certificate = || authentication::shown_certificate(peer);
+                let caller = RouteCaller { id: caller.id, service: route.target.service(), certificate: &certificate };
+                Some(Box::pin(access.admit(&head.headers, caller)).await?)
+            }
+            None => None,
+        };
+        if let Some(rates) = rates.as_mut().filter(|rates| rates.has(LimitStage::Late)) {
+            let outcome = rates.admit(LimitStage::Late, admitted.as_ref().map(|admitted| &*admitted.identity)).await;
+            extras.rates = Some(rates.fields());
+            outcome?;
+        }
+        Ok((admitted, rates.and_then(|rates| rates.payer())))
+    }
+
+    /// The client's address, behind trusted proxies.
+    fn client(&self, headers: &HeaderMap, caller: &Caller<'_>) -> IpAddr {
+        client_address::of(headers, caller.peer, caller.trusted, &self.settings.trusted_proxies)
     }
 
     /// Records that a caller was refused. The function of a service that refuses somebody is no business of the host.
@@ -215,7 +285,7 @@ impl<C: Call> Gateway<C> {
         let Some(trail) = &self.settings.audit else { return };
         let kind = problem.counted_as();
         let refused = matches!(problem.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        if !refused || matches!(kind, "function-error" | "cors-refused") {
+        if !refused || matches!(kind, "function-error" | "cors-refused" | "address-refused") {
             return;
         }
         trail.refused(|| {
@@ -239,7 +309,7 @@ impl<C: Call> Gateway<C> {
         let found = self.routes.find(&RequestHead { host, method, path, headers: &head.headers });
         let RouteLookup::Route(route) = found else { return None };
         let policy = route.target.cors.as_ref()?;
-        (record.scope, record.service) = (route.index, Some(route.target.service.clone()));
+        (record.scope, record.service) = (route.index, route.target.service().cloned());
         Some(policy.preflight(&head.headers, method, route.rule.methods()).ok_or_else(cors::refusal))
     }
 
@@ -248,7 +318,7 @@ impl<C: Call> Gateway<C> {
     fn leads(&self, head: &Parts, host: Option<HostAndPort<'_>>, reference: &str) -> Option<ServiceName> {
         let path = Path::parse(reference.split(['?', '#']).next()?).ok()?;
         match self.routes.find(&RequestHead { host, method: &Method::GET, path, headers: &head.headers }) {
-            RouteLookup::Route(found) => Some(found.target.service.clone()),
+            RouteLookup::Route(found) => found.target.service().cloned(),
             RouteLookup::MethodNotAllowed(_) | RouteLookup::None => None,
         }
     }
@@ -261,32 +331,36 @@ impl<C: Call> Gateway<C> {
     /// reaches the service.
     async fn invoke(
         &self,
-        at: usize,
+        (at, service): (usize, &ServiceName),
         route: &Match<'_, Target>,
         head: &Parts,
-        (body, upload): (Body, UploadStatus),
+        (body, upload, coding): (Body, UploadStatus, Option<EncodedUpload>),
         context: &CallContext,
     ) -> Result<Response<Body>, Problem> {
-        let (service, id) = (&route.target.service, &context.request_id);
+        let id = &context.request_id;
         typed::check_accept(&head.headers)?;
         // From here on the request is one for this form of the function, whatever is swapped meanwhile.
         let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
         let binding = &function.binding;
         let brings_body = typed::brings_body(binding, head);
         if brings_body == Some(true) {
-            typed::check_content_type(head)?;
+            typed::check_content_type(head, coding.is_some())?;
         }
         let arguments = Arguments::from_head(binding, head, route)?;
+        let body = match coding {
+            Some(coding) => coding.decoded(body, &upload),
+            None => body,
+        };
         let body = settle(self.budget(service).collect(body, context.deadline).await, &upload, service, id)?;
         if brings_body.is_none() && !body.bytes().is_empty() {
-            typed::check_content_type(head)?;
+            typed::check_content_type(head, coding.is_some())?;
         }
         let arguments = arguments.with_body(&body.bytes())?;
         drop(body);
         let echo = typed::EchoedArguments::of(binding, &arguments);
         let outcome = self.mesh.invoke(&function, arguments, context).await;
         let result = settle(outcome, &upload, service, id)?;
-        typed::answer(binding, result.as_ref(), &echo, route.target, id)
+        typed::answer(binding, result.as_ref(), &echo, service, id)
     }
 
     fn route<'a>(
@@ -322,13 +396,31 @@ struct AnswerExtras<'s> {
     rates: Option<[(HeaderName, HeaderValue); 2]>,
     /// What the answer says to a page of another origin.
     cors: Option<CorsGrant<'s>>,
+    /// What the route changes in its header section.
+    edits: Option<&'s AnswerEdits>,
+    /// How it is compressed. This comes last: nothing else changes a content that is compressed.
+    coding: Option<AnswerCoding>,
 }
 
-impl AnswerExtras<'_> {
-    fn write(self, headers: &mut HeaderMap) {
-        headers.extend(self.rates.into_iter().flatten());
+impl<'s> AnswerExtras<'s> {
+    /// What the route adds, whatever becomes of the request with this head.
+    fn begin(&mut self, target: &'s Target, head: &Parts) {
+        self.cors = target.cors.as_ref().map(|policy| policy.grant(&head.headers));
+        self.edits = target.transforms.answer_headers.as_deref();
+        self.coding = target.transforms.compression.as_ref().map(|compression| compression.negotiate(head));
+    }
+
+    fn write(self, mut answer: Response<Body>) -> Response<Body> {
+        if let Some(edits) = self.edits {
+            edits.apply(answer.headers_mut());
+        }
+        answer.headers_mut().extend(self.rates.into_iter().flatten());
         if let Some(grant) = self.cors {
-            grant.write(headers);
+            grant.write(answer.headers_mut());
+        }
+        match self.coding {
+            Some(coding) => coding.apply(answer),
+            None => answer,
         }
     }
 }
@@ -341,13 +433,16 @@ struct Caller<'a> {
     /// Whether its connection has TLS.
     secure: bool,
     began: Instant,
+    /// The place in the request's trace.
+    trace: Option<TraceScope>,
 }
 
 impl Caller<'_> {
     /// The context of the call that the request becomes. If the peer is trusted, deadline and depth continue those that
     /// the peer sends, so that a circle of calls that leads through a plain HTTP service ends like any other.
     fn context(&self, headers: &HeaderMap, timeout: Duration) -> CallContext {
-        let context = CallContext::new(self.id.clone(), self.began, timeout);
+        let mut context = CallContext::new(self.id.clone(), self.began, timeout);
+        context.trace.clone_from(&self.trace);
         if !self.trusted {
             return context;
         }
@@ -371,6 +466,12 @@ fn clean_path(head: &Parts) -> Result<Path<'_>, Problem> {
     Path::parse(head.uri.path()).map_err(|why| Problem::bad_request("bad-path", why.to_string()))
 }
 
+/// The failure of a call to a service that is not served, for this reason.
+fn left_out_failure(reason: &str) -> CallFailure {
+    let detail = format!("left out: {reason}");
+    CallFailure { kind: ErrorKind::NoEndpoint, retry_after: None, deadline: None, lacks: None, detail }
+}
+
 /// The outcome of a call, or the problem to answer. A request body that was too large is answered with 413, whatever
 /// the service did.
 fn settle<T>(
@@ -381,6 +482,9 @@ fn settle<T>(
 ) -> Result<T, Problem> {
     if upload.was_too_large() {
         return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
+    }
+    if upload.was_broken() {
+        return Err(body_decoding::broken());
     }
     let failure = match outcome {
         Ok(answer) => return Ok(answer),

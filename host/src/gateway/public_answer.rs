@@ -59,7 +59,7 @@ fn public_location(
         return (public != reference).then(|| HeaderValue::from_str(&public).ok()).flatten();
     };
     let default_port = if scheme.eq_ignore_ascii_case("https:") { 443 } else { 80 };
-    let kept = match hosts.origin(authority, default_port, &route.target.service) {
+    let kept = match hosts.origin(authority, default_port, route.target.service()?) {
         // A service that does not look at `X-Forwarded-Proto` writes `http` for a host that was reached by TLS.
         Origin::Public if hosts.secure && scheme.eq_ignore_ascii_case("http:") => format!("https://{authority}").into(),
         Origin::Public => Cow::Borrowed(origin),
@@ -89,7 +89,7 @@ fn public_path<'l>(
     if changed == path {
         return changed;
     }
-    let own = Some(route.target.service.clone());
+    let own = route.target.service().cloned();
     let (as_it_is, when_changed) = (leads(path), leads(&changed));
     let stays = (absolute && as_it_is == own)
         || (as_it_is.is_some() && (when_changed.is_none() || (when_changed == as_it_is && as_it_is != own)));
@@ -110,6 +110,7 @@ fn split_origin(location: &str) -> (&str, &str) {
 mod tests {
     use super::*;
     use crate::base::HostAndPort;
+    use crate::gateway::{Answerer, RouteTransforms};
     use crate::route::{Path, RequestHead, RouteLookup, RoutingTable, Rule};
     use http::HeaderMap;
     use std::time::Duration;
@@ -118,7 +119,7 @@ mod tests {
     fn publish_under_api(answer: Response<Body>, method: &Method, hosts: &ToldHosts<'_>) -> Response<Body> {
         let service = ServiceName::new("users").expect("a name");
         let target = Target {
-            service,
+            answerer: Answerer::Service(service),
             body_limit: 1,
             timeout: Duration::from_secs(1),
             limits: None,
@@ -126,8 +127,10 @@ mod tests {
             trailers: false,
             websocket: None,
             access: None,
+            addresses: None,
             cors: None,
             left_out: None,
+            transforms: RouteTransforms::default(),
         };
         let rule = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api")).expect("a rule");
         let table = RoutingTable::new(vec![(rule, target)]);

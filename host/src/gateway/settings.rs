@@ -1,10 +1,20 @@
 //! The gateway's settings: its bounds, the proxies that it trusts, and the target of a route.
 
+use super::address_list::AddressList;
 use super::authentication::RouteAccess;
+use super::body_decoding::BodyDecoding;
+use super::compression::AnswerCompression;
 use super::cors::CorsPolicy;
-use super::rate_limit::RouteLimits;
+use super::entry_gate::EntrySettings;
+use super::files::StaticFolder;
+use super::header_edits::{AnswerEdits, HeaderEdits};
+use super::mirror::Mirror;
+use super::rates::RouteLimits;
+use super::redirection::Redirection;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
+use crate::listen::AcmeChallenges;
+use crate::telemetry::Tracer;
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +33,8 @@ pub struct Settings {
     /// The most bytes of bodies that are held at a time for one service. On a typed route, a request beyond it is
     /// answered with 503. The default is 64 MiB.
     pub body_memory: usize,
+    /// Whom it lets in, and whether there is maintenance.
+    pub entry: EntrySettings,
     /// The OpenAPI document of the typed routes, in JSON. It is the answer to `GET /openapi.json`, unless a route has
     /// that path.
     pub openapi: Option<Bytes>,
@@ -30,6 +42,10 @@ pub struct Settings {
     pub audit: Option<AuditTrail>,
     /// What is done about plain HTTP, where the gateway has TLS.
     pub https: Option<HttpsSettings>,
+    /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
+    pub acme: Option<Arc<AcmeChallenges>>,
+    /// The traces of requests; `None`: they are not traced.
+    pub traces: Option<Arc<Tracer>>,
 }
 
 /// What a gateway with TLS does about plain HTTP.
@@ -48,9 +64,12 @@ impl Default for Settings {
             max_headers: 100,
             header_bytes: 32 * 1024,
             body_memory: 64 << 20,
+            entry: EntrySettings::default(),
             openapi: None,
             audit: None,
             https: None,
+            acme: None,
+            traces: None,
         }
     }
 }
@@ -70,8 +89,8 @@ pub struct WebSocketSettings {
 /// What a route leads to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The service that is called.
-    pub service: ServiceName,
+    /// Who answers.
+    pub answerer: Answerer,
     /// The most bytes of a request's body; a request with more is answered with 413.
     pub body_limit: u64,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
@@ -89,8 +108,59 @@ pub struct Target {
     pub websocket: Option<WebSocketSettings>,
     /// Whom it lets in; `None`: everybody.
     pub access: Option<Arc<RouteAccess>>,
+    /// Which clients it lets in, by their addresses; `None`: all.
+    pub addresses: Option<Arc<AddressList>>,
     /// Which pages of other origins may use it; `None`: what the service says of that is passed on.
     pub cors: Option<Arc<CorsPolicy>>,
     /// Why requests are refused with 503, if the host serves without this route or its service: for the log.
     pub left_out: Option<Arc<str>>,
+    /// What is changed in requests and answers.
+    pub transforms: RouteTransforms,
+}
+
+impl Target {
+    /// The service that is called; `None`: the gateway answers itself.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match &self.answerer {
+            Answerer::Service(service) => Some(service),
+            Answerer::Files(_) | Answerer::Redirection(_) => None,
+        }
+    }
+}
+
+/// Who answers the requests of a route.
+#[derive(Debug, Clone)]
+pub enum Answerer {
+    /// A service, which is called.
+    Service(ServiceName),
+    /// The gateway, with the files of a folder.
+    Files(Arc<StaticFolder>),
+    /// The gateway, which sends the client to another address.
+    Redirection(Arc<Redirection>),
+}
+
+impl Answerer {
+    /// What the gateway answers with, as people read it; `None` for a service.
+    pub fn own_answer(&self) -> Option<String> {
+        match self {
+            Self::Service(_) => None,
+            Self::Files(folder) => Some(format!("files of {}", folder.root().display())),
+            Self::Redirection(redirection) => Some(redirection.description()),
+        }
+    }
+}
+
+/// What a route changes in its requests and answers. Nothing by default.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTransforms {
+    /// How answers are compressed; `None`: not at all.
+    pub compression: Option<Arc<AnswerCompression>>,
+    /// How the bodies of requests are decoded; `None`: they are passed on as they are.
+    pub decoding: Option<BodyDecoding>,
+    /// What is changed in the header sections of requests to the service.
+    pub request_headers: Option<Arc<HeaderEdits>>,
+    /// What is changed in the header sections of answers.
+    pub answer_headers: Option<Arc<AnswerEdits>>,
+    /// Who gets copies of requests; `None`: nobody. Only for a service that speaks HTTP.
+    pub mirror: Option<Arc<Mirror>>,
 }

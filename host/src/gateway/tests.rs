@@ -1,6 +1,6 @@
 //! The room over real sockets: a listener, the pipeline, and a mesh made of a closure.
 
-use super::{Call, CallFailure, Gateway, Settings, Target};
+use super::{Answerer, Call, CallFailure, Gateway, RouteTransforms, Settings, Target};
 use crate::base::{Body, BodyError, CallContext, DeadlineOwner, ErrorKind, ServiceName, empty_body, full_body};
 use crate::contract::BoundFunction;
 use crate::contract::testing::SampleValue;
@@ -57,7 +57,7 @@ where
 
 fn routes() -> RoutingTable<Target> {
     let target = |service: &str| Target {
-        service: ServiceName::new(service).expect("a name"),
+        answerer: Answerer::Service(ServiceName::new(service).expect("a name")),
         body_limit: 16,
         timeout: Duration::from_millis(300),
         limits: None,
@@ -65,8 +65,10 @@ fn routes() -> RoutingTable<Target> {
         trailers: false,
         websocket: None,
         access: None,
+        addresses: None,
         cors: None,
         left_out: None,
+        transforms: RouteTransforms::default(),
     };
     let users = Rule::prefix("/api/users").and_then(|rule| rule.with_strip_prefix("/api"));
     let legacy = Rule::exact("/legacy/{id}").and_then(|rule| rule.with_rewrite("/users/{id}"));

@@ -48,7 +48,7 @@ impl<'a> SocketHandshake<'a> {
         head: &Parts,
         body: &Body,
         target: &'a Target,
-        route: usize,
+        (route, service): (usize, &ServiceName),
         permits: &SocketPermits,
     ) -> Result<Option<Self>, Problem> {
         if !is_offered(head) {
@@ -60,7 +60,7 @@ impl<'a> SocketHandshake<'a> {
             return Err(Problem::bad_request("bad-handshake", detail).closing());
         }
         check_origin(head, settings)?;
-        let Ok(permit) = Arc::clone(free).try_acquire_owned() else { return Err(too_many(&target.service)) };
+        let Ok(permit) = Arc::clone(free).try_acquire_owned() else { return Err(too_many(service)) };
         Ok(Some(Self { settings, route, permit }))
     }
 

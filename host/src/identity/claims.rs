@@ -1,8 +1,8 @@
 //! JSON objects that outsiders wrote: the header and the claims of a token, the answer of an issuer.
 
 use serde::Deserialize;
-use serde::de::{Error, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -21,15 +21,68 @@ impl<'de> Deserialize<'de> for Claims {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
                 let mut members = BTreeMap::new();
-                while let Some((name, value)) = map.next_entry()? {
+                while let Some((name, DistinctValue(value))) = map.next_entry()? {
                     if members.insert(name, value).is_some() {
-                        return Err(Error::custom("a member stands twice"));
+                        return Err(Error::custom(TWICE));
                     }
                 }
                 Ok(Claims(members))
             }
         }
         deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+const TWICE: &str = "a member stands twice";
+
+/// A value without two members of one name, however deep they stand: whoever gets the claims reads them anew.
+struct DistinctValue(Value);
+
+impl<'de> Deserialize<'de> for DistinctValue {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = Value;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(value.into())
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+                Ok(value.into())
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some(DistinctValue(item)) = items.next_element()? {
+                    all.push(item);
+                }
+                Ok(all.into())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, DistinctValue(value))) = map.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(Error::custom(TWICE));
+                    }
+                }
+                Ok(members.into())
+            }
+        }
+        // It is bounded in depth by serde_json: 128.
+        deserializer.deserialize_any(ValueVisitor).map(Self)
     }
 }
 
@@ -86,5 +139,30 @@ impl Claims {
     pub(super) fn subject(&self) -> Option<String> {
         let found = ["sub", "client_id", "azp"].into_iter().find_map(|name| self.text(name));
         found.filter(|subject| !subject.is_empty()).map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_stands_once_however_deep() {
+        for (text, is_good) in [
+            (r#"{"a":1,"b":{"a":1,"c":[{"a":null},{"a":-1.5}]},"d":[]}"#, true),
+            (r#"{"a":1,"a":1}"#, false),
+            (r#"{"a":{"b":1,"b":2}}"#, false),
+            (r#"{"a":[[{"b":1,"c":{},"b":1}]]}"#, false),
+            // The same name, once as it is and once escaped.
+            (r#"{"a":{"b":1,"\u0062":2}}"#, false),
+            (r#"[]"#, false),
+        ] {
+            let parsed = Claims::parse(text.as_bytes());
+            assert_eq!(parsed.is_some(), is_good, "{text}");
+            if let Some(claims) = parsed {
+                let plain: BTreeMap<String, Value> = serde_json::from_str(text).expect("it is JSON");
+                assert_eq!(claims.0, plain, "nothing is read otherwise");
+            }
+        }
     }
 }

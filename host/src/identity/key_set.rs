@@ -110,6 +110,11 @@ impl KeySet {
         Self(vec![TokenKey { id: None, algorithm: None, material: KeyMaterial::Secret(secret) }])
     }
 
+    /// Whether a token with this `alg` can be proved by one of the keys.
+    pub fn has_key_for(&self, algorithm: TokenAlgorithm) -> bool {
+        self.0.iter().any(|key| key.fits(algorithm))
+    }
+
     /// The one key for a token with this `kid` and `alg`.
     pub(super) fn find(&self, id: Option<&str>, algorithm: TokenAlgorithm) -> Result<&TokenKey, KeyMiss> {
         // A secret has no id of its own, whatever its issuer writes into the token.

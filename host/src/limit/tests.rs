@@ -1,5 +1,9 @@
 //! A limiter against a token bucket for each key, counted in whole intervals.
 
+mod many_keys;
+mod quotas;
+mod work;
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -50,7 +54,7 @@ proptest! {
     #[test]
     fn a_limiter_admits_what_a_token_bucket_admits(rate in rate(), requests in requests()) {
         let origin = Instant::now();
-        let limiter = Limiter::new("x", rate, 1024, origin);
+        let limiter = Limiter::new(rate, 1024, origin);
         let (mut model, mut micros) = (Model::new(&rate), 0_u64);
         for (pause, key) in requests {
             micros += pause;
@@ -74,7 +78,7 @@ proptest! {
         // A table of one set. The first key floods; whoever comes later must not get it a new bucket.
         let origin = Instant::now();
         let rate = Rate::new(1, Duration::from_secs(1000), 3).expect("legal");
-        let limiter = Limiter::new("x", rate, 8, origin);
+        let limiter = Limiter::new(rate, 8, origin);
         let mut admitted = BTreeMap::<u64, u32>::new();
         for key in requests {
             *admitted.entry(key).or_default() += u32::from(limiter.admit(hash(key), origin).admitted);
@@ -82,16 +86,6 @@ proptest! {
         prop_assert!(admitted.values().all(|count| *count <= 3));
         // Eight buckets of their own and a shared one.
         prop_assert!(admitted.values().sum::<u32>() <= 9 * 3);
-    }
-
-    #[test]
-    fn all_or_none(rates in prop::collection::vec(rate(), 1..4), count in 1_usize..80) {
-        let origin = Instant::now();
-        let limiters: Vec<Limiter> = rates.iter().map(|rate| Limiter::new("x", *rate, 64, origin)).collect();
-        let limits: Vec<(&Limiter, u64)> = limiters.iter().map(|limiter| (limiter, 7)).collect();
-        let least = rates.iter().map(Rate::burst).min().expect("one at least");
-        let admitted = (0..count).filter(|_| admit_all(&limits, origin).is_ok()).count();
-        prop_assert_eq!(admitted, count.min(least as usize), "a refused request must cost no other limit anything");
     }
 }
 
@@ -110,7 +104,7 @@ fn a_rate_has_bounds() {
 fn a_long_burst_does_not_overflow() {
     let rate = Rate::new(1, Rate::LONGEST, u32::MAX).expect("legal");
     let (origin, hour) = (Instant::now(), Duration::from_secs(3600));
-    let limiter = Limiter::new("x", rate, 8, origin);
+    let limiter = Limiter::new(rate, 8, origin);
     for at in 0..100 {
         assert!(limiter.admit(1, origin + hour * at).admitted);
     }

@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard};
 /// Buckets of a set: four cache lines with the lock.
 const WAYS: usize = 8;
 
+const UNPOISONED: &str = "nothing panics while it holds this lock";
+
 /// A bucket. One whose `tat` has passed is free.
 #[derive(Clone, Copy, Default)]
 struct TokenBucket {
@@ -64,9 +66,33 @@ impl TokenBucketTable {
         (TokenBucketPlace::Own, result)
     }
 
+    /// The TAT of `key`'s bucket: its own, or the shared one if it would find no room.
+    pub(super) fn tat(&self, key: u64, now: u64) -> u64 {
+        let set = self.set(key);
+        if let Some(own) = set.buckets.iter().find(|bucket| bucket.key == key && bucket.tat > now) {
+            return own.tat;
+        }
+        if set.buckets.iter().any(|bucket| bucket.tat <= now) { 0 } else { set.shared }
+    }
+
+    /// How many keys have a bucket of their own that is not full. Takes each lock of the table once.
+    pub(super) fn in_use(&self, now: u64) -> usize {
+        let used = |set: &Mutex<TokenBucketSet>| {
+            let set = set.lock().expect(UNPOISONED);
+            set.buckets.iter().filter(|bucket| bucket.tat > now).count()
+        };
+        self.sets.iter().map(used).sum()
+    }
+
+    /// The memory of its buckets.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.sets)
+    }
+
     fn set(&self, key: u64) -> MutexGuard<'_, TokenBucketSet> {
         // The high bits choose the set. Keys are hashes, so all bits are equally good.
         let at = usize::try_from(key >> 32).expect("32 bits") & (self.sets.len() - 1);
-        self.sets[at].lock().expect("nothing panics while it holds this lock")
+        self.sets[at].lock().expect(UNPOISONED)
     }
 }

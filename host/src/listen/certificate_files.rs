@@ -1,37 +1,22 @@
 //! The files of certificates, keys and client authorities: how they are read, and what is wrong with them.
 
 use super::certificate_facts::{CertificateFacts, now};
+use super::tls_settings::{CertificateFiles, TlsSettings};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 /// The longest file that is read, in bytes: a bundle of all public authorities has 250 KB.
 const LONGEST: u64 = 4 << 20;
-
-/// A certificate with its chain, and its key: two PEM files, which may be one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// The certificate first, then those that lead to an authority.
-    pub cert: PathBuf,
-    /// The private key, not encrypted.
-    pub key: PathBuf,
-}
-
-/// Whether clients show certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// A client may show one; a wrong one is refused.
-    Optional,
-    /// A client without one is refused.
-    Required,
-}
 
 /// Which file of the settings something is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +27,8 @@ pub enum TlsFile {
     Key(usize),
     /// The authorities of the clients.
     ClientCa,
+    /// The clients' certificates that are revoked.
+    ClientCrl,
 }
 
 /// What is wrong with a file. It names the file and never its content.
@@ -72,6 +59,8 @@ impl TlsFileError {
 pub(super) struct ReadCertificate {
     pub(super) key: Arc<CertifiedKey>,
     pub(super) facts: CertificateFacts,
+    /// The file that it is of.
+    pub(super) path: PathBuf,
 }
 
 /// The bytes of one file, or why there are none.
@@ -81,21 +70,34 @@ type FileContent = io::Result<Vec<u8>>;
 /// secrets, changes neither a path nor perhaps a length.
 pub(super) struct TlsFileContents {
     /// The certificate and the key of each pair.
-    certificates: Vec<(FileContent, FileContent)>,
+    certificates: Vec<(CertificateFiles, FileContent, FileContent)>,
+    /// Whether the certificate is there that the host obtains by itself.
+    pub(super) has_obtained: bool,
     client_ca: Option<FileContent>,
+    client_crl: Option<FileContent>,
 }
 
 impl TlsFileContents {
-    pub(super) fn read(certificates: &[CertificateFiles], client_ca: Option<&Path>) -> Self {
-        let pair = |files: &CertificateFiles| (read(&files.cert), read(&files.key));
-        Self { certificates: certificates.iter().map(pair).collect(), client_ca: client_ca.map(read) }
+    /// Reads the files of the settings. A certificate that the host obtains by itself is left out as long as it is not
+    /// there.
+    pub(super) fn read(settings: &TlsSettings) -> Self {
+        let obtained = settings.obtained.iter().filter(|path| path.exists());
+        let obtained = obtained.map(|path| CertificateFiles { cert: path.clone(), key: path.clone() });
+        let pair = |files: CertificateFiles| {
+            let (cert, key) = (read(&files.cert), read(&files.key));
+            (files, cert, key)
+        };
+        let certificates: Vec<_> = settings.certificates.iter().cloned().chain(obtained).map(pair).collect();
+        let has_obtained = certificates.len() > settings.certificates.len();
+        let (client_ca, client_crl) = (settings.client_ca.as_deref(), settings.client_crl.as_deref());
+        Self { certificates, has_obtained, client_ca: client_ca.map(read), client_crl: client_crl.map(read) }
     }
 
     /// A digest of all of them. A file that cannot be read has its error for content.
     pub(super) fn digest(&self) -> [u8; 32] {
         let mut digest = Sha256::new();
-        let pairs = self.certificates.iter().flat_map(|(cert, key)| [cert, key]);
-        for content in pairs.chain(&self.client_ca) {
+        let pairs = self.certificates.iter().flat_map(|(_, cert, key)| [cert, key]);
+        for content in pairs.chain(&self.client_ca).chain(&self.client_crl) {
             match content {
                 Ok(bytes) => {
                     digest.update((bytes.len() as u64).to_le_bytes());
@@ -108,16 +110,12 @@ impl TlsFileContents {
     }
 
     /// The certificates, in the order of the settings; or everything that is wrong with them.
-    pub(super) fn certificates(
-        &self,
-        files: &[CertificateFiles],
-        provider: &CryptoProvider,
-    ) -> Result<Vec<ReadCertificate>, Vec<TlsFileError>> {
+    pub(super) fn certificates(&self, provider: &CryptoProvider) -> Result<Vec<ReadCertificate>, Vec<TlsFileError>> {
         let (mut all, mut errors) = (Vec::new(), Vec::new());
-        for (index, (files, (cert, key))) in files.iter().zip(&self.certificates).enumerate() {
+        for (index, (files, cert, key)) in self.certificates.iter().enumerate() {
             match (chain(index, &files.cert, cert), private_key(index, &files.key, key)) {
                 (Ok((chain, facts)), Ok(key)) => match certified(index, files, chain, key, provider) {
-                    Ok(key) => all.push(ReadCertificate { key: Arc::new(key), facts }),
+                    Ok(key) => all.push(ReadCertificate { key: Arc::new(key), facts, path: files.cert.clone() }),
                     Err(error) => errors.push(error),
                 },
                 (chain, key) => errors.extend(chain.err().into_iter().chain(key.err())),
@@ -139,6 +137,47 @@ impl TlsFileContents {
         }
         Ok(Some(roots))
     }
+
+    /// The lists of revoked certificates, if the settings name some.
+    pub(super) fn revocation_lists(
+        &self,
+        path: Option<&Path>,
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFileError> {
+        let (Some(path), Some(content)) = (path, &self.client_crl) else { return Ok(Vec::new()) };
+        let bytes = content.as_ref().map_err(|error| wrong_lists(path, format!("it cannot be read: {error}")))?;
+        let lists: Result<Vec<_>, pem::Error> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
+        let lists = lists.map_err(|error| wrong_lists(path, format!("it is no right PEM: {error}")))?;
+        match lists.first() {
+            Some(_) => Ok(lists),
+            None => Err(wrong_lists(path, "it holds no revocation list in PEM".into())),
+        }
+    }
+}
+
+/// The certificate that the host had obtained is gone.
+pub(super) fn gone(settings: &TlsSettings) -> TlsFileError {
+    let (file, path) = (TlsFile::Cert(settings.certificates.len()), settings.obtained.clone().unwrap_or_default());
+    TlsFileError::new(file, &path, "the certificate that was obtained is gone", "leave the file to the host")
+}
+
+/// What is wrong with the file of revocation lists.
+pub(super) fn wrong_lists(path: &Path, message: String) -> TlsFileError {
+    let help = "name a PEM file with the lists of the authorities in `client_ca`, one of each; `openssl crl -inform \
+                der` turns DER into PEM";
+    TlsFileError::new(TlsFile::ClientCrl, path, message, help)
+}
+
+/// A warning about revocation lists that can be used: one has expired, and so refuses every client of its authority
+/// (RFC 5280, section 6.3.3).
+pub(super) fn expired_list_warning(lists: &[CertificateRevocationListDer<'_>]) -> Option<String> {
+    let now = now();
+    let end = |list: &CertificateRevocationListDer<'_>| {
+        let (_, list) = CertificateRevocationList::from_der(list).ok()?;
+        Some(list.next_update()?.timestamp())
+    };
+    let expired = lists.iter().filter_map(end).find(|end| *end < now)?;
+    let days = (now - expired) / 86_400;
+    Some(format!("a revocation list has expired, {days} days ago: no client of its authority is let in"))
 }
 
 /// A warning about a certificate that can be used: it is not valid now.

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to its end.
 
+use super::address_counts::AddressCounts;
 use super::answer_buffer::AnswerMemory;
 use super::connection_permits::ConnectionPermit;
 use super::connection_stage::{StageTimer, StageTracker};
@@ -18,6 +19,7 @@ use super::socket::{Socket, SocketMode, is_line_end};
 use super::tunnel::Tunnel;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::{Body, RequestId};
+use crate::telemetry::ProxyRefusals;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::server::conn::http1::{self, Parts};
@@ -65,6 +67,10 @@ pub(super) struct AcceptedConnection {
     pub(super) tls: Option<Arc<ServerTls>>,
     /// Its permit among the connections of the listener.
     pub(super) permit: ConnectionPermit,
+    /// Counts it if the PROXY protocol refuses it; `None`: there is no such protocol.
+    pub(super) refusals: Option<Arc<ProxyRefusals>>,
+    /// The connections of its address, if they are bounded.
+    pub(super) addresses: Option<Arc<AddressCounts>>,
 }
 
 /// What requests are read from: the stream itself, or what comes by TLS after the handshake. `None`: that failed.
@@ -91,7 +97,7 @@ async fn begin(
 ///
 /// `unparsed` is told what could not be parsed and was answered all the same.
 pub(super) async fn serve<S, F>(
-    AcceptedConnection { stream, addr, tls, permit }: AcceptedConnection,
+    AcceptedConnection { stream, addr, tls, permit, refusals, addresses }: AcceptedConnection,
     service: S,
     protocol: http1::Builder,
     settings: Arc<Settings>,
@@ -104,7 +110,10 @@ pub(super) async fn serve<S, F>(
 {
     let tracker = Arc::clone(&permit.tracker);
     let record = Arc::new(ExchangeRecord::new(&settings, memory.clone()));
-    let Some((stream, addr, is_unnamed)) = from_proxy(stream, addr, &settings, &tracker, &drain).await else { return };
+    let proxied = from_proxy(stream, addr, (&settings, refusals.as_deref()), &tracker, &drain).await;
+    let Some((stream, addr, is_unnamed)) = proxied else { return };
+    // Of the client, not of the proxy that has named it.
+    let Some(_of_address) = AddressCounts::admit(addresses.as_ref(), addr) else { return };
     let mut timer = StageTimer::new(tracker.clone(), &settings);
     let Some((stream, secure)) = begin(stream, addr, tls, &timer, &drain).await else { return };
     if secure.is_some() {
@@ -183,13 +192,14 @@ pub(super) async fn serve<S, F>(
 async fn from_proxy(
     mut stream: TcpStream,
     peer: SocketAddr,
-    settings: &Settings,
+    (settings, refusals): (&Settings, Option<&ProxyRefusals>),
     tracker: &Arc<StageTracker>,
     drain: &Drain,
 ) -> Option<(TcpStream, SocketAddr, bool)> {
     let Some(trusted) = &settings.proxy_protocol else { return Some((stream, peer, false)) };
     if !trusted.contains(&peer.ip().to_canonical()) {
         tracing::debug!(%peer, "a connection was refused: its peer is none of `trusted_proxies`");
+        refusals.into_iter().for_each(ProxyRefusals::untrusted);
         return None;
     }
     let mut timer = StageTimer::new(Arc::clone(tracker), settings);
@@ -203,6 +213,9 @@ async fn from_proxy(
         Ok(client) => Some((stream, client.unwrap_or(peer), client.is_none())),
         Err(error) => {
             tracing::debug!(%peer, %error, "a connection was refused");
+            if error.kind() != io::ErrorKind::ConnectionAborted {
+                refusals.into_iter().for_each(ProxyRefusals::without_header);
+            }
             None
         }
     }

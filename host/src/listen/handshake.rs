@@ -1,18 +1,22 @@
 //! The handshake of a TLS connection, with its bounds, and why one failed.
 
+use super::acme_challenges::is_proof;
 use super::certificate_facts::now;
 use super::connection_stage::StageTimer;
 use super::connection_stream::{ConnectionStream, CountedStream};
 use super::secure_peer::SecurePeer;
 use super::server_tls::ServerTls;
-use rustls::{AlertDescription, Error, InvalidMessage};
+use rustls::server::Acceptor;
+use rustls::{AlertDescription, Error, InvalidMessage, ServerConfig};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 /// Makes the handshake. `None`: it failed, which was counted; the connection is closed.
 ///
@@ -23,12 +27,24 @@ pub(super) async fn secure(
     tls: &ServerTls,
     timer: &StageTimer,
 ) -> Option<(ConnectionStream, Arc<SecurePeer>)> {
-    let accept = TlsAcceptor::from(tls.config()).accept(CountedStream::new(stream));
+    let stream = CountedStream::new(stream);
+    let accept = async {
+        match tls.challenges().tls() {
+            None => TlsAcceptor::from(tls.config()).accept(stream).await.map(Some),
+            // Boxed: at most times there is nothing to prove.
+            Some(proofs) => Box::pin(accept_or_prove(stream, tls, proofs)).await,
+        }
+    };
     let accept = timeout(tls.handshake_timeout(), accept);
     let outcome = tokio::select! {
         biased;
         outcome = accept => match outcome {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(Some(stream))) => Ok(stream),
+            Ok(Ok(None)) => {
+                tracing::info!(peer = %addr, "a name was proved by `acme-tls/1`");
+                return None;
+            }
+            Ok(Err(error)) if tls.is_bare() => Err(("no-certificate", error.to_string())),
             Ok(Err(error)) => Err((reason(&error), error.to_string())),
             Err(_) => Err(("timeout", "it took too long".to_owned())),
         },
@@ -59,6 +75,23 @@ pub(super) async fn secure(
             None
         }
     }
+}
+
+/// Makes the handshake while names are proved to an ACME server. `None`: the peer was that server. The connection ends
+/// with its handshake then, and carries no byte of HTTP (RFC 8737, section 3).
+async fn accept_or_prove(
+    stream: CountedStream,
+    tls: &ServerTls,
+    proofs: Arc<ServerConfig>,
+) -> io::Result<Option<TlsStream<CountedStream>>> {
+    let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    if !is_proof(&start.client_hello()) {
+        return start.into_stream(tls.config()).await.map(Some);
+    }
+    let mut proved = start.into_stream(proofs).await?;
+    // The handshake was the proof, whatever becomes of the end.
+    let _ = proved.shutdown().await;
+    Ok(None)
 }
 
 /// One of `HANDSHAKE_FAILURES` of `telemetry`.

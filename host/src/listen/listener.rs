@@ -1,5 +1,6 @@
 //! The listening sockets and their accept loop.
 
+use super::address_counts::AddressCounts;
 use super::answer_buffer::AnswerMemory;
 use super::connection::{AcceptedConnection, protocol, serve};
 use super::connection_permits::ConnectionPermits;
@@ -9,6 +10,7 @@ use super::server_tls::ServerTls;
 use super::settings::Settings;
 use super::unparsed_request::{UnparsedRequest, UnparsedRequestObserver};
 use crate::base::Body;
+use crate::telemetry::ProxyRefusals;
 use http::{Request, Response};
 use std::future::poll_fn;
 use std::io;
@@ -35,8 +37,11 @@ pub struct Listener {
     turn: AtomicUsize,
     settings: Arc<Settings>,
     permits: Arc<ConnectionPermits>,
+    /// `None`: an address may have any number of connections.
+    addresses: Option<Arc<AddressCounts>>,
     memory: AnswerMemory,
     unparsed: Arc<UnparsedRequestObserver>,
+    refusals: Option<Arc<ProxyRefusals>>,
 }
 
 /// One socket of a listener.
@@ -60,9 +65,12 @@ impl Listener {
     pub async fn bind(settings: Settings) -> io::Result<Self> {
         let entrances = vec![Entrance { socket: listen(settings.address)?, tls: None }];
         let permits = ConnectionPermits::new(settings.connections);
+        let bounded = settings.per_address > 0;
+        let addresses = bounded.then(|| AddressCounts::new(settings.per_address, settings.proxies.clone()));
         let memory = AnswerMemory::new(settings.answer_buffer, settings.answer_memory);
+        let refusals = settings.proxy_protocol.is_some().then(Arc::default);
         let (turn, settings, unparsed) = (AtomicUsize::new(0), Arc::new(settings), Arc::new(|_| {}));
-        Ok(Self { entrances, turn, settings, permits, memory, unparsed })
+        Ok(Self { entrances, turn, settings, permits, addresses, memory, unparsed, refusals })
     }
 
     /// All connections to the address of the settings have TLS.
@@ -79,6 +87,11 @@ impl Listener {
     pub async fn and_secure(mut self, address: SocketAddr, tls: Arc<ServerTls>) -> io::Result<Self> {
         self.entrances.push(Entrance { socket: listen(address)?, tls: Some(tls) });
         Ok(self)
+    }
+
+    /// Counts the connections that the PROXY protocol refuses; `None`: there is no such protocol.
+    pub fn refusals(&self) -> Option<&Arc<ProxyRefusals>> {
+        self.refusals.as_ref()
     }
 
     /// Tells `unparsed` of everything that could not be parsed as a request, and that the service therefore does not
@@ -163,7 +176,8 @@ impl Listener {
         }
         let permit = self.permits.take().await;
         let Arrival { stream, addr, tls } = without_permit.take().expect("it was put there above");
-        AcceptedConnection { stream, addr, tls, permit }
+        let (refusals, addresses) = (self.refusals.clone(), self.addresses.clone());
+        AcceptedConnection { stream, addr, tls, permit, refusals, addresses }
     }
 
     async fn accept_one(&self) -> Arrival {

@@ -16,6 +16,7 @@
 //! - a handshake of TLS has a bound in time and the place of a connection; of its client a request learns what was
 //!   verified, and nothing else. New certificates, keys and client authorities are taken as one whole, and no session
 //!   of the time before is resumed; files that cannot be used change nothing;
+//! - while an ACME server checks a name, a handshake of `acme-tls/1` alone shows the proof, and carries no HTTP;
 //! - an idle connection makes room for a new one where there are too many;
 //! - a connection is used again only where both ends must see the end of the request at the same byte;
 //! - the streams of an HTTP/2 connection end with it, and its peer's frames are counted: too many resets or empty
@@ -30,6 +31,8 @@
 //!
 //! Never: routes, calls a service by name, reads settings from files. Tests: `tests`, and beside the files.
 
+mod acme_challenges;
+mod address_counts;
 mod answer_buffer;
 mod answer_pace;
 mod certificate_facts;
@@ -60,19 +63,22 @@ mod socket;
 mod stream_tasks;
 #[cfg(test)]
 mod tests;
+mod tls_settings;
 mod tunnel;
 mod unparsed_request;
 mod unsent;
 #[cfg(test)]
 pub(crate) mod wire_client;
 
+pub use acme_challenges::{AcmeChallenges, OfferedProof};
 pub use certificate_facts::{CertificateFacts, SubjectName};
-pub use certificate_files::{CertificateFiles, ClientAuth, TlsFile, TlsFileError};
+pub use certificate_files::{TlsFile, TlsFileError};
 pub use drain::Drain;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use secure_peer::{ClientCertificate, SecurePeer};
-pub use server_tls::{ServerTls, TlsSettings};
+pub use server_tls::ServerTls;
 pub use settings::{Http2Settings, Settings};
+pub use tls_settings::{CertificateFiles, ClientAuth, TlsSettings};
 pub use tunnel::Tunnel;
 pub use unparsed_request::UnparsedRequest;

@@ -1,23 +1,27 @@
 //! The server's side of TLS: one whole configuration, made of files, and replaced as a whole when they change.
 
+use super::acme_challenges::AcmeChallenges;
 use super::certificate_facts::now;
 use super::certificate_files::{
-    CertificateFiles, ClientAuth, TlsFile, TlsFileContents, TlsFileError, validity_warning,
+    ReadCertificate, TlsFile, TlsFileContents, TlsFileError, expired_list_warning, gone, validity_warning, wrong_lists,
 };
 use super::sni_resolver::SniResolver;
+use super::tls_settings::{ClientAuth, TlsSettings};
 use crate::telemetry::TlsMetrics;
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{Ticketer, default_provider};
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
-use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The name of HTTP/2 in ALPN (RFC 9113, section 3.2).
 const HTTP2: &str = "h2";
@@ -31,37 +35,6 @@ fn protocols(http2: bool) -> Vec<Vec<u8>> {
 /// How long a pair of files that does not fit may take to become right. Tools write both within milliseconds.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// What a listener serves by TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsSettings {
-    /// The certificates, at least one. A client gets the one that is for the host that it names (SNI), by an exact name
-    /// or by a wildcard; the first, if none is.
-    pub certificates: Vec<CertificateFiles>,
-    /// The authorities of the clients' certificates, a PEM file. `None`: no client is asked for a certificate.
-    pub client_ca: Option<PathBuf>,
-    /// Whether a client must show a certificate, where `client_ca` is named.
-    pub client_auth: ClientAuth,
-    /// Whether clients may speak HTTP/2, if they offer it (ALPN).
-    pub http2: bool,
-    /// How often the files are looked at.
-    pub reload: Duration,
-    /// How long a handshake may take.
-    pub handshake_timeout: Duration,
-}
-
-impl Default for TlsSettings {
-    fn default() -> Self {
-        Self {
-            certificates: Vec::new(),
-            client_ca: None,
-            client_auth: ClientAuth::Required,
-            http2: false,
-            reload: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
 /// A listener's TLS. The configuration is replaced when its files change: certificates, keys, the clients' authorities
 /// and the sessions that may be resumed, all at once. A session that was made before is not resumed, since it would
 /// bring its client's certificate along without a check against the new authorities.
@@ -73,13 +46,23 @@ pub struct ServerTls {
     seen: Mutex<[u8; 32]>,
     /// Whether the files as they are now cannot be used.
     stale: Mutex<bool>,
+    /// Whether there is no certificate yet: the first one is being obtained.
+    bare: AtomicBool,
+    order_failed: AtomicBool,
+    /// Whether the certificate that the host obtains by itself is served.
+    has_obtained: AtomicBool,
+    /// Wakes [`ServerTls::watch`].
+    written: Notify,
+    challenges: Arc<AcmeChallenges>,
     metrics: Arc<TlsMetrics>,
 }
 
 /// A configuration, when its first certificate expires, and what is doubtful about it.
 pub(super) struct LoadedTls {
     config: Arc<ServerConfig>,
-    first_expiry: i64,
+    has_obtained: bool,
+    /// `None`: there is no certificate yet.
+    first_expiry: Option<i64>,
     warnings: Vec<(TlsFile, String)>,
 }
 
@@ -98,12 +81,30 @@ impl ServerTls {
     /// Everything that is wrong with them.
     pub fn load(settings: TlsSettings) -> Result<Self, Vec<TlsFileError>> {
         let provider = Arc::new(default_provider());
-        let contents = TlsFileContents::read(&settings.certificates, settings.client_ca.as_deref());
+        let contents = TlsFileContents::read(&settings);
         let loaded = build(&settings, &provider, &contents)?;
         let metrics = Arc::new(TlsMetrics::default());
         metrics.serves_until(loaded.first_expiry);
+        if settings.obtained.is_some() {
+            metrics.will_order();
+        }
+        let (stale, bare) = (Mutex::new(false), AtomicBool::new(loaded.first_expiry.is_none()));
+        let has_obtained = AtomicBool::new(loaded.has_obtained);
         let (current, seen) = (ArcSwap::new(loaded.config), Mutex::new(contents.digest()));
-        Ok(Self { settings, provider, current, seen, stale: Mutex::new(false), metrics })
+        let (order_failed, written, challenges) = (AtomicBool::new(false), Notify::new(), Arc::default());
+        Ok(Self {
+            settings,
+            provider,
+            current,
+            seen,
+            stale,
+            bare,
+            order_failed,
+            has_obtained,
+            written,
+            challenges,
+            metrics,
+        })
     }
 
     /// Reads the files of `settings` and says what is doubtful about them, a certificate that has expired for one.
@@ -111,7 +112,7 @@ impl ServerTls {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn check(settings: &TlsSettings) -> Result<Vec<(TlsFile, String)>, Vec<TlsFileError>> {
-        let contents = TlsFileContents::read(&settings.certificates, settings.client_ca.as_deref());
+        let contents = TlsFileContents::read(settings);
         build(settings, &Arc::new(default_provider()), &contents).map(|loaded| loaded.warnings)
     }
 
@@ -125,13 +126,40 @@ impl ServerTls {
         *self.stale.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is no certificate yet, so that no handshake succeeds.
+    pub fn is_bare(&self) -> bool {
+        self.bare.load(Relaxed)
+    }
+
+    /// Notes that an order of a certificate by ACME has ended: it was `issued`, or failed.
+    pub fn ordered(&self, issued: bool) {
+        self.metrics.ordered(issued);
+        self.order_failed.store(!issued, Relaxed);
+    }
+
+    /// Whether the last order of a certificate has failed.
+    pub fn has_failed_order(&self) -> bool {
+        self.order_failed.load(Relaxed)
+    }
+
+    /// What is proved to an ACME server at this listener.
+    pub fn challenges(&self) -> &Arc<AcmeChallenges> {
+        &self.challenges
+    }
+
+    /// Has the files looked at now: one of them was written.
+    pub fn look_now(&self) {
+        self.written.notify_one();
+    }
+
     /// Looks at the files again and again. It never returns. `edge` names the listener in the log.
     ///
     /// Whoever writes a certificate and then its key leaves a pair for a moment that does not fit. So files that cannot
     /// be used are looked at once more, a little later, before they count as wrong.
     pub async fn watch(self: Arc<Self>, edge: &'static str) {
         loop {
-            sleep(self.settings.reload).await;
+            // Whether the time has passed or a file was written, the files are looked at.
+            let _ = timeout(self.settings.reload, self.written.notified()).await;
             let mut look = self.look(edge, false).await;
             if matches!(look, TlsLook::Broken(_)) {
                 sleep(SETTLE.min(self.settings.reload)).await;
@@ -145,11 +173,15 @@ impl ServerTls {
     pub(super) async fn look(self: &Arc<Self>, edge: &'static str, forced: bool) -> TlsLook {
         let own = Arc::clone(self);
         let look = spawn_blocking(move || {
-            let contents = TlsFileContents::read(&own.settings.certificates, own.settings.client_ca.as_deref());
+            let contents = TlsFileContents::read(&own.settings);
             let digest = contents.digest();
             let before = std::mem::replace(&mut *own.seen.lock().unwrap_or_else(PoisonError::into_inner), digest);
             if before == digest && !forced {
                 return TlsLook::Unchanged;
+            }
+            // Whoever removes it, the one in memory serves on until the host has obtained another one.
+            if own.has_obtained.load(Relaxed) && !contents.has_obtained {
+                return TlsLook::Broken(vec![gone(&own.settings)]);
             }
             build(&own.settings, &own.provider, &contents).map_or_else(TlsLook::Broken, TlsLook::Changed)
         });
@@ -172,8 +204,10 @@ impl ServerTls {
             TlsLook::Unchanged => {}
             TlsLook::Changed(loaded) => {
                 self.current.store(loaded.config);
+                self.bare.store(loaded.first_expiry.is_none(), Relaxed);
+                self.has_obtained.store(loaded.has_obtained, Relaxed);
                 self.metrics.serves_until(loaded.first_expiry);
-                let days = (loaded.first_expiry - now()) / 86_400;
+                let days = loaded.first_expiry.map(|expiry| (expiry - now()) / 86_400);
                 tracing::info!(edge, days, "the certificates were replaced; the first expires in so many days");
                 for (_, warning) in loaded.warnings {
                     tracing::warn!(edge, "{warning}");
@@ -213,23 +247,28 @@ fn build(
     provider: &Arc<CryptoProvider>,
     contents: &TlsFileContents,
 ) -> Result<LoadedTls, Vec<TlsFileError>> {
-    let certificates = contents.certificates(&settings.certificates, provider);
-    let authorities = contents.client_authorities(settings.client_ca.as_deref());
-    let (certificates, authorities) = match (certificates, authorities) {
-        (Ok(certificates), Ok(authorities)) => (certificates, authorities),
-        (certificates, authorities) => {
-            return Err(certificates.err().into_iter().flatten().chain(authorities.err()).collect());
+    let (certificates, authorities, lists) = match (
+        contents.certificates(provider),
+        contents.client_authorities(settings.client_ca.as_deref()),
+        contents.revocation_lists(settings.client_crl.as_deref()),
+    ) {
+        (Ok(certificates), Ok(authorities), Ok(lists)) => (certificates, authorities, lists),
+        (certificates, authorities, lists) => {
+            let others = authorities.err().into_iter().chain(lists.err());
+            return Err(certificates.err().into_iter().flatten().chain(others).collect());
         }
     };
-    let dated = certificates.iter().enumerate();
-    let warning = |(index, certificate): (usize, &super::certificate_files::ReadCertificate)| {
-        let path = settings.certificates[index].cert.display();
+    let warning = |(index, certificate): (usize, &ReadCertificate)| {
+        let path = certificate.path.display();
         validity_warning(&certificate.facts).map(|text| (TlsFile::Cert(index), format!("{path}: {text}")))
     };
-    let warnings = dated.filter_map(warning).collect();
-    let first_expiry = certificates.iter().map(|one| one.facts.not_after).min().unwrap_or(i64::MAX);
-    let verifier = authorities.map(|roots| client_verifier(settings.client_auth, roots, provider));
-    let resolver = SniResolver::new(&certificates).expect("the settings name a certificate");
+    let expired = settings.client_crl.as_ref().zip(expired_list_warning(&lists));
+    let expired = expired.map(|(path, text)| (TlsFile::ClientCrl, format!("{}: {text}", path.display())));
+    let warnings = certificates.iter().enumerate().filter_map(warning).chain(expired).collect();
+    let first_expiry = certificates.iter().map(|one| one.facts.not_after).min();
+    let verifier = authorities.map(|roots| client_verifier(settings, (roots, lists), provider)).transpose();
+    let verifier = verifier.map_err(|error| vec![error])?;
+    let resolver = SniResolver::new(&certificates);
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
     let config = ServerConfig::builder_with_provider(Arc::clone(provider)).with_protocol_versions(&versions);
     let config = config.expect("ring has suites for both versions");
@@ -242,18 +281,24 @@ fn build(
     // Tickets hold the session, encrypted by a key that this ticketer makes and replaces every six hours: the host
     // remembers nothing of a client. A new configuration has a new ticketer, and so accepts no older ticket.
     config.ticketer = Ticketer::new().expect("the system has random numbers");
-    Ok(LoadedTls { config: Arc::new(config), first_expiry, warnings })
+    let has_obtained = contents.has_obtained;
+    Ok(LoadedTls { config: Arc::new(config), has_obtained, first_expiry, warnings })
 }
 
+/// With revocation lists the status of each certificate of a chain must be known, and from a list that has not expired
+/// (RFC 5280, section 6.3.3), as OpenSSL has it.
 fn client_verifier(
-    client_auth: ClientAuth,
-    roots: rustls::RootCertStore,
+    settings: &TlsSettings,
+    (roots, lists): (RootCertStore, Vec<CertificateRevocationListDer<'static>>),
     provider: &Arc<CryptoProvider>,
-) -> Arc<dyn ClientCertVerifier> {
+) -> Result<Arc<dyn ClientCertVerifier>, TlsFileError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    let verifier = match client_auth {
+    let verifier = verifier.with_crls(lists).enforce_revocation_expiration();
+    let verifier = match settings.client_auth {
         ClientAuth::Optional => verifier.allow_unauthenticated(),
         ClientAuth::Required => verifier,
     };
-    verifier.build().expect("there is an authority, and no revocation list that could be wrong")
+    // There is an authority, so the lists alone can be wrong.
+    let path = settings.client_crl.clone().unwrap_or_default();
+    verifier.build().map_err(|error| wrong_lists(&path, format!("a list cannot be used: {error}")))
 }

@@ -39,6 +39,11 @@ pub struct Settings {
     /// The most connections at a time. When there are so many, a new one takes the place of the connection that has
     /// been idle for the longest time. If none is idle, new connections wait, in the kernel's backlog, until one ends.
     pub connections: usize,
+    /// The most connections at a time from one address, whose IPv6 form counts by its first 64 bits; a further one is
+    /// closed. 0: any number.
+    pub per_address: usize,
+    /// The addresses that `per_address` does not bound: proxies, from which many clients come.
+    pub proxies: Vec<IpAddr>,
     /// The proxies whose connections begin with a header of the PROXY protocol; those of others are closed. `None`: no
     /// connection has such a header.
     pub proxy_protocol: Option<Vec<IpAddr>>,
@@ -90,6 +95,8 @@ impl Default for Settings {
             max_headers: 100,
             header_bytes: 32 * 1024,
             connections: 10_000,
+            per_address: 0,
+            proxies: Vec::new(),
             proxy_protocol: None,
             http2: None,
         }

@@ -14,14 +14,15 @@ pub(super) struct SniResolver {
     /// By what follows `*.`: the star stands for one label.
     wild: HashMap<String, Arc<CertifiedKey>>,
     /// For a client that names no host, or one that no certificate is for.
-    default: Arc<CertifiedKey>,
+    default: Option<Arc<CertifiedKey>>,
 }
 
 impl SniResolver {
-    /// The first certificate is the default. Of two that are for one name the first counts. `None`: there is none.
-    pub(super) fn new(certificates: &[ReadCertificate]) -> Option<Self> {
+    /// The first certificate is the default. Of two that are for one name the first counts. Without a certificate every
+    /// handshake fails.
+    pub(super) fn new(certificates: &[ReadCertificate]) -> Self {
         let (mut exact, mut wild) = (HashMap::new(), HashMap::new());
-        for ReadCertificate { key, facts } in certificates {
+        for ReadCertificate { key, facts, .. } in certificates {
             for name in &facts.names {
                 let SubjectName::Dns(name) = name else { continue };
                 let (names, name) = match name.strip_prefix("*.") {
@@ -31,20 +32,20 @@ impl SniResolver {
                 names.entry(name.to_owned()).or_insert_with(|| Arc::clone(key));
             }
         }
-        Some(Self { exact, wild, default: Arc::clone(&certificates.first()?.key) })
+        Self { exact, wild, default: certificates.first().map(|first| Arc::clone(&first.key)) }
     }
 
     /// The certificate for a host; `name` is as the client sends it.
-    fn find(&self, name: Option<&str>) -> &Arc<CertifiedKey> {
-        let Some(name) = name.map(str::to_ascii_lowercase) else { return &self.default };
+    fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return self.default.as_ref() };
         let wild = || name.split_once('.').and_then(|(_, parent)| self.wild.get(parent));
-        self.exact.get(&name).or_else(wild).unwrap_or(&self.default)
+        self.exact.get(&name).or_else(wild).or(self.default.as_ref())
     }
 }
 
 impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(self.find(hello.server_name())))
+        self.find(hello.server_name()).cloned()
     }
 }
 
@@ -62,7 +63,8 @@ mod tests {
         let facts = CertificateFacts::read(made.der()).expect("it is one");
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("a key");
-        ReadCertificate { key: Arc::new(CertifiedKey::new(vec![made.der().clone()], key)), facts }
+        let key = Arc::new(CertifiedKey::new(vec![made.der().clone()], key));
+        ReadCertificate { key, facts, path: "a.pem".into() }
     }
 
     #[test]
@@ -72,7 +74,7 @@ mod tests {
             certificate(&["*.shop.example", "Shop.Example"]),
             certificate(&["eu.shop.example", "shop.example"]),
         ];
-        let resolver = SniResolver::new(&all).expect("there are some");
+        let resolver = SniResolver::new(&all);
         for (name, index) in [
             (None, 0),
             (Some("first.example"), 0),
@@ -83,8 +85,8 @@ mod tests {
             (Some("a.b.shop.example"), 0),
             (Some("eu.shop.example"), 2),
         ] {
-            assert!(Arc::ptr_eq(resolver.find(name), &all[index].key), "{name:?}");
+            assert!(Arc::ptr_eq(resolver.find(name).expect("one"), &all[index].key), "{name:?}");
         }
-        assert!(SniResolver::new(&[]).is_none());
+        assert!(SniResolver::new(&[]).find(Some("shop.example")).is_none());
     }
 }

@@ -54,7 +54,8 @@ struct PublishedEndpoints {
 impl Deployment {
     pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
         let (name, grants) = (&spec.name, &spec.grants);
-        let bucket = store.filter(|_| grants.state).map(|store| store.bucket(name));
+        let bucket =
+            store.filter(|_| grants.state).map(|store| store.bucket(name).also_named(grants.bucket.as_deref()));
         let outside =
             OutsideSettings { dial: grants.dial.clone(), traffic: spec.traffic.clone(), breaker: spec.breaker };
         let addresses = AddressEndpoints::all(&spec);
@@ -66,6 +67,7 @@ impl Deployment {
         Self {
             grants: Arc::new(
                 Grants::new(name.clone(), bucket, calls, egress, &grants.config)
+                    .with_secrets(&grants.secrets)
                     .with_env(grants.env.clone())
                     .with_publish(publish),
             ),

@@ -68,8 +68,12 @@ pub struct AddressSettings {
 pub struct GrantSettings {
     /// Whether it has a store of its own.
     pub state: bool,
+    /// Another name under which it may open that store by `wasi:keyvalue`.
+    pub bucket: Option<String>,
     /// What it reads through `wasi:config/store`.
     pub config: BTreeMap<String, String>,
+    /// The secrets that it reads through `wasi:config/store` too; none has the name of a value in `config`.
+    pub secrets: GuestEnv,
     /// Its environment variables. Their values may be secrets.
     pub env: GuestEnv,
     /// The services that it may call, no two the same; it may be one of them itself.

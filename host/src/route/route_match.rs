@@ -32,6 +32,15 @@ impl<'a, T> Match<'a, T> {
         self.rule.rewrite().upstream(&self.rule.pattern, self.path)
     }
 
+    /// What follows the rule's prefix in the request's path, without the slash between them, as the request spells it.
+    /// Empty if the rule has a whole path, or nothing follows.
+    pub fn rest(&self) -> &'a str {
+        let path = self.path.as_str();
+        // Segments are counted and not bytes: the request may spell the prefix differently.
+        let slash = path.match_indices('/').nth(self.rule.pattern.segments.len());
+        slash.filter(|_| self.rule.is_prefix()).map_or("", |(at, _)| &path[at + 1..])
+    }
+
     /// The prefix that was removed from the service's path, for `X-Forwarded-Prefix`.
     pub fn stripped_prefix(&self) -> Option<&'a str> {
         match self.rule.rewrite() {

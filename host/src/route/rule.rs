@@ -173,7 +173,8 @@ impl Rule {
         (self.methods.is_empty(), Reverse(self.headers.len()), self.head_by_get)
     }
 
-    pub(super) fn is_prefix(&self) -> bool {
+    /// Whether the rule matches all paths that begin with its own.
+    pub fn is_prefix(&self) -> bool {
         self.pattern.kind == PatternKind::Prefix
     }
 }

@@ -35,8 +35,8 @@ pub struct PublishGrant {
     pub bucket: Bucket,
 }
 
-/// The environment variables of a service's guests, by their names. Their values may be secrets: no debug output shows
-/// them.
+/// Texts for a service's guests, by their names: environment variables, or values of their configuration. They may be
+/// secrets: no debug output shows them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct GuestEnv(BTreeMap<String, String>);
 
@@ -90,6 +90,14 @@ impl Grants {
     /// The same grants with the right to publish.
     pub fn with_publish(self, publish: Option<PublishGrant>) -> Self {
         Self { publish, ..self }
+    }
+
+    /// The same grants with these secrets beside the configuration.
+    pub fn with_secrets(mut self, secrets: &GuestEnv) -> Self {
+        for (name, value) in secrets.variables() {
+            self.config.insert(name, value);
+        }
+        self
     }
 
     /// The service's environment variables.

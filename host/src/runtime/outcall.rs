@@ -14,19 +14,19 @@ pub type OutcallFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OutcallErr
 /// Makes calls for guests, as all calls of services are made. `context` is the context of the new call: one deeper than
 /// the guest's own.
 pub trait Outcall: Send + Sync + 'static {
-    /// Calls a function of `service`.
+    /// Calls a function of a service. `parties`: the service that calls, and the one that is called.
     fn invoke<'a>(
         &'a self,
-        service: &'a ServiceName,
+        parties: (&'a ServiceName, &'a ServiceName),
         function: &'a FunctionName,
         arguments: DetachedValues,
         context: CallContext,
     ) -> OutcallFuture<'a, DetachedValues>;
 
-    /// Sends a request to `service`; the bodies stream.
+    /// Sends a request to a service; the bodies stream. `parties` as in [`Outcall::invoke`].
     fn send<'a>(
         &'a self,
-        service: &'a ServiceName,
+        parties: (&'a ServiceName, &'a ServiceName),
         request: http::Request<Body>,
         context: CallContext,
     ) -> OutcallFuture<'a, http::Response<Body>>;

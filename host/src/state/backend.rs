@@ -1,6 +1,7 @@
 //! What a database must do to hold the services' data.
 
 use super::error::StateError;
+use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
@@ -44,6 +45,14 @@ pub trait Backend: Send + Sync + 'static {
     /// Applies `transaction` whole, or refuses it. Answers when the commit is on disk. If the future is dropped
     /// before, the commit is on disk whole or not at all.
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed>;
+
+    /// Deletes all values of `bucket`, and what it takes to read them. Answers when that is on disk, with whether there
+    /// was anything. Commits that wait may be written before or after it.
+    fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool>;
+
+    /// Encrypts by `key` from now on what was encrypted by the operator's key before. Answers when that is on disk;
+    /// false if it was the key already.
+    fn replace_key(&self, key: StateKey) -> BackendFuture<'_, bool>;
 
     /// Whether the last commit that was tried reached the disk; true if there was none yet.
     fn takes_writes(&self) -> bool;

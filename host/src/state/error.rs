@@ -87,6 +87,12 @@ pub enum StateError {
         /// The database.
         path: PathBuf,
     },
+    /// The values of the database are not encrypted, so they have no key.
+    #[error("the values in {} are not encrypted: name a key in `encryption`, and restart", .path.display())]
+    NotEncrypted {
+        /// The database.
+        path: PathBuf,
+    },
     /// The values of the database are encrypted with another key.
     #[error(
         "the values in {} are encrypted with another key than that of `encryption` in [state]; \
@@ -156,6 +162,7 @@ impl StateError {
             | Self::NotADatabase { .. }
             | Self::Format { .. }
             | Self::NoKey { .. }
+            | Self::NotEncrypted { .. }
             | Self::WrongKey { .. }
             | Self::Corrupt { .. }
             | Self::Io { .. } => Some(ErrorKind::Host),

@@ -33,15 +33,18 @@ mod backend;
 mod cursors;
 mod embedded;
 mod error;
+mod state_key;
 mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use backend::{Backend, BackendFuture};
+pub use embedded::caught_panic::keep_quiet_about_caught_panics;
 pub use embedded::engine::{Embedded, Settings};
-pub use embedded::sealing::{Encryption, StateKey};
+pub use embedded::sealing::Encryption;
 pub use error::{StateError, StorageCause};
+pub use state_key::StateKey;
 pub use store::{Bucket, Store};
 pub use transaction::{
     Beside, Change, Committed, Entry, Key, Page, Transaction, Versioned, limit, sequence_key, sequence_prefix,

@@ -4,6 +4,7 @@ use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
+use super::state_key::StateKey;
 use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
@@ -42,10 +43,30 @@ impl Store {
     pub fn bucket(&self, service: &ServiceName) -> Bucket {
         Bucket {
             name: service.clone(),
+            alias: None,
             backend: self.backend.clone(),
             reads: Arc::new(Semaphore::new(MOST_READS)),
             cursors: Arc::default(),
         }
+    }
+
+    /// Deletes all data of `service`, and its key if the data are encrypted: then nobody can read what free pages of
+    /// the file still hold, once the operator's key is replaced as well. It is on disk when this returns. Returns
+    /// whether there was anything. A service that runs meanwhile finds nothing from then on, and may write again.
+    ///
+    /// # Errors
+    /// [`StateError::Closed`], or the disk's.
+    pub async fn erase(&self, service: &ServiceName) -> Result<bool, StateError> {
+        self.backend.erase(service).await
+    }
+
+    /// Replaces the operator's key while the store is in use. Only the services' keys are written again, in one
+    /// transaction. Returns false if it is the key already.
+    ///
+    /// # Errors
+    /// [`StateError::NotEncrypted`], [`StateError::Closed`], or the disk's.
+    pub async fn replace_key(&self, key: StateKey) -> Result<bool, StateError> {
+        self.backend.replace_key(key).await
     }
 
     /// Whether the last commit that was tried reached the disk, whichever service it came from; true if there was none
@@ -70,6 +91,8 @@ impl Store {
 #[derive(Clone)]
 pub struct Bucket {
     name: ServiceName,
+    /// Another name under which its service may open it.
+    alias: Option<Arc<str>>,
     backend: Arc<dyn Backend>,
     /// Bounds the reads that run at once.
     reads: Arc<Semaphore>,
@@ -81,6 +104,17 @@ impl Bucket {
     /// The service whose data this is.
     pub fn service(&self) -> &ServiceName {
         &self.name
+    }
+
+    /// The same data, which its service may open as `alias` too.
+    #[must_use]
+    pub fn also_named(self, alias: Option<&str>) -> Self {
+        Self { alias: alias.map(Arc::from), ..self }
+    }
+
+    /// Whether its service may open it by this name: the service's own, `default`, an empty one, or the alias.
+    pub fn has_name(&self, name: &str) -> bool {
+        ["", "default", self.name.as_str()].contains(&name) || self.alias.as_deref() == Some(name)
     }
 
     /// The values of `keys` in their order, all as of one moment; `None` for a key that is absent.

@@ -86,7 +86,7 @@ pub fn sequence_prefix(counter: &[u8]) -> Key {
 /// What a transaction does beside, in a bucket of the host's own: in the same commit, whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beside {
-    /// The bucket, of [`ServiceName::of_host`].
+    /// The bucket, of [`ServiceName::of_host_part`].
     pub bucket: ServiceName,
     /// As [`Transaction::checks`]. If one fails, that is a [`StateError::ConflictBeside`].
     pub checks: Vec<(Key, u64)>,

@@ -1,14 +1,19 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
 use super::delivery_metrics::{DeliveryScrape, DeliverySource};
+use super::duration_text::write_durations;
+use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
 use super::gateway_metrics::GatewayMetrics;
+use super::host_collector::HostCollector;
 use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::{StoreCollector, StoreMetrics};
 use super::tls_metrics::{TlsMetrics, TlsScrape};
+use super::trace_collector::TraceCollector;
+use super::tracer::Tracer;
 use crate::base::DeadlineOwner;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text};
@@ -18,31 +23,35 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics of the host.
 #[derive(Default)]
-pub struct Metrics(Mutex<Registry>);
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    gateway: Arc<GatewayMetrics>,
+}
 
 impl Metrics {
     /// The metrics of the endpoints, services and outside hosts of `source`, and those of the gateway.
     pub fn new(source: impl MetricsSource, gateway: Arc<GatewayMetrics>) -> Self {
         let mut registry = Registry::with_prefix("atoll");
-        registry.register_collector(Box::new(Scrape { source, gateway }));
-        Self(Mutex::new(registry))
+        registry.register_collector(Box::new(Scrape { source, gateway: Arc::clone(&gateway) }));
+        Self { registry: Mutex::new(registry), gateway }
     }
 
     /// Adds the metrics of the store.
     pub fn add_store(&self, store: Arc<StoreMetrics>) {
-        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(StoreCollector(store)));
     }
 
     /// Adds the metrics of topics and subscriptions.
     pub fn add_deliveries(&self, source: Arc<dyn DeliverySource>) {
-        let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(DeliveryScrape(source)));
     }
 
@@ -50,8 +59,35 @@ impl Metrics {
     #[must_use]
     pub fn with_tls(self, edges: Vec<(&'static str, Arc<TlsMetrics>)>) -> Self {
         if !edges.is_empty() {
-            let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
             registry.register_collector(Box::new(TlsScrape(edges)));
+            drop(registry);
+        }
+        self
+    }
+
+    /// Adds what the edges count beside requests.
+    #[must_use]
+    pub fn with_edges(self, edges: EdgeMetrics) -> Self {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner).register_collector(Box::new(edges));
+        self
+    }
+
+    /// Adds the metrics of this process, which is taken to have begun now.
+    #[must_use]
+    pub fn with_host(self) -> Self {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(HostCollector { since: Instant::now() }));
+        drop(registry);
+        self
+    }
+
+    /// Adds the metrics of the traces, if requests are traced.
+    #[must_use]
+    pub fn with_traces(self, tracer: Option<&Arc<Tracer>>) -> Self {
+        if let Some(tracer) = tracer {
+            let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            registry.register_collector(Box::new(TraceCollector(Arc::clone(tracer))));
             drop(registry);
         }
         self
@@ -60,8 +96,11 @@ impl Metrics {
     /// The metrics in OpenMetrics' text format; its media type is [`CONTENT_TYPE`].
     pub fn encode(&self) -> String {
         let mut out = String::new();
-        let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        text::encode(&mut out, &registry).expect("writing to a string never fails");
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        text::encode_registry(&mut out, &registry).expect("writing to a string never fails");
+        drop(registry);
+        write_durations(&mut out, &self.gateway);
+        text::encode_eof(&mut out).expect("writing to a string never fails");
         out
     }
 }
@@ -111,17 +150,6 @@ fn encode_gateway(encoder: &mut DescriptorEncoder<'_>, gateway: &GatewayMetrics)
             let labels = [("route", scope.route.as_str()), ("service", scope.service.as_str())];
             family.encode_family(&labels)?.encode_gauge(&count)?;
         }
-    }
-    let mut durations = gateway.duration_samples().peekable();
-    if durations.peek().is_none() {
-        return Ok(());
-    }
-    let help = "Seconds from the arrival of a request's head to the end of its answer, by class of the status";
-    let mut family = encoder.encode_descriptor("gateway_duration_seconds", help, None, MetricType::Histogram)?;
-    for sample in durations {
-        let (route, service) = (sample.scope.route.as_str(), sample.scope.service.as_str());
-        let labels = [("route", route), ("service", service), ("class", sample.class)];
-        sample.durations.encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }
@@ -180,7 +208,7 @@ fn encode_services(
     encoder: &mut DescriptorEncoder,
     services: &[(ServiceSample, Arc<ServiceMetrics>)],
 ) -> Result<(), fmt::Error> {
-    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 13] = [
+    const FAMILIES: [MetricFamily<ServiceSample, ServiceMetrics>; 15] = [
         family("swaps", "Swaps: how often another component replaced the service's revision", |_, m| {
             Box::new(m.swaps.clone())
         }),
@@ -217,13 +245,29 @@ fn encode_services(
             "Processor seconds of guests that computed for whole slices; quick requests do not count",
             |s, _| Box::new(ConstCounter::new(s.computed.as_secs_f64())),
         ),
+        family(
+            "guest_seconds",
+            "Seconds that instances worked on calls, until the head of the answer; without the wait for the instance",
+            |s, _| Box::new(ConstCounter::new(s.pool.metrics.work().as_secs_f64())),
+        ),
+        family("instance_memory_peak_bytes", "The most bytes of memory that one of its instances has had", |s, _| {
+            gauge(to_usize(s.pool.metrics.memory_peak()))
+        }),
         family("faults_standing", "Faults that are injected into the service's calls now", |s, _| gauge(s.faults)),
     ];
     encode(encoder, services, &FAMILIES, |sample| [("service", sample.name.as_str())])?;
+    encode_service_kinds(encoder, services)
+}
 
+/// What is counted of services by kind, revision or caller.
+fn encode_service_kinds(
+    encoder: &mut DescriptorEncoder,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
     if services.is_empty() {
         return Ok(());
     }
+    encode_calls(encoder, services)?;
     let help = "The revision that the service runs; empty for a service of plain HTTP addresses";
     let mut family = encoder.encode_descriptor("revision", help, None, MetricType::Info)?;
     for (sample, _) in services {
@@ -243,6 +287,42 @@ fn encode_services(
     encode_kinds(encoder, services, "refused", help, |metrics| &metrics.refused)?;
     let help = "Swaps and rollbacks that were refused, by kind of reason";
     encode_kinds(encoder, services, "swaps_refused", help, |metrics| &metrics.swaps_refused)
+}
+
+/// Writes how long calls took, and who made them: of those services alone that had a call.
+fn encode_calls(
+    encoder: &mut DescriptorEncoder<'_>,
+    services: &[(ServiceSample, Arc<ServiceMetrics>)],
+) -> Result<(), fmt::Error> {
+    let called = || services.iter().map(|(sample, metrics)| (sample, metrics.calls.snapshot()));
+    let mut called = called().filter(|(_, calls)| !calls.is_empty()).peekable();
+    if called.peek().is_some() {
+        let help = "Seconds of a call with all of its tries, from its place at the bulkhead to the end of its answer";
+        let mut family = encoder.encode_descriptor("call_seconds", help, None, MetricType::Histogram)?;
+        for (sample, calls) in called {
+            calls.encode(family.encode_family(&[("service", sample.name.as_str())])?)?;
+        }
+    }
+    let callers = services.iter().flat_map(|(sample, metrics)| {
+        metrics.callers.iter().map(move |(caller, calls, failures)| (sample.name.as_str(), caller, calls, failures))
+    });
+    let callers: Vec<_> = callers.collect();
+    if callers.is_empty() {
+        return Ok(());
+    }
+    let help = "Calls of one service by another, tried or refused";
+    let mut family = encoder.encode_descriptor("calls", help, None, MetricType::Counter)?;
+    for (service, caller, calls, _) in &callers {
+        let labels = [("service", *service), ("caller", *caller)];
+        ConstCounter::new(*calls).encode(family.encode_family(&labels)?)?;
+    }
+    let help = "Calls of one service by another that failed, or whose answer says that somebody failed";
+    let mut family = encoder.encode_descriptor("calls_failed", help, None, MetricType::Counter)?;
+    for (service, caller, _, failures) in &callers {
+        let labels = [("service", *service), ("caller", *caller)];
+        ConstCounter::new(*failures).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// Writes a family of counters that differ by service and kind.

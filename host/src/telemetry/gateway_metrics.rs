@@ -2,11 +2,12 @@
 
 use super::histogram::{Histogram, HistogramSnapshot};
 use super::status_slot::{CLASSES, SLOTS, class, slot, slot_name};
+use crate::base::TraceId;
 use std::array::from_fn;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The bounds of the histogram of durations in microseconds. The manifest's `total` is 15 s by default; a body may
 /// stream for longer.
@@ -50,6 +51,22 @@ struct UsedCounters {
     own: Box<[AtomicU64]>,
     /// By class of the status, in the order of [`CLASSES`].
     durations: [Histogram<{ DURATION.len() }>; CLASSES.len()],
+    /// By class too: the last kept trace of each bucket. Made by the first one.
+    exemplars: OnceLock<Box<Mutex<[Exemplars; CLASSES.len()]>>>,
+}
+
+/// The last kept trace of each bucket, and of the durations above the last bound.
+type Exemplars = [Option<DurationExemplar>; DURATION.len() + 1];
+
+/// A kept trace that stands for the requests that took about as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DurationExemplar {
+    /// The trace.
+    pub trace: TraceId,
+    /// How long its request took.
+    pub took: Duration,
+    /// When its request had ended.
+    pub at: SystemTime,
 }
 
 /// One series of ended requests.
@@ -66,6 +83,7 @@ pub(super) struct DurationSample<'a> {
     pub(super) scope: &'a CountScope,
     pub(super) class: &'static str,
     pub(super) durations: HistogramSnapshot,
+    pub(super) exemplars: Exemplars,
 }
 
 impl GatewayMetrics {
@@ -85,6 +103,16 @@ impl GatewayMetrics {
         if let Some(took) = took {
             counters.durations[class(status)].observe(took);
         }
+    }
+
+    /// The trace of a request with this status that has ended at this scope is kept: it becomes the exemplar of its
+    /// bucket. Only for kept traces: the id of another one leads nowhere.
+    pub fn exemplify(&self, scope: usize, status: u16, exemplar: DurationExemplar) {
+        let Some((scope, counters)) = self.scopes.get(scope) else { return };
+        let (counters, class) = (counters.used(scope), class(status));
+        let bucket = counters.durations[class].bucket(exemplar.took);
+        let exemplars = counters.exemplars.get_or_init(Box::default);
+        exemplars.lock().unwrap_or_else(PoisonError::into_inner)[class][bucket] = Some(exemplar);
     }
 
     /// How many WebSockets are open now at each scope that has had one.
@@ -125,10 +153,10 @@ impl GatewayMetrics {
     pub(super) fn duration_samples(&self) -> impl Iterator<Item = DurationSample<'_>> {
         let used = self.iter().filter_map(|(scope, used)| used.map(|used| (scope, used)));
         let all = used.flat_map(|(scope, used)| {
-            CLASSES.iter().zip(&used.durations).map(move |(class, durations)| DurationSample {
-                scope,
-                class,
-                durations: durations.snapshot(),
+            let exemplars = used.exemplars.get().map(|all| *all.lock().unwrap_or_else(PoisonError::into_inner));
+            let exemplars = exemplars.unwrap_or_default();
+            CLASSES.iter().zip(&used.durations).zip(exemplars).map(move |((class, durations), exemplars)| {
+                DurationSample { scope, class, durations: durations.snapshot(), exemplars }
             })
         });
         all.filter(|sample| !sample.durations.is_empty())
@@ -170,6 +198,7 @@ impl ScopeCounters {
                 any: from_fn(|_| from_fn(|_| AtomicU64::new(0))),
                 own: scope.outcomes().map(|_| AtomicU64::new(0)).collect(),
                 durations: from_fn(|_| Histogram::new(&DURATION)),
+                exemplars: OnceLock::new(),
             })
         })
     }

@@ -38,9 +38,14 @@ impl<const N: usize> Histogram<N> {
     /// Adds a duration. One that equals a bound counts below it.
     pub(super) fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = self.bounds.partition_point(|bound| bound * 1_000 < nanos);
-        self.counts.get(bucket).unwrap_or(&self.beyond).fetch_add(1, Relaxed);
+        self.counts.get(self.bucket(duration)).unwrap_or(&self.beyond).fetch_add(1, Relaxed);
         self.nanos.fetch_add(nanos, Relaxed);
+    }
+
+    /// The bucket in which a duration counts.
+    pub(super) fn bucket(&self, duration: Duration) -> usize {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.bounds.partition_point(|bound| bound * 1_000 < nanos)
     }
 
     /// What it holds now.
@@ -57,6 +62,21 @@ impl<const N: usize> Histogram<N> {
 }
 
 impl HistogramSnapshot {
+    /// The sum of all durations in seconds.
+    pub(super) fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// How many durations there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The upper bound of each bucket in seconds, and the durations in it alone.
+    pub(super) fn buckets(&self) -> &[(f64, u64)] {
+        &self.buckets
+    }
+
     /// Whether no duration was added.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0

@@ -1,4 +1,4 @@
-//! Floor 1: what the host reports about itself: metrics and the log.
+//! Floor 1: what the host reports about itself: metrics, the log and traces.
 //!
 //! Owns the metric handles with which other rooms count, their exposition as OpenMetrics, and the log and its bounds. A
 //! handle belongs to the thing that it counts: a service, an endpoint by its id, a route of the gateway. Counters live
@@ -8,18 +8,27 @@
 //! The log is `tracing`'s. On its way a line passes the filter, `limit_layer` (which leaves out lines that repeat),
 //! `tracing`'s formatter, and the queue of `line_queue`, whose thread alone waits for the reader.
 //!
-//! What always holds: counting takes no lock. A reader of the log that stalls blocks nothing. No line disappears
-//! without being counted, in the log and in a metric. No label comes from a client or a component, so neither can make
-//! new series; statuses that are not registered are counted by class. A guest's calls name outside hosts; the source
-//! keeps a bounded number of these.
+//! The trace of a request is a tree of plain records (`base`). At its end the [`Tracer`] decides whether it is kept, in
+//! a memory of fixed size, and queued for the collector; `otlp_message` writes it as OTLP, over `protobuf`.
 //!
-//! Never: decides anything, except which lines of the log are written. Tests stand in the files that they test.
+//! What always holds: counting takes no lock. Whoever ends a trace waits for nobody. A reader of the log that stalls
+//! blocks nothing. No line disappears without being counted, in the log and in a metric, and no kept trace does on its
+//! way to the collector. No label comes from a client or a component, so neither can make new series; statuses that are
+//! not registered are counted by class. A guest's calls name outside hosts; the source keeps a bounded number of these.
+//!
+//! Never: decides anything, except which lines of the log are written and which traces are kept. Tests stand in the
+//! files that they test.
 
+mod caller_counters;
 mod delivery_metrics;
+mod duration_text;
+mod edge_metrics;
 mod endpoint_metrics;
 mod exposition;
 mod gateway_metrics;
 mod histogram;
+mod host_collector;
+mod kept_trace;
 mod kind_counters;
 mod limit_layer;
 mod line_format;
@@ -27,20 +36,35 @@ mod line_limiter;
 mod line_queue;
 mod log;
 mod metrics_source;
+mod otlp_message;
 mod pool_metrics;
+mod protobuf;
 mod service_metrics;
+mod slow_threshold;
 mod status_slot;
 mod store_metrics;
 mod tls_metrics;
+mod trace_collector;
+mod trace_memory;
+mod trace_queue;
+mod trace_settings;
+mod tracer;
 
 pub use delivery_metrics::{DeliverySample, DeliverySource};
+pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};
-pub use gateway_metrics::{CountScope, GatewayMetrics, OpenSocket};
+pub use gateway_metrics::{CountScope, DurationExemplar, GatewayMetrics, OpenSocket};
+pub use kept_trace::{KeepRule, KeptTrace};
 pub use line_format::LogFormat;
 pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
+pub use otlp_message::{HostResource, PartialSuccess, export_request, partial_success};
 pub use pool_metrics::PoolMetrics;
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
+pub use trace_memory::TraceQuery;
+pub use trace_queue::TraceQueue;
+pub use trace_settings::{ExportSettings, TraceSettings};
+pub use tracer::{TraceEnd, Tracer};

@@ -1,17 +1,22 @@
-//! The metric handles of one service at the engine's pool.
+//! The metric handles of one service at the engine's pool: how long its calls wait for instances, and are worked on.
 
 use super::histogram::Histogram;
 use super::service_metrics::WAIT;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// How long the calls of one service waited for slots of the engine's pool.
+/// How long the calls of one service waited for slots of the engine's pool, and how long its instances worked on them.
 pub struct PoolMetrics {
     pub(super) waits: Histogram<{ WAIT.len() }>,
+    /// The nanoseconds that instances have worked on calls. It wraps after 584 years.
+    worked: AtomicU64,
+    /// The most bytes of memory that one instance has had.
+    memory_peak: AtomicU64,
 }
 
 impl Default for PoolMetrics {
     fn default() -> Self {
-        Self { waits: Histogram::new(&WAIT) }
+        Self { waits: Histogram::new(&WAIT), worked: AtomicU64::new(0), memory_peak: AtomicU64::new(0) }
     }
 }
 
@@ -20,5 +25,29 @@ impl PoolMetrics {
     /// counted.
     pub fn waited(&self, wait: Duration) {
         self.waits.observe(wait);
+    }
+
+    /// An instance has worked on a call for so long, until the head of the answer.
+    pub fn worked(&self, time: Duration) {
+        self.worked.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// An instance has so many bytes of memory now.
+    pub fn uses_memory(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        // Most instances have less than the largest, and need not write.
+        if bytes > self.memory_peak.load(Relaxed) {
+            self.memory_peak.fetch_max(bytes, Relaxed);
+        }
+    }
+
+    /// The most bytes of memory that one instance has had so far.
+    pub(super) fn memory_peak(&self) -> u64 {
+        self.memory_peak.load(Relaxed)
+    }
+
+    /// How long instances have worked on calls so far.
+    pub(super) fn work(&self) -> Duration {
+        Duration::from_nanos(self.worked.load(Relaxed))
     }
 }

@@ -1,8 +1,9 @@
 //! The metric handles of one service, whichever endpoints its calls go to.
 
+use super::caller_counters::CallerCounters;
 use super::histogram::Histogram;
 use super::kind_counters::KindCounters;
-use crate::base::DeadlineOwner;
+use crate::base::{DeadlineOwner, ServiceName};
 use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 
@@ -10,6 +11,10 @@ use std::time::Duration;
 /// at most.
 pub(super) const WAIT: [u64; 12] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
+
+/// The bounds of the histogram of calls in microseconds. A call may stream its answer for long.
+pub(super) const CALL: [u64; 12] =
+    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 15_000_000, 60_000_000];
 
 /// The kinds of injected faults.
 const INJECTED: [&str; 3] = ["latency", "error", "trap"];
@@ -50,6 +55,8 @@ pub struct ServiceMetrics {
     pub(super) retries: Counter,
     pub(super) retries_denied: Counter,
     pub(super) waits: Histogram<{ WAIT.len() }>,
+    pub(super) calls: Histogram<{ CALL.len() }>,
+    pub(super) callers: CallerCounters,
     /// Tries without an answer before their deadline, by whose deadline it was, in the order of [`DeadlineOwner::ALL`].
     pub(super) timeouts: [Counter; DeadlineOwner::ALL.len()],
     pub(super) injected: KindCounters<{ INJECTED.len() }>,
@@ -65,6 +72,8 @@ impl Default for ServiceMetrics {
             retries: Counter::default(),
             retries_denied: Counter::default(),
             waits: Histogram::new(&WAIT),
+            calls: Histogram::new(&CALL),
+            callers: CallerCounters::default(),
             timeouts: Default::default(),
             injected: KindCounters::new(&INJECTED),
         }
@@ -93,6 +102,16 @@ impl ServiceMetrics {
     /// by its caller. Calls that did not have to wait are not counted.
     pub fn waited(&self, wait: Duration) {
         self.waits.observe(wait);
+    }
+
+    /// Records how long a call took: from its place at the bulkhead, with all of its tries, to the end of its answer.
+    pub fn called(&self, took: Duration) {
+        self.calls.observe(took);
+    }
+
+    /// Counts a call that another service has made.
+    pub fn called_by(&self, caller: &ServiceName, failed: bool) {
+        self.callers.count(caller, failed);
     }
 
     /// Counts a try without an answer before its deadline, which was a bound of `owner`.

@@ -1,5 +1,6 @@
 //! The metric handles of the store with the services' data.
 
+use super::histogram::Histogram;
 use super::kind_counters::KindCounters;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -7,7 +8,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Why a commit did not reach the disk.
 const CAUSES: [&str; 5] = ["full", "read-only", "sync", "damaged", "io"];
@@ -16,18 +18,33 @@ const CAUSES: [&str; 5] = ["full", "read-only", "sync", "damaged", "io"];
 pub struct StoreMetrics {
     failed: KindCounters<{ CAUSES.len() }>,
     degraded: AtomicBool,
+    /// How long batches of commits took, with their sync to the disk.
+    batches: Histogram<{ BATCH.len() }>,
+    /// The size of the database's file.
+    bytes: AtomicU64,
 }
+
+/// The bounds of the histogram of batches in microseconds: a sync takes from a tenth of a millisecond, in memory, to
+/// seconds, on a disk that is busy.
+const BATCH: [u64; 12] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 1_000_000, 5_000_000];
 
 impl Default for StoreMetrics {
     fn default() -> Self {
-        Self { failed: KindCounters::new(&CAUSES), degraded: AtomicBool::new(false) }
+        Self {
+            failed: KindCounters::new(&CAUSES),
+            degraded: AtomicBool::new(false),
+            batches: Histogram::new(&BATCH),
+            bytes: AtomicU64::new(0),
+        }
     }
 }
 
 impl StoreMetrics {
-    /// Commits have reached the disk.
-    pub fn wrote(&self) {
+    /// A batch of commits has reached the disk after so long. The file has so many bytes then.
+    pub fn wrote(&self, took: Duration, bytes: u64) {
         self.degraded.store(false, Relaxed);
+        self.batches.observe(took);
+        self.bytes.store(bytes, Relaxed);
     }
 
     /// So many commits have not reached the disk, by `cause`: `full`, `read-only`, `sync`, `damaged` or `io`.
@@ -56,6 +73,12 @@ impl Collector for StoreCollector {
         let degraded = ConstGauge::new(i64::from(self.0.is_degraded()));
         let help = "1 while the last commit that was tried did not reach the disk, otherwise 0";
         degraded.encode(encoder.encode_descriptor("state_degraded", help, None, degraded.metric_type())?)?;
+        let batches = self.0.batches.snapshot();
+        let help = "Seconds that a batch of commits took, with its sync to the disk";
+        batches.encode(encoder.encode_descriptor("state_batch_seconds", help, None, batches.metric_type())?)?;
+        let bytes = ConstGauge::new(i64::try_from(self.0.bytes.load(Relaxed)).unwrap_or(i64::MAX));
+        let help = "Bytes of the database's file, after the last batch of commits";
+        bytes.encode(encoder.encode_descriptor("state_file_bytes", help, None, bytes.metric_type())?)?;
         let help = "Commits that did not reach the disk, by cause: full, read-only, sync, damaged or io";
         let mut family = encoder.encode_descriptor("state_failed_commits", help, None, MetricType::Counter)?;
         for (cause, count) in self.0.failed.iter() {

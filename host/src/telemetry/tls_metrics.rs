@@ -7,11 +7,12 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why a handshake failed. The words are the host's own: no text of a client becomes a label.
-pub const HANDSHAKE_FAILURES: [&str; 9] = [
+pub const HANDSHAKE_FAILURES: [&str; 10] = [
+    "no-certificate",
     "timeout",
     "closed",
     "not-tls",
@@ -32,8 +33,12 @@ pub struct TlsMetrics {
     failures: [AtomicU64; HANDSHAKE_FAILURES.len()],
     replaced: AtomicU64,
     kept: AtomicU64,
-    /// When the first certificate expires, in seconds since 1970; 0 before anything was loaded.
+    /// When the first certificate expires, in seconds since 1970; 0: there is none.
     first_expiry: AtomicI64,
+    /// Whether it orders certificates by itself; otherwise such orders are not shown.
+    orders: AtomicBool,
+    issued: AtomicU64,
+    unissued: AtomicU64,
 }
 
 impl TlsMetrics {
@@ -52,9 +57,20 @@ impl TlsMetrics {
         self.failures[at].fetch_add(1, Relaxed);
     }
 
-    /// Notes when the first of the certificates that are served expires, in seconds since 1970.
-    pub fn serves_until(&self, first_expiry: i64) {
-        self.first_expiry.store(first_expiry, Relaxed);
+    /// Notes when the first of the certificates that are served expires, in seconds since 1970. `None`: there is none.
+    pub fn serves_until(&self, first_expiry: Option<i64>) {
+        self.first_expiry.store(first_expiry.unwrap_or(0), Relaxed);
+    }
+
+    /// This edge orders a certificate by itself.
+    pub fn will_order(&self) {
+        self.orders.store(true, Relaxed);
+    }
+
+    /// Counts an order of a certificate, which was `issued` or failed.
+    pub fn ordered(&self, issued: bool) {
+        let counter = if issued { &self.issued } else { &self.unissued };
+        counter.fetch_add(1, Relaxed);
     }
 
     /// Counts files that have changed: `replaced`, or kept as they were since the new ones cannot be used.
@@ -101,11 +117,23 @@ impl Collector for TlsScrape {
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count.load(Relaxed), None)?;
             }
         }
+        let help = "Orders of certificates by ACME: issued or failed";
+        let mut family = encoder.encode_descriptor("tls_orders", help, None, MetricType::Counter)?;
+        for (edge, metrics) in self.0.iter().filter(|(_, metrics)| metrics.orders.load(Relaxed)) {
+            for (outcome, count) in [("issued", &metrics.issued), ("failed", &metrics.unissued)] {
+                let labels = [("edge", *edge), ("outcome", outcome)];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count.load(Relaxed), None)?;
+            }
+        }
         let help = "Seconds until the first certificate that is served expires; negative once it has";
         let mut family = encoder.encode_descriptor("tls_certificate_seconds", help, None, MetricType::Gauge)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         for (edge, metrics) in &self.0 {
-            let left = metrics.first_expiry.load(Relaxed).saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+            let expiry = metrics.first_expiry.load(Relaxed);
+            if expiry == 0 {
+                continue;
+            }
+            let left = expiry.saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
             ConstGauge::new(left).encode(family.encode_family(&[("edge", *edge)])?)?;
         }
         Ok(())
@@ -130,7 +158,9 @@ mod tests {
         for replaced in [true, false, true] {
             tls.reloaded(replaced);
         }
-        tls.serves_until(1);
+        tls.will_order();
+        tls.ordered(false);
+        tls.serves_until(Some(1));
         let mut registry = Registry::with_prefix("atoll");
         registry.register_collector(Box::new(TlsScrape(vec![("gateway", tls)])));
         let mut text = String::new();
@@ -144,6 +174,8 @@ mod tests {
             r#"atoll_tls_handshake_failures_total{edge="gateway",reason="not-tls"} 0"#,
             r#"atoll_tls_reloads_total{edge="gateway",outcome="replaced"} 2"#,
             r#"atoll_tls_reloads_total{edge="gateway",outcome="kept"} 1"#,
+            r#"atoll_tls_orders_total{edge="gateway",outcome="issued"} 0"#,
+            r#"atoll_tls_orders_total{edge="gateway",outcome="failed"} 1"#,
         ] {
             assert!(text.lines().any(|own| own == line), "{line} is missing in\n{text}");
         }

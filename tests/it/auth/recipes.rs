@@ -1,7 +1,9 @@
 //! The recipes of `docs/edge.md` about callers pass `atoll check`, and the tests that its tables name are there.
 
+use super::issuer::{EcKey, jwks};
 use crate::it::atoll::Home;
 use crate::it::components::workspace;
+use crate::it::tls::pem;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,12 +14,20 @@ async fn each_recipe_about_callers_passes_the_check() {
     let section = section.split("\n## ").next().unwrap();
     let recipes: Vec<_> = section.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(recipes.len() >= 5, "{} recipes", recipes.len());
+    let made = rcgen::generate_simple_self_signed(vec!["id.internal".into()]).unwrap();
     for recipe in recipes {
         let service = "[service.orders]\nurls = [\"http://127.0.0.1:5001\"]\n";
         let home = Home::new(&format!("{recipe}\n{service}"));
-        fs::write(home.folder.path().join("jwks.json"), r#"{"keys":[]}"#).unwrap();
-        fs::write(home.folder.path().join("internal-ca.pem"), "").unwrap();
-        fs::write(home.folder.path().join("introspection.secret"), "hush").unwrap();
+        for (name, text) in [
+            ("jwks.json", jwks(&[EcKey::new("k1").jwk()])),
+            ("internal-ca.pem", pem("CERTIFICATE", made.cert.der())),
+            ("clients.pem", pem("CERTIFICATE", made.cert.der())),
+            ("shop.pem", pem("CERTIFICATE", made.cert.der())),
+            ("shop.key", pem("PRIVATE KEY", &made.signing_key.serialize_der())),
+            ("introspection.secret", "hush".to_owned()),
+        ] {
+            fs::write(home.folder.path().join(name), text).unwrap();
+        }
         let mut check = home.command(&["check"]);
         let output = check.env("SHOP_JWT_SECRET", "0123456789abcdef0123456789abcdef").output().await.unwrap();
         assert!(output.status.success(), "{recipe}\n{}", String::from_utf8_lossy(&output.stderr));

@@ -175,6 +175,8 @@ async fn scopes_and_claims_decide_what_a_token_opens() {
         let answer = host.bearer(&format!("{path}/x"), &key.token(&claims(changes.clone()))).await;
         assert_eq!(answer.status.as_u16(), status, "{path} {changes}: {answer:?}");
     }
+    let routes = host.verb(&["routes"]).await;
+    assert!(routes.lines().any(|line| line.starts_with("/tenant") && line.contains("claim:tenant")), "{routes}");
     let denied = host.bearer("/write/x", &key.token(&claims(json!({ "scope": "" })))).await;
     let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="orders:read orders:write""#;
     assert_eq!(refusal(&denied), (403, "forbidden".into(), vec![challenge.to_owned()]));

@@ -2,7 +2,7 @@
 
 use super::issuer::{EcKey, IssuerServer, by_secret, claims, jwks};
 use super::{Guarded, refusal};
-use crate::it::atoll::eventually;
+use crate::it::atoll::{Home, Http, eventually};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -27,6 +27,12 @@ async fn a_file_of_keys_is_read_again_when_it_changes_and_a_broken_one_changes_n
     let file = host.home.folder.path().join("jwks.json");
     std::fs::write(&file, "{").unwrap();
     host.atoll.logged("the keys of an issuer cannot be read").await;
+    let ready = Http::default().get(&format!("{}/readyz", host.atoll.admin)).await;
+    let ready: serde_json::Value = serde_json::from_slice(&ready.body).unwrap();
+    assert!(ready["status"] == "degraded" && ready["keys"].as_str().unwrap().ends_with("staff"), "{ready}");
+    let metrics = Http::default().get(&format!("{}/metrics", host.atoll.admin)).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(metrics.contains("atoll_auth_key_fetches_total{policy=\"staff\",outcome=\"failed\"}"), "{metrics}");
     assert_eq!(host.bearer("/x", &by_old).await.status, 200, "the last good keys stay");
     std::fs::write(&file, jwks(&[new.jwk()])).unwrap();
     eventually("the new key counts", async || (host.bearer("/x", &by_new).await.status == 200).then_some(())).await;
@@ -94,4 +100,39 @@ async fn a_shared_secret_comes_from_the_environment_and_is_long_enough() {
     let output = check.env("SHOP_JWT", &secret[1..]).output().await.unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("31 bytes") && errors.contains("need 32") && !errors.contains(&secret[1..]), "{errors}");
+}
+
+#[tokio::test]
+async fn a_broken_key_set_and_roots_that_are_none_are_told_with_their_place_by_check_and_by_run() {
+    let ec = jwks(&[EcKey::new("a").jwk()]);
+    for (keys, file, text, told, refused) in [
+        ("jwks = \"jwks.json\"", "jwks.json", "{", "atoll.toml:8:8: policy `staff`: ", true),
+        ("jwks = \"jwks.json\"", "jwks.json", "{\"keys\":[]}", "atoll.toml:8:8: policy `staff`: ", true),
+        (
+            "jwks = \"https://127.0.0.1:1/\"\nca = \"ca.pem\"",
+            "ca.pem",
+            "junk",
+            "atoll.toml:9:6: policy `staff`: ",
+            true,
+        ),
+        // Nobody gets in, and a new set may come any time: that is a warning.
+        ("algorithms = [\"RS256\"]\njwks = \"jwks.json\"", "jwks.json", &ec, "has no key for its `algorithms`", false),
+    ] {
+        let text_of_policy = match refused {
+            true => policy(keys),
+            false => policy(keys).replacen("algorithms = [\"ES256\"]\n", "", 1),
+        };
+        let home = Home::new(&text_of_policy);
+        std::fs::write(home.folder.path().join(file), text).unwrap();
+        for verb in ["check", "run"] {
+            if verb == "run" && !refused {
+                continue;
+            }
+            let output = home.output(&[verb, "atoll.toml"]).await;
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            let place = told.split_once(": ").map_or(told, |(place, _)| place);
+            assert_eq!(output.status.success(), !refused, "{verb}: {said}");
+            assert!(said.contains(place) && (refused || said.contains("warning: ")), "{verb} {told}: {said}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::super::atoll::eventually;
 use super::{Authority, Client, GET, TlsHome, metric};
 use rcgen::ExtendedKeyUsagePurpose;
+use std::fs;
 
 /// A manifest's lines for clients, and the authority of the clients in `clients.pem`.
 fn home(auth: &str) -> (TlsHome, Authority) {
@@ -115,4 +116,34 @@ scopes = ["orders:write"]
         let answer = client.ask(&atoll, "shop.example", &request).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path} {status}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_its_authority_has_revoked_is_refused_once_the_list_says_so() {
+    let (home, clients) = home("required");
+    let folder = home.folder().to_owned();
+    let manifest = fs::read_to_string(home.home.manifest()).unwrap();
+    fs::write(home.home.manifest(), manifest.replace("client_ca =", "client_crl = 'crl.pem'\nclient_ca =")).unwrap();
+    let serial = |number: u64| move |params: &mut rcgen::CertificateParams| params.serial_number = Some(number.into());
+    let (good, bad) = (clients.sign_with(&["orders"], serial(1)), clients.sign_with(&["orders"], serial(2)));
+    fs::write(folder.join("crl.pem"), clients.revocation_list(&[], 1)).unwrap();
+    let atoll = home.home.start().await;
+    let ask = async |own: &super::Signed| {
+        let client = Client::new(&home.authority, Some(own));
+        client.ask(&atoll, "shop.example", GET).await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    };
+    assert!(ask(&good).await && ask(&bad).await);
+    fs::write(folder.join("crl.pem"), clients.revocation_list(&[2], 1)).unwrap();
+    eventually("the revoked one is refused", async || (!ask(&bad).await).then_some(())).await;
+    assert!(ask(&good).await, "the other one is as good as before");
+    // A list that cannot be read keeps the one before; an expired one says nothing of anybody (RFC 5280, 6.3.3).
+    fs::write(folder.join("crl.pem"), "junk").unwrap();
+    atoll.logged("it holds no revocation list in PEM").await;
+    assert!(ask(&good).await && !ask(&bad).await);
+    fs::write(folder.join("crl.pem"), clients.revocation_list(&[2], -1)).unwrap();
+    atoll.logged("a revocation list has expired").await;
+    assert!(!ask(&good).await && !ask(&bad).await);
+    let checked = home.home.output(&["check", "atoll.toml"]).await;
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && said.contains("a revocation list has expired"), "{said}");
 }

@@ -1,22 +1,28 @@
 //! TLS at the gateway and the admin: the real binary, with certificates of an authority that each test makes.
 
+mod acme;
 mod broken_files;
 mod clients;
 mod development;
 mod handshakes;
 mod https_only;
 mod openssl;
+mod pebble;
 mod recipes;
 mod reload;
 
 use super::atoll::{Atoll, Home, TIMEOUT};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    RevokedCertParams,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -59,6 +65,30 @@ impl Authority {
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         Signed { certificate: params.signed_by(&key, &self.issuer).unwrap().der().clone(), key }
+    }
+
+    /// Its list of revoked certificates, in PEM, which ends in so many days.
+    fn revocation_list(&self, revoked: &[u64], days: i64) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let time_of = |days: i64| {
+            let at = now.checked_add_signed(days * 86_400).unwrap();
+            rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(at)
+        };
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: time_of(-2),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: time_of(-2),
+            next_update: time_of(days),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        pem("X509 CRL", list.signed_by(&self.issuer).unwrap().der())
     }
 
     /// Writes the authority's certificate.

@@ -1,8 +1,9 @@
 //! What is wrong with a manifest, where, and how to correct it.
 
+use super::masked_text;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use textwrap::{WordSeparator, WordSplitter};
 
 /// A byte range of the manifest's text.
@@ -12,6 +13,21 @@ pub(crate) type Span = Range<usize>;
 pub(crate) struct ManifestText {
     pub(crate) name: String,
     pub(crate) text: String,
+    /// Where a secret stands in the text, though it must not.
+    secrets: Mutex<Vec<Span>>,
+    /// The text as errors show it, once one does.
+    masked: OnceLock<String>,
+}
+
+impl ManifestText {
+    pub(crate) fn new(name: String, text: String) -> Self {
+        Self { name, text, secrets: Mutex::default(), masked: OnceLock::new() }
+    }
+
+    /// No error shows what stands here.
+    pub(crate) fn hide(&self, span: Span) {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+    }
 }
 
 /// The name alone: the text has many lines and would hide the rest of a debug output.
@@ -219,8 +235,14 @@ impl miette::SourceCode for ManifestText {
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
         let part = self.text.read_span(span, lines_before, lines_after)?;
         let (line, column, lines) = (part.line(), part.column(), part.line_count());
-        let named =
-            miette::MietteSpanContents::new_named(self.name.clone(), part.data(), *part.span(), line, column, lines);
+        // The renderer takes a part of the text itself, so the masked text is kept as long as it.
+        let masked = self.masked.get_or_init(|| {
+            let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+            masked_text::mask(&self.text, &secrets).into_owned()
+        });
+        let range = part.span().offset()..part.span().offset() + part.data().len();
+        let data = masked.as_bytes().get(range).unwrap_or_default();
+        let named = miette::MietteSpanContents::new_named(self.name.clone(), data, *part.span(), line, column, lines);
         Ok(Box::new(named))
     }
 }

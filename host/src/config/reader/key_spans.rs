@@ -2,6 +2,7 @@
 
 use super::finding::{Span, ValueOrigin};
 use super::key::Sourced;
+use super::section::Section;
 use std::collections::BTreeMap;
 
 /// The positions of the keys of one table, `K` being the keys.
@@ -22,6 +23,13 @@ impl<K: Ord> KeySpans<K> {
     /// Remembers the position of `key` if it is written. It replaces the position that `key` had.
     pub(crate) fn note<T>(&mut self, key: K, found: Option<&Sourced<T>>) {
         if let Some(span) = found.and_then(Sourced::span) {
+            self.written.insert(key, span);
+        }
+    }
+
+    /// Remembers the position of `key` if it is the key `name` of `section`, right or wrong.
+    pub(crate) fn note_key(&mut self, key: K, section: &Section<'_>, name: &'static str) {
+        if let Some((_, span)) = section.first_of(&[name]) {
             self.written.insert(key, span);
         }
     }

@@ -86,6 +86,11 @@ pub fn duration(text: &str) -> Option<Duration> {
     parse(text, DURATIONS).map(Duration::from_millis)
 }
 
+/// Reads a number of bytes as the manifest writes it: `64MiB`, `2MB`.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    parse(text, SIZES)
+}
+
 /// A duration as the manifest writes it.
 pub(super) fn as_written(duration: Duration) -> String {
     write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS)

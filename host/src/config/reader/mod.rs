@@ -5,12 +5,14 @@
 //! problem. Never: it knows which sections and keys a manifest has.
 
 pub(super) mod address;
+pub(super) mod decimal;
 pub(super) mod file;
 pub(super) mod finding;
 pub(super) mod function;
 pub(super) mod key;
 pub(super) mod key_spans;
 pub(super) mod kind;
+pub(super) mod masked_text;
 pub(super) mod measure;
 pub(super) mod pair;
 pub(super) mod report;

@@ -105,6 +105,15 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(name))
     }
 
+    /// Keeps the text of the key `name` out of every error, if it is a text and not a reference to one.
+    pub(crate) fn hide_text(&self, name: &str) {
+        let value = self.table.and_then(|table| table.get(name)).filter(|value| value.get_ref().is_str());
+        if let Some(span) = value.map(Spanned::span).filter(|span| span.len() > 2) {
+            // The quotes stay.
+            self.report.source.hide(span.start + 1..span.end - 1);
+        }
+    }
+
     /// Of these keys the one that is written first, right or wrong, and where.
     pub(crate) fn first_of(&self, names: &[&'static str]) -> Option<(&'static str, Span)> {
         let written = names.iter().filter_map(|name| Some((*name, self.table?.get(*name)?.span())));

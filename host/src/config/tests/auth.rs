@@ -1,7 +1,7 @@
 //! Policies of callers, and routes that name them: what is read, and what is refused.
 
 use super::{lines, parse};
-use crate::config::{AuthConfig, AuthProof, TokenKeyPlace};
+use crate::config::{AuthConfig, AuthProof, RenderStyle, TokenKeyPlace};
 use crate::identity::{Demand, TokenAlgorithm};
 use std::time::Duration;
 
@@ -125,8 +125,48 @@ fn what_is_missing_or_does_not_fit_is_refused_with_the_mend() {
         ),
         (format!("[gateway]\ndefault_auth = \"x\"\n{JWT}"), "there is no policy `x`", "policies"),
     ];
+    assert_refused(&cases);
+}
+
+#[test]
+fn a_policy_that_nobody_can_satisfy_is_refused() {
+    let jwks = "jwks = \"https://id.example/keys\"";
+    let jwt = |from: &'static str, to: &'static str| JWT.replace(from, to);
+    let cases = [
+        (
+            "[auth.a]\nkind = \"certificate\"\nsubjects = [\"dns:a\"]\n".into(),
+            "nobody can show a certificate",
+            "client_ca",
+        ),
+        (
+            "[gateway.tls]\nself_signed = true\n[auth.a]\nkind = \"certificate\"\nsubjects = [\"dns:a\"]\n".into(),
+            "nobody can show a certificate",
+            "client_ca",
+        ),
+        ("[auth.a]\nkind = \"api-key\"\nheader = \"Host\"\n".into(), "`host` cannot have a credential", "x-api-key"),
+        (
+            "[auth.a]\nkind = \"api-key\"\nheader = \"content-length\"\n".into(),
+            "`content-length` cannot have",
+            "leave it out",
+        ),
+        (jwt(jwks, "header = \"TE\"\njwks = \"https://a/k\""), "`te` cannot have a credential", "x-api-key"),
+        (jwt(jwks, "header = \"X-Atoll-Subject\"\njwks = \"https://a/k\""), "`x-atoll-subject` cannot", "another"),
+        (
+            "[auth.a]\nkind = \"api-key\"\n[service.users]\nurls = [\"http://127.0.0.1:1\"]\n[[route]]\n\
+             prefix = \"/\"\nservice = \"users\"\nauth = \"a\"\nclaims = { tenant = \"x\" }\n"
+                .into(),
+            "nobody has these claims",
+            "demand scopes",
+        ),
+    ];
+    assert_refused(&cases);
+}
+
+/// Each text has one finding, with these words in its message and in its help.
+#[track_caller]
+fn assert_refused(cases: &[(String, &str, &str)]) {
     for (text, message, help) in cases {
-        let found = lines(&parse(&text, &[]).expect_err(message));
+        let found = lines(&parse(text, &[]).expect_err(message));
         let [one] = &found[..] else { panic!("not one finding for {message}: {found:#?}\n{text}") };
         let (before, after) = one.split_once(" | ").expect("message and help");
         assert!(before.contains(message) && after.contains(help), "{message} | {help}\n{one}");
@@ -143,4 +183,26 @@ fn a_secret_is_as_long_as_its_algorithm_needs_and_is_not_shown() {
     assert!(!format!("{:?}", manifest.auth).contains("hush"));
     let found = lines(&parse(&text, &[("X", &hush[1..])]).expect_err("it is too short"));
     assert!(found[0].contains("63 bytes, and these algorithms need 64") && !found[0].contains("hush"), "{found:?}");
+}
+
+#[test]
+fn an_error_shows_no_secret_that_somebody_has_written_into_the_manifest() {
+    let (plain, policy) = ("hush-hush-hush", JWT.replace("jwks = \"https://id.example/keys\"", "secret = \"SECRET\""));
+    let texts = [
+        // Wrong by itself, beside something wrong, and in a line that is no TOML.
+        policy.replace("SECRET", plain),
+        policy.replace("SECRET", plain).replace("issuer =", "isuer ="),
+        policy.replace("\"SECRET\"", &format!("\"{plain}")),
+        format!("[state]\nencryption = {{ key = \"{plain}\" }}\n"),
+        format!("[gateway.tls.acme.external_account]\nid = 1\nkey = '{plain}'\n"),
+        format!("[auth.a]\nkind = \"introspection\"\nclient_secret = \"{plain}\"\nendpoint = 1\n"),
+    ];
+    for text in texts {
+        let errors = parse(&text, &[]).expect_err(&text);
+        for style in [RenderStyle::Plain, RenderStyle::Terminal] {
+            let shown = errors.render(style);
+            assert!(!shown.contains("hush") && shown.contains("**************"), "{shown}");
+        }
+        assert!(!errors.to_string().contains("hush"), "{errors}");
+    }
 }

@@ -56,6 +56,8 @@ fn wrong_keys_of_a_service_are_findings() {
         "[service.a]\ncomponent = '.'" => "2:13", "`.` is not a file", ".wasm";
         "[service.a]\ncomponent = 'users.wasm'\nreplicas = 0" =>
             "3:12", "`replicas` must be a whole number of 1 to 64, not 0", "1 to 64";
+        "[service.a]\ncomponent = 'users.wasm'\nbucket = 'in_memory'" =>
+            "3:10", "`bucket` has no effect without `state`", "state = true";
         "[service.a]\ncomponent = 'users.wasm'\nreplicas = 65" => "3:12", "not 65", "1 to 64";
         "[service.a]\ncomponent = 'users.wasm'\nstate = 'yes'" =>
             "3:9", "`state` must be true or false", "without quotes";
@@ -148,7 +150,13 @@ fn wrong_keys_of_a_route_are_findings() {
 #[test]
 fn wrong_limits_are_findings() {
     cases! {
-        "[limit.a]" => "1:8", "limit `a` has no `rate`", "rate = \"100/10s\"";
+        "[limit.a]" => "1:8", "limit `a` limits nothing", "rate = \"100/10s\"";
+        "[limit.a]\ncpu = '2/10s'" => "2:7", "`cpu` must be a processor time in 1ms to 24h", "2s/10s";
+        "[limit.a]\ncpu = '0s/10s'" => "2:7", "`cpu` must be a processor time", "2s/10s";
+        "[limit.a]\nmemory = '64MiB'" => "2:10", "`memory` must be a size in 1ms to 24h", "64MiB/10s";
+        "[limit.a]\nquota = '10/1s'" => "2:9", "`quota` must be a number of requests in 1m to 366d", "10000/1d";
+        "[limit.a]\nquota = '0/1d'" => "2:9", "`quota` must be a number of requests", "whole minutes";
+        "[limit.a]\nquota = '5/1d'\nburst = 2" => "3:9", "`burst` is part of `rate`", "add `rate`";
         "[limit.a]\nrate = '100'" => "2:8", "`rate` must be a number of requests in 1ms to 24h, not \"100\"", "100/10s";
         "[limit.a]\nrate = '0/1s'" => "2:8", "`rate` must be a number of requests", "slash";
         "[limit.a]\nrate = '1/25h'" => "2:8", "`rate` must be a number of requests", "slash";

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Every key that is read from a manifest with all sections, without duplicates.
 fn facts() -> Vec<KeyFacts> {
-    let source = Arc::new(ManifestText { name: "atoll.toml".into(), text: include_str!("every_key.toml").into() });
+    let source = Arc::new(ManifestText::new("atoll.toml".into(), include_str!("every_key.toml").into()));
     let (table, syntax) = syntax::parse(&source);
     let report = Report::new(source.clone(), syntax);
     read(Section::root(table.get_ref(), &report), folder().path(), &|_| None);

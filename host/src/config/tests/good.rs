@@ -2,10 +2,11 @@
 
 use super::{folder, parse};
 use crate::base::ServiceName;
-use crate::config::{HealthConfig, Manifest, ProbeSpec, RouteCall};
+use crate::config::{HealthConfig, Manifest, ProbeSpec, Route, RouteCall};
 use crate::contract::{Info, Names};
 use crate::egress::{Allow, EgressRule};
 use crate::fault::{Fault, Share};
+use crate::gateway::Answerer;
 use crate::health::Schedule;
 use crate::mesh::BulkheadSettings;
 use crate::rollout::{PlainAddress, ServiceSpec};
@@ -17,6 +18,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+
+/// The name of the service that answers on `route`.
+fn service(route: &Route) -> &str {
+    match &route.answerer {
+        Answerer::Service(service) => service.as_str(),
+        other => panic!("{other:?}"),
+    }
+}
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -70,7 +79,7 @@ fn a_typed_route_has_the_services_body_limit_and_get_includes_head() {
     let manifest = parse(text, &[]).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(manifest.services[0].spec.replicas.isolation, runtime::Isolation::Reuse(runtime::Reuse::default()));
     let [get, add] = &manifest.routes[..] else { panic!("two routes") };
-    assert_eq!((get.rule.description().as_str(), get.service.as_str()), ("GET,HEAD /users/{id}", "users"));
+    assert_eq!((get.rule.description().as_str(), service(get)), ("GET,HEAD /users/{id}", "users"));
     assert_eq!(add.rule.description(), "POST /users");
     assert_eq!((get.body, add.body), (1 << 10, 2 << 10));
     let (from_header, errors) = (BTreeMap::new(), BTreeMap::new());
@@ -109,6 +118,7 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     let [users, legacy] = &manifest.services[..] else { panic!("two services in the order of the manifest") };
     let spec = &users.spec;
     assert_eq!((spec.name.as_str(), spec.replicas.count, spec.grants.state), ("users", 2, true));
+    assert_eq!(spec.grants.bucket.as_deref(), Some("in_memory"));
     let url = |base, weight| PlainAddress { base: Uri::from_static(base), weight };
     assert_eq!(spec.addresses.urls, [url("http://127.0.0.1:5001", 1), url("https://legacy:5003", 1000)]);
     assert!(users.ca.as_ref().is_some_and(|path| path.ends_with("ca.pem") && path.is_absolute()));
@@ -134,12 +144,12 @@ fn every_key_of_the_edges_the_services_and_the_routes_is_read() {
     assert_eq!((legacy.spec.name.as_str(), &legacy.component), ("legacy", &None));
     assert_eq!((legacy.spec.grants.egress.clone(), &legacy.fault), (Allow::default(), &None));
 
-    let [first, second, third] = &manifest.routes[..] else { panic!("three routes") };
+    let [first, second, third, ..] = &manifest.routes[..] else { panic!("three routes") };
     assert_eq!(first.rule.description(), "GET,HEAD api.example.com/api/users/* [x-canary: 1]");
     assert_eq!((first.body, first.timeout), (10 << 20, Duration::from_secs(30)));
     assert_eq!(second.rule.description(), "GET /legacy/{id}");
-    assert_eq!((second.body, second.service.as_str(), &second.call), (2 << 20, "legacy", &None));
-    assert_eq!((third.rule.description().as_str(), third.service.as_str()), ("PUT /api/users/{id}", "users"));
+    assert_eq!((second.body, service(second), &second.call), (2 << 20, "legacy", &None));
+    assert_eq!((third.rule.description().as_str(), service(third)), ("PUT /api/users/{id}", "users"));
     let call = RouteCall {
         function: "users#replace".into(),
         method: Method::PUT,

@@ -13,7 +13,7 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder with the files `users.wasm`, `ca.pem`, `secret` and `key`, and the folder `wit`.
+/// A folder with the files `users.wasm`, `ca.pem`, `secret` and `key`, and the folders `wit` and `public`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
@@ -21,6 +21,8 @@ fn folder() -> TempDir {
     fs::write(folder.path().join("secret"), b"hush-hush-hush-hush-hush-hush-hush").expect("a file");
     fs::write(folder.path().join("key"), b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a file");
     fs::create_dir(folder.path().join("wit")).expect("a folder");
+    fs::create_dir(folder.path().join("public")).expect("a folder");
+    fs::write(folder.path().join("public/index.html"), b"").expect("a file");
     folder
 }
 

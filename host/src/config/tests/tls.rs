@@ -18,6 +18,18 @@ fn every_key_of_tls_is_read_and_paths_begin_at_the_folder() {
     assert_eq!(paths, [(own("shop.pem"), own("shop.key")), ("/etc/eu.pem".into(), "/etc/eu.pem".into())]);
     assert_eq!((&settings.client_ca, settings.client_auth), (&Some(own("clients.pem")), ClientAuth::Optional));
     assert_eq!((settings.reload, settings.handshake_timeout), (Duration::from_secs(60), Duration::from_secs(5)));
+    assert_eq!(
+        (&settings.client_crl, &settings.obtained),
+        (&Some(own("clients.crl")), &Some(own("acme/certificate.pem")))
+    );
+    let acme = gateway.tls.acme.as_ref().expect("it is there");
+    assert_eq!(acme.names, ["shop.example", "www.shop.example"]);
+    assert_eq!((acme.directory.as_str(), &acme.ca), ("https://acme.example/dir", &Some(own("acme.pem"))));
+    assert_eq!((acme.contact.join(" ").as_str(), acme.challenge.name()), ("mailto:ops@shop.example tel:1", "http-01"));
+    assert_eq!((acme.profile.as_deref(), &acme.folder), (Some("shortlived"), &own("acme")));
+    let external = acme.external_account.as_ref().expect("it is there");
+    assert_eq!((external.id.as_str(), &external.key[..]), ("kid-1", &b"01234567890123456789012345678901"[..]));
+    assert!(!format!("{acme:?}").contains("key"), "it does not print");
     let hsts = Some(Duration::from_secs(180 * 86_400));
     assert_eq!((gateway.redirect, gateway.hsts), (Redirect::ToPort(443), hsts));
     let https = manifest.gateway.settings.https.as_ref().expect("both are wanted");
@@ -32,6 +44,8 @@ fn every_key_of_tls_is_read_and_paths_begin_at_the_folder() {
     assert_eq!(line(TlsFile::Cert(0)), line(TlsFile::Key(1)));
     assert!(finding(TlsFile::Cert(0)).1 < finding(TlsFile::Key(0)).1);
     assert_eq!(line(TlsFile::ClientCa), line(TlsFile::Cert(0)) + 1);
+    assert_eq!(line(TlsFile::ClientCrl), line(TlsFile::Cert(0)) + 2);
+    assert_eq!(line(TlsFile::Cert(2)), line(TlsFile::Cert(0)) + 10, "the one that is obtained");
 }
 
 #[test]
@@ -61,6 +75,23 @@ fn wrong_keys_of_tls_are_findings() {
             "2:42", "has an unknown key `kee`", "`key`";
         "[gateway.tls]\nself_signed = true\nclient_auth = 'optional'" =>
             "3:15", "no effect without `client_ca`", "leave it out";
+        "[admin.tls]\nself_signed = true\nacme = {}" => "3:1", "unknown key `acme`", "`reload`";
+        "[gateway.tls]\nself_signed = true\nclient_crl = 'a'" =>
+            "3:14", "no effect without `client_ca`", "leave it out";
+        "[gateway.tls]\nself_signed = true\nacme = { names = ['a.example'], terms_agreed = true }" =>
+            "1:1", "`self_signed` and `acme` exclude each other", "development";
+        "[gateway.tls]\nacme = { names = ['a.example'] }" => "2:8", "without an agreement", "terms_agreed = true";
+        "[gateway.tls]\nacme = { names = ['a.example'], terms_agreed = false }" =>
+            "2:48", "without an agreement", "terms_agreed = true";
+        "[gateway.tls]\nacme = { terms_agreed = true }" => "2:8", "names no host", "names = [";
+        "[gateway.tls]\nacme = { names = ['*.a.example'], terms_agreed = true }" =>
+            "2:19", "a host name", "wildcard";
+        "[gateway.tls]\nacme = { names = ['a.example', 'A.example'], terms_agreed = true }" =>
+            "2:32", "`a.example` is there twice", "once";
+        "[gateway.tls]\nacme = { names = ['a.example'], terms_agreed = true, directory = 'http://acme.example' }" =>
+            "2:66", "must be an https:// address", "https://";
+        "[gateway.tls]\nacme = { names = ['a.example'], terms_agreed = true, external_account = { id = 'a' } }" =>
+            "2:73", "`external_account` has no `key`", "from_env";
         "[gateway.tls]\nself_signed = true\ncertificates = [{ cert = 'a', key = 'b' }]" =>
             "1:1", "exclude each other", "development";
         "[gateway.tls]\nself_signed = true\nredirect = 0" => "3:12", "must be true or false, or a port, not 0", "443";

@@ -175,7 +175,7 @@ async fn a_commit_beside_is_one_with_the_commit_and_a_note_refuses_its_copy() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());
     let service = store.bucket(&ServiceName::new("mailer").unwrap());
-    let notes = ServiceName::of_host("subscription", "mailer/t");
+    let notes = ServiceName::of_host_part("subscription", "mailer/t");
     let commit = |value: &str| Transaction {
         writes: vec![("a".into(), Change::Put(value.into()))],
         beside: vec![Beside {

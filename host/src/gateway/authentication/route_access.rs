@@ -24,7 +24,7 @@ pub struct RouteAccess {
 #[derive(Clone, Copy)]
 pub(in crate::gateway) struct RouteCaller<'a> {
     pub(in crate::gateway) id: &'a RequestId,
-    pub(in crate::gateway) service: &'a ServiceName,
+    pub(in crate::gateway) service: Option<&'a ServiceName>,
     pub(in crate::gateway) certificate: ShowCertificate<'a>,
 }
 
@@ -92,6 +92,6 @@ impl RouteAccess {
 /// A line about a credential that lets nobody in. It never holds the credential. A flood of them is one line in 10 s,
 /// with their number (see `[log]`).
 fn tell(RouteCaller { id, service, .. }: RouteCaller<'_>, policy: &str, reason: &'static str) {
-    let (request_id, service) = (id.as_str(), service.as_str());
+    let (request_id, service) = (id.as_str(), service.map(ServiceName::as_str));
     tracing::warn!(request_id, service, policy, reason, "a credential was refused");
 }

@@ -1,6 +1,7 @@
 //! The keys of one issuer, kept fresh.
 
 use crate::identity::KeySet;
+use crate::telemetry::KeyFetchMetrics;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use std::fmt;
@@ -38,8 +39,8 @@ pub struct TokenKeys {
 }
 
 struct FetchedKeys {
-    /// The policy, for the log.
-    name: String,
+    /// It has the policy's name, for the log.
+    metrics: Arc<KeyFetchMetrics>,
     source: Box<dyn KeySource>,
     pace: KeyPace,
     /// One fetch at a time: whoever waits for the lock finds what the fetch before has brought.
@@ -69,8 +70,8 @@ impl TokenKeys {
 
     /// The keys that `source` has, for the policy `name`. There are none until [`TokenKeys::keep_fresh`] runs.
     pub fn fetched(name: &str, source: impl KeySource, pace: KeyPace) -> Self {
-        let (name, source, last) = (name.to_owned(), Box::new(source), Mutex::default());
-        Self { current: ArcSwapOption::empty(), source: Some(FetchedKeys { name, source, pace, last }) }
+        let (metrics, source, last) = (Arc::new(KeyFetchMetrics::new(name)), Box::new(source), Mutex::default());
+        Self { current: ArcSwapOption::empty(), source: Some(FetchedKeys { metrics, source, pace, last }) }
     }
 
     /// Fetches the keys now, and again and again. It returns only if they are fixed.
@@ -90,6 +91,11 @@ impl TokenKeys {
             retry = (retry * 2).min(least);
             sleep(pause).await;
         }
+    }
+
+    /// How the fetches do; `None`: the keys are fixed.
+    pub fn metrics(&self) -> Option<&Arc<KeyFetchMetrics>> {
+        self.source.as_ref().map(|fetched| &fetched.metrics)
     }
 
     /// The number of the keys; `None`: there are none yet.
@@ -128,8 +134,14 @@ impl TokenKeys {
 
     /// Fetches the set. Returns whether there is a good one; one that cannot be read changes nothing.
     async fn fetch(&self, fetched: &FetchedKeys, last: &mut LastFetch) -> bool {
+        let good = self.fetch_set(fetched, last).await;
+        fetched.metrics.fetched(good);
+        good
+    }
+
+    async fn fetch_set(&self, fetched: &FetchedKeys, last: &mut LastFetch) -> bool {
         last.began = Some(Instant::now());
-        let FetchedKeys { name, source, .. } = fetched;
+        let (name, source) = (fetched.metrics.policy(), &fetched.source);
         let text = match source.fetch().await {
             Ok(text) if text == last.text => {
                 if last.failed.take().is_some() {

@@ -58,11 +58,11 @@ pub(crate) fn brings_body(binding: &HttpBinding, head: &Parts) -> Option<bool> {
     }
 }
 
-/// Checks that the headers announce the body as JSON that is not compressed.
+/// Checks that the headers announce the body as JSON that is not compressed, or whose coding is taken off: `decoded`.
 ///
 /// # Errors
 /// 415, with the media types or the coding that would be accepted.
-pub(crate) fn check_content_type(head: &Parts) -> Result<(), Problem> {
+pub(crate) fn check_content_type(head: &Parts, decoded: bool) -> Result<(), Problem> {
     let refuse = |detail: String| {
         Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -71,7 +71,8 @@ pub(crate) fn check_content_type(head: &Parts) -> Result<(), Problem> {
             detail,
         )
     };
-    if header_tokens(&head.headers, &CONTENT_ENCODING).any(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+    let is_coding = |token: &[u8]| !token.eq_ignore_ascii_case(b"identity");
+    if !decoded && header_tokens(&head.headers, &CONTENT_ENCODING).any(is_coding) {
         let problem = refuse("the body must not be compressed".into());
         return Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
@@ -149,7 +150,7 @@ mod tests {
         let refusal = |method: &str, name: &str, values: &[&str]| {
             let request = Request::builder().method(method);
             let request = values.iter().fold(request, |request, value| request.header(name, *value));
-            let refused = check_content_type(&request.body(()).expect("a request").into_parts().0);
+            let refused = check_content_type(&request.body(()).expect("a request").into_parts().0, false);
             refused.err().map(|problem| problem.status.as_u16())
         };
         for good in ["application/json", "APPLICATION/json; charset=\"UTF-8\"", "application/json;charset=utf-8;x"] {

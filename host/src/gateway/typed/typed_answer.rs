@@ -4,7 +4,6 @@ use super::typed_error;
 use crate::base::{Body, ErrorKind, RequestId, ServiceName, empty_body, full_body};
 use crate::contract::{HttpBinding, Type, Value, json};
 use crate::gateway::problem::Problem;
-use crate::gateway::settings::Target;
 use crate::gateway::status;
 use crate::route::Path;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
@@ -37,10 +36,9 @@ pub(crate) fn answer<V: Value>(
     binding: &HttpBinding,
     result: Option<&V>,
     echo: &EchoedArguments,
-    target: &Target,
+    service: &ServiceName,
     id: &RequestId,
 ) -> Result<Response<Body>, Problem> {
-    let service = &target.service;
     let outcome = match binding.function.result.as_ref().map(Type::resolved) {
         Some(Type::Result { .. }) => result.and_then(Value::as_result),
         _ => Some(Ok(result)),

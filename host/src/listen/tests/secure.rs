@@ -247,3 +247,26 @@ async fn a_pair_of_files_that_is_half_written_is_looked_at_once_more() {
     tls.take("gateway", tls.look("gateway", false).await);
     assert!(!tls.is_stale() && !Arc::ptr_eq(&before, &tls.config()));
 }
+
+#[tokio::test]
+async fn a_certificate_that_is_obtained_may_come_late_and_serves_on_when_its_file_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("obtained.pem");
+    let settings = TlsSettings { obtained: Some(path.clone()), ..TlsSettings::default() };
+    let tls = Arc::new(ServerTls::load(settings).expect("it may come late"));
+    assert!(tls.is_bare() && !tls.is_stale());
+    let (cert, key) = certificate();
+    fs::write(&path, pem("CERTIFICATE", &cert) + &key).expect("a file");
+    tls.take("gateway", tls.look("gateway", false).await);
+    assert!(!tls.is_bare());
+    let served = tls.config();
+    fs::remove_file(&path).expect("it was there");
+    let look = tls.look("gateway", false).await;
+    assert!(matches!(&look, TlsLook::Broken(errors) if errors[0].to_string().ends_with("is gone")));
+    tls.take("gateway", look);
+    assert!(Arc::ptr_eq(&served, &tls.config()) && tls.is_stale() && !tls.is_bare());
+    assert!(matches!(tls.look("gateway", false).await, TlsLook::Unchanged), "it is told once");
+    fs::write(&path, pem("CERTIFICATE", &cert) + &key).expect("a file");
+    tls.take("gateway", tls.look("gateway", false).await);
+    assert!(!tls.is_stale());
+}

@@ -39,6 +39,7 @@ impl AnswerBody {
     fn fail(&mut self, error: BodyError) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.broken = true;
         let error = self.upload.blame(error.kind).unwrap_or(error);
+        self.guard.note_failure(error.kind);
         if self.guard.is_refused() && self.upload.is_unread() {
             // A service that refuses a large body may close the connection at once; then the end of its answer is lost
             // with the body that nobody reads.

@@ -2,7 +2,8 @@
 //! is time for one more.
 
 use super::try_guard::TryGuard;
-use crate::base::{CallContext, DeadlineOwner};
+use super::try_trace::CallTrace;
+use crate::base::{CallContext, DeadlineOwner, SpanId};
 use crate::contract::BoundFunction;
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::clock;
@@ -35,6 +36,8 @@ pub(super) struct CallInProgress<'a, P> {
     tried: u32,
     /// The endpoint of the last try.
     last: Option<Arc<EndpointStats>>,
+    /// Its span, if the request is traced.
+    last_span: Option<SpanId>,
 }
 
 /// What one try needs.
@@ -62,18 +65,23 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         let context = context.within(now, traffic.total, DeadlineOwner::Total);
         if group.endpoints.is_empty() {
             // Its bulkhead has no permits, so a wait would be in vain.
-            return Err(group.refused(group.no_endpoint()));
+            return Err(refused(&group, &context, group.no_endpoint()));
         }
         let permit = match traffic.bulkhead.try_enter(now) {
             Some(permit) => permit,
             // Boxed: most calls need not wait.
-            None => match Box::pin(traffic.bulkhead.enter(context.deadline)).await {
-                Ok(Entered { permit, .. }) => permit,
-                Err(full) => return Err(group.refused(group.overloaded(&full))),
-            },
+            None => {
+                let wait = CallTrace { context: &context, service: &group.name }.begin_wait(now);
+                let entered = Box::pin(traffic.bulkhead.enter(context.deadline)).await;
+                drop(wait);
+                match entered {
+                    Ok(Entered { permit, .. }) => permit,
+                    Err(full) => return Err(refused(&group, &context, group.overloaded(&full))),
+                }
+            }
         };
         traffic.retry.called(now);
-        Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None })
+        Ok(Self { group, context, registry, routed: None, rng, permit, tried: 0, last: None, last_span: None })
     }
 
     /// Lets no later try go to a revision that has other functions than `routed`.
@@ -91,10 +99,18 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         match self.group.pick(kind, now, self.rng, self.last.as_ref()) {
             Ok(Picked { endpoint, permit }) => {
                 let Traffic { timeout, total, .. } = &*self.group.traffic;
-                let context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
+                let mut context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
                 let left = context.deadline.saturating_duration_since(now);
-                let guard = TryGuard::start(&endpoint.stats, permit, now, cut(left, *timeout.min(total)));
+                let mut guard = TryGuard::start(&endpoint.stats, permit, now, cut(left, *timeout.min(total)));
                 let endpoint = Arc::clone(endpoint);
+                if context.trace.is_some() {
+                    let trace = CallTrace { context: &context, service: &self.group.name };
+                    let span = trace.begin_try(&endpoint.stats.id, self.tried, self.last_span, now);
+                    if let Some(span) = span {
+                        (self.last_span, context.trace) = (Some(span.id()), Some(span.scope()));
+                        guard.trace(span);
+                    }
+                }
                 if self.tried > 0 {
                     self.group.traffic.metrics.retried();
                 }
@@ -104,7 +120,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
             }
             // Not counted as a refusal: an endpoint has got the call before, so the call fails and is not refused.
             Err(refusal) if self.tried > 0 => Err(refusal),
-            Err(refusal) => Err(self.group.refused(refusal)),
+            Err(refusal) => Err(refused(&self.group, &self.context, refusal)),
         }
     }
 
@@ -149,6 +165,12 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
     pub(super) fn into_permit(self) -> BulkheadPermit {
         self.permit
     }
+}
+
+/// Counts a refusal, and writes it into the request's trace.
+fn refused<P: Invoke>(group: &EndpointGroup<P>, context: &CallContext, refusal: CallError) -> CallError {
+    CallTrace { context, service: &group.name }.refused(refusal.kind);
+    group.refused(refusal)
 }
 
 /// The time `left` for a try, if that is clearly less than the service may take for one, which is `own`: then a timeout

@@ -6,7 +6,7 @@
 
 use super::call_in_progress::{CallInProgress, Try};
 use super::try_guard::TryGuard;
-use crate::base::{Blame, CallContext, ErrorKind, ServiceName};
+use crate::base::{Blame, CallContext, ErrorKind, OpenSpan, ServiceName};
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
@@ -33,6 +33,9 @@ pub(super) trait CallPolicy: Send {
         message: Self::Message,
         context: &CallContext,
     ) -> impl Future<Output = Result<Self::Reply, TryError>> + Send;
+
+    /// Writes into the span of a try what `message` is.
+    fn describe(&self, span: &mut OpenSpan, message: &Self::Message);
 
     /// Logs a try that has ended; `failed` is the kind of its failure.
     fn log(&self, _service: &ServiceName, _context: &CallContext, _failed: Option<ErrorKind>) {}
@@ -90,11 +93,14 @@ pub(super) async fn run<P: Invoke, C: CallPolicy>(
     let mut message = policy.message(call.has_tries_left()).expect("every call can be sent once");
     let mut previous: Option<Result<C::Answer, CallError>> = None;
     loop {
-        let Try { endpoint, guard, context } = match call.next_try(C::KIND) {
+        let Try { endpoint, mut guard, context } = match call.next_try(C::KIND) {
             Ok(picked) => picked,
             // That a further try finds no endpoint says less than the outcome of the try before.
             Err(refusal) => return previous.unwrap_or(Err(refusal)),
         };
+        if let Some(span) = guard.span() {
+            policy.describe(span, &message);
+        }
         // An answer of the try before is given up only now that another endpoint will answer; its failure may still be
         // the call's.
         let failure_before = previous.and_then(Result::err);
@@ -136,6 +142,7 @@ fn conclude<P: Invoke, C: CallPolicy>(
         }
         Err(error) => {
             let mut error = policy.attribute(error);
+            guard.note_failure(error.kind);
             if error.kind == ErrorKind::Timeout {
                 let owner = context.deadline_owner;
                 call.group.traffic.metrics.timed_out(owner);

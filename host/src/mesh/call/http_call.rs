@@ -8,7 +8,9 @@ use super::mesh::Mesh;
 use super::replay::Replay;
 use super::try_guard::TryGuard;
 use super::upload_watch::UploadWatch;
-use crate::base::{Body, BodyError, CallContext, ErrorKind, ServiceName, UnreadContent};
+use crate::base::{
+    Body, BodyError, CallContext, ErrorKind, OpenSpan, ServiceName, SingleTry, UnreadContent, known_method,
+};
 use crate::mesh::error::{CallError, TryError};
 use crate::mesh::table::target::{CallKind, Invoke};
 use crate::mesh::table::traffic::Traffic;
@@ -87,7 +89,8 @@ impl HttpCall {
     fn new(request: Request<Body>, retry: &retry::Settings) -> Self {
         let safe = is_safe(request.method(), request.headers().contains_key("idempotency-key"));
         let unread_content = UnreadContent::follows(&request);
-        let replay = if retry.tries > 0 { Replay::of(request, retry.body) } else { Replay::once(request) };
+        let once = retry.tries == 0 || request.extensions().get::<SingleTry>().is_some();
+        let replay = if !once { Replay::of(request, retry.body) } else { Replay::once(request) };
         Self { unread_content, safe, replay, upload: None }
     }
 
@@ -107,6 +110,10 @@ impl CallPolicy for HttpCall {
         let (request, upload) = UploadWatch::watch(self.replay.next()?);
         self.upload = Some(upload);
         Some(request)
+    }
+
+    fn describe(&self, span: &mut OpenSpan, request: &Request<Body>) {
+        span.attribute("http.request.method", known_method(request.method()));
     }
 
     async fn send<P: Invoke>(

@@ -12,5 +12,6 @@ mod outcall;
 pub(super) mod pinned_function;
 mod replay;
 mod try_guard;
+mod try_trace;
 mod typed_call;
 mod upload_watch;

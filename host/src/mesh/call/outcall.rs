@@ -15,29 +15,32 @@ use std::sync::Arc;
 impl Outcall for Mesh {
     fn invoke<'a>(
         &'a self,
-        service: &'a ServiceName,
+        (caller, service): (&'a ServiceName, &'a ServiceName),
         function: &'a FunctionName,
         arguments: DetachedValues,
         context: CallContext,
     ) -> OutcallFuture<'a, DetachedValues> {
         Box::pin(async move {
             let outcome = self.call_function(service, function, arguments, &context).await;
-            if outcome.as_ref().map_or(true, |results| error_case(results) == Some(UNAVAILABLE)) {
+            let failed = outcome.as_ref().map_or(true, |results| error_case(results) == Some(UNAVAILABLE));
+            if failed {
                 context.mark_dependency_failed();
             }
+            self.count_caller(service, caller, failed);
             outcome.map_err(service_failure)
         })
     }
 
     fn send<'a>(
         &'a self,
-        service: &'a ServiceName,
+        (caller, service): (&'a ServiceName, &'a ServiceName),
         request: Request<Body>,
         context: CallContext,
     ) -> OutcallFuture<'a, Response<Body>> {
         Box::pin(async move {
             let outcome = self.call(service, request, &context).await;
-            mark_if_failed(&outcome, &context);
+            let failed = mark_if_failed(&outcome, &context);
+            self.count_caller(service, caller, failed);
             outcome.map_err(service_failure)
         })
     }
@@ -65,11 +68,22 @@ impl Outcall for Mesh {
     }
 }
 
-/// Marks the context of an HTTP call that failed, or whose status says that somebody failed.
-fn mark_if_failed(outcome: &Result<Response<Body>, CallError>, context: &CallContext) {
-    if outcome.as_ref().map_or(true, |answer| blames_upstream(answer.status())) {
+impl Mesh {
+    /// Counts a call of `service` by the service `caller`.
+    fn count_caller(&self, service: &ServiceName, caller: &ServiceName, failed: bool) {
+        if let Some(entry) = self.registry.snapshot().get(service.as_str()) {
+            entry.group.traffic.metrics.called_by(caller, failed);
+        }
+    }
+}
+
+/// Marks the context of an HTTP call that failed, or whose status says that somebody failed. Whether it did.
+fn mark_if_failed(outcome: &Result<Response<Body>, CallError>, context: &CallContext) -> bool {
+    let failed = outcome.as_ref().map_or(true, |answer| blames_upstream(answer.status()));
+    if failed {
         context.mark_dependency_failed();
     }
+    failed
 }
 
 /// The failure of a call to a service, as the runtime logs it.

@@ -1,7 +1,8 @@
 //! The guard of one try: the only code that records the outcome of a try.
 
+use super::try_trace;
 use crate::balance::LoadSample;
-use crate::base::{Blame, ErrorKind};
+use crate::base::{Blame, ErrorKind, OpenSpan};
 use crate::breaker::{Outcome, Permit, State, Verdict};
 use crate::mesh::clock;
 use crate::mesh::table::endpoint::EndpointStats;
@@ -28,6 +29,8 @@ pub(super) struct TryGuard {
     sample: Option<LoadSample>,
     /// When the answer was found to be whole. The guard is dropped right after that.
     whole: Option<Instant>,
+    /// Its span, if the request is traced. It ends with the guard.
+    span: Option<OpenSpan>,
 }
 
 impl TryGuard {
@@ -45,6 +48,24 @@ impl TryGuard {
             retry_after: None,
             sample: None,
             whole: None,
+            span: None,
+        }
+    }
+
+    /// What becomes of the try is written into `span`.
+    pub(super) fn trace(&mut self, span: OpenSpan) {
+        self.span = Some(span);
+    }
+
+    /// The try's span, if the request is traced.
+    pub(super) fn span(&mut self) -> Option<&mut OpenSpan> {
+        self.span.as_mut()
+    }
+
+    /// The try failed, whoever is to blame.
+    pub(super) fn note_failure(&mut self, kind: ErrorKind) {
+        if let Some(span) = &mut self.span {
+            try_trace::note_failure(span, kind);
         }
     }
 
@@ -73,6 +94,9 @@ impl TryGuard {
         if matches!(status.as_u16(), 429 | 503) {
             self.retry_after =
                 headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        }
+        if let Some(span) = &mut self.span {
+            try_trace::note_status(span, status.as_u16());
         }
         let is_probe = self.permit.as_ref().is_some_and(Permit::is_probe);
         // The head decides a probe, since the body may outlast the probe's lease. A fault is a fault, however the body
@@ -179,5 +203,8 @@ impl Drop for TryGuard {
             None => LoadSample::GivenUp { after: now.saturating_duration_since(self.started) },
         };
         self.stats.load.end(self.sample.take().unwrap_or_else(unfinished), now);
+        if let Some(span) = self.span.take() {
+            span.end_at(now);
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::call_in_progress::CallInProgress;
 use super::engine::{self, Accepted, CallPolicy, Next};
 use super::mesh::Mesh;
 use super::try_guard::TryGuard;
-use crate::base::{Blame, CallContext, ErrorKind, ServiceName};
+use crate::base::{Blame, CallContext, ErrorKind, OpenSpan, ServiceName, TraceMark};
 use crate::breaker::Verdict;
 use crate::contract::{FunctionName, UNAVAILABLE, Value as _};
 use crate::mesh::error::{CallError, TryError};
@@ -83,6 +83,11 @@ impl CallPolicy for TypedCall<'_> {
         Some(arguments)
     }
 
+    fn describe(&self, span: &mut OpenSpan, _: &DetachedValues) {
+        span.attribute("rpc.system.name", "wit");
+        span.attribute("rpc.method", self.function.to_string());
+    }
+
     fn send<P: Invoke>(
         &mut self,
         target: &P,
@@ -104,6 +109,12 @@ impl CallPolicy for TypedCall<'_> {
         _: &Traffic,
         dependency_failed: bool,
     ) -> Accepted<DetachedValues> {
+        if let (Some(span), Some(case)) = (guard.span(), error_case(&results)) {
+            span.fail(case.to_owned());
+            if matches!(case, "internal" | UNAVAILABLE) {
+                span.tree().mark(TraceMark::Failed);
+            }
+        }
         // The conventions of the cases of a function's error.
         match error_case(&results) {
             Some("internal") => guard.reported(Verdict::RequestFault),

@@ -95,6 +95,9 @@ impl HttpClient {
         parts.version = Version::HTTP_11;
         if *outside {
             request_head::for_outside(&mut parts.headers, base);
+            if let Some(trace) = &context.trace {
+                trace.write_outside_headers(&mut parts.headers);
+            }
         } else {
             request_head::for_service(&mut parts.headers, base, context, std::time::Instant::now());
         }

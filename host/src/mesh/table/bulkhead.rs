@@ -195,7 +195,9 @@ impl BulkheadPermit {
 impl Drop for BulkheadPermit {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        self.bulkhead.note(clock::now().saturating_duration_since(self.since));
+        let held = clock::now().saturating_duration_since(self.since);
+        self.bulkhead.note(held);
+        self.bulkhead.metrics.called(held);
         let owed = self.bulkhead.owed.fetch_update(Relaxed, Relaxed, |owed| owed.checked_sub(1));
         if owed.is_ok() {
             permit.forget();

@@ -95,6 +95,9 @@ impl Invoke for EndpointTarget {
         if let Some(identity) = &context.identity {
             identity.write_headers(request.headers_mut());
         }
+        if let Some(trace) = &context.trace {
+            trace.write_headers(request.headers_mut());
+        }
         match self {
             Self::Instances(pool) => Ok(pool.invoke(request, context).await?),
             Self::Url { client, .. } if request.extensions().get::<UpgradeOffer>().is_some() => {

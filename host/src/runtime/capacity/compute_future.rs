@@ -84,7 +84,10 @@ impl Future for ComputeFuture {
             match replace(&mut self.place, ComputeFuturePlace::Ended) {
                 ComputeFuturePlace::Here(mut future) => {
                     self.slice.begin(false);
-                    if future.as_mut().poll(context).is_ready() {
+                    self.slice.meter().begin_poll();
+                    let polled = future.as_mut().poll(context);
+                    self.slice.meter().end_poll();
+                    if polled.is_ready() {
                         return Poll::Ready(());
                     }
                     if self.slice.is_over() {
@@ -145,8 +148,10 @@ impl ComputeJob for GuestJob {
         };
         let _in_runtime = self.runtime.as_ref().map(Handle::enter);
         self.slice.begin(true);
+        self.slice.meter().begin_poll();
         let mut context = Context::from_waker(Waker::noop());
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        self.slice.meter().end_poll();
         let result = match polled {
             Ok(Poll::Pending) if self.slice.is_over() => GuestJobStage::Waiting(future),
             Ok(Poll::Pending) => GuestJobStage::Back(future),

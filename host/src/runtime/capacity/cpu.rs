@@ -14,7 +14,8 @@
 //!   ms whatever waits for the same thread.
 
 use super::cpu_ledger::CpuLedger;
-use super::cpu_slice::{CpuSlice, thread_nanos};
+use super::cpu_slice::CpuSlice;
+use super::thread_clock::thread_nanos;
 use crate::base::ServiceName;
 use crate::runtime::lock::lock;
 use std::num::NonZero;

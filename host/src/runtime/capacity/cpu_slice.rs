@@ -1,6 +1,7 @@
 //! What one guest has computed since the processor was last given to it.
 
-use rustix::time::{ClockId, clock_gettime};
+use super::thread_clock::thread_nanos;
+use super::work_meter::WorkMeter;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ struct SliceUse {
     over: AtomicBool,
     /// Whether the slice is a turn on a compute thread.
     in_turn: AtomicBool,
+    meter: WorkMeter,
 }
 
 impl CpuSlice {
@@ -38,6 +40,11 @@ impl CpuSlice {
         self.0.polls.fetch_add(1, Relaxed);
         self.0.over.store(false, Relaxed);
         self.0.in_turn.store(in_turn, Relaxed);
+    }
+
+    /// Charges what the instance takes to those whose calls it serves.
+    pub(crate) fn meter(&self) -> &WorkMeter {
+        &self.0.meter
     }
 
     /// Whether the slice is a turn on a compute thread.
@@ -98,10 +105,4 @@ fn recent_thread_nanos() -> u64 {
     let nanos = thread_nanos();
     LAST_READ.set(Some((now, nanos)));
     nanos
-}
-
-/// The thread's processor time in nanoseconds.
-pub(super) fn thread_nanos() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).expect("the processor time of a thread is never negative")
 }

@@ -1,4 +1,5 @@
-//! Owns what all instances share: the slots of the engine's pool, and processor time.
+//! Owns what all instances share: the slots of the engine's pool, and processor time; and the meter of what an instance
+//! takes.
 //! Callers never take the slots that their callees need, no service takes those of another, and guests that compute
 //! leave processor time for others.
 //! Never: makes or ends an instance. The keeper of idle instances gives them up, through a trait of this wing.
@@ -11,3 +12,5 @@ pub(super) mod depth_class;
 pub(super) mod pressure;
 mod slot_ledger;
 pub(super) mod slots;
+mod thread_clock;
+mod work_meter;

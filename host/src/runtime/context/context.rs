@@ -4,13 +4,14 @@ use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
 use super::outbound::Outbound;
-use crate::base::CallContext;
+use crate::base::{CallContext, OpenSpan, SpanKind};
 use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
 use std::convert::Infallible;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use wasmtime::StoreContextMut;
 use wasmtime::component::GuestTaskId;
@@ -45,11 +46,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The data of an instance that may use `memory` bytes and makes its own calls through `outcall`. `first`: the call
-    /// that it is made for. `fault`: where its failure will be recorded.
+    /// The data of an instance that may use so much `memory` and makes its own calls through `outcall`. `first`: the
+    /// call that it is made for. `fault`: where its failure will be recorded.
     pub(crate) fn new(
         identity: InstanceIdentity,
-        memory: usize,
+        memory: MemoryLimit,
         outcall: OutcallHandle,
         first: CallContext,
         fault: InstanceFault,
@@ -59,12 +60,14 @@ impl Context {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
         let handles_events = first.event.is_some();
+        let slice = CpuSlice::default();
+        slice.meter().made_for(first.payer.as_ref());
         let outbound = Outbound::new(identity.clone(), outcall, first);
         Self {
             identity,
             table,
-            memory: MemoryLimit::new(memory),
-            slice: CpuSlice::default(),
+            memory: memory.measured_by(slice.clone()),
+            slice,
             reader_token: None,
             fault,
             handles_events,
@@ -82,6 +85,7 @@ impl Context {
             self.memory.denied = false;
         }
         self.identity.request.replace(&context.request_id);
+        self.slice.meter().begin_call(task, context.payer.as_ref());
         calls.begin(task, context);
     }
 
@@ -107,8 +111,17 @@ impl Context {
         }
     }
 
+    /// Begins the span of something that the host does for the guest, below the call that it is done for. `None` if
+    /// that is not traced, or if the instance serves several calls and it might be for any of them.
+    pub(crate) fn open_span(&self, name: &'static str) -> Option<OpenSpan> {
+        let calls = &self.outbound.calls;
+        let call = if calls.is_idle() { calls.latest() } else { calls.only()? };
+        call.trace.as_ref()?.open(SpanKind::Client, name, Instant::now())
+    }
+
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
+        self.slice.meter().end_call(task);
         self.outbound.calls.end(task);
     }
 }
@@ -129,14 +142,14 @@ fn wasi(identity: &InstanceIdentity) -> WasiCtx {
 /// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
 ///
 /// The deadline and the depth may be those of another call of the instance, if no task on the stack serves one: what
-/// the guest does after its answers. The identity never is: then there is none.
+/// the guest does after its answers. The identity, the event and the trace never are: then there are none.
 pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let calls = &store.data().outbound.calls;
     // Not `latest` if one runs: the call that came last may have been answered before this one.
     let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };
     match likely {
-        // A guess is good enough if there is no identity and no event to give to the wrong one.
-        Some(likely) if !calls.are_several() || (likely.identity.is_none() && likely.event.is_none()) => likely.clone(),
+        // A guess is good enough if there is no identity, no trace and no event to give to the wrong one.
+        Some(likely) if !calls.are_several() || likely.is_unattributed() => likely.clone(),
         _ => caller_on_stack(store),
     }
 }
@@ -147,15 +160,15 @@ fn caller_on_stack(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let calls = &store.data().outbound.calls;
     match stack.into_iter().find_map(|task| calls.of(task)) {
         Some(context) => context.clone(),
-        None => calls.latest().clone().anonymous(),
+        None => calls.latest().clone().unattributed(),
     }
 }
 
 /// The next request that the guest sends by HTTP is made on behalf of the call that [`caller`] finds now, as far as the
-/// identity goes. Call it directly before the request is sent.
+/// identity and the trace go. Call it directly before the request is sent.
 pub(crate) fn attribute_request(store: &mut StoreContextMut<'_, Context>) {
-    let identity = caller(store).identity;
-    store.data_mut().outbound.attribute(identity);
+    let CallContext { identity, trace, .. } = caller(store);
+    store.data_mut().outbound.attribute(identity, trace);
 }
 
 impl HasLifeline for Context {

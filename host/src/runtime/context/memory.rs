@@ -1,5 +1,8 @@
 //! The limit on what an instance may keep in its memories and tables.
 
+use crate::runtime::capacity::cpu_slice::CpuSlice;
+use crate::telemetry::PoolMetrics;
+use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 
 /// Core instances, memories and tables of one store: far more than a component is made of.
@@ -11,14 +14,23 @@ pub(crate) const MOST_ELEMENTS: usize = 100_000;
 pub(crate) struct MemoryLimit {
     limit: usize,
     used: usize,
+    /// Is told what is used.
+    slice: CpuSlice,
     /// The guest was refused more memory. If it traps afterwards, this is why.
     pub(crate) denied: bool,
+    /// Where the largest use is noted.
+    metrics: Arc<PoolMetrics>,
 }
 
 impl MemoryLimit {
-    /// No memory is used, and at most `limit` bytes may be.
-    pub(super) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, denied: false }
+    /// No memory is used, and at most `limit` bytes may be. The largest use is noted in `metrics`.
+    pub(crate) fn new(limit: usize, metrics: Arc<PoolMetrics>) -> Self {
+        Self { limit, used: 0, denied: false, slice: CpuSlice::default(), metrics }
+    }
+
+    /// The same, of the instance whose work `slice` measures.
+    pub(super) fn measured_by(self, slice: CpuSlice) -> Self {
+        Self { slice, ..self }
     }
 }
 
@@ -30,6 +42,8 @@ impl ResourceLimiter for MemoryLimit {
             return Ok(false);
         }
         self.used = used;
+        self.slice.meter().has_memory(used);
+        self.metrics.uses_memory(used);
         Ok(true)
     }
 
@@ -56,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_on_the_sum_of_all_memories() {
-        let mut memory = MemoryLimit::new(100);
+        let mut memory = MemoryLimit::new(100, Arc::default());
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(!memory.memory_growing(0, 41, None).unwrap());
         assert!(memory.denied);

@@ -9,7 +9,9 @@
 use super::calls::Calls;
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
-use crate::base::{Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, Identity, ServiceName};
+use crate::base::{
+    Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, Identity, ServiceName, TraceScope,
+};
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::body::{for_host, for_outside};
@@ -37,8 +39,8 @@ pub(super) struct Outbound {
     outcall: OutcallHandle,
     /// The calls that the instance serves: the guest's requests are made on behalf of them.
     pub(super) calls: Calls,
-    /// Who the next request is made for.
-    attributed: Option<Arc<Identity>>,
+    /// Who the next request is made for, and its place in a trace.
+    attributed: (Option<Arc<Identity>>, Option<TraceScope>),
     pub(super) open_bodies: OpenBodies,
 }
 
@@ -64,12 +66,12 @@ impl Outbound {
     /// `first`: the call that the instance is made for.
     pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, first: CallContext) -> Self {
         let calls = Calls::new(first);
-        Self { identity, outcall, calls, attributed: None, open_bodies: OpenBodies::default() }
+        Self { identity, outcall, calls, attributed: (None, None), open_bodies: OpenBodies::default() }
     }
 
-    /// The next request, and no other one, is made for `identity`.
-    pub(super) fn attribute(&mut self, identity: Option<Arc<Identity>>) {
-        self.attributed = identity;
+    /// The next request, and no other one, is made for `identity`, at this place of a trace.
+    pub(super) fn attribute(&mut self, identity: Option<Arc<Identity>>, trace: Option<TraceScope>) {
+        self.attributed = (identity, trace);
     }
 
     /// Where a request goes; `None` if this guest may not send it there.
@@ -149,7 +151,7 @@ impl WasiHttpHooks for Outbound {
         transmission: Transmission,
     ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
         // Taken in any case: it is for this request alone.
-        let identity = self.attributed.take();
+        let (identity, trace) = std::mem::take(&mut self.attributed);
         let Some(destination) = self.destination(&request) else {
             self.log_denied(&request);
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
@@ -163,10 +165,10 @@ impl WasiHttpHooks for Outbound {
         let options = options.unwrap_or_default();
         let head_timeout = head_timeout(&destination, options);
         // A request does not show which of the instance's calls it belongs to. So it is made on behalf of the one with
-        // the latest deadline: then no call's deadline cuts another call's request short. Only its identity is that of
-        // the right call: see `Outbound::attribute`.
+        // the latest deadline: then no call's deadline cuts another call's request short. Only its identity and its
+        // trace are those of the right call: see `Outbound::attribute`.
         let mut context = self.calls.latest_deadline().deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
-        context.identity = identity;
+        (context.identity, context.trace) = (identity, trace);
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let connection = ConnectWait::bound(&mut request, &destination, options);
@@ -241,7 +243,10 @@ async fn call(
 ) -> Result<http::Response<Body>, OutcallError> {
     let outcall = outcall.open()?;
     match destination {
-        Destination::Service(service) => outcall.send(service, for_host(request, &context.request_id), context).await,
+        Destination::Service(service) => {
+            let callee = (&caller.grants.service, service);
+            outcall.send(callee, for_host(request, &context.request_id), context).await
+        }
         Destination::Outside { rule, .. } => {
             outcall.fetch(&caller.grants.service, rule, for_outside(request), context).await
         }

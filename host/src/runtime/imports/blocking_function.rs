@@ -8,7 +8,7 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Lift, LinkerInstanc
 /// Defines the function `name` as a `func`, answered by `answer`.
 pub(super) fn define<P, R, E, F>(
     instance: &mut LinkerInstance<'_, Context>,
-    name: &str,
+    name: &'static str,
     answer: impl Fn(CommitScope, P) -> F + Copy + Send + Sync + 'static,
 ) -> wasmtime::Result<()>
 where
@@ -17,7 +17,7 @@ where
     F: Future<Output = Result<R, E>> + Send,
 {
     instance.func_wrap_async(name, move |mut store: StoreContextMut<'_, Context>, parameters: P| {
-        let scope = CommitScope::of(&mut store);
+        let scope = CommitScope::of(&mut store, name);
         Box::new(async move { Ok((answer(scope, parameters).await,)) })
     })
 }

@@ -6,6 +6,7 @@
 //! between two pages do not move the others. The cursor is one word, so it is a hash of that key
 //! ([`Bucket::cursor`]).
 
+use super::state_span::{open, traced};
 use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};
 use bindings::wasi::keyvalue::{atomics, batch, store};
@@ -61,8 +62,7 @@ impl Context {
 
 impl store::Host for Context {
     async fn open(&mut self, identifier: String) -> Result<Resource<OpenBucket>, KeyValueError> {
-        let own = self.identity.grants.service.as_str();
-        let state = self.identity.grants.state.as_ref().filter(|_| ["", "default", own].contains(&identifier.as_str()));
+        let state = self.identity.grants.state.as_ref().filter(|bucket| bucket.has_name(&identifier));
         let Some(bucket) = state.cloned() else { return Err(store::Error::AccessDenied.into()) };
         self.table.push(OpenBucket(bucket)).map_err(KeyValueError::trap)
     }
@@ -74,16 +74,17 @@ impl store::Host for Context {
 
 impl store::HostBucket for Context {
     async fn get(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<Option<Vec<u8>>, KeyValueError> {
-        let found = self.bucket(&bucket)?.get(vec![key.into()]).await?;
+        let read = self.bucket(&bucket)?;
+        let found = traced(open(self, "get"), read.get(vec![key.into()])).await?;
         Ok(found.into_iter().flatten().next().map(|item| item.value))
     }
 
     async fn set(&mut self, bucket: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Result<(), KeyValueError> {
-        write(&self.bucket(&bucket)?, [(key, Change::Put(value))]).await
+        traced(open(self, "set"), write(&self.bucket(&bucket)?, [(key, Change::Put(value))])).await
     }
 
     async fn delete(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<(), KeyValueError> {
-        write(&self.bucket(&bucket)?, [(key, Change::Delete)]).await
+        traced(open(self, "delete"), write(&self.bucket(&bucket)?, [(key, Change::Delete)])).await
     }
 
     async fn exists(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<bool, KeyValueError> {
@@ -101,7 +102,7 @@ impl store::HostBucket for Context {
             Some(cursor) => Some(bucket.key_of_cursor(cursor).await?.ok_or_else(unknown_cursor)?),
             None => None,
         };
-        let page = bucket.keys(Key::new(), after, limit::PAGE).await?;
+        let page = traced(open(self, "list-keys"), bucket.keys(Key::new(), after, limit::PAGE)).await?;
         let cursor = page.next.as_ref().map(|last| bucket.cursor(last));
         let keys = page.items.into_iter().map(|key| String::from_utf8_lossy(&key).into_owned()).collect();
         Ok(store::KeyResponse { keys, cursor })
@@ -115,7 +116,8 @@ impl store::HostBucket for Context {
 
 impl atomics::Host for Context {
     async fn increment(&mut self, bucket: Resource<OpenBucket>, key: String, delta: u64) -> Result<u64, KeyValueError> {
-        Ok(self.bucket(&bucket)?.increment(key.into(), delta).await?)
+        let bucket = self.bucket(&bucket)?;
+        Ok(traced(open(self, "increment"), bucket.increment(key.into(), delta)).await?)
     }
 }
 
@@ -125,7 +127,9 @@ impl batch::Host for Context {
         bucket: Resource<OpenBucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, KeyValueError> {
-        let found = self.bucket(&bucket)?.get(keys.iter().map(|key| key.clone().into()).collect()).await?;
+        let own = self.bucket(&bucket)?;
+        let read = own.get(keys.iter().map(|key| key.clone().into()).collect());
+        let found = traced(open(self, "get-many"), read).await?;
         Ok(keys.into_iter().zip(found).map(|(key, item)| Some((key, item?.value))).collect())
     }
 
@@ -134,11 +138,13 @@ impl batch::Host for Context {
         bucket: Resource<OpenBucket>,
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), KeyValueError> {
-        write(&self.bucket(&bucket)?, pairs.into_iter().map(|(key, value)| (key, Change::Put(value)))).await
+        let changes = pairs.into_iter().map(|(key, value)| (key, Change::Put(value)));
+        traced(open(self, "set-many"), write(&self.bucket(&bucket)?, changes)).await
     }
 
     async fn delete_many(&mut self, bucket: Resource<OpenBucket>, keys: Vec<String>) -> Result<(), KeyValueError> {
-        write(&self.bucket(&bucket)?, keys.into_iter().map(|key| (key, Change::Delete))).await
+        let changes = keys.into_iter().map(|key| (key, Change::Delete));
+        traced(open(self, "delete-many"), write(&self.bucket(&bucket)?, changes)).await
     }
 }
 

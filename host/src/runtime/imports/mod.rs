@@ -11,6 +11,7 @@ pub(super) mod linker;
 mod outbox;
 mod publisher;
 mod sent_http;
+mod state_span;
 mod transactions;
 mod transactions_0_2;
 pub(super) mod typed;

@@ -1,6 +1,7 @@
 //! What a guest's commit does beside its own writes: the events that it publishes, and the note that it was made for
 //! the event which the call handles. All of it is one commit.
 
+use super::state_span::{OwnBucket, traced};
 use crate::base::HandledEvent;
 use crate::events::{NewEvent, RefusedEvent, Topic, longest};
 use crate::runtime::context::context::{Context, caller};
@@ -13,7 +14,8 @@ use wasmtime::StoreContextMut;
 
 /// The commits of one call: where they go, what they may publish, and the event that they are made for.
 pub(super) struct CommitScope {
-    pub(super) bucket: Bucket,
+    /// Where they go, with the span of the operation that the guest calls.
+    pub(super) own: OwnBucket,
     publish: Option<PublishGrant>,
     event: Option<Arc<HandledEvent>>,
 }
@@ -35,49 +37,33 @@ impl From<StateError> for CommitFailure {
 }
 
 impl CommitScope {
-    /// The scope of the call on whose behalf the guest in `store` calls the host now.
-    pub(super) fn of(store: &mut StoreContextMut<'_, Context>) -> Self {
+    /// The scope of the call on whose behalf the guest in `store` calls the host now. `operation` is the name of the
+    /// function that it calls.
+    pub(super) fn of(store: &mut StoreContextMut<'_, Context>, operation: &'static str) -> Self {
         let event = if store.data().handles_events { caller(store).event } else { None };
-        let grants = &store.data().identity.grants;
-        let publish = grants.publish.clone();
-        let bucket = grants.state.as_ref().or(publish.as_ref().map(|grant| &grant.bucket)).cloned();
-        let bucket = bucket.expect("a component that commits or publishes is not loaded without a grant");
-        Self { bucket, publish, event }
+        let publish = store.data().identity.grants.publish.clone();
+        Self { own: OwnBucket::of(store.data(), operation), publish, event }
     }
 
     /// Commits `transaction` and publishes `events`, in one commit. In a call that handles an event the commit is
     /// applied once for that event: if a try before has made it, the answer has the version of then, and no sums.
     pub(super) async fn commit(
-        &self,
+        self,
         mut transaction: Transaction,
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let published = self.add_events(&mut transaction, events)?;
+        let Self { own: OwnBucket { bucket, span }, event, .. } = self;
         let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
-        let committed = match &self.event {
-            Some(event) if changes => self.commit_once(transaction, event).await?,
-            _ => self.bucket.commit(transaction).await?,
+        let committed = match event {
+            Some(event) if changes => traced(span, commit_once(&bucket, transaction, &event)).await?,
+            _ => traced(span, bucket.commit(transaction)).await?,
         };
         // Each event has a number among the sums. A commit that was made before has none: it has told already.
         if !committed.sums.is_empty() {
             published.iter().for_each(|(topic, events, bytes)| topic.published(*events, *bytes));
         }
         Ok(committed)
-    }
-
-    async fn commit_once(&self, mut transaction: Transaction, event: &HandledEvent) -> Result<Committed, StateError> {
-        let number = event.begin_commit();
-        let note = event.note_of(number);
-        transaction.beside.push(Beside {
-            bucket: event.notes.clone(),
-            checks: vec![(note.clone(), 0)],
-            writes: vec![(note, Change::Put(Vec::new()))],
-        });
-        match self.bucket.commit(transaction).await {
-            // A try before has made this commit: all that it wrote has the version of its note.
-            Err(StateError::ConflictBeside { version, .. }) => Ok(Committed { version, sums: Vec::new() }),
-            outcome => outcome.inspect_err(|_| event.release_commit(number)),
-        }
     }
 
     /// Adds the events to the transaction. Returns the topics, with the events and the bytes that each gets.
@@ -91,7 +77,7 @@ impl CommitScope {
             return Err(CommitFailure::Refused(RefusedEvent::TooLong(text)));
         }
         let topics = self.publish.as_ref().map_or(&[][..], |grant| &grant.topics);
-        let source = self.bucket.service().as_str();
+        let source = self.own.bucket.service().as_str();
         let mut writes: BTreeMap<usize, (u64, Vec<(Key, Change)>)> = BTreeMap::new();
         for (topic, event) in events {
             let at = topics.iter().position(|own| own.name.as_str() == topic);
@@ -108,6 +94,26 @@ impl CommitScope {
             (Arc::clone(topic), events, bytes)
         });
         Ok(published.collect())
+    }
+}
+
+/// Commits `transaction` with the note that it was made for `event`, unless a try before has made it.
+async fn commit_once(
+    bucket: &Bucket,
+    mut transaction: Transaction,
+    event: &HandledEvent,
+) -> Result<Committed, StateError> {
+    let number = event.begin_commit();
+    let note = event.note_of(number);
+    transaction.beside.push(Beside {
+        bucket: event.notes.clone(),
+        checks: vec![(note.clone(), 0)],
+        writes: vec![(note, Change::Put(Vec::new()))],
+    });
+    match bucket.commit(transaction).await {
+        // A try before has made this commit: all that it wrote has the version of its note.
+        Err(StateError::ConflictBeside { version, .. }) => Ok(Committed { version, sums: Vec::new() }),
+        outcome => outcome.inspect_err(|_| event.release_commit(number)),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
 /// Defines the function of this name as a `func`.
 pub(super) fn define_blocking(instance: &mut LinkerInstance<'_, Context>, function: &str) -> wasmtime::Result<()> {
     match function {
-        "publish" => define(instance, function, |scope, (events,)| publish(scope, events)),
+        "publish" => define(instance, "publish", |scope, (events,)| publish(scope, events)),
         _ => Ok(()),
     }
 }
@@ -45,7 +45,7 @@ impl contract::HostWithStore<Context> for PublisherImport {
         accessor: &Accessor<Context, Self>,
         events: Vec<contract::Event>,
     ) -> wasmtime::Result<Result<(), contract::Error>> {
-        let scope = accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut()));
+        let scope = accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut(), "publish"));
         Ok(publish(scope, events).await)
     }
 }

@@ -5,8 +5,9 @@
 
 use super::blocking_function::define;
 use super::outbox::{CommitFailure, CommitScope};
+use super::state_span::{OwnBucket, traced};
 use crate::runtime::context::context::Context;
-use crate::state::{Bucket, Change, Key, StateError, Transaction};
+use crate::state::{Change, Key, StateError, Transaction};
 pub(super) use bindings::atoll::state::transactions as contract;
 use wasmtime::AsContextMut;
 use wasmtime::component::{Accessor, HasData, Linker, LinkerInstance};
@@ -27,9 +28,9 @@ pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
 /// Defines the function of this name. If there is none, the linker says later that the host does not have it.
 pub(super) fn define_blocking(instance: &mut LinkerInstance<'_, Context>, function: &str) -> wasmtime::Result<()> {
     match function {
-        "get-many" => define(instance, function, |scope, (keys,)| get_many(scope.bucket, keys)),
-        "scan" => define(instance, function, |scope, (prefix, after, limit)| scan(scope.bucket, prefix, after, limit)),
-        "commit" => define(instance, function, |scope, (checks, writes)| commit(scope, checks, writes)),
+        "get-many" => define(instance, "get-many", |scope, (keys,)| get_many(scope.own, keys)),
+        "scan" => define(instance, "scan", |scope, (prefix, after, limit)| scan(scope.own, prefix, after, limit)),
+        "commit" => define(instance, "commit", |scope, (checks, writes)| commit(scope, checks, writes)),
         _ => Ok(()),
     }
 }
@@ -51,7 +52,7 @@ impl contract::HostWithStore<Context> for Transactions {
         accessor: &Accessor<Context, Self>,
         keys: Vec<String>,
     ) -> HostResult<Vec<Option<contract::Versioned>>> {
-        Ok(get_many(scope(accessor).bucket, keys).await)
+        Ok(get_many(scope(accessor, "get-many").own, keys).await)
     }
 
     async fn scan(
@@ -60,7 +61,7 @@ impl contract::HostWithStore<Context> for Transactions {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<contract::Page> {
-        Ok(scan(scope(accessor).bucket, prefix, after, limit).await)
+        Ok(scan(scope(accessor, "scan").own, prefix, after, limit).await)
     }
 
     async fn commit(
@@ -68,18 +69,28 @@ impl contract::HostWithStore<Context> for Transactions {
         checks: Vec<contract::Check>,
         writes: Vec<contract::Write>,
     ) -> HostResult<u64> {
-        Ok(commit(scope(accessor), checks, writes).await)
+        Ok(commit(scope(accessor, "commit"), checks, writes).await)
     }
 }
 
-async fn get_many(bucket: Bucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
-    let found = bucket.get(keys.into_iter().map(Key::from).collect()).await.map_err(guest_error)?;
+async fn get_many(
+    OwnBucket { bucket, span }: OwnBucket,
+    keys: Vec<String>,
+) -> Answer<Vec<Option<contract::Versioned>>> {
+    let read = bucket.get(keys.into_iter().map(Key::from).collect());
+    let found = traced(span, read).await.map_err(guest_error)?;
     let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(bucket: Bucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
-    let page = bucket.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(guest_error)?;
+async fn scan(
+    OwnBucket { bucket, span }: OwnBucket,
+    prefix: String,
+    after: Option<String>,
+    limit: u32,
+) -> Answer<contract::Page> {
+    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
+    let page = traced(span, read).await.map_err(guest_error)?;
     let entries = page.items.into_iter().map(|entry| {
         let crate::state::Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key)?, value, version })
@@ -102,8 +113,8 @@ async fn commit(scope: CommitScope, checks: Vec<contract::Check>, writes: Vec<co
     }
 }
 
-fn scope(accessor: &Accessor<Context, Transactions>) -> CommitScope {
-    accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut()))
+fn scope(accessor: &Accessor<Context, Transactions>, operation: &'static str) -> CommitScope {
+    accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut(), operation))
 }
 
 fn change(write: contract::Write) -> (Key, Change) {

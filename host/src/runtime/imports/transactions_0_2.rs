@@ -3,10 +3,11 @@
 use super::blocking_function::define;
 use super::outbox::{CommitFailure, CommitScope};
 use super::publisher::not_granted;
+use super::state_span::{OwnBucket, traced};
 use super::transactions::{guest_error, text};
 use crate::events::{NewEvent, RefusedEvent};
 use crate::runtime::context::context::Context;
-use crate::state::{Bucket, Change, Key, StateError, Transaction, Versioned};
+use crate::state::{Change, Key, StateError, Transaction, Versioned};
 use bindings::atoll::events::publisher::Event;
 use bindings::atoll::state::transactions as contract;
 use wasmtime::AsContextMut;
@@ -28,9 +29,9 @@ pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
 /// Defines the function of this name as a `func`.
 pub(super) fn define_blocking(instance: &mut LinkerInstance<'_, Context>, function: &str) -> wasmtime::Result<()> {
     match function {
-        "get-many" => define(instance, function, |scope, (keys,)| get_many(scope.bucket, keys)),
-        "scan" => define(instance, function, |scope, (prefix, after, limit)| scan(scope.bucket, prefix, after, limit)),
-        "commit" => define(instance, function, |scope, (checks, writes, events)| commit(scope, checks, writes, events)),
+        "get-many" => define(instance, "get-many", |scope, (keys,)| get_many(scope.own, keys)),
+        "scan" => define(instance, "scan", |scope, (prefix, after, limit)| scan(scope.own, prefix, after, limit)),
+        "commit" => define(instance, "commit", |scope, (checks, writes, events)| commit(scope, checks, writes, events)),
         _ => Ok(()),
     }
 }
@@ -52,7 +53,7 @@ impl contract::HostWithStore<Context> for TransactionsImport {
         accessor: &Accessor<Context, Self>,
         keys: Vec<String>,
     ) -> HostResult<Vec<Option<contract::Versioned>>> {
-        Ok(get_many(scope(accessor).bucket, keys).await)
+        Ok(get_many(scope(accessor, "get-many").own, keys).await)
     }
 
     async fn scan(
@@ -61,7 +62,7 @@ impl contract::HostWithStore<Context> for TransactionsImport {
         after: Option<String>,
         limit: u32,
     ) -> HostResult<contract::Page> {
-        Ok(scan(scope(accessor).bucket, prefix, after, limit).await)
+        Ok(scan(scope(accessor, "scan").own, prefix, after, limit).await)
     }
 
     async fn commit(
@@ -70,22 +71,32 @@ impl contract::HostWithStore<Context> for TransactionsImport {
         writes: Vec<contract::Write>,
         events: Vec<Event>,
     ) -> HostResult<u64> {
-        Ok(commit(scope(accessor), checks, writes, events).await)
+        Ok(commit(scope(accessor, "commit"), checks, writes, events).await)
     }
 }
 
-fn scope(accessor: &Accessor<Context, TransactionsImport>) -> CommitScope {
-    accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut()))
+fn scope(accessor: &Accessor<Context, TransactionsImport>, operation: &'static str) -> CommitScope {
+    accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut(), operation))
 }
 
-async fn get_many(bucket: Bucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
-    let found = bucket.get(keys.into_iter().map(Key::from).collect()).await.map_err(failed)?;
+async fn get_many(
+    OwnBucket { bucket, span }: OwnBucket,
+    keys: Vec<String>,
+) -> Answer<Vec<Option<contract::Versioned>>> {
+    let read = bucket.get(keys.into_iter().map(Key::from).collect());
+    let found = traced(span, read).await.map_err(failed)?;
     let versioned = |Versioned { value, version }| contract::Versioned { value, version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(bucket: Bucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
-    let page = bucket.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(failed)?;
+async fn scan(
+    OwnBucket { bucket, span }: OwnBucket,
+    prefix: String,
+    after: Option<String>,
+    limit: u32,
+) -> Answer<contract::Page> {
+    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
+    let page = traced(span, read).await.map_err(failed)?;
     let entries = page.items.into_iter().map(|entry| {
         let Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key).map_err(renamed)?, value, version })

@@ -3,6 +3,7 @@
 use crate::base::{CallContext, ErrorKind, ServiceName};
 use crate::contract::{FORBIDDEN, Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
 use crate::runtime::context::context::{Context, caller};
+use crate::runtime::grants::Grants;
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
 use crate::runtime::values::detached::DetachedValues;
 use std::sync::Arc;
@@ -53,6 +54,14 @@ pub(crate) fn define(
     Ok(())
 }
 
+/// A call that has left its caller's store.
+struct PackedCall {
+    arguments: DetachedValues,
+    context: CallContext,
+    /// Those of the caller, with its name.
+    grants: Arc<Grants>,
+}
+
 /// One imported function.
 struct Import {
     service: ServiceName,
@@ -71,9 +80,8 @@ impl Import {
         arguments: &[Val],
         results: &mut [Val],
     ) -> wasmtime::Result<()> {
-        let (arguments, context) =
-            accessor.with(|mut access| self.pack_arguments(&mut access.as_context_mut(), arguments))?;
-        let answer = self.call(arguments, context).await;
+        let packed = accessor.with(|mut access| self.pack_arguments(&mut access.as_context_mut(), arguments))?;
+        let answer = self.call(packed).await;
         accessor.with(|mut access| self.unpack_answer(&mut access.as_context_mut(), answer, results))
     }
 
@@ -84,24 +92,27 @@ impl Import {
         arguments: &[Val],
         results: &mut [Val],
     ) -> wasmtime::Result<()> {
-        let (arguments, context) = self.pack_arguments(&mut store, arguments)?;
-        let answer = self.call(arguments, context).await;
+        let packed = self.pack_arguments(&mut store, arguments)?;
+        let answer = self.call(packed).await;
         self.unpack_answer(&mut store, answer, results)
     }
 
-    /// Takes the arguments out of the caller's store, with the context of the new call.
+    /// Takes the arguments out of the caller's store, with the context of the new call and the caller's grants.
     fn pack_arguments(
         &self,
         store: &mut StoreContextMut<'_, Context>,
         arguments: &[Val],
-    ) -> wasmtime::Result<(DetachedValues, CallContext)> {
+    ) -> wasmtime::Result<PackedCall> {
         let context = caller(store).deeper(Instant::now());
         let types = self.function.params.iter().map(|param| &param.ty);
-        Ok((DetachedValues::pack(store, types, arguments.to_vec())?, context))
+        let arguments = DetachedValues::pack(store, types, arguments.to_vec())?;
+        Ok(PackedCall { arguments, context, grants: Arc::clone(&store.data().identity.grants) })
     }
 
-    async fn call(&self, arguments: DetachedValues, context: CallContext) -> Result<DetachedValues, OutcallError> {
-        self.outcall.open()?.invoke(&self.service, &self.name, arguments, context).await
+    async fn call(&self, packed: PackedCall) -> Result<DetachedValues, OutcallError> {
+        let PackedCall { arguments, context, grants } = packed;
+        let parties = (&grants.service, &self.service);
+        self.outcall.open()?.invoke(parties, &self.name, arguments, context).await
     }
 
     /// Brings the answer into the caller's store.

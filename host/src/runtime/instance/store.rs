@@ -4,6 +4,7 @@ use crate::base::CallContext;
 use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::context::context::Context;
 use crate::runtime::context::identity::InstanceIdentity;
+use crate::runtime::context::memory::MemoryLimit;
 use crate::runtime::engine::Runtime;
 use crate::runtime::fault::InstanceFault;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ const MOST_HANDLES: usize = 20_000;
 /// Bytes that one call into the host may make the host copy (strings, lists). Wasmtime's default is 128 MiB.
 const CALL_BYTES: usize = 16 << 20;
 
-/// A store for one instance, which may use `memory` bytes. `first`: the call that it is made for. `fault`: where its
+/// A store for one instance, which may use so much `memory`. `first`: the call that it is made for. `fault`: where its
 /// failure will be recorded. `cpu`: the account of its service.
 pub(super) fn new_store(
     runtime: &Runtime,
     cpu: &Arc<ServiceCpu>,
     identity: InstanceIdentity,
-    memory: usize,
+    memory: MemoryLimit,
     first: CallContext,
     fault: InstanceFault,
 ) -> Store<Context> {

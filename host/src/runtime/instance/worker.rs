@@ -18,10 +18,12 @@ use crate::runtime::capacity::slots::SlotPermit;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::context::Context;
 use crate::runtime::context::identity::InstanceIdentity;
+use crate::runtime::context::memory::MemoryLimit;
 use crate::runtime::engine::Runtime;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::{InstanceFailure, InstanceFault};
 use crate::runtime::settings::Limits;
+use crate::telemetry::PoolMetrics;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::convert::Infallible;
@@ -64,6 +66,8 @@ pub(crate) struct InstanceSpec<'a> {
     pub(crate) limits: &'a Limits,
     /// The account of its service.
     pub(crate) cpu: &'a Arc<ServiceCpu>,
+    /// What is counted of its instances.
+    pub(crate) metrics: &'a Arc<PoolMetrics>,
     pub(crate) identity: InstanceIdentity,
     pub(crate) lease: Lease,
 }
@@ -134,8 +138,9 @@ pub(crate) fn serve_once(
 
 /// Instantiates once and drops the instance again.
 pub(crate) async fn rehearse(spec: InstanceSpec<'_>, context: CallContext) -> Result<(), InvokeError> {
-    let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
-    let mut store = new_store(runtime, cpu, identity, limits.memory, context, InstanceFault::default());
+    let InstanceSpec { runtime, revision, limits, cpu, metrics, identity, lease } = spec;
+    let memory = MemoryLimit::new(limits.memory, Arc::clone(metrics));
+    let mut store = new_store(runtime, cpu, identity, memory, context, InstanceFault::default());
     let (slice, revision) = (store.data().slice.clone(), Arc::clone(revision));
     let (done, rehearsed) = oneshot::channel();
     let rehearsal = async move {
@@ -202,15 +207,20 @@ impl Drop for InstanceTask {
             self.fault.set(InvokeError::new(ErrorKind::Host, "the instance's task was lost"));
         }
         self.store.data_mut().settle_bodies();
+        self.store.data().slice.meter().end();
     }
 }
 
 impl InstanceTask {
     /// The task of an instance that is not instantiated yet.
     fn new(spec: InstanceSpec<'_>, first: CallContext, jobs: Jobs) -> Self {
-        let InstanceSpec { runtime, revision, limits, cpu, identity, lease } = spec;
+        let InstanceSpec { runtime, revision, limits, cpu, metrics, identity, lease } = spec;
         let fault = InstanceFault::default();
-        let store = new_store(runtime, cpu, identity, limits.memory, first, fault.clone());
+        let memory = MemoryLimit::new(limits.memory, Arc::clone(metrics));
+        let store = new_store(runtime, cpu, identity, memory, first, fault.clone());
+        if jobs.more.is_some() {
+            store.data().slice.meter().keep();
+        }
         let (revision, cpu) = (Arc::clone(revision), Arc::clone(cpu));
         Self { store, revision, cpu, jobs, fault, has_begun: None, served: None, ended: false, _lease: lease }
     }

@@ -1,6 +1,7 @@
 //! The body of a guest's answer, as it streams to the caller.
 
 use super::call_guard::CallGuard;
+use super::guest_span::GuestSpan;
 use crate::base::{BodyError, ErrorKind};
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::values::read_ahead::ReadAhead;
@@ -17,14 +18,22 @@ pub(super) struct GuestBody {
     remaining: Option<u64>,
     guard: CallGuard,
     fault: InstanceFault,
+    /// It ends with the body.
+    span: GuestSpan,
 }
 
 impl GuestBody {
     /// `length`: the length that the head promised, in bytes.
     pub(super) fn new(inner: ReadAhead, length: Option<u64>, guard: CallGuard, fault: InstanceFault) -> Self {
-        let mut body = Self { inner, remaining: length, guard, fault };
+        let mut body = Self { inner, remaining: length, guard, fault, span: GuestSpan::default() };
         body.release_when_whole();
         body
+    }
+
+    /// The body is written by a guest whose work is `span`.
+    pub(super) fn traced(mut self, span: GuestSpan) -> Self {
+        self.span = span;
+        self
     }
 
     /// Whether all was read that the head promised, or all up to the guest's end of the body.

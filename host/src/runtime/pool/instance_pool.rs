@@ -5,8 +5,9 @@
 
 use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
+use super::guest_span::GuestSpan;
 use super::kept_instances::{KeptCall, KeptInstances};
-use crate::base::{Body, CallContext, ErrorKind, UnreadContent};
+use crate::base::{Body, CallContext, ErrorKind, SpanOwner, UnreadContent};
 use crate::contract::FunctionName;
 use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
@@ -50,6 +51,7 @@ struct AnsweredJob<T> {
     answer: T,
     guard: CallGuard,
     fault: InstanceFault,
+    span: GuestSpan,
 }
 
 /// The instances of one revision at one endpoint, bounded by the service's limits.
@@ -66,6 +68,8 @@ pub struct InstancePool {
     /// The instances that are kept between calls. `None`: each request gets an instance of its own.
     kept: Option<Arc<KeptInstances>>,
     serving: ServingCount,
+    /// Whose work the instances do, in traces.
+    owner: Arc<SpanOwner>,
 }
 
 impl InstancePool {
@@ -82,7 +86,9 @@ impl InstancePool {
         };
         let slots = runtime.slots.service(&revision.grants.service, limits.share, revision.slots);
         let cpu = runtime.cpu.service(&revision.grants.service, limits.share);
-        Self { runtime, revision, limits, slots, cpu, permits, kept, serving }
+        let service = revision.grants.service.to_string();
+        let owner = Arc::new(SpanOwner { service, revision: revision.digest().short() });
+        Self { runtime, revision, limits, slots, cpu, permits, kept, serving, owner }
     }
 
     /// What the service has of the engine's pool: all of its replicas and revisions together.
@@ -132,8 +138,9 @@ impl InstancePool {
         self.revision.ready(&self.runtime, context.deadline).await?;
         let unread = UnreadContent::follows(&request);
         let (work, answer) = Work::request(for_guest(request, &self.revision.grants.service));
-        let job = Job { context: context.clone(), work };
-        let AnsweredJob { answer, guard, fault } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
+        let (context, span) = GuestSpan::begin(context, &self.owner);
+        let job = (Job { context, work }, span);
+        let AnsweredJob { answer, guard, fault, span } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
         answer.map(|response| {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
             let without_body = unread || matches!(response.status().as_u16(), 204 | 304);
@@ -142,7 +149,7 @@ impl InstancePool {
                 response.body().abandon();
             }
             let length = if without_body { Some(0) } else { length };
-            response.map(|body| GuestBody::new(body, length, guard, fault).boxed_unsync())
+            response.map(|body| GuestBody::new(body, length, guard, fault).traced(span).boxed_unsync())
         })
     }
 
@@ -168,7 +175,9 @@ impl InstancePool {
         // A stream outlives its call, and would hold up later calls on a kept instance.
         let kept = self.kept.as_ref().filter(|_| !export.streams);
         let (work, answer) = Work::call(export, arguments);
-        let mut answered = self.run_job(Job { context: context.clone(), work }, answer, kept, arrived).await?;
+        let (context, mut span) = GuestSpan::begin(context, &self.owner);
+        span.describe(|| function.function.clone().into());
+        let mut answered = self.run_job((Job { context, work }, span), answer, kept, arrived).await?;
         answered.guard.release();
         Ok(answered.answer)
     }
@@ -176,7 +185,7 @@ impl InstancePool {
     /// Runs `job` on an instance of its own, or on one that `kept` keeps. `arrived`: when the call came.
     async fn run_job<T: JobAnswer>(
         &self,
-        job: Job,
+        (job, mut span): (Job, GuestSpan),
         mut answer: PendingAnswer<T>,
         kept: Option<&Arc<KeptInstances>>,
         arrived: Instant,
@@ -194,8 +203,12 @@ impl InstancePool {
                 StartedJob { guard: CallGuard::Own(guard), fault, leased }
             }
         };
+        span.leased(arrived, leased);
         let error = match answer.wait_until(deadline).await {
-            Ok(Some(answer)) => return Ok(AnsweredJob { answer, guard, fault }),
+            Ok(Some(answer)) => {
+                self.slots.metrics().worked(leased.elapsed());
+                return Ok(AnsweredJob { answer, guard, fault, span });
+            }
             // Drop the guard first: the fault is recorded when the instance ends.
             Ok(None) => {
                 drop(guard);
@@ -203,6 +216,7 @@ impl InstancePool {
             }
             Err(_) => InvokeError::new(ErrorKind::Timeout, "no answer before the deadline"),
         };
+        span.fail(error.kind);
         Err(blame_the_wait(error, leased - arrived, leased.elapsed()))
     }
 
@@ -294,7 +308,8 @@ impl InstancePool {
 
     fn spec(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
         let (runtime, revision, limits, cpu) = (&self.runtime, &self.revision, &self.limits, &self.cpu);
-        InstanceSpec { runtime, revision, limits, cpu, identity: self.identity(context), lease }
+        let metrics = self.slots.metrics();
+        InstanceSpec { runtime, revision, limits, cpu, metrics, identity: self.identity(context), lease }
     }
 
     fn identity(&self, context: &CallContext) -> InstanceIdentity {

@@ -4,5 +4,6 @@
 
 mod call_guard;
 mod guest_body;
+mod guest_span;
 pub(super) mod instance_pool;
 mod kept_instances;

@@ -1,9 +1,10 @@
 //! A batch: many transactions in one redb transaction, so that they share its sync.
 
 use super::layout::{BucketTable, META, VERSION, table_name};
-use super::sealing::{StateKey, ValueCodec, WRAPPED_KEYS};
+use super::sealing::{ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
 use crate::state::error::StateError;
+use crate::state::state_key::StateKey;
 use crate::state::transaction::{Beside, Change, Committed, Key, Transaction, sequence_key};
 use redb::{Durability, ReadableTable, StorageError, Table};
 use std::borrow::Cow;

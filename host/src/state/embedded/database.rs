@@ -1,6 +1,7 @@
 //! One database in one file or in a test's storage, and its reopening after a failure. Every call here blocks.
 
 use super::batch::{self, BatchOutcome};
+use super::caught_panic::catch;
 use super::disk::Disk;
 use super::format::{self, FormatError};
 use super::layout::{BucketTable, table_name};
@@ -11,9 +12,8 @@ use crate::base::ServiceName;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
+use arc_swap::ArcSwapOption;
 use redb::{DatabaseError, ReadableDatabase, StorageBackend, StorageError, TableError};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,11 +32,11 @@ pub(crate) type StorageSource = Box<dyn Fn() -> Result<Box<dyn StorageBackend>, 
 pub(crate) struct Database {
     source: StorageSource,
     /// The name of the database in messages.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The size of redb's page cache, in bytes.
     cache: usize,
     /// `None`: values are not encrypted.
-    encryption: Option<Encryption>,
+    pub(super) encryption: ArcSwapOption<Encryption>,
     state: RwLock<DatabaseState>,
     /// The highest version that was given. A batch that failed may be on disk or not; in either case its versions are
     /// not given again.
@@ -81,7 +81,7 @@ struct OpenDatabase {
 
 /// Whether a call reads or writes.
 #[derive(Clone, Copy, PartialEq)]
-enum Access {
+pub(super) enum Access {
     Read,
     Write,
 }
@@ -99,7 +99,7 @@ impl Database {
             source,
             path: path.into(),
             cache,
-            encryption,
+            encryption: ArcSwapOption::from_pointee(encryption),
             state: RwLock::new(DatabaseState::Closed),
             latest: AtomicU64::new(0),
             sync_failed: Arc::default(),
@@ -149,10 +149,13 @@ impl Database {
         let latest = self.latest.load(Ordering::Acquire);
         // Before the batch, in case it fails after it reached the disk: its versions must not be given again.
         self.latest.fetch_max(latest + batch.len() as u64, Ordering::AcqRel);
-        let key = self.encryption.as_ref().map(|encryption| &encryption.key);
+        let encryption = self.encryption.load();
+        let key = encryption.as_ref().map(|encryption| &encryption.key);
+        let began = Instant::now();
         let outcome = self.with(Access::Write, |database| batch::apply(database, latest, batch, key, &self.path));
         match &outcome {
-            Ok(_) => self.metrics.wrote(),
+            // A database in memory has no file.
+            Ok(_) => self.metrics.wrote(began.elapsed(), std::fs::metadata(&self.path).map_or(0, |file| file.len())),
             Err(StateError::Closed) => {}
             Err(error) => self.metrics.failed(self.write_cause(error), batch.len()),
         }
@@ -196,10 +199,10 @@ impl Database {
             let read = database.begin_read()?;
             match read.open_table(BucketTable::new(&table_name(bucket))) {
                 Ok(table) => {
-                    let codec = match &self.encryption {
+                    let codec = match &*self.encryption.load() {
                         None => ValueCodec::Plain,
                         Some(encryption) => {
-                            let key = encryption.key.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
+                            let key = encryption.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
                             ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
                         }
                     };
@@ -212,7 +215,7 @@ impl Database {
     }
 
     /// Calls `f` with the open database. Opens the database first if a failure has closed it.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         access: Access,
         f: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
@@ -230,14 +233,14 @@ impl Database {
             }
         };
         // redb trusts the pages of a file that was closed cleanly, and panics at some pages that were altered since.
-        let result = catch_unwind(AssertUnwindSafe(|| match state.database() {
+        let result = catch(|| match state.database() {
             Some(open) => f(&open.database),
             None => Err(redb::Error::DatabaseClosed),
-        }));
+        });
         let error = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(e)) => e,
-            Err(panic) => redb::Error::Corrupted(panic_text(panic.as_ref())),
+            Err(panic) => redb::Error::Corrupted(panic),
         };
         // A damaged page fails only the calls that read it, so the database stays open. After a failed write, redb's
         // state in memory must not be used any more.
@@ -277,11 +280,11 @@ impl Database {
     /// the next opening has more to check.
     fn close_database(&self, state: DatabaseState) {
         let (DatabaseState::Open { database, .. } | DatabaseState::ReadOnly { database, .. }) = state else { return };
-        let closed = catch_unwind(AssertUnwindSafe(|| database.database.close()));
+        let closed = catch(|| database.database.close());
         let error = match closed {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(panic) => panic_text(panic.as_ref()),
+            Err(panic) => panic,
         };
         tracing::warn!(path = %self.path.display(), error, "the database was not closed cleanly");
     }
@@ -377,9 +380,9 @@ impl Database {
     }
 
     fn open_storage(&self, disk: Disk) -> Result<OpenDatabase, StateError> {
-        match catch_unwind(AssertUnwindSafe(|| self.try_open_storage(disk))) {
+        match catch(|| self.try_open_storage(disk)) {
             Ok(result) => result,
-            Err(panic) => Err(StateError::Corrupt { path: self.path.clone(), detail: panic_text(panic.as_ref()) }),
+            Err(panic) => Err(StateError::Corrupt { path: self.path.clone(), detail: panic }),
         }
     }
 
@@ -403,7 +406,7 @@ impl Database {
     /// Makes the database ready for its key, and refuses one of another format or with another key.
     fn prepare(&self, database: &redb::Database) -> Result<(), StateError> {
         let path = self.path.clone();
-        format::prepare(database, self.encryption.as_ref()).map_err(|error| match error {
+        format::prepare(database, self.encryption.load().as_deref()).map_err(|error| match error {
             FormatError::Foreign => StateError::NotADatabase { path },
             FormatError::Unknown(found) => StateError::Format { path, found, known: format::SEALED },
             FormatError::NoKey => StateError::NoKey { path },
@@ -452,9 +455,4 @@ impl Database {
     pub(crate) fn panic_in_a_read(&self) -> StateError {
         self.with(Access::Read, |_| -> Result<(), redb::Error> { panic!("a page makes no sense") }).unwrap_err()
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("unknown").to_string()
 }

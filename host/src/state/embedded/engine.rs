@@ -8,6 +8,7 @@ use super::value_cache::ValueCache;
 use crate::base::ServiceName;
 use crate::state::backend::{Backend, BackendFuture};
 use crate::state::error::{StateError, StorageCause};
+use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
 use std::io;
@@ -57,6 +58,8 @@ pub struct Embedded {
     database: Arc<Database>,
     cache: Arc<ValueCache>,
     queue: Arc<FairQueue<CommitJob>>,
+    /// Held by whoever changes the database: the writer, for each batch, and an operator.
+    changes: Arc<Mutex<()>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -83,23 +86,25 @@ impl Embedded {
         let database = Arc::new(database);
         let cache = Arc::new(ValueCache::new(settings.cache / VALUE_CACHE_PART));
         let queue = Arc::new(FairQueue::new(settings.queue));
+        let changes = Arc::<Mutex<()>>::default();
         let max_batch = settings.max_batch;
         let writer = {
             let (database, cache, queue) = (database.clone(), cache.clone(), queue.clone());
+            let changes = Arc::clone(&changes);
             std::thread::Builder::new()
                 .name("state-writer".into())
-                .spawn(move || write_batches(&database, &cache, &queue, max_batch))
+                .spawn(move || write_batches(&database, &cache, &queue, &changes, max_batch))
                 .map_err(|error: io::Error| StateError::Io {
                     path: settings.path.clone(),
                     problem: "the thread that writes could not be started",
                     source: Some(StorageCause::new(error)),
                 })?
         };
-        Ok(Self { database, cache, queue, writer: Mutex::new(Some(writer)) })
+        Ok(Self { database, cache, queue, changes, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Reads on a thread of the blocking pool. A read that waited for the disk on a worker thread would hold up every
-    /// request of that worker, also those of other services.
+    /// Reads, or does what else blocks, on a thread of the blocking pool. A read that waited for the disk on a worker
+    /// thread would hold up every request of that worker, also those of other services.
     fn read<T: Send + 'static>(
         &self,
         f: impl FnOnce(&Database) -> Result<T, StateError> + Send + 'static,
@@ -162,6 +167,25 @@ impl Backend for Embedded {
         })
     }
 
+    fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {
+        let (bucket, cache, changes) = (bucket.clone(), Arc::clone(&self.cache), Arc::clone(&self.changes));
+        self.read(move |database| {
+            let _alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let erased = database.erase(&bucket);
+            // What a read has found before the commit does not come back: its ticket is older.
+            cache.clear();
+            erased
+        })
+    }
+
+    fn replace_key(&self, key: StateKey) -> BackendFuture<'_, bool> {
+        let changes = Arc::clone(&self.changes);
+        self.read(move |database| {
+            let _alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            database.replace_key(&key)
+        })
+    }
+
     fn takes_writes(&self) -> bool {
         self.database.takes_writes()
     }
@@ -191,7 +215,13 @@ impl Drop for Embedded {
 
 /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next batch
 /// gathers.
-fn write_batches(database: &Database, cache: &ValueCache, queue: &FairQueue<CommitJob>, max_batch: usize) {
+fn write_batches(
+    database: &Database,
+    cache: &ValueCache,
+    queue: &FairQueue<CommitJob>,
+    changes: &Mutex<()>,
+    max_batch: usize,
+) {
     while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
         let mut batch = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
@@ -206,6 +236,7 @@ fn write_batches(database: &Database, cache: &ValueCache, queue: &FairQueue<Comm
         }
         // A conflict is answered together with the rest, not earlier: the commit that it lost against can only be read
         // once it is on disk.
+        let alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
         cache.begin_batch(&batch);
         let answers = match database.write(&batch) {
             Ok(answers) => {
@@ -217,6 +248,7 @@ fn write_batches(database: &Database, cache: &ValueCache, queue: &FairQueue<Comm
                 vec![Err(error); batch.len()]
             }
         };
+        drop(alone);
         for (answer, channel) in answers.into_iter().zip(waiting) {
             // The caller may have gone away in the meantime. Its commit is on disk all the same.
             let _ = channel.send(answer);

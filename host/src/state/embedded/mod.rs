@@ -4,6 +4,8 @@
 //! Never: knows what a value means, serves anything after a failed sync, or lets a panic of redb out.
 
 pub(super) mod batch;
+pub(super) mod caught_panic;
+mod data_control;
 pub(super) mod database;
 pub(super) mod disk;
 pub(super) mod engine;

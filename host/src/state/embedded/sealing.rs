@@ -10,11 +10,11 @@
 //! versions, and the lengths of values.
 
 use crate::base::ServiceName;
+use crate::state::state_key::StateKey;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key as CipherKey, XChaCha20Poly1305, XNonce};
 use redb::{ReadableTable, StorageError, Table, TableDefinition};
 use std::borrow::Cow;
-use std::fmt;
 
 /// From a service's name to its wrapped key.
 pub(super) const WRAPPED_KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("wrapped_keys");
@@ -26,34 +26,6 @@ const NONCE: usize = 24;
 /// What a key wraps to show that it is the right one; under a name that no service has.
 const CHECK: &str = "";
 
-/// A key of 256 bits. It does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StateKey([u8; Self::LENGTH]);
-
-impl StateKey {
-    /// Its length in bytes.
-    pub const LENGTH: usize = 32;
-
-    /// The key of these bytes. They must come from a random generator: they are not stretched.
-    pub fn new(bytes: [u8; Self::LENGTH]) -> Self {
-        Self(bytes)
-    }
-
-    fn random() -> Self {
-        Self(rand::random())
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&CipherKey::from(self.0))
-    }
-}
-
-impl fmt::Debug for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StateKey(…)")
-    }
-}
-
 /// The operator's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encryption {
@@ -61,6 +33,24 @@ pub struct Encryption {
     pub key: StateKey,
     /// The key before it, if it was replaced since the last start: what it has wrapped is wrapped again with `key`.
     pub previous: Option<StateKey>,
+}
+
+impl Encryption {
+    /// The key of a service's values, wrapped with the operator's key or the one before it: while that key is replaced,
+    /// a reader sees the one or the other.
+    ///
+    /// # Errors
+    /// The outer one is the disk's.
+    pub(super) fn of_service(
+        &self,
+        keys: &impl ReadableTable<&'static str, &'static [u8]>,
+        service: &ServiceName,
+    ) -> Result<Result<ServiceKey, UnwrapError>, StorageError> {
+        match (self.key.of_service(keys, service)?, &self.previous) {
+            (Err(UnwrapError::Refused), Some(previous)) => previous.of_service(keys, service),
+            (key, _) => Ok(key),
+        }
+    }
 }
 
 /// Why a wrapped key was not unwrapped.
@@ -80,6 +70,14 @@ pub(super) struct ServiceKey {
 }
 
 impl StateKey {
+    fn random() -> Self {
+        Self::new(rand::random())
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&CipherKey::from(*self.bytes()))
+    }
+
     /// The wrapped form of `secret` under this name.
     fn wrap(&self, name: &str, secret: &[u8]) -> Vec<u8> {
         seal(&self.cipher(), name.as_bytes(), secret)
@@ -128,7 +126,7 @@ impl StateKey {
         let secret = self.unwrap(service.as_str(), wrapped.as_ref().map(redb::AccessGuard::value));
         Ok(secret.and_then(|secret| {
             let bytes = <[u8; Self::LENGTH]>::try_from(secret).map_err(|_| UnwrapError::Refused)?;
-            Ok(ServiceKey::new(&Self(bytes), service))
+            Ok(ServiceKey::new(&Self::new(bytes), service))
         }))
     }
 
@@ -145,7 +143,7 @@ impl StateKey {
             Ok(key) => Ok(Ok(key)),
             Err(UnwrapError::Absent) => {
                 let key = Self::random();
-                keys.insert(service.as_str(), self.wrap(service.as_str(), &key.0).as_slice())?;
+                keys.insert(service.as_str(), self.wrap(service.as_str(), key.bytes()).as_slice())?;
                 Ok(Ok(ServiceKey::new(&key, service)))
             }
             Err(UnwrapError::Refused) => Ok(Err(damaged_key(service))),

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod crash;
+mod data_control;
 mod disk_failures;
 mod encryption;
 mod file;

@@ -183,8 +183,16 @@ fn the_exposition_has_the_store() {
     assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 0"#]);
     store.failed("full", 3);
     assert_lines(&metrics.encode(), &["state_degraded 1", r#"state_failed_commits_total{cause="full"} 3"#]);
-    store.wrote();
-    assert_lines(&metrics.encode(), &["state_degraded 0", r#"state_failed_commits_total{cause="full"} 3"#]);
+    store.wrote(Duration::from_millis(2), 8192);
+    assert_lines(
+        &metrics.encode(),
+        &[
+            "state_degraded 0",
+            r#"state_failed_commits_total{cause="full"} 3"#,
+            r#"state_batch_seconds_bucket{le="0.0025"} 1"#,
+            "state_file_bytes 8192",
+        ],
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::super::atoll::Home;
 use host::base::ServiceName;
 use host::config::{Manifest, Route, ServiceConfig};
 use host::contract::{BoundFunction, HttpBindingSpec};
-use host::gateway::{self, Gateway, Target};
+use host::gateway::{self, Answerer, Gateway, RouteTransforms, Target};
 use host::listen::{Drain, Listener};
 use host::mesh::{self, Mesh};
 use host::registry::Registry;
@@ -84,7 +84,8 @@ impl InProcessHost {
 fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<ServiceName, Vec<BoundFunction>>) {
     let mut routed: BTreeMap<ServiceName, Vec<BoundFunction>> = BTreeMap::new();
     let mut target = |route: &Route| {
-        let Route { rule, service, call, body, timeout, .. } = route;
+        let Route { rule, answerer, call, body, timeout, .. } = route;
+        let Answerer::Service(service) = answerer else { unreachable!("the shop has services alone") };
         let typed = call.as_ref().map(|call| {
             let (name, described) = offers[service].lookup(&call.function).unwrap();
             let spec = HttpBindingSpec {
@@ -101,7 +102,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             functions.len() - 1
         });
         Target {
-            service: service.clone(),
+            answerer: answerer.clone(),
             body_limit: *body,
             timeout: *timeout,
             limits: None,
@@ -109,8 +110,10 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
             trailers: false,
             websocket: None,
             access: None,
+            addresses: None,
             cors: None,
             left_out: None,
+            transforms: RouteTransforms::default(),
         }
     };
     (manifest.routes.iter().map(&mut target).collect(), routed)

@@ -51,7 +51,7 @@ fn headers(fields: &[(HeaderName, String)]) -> HeaderMap {
 /// Who is let in; or the status, the kind and the challenges.
 async fn admit(access: &RouteAccess, headers: &HeaderMap) -> Result<String, (u16, String, Vec<String>)> {
     let (id, service) = (RequestId::from_random(1), ServiceName::new("users").unwrap());
-    match access.admit(headers, RouteCaller { id: &id, service: &service, certificate: &|| None }).await {
+    match access.admit(headers, RouteCaller { id: &id, service: Some(&service), certificate: &|| None }).await {
         Ok(admitted) => Ok(admitted.identity.subject.clone()),
         Err(problem) => {
             let kind = problem.counted_as().to_owned();
@@ -104,7 +104,7 @@ async fn credentials_go_on_only_where_their_policy_passes_them_on() {
         let mut sent = headers(&[accept, key, (AUTHORIZATION, "Bearer x".into())]);
         let (id, service) = (RequestId::from_random(1), ServiceName::new("users").unwrap());
         let admitted = access
-            .admit(&sent.clone(), RouteCaller { id: &id, service: &service, certificate: &|| None })
+            .admit(&sent.clone(), RouteCaller { id: &id, service: Some(&service), certificate: &|| None })
             .await
             .unwrap();
         assert_eq!(admitted.identity.subject, "partner-1");
@@ -128,7 +128,7 @@ async fn a_certificate_of_the_connection_proves_who_has_a_name_of_the_policy() {
         [(Some("dns:a.partner.example"), None), (Some("dns:a.evil.example"), Some(401)), (None, Some(401))]
     {
         let shown = name.map(|name| ShownCertificate { names: vec![name.to_owned()], ..ShownCertificate::default() });
-        let caller = RouteCaller { id: &id, service: &service, certificate: &|| shown.clone() };
+        let caller = RouteCaller { id: &id, service: Some(&service), certificate: &|| shown.clone() };
         let outcome = access.admit(&headers(&[]), caller).await;
         assert_eq!(outcome.as_ref().err().map(|problem| problem.status.as_u16()), status, "{name:?}");
         if let Err(problem) = outcome {

@@ -7,7 +7,7 @@ use crate::contract::{
     Type, Value, Variant,
 };
 use crate::gateway::tests::serve;
-use crate::gateway::{Call, CallFailure, Gateway, Settings, Target};
+use crate::gateway::{Answerer, Call, CallFailure, Gateway, RouteTransforms, Settings, Target};
 use crate::listen::wire_client::{WireAnswer, WireClient};
 use crate::route::{RoutingTable, Rule};
 use bytes::Bytes;
@@ -165,7 +165,7 @@ pub(super) fn route(
     let name = FunctionName { interface, function: name.into() };
     let function = BoundFunction::bind(rule.description(), name, &function, spec).expect("it fits");
     let target = Target {
-        service: ServiceName::new("products").expect("a name"),
+        answerer: Answerer::Service(ServiceName::new("products").expect("a name")),
         body_limit: 64,
         timeout: Duration::from_millis(300),
         limits: None,
@@ -173,8 +173,10 @@ pub(super) fn route(
         trailers: false,
         websocket: None,
         access: None,
+        addresses: None,
         cors: None,
         left_out: None,
+        transforms: RouteTransforms::default(),
     };
     (rule, target, function)
 }

@@ -48,7 +48,7 @@ impl Recorder {
 impl Outcall for Recorder {
     fn invoke<'a>(
         &'a self,
-        _: &'a ServiceName,
+        _: (&'a ServiceName, &'a ServiceName),
         _: &'a FunctionName,
         _: DetachedValues,
         _: CallContext,
@@ -58,7 +58,7 @@ impl Outcall for Recorder {
 
     fn send<'a>(
         &'a self,
-        service: &'a ServiceName,
+        (_, service): (&'a ServiceName, &'a ServiceName),
         request: http::Request<Body>,
         context: CallContext,
     ) -> OutcallFuture<'a, http::Response<Body>> {

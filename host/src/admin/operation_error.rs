@@ -1,0 +1,47 @@
+//! Why a change that an operator ordered failed.
+
+use std::error::Error;
+
+/// Why a change failed. The message says what happened and what to do. It is for the operator, and holds no secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct OperationError {
+    /// What kind of failure it is.
+    pub kind: OperationErrorKind,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl OperationError {
+    /// A failure of `kind`, which the operator reads as `message`.
+    pub fn new(kind: OperationErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// A failure of `kind` with the message of `source`.
+    pub fn caused_by(kind: OperationErrorKind, source: impl Error + Send + Sync + 'static) -> Self {
+        Self { kind, message: source.to_string(), source: Some(Box::new(source)) }
+    }
+}
+
+/// The kinds of failed changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationErrorKind {
+    /// There is no such service.
+    NotFound,
+    /// The service has no such endpoint.
+    NoEndpoint,
+    /// There is no such API key.
+    NoKey,
+    /// There is no such topic, or no such subscription to it.
+    NoTopic,
+    /// The event does not fit its topic. Nothing was published.
+    BadEvent,
+    /// The component is broken, or it cannot serve. Nothing has changed.
+    Refused,
+    /// The change is not possible now: another change is in progress, there is no revision to return to, the service
+    /// has no component, or too many faults are active.
+    Conflict,
+    /// The host failed.
+    Internal,
+}

@@ -1,0 +1,21 @@
+//! Why a swap was refused, as an operator reads it.
+
+use crate::admin::{OperationError, OperationErrorKind};
+use crate::rollout::SwapError;
+
+/// The refusal of a swap, a trial or a rollback.
+pub(super) fn refusal(error: SwapError) -> OperationError {
+    let kind = match error {
+        SwapError::Unknown(_) => OperationErrorKind::NotFound,
+        SwapError::NoComponent(_) | SwapError::NoPrevious(_) | SwapError::Rewired | SwapError::Busy(_) => {
+            OperationErrorKind::Conflict
+        }
+        SwapError::Refused(_)
+        | SwapError::Unwired(_)
+        | SwapError::Undescribed(_)
+        | SwapError::Breaks(_)
+        | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
+        SwapError::Host(_) => OperationErrorKind::Internal,
+    };
+    OperationError::caused_by(kind, error)
+}

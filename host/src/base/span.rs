@@ -1,0 +1,142 @@
+//! One piece of the work for a request, as a plain record.
+
+use super::trace_context::SpanId;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A text of a span: one of the host's own, one that many spans share, or one of its own.
+#[derive(Clone)]
+pub enum SpanText {
+    /// A word of the host.
+    Static(&'static str),
+    /// A text that was made once, for example for a route.
+    Shared(Arc<str>),
+    /// A text for this span alone.
+    Owned(Box<str>),
+}
+
+impl Deref for SpanText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+            Self::Owned(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for SpanText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl From<&'static str> for SpanText {
+    fn from(text: &'static str) -> Self {
+        Self::Static(text)
+    }
+}
+
+impl From<String> for SpanText {
+    fn from(text: String) -> Self {
+        Self::Owned(text.into())
+    }
+}
+
+impl From<Arc<str>> for SpanText {
+    fn from(text: Arc<str>) -> Self {
+        Self::Shared(text)
+    }
+}
+
+/// The value of an attribute.
+#[derive(Debug, Clone)]
+pub enum SpanValue {
+    /// A text.
+    Text(SpanText),
+    /// A whole number.
+    Whole(i64),
+    /// A number.
+    Decimal(f64),
+    /// Yes or no.
+    Flag(bool),
+}
+
+/// A name of an attribute, and its value. The names are those of OpenTelemetry's semantic conventions, or begin with
+/// `atoll.`.
+pub type SpanAttribute = (SpanText, SpanValue);
+
+/// Which side of a call a span is, in the numbers of OTLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Work within a service.
+    Internal = 1,
+    /// The side that serves a call.
+    Server = 2,
+    /// The side that makes a call.
+    Client = 3,
+}
+
+impl SpanKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// Whose work a span is: the revision of a service.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct SpanOwner {
+    /// The service.
+    pub service: String,
+    /// The short digest of its revision.
+    pub revision: String,
+}
+
+/// A span that has ended.
+#[derive(Debug, Clone)]
+pub struct TraceSpan {
+    /// Its id within the trace.
+    pub id: SpanId,
+    /// The span on whose behalf the work was done; `None` for the first one of a trace that begins here.
+    pub parent: Option<SpanId>,
+    /// Which side of a call it is.
+    pub kind: SpanKind,
+    /// What was done, with few different values: no path, no id.
+    pub name: SpanText,
+    /// Whose work it is; `None`: the gateway's.
+    pub owner: Option<Arc<SpanOwner>>,
+    /// When it began, since the trace began.
+    pub began: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// The kind of its failure; `None`: it did not fail.
+    pub error: Option<SpanText>,
+    /// Another span of the trace that is its cause and not its parent: the try before.
+    pub link: Option<SpanId>,
+    /// What else is known of it.
+    pub attributes: Vec<SpanAttribute>,
+}
+
+impl TraceSpan {
+    /// What it takes of the memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let text = |text: &SpanText| if let SpanText::Owned(text) = text { text.len() } else { 0 };
+        let attribute = |(name, value): &SpanAttribute| {
+            text(name) + if let SpanValue::Text(value) = value { text(value) } else { 0 }
+        };
+        size_of::<Self>()
+            + self.attributes.capacity() * size_of::<SpanAttribute>()
+            + text(&self.name)
+            + self.error.as_ref().map_or(0, text)
+            + self.attributes.iter().map(attribute).sum::<usize>()
+    }
+}

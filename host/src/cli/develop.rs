@@ -1,0 +1,140 @@
+//! The verbs of those who write services: `new`, `build`, `dev`.
+
+use super::address::AdminAddress;
+use super::client::Client;
+use super::failure::CliError;
+use super::terminal;
+use crate::app::{self, AdminSource, KnownAdmin};
+use crate::base::ServiceName;
+use crate::config::environment;
+use crate::project::{self, BuildStep, Language};
+use crate::telemetry::{self, LogFormat};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+use tokio::runtime;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// Between two looks at the sources. A person does not notice it, and a thousand files cost a millisecond.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Makes a service below this folder.
+pub(super) fn new(name: &ServiceName, language: Language) -> anyhow::Result<()> {
+    let made = project::create(name, language, Path::new(""))?;
+    for file in &made.files {
+        terminal::note(&format!("made {}", file.display()));
+    }
+    terminal::note("add this to atoll.toml; `atoll dev` then builds and serves it:\n");
+    Ok(terminal::print(&made.manifest)?)
+}
+
+/// Runs the builds of `services`, or of all, that are out of date, or all of them.
+pub(super) fn build(manifest: &Path, services: &[ServiceName], all: bool) -> anyhow::Result<()> {
+    let mut steps = BuildStep::read(manifest)?;
+    if let Some(unknown) = services.iter().find(|name| !steps.iter().any(|step| step.service == **name)) {
+        anyhow::bail!("service `{unknown}` of {} has no `build`", manifest.display());
+    }
+    steps.retain(|step| services.is_empty() || services.contains(&step.service));
+    if steps.is_empty() {
+        anyhow::bail!("no service of {} has a `build`", manifest.display());
+    }
+    let (due, fresh): (Vec<_>, Vec<_>) = steps.iter_mut().partition(|step| all || step.is_stale());
+    for step in fresh {
+        terminal::note(&format!("{}: up to date", step.service));
+    }
+    let failed = run_all(due);
+    anyhow::ensure!(failed == 0, "{failed} of the builds failed; see above");
+    Ok(())
+}
+
+/// Runs builds at the same time, and returns how many failed.
+fn run_all(steps: Vec<&mut BuildStep>) -> usize {
+    thread::scope(|scope| {
+        let running: Vec<_> = steps.into_iter().map(|step| scope.spawn(|| run_one(step))).collect();
+        running.into_iter().filter_map(|build| build.join().ok()).filter(|built| !built).count()
+    })
+}
+
+/// Runs a build and says what came of it.
+fn run_one(step: &mut BuildStep) -> bool {
+    match step.run() {
+        Ok(took) => terminal::note(&format!("{}: built in {:.1} s", step.service, took.as_secs_f64())),
+        Err(failure) => {
+            terminal::note(&format!("error: {failure}"));
+            return false;
+        }
+    }
+    true
+}
+
+/// Builds, serves, and swaps in what changes, until the process is told to stop.
+pub(super) fn dev(manifest: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
+    let mut steps = BuildStep::read(manifest)?;
+    let failed = run_all(steps.iter_mut().filter(|step| step.is_stale()).collect());
+    let missing = steps.iter().find(|step| !step.component().is_file());
+    if let Some(step) = missing {
+        anyhow::bail!("{failed} of the builds failed, and `{}` has no component: see above", step.service);
+    }
+    telemetry::init(LogFormat::Pretty).context("starting the log")?;
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.spawn(watch(steps, manifest.to_owned(), ca.map(Path::to_owned)));
+    let served = runtime.block_on(app::run(manifest, false, terminal::announce));
+    runtime.shutdown_background();
+    served
+}
+
+/// Swaps in what changes, for as long as the host runs.
+async fn watch(mut steps: Vec<BuildStep>, manifest: PathBuf, ca: Option<PathBuf>) {
+    loop {
+        sleep(LOOK).await;
+        for at in 0..steps.len() {
+            let Some(changed) = steps[at].look() else { continue };
+            terminal::note(&format!("{}: {} changed", steps[at].service, changed.display()));
+            // A build takes a thread for seconds. If the task is gone, the host ends.
+            let mut step = steps[at].clone();
+            let Ok((step, built)) = spawn_blocking(move || {
+                let built = run_one(&mut step);
+                (step, built)
+            })
+            .await
+            else {
+                return;
+            };
+            steps[at] = step;
+            if built {
+                swap_in(&steps[at], &manifest, ca.as_deref()).await;
+            }
+        }
+    }
+}
+
+/// Swaps in what a build has made, and says what came of it.
+async fn swap_in(step: &BuildStep, manifest: &Path, ca: Option<&Path>) {
+    let began = Instant::now();
+    match swap(step, manifest, ca).await {
+        Ok(revision) => {
+            let took = began.elapsed().as_secs_f64();
+            terminal::note(&format!("{}: {revision} serves, swapped in {took:.1} s", step.service));
+        }
+        Err(error) => {
+            let help = error.help().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+            terminal::note(&format!("error: {} is not swapped: {error}{help}", step.service));
+        }
+    }
+}
+
+async fn swap(step: &BuildStep, manifest: &Path, ca: Option<&Path>) -> Result<String, CliError> {
+    let known = app::known_admin(manifest).filter(|known| matches!(known.source, AdminSource::Running(_)));
+    let Some(KnownAdmin { address, secure, .. }) = known else {
+        return Err(CliError::Unreachable {
+            admin: manifest.display().to_string(),
+            reason: "the host does not serve yet; the next change is swapped in".into(),
+        });
+    };
+    let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
+    let development = app::development_authority(manifest);
+    let client = Client::new(AdminAddress::on(address, secure), token.as_deref(), ca.or(development.as_deref()))?;
+    Ok(client.swap(&step.service, step.component()).await?.revision)
+}

@@ -1,0 +1,64 @@
+//! The languages of the templates.
+
+/// A language whose tools make components, and that anybody can install from its public registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// By cargo and wit-bindgen.
+    Rust,
+    /// By componentize-qjs: the engine is QuickJS.
+    JavaScript,
+    /// By componentize-py: the engine is CPython.
+    Python,
+}
+
+/// One file of a template: where it goes, and its text. Both have placeholders.
+pub(super) type TemplateFile = (&'static str, &'static str);
+
+impl Language {
+    /// The files of a service, beside its contract and its page.
+    pub(super) fn files(self) -> &'static [TemplateFile] {
+        match self {
+            Self::Rust => &[
+                ("Cargo.toml", include_str!("../../templates/rust/Cargo.toml")),
+                ("src/lib.rs", include_str!("../../templates/rust/src/lib.rs")),
+                (".gitignore", "/target\n/{{name}}.wasm\n"),
+            ],
+            Self::JavaScript => &[
+                ("package.json", include_str!("../../templates/javascript/package.json")),
+                ("src/service.js", include_str!("../../templates/javascript/src/service.js")),
+                (".gitignore", "/node_modules\n/{{name}}.wasm\n"),
+            ],
+            Self::Python => &[
+                ("requirements.txt", include_str!("../../templates/python/requirements.txt")),
+                ("service.py", include_str!("../../templates/python/service.py")),
+                (".gitignore", "/.venv\n/{{name}}.wasm\n__pycache__/\n"),
+            ],
+        }
+    }
+
+    /// The value of `build` in the manifest. The tools are installed by the first build.
+    pub(super) fn build(self) -> &'static str {
+        match self {
+            Self::Rust => {
+                "cargo build --quiet --release --target wasm32-wasip2 --target-dir target && \
+                 cp target/wasm32-wasip2/release/{{snake}}.wasm {{name}}.wasm"
+            }
+            Self::JavaScript => {
+                "test -d node_modules || npm install --silent --no-audit --no-fund && npm run --silent component"
+            }
+            Self::Python => {
+                "test -d .venv || (python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt) && \
+                 .venv/bin/componentize-py -q -d wit -w service componentize service -o {{name}}.wasm"
+            }
+        }
+    }
+
+    /// The settings that a component with an engine needs beyond the defaults, as lines of its section.
+    pub(super) fn settings(self) -> &'static str {
+        match self {
+            Self::Rust | Self::JavaScript => "",
+            // CPython starts with 16 to 32 MiB, and a first call that loads modules wants more than a Rust service.
+            Self::Python => "limits = { memory = \"256MiB\" }\n",
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// Everything on one screen: what is ill comes first.
+
+import { Badge, serviceState } from "../parts/badge";
+import { Empty, Table } from "../parts/table";
+import { Graph, type Edge, type Node } from "../parts/graph";
+import { Plot } from "../parts/plot";
+import { useResource } from "../parts/resource";
+import type { Call, Route, Service } from "../api/types";
+import { age, milliseconds, rate, share } from "../format";
+import { history, now, outside, rates, services } from "../live";
+import { link } from "../routing";
+
+const ORDER = { bad: 0, warn: 1, plain: 2, good: 2 };
+
+export function Overview() {
+    const routes = useResource<Route[]>("/v1/routes");
+    const calls = useResource<Call[]>("/v1/calls");
+    const all = services.value;
+    if (!all) return <p>Waiting for the host …</p>;
+    const sorted = [...all].sort((one, other) => ORDER[serviceState(one).tone] - ORDER[serviceState(other).tone]);
+    return (
+        <>
+            <h1>Overview</h1>
+            <Graph {...graph(all, routes.value ?? [], calls.value ?? [])} />
+            <Table
+                caption="Services"
+                head={["Service", "State", "Rate", "Failed", "p99", "In flight", "Revision", "Age", "Last minutes"]}
+            >
+                {sorted.length === 0 && <Empty columns={9}>The manifest names no service.</Empty>}
+                {sorted.map((service) => (
+                    <Row key={service.name} service={service} />
+                ))}
+            </Table>
+        </>
+    );
+}
+
+function Row({ service }: { service: Service }) {
+    const state = serviceState(service);
+    const sample = now.value.get(service.name);
+    const failed = sample && sample.perSecond > 0 ? sample.failedPerSecond / sample.perSecond : 0;
+    return (
+        <tr>
+            <th scope="row">
+                <a href={link(["services", service.name])}>{service.name}</a>
+            </th>
+            <td>
+                <Badge tone={state.tone}>{state.word}</Badge>
+            </td>
+            <td class="number">{rate(sample?.perSecond)}</td>
+            <td class="number">{share(failed)}</td>
+            <td class="number">{milliseconds(rates.value.get(service.name)?.p99_ms)}</td>
+            <td class="number">{sample?.inFlight ?? "–"}</td>
+            <td>
+                <code>{service.revision ?? "addresses"}</code>
+                {service.differs_from_manifest && (
+                    <span title="It differs from the manifest, because of a swap"> *</span>
+                )}
+            </td>
+            <td class="number">{age(service.age_seconds)}</td>
+            <td class="spark">
+                <Plot
+                    samples={history.value.get(service.name) ?? []}
+                    height={32}
+                    label={`Requests of ${service.name}`}
+                />
+            </td>
+        </tr>
+    );
+}
+
+/** Clients, the gateway, the services by their distance from it, and hosts outside. */
+function graph(all: Service[], routes: Route[], calls: Call[]): { nodes: Node[]; edges: Edge[] } {
+    const routed = new Set(routes.map((route) => route.service));
+    const depth = new Map<string, number>([...routed].map((name) => [name, 2]));
+    // Each round follows one more call, so a circle of calls ends it too.
+    for (let round = 0; round < all.length; round++) {
+        for (const { caller, callee } of calls) {
+            const from = depth.get(caller);
+            if (from !== undefined && !depth.has(callee)) depth.set(callee, from + 1);
+        }
+    }
+    const nodes: Node[] = [
+        { id: "clients", label: "clients", column: 0, tone: "plain", word: "" },
+        {
+            id: "gateway",
+            label: "gateway",
+            column: 1,
+            tone: "plain",
+            word: `${routes.length} routes`,
+            page: ["routes"],
+        },
+    ];
+    for (const service of all) {
+        const { tone, word } = serviceState(service);
+        nodes.push({
+            id: service.name,
+            label: service.name,
+            column: depth.get(service.name) ?? 2,
+            tone,
+            word,
+            page: ["services", service.name],
+        });
+    }
+    const last = Math.max(...nodes.map((node) => node.column)) + 1;
+    const edges: Edge[] = [];
+    const called = new Map<string, number>();
+    for (const call of calls) {
+        called.set(call.callee, (called.get(call.callee) ?? 0) + call.requests_per_second);
+        const failed = call.requests_per_second > 0 ? call.failures_per_second / call.requests_per_second : 0;
+        edges.push({ from: call.caller, to: call.callee, perSecond: call.requests_per_second, failed });
+    }
+    let total = 0;
+    for (const name of routed) {
+        const sample = now.value.get(name);
+        const perSecond = Math.max(0, (sample?.perSecond ?? 0) - (called.get(name) ?? 0));
+        const failed = sample && sample.perSecond > 0 ? sample.failedPerSecond / sample.perSecond : 0;
+        total += perSecond;
+        edges.push({ from: "gateway", to: name, perSecond, failed });
+    }
+    edges.push({ from: "clients", to: "gateway", perSecond: total, failed: 0 });
+    for (const host of outside.value) {
+        const id = `outside ${host.host}`;
+        if (!nodes.some((node) => node.id === id)) {
+            const tone = host.breaker === "closed" ? "good" : host.breaker === "open" ? "bad" : "warn";
+            nodes.push({
+                id,
+                label: host.host.replace(/^https?:\/\//, ""),
+                column: last,
+                tone,
+                word: `circuit ${host.breaker}`,
+            });
+        }
+        edges.push({
+            from: host.service,
+            to: id,
+            perSecond: host.in_flight,
+            failed: host.requests > 0 ? host.failures / host.requests : 0,
+        });
+    }
+    return { nodes, edges };
+}

@@ -1,0 +1,45 @@
+// A word with a colour. The word says it all: whoever sees no colour misses nothing.
+
+import type { BreakerState, Endpoint, Service } from "../api/types";
+
+export type Tone = "good" | "warn" | "bad" | "plain";
+
+export function Badge({ tone, children }: { tone: Tone; children: preact.ComponentChildren }) {
+    return <span class={`badge ${tone}`}>{children}</span>;
+}
+
+const CIRCUIT: Record<BreakerState, Tone> = { closed: "good", "half-open": "warn", open: "bad" };
+
+export function Circuit({ state, forced }: { state: BreakerState; forced: boolean }) {
+    return (
+        <Badge tone={CIRCUIT[state]}>
+            {state}
+            {forced ? " (by an operator)" : ""}
+        </Badge>
+    );
+}
+
+/** The worst that can be said of an endpoint. */
+export function endpointState(endpoint: Endpoint): { tone: Tone; word: string } {
+    if (endpoint.starting) return { tone: "warn", word: "starting" };
+    if (!endpoint.ready) return { tone: "bad", word: "not ready" };
+    if (endpoint.breaker === "open") return { tone: "bad", word: "circuit open" };
+    if (endpoint.ejected) return { tone: "warn", word: "ejected" };
+    if (endpoint.breaker === "half-open") return { tone: "warn", word: "circuit half-open" };
+    return { tone: "good", word: "serves" };
+}
+
+/** The worst that can be said of a service: what an operator looks for first. */
+export function serviceState(service: Service): { tone: Tone; word: string } {
+    if (service.left_out) return { tone: "bad", word: "left out" };
+    const states = service.endpoints.map(endpointState);
+    const bad = states.filter((state) => state.tone === "bad");
+    const first = bad[0] ?? states.find((state) => state.tone === "warn");
+    if (!first)
+        return service.faults.length > 0
+            ? { tone: "warn", word: "fault on purpose" }
+            : { tone: "good", word: "serves" };
+    if (bad.length > 0 && bad.length < states.length)
+        return { tone: "warn", word: `${bad.length} of ${states.length} ${first.word}` };
+    return first;
+}
