@@ -96,6 +96,7 @@ impl Client for Writer {
         let record = format!(r#"{{"name":"User {id}","email":"{id}@example.org"}}"#).into_bytes();
         self.bucket
             .commit(Transaction {
+                beside: Vec::new(),
                 checks: vec![(user.clone(), 0), (email.clone(), 0)],
                 writes: vec![(user, Change::Put(record)), (email, Change::Put(id.into_bytes()))],
             })

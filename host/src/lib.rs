@@ -27,6 +27,7 @@ pub mod verdict;
 // Floor 3: the discovery table, the database, the audit file, the history, and sockets.
 pub mod archive;
 pub mod audit;
+pub mod events;
 pub mod listen;
 pub mod registry;
 pub mod state;
@@ -39,6 +40,7 @@ pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
 pub mod acme;
+pub mod delivery;
 pub mod health;
 pub mod rollout;
 

@@ -47,6 +47,7 @@ mod slow_clients;
 mod start;
 mod swaps;
 mod tls;
+mod topics;
 mod traces;
 mod typed;
 mod url_services;

@@ -4,8 +4,8 @@ use super::{
     AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
     GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
     MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
-    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView,
-    TrialView, UseView, WhyView,
+    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder,
+    TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -365,6 +365,16 @@ impl Operations for Fake {
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
         self.purges.lock().expect("no test panics with it").push(purge.clone());
         Ok(PurgedView { purged: 1 })
+    }
+
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        match order {
+            TopicOrder::List => Ok(TopicAnswer::Topics(Vec::new())),
+            TopicOrder::Publish { topic, event } if topic == "orders" => {
+                Ok(TopicAnswer::Published { number: event.payload.get().len() as u64 })
+            }
+            other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
+        }
     }
 }
 

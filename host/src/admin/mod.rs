@@ -10,8 +10,8 @@
 //!   configuration says. An operator's token does what its role may do, and nothing else.
 //! - The body of a swap or a trial is `application/wasm`, at most [`MAX_COMPONENT`] bytes. Only a few are held in
 //!   memory at the same time.
-//! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB. An unknown member is
-//!   refused, so a typing error changes nothing.
+//! - The body of an order (a change of circuits or faults) is `application/json`, at most 4 KiB (an event 516 KiB). An
+//!   unknown member is refused, so a typing error changes nothing.
 //! - A change that was begun is finished, even if the operator disconnects.
 //! - Every answer carries `x-request-id` and is never cached. Every refusal has a problem body (RFC 9457). Operators
 //!   may read internal messages, but no secret.
@@ -19,9 +19,10 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` → `operations`,
-//! `guard_operations` → `view`, `limit_view`, `rollout_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and
-//! `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand in the files.
+//! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
+//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
+//! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
+//! small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -53,6 +54,8 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token;
+mod topic_view;
+mod topics;
 mod trace_view;
 mod traces;
 mod traffic;
@@ -74,6 +77,10 @@ pub use operator::{Operator, Role};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use settings::Settings;
 pub use token::Token;
+pub use topic_view::{
+    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RetryRequest,
+    SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+};
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{

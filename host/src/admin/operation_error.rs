@@ -35,6 +35,10 @@ pub enum OperationErrorKind {
     NoKey,
     /// The service has no such rollout or revision.
     NoRollout,
+    /// There is no such topic, or no such subscription to it.
+    NoTopic,
+    /// The event does not fit its topic. Nothing was published.
+    BadEvent,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

@@ -6,6 +6,7 @@ use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
+use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
@@ -172,6 +173,13 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Carries out an order about topics. An answer to [`TopicOrder::Publish`] means that the event is on disk.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
+    /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
+    fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
 }
 
 /// How an operator wants a component to be deployed. What is left out is as the manifest says.

@@ -7,6 +7,7 @@ use super::problem::AdminProblem;
 use super::upload::is_solely;
 use super::view::{BreakerAction, BreakerRequest};
 use crate::cache::Purge;
+use crate::events::longest;
 use crate::fault::{Fault, Share};
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,6 +22,8 @@ use tokio::time::timeout;
 
 /// The longest body, in bytes: it has few and short members.
 const MAX_ORDER: usize = 4 * 1024;
+/// The longest body with an event: a payload, a key and their names.
+const MAX_EVENT: usize = longest::PAYLOAD + 4 * 1024;
 /// How long a whole body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest latency that a fault can add, in milliseconds: an hour, the longest deadline of a manifest.
@@ -167,12 +170,21 @@ pub(super) async fn fault(request: Request<Body>) -> Result<FaultOrder, AdminPro
 /// The request's JSON object. A web page can make a browser send a form or plain text to any server, but not this media
 /// type: the browser asks the server first (CORS), and the admin does not allow it.
 async fn members<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AdminProblem> {
+    members_within(request, MAX_ORDER).await
+}
+
+/// Reads a request with an event, whose payload may be longer than other orders are.
+pub(super) async fn event<T: DeserializeOwned>(request: Request<Body>) -> Result<T, AdminProblem> {
+    members_within(request, MAX_EVENT).await
+}
+
+async fn members_within<T: DeserializeOwned>(request: Request<Body>, most: usize) -> Result<T, AdminProblem> {
     let (head, body) = request.into_parts();
     if !is_solely(&head.headers, "application/json") {
         let detail = "an order is a JSON object: send it with `Content-Type: application/json`";
         return Err(AdminProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
     }
-    let body = read(body).await?;
+    let body = read(body, most).await?;
     // Only an object is read: serde also accepts an array for a type with named members.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(wrong("an order is a JSON object, `{…}`"));
@@ -180,15 +192,15 @@ async fn members<T: DeserializeOwned>(request: Request<Body>) -> Result<T, Admin
     serde_json::from_slice(&body).map_err(|error| wrong(format!("the order cannot be read: {error}")))
 }
 
-async fn read(body: Body) -> Result<Bytes, AdminProblem> {
-    let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_ORDER).collect()).await.map_err(|_| {
+async fn read(body: Body, most: usize) -> Result<Bytes, AdminProblem> {
+    let whole = timeout(BODY_TIMEOUT, Limited::new(body, most).collect()).await.map_err(|_| {
         let detail = format!("the whole order did not arrive within {} seconds", BODY_TIMEOUT.as_secs());
         AdminProblem::new(StatusCode::REQUEST_TIMEOUT, "order-stalled", detail)
     })?;
     match whole {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let detail = format!("an order is at most {MAX_ORDER} bytes");
+            let detail = format!("an order is at most {most} bytes");
             Err(AdminProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "order-too-large", detail))
         }
         Err(_) => {

@@ -78,6 +78,8 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NoEndpoint => (StatusCode::NOT_FOUND, "no-such-endpoint"),
             OperationErrorKind::NoRollout => (StatusCode::NOT_FOUND, "no-such-rollout"),
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
+            OperationErrorKind::NoTopic => (StatusCode::NOT_FOUND, "no-such-topic"),
+            OperationErrorKind::BadEvent => (StatusCode::UNPROCESSABLE_ENTITY, "event-refused"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

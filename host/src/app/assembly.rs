@@ -4,9 +4,11 @@
 use super::api_description::ApiDescription;
 use super::edge_files;
 use super::edge_tls;
+use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
 use super::probe::health_check;
+use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
 use crate::base::ServiceName;
@@ -17,7 +19,7 @@ use crate::contract::{
 use crate::gateway::{Answerer, Target};
 use crate::health;
 use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
-use crate::runtime::{Component, Link, Runtime, answers_http};
+use crate::runtime::{Component, Runtime, answers_http};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(super) struct Assembly {
     pub(super) health_checks: Vec<Option<health::Settings>>,
     /// In the order of the manifest's routes.
     pub(super) targets: Vec<Target>,
+    /// The topics and subscriptions.
+    pub(super) events: EventPlan,
     /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
     /// The description of the typed routes, if the manifest wants one.
@@ -39,15 +43,6 @@ pub(super) struct Assembly {
     pub(super) left_out: BTreeMap<ServiceName, String>,
     /// What is probably not meant as it is written.
     pub(super) warnings: Vec<Finding>,
-}
-
-/// One service's component.
-pub(super) struct ServiceComponent {
-    pub(super) component: Component,
-    /// The services that answer its imports.
-    pub(super) links: Vec<Link>,
-    /// Its contract, with the docs of its WIT files if the manifest names their folder.
-    pub(super) described: Arc<Contract>,
 }
 
 /// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that
@@ -77,10 +72,12 @@ pub(super) async fn assemble(
     let mut specs = trust::specs(manifest, &mut findings);
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, &mut needs, &mut findings);
+    let events = EventPlan::of(manifest, &components, &mut routed, &mut needs, &mut findings);
     for spec in &mut specs {
         spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
+        spec.grants.topics = events.named(&spec.grants.publish);
     }
-    if partial && draft.findings().is_empty() {
+    if partial && draft.findings().is_empty() && !findings.has_topics() {
         let routes = findings.of_routes();
         for (index, target) in targets.iter_mut().enumerate() {
             let of_service = target.service().and_then(|service| left_out.get(service));
@@ -98,7 +95,7 @@ pub(super) async fn assemble(
     }
     let description = ApiDescription::of(manifest, &targets);
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
-    Ok(Assembly { specs, components, health_checks, targets, needs, description, left_out, warnings })
+    Ok(Assembly { specs, components, health_checks, targets, events, needs, description, left_out, warnings })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without

@@ -5,6 +5,7 @@ use crate::admin::{
     KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RolloutEnd, RolloutWish,
     RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
+use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
 use crate::telemetry::{TraceQuery, operator};
@@ -238,5 +239,24 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(&who(), "cache-purged").on("cache");
         let count = outcome.as_ref().map_or(0, |purged| purged.purged);
         self.record(event, Some(format!("{purge:?}: {count}")), outcome)
+    }
+
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        let (what, topic, words) = match &order {
+            TopicOrder::Publish { topic, .. } => ("event-published", topic.clone(), None),
+            TopicOrder::Retry { topic, service, number } => {
+                let which = number.map_or_else(|| "all".to_owned(), |number| number.to_string());
+                ("dead-letters-sent", topic.clone(), Some(format!("{which} of {service}")))
+            }
+            TopicOrder::List | TopicOrder::Events { .. } | TopicOrder::Dead { .. } => {
+                return self.inner.topics(order).await;
+            }
+        };
+        let outcome = self.inner.topics(order).await;
+        let number = outcome.as_ref().ok().and_then(|answer| match answer {
+            TopicAnswer::Published { number } => Some(number.to_string()),
+            _ => None,
+        });
+        self.record(AuditRecord::new(&who(), what).on(&topic), words.or(number), outcome)
     }
 }

@@ -1,8 +1,9 @@
 //! `atoll inspect`: what a component exports and imports, and what it would break as a service of a manifest, without
 //! serving.
 
-use super::assembly::{Assembly, ServiceComponent, assemble, offers};
+use super::assembly::{Assembly, assemble, offers};
 use super::load::{self, Compile};
+use super::service_component::ServiceComponent;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
 use crate::contract::{Contract, HOW_TO_BUILD};

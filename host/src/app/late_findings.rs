@@ -14,12 +14,14 @@ pub(super) struct LateFindings<'a> {
     routes: Vec<(usize, Finding)>,
     /// Of the files of TLS.
     edges: Vec<Finding>,
+    /// Of topics and subscriptions.
+    topics: Vec<Finding>,
 }
 
 impl<'a> LateFindings<'a> {
     /// It begins with the components whose files are not there.
     pub(super) fn new(draft: &'a Draft) -> Self {
-        Self { draft, services: draft.absent().to_vec(), routes: Vec::new(), edges: Vec::new() }
+        Self { draft, services: draft.absent().to_vec(), routes: Vec::new(), edges: Vec::new(), topics: Vec::new() }
     }
 
     /// Adds what is wrong with a service at `key`, unless that may be the consequence of another mistake.
@@ -68,6 +70,16 @@ impl<'a> LateFindings<'a> {
         place.is_some() && self.draft.findings().iter().any(|told| told.position() == place)
     }
 
+    /// Adds what is wrong with a topic or a subscription.
+    pub(super) fn topic(&mut self, finding: Finding) {
+        self.topics.push(finding);
+    }
+
+    /// Whether something is wrong with a topic or a subscription. To leave one out would lose its events.
+    pub(super) fn has_topics(&self) -> bool {
+        !self.topics.is_empty()
+    }
+
     /// The services that cannot be served, each with the reasons.
     pub(super) fn of_services(&self) -> BTreeMap<ServiceName, String> {
         reasons(&self.services)
@@ -81,7 +93,8 @@ impl<'a> LateFindings<'a> {
     /// All findings, those of the text included. `None` if there are none.
     pub(super) fn into_errors(self) -> Option<ManifestErrors> {
         let services = self.services.into_iter().map(|(_, finding)| finding);
-        let late = services.chain(self.routes.into_iter().map(|(_, finding)| finding)).chain(self.edges);
+        let late =
+            services.chain(self.routes.into_iter().map(|(_, finding)| finding)).chain(self.edges).chain(self.topics);
         ManifestErrors::from_findings(self.draft.findings().iter().cloned().chain(late).collect())
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn components(
 ) -> anyhow::Result<Vec<Option<Component>>> {
     let wanted = |service: &ServiceConfig| {
         let spec = &service.spec;
-        Some((service.component.clone()?, spec.name.clone(), spec.grants.state, spec.replicas.limits.clone()))
+        Some((service.component.clone()?, spec.name.clone(), spec.grants.storage(), spec.replicas.limits.clone()))
     };
     let wanted = manifest.services.iter().map(wanted).collect();
     let queue = Arc::new(LoadQueue { wanted, compile, next: AtomicUsize::new(0) });
@@ -69,10 +69,12 @@ pub(super) async fn components(
     Ok(components)
 }
 
+/// A component's file, its service, whether that service has a store and may publish, and the limits of its instances.
+type WantedComponent = (PathBuf, ServiceName, (bool, bool), Limits);
+
 /// The components to load.
 struct LoadQueue {
-    /// A component's file, its service, whether that service has a store, and the limits of its instances.
-    wanted: Vec<Option<(PathBuf, ServiceName, bool, Limits)>>,
+    wanted: Vec<Option<WantedComponent>>,
     compile: Compile,
     /// The index of the next component that no thread has begun.
     next: AtomicUsize,
@@ -98,8 +100,8 @@ fn load_some(queue: &Arc<LoadQueue>, runtime: &Arc<Runtime>) -> JoinHandle<Vec<(
             // twice and leave another out. `Relaxed` is enough, since the queue itself does not change.
             let index = queue.next.fetch_add(1, Relaxed);
             let Some(wanted) = queue.wanted.get(index) else { return loaded };
-            let Some((path, service, state, limits)) = wanted else { continue };
-            let permitted = |component: Component| component.permitted(service, *state, limits).map(|()| component);
+            let Some((path, service, granted, limits)) = wanted else { continue };
+            let permitted = |component: Component| component.permitted(service, *granted, limits).map(|()| component);
             let component = match queue.compile {
                 Compile::Now => runtime.load(path),
                 Compile::Later => runtime.examine(path),

@@ -10,10 +10,11 @@
 //!
 //! From the top: `run`, `check` and `inspect` → `assembly` → `load`, `probe`, `trust`, `warnings` → `late_findings`;
 //! `run` → `start_end` → `operations`, with `rollout_operations`, `observations` and `fault_watch`; `operations` →
-//! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `trace_views`, `swap_refusal`; `run` →
-//! `kept_revisions`, `admin_file`, `audited_operations`; `assembly` and `operations` → `api_description`; `run` and
-//! `assembly` → `edge_tls` → `development_authority`; `run` → `auth_policies` → `issuer`, `key_file`; `run` →
-//! `host_traces` → `otlp_export`. Tests: with the real binary in `tests/it`.
+//! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`,
+//! `swap_refusal`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`, `audited_operations`; `assembly`
+//! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
+//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`. Tests: with the real binary in
+//! `tests/it`.
 
 mod admin_file;
 mod api_description;
@@ -26,6 +27,7 @@ mod check;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
+mod event_plan;
 mod fault_views;
 mod fault_watch;
 mod guard_operations;
@@ -47,10 +49,12 @@ mod recent_traffic;
 mod rollout_operations;
 mod rollout_views;
 mod run;
+mod service_component;
 mod service_view;
 mod shutdown;
 mod start_end;
 mod swap_refusal;
+mod topic_operations;
 mod trace_views;
 mod troubles;
 mod trust;

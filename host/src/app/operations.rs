@@ -9,17 +9,20 @@ use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
 use super::rollout_views::open_view;
-use super::service_view::{breaker_view, endpoint_view, pool_view};
+use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
+use super::topic_operations;
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
     KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView, OverviewView, PurgedView,
-    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView,
+    TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
+use crate::delivery::Deliveries;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
@@ -34,8 +37,8 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
@@ -57,6 +60,8 @@ pub(super) struct HostOperations {
     pub(super) store: Option<Store>,
     /// The TLS of the edges.
     pub(super) tls: Option<EdgeTls>,
+    /// The topics and subscriptions, once they deliver.
+    pub(super) deliveries: OnceLock<Arc<Deliveries>>,
     /// The limits, the gateway's gate and the manifest.
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
@@ -92,8 +97,9 @@ impl HostOperations {
     ) -> Self {
         let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
-        let (tls, guards, keys, cache, edges, tracer) = (None, None, None, None, None, None);
-        let (gateway, grants, pool_slots, components) = (None, BTreeMap::new(), 0, BTreeMap::new());
+        let (tls, deliveries, guards, keys, cache) = (None, OnceLock::new(), None, None, None);
+        let (edges, tracer, gateway, grants) = (None, None, None, BTreeMap::new());
+        let (pool_slots, components) = (0, BTreeMap::new());
         Self {
             rollout,
             registry,
@@ -105,6 +111,7 @@ impl HostOperations {
             description,
             store,
             tls,
+            deliveries,
             guards,
             keys,
             cache,
@@ -383,6 +390,10 @@ impl Operations for HostOperations {
         Ok(key_file::view(record))
     }
 
+    async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
+        topic_operations::carry_out(self.deliveries.get(), order).await
+    }
+
     fn cache(&self) -> Result<CacheView, OperationError> {
         cache_order::view(self.cache.as_deref())
     }
@@ -442,28 +453,6 @@ impl HostOperations {
     fn entry(&self, name: &str) -> Result<Arc<Service>, OperationError> {
         let entry = self.registry.snapshot().get(name).cloned();
         entry.ok_or_else(|| OperationError::new(OperationErrorKind::NotFound, format!("there is no service `{name}`")))
-    }
-}
-
-fn view(service: &Service) -> ServiceView {
-    let now = Instant::now();
-    let revision = service.revision.as_ref();
-    ServiceView {
-        name: service.group.name.to_string(),
-        revision: revision.map(|revision| revision.digest.short()),
-        digest: revision.map(|revision| revision.digest.to_string()),
-        // If the clock was set back, the age is 0.
-        age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
-        differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
-        previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
-        endpoints: service.endpoints().map(|endpoint| endpoint_view(endpoint, now)).collect(),
-        balance: service.group.traffic.balancer.settings().policy.to_string(),
-        waiting: service.group.traffic.bulkhead.counts().waiting as u64,
-        pool: service.pool().map(|pool| pool_view(pool.share())),
-        faults: faults(service, now),
-        left_out: None,
-        canary: None,
-        lasts: false,
     }
 }
 

@@ -36,7 +36,9 @@ impl QuotaStore {
             None => {
                 let secret: [u8; 32] = rand::random();
                 let put = vec![(SECRET.to_vec(), Change::Put(secret.to_vec()))];
-                bucket.commit(Transaction { checks: vec![(SECRET.to_vec(), 0)], writes: put }).await?;
+                bucket
+                    .commit(Transaction { checks: vec![(SECRET.to_vec(), 0)], writes: put, ..Transaction::default() })
+                    .await?;
                 secret.to_vec()
             }
         };
@@ -67,7 +69,7 @@ impl QuotaStore {
                 }
             }
             if !old.is_empty() {
-                self.bucket.commit(Transaction { checks: Vec::new(), writes: old }).await?;
+                self.bucket.commit(Transaction { checks: Vec::new(), writes: old, ..Transaction::default() }).await?;
             }
             after = page.next;
             if after.is_none() {
@@ -88,7 +90,10 @@ impl KeepQuota for QuotaStore {
         let key = [prefix(name).as_slice(), &place(window, entry.window), &entry.key.to_be_bytes()].concat();
         let put = Change::Put(entry.count.to_be_bytes().to_vec());
         Box::pin(async move {
-            let committed = self.bucket.commit(Transaction { checks: Vec::new(), writes: vec![(key, put)] }).await;
+            let committed = self
+                .bucket
+                .commit(Transaction { checks: Vec::new(), writes: vec![(key, put)], ..Transaction::default() })
+                .await;
             committed.map(drop).map_err(|error| error.with_causes())
         })
     }

@@ -8,6 +8,7 @@ use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
+use super::event_plan::EventPlan;
 use super::guards::Guards;
 use super::host_traces::HostTraces;
 use super::kept_revisions::KeptRevisions;
@@ -17,12 +18,14 @@ use super::quota_store::QuotaStore;
 use super::quotas;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
+use super::topic_operations::DeliverySamples;
 use crate::acme::CertificateKeeper;
 use crate::admin::Admin;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::delivery::Deliveries;
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -93,7 +96,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let drain = Drain::new();
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, host, mut upkeep } = edges(
+    let Edges { gateway, admin, host, mesh, events, mut upkeep } = edges(
         (manifest, path),
         &runtime,
         (registry, store.clone(), counts, trail.clone()),
@@ -103,6 +106,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
         &revisions,
     );
+    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -129,7 +133,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, exporter: traces.exporter, runtime, store }.run().await?;
+    let exporter = traces.exporter;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
     if let Some(trail) = trail {
         // It waits for the refusals before it, too.
         block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
@@ -168,6 +173,8 @@ struct Edges {
     gateway: Arc<Gateway<Mesh>>,
     admin: Admin,
     host: Arc<HostOperations>,
+    mesh: Arc<Mesh>,
+    events: EventPlan,
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -185,7 +192,7 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { mut targets, description, health_checks, left_out, .. } = assembly;
+    let Assembly { mut targets, description, health_checks, left_out, events, .. } = assembly;
     for (target, route) in targets.iter_mut().zip(&manifest.routes) {
         target.access = route.auth.as_ref().map(|auth| policies.access(auth));
     }
@@ -200,7 +207,7 @@ fn edges(
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
     }
-    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), mesh));
+    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), Arc::clone(&mesh)));
     let watched = Arc::clone(&gateway);
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
     let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
@@ -252,7 +259,22 @@ fn edges(
         Some(trail) => Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail))),
         None => Admin::new(settings, Arc::clone(&host)),
     };
-    Edges { gateway, admin, host, upkeep }
+    Edges { gateway, admin, host, mesh, events, upkeep }
+}
+
+/// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
+async fn deliver(
+    plan: EventPlan,
+    store: Option<&Store>,
+    mesh: Arc<Mesh>,
+    host: &HostOperations,
+) -> anyhow::Result<Option<Arc<Deliveries>>> {
+    let started = plan.start(store, mesh).await.context("reading the topics")?;
+    let Some(deliveries) = started.map(Arc::new) else { return Ok(None) };
+    host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
+    // It is set this once.
+    let _ = host.deliveries.set(Arc::clone(&deliveries));
+    Ok(Some(deliveries))
 }
 
 /// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
@@ -335,11 +357,11 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state or a limit has a quota, and the counts of quotas in it. Opening it reads parts of
-/// the file; after a crash, all of it.
+/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
+/// it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && !quotas::are_named(&manifest.limits) {
+    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();

@@ -1,10 +1,34 @@
 //! Parts of a service as the admin shows them.
 
-use crate::admin::{BreakerView, EndpointView, PoolView};
+use super::fault_views::faults;
+use crate::admin::{BreakerView, EndpointView, PoolView, ServiceView};
 use crate::breaker::State;
-use crate::mesh::Endpoint;
+use crate::mesh::{Endpoint, Service};
 use crate::runtime::PoolShare;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// The service, without what the host alone knows of it.
+pub(super) fn view(service: &Service) -> ServiceView {
+    let now = Instant::now();
+    let revision = service.revision.as_ref();
+    ServiceView {
+        name: service.group.name.to_string(),
+        revision: revision.map(|revision| revision.digest.short()),
+        digest: revision.map(|revision| revision.digest.to_string()),
+        // If the clock was set back, the age is 0.
+        age_seconds: revision.map(|r| SystemTime::now().duration_since(r.since).unwrap_or_default().as_secs()),
+        differs_from_manifest: revision.is_some_and(|revision| revision.differs_from_manifest),
+        previous: revision.and_then(|revision| revision.previous).map(|digest| digest.short()),
+        endpoints: service.endpoints().map(|endpoint| endpoint_view(endpoint, now)).collect(),
+        balance: service.group.traffic.balancer.settings().policy.to_string(),
+        waiting: service.group.traffic.bulkhead.counts().waiting as u64,
+        pool: service.pool().map(|pool| pool_view(pool.share())),
+        faults: faults(service, now),
+        left_out: None,
+        canary: None,
+        lasts: false,
+    }
+}
 
 pub(super) fn breaker_view(state: State) -> BreakerView {
     match state {
@@ -14,7 +38,7 @@ pub(super) fn breaker_view(state: State) -> BreakerView {
     }
 }
 
-pub(super) fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
+fn pool_view(PoolShare { held, waiting, longest_wait }: PoolShare) -> PoolView {
     let longest_wait_ms = u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX);
     PoolView { held: held as u64, waiting: waiting as u64, longest_wait_ms }
 }

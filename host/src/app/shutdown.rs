@@ -1,9 +1,11 @@
 //! The end of the host: the signals that start the drain, and the order in which the parts stop.
 //!
-//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. The admin stays until then, so
-//! that operators see the drain. The store closes last: guests may commit until the end of their grace period.
+//! The gateway drains first (`listen`), and is finished when [`Shutdown::run`] begins. Then the events under way end.
+//! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
+//! of their grace period.
 
 use super::otlp_export::OtlpExporter;
+use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
 use crate::state::Store;
@@ -16,6 +18,8 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 /// How long the admin may take for its last answers after the gateway's drain.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// How long events under way may take to end.
+const EVENTS_DRAIN: Duration = Duration::from_secs(10);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
@@ -67,6 +71,7 @@ pub(super) struct Shutdown {
     /// What sends traces to the collector.
     pub(super) exporter: Option<Arc<OtlpExporter>>,
     pub(super) runtime: Arc<Runtime>,
+    pub(super) deliveries: Option<Arc<Deliveries>>,
     pub(super) store: Option<Store>,
 }
 
@@ -76,6 +81,9 @@ impl Shutdown {
     /// # Errors
     /// A task of the host panicked.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        if let Some(deliveries) = self.deliveries {
+            deliveries.stop(EVENTS_DRAIN).await;
+        }
         self.admin_drain.start(ADMIN_DRAIN);
         self.admin_edge.await.context("the admin's task")?;
         self.upkeep.shutdown().await;

@@ -2,6 +2,7 @@
 //! the place in the request's trace.
 
 use super::deadline::DeadlineOwner;
+use super::handled_event::HandledEvent;
 use super::identity::Identity;
 use super::trace_tree::TraceScope;
 use super::work::WorkPayer;
@@ -86,6 +87,8 @@ pub struct CallContext {
     /// The fields of the request at the gateway that stick to a revision, each with its value; `None` if no service of
     /// the manifest has such a field.
     pub sticky_fields: Option<StickyFields>,
+    /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
+    pub event: Option<Arc<HandledEvent>>,
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
@@ -107,7 +110,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, payer, trace) = (None, None, None, None);
+        let (identity, sticky_fields, event, payer, trace) = (None, None, None, None, None);
         Self {
             request_id,
             deadline,
@@ -115,6 +118,7 @@ impl CallContext {
             depth: 0,
             identity,
             sticky_fields,
+            event,
             payer,
             trace,
             dependency_failed: None,
@@ -139,7 +143,7 @@ impl CallContext {
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
-        Self { depth: self.depth + 1, deadline, deadline_owner, ..self.clone() }
+        Self { depth: self.depth + 1, deadline, deadline_owner, event: None, ..self.clone() }
     }
 
     /// What sticks to a revision of a service: the value of the field `name` of the request, or who calls if `name` is
@@ -152,16 +156,21 @@ impl CallContext {
         fields.iter().find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
     }
 
-    /// The same call, made for nobody in particular.
+    /// The same call, made for nobody in particular, and for no event.
     #[must_use]
     pub fn anonymous(self) -> Self {
-        Self { identity: None, ..self }
+        Self { identity: None, event: None, ..self }
     }
 
-    /// The same call, made for nobody in particular and outside of its request's trace.
+    /// The same call, made for nobody in particular, for no event, and outside of its request's trace.
     #[must_use]
     pub fn unattributed(self) -> Self {
-        Self { identity: None, trace: None, ..self }
+        Self { identity: None, event: None, trace: None, ..self }
+    }
+
+    /// Whether it has no identity, no event and no place in a trace.
+    pub fn is_unattributed(&self) -> bool {
+        self.identity.is_none() && self.event.is_none() && self.trace.is_none()
     }
 
     /// The same call with `depth` calls above it.

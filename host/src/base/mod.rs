@@ -1,11 +1,11 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
 //! Owns names and ids, times as text, the context that travels with a call, who calls and by which fields a service
-//! learns that, who pays for the work of guests, the trace of a request (its ids, the fields that carry them, its tree
-//! of spans, each a plain record), the body type that every room passes along, the host that a message names, the
-//! header fields that end at this host, what may stand in a line of the log and what is masked there, and the kinds of
-//! error with their blame. What always holds: a value of these types is valid (each [`ServiceName`] is a legal name).
-//! Never: I/O, tokio, policy. Tests stand beside each noun.
+//! learns that, who pays for the work of guests, the event that a call handles, the trace of a request (its ids, the
+//! fields that carry them, its tree of spans, each a plain record), the body type that every room passes along, the
+//! host that a message names, the header fields that end at this host, what may stand in a line of the log and what is
+//! masked there, and the kinds of error with their blame. What always holds: a value of these types is valid (each
+//! [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
@@ -13,6 +13,7 @@ mod caller_header;
 mod context;
 mod deadline;
 mod error;
+mod handled_event;
 mod header;
 mod identity;
 mod log_text;
@@ -33,6 +34,7 @@ pub use caller_header::remove_claimed_identity;
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
+pub use handled_event::HandledEvent;
 pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;

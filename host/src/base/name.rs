@@ -39,12 +39,22 @@ impl ServiceName {
         Self(HOST.into())
     }
 
-    /// The name of a service or of the host, as it was stored.
+    /// The name of one part of the host's own data, which is stored beside that of the services:
+    /// `topic:orders.placed`. No service has such a name, because of the colon.
+    pub fn of_host_part(kind: &str, name: &str) -> Self {
+        Self(format!("{kind}:{name}").into())
+    }
+
+    /// The name that was stored as `text`: that of a service, or of data of the host.
     ///
     /// # Errors
     /// [`InvalidName`] when it is neither.
-    pub fn stored(name: &str) -> Result<Self, InvalidName> {
-        if name == HOST { Ok(Self::of_host()) } else { Self::new(name) }
+    pub fn stored(text: &str) -> Result<Self, InvalidName> {
+        match text.split_once(':') {
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(Self::of_host_part(kind, name)),
+            _ if text == HOST => Ok(Self::of_host()),
+            _ => Self::new(text),
+        }
     }
 
     /// The name as text.

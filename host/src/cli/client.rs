@@ -207,7 +207,7 @@ impl Client {
     }
 
     /// Posts `order` as JSON.
-    async fn post<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, CliError> {
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, order: &impl Serialize) -> Result<T, CliError> {
         let body = serde_json::to_vec(order).map_err(|error| self.strange(error))?;
         let answer = self.send(Method::POST, path, Some(("application/json", body.into())), READ).await?;
         self.read(&answer)

@@ -3,6 +3,7 @@
 use super::address::AdminAddress;
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
+use super::events::EventsVerb;
 use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
@@ -19,9 +20,9 @@ use std::path::PathBuf;
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
 /// gateway. `atoll ps`, `routes`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
-/// `trace`, `key`, `cache`, `limit`, `maintenance` and `state` inspect a running host
-/// and change it while traffic flows, through its admin; `why`, `logs`, `traps`,
-/// `changes` and `top` show what happens in it.
+/// `trace`, `key`, `cache`, `events`, `limit`, `maintenance` and `state` inspect a
+/// running host and change it while traffic flows, through its admin; `why`, `logs`,
+/// `traps`, `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
 #[command(name = "atoll", version, verbatim_doc_comment, disable_help_subcommand = true, after_long_help = AFTER_HELP)]
 pub(super) struct Command {
@@ -65,6 +66,7 @@ Examples:
   atoll fault add users --error 10% --for 5m   Make a tenth of its calls fail on purpose; `atoll fault clear` ends it
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
   atoll cache purge --tag users    Take answers out of the gateway's cache
+  atoll events list                Show topics, how far each subscriber is behind, and dead letters
   atoll limit show                 Show what each rate limit has admitted and refused
   atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
@@ -320,6 +322,10 @@ pub(super) enum Remote {
 
     /// Show all services live: rates, latency, limits, circuits, changes
     Top,
+
+    /// List topics, print and publish events, look at dead letters and send them again
+    #[command(subcommand)]
+    Events(EventsVerb),
 
     /// Show the rate limits
     #[command(subcommand)]

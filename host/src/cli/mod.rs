@@ -21,6 +21,7 @@ mod client;
 mod command;
 mod develop;
 mod event_stream;
+mod events;
 mod failure;
 mod guard;
 mod inspection;

@@ -10,7 +10,7 @@ use super::log;
 use super::operators;
 use super::rate;
 use super::reader::file::PathKind;
-use super::reader::finding::{Finding, ManifestErrors, ManifestText, ValueOrigin};
+use super::reader::finding::{Finding, ManifestErrors, ManifestText, Span, ValueOrigin};
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
 use super::reader::kind::CountKind;
@@ -23,6 +23,7 @@ use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
+use super::topic::{self, TopicConfig};
 use crate::base::{CallContext, ServiceName};
 use crate::contract::HttpBindingKey;
 use crate::gateway::RateLimit;
@@ -61,6 +62,8 @@ pub struct Manifest {
     pub mesh: mesh::Settings,
     /// The limits that routes may name, in the order of their names.
     pub limits: Vec<Arc<RateLimit>>,
+    /// In the order of the manifest; each name stands once.
+    pub topics: Vec<TopicConfig>,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -203,6 +206,11 @@ impl Manifest {
         Finding::new(self.source.clone(), tls.spans.origin(&file), message, help)
     }
 
+    /// A problem of what is written at `span`, found after the manifest was read.
+    pub(crate) fn diagnose_at(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) -> Finding {
+        Finding::new(self.source.clone(), ValueOrigin::Text(span.clone()), message, help)
+    }
+
     /// A problem of a file about callers, found when it was read. It is shown where the file is named.
     pub fn diagnose_edge(&self, key: &EdgeFindingKey, message: impl Into<String>, help: impl Into<String>) -> Finding {
         Finding::new(self.source.clone(), self.edge_spans.origin(key), message, help)
@@ -337,7 +345,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
     admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
-    let mut services = service::read_all(&mut root, folder, env);
+    let topics = topic::read_all(&mut root);
+    let mut services = service::read_all(&mut root, folder, env, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, folder, wanted);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
@@ -359,6 +368,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         runtime,
         mesh,
         limits: limits.all(),
+        topics: topics.all,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

@@ -20,9 +20,9 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`); `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`, `route_call`, `route_auth` and
-//! `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them is the wing `reader`, which
-//! reads one table.
+//! `health`, `subscription`); `topic`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`,
+//! `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them
+//! is the wing `reader`, which reads one table.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -68,12 +68,14 @@ mod route_cache;
 mod route_call;
 mod secret;
 mod service;
+mod subscription;
 mod telemetry;
 mod telemetry_logs;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod token;
+mod topic;
 mod transforms;
 mod websocket;
 
@@ -92,5 +94,7 @@ pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
 pub use secret::SecretText;
 pub use service::ServiceConfig;
+pub use subscription::{SubscriptionConfig, TopicUse};
 pub use telemetry::TelemetryConfig;
 pub use tls::{GatewayTlsConfig, Redirect, TlsConfig};
+pub use topic::TopicConfig;

@@ -14,6 +14,8 @@ use super::reader::report::Report;
 use super::reader::scope::ScopeKind;
 use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
+use super::subscription::{self, TopicUse};
+use super::topic::Topics;
 use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
 use crate::base::ServiceName;
 use crate::fault::Fault;
@@ -40,6 +42,8 @@ pub struct ServiceConfig {
     pub health: Option<HealthConfig>,
     /// The fault that is injected from the start; `None`: none.
     pub fault: Option<Fault>,
+    /// The topics on which it publishes, and those to which it subscribes.
+    pub topics: TopicUse,
     /// How its component is made; `None`: elsewhere.
     pub build: Option<BuildConfig>,
 }
@@ -167,7 +171,12 @@ impl Services {
 }
 
 /// Reads every `[service.NAME]`.
-pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Services {
+pub(super) fn read_all(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    topics: &Topics,
+) -> Services {
     let report = root.report;
     let mut services = Services::default();
     let mut sections = root.sections("service");
@@ -185,7 +194,7 @@ pub(super) fn read_all(root: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str)
         }
     }
     for (key, section) in sections {
-        read(&key, section, folder, env, &mut services);
+        read(&key, section, folder, env, topics, &mut services);
     }
     services
 }
@@ -197,6 +206,7 @@ fn read(
     mut section: Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
+    topics: &Topics,
     services: &mut Services,
 ) {
     let report = section.report;
@@ -240,6 +250,7 @@ fn read(
         isolation: limits::isolation(&mut section),
     };
     let before = report.count();
+    let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
     let config = section.get(&CONFIG);
     let grants = GrantSettings {
         state: section.get(&STATE),
@@ -249,6 +260,8 @@ fn read(
         env: granted_env::read(&mut section, folder, env),
         calls: services.named(calls.value, report),
         egress: egress::read(&mut section),
+        publish: topics.publish.clone(),
+        topics: Vec::new(),
         dial,
     };
     section.close();
@@ -275,7 +288,7 @@ fn read(
     let name = ServiceSpec::new(name);
     let spec =
         ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
-    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, build });
+    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
 }
 
 /// The other name of the service's store, which must have one.

@@ -22,7 +22,7 @@ mod openapi;
 pub(crate) mod testing;
 mod wit;
 
-pub use compat::{Unmet, never_callable, noticed, rebound, uncallable, unmet};
+pub use compat::{Unmet, misread, never_callable, noticed, rebound, uncallable, unmet};
 pub use http_binding::{
     BoundFunction, HttpBinding, HttpBindingError, HttpBindingKey, HttpBindingSpec, Location, ParamSource,
     header_title_case,

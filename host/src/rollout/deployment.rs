@@ -11,7 +11,7 @@ use crate::mesh::{
     RevisionInfo, Service, Traffic,
 };
 use crate::registry::Registry;
-use crate::runtime::{Grants, InstancePool, Revision, Runtime};
+use crate::runtime::{Grants, InstancePool, PublishGrant, Revision, Runtime};
 use crate::state::Store;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -85,11 +85,16 @@ impl Deployment {
             OutsideSettings { dial: grants.dial.clone(), traffic: spec.traffic.clone(), breaker: spec.breaker };
         let addresses = AddressEndpoints::all(&spec);
         let (calls, egress) = (grants.calls.clone(), grants.egress.clone());
+        let publish = store.filter(|_| !grants.topics.is_empty()).map(|store| {
+            let bucket = bucket.clone().unwrap_or_else(|| store.bucket(name));
+            PublishGrant { topics: grants.topics.clone(), bucket }
+        });
         Self {
             grants: Arc::new(
                 Grants::new(name.clone(), bucket, calls, egress, &grants.config)
                     .with_secrets(&grants.secrets)
-                    .with_env(grants.env.clone()),
+                    .with_env(grants.env.clone())
+                    .with_publish(publish),
             ),
             history: Mutex::default(),
             traffic: Arc::new(Traffic::new(spec.traffic.clone())),

@@ -5,6 +5,7 @@ use crate::base::{Digest, ServiceName};
 use crate::breaker;
 use crate::contract::BoundFunction;
 use crate::egress::Allow;
+use crate::events::{Topic, TopicName};
 use crate::mesh::{Dial, TrafficSettings};
 use crate::runtime::{GuestEnv, Isolation, Limits};
 use http::Uri;
@@ -84,8 +85,19 @@ pub struct GrantSettings {
     pub calls: Vec<ServiceName>,
     /// The outside hosts that it may send requests to.
     pub egress: Allow,
+    /// The topics on which it may publish.
+    pub publish: Vec<TopicName>,
+    /// These topics, as the host has them.
+    pub topics: Vec<Arc<Topic>>,
     /// How connections to these hosts are made.
     pub dial: Dial,
+}
+
+impl GrantSettings {
+    /// Whether it has a store of its own, and whether it may publish.
+    pub fn storage(&self) -> (bool, bool) {
+        (self.state, !self.publish.is_empty())
+    }
 }
 
 /// A plain HTTP service.

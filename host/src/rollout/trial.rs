@@ -106,7 +106,7 @@ impl Trial {
 
 /// Whether the service's grants and the host permit the component's other imports.
 fn check_other_imports(spec: &ServiceSpec, component: &Component, links: &[Link]) -> Result<(), LoadError> {
-    component.permitted(&spec.name, spec.grants.state, &spec.replicas.limits)?;
+    component.permitted(&spec.name, spec.grants.storage(), &spec.replicas.limits)?;
     // If a link is missing, that was reported already, and `links` would report the same import again.
     if links.len() == component.contract().imports.len() { component.links() } else { Ok(()) }
 }

@@ -3,9 +3,11 @@
 use super::error::LoadError;
 use crate::base::ServiceName;
 use crate::egress::Allow;
+use crate::events::Topic;
 use crate::state::Bucket;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use wasmtime_wasi_config::WasiConfigVariables;
 
 /// What the manifest grants to a service's instances. They can reach nothing else.
@@ -18,8 +20,19 @@ pub struct Grants {
     pub calls: Vec<ServiceName>,
     /// The hosts outside that it may send requests to.
     pub egress: Allow,
+    /// The topics on which it may publish; `None` refuses every component that imports `atoll:events/publisher`.
+    pub publish: Option<PublishGrant>,
     config: WasiConfigVariables,
     env: GuestEnv,
+}
+
+/// The right to publish events.
+#[derive(Debug, Clone)]
+pub struct PublishGrant {
+    /// The topics.
+    pub topics: Vec<Arc<Topic>>,
+    /// The service's own data, through which it commits. A service may publish without reading or writing data.
+    pub bucket: Bucket,
 }
 
 /// Texts for a service's guests, by their names: environment variables, or values of their configuration. They may be
@@ -66,12 +79,17 @@ impl Grants {
         config: &BTreeMap<String, String>,
     ) -> Self {
         let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self { service, state, calls, egress, config, env: GuestEnv::default() }
+        Self { service, state, calls, egress, publish: None, config, env: GuestEnv::default() }
     }
 
     /// The same grants with these environment variables.
     pub fn with_env(self, env: GuestEnv) -> Self {
         Self { env, ..self }
+    }
+
+    /// The same grants with the right to publish.
+    pub fn with_publish(self, publish: Option<PublishGrant>) -> Self {
+        Self { publish, ..self }
     }
 
     /// The same grants with these secrets beside the configuration.
@@ -93,21 +111,33 @@ impl Grants {
     }
 }
 
-/// Checks that a component with these imports may be loaded for `service`, which has a store of its own if `state`.
+/// The interface that publishes events: it needs the grant `publish`.
+const PUBLISHER: &str = "atoll:events/publisher@";
+
+/// Checks that a component with these imports may be loaded for `service`, which has a store of its own if `state`, and
+/// may publish events if `publish`.
 ///
 /// # Errors
 /// The first import that needs a grant which the manifest does not give.
 pub(crate) fn check(
     service: &ServiceName,
-    state: bool,
-    mut imports: impl Iterator<Item = String>,
+    (state, publish): (bool, bool),
+    imports: impl Iterator<Item = String>,
 ) -> Result<(), LoadError> {
-    match imports.find(|import| is_state(import)) {
-        Some(interface) if !state => {
-            Err(LoadError::NotGranted { interface, grant: "state = true", service: service.to_string() })
-        }
-        _ => Ok(()),
+    for interface in imports {
+        let grant = match &*interface {
+            import if !state && is_state(import) => "state = true",
+            import if !publish && is_publisher(import) => "publish = [\"TOPIC\"]",
+            _ => continue,
+        };
+        return Err(LoadError::NotGranted { interface, grant, service: service.to_string() });
     }
+    Ok(())
+}
+
+/// Whether this interface publishes events.
+pub fn is_publisher(import: &str) -> bool {
+    import.starts_with(PUBLISHER)
 }
 
 /// Whether this interface opens the service's own data.
@@ -129,15 +159,29 @@ mod tests {
     fn a_component_that_imports_a_store_is_refused_without_the_grant() {
         let users = ServiceName::new("users").unwrap();
         assert!(
-            check(&users, false, ["wasi:http/types@0.3.0".into(), "wasi:cli/stdout@0.2.6".into()].into_iter()).is_ok()
+            check(&users, (false, false), ["wasi:http/types@0.3.0".into(), "wasi:cli/stdout@0.2.6".into()].into_iter())
+                .is_ok()
         );
         for import in ["atoll:state/transactions@0.1.0", "wasi:keyvalue/store@0.2.0-draft"] {
-            assert!(check(&users, true, [import.to_owned()].into_iter()).is_ok());
-            let error = check(&users, false, [import.to_owned()].into_iter()).unwrap_err().to_string();
+            assert!(check(&users, (true, false), [import.to_owned()].into_iter()).is_ok());
+            let error = check(&users, (false, true), [import.to_owned()].into_iter()).unwrap_err().to_string();
             assert_eq!(
                 error,
                 format!("imports {import}, which needs `state = true` in [service.users] of the manifest")
             );
         }
+    }
+
+    #[test]
+    fn a_component_that_publishes_is_refused_without_the_grant() {
+        let users = ServiceName::new("users").unwrap();
+        let imports =
+            || ["atoll:events/delivery@0.1.0".to_owned(), "atoll:events/publisher@0.1.0".to_owned()].into_iter();
+        assert!(check(&users, (false, true), imports()).is_ok());
+        let error = check(&users, (true, false), imports()).unwrap_err().to_string();
+        assert!(
+            error.starts_with("imports atoll:events/publisher@0.1.0, which needs `publish = [\"TOPIC\"]` in"),
+            "{error}"
+        );
     }
 }

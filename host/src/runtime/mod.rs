@@ -52,7 +52,7 @@ pub use code::refusals::refusals;
 pub use code::revision::Revision;
 pub use engine::{Runtime, config as engine_config};
 pub use error::{GuestLocation, InvokeError, LoadError};
-pub use grants::{Grants, GuestEnv, is_state};
+pub use grants::{Grants, GuestEnv, PublishGrant, is_publisher, is_state};
 pub use imports::typed::Link;
 pub use offer::{Offer, offer_of};
 pub use outcall::{Outcall, OutcallError, OutcallFuture};

@@ -9,9 +9,11 @@ pub(super) type Package = (&'static str, &'static str, &'static [&'static str]);
 
 /// All packages. Of one package several versions may be there. Interfaces of types alone are listed too: they are
 /// imported like others.
-pub(super) const PACKAGES: [Package; 19] = [
+pub(super) const PACKAGES: [Package; 21] = [
+    ("atoll:events", "0.1.0", &["delivery", "publisher"]),
     ("atoll:platform", "0.1.0", &["caller"]),
     ("atoll:state", "0.1.0", &["transactions"]),
+    ("atoll:state", "0.2.0", &["transactions"]),
     (
         "wasi:cli",
         "0.2.12",
@@ -133,7 +135,7 @@ mod tests {
             ("wasi:io/poll@0.3.0", Offer::Others(vec!["0.2.12"])),
             ("wasi:io/poll", Offer::Others(vec!["0.2.12"])),
             ("wasi:keyvalue/store@0.2.0-draft2", Offer::Others(vec!["0.2.0-draft"])),
-            ("atoll:state/transactions@1.0.0", Offer::Others(vec!["0.1.0"])),
+            ("atoll:state/transactions@1.0.0", Offer::Others(vec!["0.1.0", "0.2.0"])),
             ("wasi:logging/logging@0.1.0-draft", Offer::There { older: None }),
             ("wasi:logging/logging", Offer::There { older: None }),
             ("wasi:keyvalue/watcher@0.2.0-draft", Offer::Absent),

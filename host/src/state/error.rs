@@ -17,6 +17,14 @@ pub enum StateError {
         /// The first checked key that has changed.
         key: Vec<u8>,
     },
+    /// What the host checks in a bucket of its own no longer holds. Nothing was applied.
+    #[error("a note of the host has changed")]
+    ConflictBeside {
+        /// The first checked key that has changed.
+        key: Vec<u8>,
+        /// The version that it has.
+        version: u64,
+    },
     /// Something is larger than [`limit`](super::limit) allows. Nothing was applied.
     #[error("{what} may not be larger than {limit} {unit}")]
     TooLarge {
@@ -143,7 +151,11 @@ impl StateError {
     /// The kind of error with which the guest's call fails; `None` where the guest itself has to handle this error.
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
-            Self::Conflict { .. } | Self::TooLarge { .. } | Self::EmptyKey | Self::NotANumber { .. } => None,
+            Self::Conflict { .. }
+            | Self::ConflictBeside { .. }
+            | Self::TooLarge { .. }
+            | Self::EmptyKey
+            | Self::NotANumber { .. } => None,
             Self::Overloaded => Some(ErrorKind::Overloaded),
             Self::Closed => Some(ErrorKind::Draining),
             Self::InUse { .. }

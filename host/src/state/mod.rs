@@ -46,4 +46,6 @@ pub use embedded::sealing::Encryption;
 pub use error::{StateError, StorageCause};
 pub use state_key::StateKey;
 pub use store::{Bucket, Store};
-pub use transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, limit};
+pub use transaction::{
+    Beside, Change, Committed, Entry, Key, Page, Transaction, Versioned, limit, sequence_key, sequence_prefix,
+};

@@ -207,7 +207,7 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::commit`].
     pub async fn increment(&self, key: Key, delta: u64) -> Result<u64, StateError> {
-        let add = Transaction { checks: Vec::new(), writes: vec![(key, Change::Add(delta))] };
+        let add = Transaction { writes: vec![(key, Change::Add(delta))], ..Transaction::default() };
         let committed = self.commit(add).await?;
         Ok(committed.sums.first().copied().expect("one addition has one sum"))
     }

@@ -1,6 +1,7 @@
 //! Transactions: what is read, what is committed, and the bounds of both.
 
 use super::error::StateError;
+use crate::base::ServiceName;
 
 /// A key: 1 to [`limit::KEY`] bytes, in byte order.
 pub type Key = Vec<u8>;
@@ -63,6 +64,34 @@ pub enum Change {
     /// The writer does the addition, so many callers may count at once without a conflict and share a sync. With a
     /// read and a check instead, one of them would succeed for each sync.
     Add(u64),
+    /// Puts the value at the next key of a sequence, and answers with its number. The change's own key is the
+    /// sequence's counter, which begins at 1; [`sequence_key`] makes the key of a number.
+    ///
+    /// The writer gives the numbers, so that many callers may append at once: the order of the numbers is the order of
+    /// the commits, no number is given twice, and whoever reads a number finds all smaller ones.
+    Append(Vec<u8>),
+}
+
+/// The key of the entry `number` of the sequence whose counter is `counter`. The entries are neighbours, in the order
+/// of their numbers, under the prefix [`sequence_prefix`].
+pub fn sequence_key(counter: &[u8], number: u64) -> Key {
+    [counter, b"/", &number.to_be_bytes()].concat()
+}
+
+/// What the keys of a sequence's entries begin with, and its counter does not.
+pub fn sequence_prefix(counter: &[u8]) -> Key {
+    [counter, b"/"].concat()
+}
+
+/// What a transaction does beside, in a bucket of the host's own: in the same commit, whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    /// The bucket, of [`ServiceName::of_host_part`].
+    pub bucket: ServiceName,
+    /// As [`Transaction::checks`]. If one fails, that is a [`StateError::ConflictBeside`].
+    pub checks: Vec<(Key, u64)>,
+    /// As [`Transaction::writes`].
+    pub writes: Vec<(Key, Change)>,
 }
 
 /// Changes that apply together, if no key that they depend on has changed.
@@ -72,6 +101,8 @@ pub struct Transaction {
     pub checks: Vec<(Key, u64)>,
     /// The changes, applied in this order. A later change of the same key builds on the earlier one.
     pub writes: Vec<(Key, Change)>,
+    /// What the host adds: events, and notes about their delivery. No guest can name another bucket.
+    pub beside: Vec<Beside>,
 }
 
 /// The answer to a commit that is on disk.
@@ -79,31 +110,45 @@ pub struct Transaction {
 pub struct Committed {
     /// The version that every written key has now. For a transaction without writes: the version of the latest commit.
     pub version: u64,
-    /// The new value of each [`Change::Add`], in the order of the writes.
+    /// The new value of each [`Change::Add`] and the number of each [`Change::Append`], in the order of the writes;
+    /// those of the buckets beside come last.
     pub sums: Vec<u64>,
 }
 
 impl Transaction {
     /// The size in bytes of all keys and values.
     pub fn size(&self) -> usize {
-        let checks: usize = self.checks.iter().map(|(key, _)| key.len()).sum();
-        let writes: usize = self.writes.iter().map(|(key, change)| key.len() + change.size()).sum();
+        let checks: usize = self.all_checks().map(|(key, _)| key.len()).sum();
+        let writes: usize = self.all_writes().map(|(key, change)| key.len() + change.size()).sum();
         checks + writes
+    }
+
+    /// Whether it would change nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.beside.iter().all(|beside| beside.writes.is_empty())
+    }
+
+    fn all_checks(&self) -> impl Iterator<Item = &(Key, u64)> {
+        self.checks.iter().chain(self.beside.iter().flat_map(|beside| &beside.checks))
+    }
+
+    fn all_writes(&self) -> impl Iterator<Item = &(Key, Change)> {
+        self.writes.iter().chain(self.beside.iter().flat_map(|beside| &beside.writes))
     }
 
     /// Refuses a transaction that is out of bounds.
     pub(super) fn check_limits(&self) -> Result<(), StateError> {
         let too_large = |what, limit, unit| Err(StateError::TooLarge { what, limit, unit });
-        if self.checks.len() > limit::KEYS {
+        if self.all_checks().count() > limit::KEYS {
             return too_large("the checks of a transaction", limit::KEYS, "keys");
         }
-        if self.writes.len() > limit::KEYS {
+        if self.all_writes().count() > limit::KEYS {
             return too_large("the writes of a transaction", limit::KEYS, "keys");
         }
-        for key in self.checks.iter().map(|(key, _)| key).chain(self.writes.iter().map(|(key, _)| key)) {
+        for key in self.all_checks().map(|(key, _)| key).chain(self.all_writes().map(|(key, _)| key)) {
             check_key(key)?;
         }
-        if self.writes.iter().any(|(_, change)| change.size() > limit::VALUE) {
+        if self.all_writes().any(|(_, change)| change.size() > limit::VALUE) {
             return too_large("a value", limit::VALUE, "bytes");
         }
         if self.size() > limit::BYTES {
@@ -116,7 +161,7 @@ impl Transaction {
 impl Change {
     fn size(&self) -> usize {
         match self {
-            Self::Put(value) => value.len(),
+            Self::Put(value) | Self::Append(value) => value.len(),
             Self::Delete | Self::Add(_) => 0,
         }
     }

@@ -1,6 +1,7 @@
 //! The exposition: all metrics in OpenMetrics' text format, as a scraper reads them.
 
 use super::cache_metrics::{CacheCollector, CacheMetrics};
+use super::delivery_metrics::{DeliveryScrape, DeliverySource};
 use super::duration_text::write_durations;
 use super::edge_metrics::EdgeMetrics;
 use super::endpoint_metrics::EndpointMetrics;
@@ -54,6 +55,12 @@ impl Metrics {
     pub fn add_cache(&self, cache: Arc<CacheMetrics>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(CacheCollector(cache)));
+    }
+
+    /// Adds the metrics of topics and subscriptions.
+    pub fn add_deliveries(&self, source: Arc<dyn DeliverySource>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(DeliveryScrape(source)));
     }
 
     /// Adds the metrics of the edges that serve TLS, each with its name.

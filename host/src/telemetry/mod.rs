@@ -22,6 +22,7 @@
 mod access_line;
 mod cache_metrics;
 mod caller_counters;
+mod delivery_metrics;
 mod duration_text;
 mod edge_metrics;
 mod endpoint_metrics;
@@ -60,6 +61,7 @@ mod trap_report;
 
 pub use access_line::AccessFormat;
 pub use cache_metrics::{CacheMetrics, CacheOutcome};
+pub use delivery_metrics::{DeliverySample, DeliverySource};
 pub use edge_metrics::{AuditMetrics, EdgeMetrics, KeyFetchMetrics, ProxyRefusals};
 pub use endpoint_metrics::{EndpointMetrics, LastFailure, RequestCounts};
 pub use exposition::{CONTENT_TYPE, Metrics};

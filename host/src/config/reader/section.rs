@@ -77,7 +77,11 @@ impl<'a> Section<'a> {
             self.report.push(ValueOrigin::Text(value.span()), message, help);
             return Vec::new();
         };
-        items.iter().map(|item| Section::new(format!("[[{name}]]"), Some(item), self.report)).collect()
+        let title = match self.title.as_str() {
+            ROOT => format!("[[{name}]]"),
+            title => format!("`{name}` of {title}"),
+        };
+        items.iter().map(|item| Section::new(title.clone(), Some(item), self.report)).collect()
     }
 
     /// Whether the section was read as it was meant, as far as syntax goes: no line with a syntax error is in the part

@@ -1,5 +1,5 @@
 //! Tests of the whole room: policies of callers in `auth`; `good` manifests and their defaults, `bad` manifests and
-//! their findings (those for calls between services in `mesh`, those for TLS in `tls`), and the reference in `docs`.
+//! their findings (between services in `mesh`, for TLS in `tls`, for events in `topics`), and the reference in `docs`.
 
 mod auth;
 mod bad;
@@ -7,6 +7,7 @@ mod docs;
 mod good;
 mod mesh;
 mod tls;
+mod topics;
 
 use super::{Finding, Manifest, ManifestErrors};
 use std::fs;

@@ -43,6 +43,12 @@ pub fn noticed(before: &BoundFunction, after: &BoundFunction) -> Option<Unmet> {
     Some(Unmet::Signature { interface, function, difference })
 }
 
+/// The first reason why JSON that was written as a value of `written` may not be read as one of `read`; `where_to` is
+/// the parameter that reads it.
+pub fn misread(written: &Type, read: &Type, where_to: &str) -> Option<String> {
+    Comparison::new(TypePosition::param(where_to), Direction::Sent).difference(written, read)
+}
+
 fn parameters(before: &HttpBinding, after: &HttpBinding) -> Option<String> {
     let changed = before.params().find_map(|(old, source)| {
         let Some((new, now)) = after.params().find(|(new, _)| new.name == old.name) else {

@@ -9,7 +9,7 @@ mod uncallable;
 mod unmet;
 mod waiting;
 
-pub use evolution::{noticed, rebound};
+pub use evolution::{misread, noticed, rebound};
 pub use uncallable::uncallable;
 pub use unmet::{Unmet, unmet};
 pub use waiting::never_callable;

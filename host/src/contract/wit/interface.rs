@@ -14,8 +14,11 @@ pub struct Contract {
     /// The interfaces of other services that it calls, each with the functions that it uses and no others. An interface
     /// from which it takes types alone needs no provider and is not here.
     pub imports: BTreeMap<InterfaceName, Interface>,
-    /// The interfaces of `atoll:state` that it imports, each with the functions that it uses: the host answers them.
+    /// The interfaces of `atoll:state` that it imports, and `atoll:events/publisher`, each with the functions that it
+    /// uses: the host answers them, when the disk has.
     pub state_imports: BTreeMap<InterfaceName, Interface>,
+    /// The types that interfaces define, by the interface and the type's name; those of the host's interfaces left out.
+    pub types: BTreeMap<InterfaceName, BTreeMap<String, Type>>,
     /// The names of all interfaces that it exports, WASI's and the host's included.
     pub export_names: BTreeSet<InterfaceName>,
     /// The names of all interfaces that it imports: WASI's and the host's included, and those from which it takes types
@@ -57,6 +60,17 @@ pub struct Param {
     pub name: String,
     /// Its type.
     pub ty: Type,
+}
+
+impl Contract {
+    /// The type of this name: `shop:orders/events#order-placed`, or with the version of its interface. Without a
+    /// version it is that of the first interface that has the type.
+    pub fn named_type(&self, name: &str) -> Option<&Type> {
+        let (interface, ty) = name.split_once('#')?;
+        let wanted = InterfaceName::new(interface);
+        let fits = |own: &InterfaceName| own.path == wanted.path && (wanted.version.is_none() || *own == wanted);
+        self.types.iter().filter(|(own, _)| fits(own)).find_map(|(_, types)| types.get(ty))
+    }
 }
 
 /// The full name of an interface: `shop:products/products@1.0.0`.

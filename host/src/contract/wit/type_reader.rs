@@ -41,6 +41,11 @@ impl<'a> TypeReader<'a> {
         })
     }
 
+    /// The type of this definition.
+    pub(super) fn named(&mut self, id: TypeId) -> Type {
+        self.ty(wit::Type::Id(id))
+    }
+
     fn ty(&mut self, ty: wit::Type) -> Type {
         match ty {
             wit::Type::Bool => Type::Bool,

@@ -2,15 +2,16 @@
 
 use super::interface::{Contract, Interface, InterfaceName};
 use super::type_reader::TypeReader;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{UnwindSafe, catch_unwind};
 use wit_parser::decoding::DecodedWasm;
 use wit_parser::{self as wit, Resolve, TypeDefKind, TypeId, WorldItem, WorldKey};
 
 /// The packages that the host itself provides: the names of their interfaces begin with these.
-pub const HOST_PACKAGES: [&str; 3] = ["wasi:", STATE_PACKAGE, "atoll:platform/"];
-/// The package by which a service reaches its own data.
-const STATE_PACKAGE: &str = "atoll:state/";
+pub const HOST_PACKAGES: [&str; 4] = ["wasi:", "atoll:state/", "atoll:events/", "atoll:platform/"];
+/// The interfaces of the host whose functions wait for the disk: the names begin with these.
+const WAITING: [&str; 2] = ["atoll:state/", "atoll:events/publisher"];
 
 /// How a component is made, whatever the language: the help for a file that is none.
 pub const HOW_TO_BUILD: &str = "a component is made of a core module by `wasm-tools component new`, of JavaScript by \
@@ -99,6 +100,7 @@ impl WorldReader<'_> {
         let Some(WorldInterface { name, interface, resources }) = self.item(key, item) else { return };
         self.contract.export_names.insert(name.clone());
         if !name.is_of_host() {
+            self.keep_types(&name, item);
             self.keep_resources(&name, resources);
             self.contract.exports.entry(name).or_default().functions.extend(interface.functions);
         }
@@ -107,12 +109,25 @@ impl WorldReader<'_> {
     fn import(&mut self, key: &WorldKey, item: &WorldItem) {
         let Some(WorldInterface { name, interface, resources }) = self.item(key, item) else { return };
         self.contract.import_names.insert(name.clone());
+        if !name.is_of_host() {
+            self.keep_types(&name, item);
+        }
         let only_types = interface.functions.is_empty() && resources.is_empty();
-        if name.path.starts_with(STATE_PACKAGE) {
+        if WAITING.iter().any(|waiting| name.path.starts_with(waiting)) {
             self.contract.state_imports.insert(name, interface);
         } else if !name.is_of_host() && !only_types {
             self.keep_resources(&name, resources);
             self.contract.imports.entry(name).or_default().functions.extend(interface.functions);
+        }
+    }
+
+    /// Keeps the types that the interface defines. The functions that use them share them.
+    fn keep_types(&mut self, name: &InterfaceName, item: &WorldItem) {
+        let WorldItem::Interface { id, .. } = item else { return };
+        let types = self.resolve.interfaces[*id].types.iter();
+        let types: BTreeMap<_, _> = types.map(|(name, id)| (name.clone(), self.types.named(*id))).collect();
+        if !types.is_empty() {
+            self.contract.types.entry(name.clone()).or_default().extend(types);
         }
     }
 

@@ -147,18 +147,24 @@ impl Component {
         Some(format!("{}{error:#}", newer_imports(&self.contract)))
     }
 
-    /// Checks that it may run as `service`, whose instances have these `limits`, and which has a store of its own if
-    /// `state`.
+    /// Checks that it may run as `service`, whose instances have these `limits`, and which has a store of its own
+    /// and may publish events if `granted` says so.
     ///
     /// # Errors
     /// [`LoadError::NotGranted`] when it imports what the manifest does not give to that service;
     /// [`LoadError::TooLarge`] when an instance starts with more memory than it may have.
-    pub fn permitted(&self, service: &ServiceName, state: bool, limits: &Limits) -> Result<(), LoadError> {
+    pub fn permitted(&self, service: &ServiceName, granted: (bool, bool), limits: &Limits) -> Result<(), LoadError> {
         let (starts, limit) = (self.footprint.memory, limits.memory);
         if starts > limit as u64 {
             return Err(LoadError::TooLarge { starts, limit, service: service.to_string() });
         }
-        grants::check(service, state, self.contract.import_names.iter().map(ToString::to_string))
+        // Who takes types alone needs no grant: `atoll:state/transactions@0.2.0` uses one of the publisher.
+        let only_types = |import: &InterfaceName| {
+            let used = self.contract.state_imports.get(import);
+            used.is_some_and(|used| used.functions.is_empty())
+        };
+        let imports = self.contract.import_names.iter().filter(|import| !only_types(import));
+        grants::check(service, granted, imports.map(ToString::to_string))
     }
 
     /// Checks that the host has every import that the component expects of it, with the type that it expects.
@@ -181,7 +187,7 @@ impl Component {
         limits: &Limits,
         links: &[Link],
     ) -> Result<Revision, LoadError> {
-        self.permitted(&grants.service, grants.state.is_some(), limits)?;
+        self.permitted(&grants.service, (grants.state.is_some(), grants.publish.is_some()), limits)?;
         self.links()?;
         let link = |code| LinkedCode::new(runtime, code, &self.contract, links);
         let loaded = self.code.clone().map(link).transpose().map_err(|error| LoadError::Link(format!("{error:#}")))?;

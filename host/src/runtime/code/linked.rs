@@ -4,7 +4,7 @@ use super::handler::{Handler, answers_http};
 use crate::contract::{Contract, Function, FunctionName, Type};
 use crate::runtime::context::context::Context;
 use crate::runtime::engine::Runtime;
-use crate::runtime::imports::transactions;
+use crate::runtime::imports::blocking;
 use crate::runtime::imports::typed::{self, Link};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,11 +70,11 @@ pub(super) fn check_links(runtime: &Runtime, code: &Code, contract: &Contract, l
 /// # Errors
 /// The import that is missing, or of another type.
 fn pre(runtime: &Runtime, code: &Code, contract: &Contract, links: &[Link]) -> Result<InstancePre<Context>> {
-    if links.is_empty() && !transactions::is_blocking(contract) {
+    if links.is_empty() && !blocking::is_blocking(contract) {
         return runtime.linker.instantiate_pre(code);
     }
     let mut linker = runtime.linker.clone();
-    transactions::define_blocking(&mut linker, contract)?;
+    blocking::define_blocking(&mut linker, contract)?;
     for link in links {
         let Some(interface) = contract.imports.get(&link.import) else { continue };
         typed::define(&mut linker, link, interface, &runtime.outcall)?;

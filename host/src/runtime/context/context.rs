@@ -39,6 +39,8 @@ pub(crate) struct Context {
     /// streams.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
     fault: InstanceFault,
+    /// Whether it was ever called for an event.
+    pub(crate) handles_events: bool,
     /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none
     /// of them.
     wasi: Option<Box<WasiCtx>>,
@@ -64,6 +66,7 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
+        let handles_events = first.event.is_some();
         let slice = CpuSlice::default();
         slice.meter().made_for(first.payer.as_ref());
         let outbound = Outbound::new(identity.clone(), outcall, first);
@@ -74,6 +77,7 @@ impl Context {
             slice,
             reader_token: None,
             fault,
+            handles_events,
             wasi: None,
             errors: None,
             logging: None,
@@ -84,6 +88,7 @@ impl Context {
 
     /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
+        self.handles_events |= context.event.is_some();
         let calls = &mut self.outbound.calls;
         if calls.is_idle() {
             self.memory.denied = false;
@@ -175,14 +180,14 @@ fn wasi(identity: &InstanceIdentity, errors: &GuestLog) -> WasiCtx {
 /// one is found by the guest's tasks: it is the youngest task on the stack that serves a call.
 ///
 /// The deadline and the depth may be those of another call of the instance, if no task on the stack serves one: what
-/// the guest does after its answers. The identity and the trace never are: then there are none.
+/// the guest does after its answers. The identity, the event and the trace never are: then there are none.
 pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     let calls = &store.data().outbound.calls;
     // Not `latest` if one runs: the call that came last may have been answered before this one.
     let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };
     match likely {
-        // A guess is good enough if there is no identity and no trace to give to the wrong one.
-        Some(likely) if !calls.are_several() || (likely.identity.is_none() && likely.trace.is_none()) => likely.clone(),
+        // A guess is good enough if there is no identity, no trace and no event to give to the wrong one.
+        Some(likely) if !calls.are_several() || likely.is_unattributed() => likely.clone(),
         _ => caller_on_stack(store),
     }
 }

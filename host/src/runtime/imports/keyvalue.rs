@@ -156,6 +156,6 @@ fn unknown_cursor() -> KeyValueError {
 /// Commits all changes as one: the draft does not demand it, but here a batch is whole or absent.
 async fn write(bucket: &Bucket, changes: impl IntoIterator<Item = (String, Change)>) -> Result<(), KeyValueError> {
     let writes = changes.into_iter().map(|(key, change)| (key.into(), change)).collect();
-    bucket.commit(Transaction { checks: Vec::new(), writes }).await?;
+    bucket.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes }).await?;
     Ok(())
 }

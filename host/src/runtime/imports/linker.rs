@@ -1,6 +1,6 @@
 //! The linker with every interface that the host offers itself.
 
-use super::{caller, keyvalue, logging, sent_http, transactions};
+use super::{caller, delivery, keyvalue, logging, publisher, sent_http, transactions, transactions_0_2};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -22,6 +22,9 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     sent_http::add_to(&mut linker)?;
     caller::add_to(&mut linker)?;
     transactions::add_to(&mut linker)?;
+    transactions_0_2::add_to(&mut linker)?;
+    publisher::add_to(&mut linker)?;
+    delivery::add_to(&mut linker)?;
     keyvalue::add_to(&mut linker)?;
     logging::add_to(&mut linker)?;
     Ok(linker)
@@ -44,8 +47,10 @@ mod tests {
     use wasmtime::{Config, Engine};
 
     /// A name that each interface with functions or resources defines.
-    const MEMBERS: [(&str, &str); 39] = [
+    const MEMBERS: [(&str, &str); 41] = [
         ("caller", "current"),
+        ("delivery", "current"),
+        ("publisher", "publish"),
         ("transactions", "commit"),
         ("environment", "get-environment"),
         ("exit", "exit"),

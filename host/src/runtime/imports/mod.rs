@@ -2,11 +2,17 @@
 //! Every component is linked with the same linker: its grants, not the linker, decide what it may use.
 //! Never: loads a component, or makes an instance.
 
+pub(super) mod blocking;
+mod blocking_function;
 mod caller;
+mod delivery;
 mod keyvalue;
 pub(super) mod linker;
 mod logging;
+mod outbox;
+mod publisher;
 mod sent_http;
 mod state_span;
-pub(super) mod transactions;
+mod transactions;
+mod transactions_0_2;
 pub(super) mod typed;

@@ -13,8 +13,9 @@ pub(super) struct OwnBucket {
 impl OwnBucket {
     /// The bucket of the guest with this context. `operation` is the name of the function that it calls.
     pub(super) fn of(context: &Context, operation: &'static str) -> Self {
-        let state = context.identity.grants.state.as_ref();
-        let bucket = state.expect("a component that imports a store is not loaded without one").clone();
+        let grants = &context.identity.grants;
+        let bucket = grants.state.as_ref().or(grants.publish.as_ref().map(|grant| &grant.bucket)).cloned();
+        let bucket = bucket.expect("a component that uses a store or publishes is not loaded without a grant");
         Self { bucket, span: open(context, operation) }
     }
 }

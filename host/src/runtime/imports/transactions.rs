@@ -3,13 +3,14 @@
 //! The contract says `async func`. A component may import its functions as `func` all the same, as a service of WASI
 //! 0.2 must: then a call holds its whole instance until the answer is there.
 
+use super::blocking_function::define;
+use super::outbox::{CommitFailure, CommitScope};
 use super::state_span::{OwnBucket, traced};
-use crate::contract::{Contract, Interface};
 use crate::runtime::context::context::Context;
 use crate::state::{Change, Key, StateError, Transaction};
-use bindings::atoll::state::transactions as contract;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Accessor, ComponentNamedList, ComponentType, HasData, Lift, Linker, LinkerInstance, Lower};
+pub(super) use bindings::atoll::state::transactions as contract;
+use wasmtime::AsContextMut;
+use wasmtime::component::{Accessor, HasData, Linker, LinkerInstance};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -24,35 +25,14 @@ pub(super) fn add_to(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     contract::add_to_linker::<_, Transactions>(linker, |context| context)
 }
 
-/// Whether a component with this contract imports one of the functions as `func`.
-pub(crate) fn is_blocking(contract: &Contract) -> bool {
-    contract.state_imports.values().any(|used| blocking(used).next().is_some())
-}
-
-/// The names of the functions that a component imports as `func`.
-fn blocking(used: &Interface) -> impl Iterator<Item = &str> {
-    used.functions.values().filter(|function| !function.asynchronous).map(|function| function.name.as_str())
-}
-
-/// Defines in `linker`, in place of the `async func`s, each function that a component with this contract imports as
-/// `func`.
-pub(crate) fn define_blocking(linker: &mut Linker<Context>, contract: &Contract) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    for (interface, used) in &contract.state_imports {
-        let mut instance = linker.instance(&interface.to_string())?;
-        for function in blocking(used) {
-            match function {
-                "get-many" => define(&mut instance, "get-many", |bucket, (keys,)| get_many(bucket, keys))?,
-                "scan" => {
-                    define(&mut instance, "scan", |bucket, (prefix, after, limit)| scan(bucket, prefix, after, limit))?
-                }
-                "commit" => define(&mut instance, "commit", |bucket, (checks, writes)| commit(bucket, checks, writes))?,
-                // The linker says that the host does not have it.
-                _ => {}
-            }
-        }
+/// Defines the function of this name. If there is none, the linker says later that the host does not have it.
+pub(super) fn define_blocking(instance: &mut LinkerInstance<'_, Context>, function: &str) -> wasmtime::Result<()> {
+    match function {
+        "get-many" => define(instance, "get-many", |scope, (keys,)| get_many(scope.own, keys)),
+        "scan" => define(instance, "scan", |scope, (prefix, after, limit)| scan(scope.own, prefix, after, limit)),
+        "commit" => define(instance, "commit", |scope, (checks, writes)| commit(scope, checks, writes)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The name by which the linker knows this implementation.
@@ -67,26 +47,29 @@ impl contract::Host for Context {}
 type Answer<T> = Result<T, contract::Error>;
 type HostResult<T> = wasmtime::Result<Answer<T>>;
 
-impl<T: 'static> contract::HostWithStore<T> for Transactions {
-    async fn get_many(accessor: &Accessor<T, Self>, keys: Vec<String>) -> HostResult<Vec<Option<contract::Versioned>>> {
-        Ok(get_many(bucket(accessor, "get-many"), keys).await)
+impl contract::HostWithStore<Context> for Transactions {
+    async fn get_many(
+        accessor: &Accessor<Context, Self>,
+        keys: Vec<String>,
+    ) -> HostResult<Vec<Option<contract::Versioned>>> {
+        Ok(get_many(scope(accessor, "get-many").own, keys).await)
     }
 
     async fn scan(
-        accessor: &Accessor<T, Self>,
+        accessor: &Accessor<Context, Self>,
         prefix: String,
         after: Option<String>,
         limit: u32,
     ) -> HostResult<contract::Page> {
-        Ok(scan(bucket(accessor, "scan"), prefix, after, limit).await)
+        Ok(scan(scope(accessor, "scan").own, prefix, after, limit).await)
     }
 
     async fn commit(
-        accessor: &Accessor<T, Self>,
+        accessor: &Accessor<Context, Self>,
         checks: Vec<contract::Check>,
         writes: Vec<contract::Write>,
     ) -> HostResult<u64> {
-        Ok(commit(bucket(accessor, "commit"), checks, writes).await)
+        Ok(commit(scope(accessor, "commit"), checks, writes).await)
     }
 }
 
@@ -115,37 +98,23 @@ async fn scan(
     Ok(contract::Page { entries: entries.collect::<Answer<_>>()?, next: page.next.map(text).transpose()? })
 }
 
-async fn commit(
-    OwnBucket { bucket, span }: OwnBucket,
-    checks: Vec<contract::Check>,
-    writes: Vec<contract::Write>,
-) -> Answer<u64> {
+async fn commit(scope: CommitScope, checks: Vec<contract::Check>, writes: Vec<contract::Write>) -> Answer<u64> {
     let transaction = Transaction {
+        beside: Vec::new(),
         checks: checks.into_iter().map(|check| (check.key.into(), check.version)).collect(),
         writes: writes.into_iter().map(change).collect(),
     };
-    traced(span, bucket.commit(transaction)).await.map(|committed| committed.version).map_err(guest_error)
+    match scope.commit(transaction, Vec::new()).await {
+        Ok(committed) => Ok(committed.version),
+        Err(CommitFailure::State(error)) => Err(guest_error(error)),
+        Err(CommitFailure::NotGranted(_) | CommitFailure::Refused(_)) => {
+            unreachable!("a commit without events is not refused for one")
+        }
+    }
 }
 
-fn bucket<T: 'static>(accessor: &Accessor<T, Transactions>, operation: &'static str) -> OwnBucket {
-    accessor.with(|mut access| OwnBucket::of(access.get(), operation))
-}
-
-/// Defines the function `name` as a `func`, answered by `answer`.
-fn define<P, R, F>(
-    instance: &mut LinkerInstance<'_, Context>,
-    name: &'static str,
-    answer: impl Fn(OwnBucket, P) -> F + Copy + Send + Sync + 'static,
-) -> wasmtime::Result<()>
-where
-    P: ComponentNamedList + Lift + Send + 'static,
-    Answer<R>: ComponentType + Lower + 'static,
-    F: Future<Output = Answer<R>> + Send,
-{
-    instance.func_wrap_async(name, move |store: StoreContextMut<'_, Context>, parameters: P| {
-        let bucket = OwnBucket::of(store.data(), name);
-        Box::new(async move { Ok((answer(bucket, parameters).await,)) })
-    })
+fn scope(accessor: &Accessor<Context, Transactions>, operation: &'static str) -> CommitScope {
+    accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut(), operation))
 }
 
 fn change(write: contract::Write) -> (Key, Change) {
@@ -156,12 +125,12 @@ fn change(write: contract::Write) -> (Key, Change) {
 }
 
 /// A key as text. Both this contract and `wasi:keyvalue` write keys as text, so every key should be.
-fn text(key: Key) -> Result<String, contract::Error> {
+pub(super) fn text(key: Key) -> Result<String, contract::Error> {
     String::from_utf8(key).map_err(|_| contract::Error::Unavailable("a key in the store is not text".into()))
 }
 
 /// A failure of the store, as the guest reads it.
-fn guest_error(error: StateError) -> contract::Error {
+pub(super) fn guest_error(error: StateError) -> contract::Error {
     match error {
         StateError::Conflict { key } => contract::Error::Conflict(String::from_utf8_lossy(&key).into_owned()),
         StateError::TooLarge { .. } | StateError::EmptyKey | StateError::NotANumber { .. } => {

@@ -5,7 +5,7 @@ use super::sealing::{ValueCodec, WRAPPED_KEYS};
 use crate::base::ServiceName;
 use crate::state::error::StateError;
 use crate::state::state_key::StateKey;
-use crate::state::transaction::{Change, Committed, Key, Transaction};
+use crate::state::transaction::{Beside, Change, Committed, Key, Transaction, sequence_key};
 use redb::{Durability, ReadableTable, StorageError, Table};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -47,8 +47,9 @@ pub(super) fn apply(
     write.set_durability(Durability::Immediate)?;
     let mut meta = write.open_table(META)?;
     let before = meta.get(VERSION)?.map_or(0, |version| version.value()).max(latest);
-    let names: BTreeMap<&ServiceName, String> = batch.iter().map(|(bucket, _)| (bucket, table_name(bucket))).collect();
-    let mut tables: BTreeMap<&ServiceName, Result<CodedTable, StateError>> = BTreeMap::new();
+    let buckets = batch.iter().flat_map(|(bucket, transaction)| parts(bucket, transaction).map(|part| part.bucket));
+    let names: BTreeMap<&ServiceName, String> = buckets.map(|bucket| (bucket, table_name(bucket))).collect();
+    let mut tables = OpenTables::new();
     let mut keys = key.map(|_| write.open_table(WRAPPED_KEYS)).transpose()?;
     for (bucket, name) in &names {
         let codec = match (key, &mut keys) {
@@ -65,10 +66,7 @@ pub(super) fn apply(
     let mut version = before;
     let mut answers = Vec::with_capacity(batch.len());
     for (bucket, transaction) in batch {
-        let answer = match tables.get_mut(bucket).expect("every bucket of the batch has its table") {
-            Ok(open) => apply_one(open, version, transaction)?,
-            Err(damaged) => Err(damaged.clone()),
-        };
+        let answer = apply_one(&mut tables, version, bucket, transaction)?;
         version = answer.as_ref().map_or(version, |committed| committed.version);
         answers.push(answer);
     }
@@ -86,44 +84,87 @@ pub(super) fn apply(
     Ok(BatchOutcome { version, answers })
 }
 
+/// The tables of a batch; an error for a table whose key is damaged.
+type OpenTables<'a, 't> = BTreeMap<&'a ServiceName, Result<CodedTable<'t>, StateError>>;
+
+/// A transaction's part in one bucket.
+struct TransactionPart<'a> {
+    bucket: &'a ServiceName,
+    checks: &'a [(Key, u64)],
+    writes: &'a [(Key, Change)],
+    /// Whether it is one of [`Transaction::beside`].
+    beside: bool,
+}
+
+/// The parts of a transaction: its own, and those beside.
+fn parts<'a>(bucket: &'a ServiceName, transaction: &'a Transaction) -> impl Iterator<Item = TransactionPart<'a>> {
+    let Transaction { checks, writes, beside } = transaction;
+    let own = TransactionPart { bucket, checks, writes, beside: false };
+    std::iter::once(own).chain(beside.iter().map(|beside| {
+        let Beside { bucket, checks, writes } = beside;
+        TransactionPart { bucket, checks, writes, beside: true }
+    }))
+}
+
 /// Applies one transaction. The inner result is the answer to the transaction; an outer error fails the batch.
 fn apply_one(
-    open: &mut CodedTable,
+    tables: &mut OpenTables<'_, '_>,
     latest: u64,
+    bucket: &ServiceName,
     transaction: &Transaction,
 ) -> Result<Result<Committed, StateError>, redb::Error> {
-    for (key, version) in &transaction.checks {
-        let found = open.table.get(key.as_slice())?.map_or(0, |entry| entry.value().0);
-        if found != *version {
-            return Ok(Err(StateError::Conflict { key: key.clone() }));
+    for TransactionPart { bucket, checks, beside, .. } in parts(bucket, transaction) {
+        let open = match &tables[bucket] {
+            Ok(open) => open,
+            Err(damaged) => return Ok(Err(damaged.clone())),
+        };
+        for (key, version) in checks {
+            let found = open.table.get(key.as_slice())?.map_or(0, |entry| entry.value().0);
+            if found != *version {
+                let key = key.clone();
+                return Ok(Err(if beside {
+                    StateError::ConflictBeside { key, version: found }
+                } else {
+                    StateError::Conflict { key }
+                }));
+            }
         }
     }
-    if transaction.writes.is_empty() {
+    if transaction.is_empty() {
         return Ok(Ok(Committed { version: latest, sums: Vec::new() }));
     }
     // All reasons to refuse come before the first write, so a refused transaction leaves nothing behind.
-    let Resolved { values, sums } = match resolve(open, &transaction.writes)? {
-        Ok(resolved) => resolved,
-        Err(refused) => return Ok(Err(refused)),
-    };
+    let mut resolved = Vec::new();
+    for TransactionPart { bucket, writes, .. } in parts(bucket, transaction) {
+        let Ok(open) = &tables[bucket] else { continue };
+        match resolve(open, writes)? {
+            Ok(part) => resolved.push((bucket, part)),
+            Err(refused) => return Ok(Err(refused)),
+        }
+    }
     let version = latest + 1;
-    for (key, value) in values {
-        match value {
-            Some(value) => {
-                let stored = open.codec.encode(key, version, value);
-                drop(open.table.insert(key, (version, stored.as_ref()))?);
+    let mut sums = Vec::new();
+    for (bucket, part) in resolved {
+        let Some(Ok(open)) = tables.get_mut(bucket) else { continue };
+        sums.extend(part.sums);
+        for (key, value) in part.values {
+            match value {
+                Some(value) => {
+                    let stored = open.codec.encode(&key, version, value);
+                    drop(open.table.insert(&*key, (version, stored.as_ref()))?);
+                }
+                None => drop(open.table.remove(&*key)?),
             }
-            None => drop(open.table.remove(key)?),
         }
     }
     Ok(Ok(Committed { version, sums }))
 }
 
-/// The result of a transaction's changes.
+/// The result of a transaction's changes in one bucket.
 struct Resolved<'a> {
     /// The final value of each key; `None`: the key is deleted.
-    values: BTreeMap<&'a [u8], Option<Cow<'a, [u8]>>>,
-    /// The sum of each [`Change::Add`], in the order of the changes.
+    values: BTreeMap<Cow<'a, [u8]>, Option<Cow<'a, [u8]>>>,
+    /// The sum of each [`Change::Add`] and the number of each [`Change::Append`], in the order of the changes.
     sums: Vec<u64>,
 }
 
@@ -133,26 +174,30 @@ fn resolve<'a>(
     open: &CodedTable,
     writes: &'a [(Key, Change)],
 ) -> Result<Result<Resolved<'a>, StateError>, redb::Error> {
-    let mut values: BTreeMap<&[u8], Option<Cow<'a, [u8]>>> = BTreeMap::new();
+    let mut values: BTreeMap<Cow<[u8]>, Option<Cow<[u8]>>> = BTreeMap::new();
     let mut sums = Vec::new();
     for (key, change) in writes {
         let value = match change {
             Change::Put(value) => Some(Cow::Borrowed(value.as_slice())),
             Change::Delete => None,
-            Change::Add(delta) => {
+            Change::Add(_) | Change::Append(_) => {
+                let delta = if let Change::Add(delta) = change { *delta } else { 1 };
                 let sum = match values.get(key.as_slice()) {
-                    Some(value) => add(value.as_deref(), *delta),
+                    Some(value) => add(value.as_deref(), delta),
                     None => match read(open, key)? {
-                        Ok(value) => add(value.as_deref(), *delta),
+                        Ok(value) => add(value.as_deref(), delta),
                         Err(damaged) => return Ok(Err(damaged)),
                     },
                 };
                 let Some(sum) = sum else { return Ok(Err(StateError::NotANumber { key: key.clone() })) };
                 sums.push(sum);
+                if let Change::Append(value) = change {
+                    values.insert(Cow::Owned(sequence_key(key, sum)), Some(Cow::Borrowed(value.as_slice())));
+                }
                 Some(Cow::Owned(sum.to_string().into_bytes()))
             }
         };
-        values.insert(key, value);
+        values.insert(Cow::Borrowed(key.as_slice()), value);
     }
     Ok(Ok(Resolved { values, sums }))
 }

@@ -9,7 +9,7 @@
 
 use crate::base::ServiceName;
 use crate::state::error::StateError;
-use crate::state::transaction::{Change, Committed, Key, Transaction, Versioned};
+use crate::state::transaction::{Change, Committed, Key, Transaction, Versioned, sequence_key};
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -111,11 +111,14 @@ impl ValueCache {
         generations.batch += 1;
         generations.writing.clear();
         for (bucket, transaction) in batch {
-            let writing = generations.writing.entry(bucket.clone()).or_default();
-            for (key, _) in &transaction.writes {
-                generations.young.remove(bucket, key);
-                generations.old.remove(bucket, key);
-                writing.insert(key.clone());
+            let beside = transaction.beside.iter().map(|beside| (&beside.bucket, &beside.writes));
+            for (bucket, writes) in std::iter::once((bucket, &transaction.writes)).chain(beside) {
+                let writing = generations.writing.entry(bucket.clone()).or_default();
+                for (key, _) in writes {
+                    generations.young.remove(bucket, key);
+                    generations.old.remove(bucket, key);
+                    writing.insert(key.clone());
+                }
             }
         }
     }
@@ -125,17 +128,11 @@ impl ValueCache {
         debug_assert_eq!(batch.len(), answers.len(), "each transaction has an answer");
         let mut generations = self.write();
         for ((bucket, transaction), answer) in batch.into_iter().zip(answers) {
-            let Ok(Committed { version, .. }) = answer else { continue };
-            for (key, change) in transaction.writes {
-                match change {
-                    Change::Put(value) if value.len() <= LARGEST_VALUE => {
-                        generations.young.insert(&bucket, key, Some(Versioned { value, version: *version }));
-                    }
-                    Change::Delete => generations.young.insert(&bucket, key, None),
-                    // The latest change of a key counts, even if its value is too large or not known here: an earlier
-                    // value must not stay.
-                    Change::Put(_) | Change::Add(_) => generations.young.remove(&bucket, &key),
-                }
+            let Ok(Committed { version, sums }) = answer else { continue };
+            let mut sums = sums.iter();
+            let beside = transaction.beside.into_iter().map(|beside| (beside.bucket, beside.writes));
+            for (bucket, writes) in std::iter::once((bucket, transaction.writes)).chain(beside) {
+                generations.keep_written(&bucket, writes, *version, &mut sums);
             }
         }
         let dropped = self.rotate(&mut generations);
@@ -181,6 +178,42 @@ impl ValueCache {
 
     fn write(&self) -> RwLockWriteGuard<'_, Generations> {
         self.generations.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    /// Caches what one transaction of the batch has written to a bucket. `sums` has the numbers of its further
+    /// additions and appends.
+    fn keep_written<'a>(
+        &mut self,
+        bucket: &ServiceName,
+        writes: Vec<(Key, Change)>,
+        version: u64,
+        sums: &mut impl Iterator<Item = &'a u64>,
+    ) {
+        for (key, change) in writes {
+            match change {
+                Change::Put(value) if value.len() <= LARGEST_VALUE => {
+                    self.young.insert(bucket, key, Some(Versioned { value, version }));
+                }
+                Change::Delete => self.young.insert(bucket, key, None),
+                // The latest change of a key counts, even if its value is too large or not known here: an earlier value
+                // must not stay.
+                Change::Put(_) => self.young.remove(bucket, &key),
+                Change::Add(_) => {
+                    sums.next();
+                    self.young.remove(bucket, &key);
+                }
+                // A read may have found that the new entry is absent. Only now is its key known.
+                Change::Append(_) => {
+                    let entry = sums.next().map(|number| sequence_key(&key, *number)).unwrap_or_default();
+                    self.young.remove(bucket, &key);
+                    self.young.remove(bucket, &entry);
+                    self.old.remove(bucket, &entry);
+                    self.writing.entry(bucket.clone()).or_default().insert(entry);
+                }
+            }
+        }
     }
 }
 

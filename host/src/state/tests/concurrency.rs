@@ -71,8 +71,11 @@ async fn many_tasks_that_read_check_and_write_a_counter_lose_no_increment() {
                     let (number, version) = found
                         .map_or((0, 0), |f| (String::from_utf8(f.value).unwrap().parse::<u64>().unwrap(), f.version));
                     let next = Change::Put((number + 1).to_string().into());
-                    let transaction =
-                        Transaction { checks: vec![("n".into(), version)], writes: vec![("n".into(), next)] };
+                    let transaction = Transaction {
+                        beside: Vec::new(),
+                        checks: vec![("n".into(), version)],
+                        writes: vec![("n".into(), next)],
+                    };
                     match bucket.commit(transaction).await {
                         Ok(committed) => versions.push(committed.version),
                         Err(StateError::Conflict { .. }) => {}
@@ -124,9 +127,12 @@ async fn a_service_does_not_see_the_data_of_another() {
     assert_eq!(value(&user, "id").await, None);
     assert!(user.scan(Vec::new(), None, 10).await.unwrap().items.is_empty());
     user.commit(puts(&[("id", "of user")])).await.unwrap();
-    let both = Transaction { checks: vec![("id".into(), 0)], writes: vec![("id".into(), Change::Delete)] };
+    let both =
+        Transaction { beside: Vec::new(), checks: vec![("id".into(), 0)], writes: vec![("id".into(), Change::Delete)] };
     assert!(matches!(user.commit(both).await, Err(StateError::Conflict { .. })));
-    user.commit(Transaction { checks: Vec::new(), writes: vec![("id".into(), Change::Delete)] }).await.unwrap();
+    user.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes: vec![("id".into(), Change::Delete)] })
+        .await
+        .unwrap();
     assert_eq!(value(&users, "id").await, Some("of users".into()));
     assert_eq!(users.keys(Vec::new(), None, 10).await.unwrap().items, [b"id".to_vec(), b"s/id".to_vec()]);
 }
@@ -135,13 +141,21 @@ async fn a_service_does_not_see_the_data_of_another() {
 async fn a_refused_transaction_leaves_nothing_behind() {
     let store = store_on(&SimDisk::default(), &Settings::default());
     let bucket = store.bucket(&name("users"));
-    let email = || Transaction { checks: vec![("email".into(), 0)], writes: vec![put("email", "1"), put("user", "1")] };
+    let email = || Transaction {
+        beside: Vec::new(),
+        checks: vec![("email".into(), 0)],
+        writes: vec![put("email", "1"), put("user", "1")],
+    };
     bucket.commit(email()).await.unwrap();
     let mut second = email();
     second.writes[1] = put("user/2", "2");
     assert_eq!(bucket.commit(second).await, Err(StateError::Conflict { key: "email".into() }));
     assert_eq!(value(&bucket, "user/2").await, None);
-    let add = Transaction { checks: Vec::new(), writes: vec![put("before", "1"), ("x".into(), Change::Add(1))] };
+    let add = Transaction {
+        beside: Vec::new(),
+        checks: Vec::new(),
+        writes: vec![put("before", "1"), ("x".into(), Change::Add(1))],
+    };
     bucket.commit(puts(&[("x", "no number")])).await.unwrap();
     assert_eq!(bucket.commit(add).await, Err(StateError::NotANumber { key: "x".into() }));
     assert_eq!(value(&bucket, "before").await, None);

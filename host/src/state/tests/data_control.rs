@@ -29,7 +29,7 @@ async fn value(store: &Store, service: &str, key: &str) -> Result<Option<String>
 async fn fill(store: &Store) {
     for service in ["users", "orders", "products"] {
         let writes = (0..20).map(|at| put(&format!("{at}"), service)).collect();
-        store.bucket(&name(service)).commit(Transaction { checks: Vec::new(), writes }).await.expect("written");
+        store.bucket(&name(service)).commit(Transaction { writes, ..Transaction::default() }).await.expect("written");
     }
 }
 

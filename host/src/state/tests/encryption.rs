@@ -35,7 +35,11 @@ async fn values_are_written_encrypted_and_read_as_they_were() {
     let store = open(&path, Some(1), None).expect("a new database");
     let users = store.bucket(&name("users"));
     users.commit(puts(&[("a", SECRET), ("b", "")])).await.expect("written");
-    let counted = Transaction { checks: Vec::new(), writes: vec![("n".into(), Change::Add(7)), put("n2", "41")] };
+    let counted = Transaction {
+        beside: Vec::new(),
+        checks: Vec::new(),
+        writes: vec![("n".into(), Change::Add(7)), put("n2", "41")],
+    };
     users.commit(counted).await.expect("written");
     store.close();
     assert!(!is_on_disk(&path, SECRET));
@@ -43,7 +47,7 @@ async fn values_are_written_encrypted_and_read_as_they_were() {
     let store = open(&path, Some(1), None).expect("the right key");
     let found = read(&store, &["a", "b", "n", "gone"]).await.expect("read");
     assert_eq!(found, [Some(SECRET.to_owned()), Some(String::new()), Some("7".into()), None]);
-    let add = Transaction { checks: Vec::new(), writes: vec![("n2".into(), Change::Add(1))] };
+    let add = Transaction { beside: Vec::new(), checks: Vec::new(), writes: vec![("n2".into(), Change::Add(1))] };
     assert_eq!(store.bucket(&name("users")).commit(add).await.expect("written").sums, [42]);
     let page = store.bucket(&name("users")).scan(Vec::new(), None, 10).await.expect("a page");
     let page: Vec<_> = page.items.iter().map(|entry| entry.value.value.as_slice()).collect();
@@ -77,7 +81,7 @@ async fn a_plain_database_is_encrypted_when_it_gets_a_key() {
     // More than one step of the conversion.
     for at in 0..30 {
         let writes = (0..100).map(|n| put(&format!("{at:02}{n:02}"), SECRET)).collect();
-        users.commit(Transaction { checks: Vec::new(), writes }).await.expect("written");
+        users.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes }).await.expect("written");
     }
     let version = orders.commit(puts(&[("a", SECRET)])).await.expect("written").version;
     store.close();
@@ -131,7 +135,9 @@ async fn a_value_that_was_moved_or_altered_on_disk_is_not_read() {
     }
     // A transaction that needs the value is refused, and no other one, however many share its batch.
     let (users, orders) = (store.bucket(&name("users")), store.bucket(&name("orders")));
-    let add = || users.commit(Transaction { checks: Vec::new(), writes: vec![("c".into(), Change::Add(1))] });
+    let add = || {
+        users.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes: vec![("c".into(), Change::Add(1))] })
+    };
     let (first, other, second) = tokio::join!(add(), orders.commit(puts(&[("x", "1")])), add());
     assert!(matches!((first, second), (Err(StateError::Corrupt { .. }), Err(StateError::Corrupt { .. }))));
     other.expect("the data of another service is whole");

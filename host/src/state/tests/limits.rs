@@ -10,7 +10,7 @@ fn bucket() -> Bucket {
 }
 
 fn write(key: Vec<u8>, bytes: usize) -> Transaction {
-    Transaction { checks: Vec::new(), writes: vec![(key, Change::Put(vec![7; bytes]))] }
+    Transaction { beside: Vec::new(), checks: Vec::new(), writes: vec![(key, Change::Put(vec![7; bytes]))] }
 }
 
 fn is_too_large<T>(answer: Result<T, StateError>) -> bool {
@@ -26,7 +26,7 @@ async fn keys_and_values_are_bounded() {
     assert!(is_too_large(bucket.commit(write(vec![1; limit::KEY + 1], 1)).await));
     assert!(is_too_large(bucket.commit(write(vec![1], limit::VALUE + 1)).await));
     assert_eq!(bucket.commit(write(Vec::new(), 1)).await, Err(StateError::EmptyKey));
-    let checks = Transaction { checks: vec![(Vec::new(), 0)], writes: Vec::new() };
+    let checks = Transaction { beside: Vec::new(), checks: vec![(Vec::new(), 0)], writes: Vec::new() };
     assert_eq!(bucket.commit(checks).await, Err(StateError::EmptyKey));
     assert_eq!(bucket.get(vec![Vec::new()]).await, Err(StateError::EmptyKey));
     assert!(is_too_large(bucket.get(vec![vec![1; limit::KEY + 1]]).await));
@@ -38,12 +38,14 @@ async fn keys_and_values_are_bounded() {
 async fn transactions_are_bounded() {
     let bucket = bucket();
     let many = |count: usize| Transaction {
+        beside: Vec::new(),
         checks: (0..count).map(|n| (n.to_string().into(), 0)).collect(),
         writes: (0..count).map(|n| (n.to_string().into(), Change::Put(Vec::new()))).collect(),
     };
     assert!(is_too_large(bucket.commit(many(limit::KEYS + 1)).await));
     assert_eq!(bucket.commit(many(limit::KEYS)).await.unwrap().version, 1);
     let full = |count: u8| Transaction {
+        beside: Vec::new(),
         checks: Vec::new(),
         writes: (0..count).map(|n| (vec![n], Change::Put(vec![0; limit::VALUE - 1]))).collect(),
     };
@@ -75,7 +77,7 @@ async fn a_page_has_at_least_one_and_at_most_a_thousand_items() {
     let bucket = bucket();
     let keys = |from: usize| (from..from + 600).map(|n| (format!("{n:06}").into(), Change::Put(Vec::new()))).collect();
     for from in [0, 600] {
-        bucket.commit(Transaction { checks: Vec::new(), writes: keys(from) }).await.unwrap();
+        bucket.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes: keys(from) }).await.unwrap();
     }
     assert_eq!(bucket.scan(Vec::new(), None, 0).await.unwrap().items.len(), 1);
     let page = bucket.keys(Vec::new(), None, usize::MAX).await.unwrap();

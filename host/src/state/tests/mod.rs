@@ -27,7 +27,11 @@ fn put(key: &str, value: &str) -> (Key, Change) {
 }
 
 fn puts(writes: &[(&str, &str)]) -> Transaction {
-    Transaction { checks: Vec::new(), writes: writes.iter().map(|(key, value)| put(key, value)).collect() }
+    Transaction {
+        beside: Vec::new(),
+        checks: Vec::new(),
+        writes: writes.iter().map(|(key, value)| put(key, value)).collect(),
+    }
 }
 
 /// A database on `disk`, with a page cache so small that it has to read and write the disk.

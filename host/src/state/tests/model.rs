@@ -1,6 +1,7 @@
 //! Random transactions, reads and scans, compared with a simple map.
 
 use super::{name, open_on, sim_disk::SimDisk};
+use crate::state::sequence_key;
 use crate::state::{Change, Committed, Key, Page, StateError, Transaction};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -50,14 +51,18 @@ impl Model {
             match change {
                 Change::Put(value) => drop(after.insert(key.clone(), (value.clone(), version))),
                 Change::Delete => drop(after.remove(key)),
-                Change::Add(delta) => {
+                Change::Add(_) | Change::Append(_) => {
+                    let delta = if let Change::Add(delta) = change { *delta } else { 1 };
                     let number = match after.entry(key.clone()) {
                         Entry::Vacant(_) => Some(0),
                         Entry::Occupied(e) => String::from_utf8(e.get().0.clone()).unwrap().parse::<u64>().ok(),
                     };
-                    let sum = number.and_then(|n| n.checked_add(*delta));
+                    let sum = number.and_then(|n| n.checked_add(delta));
                     let sum = sum.ok_or(StateError::NotANumber { key: key.clone() })?;
                     sums.push(sum);
+                    if let Change::Append(value) = change {
+                        after.insert(sequence_key(key, sum), (value.clone(), version));
+                    }
                     after.insert(key.clone(), (sum.to_string().into(), version));
                 }
             }
@@ -70,7 +75,7 @@ impl Model {
     fn transaction(&self, step: &Step) -> Transaction {
         let present = |key: &Key| self.buckets[step.bucket].get(key).map_or(0, |(_, version)| *version);
         let checks = step.checks.iter().map(|(key, which)| (key.clone(), which.map_or_else(|v| v, |()| present(key))));
-        Transaction { checks: checks.collect(), writes: step.writes.clone() }
+        Transaction { beside: Vec::new(), checks: checks.collect(), writes: step.writes.clone() }
     }
 }
 
@@ -85,6 +90,7 @@ fn change() -> impl Strategy<Value = Change> {
         4 => text.prop_map(|text| Change::Put(text.into())),
         2 => Just(Change::Delete),
         2 => (0u64..5).prop_map(Change::Add),
+        1 => "[a-z]{1,3}".prop_map(|text| Change::Append(text.into())),
     ]
 }
 

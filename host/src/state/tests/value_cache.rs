@@ -55,7 +55,7 @@ async fn written_or_read() {
     assert_eq!(at_once(&store, &["c"]).await, Some(vec![None]));
     bucket.commit(puts(&[("a", "3")])).await.unwrap();
     assert_eq!(at_once(&store, &["a"]).await, some(&["3"]));
-    let gone = Transaction { checks: Vec::new(), writes: vec![("a".into(), Change::Delete)] };
+    let gone = Transaction { beside: Vec::new(), checks: Vec::new(), writes: vec![("a".into(), Change::Delete)] };
     bucket.commit(gone).await.unwrap();
     assert_eq!(at_once(&store, &["a"]).await, Some(vec![None]));
     let large = "x".repeat(5_000);
@@ -225,7 +225,10 @@ proptest! {
 
 fn transactions(writes: &[SingleWrite]) -> Vec<(crate::base::ServiceName, Transaction)> {
     let change = |value: &Option<u8>| value.map_or(Change::Delete, |value| Change::Put(vec![value]));
-    let transaction =
-        |write: &SingleWrite| Transaction { checks: Vec::new(), writes: vec![(vec![write.key], change(&write.value))] };
+    let transaction = |write: &SingleWrite| Transaction {
+        beside: Vec::new(),
+        checks: Vec::new(),
+        writes: vec![(vec![write.key], change(&write.value))],
+    };
     writes.iter().map(|write| (name("users"), transaction(write))).collect()
 }

@@ -1,0 +1,123 @@
+//! The resources for topics, their events and dead letters.
+
+use super::change::finish;
+use super::handler::AdminState;
+use super::operations::Operations;
+use super::order;
+use super::problem::AdminProblem;
+use super::topic_view::{EventStart, PublishRequest, RetryRequest, TopicAnswer, TopicOrder};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::{StatusCode, Uri};
+use std::sync::Arc;
+
+/// The events of a page, if the operator names no number; and the most of them.
+const PAGE: usize = 100;
+const MOST: usize = 1000;
+
+/// The routes.
+pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
+    Router::new()
+        .route("/v1/topics", get(topics::<O>))
+        .route("/v1/topics/{topic}/events", get(events::<O>).post(publish::<O>))
+        .route("/v1/topics/{topic}/subscriptions/{service}/dead", get(dead::<O>))
+        .route("/v1/topics/{topic}/subscriptions/{service}/dead/retry", post(retry::<O>))
+}
+
+/// The part of a list that is wanted.
+#[derive(Default)]
+struct Wanted {
+    after: Option<u64>,
+    since: Option<u64>,
+    latest: Option<u64>,
+    limit: Option<u64>,
+}
+
+type TopicReply = Result<Json<TopicAnswer>, AdminProblem>;
+type TopicPath<T> = Result<Path<T>, PathRejection>;
+
+async fn topics<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> TopicReply {
+    Ok(Json(state.operations.topics(TopicOrder::List).await?))
+}
+
+async fn events<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    topic: TopicPath<String>,
+    uri: Uri,
+) -> TopicReply {
+    let (Path(topic), wanted) = (named(topic)?, asked(&uri)?);
+    let from = match (wanted.after, wanted.since, wanted.latest) {
+        (None, Some(since), None) => EventStart::Since(since),
+        (None, None, Some(latest)) => EventStart::Latest(latest),
+        (after, None, None) => EventStart::After(after.unwrap_or(0)),
+        _ => return Err(wrong("`after`, `since` and `latest` exclude one another")),
+    };
+    let most = wanted.most();
+    Ok(Json(state.operations.topics(TopicOrder::Events { topic, from, most }).await?))
+}
+
+async fn publish<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    topic: TopicPath<String>,
+    request: Request,
+) -> Result<(StatusCode, Json<TopicAnswer>), AdminProblem> {
+    let Path(topic) = named(topic)?;
+    let event: PublishRequest = order::event(request).await?;
+    let operations = Arc::clone(&state.operations);
+    let order = TopicOrder::Publish { topic, event };
+    Ok((StatusCode::CREATED, finish(async move { operations.topics(order).await }).await?))
+}
+
+async fn dead<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    names: TopicPath<(String, String)>,
+    uri: Uri,
+) -> TopicReply {
+    let (Path((topic, service)), wanted) = (named(names)?, asked(&uri)?);
+    let (after, most) = (wanted.after.unwrap_or(0), wanted.most());
+    Ok(Json(state.operations.topics(TopicOrder::Dead { topic, service, after, most }).await?))
+}
+
+async fn retry<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    names: TopicPath<(String, String)>,
+    request: Request,
+) -> TopicReply {
+    let Path((topic, service)) = named(names)?;
+    let RetryRequest { number } = order::event(request).await?;
+    let operations = Arc::clone(&state.operations);
+    finish(async move { operations.topics(TopicOrder::Retry { topic, service, number }).await }).await
+}
+
+/// A path that is not UTF-8 names no topic.
+fn named<T>(path: TopicPath<T>) -> Result<Path<T>, AdminProblem> {
+    path.map_err(|_| AdminProblem::new(StatusCode::NOT_FOUND, "no-such-topic", "the path is not UTF-8"))
+}
+
+impl Wanted {
+    fn most(&self) -> usize {
+        self.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(PAGE).clamp(1, MOST)
+    }
+}
+
+fn asked(uri: &Uri) -> Result<Wanted, AdminProblem> {
+    let mut wanted = Wanted::default();
+    for part in uri.query().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let place = match name {
+            "after" => &mut wanted.after,
+            "since" => &mut wanted.since,
+            "latest" => &mut wanted.latest,
+            "limit" => &mut wanted.limit,
+            _ => return Err(wrong("the query knows `after`, `since`, `latest` and `limit`")),
+        };
+        *place = Some(value.parse().map_err(|_| wrong("each value of the query is a whole number"))?);
+    }
+    Ok(wanted)
+}
+
+fn wrong(detail: &str) -> AdminProblem {
+    AdminProblem::new(StatusCode::BAD_REQUEST, "wrong-query", detail)
+}

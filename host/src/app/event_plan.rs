@@ -1,0 +1,183 @@
+//! Topics and subscriptions, checked against the components: the types of payloads, and the functions that handle them.
+
+use super::late_findings::LateFindings;
+use super::service_component::ServiceComponent;
+use crate::base::ServiceName;
+use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
+use crate::contract::{BoundFunction, HttpBindingSpec, Interface, Type, misread};
+use crate::delivery::{Deliveries, MeshHandler, Subscription};
+use crate::events::{PayloadType, Topic, TopicName};
+use crate::mesh::Mesh;
+use crate::rollout::{ManifestName, Need, Uses};
+use crate::state::{StateError, Store};
+use http::Method;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The topics and subscriptions of the host.
+#[derive(Default)]
+pub(super) struct EventPlan {
+    /// In the order of the manifest.
+    topics: Vec<Arc<Topic>>,
+    subscriptions: Vec<Subscription>,
+    /// Topics with a subscriber that is left out.
+    absent: Vec<TopicName>,
+}
+
+/// The services with their components.
+type EventServices<'a> = &'a [(&'a ServiceConfig, Option<&'a ServiceComponent>)];
+
+impl EventPlan {
+    /// Checks the topics and subscriptions of the manifest. The functions of subscriptions are added to `routed`, and
+    /// what they need of later components to `needs`.
+    pub(super) fn of(
+        manifest: &Manifest,
+        components: &[Option<ServiceComponent>],
+        routed: &mut BTreeMap<ServiceName, Vec<BoundFunction>>,
+        needs: &mut Vec<Need>,
+        findings: &mut LateFindings<'_>,
+    ) -> Self {
+        let services: Vec<_> = manifest.services.iter().zip(components.iter().map(Option::as_ref)).collect();
+        let topic = |config: &TopicConfig| Arc::new(topic(manifest, config, &services, findings));
+        let mut plan =
+            Self { topics: manifest.topics.iter().map(topic).collect(), subscriptions: Vec::new(), absent: Vec::new() };
+        for (service, component) in services {
+            let Some(component) = component else {
+                plan.absent.extend(service.topics.subscribe.iter().map(|config| config.topic.clone()));
+                continue;
+            };
+            for config in &service.topics.subscribe {
+                let Some(topic) = plan.topics.iter().find(|topic| topic.name == config.topic).cloned() else {
+                    continue;
+                };
+                match handler(manifest, service, component, config, &topic) {
+                    Ok((function, need)) => {
+                        let name = &service.spec.name;
+                        let functions = routed.entry(name.clone()).or_default();
+                        plan.subscriptions.push(Subscription {
+                            service: name.clone(),
+                            topic,
+                            at: functions.len(),
+                            function: config.function.clone(),
+                            settings: config.settings.clone(),
+                        });
+                        functions.push(function);
+                        needs.push(need);
+                    }
+                    Err(wrong) => {
+                        for (message, help) in wrong {
+                            findings.topic(manifest.diagnose_at(&config.span, message, help));
+                        }
+                    }
+                }
+            }
+        }
+        plan
+    }
+
+    /// The topics of these names.
+    pub(super) fn named(&self, names: &[TopicName]) -> Vec<Arc<Topic>> {
+        self.topics.iter().filter(|topic| names.contains(&topic.name)).cloned().collect()
+    }
+
+    /// Begins to deliver; `None` if there are no topics.
+    ///
+    /// # Errors
+    /// A topic cannot be read.
+    pub(super) async fn start(self, store: Option<&Store>, mesh: Arc<Mesh>) -> Result<Option<Deliveries>, StateError> {
+        let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
+        let handler = Arc::new(MeshHandler(mesh));
+        Deliveries::start(store, self.topics, self.subscriptions, &self.absent, handler).await.map(Some)
+    }
+}
+
+/// The topic, with the type of its payloads. The type is that of its publishers, if one of them has it.
+fn topic(
+    manifest: &Manifest,
+    config: &TopicConfig,
+    services: EventServices<'_>,
+    findings: &mut LateFindings<'_>,
+) -> Topic {
+    let TopicConfig { name, payload, retention, span } = config;
+    let names = manifest.gateway.names;
+    let payload = payload.as_ref().map_or(PayloadType::Any, |wanted| {
+        match type_of(wanted, name, services) {
+            Some(ty) => PayloadType::Typed { ty: ty.clone(), names, name: wanted.clone() },
+            None => {
+                // A component that does not load may be the one that has the type.
+                if services.iter().all(|(service, component)| component.is_some() || service.component.is_none()) {
+                    let message =
+                        format!("no service that publishes on `{name}` or subscribes to it has the type {wanted}");
+                    let help = "correct the name, or let the function of a subscription take this type";
+                    findings.topic(manifest.diagnose_at(span, message, help));
+                }
+                PayloadType::Any
+            }
+        }
+    });
+    Topic::new(name.clone(), payload, *retention)
+}
+
+fn type_of<'a>(wanted: &str, topic: &TopicName, services: EventServices<'a>) -> Option<&'a Type> {
+    let publishes = |service: &ServiceConfig| service.topics.publish.contains(topic);
+    let subscribes = |service: &ServiceConfig| service.topics.subscribe.iter().any(|one| one.topic == *topic);
+    let of = |uses: &dyn Fn(&ServiceConfig) -> bool| {
+        let using = services.iter().filter(|(service, _)| uses(service));
+        using.filter_map(|(_, component)| *component).find_map(|one| one.described.named_type(wanted))
+    };
+    of(&publishes).or_else(|| of(&subscribes))
+}
+
+/// A message and its help.
+type EventMistake = (String, String);
+
+/// The function of a subscription, and what later components need for it.
+fn handler(
+    manifest: &Manifest,
+    service: &ServiceConfig,
+    component: &ServiceComponent,
+    config: &SubscriptionConfig,
+    topic: &Topic,
+) -> Result<(BoundFunction, Need), Vec<EventMistake>> {
+    let name = &service.spec.name;
+    let prefix = format!("{name}/");
+    if !service.spec.requires.is_empty() {
+        let message = format!("`{name}` requires scopes, and an event comes from nobody who could have them");
+        return Err(vec![(message, "leave `requires` out, or let another service subscribe".to_owned())]);
+    }
+    let found = component.described.lookup(&config.function);
+    let (function, described) = found.map_err(|error| vec![(error.to_string(), error.help(&prefix))])?;
+    let [param] = &described.params[..] else {
+        let count = described.params.len();
+        let message = format!("`{}` has {count} parameters: a handler has one, the payload", config.function);
+        return Err(vec![(
+            message,
+            "let it take the payload alone; `atoll:events/delivery` tells the rest".to_owned(),
+        )]);
+    };
+    let by = format!("the subscription of `{name}` to `{}`", topic.name);
+    let spec = HttpBindingSpec {
+        methods: vec![Method::POST],
+        path_params: Vec::new(),
+        from_header: BTreeMap::new(),
+        status: None,
+        location: None,
+        errors: BTreeMap::new(),
+        names: manifest.gateway.names,
+    };
+    let bound = BoundFunction::bind(by.clone(), function.clone(), described, spec);
+    let bound = bound.map_err(|errors| {
+        let help = "only values with a JSON form can be a payload: no resources, streams or futures";
+        errors.into_iter().map(|error| (error.message, help.to_owned())).collect::<Vec<_>>()
+    })?;
+    if let PayloadType::Typed { ty, name: wanted, .. } = &topic.payload
+        && let Some(difference) = misread(ty, &param.ty, &param.name)
+    {
+        let message =
+            format!("`{}` cannot read the payloads of `{}`, {wanted}: {difference}", config.function, topic.name);
+        return Err(vec![(message, "build publisher and subscriber against one version of the type".to_owned())]);
+    }
+    let text = ManifestName { text: config.function.clone(), prefix };
+    let uses = Uses::Functions { interface: function.interface.clone(), functions: Interface::default() };
+    Ok((bound, Need { by, service: name.clone(), uses, name: Some(text) }))
+}

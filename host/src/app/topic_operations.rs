@@ -1,0 +1,136 @@
+//! What the admin and the metrics ask of topics, from `delivery`.
+
+use crate::admin::{
+    DeadLetterView, EventPageView, EventStart, EventView, FailureView, OperationError, OperationErrorKind,
+    SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+};
+use crate::delivery::{DeadLetter, Deliveries, DeliveryError, LoggedEvent, SubscriptionReport, TopicReport};
+use crate::events::{NewEvent, TopicName, cloud_event};
+use crate::telemetry::{DeliverySample, DeliverySource};
+use std::sync::Arc;
+
+/// Carries out an order. `None`: the manifest has no topics.
+pub(super) async fn carry_out(
+    deliveries: Option<&Arc<Deliveries>>,
+    order: TopicOrder,
+) -> Result<TopicAnswer, OperationError> {
+    let Some(deliveries) = deliveries else {
+        return match order {
+            TopicOrder::List => Ok(TopicAnswer::Topics(Vec::new())),
+            _ => Err(OperationError::new(OperationErrorKind::NoTopic, "the manifest has no topics")),
+        };
+    };
+    answer(deliveries, order).await.map_err(refusal)
+}
+
+async fn answer(deliveries: &Deliveries, order: TopicOrder) -> Result<TopicAnswer, DeliveryError> {
+    Ok(match order {
+        TopicOrder::List => TopicAnswer::Topics(deliveries.report().iter().map(topic).collect()),
+        TopicOrder::Events { topic, from, most } => {
+            let name = known(deliveries, &topic)?;
+            let after = match from {
+                EventStart::After(number) => number,
+                EventStart::Since(time) => deliveries.before(&topic, time).await?,
+                EventStart::Latest(count) => last_of(deliveries, &name).saturating_sub(count),
+            };
+            let page = deliveries.events(&topic, after, most).await?;
+            let event = |LoggedEvent { number, record, .. }| EventView {
+                number,
+                event: record.ok().map(|record| cloud_event(&name, number, &record)),
+            };
+            TopicAnswer::Events(EventPageView { events: page.events.into_iter().map(event).collect(), more: page.more })
+        }
+        TopicOrder::Publish { topic, event } => {
+            let event = NewEvent { key: event.key, payload: event.payload.get().to_owned() };
+            TopicAnswer::Published { number: deliveries.publish(&topic, event).await? }
+        }
+        TopicOrder::Dead { topic, service, after, most } => {
+            let name = known(deliveries, &topic)?;
+            let letters = deliveries.dead_letters(&topic, &service, after, most).await?;
+            TopicAnswer::Dead(letters.into_iter().map(|letter| dead_letter(&name, letter)).collect())
+        }
+        TopicOrder::Retry { topic, service, number } => {
+            TopicAnswer::Sent { sent: deliveries.resend(&topic, &service, number).await? }
+        }
+    })
+}
+
+fn known(deliveries: &Deliveries, name: &str) -> Result<TopicName, DeliveryError> {
+    let found = deliveries.report().into_iter().find(|report| report.topic.name.as_str() == name);
+    let unknown = || DeliveryError::Unknown(format!("the manifest has no topic `{name}`"));
+    found.map(|report| report.topic.name.clone()).ok_or_else(unknown)
+}
+
+fn last_of(deliveries: &Deliveries, name: &TopicName) -> u64 {
+    deliveries.report().iter().find(|report| report.topic.name == *name).map_or(0, |report| report.topic.last())
+}
+
+fn topic(TopicReport { topic, subscriptions }: &TopicReport) -> TopicView {
+    TopicView {
+        name: topic.name.to_string(),
+        payload: topic.payload.name().map(str::to_owned),
+        last: topic.last(),
+        bytes: topic.bytes(),
+        subscriptions: subscriptions.iter().map(subscription).collect(),
+    }
+}
+
+fn subscription(report: &SubscriptionReport) -> SubscriptionView {
+    let stuck = report.stuck.clone();
+    SubscriptionView {
+        service: report.service.to_string(),
+        function: report.function.clone(),
+        lag: report.lag,
+        lag_seconds: report.oldest.map(|oldest| oldest.as_secs()),
+        stuck: stuck.as_ref().map(|(number, _)| *number),
+        stuck_key: stuck.and_then(|(_, key)| key),
+        in_flight: report.under_way,
+        dead: report.dead,
+        handled: report.handled,
+        failures: report.failures,
+    }
+}
+
+fn dead_letter(topic: &TopicName, DeadLetter { number, tries, latest, record }: DeadLetter) -> DeadLetterView {
+    let failures = latest.into_iter().map(|failed| FailureView { at: failed.at, reason: failed.reason }).collect();
+    let event = record.ok().map(|record| cloud_event(topic, number, &record));
+    DeadLetterView { number, tries, failures, event }
+}
+
+fn refusal(error: DeliveryError) -> OperationError {
+    let kind = match &error {
+        DeliveryError::Unknown(_) => OperationErrorKind::NoTopic,
+        DeliveryError::Refused(_) => OperationErrorKind::BadEvent,
+        DeliveryError::Stopping => OperationErrorKind::Conflict,
+        DeliveryError::State(_) => OperationErrorKind::Internal,
+    };
+    OperationError::caused_by(kind, error)
+}
+
+/// Lends the metrics what the deliveries report.
+pub(super) struct DeliverySamples(pub(super) Arc<Deliveries>);
+
+impl DeliverySource for DeliverySamples {
+    fn subscriptions(&self) -> Vec<DeliverySample> {
+        let sample = |topic: &str, report: SubscriptionReport| DeliverySample {
+            topic: topic.to_owned(),
+            service: report.service.to_string(),
+            lag: report.lag,
+            lag_seconds: report.oldest.map_or(0, |oldest| oldest.as_secs()),
+            stuck: report.stuck.is_some(),
+            dead: report.dead,
+            handled: report.handled,
+            failures: report.failures,
+        };
+        let of = |TopicReport { topic, subscriptions }: TopicReport| {
+            let name = topic.name.to_string();
+            subscriptions.into_iter().map(move |report| sample(&name, report)).collect::<Vec<_>>()
+        };
+        self.0.report().into_iter().flat_map(of).collect()
+    }
+
+    fn topics(&self) -> Vec<(String, u64, u64)> {
+        let sizes = |report: TopicReport| (report.topic.name.to_string(), report.topic.last(), report.topic.bytes());
+        self.0.report().into_iter().map(sizes).collect()
+    }
+}

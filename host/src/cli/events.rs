@@ -1,0 +1,287 @@
+//! The verbs of topics, events and dead letters.
+
+use super::client::Client;
+use super::layout::Side::{Left, Right};
+use super::layout::{Side, age, lay_out, none};
+use super::terminal;
+use crate::admin::{
+    DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RetryRequest, SentView, SubscriptionView,
+    TopicView,
+};
+use crate::base::ServiceName;
+use crate::config;
+use crate::events::TopicName;
+use clap::{Args, Subcommand};
+use serde_json::value::RawValue;
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+use tokio::time::sleep;
+
+/// What can be asked of topics.
+#[derive(Debug, Subcommand)]
+pub(super) enum EventsVerb {
+    /// List topics and subscriptions: how far each is behind, what is stuck, dead letters
+    List {
+        /// Print the admin's JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the events of a topic, one CloudEvent in each line
+    ///
+    /// Without --from or --since, the last ten. With --follow it goes on until it is stopped.
+    #[command(verbatim_doc_comment)]
+    Tail(TailArgs),
+    /// Publish an event; it is on disk when this returns
+    #[command(verbatim_doc_comment)]
+    Publish {
+        /// The topic
+        #[arg(value_parser = TopicName::new)]
+        topic: TopicName,
+        /// The payload, JSON; `-` reads it from standard input
+        payload: String,
+        /// What orders it: events of one key are handled one after the other
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// List the dead letters of a subscription, with why each failed
+    Dead {
+        /// The topic
+        #[arg(value_parser = TopicName::new)]
+        topic: TopicName,
+        /// The service that subscribes
+        #[arg(value_parser = ServiceName::new)]
+        service: ServiceName,
+        /// Print the admin's JSON, with the events themselves
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send a dead letter again, or all of a subscription
+    ///
+    /// It stays a dead letter until the service has handled it.
+    #[command(verbatim_doc_comment)]
+    Retry {
+        /// The topic
+        #[arg(value_parser = TopicName::new)]
+        topic: TopicName,
+        /// The service that subscribes
+        #[arg(value_parser = ServiceName::new)]
+        service: ServiceName,
+        /// The number of the letter [default: all]
+        number: Option<u64>,
+    },
+}
+
+/// Which events are printed.
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    /// The topic
+    #[arg(value_parser = TopicName::new)]
+    topic: TopicName,
+    /// The number of the first event; 1 is the first of the topic
+    #[arg(long, value_name = "NUMBER", conflicts_with = "since")]
+    from: Option<u64>,
+    /// Begin with the events of so long ago: `10m`, `24h`, `7d`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    since: Option<Duration>,
+    /// The most events
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u64>,
+    /// Go on with events that are published later
+    #[arg(long, short)]
+    follow: bool,
+}
+
+/// Where the next page begins.
+#[derive(Clone, Copy)]
+enum EventRange {
+    After(u64),
+    Since(u64),
+    Latest(u64),
+}
+
+/// The time between two questions whether there are further events.
+const POLL: Duration = Duration::from_millis(500);
+/// The events that are asked for at once.
+const PAGE: u64 = 500;
+/// The events that are shown if nothing else is asked for.
+const LAST: u64 = 10;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).ok_or_else(|| "write a whole number with its unit: 10m, 24h or 7d".into())
+}
+
+/// Asks about topics, or changes something.
+pub(super) async fn events(client: &Client, verb: EventsVerb) -> anyhow::Result<String> {
+    match verb {
+        EventsVerb::List { json } => client.list("/v1/topics", json, topics).await,
+        EventsVerb::Tail(args) => tail(client, args).await,
+        EventsVerb::Publish { topic, payload, key } => {
+            let text = if payload == "-" { standard_input()? } else { payload };
+            let payload = RawValue::from_string(text.trim().to_owned())
+                .map_err(|error| anyhow::anyhow!("the payload is no JSON: {error}"))?;
+            let order = PublishRequest { key, payload };
+            let published: PublishedView = client.post(&format!("/v1/topics/{topic}/events"), &order).await?;
+            Ok(format!("{topic}: event {} is published", published.number))
+        }
+        EventsVerb::Dead { topic, service, json } => {
+            let path = format!("/v1/topics/{topic}/subscriptions/{service}/dead?limit=1000");
+            client.list(&path, json, dead_letters).await
+        }
+        EventsVerb::Retry { topic, service, number } => {
+            let path = format!("/v1/topics/{topic}/subscriptions/{service}/dead/retry");
+            let SentView { sent } = client.post(&path, &RetryRequest { number }).await?;
+            let letters = if sent == 1 { "letter is" } else { "letters are" };
+            Ok(format!("{topic}: {sent} dead {letters} sent to `{service}` again"))
+        }
+    }
+}
+
+fn standard_input() -> anyhow::Result<String> {
+    let mut text = String::new();
+    // One more than a payload may have: the host says which bound it is.
+    std::io::stdin().take(1 << 20).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+async fn tail(client: &Client, TailArgs { topic, from, since, limit, follow }: TailArgs) -> anyhow::Result<String> {
+    let mut range = match (from, since) {
+        (Some(from), _) => EventRange::After(from.saturating_sub(1)),
+        (None, Some(since)) => EventRange::Since(unix_ms().saturating_sub(u64::try_from(since.as_millis())?)),
+        (None, None) => EventRange::Latest(limit.unwrap_or(LAST)),
+    };
+    let mut left = limit.unwrap_or(u64::MAX);
+    loop {
+        let (name, value) = match range {
+            EventRange::After(number) => ("after", number),
+            EventRange::Since(time) => ("since", time),
+            EventRange::Latest(count) => ("latest", count),
+        };
+        let path = format!("/v1/topics/{topic}/events?{name}={value}&limit={}", PAGE.min(left));
+        let EventPageView { events, more } = client.read(&client.get(&path).await?)?;
+        left -= events.len() as u64;
+        if let Some(last) = events.last() {
+            range = EventRange::After(last.number);
+        }
+        let lines: String = events.iter().map(line).collect();
+        if !lines.is_empty() {
+            terminal::print(lines.trim_end())?;
+        }
+        if left == 0 || !(more || follow) {
+            return Ok(String::new());
+        }
+        if !more {
+            sleep(POLL).await;
+        }
+    }
+}
+
+fn line(EventView { number, event }: &EventView) -> String {
+    match event {
+        Some(event) => format!("{event}\n"),
+        None => format!("event {number} is damaged\n"),
+    }
+}
+
+fn topics(topics: &[TopicView]) -> String {
+    const COLUMNS: [(&str, Side); 9] = [
+        ("TOPIC", Left),
+        ("EVENTS", Right),
+        ("KIB", Right),
+        ("SUBSCRIBER", Left),
+        ("LAG", Right),
+        ("BEHIND", Right),
+        ("IN-FLIGHT", Right),
+        ("DEAD", Right),
+        ("STUCK", Left),
+    ];
+    if topics.is_empty() {
+        return "no topics\n".into();
+    }
+    let rows = topics.iter().flat_map(|topic| {
+        let mut first = [topic.name.clone(), topic.last.to_string(), topic.bytes.div_ceil(1024).to_string()];
+        if topic.subscriptions.is_empty() {
+            let [name, last, bytes] = first;
+            return vec![[name, last, bytes, none(), none(), none(), none(), none(), none()]];
+        }
+        let row = |one: &SubscriptionView| {
+            let [name, last, bytes] = std::mem::take(&mut first);
+            let stuck = match (one.stuck, &one.stuck_key) {
+                (Some(number), Some(key)) => format!("{number} (key {key})"),
+                (Some(number), None) => number.to_string(),
+                (None, _) => none(),
+            };
+            let behind = one.lag_seconds.map_or_else(none, age);
+            let [lag, in_flight, dead] =
+                [one.lag, one.in_flight as u64, one.dead as u64].map(|count| count.to_string());
+            [name, last, bytes, one.service.clone(), lag, behind, in_flight, dead, stuck]
+        };
+        topic.subscriptions.iter().map(row).collect()
+    });
+    lay_out(COLUMNS, rows)
+}
+
+fn dead_letters(letters: &[DeadLetterView]) -> String {
+    const COLUMNS: [(&str, Side); 4] = [("NUMBER", Right), ("TRIES", Right), ("LAST", Right), ("REASON", Left)];
+    if letters.is_empty() {
+        return "no dead letters\n".into();
+    }
+    let now = unix_ms();
+    let row = |letter: &DeadLetterView| {
+        let last = letter.failures.last();
+        let ago = last.map_or_else(none, |last| age(now.saturating_sub(last.at) / 1000));
+        let reason = last.map_or_else(none, |last| last.reason.lines().next().unwrap_or_default().to_owned());
+        [letter.number.to_string(), letter.tries.to_string(), ago, reason]
+    };
+    lay_out(COLUMNS, letters.iter().map(row))
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_shown_with_a_row_for_each_subscriber() {
+        let one = SubscriptionView {
+            service: "mailer".into(),
+            function: "order-placed".into(),
+            lag: 12,
+            lag_seconds: Some(75),
+            stuck: Some(7),
+            stuck_key: Some("o-1".into()),
+            in_flight: 2,
+            dead: 1,
+            handled: 5,
+            failures: 3,
+        };
+        let two = SubscriptionView {
+            service: "sales".into(),
+            lag: 0,
+            lag_seconds: None,
+            stuck: None,
+            stuck_key: None,
+            in_flight: 0,
+            dead: 0,
+            ..one.clone()
+        };
+        let topic = |name: &str, subscriptions| TopicView {
+            name: name.into(),
+            payload: None,
+            last: 19,
+            bytes: 2049,
+            subscriptions,
+        };
+        let expected = "\
+TOPIC          EVENTS  KIB  SUBSCRIBER  LAG  BEHIND  IN-FLIGHT  DEAD  STUCK
+orders.placed      19    3  mailer       12      1m          2     1  7 (key o-1)
+                            sales         0       -          0     0  -
+quiet              19    3  -             -       -          -     -  -
+";
+        assert_eq!(topics(&[topic("orders.placed", vec![one, two]), topic("quiet", vec![])]), expected);
+        assert_eq!((topics(&[]), dead_letters(&[])), ("no topics\n".into(), "no dead letters\n".into()));
+    }
+}

@@ -1,0 +1,282 @@
+//! All topics and subscriptions of the host: what starts and stops their tasks, and what operators ask of them.
+
+use super::dead_letter::DeadLetter;
+use super::dispatcher::{Dispatcher, Resend};
+use super::event_log::{EventLog, EventPage};
+use super::handler::Handle;
+use super::notes::Notes;
+use super::retention;
+use super::status::{Settled, Status};
+use super::subscription::Subscription;
+use crate::base::ServiceName;
+use crate::events::{NewEvent, RefusedEvent, Topic, TopicName};
+use crate::state::{Change, StateError, Store, Transaction};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Orders to send dead letters again that may wait for a subscription's task.
+const WAITING_ORDERS: usize = 16;
+/// Who has published what an operator publishes.
+const OPERATOR: &str = "operator";
+
+/// Why an order of an operator was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The manifest has no such topic, or the service does not subscribe to it.
+    #[error("{0}")]
+    Unknown(String),
+    /// The event is refused.
+    #[error("{0}")]
+    Refused(#[from] RefusedEvent),
+    /// The store refused or failed.
+    #[error("the store: {0}")]
+    State(#[from] StateError),
+    /// The host is stopping.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+/// A subscription as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionReport {
+    /// The service.
+    pub service: ServiceName,
+    /// The function, as the manifest names it.
+    pub function: String,
+    /// How many events of the topic it has not settled.
+    pub lag: u64,
+    /// How long ago the oldest of them was published that it has read.
+    pub oldest: Option<Duration>,
+    /// The oldest event that has failed: its number and its key. Events of that key wait behind it.
+    pub stuck: Option<(u64, Option<String>)>,
+    /// Events under way.
+    pub under_way: usize,
+    /// Dead letters.
+    pub dead: usize,
+    /// Events that were handled since the start.
+    pub handled: u64,
+    /// Tries that failed since the start.
+    pub failures: u64,
+}
+
+/// A topic as operators see it.
+#[derive(Debug, Clone)]
+pub struct TopicReport {
+    /// The topic.
+    pub topic: Arc<Topic>,
+    /// Its subscriptions.
+    pub subscriptions: Vec<SubscriptionReport>,
+}
+
+/// One subscription, and the way to its task.
+struct Delivered {
+    subscription: Arc<Subscription>,
+    notes: Notes,
+    news: Arc<Notify>,
+    resends: mpsc::Sender<Resend>,
+    settled: Settled,
+    status: Arc<Mutex<Status>>,
+}
+
+/// The topics and subscriptions of the host.
+pub struct Deliveries {
+    topics: Vec<(Arc<Topic>, EventLog)>,
+    delivered: Vec<Delivered>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+    keepers: Mutex<JoinSet<()>>,
+}
+
+impl Deliveries {
+    /// Counts the events of each topic, and begins to deliver. Topics in `absent` have a subscription that cannot be
+    /// served now: they keep all of their events.
+    ///
+    /// # Errors
+    /// A topic cannot be read.
+    pub async fn start<H: Handle>(
+        store: &Store,
+        topics: Vec<Arc<Topic>>,
+        subscriptions: Vec<Subscription>,
+        absent: &[TopicName],
+        handler: Arc<H>,
+    ) -> Result<Self, StateError> {
+        let (stop, stopped) = watch::channel(false);
+        let (mut tasks, mut delivered) = (JoinSet::new(), Vec::new());
+        let topics: Vec<_> = topics.into_iter().map(|topic| (EventLog::new(store, &topic), topic)).collect();
+        for (log, topic) in &topics {
+            let (last, bytes) = log.count().await?;
+            topic.count(last, bytes);
+        }
+        for subscription in subscriptions {
+            let subscription = Arc::new(subscription);
+            let (resends, orders) = mpsc::channel(WAITING_ORDERS);
+            let one = Delivered {
+                notes: Notes::new(store, &subscription),
+                news: Arc::default(),
+                resends,
+                settled: Settled::default(),
+                status: Arc::default(),
+                subscription,
+            };
+            let dispatcher = Dispatcher {
+                log: EventLog::new(store, &one.subscription.topic),
+                subscription: Arc::clone(&one.subscription),
+                notes: one.notes.clone(),
+                handler: Arc::clone(&handler),
+                news: Arc::clone(&one.news),
+                resends: orders,
+                stop: stopped.clone(),
+                settled: one.settled.clone(),
+                status: Arc::clone(&one.status),
+            };
+            tasks.spawn(dispatcher.run());
+            delivered.push(one);
+        }
+        let mut keepers = JoinSet::new();
+        for (log, topic) in &topics {
+            let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
+            let news: Vec<_> = ours().map(|one| Arc::clone(&one.news)).collect();
+            topic.on_publish(move || news.iter().for_each(|news| news.notify_one()));
+            // What nobody advances holds all events back.
+            let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
+            let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
+            keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled));
+        }
+        let topics = topics.into_iter().map(|(log, topic)| (topic, log)).collect();
+        Ok(Self { topics, delivered, stop, tasks: Mutex::new(tasks), keepers: Mutex::new(keepers) })
+    }
+
+    /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
+    /// at most. What is cut off is delivered again at the next start.
+    pub async fn stop(&self, within: Duration) {
+        let _ = self.stop.send(true);
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = timeout(within, async { while tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            let what = "events under way were cut off: they are delivered again at the next start";
+            tracing::warn!(target: "delivery", "{what}");
+        }
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+    }
+
+    /// Every topic, in the order of the manifest.
+    pub fn report(&self) -> Vec<TopicReport> {
+        let now = now();
+        let topics = self.topics.iter().map(|(topic, _)| TopicReport {
+            topic: Arc::clone(topic),
+            subscriptions: self.of(topic).map(|one| one.report(now)).collect(),
+        });
+        topics.collect()
+    }
+
+    fn of<'a>(&'a self, topic: &'a Topic) -> impl Iterator<Item = &'a Delivered> {
+        self.delivered.iter().filter(|one| one.subscription.topic.name == topic.name)
+    }
+
+    fn topic(&self, name: &str) -> Result<&(Arc<Topic>, EventLog), DeliveryError> {
+        let found = self.topics.iter().find(|(topic, _)| topic.name.as_str() == name);
+        found.ok_or_else(|| DeliveryError::Unknown(format!("the manifest has no topic `{name}`")))
+    }
+
+    fn subscription(&self, topic: &str, service: &str) -> Result<&Delivered, DeliveryError> {
+        let (topic, _) = self.topic(topic)?;
+        let found = self.of(topic).find(|one| one.subscription.service.as_str() == service);
+        found.ok_or_else(|| DeliveryError::Unknown(format!("`{service}` does not subscribe to `{}`", topic.name)))
+    }
+
+    /// At most `most` events of a topic whose numbers are above `after`.
+    ///
+    /// # Errors
+    /// There is no such topic, or the store fails.
+    pub async fn events(&self, topic: &str, after: u64, most: usize) -> Result<EventPage, DeliveryError> {
+        Ok(self.topic(topic)?.1.after(after, most).await?)
+    }
+
+    /// The number before the first event that was published at `time` or later, in milliseconds since 1970; events
+    /// nearly in the order of their times, since their numbers are given a moment later.
+    ///
+    /// # Errors
+    /// As [`Deliveries::events`].
+    pub async fn before(&self, topic: &str, time: u64) -> Result<u64, DeliveryError> {
+        let (topic, log) = self.topic(topic)?;
+        let (mut low, mut high) = (0, topic.last());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let next = log.after(middle, 1).await?.events.into_iter().next();
+            match next {
+                Some(event) if event.record.as_ref().is_ok_and(|record| record.time < time) => low = event.number,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Publishes an event in the name of the operator. Returns its number, when it is on disk.
+    ///
+    /// # Errors
+    /// The event is refused, there is no such topic, or the store refuses or fails.
+    pub async fn publish(&self, topic: &str, event: NewEvent) -> Result<u64, DeliveryError> {
+        let (topic, log) = self.topic(topic)?;
+        let record = topic.admit(event, OPERATOR, now())?.encode();
+        let bytes = record.len() as u64;
+        let writes =
+            vec![(Topic::COUNTER.to_vec(), Change::Append(record)), (Topic::WRITTEN.to_vec(), Change::Add(bytes))];
+        let committed = log.bucket().commit(Transaction { writes, ..Transaction::default() }).await?;
+        topic.published(1, bytes);
+        Ok(committed.sums.first().copied().expect("an appended event has a number"))
+    }
+
+    /// At most `most` dead letters of a subscription whose numbers are above `after`.
+    ///
+    /// # Errors
+    /// There is no such subscription, or the store fails.
+    pub async fn dead_letters(
+        &self,
+        topic: &str,
+        service: &str,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<DeadLetter>, DeliveryError> {
+        Ok(self.subscription(topic, service)?.notes.dead_letters(after, most).await?)
+    }
+
+    /// Sends one dead letter, or all of a subscription, again. Returns how many are sent: not those that are on their
+    /// way already, or damaged.
+    ///
+    /// # Errors
+    /// There is no such subscription, the store fails, or the host is stopping.
+    pub async fn resend(&self, topic: &str, service: &str, number: Option<u64>) -> Result<usize, DeliveryError> {
+        let (answer, answered) = oneshot::channel();
+        let order = Resend { number, answer };
+        self.subscription(topic, service)?.resends.send(order).await.map_err(|_| DeliveryError::Stopping)?;
+        Ok(answered.await.map_err(|_| DeliveryError::Stopping)??)
+    }
+}
+
+impl Delivered {
+    fn report(&self, now: u64) -> SubscriptionReport {
+        let Subscription { service, topic, function, .. } = &*self.subscription;
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before its notes are read, nothing is known to be settled.
+        let lag = status.progress.as_ref().map_or(topic.last(), |progress| progress.open_up_to(topic.last()));
+        SubscriptionReport {
+            service: service.clone(),
+            function: function.clone(),
+            lag,
+            oldest: status.oldest.map(|time| Duration::from_millis(now.saturating_sub(time))),
+            stuck: status.stuck.clone(),
+            under_way: status.under_way,
+            dead: status.dead,
+            handled: status.handled,
+            failures: status.failures,
+        }
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

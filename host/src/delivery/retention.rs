@@ -1,0 +1,65 @@
+//! Removes the events that a topic need not keep.
+
+use super::event_log::{EventLog, LoggedEvent};
+use super::status::Settled;
+use crate::events::Topic;
+use crate::state::{Change, StateError, Transaction, sequence_key};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::sleep;
+
+/// The time between two looks at a topic that is within its size.
+const EVERY: Duration = Duration::from_secs(10);
+/// The time between two looks at a topic that is not.
+const HURRY: Duration = Duration::from_millis(250);
+/// The most events that go in one commit.
+const STEP: usize = 256;
+
+/// Keeps a topic within its retention. It never returns.
+pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>) {
+    loop {
+        loop {
+            match drop_some(&topic, &log, &settled).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    let error = error.with_causes();
+                    tracing::warn!(target: "delivery", topic = %topic.name, error, "old events could not be removed");
+                    break;
+                }
+            }
+        }
+        let full = topic.bytes() > topic.retention.size;
+        sleep(if full { HURRY } else { EVERY }).await;
+    }
+}
+
+/// Removes the oldest events that may go, at most [`STEP`]. Returns their number.
+pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]) -> Result<usize, StateError> {
+    // Without a subscription nobody waits for an event.
+    let floor = settled.iter().map(Settled::get).min().unwrap_or(u64::MAX);
+    if floor == 0 {
+        return Ok(0);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let oldest = u64::try_from(now.saturating_sub(topic.retention.age).as_millis()).unwrap_or(u64::MAX);
+    let mut over = topic.bytes().saturating_sub(topic.retention.size);
+    let (mut writes, mut bytes) = (Vec::new(), 0);
+    for LoggedEvent { number, record, bytes: size } in log.after(0, STEP).await?.events {
+        // A damaged event has no time that can be trusted: it goes for want of room alone.
+        let old = record.is_ok_and(|record| record.time < oldest);
+        if number > floor || !(old || over > 0) {
+            break;
+        }
+        over = over.saturating_sub(size);
+        bytes += size;
+        writes.push((sequence_key(Topic::COUNTER, number), Change::Delete));
+    }
+    let count = writes.len();
+    if count > 0 {
+        writes.push((Topic::GONE.to_vec(), Change::Add(bytes)));
+        log.bucket().commit(Transaction { writes, ..Transaction::default() }).await?;
+        topic.dropped(bytes);
+    }
+    Ok(count)
+}

@@ -1,0 +1,52 @@
+//! A subscription: which function of which service handles the events of which topic.
+
+use crate::base::ServiceName;
+use crate::events::{Backoff, Topic};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the events of a subscription are delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionSettings {
+    /// The most events under way: 1 to 1,000. Default 8.
+    pub concurrency: usize,
+    /// How often an event is tried before it is a dead letter: 1 to 1,000. Default 10.
+    pub tries: u32,
+    /// The pauses between the tries. Default 1 s to 1 min.
+    pub backoff: Backoff,
+    /// The most events that are read and not settled: 1 to 1,000,000. Default 10,000.
+    pub waiting: usize,
+    /// The most dead letters: 0 to 1,000,000. Default 10,000.
+    pub dead: usize,
+    /// Whether a new subscription begins with the first event that the topic still has, or with the next one.
+    pub from_beginning: bool,
+}
+
+impl Default for SubscriptionSettings {
+    fn default() -> Self {
+        let backoff = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
+        Self { concurrency: 8, tries: 10, backoff, waiting: 10_000, dead: 10_000, from_beginning: true }
+    }
+}
+
+/// A subscription of the manifest.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// The service, whose replicas and revisions are one consumer group.
+    pub service: ServiceName,
+    /// The topic.
+    pub topic: Arc<Topic>,
+    /// The position of its function among the functions that the host calls by name (`Service::routed`).
+    pub at: usize,
+    /// The function's name in the manifest, for messages.
+    pub function: String,
+    /// How its events are delivered.
+    pub settings: SubscriptionSettings,
+}
+
+impl Subscription {
+    /// The bucket of its notes. A replaced function is the same subscription: what it has settled stays settled.
+    pub fn notes(&self) -> ServiceName {
+        ServiceName::of_host_part("subscription", &format!("{}/{}", self.service, self.topic.name))
+    }
+}

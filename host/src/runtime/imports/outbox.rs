@@ -1,0 +1,123 @@
+//! What a guest's commit does beside its own writes: the events that it publishes, and the note that it was made for
+//! the event which the call handles. All of it is one commit.
+
+use super::state_span::{OwnBucket, traced};
+use crate::base::HandledEvent;
+use crate::events::{NewEvent, RefusedEvent, Topic, longest};
+use crate::runtime::context::context::{Context, caller};
+use crate::runtime::grants::PublishGrant;
+use crate::state::{Beside, Bucket, Change, Committed, Key, StateError, Transaction};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use wasmtime::StoreContextMut;
+
+/// The commits of one call: where they go, what they may publish, and the event that they are made for.
+pub(super) struct CommitScope {
+    /// Where they go, with the span of the operation that the guest calls.
+    pub(super) own: OwnBucket,
+    publish: Option<PublishGrant>,
+    event: Option<Arc<HandledEvent>>,
+}
+
+/// Why nothing was committed.
+pub(super) enum CommitFailure {
+    /// The service may not publish on this topic, or there is none.
+    NotGranted(String),
+    /// An event is refused.
+    Refused(RefusedEvent),
+    /// The store refused, or failed.
+    State(StateError),
+}
+
+impl From<StateError> for CommitFailure {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl CommitScope {
+    /// The scope of the call on whose behalf the guest in `store` calls the host now. `operation` is the name of the
+    /// function that it calls.
+    pub(super) fn of(store: &mut StoreContextMut<'_, Context>, operation: &'static str) -> Self {
+        let event = if store.data().handles_events { caller(store).event } else { None };
+        let publish = store.data().identity.grants.publish.clone();
+        Self { own: OwnBucket::of(store.data(), operation), publish, event }
+    }
+
+    /// Commits `transaction` and publishes `events`, in one commit. In a call that handles an event the commit is
+    /// applied once for that event: if a try before has made it, the answer has the version of then, and no sums.
+    pub(super) async fn commit(
+        self,
+        mut transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        let published = self.add_events(&mut transaction, events)?;
+        let Self { own: OwnBucket { bucket, span }, event, .. } = self;
+        let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
+        let committed = match event {
+            Some(event) if changes => traced(span, commit_once(&bucket, transaction, &event)).await?,
+            _ => traced(span, bucket.commit(transaction)).await?,
+        };
+        // Each event has a number among the sums. A commit that was made before has none: it has told already.
+        if !committed.sums.is_empty() {
+            published.iter().for_each(|(topic, events, bytes)| topic.published(*events, *bytes));
+        }
+        Ok(committed)
+    }
+
+    /// Adds the events to the transaction. Returns the topics, with the events and the bytes that each gets.
+    fn add_events(
+        &self,
+        transaction: &mut Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Vec<(Arc<Topic>, u64, u64)>, CommitFailure> {
+        if events.len() > longest::EVENTS {
+            let text = format!("one commit publishes at most {} events", longest::EVENTS);
+            return Err(CommitFailure::Refused(RefusedEvent::TooLong(text)));
+        }
+        let topics = self.publish.as_ref().map_or(&[][..], |grant| &grant.topics);
+        let source = self.own.bucket.service().as_str();
+        let mut writes: BTreeMap<usize, (u64, Vec<(Key, Change)>)> = BTreeMap::new();
+        for (topic, event) in events {
+            let at = topics.iter().position(|own| own.name.as_str() == topic);
+            let at = at.ok_or_else(|| CommitFailure::NotGranted(topic))?;
+            let record = topics[at].admit(event, source, now()).map_err(CommitFailure::Refused)?.encode();
+            let (bytes, writes) = writes.entry(at).or_default();
+            *bytes += record.len() as u64;
+            writes.push((Topic::COUNTER.to_vec(), Change::Append(record)));
+        }
+        let published = writes.into_iter().map(|(at, (bytes, mut writes))| {
+            let (topic, events) = (&topics[at], writes.len() as u64);
+            writes.push((Topic::WRITTEN.to_vec(), Change::Add(bytes)));
+            transaction.beside.push(Beside { bucket: topic.bucket(), checks: Vec::new(), writes });
+            (Arc::clone(topic), events, bytes)
+        });
+        Ok(published.collect())
+    }
+}
+
+/// Commits `transaction` with the note that it was made for `event`, unless a try before has made it.
+async fn commit_once(
+    bucket: &Bucket,
+    mut transaction: Transaction,
+    event: &HandledEvent,
+) -> Result<Committed, StateError> {
+    let number = event.begin_commit();
+    let note = event.note_of(number);
+    transaction.beside.push(Beside {
+        bucket: event.notes.clone(),
+        checks: vec![(note.clone(), 0)],
+        writes: vec![(note, Change::Put(Vec::new()))],
+    });
+    match bucket.commit(transaction).await {
+        // A try before has made this commit: all that it wrote has the version of its note.
+        Err(StateError::ConflictBeside { version, .. }) => Ok(Committed { version, sums: Vec::new() }),
+        outcome => outcome.inspect_err(|_| event.release_commit(number)),
+    }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,53 @@
+//! What a manifest can get wrong about topics is an error with its place, which names the component's part.
+
+use super::super::atoll::Home;
+
+const SERVICE: &str =
+    "[service.reader]\ncomponent = \"{component:fixture-events}\"\nstate = true\npublish = [\"entries\"]\n";
+const TOPIC: &str = "[topic.entries]\npayload = \"atoll:fixture-events/types#entry\"\n";
+
+/// `topic`, the service with `subscribe`, what `atoll check` says, and the line at which it points.
+const CASES: [(&str, &str, &str, &str); 7] = [
+    (TOPIC, "[{ topic = \"entries\", call = \"reader/handel\" }]", "the component exports no function `handel`", ":7:"),
+    (TOPIC, "[{ topic = \"entries\", call = \"reader/read\" }]", "`read` cannot read the payloads of `entries`", ":7:"),
+    (TOPIC, "[{ topic = \"entries\", call = \"reader/both\" }]", "`both` has 2 parameters", ":7:"),
+    (TOPIC, "[{ topic = \"entrees\", call = \"reader/handle\" }]", "there is no topic `entrees`", ":7:"),
+    (
+        "[topic.entries]\npayload = \"atoll:fixture-events/types#entrée\"\n",
+        "[]",
+        "no service that publishes on `entries` or subscribes to it has the type",
+        ":2:",
+    ),
+    (
+        "[topic.entries]\npayload = \"atoll:fixture-events/types#entry\"\n[topic.entries.more]\n",
+        "[]",
+        "unknown key `more` in [topic.entries]",
+        ":3:",
+    ),
+    ("", "[]", "there is no topic `entries`", ":4:"),
+];
+
+#[tokio::test]
+async fn each_mistake_is_told_with_its_line() {
+    for (topic, subscribe, message, line) in CASES {
+        let home = Home::new(&format!("{topic}{SERVICE}subscribe = {subscribe}\n"));
+        home.link_cache();
+        let output = home.output(&["check"]).await;
+        let complaint = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(1), "{complaint}");
+        assert!(
+            complaint.contains(message) && complaint.contains(&format!("atoll.toml{line}")),
+            "{message}:\n{complaint}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_component_that_publishes_needs_the_grant() {
+    let text = "[service.reader]\ncomponent = \"{component:fixture-events}\"\nstate = true\n";
+    let home = Home::new(text);
+    home.link_cache();
+    let output = home.output(&["check"]).await;
+    let complaint = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(complaint.contains("atoll:events/publisher@0.1.0") && complaint.contains("publish = ["), "{complaint}");
+}
