@@ -80,7 +80,6 @@ fn the_exposition_has_every_family_of_endpoints() {
             r#"atoll_requests_total{service="users",endpoint="users-0"} 1"#,
             r#"atoll_failures_total{service="users",endpoint="users-0"} 1"#,
             r#"atoll_failures_by_kind_total{service="users",endpoint="users-0",kind="trap"} 1"#,
-            r#"atoll_failures_by_kind_total{service="users",endpoint="users-0",kind="connect"} 0"#,
             r#"atoll_latency_seconds_bucket{le="0.0025",service="users",endpoint="users-0"} 1"#,
             r#"atoll_breaker_state{service="users",endpoint="users-0"} 2"#,
             r#"atoll_breaker_forced{service="users",endpoint="users-0"} 1"#,
