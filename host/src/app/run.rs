@@ -135,10 +135,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     signals.abort();
     let exporter = traces.exporter;
     Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
-    if let Some(trail) = trail {
-        // It waits for the refusals before it, too.
-        block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
-    }
+    on_stop(trail);
     Ok(())
 }
 
@@ -295,6 +292,14 @@ fn on_drain(trail: Option<AuditTrail>) -> impl Fn(&'static str) + Send {
         if let Some(trail) = &trail {
             trail.note(AuditRecord::new(signal, "drain"));
         }
+    }
+}
+
+/// Records the end.
+fn on_stop(trail: Option<AuditTrail>) {
+    if let Some(trail) = trail {
+        // It waits for the refusals before it, too.
+        block_in_place(|| trail.record(AuditRecord::new("host", "stop")));
     }
 }
 

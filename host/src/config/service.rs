@@ -18,6 +18,7 @@ use super::subscription::{self, TopicUse};
 use super::topic::Topics;
 use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
 use crate::base::ServiceName;
+use crate::events::TopicName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
@@ -251,19 +252,8 @@ fn read(
     };
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
-    let config = section.get(&CONFIG);
-    let grants = GrantSettings {
-        state: section.get(&STATE),
-        bucket: bucket(&mut section),
-        secrets: granted_env::secrets(&mut section, &config, folder, env),
-        config,
-        env: granted_env::read(&mut section, folder, env),
-        calls: services.named(calls.value, report),
-        egress: egress::read(&mut section),
-        publish: topics.publish.clone(),
-        topics: Vec::new(),
-        dial,
-    };
+    let called = services.named(calls.value, report);
+    let grants = grants(&mut section, folder, env, called, topics.publish.clone(), dial);
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| {
@@ -289,6 +279,30 @@ fn read(
     let spec =
         ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+}
+
+/// What the service may reach. It gets the topics of `publish` later, when their types are known.
+fn grants(
+    section: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    calls: Vec<ServiceName>,
+    publish: Vec<TopicName>,
+    dial: Dial,
+) -> GrantSettings {
+    let config = section.get(&CONFIG);
+    GrantSettings {
+        state: section.get(&STATE),
+        bucket: bucket(section),
+        secrets: granted_env::secrets(section, &config, folder, env),
+        config,
+        env: granted_env::read(section, folder, env),
+        calls,
+        egress: egress::read(section),
+        publish,
+        topics: Vec::new(),
+        dial,
+    }
 }
 
 /// The other name of the service's store, which must have one.
