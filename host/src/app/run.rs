@@ -74,8 +74,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
 
-    let trail = open_audit(manifest, path)?;
-    let revisions = KeptRevisions::open(&mut draft.manifest)?;
+    let (trail, revisions) = (open_audit(manifest, path)?, KeptRevisions::open(&mut draft.manifest)?);
     let manifest = &draft.manifest;
     let runtime = load::engine(manifest)?;
     // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
@@ -94,7 +93,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }
 
-    let drain = Drain::new();
+    let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
     let Edges { gateway, admin, host, mesh, events, mut upkeep } = edges(
         (manifest, path),
@@ -102,9 +101,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (registry, store.clone(), counts, trail.clone()),
         rollout,
         (assembly, policies, partial),
-        &drain,
+        (&drain, &revisions),
         (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
-        &revisions,
     );
     let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
 
@@ -128,7 +126,6 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     upkeep.spawn(end.finish());
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
-    let admin_drain = Drain::new();
     let admin_edge = tokio::spawn(admin_socket.serve(move |request, _| admin.handle(request), admin_drain.clone()));
     let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
     serve(gateway_socket, gateway, drain).await;
@@ -182,9 +179,8 @@ fn edges(
     (registry, store, counts, trail): (Arc<Registry<Service>>, Option<Store>, Option<QuotaStore>, Option<AuditTrail>),
     rollout: Rollout,
     (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
-    drain: &Drain,
+    (drain, revisions): (&Drain, &KeptRevisions),
     (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
-    revisions: &KeptRevisions,
 ) -> Edges {
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);

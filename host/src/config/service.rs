@@ -256,13 +256,7 @@ fn read(
     let grants = grants(&mut section, folder, env, called, topics.publish.clone(), dial);
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
-    let component = component.map(|found| {
-        let missing = |(message, help): (String, String)| {
-            let help = if build.is_some() { format!("`atoll build {}` makes it", key.get_ref()) } else { help };
-            report.finding(found.origin.clone(), message, help)
-        };
-        COMPONENT_FILE.look_for(&found, folder).map_err(missing)
-    });
+    let component = component.map(|found| look_for(&found, folder, (key.get_ref(), build.is_some()), report));
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
     let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
@@ -303,6 +297,19 @@ fn grants(
         topics: Vec::new(),
         dial,
     }
+}
+
+/// The file of the component of a service, or that it is missing. `is_built`: `atoll build` makes it.
+fn look_for(
+    found: &Sourced<PathBuf>,
+    folder: &Path,
+    (service, is_built): (&str, bool),
+    report: &Report,
+) -> Result<PathBuf, Option<Finding>> {
+    COMPONENT_FILE.look_for(found, folder).map_err(|(message, help)| {
+        let help = if is_built { format!("`atoll build {service}` makes it") } else { help };
+        report.finding(found.origin.clone(), message, help)
+    })
 }
 
 /// The other name of the service's store, which must have one.
