@@ -74,7 +74,7 @@ impl RunningHost {
     /// # Errors
     /// A component is missing, or the host does not start.
     pub(crate) fn open() -> anyhow::Result<Self> {
-        telemetry::init(LogFormat::Json)?;
+        telemetry::init(Some(LogFormat::Json))?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("atoll.toml");
         std::fs::write(&path, manifest(folder.path(), client::serve_plainly()?)?)?;

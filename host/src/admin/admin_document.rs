@@ -6,9 +6,11 @@ use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView}
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
+use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
-    ClearedView, FaultView, KeyView, OutsideView, ProblemView, RouteView, ServiceView, SwapView, TrialView,
+    CacheView, ClearedView, FaultView, KeyView, OutsideView, ProblemView, PurgedView, RouteView, ServiceView, SwapView,
+    TrialView,
 };
 use axum::routing::get;
 use axum::{Json, Router};
@@ -64,7 +66,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 34] = [
+static RESOURCES: [AdminResource; 48] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -101,6 +103,20 @@ static RESOURCES: [AdminResource; 34] = [
         resource(GET, "/v1/changes", "What has changed, the newest first", schema_of::<Vec<ChangeView>>),
         &["service", "kind", "since", "limit"],
     ),
+    resource(GET, "/v1/cache", "How full the gateway's cache is", schema_of::<CacheView>),
+    resource(DELETE, "/v1/cache", "Take all answers out of it", schema_of::<PurgedView>),
+    resource(POST, "/v1/cache/purge", "Take answers out of it, by path, prefix or tag", schema_of::<PurgedView>),
+    resource(GET, "/v1/services/{name}/rollouts", "Its revisions and its canary", schema_of::<HistoryView>),
+    resource(POST, "/v1/services/{name}/rollouts", "Begin a rollout of a component", schema_of::<BegunView>),
+    resource(GET, "/v1/services/{name}/rollouts/{id}", "One rollout, with its signals", schema_of::<RolloutView>),
+    resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
+    resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
+    resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
+    resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
+    resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
+    resource(GET, "/v1/topics/{topic}/subscriptions/{service}/dead", "The dead letters of a subscription", anything),
+    resource(POST, "/v1/topics/{topic}/subscriptions/{service}/dead/retry", "Send them again", anything),
     resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),
@@ -169,6 +185,9 @@ mod tests {
             include_str!("keys.rs"),
             include_str!("guards.rs"),
             include_str!("traces.rs"),
+            include_str!("cache.rs"),
+            include_str!("rollouts.rs"),
+            include_str!("topics.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),
         ];
@@ -176,8 +195,10 @@ mod tests {
         routed =
             routed.into_iter().filter_map(|rest| rest.split('"').next()).filter(|path| path.starts_with('/')).collect();
         let mut described: Vec<&str> = RESOURCES.iter().map(|resource| resource.path).collect();
-        (routed.sort_unstable(), described.sort_unstable());
-        (routed.dedup(), described.dedup());
+        for paths in [&mut routed, &mut described] {
+            paths.sort_unstable();
+            paths.dedup();
+        }
         assert_eq!(described, routed);
     }
 

@@ -89,22 +89,22 @@ pub(super) fn dev(manifest: &Path, ca: Option<&Path>) -> anyhow::Result<()> {
 async fn watch(mut steps: Vec<BuildStep>, manifest: PathBuf, ca: Option<PathBuf>) {
     loop {
         sleep(LOOK).await;
-        for at in 0..steps.len() {
-            let Some(changed) = steps[at].look() else { continue };
-            terminal::note(&format!("{}: {} changed", steps[at].service, changed.display()));
+        for step in &mut steps {
+            let Some(changed) = step.look() else { continue };
+            terminal::note(&format!("{}: {} changed", step.service, changed.display()));
             // A build takes a thread for seconds. If the task is gone, the host ends.
-            let mut step = steps[at].clone();
-            let Ok((step, built)) = spawn_blocking(move || {
-                let built = run_one(&mut step);
-                (step, built)
+            let mut building = step.clone();
+            let Ok((built, good)) = spawn_blocking(move || {
+                let good = run_one(&mut building);
+                (building, good)
             })
             .await
             else {
                 return;
             };
-            steps[at] = step;
-            if built {
-                swap_in(&steps[at], &manifest, ca.as_deref()).await;
+            *step = built;
+            if good {
+                swap_in(step, &manifest, ca.as_deref()).await;
             }
         }
     }
