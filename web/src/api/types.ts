@@ -101,7 +101,7 @@ export interface TraceSummary {
     rule: string;
     weight: number;
     services: string[];
-    spans: number;
+    span_count: number;
     error: string | null;
 }
 
@@ -119,7 +119,7 @@ export interface Span {
     attributes: Record<string, unknown>;
 }
 
-export interface Trace extends Omit<TraceSummary, "spans"> {
+export interface Trace extends TraceSummary {
     route: string;
     lost_spans: number;
     stranger: string | null;

@@ -17,8 +17,8 @@ export function Logs() {
         const value = query.get(name);
         if (value) asked.set(name, value);
     }
-    const log = useResource<LogLine[]>(`/v1/logs?${asked}`);
-    const lines = log.value ?? [];
+    const log = useResource<{ lines: LogLine[] }>(`/v1/logs?${asked}`);
+    const lines = log.value?.lines ?? [];
     return (
         <>
             <h1>Log</h1>

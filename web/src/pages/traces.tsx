@@ -61,7 +61,7 @@ export function Traces() {
             {traces.error && <p class="bad">{traces.error}</p>}
             <Table
                 caption="Kept traces"
-                head={["When", "Request", "Status", "Took", "Services", "Spans", "Kept since"]}
+                head={["When", "Request", "Status", "Took", "Services", "Spans", "Kept because"]}
             >
                 {traces.value?.length === 0 && <Empty columns={7}>No trace that fits is kept.</Empty>}
                 {traces.value?.map((trace) => (
@@ -77,7 +77,7 @@ export function Traces() {
                         </td>
                         <td class="number">{milliseconds(trace.duration_ms)}</td>
                         <td>{trace.services.join(", ")}</td>
-                        <td class="number">{trace.spans}</td>
+                        <td class="number">{trace.span_count}</td>
                         <td>{trace.rule}</td>
                     </tr>
                 ))}
@@ -108,7 +108,7 @@ export function TracePage({ id }: { id: string }) {
         <>
             <h1>{value.name}</h1>
             <p>
-                {clock(value.began)}, {milliseconds(value.duration_ms)}, status {value.status}, kept since: {value.rule}
+                {clock(value.began)}, {milliseconds(value.duration_ms)}, status {value.status}, kept because: {value.rule}
                 . Request <code>{value.request_id}</code>, <a href={link(["logs"], { trace: value.id })}>its log</a>.
             </p>
             {missing > 0 && <p class="warn">{missing} more spans are not drawn.</p>}
