@@ -208,7 +208,7 @@ mod tests {
         let document: Value = serde_json::from_str(&get(&admin, "/openapi.json").await.text).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
         for resource in RESOURCES.iter().filter(|resource| resource.media_type != EVENTS) {
-            let path = resource.path.replace("{name}", "users").replace("{id}", "1");
+            let path = resource.path.replace("{name}", "users").replace("{id}", "1").replace("{end}", "abort");
             let answer = send(&admin, resource.method, &path, &[("host", LOOPBACK)]).await;
             let unknown = ["no-such-resource", "wrong-method"].iter().any(|kind| answer.text.contains(kind));
             assert!(!unknown, "{} {path}: {}", resource.method, answer.text);
