@@ -240,8 +240,9 @@ fn read(folders: &[&str], endings: &[&str]) -> BTreeMap<String, String> {
         if full.is_dir() {
             let entries = fs::read_dir(full).unwrap().map(Result::unwrap);
             let names = entries.map(|entry| entry.file_name().into_string().unwrap());
-            // What others built: cargo's target folders, the components' dist.
-            let ours = names.filter(|name| !name.starts_with('.') && name != "target" && name != "dist");
+            // What others built or installed: cargo's target folders, what is built for `dist`, npm's packages.
+            let others = |name: &str| name.starts_with('.') || ["target", "dist", "node_modules"].contains(&name);
+            let ours = names.filter(|name| !others(name));
             open.extend(ours.map(|name| format!("{path}/{name}")));
         } else if Path::new(&path).extension().or(full.file_name()).is_some_and(|end| endings.iter().any(|&e| e == end))
         {

@@ -22,7 +22,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Like [`print`]. Returns whether somebody still reads: whoever prints on and on stops then.
+/// Like [`print()`]. Returns whether somebody still reads: whoever prints on and on stops then.
 ///
 /// # Errors
 /// Standard output cannot be written.

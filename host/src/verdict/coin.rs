@@ -7,7 +7,7 @@ const URN: u8 = 100;
 /// How many requests are remembered, a power of 2. A request whose place was taken since is drawn anew.
 const REMEMBERED: usize = 1024;
 
-/// Draws without putting back: of every [`URN`] requests exactly `share` go to the canary, in an order that nobody
+/// Draws without putting back: of every `URN` requests exactly `share` go to the canary, in an order that nobody
 /// outside can foresee.
 ///
 /// The odds of a call are taken for the share, although they change a little with each ticket that is drawn. That is on

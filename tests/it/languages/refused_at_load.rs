@@ -56,7 +56,7 @@ async fn a_version_of_wasi_that_is_not_there_is_named_with_those_that_are() {
             "there is 0.2.12 and 0.3.0 of it",
         ),
         ("wasi:keyvalue/store@0.2.0-draft2", "(there is 0.2.0-draft)", "there is 0.2.0-draft of it"),
-        ("atoll:state/transactions@1.0.0", "(there is 0.1.0)", "there is 0.1.0 of it"),
+        ("atoll:state/transactions@1.0.0", "(there is 0.1.0 and 0.2.0)", "there is 0.1.0 and 0.2.0 of it"),
         (
             "wasi:nn/tensor@0.2.0-rc-2024-10-28",
             "what this host does not offer: wasi:nn/tensor@0.2.0-rc-2024-10-28",
