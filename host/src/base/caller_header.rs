@@ -82,6 +82,11 @@ fn is_named(name: &str, fields: &[&str]) -> bool {
     })
 }
 
+/// Whether a field of this name says who has logged in at a proxy.
+pub fn is_login(name: &str) -> bool {
+    is_named(name, &LOGINS)
+}
+
 /// Whether a field of this name says who calls, and its sender is not believed.
 fn is_claim(name: &str, trusted: bool) -> bool {
     // Most fields of a request begin with other letters, so one comparison decides.

@@ -30,7 +30,7 @@ pub use body::{
     Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
     empty_body, full_body,
 };
-pub use caller_header::remove_claimed_identity;
+pub use caller_header::{is_login, remove_claimed_identity};
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

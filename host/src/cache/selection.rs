@@ -94,16 +94,25 @@ fn values(names: &[HeaderName], request: &HeaderMap) -> Digest {
     Digest::of(&text)
 }
 
-/// What a route's key adds to the URI, as a digest. Two requests with different ones never share an answer.
+/// What the route and its key add to the URI. Two requests with different ones never share an answer. Routes of one path
+/// differ in their services or in whom they let in, so none gets the answers of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyDigest(Option<Digest>);
+pub struct KeyDigest {
+    route: usize,
+    parts: Option<Digest>,
+}
 
 impl KeyDigest {
-    /// The parts of `policy` in this request, and `told`: what a trusted proxy says of the host and the scheme that its
-    /// own client named, since the service reads it.
-    pub fn of(policy: &CachePolicy, request: &HeaderMap, identity: Option<&Identity>, told: &[&[u8]]) -> Self {
+    /// The parts of the `policy` of the route at this position in this request, and `told`: what a trusted proxy says of
+    /// its own client, since the service reads it.
+    pub fn of(
+        (route, policy): (usize, &CachePolicy),
+        request: &HeaderMap,
+        identity: Option<&Identity>,
+        told: &[&[u8]],
+    ) -> Self {
         if policy.key.is_empty() && told.is_empty() {
-            return Self(None);
+            return Self { route, parts: None };
         }
         let mut text = Vec::new();
         let mut add = |kind: u8, value: Option<&[u8]>| {
@@ -122,10 +131,14 @@ impl KeyDigest {
                 KeyPart::Subject => {
                     add(b'p', identity.map(|identity| identity.policy.as_bytes()));
                     add(b's', identity.map(|identity| identity.subject.as_bytes()));
+                    // Two keys of one name may have different rights, and a service may answer by them.
+                    for scope in identity.iter().flat_map(|identity| &identity.scopes) {
+                        add(b'o', Some(scope.as_bytes()));
+                    }
                 }
             }
         }
-        Self(Some(Digest::of(&text)))
+        Self { route, parts: Some(Digest::of(&text)) }
     }
 }
 

@@ -309,11 +309,19 @@ impl<H: Handle> Delivering<H> {
         let (notes, progress, log) = (self.given.notes.clone(), self.progress.clone(), self.given.log.clone());
         saves.spawn(async move {
             for (number, outcome) in &mut fates {
-                if let EventFate::Dead(_, record) = outcome
-                    && record.is_empty()
-                    && let Ok(Some(Ok(found))) = log.get(*number).await
-                {
-                    *record = found.encode();
+                let EventFate::Dead(_, record) = outcome else { continue };
+                if !record.is_empty() {
+                    continue;
+                }
+                match log.get(*number).await {
+                    Ok(Some(Ok(found))) => *record = found.encode(),
+                    // It has gone, or is damaged: there is nothing to keep.
+                    Ok(_) => {}
+                    // A dead letter without its event would lose the event: the save is tried again.
+                    Err(error) => {
+                        sleep(STORE_PAUSE).await;
+                        return (fates, Err(error));
+                    }
                 }
             }
             let saved = notes.save(progress, &fates).await;

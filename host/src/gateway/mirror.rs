@@ -4,6 +4,7 @@ use super::call::Call;
 use crate::base::{Body, BodyError, CallContext, ServiceName, SingleTry, UpgradeOffer, full_body};
 use crate::fault::Share;
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderName, HeaderValue, Request};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -59,6 +60,10 @@ impl Mirror {
         *copy.uri_mut() = request.uri().clone();
         *copy.headers_mut() = request.headers().clone();
         *copy.extensions_mut() = request.extensions().clone();
+        // What a client shows to the first service is not the other service's to have.
+        for credential in [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE] {
+            copy.headers_mut().remove(credential);
+        }
         copy.headers_mut().insert(HeaderName::from_static(Self::HEADER), HeaderValue::from_static("1"));
         copy.extensions_mut().insert(SingleTry);
         let most = context.deadline.saturating_duration_since(Instant::now());
@@ -98,9 +103,9 @@ impl<C: Call> PendingCopy<C> {
         let request = request.map(|()| full_body(body));
         tokio::spawn(async move {
             let _permit = permit;
-            let CallContext { request_id, depth, identity, .. } = context;
+            let CallContext { request_id, depth, identity, payer, sticky_fields, .. } = context;
             let mut context = CallContext::new(request_id, Instant::now(), most).at_depth(depth);
-            context.identity = identity;
+            (context.identity, context.payer, context.sticky_fields) = (identity, payer, sticky_fields);
             let sent = timeout(most, async {
                 let mut answer = mesh.call(&service, request, &context).await.map_err(|failure| failure.detail)?;
                 while let Some(frame) = answer.body_mut().frame().await {

@@ -306,6 +306,7 @@ impl Rollout {
                 Ok(_) => promoted(),
                 Err(error) => {
                     let verdict = format!("it cannot be promoted: {error}");
+                    let _ends_alone = deployment.history.lock().await;
                     self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
                 }
             },
@@ -315,10 +316,12 @@ impl Rollout {
 
     async fn condemn(&self, deployment: &Deployment, run: &Arc<CanaryRun>, reason: RollbackReason) {
         let verdict = reason.sentence(&run.watch.judge().report());
+        let _ends_alone = deployment.history.lock().await;
         self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
     }
 
-    /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile.
+    /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile. The
+    /// caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
     async fn take_back(&self, deployment: &Deployment, run: &Arc<CanaryRun>, outcome: RolloutOutcome, verdict: String) {
         if !deployment.end_canary(&self.registry, run) {
             return;
@@ -368,8 +371,11 @@ impl Rollout {
             EndOrder::Abort => RolloutOutcome::Aborted,
         };
         let numbers = run.watch.judge().report();
-        self.take_back(deployment, &run, outcome, format!("by {by}; {numbers}")).await;
         let history = deployment.history.lock().await;
+        if !deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, &run)) {
+            return Err(SwapError::NoRollout(deployment.spec.name.clone()));
+        }
+        self.take_back(deployment, &run, outcome, format!("by {by}; {numbers}")).await;
         Ok(report(&history))
     }
 

@@ -33,7 +33,8 @@ fn vary_tells_requests_apart_by_the_fields_that_it_names_alone() {
 fn a_value_of_a_field_is_not_shown() {
     let secret = headers(&[("authorization", "Bearer secret")]);
     let selection = Selection::of(&headers(&[("vary", "Authorization")]), &secret).expect("it selects");
-    let key = KeyDigest::of(&policy(&[KeyPart::Header("authorization".parse().expect("a name"))]), &secret, None, &[]);
+    let key =
+        KeyDigest::of((0, &policy(&[KeyPart::Header("authorization".parse().expect("a name"))])), &secret, None, &[]);
     let kept = kept(&[("cache-control", "public, max-age=1"), ("x-secret", "secret")], &[]).expect("kept");
     let uri = CacheKey::new(false, None, "/a", Some("token=secret"));
     assert!(!format!("{selection:?} {key:?} {kept:?} {uri:?}").contains("secret"));
@@ -53,7 +54,7 @@ fn a_routes_key_tells_requests_apart_by_its_parts() {
         claims: "{}".into(),
     };
     let by = |part: KeyPart, fields: Fields<'_>, subject: Option<&str>| {
-        KeyDigest::of(&policy(&[part]), &headers(fields), subject.map(who).as_ref(), &[])
+        KeyDigest::of((0, &policy(&[part])), &headers(fields), subject.map(who).as_ref(), &[])
     };
     let tenant = || KeyPart::Header("x-tenant".parse().expect("a name"));
     assert_ne!(by(tenant(), &[("x-tenant", "a")], None), by(tenant(), &[("x-tenant", "b")], None));
@@ -64,7 +65,7 @@ fn a_routes_key_tells_requests_apart_by_its_parts() {
     assert_ne!(by(session(), &[("cookie", "s=1")], None), by(session(), &[("cookie", "ss=1")], None));
     assert_ne!(by(KeyPart::Subject, &[], Some("a")), by(KeyPart::Subject, &[], Some("b")));
     assert_ne!(by(KeyPart::Subject, &[], Some("a")), by(KeyPart::Subject, &[], None));
-    let told = |told: &[&[u8]]| KeyDigest::of(&CachePolicy::default(), &HeaderMap::new(), None, told);
+    let told = |told: &[&[u8]]| KeyDigest::of((0, &CachePolicy::default()), &HeaderMap::new(), None, told);
     assert_ne!(told(&[b"a", b"bc"]), told(&[b"ab", b"c"]));
     assert_ne!(told(&[b"shop.example"]), told(&[]));
 }
@@ -153,4 +154,11 @@ proptest! {
         let agree = one.iter().zip(&other).take(2).all(|(one, other)| members(one) == members(other));
         prop_assert_eq!(selection.selects(&fields(&other)), agree);
     }
+}
+
+#[test]
+fn no_route_gets_the_answers_of_another() {
+    let of = |route| KeyDigest::of((route, &CachePolicy::default()), &HeaderMap::new(), None, &[]);
+    assert_eq!(of(1), of(1));
+    assert_ne!(of(1), of(2));
 }

@@ -10,7 +10,7 @@ fn key(at: usize) -> CacheKey {
 }
 
 fn digest() -> KeyDigest {
-    KeyDigest::of(&CachePolicy::default(), &HeaderMap::new(), None, &[])
+    KeyDigest::of((0, &CachePolicy::default()), &HeaderMap::new(), None, &[])
 }
 
 fn find(store: &AnswerStore, at: usize) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! A request as the cache sees it.
 
-use crate::base::{CallContext, HostAndPort};
+use crate::base::{CallContext, HostAndPort, is_login};
 use crate::cache::{CacheKey, CachePolicy, KeyDigest};
 use http::request::Parts;
 
@@ -27,8 +27,19 @@ pub(in crate::gateway) struct RequestPlace<'a> {
     pub(in crate::gateway) route: usize,
 }
 
-/// What a trusted proxy says of what its own client named. Services read it, so it is part of the key.
-const TOLD: [&str; 3] = ["x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"];
+/// What a trusted proxy says of its own client. Services read it, so it is part of the key, as is who has logged in at
+/// the proxy: no client gets the page of another.
+const TOLD: [&str; 8] = [
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-prefix",
+    // oauth2-proxy.
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-access-token",
+];
 
 impl CachedRequest<'_> {
     /// Its URI.
@@ -40,10 +51,12 @@ impl CachedRequest<'_> {
     pub(super) fn digest(&self, policy: &CachePolicy) -> KeyDigest {
         let headers = &self.head.headers;
         let told: Vec<&[u8]> = if self.at.trusted {
-            TOLD.iter().flat_map(|name| headers.get_all(*name)).map(|line| line.as_bytes()).collect()
+            let told = TOLD.iter().flat_map(|name| headers.get_all(*name));
+            let logins = headers.iter().filter(|(name, _)| is_login(name.as_str())).map(|(_, line)| line);
+            told.chain(logins).map(|line| line.as_bytes()).collect()
         } else {
             Vec::new()
         };
-        KeyDigest::of(policy, headers, self.context.identity.as_deref(), &told)
+        KeyDigest::of((self.at.route, policy), headers, self.context.identity.as_deref(), &told)
     }
 }
