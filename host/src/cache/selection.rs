@@ -94,8 +94,8 @@ fn values(names: &[HeaderName], request: &HeaderMap) -> Digest {
     Digest::of(&text)
 }
 
-/// What the route and its key add to the URI. Two requests with different ones never share an answer. Routes of one path
-/// differ in their services or in whom they let in, so none gets the answers of another.
+/// What the route and its key add to the URI. Two requests with different ones never share an answer. Routes of one
+/// path differ in their services or in whom they let in, so none gets the answers of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest {
     route: usize,
@@ -103,8 +103,8 @@ pub struct KeyDigest {
 }
 
 impl KeyDigest {
-    /// The parts of the `policy` of the route at this position in this request, and `told`: what a trusted proxy says of
-    /// its own client, since the service reads it.
+    /// The parts of the `policy` of the route at this position in this request, and `told`: what a trusted proxy says
+    /// of its own client, since the service reads it.
     pub fn of(
         (route, policy): (usize, &CachePolicy),
         request: &HeaderMap,
