@@ -141,6 +141,7 @@ pub(super) fn secrets(
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> GuestEnv {
+    service.hide_text(SECRETS.name);
     let secrets = read_key(service, &SECRETS, folder, env);
     let origin = ValueOrigin::Text(service.span.clone());
     for name in secrets.names().filter(|name| config.contains_key(*name)) {

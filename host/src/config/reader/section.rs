@@ -110,12 +110,17 @@ impl<'a> Section<'a> {
         self.table.and_then(|table| table.get(name)).is_some_and(|value| value.get_ref().is_table())
     }
 
-    /// Keeps the text of the key `name` out of every error, if it is a text and not a reference to one.
+    /// Keeps the text of the key `name` out of every error, if it is a text and not a reference to one; if it is a
+    /// table, the texts in it.
     pub(crate) fn hide_text(&self, name: &str) {
-        let value = self.table.and_then(|table| table.get(name)).filter(|value| value.get_ref().is_str());
-        if let Some(span) = value.map(Spanned::span).filter(|span| span.len() > 2) {
-            // The quotes stay.
-            self.report.source.hide(span.start + 1..span.end - 1);
+        let value = self.table.and_then(|table| table.get(name));
+        let within = value.and_then(|value| value.get_ref().as_table()).into_iter().flat_map(|table| table.values());
+        for text in value.into_iter().chain(within).filter(|value| value.get_ref().is_str()) {
+            let span = text.span();
+            if span.len() > 2 {
+                // The quotes stay.
+                self.report.source.hide(span.start + 1..span.end - 1);
+            }
         }
     }
 

@@ -195,6 +195,8 @@ fn an_error_shows_no_secret_that_somebody_has_written_into_the_manifest() {
         policy.replace("\"SECRET\"", &format!("\"{plain}")),
         format!("[state]\nencryption = {{ key = \"{plain}\" }}\n"),
         format!("[gateway.tls.acme.external_account]\nid = 1\nkey = '{plain}'\n"),
+        format!("[service.a]\ncomponent = \"a.wasm\"\nsecrets = {{ stripe = \"{plain}\" }}\n"),
+        format!("[service.a]\ncomponent = \"a.wasm\"\n[service.a.secrets]\nstripe = \"{plain}\"\n"),
         format!("[auth.a]\nkind = \"introspection\"\nclient_secret = \"{plain}\"\nendpoint = 1\n"),
     ];
     for text in texts {
