@@ -46,7 +46,7 @@ test *FILTER: build-components
 # Run the simulation through more seeds: `just sim`, `just sim 100000`; `ATOLL_SIM_SEED=7 just test sim` repeats one
 [group("verify")]
 sim SEEDS="2500": setup
-    ATOLL_SIM_SEEDS="$1" cargo test -p host --test system sim:: -- --nocapture
+    ATOLL_SIM_SEEDS="$1" cargo test -p host --test system sim:: -- --nocapture --include-ignored
 
 # All that a change must pass: lint, test, examples, doc, audit
 [group("verify")]

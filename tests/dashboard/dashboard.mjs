@@ -111,10 +111,10 @@ async function byKeyboardAlone() {
   await page.getByText("circuit open").first().waitFor();
   await press("reset");
   await press("reset it");
-  await page.getByRole("status").getByText("reset").waitFor();
+  await page.getByText("Circuit of users-0: reset.", { exact: false }).waitFor();
   await press("Roll back");
   await press("Roll back");
-  await page.getByRole("status").getByText("again").waitFor();
+  await page.getByText(/serves revision [0-9a-f]+ again/).waitFor();
   // Escape leaves a question without an answer.
   await press("open");
   await page.keyboard.press("Escape");
