@@ -68,8 +68,8 @@ pub use admin::Admin;
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{
-    CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView, UseView,
-    WhyView,
+    CallerView, CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView,
+    UseView, WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};

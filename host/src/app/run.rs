@@ -239,7 +239,8 @@ fn edges(
         upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
     }
     if let Some(exporter) = traces.exporter.clone() {
-        upkeep.spawn(async move { exporter.run().await });
+        let host = Arc::clone(&host);
+        upkeep.spawn(async move { exporter.run(Box::new(move || host.metrics.encode())).await });
     }
     attend(&host, &mut upkeep);
     for (service, settings) in manifest.services.iter().zip(health_checks) {
