@@ -1,6 +1,7 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
 //! the place in the request's trace.
 
+use super::call_inputs::InputWatch;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
@@ -92,6 +93,8 @@ pub struct CallContext {
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
+    /// Who watches what guests are handed; `None`: nobody. Calls on its behalf are watched by the same.
+    pub watch: Option<Arc<dyn InputWatch>>,
     /// Its place in the request's trace; `None` if the request has none.
     pub trace: Option<TraceScope>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
@@ -110,7 +113,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, payer, trace) = (None, None, None, None, None);
+        let (identity, sticky_fields, event, payer, watch, trace) = (None, None, None, None, None, None);
         Self {
             request_id,
             deadline,
@@ -120,6 +123,7 @@ impl CallContext {
             sticky_fields,
             event,
             payer,
+            watch,
             trace,
             dependency_failed: None,
         }

@@ -1,5 +1,6 @@
 //! The store's data: what one instance has, and what bounds it.
 
+use super::call_notes::CallNotes;
 use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
@@ -98,6 +99,11 @@ impl Context {
         self.identity.request.replace(&context.request_id);
         self.slice.meter().begin_call(task, context.payer.as_ref());
         calls.begin(task, context);
+        if calls.are_several()
+            && let Some(notes) = self.notes()
+        {
+            notes.kept_memory();
+        }
     }
 
     /// The body of an answer of WASI 0.3 that Wasmtime converted just now.
@@ -157,6 +163,12 @@ impl Context {
         call.trace.as_ref()?.open(SpanKind::Client, name, Instant::now())
     }
 
+    /// What is noted of the call that came last; `None` if nobody watches it. An instance that serves several calls may
+    /// be handed something for another one of them: that it serves several is noted itself.
+    pub(crate) fn notes(&self) -> Option<CallNotes> {
+        CallNotes::of(self.outbound.calls.latest(), &self.identity.grants)
+    }
+
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
         self.slice.meter().end_call(task);
@@ -166,12 +178,15 @@ impl Context {
 
 /// What a guest may use of the system: no preopened folder, no arguments, no network. The builder grants only what is
 /// asked of it.
-fn wasi(identity: &InstanceIdentity, errors: &GuestLog) -> WasiCtx {
+fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes>) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
     wasi.stderr(errors.clone());
     for (name, value) in identity.grants.env().variables() {
         wasi.env(name, value);
+    }
+    if let Some(notes) = notes {
+        notes.watch_system(&mut wasi);
     }
     wasi.build()
 }
@@ -221,10 +236,11 @@ impl HasLifeline for Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { wasi: made, errors, identity, .. } = self;
+        let Self { wasi: made, errors, identity, outbound, .. } = self;
         let ctx = made.get_or_insert_with(|| {
             let errors = errors.insert(GuestLog::new(OutputStream::Err, identity.clone()));
-            Box::new(wasi(identity, errors))
+            let notes = CallNotes::of(outbound.calls.latest(), &identity.grants);
+            Box::new(wasi(identity, errors, notes.as_ref()))
         });
         WasiCtxView { ctx, table: &mut self.table }
     }

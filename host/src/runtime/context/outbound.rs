@@ -6,6 +6,7 @@
 //! an error, and the log says which line of the manifest is missing. The name of a host says nothing about its address;
 //! the address is checked when the connection is made.
 
+use super::call_notes::CallNotes;
 use super::calls::Calls;
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
@@ -52,6 +53,15 @@ enum Destination {
         /// Scheme and authority, for the log.
         origin: String,
     },
+}
+
+impl Destination {
+    fn note(&self, notes: &CallNotes) {
+        match self {
+            Self::Service(service) => notes.service_call(service),
+            Self::Outside { origin, .. } => notes.outside_call(origin),
+        }
+    }
 }
 
 /// The scheme of a request, its host in lower case, and its port.
@@ -171,13 +181,20 @@ impl WasiHttpHooks for Outbound {
         (context.identity, context.trace) = (identity, trace);
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
+        let notes = CallNotes::of(&context, &self.identity.grants);
+        if let Some(notes) = &notes {
+            destination.note(notes);
+        }
         let connection = ConnectWait::bound(&mut request, &destination, options);
         let (outcall, caller) = (self.outcall.clone(), self.identity.clone());
         Box::new(async move {
             let answer = tokio::select! {
                 biased;
                 answer = call(&outcall, &caller, &destination, request, context) => answer,
-                () = connection.until_late() => return Err(Error::ConnectionTimeout),
+                () = connection.until_late() => {
+                    notes.iter().for_each(|notes| notes.failed_call(ErrorKind::Timeout));
+                    return Err(Error::ConnectionTimeout);
+                }
             };
             // If the guest fails to send its body, the body itself shows that, so this future has nothing to add.
             drop(transmission);
@@ -191,6 +208,7 @@ impl WasiHttpHooks for Outbound {
                 }
                 Err(error) => {
                     log_failure(&caller, &destination, &error);
+                    notes.iter().for_each(|notes| notes.failed_call(error.kind));
                     Err(guest_error(error.kind))
                 }
             }

@@ -1,7 +1,7 @@
 //! What a guest's commit does beside its own writes: the events that it publishes, and the note that it was made for
 //! the event which the call handles. All of it is one commit.
 
-use super::state_span::{OwnBucket, traced};
+use super::own_bucket::OwnBucket;
 use crate::base::HandledEvent;
 use crate::events::{NewEvent, RefusedEvent, Topic, longest};
 use crate::runtime::context::context::{Context, caller};
@@ -53,11 +53,14 @@ impl CommitScope {
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let published = self.add_events(&mut transaction, events)?;
-        let Self { own: OwnBucket { bucket, span }, event, .. } = self;
+        let Self { own, event, .. } = self;
         let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
         let committed = match event {
-            Some(event) if changes => traced(span, commit_once(&bucket, transaction, &event)).await?,
-            _ => traced(span, bucket.commit(transaction)).await?,
+            Some(event) if changes => {
+                let bucket = own.bucket.clone();
+                own.change(commit_once(&bucket, transaction, &event)).await?
+            }
+            _ => own.commit(transaction).await?,
         };
         // Each event has a number among the sums. A commit that was made before has none: it has told already.
         if !committed.sums.is_empty() {

@@ -5,7 +5,7 @@
 
 use super::blocking_function::define;
 use super::outbox::{CommitFailure, CommitScope};
-use super::state_span::{OwnBucket, traced};
+use super::own_bucket::OwnBucket;
 use crate::runtime::context::context::Context;
 use crate::state::{Change, Key, StateError, Transaction};
 pub(super) use bindings::atoll::state::transactions as contract;
@@ -73,24 +73,14 @@ impl contract::HostWithStore<Context> for Transactions {
     }
 }
 
-async fn get_many(
-    OwnBucket { bucket, span }: OwnBucket,
-    keys: Vec<String>,
-) -> Answer<Vec<Option<contract::Versioned>>> {
-    let read = bucket.get(keys.into_iter().map(Key::from).collect());
-    let found = traced(span, read).await.map_err(guest_error)?;
+async fn get_many(own: OwnBucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
+    let found = own.get(keys.into_iter().map(Key::from).collect()).await.map_err(guest_error)?;
     let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(
-    OwnBucket { bucket, span }: OwnBucket,
-    prefix: String,
-    after: Option<String>,
-    limit: u32,
-) -> Answer<contract::Page> {
-    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
-    let page = traced(span, read).await.map_err(guest_error)?;
+async fn scan(own: OwnBucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
+    let page = own.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(guest_error)?;
     let entries = page.items.into_iter().map(|entry| {
         let crate::state::Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key)?, value, version })

@@ -2,6 +2,7 @@
 
 use crate::base::{CallContext, ErrorKind, ServiceName};
 use crate::contract::{FORBIDDEN, Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
+use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::{Context, caller};
 use crate::runtime::grants::Grants;
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
@@ -60,6 +61,7 @@ struct PackedCall {
     context: CallContext,
     /// Those of the caller, with its name.
     grants: Arc<Grants>,
+    notes: Option<CallNotes>,
 }
 
 /// One imported function.
@@ -106,13 +108,25 @@ impl Import {
         let context = caller(store).deeper(Instant::now());
         let types = self.function.params.iter().map(|param| &param.ty);
         let arguments = DetachedValues::pack(store, types, arguments.to_vec())?;
-        Ok(PackedCall { arguments, context, grants: Arc::clone(&store.data().identity.grants) })
+        let grants = Arc::clone(&store.data().identity.grants);
+        let notes = CallNotes::of(&context, &grants);
+        Ok(PackedCall { arguments, context, grants, notes })
     }
 
     async fn call(&self, packed: PackedCall) -> Result<DetachedValues, OutcallError> {
-        let PackedCall { arguments, context, grants } = packed;
+        let PackedCall { arguments, context, grants, notes } = packed;
         let parties = (&grants.service, &self.service);
-        self.outcall.open()?.invoke(parties, &self.name, arguments, context).await
+        if let Some(notes) = &notes {
+            notes.service_call(&self.service);
+        }
+        let outcome = match self.outcall.open() {
+            Ok(outcall) => outcall.invoke(parties, &self.name, arguments, context).await,
+            Err(error) => Err(error),
+        };
+        if let (Some(notes), Err(error)) = (&notes, &outcome) {
+            notes.failed_call(error.kind);
+        }
+        outcome
     }
 
     /// Brings the answer into the caller's store.
