@@ -16,7 +16,7 @@ use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::subscription::{self, TopicUse};
 use super::topic::Topics;
-use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
+use super::{breaker, egress, granted_env, health, limits, record, resilience, rollout};
 use crate::base::ServiceName;
 use crate::events::TopicName;
 use crate::fault::Fault;
@@ -250,6 +250,7 @@ fn read(
         limits: limits.instance,
         isolation: limits::isolation(&mut section),
     };
+    let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
     let called = services.named(calls.value, report);
@@ -270,8 +271,19 @@ fn read(
         services.only_addresses.push(name.clone());
     }
     let name = ServiceSpec::new(name);
-    let spec =
-        ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
+    let spec = ServiceSpec {
+        replicas,
+        addresses,
+        grants,
+        idempotent,
+        requires,
+        wit,
+        traffic,
+        breaker,
+        rollout,
+        record,
+        ..name
+    };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
 }
 

@@ -1,5 +1,6 @@
 //! The handles that other rooms hold: the store, and one service's bucket in it.
 
+use super::absent_backend::AbsentBackend;
 use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
@@ -31,6 +32,11 @@ impl Store {
     /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
+    }
+
+    /// No store: each operation answers [`StateError::Closed`].
+    pub fn absent() -> Self {
+        Self::new(Arc::new(AbsentBackend::default()))
     }
 
     /// A store with another backend.

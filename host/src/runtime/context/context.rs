@@ -10,6 +10,7 @@ use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
+use crate::runtime::tape::taped_sources;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
 use crate::telemetry::{GuestFailure, traps};
@@ -138,7 +139,7 @@ impl Context {
     /// Logs that the instance failed, and remembers it with what the guest has printed to standard error.
     pub(crate) fn report_failure(&self, error: &InvokeError) {
         self.identity.log_failure(error);
-        if error.kind.blame() != Blame::Service {
+        if error.kind.blame() != Blame::Service || self.identity.tape.is_played() {
             return;
         }
         let printed: Vec<_> = self.logging.iter().chain(&self.errors).map(GuestLog::last_output).collect();
@@ -188,6 +189,7 @@ fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes
     if let Some(notes) = notes {
         notes.watch_system(&mut wasi);
     }
+    taped_sources::install(&mut wasi, &identity.tape);
     wasi.build()
 }
 

@@ -15,6 +15,7 @@ use crate::base::{
 };
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::tape::taped_exchange::{self, TapedExchange};
 use crate::runtime::values::body::{for_host, for_outside};
 use crate::runtime::values::timed_body::TimedBody;
 use http::uri::Scheme;
@@ -33,6 +34,9 @@ use wasmtime_wasi_http::{
 /// The top-level domain of the services. It is reserved for private use, so no name below it belongs to anybody on the
 /// internet (ICANN, 2024).
 const DOMAIN: &str = ".internal";
+
+/// How a recording names the failure of a guest that did not wait longer for its connection.
+const CONNECTION_TIMEOUT: &str = "connection-timeout";
 
 /// The outbound HTTP of one instance.
 pub(super) struct Outbound {
@@ -162,12 +166,36 @@ impl WasiHttpHooks for Outbound {
     ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
         // Taken in any case: it is for this request alone.
         let (identity, trace) = std::mem::take(&mut self.attributed);
+        let tape = self.identity.tape.clone();
+        if tape.is_played() {
+            return Box::new(async move {
+                let answer = taped_exchange::played(&tape, request).await.map_err(|kind| match &*kind {
+                    CONNECTION_TIMEOUT => Error::ConnectionTimeout,
+                    kind => guest_error(ErrorKind::named(kind).unwrap_or(ErrorKind::Host)),
+                })?;
+                drop(transmission);
+                Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
+            });
+        }
+        let (taped, request) = match tape.is_off() {
+            true => (None, request),
+            false => {
+                let (taped, request) = TapedExchange::begin(tape, request);
+                (Some(taped), request)
+            }
+        };
         let Some(destination) = self.destination(&request) else {
             self.log_denied(&request);
+            if let Some(taped) = taped {
+                taped.failed(ErrorKind::Forbidden.as_str());
+            }
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         if matches!(destination, Destination::Outside { .. }) && request.method() == Method::CONNECT {
             // A tunnel would lead past the allow-list.
+            if let Some(taped) = taped {
+                taped.failed(ErrorKind::Forbidden.as_str());
+            }
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
         let mut request = self.open_bodies.request(request);
@@ -193,6 +221,9 @@ impl WasiHttpHooks for Outbound {
                 answer = call(&outcall, &caller, &destination, request, context) => answer,
                 () = connection.until_late() => {
                     notes.iter().for_each(|notes| notes.failed_call(ErrorKind::Timeout));
+                    if let Some(taped) = taped {
+                        taped.failed(CONNECTION_TIMEOUT);
+                    }
                     return Err(Error::ConnectionTimeout);
                 }
             };
@@ -204,9 +235,13 @@ impl WasiHttpHooks for Outbound {
                         let body = body.map_err(|error| guest_body_error(&error)).boxed_unsync();
                         TimedBody::wrap(body, first_byte, options.between_bytes_timeout)
                     });
+                    let answer = taped.into_iter().fold(answer, |answer, taped| taped.answered(answer));
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {
+                    if let Some(taped) = taped {
+                        taped.failed(error.kind.as_str());
+                    }
                     log_failure(&caller, &destination, &error);
                     notes.iter().for_each(|notes| notes.failed_call(error.kind));
                     Err(guest_error(error.kind))
