@@ -7,10 +7,8 @@ use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
 use super::guest_span::GuestSpan;
 use super::kept_instances::{KeptCall, KeptInstances};
-use super::replay::{taped_answer, taped_request};
-use crate::base::{Body, CallContext, ErrorKind, SpanOwner, UnreadContent};
+use crate::base::{Body, CallContext, Digest, ErrorKind, SpanOwner, UnreadContent};
 use crate::contract::FunctionName;
-use crate::recording::RecordedOutcome;
 use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
@@ -27,8 +25,6 @@ use crate::runtime::instance::worker::{self, InstanceSpec, Lease, Worker};
 use crate::runtime::settings::{Isolation, Limits};
 use crate::runtime::tape::call_tape::CallTape;
 use crate::runtime::tape::recorder::Recorder;
-use crate::runtime::tape::recording_head::recorded_failure;
-use crate::runtime::tape::taped_values::recorded_result;
 use crate::runtime::values::body::for_guest;
 use crate::runtime::values::detached::DetachedValues;
 use crate::telemetry::PoolMetrics;
@@ -137,6 +133,11 @@ impl InstancePool {
         self.cpu.computed()
     }
 
+    /// The component file of its revision.
+    pub fn digest(&self) -> Digest {
+        self.revision.digest()
+    }
+
     /// Whether its instances answer HTTP by themselves.
     pub fn answers_http(&self) -> bool {
         self.revision.answers_http
@@ -165,17 +166,7 @@ impl InstancePool {
             return self.invoke_on(request, context, tape).await;
         }
         // Boxed: most calls are not recorded, and would pay for the size of the future.
-        Box::pin(async {
-            let outcome = self.invoke_on(taped_request(request, &tape), context, tape.clone()).await;
-            match outcome {
-                Ok(answer) => Ok(taped_answer(answer, tape)),
-                Err(error) => {
-                    end_by_failure(&tape, &error);
-                    Err(error)
-                }
-            }
-        })
-        .await
+        Box::pin(self.invoke_recorded(request, context, tape)).await
     }
 
     /// [`InstancePool::invoke`] with a tape.
@@ -227,27 +218,7 @@ impl InstancePool {
         Box::pin(self.call_recorded(function, arguments, context)).await
     }
 
-    async fn call_recorded(
-        &self,
-        function: &FunctionName,
-        arguments: DetachedValues,
-        context: &CallContext,
-    ) -> Result<DetachedValues, InvokeError> {
-        self.revision.ready(&self.runtime, context.deadline).await?;
-        let export = self.export(function)?;
-        let tape = self.tape_of_call((function, &export), &arguments, context);
-        let outcome = self.call_on(function, arguments, context, tape.clone()).await;
-        match &outcome {
-            Ok(values) => match recorded_result(&export.function, values.values()) {
-                Some(result) => tape.end(|| RecordedOutcome::Function(result)),
-                None => tape.abandon(),
-            },
-            Err(error) => end_by_failure(&tape, error),
-        }
-        outcome
-    }
-
-    fn export(&self, function: &FunctionName) -> Result<Arc<Export>, InvokeError> {
+    pub(super) fn export(&self, function: &FunctionName) -> Result<Arc<Export>, InvokeError> {
         let absent = || InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}"));
         self.revision.export(function).ok_or_else(absent)
     }
@@ -462,13 +433,6 @@ impl InstancePool {
                 Err(InvokeError::new(ErrorKind::Overloaded, detail))
             }
         }
-    }
-}
-
-/// A recorded call has failed.
-fn end_by_failure(tape: &CallTape, error: &InvokeError) {
-    if let Some(failure) = recorded_failure(error) {
-        tape.end(|| failure);
     }
 }
 

@@ -75,7 +75,7 @@ impl InstancePool {
     }
 
     /// The tape of a call that begins now; most have none.
-    pub(super) fn tape(&self, context: &CallContext, call: impl FnOnce() -> Option<RecordedCall>) -> CallTape {
+    fn tape(&self, context: &CallContext, call: impl FnOnce() -> Option<RecordedCall>) -> CallTape {
         let Some(recorder) = &self.recorder else { return CallTape::default() };
         let Some(reason) = recorder.reason() else { return CallTape::default() };
         // Whoever watches the call is told by clocks of its own.
@@ -92,11 +92,48 @@ impl InstancePool {
         CallTape::recorded((Arc::clone(recorder), reason), call, Box::new(instance.begin(context)))
     }
 
+    /// [`InstancePool::invoke`] of a request that is recorded.
+    pub(super) async fn invoke_recorded(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+        tape: CallTape,
+    ) -> Result<http::Response<Body>, InvokeError> {
+        match self.invoke_on(taped_request(request, &tape), context, tape.clone()).await {
+            Ok(answer) => Ok(taped_answer(answer, tape)),
+            Err(error) => {
+                end_by_failure(&tape, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// [`InstancePool::call`] while the recorder is on.
+    pub(super) async fn call_recorded(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+    ) -> Result<DetachedValues, InvokeError> {
+        self.revision.ready(&self.runtime, context.deadline).await?;
+        let export = self.export(function)?;
+        let tape = self.tape_of_call((function, &export), &arguments, context);
+        let outcome = self.call_on(function, arguments, context, tape.clone()).await;
+        match &outcome {
+            Ok(values) => match recorded_result(&export.function, values.values()) {
+                Some(result) => tape.end(|| RecordedOutcome::Function(result)),
+                None => tape.abandon(),
+            },
+            Err(error) => end_by_failure(&tape, error),
+        }
+        outcome
+    }
+
     pub(super) fn tape_of_request(&self, request: &http::Request<Body>, context: &CallContext) -> CallTape {
         self.tape(context, || Some(recorded_request(request)))
     }
 
-    pub(super) fn tape_of_call(
+    fn tape_of_call(
         &self,
         (name, export): (&FunctionName, &Export),
         arguments: &DetachedValues,
@@ -109,8 +146,15 @@ impl InstancePool {
     }
 }
 
+/// A recorded call has failed.
+fn end_by_failure(tape: &CallTape, error: &InvokeError) {
+    if let Some(failure) = recorded_failure(error) {
+        tape.end(|| failure);
+    }
+}
+
 /// A request whose body is put on the tape while the guest reads it.
-pub(super) fn taped_request(request: http::Request<Body>, tape: &CallTape) -> http::Request<Body> {
+fn taped_request(request: http::Request<Body>, tape: &CallTape) -> http::Request<Body> {
     request.map(|body| {
         let tell = |tape: &CallTape, moment: BodyMoment<'_>| match moment {
             BodyMoment::Piece(piece) => tape.add(piece.len(), |_, call| add_to_body(call, piece)),
@@ -129,7 +173,7 @@ fn add_to_body(call: &mut RecordedCall, piece: &Bytes) {
 }
 
 /// An answer whose body is put on the tape while it is read.
-pub(super) fn taped_answer(answer: http::Response<Body>, tape: CallTape) -> http::Response<Body> {
+fn taped_answer(answer: http::Response<Body>, tape: CallTape) -> http::Response<Body> {
     tape.end(|| RecordedOutcome::Http {
         status: answer.status().as_u16(),
         headers: recorded_headers(answer.headers()),
