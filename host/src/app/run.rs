@@ -88,12 +88,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
-    let place = RecordingPlace {
-        store: RecordingStore::new(manifest.record.bounds.clone()),
-        rules: Arc::new(manifest.record.rules.clone()),
-    };
-    let recordings = Arc::new(place);
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone(), recordings)?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -346,14 +341,19 @@ fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     services.chain(routes).collect()
 }
 
+/// Where revisions and recordings are kept.
+fn kept(manifest: &Manifest, revisions: &KeptRevisions) -> (Option<Arc<Archive>>, Arc<RecordingPlace>) {
+    let (bounds, rules) = (manifest.record.bounds.clone(), Arc::new(manifest.record.rules.clone()));
+    (revisions.archive.clone(), Arc::new(RecordingPlace { store: RecordingStore::new(bounds), rules }))
+}
+
 /// Deploys the services and publishes them in the discovery table.
 fn launch(
     assembly: &mut Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
-    archive: Option<Arc<Archive>>,
-    recordings: Arc<RecordingPlace>,
+    (archive, recordings): (Option<Arc<Archive>>, Arc<RecordingPlace>),
 ) -> anyhow::Result<Rollout> {
     let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
     let mut rollout = rollout.with_archive(archive).with_recordings(recordings);

@@ -22,6 +22,7 @@ use crate::events::TopicName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
+use crate::runtime::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -244,12 +245,7 @@ fn read(
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
-    let replicas = ReplicaSettings {
-        count: section.get(&REPLICAS).into(),
-        weight: section.get(&WEIGHT),
-        limits: limits.instance,
-        isolation: limits::isolation(&mut section),
-    };
+    let replicas = replicas(&mut section, limits.instance);
     let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
@@ -285,6 +281,16 @@ fn read(
         ..name
     };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+}
+
+/// The endpoints of its component, whose instances have these limits.
+fn replicas(section: &mut Section<'_>, limits: Limits) -> ReplicaSettings {
+    ReplicaSettings {
+        count: section.get(&REPLICAS).into(),
+        weight: section.get(&WEIGHT),
+        limits,
+        isolation: limits::isolation(section),
+    }
 }
 
 /// What the service may reach. It gets the topics of `publish` later, when their types are known.

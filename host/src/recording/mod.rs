@@ -25,7 +25,7 @@ mod recording;
 mod recording_store;
 mod shadow_tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use blob::Blob;
 pub use difference::{Difference, outcome_differences};

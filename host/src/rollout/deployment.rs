@@ -147,7 +147,7 @@ impl Deployment {
 
     /// A pool in which `revision` replays calls: a few at a time, each in an instance of its own.
     pub(super) fn replay_pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
-        let limits = Limits { concurrency: 1, ..self.spec.replicas.limits.clone() };
+        let limits = Limits { concurrency: 4, ..self.spec.replicas.limits.clone() };
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), limits, &Isolation::Request)
     }
 

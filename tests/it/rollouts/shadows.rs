@@ -66,6 +66,7 @@ async fn shop(http: &Http, atoll: &Atoll, rounds: usize) -> usize {
 }
 
 /// `ATOLL_SHADOW_ROUNDS=1500` makes it the 10,000 requests of the whole proof.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test says how long it may take")]
 fn rounds() -> usize {
     std::env::var("ATOLL_SHADOW_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
 }
@@ -109,12 +110,8 @@ async fn a_bug_in_one_field_is_found_in_the_first_request_that_it_touches() {
     let wrong = patched("users", "next_cursor", "next_cursot");
     let query = "?shadow_ms=86400000&fail_on_diff=true";
     assert_eq!(begin_for(&http, &atoll, "users", &wrong, query).await.status, 200);
-    let created = http.json(
-        Method::POST,
-        &format!("{}/api/users", atoll.gateway),
-        &json!({"name": "Ada", "email": "ada@example.org"}),
-    );
-    assert_eq!(created.await.status, 201);
+    let (url, ada) = (format!("{}/api/users", atoll.gateway), json!({"name": "Ada", "email": "ada@example.org"}));
+    assert_eq!(http.json(Method::POST, &url, &ada).await.status, 201);
     let shadow = shadow(&http, &atoll, "users", 1).await;
     assert_eq!(shadow["differing"], 0, "what has no such field is the same: {shadow}");
     // The first list has it.

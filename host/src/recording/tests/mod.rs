@@ -38,7 +38,7 @@ fn answered(body: &str) -> RecordedOutcome {
 }
 
 /// A request that reads, calls and writes.
-fn recording() -> Recording {
+pub(crate) fn recording() -> Recording {
     Recording {
         number: 0,
         request: "r1".into(),

@@ -15,6 +15,7 @@ use crate::base::{
 };
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::tape::call_tape::CallTape;
 use crate::runtime::tape::taped_exchange::{self, TapedExchange};
 use crate::runtime::values::body::{for_host, for_outside};
 use crate::runtime::values::timed_body::TimedBody;
@@ -168,34 +169,17 @@ impl WasiHttpHooks for Outbound {
         let (identity, trace) = std::mem::take(&mut self.attributed);
         let tape = self.identity.tape.clone();
         if tape.is_played() {
-            return Box::new(async move {
-                let answer = taped_exchange::played(&tape, request).await.map_err(|kind| match &*kind {
-                    CONNECTION_TIMEOUT => Error::ConnectionTimeout,
-                    kind => guest_error(ErrorKind::named(kind).unwrap_or(ErrorKind::Host)),
-                })?;
-                drop(transmission);
-                Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
-            });
+            return Box::new(played_answer(tape, request, transmission));
         }
-        let (taped, request) = match tape.is_off() {
-            true => (None, request),
-            false => {
-                let (taped, request) = TapedExchange::begin(tape, request);
-                (Some(taped), request)
-            }
-        };
+        let (taped, request) = TapedExchange::begin(tape, request);
         let Some(destination) = self.destination(&request) else {
             self.log_denied(&request);
-            if let Some(taped) = taped {
-                taped.failed(ErrorKind::Forbidden.as_str());
-            }
+            taped.failed(ErrorKind::Forbidden.as_str());
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         if matches!(destination, Destination::Outside { .. }) && request.method() == Method::CONNECT {
             // A tunnel would lead past the allow-list.
-            if let Some(taped) = taped {
-                taped.failed(ErrorKind::Forbidden.as_str());
-            }
+            taped.failed(ErrorKind::Forbidden.as_str());
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
         let mut request = self.open_bodies.request(request);
@@ -221,9 +205,7 @@ impl WasiHttpHooks for Outbound {
                 answer = call(&outcall, &caller, &destination, request, context) => answer,
                 () = connection.until_late() => {
                     notes.iter().for_each(|notes| notes.failed_call(ErrorKind::Timeout));
-                    if let Some(taped) = taped {
-                        taped.failed(CONNECTION_TIMEOUT);
-                    }
+                    taped.failed(CONNECTION_TIMEOUT);
                     return Err(Error::ConnectionTimeout);
                 }
             };
@@ -235,13 +217,11 @@ impl WasiHttpHooks for Outbound {
                         let body = body.map_err(|error| guest_body_error(&error)).boxed_unsync();
                         TimedBody::wrap(body, first_byte, options.between_bytes_timeout)
                     });
-                    let answer = taped.into_iter().fold(answer, |answer, taped| taped.answered(answer));
+                    let answer = taped.answered(answer);
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {
-                    if let Some(taped) = taped {
-                        taped.failed(error.kind.as_str());
-                    }
+                    taped.failed(error.kind.as_str());
                     log_failure(&caller, &destination, &error);
                     notes.iter().for_each(|notes| notes.failed_call(error.kind));
                     Err(guest_error(error.kind))
@@ -249,6 +229,16 @@ impl WasiHttpHooks for Outbound {
             }
         })
     }
+}
+
+/// The answer that a recording has. The request goes nowhere.
+async fn played_answer(tape: CallTape, request: http::Request<WasiBody>, transmission: Transmission) -> OutboundAnswer {
+    let answer = taped_exchange::played(&tape, request).await.map_err(|kind| match &*kind {
+        CONNECTION_TIMEOUT => Error::ConnectionTimeout,
+        kind => guest_error(ErrorKind::named(kind).unwrap_or(ErrorKind::Host)),
+    })?;
+    drop(transmission);
+    Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
 }
 
 /// The wait for a request's connection, as long as the guest permits. Dropping the call at its end is nobody's fault,

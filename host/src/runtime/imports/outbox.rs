@@ -51,22 +51,31 @@ impl CommitScope {
     /// Commits `transaction` and publishes `events`, in one commit. In a call that handles an event the commit is
     /// applied once for that event: if a try before has made it, the answer has the version of then, and no sums.
     pub(super) async fn commit(
+        self,
+        transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        // Boxed where there is a tape: a call without one would pay for the size of the future.
+        if self.own.tape.is_off() {
+            return self.commit_now(transaction, events).await;
+        }
+        Box::pin(self.commit_taped(transaction, events)).await
+    }
+
+    async fn commit_taped(
         mut self,
         transaction: Transaction,
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let tape = std::mem::take(&mut self.own.tape);
-        let asked = (!tape.is_off()).then(|| {
-            let event = |(topic, NewEvent { key, payload }): &(String, NewEvent)| PublishedEvent {
-                topic: topic.clone(),
-                key: key.clone(),
-                payload: payload.clone().into(),
-            };
-            let mut commit = recorded_commit(&transaction);
-            commit.events = events.iter().map(event).collect();
-            commit
-        });
-        let question = || RecordedQuestion::Commit(asked.unwrap_or_default());
+        let event = |(topic, NewEvent { key, payload }): &(String, NewEvent)| PublishedEvent {
+            topic: topic.clone(),
+            key: key.clone(),
+            payload: payload.clone().into(),
+        };
+        let mut asked = recorded_commit(&transaction);
+        asked.events = events.iter().map(event).collect();
+        let question = || RecordedQuestion::Commit(asked);
         tape.ask(question, self.commit_now(transaction, events), |answer| Some(recorded(answer)), played).await
     }
 

@@ -34,9 +34,14 @@ impl OwnBucket {
     }
 
     /// As [`Bucket::get`].
-    pub(super) async fn get(mut self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
+    pub(super) async fn get(self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
+        // Boxed where there is a tape: a call without one would pay for the size of the future.
+        if self.tape.is_off() { self.get_now(keys).await } else { Box::pin(self.get_taped(keys)).await }
+    }
+
+    async fn get_taped(mut self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         let tape = std::mem::take(&mut self.tape);
-        let asked = if tape.is_off() { Vec::new() } else { keys.iter().cloned().map(Blob::from).collect() };
+        let asked = keys.iter().cloned().map(Blob::from).collect();
         let question = || RecordedQuestion::Get { keys: asked };
         tape.ask(question, self.get_now(keys), recorded_values, played_values).await
     }
@@ -52,14 +57,16 @@ impl OwnBucket {
     }
 
     /// As [`Bucket::scan`].
-    pub(super) async fn scan(
-        mut self,
-        prefix: Key,
-        after: Option<Key>,
-        limit: usize,
-    ) -> Result<Page<Entry>, StateError> {
+    pub(super) async fn scan(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
+        if self.tape.is_off() {
+            return self.scan_now(prefix, after, limit).await;
+        }
+        Box::pin(self.scan_taped(prefix, after, limit)).await
+    }
+
+    async fn scan_taped(mut self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
         let tape = std::mem::take(&mut self.tape);
-        let question = asked_page(&tape, &prefix, after.as_ref(), limit.max(1));
+        let question = asked_page(&prefix, after.as_ref(), limit.max(1));
         let entry = |Entry { key, value }: &Entry| (key.clone().into(), value.value.clone().into(), value.version);
         let played = |(key, value, version): (Blob, Blob, u64)| Entry {
             key: key.bytes().to_vec(),
@@ -80,9 +87,16 @@ impl OwnBucket {
     }
 
     /// As [`Bucket::keys`].
-    pub(super) async fn keys(mut self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
+    pub(super) async fn keys(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
+        if self.tape.is_off() {
+            return self.keys_now(prefix, after, limit).await;
+        }
+        Box::pin(self.keys_taped(prefix, after, limit)).await
+    }
+
+    async fn keys_taped(mut self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
         let tape = std::mem::take(&mut self.tape);
-        let question = asked_page(&tape, &prefix, after.as_ref(), 0);
+        let question = asked_page(&prefix, after.as_ref(), 0);
         let key = |key: &Key| (key.clone().into(), Blob::default(), 0);
         let played = |(key, _, _): (Blob, Blob, u64)| key.bytes().to_vec();
         let live = self.keys_now(prefix, after, limit);
@@ -90,7 +104,14 @@ impl OwnBucket {
     }
 
     /// As [`Bucket::key_of_cursor`].
-    pub(super) async fn key_of_cursor(mut self, cursor: u64) -> Result<Option<Key>, StateError> {
+    pub(super) async fn key_of_cursor(self, cursor: u64) -> Result<Option<Key>, StateError> {
+        if self.tape.is_off() {
+            return self.bucket.key_of_cursor(cursor).await;
+        }
+        Box::pin(self.key_of_cursor_taped(cursor)).await
+    }
+
+    async fn key_of_cursor_taped(mut self, cursor: u64) -> Result<Option<Key>, StateError> {
         let tape = std::mem::take(&mut self.tape);
         let recorded = |answer: &Result<Option<Key>, StateError>| match answer {
             Ok(key) => Some(RecordedReply::Key(key.clone().map(Blob::from))),
@@ -124,9 +145,16 @@ impl OwnBucket {
     }
 
     /// As [`Bucket::commit`].
-    pub(super) async fn commit(mut self, transaction: Transaction) -> Result<Committed, StateError> {
+    pub(super) async fn commit(self, transaction: Transaction) -> Result<Committed, StateError> {
+        if self.tape.is_off() {
+            return self.commit_now(transaction).await;
+        }
+        Box::pin(self.commit_taped(transaction)).await
+    }
+
+    async fn commit_taped(mut self, transaction: Transaction) -> Result<Committed, StateError> {
         let tape = std::mem::take(&mut self.tape);
-        let asked = if tape.is_off() { RecordedCommit::default() } else { recorded_commit(&transaction) };
+        let asked = recorded_commit(&transaction);
         let recorded = |answer: &Result<Committed, StateError>| match answer {
             Ok(committed) => Some(recorded_change(committed)),
             Err(error) => Some(refused(error)),
@@ -207,13 +235,8 @@ fn played_values(reply: RecordedReply) -> Option<Result<Vec<Option<Versioned>>, 
 }
 
 /// The question for a page.
-fn asked_page(
-    tape: &CallTape,
-    prefix: &Key,
-    after: Option<&Key>,
-    limit: usize,
-) -> impl FnOnce() -> RecordedQuestion + use<> {
-    let (prefix, after) = if tape.is_off() { (Key::new(), None) } else { (prefix.clone(), after.cloned()) };
+fn asked_page(prefix: &Key, after: Option<&Key>, limit: usize) -> impl FnOnce() -> RecordedQuestion + use<> {
+    let (prefix, after) = (prefix.clone(), after.cloned());
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
     move || RecordedQuestion::Scan { prefix: prefix.into(), after: after.map(Blob::from), limit }
 }

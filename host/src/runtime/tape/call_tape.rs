@@ -366,3 +366,96 @@ impl Drop for AnswerTurn<'_> {
 pub(crate) fn recorded_headers(headers: &http::HeaderMap) -> Vec<(String, Blob)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec().into())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{RecordShare, RecordingPlace};
+    use super::*;
+    use crate::recording::tests::recording;
+    use crate::recording::{RecordingBounds, RecordingStore};
+    use std::time::Duration;
+    use tokio::time::sleep;
+
+    fn question(key: &str) -> RecordedQuestion {
+        RecordedQuestion::Get { keys: vec![key.to_owned().into()] }
+    }
+
+    /// Asks for the value of `key`, which the world has after `wait`. Returns its version.
+    async fn ask(tape: &CallTape, key: &str, wait: Option<u64>) -> u64 {
+        let live = async {
+            if let Some(millis) = wait {
+                sleep(Duration::from_millis(millis)).await;
+            }
+            wait.unwrap_or_default()
+        };
+        let recorded = |version: &u64| Some(RecordedReply::Values(vec![Some((Blob::default(), *version))]));
+        let played = |reply| match reply {
+            RecordedReply::Values(values) => values.first()?.as_ref().map(|(_, version)| *version),
+            _ => None,
+        };
+        tape.ask(|| question(key), live, recorded, played).await
+    }
+
+    /// A place for recordings of at most so many bytes, and a tape whose recording goes there.
+    fn tape(entry: usize) -> (Arc<RecordingPlace>, CallTape) {
+        let store = RecordingStore::new(RecordingBounds { entry, total: 1 << 20 });
+        let place = Arc::new(RecordingPlace { store, ..RecordingPlace::default() });
+        let share = Some(RecordShare { every: 1, failed: false });
+        let recorder = Arc::new(Recorder::new(share, Arc::clone(&place)));
+        let reason = recorder.reason().unwrap();
+        let call = RecordedCall::Function { name: "get".into(), arguments: Vec::new() };
+        (place, CallTape::recorded((recorder, reason), call, Box::new(|call| Recording { call, ..recording() })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replay_gives_the_answers_of_the_recording_in_their_order_without_the_world() {
+        let (place, tape) = tape(1 << 20);
+        assert_eq!(ask(&tape, "now", None).await, 0);
+        let both = tokio::join!(ask(&tape, "slow", Some(20)), ask(&tape, "quick", Some(10)));
+        assert_eq!(both, (20, 10));
+        assert!(place.store.list().is_empty(), "it is whole when its last holder is gone");
+        tape.end(|| RecordedOutcome::Function(None));
+        drop(tape);
+        let (recording, _) = place.store.list().remove(0);
+        let facts: Vec<_> = recording.exchanges.iter().map(|one| (one.order, one.at_once)).collect();
+        assert_eq!(facts, [(0, true), (2, false), (1, false)]);
+
+        let tape = CallTape::played(Playback::new(Arc::clone(&recording), Arc::default()));
+        let arrived = Mutex::new(Vec::new());
+        let one = async |key: &'static str| {
+            let version = ask(&tape, key, Some(1_000_000)).await;
+            lock(&arrived).push(key);
+            version
+        };
+        assert_eq!(tokio::join!(one("slow"), one("quick")), (20, 10));
+        assert_eq!(*lock(&arrived), ["quick", "slow"]);
+        assert_eq!(one("now").await, 0);
+        let report = tape.report(RecordedOutcome::Function(None)).unwrap();
+        assert!(report.is_equal(), "{report:?}");
+    }
+
+    #[tokio::test]
+    async fn a_question_that_was_not_recorded_stops_the_replay_and_is_named() {
+        let tape = CallTape::played(Playback::new(Arc::new(recording()), Arc::default()));
+        tokio::select! {
+            version = ask(&tape, "new", None) => panic!("{version}"),
+            () = tape.stopped() => {}
+        }
+        tape.stopped().await;
+        let stopped = tape.report(RecordedOutcome::Function(None)).unwrap().stopped;
+        assert_eq!(stopped.as_deref(), Some("asks for something new: read `new`"));
+    }
+
+    #[tokio::test]
+    async fn a_call_without_an_outcome_or_beyond_the_bound_leaves_no_recording() {
+        let (place, unwaited) = tape(1 << 20);
+        drop(unwaited);
+        let (bounded, large) = tape(4096);
+        for _ in 0..100 {
+            ask(&large, "a key of a few bytes", None).await;
+        }
+        large.end(|| RecordedOutcome::Function(None));
+        drop(large);
+        assert!(place.store.list().is_empty() && bounded.store.list().is_empty());
+    }
+}

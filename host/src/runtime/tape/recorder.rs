@@ -155,3 +155,72 @@ impl Drop for ShadowCalls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::tests::recording;
+    use crate::recording::{Blob, RecordingBounds};
+
+    fn recorder(share: Option<RecordShare>) -> Arc<Recorder> {
+        Arc::new(Recorder::new(share, Arc::default()))
+    }
+
+    /// A call that ends with this status, from its beginning to the store. Returns whether it was on tape.
+    fn call(recorder: &Recorder, status: u16) -> bool {
+        let Some(reason) = recorder.reason() else { return false };
+        let outcome = RecordedOutcome::Http { status, headers: Vec::new(), body: Blob::default() };
+        if recorder.wants(reason, &outcome) {
+            recorder.take(reason, Recording { outcome, ..recording() });
+        }
+        true
+    }
+
+    fn kept(recorder: &Recorder) -> usize {
+        recorder.place.store.list().len()
+    }
+
+    #[test]
+    fn one_call_in_n_is_kept_and_each_that_fails_and_without_a_share_none_is_on_tape() {
+        let statuses = [200, 500, 200, 200, 200, 503, 200, 200];
+        for (share, on_tape, expected) in [
+            (None, 0, 0),
+            (Some(RecordShare { every: 4, failed: true }), 8, 4),
+            (Some(RecordShare { every: 4, failed: false }), 2, 2),
+            (Some(RecordShare { every: 1, failed: false }), 8, 8),
+        ] {
+            let recorder = recorder(share);
+            assert_eq!(statuses.into_iter().filter(|status| call(&recorder, *status)).count(), on_tape, "{share:?}");
+            assert_eq!(kept(&recorder), expected, "{share:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shadow_gets_every_call_as_far_as_it_keeps_up_and_none_after_its_end() {
+        let recorder = recorder(None);
+        let mut shadow = recorder.shadow();
+        for _ in 0..MOST_WAITING + 3 {
+            assert!(call(&recorder, 200));
+        }
+        assert_eq!((shadow.skipped(), kept(&recorder)), (3, 0));
+        for _ in 0..MOST_WAITING {
+            assert!(shadow.next().await.is_some());
+        }
+        let next = recorder.shadow();
+        assert!(shadow.next().await.is_none(), "another shadow gets them");
+        drop(shadow);
+        assert!(call(&recorder, 200), "the end of the one before ends nothing of the other");
+        drop(next);
+        assert!(!call(&recorder, 200) && !recorder.is_on());
+    }
+
+    #[test]
+    fn what_is_larger_than_an_entry_is_not_kept_and_a_shadow_counts_it() {
+        let store = RecordingStore::new(RecordingBounds { entry: 1, total: 1 });
+        let place = Arc::new(RecordingPlace { store, ..RecordingPlace::default() });
+        let recorder = Arc::new(Recorder::new(Some(RecordShare { every: 1, failed: false }), place));
+        let shadow = recorder.shadow();
+        assert!(call(&recorder, 200));
+        assert_eq!((kept(&recorder), shadow.skipped()), (0, 1));
+    }
+}
