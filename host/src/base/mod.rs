@@ -11,6 +11,7 @@
 mod authority;
 mod body;
 mod call_inputs;
+mod call_report;
 mod caller_header;
 mod context;
 mod deadline;
@@ -34,6 +35,7 @@ pub use body::{
     empty_body, full_body,
 };
 pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
+pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
