@@ -35,7 +35,7 @@ use crate::registry::Registry;
 use crate::rollout::Rollout;
 use crate::route::RoutingTable;
 use crate::runtime::{RecordingPlace, Runtime};
-use crate::state::Store;
+use crate::state::{StateError, Store};
 use crate::telemetry::{self, EdgeMetrics, Metrics, ProxyRefusals};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -374,7 +374,15 @@ async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Optio
         return Ok((None, None));
     }
     let settings = manifest.state.clone();
-    let store = spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??;
+    let by_state = manifest.routes.iter().any(|route| route.cache.as_ref().is_some_and(|cache| cache.by_state));
+    let open = move || {
+        let store = Store::open(&settings)?;
+        if by_state {
+            store.switch_watches_on();
+        }
+        Ok::<_, StateError>(store)
+    };
+    let store = spawn_blocking(open).await.context("opening the store")??;
     let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
     Ok((Some(store), counts))
 }

@@ -7,6 +7,7 @@ use super::context::RequestId;
 use super::error::ErrorKind;
 use super::identity::Identity;
 use super::name::ServiceName;
+use super::read_standing::ReadStanding;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,6 +17,18 @@ pub trait InputWatch: Send + Sync + fmt::Debug {
     /// A guest of `service` is handed `input`, and goes on after this returns. It is called on the thread that runs the
     /// guest, so it must not block.
     fn note(&self, service: &ServiceName, input: Input<'_>);
+
+    /// What is to end with the first change of anything that the call reads from a store from now on; `None`: nobody
+    /// asks.
+    fn standing(&self) -> Option<&ReadStanding> {
+        None
+    }
+
+    /// Whether guests that are called by HTTP are not to be handed what differs from call to call: the ids of the
+    /// request and of its trace.
+    fn hides_ids(&self) -> bool {
+        false
+    }
 }
 
 /// Names with their values.
@@ -73,6 +86,8 @@ pub enum Input<'a> {
     ServiceCall(&'a ServiceName),
     /// The guest sends a request to a host outside: scheme, host and port.
     OutsideCall(&'a str),
+    /// A call goes to a service of which two revisions serve, by a coin.
+    Rollout(&'a ServiceName),
     /// The call of a service or of a host outside has no answer, for this reason.
     FailedCall(ErrorKind),
 }

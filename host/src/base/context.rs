@@ -165,6 +165,17 @@ impl CallContext {
         fields.iter().find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
     }
 
+    /// The same call, watched by `watch`.
+    #[must_use]
+    pub fn watched_by(self, watch: Arc<dyn InputWatch>) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// Whether guests are not to be handed the ids of its request and of its trace.
+    pub fn hides_ids(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.hides_ids())
+    }
+
     /// The same call, made for nobody in particular, and for no event.
     #[must_use]
     pub fn anonymous(self) -> Self {

@@ -32,6 +32,7 @@ mod observed_text;
 mod order;
 mod replay;
 mod rollout;
+mod state_ends;
 mod table;
 mod terminal;
 #[cfg(test)]

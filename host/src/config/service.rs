@@ -22,7 +22,7 @@ use crate::events::TopicName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
-use crate::runtime::Limits;
+use crate::runtime::{Isolation, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +48,13 @@ pub struct ServiceConfig {
     pub topics: TopicUse,
     /// How its component is made; `None`: elsewhere.
     pub build: Option<BuildConfig>,
+}
+
+impl ServiceConfig {
+    /// Whether its instances serve several calls, and may remember one in the next.
+    pub(super) fn keeps_instances(&self) -> bool {
+        matches!(self.spec.replicas.isolation, Isolation::Reuse(_))
+    }
 }
 
 static COMPONENT: ManifestKey<PathKind> =

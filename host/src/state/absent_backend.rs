@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, BackendFuture};
 use super::error::StateError;
+use super::key_watches::KeyWatches;
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
@@ -11,7 +12,10 @@ use std::sync::Arc;
 
 /// A backend without data.
 #[derive(Default)]
-pub(super) struct AbsentBackend(Arc<StoreMetrics>);
+pub(super) struct AbsentBackend {
+    metrics: Arc<StoreMetrics>,
+    watches: Arc<KeyWatches>,
+}
 
 fn closed<'a, T: Send + 'a>() -> BackendFuture<'a, T> {
     Box::pin(ready(Err(StateError::Closed)))
@@ -51,8 +55,15 @@ impl Backend for AbsentBackend {
     }
 
     fn metrics(&self) -> &Arc<StoreMetrics> {
-        &self.0
+        &self.metrics
     }
+
+    fn watches(&self) -> &Arc<KeyWatches> {
+        &self.watches
+    }
+
+    /// Nothing ever changes here.
+    fn switch_watches_on(&self) {}
 
     fn close(&self) {}
 }

@@ -5,9 +5,10 @@ use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
+use super::key_watches::{KeyWatch, Watched};
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
-use crate::base::ServiceName;
+use crate::base::{ReadStanding, ServiceName};
 use crate::telemetry::StoreMetrics;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +74,12 @@ impl Store {
     /// [`StateError::NotEncrypted`], [`StateError::Closed`], or the disk's.
     pub async fn replace_key(&self, key: StateKey) -> Result<bool, StateError> {
         self.backend.replace_key(key).await
+    }
+
+    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what is
+    /// watched. Blocks for as long as a batch is being written.
+    pub fn switch_watches_on(&self) {
+        self.backend.switch_watches_on();
     }
 
     /// Whether the last commit that was tried reached the disk, whichever service it came from; true if there was none
@@ -205,6 +212,27 @@ impl Bucket {
     pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StateError> {
         transaction.check_limits()?;
         self.backend.commit(&self.name, transaction).await
+    }
+
+    /// Has `standing` end before the first change of one of `keys` can be read. It must be called before the keys are
+    /// read for it. It ends at once where that cannot be: in a store without watches, and while such a change is being
+    /// written.
+    pub fn watch_keys(&self, keys: &[Key], standing: &ReadStanding) {
+        if let Some(watch) = self.backend.watches().watch(&self.name, Watched::Keys(keys), standing) {
+            let (reads, weight) = (watch.reads(), watch.weight());
+            standing.hold(watch, reads, weight);
+        }
+    }
+
+    /// As [`Bucket::watch_keys`], for every key that begins with `prefix`, comes after `after`, and not after `to`. The
+    /// caller keeps the watch, or gives it to [`ReadStanding::hold`].
+    pub fn watch_listing(
+        &self,
+        prefix: &[u8],
+        (after, to): (Option<&[u8]>, Option<&[u8]>),
+        standing: &ReadStanding,
+    ) -> Option<KeyWatch> {
+        self.backend.watches().watch(&self.name, Watched::Listing { prefix, after, to }, standing)
     }
 
     async fn read_permit(&self) -> SemaphorePermit<'_> {

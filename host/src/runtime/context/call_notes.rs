@@ -5,7 +5,7 @@
 
 use crate::base::{CallContext, ErrorKind, Identity, Input, InputWatch, RequestId, ServiceName, StatePage, StateValue};
 use crate::runtime::grants::Grants;
-use crate::state::{Committed, Entry, Key, Page, Versioned};
+use crate::state::{Bucket, Committed, Entry, Key, KeyWatch, Page, Versioned};
 use rand::TryRng;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
@@ -71,6 +71,34 @@ impl CallNotes {
     /// The instance is none that was made for this call alone.
     pub(crate) fn kept_memory(&self) {
         self.note(Input::KeptMemory);
+    }
+
+    /// The call is about to read `keys`.
+    pub(crate) fn before_values(&self, bucket: &Bucket, keys: &[Key]) {
+        if let Some(standing) = self.watch.standing() {
+            bucket.watch_keys(keys, standing);
+        }
+    }
+
+    /// The call is about to list the keys with this prefix after this one. The watch is for [`Self::after_page`].
+    pub(crate) fn before_page(&self, bucket: &Bucket, prefix: &[u8], after: Option<&[u8]>) -> Option<KeyWatch> {
+        bucket.watch_listing(prefix, (after, None), self.watch.standing()?)
+    }
+
+    /// The page was read. If others follow, only its own part of the keys matters.
+    pub(crate) fn after_page(
+        &self,
+        bucket: &Bucket,
+        (prefix, after): (&[u8], Option<&[u8]>),
+        watch: Option<KeyWatch>,
+        next: Option<&[u8]>,
+    ) {
+        let (Some(watch), Some(standing)) = (watch, self.watch.standing()) else { return };
+        // The wide watch goes after the narrow one is there: at each moment one of them sees a change.
+        let narrow = next.and_then(|last| bucket.watch_listing(prefix, (after, Some(last)), standing));
+        let watch = narrow.unwrap_or(watch);
+        let (reads, weight) = (watch.reads(), watch.weight());
+        standing.hold(watch, reads, weight);
     }
 
     /// The values of `keys` were `found`.

@@ -100,10 +100,10 @@ impl Context {
         self.identity.request.replace(&context.request_id);
         self.slice.meter().begin_call(task, context.payer.as_ref());
         calls.begin(task, context);
-        if calls.are_several()
-            && let Some(notes) = self.notes()
-        {
-            notes.kept_memory();
+        if calls.are_several() {
+            // This call finds what others have left, and the others that run may find what it leaves.
+            let watched = calls.running().filter_map(|call| CallNotes::of(call, &self.identity.grants));
+            watched.for_each(|notes| notes.kept_memory());
         }
     }
 

@@ -288,7 +288,8 @@ async fn call(
     match destination {
         Destination::Service(service) => {
             let callee = (&caller.grants.service, service);
-            outcall.send(callee, for_host(request, &context.request_id), context).await
+            let id = (!context.hides_ids()).then_some(&context.request_id);
+            outcall.send(callee, for_host(request, id), context).await
         }
         Destination::Outside { rule, .. } => {
             outcall.fetch(&caller.grants.service, rule, for_outside(request), context).await

@@ -48,6 +48,7 @@ impl OwnBucket {
 
     async fn get_now(self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.get(keys)).await };
+        notes.before_values(&self.bucket, &keys);
         let outcome = traced(self.span, self.bucket.get(keys.clone())).await;
         match &outcome {
             Ok(found) => notes.state_values(&keys, found),
@@ -78,9 +79,13 @@ impl OwnBucket {
 
     async fn scan_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.scan(prefix, after, limit)).await };
+        let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
         let outcome = traced(self.span, self.bucket.scan(prefix.clone(), after.clone(), limit)).await;
         match &outcome {
-            Ok(page) => notes.state_entries((&prefix, after.as_deref(), limit), page),
+            Ok(page) => {
+                notes.after_page(&self.bucket, (&prefix, after.as_deref()), watch, page.next.as_deref());
+                notes.state_entries((&prefix, after.as_deref(), limit), page);
+            }
             Err(_) => notes.state_failure(),
         }
         outcome
@@ -127,9 +132,13 @@ impl OwnBucket {
 
     async fn keys_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.keys(prefix, after, limit)).await };
+        let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
         let outcome = traced(self.span, self.bucket.keys(prefix.clone(), after.clone(), limit)).await;
         match &outcome {
-            Ok(page) => notes.state_keys((&prefix, after.as_deref(), limit), page),
+            Ok(page) => {
+                notes.after_page(&self.bucket, (&prefix, after.as_deref()), watch, page.next.as_deref());
+                notes.state_keys((&prefix, after.as_deref(), limit), page);
+            }
             Err(_) => notes.state_failure(),
         }
         outcome
