@@ -19,8 +19,8 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
-//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
+//! `rollouts`, `apply`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` →
+//! `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -28,6 +28,8 @@
 mod admin;
 mod admin_document;
 mod answer_schema;
+mod apply;
+mod apply_view;
 mod cache;
 mod change;
 mod dashboard;
@@ -65,6 +67,7 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
+pub use apply_view::{ApplyView, PlannedChangeView};
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{
@@ -72,7 +75,7 @@ pub use observed_view::{
     WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
+pub use operations::{ApplyOrder, FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use settings::Settings;

@@ -11,6 +11,9 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         | SwapError::NoComponent(_)
         | SwapError::NoPrevious(_)
         | SwapError::Rewired
+        | SwapError::Replaced(_)
+        | SwapError::UnderWay(_)
+        | SwapError::Moved(_)
         | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_)
         | SwapError::Unwired(_)

@@ -17,8 +17,8 @@
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
 //! From the top: `start` and `rollback` → `canary_rollout` → `journal` → `swap` → `deployment` → `addresses`,
-//! `canary_run` → `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
-//! apart.
+//! `canary_run` → `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
+//! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
@@ -26,12 +26,14 @@ mod canary_rollout;
 mod canary_run;
 mod deployment;
 mod error;
+mod exchange;
 mod journal;
 mod plan;
 mod rollback;
 mod spec;
 mod start;
 mod start_ledger;
+mod succession;
 mod swap;
 mod trial;
 mod wiring;
@@ -39,6 +41,7 @@ mod wiring;
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
 pub use canary_run::{RolloutOrder, RolloutState};
 pub use error::SwapError;
+pub use exchange::{PreparedExchange, WantedService};
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};
