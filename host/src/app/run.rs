@@ -39,6 +39,7 @@ use crate::state::Store;
 use crate::telemetry;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -99,26 +100,12 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
-    let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
-    runtime.connect(outcall);
-    let parts = HostParts {
-        path: path.to_path_buf(),
-        runtime: Arc::clone(&runtime),
-        registry,
-        rollout: Arc::new(rollout),
-        mesh: Arc::clone(&mesh),
-        store: store.clone(),
-        trail: trail.clone(),
-        tls: tls.clone(),
-        secure_address,
-        proxy: gateway_socket.refusals().cloned(),
-        tracer: traces.tracer.clone(),
-        drain: drain.clone(),
-        partial,
-        since: started,
-        applier: Arc::default(),
-    };
+    let parts = host_parts(
+        (path, manifest, partial, started),
+        (&runtime, registry, rollout),
+        (&store, &trail, &traces, &drain),
+        (&tls, secure_address, &gateway_socket),
+    );
     let events = std::mem::take(&mut assembly.events);
     let health_checks = std::mem::take(&mut assembly.health_checks);
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
@@ -126,13 +113,9 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let host = Arc::clone(&serving.host);
     host.inject_faults(manifest);
     let running = Arc::new(RunningHost::new(&serving));
-    let mut upkeep = JoinSet::new();
-    tls.watch(manifest, &mut upkeep);
-    if let Some(exporter) = traces.exporter.clone() {
-        upkeep.spawn(async move { exporter.run().await });
-    }
-    attend(&running, &mut upkeep);
-    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
+    let mut upkeep = attend(&running, &tls, manifest, &traces);
+    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
+    let deliveries = deliver(events, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -152,7 +135,6 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         drain: drain.clone(),
     };
     upkeep.spawn(end.finish());
-    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
     let within = manifest.gateway.drain;
     let applied = applied_manifest(draft, &parts, (serving, policies, places), (health_checks, counts));
@@ -168,6 +150,35 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
     on_stop(trail);
     Ok(())
+}
+
+/// What lives as long as the process.
+fn host_parts(
+    (path, manifest, partial, since): (&Path, &Manifest, bool, Instant),
+    (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
+    (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
+    (tls, secure_address, gateway): (&EdgeTls, Option<SocketAddr>, &Listener),
+) -> HostParts {
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
+    let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
+    runtime.connect(outcall);
+    HostParts {
+        path: path.to_path_buf(),
+        runtime: Arc::clone(runtime),
+        registry,
+        rollout: Arc::new(rollout),
+        mesh,
+        store: store.clone(),
+        trail: trail.clone(),
+        tls: tls.clone(),
+        secure_address,
+        proxy: gateway.refusals().cloned(),
+        tracer: traces.tracer.clone(),
+        drain: drain.clone(),
+        partial,
+        since,
+        applier: Arc::default(),
+    }
 }
 
 /// The manifest of the start, as the first one that is served.
@@ -252,8 +263,14 @@ async fn deliver(
     Ok(Some(deliveries))
 }
 
-/// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
-fn attend(running: &Arc<RunningHost>, upkeep: &mut JoinSet<()>) {
+/// Begins the tasks of the host itself: they watch certificates, send traces, resolve names again, take canaries
+/// further, and end faults on purpose.
+fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces: &HostTraces) -> JoinSet<()> {
+    let mut upkeep = JoinSet::new();
+    tls.watch(manifest, &mut upkeep);
+    if let Some(exporter) = traces.exporter.clone() {
+        upkeep.spawn(async move { exporter.run().await });
+    }
     let resolver = running.host();
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
     let (canaries, renewed) = (running.host(), Arc::clone(running));
@@ -262,6 +279,7 @@ fn attend(running: &Arc<RunningHost>, upkeep: &mut JoinSet<()>) {
     upkeep.spawn(async move { faults.watch_faults().await });
     let traffic = Arc::clone(running);
     upkeep.spawn(async move { watch_traffic(|| traffic.host()).await });
+    upkeep
 }
 
 /// Records each signal that begins or hurries the drain.
