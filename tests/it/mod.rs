@@ -2,6 +2,7 @@
 
 mod admin_edge;
 mod answers;
+mod applies;
 mod atoll;
 mod audit;
 mod auth;

@@ -77,6 +77,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
     (
         "gateway",
         &[
+            &["succession"],
             &["pipeline"],
             &["caller"],
             &[
@@ -95,7 +96,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "public_answer",
                 "typed",
             ],
-            &["request_trace", "websocket"],
+            &["request_trace", "route_numbers", "websocket"],
             &["settings", "told_hosts"],
             &["body_decoding", "entry_gate"],
             &["body_limit"],
@@ -118,8 +119,8 @@ const WINGS: [(&str, Levels<'static>); 6] = [
     (
         "config",
         &[
-            &["manifest"],
-            &["route"],
+            &["manifest", "manifest_change"],
+            &["change_class", "route"],
             &["route_cache"],
             &["route_auth"],
             &["auth"],

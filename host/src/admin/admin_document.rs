@@ -1,6 +1,7 @@
 //! `GET /openapi.json` of the admin: what it can be asked, from one table and the wire types themselves.
 
 use super::answer_schema::schema_of;
+use super::apply_view::ApplyView;
 use super::handler::AdminState;
 use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
@@ -67,7 +68,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 50] = [
+static RESOURCES: [AdminResource; 51] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -115,6 +116,10 @@ static RESOURCES: [AdminResource; 50] = [
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
     asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
+    asked(
+        resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
+        &["dry_run", "base"],
+    ),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
     resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),

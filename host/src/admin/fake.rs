@@ -1,11 +1,11 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
-    GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
-    MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
-    PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer,
-    TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView,
+    FaultOrder, FaultView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView,
+    MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView,
+    OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView,
+    SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -266,6 +266,11 @@ impl Operations for Fake {
 
     async fn rollback_to(&self, name: &str, _: &str) -> Result<SwapView, OperationError> {
         self.rollback(name).await
+    }
+
+    async fn apply(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
+        let (base, before) = ("b".repeat(12), "a".repeat(64));
+        Ok(ApplyView { base, before, changes: Vec::new(), applied: !order.dry_run, file_differs: false })
     }
 
     async fn adopt(&self, name: &str) -> Result<AdoptedView, OperationError> {

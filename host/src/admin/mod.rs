@@ -19,8 +19,9 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `recordings`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
-//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view` → `recording_view`, `topic_view`, `trace_view`,
+//! `rollouts`, `recordings`, `apply`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`,
+//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view` → `recording_view`,
+//! `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -28,6 +29,8 @@
 mod admin;
 mod admin_document;
 mod answer_schema;
+mod apply;
+mod apply_view;
 mod cache;
 mod change;
 mod dashboard;
@@ -67,6 +70,7 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
+pub use apply_view::{ApplyView, PlannedChangeView};
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{
@@ -74,7 +78,7 @@ pub use observed_view::{
     UseView, WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
+pub use operations::{ApplyOrder, FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
 pub use recording_view::{DifferenceView, RecordingView, ShadowView};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};

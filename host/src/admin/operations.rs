@@ -1,5 +1,6 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::apply_view::ApplyView;
 use super::guard_operations::GuardOperations;
 use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
@@ -121,6 +122,14 @@ pub trait Operations: GuardOperations {
         action: BreakerAction,
     ) -> Result<ServiceView, OperationError>;
 
+    /// Serves another manifest: all of it or nothing. Without a change, and in a dry run, nothing happens.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Refused`] for a manifest that cannot be served, with all that is wrong with it;
+    /// [`OperationErrorKind::Conflict`] if it needs a restart, if what is served is not the order's `base` any more, or
+    /// if something else that it would change is being changed.
+    fn apply(&self, order: ApplyOrder) -> impl Future<Output = Result<ApplyView, OperationError>> + Send;
+
     /// Every active fault on purpose, of every service.
     fn faults(&self) -> Vec<FaultView>;
 
@@ -188,6 +197,17 @@ pub trait Operations: GuardOperations {
     /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
     /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
     fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
+}
+
+/// A manifest that an operator wants to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApplyOrder {
+    /// Its text. Relative paths begin at the folder of the host's own manifest.
+    pub text: String,
+    /// Only tell what would change.
+    pub dry_run: bool,
+    /// What is served as the operator knows it: `base` of a dry run. `None`: whatever it is.
+    pub base: Option<String>,
 }
 
 /// How an operator wants a component to be deployed. What is left out is as the manifest says.

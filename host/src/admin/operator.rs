@@ -46,6 +46,8 @@ impl Role {
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
             _ if path == "/v1/state/key" || path.ends_with("/data") => Self::Admin,
+            // It changes everything.
+            _ if path == "/v1/apply" => Self::Admin,
             // It writes a file of the manifest.
             _ if path.ends_with("/adopt") => Self::Admin,
             _ => Self::Operate,
@@ -74,6 +76,7 @@ mod tests {
             (Method::PUT, "/v1/maintenance", Role::Operate),
             (Method::DELETE, "/v1/services/users/data", Role::Admin),
             (Method::POST, "/v1/state/key", Role::Admin),
+            (Method::POST, "/v1/apply", Role::Admin),
             (Method::POST, "/v1/services/users/adopt", Role::Admin),
         ] {
             assert_eq!(Role::needed(&method, path), role, "{method} {path}");

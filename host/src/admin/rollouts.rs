@@ -148,6 +148,10 @@ fn wish(query: BTreeMap<String, String>) -> Result<RolloutWish, AdminProblem> {
             "shadow_ms" => wish.shadow = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
             "fail_on_diff" => wish.fail_on_diff = flag(&name, &value)?,
             "calls" => wish.calls = Some(number(&name, &value, 1..=MOST_CALLS)?),
+            // Logs, tables and the audit file have it in one line.
+            "why" if value.chars().any(char::is_control) => {
+                return Err(wrong("`why` is one line, without control characters"));
+            }
             "why" if value.len() <= LONGEST_WHY => wish.why = Some(value),
             "why" => return Err(wrong(format!("`why` is at most {LONGEST_WHY} bytes"))),
             other => {
@@ -218,6 +222,8 @@ mod tests {
             ("step_ms", "1"),
             ("calls", "0"),
             ("hold", "yes"),
+            ("why", "two\nlines"),
+            ("why", "a\u{1b}[2Jb"),
             ("canery", "5%"),
         ] {
             assert!(read(&[wrong]).is_none(), "{wrong:?}");

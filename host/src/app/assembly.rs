@@ -8,6 +8,7 @@ use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
 use super::probe::health_check;
+use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
@@ -54,8 +55,8 @@ pub(super) struct Assembly {
 pub(super) async fn assemble(
     draft: &Draft,
     runtime: &Arc<Runtime>,
-    compile: Compile,
-    partial: bool,
+    (compile, partial): (Compile, bool),
+    places: &mut RoutedPlaces,
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
@@ -71,10 +72,13 @@ pub(super) async fn assemble(
     let mut health_checks: Vec<_> = health_checks.collect();
     let mut specs = trust::specs(manifest, &mut findings);
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
-    let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, &mut needs, &mut findings);
-    let events = EventPlan::of(manifest, &components, &mut routed, &mut needs, &mut findings);
+    let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
+    let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
+    places.finish();
     for spec in &mut specs {
-        spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
+        let mut functions = routed.remove(&spec.name).unwrap_or_default();
+        functions.sort_by_key(|function| function.place);
+        spec.routed = functions.into();
         spec.grants.topics = events.named(&spec.grants.publish);
     }
     if partial && draft.findings().is_empty() && !findings.has_topics() {
@@ -237,6 +241,7 @@ struct RoutedTargets {
 fn routes(
     manifest: &Manifest,
     components: &[Option<ServiceComponent>],
+    places: &mut RoutedPlaces,
     needs: &mut Vec<Need>,
     findings: &mut LateFindings<'_>,
 ) -> RoutedTargets {
@@ -254,11 +259,11 @@ fn routes(
         let mut typed = None;
         match (&route.call, component) {
             (Some(call), Some(component)) => match bind(manifest, route, (name, call), &component.described) {
-                Ok(function) => {
+                Ok(mut function) => {
                     needs.push(named(route, (name, call), &function));
-                    let functions: &mut Vec<_> = routed.entry(name.clone()).or_default();
-                    typed = Some(functions.len());
-                    functions.push(function);
+                    function.place = places.of(name, function.wish(&call.function));
+                    typed = Some(function.place);
+                    routed.entry(name.clone()).or_default().push(function);
                 }
                 Err(errors) => errors.into_iter().for_each(|error| findings.route(index, error)),
             },
@@ -276,7 +281,7 @@ fn routes(
     RoutedTargets { targets, routed }
 }
 
-/// What a route leads to: `typed` is the position of its function, `trailers` whether its service takes them.
+/// What a route leads to: `typed` is the place of its function, `trailers` whether its service takes them.
 fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
     let Route { answerer, body: body_limit, limits, timeout, websocket, cors, cache, addresses, transforms, .. } =
         route.clone();

@@ -1,9 +1,10 @@
 //! What the admin asks of the host, with a line in the audit file for each change.
 
 use crate::admin::{
-    AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
-    KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd,
-    RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
+    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView,
+    RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    WhyView,
 };
 use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
@@ -131,7 +132,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let before = self.digest(name);
+        let (before, why) = (self.digest(name), wish.why.clone());
         let outcome = self.inner.begin_rollout(name, component, wish).await;
         let canary = outcome.as_ref().ok().and_then(|begun| begun.rollout.as_ref());
         let (what, after) = match canary {
@@ -139,7 +140,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
             None => ("swap", self.digest(name)),
         };
         let event = AuditRecord::new(&who(), what).on(name).changed(before.as_deref(), after.as_deref());
-        self.record(event, None, outcome)
+        self.record(event.why(why.as_deref()), None, outcome)
     }
 
     fn history(&self, name: &str) -> Result<HistoryView, OperationError> {
@@ -169,6 +170,18 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(&who(), "adopt").on(name).changed(None, digest.as_deref());
         let path = outcome.as_ref().ok().map(|adopted| adopted.path.clone());
         self.record(event, path, outcome)
+    }
+
+    async fn apply(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
+        if order.dry_run {
+            return self.inner.apply(order).await;
+        }
+        let digest = crate::base::Digest::of(order.text.as_bytes()).to_string();
+        let outcome = self.inner.apply(order).await;
+        let before = outcome.as_ref().ok().map(|view| view.before.clone());
+        let words = outcome.as_ref().ok().map(|view| format!("{} changes", view.changes.len()));
+        let event = AuditRecord::new(&who(), "apply").on("manifest").changed(before.as_deref(), Some(&digest));
+        self.record(event, words, outcome)
     }
 
     fn breakers(

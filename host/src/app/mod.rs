@@ -13,11 +13,17 @@
 //! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`,
 //! `swap_refusal`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`, `audited_operations`; `assembly`
 //! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
+//! `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`, `health_watches`, `running_host`,
+//! `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier` implements; `run` →
 //! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`. Tests: with the real binary in
 //! `tests/it`.
 
 mod admin_file;
 mod api_description;
+mod applier;
+mod apply_manifest;
+mod apply_refusal;
+mod apply_view;
 mod assembly;
 mod audited_guards;
 mod audited_operations;
@@ -32,6 +38,8 @@ mod fault_views;
 mod fault_watch;
 mod guard_operations;
 mod guards;
+mod health_watches;
+mod host_parts;
 mod host_traces;
 mod inspect;
 mod issuer;
@@ -39,6 +47,7 @@ mod kept_revisions;
 mod key_file;
 mod late_findings;
 mod load;
+mod manifest_in_use;
 mod observations;
 mod operations;
 mod otlp_client;
@@ -54,7 +63,9 @@ mod recording_views;
 mod replay;
 mod rollout_operations;
 mod rollout_views;
+mod routed_places;
 mod run;
+mod running_host;
 mod service_component;
 mod service_view;
 mod shutdown;

@@ -19,26 +19,27 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// The counts of the last minute of one service, and how long that minute was so far.
 type RecentCounts = BTreeMap<String, (Duration, TrafficCounts)>;
 
-impl HostOperations {
-    /// Samples the counters of all services, and notes which endpoints were ejected. It never returns.
-    pub(super) async fn watch_traffic(&self) {
-        let mut ticks = interval(SAMPLE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ejected = BTreeSet::new();
-        loop {
-            ticks.tick().await;
-            let now = Instant::now();
-            for (name, counts) in self.traffic_counts() {
-                let mut windows = self.recent.lock();
-                match windows.get_mut(&name) {
-                    Some(window) => window.note(now, counts),
-                    None => drop(windows.insert(name, TrafficWindow::new(now, counts))),
-                }
+/// Samples the counters of all services of the host that serves, and notes which endpoints were ejected. It never
+/// returns.
+pub(super) async fn watch_traffic(host: impl Fn() -> Arc<HostOperations>) {
+    let mut ticks = interval(SAMPLE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ejected = BTreeSet::new();
+    loop {
+        ticks.tick().await;
+        let (host, now) = (host(), Instant::now());
+        for (name, counts) in host.traffic_counts() {
+            let mut windows = host.recent.lock();
+            match windows.get_mut(&name) {
+                Some(window) => window.note(now, counts),
+                None => drop(windows.insert(name, TrafficWindow::new(now, counts))),
             }
-            self.note_ejections(&mut ejected, now);
         }
+        host.note_ejections(&mut ejected, now);
     }
+}
 
+impl HostOperations {
     /// An ejection has no event of its own: the review of the endpoints runs within a call. It lasts for many samples.
     fn note_ejections(&self, known: &mut BTreeSet<(String, String)>, now: Instant) {
         let table = self.registry.snapshot();

@@ -12,6 +12,9 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         | SwapError::NoPrevious(_)
         | SwapError::NoShadow(..)
         | SwapError::Rewired
+        | SwapError::Replaced(_)
+        | SwapError::UnderWay(_)
+        | SwapError::Moved(_)
         | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_)
         | SwapError::Unwired(_)

@@ -5,7 +5,7 @@ use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
 use crate::admin::{
-    AdoptedView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
+    AdoptedView, ApplyView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
     KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView,
     PurgeRequest, PurgedView, RolloutView, ServiceView, SwapView, TrialView,
 };
@@ -102,6 +102,13 @@ impl Client {
         let body = Some(("application/wasm", read_component(file)?));
         let path = format!("/v1/services/{service}/rollouts?{query}");
         let answer = self.send(Method::POST, path.trim_end_matches('?'), body, CHANGE).await?;
+        self.read(&answer)
+    }
+
+    /// Applies the manifest `text`, or plans it, as the fields of `query` say.
+    pub(super) async fn apply(&self, text: String, query: &str) -> Result<ApplyView, CliError> {
+        let body = Some(("application/toml", Bytes::from(text)));
+        let answer = self.send(Method::POST, &format!("/v1/apply?{query}"), body, CHANGE).await?;
         self.read(&answer)
     }
 

@@ -1,6 +1,7 @@
 //! The command line and its help texts.
 
 use super::address::AdminAddress;
+use super::apply::{ApplyArgs, DiffArgs};
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
 use super::events::EventsVerb;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
+/// gateway. `atoll ps`, `routes`, `apply`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
 /// `trace`, `key`, `cache`, `events`, `limit`, `maintenance` and `state` inspect a
 /// running host and change it while traffic flows, through its admin; `why`, `logs`,
 /// `traps`, `changes` and `top` show what happens in it.
@@ -52,7 +53,7 @@ Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
   atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
-  atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
+  atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
   atoll ps                         Show services, revisions, endpoints, breakers and rates
   atoll why users                  Say why `users` does not fare well, and where the first cause is
   atoll logs users -f --level warn Show its warnings as they come; `atoll traps users` shows its traps
@@ -61,6 +62,7 @@ Examples:
   atoll swap users new.wasm --canary 5%,25% --wait   Give it a share first; take it back by itself if it is worse
   atoll rollback users             Return to the revision before
   atoll history users              List its revisions; `atoll rollback users REVISION` returns to one
+  atoll apply                      Serve what ./atoll.toml says now, without a restart
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
   atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
@@ -84,7 +86,7 @@ Environment:
 Exit codes:
   0  done
   1  refused or failed; standard error says why and what to do
-  2  the command line is wrong";
+  2  the command line is wrong; of `apply --dry-run` and `diff`: something would change";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -92,9 +94,9 @@ pub(super) enum Verb {
     /// Serve the services of a manifest
     ///
     /// Loads every service, then prints one line for each address on standard
-    /// output. The log goes to standard error. On SIGTERM, SIGHUP (a terminal that is
-    /// closed) or Ctrl-C the host takes no new requests and finishes those in flight;
-    /// a second signal cuts them off.
+    /// output. The log goes to standard error. On SIGTERM or Ctrl-C the host takes no new
+    /// requests and finishes those in flight; a second signal cuts them off. On SIGHUP it
+    /// applies its manifest again, like `atoll apply`.
     #[command(verbatim_doc_comment)]
     Run {
         #[command(flatten)]
@@ -235,6 +237,21 @@ pub(super) enum Remote {
     #[command(verbatim_doc_comment)]
     Swap(SwapArgs),
 
+    /// Serve another manifest while traffic flows: all of it, or nothing
+    ///
+    /// Shows what would change, and how: `live`, `swap` or `restart`. Asks, and applies
+    /// it. What both manifests say alike keeps its circuits, limits, caches, WebSockets
+    /// and requests in flight. A change that needs a restart refuses all. SIGHUP applies
+    /// the host's own file without a question.
+    #[command(verbatim_doc_comment, after_long_help = APPLY_EXAMPLES)]
+    Apply(ApplyArgs),
+
+    /// Compare what a host serves with a manifest
+    ///
+    /// The exit code is 0 if they are the same, and 2 if not.
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArgs),
+
     /// Return a service to the revision that served before, or to one of its history
     ///
     /// Without REVISION a canary under way is taken back, if there is one.
@@ -357,6 +374,11 @@ Examples:
   atoll replay 4f6c8d…                       Replay the call of this request, the failed one if there is one
   atoll replay 4f6c8d… --save bad.json       Write the recording to a file, masked
   atoll replay --file bad.json --against new.wasm   Show what another component does with it";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  atoll apply --dry-run     Show what ./atoll.toml would change; the exit code is 2 if something would
+  atoll apply --yes         Apply it without a question";
 
 const ROLLOUT_EXAMPLES: &str = "\
 Examples:

@@ -4,17 +4,19 @@
 //! sends requests to the admin of a running host, and reads the wire types that `admin` declares.
 //!
 //! What always holds: results go to standard output, errors to standard error; the exit code is 0 for success, 1 for a
-//! refusal or a failure, and 2 for a wrong command line; an error says what to do; the token is never printed.
+//! refusal or a failure, and 2 for a wrong command line or, of `diff`, a difference; an error says what to do; the
+//! token is never printed.
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `rollout`, `replay`, `trace`, `observed`, `top` → `client` →
-//! `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `apply`, `rollout`, `replay`, `trace`, `observed`,
+//! `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
 //! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
 //! small tests in the files.
 
 mod address;
 mod admin_connector;
+mod apply;
 mod audit;
 mod cache;
 mod client;
@@ -42,6 +44,7 @@ mod trace;
 mod verb;
 
 use crate::telemetry;
+use apply::WouldChange;
 use clap::Parser;
 use command::Command;
 use std::process::ExitCode;
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
     };
     let code = match verb::execute(command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<WouldChange>() => ExitCode::from(2),
         Err(error) => {
             terminal::report(&error);
             ExitCode::FAILURE

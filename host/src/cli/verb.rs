@@ -1,13 +1,15 @@
 //! Executes the verbs: the one place that calls `app`, and the one that sends requests to the admin.
 
 use super::address::AdminAddress;
+use super::apply::{ApplyArgs, DiffArgs};
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
+use super::layout::counted;
 use super::replay::ReplayArgs;
 use super::{
-    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, replay, rollout, table,
-    terminal, top, trace,
+    apply, audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, replay, rollout,
+    table, terminal, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -48,7 +50,11 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
+            let manifest = match &verb {
+                Remote::Apply(ApplyArgs { manifest, .. }) | Remote::Diff(DiffArgs { manifest, .. }) => manifest.clone(),
+                _ => MANIFEST.into(),
+            };
+            let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(&manifest))?;
             let ca = authorities(command.ca).or_else(|| development(&admin));
             let text = runtime.block_on(request(verb, admin, token.as_deref(), ca.as_deref()))?;
             // A verb that follows something has printed it already.
@@ -121,11 +127,6 @@ fn check(manifest: &Path) -> anyhow::Result<()> {
     let (services, components) = (counted(services, "service"), counted(components, "component"));
     let (path, routes) = (manifest.display(), counted(routes, "route"));
     Ok(terminal::print(&format!("{path} is right: {services} ({components}), {routes}"))?)
-}
-
-/// `1 service`, `2 services`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<()> {
@@ -225,6 +226,8 @@ pub(super) async fn request(
         Remote::Ps { json: false } => ps(&client).await,
         Remote::Routes { json } => client.list("/v1/routes", json, table::routes).await,
         Remote::Swap(args) => rollout::swap(&client, args).await,
+        Remote::Apply(args) => apply::apply(&client, args).await,
+        Remote::Diff(args) => apply::diff(&client, args).await,
         Remote::Rollback { service, revision } => {
             Ok(rollout::served(&client.rollback(&service, revision.as_deref()).await?))
         }

@@ -1,6 +1,6 @@
 //! `rollout` of a `[service.NAME]`: how a new revision gets its calls; and `[history]`: where revisions are kept.
 
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::key::ManifestKey;
 use super::reader::kind::{CountKind, FlagKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DAY, DurationKind, MINUTE};
@@ -171,12 +171,23 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
     there.then_some(plan)
 }
 
+const HISTORY_FOLDER: CreatedPath =
+    CreatedPath { is_folder: true, help: "name a folder of its own for the history: the host creates it" };
+
 /// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
-pub(super) fn history(root: &mut Section<'_>, folder: &Path, wanted: bool) -> Option<archive::Settings> {
+pub(super) fn history(root: &mut Section<'_>, folder: &Path, cache: &Path, wanted: bool) -> Option<archive::Settings> {
     let there = root.has("history");
     let mut section = root.section("history");
+    let found = section.get_sourced(&PATH);
+    let path = folder.join(&found.value);
+    if (there || wanted) && (path.starts_with(cache) || cache.starts_with(&path)) {
+        let message = format!("`{}` and the cache of compiled code are in one another", found.value.display());
+        let help =
+            "the host clears its cache by itself: name another folder for the history, or for `cache` of [runtime]";
+        root.report.push(found.origin.clone(), message, help);
+    }
     let settings = archive::Settings {
-        path: folder.join(section.get(&PATH)),
+        path: HISTORY_FOLDER.resolve(found, folder, root.report),
         revisions: section.get(&REVISIONS).into(),
         age: section.get(&AGE),
     };

@@ -38,6 +38,11 @@ impl BodyBudget {
         Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
     }
 
+    /// The same budget once more.
+    pub(super) fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
     /// How many bytes are free.
     pub(super) fn free(&self) -> usize {
         self.0.available_permits()

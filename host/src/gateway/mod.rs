@@ -64,9 +64,11 @@ mod rates;
 mod redirection;
 mod request_changes;
 mod request_trace;
+mod route_numbers;
 mod settings;
 mod status;
 mod sticky_fields;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod told_hosts;

@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
 use super::request_changes::RequestChanges;
 use super::request_trace::{GatewayTraces, RequestTrace};
+use super::route_numbers::RouteNumbers;
 use super::settings::{Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
@@ -28,7 +29,7 @@ use crate::audit::AuditRecord;
 use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
-use crate::telemetry::{AccessFormat, GatewayMetrics};
+use crate::telemetry::{AccessFormat, CacheMetrics, GatewayMetrics};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
@@ -43,21 +44,23 @@ use std::time::{Duration, Instant};
 
 /// The public edge. It answers every request: with the answer of a service, or with a problem of its own.
 pub struct Gateway<C> {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Replaced when a swap changes it.
     document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
-    body_budgets: BTreeMap<ServiceName, BodyBudget>,
+    pub(super) body_budgets: BTreeMap<ServiceName, BodyBudget>,
     /// The kept answers, if a route has a cache.
-    cache: Option<Arc<SharedCache>>,
-    routes: Arc<RoutingTable<Target>>,
-    socket_permits: SocketPermits,
-    entry: EntryGate,
-    metrics: Arc<GatewayMetrics>,
+    pub(super) cache: Option<Arc<SharedCache>>,
+    pub(super) routes: Arc<RoutingTable<Target>>,
+    /// What counts by route knows each by its number.
+    pub(super) numbers: RouteNumbers,
+    pub(super) socket_permits: SocketPermits,
+    pub(super) entry: EntryGate,
+    pub(super) metrics: Arc<GatewayMetrics>,
     traces: Option<Arc<GatewayTraces>>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
-    hasher: RandomState,
-    mesh: Arc<C>,
+    pub(super) hasher: RandomState,
+    pub(super) mesh: Arc<C>,
 }
 
 impl<C: Call> Gateway<C> {
@@ -69,16 +72,31 @@ impl<C: Call> Gateway<C> {
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
         let services = routes.routes().iter().filter_map(|(_, target)| target.service());
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
-        let metrics = Arc::new(count_scopes::metrics(&routes));
-        let cache = count_scopes::cache_metrics(&routes, &metrics);
-        let cache = cache.map(|metrics| {
+        let metrics = Arc::new(GatewayMetrics::new(count_scopes::scopes(&routes)));
+        let numbers = RouteNumbers::first(routes.routes().len());
+        let cached = count_scopes::cached(&routes, &numbers, &metrics);
+        let cache = (!cached.is_empty()).then(|| {
             let mesh = Arc::clone(&mesh);
-            Arc::new(SharedCache::new(settings.cache, Arc::new(metrics), move || mesh.table_number()))
+            let metrics = Arc::new(CacheMetrics::new(cached));
+            Arc::new(SharedCache::new(settings.cache, metrics, move || mesh.table_number()))
         });
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
         let entry = EntryGate::new(std::mem::take(&mut settings.entry));
-        Self { settings, document, body_budgets, cache, routes, socket_permits, entry, metrics, traces, hasher, mesh }
+        Self {
+            settings,
+            document,
+            body_budgets,
+            cache,
+            routes,
+            numbers,
+            socket_permits,
+            entry,
+            metrics,
+            traces,
+            hasher,
+            mesh,
+        }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -274,7 +292,8 @@ impl<C: Call> Gateway<C> {
         }
         let begin = |limits| {
             let client = self.client(&head.headers, caller);
-            let request = RequestToAdmit { headers: &head.headers, client, route: route.index };
+            let route = self.numbers.of(route.index);
+            let request = RequestToAdmit { headers: &head.headers, client, route };
             RateAdmission::begin(limits, &self.hasher, request, caller.began)
         };
         let mut rates = limits.as_ref().map(begin);
@@ -371,7 +390,8 @@ impl<C: Call> Gateway<C> {
         context: &CallContext,
     ) -> Result<CacheTurn, Problem> {
         let Some(cache) = &self.cache else { return Ok(CacheTurn::Nothing) };
-        let at = RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: route.index };
+        let at =
+            RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: self.numbers.of(route.index) };
         cache.turn(&CachedRequest { head, is_bare, at, context }, route.target.cache.as_ref()).await
     }
 

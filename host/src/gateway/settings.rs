@@ -108,7 +108,7 @@ pub struct Target {
     pub timeout: Duration,
     /// The rate limits that must admit a request; `None`: there are none.
     pub limits: Option<RouteLimits>,
-    /// For a route that calls a function: its position among such routes of the service. `None` for a service that
+    /// For a route that calls a function: its place among such routes of the service. `None` for a service that
     /// speaks HTTP itself.
     ///
     /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.

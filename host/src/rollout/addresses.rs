@@ -48,6 +48,15 @@ impl AddressEndpoints {
         spec.addresses.urls.iter().enumerate().map(unresolved).collect()
     }
 
+    /// The same address with the endpoints that it has in `before`.
+    pub(super) fn after(self, before: &[Self]) -> Self {
+        let same = |other: &&Self| other.address == self.address && other.id == self.id;
+        match before.iter().find(same) {
+            Some(before) => Self { endpoints: before.endpoints.clone(), ..self },
+            None => self,
+        }
+    }
+
     /// Whether the host is a name, whose addresses may change.
     pub(super) fn is_name(&self) -> bool {
         self.literal.is_none()

@@ -9,7 +9,7 @@ use super::shadow_phase::no_shadow;
 use super::shadow_run::ShadowRun;
 use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
-use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
+use crate::archive::{Archive, HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::{Digest, ServiceName};
 use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
@@ -65,6 +65,9 @@ pub enum EndOrder {
     Abort,
 }
 
+/// How long a canary that has to go waits for the disk.
+const DISK: Duration = Duration::from_secs(1);
+
 impl Rollout {
     /// Deploys the component in `bytes` as the order says. If it is the one that serves already, nothing changes. A
     /// canary under way ends as superseded when the new component has passed its checks: the last order counts.
@@ -72,7 +75,7 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then, and a canary under way goes on.
     pub async fn begin(&self, name: &str, bytes: Bytes, order: RolloutOrder) -> Result<Begun, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
+        let deployment = &*self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
         let begun = self.deploy_as_ordered(deployment, bytes, order).await;
         begun.inspect_err(|error| deployment.refused("swap", error))
     }
@@ -92,7 +95,7 @@ impl Rollout {
         bytes: Bytes,
         order: RolloutOrder,
     ) -> Result<Begun, SwapError> {
-        let mut history = deployment.history.lock().await;
+        let mut history = deployment.turn().await?;
         let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
         let id = self.record_intent(deployment, bytes.clone(), &order).await?;
         let begun = match self.prepare(deployment, bytes, Clients::MustNotNotice).await {
@@ -223,7 +226,7 @@ impl Rollout {
     /// # Errors
     /// It cannot be resumed. Then the record says that it was aborted.
     pub async fn resume(&self, name: &ServiceName, open: OpenRollout) -> Result<(), SwapError> {
-        let deployment = self.find(name.as_str())?;
+        let deployment = &*self.find(name.as_str())?;
         let order = RolloutOrder {
             plan: CanaryPlan::from_record(&open.plan),
             hold: open.plan.hold,
@@ -254,7 +257,7 @@ impl Rollout {
         open: &OpenRollout,
         order: &RolloutOrder,
     ) -> Result<(), SwapError> {
-        let history = deployment.history.lock().await;
+        let history = deployment.turn().await?;
         let no_component = || SwapError::NoComponent(deployment.spec.name.clone());
         let stable = history.stable.clone().ok_or_else(no_component)?;
         let plan = order.plan.clone().filter(|_| open.step.is_some());
@@ -277,7 +280,8 @@ impl Rollout {
     /// called after a promotion. It ends when it is dropped.
     pub async fn attend(&self, promoted: impl Fn()) {
         loop {
-            let canaries = self.deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
+            let deployments = self.deployments();
+            let canaries = deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
             let mut next: Option<Duration> = None;
             for (deployment, run) in canaries.collect::<Vec<_>>() {
                 let wait = self.attend_one(deployment, &run, &promoted).await;
@@ -344,8 +348,8 @@ impl Rollout {
         self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
     }
 
-    /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile. The
-    /// caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
+    /// Writes the end of the canary down, and then takes it out of the table. Nothing happens if it has ended meanwhile.
+    /// The caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
     pub(super) async fn take_back(
         &self,
         deployment: &Deployment,
@@ -353,6 +357,15 @@ impl Rollout {
         outcome: RolloutOutcome,
         verdict: String,
     ) {
+        if !deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run)) {
+            return;
+        }
+        // On the disk first: if the host ended between the two, a canary that was condemned would get calls again. A
+        // disk that hangs must not keep it either: the write goes on behind its back.
+        let ended = timeout(DISK, self.record_end(deployment, run.entry(outcome, verdict.clone()))).await;
+        if ended.is_err() {
+            tracing::error!(service = %deployment.spec.name, "the disk is too slow for the end of a rollout");
+        }
         if !deployment.end_canary(&self.registry, run) {
             return;
         }
@@ -361,7 +374,6 @@ impl Rollout {
         }
         let (service, revision) = (&deployment.spec.name, run.revision.digest().short());
         tracing::warn!(%service, revision, rollout = run.id, ?outcome, verdict, "a canary was taken back");
-        self.record_end(deployment, run.entry(outcome, verdict)).await;
     }
 
     /// Gives all calls to the canary. `by`: who says so, if it was not the judge.
@@ -371,7 +383,7 @@ impl Rollout {
         run: &Arc<CanaryRun>,
         by: Option<&str>,
     ) -> Result<Swapped, SwapError> {
-        let mut history = deployment.history.lock().await;
+        let mut history = deployment.turn().await?;
         let is_under_way = deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run));
         if !is_under_way {
             return Err(SwapError::NoRollout(deployment.spec.name.clone()));
@@ -392,7 +404,7 @@ impl Rollout {
     /// # Errors
     /// There is no such canary, or it cannot be promoted; then it is as it was.
     pub async fn end(&self, name: &str, id: Option<u64>, order: EndOrder, by: &str) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = &*self.find(name)?;
         let run = deployment.canary().filter(|run| id.is_none_or(|id| run.id == id));
         let run = run.ok_or_else(|| SwapError::NoRollout(deployment.spec.name.clone()))?;
         let outcome = match order {
@@ -401,7 +413,7 @@ impl Rollout {
             EndOrder::Abort => RolloutOutcome::Aborted,
         };
         let numbers = run.watch.judge().report();
-        let history = deployment.history.lock().await;
+        let history = deployment.turn().await?;
         if !deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, &run)) {
             return Err(SwapError::NoRollout(deployment.spec.name.clone()));
         }
@@ -415,6 +427,11 @@ impl Rollout {
     /// There is no such service.
     pub fn plan(&self, name: &str) -> Result<Option<CanaryPlan>, SwapError> {
         self.find(name).map(|deployment| deployment.spec.rollout.clone())
+    }
+
+    /// The history.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_deref()
     }
 
     /// Whether there is a history: what is swapped in lasts through a restart.
@@ -440,8 +457,8 @@ impl Rollout {
     /// # Errors
     /// The disk takes nothing.
     pub async fn adopted(&self, name: &str, digest: Digest) -> Result<(), SwapError> {
-        let deployment = self.find(name)?;
-        let mut history = deployment.history.lock().await;
+        let deployment = &*self.find(name)?;
+        let mut history = deployment.turn().await?;
         self.record(deployment, |record| record.promoted = None).await?;
         history.manifest = Some(digest);
         deployment.adopt(&self.registry, digest);
@@ -453,7 +470,7 @@ impl Rollout {
     /// # Errors
     /// There is no such service.
     pub fn rollouts(&self, name: &str) -> Result<RolloutHistory, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = &*self.find(name)?;
         let mut ended = match &self.archive {
             Some(archive) => archive.record(&deployment.spec.name).entries,
             None => deployment.ended().clone(),

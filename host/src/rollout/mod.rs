@@ -16,9 +16,9 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` → `addresses`,
-//! `canary_run` → `shadow_run`, `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
-//! apart.
+//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` →
+//! `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
+//! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
@@ -26,6 +26,7 @@ mod canary_rollout;
 mod canary_run;
 mod deployment;
 mod error;
+mod exchange;
 mod journal;
 mod plan;
 mod rollback;
@@ -34,6 +35,7 @@ mod shadow_run;
 mod spec;
 mod start;
 mod start_ledger;
+mod succession;
 mod swap;
 mod trial;
 mod wiring;
@@ -41,6 +43,7 @@ mod wiring;
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
 pub use canary_run::{RolloutOrder, RolloutState, ShadowState};
 pub use error::SwapError;
+pub use exchange::{PreparedExchange, WantedService};
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
 pub use swap::{Rollout, Swapped};

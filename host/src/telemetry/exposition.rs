@@ -81,11 +81,11 @@ impl Metrics {
         self
     }
 
-    /// Adds the metrics of this process, which is taken to have begun now.
+    /// Adds the metrics of this process, which has begun at `since`.
     #[must_use]
-    pub fn with_host(self) -> Self {
+    pub fn with_host(self, since: Instant) -> Self {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register_collector(Box::new(HostCollector { since: Instant::now() }));
+        registry.register_collector(Box::new(HostCollector { since }));
         drop(registry);
         self
     }

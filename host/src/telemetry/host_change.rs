@@ -65,6 +65,8 @@ pub enum ChangeKind {
     RollbackRefused,
     /// A service is left out: it cannot be served.
     LeftOut,
+    /// Another manifest is served.
+    ManifestApplied,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -91,6 +93,7 @@ impl ChangeKind {
             Self::SwapRefused => "swap-refused",
             Self::RollbackRefused => "rollback-refused",
             Self::LeftOut => "left-out",
+            Self::ManifestApplied => "manifest-applied",
         }
     }
 }

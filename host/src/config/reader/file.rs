@@ -67,3 +67,26 @@ impl RequiredPath {
         }
     }
 }
+
+/// A file or folder that the host creates if it is not there.
+pub(crate) struct CreatedPath {
+    /// Whether it is a folder; otherwise it is a file.
+    pub(crate) is_folder: bool,
+    /// The help if something else is there.
+    pub(crate) help: &'static str,
+}
+
+impl CreatedPath {
+    /// The path, joined to the manifest's `folder`. If a file is there in place of the folder, or a folder in place of
+    /// the file, that is reported: the host could not start.
+    pub(crate) fn resolve(&self, found: Sourced<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
+        let path = folder.join(&found.value);
+        let is_wrong = |facts: fs::Metadata| if self.is_folder { !facts.is_dir() } else { facts.is_dir() };
+        if fs::metadata(&path).is_ok_and(is_wrong) {
+            let (wanted, there) = if self.is_folder { ("folder", "file") } else { ("file", "folder") };
+            let message = format!("`{}` must be a {wanted}, and there is a {there}", found.value.display());
+            report.push(found.origin, message, self.help);
+        }
+        path
+    }
+}
