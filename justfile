@@ -143,10 +143,28 @@ dashboard:
 drawing: setup
     ATOLL_WRITE_DRAWING=1 cargo test --quiet -p host --test system the_drawing_is_that_of_the_imports
 
-# Run the benchmarks and the programs that they compare with
+# Run the benchmarks and the programs that they compare with; `just bench edge` runs bench/edge.py
 [group("verify")]
 bench *ARGS: build-components
-    @exec cargo run --release -p bench -- "$@"
+    @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
+        exec bench/edge.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+
+# Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
+[group("verify")]
+key-kills COUNT="100": build-components
+    ATOLL_KEY_KILLS="$1" cargo test -p host --test system -- the_key_is_replaced_while_the_host_runs
+
+# Measure rate limits in real traffic, and what others notice of a client whose requests are expensive
+[group("verify")]
+limits-in-traffic SECONDS="40": build-components
+    cargo build --release --bin atoll
+    @exec bench/limits.py target/release/atoll "$1"
+
+# Abuse the gateway's HTTP/2 with frames, ten seconds for each kind: `just abuse-http2`, `just abuse-http2 2`
+[group("verify")]
+abuse-http2 SECONDS="10": build-components
+    cargo build --bin atoll
+    @exec bench/http2_abuse.py target/debug/atoll "$1"
 
 # Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
 [group("verify")]

@@ -162,6 +162,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
                 "telemetry_logs",
                 "topic",
             ],
+            &["idle_keys"],
             &["reader", "edge_finding_key", "late_finding_key"],
         ],
     ),

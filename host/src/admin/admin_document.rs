@@ -144,6 +144,13 @@ pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new().route("/openapi.json", get(async || Json(document())))
 }
 
+/// The paths without a parameter, each once: what one can begin with.
+pub(super) fn listed_paths() -> Vec<&'static str> {
+    let mut paths: Vec<_> = RESOURCES.iter().map(|resource| resource.path).filter(|path| !path.contains('{')).collect();
+    paths.dedup();
+    paths
+}
+
 /// The document (OpenAPI 3.1).
 fn document() -> Value {
     let mut paths = Map::new();
@@ -209,6 +216,16 @@ mod tests {
             paths.dedup();
         }
         assert_eq!(described, routed);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_none_is_told_where_to_begin() {
+        let (admin, _) = admin(LOOPBACK, None);
+        let told = get(&admin, "/v1/nothing").await.text;
+        for path in ["/healthz", "/metrics", "/v1/services", "/v1/cache/purge", "/v1/state/key", "/v1/stream"] {
+            assert_eq!(told.matches(&format!("{path},")).count(), 1, "{path}: {told}");
+        }
+        assert!(!told.contains("{name}"), "{told}");
     }
 
     #[tokio::test]

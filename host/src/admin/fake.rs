@@ -2,10 +2,10 @@
 
 use super::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView,
-    FaultOrder, FaultView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView,
-    MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView,
-    OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView,
-    SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    FaultOrder, FaultView, GrantView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView,
+    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView,
+    ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -227,7 +227,8 @@ impl Operations for Fake {
         let fits = component.starts_with(b"\0asm");
         let breaks = if fits { Vec::new() } else { vec!["it has no `get`; route /a depends on it".to_owned()] };
         let (service, revision) = (name.to_owned(), "aaaaaaaaaaaa".to_owned());
-        Ok(TrialView { service, revision, fits, refused: Vec::new(), breaks })
+        let grants = vec![GrantView { what: "env".into(), lines: vec!["LOG".into()] }];
+        Ok(TrialView { service, revision, fits, refused: Vec::new(), breaks, grants })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {

@@ -92,6 +92,6 @@ pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
-    KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest, PurgedView,
-    RouteView, ServiceView, SwapView, TrialView,
+    GrantView, KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest,
+    PurgedView, RouteView, ServiceView, SwapView, TrialView,
 };

@@ -276,7 +276,8 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        targets.push(target(route, typed, trailers));
+        let open_uploads = service.map_or(0, |(service, _)| service.open_uploads);
+        targets.push(Target { open_uploads, ..target(route, typed, trailers) });
     }
     RoutedTargets { targets, routed }
 }
@@ -288,6 +289,7 @@ fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
     Target {
         answerer,
         body_limit,
+        open_uploads: 0,
         timeout,
         limits,
         typed,

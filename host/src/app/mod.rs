@@ -36,6 +36,7 @@ mod edge_tls;
 mod event_plan;
 mod fault_views;
 mod fault_watch;
+mod grant_views;
 mod guard_operations;
 mod guards;
 mod health_watches;
@@ -79,6 +80,7 @@ mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
+pub use grant_views::{grant_views, manifest_grants};
 pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use replay::{Replays, replay};
 pub use run::run;

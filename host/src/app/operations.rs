@@ -6,6 +6,7 @@ use super::auth_policies::claim_names;
 use super::cache_order;
 use super::edge_tls::EdgeTls;
 use super::fault_views::{fault_view, faults};
+use super::grant_views::grant_views;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
@@ -249,10 +250,10 @@ impl Operations for HostOperations {
 
     async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
         self.refuse_left_out(name)?;
-        let (trial, revision) = self.rollout.trial(name, component).await.map_err(refusal)?;
-        let fits = trial.fits();
+        let (trial, revision, spec) = self.rollout.trial(name, component).await.map_err(refusal)?;
+        let (fits, grants) = (trial.fits(), grant_views(&spec, &trial.links));
         let Trial { refusals: refused, breaks, .. } = trial;
-        Ok(TrialView { service: name.to_owned(), revision: revision.short(), fits, refused, breaks })
+        Ok(TrialView { service: name.to_owned(), revision: revision.short(), fits, refused, breaks, grants })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {

@@ -204,7 +204,10 @@ fn inspect_at(
         }
         outcome => outcome?,
     };
-    let text = inspection::describe(file, &found) + &inspection::describe_remote_trial(&trial, &host.admin.to_string());
+    // A host that was named by its address may have another manifest than the one that is here.
+    let own = (!host.named).then(|| app::manifest_grants(manifest, service)).flatten();
+    let told = inspection::describe_remote_trial(&trial, &host.admin.to_string(), own.map(|own| (manifest, own)));
+    let text = inspection::describe(file, &found) + &told;
     terminal::print(&text)?;
     if trial.fits { Ok(()) } else { Err(misfit(file, service)) }
 }

@@ -13,7 +13,7 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cache_bounds, cors, entry, http2, token};
+use super::{cache_bounds, cors, entry, http2, idle_keys, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -92,8 +92,9 @@ static MIN_UPLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
     "min_upload_rate",
     RATE,
     r#""240B""#,
-    "The least bytes per second of a request's body, while the service waits for the body and has not answered. A \
-     client below it for `rate_grace` is answered with 408. 0: any rate.",
+    "The least bytes per second of a request's body, while the service waits for the body. A client below it for \
+     `rate_grace` is answered with 408. Once the service has answered, only bodies whose length was said must keep it. \
+     0: any rate.",
 );
 static MIN_DOWNLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
     "min_download_rate",
@@ -236,6 +237,7 @@ pub(super) fn read(
     let mut gateway = gateway(&mut section, gateway_address.value, folder);
     spans.note_key(EdgeFindingKey::ApiKeys, &section, KEYS.name);
     let tls = tls::of_gateway(&mut section, folder, env);
+    idle_keys::refuse_of_gateway(&section, &gateway.listen);
     section.close();
 
     let mut section = root.section("admin");

@@ -360,7 +360,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
-    admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
+    admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     let mut services = service::read_all(&mut root, folder, env, &topics);

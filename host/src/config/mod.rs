@@ -50,6 +50,7 @@ mod granted_env;
 mod header_edits;
 mod health;
 mod http2;
+mod idle_keys;
 mod late_finding_key;
 mod limits;
 mod log;

@@ -303,12 +303,17 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The address of a collector; `None` if `text` is none, or has a user or a query.
+/// The address of a collector; `None` if `text` is none, or has a user, a query or a port that is no number.
 pub(super) fn collector(text: &str) -> Option<Uri> {
     let uri: Uri = text.parse().ok()?;
     let http = matches!(uri.scheme_str(), Some("http" | "https"));
     let bare = uri.query().is_none() && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    (http && bare && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
+    // `Uri` accepts a port that is no number, and then reports that there is no port.
+    let port = uri.authority().is_some_and(|authority| {
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        port.is_empty() || authority.port_u16().is_some_and(|port| port > 0)
+    });
+    (http && bare && port && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
 }
 
 /// The address with `path` below its own.

@@ -4,7 +4,7 @@ use super::auth::{AuthConfig, Policies};
 use super::edge::GatewayConfig;
 use super::matching::Matching;
 use super::own_answer::OwnAnswerKeys;
-use super::rate::RateLimits;
+use super::rate::{LimitedRoute, RateLimits};
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
 use super::reader::key::{ManifestKey, Sourced};
@@ -16,7 +16,7 @@ use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, entry, limits, route_auth, route_cache, transforms, websocket};
+use super::{cors, edge, entry, idle_keys, limits, route_auth, route_cache, transforms, websocket};
 use crate::cache::CachePolicy;
 use crate::contract::HttpBindingKey;
 use crate::gateway::{AddressList, Answerer, CorsPolicy, RouteLimits, RouteTransforms, WebSocketSettings};
@@ -116,6 +116,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let RouteContext { services, gateway, policies, usual, limits, folder } = *context;
     let report = section.report;
     let mut matching = Matching::read(&mut section);
+    idle_keys::refuse_without_get(&section, matching.methods.as_ref().map(|found| found.value.as_slice()));
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
     let own = OwnAnswerKeys::read(&mut section);
@@ -123,7 +124,12 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
-    let limits = limits.of_route(&mut section);
+    let bound = LimitedRoute {
+        guests: !OwnAnswerKeys::are_written(&section)
+            && service.is_none_or(|service| !services.only_addresses.contains(&service.spec.name)),
+        callers: !matches!(auth, Ok(None)),
+    };
+    let limits = limits.of_route(&mut section, bound);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
     let cache = route_cache::read(&mut section);
     let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);

@@ -16,7 +16,7 @@ use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::subscription::{self, TopicUse};
 use super::topic::Topics;
-use super::{breaker, egress, granted_env, health, limits, record, resilience, rollout};
+use super::{breaker, egress, granted_env, health, idle_keys, limits, record, resilience, rollout};
 use crate::base::ServiceName;
 use crate::events::TopicName;
 use crate::fault::Fault;
@@ -40,6 +40,8 @@ pub struct ServiceConfig {
     pub ca: Option<PathBuf>,
     /// The largest body of a request, in bytes, unless the route has another limit: 0 to 1 TiB.
     pub body: u64,
+    /// How many of its calls may be under way while their clients still send.
+    pub open_uploads: usize,
     /// How each endpoint is checked; `None`: it is not checked.
     pub health: Option<HealthConfig>,
     /// The fault that is injected from the start; `None`: none.
@@ -219,6 +221,7 @@ fn read(
     services: &mut Services,
 ) {
     let report = section.report;
+    let begin = report.count();
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
     let build = build::read(&mut section, component.as_ref(), folder);
@@ -258,6 +261,9 @@ fn read(
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
     let called = services.named(calls.value, report);
     let grants = grants(&mut section, folder, env, called, topics.publish.clone(), dial);
+    if report.count() == begin {
+        idle_keys::refuse_of_service(&section);
+    }
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| look_for(&found, folder, (key.get_ref(), build.is_some()), report));
@@ -273,6 +279,8 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
+    let endpoints = addresses.urls.len() + if no_component { 0 } else { replicas.count };
+    let open_uploads = limits.open_uploads * endpoints;
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec {
         replicas,
@@ -287,7 +295,8 @@ fn read(
         record,
         ..name
     };
-    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+    let body = limits.body;
+    services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build });
 }
 
 /// The endpoints of its component, whose instances have these limits.

@@ -272,6 +272,8 @@ mod tests {
         for (text, variables, expected) in [
             ("[telemetry]\notlp = 'collector:4318'", &[][..], "`otlp` must be an http:// or https:// address"),
             ("[telemetry]\notlp = 'http://key@collector'", &[], "`otlp` must be an http:// or https:// address"),
+            ("[telemetry]\notlp = 'https://collector?api-key=hush'", &[], "`otlp` must be"),
+            ("[telemetry]\notlp = 'https://u:hush/word@c'", &[], "`otlp` must be"),
             ("[telemetry]\nsample = 1.5", &[], "`sample` must be a number of 0 to 1, not 1.5"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "x")], "OTEL_EXPORTER_OTLP_ENDPOINT"),
             (
@@ -287,6 +289,7 @@ mod tests {
             let error = parse(text, variables).unwrap_err();
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains("a b=c"), "a header may be a secret: {error}");
+            assert!(!error.contains("key@") && !error.contains("hush"), "an address may hold one: {error}");
         }
     }
 }

@@ -70,8 +70,11 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
-        let services = routes.routes().iter().filter_map(|(_, target)| target.service());
-        let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
+        let budget = |(_, target): &(_, Target)| {
+            let budget = BodyBudget::new(settings.body_memory, target.open_uploads);
+            Some((target.service()?.clone(), budget))
+        };
+        let body_budgets = routes.routes().iter().filter_map(budget).collect();
         let metrics = Arc::new(GatewayMetrics::new(count_scopes::scopes(&routes)));
         let numbers = RouteNumbers::first(routes.routes().len());
         let cached = count_scopes::cached(&routes, &numbers, &metrics);
@@ -237,10 +240,12 @@ impl<C: Call> Gateway<C> {
         if let Some(handshake) = &handshake {
             handshake.offer(&mut request);
         }
-        if BodyBudget::reads_ahead(&head.headers, request.body()) {
+        if handshake.is_none()
+            && let Some(reading) = BodyBudget::reading(&head.headers, request.body())
+        {
             // A call of the mesh holds a place of the service, and a client that sends slowly shall hold none. Boxed:
             // most requests have no body, and would pay for the size of this future.
-            let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
+            let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), reading, context.deadline)).await;
             settle(read, &upload, service, caller.id)?;
         }
         changes.apply(&mut request, &upload, &self.mesh, &context);

@@ -104,6 +104,9 @@ pub struct Target {
     pub answerer: Answerer,
     /// The most bytes of a request's body; a request with more is answered with 413.
     pub body_limit: u64,
+    /// How many calls of the service may be under way while their clients still send their bodies. Equal for all routes
+    /// to one service.
+    pub open_uploads: usize,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
     /// The rate limits that must admit a request; `None`: there are none.

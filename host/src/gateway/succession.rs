@@ -3,7 +3,6 @@
 //! A gateway never changes. A request is answered by the one that began with it, to its end; the next one takes the
 //! requests that come later. What both have is shared: counters, kept answers, buckets, permits.
 
-use super::body_budget::BodyBudget;
 use super::caching::SharedCache;
 use super::call::Call;
 use super::count_scopes;
@@ -38,8 +37,9 @@ impl<C: Call> Gateway<C> {
         };
         if body_memory == self.settings.body_memory {
             for (service, budget) in &mut next.body_budgets {
-                let before = self.body_budgets.get(service).map(BodyBudget::share);
-                *budget = before.unwrap_or_else(|| BodyBudget::new(body_memory));
+                if let Some(before) = self.body_budgets.get(service).and_then(|before| before.shared_with(budget)) {
+                    *budget = before;
+                }
             }
         }
         next.socket_permits.keep(&self.socket_permits, kept);

@@ -205,11 +205,12 @@ impl Rollout {
     }
 
     /// Tries the component in `bytes` as the component of `name`, as [`Rollout::swap`] does before it changes anything.
-    /// Returns what was found, and the revision that it was compared with. It starts no instance.
+    /// Returns what was found, the revision that it was compared with, and what the
+    /// service is granted. It starts no instance.
     ///
     /// # Errors
     /// The file is no component, there is no such service, or the service has no component.
-    pub async fn trial(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest), SwapError> {
+    pub async fn trial(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest, ServiceSpec), SwapError> {
         let deployment = &*self.find(name)?;
         let spec = &deployment.spec;
         let no_component = || SwapError::NoComponent(spec.name.clone());
@@ -227,7 +228,7 @@ impl Rollout {
         drop(serving);
         let mut trial = Trial::run(&contract, &component, ground);
         trial.refusals.extend(described.err());
-        Ok((trial, revision))
+        Ok((trial, revision, spec.clone()))
     }
 
     /// The contract of the revision that serves.

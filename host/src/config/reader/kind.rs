@@ -1,6 +1,7 @@
 //! The kinds of values that a key can have: which values each kind accepts, and the error for any other value.
 
 use super::finding::Span;
+use super::masked_text;
 use super::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -42,10 +43,13 @@ fn quote(value: &DeValue<'_>) -> String {
     /// Longer strings are cut: the error marks the whole value in the text anyway.
     const LONGEST: usize = 60;
     match value {
-        DeValue::String(text) if text.chars().count() > LONGEST => {
-            format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>())
+        DeValue::String(text) => {
+            let text = masked_text::mask(text, &[]);
+            if text.chars().count() > LONGEST {
+                return format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>());
+            }
+            format!("{text:?}")
         }
-        DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),

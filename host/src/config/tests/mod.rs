@@ -5,6 +5,7 @@ mod auth;
 mod bad;
 mod docs;
 mod good;
+mod idle_keys;
 mod mesh;
 mod tls;
 mod topics;
@@ -13,11 +14,12 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder with the files `users.wasm`, `ca.pem`, `secret` and `key`, and the folders `wit` and `public`.
+/// A folder with the files `users.wasm`, `ca.pem`, `secret`, `token` and `key`, and the folders `wit` and `public`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
     fs::write(folder.path().join("ca.pem"), b"").expect("a file");
+    fs::write(folder.path().join("token"), b"00112233445566778899aabbccddeeff").expect("a file");
     fs::write(folder.path().join("secret"), b"hush-hush-hush-hush-hush-hush-hush").expect("a file");
     fs::write(folder.path().join("key"), b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a file");
     fs::create_dir(folder.path().join("wit")).expect("a folder");

@@ -106,6 +106,7 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
         Target {
             answerer: answerer.clone(),
             body_limit: *body,
+            open_uploads: 256,
             timeout: *timeout,
             limits: None,
             typed,
