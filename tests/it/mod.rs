@@ -24,6 +24,7 @@ mod function_names;
 mod guards;
 mod guest_faults_at_the_gateway;
 mod guest_faults_in_process;
+mod guests;
 mod http1;
 mod http2;
 mod in_process_mesh;
