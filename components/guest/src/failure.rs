@@ -123,7 +123,8 @@ impl Validation {
 /// ```
 #[macro_export]
 macro_rules! errors {
-    ($error:ident { $($case:ident $(: $field:ident)?),+ $(,)? } $(, from $($neighbour:ident :: $its:ident),+ $(,)?)?) => {
+    ($error:ident { $($case:ident $(: $field:ident)?),+ $(,)? }
+     $(, from $($neighbour:ident :: $its:ident),+ $(,)?)?) => {
         impl ::core::convert::From<$crate::Failure> for $error {
             fn from(failure: $crate::Failure) -> Self {
                 $($crate::errors!(@case failure $case $($field)?);)+
@@ -169,8 +170,8 @@ macro_rules! errors {
 }
 
 /// Makes the problem document of an HTTP face from the error of a service that it calls. The braces name all the cases
-/// of that error: `not_found`, `conflict`, `invalid`, `unauthorized`, `forbidden`, `unavailable`, `internal`. One that is
-/// forgotten does not compile. An error with other cases gets a `From` by hand.
+/// of that error: `not_found`, `conflict`, `invalid`, `unauthorized`, `forbidden`, `unavailable`, `internal`. One that
+/// is forgotten does not compile. An error with other cases gets a `From` by hand.
 ///
 /// ```ignore
 /// atoll_guest::problems!(links::Error { not_found, invalid, unavailable });

@@ -20,7 +20,7 @@ pub trait Platform: 'static {
     /// Up to `limit` entries whose keys begin with `prefix` and are greater than `after`, in one snapshot.
     async fn scan(&self, prefix: String, after: Option<String>, limit: u32) -> Result<Page, Error>;
 
-    /// Applies all of `writes` if all of `checks` hold, and publishes `events` with them. Returns the version of the commit.
+    /// Applies all of `writes` if all of `checks` hold, and publishes `events`. Returns the version of the commit.
     async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>, events: Vec<Event>) -> Result<u64, Error>;
 
     /// A setting of the service from the manifest; `None` if it is not set. The error says why it cannot be read.

@@ -74,8 +74,8 @@ pub fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Failure
 
 /// Runs `decide` and commits what it wrote. Runs it again if something that it read has changed in the meantime.
 ///
-/// An error of `decide` ends the transaction, and nothing is written. A result without writes and events ends it too, and is
-/// only as consistent as its reads: values that must fit together have to be read in one call.
+/// An error of `decide` ends the transaction, and nothing is written. A result without writes and events ends it too,
+/// and is only as consistent as its reads: values that must fit together have to be read in one call.
 pub async fn transact<P, T, E>(
     platform: &P,
     mut decide: impl AsyncFnMut(&mut Transaction<'_, P>) -> Result<T, E>,

@@ -65,7 +65,6 @@ mod tests {
         pub(super) enum Error {
             NotFound,
         }
-        #[expect(async_fn_in_trait, reason = "as wit-bindgen writes it")]
         pub(super) trait Guest {
             async fn resolve(slug: String) -> Result<Link, Error>;
         }
@@ -80,7 +79,6 @@ mod tests {
         pub(super) enum Error {
             Gone,
         }
-        #[expect(async_fn_in_trait, reason = "as wit-bindgen writes it")]
         pub(super) trait Guest {
             async fn resolve(slug: String) -> Result<Link, Error>;
         }
