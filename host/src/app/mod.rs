@@ -13,7 +13,8 @@
 //! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`,
 //! `swap_refusal`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`, `audited_operations`; `assembly`
 //! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
-//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`. Tests: with the real binary in
+//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `contract_tests` → `test_bench` →
+//! `stand_ins`. Tests: with the real binary in
 //! `tests/it`.
 
 mod admin_file;
@@ -24,6 +25,7 @@ mod audited_operations;
 mod auth_policies;
 mod cache_order;
 mod check;
+mod contract_tests;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
@@ -52,8 +54,10 @@ mod run;
 mod service_component;
 mod service_view;
 mod shutdown;
+mod stand_ins;
 mod start_end;
 mod swap_refusal;
+mod test_bench;
 mod topic_operations;
 mod trace_views;
 mod troubles;
@@ -62,5 +66,6 @@ mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
+pub use contract_tests::{TestOrder, test};
 pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use run::run;

@@ -5,8 +5,8 @@ use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
 use super::{
-    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, rollout, table, terminal,
-    top, trace,
+    audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
+    rollout, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -42,6 +42,11 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::New { name, lang } => develop::new(&name, lang.into()),
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
+        Verb::Doctor { manifest } => doctor::doctor(&manifest.path),
+        Verb::Schema => editor_files::schema(),
+        Verb::Completions { shell } => editor_files::completions(shell),
+        Verb::Man { folder } => editor_files::man(&folder),
+        Verb::Test(arguments) => test::test(arguments),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");

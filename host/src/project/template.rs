@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::config::Draft;
 
-    const LANGUAGES: [Language; 3] = [Language::Rust, Language::JavaScript, Language::Python];
+    const LANGUAGES: [Language; 4] = [Language::Rust, Language::JavaScript, Language::TypeScript, Language::Python];
 
     #[test]
     fn every_template_is_filled_and_its_sections_are_a_manifest() {
