@@ -37,7 +37,11 @@ fn table<'a>(schema: &'a mut Json, way: &[Step<'_>], sample: Option<&toml::Value
     let Some((step, rest)) = way.split_first() else { return schema };
     let inner = match (step, sample) {
         (Step::Key(name), Some(sample)) => sample.get(name),
-        (Step::AnyName, Some(sample)) => sample.as_table().and_then(|all| all.values().next()),
+        (Step::AnyName, Some(sample)) => {
+            let mut all = sample.as_table().into_iter().flat_map(|all| all.values());
+            // Of several services the one that has what comes next.
+            all.find(|one| matches!(rest.first(), Some(Step::Key(name)) if one.get(*name).is_some()))
+        }
         (_, None) => None,
     };
     let slot = match step {
