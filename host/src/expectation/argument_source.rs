@@ -53,7 +53,7 @@ impl ArgumentSource {
             T::U32 => self.whole(Integer::U32, 0, u32::MAX.into()),
             T::S64 => self.whole(Integer::S64, i64::MIN.into(), i64::MAX.into()),
             T::U64 => self.whole(Integer::U64, 0, u64::MAX.into()),
-            T::F32 => V::f32(self.float() as f32),
+            T::F32 => V::f32(self.short_float()),
             T::F64 => V::f64(self.float()),
             T::Char => V::char(*self.one(&CHARACTERS_OF_INTEREST)),
             T::String => V::string(self.text()),
@@ -124,6 +124,11 @@ impl ArgumentSource {
     fn float(&mut self) -> f64 {
         let whole = self.below(2_000_001) as f64 - 1_000_000.0;
         *self.one(&[0.0, -0.0, 1.0, -1.0, 0.1, 1e-30, -1e30, 3.4e38, whole, whole / 1024.0])
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the nearest short number is as good as any")]
+    fn short_float(&mut self) -> f32 {
+        self.float() as f32
     }
 
     fn text(&mut self) -> String {
