@@ -1,7 +1,8 @@
 # Every command that a person runs. `./just` is `just` for machines that do not have it.
 
-# Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built.
-profile := "release"
+# Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built, and
+# `just profile=release run` runs what is shipped, after some minutes more.
+profile := "quick"
 
 # Arguments reach a recipe as "$@", so that their quoting survives.
 set positional-arguments
@@ -68,6 +69,12 @@ examples: setup
 [group("verify")]
 conformance *ARGS: build-components
     @exec tests/conformance/run.sh "$@"
+
+# The first hour in each language, with its tools from their registries: `just languages`, `just languages "js ts"`
+[group("verify")]
+languages *LANGUAGES: setup
+    cargo build --profile {{ profile }} --bin atoll
+    @exec tests/languages/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll "$@"
 
 # Look at the gateway's TLS with testssl.sh, a package of Debian: `just conformance-tls`
 [group("verify")]
@@ -142,6 +149,11 @@ dashboard:
 [group("build")]
 drawing: setup
     ATOLL_WRITE_DRAWING=1 cargo test --quiet -p host --test system the_drawing_is_that_of_the_imports
+
+# Write the JSON schema of the manifest anew into host/schema, from the declarations of its keys
+[group("build")]
+schema: setup
+    ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
 
 # Run the benchmarks and the programs that they compare with; `just bench edge` runs bench/edge.py
 [group("verify")]

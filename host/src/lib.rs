@@ -17,6 +17,7 @@ pub mod coding;
 pub mod contract;
 pub mod diagnosis;
 pub mod egress;
+pub mod expectation;
 pub mod fault;
 pub mod identity;
 pub mod limit;

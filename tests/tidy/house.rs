@@ -12,6 +12,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "retry",
         "fault",
         "egress",
+        "expectation",
         "limit",
         "cache",
         "route",

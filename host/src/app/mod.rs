@@ -15,7 +15,8 @@
 //! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
 //! `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`, `health_watches`, `running_host`,
 //! `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier` implements; `run` →
-//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`. Tests: with the real binary in
+//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `contract_tests` → `test_bench` →
+//! `stand_ins`. Tests: with the real binary in
 //! `tests/it`.
 
 mod admin_file;
@@ -30,6 +31,7 @@ mod audited_operations;
 mod auth_policies;
 mod cache_order;
 mod check;
+mod contract_tests;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
@@ -70,8 +72,10 @@ mod running_host;
 mod service_component;
 mod service_view;
 mod shutdown;
+mod stand_ins;
 mod start_end;
 mod swap_refusal;
+mod test_bench;
 mod topic_operations;
 mod trace_views;
 mod troubles;
@@ -80,6 +84,7 @@ mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
+pub use contract_tests::{TestOrder, test};
 pub use grant_views::{grant_views, manifest_grants};
 pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use replay::{Replays, replay};

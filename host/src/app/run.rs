@@ -350,7 +350,7 @@ fn kept(manifest: &Manifest, revisions: &KeptRevisions) -> (Option<Arc<Archive>>
 }
 
 /// Deploys the services and publishes them in the discovery table.
-fn launch(
+pub(super) fn launch(
     assembly: &mut Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
@@ -369,7 +369,7 @@ fn launch(
 
 /// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
 /// it reads parts of the file; after a crash, all of it.
-async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
+pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
     if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));

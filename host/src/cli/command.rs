@@ -16,6 +16,7 @@ use crate::base::ServiceName;
 use crate::project::Language;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// A microservices platform in one process: services are WebAssembly components.
@@ -53,6 +54,7 @@ Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
   atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
+  atoll test users                 Call its functions with made-up arguments and by its examples, without serving
   atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
   atoll ps                         Show services, revisions, endpoints, breakers and rates
   atoll why users                  Say why `users` does not fare well, and where the first cause is
@@ -193,6 +195,49 @@ pub(super) enum Verb {
     Dev {
         #[command(flatten)]
         manifest: ManifestArg,
+    },
+
+    /// Call the functions of services with made-up arguments and by examples, without serving
+    ///
+    /// Each exported function gets valid arguments, which are made from its types: it must
+    /// not trap, and must answer within its type. A failing argument is made smaller
+    /// before it is shown. The examples of a contract stand in the docs of its WIT, in
+    /// lines `Example: {"id": 7} => {"name": "Ada"}`, and in the files of the folder
+    /// `tests` of a service; those on other services are what it expects of them. State
+    /// is empty at the start and gone at the end; no host outside is reached.
+    #[command(verbatim_doc_comment)]
+    Test(TestArgs),
+
+    /// Look whether this machine has what Atoll and the builds of the manifest need
+    ///
+    /// Limits of the system, the tools of each language, the manifest, and the host that
+    /// runs by it. Says how to mend what is wrong.
+    #[command(verbatim_doc_comment)]
+    Doctor {
+        #[command(flatten)]
+        manifest: ManifestArg,
+    },
+
+    /// Print the JSON schema of the manifest, for editors
+    ///
+    /// `atoll schema > atoll.schema.json`, and `#:schema ./atoll.schema.json` as the first
+    /// line of the manifest.
+    #[command(verbatim_doc_comment)]
+    Schema,
+
+    /// Print completions for a shell
+    ///
+    /// Bash: `atoll completions bash > ~/.local/share/bash-completion/completions/atoll`.
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+
+    /// Write man pages: one for `atoll`, one for each verb
+    Man {
+        /// The folder; made where it is not there
+        folder: PathBuf,
     },
 
     /// List or check an audit file
@@ -407,6 +452,30 @@ pub(super) struct ManifestArg {
     pub(super) path: PathBuf,
 }
 
+/// What is to be tested.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// The services; without them all that have a component
+    #[arg(value_parser = ServiceName::new)]
+    pub(super) services: Vec<ServiceName>,
+    /// The manifest
+    #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
+    pub(super) manifest: PathBuf,
+    /// A file to test in place of the service's component, before it is deployed
+    #[arg(long, value_name = "FILE", requires = "services")]
+    pub(super) component: Option<PathBuf>,
+    /// How many made-up arguments each function gets
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) inputs: u32,
+    /// What the arguments are made from: the same seed makes the same [default: random]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+    /// Write a report for CI, in the form of JUnit
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
+
 /// The language of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum LanguageArg {
@@ -416,6 +485,9 @@ pub(super) enum LanguageArg {
     /// JavaScript on QuickJS, by npm
     #[value(alias = "javascript")]
     Js,
+    /// TypeScript on QuickJS, by npm
+    #[value(alias = "typescript")]
+    Ts,
     /// Python, by pip
     Python,
 }
@@ -425,6 +497,7 @@ impl From<LanguageArg> for Language {
         match language {
             LanguageArg::Rust => Self::Rust,
             LanguageArg::Js => Self::JavaScript,
+            LanguageArg::Ts => Self::TypeScript,
             LanguageArg::Python => Self::Python,
         }
     }

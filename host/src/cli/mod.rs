@@ -9,10 +9,10 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `apply`, `rollout`, `replay`, `trace`, `observed`,
-//! `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
-//! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
-//! small tests in the files.
+//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
+//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`,
+//! `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against
+//! an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
@@ -22,6 +22,8 @@ mod cache;
 mod client;
 mod command;
 mod develop;
+mod doctor;
+mod editor_files;
 mod event_stream;
 mod events;
 mod failure;
@@ -37,6 +39,7 @@ mod rollout;
 mod state_ends;
 mod table;
 mod terminal;
+mod test;
 #[cfg(test)]
 mod tests;
 mod top;

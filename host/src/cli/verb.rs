@@ -8,8 +8,8 @@ use super::failure::CliError;
 use super::layout::counted;
 use super::replay::ReplayArgs;
 use super::{
-    apply, audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, replay, rollout,
-    table, terminal, top, trace,
+    apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
+    replay, rollout, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -46,6 +46,11 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
         Verb::Replay(args) => replay_call(command.admin, command.ca, args),
+        Verb::Doctor { manifest } => doctor::doctor(&manifest.path),
+        Verb::Schema => editor_files::schema(),
+        Verb::Completions { shell } => editor_files::completions(shell),
+        Verb::Man { folder } => editor_files::man(&folder),
+        Verb::Test(arguments) => test::test(arguments),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");

@@ -33,7 +33,7 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 63] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 64] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache"], Live, "the cache begins empty"),
@@ -64,6 +64,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 63] = [
     (&["service", "*", "publish"], Restart, TOPICS),
     (&["service", "*", "subscribe"], Restart, TOPICS),
     (&["service", "*", "build"], Live, "`atoll build` reads it"),
+    (&["service", "*", "tests"], Live, "`atoll test` reads it"),
     (&["service", "*", "watch"], Live, "`atoll dev` reads it"),
     (&["service", "*", "rollout"], Live, "the next swap goes so"),
     (&["service", "*", "wit"], Live, "the docs of `/openapi.json` are read anew"),

@@ -50,6 +50,8 @@ pub struct ServiceConfig {
     pub topics: TopicUse,
     /// How its component is made; `None`: elsewhere.
     pub build: Option<BuildConfig>,
+    /// The folder of its examples, for `atoll test`; it existed when the manifest was read.
+    pub tests: Option<PathBuf>,
 }
 
 impl ServiceConfig {
@@ -106,6 +108,12 @@ static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
      because a component carries none. A component that the files do not describe is refused, at the start and by a \
      swap.",
 );
+static TESTS: ManifestKey<PathKind> = ManifestKey::without_default(
+    "tests",
+    PathKind,
+    "The folder of its examples, files of TOML: calls of its functions and of those that it uses of others, each with \
+     the answer. Only `atoll test` reads it. Absent: none but those in the docs of its WIT.",
+);
 static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
     "idempotent",
     ListKind { of: FunctionKind, max: 256 },
@@ -127,6 +135,12 @@ const COMPONENT_FILE: RequiredPath = RequiredPath {
     is_folder: false,
     wrong_type_help: "name the .wasm file itself",
     absent_help: "build it first, or correct the path",
+};
+const TESTS_FOLDER: RequiredPath = RequiredPath {
+    name: "the folder",
+    is_folder: true,
+    wrong_type_help: "name the folder that holds the .toml files with the examples",
+    absent_help: "correct the path, or leave `tests` out",
 };
 const WIT_FOLDER: RequiredPath = RequiredPath {
     name: "the folder",
@@ -239,6 +253,7 @@ fn read(
     }
     let before = report.count();
     let (calls, idempotent, wit) = (section.get_sourced(&CALLS), section.get_sourced(&IDEMPOTENT), section.find(&WIT));
+    let tests = section.find(&TESTS);
     spans.note(LateFindingKey::Calls, Some(&calls));
     spans.note(LateFindingKey::Wit, wit.as_ref());
     spans.note(LateFindingKey::Idempotent, Some(&idempotent));
@@ -268,6 +283,7 @@ fn read(
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| look_for(&found, folder, (key.get_ref(), build.is_some()), report));
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
+    let tests = tests.map(|found| TESTS_FOLDER.resolve(&found, folder, report));
     let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
     services.spans.insert(name.clone(), spans);
@@ -296,7 +312,7 @@ fn read(
         ..name
     };
     let body = limits.body;
-    services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build });
+    services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build, tests });
 }
 
 /// The endpoints of its component, whose instances have these limits.

@@ -22,6 +22,11 @@ impl ValueKind for PathKind {
         "write a path in quotes, absolute or relative to the manifest".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Vec<KindError>> {
         let path = TextKind { min: 1 }.read(value).ok().filter(|path| !path.contains('\0'));
         path.map(PathBuf::from).ok_or_else(|| refused(self, value))

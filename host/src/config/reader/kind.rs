@@ -28,6 +28,12 @@ pub(crate) trait ValueKind: Sync {
     /// How an accepted value is written.
     fn help(&self) -> String;
 
+    /// The JSON schema of what is accepted, or of more: what only `read` can tell is left to it.
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
     /// The value, or everything that is wrong with it: a list can have several wrong items.
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>>;
 }
@@ -80,6 +86,11 @@ impl ValueKind for FlagKind {
         "write true or false, without quotes".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "boolean" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<KindError>> {
         value.get_ref().as_bool().ok_or_else(|| refused(self, value))
     }
@@ -100,6 +111,12 @@ impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for CountKi
 
     fn help(&self) -> String {
         format!("write a number of {} to {}, without quotes", self.min, self.max)
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        let bound = |bound: T| bound.to_string().parse::<u64>().expect("it is a whole number");
+        serde_json::json!({ "type": "integer", "minimum": bound(self.min), "maximum": bound(self.max) })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
@@ -127,6 +144,11 @@ impl ValueKind for TextKind {
         "put the value in quotes".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let text = value.get_ref().as_str().filter(|text| (self.min..=LONGEST_TEXT).contains(&text.len()));
         text.map(Into::into).ok_or_else(|| refused(self, value))
@@ -146,6 +168,12 @@ impl<T: Copy + Sync> ValueKind for ChoiceKind<T> {
 
     fn help(&self) -> String {
         format!("write {}", self.accepts())
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        serde_json::json!({ "enum": words })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
@@ -178,6 +206,11 @@ impl<K: ValueKind> ValueKind for ListKind<K> {
         format!("write at most {} in square brackets, separated by commas", self.max)
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "array", "maxItems": self.max, "items": self.of.schema() })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let items = value.get_ref().as_array().filter(|items| items.len() <= self.max);
         let items = items.ok_or_else(|| refused(self, value))?;
@@ -200,6 +233,11 @@ impl<K: ValueKind> ValueKind for TableKind<K> {
 
     fn help(&self) -> String {
         "write it in braces: { name = value }".into()
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "object", "additionalProperties": self.0.schema() })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {

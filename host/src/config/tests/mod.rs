@@ -1,5 +1,6 @@
 //! Tests of the whole room: policies of callers in `auth`; `good` manifests and their defaults, `bad` manifests and
-//! their findings (between services in `mesh`, for TLS in `tls`, for events in `topics`), and the reference in `docs`.
+//! their findings (between services in `mesh`, for TLS in `tls`, for events in `topics`), the reference in
+//! `docs`, and the JSON schema in `schema`.
 
 mod auth;
 mod bad;
@@ -7,6 +8,7 @@ mod docs;
 mod good;
 mod idle_keys;
 mod mesh;
+mod schema;
 mod tls;
 mod topics;
 

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde_json::json;
 
-use crate::fields::FieldError;
-use crate::response::Response;
+use super::response::Response;
+use crate::failure::{Failure, FieldError};
 
 /// An error that will be sent to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +117,16 @@ impl Problem {
         match self.header.map(|header| *header) {
             Some((name, value)) => response.with_header(name, value),
             None => response,
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(errors) => Self::invalid(errors),
+            Failure::Unavailable(text) => Self::unavailable(&text),
+            Failure::Internal(text) => Self::internal(&text),
         }
     }
 }

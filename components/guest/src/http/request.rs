@@ -1,7 +1,8 @@
 //! A request as an adapter sees it: method, path, query, headers, and the body, which is already read.
 
-use crate::fields::{Expect, FieldError, Fields};
-use crate::problem::Problem;
+use super::fields::{Expect, Fields};
+use super::problem::Problem;
+use crate::failure::FieldError;
 
 /// The longest body that is read, in bytes. A user or a product has at most a few KiB.
 pub const MAX_BODY: usize = 64 * 1024;

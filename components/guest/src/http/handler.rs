@@ -4,9 +4,9 @@ use wasip3::http::types::{self, ErrorCode, Fields, Method};
 use wasip3::wit_bindgen::StreamResult;
 use wasip3::{spawn_local, wit_future, wit_stream};
 
-use crate::problem::Problem;
-use crate::request::{BodyError, MAX_BODY, Request};
-use crate::response::{Response, answer};
+use super::problem::Problem;
+use super::request::{BodyError, MAX_BODY, Request};
+use super::response::{Response, answer};
 
 const READ_SIZE: usize = 16 * 1024;
 

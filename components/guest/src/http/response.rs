@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::problem::Problem;
-use crate::request::Request;
+use super::problem::Problem;
+use super::request::Request;
 
 /// One HTTP response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,20 @@ pub struct Response {
 
 impl Response {
     /// A JSON document.
-    pub fn json(status: u16, document: &Value) -> Self {
-        Self::document(status, "application/json", document)
+    pub fn json(status: u16, document: &impl serde::Serialize) -> Self {
+        let document = serde_json::to_value(document).expect("documents have string keys and no fallible serializer");
+        Self::document(status, "application/json", &document)
+    }
+
+    /// Plain text in UTF-8.
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        let headers = vec![("content-type", "text/plain; charset=utf-8".to_owned())];
+        Self { status, headers, body: text.into().into_bytes() }
+    }
+
+    /// Sends the client to `location`: 301 and 308 for good, 302, 303 and 307 for now.
+    pub fn redirect(status: u16, location: impl Into<String>) -> Self {
+        Self { status, headers: vec![("location", location.into())], body: Vec::new() }
     }
 
     /// 204, without a body.
@@ -58,7 +70,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
-    use crate::fields::FieldError;
+    use crate::failure::FieldError;
 
     fn run(request: Request, answer_with: Result<Response, Problem>) -> Response {
         let future = pin!(answer(request, async |_| answer_with));

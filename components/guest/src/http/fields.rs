@@ -2,23 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::Problem;
-
-/// One field that failed validation: `field-error` of the contracts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into the body. For a query parameter, `/` and its name.
-    pub pointer: String,
-    /// What is wrong, as the end of a sentence about the field.
-    pub detail: String,
-}
-
-impl FieldError {
-    /// An error of the field at `pointer`.
-    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
-    }
-}
+use super::problem::Problem;
+use crate::failure::FieldError;
 
 /// Which fields must be present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
