@@ -65,6 +65,8 @@ pub enum ChangeKind {
     RollbackRefused,
     /// A service is left out: it cannot be served.
     LeftOut,
+    /// A name behind `urls` has other addresses.
+    AddressesChanged,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -91,6 +93,7 @@ impl ChangeKind {
             Self::SwapRefused => "swap-refused",
             Self::RollbackRefused => "rollback-refused",
             Self::LeftOut => "left-out",
+            Self::AddressesChanged => "addresses-changed",
         }
     }
 }
