@@ -67,6 +67,8 @@ pub enum ChangeKind {
     LeftOut,
     /// Another manifest is served.
     ManifestApplied,
+    /// A name behind `urls` has other addresses.
+    AddressesChanged,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -94,6 +96,7 @@ impl ChangeKind {
             Self::RollbackRefused => "rollback-refused",
             Self::LeftOut => "left-out",
             Self::ManifestApplied => "manifest-applied",
+            Self::AddressesChanged => "addresses-changed",
         }
     }
 }
