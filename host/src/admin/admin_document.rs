@@ -7,6 +7,7 @@ use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView}
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
+use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -67,7 +68,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 49] = [
+static RESOURCES: [AdminResource; 51] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -117,6 +118,8 @@ static RESOURCES: [AdminResource; 49] = [
         resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
         &["dry_run", "base"],
     ),
+    resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
+    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
     resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
@@ -192,6 +195,7 @@ mod tests {
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("rollouts.rs"),
+            include_str!("recordings.rs"),
             include_str!("topics.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),

@@ -6,7 +6,9 @@ use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{admin_document, apply, cache, dashboard, guards, keys, observed, rollouts, topics, traces, traffic};
+use super::{
+    admin_document, apply, cache, dashboard, guards, keys, observed, recordings, rollouts, topics, traces, traffic,
+};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -40,6 +42,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(guards::resources())
         .merge(rollouts::resources())
         .merge(apply::resources())
+        .merge(recordings::resources())
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)

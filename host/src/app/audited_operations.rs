@@ -3,7 +3,8 @@
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
     HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView,
-    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    WhyView,
 };
 use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
@@ -222,6 +223,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn trace(&self, id: &str) -> Option<Option<TraceView>> {
         self.inner.trace(id)
+    }
+
+    fn recordings(&self) -> Vec<RecordingView> {
+        self.inner.recordings()
+    }
+
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
+        self.inner.recording(id, service)
     }
 
     fn keys(&self) -> Vec<KeyView> {

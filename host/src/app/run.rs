@@ -32,9 +32,10 @@ use crate::delivery::Deliveries;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
+use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
-use crate::runtime::Runtime;
+use crate::runtime::{RecordingPlace, Runtime};
 use crate::state::Store;
 use crate::telemetry;
 use anyhow::Context;
@@ -92,7 +93,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -269,7 +270,8 @@ fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
     if let Some(exporter) = traces.exporter.clone() {
-        upkeep.spawn(async move { exporter.run().await });
+        let serving = Arc::clone(running);
+        upkeep.spawn(async move { exporter.run(Box::new(move || serving.host().metrics.encode())).await });
     }
     let resolver = running.host();
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
@@ -341,16 +343,22 @@ fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     services.chain(routes).collect()
 }
 
+/// Where revisions and recordings are kept.
+fn kept(manifest: &Manifest, revisions: &KeptRevisions) -> (Option<Arc<Archive>>, Arc<RecordingPlace>) {
+    let (bounds, rules) = (manifest.record.bounds.clone(), Arc::new(manifest.record.rules.clone()));
+    (revisions.archive.clone(), Arc::new(RecordingPlace { store: RecordingStore::new(bounds), rules }))
+}
+
 /// Deploys the services and publishes them in the discovery table.
 fn launch(
     assembly: &mut Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
-    archive: Option<Arc<Archive>>,
+    (archive, recordings): (Option<Arc<Archive>>, Arc<RecordingPlace>),
 ) -> anyhow::Result<Rollout> {
     let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
-    let rollout = rollout.with_archive(archive);
+    let rollout = rollout.with_archive(archive).with_recordings(recordings);
     let specs = std::mem::take(&mut assembly.specs);
     let components = assembly.components.iter().map(Option::as_ref);
     let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));

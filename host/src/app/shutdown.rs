@@ -4,7 +4,7 @@
 //! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
 //! of their grace period.
 
-use super::otlp_export::OtlpExporter;
+use super::otlp_export::OtlpExporters;
 use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -62,8 +62,8 @@ pub(super) struct Shutdown {
     pub(super) admin_edge: JoinHandle<usize>,
     /// Tasks that run beside the edges: the resolver of names, the health checks.
     pub(super) upkeep: JoinSet<()>,
-    /// What sends traces to the collector.
-    pub(super) exporter: Option<Arc<OtlpExporter>>,
+    /// What sends traces, lines and metrics to collectors.
+    pub(super) exporter: Option<Arc<OtlpExporters>>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) deliveries: Option<Arc<Deliveries>>,
     pub(super) store: Option<Store>,

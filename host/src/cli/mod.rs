@@ -9,8 +9,9 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `apply`, `rollout`, `trace`, `observed`, `top` →
-//! `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `apply`, `rollout`, `replay`, `trace`, `observed`,
+//! `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make
+//! text, and
 //! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
 //! small tests in the files.
 
@@ -32,6 +33,7 @@ mod layout;
 mod observed;
 mod observed_text;
 mod order;
+mod replay;
 mod rollout;
 mod table;
 mod terminal;

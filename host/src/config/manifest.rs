@@ -18,6 +18,7 @@ use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
+use super::record::{self, RecordConfig};
 use super::rollout;
 use super::route::{self, Route};
 use super::service::{self, ServiceConfig, Services};
@@ -52,6 +53,8 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
     pub history: Option<crate::archive::Settings>,
+    /// Where recordings of calls are kept.
+    pub record: RecordConfig,
     /// The bounds of the log.
     pub log: LogSettings,
     /// How requests are traced; `None`: they are not.
@@ -358,6 +361,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mut services = service::read_all(&mut root, folder, env, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, folder, &runtime.cache, wanted);
+    let record = record::place(&mut root);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
@@ -374,6 +378,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         telemetry,
         audit,
         history,
+        record,
         runtime,
         mesh,
         limits: limits.all(),

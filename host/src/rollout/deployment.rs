@@ -12,7 +12,9 @@ use crate::mesh::{
     RevisionInfo, Service, Traffic,
 };
 use crate::registry::Registry;
-use crate::runtime::{Grants, InstancePool, PublishGrant, Revision, Runtime};
+use crate::runtime::{
+    Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
+};
 use crate::state::Store;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -38,6 +40,8 @@ pub(super) struct Deployment {
     pub(super) ended: SyncMutex<Vec<HistoryEntry>>,
     /// The counters of the canaries' endpoints, which go on from one canary to the next.
     pub(super) canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
+    /// What records its calls, through all of its revisions.
+    pub(super) recorder: Arc<Recorder>,
 }
 
 /// How many rollouts that have ended a host without history remembers of each service.
@@ -80,7 +84,8 @@ struct PublishedCanary {
 }
 
 impl Deployment {
-    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
+    /// `recordings`: where its recordings go.
+    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
         let (name, grants) = (&spec.name, &spec.grants);
         let bucket =
             store.filter(|_| grants.state).map(|store| store.bucket(name).also_named(grants.bucket.as_deref()));
@@ -111,6 +116,7 @@ impl Deployment {
             canary: SyncMutex::default(),
             ended: SyncMutex::default(),
             canary_stats: SyncMutex::default(),
+            recorder: Arc::new(Recorder::new(spec.record, Arc::clone(recordings))),
             spec,
         }
     }
@@ -139,6 +145,18 @@ impl Deployment {
     pub(super) fn pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
         let replicas = &self.spec.replicas;
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), replicas.limits.clone(), &replicas.isolation)
+            .recorded_by(Arc::clone(&self.recorder))
+    }
+
+    /// A pool in which `revision` replays calls: a few at a time, each in an instance of its own.
+    pub(super) fn replay_pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
+        let limits = Limits { concurrency: 4, ..self.spec.replicas.limits.clone() };
+        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), limits, &Isolation::Request)
+    }
+
+    /// The canary `run` is under way, and gets no calls yet.
+    pub(super) fn begin_shadow(&self, run: Arc<CanaryRun>) {
+        *self.canary_slot() = Some(run);
     }
 
     /// Puts `history` into the discovery table: new endpoints for the stable revision, whose functions for the routes

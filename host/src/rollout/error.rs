@@ -52,6 +52,9 @@ pub enum SwapError {
     /// Another revision serves than when the change was prepared.
     #[error("another revision of service `{0}` serves by now: try again")]
     Moved(ServiceName),
+    /// Its calls cannot be compared in the shadow.
+    #[error("service `{0}` cannot be compared in the shadow: {1}")]
+    NoShadow(ServiceName, String),
     /// There is no such rollout under way.
     #[error("service `{0}` has no such rollout under way")]
     NoRollout(ServiceName),
@@ -85,6 +88,7 @@ impl SwapError {
             Self::UnderWay(_) => "under-way",
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
+            Self::NoShadow(..) => "no-shadow",
             Self::NoRollout(_) | Self::NotBegun => "no-rollout",
             Self::History(_) | Self::NoHistory => "history",
             Self::Host(_) => "host",

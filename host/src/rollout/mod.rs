@@ -16,8 +16,8 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `journal` → `swap` → `deployment` → `addresses`,
-//! `canary_run` → `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
+//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` →
+//! `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
 //! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart.
 //! Tests: with real components in `tests/it`.
 
@@ -30,6 +30,8 @@ mod exchange;
 mod journal;
 mod plan;
 mod rollback;
+mod shadow_phase;
+mod shadow_run;
 mod spec;
 mod start;
 mod start_ledger;
@@ -39,7 +41,7 @@ mod trial;
 mod wiring;
 
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
-pub use canary_run::{RolloutOrder, RolloutState};
+pub use canary_run::{RolloutOrder, RolloutState, ShadowState};
 pub use error::SwapError;
 pub use exchange::{PreparedExchange, WantedService};
 pub use plan::CanaryPlan;

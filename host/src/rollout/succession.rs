@@ -5,15 +5,17 @@ use super::addresses::AddressEndpoints;
 use super::deployment::{Deployment, PublishedEndpoints};
 use super::spec::{GrantSettings, ServiceSpec};
 use crate::mesh::{Dial, Traffic};
-use crate::runtime::Link;
+use crate::runtime::{Link, RecordingPlace};
 use crate::state::Store;
 use std::sync::{Arc, PoisonError};
 
 impl Deployment {
     /// The deployment of `spec` in place of this one. It has no replicas yet.
-    pub(super) fn succeeded(&self, spec: ServiceSpec, store: Option<&Store>) -> Self {
+    pub(super) fn succeeded(&self, spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
         let before = self.published().clone();
-        let mut next = Self::new(spec, store);
+        let mut next = Self::new(spec, store, recordings);
+        // What is recorded of a service changes with a restart alone.
+        next.recorder = Arc::clone(&self.recorder);
         let (old, new) = (&self.spec, &next.spec);
         if same_grants(&old.grants, &new.grants) {
             next.grants = Arc::clone(&self.grants);

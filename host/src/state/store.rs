@@ -1,11 +1,12 @@
 //! The handles that other rooms hold: the store, and one service's bucket in it.
 
+use super::absent_backend::AbsentBackend;
 use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
 use super::state_key::StateKey;
-use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
+use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
 use std::fmt;
@@ -31,6 +32,11 @@ impl Store {
     /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
+    }
+
+    /// No store: each operation answers [`StateError::Closed`].
+    pub fn absent() -> Self {
+        Self::new(Arc::new(AbsentBackend::default()))
     }
 
     /// A store with another backend.
@@ -199,17 +205,6 @@ impl Bucket {
     pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StateError> {
         transaction.check_limits()?;
         self.backend.commit(&self.name, transaction).await
-    }
-
-    /// Adds `delta` to the counter at `key`, which is kept as decimal text, and returns the sum. An addition never
-    /// conflicts.
-    ///
-    /// # Errors
-    /// As [`Bucket::commit`].
-    pub async fn increment(&self, key: Key, delta: u64) -> Result<u64, StateError> {
-        let add = Transaction { writes: vec![(key, Change::Add(delta))], ..Transaction::default() };
-        let committed = self.commit(add).await?;
-        Ok(committed.sums.first().copied().expect("one addition has one sum"))
     }
 
     async fn read_permit(&self) -> SemaphorePermit<'_> {
