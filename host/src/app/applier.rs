@@ -82,7 +82,7 @@ impl Applier {
     /// As [`ApplyManifest::apply`]; the file cannot be read.
     pub(super) async fn reload(&self) -> Result<ApplyView, OperationError> {
         let text = block_in_place(|| std::fs::read_to_string(&self.parts.path)).map_err(failed)?;
-        self.apply_order(ApplyOrder { text, ..ApplyOrder::default() }).await
+        Box::pin(self.apply_order(ApplyOrder { text, ..ApplyOrder::default() })).await
     }
 
     /// Serves the manifest of the order. After an error nothing has changed.

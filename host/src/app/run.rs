@@ -45,7 +45,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{JoinSet, block_in_place, spawn_blocking};
+use tokio::task::{JoinHandle, JoinSet, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
@@ -65,10 +65,7 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut draft = load::manifest(path)?;
-    if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
-        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
-    }
+    let mut draft = right_manifest(path, partial).await?;
     let manifest = &draft.manifest;
     telemetry::bound(&manifest.log);
     raise_file_limit();
@@ -81,16 +78,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let manifest = &draft.manifest;
     let runtime = load::engine(manifest)?;
     let mut places = RoutedPlaces::default();
-    // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
-    let (mut assembly, (store, counts)) = tokio::select! {
-        prepared = prepare(&draft, &runtime, partial, &mut places) => {
-            prepared.map_err(|error| suggest_partial(error, &draft))?
-        }
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopped before it served");
-            return Ok(());
-        }
-    };
+    let prepared = prepare_until_told(&draft, &runtime, (partial, &mut places), &mut signals).await?;
+    let Some((mut assembly, (store, counts))) = prepared else { return Ok(()) };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
@@ -141,16 +130,47 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let applied = applied_manifest(draft, &parts, (serving, policies, places), (health_checks, counts));
     let applier = Applier::new(parts, Arc::clone(&running), applied);
     upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
-    let admins = Arc::clone(&running);
-    let answer = move |request, _| admins.admin().handle(request);
-    let admin_edge = tokio::spawn(admin_socket.serve(answer, admin_drain.clone()));
+    let admin_edge = serve_operators(admin_socket, &running, &admin_drain);
     let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone())));
     serve(gateway_socket, running, drain).await;
     signals.abort();
-    let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter: traces.exporter, runtime, deliveries, store }.run().await?;
     on_stop(trail);
     Ok(())
+}
+
+/// The manifest, in whose text nothing is wrong.
+async fn right_manifest(path: &Path, partial: bool) -> anyhow::Result<Draft> {
+    let draft = load::manifest(path)?;
+    if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
+        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
+    }
+    Ok(draft)
+}
+
+/// Prepares the start; `None` if a signal comes before. To compile, and to repair a store after a crash, can take long:
+/// a signal ends the host during that time too.
+async fn prepare_until_told(
+    draft: &Draft,
+    runtime: &Arc<Runtime>,
+    (partial, places): (bool, &mut RoutedPlaces),
+    signals: &mut Signals,
+) -> anyhow::Result<Option<(Assembly, (Option<Store>, Option<QuotaStore>))>> {
+    tokio::select! {
+        prepared = prepare(draft, runtime, partial, places) => {
+            prepared.map(Some).map_err(|error| suggest_partial(error, draft))
+        }
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before it served");
+            Ok(None)
+        }
+    }
+}
+
+/// Serves operators, by whichever admin is the host's.
+fn serve_operators(socket: Listener, running: &Arc<RunningHost>, drain: &Drain) -> JoinHandle<usize> {
+    let running = Arc::clone(running);
+    tokio::spawn(socket.serve(move |request, _| running.admin().handle(request), drain.clone()))
 }
 
 /// What lives as long as the process.
@@ -206,7 +226,7 @@ fn applied_manifest(
 /// Applies the host's own manifest at each SIGHUP. It never returns.
 async fn reload_on_hangup(mut hangup: Signal, applier: Arc<Applier>, trail: Option<AuditTrail>) {
     while hangup.recv().await.is_some() {
-        let outcome = applier.reload().await;
+        let outcome = Box::pin(applier.reload()).await;
         let words = match &outcome {
             Ok(view) => format!("{} changes", view.changes.len()),
             Err(error) => format!("refused: {:?}", error.kind),
@@ -270,8 +290,8 @@ fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces
     let mut upkeep = JoinSet::new();
     tls.watch(manifest, &mut upkeep);
     if let Some(exporter) = traces.exporter.clone() {
-        let counted = Arc::clone(running);
-        upkeep.spawn(async move { exporter.run(Box::new(move || counted.host().metrics.encode())).await });
+        let serving = Arc::clone(running);
+        upkeep.spawn(async move { exporter.run(Box::new(move || serving.host().metrics.encode())).await });
     }
     let resolver = running.host();
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });

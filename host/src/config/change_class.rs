@@ -33,7 +33,7 @@ const CALLS: &str = "calls that come later get it";
 const FRESH: &str = "its endpoints are made anew; calls under way end on the old ones";
 
 /// The classes: the first pattern that is a beginning of a key's path counts. `*` is any name.
-const CLASSES: [(&[&str], ChangeClass, &str); 64] = [
+const CLASSES: [(&[&str], ChangeClass, &str); 63] = [
     (&["gateway", "timeout"], Live, REQUESTS),
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache"], Live, "the cache begins empty"),
@@ -56,10 +56,11 @@ const CLASSES: [(&[&str], ChangeClass, &str); 64] = [
     (&["runtime"], Restart, PROCESS),
     (&["log"], Restart, PROCESS),
     (&["telemetry"], Restart, PROCESS),
-    (&["record"], Restart, "recordings are kept within the bounds of the start"),
     (&["history"], Restart, "the history is open"),
     (&["audit"], Restart, "the file is open, and its lines are a chain"),
+    (&["record"], Restart, PROCESS),
     (&["topic"], Restart, TOPICS),
+    (&["service", "*", "record"], Restart, "the engine runs components so that calls can be replayed, or not"),
     (&["service", "*", "component"], Swap, "the component is checked and started before it gets calls"),
     (&["service", "*", "publish"], Restart, TOPICS),
     (&["service", "*", "subscribe"], Restart, TOPICS),
@@ -77,7 +78,6 @@ const CLASSES: [(&[&str], ChangeClass, &str); 64] = [
     (&["service", "*", "idempotent"], Live, CALLS),
     (&["service", "*", "dns"], Live, "names are resolved so from now on"),
     (&["service", "*", "health"], Live, "the checks begin anew"),
-    (&["service", "*", "record"], Live, FRESH),
     (&["service", "*", "breaker"], Live, FRESH),
     (&["service", "*", "urls"], Live, "addresses that stay keep their endpoints"),
     (&["service", "*", "ca"], Live, FRESH),

@@ -97,8 +97,8 @@ impl Rollout {
         }
         let manifest = spec.manifest.or(digest);
         let mut next = match &before {
-            Some(before) => before.succeeded(spec, store, self.recordings_place()),
-            None => Deployment::new(spec, store, self.recordings_place()),
+            Some(before) => before.succeeded(spec, store, &self.recordings),
+            None => Deployment::new(spec, store, &self.recordings),
         };
         next.note_manifest(manifest);
         let goes_on = before

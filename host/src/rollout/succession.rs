@@ -14,6 +14,8 @@ impl Deployment {
     pub(super) fn succeeded(&self, spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
         let before = self.published().clone();
         let mut next = Self::new(spec, store, recordings);
+        // What is recorded of a service changes with a restart alone.
+        next.recorder = Arc::clone(&self.recorder);
         let (old, new) = (&self.spec, &next.spec);
         if same_grants(&old.grants, &new.grants) {
             next.grants = Arc::clone(&self.grants);
@@ -23,9 +25,6 @@ impl Deployment {
         } else {
             Arc::new(Traffic::succeeded(&self.traffic, new.traffic.clone()))
         };
-        if old.record == new.record {
-            next.recorder = Arc::clone(&self.recorder);
-        }
         let same_policy = old.traffic == new.traffic && old.breaker == new.breaker;
         if same_policy && same_dial(&old.grants.dial, &new.grants.dial) {
             next.outside = Arc::clone(&self.outside);

@@ -60,7 +60,7 @@ pub struct Rollout {
     /// Where the history is; `None`: what is swapped lasts until the host restarts.
     pub(super) archive: Option<Arc<Archive>>,
     /// Where recordings of calls are kept.
-    recordings: Arc<RecordingPlace>,
+    pub(super) recordings: Arc<RecordingPlace>,
     /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
     pub(super) wake: Arc<Notify>,
     /// Wakes [`Rollout::keep_resolved`]: there are other services.
@@ -90,11 +90,6 @@ impl Rollout {
     #[must_use]
     pub fn with_recordings(self, recordings: Arc<RecordingPlace>) -> Self {
         Self { recordings, ..self }
-    }
-
-    /// The same, shared.
-    pub(super) fn recordings_place(&self) -> &Arc<RecordingPlace> {
-        &self.recordings
     }
 
     /// Where recordings of calls are kept.
