@@ -4,8 +4,8 @@ use super::{
     AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
     GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
     MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
-    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder,
-    TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, SagaAnswer, SagaCommand, ServiceView, SwapView,
+    TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -374,6 +374,13 @@ impl Operations for Fake {
                 Ok(TopicAnswer::Published { number: event.payload.get().len() as u64 })
             }
             other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
+        }
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        match command {
+            SagaCommand::List { parked: false, .. } => Ok(SagaAnswer::Sagas(Vec::new())),
+            other => Err(OperationError::new(OperationErrorKind::NoSaga, format!("{other:?}"))),
         }
     }
 }

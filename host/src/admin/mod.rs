@@ -19,7 +19,7 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
+//! `rollouts`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
 //! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
@@ -50,6 +50,8 @@ mod query;
 mod rollout_view;
 mod rollouts;
 mod router;
+mod saga_view;
+mod sagas;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -75,6 +77,7 @@ pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
+pub use saga_view::{SagaAnswer, SagaCommand, SagaStart, SagaStartView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{

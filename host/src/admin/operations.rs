@@ -6,6 +6,7 @@ use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
+use super::saga_view::{SagaAnswer, SagaCommand};
 use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -180,6 +181,13 @@ pub trait Operations: GuardOperations {
     /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
     /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
     fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
+
+    /// Carries out what an operator wants with sagas. What it changes is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoSaga`] if there is no such saga, [`OperationErrorKind::BadInput`] for an input that does
+    /// not fit, [`OperationErrorKind::Conflict`] for what cannot be done with the saga now.
+    fn sagas(&self, command: SagaCommand) -> impl Future<Output = Result<SagaAnswer, OperationError>> + Send;
 }
 
 /// How an operator wants a component to be deployed. What is left out is as the manifest says.

@@ -6,7 +6,7 @@ use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{admin_document, cache, dashboard, guards, keys, observed, rollouts, topics, traces, traffic};
+use super::{admin_document, cache, dashboard, guards, keys, observed, rollouts, sagas, topics, traces, traffic};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -36,6 +36,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(observed::resources())
         .merge(admin_document::resources())
         .merge(topics::resources())
+        .merge(sagas::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(rollouts::resources())
@@ -144,7 +145,7 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/topics, /v1/traces, /v1/overview, \
+         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/topics, /v1/sagas, /v1/traces, /v1/overview, \
          /v1/logs, /v1/traps, /v1/changes, /v1/stream",
         uri.path()
     );

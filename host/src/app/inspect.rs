@@ -83,12 +83,12 @@ async fn try_as(
         return Err(SwapError::NoComponent(name.clone()).into());
     }
     let runtime = load::engine(manifest)?;
-    let assembly = match assemble(&draft, &runtime, Compile::Now, false).await {
+    let assembly = match assemble(&draft, &runtime, Compile::Now, false, Vec::new()).await {
         Ok(assembly) => assembly,
         // The cause may be the component that this one would replace, so the check is repeated with this one.
         Err(_) => {
             draft.manifest.services[index].component = Some(file.to_owned());
-            assemble(&draft, &runtime, Compile::Now, false).await?
+            assemble(&draft, &runtime, Compile::Now, false, Vec::new()).await?
         }
     };
     let manifest = &draft.manifest;

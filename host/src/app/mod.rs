@@ -49,6 +49,8 @@ mod recent_traffic;
 mod rollout_operations;
 mod rollout_views;
 mod run;
+mod saga_operations;
+mod saga_plans;
 mod service_component;
 mod service_view;
 mod shutdown;

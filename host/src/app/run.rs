@@ -16,6 +16,8 @@ use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
 use super::quotas;
+use super::saga_operations::{HostSagaDoor, HostSagas, SagaSamples};
+use super::saga_plans::SagaPlans;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
@@ -25,8 +27,9 @@ use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::coordinator::SagaJournal;
 use crate::delivery::Deliveries;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, SagaDoor, SagaEntrance};
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Discovered, Mesh, Service};
@@ -95,7 +98,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, host, mesh, events, mut upkeep } = edges(
+    let Edges { gateway, admin, host, mesh, events, sagas, mut upkeep } = edges(
         (manifest, path),
         &runtime,
         (registry, store.clone(), counts, trail.clone()),
@@ -104,7 +107,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&drain, &revisions),
         (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
     );
-    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
+    let deliveries = deliver(events, store.as_ref(), Arc::clone(&mesh), &host).await?;
+    let sagas = coordinate(sagas, store.as_ref(), mesh, &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -131,7 +135,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
     let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, sagas, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -169,6 +173,7 @@ struct Edges {
     host: Arc<HostOperations>,
     mesh: Arc<Mesh>,
     events: EventPlan,
+    sagas: SagaPlans,
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -185,7 +190,7 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { mut targets, description, health_checks, left_out, events, .. } = assembly;
+    let Assembly { mut targets, description, health_checks, left_out, events, sagas, .. } = assembly;
     for (target, route) in targets.iter_mut().zip(&manifest.routes) {
         target.access = route.auth.as_ref().map(|auth| policies.access(auth));
     }
@@ -196,6 +201,9 @@ fn edges(
     let (audit, access, traces_to) = (trail.clone(), manifest.log.access, traces.tracer.clone());
     let mut settings = gateway::Settings { openapi, audit, access, traces: traces_to, ..given };
     settings.acme = tls.challenges(manifest);
+    let (running_sagas, names) = (Arc::default(), manifest.gateway.names);
+    let door = HostSagaDoor { sagas: Arc::clone(&running_sagas), names };
+    settings.sagas = SagaEntrance((!manifest.sagas.is_empty()).then(|| Arc::new(door) as Arc<dyn SagaDoor>));
     if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
         // With port 0 the manifest does not know it.
         https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
@@ -210,6 +218,7 @@ fn edges(
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
+    (host.sagas, host.names) = (running_sagas, names);
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
     if let Some(store) = &store {
         host.metrics.add_store(Arc::clone(store.metrics()));
@@ -252,7 +261,7 @@ fn edges(
         Some(trail) => Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail))),
         None => Admin::new(settings, Arc::clone(&host)),
     };
-    Edges { gateway, admin, host, mesh, events, upkeep }
+    Edges { gateway, admin, host, mesh, events, sagas, upkeep }
 }
 
 /// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
@@ -268,6 +277,22 @@ async fn deliver(
     // It is set this once.
     let _ = host.deliveries.set(Arc::clone(&deliveries));
     Ok(Some(deliveries))
+}
+
+/// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are
+/// no sagas.
+async fn coordinate(
+    plans: SagaPlans,
+    store: Option<&Store>,
+    mesh: Arc<Mesh>,
+    host: &HostOperations,
+) -> anyhow::Result<Option<HostSagas>> {
+    let started = plans.start(store, mesh).await.context("reading the sagas")?;
+    let Some(sagas) = started.map(Arc::new) else { return Ok(None) };
+    host.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(&sagas))));
+    // It is set this once.
+    let _ = host.sagas.set(Arc::clone(&sagas));
+    Ok(Some(sagas))
 }
 
 /// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
@@ -315,7 +340,21 @@ async fn prepare(
     runtime: &Arc<Runtime>,
     partial: bool,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
-    Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
+    // A saga that has not ended goes on with its own definition, whose functions are checked like those of the manifest.
+    let has_sagas = !draft.manifest.sagas.is_empty() || draft.manifest.state.path.exists();
+    let stores = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
+    let pinned = match &stores {
+        Some((Some(store), _)) => SagaJournal::new(store).definitions().await.context("reading the sagas")?,
+        _ => Vec::new(),
+    };
+    let assembly = assemble(draft, runtime, Compile::Later, partial, pinned).await?;
+    Ok((
+        assembly,
+        match stores {
+            Some(stores) => stores,
+            None => open_store(&draft.manifest).await?,
+        },
+    ))
 }
 
 /// Adds to the manifest's errors that the host would serve the rest, if it would.
@@ -358,11 +397,11 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
+/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it. Opening
 /// it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
+    if !has_state && manifest.topics.is_empty() && manifest.sagas.is_empty() && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();

@@ -1,6 +1,7 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
 //! the place in the request's trace.
 
+use super::commit_guard::CommitGuard;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
@@ -89,6 +90,8 @@ pub struct CallContext {
     pub sticky_fields: Option<StickyFields>,
     /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
     pub event: Option<Arc<HandledEvent>>,
+    /// What refuses the commits of this call, and of those on its behalf, once they are too late; `None`: nothing.
+    pub guard: Option<Arc<CommitGuard>>,
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
@@ -110,7 +113,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, payer, trace) = (None, None, None, None, None);
+        let (identity, sticky_fields, event, guard, payer, trace) = (None, None, None, None, None, None);
         Self {
             request_id,
             deadline,
@@ -119,6 +122,7 @@ impl CallContext {
             identity,
             sticky_fields,
             event,
+            guard,
             payer,
             trace,
             dependency_failed: None,
@@ -162,15 +166,16 @@ impl CallContext {
         Self { identity: None, event: None, ..self }
     }
 
-    /// The same call, made for nobody in particular, for no event, and outside of its request's trace.
+    /// The same call, made for nobody in particular, for no event, outside of its request's trace, and with nothing
+    /// that refuses its commits.
     #[must_use]
     pub fn unattributed(self) -> Self {
-        Self { identity: None, event: None, trace: None, ..self }
+        Self { identity: None, event: None, guard: None, trace: None, ..self }
     }
 
-    /// Whether it has no identity, no event and no place in a trace.
+    /// Whether it has no identity, no event, no guard and no place in a trace.
     pub fn is_unattributed(&self) -> bool {
-        self.identity.is_none() && self.event.is_none() && self.trace.is_none()
+        self.identity.is_none() && self.event.is_none() && self.guard.is_none() && self.trace.is_none()
     }
 
     /// The same call with `depth` calls above it.

@@ -10,6 +10,7 @@
 mod authority;
 mod body;
 mod caller_header;
+mod commit_guard;
 mod context;
 mod deadline;
 mod error;
@@ -31,6 +32,7 @@ pub use body::{
     empty_body, full_body,
 };
 pub use caller_header::{is_login, remove_claimed_identity};
+pub use commit_guard::CommitGuard;
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

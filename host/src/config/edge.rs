@@ -328,6 +328,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             access: AccessFormat::default(),
             sticky: Vec::new(),
             traces: None,
+            sagas: gateway::SagaEntrance::default(),
         },
         tls: None,
         drain: section.get(&DRAIN),

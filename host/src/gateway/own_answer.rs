@@ -16,6 +16,6 @@ pub(super) async fn answer(route: &Match<'_, Target>, head: &Parts) -> Result<Re
         // Boxed: a call of a service would pay for the size of this future.
         Answerer::Files(folder) => Box::pin(folder.answer(head, &route.upstream_path(), route.target.timeout)).await,
         Answerer::Redirection(redirection) => Ok(redirection.answer(route, head.uri.query())),
-        Answerer::Service(_) => unreachable!("the pipeline calls services itself"),
+        Answerer::Service(_) | Answerer::Saga(_) => unreachable!("the pipeline reaches services and sagas itself"),
     }
 }

@@ -137,6 +137,8 @@ pub(super) fn guest_error(error: StateError) -> contract::Error {
             contract::Error::TooLarge(error.for_guest())
         }
         StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
+        // An action of a saga that has turned meanwhile. Nobody waits for its answer.
+        StateError::ConflictBeside { .. } => contract::Error::Unavailable("the saga of this call is undone".into()),
         _ => {
             tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())
