@@ -9,6 +9,7 @@
 
 mod authority;
 mod body;
+mod call_report;
 mod caller_header;
 mod commit_guard;
 mod context;
@@ -31,6 +32,7 @@ pub use body::{
     Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
     empty_body, full_body,
 };
+pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
 pub use commit_guard::CommitGuard;
 pub use context::{CallContext, RequestId, StickyFields};
