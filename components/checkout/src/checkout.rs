@@ -1,7 +1,7 @@
 //! Implements the contract `shop:checkout` with the platform's transactions.
 //!
-//! The state of a key only moves forward: unused, confirmed, shipped; or from unused or confirmed to cancelled, so that a
-//! `confirm` which arrives after its `cancel` makes no order.
+//! The state of a key only moves forward: unused, confirmed, shipped; or from unused or confirmed to cancelled, so that
+//! a `confirm` which arrives after its `cancel` makes no order.
 
 use std::marker::PhantomData;
 

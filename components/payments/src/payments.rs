@@ -1,7 +1,7 @@
 //! Implements the contract `shop:payments` with the platform's transactions.
 //!
-//! The state of a key only moves forward: unused, charged, refunded. It may also go from unused directly to refunded, so
-//! that a charge which arrives after its refund takes nothing.
+//! The state of a key only moves forward: unused, charged, refunded. It may also go from unused directly to refunded,
+//! so that a charge which arrives after its refund takes nothing.
 
 use std::marker::PhantomData;
 use std::time::Duration;

@@ -43,7 +43,7 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::task::{JoinSet, block_in_place, spawn_blocking};
 use tokio::time::timeout;
@@ -201,13 +201,8 @@ fn edges(
     let (audit, access, traces_to) = (trail.clone(), manifest.log.access, traces.tracer.clone());
     let mut settings = gateway::Settings { openapi, audit, access, traces: traces_to, ..given };
     settings.acme = tls.challenges(manifest);
-    let (running_sagas, names) = (Arc::default(), manifest.gateway.names);
-    let door = HostSagaDoor { sagas: Arc::clone(&running_sagas), names };
-    settings.sagas = SagaEntrance((!manifest.sagas.is_empty()).then(|| Arc::new(door) as Arc<dyn SagaDoor>));
-    if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
-        // With port 0 the manifest does not know it.
-        https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
-    }
+    let sagas_of_host = saga_entrance(manifest, &mut settings);
+    note_port(&mut settings, secure_address);
     let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), Arc::clone(&mesh)));
     let watched = Arc::clone(&gateway);
     let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
@@ -218,7 +213,7 @@ fn edges(
     let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
     host.left_out = left_out.into();
     host.partial = partial;
-    (host.sagas, host.names) = (running_sagas, names);
+    (host.sagas, host.names) = (sagas_of_host, manifest.gateway.names);
     host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
     if let Some(store) = &store {
         host.metrics.add_store(Arc::clone(store.metrics()));
@@ -262,6 +257,21 @@ fn edges(
         None => Admin::new(settings, Arc::clone(&host)),
     };
     Edges { gateway, admin, host, mesh, events, sagas, upkeep }
+}
+
+/// Lends the gateway the way to the sagas, which begin later. Returns where they will be.
+fn saga_entrance(manifest: &Manifest, settings: &mut gateway::Settings) -> Arc<OnceLock<HostSagas>> {
+    let sagas: Arc<OnceLock<HostSagas>> = Arc::default();
+    let door = HostSagaDoor { sagas: Arc::clone(&sagas), names: manifest.gateway.names };
+    settings.sagas = SagaEntrance((!manifest.sagas.is_empty()).then(|| Arc::new(door) as Arc<dyn SagaDoor>));
+    sagas
+}
+
+/// Redirects to the port of the socket: with port 0 the manifest does not know it.
+fn note_port(settings: &mut gateway::Settings, secure_address: Option<SocketAddr>) {
+    if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
+        https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
+    }
 }
 
 /// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.

@@ -86,7 +86,7 @@ pub(super) async fn sagas(client: &Client, verb: SagaVerb) -> anyhow::Result<Str
             } else {
                 ""
             };
-            return Ok(client.list(&format!("/v1/sagas?{state}limit=1000"), json, table).await?);
+            return client.list(&format!("/v1/sagas?{state}limit=1000"), json, table).await;
         }
         SagaVerb::Show { id, json } => {
             let answer = client.get(&path(&id, "")).await?;

@@ -103,10 +103,9 @@ static PAUSE: ManifestKey<DurationKind> = ManifestKey::without_default(
     DurationKind { min: 1, max: 365 * DAY },
     "The step calls nothing, and waits for so long. A restart of the host does not begin it anew.",
 );
-static WITH: ManifestKey<BindingsKind> = ManifestKey::new(
+static WITH: ManifestKey<BindingsKind> = ManifestKey::without_default(
     "with",
     BindingsKind,
-    "{}",
     "The arguments by the names of the parameters: `$input`, `$saga.key`, `$STEP` with fields after it joined by `.`, \
      or a value as it is. A parameter that is not named must be an option.",
 );

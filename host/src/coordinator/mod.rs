@@ -18,7 +18,6 @@
 //!
 //! Tests: `tests/`, with services of their own over the real store.
 
-mod coordinator;
 mod driver;
 mod error;
 mod journal;
@@ -26,14 +25,15 @@ mod live_saga;
 mod performer;
 mod plan;
 mod recovery;
+mod saga_coordinator;
 mod status;
 #[cfg(test)]
 mod tests;
 
-pub use coordinator::{Coordinator, StartedSaga};
 pub use error::SagaError;
 pub use journal::SagaJournal;
 pub use live_saga::SagaOrder;
 pub use performer::{CallEnd, MeshPerformer, Perform, PlannedCall};
 pub use plan::{SagaPlan, SagaSettings, StepTargets};
+pub use saga_coordinator::{Coordinator, StartedSaga};
 pub use status::{SagaCounts, SagaStatus};

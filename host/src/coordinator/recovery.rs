@@ -20,7 +20,7 @@ pub(super) struct RecoveredSaga {
 pub(super) async fn recover(journal: &SagaJournal, plans: &[Arc<SagaPlan>]) -> Result<Vec<RecoveredSaga>, StateError> {
     let saved = journal.load().await?;
     for id in &saved.damaged {
-        tracing::error!(target: "saga", id, "the journal of a saga is damaged: it is left as it is, and does not go on");
+        tracing::error!(target: "saga", id, "the journal of a saga is damaged: it does not go on");
     }
     let by_digest: Vec<_> = plans.iter().map(|plan| (plan.definition.digest(), plan)).collect();
     let mut recovered = Vec::new();

@@ -7,7 +7,8 @@
 //! a service, or another clock, changes nothing about the past.
 //!
 //! What always holds:
-//! - An action is called only after its [`JournalEntry::Begun`] is in the journal: its compensation is registered before it.
+//! - An action is called only after its [`JournalEntry::Begun`] is in the journal: its compensation is
+//!   registered before it.
 //! - A saga turns at most once, and never after its pivot is done. Once it has turned, no action is called.
 //! - Compensations run in the reverse order of the actions, the step in doubt first, and each until it has succeeded
 //!   or a person has skipped it. So a saga ends either with all of its steps done, or with each begun step undone.

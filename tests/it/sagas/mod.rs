@@ -33,13 +33,40 @@ backoff_most = "50ms"
 [saga.checkout]
 input = "shop:checkout/checkout#checkout"
 deadline = "30s"
-step = [
-  { name = "reserve", call = "products/reserve", with = { key = "$saga.key", lines = "$input.lines" }, undo = "products/release" },
-  { name = "quote", call = "checkout/quote", with = { lines = "$reserve" } },
-  { name = "charge", call = "payments/charge", with = { key = "$saga.key", user = "$input.user", amount = "$quote" }, undo = "payments/refund", timeout = "300ms", tries = 3 },
-  { name = "confirm", call = "checkout/confirm", with = { key = "$saga.key", order = { user = "$input.user", lines = "$reserve", total = "$quote", payment = "$charge.key" } }, undo = "checkout/cancel", pivot = true },
-  { name = "ship", call = "checkout/ship", with = { key = "$saga.key" } },
-]
+
+[[saga.checkout.step]]
+name = "reserve"
+call = "products/reserve"
+with = { key = "$saga.key", lines = "$input.lines" }
+undo = "products/release"
+
+[[saga.checkout.step]]
+name = "quote"
+call = "checkout/quote"
+with = { lines = "$reserve" }
+
+[[saga.checkout.step]]
+name = "charge"
+call = "payments/charge"
+with = { key = "$saga.key", user = "$input.user", amount = "$quote" }
+undo = "payments/refund"
+timeout = "300ms"
+tries = 3
+
+[[saga.checkout.step]]
+name = "confirm"
+call = "checkout/confirm"
+undo = "checkout/cancel"
+pivot = true
+
+[saga.checkout.step.with]
+key = "$saga.key"
+order = { user = "$input.user", lines = "$reserve", total = "$quote", payment = "$charge.key" }
+
+[[saga.checkout.step]]
+name = "ship"
+call = "checkout/ship"
+with = { key = "$saga.key" }
 
 [[route]]
 method = "POST"

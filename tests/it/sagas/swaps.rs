@@ -7,7 +7,12 @@ use super::{SERVICES, Shop};
 const SAGA: &str = r#"
 [saga.hold]
 input = "shop:checkout/checkout#checkout"
-step = [{ name = "reserve", call = "products/reserve", with = { key = "$saga.key", lines = "$input.lines" }, undo = "products/release" }]
+
+[[saga.hold.step]]
+name = "reserve"
+call = "products/reserve"
+with = { key = "$saga.key", lines = "$input.lines" }
+undo = "products/release"
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
