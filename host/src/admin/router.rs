@@ -145,8 +145,8 @@ async fn rollback<O: Operations>(
 async fn no_resource(uri: Uri) -> AdminProblem {
     let detail = format!(
         "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/topics, /v1/sagas, /v1/traces, /v1/overview, \
-         /v1/logs, /v1/traps, /v1/changes, /v1/stream",
+         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/topics, /v1/sagas, /v1/traces, \
+         /v1/overview, /v1/logs, /v1/traps, /v1/changes, /v1/stream",
         uri.path()
     );
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)

@@ -350,7 +350,7 @@ async fn prepare(
     runtime: &Arc<Runtime>,
     partial: bool,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
-    // A saga that has not ended goes on with its own definition, whose functions are checked like those of the manifest.
+    // A saga that has not ended goes on with its own definition, whose functions are checked as those of the manifest.
     let has_sagas = !draft.manifest.sagas.is_empty() || draft.manifest.state.path.exists();
     let stores = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
     let pinned = match &stores {
@@ -407,8 +407,8 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it. Opening
-/// it reads parts of the file; after a crash, all of it.
+/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it.
+/// Opening it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
     if !has_state && manifest.topics.is_empty() && manifest.sagas.is_empty() && !quotas::are_named(&manifest.limits) {

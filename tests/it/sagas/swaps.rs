@@ -6,12 +6,11 @@ use super::{SERVICES, Shop};
 
 const SAGA: &str = r#"
 [saga.hold]
-input = "shop:checkout/checkout#checkout"
 
 [[saga.hold.step]]
 name = "reserve"
 call = "products/reserve"
-with = { key = "$saga.key", lines = "$input.lines" }
+with = { key = "$saga.key", lines = [{ product = "1", quantity = 1 }] }
 undo = "products/release"
 "#;
 
