@@ -21,8 +21,8 @@
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
 //! `rollouts`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` →
 //! `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `saga_view`, `topic_view`,
-//! `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
-//! small tests stand in the files.
+//! `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host
+//! of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
