@@ -136,6 +136,11 @@ audit: setup
 fuzz TARGET="all" SECONDS="60": build-components
     @exec fuzz/run.sh "$@"
 
+# Kill the host 200 times, or as often as CRASHES says, while sagas run, and see that money, stock and orders add up
+[group("verify")]
+saga-crashes CRASHES="200": build-components
+    ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
 nightly: sim conformance (fuzz "all" "600") audit

@@ -32,6 +32,7 @@ pub mod audit;
 pub mod events;
 pub mod listen;
 pub mod registry;
+pub mod saga;
 pub mod state;
 
 // Floor 4: Wasmtime.
@@ -42,6 +43,7 @@ pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
 pub mod acme;
+pub mod coordinator;
 pub mod delivery;
 pub mod health;
 pub mod rollout;

@@ -46,6 +46,7 @@ mod proxy_protocol;
 mod rate_limits;
 mod readme;
 mod rollouts;
+mod sagas;
 mod shop;
 mod slow_clients;
 mod start;

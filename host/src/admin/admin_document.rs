@@ -68,7 +68,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 51] = [
+static RESOURCES: [AdminResource; 55] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -125,6 +125,10 @@ static RESOURCES: [AdminResource; 51] = [
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
     resource(GET, "/v1/topics/{topic}/subscriptions/{service}/dead", "The dead letters of a subscription", anything),
     resource(POST, "/v1/topics/{topic}/subscriptions/{service}/dead/retry", "Send them again", anything),
+    resource(GET, "/v1/sagas", "The sagas that have not ended, or those that have", anything),
+    resource(POST, "/v1/sagas", "Start a saga", anything),
+    resource(GET, "/v1/sagas/{id}", "What a saga is at", anything),
+    resource(POST, "/v1/sagas/{id}/{order}", "Retry, skip or compensate it", anything),
     resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),
@@ -204,6 +208,7 @@ mod tests {
             include_str!("rollouts.rs"),
             include_str!("recordings.rs"),
             include_str!("topics.rs"),
+            include_str!("sagas.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),
         ];

@@ -5,7 +5,8 @@ use super::{
     FaultOrder, FaultView, GrantView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView,
     LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
     OriginView, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView,
-    ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    SagaAnswer, SagaCommand, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView,
+    UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -388,6 +389,13 @@ impl Operations for Fake {
                 Ok(TopicAnswer::Published { number: event.payload.get().len() as u64 })
             }
             other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
+        }
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        match command {
+            SagaCommand::List { parked: false, .. } => Ok(SagaAnswer::Sagas(Vec::new())),
+            other => Err(OperationError::new(OperationErrorKind::NoSaga, format!("{other:?}"))),
         }
     }
 }

@@ -19,9 +19,9 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `apply`, `recordings`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`,
-//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`, `rollout_view` →
-//! `recording_view`, `topic_view`, `trace_view`,
+//! `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`,
+//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`, `rollout_view`,
+//! `saga_view` → `recording_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -55,6 +55,8 @@ mod recordings;
 mod rollout_view;
 mod rollouts;
 mod router;
+mod saga_view;
+mod sagas;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -82,6 +84,7 @@ pub use operations::{ApplyOrder, FaultOrder, HostReadiness, KeyOrder, Operations
 pub use operator::{Operator, Role};
 pub use recording_view::{DifferenceView, RecordingView, ShadowView};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
+pub use saga_view::{SagaAnswer, SagaCommand, SagaStart, SagaStartView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{

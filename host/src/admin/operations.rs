@@ -8,6 +8,7 @@ use super::operation_error::OperationError;
 use super::operation_error::OperationErrorKind;
 use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
+use super::saga_view::{SagaAnswer, SagaCommand};
 use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -197,6 +198,13 @@ pub trait Operations: GuardOperations {
     /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
     /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
     fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
+
+    /// Carries out what an operator wants with sagas. What it changes is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoSaga`] if there is no such saga, [`OperationErrorKind::BadInput`] for an input that does
+    /// not fit, [`OperationErrorKind::Conflict`] for what cannot be done with the saga now.
+    fn sagas(&self, command: SagaCommand) -> impl Future<Output = Result<SagaAnswer, OperationError>> + Send;
 }
 
 /// A manifest that an operator wants to be served.

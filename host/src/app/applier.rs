@@ -18,6 +18,7 @@ use super::load::Compile;
 use super::manifest_in_use::{HostAssets, ManifestInUse};
 use super::quotas;
 use super::routed_places::RoutedPlaces;
+use super::run::pinned_sagas;
 use super::running_host::RunningHost;
 use crate::admin::{ApplyOrder, ApplyView, OperationError};
 use crate::base::{Digest, ServiceName};
@@ -139,8 +140,9 @@ impl Applier {
         let tree = ManifestTree::parse(draft.text()).unwrap_or_default();
         now.in_use.share_limits(&tree, &mut draft.manifest);
         let files = block_in_place(|| kept_revisions::substitute(&mut draft.manifest, archive)).map_err(wrong)?;
+        let pinned = pinned_sagas(self.parts.store.as_ref()).await.map_err(wrong)?;
         let mut places = now.places.clone();
-        let assembled = assemble(&draft, &self.parts.runtime, (Compile::Now, false), &mut places).await;
+        let assembled = assemble(&draft, &self.parts.runtime, (Compile::Now, false), (&mut places, pinned)).await;
         let assembly = assembled.map_err(wrong)?;
         let text = draft.text().to_owned();
         let in_use = ManifestInUse::new(&text, draft.manifest);

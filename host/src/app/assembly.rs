@@ -9,6 +9,7 @@ use super::late_findings::LateFindings;
 use super::load::{self, Compile};
 use super::probe::health_check;
 use super::routed_places::RoutedPlaces;
+use super::saga_plans::{SagaContext, SagaPlans};
 use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
@@ -21,6 +22,7 @@ use crate::gateway::{Answerer, Target};
 use crate::health;
 use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
 use crate::runtime::{Component, Runtime, answers_http};
+use crate::saga::SagaDefinition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub(super) struct Assembly {
     pub(super) targets: Vec<Target>,
     /// The topics and subscriptions.
     pub(super) events: EventPlan,
+    /// The sagas.
+    pub(super) sagas: SagaPlans,
     /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
     /// The description of the typed routes, if the manifest wants one.
@@ -47,7 +51,8 @@ pub(super) struct Assembly {
 }
 
 /// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that
-/// cannot be served is left out, and so is each service whose imports only such a service answers.
+/// cannot be served is left out, and so is each service whose imports only such a service answers. `pinned` are the
+/// definitions of the sagas that have not ended.
 ///
 /// # Errors
 /// Everything that is wrong with the manifest and its components, each with its position in the manifest; except for
@@ -56,7 +61,7 @@ pub(super) async fn assemble(
     draft: &Draft,
     runtime: &Arc<Runtime>,
     (compile, partial): (Compile, bool),
-    places: &mut RoutedPlaces,
+    (places, pinned): (&mut RoutedPlaces, Vec<SagaDefinition>),
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
@@ -74,6 +79,17 @@ pub(super) async fn assemble(
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
     let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
+    let sagas = SagaPlans::of(
+        pinned,
+        &mut SagaContext {
+            manifest,
+            components: &components,
+            routed: &mut routed,
+            places,
+            needs: &mut needs,
+            findings: &mut findings,
+        },
+    );
     places.finish();
     for spec in &mut specs {
         let mut functions = routed.remove(&spec.name).unwrap_or_default();
@@ -99,7 +115,7 @@ pub(super) async fn assemble(
     }
     let description = ApiDescription::of(manifest, &targets);
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
-    Ok(Assembly { specs, components, health_checks, targets, events, needs, description, left_out, warnings })
+    Ok(Assembly { specs, components, health_checks, targets, events, sagas, needs, description, left_out, warnings })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without

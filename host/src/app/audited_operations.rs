@@ -6,6 +6,7 @@ use crate::admin::{
     RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
     WhyView,
 };
+use crate::admin::{SagaAnswer, SagaCommand};
 use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
@@ -279,5 +280,23 @@ impl<O: Operations> Operations for AuditedOperations<O> {
             _ => None,
         });
         self.record(AuditRecord::new(&who(), what).on(&topic), words.or(number), outcome)
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        let (what, on) = match &command {
+            SagaCommand::List { .. } | SagaCommand::Ended { .. } | SagaCommand::Show(_) => {
+                return self.inner.sagas(command).await;
+            }
+            SagaCommand::Start(start) => ("saga-started", start.saga.clone()),
+            SagaCommand::Retry(id) => ("saga-retried", id.clone()),
+            SagaCommand::Skip(id) => ("saga-skipped", id.clone()),
+            SagaCommand::Compensate(id) => ("saga-compensated", id.clone()),
+        };
+        let outcome = self.inner.sagas(command).await;
+        let words = outcome.as_ref().ok().and_then(|answer| match answer {
+            SagaAnswer::Started(started) => Some(started.id.clone()),
+            SagaAnswer::Saga(_) | SagaAnswer::Sagas(_) => None,
+        });
+        self.record(AuditRecord::new(&who(), what).on(&on), words, outcome)
     }
 }

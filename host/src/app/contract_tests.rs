@@ -45,7 +45,8 @@ pub async fn test(path: &Path, order: &TestOrder) -> anyhow::Result<Vec<TestCase
     }
     prepare(&mut draft, path, order)?;
     let runtime = load::engine(&draft.manifest)?;
-    let mut assembly = assemble(&draft, &runtime, (Compile::Now, false), &mut RoutedPlaces::default()).await?;
+    let mut assembly =
+        assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await?;
     let manifest = &draft.manifest;
     never_refuse(&mut assembly);
     let tested = tested(manifest, &assembly)?;

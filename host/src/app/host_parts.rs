@@ -8,11 +8,12 @@ use super::auth_policies::AuthPolicies;
 use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::operations::HostOperations;
+use super::saga_operations::{HostSagaDoor, HostSagas};
 use crate::admin::Admin;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::config::Manifest;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Gateway, SagaDoor, SagaEntrance};
 use crate::listen::Drain;
 use crate::mesh::{Discovered, Mesh, Service};
 use crate::registry::Registry;
@@ -46,6 +47,8 @@ pub(super) struct HostParts {
     pub(super) partial: bool,
     /// When the process began.
     pub(super) since: Instant,
+    /// The sagas, once they go on.
+    pub(super) sagas: Arc<OnceLock<HostSagas>>,
     /// What changes the manifest that is served, once it is there.
     pub(super) applier: Arc<OnceLock<Weak<dyn ApplyManifest>>>,
 }
@@ -118,11 +121,18 @@ impl HostParts {
         let (audit, access, traces) = (self.trail.clone(), manifest.log.access, self.tracer.clone());
         let mut settings = gateway::Settings { audit, access, traces, ..given };
         settings.acme = self.tls.challenges(manifest);
+        settings.sagas = self.saga_entrance(manifest);
         if let (Some(https), Some(address)) = (&mut settings.https, self.secure_address) {
             // With port 0 the manifest does not know it.
             https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
         }
         settings
+    }
+
+    /// The way of routes to the sagas, which begin later.
+    fn saga_entrance(&self, manifest: &Manifest) -> SagaEntrance {
+        let door = || HostSagaDoor { sagas: Arc::clone(&self.sagas), names: manifest.gateway.names };
+        SagaEntrance((!manifest.sagas.is_empty()).then(|| Arc::new(door()) as Arc<dyn SagaDoor>))
     }
 
     fn operations(&self, manifest: &Manifest, policies: &AuthPolicies, gateway: &Arc<Gateway<Mesh>>) -> HostOperations {
@@ -135,6 +145,7 @@ impl HostParts {
         let routes = Arc::clone(gateway.routes());
         let mut host = HostOperations::new(rollout, registry, routes, metrics, self.drain.clone());
         host.partial = self.partial;
+        (host.sagas, host.names) = (Arc::clone(&self.sagas), manifest.gateway.names);
         if let Some(store) = &self.store {
             host.metrics.add_store(Arc::clone(store.metrics()));
         }

@@ -69,6 +69,8 @@ mod rollout_views;
 mod routed_places;
 mod run;
 mod running_host;
+mod saga_operations;
+mod saga_plans;
 mod service_component;
 mod service_view;
 mod shutdown;

@@ -12,6 +12,7 @@ use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
 use super::recording_views;
 use super::rollout_views::open_view;
+use super::saga_operations::{self, HostSagas, SagaSamples};
 use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
 use super::topic_operations::{self, DeliverySamples};
@@ -20,12 +21,12 @@ use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
     HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
-    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer,
-    TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
+    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ServiceView,
+    SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
-use crate::contract::BoundFunction;
+use crate::contract::{BoundFunction, Names};
 use crate::delivery::Deliveries;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
@@ -66,6 +67,10 @@ pub(super) struct HostOperations {
     pub(super) tls: Option<EdgeTls>,
     /// The topics and subscriptions, once they deliver.
     pub(super) deliveries: OnceLock<Arc<Deliveries>>,
+    /// Empty if the manifest has no sagas.
+    pub(super) sagas: Arc<OnceLock<HostSagas>>,
+    /// How names are written in the JSON of callers.
+    pub(super) names: Names,
     /// The limits, the gateway's gate and the manifest.
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
@@ -118,6 +123,8 @@ impl HostOperations {
             store,
             tls,
             deliveries,
+            sagas: Arc::default(),
+            names: Names::default(),
             guards,
             keys,
             cache,
@@ -143,6 +150,9 @@ impl HostOperations {
             self.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(deliveries))));
             // It is empty.
             let _ = self.deliveries.set(Arc::clone(deliveries));
+        }
+        if let Some(sagas) = self.sagas.get() {
+            self.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(sagas))));
         }
     }
 
@@ -420,6 +430,10 @@ impl Operations for HostOperations {
 
     async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
         topic_operations::carry_out(self.deliveries.get(), order).await
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        saga_operations::carry_out(self.sagas.get(), self.names, command).await
     }
 
     fn cache(&self) -> Result<CacheView, OperationError> {

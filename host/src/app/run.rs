@@ -20,6 +20,8 @@ use super::quota_store::QuotaStore;
 use super::quotas;
 use super::routed_places::RoutedPlaces;
 use super::running_host::RunningHost;
+use super::saga_operations::{HostSagas, SagaSamples};
+use super::saga_plans::SagaPlans;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
@@ -28,6 +30,7 @@ use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::coordinator::SagaJournal;
 use crate::delivery::Deliveries;
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -36,6 +39,7 @@ use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
 use crate::runtime::{RecordingPlace, Runtime};
+use crate::saga::SagaDefinition;
 use crate::state::{StateError, Store};
 use crate::telemetry;
 use anyhow::Context;
@@ -96,7 +100,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&store, &trail, &traces, &drain),
         (&tls, secure_address, &gateway_socket),
     );
-    let events = std::mem::take(&mut assembly.events);
+    let (events, sagas) = (std::mem::take(&mut assembly.events), std::mem::take(&mut assembly.sagas));
     let health_checks = std::mem::take(&mut assembly.health_checks);
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
     let serving = parts.serve(checked, None);
@@ -106,6 +110,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
     let deliveries = deliver(events, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
+    let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -134,7 +139,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone())));
     serve(gateway_socket, running, drain).await;
     signals.abort();
-    Shutdown { admin_drain, admin_edge, upkeep, exporter: traces.exporter, runtime, deliveries, store }.run().await?;
+    let exporter = traces.exporter;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, sagas, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -198,6 +204,7 @@ fn host_parts(
         drain: drain.clone(),
         partial,
         since,
+        sagas: Arc::default(),
         applier: Arc::default(),
     }
 }
@@ -284,6 +291,30 @@ async fn deliver(
     Ok(Some(deliveries))
 }
 
+/// The definitions of the sagas on disk that have not ended.
+pub(super) async fn pinned_sagas(store: Option<&Store>) -> anyhow::Result<Vec<SagaDefinition>> {
+    match store {
+        Some(store) => SagaJournal::new(store).definitions().await.context("reading the sagas"),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are
+/// no sagas.
+async fn coordinate(
+    plans: SagaPlans,
+    store: Option<&Store>,
+    mesh: Arc<Mesh>,
+    host: &HostOperations,
+) -> anyhow::Result<Option<HostSagas>> {
+    let started = plans.start(store, mesh).await.context("reading the sagas")?;
+    let Some(sagas) = started.map(Arc::new) else { return Ok(None) };
+    host.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(&sagas))));
+    // It is set this once.
+    let _ = host.sagas.set(Arc::clone(&sagas));
+    Ok(Some(sagas))
+}
+
 /// Begins the tasks of the host itself: they watch certificates, send traces, resolve names again, take canaries
 /// further, and end faults on purpose.
 fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces: &HostTraces) -> JoinSet<()> {
@@ -338,7 +369,16 @@ async fn prepare(
     partial: bool,
     places: &mut RoutedPlaces,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
-    Ok((assemble(draft, runtime, (Compile::Later, partial), places).await?, open_store(&draft.manifest).await?))
+    // A saga that has not ended goes on with its own definition, whose functions are checked as those of the manifest.
+    let has_sagas = !draft.manifest.sagas.is_empty() || draft.manifest.state.path.exists();
+    let early = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
+    let pinned = pinned_sagas(early.as_ref().and_then(|(store, _)| store.as_ref())).await?;
+    let assembly = assemble(draft, runtime, (Compile::Later, partial), (places, pinned)).await?;
+    let stores = match early {
+        Some(stores) => stores,
+        None => open_store(&draft.manifest).await?,
+    };
+    Ok((assembly, stores))
 }
 
 /// Adds to the manifest's errors that the host would serve the rest, if it would.
@@ -387,11 +427,11 @@ pub(super) fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
-/// it reads parts of the file; after a crash, all of it.
+/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it.
+/// Opening it reads parts of the file; after a crash, all of it.
 pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
+    if !has_state && manifest.topics.is_empty() && manifest.sagas.is_empty() && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();

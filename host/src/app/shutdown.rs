@@ -5,6 +5,7 @@
 //! of their grace period.
 
 use super::otlp_export::OtlpExporters;
+use super::saga_operations::HostSagas;
 use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -18,7 +19,7 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 /// How long the admin may take for its last answers after the gateway's drain.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
-/// How long events under way may take to end.
+/// How long events and steps of sagas under way may take to end.
 const EVENTS_DRAIN: Duration = Duration::from_secs(10);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
@@ -66,6 +67,7 @@ pub(super) struct Shutdown {
     pub(super) exporter: Option<Arc<OtlpExporters>>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) deliveries: Option<Arc<Deliveries>>,
+    pub(super) sagas: Option<HostSagas>,
     pub(super) store: Option<Store>,
 }
 
@@ -77,6 +79,9 @@ impl Shutdown {
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         if let Some(deliveries) = self.deliveries {
             deliveries.stop(EVENTS_DRAIN).await;
+        }
+        if let Some(sagas) = self.sagas {
+            sagas.stop(EVENTS_DRAIN).await;
         }
         self.admin_drain.start(ADMIN_DRAIN);
         self.admin_edge.await.context("the admin's task")?;

@@ -13,6 +13,7 @@ mod body;
 mod call_inputs;
 mod call_report;
 mod caller_header;
+mod commit_guard;
 mod context;
 mod deadline;
 mod error;
@@ -37,6 +38,7 @@ pub use body::{
 pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
 pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
+pub use commit_guard::CommitGuard;
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

@@ -11,6 +11,7 @@ use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
 use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
+use super::saga::SagaVerb;
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
 use crate::project::Language;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
 /// gateway. `atoll ps`, `routes`, `apply`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
-/// `trace`, `key`, `cache`, `events`, `limit`, `maintenance` and `state` inspect a
+/// `trace`, `key`, `cache`, `events`, `saga`, `limit`, `maintenance` and `state` inspect a
 /// running host and change it while traffic flows, through its admin; `why`, `logs`,
 /// `traps`, `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
@@ -72,6 +73,7 @@ Examples:
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
   atoll cache purge --tag users    Take answers out of the gateway's cache
   atoll events list                Show topics, how far each subscriber is behind, and dead letters
+  atoll saga list --parked         Show the sagas that wait for a person: `retry`, `skip` or `compensate` them
   atoll limit show                 Show what each rate limit has admitted and refused
   atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
@@ -399,6 +401,10 @@ pub(super) enum Remote {
     /// List topics, print and publish events, look at dead letters and send them again
     #[command(subcommand)]
     Events(EventsVerb),
+
+    /// Start sagas, look at them, and decide about those that wait for a person
+    #[command(subcommand)]
+    Saga(SagaVerb),
 
     /// Show the rate limits
     #[command(subcommand)]

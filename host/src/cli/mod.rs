@@ -36,6 +36,7 @@ mod observed_text;
 mod order;
 mod replay;
 mod rollout;
+mod saga;
 mod state_ends;
 mod table;
 mod terminal;

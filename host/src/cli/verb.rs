@@ -9,7 +9,7 @@ use super::layout::counted;
 use super::replay::ReplayArgs;
 use super::{
     apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
-    replay, rollout, table, terminal, test, top, trace,
+    replay, rollout, saga, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -253,6 +253,7 @@ pub(super) async fn request(
         Remote::Why(args) => observed::why(&client, args).await,
         Remote::Top => top::top(&client).await,
         Remote::Events(verb) => events::events(&client, verb).await,
+        Remote::Saga(verb) => saga::sagas(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
         Remote::State(verb) => guard::state(&client, verb).await,

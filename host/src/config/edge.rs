@@ -331,6 +331,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> Gat
             access: AccessFormat::default(),
             sticky: Vec::new(),
             traces: None,
+            sagas: gateway::SagaEntrance::default(),
         },
         tls: None,
         drain: section.get(&DRAIN),

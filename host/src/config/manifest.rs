@@ -21,12 +21,14 @@ use super::reader::syntax;
 use super::record::{self, RecordConfig};
 use super::rollout;
 use super::route::{self, Route};
+use super::saga::{self, SagaConfig};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
 use super::topic::{self, TopicConfig};
 use crate::base::{CallContext, ServiceName};
 use crate::contract::HttpBindingKey;
+use crate::coordinator::SagaSettings;
 use crate::gateway::RateLimit;
 use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
@@ -67,6 +69,10 @@ pub struct Manifest {
     pub limits: Vec<Arc<RateLimit>>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
+    /// In the order of the manifest; each name stands once.
+    pub sagas: Vec<SagaConfig>,
+    /// The bounds of all sagas together.
+    pub saga_bounds: SagaSettings,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -371,8 +377,9 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
     gateway.settings.sticky.dedup();
+    let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services));
     let limits = rate::read_all(&mut root);
-    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits, folder);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);
     root.close();
     let manifest = Manifest {
         gateway,
@@ -388,6 +395,8 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         mesh,
         limits: limits.all(),
         topics: topics.all,
+        sagas,
+        saga_bounds,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

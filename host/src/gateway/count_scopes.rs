@@ -4,6 +4,7 @@ use super::authentication;
 use super::body_decoding;
 use super::files;
 use super::route_numbers::RouteNumbers;
+use super::saga_answer;
 use super::settings::{Answerer, Target};
 use super::websocket;
 use crate::route::RoutingTable;
@@ -106,6 +107,7 @@ pub(super) fn scopes(routes: &RoutingTable<Target>) -> Vec<CountScope> {
             Answerer::Service(_) => vec![CALLED.as_slice(), NO_UPGRADE.as_slice()],
             Answerer::Files(_) => vec![files::REFUSED.as_slice()],
             Answerer::Redirection(_) => Vec::new(),
+            Answerer::Saga(_) => vec![saga_answer::REFUSED.as_slice()],
         };
         let chosen = [typed, sockets, refused, limited, cors, addresses, decoding, cached];
         let outcomes = usual.into_iter().chain(chosen.into_iter().flatten());

@@ -21,6 +21,6 @@ pub(super) async fn answer(route: &Match<'_, Target>, head: &Parts) -> Result<Re
             Box::pin(folder.answer(head, (&path, bare), route.target.timeout)).await
         }
         Answerer::Redirection(redirection) => Ok(redirection.answer(route, head.uri.query())),
-        Answerer::Service(_) => unreachable!("the pipeline calls services itself"),
+        Answerer::Service(_) | Answerer::Saga(_) => unreachable!("the pipeline reaches services and sagas itself"),
     }
 }

@@ -17,13 +17,14 @@ use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
 use super::request_changes::RequestChanges;
 use super::request_trace::{GatewayTraces, RequestTrace};
 use super::route_numbers::RouteNumbers;
-use super::settings::{Settings, Target};
+use super::saga_answer::SagaRequest;
+use super::settings::{Answerer, Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
 use super::{
     acme_answer, client_address, cors, count_scopes, forwarded_request, head_check, https_only, own_answer,
-    public_answer, sticky_fields,
+    public_answer, saga_answer, sticky_fields,
 };
 use crate::audit::AuditRecord;
 use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
@@ -207,6 +208,13 @@ impl<C: Call> Gateway<C> {
         extras.begin(target, &head);
         // Before anything of the body is read.
         let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
+        if let Answerer::Saga(saga) = &route.target.answerer {
+            let who = admitted.as_ref().map_or("", |admitted| admitted.identity.subject.as_str());
+            let (body_limit, deadline) = (route.target.body_limit, caller.began + *timeout);
+            let request = SagaRequest { head: &head, body, body_limit, who, deadline };
+            // Boxed: a call of a service would pay for the size of this future.
+            return Box::pin(saga_answer::answer(&self.settings.sagas, saga, request)).await;
+        }
         let Some(service) = route.target.service() else { return own_answer::answer(&route, &head).await };
         let (place, limit) = ((route.index, service), route.target.body_limit);
         let handshake = SocketHandshake::begin(&head, &body, route.target, place, &self.socket_permits)?;

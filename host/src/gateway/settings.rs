@@ -12,6 +12,7 @@ use super::header_edits::{AnswerEdits, HeaderEdits};
 use super::mirror::Mirror;
 use super::rates::RouteLimits;
 use super::redirection::Redirection;
+use super::saga_answer::{SagaEntrance, SagaRoute};
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::cache::CachePolicy;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub sticky: Vec<Arc<str>>,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
     pub acme: Option<Arc<AcmeChallenges>>,
+    /// The way to the sagas, for routes that lead to one.
+    pub sagas: SagaEntrance,
     /// The traces of requests; `None`: they are not traced.
     pub traces: Option<Arc<Tracer>>,
 }
@@ -80,6 +83,7 @@ impl Default for Settings {
             cache: CacheBounds::default(),
             sticky: Vec::new(),
             acme: None,
+            sagas: SagaEntrance::default(),
             traces: None,
         }
     }
@@ -139,7 +143,7 @@ impl Target {
     pub fn service(&self) -> Option<&ServiceName> {
         match &self.answerer {
             Answerer::Service(service) => Some(service),
-            Answerer::Files(_) | Answerer::Redirection(_) => None,
+            Answerer::Files(_) | Answerer::Redirection(_) | Answerer::Saga(_) => None,
         }
     }
 }
@@ -153,6 +157,8 @@ pub enum Answerer {
     Files(Arc<StaticFolder>),
     /// The gateway, which sends the client to another address.
     Redirection(Arc<Redirection>),
+    /// A saga, which is started or shown.
+    Saga(SagaRoute),
 }
 
 impl Answerer {
@@ -162,6 +168,7 @@ impl Answerer {
             Self::Service(_) => None,
             Self::Files(folder) => Some(format!("files of {}", folder.root().display())),
             Self::Redirection(redirection) => Some(redirection.description()),
+            Self::Saga(route) => Some(format!("saga {}", route.saga)),
         }
     }
 }

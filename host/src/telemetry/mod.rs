@@ -44,6 +44,7 @@ mod numbered_ring;
 mod operator;
 mod otlp;
 mod pool_metrics;
+mod saga_metrics;
 mod service_metrics;
 mod slow_threshold;
 mod status_slot;
@@ -78,6 +79,7 @@ pub use otlp::{
     metrics_request, partial_success, traces_request,
 };
 pub use pool_metrics::PoolMetrics;
+pub use saga_metrics::{SagaSample, SagaSource};
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};

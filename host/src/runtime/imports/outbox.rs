@@ -2,7 +2,7 @@
 //! the event which the call handles. All of it is one commit.
 
 use super::own_bucket::{OwnBucket, played_refusal, recorded_change, recorded_commit, refused};
-use crate::base::HandledEvent;
+use crate::base::{CommitGuard, HandledEvent};
 use crate::events::{NewEvent, RefusedEvent, Topic, longest};
 use crate::recording::{PublishedEvent, RecordedQuestion, RecordedReply, RefusalCase};
 use crate::runtime::context::context::{Context, caller};
@@ -19,6 +19,7 @@ pub(super) struct CommitScope {
     pub(super) own: OwnBucket,
     publish: Option<PublishGrant>,
     event: Option<Arc<HandledEvent>>,
+    guard: Option<Arc<CommitGuard>>,
 }
 
 /// Why nothing was committed.
@@ -43,9 +44,12 @@ impl CommitScope {
     /// The scope of the call on whose behalf the guest in `store` calls the host now. `operation` is the name of the
     /// function that it calls.
     pub(super) fn of(store: &mut StoreContextMut<'_, Context>, operation: &'static str) -> Self {
-        let event = if store.data().handles_events { caller(store).event } else { None };
+        let (event, guard) = match store.data().has_noted_commits.then(|| caller(store)) {
+            Some(call) => (call.event, call.guard),
+            None => (None, None),
+        };
         let publish = store.data().identity.grants.publish.clone();
-        Self { own: OwnBucket::of(store.data(), operation), publish, event }
+        Self { own: OwnBucket::of(store.data(), operation), publish, event, guard }
     }
 
     /// Commits `transaction` and publishes `events`, in one commit. In a call that handles an event the commit is
@@ -85,8 +89,11 @@ impl CommitScope {
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let published = self.add_events(&mut transaction, events)?;
-        let Self { own, event, .. } = self;
+        let Self { own, event, guard, .. } = self;
         let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
+        if let Some(guard) = guard.filter(|_| changes) {
+            transaction.beside.push(beside(&guard));
+        }
         let committed = match event {
             Some(event) if changes => {
                 let bucket = own.bucket.clone();
@@ -161,6 +168,12 @@ fn played(reply: RecordedReply) -> Option<Result<Committed, CommitFailure>> {
     }
 }
 
+/// What demands that the guard's key is absent. The store has one writer, so a commit is either before the one that
+/// writes the key, and then before everything that follows from it, or it is refused.
+pub(super) fn beside(guard: &CommitGuard) -> Beside {
+    Beside { bucket: guard.bucket.clone(), checks: vec![(guard.key.clone(), 0)], writes: Vec::new() }
+}
+
 /// Commits `transaction` with the note that it was made for `event`, unless a try before has made it.
 async fn commit_once(
     bucket: &Bucket,
@@ -172,11 +185,11 @@ async fn commit_once(
     transaction.beside.push(Beside {
         bucket: event.notes.clone(),
         checks: vec![(note.clone(), 0)],
-        writes: vec![(note, Change::Put(Vec::new()))],
+        writes: vec![(note.clone(), Change::Put(Vec::new()))],
     });
     match bucket.commit(transaction).await {
         // A try before has made this commit: all that it wrote has the version of its note.
-        Err(StateError::ConflictBeside { version, .. }) => Ok(Committed { version, sums: Vec::new() }),
+        Err(StateError::ConflictBeside { key, version }) if key == note => Ok(Committed { version, sums: Vec::new() }),
         outcome => outcome.inspect_err(|_| event.release_commit(number)),
     }
 }

@@ -129,6 +129,8 @@ pub(super) fn guest_error(error: StateError) -> contract::Error {
         }
         StateError::Replayed { text, too_large: true } => contract::Error::TooLarge(text),
         StateError::Overloaded | StateError::Replayed { .. } => contract::Error::Unavailable(error.for_guest()),
+        // An action of a saga that has turned meanwhile. Nobody waits for its answer.
+        StateError::ConflictBeside { .. } => contract::Error::Unavailable("the saga of this call is undone".into()),
         _ => {
             tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())
