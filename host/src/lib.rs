@@ -22,6 +22,7 @@ pub mod identity;
 pub mod limit;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod verdict;
 
 // Floor 3: the discovery table, the database, the audit file, the history, and sockets.

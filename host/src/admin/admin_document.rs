@@ -7,6 +7,7 @@ use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyVie
 use super::operations::Operations;
 use super::operator::Role;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
+use super::schedule_view::ScheduleView;
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     CacheView, ClearedView, FaultView, KeyView, OutsideView, ProblemView, PurgedView, RouteView, ServiceView, SwapView,
@@ -66,7 +67,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 48] = [
+static RESOURCES: [AdminResource; 50] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -112,11 +113,13 @@ static RESOURCES: [AdminResource; 48] = [
     resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
     resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
     resource(GET, "/v1/topics/{topic}/subscriptions/{service}/dead", "The dead letters of a subscription", anything),
     resource(POST, "/v1/topics/{topic}/subscriptions/{service}/dead/retry", "Send them again", anything),
+    resource(POST, "/v1/services/{name}/rebuild", "Erase its data, and deliver its events again", anything),
     resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),

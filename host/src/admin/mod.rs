@@ -20,7 +20,7 @@
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
 //! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
-//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
+//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `schedule_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -50,6 +50,7 @@ mod query;
 mod rollout_view;
 mod rollouts;
 mod router;
+mod schedule_view;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -75,11 +76,12 @@ pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
+pub use schedule_view::{FiringView, ScheduleView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{
-    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RetryRequest,
-    SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RebuildRequest,
+    RebuiltView, RetryRequest, SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;

@@ -6,6 +6,7 @@ use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
+use super::schedule_view::ScheduleView;
 use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -173,6 +174,9 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Every schedule, in the order of the manifest.
+    fn schedules(&self) -> Vec<ScheduleView>;
 
     /// Carries out an order about topics. An answer to [`TopicOrder::Publish`] means that the event is on disk.
     ///

@@ -43,7 +43,7 @@ impl Role {
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
-            _ if path == "/v1/state/key" || path.ends_with("/data") => Self::Admin,
+            _ if path == "/v1/state/key" || path.ends_with("/data") || path.ends_with("/rebuild") => Self::Admin,
             // It writes a file of the manifest.
             _ if path.ends_with("/adopt") => Self::Admin,
             _ => Self::Operate,
@@ -70,6 +70,7 @@ mod tests {
             (Method::PUT, "/v1/maintenance", Role::Operate),
             (Method::DELETE, "/v1/services/users/data", Role::Admin),
             (Method::POST, "/v1/state/key", Role::Admin),
+            (Method::POST, "/v1/services/sales/rebuild", Role::Admin),
             (Method::POST, "/v1/services/users/adopt", Role::Admin),
         ] {
             assert_eq!(Role::needed(&method, path), role, "{method} {path}");

@@ -8,6 +8,7 @@ use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
 use super::probe::health_check;
+use super::schedule_plan::SchedulePlan;
 use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
@@ -35,6 +36,8 @@ pub(super) struct Assembly {
     pub(super) targets: Vec<Target>,
     /// The topics and subscriptions.
     pub(super) events: EventPlan,
+    /// The schedules.
+    pub(super) schedules: SchedulePlan,
     /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
     /// The description of the typed routes, if the manifest wants one.
@@ -73,6 +76,7 @@ pub(super) async fn assemble(
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, &mut needs, &mut findings);
     let events = EventPlan::of(manifest, &components, &mut routed, &mut needs, &mut findings);
+    let schedules = SchedulePlan::of(manifest, &components, &events, &mut routed, &mut needs, &mut findings);
     for spec in &mut specs {
         spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
         spec.grants.topics = events.named(&spec.grants.publish);
@@ -95,7 +99,18 @@ pub(super) async fn assemble(
     }
     let description = ApiDescription::of(manifest, &targets);
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
-    Ok(Assembly { specs, components, health_checks, targets, events, needs, description, left_out, warnings })
+    Ok(Assembly {
+        specs,
+        components,
+        health_checks,
+        targets,
+        events,
+        schedules,
+        needs,
+        description,
+        left_out,
+        warnings,
+    })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without

@@ -15,6 +15,11 @@ pub(super) struct HostTraces {
 }
 
 impl HostTraces {
+    /// The scope of the first subscription. The gateway counts at each route before, and at two places for the rest.
+    pub(super) fn first_subscription(manifest: &Manifest) -> usize {
+        manifest.routes.len() + 2
+    }
+
     /// The traces that `manifest` wants. Nothing is sent yet.
     ///
     /// # Errors
@@ -24,8 +29,8 @@ impl HostTraces {
         let queue = config.export.as_ref().map(|export| Arc::new(TraceQueue::new(export.queue)));
         let exporter = config.export.as_ref().zip(queue.clone());
         let exporter = exporter.map(|(export, queue)| OtlpExporter::new(export, queue)).transpose()?.map(Arc::new);
-        // The gateway counts at each route, and at two places for the rest.
-        let scopes = manifest.routes.len() + 2;
+        let subscriptions: usize = manifest.services.iter().map(|service| service.topics.subscribe.len()).sum();
+        let scopes = Self::first_subscription(manifest) + subscriptions;
         Ok(Self { tracer: Some(Arc::new(Tracer::new(config.traces.clone(), scopes, queue))), exporter })
     }
 }

@@ -49,6 +49,8 @@ mod recent_traffic;
 mod rollout_operations;
 mod rollout_views;
 mod run;
+mod schedule_operations;
+mod schedule_plan;
 mod service_component;
 mod service_view;
 mod shutdown;

@@ -9,6 +9,7 @@ use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
 use super::rollout_views::open_view;
+use super::schedule_operations;
 use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
 use super::topic_operations;
@@ -17,12 +18,12 @@ use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
     KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView, OverviewView, PurgedView,
-    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView,
-    TrialView, WhyView,
+    RolloutEnd, RolloutWish, RouteView, ScheduleView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView,
+    TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
-use crate::delivery::Deliveries;
+use crate::delivery::{Deliveries, Schedules};
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
@@ -62,6 +63,8 @@ pub(super) struct HostOperations {
     pub(super) tls: Option<EdgeTls>,
     /// The topics and subscriptions, once they deliver.
     pub(super) deliveries: OnceLock<Arc<Deliveries>>,
+    /// The schedules, once their times are kept.
+    pub(super) schedules: OnceLock<Arc<Schedules>>,
     /// The limits, the gateway's gate and the manifest.
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
@@ -112,6 +115,7 @@ impl HostOperations {
             store,
             tls,
             deliveries,
+            schedules: OnceLock::new(),
             guards,
             keys,
             cache,
@@ -388,6 +392,10 @@ impl Operations for HostOperations {
         let KeyRecord { id, name, policy, .. } = &record;
         tracing::info!(id, name, policy, "an operator has revoked an API key");
         Ok(key_file::view(record))
+    }
+
+    fn schedules(&self) -> Vec<ScheduleView> {
+        self.schedules.get().map(|schedules| schedule_operations::views(schedules)).unwrap_or_default()
     }
 
     async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {

@@ -16,6 +16,8 @@ use super::load::{self, Compile};
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
 use super::quotas;
+use super::schedule_operations::ScheduleSamples;
+use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
@@ -25,7 +27,6 @@ use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
-use crate::delivery::Deliveries;
 use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -95,7 +96,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, host, mesh, events, mut upkeep } = edges(
+    let Edges { gateway, admin, host, mesh, plans, mut upkeep } = edges(
         (manifest, path),
         &runtime,
         (registry, store.clone(), counts, trail.clone()),
@@ -104,7 +105,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&drain, &revisions),
         (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
     );
-    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
+    deliver(plans, store.as_ref(), mesh, &host).await?;
+    let asynchronous = Arc::clone(&host);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -131,7 +133,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     serve(gateway_socket, gateway, drain).await;
     signals.abort();
     let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -168,7 +170,7 @@ struct Edges {
     admin: Admin,
     host: Arc<HostOperations>,
     mesh: Arc<Mesh>,
-    events: EventPlan,
+    plans: (EventPlan, SchedulePlan),
     /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
     upkeep: JoinSet<()>,
 }
@@ -185,7 +187,7 @@ fn edges(
     let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
     let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
     runtime.connect(outcall);
-    let Assembly { mut targets, description, health_checks, left_out, events, .. } = assembly;
+    let Assembly { mut targets, description, health_checks, left_out, events, schedules, .. } = assembly;
     for (target, route) in targets.iter_mut().zip(&manifest.routes) {
         target.access = route.auth.as_ref().map(|auth| policies.access(auth));
     }
@@ -252,22 +254,28 @@ fn edges(
         Some(trail) => Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail))),
         None => Admin::new(settings, Arc::clone(&host)),
     };
-    Edges { gateway, admin, host, mesh, events, upkeep }
+    Edges { gateway, admin, host, mesh, plans: (events, schedules), upkeep }
 }
 
-/// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
+/// Begins to deliver events and to keep the times of schedules, and lends the admin and the metrics what they tell.
 async fn deliver(
-    plan: EventPlan,
+    (events, schedules): (EventPlan, SchedulePlan),
     store: Option<&Store>,
     mesh: Arc<Mesh>,
     host: &HostOperations,
-) -> anyhow::Result<Option<Arc<Deliveries>>> {
-    let started = plan.start(store, mesh).await.context("reading the topics")?;
-    let Some(deliveries) = started.map(Arc::new) else { return Ok(None) };
-    host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
-    // It is set this once.
-    let _ = host.deliveries.set(Arc::clone(&deliveries));
-    Ok(Some(deliveries))
+) -> anyhow::Result<()> {
+    let started = events.start(store, Arc::clone(&mesh), host.tracer.clone()).await.context("reading the topics")?;
+    if let Some(deliveries) = started.map(Arc::new) {
+        host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
+        // It is set this once, and so are the schedules.
+        let _ = host.deliveries.set(deliveries);
+    }
+    // After the topics: their events are counted.
+    if let Some(schedules) = schedules.start(store, mesh, host.tracer.clone()).map(Arc::new) {
+        host.metrics.add_schedules(Arc::new(ScheduleSamples(Arc::clone(&schedules))));
+        let _ = host.schedules.set(schedules);
+    }
+    Ok(())
 }
 
 /// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
@@ -358,11 +366,12 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
+/// The store, if a service has state, a limit has a quota, or there are topics or schedules, and the counts of quotas in it. Opening
 /// it reads parts of the file; after a crash, all of it.
 async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
+    let asynchronous = !manifest.topics.is_empty() || !manifest.schedules.is_empty();
+    if !has_state && !asynchronous && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();

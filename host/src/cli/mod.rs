@@ -31,6 +31,7 @@ mod observed;
 mod observed_text;
 mod order;
 mod rollout;
+mod schedules;
 mod table;
 mod terminal;
 #[cfg(test)]

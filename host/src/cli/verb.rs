@@ -5,8 +5,8 @@ use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
 use super::{
-    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, rollout, table, terminal,
-    top, trace,
+    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, rollout, schedules, table,
+    terminal, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -223,6 +223,7 @@ pub(super) async fn request(
         Remote::Changes(args) => observed::changes(&client, args).await,
         Remote::Why(args) => observed::why(&client, args).await,
         Remote::Top => top::top(&client).await,
+        Remote::Schedules { json } => schedules::schedules(&client, json).await,
         Remote::Events(verb) => events::events(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,

@@ -20,6 +20,7 @@ use super::reader::section::Section;
 use super::reader::syntax;
 use super::rollout;
 use super::route::{self, Route};
+use super::schedule::{self, ScheduleConfig};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
@@ -64,6 +65,8 @@ pub struct Manifest {
     pub limits: Vec<Arc<RateLimit>>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
+    /// In the order of the manifest; each name stands once.
+    pub schedules: Vec<ScheduleConfig>,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -347,6 +350,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     let mut services = service::read_all(&mut root, folder, env, &topics);
+    let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, folder, wanted);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
@@ -369,6 +373,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         mesh,
         limits: limits.all(),
         topics: topics.all,
+        schedules,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,
