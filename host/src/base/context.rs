@@ -1,6 +1,7 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
 //! the place in the request's trace.
 
+use super::call_report::CallReporter;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
@@ -94,6 +95,8 @@ pub struct CallContext {
     pub payer: Option<Arc<dyn WorkPayer>>,
     /// Its place in the request's trace; `None` if the request has none.
     pub trace: Option<TraceScope>,
+    /// Where the mesh reports how it made the call; `None` if nobody asks. Calls on its behalf report nothing.
+    pub report: Option<CallReporter>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -110,7 +113,7 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, payer, trace) = (None, None, None, None, None);
+        let (identity, sticky_fields, event, payer, trace, report) = (None, None, None, None, None, None);
         Self {
             request_id,
             deadline,
@@ -121,6 +124,7 @@ impl CallContext {
             event,
             payer,
             trace,
+            report,
             dependency_failed: None,
         }
     }
@@ -143,7 +147,7 @@ impl CallContext {
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
-        Self { depth: self.depth + 1, deadline, deadline_owner, event: None, ..self.clone() }
+        Self { depth: self.depth + 1, deadline, deadline_owner, event: None, report: None, ..self.clone() }
     }
 
     /// What sticks to a revision of a service: the value of the field `name` of the request, or who calls if `name` is

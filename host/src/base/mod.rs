@@ -9,6 +9,7 @@
 
 mod authority;
 mod body;
+mod call_report;
 mod caller_header;
 mod context;
 mod deadline;
@@ -30,6 +31,7 @@ pub use body::{
     Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
     empty_body, full_body,
 };
+pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
 pub use context::{CallContext, RequestId, StickyFields};
 pub use deadline::DeadlineOwner;

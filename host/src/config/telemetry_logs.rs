@@ -28,7 +28,8 @@ static ACCESS: ManifestKey<ChoiceKind<AccessFormat>> = ManifestKey::new(
     ]),
     r#""short""#,
     "How the access log is written: as lines of the log, `short` or `full` (with the client's address, the route, the \
-     version of HTTP, and what the client names as referer and user agent); or in the `common` or `combined` format of \
+     endpoint, its revision, the tries, the wait in the queue, whose deadline ended it, the version of HTTP, and what \
+     the client names as referer and user agent); or in the `common` or `combined` format of \
      web servers, whatever `format` is. None has the query.",
 );
 

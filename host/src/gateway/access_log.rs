@@ -1,7 +1,7 @@
 //! The access log: one line for each request, written when its answer has ended. The request is counted with it.
 
 use super::request_trace::{EndedRequest, RequestTrace};
-use crate::base::{Blame, Body, BodyError, RequestId, ServiceName, TraceId, log_safe};
+use crate::base::{Blame, Body, BodyError, CallReporter, DeadlineOwner, RequestId, ServiceName, TraceId, log_safe};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::telemetry::{DurationExemplar, GatewayMetrics, RequestShape, traps};
 use bytes::Bytes;
@@ -68,14 +68,22 @@ pub(super) struct LoggedClient {
     version: Version,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
+    /// How the request was served.
+    report: CallReporter,
 }
 
 impl LoggedClient {
     /// The client at `address` that has sent this head.
     pub(super) fn new(address: IpAddr, head: &Request<Body>) -> Box<Self> {
         let field = |name| head.headers().get(name).cloned();
-        Box::new(Self { address, version: head.version(), referer: field(REFERER), user_agent: field(USER_AGENT) })
+        let (referer, user_agent) = (field(REFERER), field(USER_AGENT));
+        Box::new(Self { address, version: head.version(), referer, user_agent, report: CallReporter::default() })
     }
+}
+
+/// So many milliseconds, to the microsecond.
+fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// A field that a client has sent, as far as it is text.
@@ -121,6 +129,11 @@ impl AccessRecord {
     /// The client's connection.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Where the mesh reports how it made the request's call, if the line says it.
+    pub(super) fn reporter(&self) -> Option<CallReporter> {
+        self.client.as_ref().map(|client| client.report.clone())
     }
 
     /// The request without what its client alone knows.
@@ -169,7 +182,7 @@ impl AccessRecord {
 impl Drop for AccessRecord {
     fn drop(&mut self) {
         let took = self.began.elapsed();
-        let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
+        let duration_ms = milliseconds(took);
         let kind = match self.end {
             AnswerEnd::Whole => self.kind,
             AnswerEnd::Broken => "broken-off",
@@ -179,6 +192,8 @@ impl Drop for AccessRecord {
         traps().request_ended(self.id.as_str(), || self.shape());
         let trace_id = self.trace.take().map(|trace| self.end_trace(trace, kind, took));
         let client = self.client.as_deref();
+        let report = client.map(|client| client.report.read());
+        let report = report.as_ref();
         // Without the query, which is often secret.
         tracing::info!(
             target: "access",
@@ -198,6 +213,11 @@ impl Drop for AccessRecord {
             request_id = self.id.as_str(),
             client = client.map(|client| tracing::field::display(client.address)),
             route = client.and_then(|_| self.metrics.route(self.scope)),
+            endpoint = report.and_then(|report| report.endpoint.as_deref()),
+            revision = report.and_then(|report| report.revision.as_deref()),
+            tries = report.map(|report| report.tries),
+            queued_ms = report.and_then(|report| report.queued).map(milliseconds),
+            deadline = report.and_then(|report| report.deadline).map(DeadlineOwner::as_str),
             version = client.map(|client| tracing::field::debug(client.version)),
             referer = client.and_then(|client| text(client.referer.as_ref())),
             user_agent = client.and_then(|client| text(client.user_agent.as_ref())),

@@ -194,7 +194,7 @@ impl<C: Call> Gateway<C> {
         let mut context = caller.context(&head.headers, *timeout);
         context.identity = admitted.as_ref().map(|Admitted { identity, .. }| Arc::clone(identity));
         context.sticky_fields = sticky_fields::of(&self.settings.sticky, &head.headers);
-        context.payer = payer;
+        (context.payer, context.report) = (payer, record.reporter());
         let bare = body.is_end_stream() && handshake.is_none();
         let turn = self.cache_turn(&head, bare, &route, (host, caller), &context).await?;
         if let Some(at) = typed {

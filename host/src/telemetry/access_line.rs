@@ -13,7 +13,7 @@ pub enum AccessFormat {
     /// As a line of the log, with the fields that are always known.
     #[default]
     Short,
-    /// The same with the client's address, the route, and what the client calls itself.
+    /// The same with the client's address, the route, how the request was served, and what the client calls itself.
     Full,
     /// In the common log format.
     Common,

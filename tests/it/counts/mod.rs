@@ -1,6 +1,7 @@
 //! What the host counts is what its clients saw: each request once, by route, status and kind, through swaps, retries
 //! and refusals.
 
+mod access_lines;
 mod gauges;
 mod mixture;
 mod swap_counters;

@@ -78,6 +78,9 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 let wait = CallTrace { context: &context, service: &group.name }.begin_wait(now);
                 let entered = Box::pin(traffic.bulkhead.enter(context.deadline)).await;
                 drop(wait);
+                if let Some(report) = &context.report {
+                    report.write(|report| report.queued = Some(clock::now().saturating_duration_since(now)));
+                }
                 match entered {
                     Ok(Entered { permit, .. }) => permit,
                     Err(full) => return Err(refused(&group, &context, group.overloaded(&full))),
@@ -123,6 +126,7 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 }
                 self.tried += 1;
                 self.last = Some(Arc::clone(&endpoint.stats));
+                self.report(&endpoint);
                 return Ok(Try { endpoint, guard, context });
             }
             Err(refusal) => refusal,
@@ -132,6 +136,16 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
         }
         // Not counted as a refusal after a try: an endpoint has got the call, so the call fails and is not refused.
         Err(if self.tried > 0 { refusal } else { refused(&self.group, &self.context, refusal) })
+    }
+
+    /// Reports a try, if somebody asks.
+    fn report(&self, endpoint: &Endpoint<P>) {
+        let Some(report) = &self.context.report else { return };
+        report.write(|report| {
+            report.tries = self.tried;
+            report.endpoint = Some(endpoint.stats.id.clone());
+            report.revision = endpoint.target.digest().map(|digest| digest.short());
+        });
     }
 
     /// Hands a call whose canary has no endpoint for it to the stable revision: the canary's circuit is open, or it

@@ -147,6 +147,9 @@ fn conclude<P: Invoke, C: CallPolicy>(
                 let owner = context.deadline_owner;
                 call.group.traffic.metrics.timed_out(owner);
                 error.deadline = Some(owner);
+                if let Some(report) = &context.report {
+                    report.write(|report| report.deadline = Some(owner));
+                }
                 error.detail += &format!("; the deadline is {owner}");
             }
             if error.cut_off {

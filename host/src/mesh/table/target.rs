@@ -1,6 +1,6 @@
 //! What an endpoint calls: instances of a component, or an address.
 
-use crate::base::{Body, CallContext, ErrorKind, UpgradeOffer};
+use crate::base::{Body, CallContext, Digest, ErrorKind, UpgradeOffer};
 use crate::contract::FunctionName;
 use crate::mesh::dial::client::HttpClient;
 use crate::mesh::error::TryError;
@@ -24,6 +24,11 @@ pub enum CallKind {
 pub trait Invoke: Send + Sync + 'static {
     /// Whether it takes calls of this kind.
     fn takes(&self, kind: CallKind) -> bool;
+
+    /// The component file that its instances run; `None` for an address.
+    fn digest(&self) -> Option<Digest> {
+        None
+    }
 
     /// Sends it a request; the answer's body streams.
     fn send(
@@ -83,6 +88,13 @@ impl Invoke for EndpointTarget {
             (Self::Instances(pool), CallKind::Http) => pool.answers_http(),
             (Self::Instances(_), CallKind::Typed) | (Self::Url { .. }, CallKind::Http) => true,
             (Self::Url { .. }, CallKind::Typed) => false,
+        }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Instances(pool) => Some(pool.digest()),
+            Self::Url { .. } => None,
         }
     }
 

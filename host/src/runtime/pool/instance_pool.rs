@@ -7,7 +7,7 @@ use super::call_guard::CallGuard;
 use super::guest_body::GuestBody;
 use super::guest_span::GuestSpan;
 use super::kept_instances::{KeptCall, KeptInstances};
-use crate::base::{Body, CallContext, ErrorKind, SpanOwner, UnreadContent};
+use crate::base::{Body, CallContext, Digest, ErrorKind, SpanOwner, UnreadContent};
 use crate::contract::FunctionName;
 use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
@@ -105,6 +105,11 @@ impl InstancePool {
     /// long.
     pub fn computed(&self) -> Duration {
         self.cpu.computed()
+    }
+
+    /// The component file of its revision.
+    pub fn digest(&self) -> Digest {
+        self.revision.digest()
     }
 
     /// Whether its instances answer HTTP by themselves.
