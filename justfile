@@ -48,6 +48,11 @@ test *FILTER: build-components
 sim SEEDS="2500": setup
     ATOLL_SIM_SEEDS="$1" cargo test -p host --test system sim:: -- --nocapture --include-ignored
 
+# Check the history of `cache = "state"` under 32 readers, 8 writers, a swap and a crash, for so many seconds
+[group("verify")]
+state-cache SECONDS="60": build-components
+    ATOLL_STATE_CACHE="$1" cargo test -p host --test system no_answer_is_stale_while_many_write -- --nocapture
+
 # All that a change must pass: lint, test, examples, doc, audit
 [group("verify")]
 check: lint test examples doc audit

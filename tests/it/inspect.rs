@@ -55,6 +55,14 @@ async fn inspect_describes_a_component_without_a_manifest() {
         "the component does not call `create`, so it must not be listed:\n{report}"
     );
     assert!(imports.last().unwrap().starts_with("wasi:cli@"), "{report}");
+    let ends = section(&report, "not by state");
+    for line in [
+        "write: if a call uses `commit` of atoll:state/transactions@0.1.0",
+        "unbounded-scan: if a call uses `scan` of atoll:state/transactions@0.1.0",
+    ] {
+        assert!(ends.iter().any(|end| end == line), "{line} is missing:\n{report}");
+    }
+    assert!(ends[0].starts_with("clock: if a call uses wasi:clocks/"), "{report}");
     assert_eq!(fs::read_dir(folder.folder.path()).unwrap().count(), 0, "`inspect` must write no file");
 
     let (_, report, _) = inspect(&folder, "users", &[]).await;

@@ -21,6 +21,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "coding",
         "diagnosis",
         "verdict",
+        "recording",
     ],
     &["registry", "state", "audit", "archive", "listen", "events"],
     &["runtime"],
@@ -45,7 +46,17 @@ const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
 /// The wings of each room that has folders, from the top: a wing imports only from wings on levels below its own.
 /// A file beside the room's `mod.rs` is a wing by itself; `mod.rs` stands above them all.
 const WINGS: [(&str, Levels<'static>); 6] = [
-    ("state", &[&["store"], &["cursors", "embedded"], &["backend"], &["transaction"], &["error", "state_key"]]),
+    (
+        "state",
+        &[
+            &["store"],
+            &["cursors", "embedded"],
+            &["backend"],
+            &["key_watches"],
+            &["transaction"],
+            &["error", "state_key"],
+        ],
+    ),
     ("contract", &[&["compat", "openapi"], &["http_binding"], &["json"], &["wit"]]),
     (
         "runtime",
@@ -56,6 +67,7 @@ const WINGS: [(&str, Levels<'static>); 6] = [
             &["engine"],
             &["cache", "imports", "settings"],
             &["context"],
+            &["tape"],
             &["capacity", "grants", "outcall", "offer"],
             &["lock", "values"],
             &["fault"],

@@ -6,6 +6,7 @@ use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView}
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
+use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
 use super::schedule_view::ScheduleView;
 use super::trace_view::{TraceSummaryView, TraceView};
@@ -67,7 +68,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 50] = [
+static RESOURCES: [AdminResource; 52] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -114,6 +115,8 @@ static RESOURCES: [AdminResource; 50] = [
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
     resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
+    resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
+    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
     resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
@@ -190,6 +193,7 @@ mod tests {
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("rollouts.rs"),
+            include_str!("recordings.rs"),
             include_str!("topics.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),

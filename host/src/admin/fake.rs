@@ -4,8 +4,8 @@ use super::{
     AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
     GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
     MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
-    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder,
-    TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer,
+    TopicOrder, TraceSummaryView, TraceView, TrialView, UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -331,6 +331,14 @@ impl Operations for Fake {
         self.outside.lock().expect("no test panics with it").clone()
     }
 
+    fn recordings(&self) -> Vec<RecordingView> {
+        Vec::new()
+    }
+
+    fn recording(&self, id: &str, _: Option<&str>) -> Option<Vec<u8>> {
+        (id == "1").then(|| b"{}".to_vec())
+    }
+
     fn keys(&self) -> Vec<KeyView> {
         self.keys.lock().expect("no test panics with it").clone()
     }
@@ -440,6 +448,7 @@ pub(crate) fn rollout(service: &str) -> RolloutView {
         ended: Some(1060),
         sentence: "failed calls: 3 of 40 against 0 of 760 of the stable revision; evidence 312 of 100".into(),
         canary: None,
+        shadow: None,
     }
 }
 

@@ -19,8 +19,9 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
-//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `schedule_view`, `topic_view`, `trace_view`,
+//! `rollouts`, `recordings`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` →
+//! `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view` → `recording_view`,
+//! `schedule_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -47,6 +48,8 @@ mod operator;
 mod order;
 mod problem;
 mod query;
+mod recording_view;
+mod recordings;
 mod rollout_view;
 mod rollouts;
 mod router;
@@ -69,12 +72,13 @@ pub use admin::Admin;
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{
-    CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView, UseView,
-    WhyView,
+    CallerView, CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView,
+    UseView, WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
 pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
+pub use recording_view::{DifferenceView, RecordingView, ShadowView};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use schedule_view::{FiringView, ScheduleView};
 pub use settings::Settings;

@@ -5,6 +5,7 @@ use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
+use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
 use super::schedule_view::ScheduleView;
 use super::topic_view::{TopicAnswer, TopicOrder};
@@ -148,6 +149,13 @@ pub trait Operations: GuardOperations {
     /// requests are not traced.
     fn trace(&self, id: &str) -> Option<Option<TraceView>>;
 
+    /// The recorded calls, the last one first.
+    fn recordings(&self) -> Vec<RecordingView>;
+
+    /// The file of a recording, masked by rule: that of this number, or of the request with this id; with `service`
+    /// only one of that service. `None`: there is none.
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>>;
+
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;
 
@@ -199,6 +207,10 @@ pub struct RolloutWish {
     pub step: Option<Duration>,
     /// How many calls a step has at least.
     pub calls: Option<u64>,
+    /// How long calls are compared in the shadow first.
+    pub shadow: Option<Duration>,
+    /// Whether a difference in the shadow takes it back.
+    pub fail_on_diff: bool,
     /// Why.
     pub why: Option<String>,
 }

@@ -40,6 +40,8 @@ impl Role {
     /// not an API key's is a change of services.
     pub(super) fn needed(method: &Method, path: &str) -> Self {
         match *method {
+            // What callers have sent, masked by rule alone.
+            Method::GET if path.starts_with("/v1/recordings/") => Self::Operate,
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
@@ -61,6 +63,8 @@ mod tests {
             (Method::GET, "/v1/services", Role::Read),
             (Method::HEAD, "/metrics", Role::Read),
             (Method::GET, "/v1/keys", Role::Read),
+            (Method::GET, "/v1/recordings", Role::Read),
+            (Method::GET, "/v1/recordings/7", Role::Operate),
             (Method::POST, "/v1/services/users/swap", Role::Operate),
             (Method::POST, "/v1/services/users/trial", Role::Operate),
             (Method::DELETE, "/v1/faults", Role::Operate),

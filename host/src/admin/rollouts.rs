@@ -145,16 +145,20 @@ fn wish(query: BTreeMap<String, String>) -> Result<RolloutWish, AdminProblem> {
             "hold" => wish.hold = flag(&name, &value)?,
             "canary" => wish.canary = Some(shares(&value)?),
             "step_ms" => wish.step = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
+            "shadow_ms" => wish.shadow = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
+            "fail_on_diff" => wish.fail_on_diff = flag(&name, &value)?,
             "calls" => wish.calls = Some(number(&name, &value, 1..=MOST_CALLS)?),
             "why" if value.len() <= LONGEST_WHY => wish.why = Some(value),
             "why" => return Err(wrong(format!("`why` is at most {LONGEST_WHY} bytes"))),
             other => {
-                let detail = format!("there is no setting `{other}`: now, hold, canary, step_ms, calls, why");
+                let detail = format!(
+                    "there is no setting `{other}`: now, hold, canary, step_ms, calls, shadow_ms, fail_on_diff, why"
+                );
                 return Err(wrong(detail));
             }
         }
     }
-    if wish.now && (wish.hold || wish.canary.is_some()) {
+    if wish.now && (wish.hold || wish.canary.is_some() || wish.shadow.is_some()) {
         return Err(wrong("`now` gives all calls to the new revision: it goes with neither `canary` nor `hold`"));
     }
     Ok(wish)

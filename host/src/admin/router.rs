@@ -6,7 +6,7 @@ use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{admin_document, cache, dashboard, guards, keys, observed, rollouts, topics, traces, traffic};
+use super::{admin_document, cache, dashboard, guards, keys, observed, recordings, rollouts, topics, traces, traffic};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -39,6 +39,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(rollouts::resources())
+        .merge(recordings::resources())
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)

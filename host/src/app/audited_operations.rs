@@ -2,8 +2,8 @@
 
 use crate::admin::{
     AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
-    KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RolloutEnd, RolloutWish,
-    RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd,
+    RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::admin::{ScheduleView, TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
@@ -210,6 +210,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn trace(&self, id: &str) -> Option<Option<TraceView>> {
         self.inner.trace(id)
+    }
+
+    fn recordings(&self) -> Vec<RecordingView> {
+        self.inner.recordings()
+    }
+
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
+        self.inner.recording(id, service)
     }
 
     fn keys(&self) -> Vec<KeyView> {

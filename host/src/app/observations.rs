@@ -1,7 +1,7 @@
 //! What operators see of the host over time: the traffic of the last minute, and why a service does not fare well.
 
 use super::operations::HostOperations;
-use crate::admin::{CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
+use crate::admin::{CallerView, CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
 use crate::breaker::{Forced, State};
 use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
@@ -111,7 +111,13 @@ impl HostOperations {
             .iter()
             .filter(|endpoint| endpoint.stats.state(Instant::now()).breaker.state != State::Closed);
         let bodies = self.gateway.as_ref().and_then(|gateway| gateway.body_memory(&name));
+        let callers = counts.callers.iter().map(|(caller, traffic)| CallerView {
+            caller: caller.clone(),
+            calls_per_second: share(traffic.calls, seconds),
+            failures_per_second: share(traffic.failures, seconds),
+        });
         OverviewView {
+            callers: callers.collect(),
             window_seconds: seconds,
             requests_per_second: share(counts.requests, seconds),
             failed_percent: 100.0 * share(counts.failures, as_float(counts.requests)),

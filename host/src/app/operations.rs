@@ -8,6 +8,7 @@ use super::fault_views::{fault_view, faults};
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
+use super::recording_views;
 use super::rollout_views::open_view;
 use super::schedule_operations;
 use super::service_view::{breaker_view, view};
@@ -18,8 +19,8 @@ use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
     KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView, OverviewView, PurgedView,
-    RolloutEnd, RolloutWish, RouteView, ScheduleView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView,
-    TraceView, TrialView, WhyView,
+    RecordingView, RolloutEnd, RolloutWish, RouteView, ScheduleView, ServiceView, SwapView, TopicAnswer, TopicOrder,
+    TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
@@ -370,6 +371,14 @@ impl Operations for HostOperations {
 
     fn trace(&self, id: &str) -> Option<Option<TraceView>> {
         Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
+    }
+
+    fn recordings(&self) -> Vec<RecordingView> {
+        recording_views::recordings(self.rollout.recordings())
+    }
+
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
+        recording_views::file(self.rollout.recordings(), id, service)
     }
 
     fn keys(&self) -> Vec<KeyView> {

@@ -31,11 +31,12 @@ use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Discovered, Mesh, Service};
+use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
 use crate::route::RoutingTable;
-use crate::runtime::Runtime;
-use crate::state::Store;
+use crate::runtime::{RecordingPlace, Runtime};
+use crate::state::{StateError, Store};
 use crate::telemetry::{self, EdgeMetrics, Metrics, ProxyRefusals};
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -88,7 +89,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -241,7 +242,8 @@ fn edges(
         upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
     }
     if let Some(exporter) = traces.exporter.clone() {
-        upkeep.spawn(async move { exporter.run().await });
+        let host = Arc::clone(&host);
+        upkeep.spawn(async move { exporter.run(Box::new(move || host.metrics.encode())).await });
     }
     attend(&host, &mut upkeep);
     for (service, settings) in manifest.services.iter().zip(health_checks) {
@@ -348,16 +350,22 @@ fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     services.chain(routes).collect()
 }
 
+/// Where revisions and recordings are kept.
+fn kept(manifest: &Manifest, revisions: &KeptRevisions) -> (Option<Arc<Archive>>, Arc<RecordingPlace>) {
+    let (bounds, rules) = (manifest.record.bounds.clone(), Arc::new(manifest.record.rules.clone()));
+    (revisions.archive.clone(), Arc::new(RecordingPlace { store: RecordingStore::new(bounds), rules }))
+}
+
 /// Deploys the services and publishes them in the discovery table.
 fn launch(
     assembly: &mut Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
-    archive: Option<Arc<Archive>>,
+    (archive, recordings): (Option<Arc<Archive>>, Arc<RecordingPlace>),
 ) -> anyhow::Result<Rollout> {
     let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
-    let mut rollout = rollout.with_archive(archive);
+    let mut rollout = rollout.with_archive(archive).with_recordings(recordings);
     let specs = std::mem::take(&mut assembly.specs);
     let components = assembly.components.iter().map(Option::as_ref);
     let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));
@@ -375,7 +383,15 @@ async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Optio
         return Ok((None, None));
     }
     let settings = manifest.state.clone();
-    let store = spawn_blocking(move || Store::open(&settings)).await.context("opening the store")??;
+    let by_state = manifest.routes.iter().any(|route| route.cache.as_ref().is_some_and(|cache| cache.by_state));
+    let open = move || {
+        let store = Store::open(&settings)?;
+        if by_state {
+            store.switch_watches_on();
+        }
+        Ok::<_, StateError>(store)
+    };
+    let store = spawn_blocking(open).await.context("opening the store")??;
     let counts = quotas::keep(&manifest.limits, &store).await.context("reading the counts of quotas")?;
     Ok((Some(store), counts))
 }

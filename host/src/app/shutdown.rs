@@ -5,7 +5,7 @@
 //! of their grace period.
 
 use super::operations::HostOperations;
-use super::otlp_export::OtlpExporter;
+use super::otlp_export::OtlpExporters;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
 use crate::state::Store;
@@ -68,8 +68,8 @@ pub(super) struct Shutdown {
     pub(super) admin_edge: JoinHandle<usize>,
     /// Tasks that run beside the edges: the resolver of names, the health checks.
     pub(super) upkeep: JoinSet<()>,
-    /// What sends traces to the collector.
-    pub(super) exporter: Option<Arc<OtlpExporter>>,
+    /// What sends traces, lines and metrics to collectors.
+    pub(super) exporter: Option<Arc<OtlpExporters>>,
     pub(super) runtime: Arc<Runtime>,
     /// What delivers events and keeps the times of schedules.
     pub(super) asynchronous: Arc<HostOperations>,

@@ -10,6 +10,7 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         SwapError::NoHistory
         | SwapError::NoComponent(_)
         | SwapError::NoPrevious(_)
+        | SwapError::NoShadow(..)
         | SwapError::Rewired
         | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_)

@@ -1,6 +1,7 @@
 //! What travels with a call from the gateway to the last service: the request id, the deadline, the depth, who calls,
 //! the place in the request's trace.
 
+use super::call_inputs::InputWatch;
 use super::call_report::CallReporter;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
@@ -93,6 +94,8 @@ pub struct CallContext {
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
+    /// Who watches what guests are handed; `None`: nobody. Calls on its behalf are watched by the same.
+    pub watch: Option<Arc<dyn InputWatch>>,
     /// Its place in the request's trace; `None` if the request has none.
     pub trace: Option<TraceScope>,
     /// Where the mesh reports how it made the call; `None` if nobody asks. Calls on its behalf report nothing.
@@ -113,7 +116,8 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, payer, trace, report) = (None, None, None, None, None, None);
+        let (identity, sticky_fields, event, payer) = (None, None, None, None);
+        let (watch, trace, report) = (None, None, None);
         Self {
             request_id,
             deadline,
@@ -123,6 +127,7 @@ impl CallContext {
             sticky_fields,
             event,
             payer,
+            watch,
             trace,
             report,
             dependency_failed: None,
@@ -158,6 +163,17 @@ impl CallContext {
         }
         let fields = self.sticky_fields.as_deref()?;
         fields.iter().find(|(own, _)| **own == *name).map(|(_, value)| value.as_str())
+    }
+
+    /// The same call, watched by `watch`.
+    #[must_use]
+    pub fn watched_by(self, watch: Arc<dyn InputWatch>) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// Whether guests are not to be handed the ids of its request and of its trace.
+    pub fn hides_ids(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.hides_ids())
     }
 
     /// The same call, made for nobody in particular, and for no event.

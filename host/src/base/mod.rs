@@ -1,14 +1,16 @@
 //! Floor 0: the vocabulary that several rooms use.
 //!
 //! Owns names and ids, times as text, the context that travels with a call, who calls and by which fields a service
-//! learns that, who pays for the work of guests, the event that a call handles, the trace of a request (its ids, the
-//! fields that carry them, its tree of spans, each a plain record), the body type that every room passes along, the
-//! host that a message names, the header fields that end at this host, what may stand in a line of the log and what is
-//! masked there, and the kinds of error with their blame. What always holds: a value of these types is valid (each
+//! learns that, who pays for the work of guests, what guests are handed and who watches that, the event that a call
+//! handles, the trace of a request (its ids, the fields that carry them, its tree of spans, each a plain record), the
+//! body type that every room passes along, the host that a message names, the header fields that end at this host, what
+//! may stand in a line of the log and what is masked there, and the kinds of error with their blame. What always holds:
+//! a value of these types is valid (each
 //! [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside each noun.
 
 mod authority;
 mod body;
+mod call_inputs;
 mod call_report;
 mod caller_header;
 mod context;
@@ -20,6 +22,7 @@ mod identity;
 mod log_text;
 mod masked_text;
 mod name;
+mod read_standing;
 mod span;
 mod trace_context;
 mod trace_tree;
@@ -31,6 +34,7 @@ pub use body::{
     Body, BodyError, ConnectionNotice, SecureOrigin, SingleTry, StreamedContent, UnreadContent, UpgradeOffer,
     empty_body, full_body,
 };
+pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
 pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
 pub use context::{CallContext, RequestId, StickyFields};
@@ -42,6 +46,7 @@ pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use masked_text::mask_secrets;
 pub use name::{Digest, InvalidName, ServiceName};
+pub use read_standing::ReadStanding;
 pub use span::{SpanAttribute, SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
 pub use trace_context::{SpanId, TraceId, TraceParent, TraceState, bound_baggage, known_method};
 pub use trace_tree::{EndedTree, OpenSpan, TraceMark, TraceScope, TraceStart, TraceTree};

@@ -16,6 +16,9 @@ pub struct CachePolicy {
     pub key: Vec<KeyPart>,
     /// Whether `no-cache`, `max-age`, `min-fresh` and `max-stale` of a request count.
     pub client_directives: bool,
+    /// Whether answers are kept without a time, for as long as all stands that their calls have read. Nothing else of
+    /// the policy counts then but the key, to which the whole identity of the caller belongs.
+    pub by_state: bool,
 }
 
 /// One part of a route's key.

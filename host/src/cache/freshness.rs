@@ -94,6 +94,19 @@ impl Freshness {
         }
     }
 
+    /// The freshness of an answer that nobody's clock ends.
+    pub(super) fn without_end(moment: AnswerMoment) -> Self {
+        Self {
+            received: moment.received,
+            initial_age: Duration::ZERO,
+            lifetime: Duration::MAX,
+            while_revalidate: Duration::ZERO,
+            if_error: Duration::ZERO,
+            always_validated: false,
+            explicit: true,
+        }
+    }
+
     /// How old the answer is at `now`.
     pub fn age(&self, now: Instant) -> Duration {
         self.initial_age + now.saturating_duration_since(self.received)

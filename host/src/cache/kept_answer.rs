@@ -5,6 +5,7 @@ use super::cache_policy::CachePolicy;
 use super::cache_tags::CacheTags;
 use super::freshness::{AnswerMoment, Freshness};
 use super::selection::Selection;
+use super::state_basis::StateBasis;
 use super::unkept::Unkept;
 use bytes::Bytes;
 use http::header::{AGE, DATE, ETAG, LAST_MODIFIED};
@@ -47,13 +48,16 @@ pub struct KeptAnswer {
     pub selection: Selection,
     /// The words by which it can be purged.
     pub tags: CacheTags,
+    /// What it rests on, if it is kept without a time.
+    pub basis: Option<StateBasis>,
 }
 
 impl KeptAnswer {
     /// The bytes that it holds in memory, about.
     pub fn weight(&self) -> usize {
         let fields: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD).sum();
-        OVERHEAD + fields + self.body.len() + self.tags.weight()
+        let basis = self.basis.as_ref().map_or(0, StateBasis::weight);
+        OVERHEAD + fields + self.body.len() + self.tags.weight() + basis
     }
 
     /// Whether its service can be asked whether it still holds.
@@ -98,7 +102,8 @@ impl KeptAnswer {
         let selection = selection.unwrap_or_else(|| self.selection.clone());
         let (status, body) = (self.status, self.body.clone());
         let is_stated = self.is_stated;
-        (Self { status, headers, body, control, is_stated, freshness, selection, tags }, outcome)
+        let basis = None;
+        (Self { status, headers, body, control, is_stated, freshness, selection, tags, basis }, outcome)
     }
 }
 

@@ -111,7 +111,8 @@ impl KeyDigest {
         identity: Option<&Identity>,
         told: &[&[u8]],
     ) -> Self {
-        if policy.key.is_empty() && told.is_empty() {
+        let whole_identity = identity.filter(|_| policy.by_state);
+        if policy.key.is_empty() && told.is_empty() && whole_identity.is_none() {
             return Self { route, parts: None };
         }
         let mut text = Vec::new();
@@ -123,6 +124,13 @@ impl KeyDigest {
             }
         };
         told.iter().for_each(|value| add(b't', Some(value)));
+        // A guest may ask who calls, and gets all of this.
+        if let Some(Identity { subject, policy, proof, scopes, claims }) = whole_identity {
+            for text in [subject, policy, proof.as_str(), claims] {
+                add(b'i', Some(text.as_bytes()));
+            }
+            scopes.iter().for_each(|scope| add(b'o', Some(scope.as_bytes())));
+        }
         for part in &policy.key {
             match part {
                 KeyPart::Header(name) if request.contains_key(name) => add(b'h', Some(&joined(request, name))),

@@ -59,7 +59,7 @@ pub fn keep(
     let headers = dated(answer.clone(), moment);
     let allowed = freshness.is_explicit() || control.public || is_heuristic(status);
     let body = Bytes::new();
-    let kept = KeptAnswer { status, headers, body, control, is_stated, freshness, selection, tags };
+    let kept = KeptAnswer { status, headers, body, control, is_stated, freshness, selection, tags, basis: None };
     if !allowed || !(kept.freshness.is_of_use() || kept.has_validator()) {
         return Err(Unkept::Lifetime);
     }

@@ -122,6 +122,15 @@ impl Client {
         self.read(&answer)
     }
 
+    /// The file of a recording: that of this number, or of the request with this id.
+    pub(super) async fn recording(&self, id: &str, service: Option<&ServiceName>) -> Result<Vec<u8>, CliError> {
+        // What is no id is no path either, and certainly no recording.
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        let id: String = id.chars().map(|c| if legal(c) { c } else { '_' }).collect();
+        let service = service.map(|service| format!("?service={service}")).unwrap_or_default();
+        Ok(self.get(&format!("/v1/recordings/{id}{service}")).await?.to_vec())
+    }
+
     /// Makes what serves the manifest's component.
     pub(super) async fn adopt(&self, service: &ServiceName) -> Result<AdoptedView, CliError> {
         let answer = self.send(Method::POST, &format!("/v1/services/{service}/adopt"), None, CHANGE).await?;

@@ -8,6 +8,7 @@ use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
+use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
@@ -111,6 +112,16 @@ pub(super) enum Verb {
         #[arg(long, value_name = "FORMAT", value_enum)]
         log_format: Option<LogFormatArg>,
     },
+
+    /// Replay a recorded call here, or list the recorded calls
+    ///
+    /// A recording has all that a component got in one call, so the replay needs no other
+    /// service, no store and no host: the same component gives the same answer, or fails in
+    /// the same place, also on another machine. Writes and calls are compared, and never made.
+    /// With --against it shows what another component does differently. The exit code is 1 if
+    /// anything differs.
+    #[command(verbatim_doc_comment, after_long_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
 
     /// Check the manifest and every component, without serving
     ///
@@ -346,6 +357,13 @@ pub(super) enum Remote {
     #[command(subcommand)]
     State(StateVerb),
 }
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  atoll replay                               List the recorded calls
+  atoll replay 4f6c8d…                       Replay the call of this request, the failed one if there is one
+  atoll replay 4f6c8d… --save bad.json       Write the recording to a file, masked
+  atoll replay --file bad.json --against new.wasm   Show what another component does with it";
 
 const ROLLOUT_EXAMPLES: &str = "\
 Examples:

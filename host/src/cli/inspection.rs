@@ -1,5 +1,6 @@
 //! The output of `inspect`.
 
+use super::state_ends;
 use crate::admin::TrialView;
 use crate::app::{Inspection, ManifestTrial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
@@ -25,6 +26,7 @@ pub(super) fn describe(file: &Path, inspection: &Inspection) -> String {
     section(&mut text, "exports", contract.exports.iter().flat_map(|(name, it)| interface(name.to_string(), it)));
     section(&mut text, "imports", imports(contract));
     section(&mut text, "waits", waits(contract));
+    section(&mut text, "not by state", state_ends::lines(contract));
     section(&mut text, "cannot cross", not_passable(contract));
     section(&mut text, "refused", refusals.iter().flat_map(|refusal| [format!("it {refusal}"), refusal.help()]));
     if let Some(trial) = trial {

@@ -8,7 +8,7 @@
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `rollout`, `trace`, `observed`, `top` → `client` →
+//! From the top: `verb` → `develop` → `command` → `order`, `key`, `rollout`, `replay`, `trace`, `observed`, `top` → `client` →
 //! `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
 //! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
 //! small tests in the files.
@@ -30,8 +30,10 @@ mod layout;
 mod observed;
 mod observed_text;
 mod order;
+mod replay;
 mod rollout;
 mod schedules;
+mod state_ends;
 mod table;
 mod terminal;
 #[cfg(test)]

@@ -4,9 +4,10 @@ use super::address::AdminAddress;
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
+use super::replay::ReplayArgs;
 use super::{
-    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, rollout, schedules, table,
-    terminal, top, trace,
+    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, replay, rollout, schedules,
+    table, terminal, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -42,6 +43,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::New { name, lang } => develop::new(&name, lang.into()),
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
+        Verb::Replay(args) => replay_call(command.admin, command.ca, args),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
@@ -135,6 +137,22 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
         Some(tried) => Err(misfit(file, &tried.service.spec.name)),
         None => anyhow::bail!("no host runs {}", file.display()),
     }
+}
+
+/// Replays a recorded call, which a host has unless it is in a file.
+fn replay_call(flag: Option<AdminAddress>, ca: Option<PathBuf>, args: ReplayArgs) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let client = if args.needs_host() {
+        let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
+        let admin = admin(flag, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
+        let ca = authorities(ca).or_else(|| development(&admin));
+        Some(runtime.block_on(async { Client::new(admin, token.as_deref(), ca.as_deref()) })?)
+    } else {
+        None
+    };
+    let replayed = runtime.block_on(replay::replay(client.as_ref(), args));
+    runtime.shutdown_background();
+    Ok(terminal::print(&replayed?)?)
 }
 
 /// A running host that `inspect` can ask.

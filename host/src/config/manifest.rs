@@ -18,6 +18,7 @@ use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
+use super::record::{self, RecordConfig};
 use super::rollout;
 use super::route::{self, Route};
 use super::schedule::{self, ScheduleConfig};
@@ -53,6 +54,8 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
     pub history: Option<crate::archive::Settings>,
+    /// Where recordings of calls are kept.
+    pub record: RecordConfig,
     /// The bounds of the log.
     pub log: LogSettings,
     /// How requests are traced; `None`: they are not.
@@ -353,6 +356,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, folder, wanted);
+    let record = record::place(&mut root);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
@@ -369,6 +373,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         telemetry,
         audit,
         history,
+        record,
         runtime,
         mesh,
         limits: limits.all(),

@@ -60,6 +60,7 @@ mod otel_variables;
 mod own_answer;
 mod rate;
 mod reader;
+mod record;
 mod resilience;
 mod rollout;
 mod route;

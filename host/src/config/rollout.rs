@@ -2,7 +2,7 @@
 
 use super::reader::file::PathKind;
 use super::reader::key::ManifestKey;
-use super::reader::kind::{CountKind, KindError, ListKind, ValueKind, refused};
+use super::reader::kind::{CountKind, FlagKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DAY, DurationKind, MINUTE};
 use super::reader::section::Section;
 use crate::archive;
@@ -40,6 +40,18 @@ static STICKY: ManifestKey<StickyKind> = ManifestKey::without_default(
     StickyKind,
     "Whose calls stick to one revision: those of one subject, or those with one value of a header or a cookie of the \
      request at the gateway. Absent, or where a request has no such field: each request is drawn by itself.",
+);
+static SHADOW: ManifestKey<DurationKind> = ManifestKey::without_default(
+    "shadow",
+    DurationKind { min: 1000, max: DAY },
+    "How long calls are compared in the shadow first: the new revision gets what the old one got, and what it answers, \
+     writes and calls is compared and goes nowhere. Absent: not at all.",
+);
+static FAIL_ON_DIFF: ManifestKey<FlagKind> = ManifestKey::new(
+    "fail_on_diff",
+    FlagKind,
+    "false",
+    "Whether the first difference in the shadow takes the new revision back.",
 );
 static ASK: ManifestKey<DurationKind> = ManifestKey::new(
     "ask",
@@ -147,6 +159,8 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
         calls: section.get(&CALLS),
         max_errors: section.find(&MAX_ERRORS).map(|limit| limit.value),
         sticky: section.find(&STICKY).map(|sticky| sticky.value),
+        shadow: section.find(&SHADOW).map(|shadow| shadow.value),
+        fail_on_diff: section.get(&FAIL_ON_DIFF),
         ask: section.get(&ASK),
     };
     if !plan.shares.is_sorted_by(|one, next| one < next) || plan.shares.is_empty() {

@@ -138,7 +138,7 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
         let called = service.map(|service| Answerer::Service(service.spec.name.clone()));
         if let (Some(answerer), Ok(auth)) = (called.or(own).filter(|_| section.is_whole()), auth) {
             let body = body.map_or(service.map_or(0, |service| service.body), |found| found.value);
-            let cache = cache.map(|keys| keys.finish(&section, call.as_ref(), auth.as_ref()));
+            let cache = cache.map(|keys| keys.finish(&section, (service, call.as_ref()), auth.as_ref()));
             let rule = rule.value;
             routes.all.push(Route {
                 rule,

@@ -7,6 +7,7 @@ use super::reader::measure::{DAY, DurationKind};
 use super::reader::section::Section;
 use super::route_auth::RouteAuth;
 use super::route_call::RouteCall;
+use super::service::ServiceConfig;
 use crate::cache::{CachePolicy, KeyPart};
 use http::{HeaderName, Method};
 use std::sync::Arc;
@@ -40,11 +41,45 @@ impl ValueKind for KeyPartKind {
     }
 }
 
-static CACHE: ManifestKey<FlagKind> = ManifestKey::new(
+/// What a route says of its cache in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CacheWord {
+    Off,
+    AsAnswersAllow,
+    ByState,
+}
+
+/// A flag, or a word.
+struct CacheWordKind;
+
+impl ValueKind for CacheWordKind {
+    type Value = CacheWord;
+
+    fn accepts(&self) -> String {
+        "true, false or \"state\"".into()
+    }
+
+    fn help(&self) -> String {
+        "write true or \"state\", or a table: cache = { ttl = \"30s\" }".into()
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<CacheWord, Vec<KindError>> {
+        match (value.get_ref().as_bool(), value.get_ref().as_str()) {
+            (Some(true), _) => Ok(CacheWord::AsAnswersAllow),
+            (Some(false), _) => Ok(CacheWord::Off),
+            (None, Some("state")) => Ok(CacheWord::ByState),
+            _ => Err(refused(self, value)),
+        }
+    }
+}
+
+static CACHE: ManifestKey<CacheWordKind> = ManifestKey::new(
     "cache",
-    FlagKind,
+    CacheWordKind,
     "false",
-    "Whether answers to GET are kept, as they allow it (RFC 9111). A table in place of true says more.",
+    "Whether answers to GET are kept, as they allow it (RFC 9111). A table in place of true says more. With `\"state\"`, \
+     on a route with `call`, an answer is kept for as long as nothing has changed that its call has read of the \
+     services' stores.",
 );
 /// The longest time that a route can add to what answers say: a year.
 const LONGEST: u64 = 365 * DAY;
@@ -90,8 +125,9 @@ pub(super) struct CacheKeys {
 /// Reads `cache` of a route.
 pub(super) fn read(parent: &mut Section<'_>) -> Option<CacheKeys> {
     if !parent.is_table(CACHE.name) {
-        let found = parent.find(&CACHE).filter(|found| found.value)?;
-        return Some(CacheKeys { policy: CachePolicy::default(), origin: found.origin });
+        let found = parent.find(&CACHE).filter(|found| found.value != CacheWord::Off)?;
+        let by_state = found.value == CacheWord::ByState;
+        return Some(CacheKeys { policy: CachePolicy { by_state, ..CachePolicy::default() }, origin: found.origin });
     }
     let mut section = parent.section(CACHE.name);
     let policy = CachePolicy {
@@ -100,6 +136,7 @@ pub(super) fn read(parent: &mut Section<'_>) -> Option<CacheKeys> {
         stale_if_error: section.find(&IF_ERROR).map(|found| found.value),
         key: section.get(&KEY).into_iter().map(Spanned::into_inner).collect(),
         client_directives: section.get(&CLIENT),
+        by_state: false,
     };
     let origin = ValueOrigin::Text(section.span.clone());
     section.close();
@@ -107,11 +144,11 @@ pub(super) fn read(parent: &mut Section<'_>) -> Option<CacheKeys> {
 }
 
 impl CacheKeys {
-    /// The policy of a route with this call and these callers. What cannot work is reported.
+    /// The policy of a route with this call of this service, and these callers. What cannot work is reported.
     pub(super) fn finish(
         self,
         section: &Section<'_>,
-        call: Option<&RouteCall>,
+        (service, call): (Option<&ServiceConfig>, Option<&RouteCall>),
         auth: Option<&RouteAuth>,
     ) -> Arc<CachePolicy> {
         let Self { mut policy, origin } = self;
@@ -119,15 +156,25 @@ impl CacheKeys {
         if auth.is_none() && policy.keeps_by_subject() {
             refuse("`subject` in `key` of `cache` needs `auth`", "add auth, or leave `subject` out");
         }
+        if policy.by_state {
+            if call.is_none() {
+                let help = "name a function: call = \"NAME/function\", or write cache = true";
+                refuse("only what a function reads is known, and this route calls none", help);
+            }
+            if service.is_some_and(|service| service.keeps_instances()) {
+                let help = "leave `isolation` out, or write cache = { ttl = \"30s\" }";
+                refuse("its service has isolation = \"reuse\", and nobody knows what an instance remembers", help);
+            }
+        }
         if let Some(call) = call {
             if call.method != Method::GET {
                 refuse("answers to GET alone are kept, and this route calls by another method", "leave `cache` out");
             }
-            if policy.ttl.is_none() {
+            if policy.ttl.is_none() && !policy.by_state {
                 let help = "write cache = { ttl = \"30s\" }";
                 refuse("a function does not say how long its answer is fresh", help);
             }
-            if auth.is_some() && !policy.keeps_by_subject() {
+            if auth.is_some() && !policy.keeps_by_subject() && !policy.by_state {
                 let help = "add key = [\"subject\"]: each caller then has answers of his own";
                 refuse("nothing says that callers may share the answers of this route", help);
             }

@@ -16,12 +16,13 @@ use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::subscription::{self, TopicUse};
 use super::topic::Topics;
-use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
+use super::{breaker, egress, granted_env, health, limits, record, resilience, rollout};
 use crate::base::ServiceName;
 use crate::events::TopicName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
+use crate::runtime::{Isolation, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,13 @@ pub struct ServiceConfig {
     pub topics: TopicUse,
     /// How its component is made; `None`: elsewhere.
     pub build: Option<BuildConfig>,
+}
+
+impl ServiceConfig {
+    /// Whether its instances serve several calls, and may remember one in the next.
+    pub(super) fn keeps_instances(&self) -> bool {
+        matches!(self.spec.replicas.isolation, Isolation::Reuse(_))
+    }
 }
 
 static COMPONENT: ManifestKey<PathKind> =
@@ -244,12 +252,8 @@ fn read(
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
-    let replicas = ReplicaSettings {
-        count: section.get(&REPLICAS).into(),
-        weight: section.get(&WEIGHT),
-        limits: limits.instance,
-        isolation: limits::isolation(&mut section),
-    };
+    let replicas = replicas(&mut section, limits.instance);
+    let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
     let called = services.named(calls.value, report);
@@ -270,9 +274,30 @@ fn read(
         services.only_addresses.push(name.clone());
     }
     let name = ServiceSpec::new(name);
-    let spec =
-        ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
+    let spec = ServiceSpec {
+        replicas,
+        addresses,
+        grants,
+        idempotent,
+        requires,
+        wit,
+        traffic,
+        breaker,
+        rollout,
+        record,
+        ..name
+    };
     services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+}
+
+/// The endpoints of its component, whose instances have these limits.
+fn replicas(section: &mut Section<'_>, limits: Limits) -> ReplicaSettings {
+    ReplicaSettings {
+        count: section.get(&REPLICAS).into(),
+        weight: section.get(&WEIGHT),
+        limits,
+        isolation: limits::isolation(section),
+    }
 }
 
 /// What the service may reach. It gets the topics of `publish` later, when their types are known.

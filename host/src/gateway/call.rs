@@ -16,6 +16,9 @@ pub trait Call: Send + Sync + 'static {
     /// A function in the form that one revision of a service has; a call of it goes to such a revision.
     type Pinned: Deref<Target = BoundFunction> + Send + Sync + 'static;
 
+    /// The number of the discovery table: another one whenever a revision of any service is another.
+    fn table_number(&self) -> u64;
+
     /// Sends a request in origin form to `service`. It returns before the context's deadline.
     fn call(
         &self,
@@ -75,6 +78,10 @@ impl From<CallError> for CallFailure {
 impl Call for Mesh {
     type Value = crate::mesh::Value;
     type Pinned = PinnedFunction;
+
+    fn table_number(&self) -> u64 {
+        Self::table_number(self)
+    }
 
     async fn call(
         &self,

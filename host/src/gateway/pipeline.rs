@@ -71,7 +71,10 @@ impl<C: Call> Gateway<C> {
         let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
         let metrics = Arc::new(count_scopes::metrics(&routes));
         let cache = count_scopes::cache_metrics(&routes, &metrics);
-        let cache = cache.map(|metrics| Arc::new(SharedCache::new(settings.cache, Arc::new(metrics))));
+        let cache = cache.map(|metrics| {
+            let mesh = Arc::clone(&mesh);
+            Arc::new(SharedCache::new(settings.cache, Arc::new(metrics), move || mesh.table_number()))
+        });
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
         let entry = EntryGate::new(std::mem::take(&mut settings.entry));
@@ -415,6 +418,9 @@ impl<C: Call> Gateway<C> {
         if let Some(found) = found {
             return Ok(found);
         }
+        let watched = fetch.as_ref().and_then(|fetch| fetch.watch());
+        let watched = watched.map(|watch| context.clone().watched_by(watch));
+        let context = watched.as_ref().unwrap_or(context);
         // From here on the request is one for this form of the function, whatever is swapped meanwhile.
         let function = settle(self.mesh.pin(service, at, context), &upload, service, id)?;
         let binding = &function.binding;

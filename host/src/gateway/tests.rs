@@ -32,6 +32,10 @@ where
     type Value = SampleValue;
     type Pinned = Arc<BoundFunction>;
 
+    fn table_number(&self) -> u64 {
+        0
+    }
+
     fn call(
         &self,
         service: &ServiceName,

@@ -6,17 +6,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The discovery table at one moment. It never changes; a new snapshot replaces it.
-pub struct Snapshot<T>(BTreeMap<ServiceName, Arc<T>>);
+pub struct Snapshot<T> {
+    entries: BTreeMap<ServiceName, Arc<T>>,
+    number: u64,
+}
 
 impl<T> Snapshot<T> {
     /// The entry of `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<T>> {
-        self.0.get(name)
+        self.entries.get(name)
+    }
+
+    /// How many changes were before it: two snapshots with one number are the same.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// Every entry, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &Arc<T>)> {
-        self.0.iter()
+        self.entries.iter()
     }
 }
 
@@ -26,7 +34,7 @@ pub struct Registry<T>(ArcSwap<Snapshot<T>>);
 
 impl<T> Default for Registry<T> {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(Snapshot(BTreeMap::new())))
+        Self(ArcSwap::from_pointee(Snapshot { entries: BTreeMap::new(), number: 0 }))
     }
 }
 
@@ -58,9 +66,9 @@ impl<T> Registry<T> {
         // If two writers race, `rcu` runs the edit of the later one again on the newer snapshot: neither change is
         // lost.
         self.0.rcu(|snapshot| {
-            let mut table = snapshot.0.clone();
-            result = Some(edit(&mut table));
-            Snapshot(table)
+            let mut entries = snapshot.entries.clone();
+            result = Some(edit(&mut entries));
+            Snapshot { entries, number: snapshot.number + 1 }
         });
         result.expect("rcu runs the edit at least once")
     }
@@ -83,6 +91,7 @@ mod tests {
         assert_eq!(registry.withdraw(&name("users")).as_deref(), Some(&2));
         assert_eq!(old.get("users").map(|value| **value), Some(1));
         assert!(registry.snapshot().get("users").is_none());
+        assert_eq!((old.number(), registry.snapshot().number()), (1, 3), "each change gives the table a new number");
     }
 
     #[test]

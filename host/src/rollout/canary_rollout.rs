@@ -5,6 +5,8 @@ use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::journal::entry_at_once;
 use super::plan::CanaryPlan;
+use super::shadow_phase::no_shadow;
+use super::shadow_run::ShadowRun;
 use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
 use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
@@ -97,13 +99,14 @@ impl Rollout {
             Ok(revision) if revision.digest() == stable.digest() => Ok(Begun::AtOnce(report(&history))),
             Ok(revision) => match order.plan.clone() {
                 None => self.replace(deployment, &mut history, revision, (id, &order)).await.map(Begun::AtOnce),
-                Some(plan) => {
-                    self.supersede(deployment, &revision).await;
-                    self.begin_canary(deployment, &stable, revision, (id, plan, order, None))
-                        .await
-                        .map(Box::new)
-                        .map(Begun::Canary)
-                }
+                Some(plan) => match no_shadow(deployment, &plan, &revision) {
+                    Some(error) => Err(error),
+                    None => {
+                        self.supersede(deployment, &revision).await;
+                        let begun = self.begin_canary(deployment, &stable, revision, (id, plan, order, None)).await;
+                        begun.map(Box::new).map(Begun::Canary)
+                    }
+                },
             },
             Err(error) => Err(error),
         };
@@ -182,7 +185,9 @@ impl Rollout {
             revision.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
         }
         let routed = self.routed(deployment, revision.contract())?;
-        let step = resumed.as_ref().and_then(|open| open.step).unwrap_or_default().min(plan.shares.len() - 1);
+        let in_shadow = plan.shadow.is_some() && resumed.as_ref().is_none_or(|open| open.in_shadow);
+        let step =
+            resumed.as_ref().and_then(|open| open.step).unwrap_or_default().min(plan.shares.len().saturating_sub(1));
         let began = resumed.as_ref().map_or_else(SystemTime::now, |open| UNIX_EPOCH + Duration::from_secs(open.began));
         let mut judge = Judge::new(plan.max_errors);
         if let Some(open) = &resumed {
@@ -190,18 +195,26 @@ impl Rollout {
         }
         let digest = revision.digest();
         let salt = u64::from_le_bytes(std::array::from_fn(|at| digest.0[at]));
-        let coin = Coin::new(plan.shares[step], rand::random());
+        let coin = Coin::new(plan.shares.get(step).copied().unwrap_or(1), rand::random());
         let watch = CanaryWatch::new(coin, judge, plan.sticky.clone(), salt, Arc::clone(&self.wake));
-        let run = CanaryRun::new(id, revision, Arc::new(watch), plan, order, (began, step));
+        let pool = in_shadow.then(|| deployment.replay_pool(&self.runtime, &revision));
+        let shadow = pool.map(|pool| ShadowRun::begin(&deployment.recorder, pool));
+        let run = CanaryRun::new(id, revision, Arc::new(watch), plan, order, (began, step, shadow));
         let run = Arc::new(run);
         // On the disk first: after a crash the canary goes on, or was never there.
         let open = run.to_record();
         self.record(deployment, move |record| record.open = Some(open)).await?;
-        deployment.publish_canary(&self.runtime, &self.registry, Arc::clone(&run), routed);
+        match in_shadow {
+            true => deployment.begin_shadow(Arc::clone(&run)),
+            false => deployment.publish_canary(&self.runtime, &self.registry, Arc::clone(&run), routed),
+        }
         self.wake.notify_one();
         let state = run.state();
         let (service, revision) = (&deployment.spec.name, digest.short());
-        tracing::info!(%service, revision, rollout = id, share = state.share, "a canary gets calls");
+        match in_shadow {
+            true => tracing::info!(%service, revision, rollout = id, "a canary is compared in the shadow"),
+            false => tracing::info!(%service, revision, rollout = id, share = state.share, "a canary gets calls"),
+        }
         Ok(state)
     }
 
@@ -301,17 +314,28 @@ impl Rollout {
                     "a canary has had too few calls for a verdict: `atoll rollout` shows it, promote it or roll it back"
                 );
             }
+            NextMove::EndShadow if run.plan.shares.is_empty() => self.promote_or_end(deployment, run, promoted).await,
+            NextMove::EndShadow => self.end_shadow(deployment, run).await,
+            NextMove::Differs => {
+                let _ends_alone = deployment.history.lock().await;
+                let verdict = "it differs in the shadow".to_owned();
+                self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+            }
             NextMove::RollBack(reason) => self.condemn(deployment, run, reason).await,
-            NextMove::Promote => match self.promote(deployment, run, None).await {
-                Ok(_) => promoted(),
-                Err(error) => {
-                    let verdict = format!("it cannot be promoted: {error}");
-                    let _ends_alone = deployment.history.lock().await;
-                    self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
-                }
-            },
+            NextMove::Promote => self.promote_or_end(deployment, run, promoted).await,
         }
         Duration::ZERO
+    }
+
+    async fn promote_or_end(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) {
+        match self.promote(deployment, run, None).await {
+            Ok(_) => promoted(),
+            Err(error) => {
+                let verdict = format!("it cannot be promoted: {error}");
+                let _ends_alone = deployment.history.lock().await;
+                self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+            }
+        }
     }
 
     async fn condemn(&self, deployment: &Deployment, run: &Arc<CanaryRun>, reason: RollbackReason) {
@@ -322,7 +346,13 @@ impl Rollout {
 
     /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile. The
     /// caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
-    async fn take_back(&self, deployment: &Deployment, run: &Arc<CanaryRun>, outcome: RolloutOutcome, verdict: String) {
+    pub(super) async fn take_back(
+        &self,
+        deployment: &Deployment,
+        run: &Arc<CanaryRun>,
+        outcome: RolloutOutcome,
+        verdict: String,
+    ) {
         if !deployment.end_canary(&self.registry, run) {
             return;
         }

@@ -11,7 +11,9 @@ use crate::mesh::{
     RevisionInfo, Service, Traffic,
 };
 use crate::registry::Registry;
-use crate::runtime::{Grants, InstancePool, PublishGrant, Revision, Runtime};
+use crate::runtime::{
+    Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
+};
 use crate::state::Store;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -37,6 +39,8 @@ pub(super) struct Deployment {
     ended: SyncMutex<Vec<HistoryEntry>>,
     /// The counters of the canaries' endpoints, which go on from one canary to the next.
     canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
+    /// What records its calls, through all of its revisions.
+    pub(super) recorder: Arc<Recorder>,
 }
 
 /// How many rollouts that have ended a host without history remembers of each service.
@@ -77,7 +81,8 @@ struct PublishedCanary {
 }
 
 impl Deployment {
-    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
+    /// `recordings`: where its recordings go.
+    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
         let (name, grants) = (&spec.name, &spec.grants);
         let bucket =
             store.filter(|_| grants.state).map(|store| store.bucket(name).also_named(grants.bucket.as_deref()));
@@ -108,6 +113,7 @@ impl Deployment {
             canary: SyncMutex::default(),
             ended: SyncMutex::default(),
             canary_stats: SyncMutex::default(),
+            recorder: Arc::new(Recorder::new(spec.record, Arc::clone(recordings))),
             spec,
         }
     }
@@ -136,6 +142,18 @@ impl Deployment {
     pub(super) fn pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
         let replicas = &self.spec.replicas;
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), replicas.limits.clone(), &replicas.isolation)
+            .recorded_by(Arc::clone(&self.recorder))
+    }
+
+    /// A pool in which `revision` replays calls: a few at a time, each in an instance of its own.
+    pub(super) fn replay_pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
+        let limits = Limits { concurrency: 4, ..self.spec.replicas.limits.clone() };
+        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), limits, &Isolation::Request)
+    }
+
+    /// The canary `run` is under way, and gets no calls yet.
+    pub(super) fn begin_shadow(&self, run: Arc<CanaryRun>) {
+        *self.canary_slot() = Some(run);
     }
 
     /// Puts `history` into the discovery table: new endpoints for the stable revision, whose functions for the routes

@@ -43,6 +43,9 @@ pub enum SwapError {
     /// There was no free instance to try the component in.
     #[error("the host is too busy to try the component; try again: {0}")]
     Busy(#[source] InvokeError),
+    /// Its calls cannot be compared in the shadow.
+    #[error("service `{0}` cannot be compared in the shadow: {1}")]
+    NoShadow(ServiceName, String),
     /// There is no such rollout under way.
     #[error("service `{0}` has no such rollout under way")]
     NoRollout(ServiceName),
@@ -74,6 +77,7 @@ impl SwapError {
             Self::Rewired => "rewired",
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
+            Self::NoShadow(..) => "no-shadow",
             Self::NoRollout(_) | Self::NotBegun => "no-rollout",
             Self::History(_) | Self::NoHistory => "history",
             Self::Host(_) => "host",

@@ -41,6 +41,7 @@ impl Rollout {
                     why,
                     began: seconds(SystemTime::now()),
                     step: None,
+                    in_shadow: false,
                     evidence: [[0.0; 7]; 4],
                     plan,
                 });

@@ -16,8 +16,8 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `journal` → `swap` → `deployment` → `addresses`,
-//! `canary_run` → `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
+//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` → `addresses`,
+//! `canary_run` → `shadow_run`, `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
 //! apart.
 //! Tests: with real components in `tests/it`.
 
@@ -29,6 +29,8 @@ mod error;
 mod journal;
 mod plan;
 mod rollback;
+mod shadow_phase;
+mod shadow_run;
 mod spec;
 mod start;
 mod start_ledger;
@@ -37,7 +39,7 @@ mod trial;
 mod wiring;
 
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
-pub use canary_run::{RolloutOrder, RolloutState};
+pub use canary_run::{RolloutOrder, RolloutState, ShadowState};
 pub use error::SwapError;
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};

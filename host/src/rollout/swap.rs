@@ -11,7 +11,7 @@ use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::{BoundFunction, Contract};
 use crate::mesh::Service;
 use crate::registry::Registry;
-use crate::runtime::{Component, InvokeError, Link, LoadError, Revision, Runtime};
+use crate::runtime::{Component, InvokeError, Link, LoadError, RecordingPlace, Revision, Runtime};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, note_change};
 use bytes::Bytes;
@@ -56,6 +56,8 @@ pub struct Rollout {
     pub(super) ledger: Mutex<StartLedger>,
     /// Where the history is; `None`: what is swapped lasts until the host restarts.
     pub(super) archive: Option<Arc<Archive>>,
+    /// Where recordings of calls are kept.
+    recordings: Arc<RecordingPlace>,
     /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
     pub(super) wake: Arc<Notify>,
 }
@@ -65,13 +67,25 @@ impl Rollout {
     /// of the services.
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
         let (deployments, serving, ledger) = (BTreeMap::new(), Mutex::default(), Mutex::default());
-        Self { runtime, registry, deployments, routes, serving, ledger, archive: None, wake: Arc::default() }
+        let (archive, recordings, wake) = (None, Arc::default(), Arc::default());
+        Self { runtime, registry, deployments, routes, serving, ledger, archive, recordings, wake }
     }
 
     /// The same host with a history on the disk.
     #[must_use]
     pub fn with_archive(self, archive: Option<Arc<Archive>>) -> Self {
         Self { archive, ..self }
+    }
+
+    /// The same host, which keeps its recordings there.
+    #[must_use]
+    pub fn with_recordings(self, recordings: Arc<RecordingPlace>) -> Self {
+        Self { recordings, ..self }
+    }
+
+    /// Where recordings of calls are kept.
+    pub fn recordings(&self) -> &RecordingPlace {
+        &self.recordings
     }
 
     /// Deploys a service with the component of its manifest, if it has one, and publishes it in the discovery table.
@@ -124,7 +138,7 @@ impl Rollout {
         component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
     ) -> Result<Deployment, LoadError> {
-        let mut deployment = Deployment::new(spec, store);
+        let mut deployment = Deployment::new(spec, store, &self.recordings);
         let load = |(component, links): (&Component, &[Link])| {
             let limits = &deployment.spec.replicas.limits;
             component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links).map(Arc::new)

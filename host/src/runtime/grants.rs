@@ -23,6 +23,10 @@ pub struct Grants {
     /// The topics on which it may publish; `None` refuses every component that imports `atoll:events/publisher`.
     pub publish: Option<PublishGrant>,
     config: WasiConfigVariables,
+    /// The same, for whoever notes what a guest is handed.
+    config_values: GuestEnv,
+    /// The names in it whose values are secrets.
+    secret_names: Vec<String>,
     env: GuestEnv,
 }
 
@@ -78,8 +82,19 @@ impl Grants {
         egress: Allow,
         config: &BTreeMap<String, String>,
     ) -> Self {
-        let config = config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self { service, state, calls, egress, publish: None, config, env: GuestEnv::default() }
+        let config_values = GuestEnv(config.clone());
+        let config = config_values.variables().collect();
+        Self {
+            service,
+            state,
+            calls,
+            egress,
+            publish: None,
+            config,
+            config_values,
+            secret_names: Vec::new(),
+            env: GuestEnv::default(),
+        }
     }
 
     /// The same grants with these environment variables.
@@ -96,6 +111,8 @@ impl Grants {
     pub fn with_secrets(mut self, secrets: &GuestEnv) -> Self {
         for (name, value) in secrets.variables() {
             self.config.insert(name, value);
+            self.config_values.0.insert(name.to_owned(), value.to_owned());
+            self.secret_names.push(name.to_owned());
         }
         self
     }
@@ -108,6 +125,16 @@ impl Grants {
     /// The service's configuration.
     pub(crate) fn config(&self) -> &WasiConfigVariables {
         &self.config
+    }
+
+    /// Whether the value of the configuration with this name is a secret.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        self.secret_names.iter().any(|secret| secret == name)
+    }
+
+    /// The values of the service's configuration. They may be secrets.
+    pub(crate) fn config_values(&self) -> &GuestEnv {
+        &self.config_values
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a database must do to hold the services' data.
 
 use super::error::StateError;
+use super::key_watches::KeyWatches;
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
@@ -59,6 +60,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Whether it takes writes, and the commits that did not reach the disk.
     fn metrics(&self) -> &Arc<StoreMetrics>;
+
+    /// Who watches keys. The backend ends a watch before the first change of what it watches can be read.
+    fn watches(&self) -> &Arc<KeyWatches>;
+
+    /// Begins to look at watches with each change. Blocks for as long as a change is under way.
+    fn switch_watches_on(&self);
 
     /// Finishes the commits that wait, refuses later ones, and closes the database. Blocks until then. A second call
     /// does nothing.

@@ -18,6 +18,7 @@
 //! - A commit that fails with [`StateError::Io`] is on disk whole or not at all, and the caller cannot tell which.
 //!   After a full disk, the database works again once there is room. After a failed sync it serves nothing until the
 //!   host restarts, since what the kernel then holds in memory and what is on disk may differ.
+//! - What is watched ([`KeyWatch`]) ends before the first change of it can be read, and before that is acknowledged.
 //! - With [`Encryption`] no value is on disk as it is, and a value that was moved or altered there is not read. Names
 //!   of services and keys, versions and lengths stay readable.
 //!
@@ -29,10 +30,12 @@
 //!
 //! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
+mod absent_backend;
 mod backend;
 mod cursors;
 mod embedded;
 mod error;
+mod key_watches;
 mod state_key;
 mod store;
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub use embedded::caught_panic::keep_quiet_about_caught_panics;
 pub use embedded::engine::{Embedded, Settings};
 pub use embedded::sealing::Encryption;
 pub use error::{StateError, StorageCause};
+pub use key_watches::{KeyWatch, KeyWatches};
 pub use state_key::StateKey;
 pub use store::{Bucket, Store};
 pub use transaction::{

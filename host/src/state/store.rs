@@ -1,12 +1,14 @@
 //! The handles that other rooms hold: the store, and one service's bucket in it.
 
+use super::absent_backend::AbsentBackend;
 use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
+use super::key_watches::{KeyWatch, Watched};
 use super::state_key::StateKey;
-use super::transaction::{Change, Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
-use crate::base::ServiceName;
+use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
+use crate::base::{ReadStanding, ServiceName};
 use crate::telemetry::StoreMetrics;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +33,11 @@ impl Store {
     /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
+    }
+
+    /// No store: each operation answers [`StateError::Closed`].
+    pub fn absent() -> Self {
+        Self::new(Arc::new(AbsentBackend::default()))
     }
 
     /// A store with another backend.
@@ -67,6 +74,12 @@ impl Store {
     /// [`StateError::NotEncrypted`], [`StateError::Closed`], or the disk's.
     pub async fn replace_key(&self, key: StateKey) -> Result<bool, StateError> {
         self.backend.replace_key(key).await
+    }
+
+    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what is
+    /// watched. Blocks for as long as a batch is being written.
+    pub fn switch_watches_on(&self) {
+        self.backend.switch_watches_on();
     }
 
     /// Whether the last commit that was tried reached the disk, whichever service it came from; true if there was none
@@ -201,15 +214,25 @@ impl Bucket {
         self.backend.commit(&self.name, transaction).await
     }
 
-    /// Adds `delta` to the counter at `key`, which is kept as decimal text, and returns the sum. An addition never
-    /// conflicts.
-    ///
-    /// # Errors
-    /// As [`Bucket::commit`].
-    pub async fn increment(&self, key: Key, delta: u64) -> Result<u64, StateError> {
-        let add = Transaction { writes: vec![(key, Change::Add(delta))], ..Transaction::default() };
-        let committed = self.commit(add).await?;
-        Ok(committed.sums.first().copied().expect("one addition has one sum"))
+    /// Has `standing` end before the first change of one of `keys` can be read. It must be called before the keys are
+    /// read for it. It ends at once where that cannot be: in a store without watches, and while such a change is being
+    /// written.
+    pub fn watch_keys(&self, keys: &[Key], standing: &ReadStanding) {
+        if let Some(watch) = self.backend.watches().watch(&self.name, Watched::Keys(keys), standing) {
+            let (reads, weight) = (watch.reads(), watch.weight());
+            standing.hold(watch, reads, weight);
+        }
+    }
+
+    /// As [`Bucket::watch_keys`], for every key that begins with `prefix`, comes after `after`, and not after `to`. The
+    /// caller keeps the watch, or gives it to [`ReadStanding::hold`].
+    pub fn watch_listing(
+        &self,
+        prefix: &[u8],
+        (after, to): (Option<&[u8]>, Option<&[u8]>),
+        standing: &ReadStanding,
+    ) -> Option<KeyWatch> {
+        self.backend.watches().watch(&self.name, Watched::Listing { prefix, after, to }, standing)
     }
 
     async fn read_permit(&self) -> SemaphorePermit<'_> {

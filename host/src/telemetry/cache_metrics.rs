@@ -7,8 +7,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the cache did with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +53,16 @@ struct RouteCounters {
     route: String,
     service: String,
     counts: [AtomicU64; CacheOutcome::ALL.len()],
+    /// By the reason why an answer was not kept. Reasons are words of the code, so there are few.
+    unkept: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl CacheMetrics {
     /// The counters of these routes, all 0: the position of each, its label `route`, and the name of its service.
     pub fn new(routes: impl IntoIterator<Item = (usize, String, String)>) -> Self {
-        let counters = |(at, route, service)| (at, RouteCounters { route, service, counts: Default::default() });
+        let counters = |(at, route, service)| {
+            (at, RouteCounters { route, service, counts: Default::default(), unkept: Mutex::default() })
+        };
         Self { routes: routes.into_iter().map(counters).collect(), ..Self::default() }
     }
 
@@ -67,6 +71,20 @@ impl CacheMetrics {
         if let Some(counters) = self.routes.get(&route) {
             counters.counts[outcome as usize].fetch_add(1, Relaxed);
         }
+    }
+
+    /// Counts an answer of the route at this position that is not kept, for this reason.
+    pub fn count_unkept(&self, route: usize, reason: &'static str) {
+        if let Some(counters) = self.routes.get(&route) {
+            *counters.unkept.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        }
+    }
+
+    /// How many answers of the route at this position were not kept for this reason.
+    #[cfg(test)]
+    pub(crate) fn unkept(&self, route: usize, reason: &str) -> u64 {
+        let unkept = self.routes[&route].unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        unkept.get(reason).copied().unwrap_or_default()
     }
 
     /// The cache has so many answers of so many bytes, and so many have left for others.
@@ -96,6 +114,16 @@ impl Collector for CacheCollector {
                     [("route", counters.route.as_str()), ("service", counters.service.as_str()), ("outcome", *outcome)];
                 let count = count.load(Relaxed);
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+            }
+        }
+        let help = "Answers that the cache does not keep, by the reason";
+        let mut family = encoder.encode_descriptor("cache_unkept", help, None, MetricType::Counter)?;
+        for counters in self.0.routes.values() {
+            let unkept = counters.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+            for (reason, count) in &*unkept {
+                let labels =
+                    [("route", counters.route.as_str()), ("service", counters.service.as_str()), ("reason", *reason)];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(count, None)?;
             }
         }
         for (name, help, value) in [

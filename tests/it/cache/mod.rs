@@ -1,9 +1,11 @@
 //! The gateway's cache, through the real binary.
 
+mod by_state;
 mod freshness;
 mod identities;
 mod operators;
 mod origin;
+mod state_history;
 mod typed_routes;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};

@@ -122,7 +122,7 @@ fn a_cache_that_cannot_work_is_a_finding() {
     cases! {
         "[gateway]\ncache = { memory = '1MiB' }" => "2:9", "`object` is more than a tenth of `memory`", "smaller";
         "[gateway]\ncache = { memory = '64KiB' }" => "2:20", "must be a size of 1MiB to 256GiB", "64MiB";
-        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") => "5:9", "`cache` must be true or false", "quotes";
+        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") => "5:9", "`cache` must be true, false or \"state\"", "ttl";
         route!("service = 'users'\nprefix = '/a'\ncache = { ttl = '1ms' }") => "5:17", "100ms to 365d", "1m";
         route!("service = 'users'\nprefix = '/a'\ncache = { tll = '1s' }") =>
             "5:11", "unknown key `tll` in `cache` of [[route]]", "`ttl`";
@@ -135,6 +135,14 @@ fn a_cache_that_cannot_work_is_a_finding() {
             "6:9", "does not say how long its answer is fresh", "ttl = \"30s\"";
         concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'POST'\npath = '/a'\n",
             "call = 'users/get'\ncache = { ttl = '1s' }") =>
+            "6:9", "answers to GET alone are kept", "leave `cache` out";
+        route!("service = 'users'\nprefix = '/a'\ncache = 'state'") =>
+            "5:9", "only what a function reads is known", "call = \"NAME/function\"";
+        concat!("service.users.component = 'users.wasm'\nservice.users.isolation = 'reuse'\n[[route]]\n",
+            "method = 'GET'\npath = '/a'\ncall = 'users/get'\ncache = 'state'") =>
+            "7:9", "nobody knows what an instance remembers", "leave `isolation` out";
+        concat!("service.users.component = 'users.wasm'\n[[route]]\nmethod = 'POST'\npath = '/a'\n",
+            "call = 'users/get'\ncache = 'state'") =>
             "6:9", "answers to GET alone are kept", "leave `cache` out";
     }
 }

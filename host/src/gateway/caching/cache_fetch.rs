@@ -4,11 +4,12 @@ use super::cached_request::CachedRequest;
 use super::collected_body::{CollectedBody, collect};
 use super::delivery::{deliver, not_modified};
 use super::fetch_table::{FetchEnd, FetchLead};
+use super::read_tracker::ReadTracker;
 use super::shared_cache::{RefreshPermit, SharedCache};
-use crate::base::{Body, remove_hop_by_hop};
+use crate::base::{Body, InputWatch, remove_hop_by_hop};
 use crate::cache::{
     AnswerMoment, CacheKey, CachePolicy, CacheStatus, ForwardReason, KeptAnswer, KeyDigest, Unkept, is_not_modified,
-    keep, may_stand_in, set_validators,
+    keep, keep_by_state, may_stand_in, set_validators,
 };
 use crate::gateway::problem::Problem;
 use crate::telemetry::CacheOutcome;
@@ -32,6 +33,8 @@ pub(in crate::gateway) struct CacheFetch {
     asked: Instant,
     /// The invalidations before the fetch.
     begun: u64,
+    /// Watches the call, if the answer shall be kept by state.
+    tracker: Option<Arc<ReadTracker>>,
 }
 
 /// What a fetch is to other requests.
@@ -69,8 +72,12 @@ impl CacheFetch {
         kept: Option<Arc<KeptAnswer>>,
         reason: ForwardReason,
     ) -> Self {
+        let tracked = policy.by_state && part.keeps;
+        // Before the call: what is swapped from now on makes this an answer of another table.
+        let tracker = tracked.then(|| Arc::new(ReadTracker::new(cache.table(), request.context.watch.clone())));
         Self {
             begun: cache.epoch(),
+            tracker,
             cache: Arc::clone(cache),
             policy: Arc::clone(policy),
             key,
@@ -83,6 +90,11 @@ impl CacheFetch {
             reason,
             asked: Instant::now(),
         }
+    }
+
+    /// Who has to watch the call; `None`: nobody has.
+    pub(in crate::gateway) fn watch(&self) -> Option<Arc<dyn InputWatch>> {
+        self.tracker.clone().map(|tracker| tracker as Arc<dyn InputWatch>)
     }
 
     /// Makes the service's request one whose answer can be kept: with the validators of the answer that is kept, and
@@ -123,6 +135,9 @@ impl CacheFetch {
             return Ok(answer);
         }
         remove_hop_by_hop(answer.headers_mut());
+        if let Some(tracker) = self.tracker.take() {
+            return Ok(self.settle_by_state(&tracker, answer, moment).await);
+        }
         if answer.status() == StatusCode::NOT_MODIFIED
             && let Some(kept) = self.kept.take()
         {
@@ -134,7 +149,22 @@ impl CacheFetch {
         let request = (&self.request, self.authenticated);
         match keep(answer.status(), answer.headers(), request, &self.policy, moment) {
             Ok(kept) => Ok(self.keep_whole(kept, answer).await),
-            Err(reason) => Ok(self.leave(answer, Some(reason), received)),
+            Err(reason) => Ok(self.leave(answer, reason, received)),
+        }
+    }
+
+    /// Keeps an answer for as long as all stands that its call has read.
+    async fn settle_by_state(
+        &mut self,
+        tracker: &ReadTracker,
+        answer: Response<Body>,
+        moment: AnswerMoment,
+    ) -> Response<Body> {
+        let kept = tracker.basis(self.cache.table());
+        let kept = kept.and_then(|basis| keep_by_state(answer.status(), answer.headers(), moment, basis));
+        match kept {
+            Ok(kept) => self.keep_whole(kept, answer).await,
+            Err(reason) => self.leave(answer, reason, moment.received),
         }
     }
 
@@ -175,22 +205,28 @@ impl CacheFetch {
                 let status = CacheStatus { stored, ..self.status(None) };
                 deliver(&kept, &self.request, status, Instant::now())
             }
-            CollectedBody::Stream(body) => self.leave(Response::from_parts(head, body), None, Instant::now()),
+            CollectedBody::Stream(body) => {
+                self.leave(Response::from_parts(head, body), Unkept::TooLarge, Instant::now())
+            }
         }
     }
 
     /// An answer that is not kept.
-    fn leave(&mut self, mut answer: Response<Body>, reason: Option<Unkept>, now: Instant) -> Response<Body> {
+    fn leave(&mut self, mut answer: Response<Body>, reason: Unkept, now: Instant) -> Response<Body> {
         if !answer.status().is_server_error() {
             if let Some(kept) = &self.kept {
                 self.cache.drop_answer(&self.key, kept);
             }
-            self.cache.pass(&self.key, self.digest, now);
+            // The next answer may be kept where this one was only overtaken by a change.
+            if reason != Unkept::Changed {
+                self.cache.pass(&self.key, self.digest, now);
+            }
         }
         self.cache.count(self.scope, CacheOutcome::Pass);
-        self.end(FetchEnd::NotKept);
-        let detail = reason.map_or("too-large", Unkept::as_str);
-        CacheStatus { detail: Some(detail), ..self.status(None) }.write(answer.headers_mut());
+        self.cache.count_unkept(self.scope, reason);
+        // After a change one of those who wait asks again for all of them.
+        self.end(if reason == Unkept::Changed { FetchEnd::GivenUp } else { FetchEnd::NotKept });
+        CacheStatus { detail: Some(reason.as_str()), ..self.status(None) }.write(answer.headers_mut());
         // The client's conditions were not passed on.
         if is_not_modified(&self.request, answer.status(), answer.headers()) {
             return not_modified(std::mem::take(answer.headers_mut()));

@@ -109,6 +109,14 @@ impl CacheLook<'_> {
             let now = Instant::now();
             let found = self.cache.find(&self.key, self.digest, headers, now);
             let (kept, reason, variant) = match found {
+                StoreLookup::Found(kept) if self.policy.by_state => {
+                    // The one look that makes a hit: what ends the basis comes before the change can be seen.
+                    if kept.basis.as_ref().is_some_and(|basis| basis.stands(self.cache.table())) {
+                        return Ok(self.give(&kept, collapsed, now));
+                    }
+                    self.cache.drop_answer(&self.key, &kept);
+                    (None, ForwardReason::Stale, None)
+                }
                 StoreLookup::Found(kept) => match decide(&kept, headers, self.policy, now) {
                     CacheDecision::Give => return Ok(self.give(&kept, collapsed, now)),
                     CacheDecision::GiveAndRefresh if is_head => return Ok(self.give(&kept, collapsed, now)),
@@ -157,7 +165,9 @@ impl CacheLook<'_> {
         let (freshness, scope) = (&kept.freshness, self.request.at.route);
         let left = seconds(freshness.lifetime().as_secs()) - seconds(freshness.age(now).as_secs());
         let forwarded = collapsed.then_some(ForwardReason::UriMiss);
-        let status = CacheStatus { forwarded, ttl: Some(left), collapsed, ..CacheStatus::default() };
+        // What is kept by state lives for no time that anybody could tell.
+        let (ttl, detail) = if kept.basis.is_some() { (None, Some("state")) } else { (Some(left), None) };
+        let status = CacheStatus { forwarded, ttl, collapsed, detail, ..CacheStatus::default() };
         let outcome = match (collapsed, freshness.is_fresh(now)) {
             (true, _) => CacheOutcome::Collapsed,
             (false, true) => CacheOutcome::Hit,

@@ -12,7 +12,10 @@ use std::time::Instant;
 /// The answer to a GET or HEAD with the headers `request` from `kept`, with its age, and what the cache says of it.
 pub(super) fn deliver(kept: &KeptAnswer, request: &HeaderMap, status: CacheStatus, now: Instant) -> Response<Body> {
     let mut headers = kept.headers.clone();
-    headers.insert(AGE, HeaderValue::from(kept.freshness.age(now).as_secs()));
+    // What is kept by state is as the service would make it now, so it has no age (RFC 9111, section 5.1).
+    if kept.basis.is_none() {
+        headers.insert(AGE, HeaderValue::from(kept.freshness.age(now).as_secs()));
+    }
     status.write(&mut headers);
     if is_not_modified(request, kept.status, &kept.headers) {
         return not_modified(headers);

@@ -1,7 +1,7 @@
 //! The cache of a gateway: what all its routes share.
 
 use super::fetch_table::FetchTable;
-use crate::cache::{AnswerStore, CacheKey, KeptAnswer, KeyDigest, Purge, StoreLookup, StoreUse};
+use crate::cache::{AnswerStore, CacheKey, KeptAnswer, KeyDigest, Purge, StoreLookup, StoreUse, Unkept};
 use crate::telemetry::{CacheMetrics, CacheOutcome};
 use http::HeaderMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -40,14 +40,20 @@ pub struct SharedCache {
     pub(super) fetches: Arc<FetchTable>,
     refreshes: AtomicUsize,
     metrics: Arc<CacheMetrics>,
+    /// The number of the discovery table now.
+    table: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl SharedCache {
-    /// An empty cache. `metrics` has the routes that use it.
-    pub fn new(bounds: CacheBounds, metrics: Arc<CacheMetrics>) -> Self {
+    /// An empty cache. `metrics` has the routes that use it; `table` is the number that the discovery table has now.
+    pub fn new(
+        bounds: CacheBounds,
+        metrics: Arc<CacheMetrics>,
+        table: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
         let store = RwLock::new(AnswerStore::new(bounds.memory));
         let (fetches, refreshes) = (Arc::default(), AtomicUsize::new(0));
-        Self { bounds, store, fetches, refreshes, metrics }
+        Self { bounds, store, fetches, refreshes, metrics, table: Box::new(table) }
     }
 
     /// How full it is.
@@ -95,6 +101,16 @@ impl SharedCache {
 
     pub(super) fn drop_answer(&self, key: &CacheKey, kept: &Arc<KeptAnswer>) {
         self.change(|store| store.drop_answer(key, kept));
+    }
+
+    /// The number of the discovery table now. An answer that is kept by state was made by the revisions of one table.
+    pub(super) fn table(&self) -> u64 {
+        (self.table)()
+    }
+
+    /// Counts an answer of the route that is not kept, and why.
+    pub(super) fn count_unkept(&self, scope: usize, reason: Unkept) {
+        self.metrics.count_unkept(scope, reason.as_str());
     }
 
     pub(super) fn count(&self, scope: usize, outcome: CacheOutcome) {

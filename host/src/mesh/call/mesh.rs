@@ -1,6 +1,6 @@
 //! The mesh itself: where every service call of the host begins.
 
-use crate::base::{CallContext, ErrorKind, ServiceName};
+use crate::base::{CallContext, ErrorKind, Input, ServiceName};
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::error::CallError;
 use crate::mesh::table::canary_watch::TossedCall;
@@ -35,6 +35,11 @@ impl<P> Mesh<P> {
     /// A mesh over the services of `registry`.
     pub fn new(registry: Arc<Registry<Service<P>>>, settings: Settings) -> Self {
         Self { registry, rng: CallRng::new(settings.seed), settings }
+    }
+
+    /// The number of the discovery table: it grows with each change of any entry.
+    pub fn table_number(&self) -> u64 {
+        self.registry.snapshot().number()
     }
 
     /// What a call needs of its service: `read` takes it out of the entry that the discovery table has for the name
@@ -77,10 +82,15 @@ impl<P> Mesh<P> {
         self.resolve(service, context, |entry| match entry.lacking(context.identity.as_deref()) {
             None => Ok(match &entry.canary {
                 None => read(entry, None),
-                Some(canary) => match canary.watch.toss(context) {
-                    Some(tossed) if tossed.toss.canary => read(&canary.service, Some(tossed)),
-                    tossed => read(entry, tossed),
-                },
+                Some(canary) => {
+                    if let Some(watch) = &context.watch {
+                        watch.note(service, Input::Rollout(service));
+                    }
+                    match canary.watch.toss(context) {
+                        Some(tossed) if tossed.toss.canary => read(&canary.service, Some(tossed)),
+                        tossed => read(entry, tossed),
+                    }
+                }
             }),
             Some(scope) => {
                 entry.group.traffic.metrics.refused(ErrorKind::Forbidden.as_str());

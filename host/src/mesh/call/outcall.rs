@@ -4,7 +4,7 @@ use super::call_in_progress::CallInProgress;
 use super::http_call::{blames_upstream, send};
 use super::mesh::Mesh;
 use super::typed_call::error_case;
-use crate::base::{Body, CallContext, ServiceName};
+use crate::base::{Body, CallContext, Input, ServiceName};
 use crate::contract::{FunctionName, UNAVAILABLE};
 use crate::egress::EgressRule;
 use crate::mesh::error::CallError;
@@ -38,6 +38,12 @@ impl Outcall for Mesh {
         context: CallContext,
     ) -> OutcallFuture<'a, Response<Body>> {
         Box::pin(async move {
+            if let Some(watch) = &context.watch
+                && self.has_addresses(service)
+            {
+                // Whether this call goes to one is not known yet.
+                watch.note(caller, Input::OutsideCall(service.as_str()));
+            }
             let outcome = self.call(service, request, &context).await;
             let failed = mark_if_failed(&outcome, &context);
             self.count_caller(service, caller, failed);
@@ -69,6 +75,13 @@ impl Outcall for Mesh {
 }
 
 impl Mesh {
+    /// Whether a call of `service` may leave the host.
+    fn has_addresses(&self, service: &ServiceName) -> bool {
+        let snapshot = self.registry.snapshot();
+        let entry = snapshot.get(service.as_str());
+        entry.is_some_and(|entry| entry.endpoints().any(|endpoint| endpoint.target.is_address()))
+    }
+
     /// Counts a call of `service` by the service `caller`.
     fn count_caller(&self, service: &ServiceName, caller: &ServiceName, failed: bool) {
         if let Some(entry) = self.registry.snapshot().get(service.as_str()) {

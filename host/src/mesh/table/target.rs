@@ -62,6 +62,11 @@ pub enum EndpointTarget {
 }
 
 impl EndpointTarget {
+    /// Whether calls to it leave this host.
+    pub(crate) fn is_address(&self) -> bool {
+        matches!(self, Self::Url { .. })
+    }
+
     /// How many instances serve requests or calls now; 0 for an address.
     pub(super) fn instances(&self) -> usize {
         match self {
@@ -107,7 +112,9 @@ impl Invoke for EndpointTarget {
         if let Some(identity) = &context.identity {
             identity.write_headers(request.headers_mut());
         }
-        if let Some(trace) = &context.trace {
+        if let Some(trace) = &context.trace
+            && !context.hides_ids()
+        {
             trace.write_headers(request.headers_mut());
         }
         match self {

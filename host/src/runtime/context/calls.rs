@@ -46,6 +46,11 @@ impl Calls {
         self.several
     }
 
+    /// The calls that run.
+    pub(super) fn running(&self) -> impl Iterator<Item = &CallContext> {
+        self.running.iter().map(|(_, context)| context)
+    }
+
     /// The only call that runs; `None` if none or several do.
     pub(super) fn only(&self) -> Option<&CallContext> {
         match self.running.as_slice() {

@@ -1,5 +1,6 @@
 //! The store's data: what one instance has, and what bounds it.
 
+use super::call_notes::CallNotes;
 use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
@@ -9,6 +10,7 @@ use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
+use crate::runtime::tape::taped_sources;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
 use crate::telemetry::{GuestFailure, traps};
@@ -98,6 +100,11 @@ impl Context {
         self.identity.request.replace(&context.request_id);
         self.slice.meter().begin_call(task, context.payer.as_ref());
         calls.begin(task, context);
+        if calls.are_several() {
+            // This call finds what others have left, and the others that run may find what it leaves.
+            let watched = calls.running().filter_map(|call| CallNotes::of(call, &self.identity.grants));
+            watched.for_each(|notes| notes.kept_memory());
+        }
     }
 
     /// The body of an answer of WASI 0.3 that Wasmtime converted just now.
@@ -132,7 +139,7 @@ impl Context {
     /// Logs that the instance failed, and remembers it with what the guest has printed to standard error.
     pub(crate) fn report_failure(&self, error: &InvokeError) {
         self.identity.log_failure(error);
-        if error.kind.blame() != Blame::Service {
+        if error.kind.blame() != Blame::Service || self.identity.tape.is_played() {
             return;
         }
         let printed: Vec<_> = self.logging.iter().chain(&self.errors).map(GuestLog::last_output).collect();
@@ -157,6 +164,12 @@ impl Context {
         call.trace.as_ref()?.open(SpanKind::Client, name, Instant::now())
     }
 
+    /// What is noted of the call that came last; `None` if nobody watches it. An instance that serves several calls may
+    /// be handed something for another one of them: that it serves several is noted itself.
+    pub(crate) fn notes(&self) -> Option<CallNotes> {
+        CallNotes::of(self.outbound.calls.latest(), &self.identity.grants)
+    }
+
     /// One of the instance's calls has its answer.
     pub(crate) fn end(&mut self, task: GuestTaskId) {
         self.slice.meter().end_call(task);
@@ -166,13 +179,17 @@ impl Context {
 
 /// What a guest may use of the system: no preopened folder, no arguments, no network. The builder grants only what is
 /// asked of it.
-fn wasi(identity: &InstanceIdentity, errors: &GuestLog) -> WasiCtx {
+fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes>) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(GuestLog::new(OutputStream::Out, identity.clone()));
     wasi.stderr(errors.clone());
     for (name, value) in identity.grants.env().variables() {
         wasi.env(name, value);
     }
+    if let Some(notes) = notes {
+        notes.watch_system(&mut wasi);
+    }
+    taped_sources::install(&mut wasi, &identity.tape);
     wasi.build()
 }
 
@@ -221,10 +238,11 @@ impl HasLifeline for Context {
 
 impl WasiView for Context {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { wasi: made, errors, identity, .. } = self;
+        let Self { wasi: made, errors, identity, outbound, .. } = self;
         let ctx = made.get_or_insert_with(|| {
             let errors = errors.insert(GuestLog::new(OutputStream::Err, identity.clone()));
-            Box::new(wasi(identity, errors))
+            let notes = CallNotes::of(outbound.calls.latest(), &identity.grants);
+            Box::new(wasi(identity, errors, notes.as_ref()))
         });
         WasiCtxView { ctx, table: &mut self.table }
     }

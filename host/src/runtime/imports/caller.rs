@@ -1,10 +1,11 @@
 //! `atoll:platform/caller`: who the call is made for that the guest answers now.
 
-use crate::base::Identity;
+use crate::base::{CallContext, Identity};
+use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::{Context, caller};
 use bindings::atoll::platform::caller as contract;
-use wasmtime::AsContextMut;
 use wasmtime::component::{Access, HasData, Linker};
+use wasmtime::{AsContextMut, StoreContextMut};
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -30,18 +31,29 @@ impl contract::Host for Context {}
 
 impl contract::HostWithStore<Context> for CallerImport {
     fn current(mut access: Access<'_, Context, Self>) -> wasmtime::Result<Option<contract::Identity>> {
-        let context = caller(&mut access.as_context_mut());
+        let (context, notes) = asked(&mut access.as_context_mut());
+        notes.iter().for_each(|notes| notes.caller(context.identity.as_deref()));
         Ok(context.identity.as_deref().map(contract::Identity::from))
     }
 
     fn has_scope(mut access: Access<'_, Context, Self>, scope: String) -> wasmtime::Result<bool> {
-        let context = caller(&mut access.as_context_mut());
+        let (context, notes) = asked(&mut access.as_context_mut());
+        notes.iter().for_each(|notes| notes.caller(context.identity.as_deref()));
         Ok(context.identity.is_some_and(|identity| identity.scopes.contains(&scope)))
     }
 
     fn request_id(mut access: Access<'_, Context, Self>) -> wasmtime::Result<String> {
-        Ok(caller(&mut access.as_context_mut()).request_id.as_str().to_owned())
+        let (context, notes) = asked(&mut access.as_context_mut());
+        notes.iter().for_each(|notes| notes.request_id(&context.request_id));
+        Ok(context.request_id.as_str().to_owned())
     }
+}
+
+/// The call that the guest asks about, and what is noted of it.
+fn asked(store: &mut StoreContextMut<'_, Context>) -> (CallContext, Option<CallNotes>) {
+    let context = caller(store);
+    let notes = CallNotes::of(&context, &store.data().identity.grants);
+    (context, notes)
 }
 
 impl From<&Identity> for contract::Identity {

@@ -6,7 +6,7 @@
 //! between two pages do not move the others. The cursor is one word, so it is a hash of that key
 //! ([`Bucket::cursor`]).
 
-use super::state_span::{open, traced};
+use super::own_bucket::OwnBucket;
 use crate::runtime::context::context::Context;
 use crate::state::{Bucket, Change, Key, StateError, Transaction, limit};
 use bindings::wasi::keyvalue::{atomics, batch, store};
@@ -58,6 +58,11 @@ impl Context {
     fn bucket(&self, bucket: &Resource<OpenBucket>) -> Result<Bucket, KeyValueError> {
         Ok(self.table.get(bucket).map_err(KeyValueError::trap)?.0.clone())
     }
+
+    /// The bucket for one operation, which has this name.
+    fn own(&self, bucket: &Resource<OpenBucket>, operation: &'static str) -> Result<OwnBucket, KeyValueError> {
+        Ok(OwnBucket::opened(self, self.bucket(bucket)?, operation))
+    }
 }
 
 impl store::Host for Context {
@@ -74,17 +79,16 @@ impl store::Host for Context {
 
 impl store::HostBucket for Context {
     async fn get(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<Option<Vec<u8>>, KeyValueError> {
-        let read = self.bucket(&bucket)?;
-        let found = traced(open(self, "get"), read.get(vec![key.into()])).await?;
+        let found = self.own(&bucket, "get")?.get(vec![key.into()]).await?;
         Ok(found.into_iter().flatten().next().map(|item| item.value))
     }
 
     async fn set(&mut self, bucket: Resource<OpenBucket>, key: String, value: Vec<u8>) -> Result<(), KeyValueError> {
-        traced(open(self, "set"), write(&self.bucket(&bucket)?, [(key, Change::Put(value))])).await
+        write(self.own(&bucket, "set")?, [(key, Change::Put(value))]).await
     }
 
     async fn delete(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<(), KeyValueError> {
-        traced(open(self, "delete"), write(&self.bucket(&bucket)?, [(key, Change::Delete)])).await
+        write(self.own(&bucket, "delete")?, [(key, Change::Delete)]).await
     }
 
     async fn exists(&mut self, bucket: Resource<OpenBucket>, key: String) -> Result<bool, KeyValueError> {
@@ -96,13 +100,16 @@ impl store::HostBucket for Context {
         bucket: Resource<OpenBucket>,
         cursor: Option<u64>,
     ) -> Result<store::KeyResponse, KeyValueError> {
-        let bucket = self.bucket(&bucket)?;
+        let (own, bucket) = (self.own(&bucket, "list-keys")?, self.bucket(&bucket)?);
         // No cursor is 0. Guests that count pages begin with it.
         let after = match cursor.filter(|&cursor| cursor != 0) {
-            Some(cursor) => Some(bucket.key_of_cursor(cursor).await?.ok_or_else(unknown_cursor)?),
+            Some(cursor) => {
+                let key = OwnBucket::opened(self, bucket.clone(), "list-keys").key_of_cursor(cursor).await?;
+                Some(key.ok_or_else(unknown_cursor)?)
+            }
             None => None,
         };
-        let page = traced(open(self, "list-keys"), bucket.keys(Key::new(), after, limit::PAGE)).await?;
+        let page = own.keys(Key::new(), after, limit::PAGE).await?;
         let cursor = page.next.as_ref().map(|last| bucket.cursor(last));
         let keys = page.items.into_iter().map(|key| String::from_utf8_lossy(&key).into_owned()).collect();
         Ok(store::KeyResponse { keys, cursor })
@@ -116,8 +123,9 @@ impl store::HostBucket for Context {
 
 impl atomics::Host for Context {
     async fn increment(&mut self, bucket: Resource<OpenBucket>, key: String, delta: u64) -> Result<u64, KeyValueError> {
-        let bucket = self.bucket(&bucket)?;
-        Ok(traced(open(self, "increment"), bucket.increment(key.into(), delta)).await?)
+        let add = vec![(key.into(), Change::Add(delta))];
+        let committed = self.own(&bucket, "increment")?.commit(transaction(add)).await?;
+        Ok(committed.sums.first().copied().expect("one addition has one sum"))
     }
 }
 
@@ -127,9 +135,8 @@ impl batch::Host for Context {
         bucket: Resource<OpenBucket>,
         keys: Vec<String>,
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, KeyValueError> {
-        let own = self.bucket(&bucket)?;
-        let read = own.get(keys.iter().map(|key| key.clone().into()).collect());
-        let found = traced(open(self, "get-many"), read).await?;
+        let read = keys.iter().map(|key| key.clone().into()).collect();
+        let found = self.own(&bucket, "get-many")?.get(read).await?;
         Ok(keys.into_iter().zip(found).map(|(key, item)| Some((key, item?.value))).collect())
     }
 
@@ -139,12 +146,12 @@ impl batch::Host for Context {
         pairs: Vec<(String, Vec<u8>)>,
     ) -> Result<(), KeyValueError> {
         let changes = pairs.into_iter().map(|(key, value)| (key, Change::Put(value)));
-        traced(open(self, "set-many"), write(&self.bucket(&bucket)?, changes)).await
+        write(self.own(&bucket, "set-many")?, changes).await
     }
 
     async fn delete_many(&mut self, bucket: Resource<OpenBucket>, keys: Vec<String>) -> Result<(), KeyValueError> {
         let changes = keys.into_iter().map(|key| (key, Change::Delete));
-        traced(open(self, "delete-many"), write(&self.bucket(&bucket)?, changes)).await
+        write(self.own(&bucket, "delete-many")?, changes).await
     }
 }
 
@@ -154,8 +161,12 @@ fn unknown_cursor() -> KeyValueError {
 }
 
 /// Commits all changes as one: the draft does not demand it, but here a batch is whole or absent.
-async fn write(bucket: &Bucket, changes: impl IntoIterator<Item = (String, Change)>) -> Result<(), KeyValueError> {
+async fn write(bucket: OwnBucket, changes: impl IntoIterator<Item = (String, Change)>) -> Result<(), KeyValueError> {
     let writes = changes.into_iter().map(|(key, change)| (key.into(), change)).collect();
-    bucket.commit(Transaction { beside: Vec::new(), checks: Vec::new(), writes }).await?;
+    bucket.commit(transaction(writes)).await?;
     Ok(())
+}
+
+fn transaction(writes: Vec<(Key, Change)>) -> Transaction {
+    Transaction { writes, ..Transaction::default() }
 }

@@ -1,6 +1,6 @@
 //! The linker with every interface that the host offers itself.
 
-use super::{caller, delivery, keyvalue, logging, publisher, sent_http, transactions, transactions_0_2};
+use super::{caller, delivery, keyvalue, logging, publisher, sent_http, timers, transactions, transactions_0_2};
 use crate::runtime::context::context::Context;
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
@@ -17,8 +17,12 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Context>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_config::add_to_linker(&mut linker, |context: &mut Context| {
+        if let Some(notes) = context.notes() {
+            notes.config();
+        }
         WasiConfig::new(context.identity.grants.config())
     })?;
+    timers::add_to(&mut linker)?;
     sent_http::add_to(&mut linker)?;
     caller::add_to(&mut linker)?;
     transactions::add_to(&mut linker)?;

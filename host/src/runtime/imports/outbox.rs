@@ -1,9 +1,10 @@
 //! What a guest's commit does beside its own writes: the events that it publishes, and the note that it was made for
 //! the event which the call handles. All of it is one commit.
 
-use super::state_span::{OwnBucket, traced};
+use super::own_bucket::{OwnBucket, played_refusal, recorded_change, recorded_commit, refused};
 use crate::base::HandledEvent;
 use crate::events::{NewEvent, RefusedEvent, Topic, longest};
+use crate::recording::{PublishedEvent, RecordedQuestion, RecordedReply, RefusalCase};
 use crate::runtime::context::context::{Context, caller};
 use crate::runtime::grants::PublishGrant;
 use crate::state::{Beside, Bucket, Change, Committed, Key, StateError, Transaction};
@@ -28,6 +29,8 @@ pub(super) enum CommitFailure {
     Refused(RefusedEvent),
     /// The store refused, or failed.
     State(StateError),
+    /// As an event was refused when the call was recorded that is replayed now.
+    Replayed(RefusalCase, String),
 }
 
 impl From<StateError> for CommitFailure {
@@ -49,15 +52,47 @@ impl CommitScope {
     /// applied once for that event: if a try before has made it, the answer has the version of then, and no sums.
     pub(super) async fn commit(
         self,
+        transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        // Boxed where there is a tape: a call without one would pay for the size of the future.
+        if self.own.tape.is_off() {
+            return self.commit_now(transaction, events).await;
+        }
+        Box::pin(self.commit_taped(transaction, events)).await
+    }
+
+    async fn commit_taped(
+        mut self,
+        transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        let tape = std::mem::take(&mut self.own.tape);
+        let event = |(topic, NewEvent { key, payload }): &(String, NewEvent)| PublishedEvent {
+            topic: topic.clone(),
+            key: key.clone(),
+            payload: payload.clone().into(),
+        };
+        let mut asked = recorded_commit(&transaction);
+        asked.events = events.iter().map(event).collect();
+        let question = || RecordedQuestion::Commit(asked);
+        tape.ask(question, self.commit_now(transaction, events), |answer| Some(recorded(answer)), played).await
+    }
+
+    async fn commit_now(
+        self,
         mut transaction: Transaction,
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let published = self.add_events(&mut transaction, events)?;
-        let Self { own: OwnBucket { bucket, span }, event, .. } = self;
+        let Self { own, event, .. } = self;
         let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
         let committed = match event {
-            Some(event) if changes => traced(span, commit_once(&bucket, transaction, &event)).await?,
-            _ => traced(span, bucket.commit(transaction)).await?,
+            Some(event) if changes => {
+                let bucket = own.bucket.clone();
+                own.change(commit_once(&bucket, transaction, &event)).await?
+            }
+            _ => own.commit(transaction).await?,
         };
         // Each event has a number among the sums. A commit that was made before has none: it has told already.
         if !committed.sums.is_empty() {
@@ -84,7 +119,7 @@ impl CommitScope {
             let at = at.ok_or_else(|| CommitFailure::NotGranted(topic))?;
             let mut record = topics[at].admit(event, source, now()).map_err(CommitFailure::Refused)?;
             // The handlers' traces have a link to this one.
-            record.trace = self.own.span.as_ref().map(|span| span.scope().parent());
+            record.trace = self.own.place();
             let record = record.encode();
             let (bytes, writes) = writes.entry(at).or_default();
             *bytes += record.len() as u64;
@@ -97,6 +132,35 @@ impl CommitScope {
             (Arc::clone(topic), events, bytes)
         });
         Ok(published.collect())
+    }
+}
+
+fn recorded(answer: &Result<Committed, CommitFailure>) -> RecordedReply {
+    let (case, text) = match answer {
+        Ok(committed) => return recorded_change(committed),
+        Err(CommitFailure::State(error)) => return refused(error),
+        Err(CommitFailure::NotGranted(topic)) => (RefusalCase::NotGranted, topic.clone()),
+        Err(CommitFailure::Refused(refused)) => {
+            let case = match refused {
+                RefusedEvent::Payload(_) => RefusalCase::Refused,
+                RefusedEvent::TooLong(_) => RefusalCase::TooLarge,
+                RefusedEvent::Full(_) => RefusalCase::Unavailable,
+            };
+            (case, refused.to_string())
+        }
+        Err(CommitFailure::Replayed(case, text)) => (*case, text.clone()),
+    };
+    RecordedReply::Refused { case, text }
+}
+
+fn played(reply: RecordedReply) -> Option<Result<Committed, CommitFailure>> {
+    match reply {
+        RecordedReply::Change { version, sums } => Some(Ok(Committed { version, sums })),
+        RecordedReply::Refused { case: RefusalCase::NotGranted, text } => Some(Err(CommitFailure::NotGranted(text))),
+        RecordedReply::Refused { case: RefusalCase::Refused, text } => {
+            Some(Err(CommitFailure::Replayed(RefusalCase::Refused, text)))
+        }
+        reply => played_refusal(reply).map(|error| Err(CommitFailure::State(error))),
     }
 }
 

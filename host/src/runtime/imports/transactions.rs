@@ -5,7 +5,7 @@
 
 use super::blocking_function::define;
 use super::outbox::{CommitFailure, CommitScope};
-use super::state_span::{OwnBucket, traced};
+use super::own_bucket::OwnBucket;
 use crate::runtime::context::context::Context;
 use crate::state::{Change, Key, StateError, Transaction};
 pub(super) use bindings::atoll::state::transactions as contract;
@@ -73,24 +73,14 @@ impl contract::HostWithStore<Context> for Transactions {
     }
 }
 
-async fn get_many(
-    OwnBucket { bucket, span }: OwnBucket,
-    keys: Vec<String>,
-) -> Answer<Vec<Option<contract::Versioned>>> {
-    let read = bucket.get(keys.into_iter().map(Key::from).collect());
-    let found = traced(span, read).await.map_err(guest_error)?;
+async fn get_many(own: OwnBucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
+    let found = own.get(keys.into_iter().map(Key::from).collect()).await.map_err(guest_error)?;
     let versioned = |item: crate::state::Versioned| contract::Versioned { value: item.value, version: item.version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(
-    OwnBucket { bucket, span }: OwnBucket,
-    prefix: String,
-    after: Option<String>,
-    limit: u32,
-) -> Answer<contract::Page> {
-    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
-    let page = traced(span, read).await.map_err(guest_error)?;
+async fn scan(own: OwnBucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
+    let page = own.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(guest_error)?;
     let entries = page.items.into_iter().map(|entry| {
         let crate::state::Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key)?, value, version })
@@ -107,6 +97,7 @@ async fn commit(scope: CommitScope, checks: Vec<contract::Check>, writes: Vec<co
     match scope.commit(transaction, Vec::new()).await {
         Ok(committed) => Ok(committed.version),
         Err(CommitFailure::State(error)) => Err(guest_error(error)),
+        Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Unavailable(text)),
         Err(CommitFailure::NotGranted(_) | CommitFailure::Refused(_)) => {
             unreachable!("a commit without events is not refused for one")
         }
@@ -136,7 +127,8 @@ pub(super) fn guest_error(error: StateError) -> contract::Error {
         StateError::TooLarge { .. } | StateError::EmptyKey | StateError::NotANumber { .. } => {
             contract::Error::TooLarge(error.for_guest())
         }
-        StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
+        StateError::Replayed { text, too_large: true } => contract::Error::TooLarge(text),
+        StateError::Overloaded | StateError::Replayed { .. } => contract::Error::Unavailable(error.for_guest()),
         _ => {
             tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())

@@ -2,8 +2,8 @@
 
 use super::blocking_function::define;
 use super::outbox::{CommitFailure, CommitScope};
+use super::own_bucket::OwnBucket;
 use super::publisher::not_granted;
-use super::state_span::{OwnBucket, traced};
 use super::transactions::{guest_error, text};
 use crate::events::{NewEvent, RefusedEvent};
 use crate::runtime::context::context::Context;
@@ -79,24 +79,14 @@ fn scope(accessor: &Accessor<Context, TransactionsImport>, operation: &'static s
     accessor.with(|mut access| CommitScope::of(&mut access.as_context_mut(), operation))
 }
 
-async fn get_many(
-    OwnBucket { bucket, span }: OwnBucket,
-    keys: Vec<String>,
-) -> Answer<Vec<Option<contract::Versioned>>> {
-    let read = bucket.get(keys.into_iter().map(Key::from).collect());
-    let found = traced(span, read).await.map_err(failed)?;
+async fn get_many(own: OwnBucket, keys: Vec<String>) -> Answer<Vec<Option<contract::Versioned>>> {
+    let found = own.get(keys.into_iter().map(Key::from).collect()).await.map_err(failed)?;
     let versioned = |Versioned { value, version }| contract::Versioned { value, version };
     Ok(found.into_iter().map(|item| item.map(versioned)).collect())
 }
 
-async fn scan(
-    OwnBucket { bucket, span }: OwnBucket,
-    prefix: String,
-    after: Option<String>,
-    limit: u32,
-) -> Answer<contract::Page> {
-    let read = bucket.scan(prefix.into(), after.map(Key::from), limit as usize);
-    let page = traced(span, read).await.map_err(failed)?;
+async fn scan(own: OwnBucket, prefix: String, after: Option<String>, limit: u32) -> Answer<contract::Page> {
+    let page = own.scan(prefix.into(), after.map(Key::from), limit as usize).await.map_err(failed)?;
     let entries = page.items.into_iter().map(|entry| {
         let Versioned { value, version } = entry.value;
         Ok(contract::Entry { key: text(entry.key).map_err(renamed)?, value, version })
@@ -126,6 +116,7 @@ async fn commit(
             RefusedEvent::Full(_) => contract::Error::Unavailable(refused.to_string()),
         }),
         Err(CommitFailure::State(error)) => Err(failed(error)),
+        Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Refused(text)),
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) fn for_guest(mut request: http::Request<Body>, service: &ServiceName)
 }
 
 /// A guest's request as the called service reads it: in origin form, with the host that the guest named, and with `id`,
-/// the id of the request that the guest serves. A guest that breaks its body off is this service's client, and the
+/// the id of the request that the guest serves, unless it is hidden. A guest that breaks its body off is this service's client, and the
 /// break is the client's fault.
-pub(crate) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http::Request<Body> {
+pub(crate) fn for_host(request: http::Request<WasiBody>, id: Option<&RequestId>) -> http::Request<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(authority) = parts.uri.authority() {
         // Without the user name and password that an authority may begin with and a `Host` header must not.
@@ -39,7 +39,10 @@ pub(crate) fn for_host(request: http::Request<WasiBody>, id: &RequestId) -> http
     }
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
     parts.uri = path.into();
-    parts.headers.insert(RequestId::HEADER, id.header());
+    parts.headers.remove(RequestId::HEADER);
+    if let Some(id) = id {
+        parts.headers.insert(RequestId::HEADER, id.header());
+    }
     for_next_hop(parts, body)
 }
 

@@ -8,6 +8,7 @@ use super::value_cache::ValueCache;
 use crate::base::ServiceName;
 use crate::state::backend::{Backend, BackendFuture};
 use crate::state::error::{StateError, StorageCause};
+use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
 use crate::telemetry::StoreMetrics;
@@ -57,6 +58,7 @@ impl Default for Settings {
 pub struct Embedded {
     database: Arc<Database>,
     cache: Arc<ValueCache>,
+    watches: Arc<KeyWatches>,
     queue: Arc<FairQueue<CommitJob>>,
     /// Held by whoever changes the database: the writer, for each batch, and an operator.
     changes: Arc<Mutex<()>>,
@@ -87,20 +89,25 @@ impl Embedded {
         let cache = Arc::new(ValueCache::new(settings.cache / VALUE_CACHE_PART));
         let queue = Arc::new(FairQueue::new(settings.queue));
         let changes = Arc::<Mutex<()>>::default();
-        let max_batch = settings.max_batch;
+        let watches = Arc::<KeyWatches>::default();
         let writer = {
-            let (database, cache, queue) = (database.clone(), cache.clone(), queue.clone());
-            let changes = Arc::clone(&changes);
+            let writer = BatchWriter {
+                database: Arc::clone(&database),
+                cache: Arc::clone(&cache),
+                watches: Arc::clone(&watches),
+                changes: Arc::clone(&changes),
+            };
+            let (queue, max_batch) = (queue.clone(), settings.max_batch);
             std::thread::Builder::new()
                 .name("state-writer".into())
-                .spawn(move || write_batches(&database, &cache, &queue, &changes, max_batch))
+                .spawn(move || writer.write_batches(&queue, max_batch))
                 .map_err(|error: io::Error| StateError::Io {
                     path: settings.path.clone(),
                     problem: "the thread that writes could not be started",
                     source: Some(StorageCause::new(error)),
                 })?
         };
-        Ok(Self { database, cache, queue, changes, writer: Mutex::new(Some(writer)) })
+        Ok(Self { database, cache, watches, queue, changes, writer: Mutex::new(Some(writer)) })
     }
 
     /// Reads, or does what else blocks, on a thread of the blocking pool. A read that waited for the disk on a worker
@@ -169,9 +176,12 @@ impl Backend for Embedded {
 
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {
         let (bucket, cache, changes) = (bucket.clone(), Arc::clone(&self.cache), Arc::clone(&self.changes));
+        let watches = Arc::clone(&self.watches);
         self.read(move |database| {
             let _alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
+            watches.begin_erasure(&bucket);
             let erased = database.erase(&bucket);
+            watches.end_batch();
             // What a read has found before the commit does not come back: its ticket is older.
             cache.clear();
             erased
@@ -194,6 +204,16 @@ impl Backend for Embedded {
         &self.database.metrics
     }
 
+    fn watches(&self) -> &Arc<KeyWatches> {
+        &self.watches
+    }
+
+    fn switch_watches_on(&self) {
+        // A batch that has begun before is not looked at: after this lock there is none.
+        let _alone = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.watches.switch_on();
+    }
+
     fn close(&self) {
         self.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -213,45 +233,56 @@ impl Drop for Embedded {
     }
 }
 
-/// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next batch
-/// gathers.
-fn write_batches(
-    database: &Database,
-    cache: &ValueCache,
-    queue: &FairQueue<CommitJob>,
-    changes: &Mutex<()>,
-    max_batch: usize,
-) {
-    while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
-        let mut batch = Vec::with_capacity(jobs.len());
-        let mut waiting = Vec::with_capacity(jobs.len());
-        // A closed channel means that the caller's deadline passed or the client went away: such a commit is not
-        // written.
-        for (bucket, job) in jobs.into_iter().filter(|(_, job)| !job.answer.is_closed()) {
-            batch.push((bucket, job.transaction));
-            waiting.push(job.answer);
+/// What the writer's thread has.
+struct BatchWriter {
+    database: Arc<Database>,
+    cache: Arc<ValueCache>,
+    watches: Arc<KeyWatches>,
+    changes: Arc<Mutex<()>>,
+}
+
+impl BatchWriter {
+    /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next batch
+    /// gathers.
+    fn write_batches(&self, queue: &FairQueue<CommitJob>, max_batch: usize) {
+        while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
+            let mut batch = Vec::with_capacity(jobs.len());
+            let mut waiting = Vec::with_capacity(jobs.len());
+            // A closed channel means that the caller's deadline passed or the client went away: such a commit is not
+            // written.
+            for (bucket, job) in jobs.into_iter().filter(|(_, job)| !job.answer.is_closed()) {
+                batch.push((bucket, job.transaction));
+                waiting.push(job.answer);
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            let answers = self.write(batch);
+            for (answer, channel) in answers.into_iter().zip(waiting) {
+                // The caller may have gone away in the meantime. Its commit is on disk all the same.
+                let _ = channel.send(answer);
+            }
         }
-        if batch.is_empty() {
-            continue;
-        }
-        // A conflict is answered together with the rest, not earlier: the commit that it lost against can only be read
-        // once it is on disk.
-        let alone = changes.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.begin_batch(&batch);
-        let answers = match database.write(&batch) {
+    }
+
+    /// Writes one batch. A conflict is answered together with the rest, not earlier: the commit that it lost against can
+    /// only be read once it is on disk.
+    fn write(&self, batch: Vec<(ServiceName, Transaction)>) -> Vec<Result<Committed, StateError>> {
+        let _alone = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.watches.begin_batch(&batch);
+        self.cache.begin_batch(&batch);
+        match self.database.write(&batch) {
             Ok(answers) => {
-                cache.end_batch(batch, &answers);
+                self.cache.end_batch(batch, &answers);
+                self.watches.end_batch();
                 answers
             }
             Err(error) => {
-                cache.clear();
+                self.cache.clear();
+                // The batch is on disk whole or not at all, and nobody knows which.
+                self.watches.end_all();
                 vec![Err(error); batch.len()]
             }
-        };
-        drop(alone);
-        for (answer, channel) in answers.into_iter().zip(waiting) {
-            // The caller may have gone away in the meantime. Its commit is on disk all the same.
-            let _ = channel.send(answer);
         }
     }
 }

@@ -11,6 +11,7 @@ mod listing;
 mod model;
 mod sim_disk;
 mod value_cache;
+mod watches;
 
 use crate::base::ServiceName;
 use crate::state::embedded::database::Database;

@@ -37,6 +37,10 @@ impl<F: Fn() -> FunctionOutcome + Send + Sync + 'static> Call for Functions<F> {
     type Value = SampleValue;
     type Pinned = Arc<BoundFunction>;
 
+    fn table_number(&self) -> u64 {
+        0
+    }
+
     async fn call(&self, _: &ServiceName, _: Request<Body>, _: &CallContext) -> Result<Response<Body>, CallFailure> {
         unreachable!("all routes of these tests are typed")
     }
