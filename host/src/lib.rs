@@ -24,6 +24,7 @@ pub mod limit;
 pub mod recording;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod verdict;
 
 // Floor 3: the discovery table, the database, the audit file, the history, and sockets.

@@ -284,18 +284,21 @@ state = true
 component = \"{component:orders}\"
 state = true
 calls = [\"users\", \"products\"]
+publish = [\"orders.placed\"]
 
 [[route]]
 method = \"DELETE\"
 path = \"/reservations/{key}\"
 call = \"products/release\"
+
+[topic.\"orders.placed\"]
 ";
     let changed = complaint(&shop.replace("PRODUCTS", "fixture-products-changed")).await;
     assert_contains(
         &changed,
         &["atoll.toml:12:9", "service `orders`", "`products` does not offer", "`release`", "u64 and not u32"],
     );
-    assert_contains(&changed, &["atoll.toml:17:8"]);
+    assert_contains(&changed, &["atoll.toml:18:8"]);
     let good = shop.replace("PRODUCTS", "products");
     let without = complaint(&good.replace("[\"users\", \"products\"]", "[\"users\"]")).await;
     assert_contains(

@@ -10,6 +10,7 @@ pub const FLOORS: [&[&str]; 11] = [
         "breaker",
         "balance",
         "retry",
+        "schedule",
         "fault",
         "egress",
         "expectation",

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
-use platform::Platform;
 use platform::memory::{Memory, cut_short, yield_now};
 use platform::transactions::{Check, Error, Page, Versioned, Write};
+use platform::{Event, Platform, Publisher};
 
 use crate::bindings::shop::products::products::{self, Line, Price, Product, ReservedLine};
 use crate::bindings::shop::users::users::{self, User};
@@ -188,6 +188,18 @@ impl Platform for FlakyPlatform {
             0 => self.0.within(time, future).await,
             _ => cut_short(random(60), future).await,
         }
+    }
+}
+
+impl Publisher for FlakyPlatform {
+    async fn commit_and_publish(
+        &self,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+        events: Vec<Event>,
+    ) -> Result<u64, Error> {
+        let memory = self.0.clone();
+        call(move || at_once(memory.commit_and_publish(checks, writes, events)), Error::Unavailable).await
     }
 }
 

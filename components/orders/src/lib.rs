@@ -4,6 +4,7 @@
 //! - `orders` implements the contract.
 //! - `rules` says what an order may be and what it costs.
 //! - `placement` places an order in steps, and argues why no stock is lost or sold twice.
+//! - `order_placed` is the event of an order, which is published in the commit that stores it.
 //! - `pending` undoes a placement that did not finish.
 //! - `dependencies` are the services that orders calls.
 //! - `bindings` is generated.
@@ -25,6 +26,7 @@ pub mod bindings;
 pub mod dependencies;
 #[cfg(test)]
 mod fault_injection;
+mod order_placed;
 pub mod orders;
 mod pending;
 mod placement;

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, both, find_many, list, record_key};
+use platform::{Failure, Publisher, both, find_many, list, record_key};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::orders::orders::{
@@ -67,7 +67,7 @@ impl From<ReservedLine> for Line {
 
 /// `place` and `list` sweep first, so that stock which a crash has left reserved can be sold. `get` does not sweep: a
 /// scan would cost more than the read itself.
-impl<P: Platform, N: Dependencies> Guest for Orders<P, N> {
+impl<P: Publisher, N: Dependencies> Guest for Orders<P, N> {
     async fn place(key: String, order: NewOrder) -> Result<Order, Error> {
         let wanted = rules::accept(&key, &order)?;
         let workflow = Workflow::<P, N>::for_this_request()?;

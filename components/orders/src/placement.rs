@@ -19,12 +19,13 @@
 
 use std::time::Duration;
 
-use platform::{Platform, decode, new_id, transact};
+use platform::{Publisher, decode, new_id, transact, transact_and_publish};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::orders::orders::{Error, Order, OrderId, Price};
 use crate::bindings::shop::products::products::ReservedLine;
 use crate::dependencies::Dependencies;
+use crate::order_placed::{OrderPlaced, TOPIC};
 use crate::orders::{Line, Record, order_key};
 use crate::pending::{Pending, pending_key, sweep_after};
 use crate::rules::{self, Wanted};
@@ -67,7 +68,7 @@ struct Placement<'d> {
     reservation: String,
 }
 
-impl<P: Platform, N: Dependencies> Workflow<P, N> {
+impl<P: Publisher, N: Dependencies> Workflow<P, N> {
     /// The workflow of the current request.
     pub(crate) fn for_this_request() -> Result<Self, Error> {
         let platform = P::current();
@@ -169,7 +170,7 @@ impl<P: Platform, N: Dependencies> Workflow<P, N> {
         }
     }
 
-    /// Stores the order whose stock is reserved.
+    /// Stores the order whose stock is reserved, and publishes it in the same commit.
     ///
     /// Here the race between [`Workflow::keep`] and [`Workflow::give_up`] is decided. This commit demands that the
     /// pending record still exists, and `give_up` removes the record before it releases anything. So if this commit
@@ -187,7 +188,7 @@ impl<P: Platform, N: Dependencies> Workflow<P, N> {
             placed: self.platform.now(),
             reservation: reservation.clone(),
         };
-        transact(&self.platform, async |transaction| {
+        transact_and_publish(&self.platform, async |transaction, outbox| {
             let [pending] = transaction.read([pending_key(*id)]).await?;
             let pending = pending.map(|pending| decode::<Pending>(&pending_key(*id), &pending)).transpose()?;
             if pending.is_none_or(|pending| pending.reservation != *reservation) {
@@ -196,6 +197,7 @@ impl<P: Platform, N: Dependencies> Workflow<P, N> {
             transaction.claim(order_key(*id));
             transaction.put(order_key(*id), &record);
             transaction.delete(pending_key(*id));
+            outbox.publish(TOPIC, id.to_string(), &OrderPlaced::of(*id, &record));
             Ok(record.clone().with_id(*id))
         })
         .await

@@ -296,5 +296,9 @@ fn check(memory: &Memory, context: &str) {
         assert_eq!(pieces(&record.with_id(id)), wanted.pieces, "{context}");
     }
     assert_eq!(held, BTreeMap::new(), "{context}: stock is reserved without an order");
+    let mut published: Vec<_> = memory.events().into_iter().map(|event| event.key).collect();
+    let ids = orders.iter().map(|key| key.trim_start_matches("order/").trim_start_matches('0').to_owned());
+    published.sort_unstable_by_key(|id| id.as_deref().and_then(|id| id.parse::<u64>().ok()));
+    assert_eq!(published, ids.map(Some).collect::<Vec<_>>(), "{context}: each order is published once");
     assert_eq!(left, [MUG, CUP, SAKE].map(|id| (id, stock(id))).into(), "{context}");
 }

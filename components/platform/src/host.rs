@@ -8,9 +8,10 @@ use std::time::Duration;
 use wasip3::clocks::{monotonic_clock, system_clock};
 use wasip3::random::random;
 
-use crate::Platform;
-use crate::bindings::atoll::state::transactions::{self, Check, Error, Page, Versioned, Write};
+use crate::bindings::atoll::state0_1_0::transactions::{self, Check, Error, Page, Put, Versioned, Write};
+use crate::bindings::atoll::state0_2_0::transactions as publishing;
 use crate::bindings::wasi::config::store;
+use crate::{Event, Platform, Publisher};
 
 /// The host that this component runs in.
 #[derive(Debug, Clone, Copy)]
@@ -59,5 +60,27 @@ impl Platform for Host {
             Poll::Pending => end.as_mut().poll(context).map(|()| None),
         })
         .await
+    }
+}
+
+impl Publisher for Host {
+    async fn commit_and_publish(
+        &self,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+        events: Vec<Event>,
+    ) -> Result<u64, Error> {
+        let check = |Check { key, version }| publishing::Check { key, version };
+        let write = |write| match write {
+            Write::Put(Put { key, value }) => publishing::Write::Put(publishing::Put { key, value }),
+            Write::Delete(key) => publishing::Write::Delete(key),
+        };
+        let (checks, writes) = (checks.into_iter().map(check).collect(), writes.into_iter().map(write).collect());
+        publishing::commit(checks, writes, events).await.map_err(|error| match error {
+            publishing::Error::Conflict(key) => Error::Conflict(key),
+            // Neither can be helped by trying again.
+            publishing::Error::TooLarge(text) | publishing::Error::Refused(text) => Error::TooLarge(text),
+            publishing::Error::Unavailable(text) => Error::Unavailable(text),
+        })
     }
 }

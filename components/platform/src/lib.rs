@@ -15,13 +15,14 @@ mod transaction;
 
 use std::time::Duration;
 
-pub use bindings::atoll::state::transactions;
+pub use bindings::atoll::events::publisher::Event;
+pub use bindings::atoll::state0_1_0::transactions;
 pub use bindings::wasi::config::store as config;
 pub use host::Host;
 pub use id::new_id;
 pub use join::both;
 pub use records::{Listing, MAX_RECORDS, find_many, list, record_key};
-pub use transaction::{Failure, Transaction, decode, transact};
+pub use transaction::{Failure, Outbox, Transaction, decode, transact, transact_and_publish};
 
 use transactions::{Check, Error, Page, Versioned, Write};
 
@@ -58,4 +59,17 @@ pub trait Platform: 'static {
     /// The result of `future`, or `None` if it takes longer than `time`. On a timeout the future is dropped, which
     /// cancels the call that it waits for. Whether that call did its work is unknown.
     async fn within<T>(&self, time: Duration, future: impl Future<Output = T>) -> Option<T>;
+}
+
+/// A platform that takes events. It is a trait of its own: a component that publishes nothing does not import it, and
+/// needs no grant.
+#[expect(async_fn_in_trait, reason = "a component has one thread: no future is sent anywhere")]
+pub trait Publisher: Platform {
+    /// As [`Platform::commit`], and publishes `events` in the same commit.
+    async fn commit_and_publish(
+        &self,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+        events: Vec<Event>,
+    ) -> Result<u64, Error>;
 }

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::Platform;
 use crate::transactions::{Check, Entry, Error, Page, Put, Versioned, Write};
+use crate::{Event, Platform, Publisher};
 
 /// How many steps [`Platform::within`] waits here, where time stands still.
 const STEPS_WITHIN: u32 = 1_000;
@@ -23,6 +23,7 @@ type Interference = Box<dyn Fn(&Memory)>;
 #[derive(Default)]
 struct Inner {
     entries: RefCell<BTreeMap<String, (Vec<u8>, u64)>>,
+    events: RefCell<Vec<Event>>,
     settings: RefCell<BTreeMap<String, String>>,
     version: Cell<u64>,
     now: Cell<u64>,
@@ -89,6 +90,11 @@ impl Memory {
     /// All keys in order.
     pub fn keys(&self) -> Vec<String> {
         self.0.entries.borrow().keys().cloned().collect()
+    }
+
+    /// All events that were published, in their order.
+    pub fn events(&self) -> Vec<Event> {
+        self.0.events.borrow().clone()
     }
 
     /// How long the service has waited in all.
@@ -173,6 +179,19 @@ impl Platform for Memory {
 
     async fn within<T>(&self, _time: Duration, future: impl Future<Output = T>) -> Option<T> {
         cut_short(STEPS_WITHIN, future).await
+    }
+}
+
+impl Publisher for Memory {
+    async fn commit_and_publish(
+        &self,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+        events: Vec<Event>,
+    ) -> Result<u64, Error> {
+        let version = self.commit(checks, writes).await?;
+        self.0.events.borrow_mut().extend(events);
+        Ok(version)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Optimistic transactions: read, decide, commit, and begin again if another request was faster.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::Platform;
 use crate::transactions::{Check, Error, Put, Write};
+use crate::{Event, Platform, Publisher};
 
 /// How often a transaction is tried before the service answers that it is busy. With the pauses below, 64 writers of
 /// one key (the last items of a product on sale) all succeed. A request that lost 24 times has waited about 0.7 s.
@@ -36,7 +37,7 @@ impl From<Error> for Failure {
         match error {
             Error::Unavailable(text) => Self::Unavailable(text),
             Error::Conflict(key) => Self::Unavailable(format!("{key} changes too often")),
-            Error::TooLarge(text) => Self::Internal(format!("over a limit of the store: {text}")),
+            Error::TooLarge(text) => Self::Internal(format!("the store refuses it: {text}")),
         }
     }
 }
@@ -92,7 +93,53 @@ pub fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Failure
 /// only as consistent as its reads: values that must fit together have to be read in one call.
 pub async fn transact<P, T, E>(
     platform: &P,
+    decide: impl AsyncFnMut(&mut Transaction<'_, P>) -> Result<T, E>,
+) -> Result<T, E>
+where
+    P: Platform,
+    E: From<Failure>,
+{
+    attempt(platform, decide, async |checks, writes| platform.commit(checks, writes).await).await
+}
+
+/// The events that a transaction publishes when it commits.
+#[derive(Debug, Default)]
+pub struct Outbox(Vec<Event>);
+
+impl Outbox {
+    /// Publishes `payload` as JSON on `topic`, behind all earlier events of `key`.
+    pub fn publish(&mut self, topic: &str, key: String, payload: &impl serde::Serialize) {
+        let payload = serde_json::to_string(payload).expect("payloads have string keys and no fallible serializer");
+        self.0.push(Event { topic: topic.to_owned(), key: Some(key), payload });
+    }
+}
+
+/// Like [`transact`], and publishes what `decide` put into the outbox, in the same commit: both are on disk, or neither
+/// is.
+pub async fn transact_and_publish<P, T, E>(
+    platform: &P,
+    mut decide: impl AsyncFnMut(&mut Transaction<'_, P>, &mut Outbox) -> Result<T, E>,
+) -> Result<T, E>
+where
+    P: Publisher,
+    E: From<Failure>,
+{
+    let outbox = RefCell::new(Outbox::default());
+    let decide = async |transaction: &mut Transaction<'_, P>| {
+        // What an earlier try has put into it was not published.
+        let mut events = Outbox::default();
+        let answer = decide(transaction, &mut events).await;
+        outbox.replace(events);
+        answer
+    };
+    let commit = async |checks, writes| platform.commit_and_publish(checks, writes, outbox.take().0).await;
+    attempt(platform, decide, commit).await
+}
+
+async fn attempt<P, T, E>(
+    platform: &P,
     mut decide: impl AsyncFnMut(&mut Transaction<'_, P>) -> Result<T, E>,
+    commit: impl AsyncFn(Vec<Check>, Vec<Write>) -> Result<u64, Error>,
 ) -> Result<T, E>
 where
     P: Platform,
@@ -108,7 +155,7 @@ where
         if transaction.writes.is_empty() {
             return Ok(answer);
         }
-        match platform.commit(transaction.checks, transaction.writes).await {
+        match commit(transaction.checks, transaction.writes).await {
             Ok(_) => return Ok(answer),
             Err(Error::Conflict(key)) => lost = key,
             Err(error) => return Err(Failure::from(error).into()),
@@ -155,6 +202,27 @@ mod tests {
         let answer = block_on(increment(&memory));
         assert_eq!(answer, Err(Failure::Unavailable("n changes too often".to_owned())));
         assert!(memory.waited() > Duration::ZERO && memory.waited() < Duration::from_secs(2), "{:?}", memory.waited());
+    }
+
+    #[test]
+    fn events_are_published_with_the_writes_once_and_not_without_them() {
+        let memory = Memory::fresh();
+        let publish = async |fails: bool| {
+            transact_and_publish(&memory, async |transaction, outbox| {
+                let [value] = transaction.read(["n".to_owned()]).await?;
+                let next = value.map_or(Ok(0), |value| decode::<u64>("n", &value))? + 1;
+                transaction.put("n".to_owned(), &next);
+                outbox.publish("counted", "n".to_owned(), &next);
+                if fails { Err(Failure::Internal("refused".to_owned())) } else { Ok(next) }
+            })
+            .await
+        };
+        let mut answers = interleave(7, (0..6).map(|_| publish(false)).collect());
+        answers.sort_by_key(|answer| answer.clone().ok());
+        assert_eq!(answers, (1..=6).map(Ok).collect::<Vec<_>>());
+        assert!(block_on(publish(true)).is_err());
+        let payloads: Vec<_> = memory.events().into_iter().map(|event| event.payload).collect();
+        assert_eq!(payloads, ["1", "2", "3", "4", "5", "6"]);
     }
 
     #[test]

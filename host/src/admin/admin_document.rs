@@ -9,6 +9,7 @@ use super::operations::Operations;
 use super::operator::Role;
 use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
+use super::schedule_view::ScheduleView;
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
     CacheView, ClearedView, FaultView, KeyView, OutsideView, ProblemView, PurgedView, RouteView, ServiceView, SwapView,
@@ -68,7 +69,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 55] = [
+static RESOURCES: [AdminResource; 57] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -114,6 +115,7 @@ static RESOURCES: [AdminResource; 55] = [
     resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
     asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
     asked(
@@ -129,6 +131,7 @@ static RESOURCES: [AdminResource; 55] = [
     resource(POST, "/v1/sagas", "Start a saga", anything),
     resource(GET, "/v1/sagas/{id}", "What a saga is at", anything),
     resource(POST, "/v1/sagas/{id}/{order}", "Retry, skip or compensate it", anything),
+    resource(POST, "/v1/services/{name}/rebuild", "Erase its data, and deliver its events again", anything),
     resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),

@@ -382,6 +382,10 @@ impl Operations for Fake {
         Ok(PurgedView { purged: 1 })
     }
 
+    fn schedules(&self) -> Vec<super::schedule_view::ScheduleView> {
+        Vec::new()
+    }
+
     async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
         match order {
             TopicOrder::List => Ok(TopicAnswer::Topics(Vec::new())),

@@ -21,7 +21,7 @@
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
 //! `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`,
 //! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`, `rollout_view`,
-//! `saga_view` → `recording_view`, `topic_view`, `trace_view`,
+//! `saga_view`, `schedule_view` → `recording_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -57,6 +57,7 @@ mod rollouts;
 mod router;
 mod saga_view;
 mod sagas;
+mod schedule_view;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -85,11 +86,12 @@ pub use operator::{Operator, Role};
 pub use recording_view::{DifferenceView, RecordingView, ShadowView};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
 pub use saga_view::{SagaAnswer, SagaCommand, SagaStart, SagaStartView};
+pub use schedule_view::{FiringView, ScheduleView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{
-    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RetryRequest,
-    SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+    DeadLetterView, EventPageView, EventStart, EventView, FailureView, PublishRequest, PublishedView, RebuildRequest,
+    RebuiltView, RetryRequest, SentView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
 pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;

@@ -9,6 +9,7 @@ use super::operation_error::OperationErrorKind;
 use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
 use super::saga_view::{SagaAnswer, SagaCommand};
+use super::schedule_view::ScheduleView;
 use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -191,6 +192,9 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Every schedule, in the order of the manifest.
+    fn schedules(&self) -> Vec<ScheduleView>;
 
     /// Carries out an order about topics. An answer to [`TopicOrder::Publish`] means that the event is on disk.
     ///

@@ -45,7 +45,7 @@ impl Role {
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
-            _ if path == "/v1/state/key" || path.ends_with("/data") => Self::Admin,
+            _ if path == "/v1/state/key" || path.ends_with("/data") || path.ends_with("/rebuild") => Self::Admin,
             // It changes everything.
             _ if path == "/v1/apply" => Self::Admin,
             // It writes a file of the manifest.
@@ -77,6 +77,7 @@ mod tests {
             (Method::DELETE, "/v1/services/users/data", Role::Admin),
             (Method::POST, "/v1/state/key", Role::Admin),
             (Method::POST, "/v1/apply", Role::Admin),
+            (Method::POST, "/v1/services/sales/rebuild", Role::Admin),
             (Method::POST, "/v1/services/users/adopt", Role::Admin),
         ] {
             assert_eq!(Role::needed(&method, path), role, "{method} {path}");

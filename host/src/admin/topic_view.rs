@@ -35,6 +35,13 @@ pub enum TopicOrder {
         /// The most letters: 1 to 1,000.
         most: usize,
     },
+    /// Erases the data of a service, and delivers the events of its topics again.
+    Rebuild {
+        /// The service.
+        service: String,
+        /// How.
+        order: RebuildRequest,
+    },
     /// Sends dead letters again.
     Retry {
         /// The topic.
@@ -72,6 +79,8 @@ pub enum TopicAnswer {
     },
     /// Dead letters.
     Dead(Vec<DeadLetterView>),
+    /// Subscriptions have begun anew.
+    Rebuilt(Vec<RebuiltView>),
     /// Dead letters are sent again.
     Sent {
         /// How many.
@@ -97,6 +106,34 @@ pub struct RetryRequest {
     /// Its number; absent: all of the subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<u64>,
+}
+
+/// How the data of a service are made again: from the first event on, unless it says otherwise.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildRequest {
+    /// The topic of the one subscription that is meant; absent: all of the service's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// Begin after the event of this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Begin with the first event that was published at this time or later, in milliseconds since 1970. Not with
+    /// `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Whether the data stay.
+    #[serde(default)]
+    pub keep_data: bool,
+}
+
+/// A subscription that has begun anew.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RebuiltView {
+    /// The topic.
+    pub topic: String,
+    /// How many events are delivered again.
+    pub events: u64,
 }
 
 /// The number of a published event.
@@ -151,6 +188,8 @@ pub struct SubscriptionView {
     pub handled: u64,
     /// Tries that failed since the host started.
     pub failures: u64,
+    /// The processor time of its handlers since the host started, in milliseconds.
+    pub cpu_ms: u64,
 }
 
 /// A page of events.

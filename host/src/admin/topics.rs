@@ -1,11 +1,12 @@
-//! The resources for topics, their events and dead letters.
+//! The resources for topics, their events and dead letters, and for schedules.
 
 use super::change::finish;
 use super::handler::AdminState;
 use super::operations::Operations;
 use super::order;
 use super::problem::AdminProblem;
-use super::topic_view::{EventStart, PublishRequest, RetryRequest, TopicAnswer, TopicOrder};
+use super::schedule_view::ScheduleView;
+use super::topic_view::{EventStart, PublishRequest, RebuildRequest, RetryRequest, TopicAnswer, TopicOrder};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::routing::{get, post};
@@ -21,9 +22,11 @@ const MOST: usize = 1000;
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new()
         .route("/v1/topics", get(topics::<O>))
+        .route("/v1/schedules", get(schedules::<O>))
         .route("/v1/topics/{topic}/events", get(events::<O>).post(publish::<O>))
         .route("/v1/topics/{topic}/subscriptions/{service}/dead", get(dead::<O>))
         .route("/v1/topics/{topic}/subscriptions/{service}/dead/retry", post(retry::<O>))
+        .route("/v1/services/{name}/rebuild", post(rebuild::<O>))
 }
 
 /// The part of a list that is wanted.
@@ -40,6 +43,10 @@ type TopicPath<T> = Result<Path<T>, PathRejection>;
 
 async fn topics<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> TopicReply {
     Ok(Json(state.operations.topics(TopicOrder::List).await?))
+}
+
+async fn schedules<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Json<Vec<ScheduleView>> {
+    Json(state.operations.schedules())
 }
 
 async fn events<O: Operations>(
@@ -89,6 +96,20 @@ async fn retry<O: Operations>(
     let RetryRequest { number } = order::event(request).await?;
     let operations = Arc::clone(&state.operations);
     finish(async move { operations.topics(TopicOrder::Retry { topic, service, number }).await }).await
+}
+
+async fn rebuild<O: Operations>(
+    State(state): State<Arc<AdminState<O>>>,
+    name: TopicPath<String>,
+    request: Request,
+) -> TopicReply {
+    let Path(service) = named(name)?;
+    let wish: RebuildRequest = order::event(request).await?;
+    if wish.after.is_some() && wish.since.is_some() {
+        return Err(wrong("`after` and `since` exclude one another"));
+    }
+    let operations = Arc::clone(&state.operations);
+    finish(async move { operations.topics(TopicOrder::Rebuild { service, order: wish }).await }).await
 }
 
 /// A path that is not UTF-8 names no topic.

@@ -10,6 +10,7 @@ use super::load::{self, Compile};
 use super::probe::health_check;
 use super::routed_places::RoutedPlaces;
 use super::saga_plans::{SagaContext, SagaPlans};
+use super::schedule_plan::SchedulePlan;
 use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
@@ -40,6 +41,8 @@ pub(super) struct Assembly {
     pub(super) events: EventPlan,
     /// The sagas.
     pub(super) sagas: SagaPlans,
+    /// The schedules.
+    pub(super) schedules: SchedulePlan,
     /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
     /// The description of the typed routes, if the manifest wants one.
@@ -79,6 +82,7 @@ pub(super) async fn assemble(
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
     let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
     let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
+    let schedules = SchedulePlan::of(manifest, &components, &events, (&mut routed, places), &mut needs, &mut findings);
     let sagas = SagaPlans::of(
         pinned,
         &mut SagaContext {
@@ -115,7 +119,19 @@ pub(super) async fn assemble(
     }
     let description = ApiDescription::of(manifest, &targets);
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
-    Ok(Assembly { specs, components, health_checks, targets, events, sagas, needs, description, left_out, warnings })
+    Ok(Assembly {
+        specs,
+        components,
+        health_checks,
+        targets,
+        events,
+        schedules,
+        sagas,
+        needs,
+        description,
+        left_out,
+        warnings,
+    })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without

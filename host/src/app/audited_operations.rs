@@ -6,8 +6,7 @@ use crate::admin::{
     RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
     WhyView,
 };
-use crate::admin::{SagaAnswer, SagaCommand};
-use crate::admin::{TopicAnswer, TopicOrder};
+use crate::admin::{SagaAnswer, SagaCommand, ScheduleView, TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
 use crate::telemetry::{TraceQuery, operator};
@@ -263,9 +262,18 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.record(event, Some(format!("{purge:?}: {count}")), outcome)
     }
 
+    fn schedules(&self) -> Vec<ScheduleView> {
+        self.inner.schedules()
+    }
+
     async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {
         let (what, topic, words) = match &order {
             TopicOrder::Publish { topic, .. } => ("event-published", topic.clone(), None),
+            TopicOrder::Rebuild { service, order } => {
+                let topic = order.topic.as_deref().unwrap_or("all topics");
+                let kept = if order.keep_data { "kept" } else { "erased" };
+                ("data-rebuilt", service.clone(), Some(format!("events of {topic} again, data {kept}")))
+            }
             TopicOrder::Retry { topic, service, number } => {
                 let which = number.map_or_else(|| "all".to_owned(), |number| number.to_string());
                 ("dead-letters-sent", topic.clone(), Some(format!("{which} of {service}")))

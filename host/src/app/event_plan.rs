@@ -1,16 +1,18 @@
 //! Topics and subscriptions, checked against the components: the types of payloads, and the functions that handle them.
 
+use super::host_traces::HostTraces;
 use super::late_findings::LateFindings;
 use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
 use crate::base::ServiceName;
 use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
-use crate::contract::{BoundFunction, HttpBindingSpec, Interface, Type, misread};
+use crate::contract::{BoundFunction, Function, FunctionName, HttpBindingSpec, Interface, Type, misread};
 use crate::delivery::{Deliveries, MeshHandler, Subscription};
 use crate::events::{PayloadType, Topic, TopicName};
 use crate::mesh::Mesh;
 use crate::rollout::{ManifestName, Need, Uses};
 use crate::state::{StateError, Store};
+use crate::telemetry::Tracer;
 use http::Method;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ impl EventPlan {
                             at: function.place,
                             function: config.function.clone(),
                             settings: config.settings.clone(),
+                            trace_scope: HostTraces::first_subscription(manifest) + plan.subscriptions.len(),
+                            work: Arc::default(),
                         });
                         routed.entry(name.clone()).or_default().push(function);
                         needs.push(need);
@@ -76,6 +80,11 @@ impl EventPlan {
         plan
     }
 
+    /// The topic of this name.
+    pub(super) fn topic(&self, name: &TopicName) -> Option<&Arc<Topic>> {
+        self.topics.iter().find(|topic| topic.name == *name)
+    }
+
     /// The topics of these names.
     pub(super) fn named(&self, names: &[TopicName]) -> Vec<Arc<Topic>> {
         self.topics.iter().filter(|topic| names.contains(&topic.name)).cloned().collect()
@@ -85,9 +94,14 @@ impl EventPlan {
     ///
     /// # Errors
     /// A topic cannot be read.
-    pub(super) async fn start(self, store: Option<&Store>, mesh: Arc<Mesh>) -> Result<Option<Deliveries>, StateError> {
+    pub(super) async fn start(
+        self,
+        store: Option<&Store>,
+        mesh: Arc<Mesh>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<Option<Deliveries>, StateError> {
         let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
-        let handler = Arc::new(MeshHandler(mesh));
+        let handler = Arc::new(MeshHandler { mesh, tracer });
         Deliveries::start(store, self.topics, self.subscriptions, &self.absent, handler).await.map(Some)
     }
 }
@@ -130,7 +144,7 @@ fn type_of<'a>(wanted: &str, topic: &TopicName, services: EventServices<'a>) -> 
 }
 
 /// A message and its help.
-type EventMistake = (String, String);
+pub(super) type EventMistake = (String, String);
 
 /// The function of a subscription, and what later components need for it.
 fn handler(
@@ -157,6 +171,24 @@ fn handler(
         )]);
     };
     let by = format!("the subscription of `{name}` to `{}`", topic.name);
+    let bound = bind(manifest, (name, &config.function), (&function, described), &by)?;
+    if let PayloadType::Typed { ty, name: wanted, .. } = &topic.payload
+        && let Some(difference) = misread(ty, &param.ty, &param.name)
+    {
+        let message =
+            format!("`{}` cannot read the payloads of `{}`, {wanted}: {difference}", config.function, topic.name);
+        return Err(vec![(message, "build publisher and subscriber against one version of the type".to_owned())]);
+    }
+    Ok(bound)
+}
+
+/// A function that the host calls for `by` with its payload, and what later components need for it.
+pub(super) fn bind(
+    manifest: &Manifest,
+    (service, text): (&ServiceName, &str),
+    (function, described): (&FunctionName, &Function),
+    by: &str,
+) -> Result<(BoundFunction, Need), Vec<EventMistake>> {
     let spec = HttpBindingSpec {
         methods: vec![Method::POST],
         path_params: Vec::new(),
@@ -166,19 +198,12 @@ fn handler(
         errors: BTreeMap::new(),
         names: manifest.gateway.names,
     };
-    let bound = BoundFunction::bind(by.clone(), function.clone(), described, spec);
+    let bound = BoundFunction::bind(by.to_owned(), function.clone(), described, spec);
     let bound = bound.map_err(|errors| {
         let help = "only values with a JSON form can be a payload: no resources, streams or futures";
         errors.into_iter().map(|error| (error.message, help.to_owned())).collect::<Vec<_>>()
     })?;
-    if let PayloadType::Typed { ty, name: wanted, .. } = &topic.payload
-        && let Some(difference) = misread(ty, &param.ty, &param.name)
-    {
-        let message =
-            format!("`{}` cannot read the payloads of `{}`, {wanted}: {difference}", config.function, topic.name);
-        return Err(vec![(message, "build publisher and subscriber against one version of the type".to_owned())]);
-    }
-    let text = ManifestName { text: config.function.clone(), prefix };
+    let name = ManifestName { text: text.to_owned(), prefix: format!("{service}/") };
     let uses = Uses::Functions { interface: function.interface.clone(), functions: Interface::default() };
-    Ok((bound, Need { by, service: name.clone(), uses, name: Some(text) }))
+    Ok((bound, Need { by: by.to_owned(), service: service.clone(), uses, name: Some(name) }))
 }

@@ -3,6 +3,7 @@
 use super::guards::Guards;
 use super::load;
 use super::operations::HostOperations;
+use super::topic_operations;
 use crate::admin::{GuardOperations, LimitView, MaintenanceOrder, MaintenanceView, OperationError, OperationErrorKind};
 use crate::base::ServiceName;
 use crate::gateway::{LimitMeasures, RateLimit};
@@ -37,7 +38,11 @@ impl GuardOperations for HostOperations {
     async fn erase(&self, service: &str) -> Result<bool, OperationError> {
         let name = ServiceName::new(service)
             .map_err(|error| OperationError::caused_by(OperationErrorKind::NotFound, error))?;
-        let erased = self.store()?.erase(&name).await.map_err(refusal)?;
+        let erased = match self.deliveries.get() {
+            // Its subscriptions keep copies of events.
+            Some(deliveries) => deliveries.erase(&name).await.map_err(topic_operations::refusal)?,
+            None => self.store()?.erase(&name).await.map_err(refusal)?,
+        };
         tracing::warn!(service, erased, "an operator has erased the data of a service");
         Ok(erased)
     }

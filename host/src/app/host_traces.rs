@@ -15,6 +15,11 @@ pub(super) struct HostTraces {
 }
 
 impl HostTraces {
+    /// The scope of the first subscription. The gateway counts at each route before, and at two places for the rest.
+    pub(super) fn first_subscription(manifest: &Manifest) -> usize {
+        manifest.routes.len() + 2
+    }
+
     /// The traces that `manifest` wants. Nothing is sent yet.
     ///
     /// # Errors
@@ -27,8 +32,8 @@ impl HostTraces {
         let exporter = exporter.transpose()?.map(Arc::new);
         // Without a collector for traces nobody empties their queue.
         let queue = queue.filter(|_| settings.is_some_and(|settings| settings.traces.is_some()));
-        // The gateway counts at each route, and at two places for the rest.
-        let scopes = manifest.routes.len() + 2;
+        let subscriptions: usize = manifest.services.iter().map(|service| service.topics.subscribe.len()).sum();
+        let scopes = Self::first_subscription(manifest) + subscriptions;
         Ok(Self { tracer: Some(Arc::new(Tracer::new(config.traces.clone(), scopes, queue))), exporter })
     }
 }

@@ -71,6 +71,8 @@ mod run;
 mod running_host;
 mod saga_operations;
 mod saga_plans;
+mod schedule_operations;
+mod schedule_plan;
 mod service_component;
 mod service_view;
 mod shutdown;

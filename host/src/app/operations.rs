@@ -13,6 +13,7 @@ use super::recent_traffic::RecentTraffic;
 use super::recording_views;
 use super::rollout_views::open_view;
 use super::saga_operations::{self, HostSagas, SagaSamples};
+use super::schedule_operations::{self, ScheduleSamples};
 use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
 use super::topic_operations::{self, DeliverySamples};
@@ -21,13 +22,13 @@ use super::troubles::troubles;
 use crate::admin::{
     AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
     HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
-    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ServiceView,
-    SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
+    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ScheduleView,
+    ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
 use crate::contract::{BoundFunction, Names};
-use crate::delivery::Deliveries;
+use crate::delivery::{Deliveries, Schedules};
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
 use crate::identity::KeyRecord;
@@ -71,6 +72,8 @@ pub(super) struct HostOperations {
     pub(super) sagas: Arc<OnceLock<HostSagas>>,
     /// How names are written in the JSON of callers.
     pub(super) names: Names,
+    /// The schedules, once their times are kept.
+    pub(super) schedules: OnceLock<Arc<Schedules>>,
     /// The limits, the gateway's gate and the manifest.
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
@@ -125,6 +128,7 @@ impl HostOperations {
             deliveries,
             sagas: Arc::default(),
             names: Names::default(),
+            schedules: OnceLock::new(),
             guards,
             keys,
             cache,
@@ -150,6 +154,10 @@ impl HostOperations {
             self.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(deliveries))));
             // It is empty.
             let _ = self.deliveries.set(Arc::clone(deliveries));
+        }
+        if let Some(schedules) = before.schedules.get() {
+            self.metrics.add_schedules(Arc::new(ScheduleSamples(Arc::clone(schedules))));
+            let _ = self.schedules.set(Arc::clone(schedules));
         }
         if let Some(sagas) = self.sagas.get() {
             self.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(sagas))));
@@ -426,6 +434,10 @@ impl Operations for HostOperations {
         let KeyRecord { id, name, policy, .. } = &record;
         tracing::info!(id, name, policy, "an operator has revoked an API key");
         Ok(key_file::view(record))
+    }
+
+    fn schedules(&self) -> Vec<ScheduleView> {
+        self.schedules.get().map(|schedules| schedule_operations::views(schedules)).unwrap_or_default()
     }
 
     async fn topics(&self, order: TopicOrder) -> Result<TopicAnswer, OperationError> {

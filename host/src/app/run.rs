@@ -22,6 +22,8 @@ use super::routed_places::RoutedPlaces;
 use super::running_host::RunningHost;
 use super::saga_operations::{HostSagas, SagaSamples};
 use super::saga_plans::SagaPlans;
+use super::schedule_operations::ScheduleSamples;
+use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
@@ -31,7 +33,6 @@ use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::coordinator::SagaJournal;
-use crate::delivery::Deliveries;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
@@ -100,7 +101,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&store, &trail, &traces, &drain),
         (&tls, secure_address, &gateway_socket),
     );
-    let (events, sagas) = (std::mem::take(&mut assembly.events), std::mem::take(&mut assembly.sagas));
+    let plans = (std::mem::take(&mut assembly.events), std::mem::take(&mut assembly.schedules));
+    let sagas = std::mem::take(&mut assembly.sagas);
     let health_checks = std::mem::take(&mut assembly.health_checks);
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
     let serving = parts.serve(checked, None);
@@ -109,8 +111,9 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
-    let deliveries = deliver(events, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
+    deliver(plans, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
+    let asynchronous = Arc::clone(&host);
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -140,7 +143,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     serve(gateway_socket, running, drain).await;
     signals.abort();
     let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, sagas, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, asynchronous, sagas, store }.run().await?;
     on_stop(trail);
     Ok(())
 }
@@ -276,19 +279,25 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
     }
 }
 
-/// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
+/// Begins to deliver events and to keep the times of schedules, and lends the admin and the metrics what they tell.
 async fn deliver(
-    plan: EventPlan,
+    (events, schedules): (EventPlan, SchedulePlan),
     store: Option<&Store>,
     mesh: Arc<Mesh>,
     host: &HostOperations,
-) -> anyhow::Result<Option<Arc<Deliveries>>> {
-    let started = plan.start(store, mesh).await.context("reading the topics")?;
-    let Some(deliveries) = started.map(Arc::new) else { return Ok(None) };
-    host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
-    // It is set this once.
-    let _ = host.deliveries.set(Arc::clone(&deliveries));
-    Ok(Some(deliveries))
+) -> anyhow::Result<()> {
+    let started = events.start(store, Arc::clone(&mesh), host.tracer.clone()).await.context("reading the topics")?;
+    if let Some(deliveries) = started.map(Arc::new) {
+        host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
+        // It is set this once, and so are the schedules.
+        let _ = host.deliveries.set(deliveries);
+    }
+    // After the topics: their events are counted.
+    if let Some(schedules) = schedules.start(store, mesh, host.tracer.clone()).map(Arc::new) {
+        host.metrics.add_schedules(Arc::new(ScheduleSamples(Arc::clone(&schedules))));
+        let _ = host.schedules.set(schedules);
+    }
+    Ok(())
 }
 
 /// The definitions of the sagas on disk that have not ended.
@@ -427,11 +436,12 @@ pub(super) fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it.
-/// Opening it reads parts of the file; after a crash, all of it.
+/// The store, if a service has state, a limit has a quota or there are topics, sagas or schedules, and the counts of
+/// quotas in it. Opening it reads parts of the file; after a crash, all of it.
 pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && manifest.topics.is_empty() && manifest.sagas.is_empty() && !quotas::are_named(&manifest.limits) {
+    let asynchronous = !manifest.topics.is_empty() || !manifest.schedules.is_empty() || !manifest.sagas.is_empty();
+    if !has_state && !asynchronous && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();

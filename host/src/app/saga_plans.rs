@@ -207,7 +207,7 @@ impl CheckedSaga<'_> {
             errors: BTreeMap::new(),
             names: context.manifest.gateway.names,
         };
-        let bound = match BoundFunction::bind(by.clone(), function.clone(), described, spec) {
+        let mut bound = match BoundFunction::bind(by.clone(), function.clone(), described, spec) {
             Ok(bound) => bound,
             Err(errors) => {
                 let help = "a step calls functions whose values have a JSON form, and of whose parameters one at most \
@@ -219,7 +219,7 @@ impl CheckedSaga<'_> {
         self.check_arguments(step, direction, call, &bound, known, context).then_some(())?;
         let result = bound.binding.success().cloned();
         let at = context.places.of(&call.service, bound.wish(&call.function.to_string()));
-        let bound = BoundFunction { place: at, ..bound };
+        bound.place = at;
         let functions = context.routed.entry(call.service.clone()).or_default();
         let name = Some(ManifestName { text: call.function.clone(), prefix });
         let uses = Uses::Functions { interface: function.interface.clone(), functions: Interface::default() };

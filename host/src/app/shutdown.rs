@@ -4,9 +4,9 @@
 //! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
 //! of their grace period.
 
+use super::operations::HostOperations;
 use super::otlp_export::OtlpExporters;
 use super::saga_operations::HostSagas;
-use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
 use crate::state::Store;
@@ -66,7 +66,8 @@ pub(super) struct Shutdown {
     /// What sends traces, lines and metrics to collectors.
     pub(super) exporter: Option<Arc<OtlpExporters>>,
     pub(super) runtime: Arc<Runtime>,
-    pub(super) deliveries: Option<Arc<Deliveries>>,
+    /// What delivers events and keeps the times of schedules.
+    pub(super) asynchronous: Arc<HostOperations>,
     pub(super) sagas: Option<HostSagas>,
     pub(super) store: Option<Store>,
 }
@@ -77,7 +78,10 @@ impl Shutdown {
     /// # Errors
     /// A task of the host panicked.
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
-        if let Some(deliveries) = self.deliveries {
+        if let Some(schedules) = self.asynchronous.schedules.get() {
+            schedules.stop(EVENTS_DRAIN).await;
+        }
+        if let Some(deliveries) = self.asynchronous.deliveries.get() {
             deliveries.stop(EVENTS_DRAIN).await;
         }
         if let Some(sagas) = self.sagas {

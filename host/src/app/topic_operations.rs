@@ -2,9 +2,12 @@
 
 use crate::admin::{
     DeadLetterView, EventPageView, EventStart, EventView, FailureView, OperationError, OperationErrorKind,
-    SubscriptionView, TopicAnswer, TopicOrder, TopicView,
+    RebuildRequest, RebuiltView, SubscriptionView, TopicAnswer, TopicOrder, TopicView,
 };
-use crate::delivery::{DeadLetter, Deliveries, DeliveryError, LoggedEvent, SubscriptionReport, TopicReport};
+use crate::delivery::{
+    DeadLetter, Deliveries, DeliveryError, LoggedEvent, RebuildOrder, RebuiltSubscription, ReplayStart,
+    SubscriptionReport, TopicReport,
+};
 use crate::events::{NewEvent, TopicName, cloud_event};
 use crate::telemetry::{DeliverySample, DeliverySource};
 use std::sync::Arc;
@@ -49,6 +52,17 @@ async fn answer(deliveries: &Deliveries, order: TopicOrder) -> Result<TopicAnswe
             let letters = deliveries.dead_letters(&topic, &service, after, most).await?;
             TopicAnswer::Dead(letters.into_iter().map(|letter| dead_letter(&name, letter)).collect())
         }
+        TopicOrder::Rebuild { service, order } => {
+            let from = match order {
+                RebuildRequest { after: Some(number), .. } => ReplayStart::After(number),
+                RebuildRequest { since: Some(time), .. } => ReplayStart::Since(time),
+                _ => ReplayStart::Beginning,
+            };
+            let RebuildRequest { topic, keep_data, .. } = order;
+            let rebuilt = deliveries.rebuild(RebuildOrder { service, topic, from, keep_data }).await?;
+            let view = |one: RebuiltSubscription| RebuiltView { topic: one.topic.name.to_string(), events: one.events };
+            TopicAnswer::Rebuilt(rebuilt.into_iter().map(view).collect())
+        }
         TopicOrder::Retry { topic, service, number } => {
             TopicAnswer::Sent { sent: deliveries.resend(&topic, &service, number).await? }
         }
@@ -88,6 +102,7 @@ fn subscription(report: &SubscriptionReport) -> SubscriptionView {
         dead: report.dead,
         handled: report.handled,
         failures: report.failures,
+        cpu_ms: u64::try_from(report.cpu.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
@@ -97,11 +112,12 @@ fn dead_letter(topic: &TopicName, DeadLetter { number, tries, latest, record }: 
     DeadLetterView { number, tries, failures, event }
 }
 
-fn refusal(error: DeliveryError) -> OperationError {
+/// The error of an order about topics, for the operator.
+pub(super) fn refusal(error: DeliveryError) -> OperationError {
     let kind = match &error {
         DeliveryError::Unknown(_) => OperationErrorKind::NoTopic,
         DeliveryError::Refused(_) => OperationErrorKind::BadEvent,
-        DeliveryError::Stopping => OperationErrorKind::Conflict,
+        DeliveryError::NotRebuilt(_) | DeliveryError::Stopping => OperationErrorKind::Conflict,
         DeliveryError::State(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)
@@ -121,6 +137,7 @@ impl DeliverySource for DeliverySamples {
             dead: report.dead,
             handled: report.handled,
             failures: report.failures,
+            cpu: report.cpu,
         };
         let of = |TopicReport { topic, subscriptions }: TopicReport| {
             let name = topic.name.to_string();

@@ -79,6 +79,8 @@ pub enum SpanKind {
     Server = 2,
     /// The side that makes a call.
     Client = 3,
+    /// The side that handles an event.
+    Consumer = 5,
 }
 
 impl SpanKind {
@@ -88,6 +90,7 @@ impl SpanKind {
             Self::Internal => "internal",
             Self::Server => "server",
             Self::Client => "client",
+            Self::Consumer => "consumer",
         }
     }
 }

@@ -36,6 +36,11 @@ impl TraceId {
         lower_hex(text).filter(|bytes| *bytes != [0; 16]).map(Self)
     }
 
+    /// The id with these bytes; `None` if all of them are 0.
+    pub fn stored(bytes: [u8; 16]) -> Option<Self> {
+        (bytes != [0; 16]).then_some(Self(bytes))
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
@@ -52,6 +57,11 @@ impl TraceId {
 }
 
 impl SpanId {
+    /// The id with these bytes; `None` if all of them are 0.
+    pub fn stored(bytes: [u8; 8]) -> Option<Self> {
+        (bytes != [0; 8]).then_some(Self(bytes))
+    }
+
     /// The id with these bits. The one value that is no id becomes another one.
     pub fn from_random(bits: u64) -> Self {
         Self(if bits == 0 { 1_u64 } else { bits }.to_be_bytes())
@@ -149,6 +159,13 @@ impl TraceParent {
         let flags = (u8::from(self.sampled) * SAMPLED) | (u8::from(random) * RANDOM);
         let text = format!("00-{}-{}-{flags:02x}", self.trace, self.span);
         HeaderValue::try_from(text).expect("hex digits are visible ASCII")
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = u8::from(self.sampled) * SAMPLED;
+        write!(f, "00-{}-{}-{flags:02x}", self.trace, self.span)
     }
 }
 

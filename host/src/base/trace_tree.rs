@@ -84,11 +84,16 @@ impl TraceTree {
         self.marks.load(Relaxed) & mark as u32 != 0
     }
 
-    /// Begins the first span. All others are below it.
+    /// Begins the first span, of a request. All others are below it.
     pub fn root(self: &Arc<Self>, name: impl Into<SpanText>) -> OpenSpan {
+        self.root_of(SpanKind::Server, name)
+    }
+
+    /// Begins the first span. All others are below it.
+    pub fn root_of(self: &Arc<Self>, kind: SpanKind, name: impl Into<SpanText>) -> OpenSpan {
         let parent = self.start.parent.map(|parent| parent.span);
         self.begun.fetch_add(1, Relaxed);
-        let span = self.span(self.id(0), parent, SpanKind::Server, name.into(), None, Duration::ZERO);
+        let span = self.span(self.id(0), parent, kind, name.into(), None, Duration::ZERO);
         OpenSpan { tree: Arc::clone(self), span: Some(Box::new(span)) }
     }
 
@@ -188,10 +193,14 @@ impl TraceScope {
         headers.remove(BAGGAGE);
     }
 
+    /// This place, as one that is told of it names it.
+    pub fn parent(&self) -> TraceParent {
+        let TraceStart { id, sampled, .. } = self.tree.start;
+        TraceParent { trace: id, span: self.span, sampled }
+    }
+
     fn write_parent(&self, headers: &mut HeaderMap) {
-        let TraceStart { id, random, sampled, .. } = self.tree.start;
-        let parent = TraceParent { trace: id, span: self.span, sampled };
-        headers.insert(TraceParent::HEADER, parent.header(random));
+        headers.insert(TraceParent::HEADER, self.parent().header(self.tree.start.random));
     }
 }
 

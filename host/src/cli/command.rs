@@ -398,7 +398,14 @@ pub(super) enum Remote {
     /// Show all services live: rates, latency, limits, circuits, changes
     Top,
 
-    /// List topics, print and publish events, look at dead letters and send them again
+    /// List schedules: when each is due, what it did, what was missed
+    Schedules {
+        /// Print the admin's JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// List topics, print and publish events, look at dead letters, make data again from events
     #[command(subcommand)]
     Events(EventsVerb),
 

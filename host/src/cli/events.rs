@@ -5,8 +5,8 @@ use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
 use super::terminal;
 use crate::admin::{
-    DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RetryRequest, SentView, SubscriptionView,
-    TopicView,
+    DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RebuildRequest, RebuiltView, RetryRequest,
+    SentView, SubscriptionView, TopicView,
 };
 use crate::base::ServiceName;
 use crate::config;
@@ -69,6 +69,37 @@ pub(super) enum EventsVerb {
         /// The number of the letter [default: all]
         number: Option<u64>,
     },
+    /// Make a service's data again from its events, while all other services serve
+    ///
+    /// Its data are erased, and the events of its topics are delivered to it from the
+    /// first one on. If retention has taken some of them, that is refused: --from or
+    /// --since says that the rest is meant. What its handlers publish or send is
+    /// published and sent again.
+    #[command(verbatim_doc_comment)]
+    Rebuild(RebuildArgs),
+}
+
+/// What is made again.
+#[derive(Debug, Args)]
+pub(super) struct RebuildArgs {
+    /// The service that subscribes
+    #[arg(value_parser = ServiceName::new)]
+    service: ServiceName,
+    /// The topic of one subscription [default: all of the service]
+    #[arg(value_parser = TopicName::new)]
+    topic: Option<TopicName>,
+    /// The number of the first event
+    #[arg(long, value_name = "NUMBER", conflicts_with = "since")]
+    from: Option<u64>,
+    /// Begin with the events of so long ago: `10m`, `24h`, `7d`
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    since: Option<Duration>,
+    /// Erase nothing: only deliver the events again
+    #[arg(long)]
+    keep_data: bool,
+    /// That this is meant
+    #[arg(long, required_unless_present = "keep_data")]
+    yes: bool,
 }
 
 /// Which events are printed.
@@ -133,7 +164,26 @@ pub(super) async fn events(client: &Client, verb: EventsVerb) -> anyhow::Result<
             let letters = if sent == 1 { "letter is" } else { "letters are" };
             Ok(format!("{topic}: {sent} dead {letters} sent to `{service}` again"))
         }
+        EventsVerb::Rebuild(args) => rebuild(client, args).await,
     }
+}
+
+async fn rebuild(client: &Client, args: RebuildArgs) -> anyhow::Result<String> {
+    let RebuildArgs { service, topic, from, since, keep_data, yes: _ } = args;
+    let order = RebuildRequest {
+        topic: topic.map(|topic| topic.to_string()),
+        after: from.map(|from| from.saturating_sub(1)),
+        since: since.map(|since| unix_ms().saturating_sub(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))),
+        keep_data,
+    };
+    let rebuilt: Vec<RebuiltView> = client.post(&format!("/v1/services/{service}/rebuild"), &order).await?;
+    let data = if keep_data { "its data stay" } else { "its data are erased" };
+    let again = |one: &RebuiltView| {
+        let noun = if one.events == 1 { "event" } else { "events" };
+        format!("{} {noun} of `{}`", one.events, one.topic)
+    };
+    let topics: Vec<_> = rebuilt.iter().map(again).collect();
+    Ok(format!("{service}: {data}, and it gets {} again", topics.join(" and ")))
 }
 
 fn standard_input() -> anyhow::Result<String> {
@@ -257,6 +307,7 @@ mod tests {
             dead: 1,
             handled: 5,
             failures: 3,
+            cpu_ms: 4,
         };
         let two = SubscriptionView {
             service: "sales".into(),

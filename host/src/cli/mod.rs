@@ -37,6 +37,7 @@ mod order;
 mod replay;
 mod rollout;
 mod saga;
+mod schedules;
 mod state_ends;
 mod table;
 mod terminal;

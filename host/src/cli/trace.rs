@@ -93,7 +93,7 @@ fn list(traces: &[TraceSummaryView], now: SystemTime) -> String {
             trace.id.clone(),
             super::layout::age(now.duration_since(began).unwrap_or_default().as_secs()),
             format!("{:.1}", trace.duration_ms),
-            trace.status.to_string(),
+            if trace.status == 0 { none() } else { trace.status.to_string() },
             trace.rule.clone(),
             trace.span_count.to_string(),
             trace.error.clone().map_or_else(none, |error| shown(&error)),

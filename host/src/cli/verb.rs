@@ -9,7 +9,7 @@ use super::layout::counted;
 use super::replay::ReplayArgs;
 use super::{
     apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
-    replay, rollout, saga, table, terminal, test, top, trace,
+    replay, rollout, saga, schedules, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -252,6 +252,7 @@ pub(super) async fn request(
         Remote::Changes(args) => observed::changes(&client, args).await,
         Remote::Why(args) => observed::why(&client, args).await,
         Remote::Top => top::top(&client).await,
+        Remote::Schedules { json } => schedules::schedules(&client, json).await,
         Remote::Events(verb) => events::events(&client, verb).await,
         Remote::Saga(verb) => saga::sagas(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,

@@ -22,6 +22,7 @@ use super::record::{self, RecordConfig};
 use super::rollout;
 use super::route::{self, Route};
 use super::saga::{self, SagaConfig};
+use super::schedule::{self, ScheduleConfig};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
@@ -73,6 +74,8 @@ pub struct Manifest {
     pub sagas: Vec<SagaConfig>,
     /// The bounds of all sagas together.
     pub saga_bounds: SagaSettings,
+    /// In the order of the manifest; each name stands once.
+    pub schedules: Vec<ScheduleConfig>,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -370,6 +373,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     let mut services = service::read_all(&mut root, folder, env, &topics);
+    let schedules = schedule::read_all(&mut root, &services, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
     let history = rollout::history(&mut root, folder, &runtime.cache, wanted);
     let record = record::place(&mut root);
@@ -395,8 +399,9 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         mesh,
         limits: limits.all(),
         topics: topics.all,
-        sagas,
         saga_bounds,
+        sagas,
+        schedules,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

@@ -20,7 +20,7 @@
 //! From the top: [`Manifest`] reads the sections: `edge`, with `tls` and `acme`; `auth`, with `auth_tokens` and
 //! `secret`; `encryption`; `log`; `telemetry`, with `otel_variables` and `telemetry_logs`; `audit`; `operators`;
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
-//! `health`, `subscription`); `topic`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`,
+//! `health`, `subscription`); `topic`; `schedule`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`,
 //! `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them
 //! is the wing `reader`, which reads one table. Beside them `manifest_change` says what differs between two manifests,
 //! and `change_class` what a running host can do about it.
@@ -74,6 +74,7 @@ mod route_call;
 mod route_saga;
 mod saga;
 mod saga_binding;
+mod schedule;
 mod secret;
 mod service;
 mod subscription;
@@ -103,6 +104,7 @@ pub use route::Route;
 pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
 pub use saga::{SagaConfig, StepSpans};
+pub use schedule::{ScheduleConfig, ScheduleTarget};
 pub use secret::SecretText;
 pub use service::ServiceConfig;
 pub use subscription::{SubscriptionConfig, TopicUse};

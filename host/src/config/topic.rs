@@ -89,6 +89,13 @@ pub(super) fn read_all(root: &mut Section<'_>) -> Topics {
     for (key, mut section) in sections {
         let payload = section.find(&PAYLOAD);
         let retention = Retention { age: section.get(&RETENTION), size: section.get(&SIZE) };
+        section.refuse_tables(|below| {
+            let (name, help) = (key.get_ref(), "a name with dots stands in quotes");
+            (
+                format!("`{name}.{below}` is read as `{below}` in `{name}`"),
+                format!("{help}: [topic.\"{name}.{below}\"]"),
+            )
+        });
         section.close();
         match TopicName::new(key.get_ref()) {
             Ok(name) => {

@@ -89,7 +89,8 @@ mod tests {
         for at in 0..25 {
             history.add(at, &"é".repeat(300));
         }
-        let event = EventRecord { time: 1, source: "orders".into(), key: Some("k".into()), payload: "{}".into() };
+        let event =
+            EventRecord { time: 1, source: "orders".into(), key: Some("k".into()), payload: "{}".into(), trace: None };
         let bytes = DeadLetter::encode(&history, &event.encode());
         let read = DeadLetter::decode(7, &bytes);
         assert_eq!((read.number, read.tries, read.latest.len(), read.latest[0].at), (7, 25, KEPT, 5));

@@ -1,16 +1,19 @@
 //! All topics and subscriptions of the host: what starts and stops their tasks, and what operators ask of them.
 
 use super::dead_letter::DeadLetter;
-use super::dispatcher::{Dispatcher, Resend};
+use super::dispatcher::Dispatcher;
 use super::event_log::{EventLog, EventPage};
 use super::handler::Handle;
+use super::hold::SubscriptionOrder;
 use super::notes::Notes;
+use super::reset::ServiceReset;
 use super::retention;
 use super::status::{Settled, Status};
 use super::subscription::Subscription;
 use crate::base::ServiceName;
 use crate::events::{NewEvent, RefusedEvent, Topic, TopicName};
 use crate::state::{Change, StateError, Store, Transaction};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -31,6 +34,9 @@ pub enum DeliveryError {
     /// The event is refused.
     #[error("{0}")]
     Refused(#[from] RefusedEvent),
+    /// The order to make data again is refused.
+    #[error("{0}")]
+    NotRebuilt(String),
     /// The store refused or failed.
     #[error("the store: {0}")]
     State(#[from] StateError),
@@ -60,6 +66,8 @@ pub struct SubscriptionReport {
     pub handled: u64,
     /// Tries that failed since the start.
     pub failures: u64,
+    /// The processor time of its handlers since the start.
+    pub cpu: Duration,
 }
 
 /// A topic as operators see it.
@@ -72,19 +80,22 @@ pub struct TopicReport {
 }
 
 /// One subscription, and the way to its task.
-struct Delivered {
-    subscription: Arc<Subscription>,
+pub(super) struct Delivered {
+    pub(super) subscription: Arc<Subscription>,
     notes: Notes,
     news: Arc<Notify>,
-    resends: mpsc::Sender<Resend>,
+    pub(super) orders: mpsc::Sender<SubscriptionOrder>,
     settled: Settled,
     status: Arc<Mutex<Status>>,
 }
 
 /// The topics and subscriptions of the host.
 pub struct Deliveries {
-    topics: Vec<(Arc<Topic>, EventLog)>,
-    delivered: Vec<Delivered>,
+    pub(super) store: Store,
+    pub(super) topics: Vec<(Arc<Topic>, EventLog)>,
+    pub(super) delivered: Vec<Delivered>,
+    /// One service is taken back after the other.
+    pub(super) resetting: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
     keepers: Mutex<JoinSet<()>>,
@@ -110,13 +121,19 @@ impl Deliveries {
             let (last, bytes) = log.count().await?;
             topic.count(last, bytes);
         }
+        for service in subscriptions.iter().map(|one| &one.service).collect::<BTreeSet<_>>() {
+            // One that a crash has cut off.
+            if let Some(reset) = ServiceReset::left(store, service).await? {
+                reset.finish(store).await?;
+            }
+        }
         for subscription in subscriptions {
             let subscription = Arc::new(subscription);
-            let (resends, orders) = mpsc::channel(WAITING_ORDERS);
+            let (sender, orders) = mpsc::channel(WAITING_ORDERS);
             let one = Delivered {
                 notes: Notes::new(store, &subscription),
                 news: Arc::default(),
-                resends,
+                orders: sender,
                 settled: Settled::default(),
                 status: Arc::default(),
                 subscription,
@@ -127,7 +144,7 @@ impl Deliveries {
                 notes: one.notes.clone(),
                 handler: Arc::clone(&handler),
                 news: Arc::clone(&one.news),
-                resends: orders,
+                orders,
                 stop: stopped.clone(),
                 settled: one.settled.clone(),
                 status: Arc::clone(&one.status),
@@ -146,7 +163,8 @@ impl Deliveries {
             keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled));
         }
         let topics = topics.into_iter().map(|(log, topic)| (topic, log)).collect();
-        Ok(Self { topics, delivered, stop, tasks: Mutex::new(tasks), keepers: Mutex::new(keepers) })
+        let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
+        Ok(Self { store: store.clone(), topics, delivered, resetting: Default::default(), stop, tasks, keepers })
     }
 
     /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
@@ -250,8 +268,8 @@ impl Deliveries {
     /// There is no such subscription, the store fails, or the host is stopping.
     pub async fn resend(&self, topic: &str, service: &str, number: Option<u64>) -> Result<usize, DeliveryError> {
         let (answer, answered) = oneshot::channel();
-        let order = Resend { number, answer };
-        self.subscription(topic, service)?.resends.send(order).await.map_err(|_| DeliveryError::Stopping)?;
+        let order = SubscriptionOrder::Resend { number, answer };
+        self.subscription(topic, service)?.orders.send(order).await.map_err(|_| DeliveryError::Stopping)?;
         Ok(answered.await.map_err(|_| DeliveryError::Stopping)??)
     }
 }
@@ -272,6 +290,7 @@ impl Delivered {
             dead: status.dead,
             handled: status.handled,
             failures: status.failures,
+            cpu: self.subscription.work.cpu(),
         }
     }
 }

@@ -3,16 +3,19 @@
 use super::dead_letter::FailureHistory;
 use super::event_log::{EventLog, LoggedEvent};
 use super::handler::{Handle, TryEnd};
+use super::hold::{Hold, Restart, SubscriptionOrder};
 use super::notes::{EventFate, MOST_FATES, Notes, SavedNotes};
 use super::status::{Settled, Status};
 use super::subscription::Subscription;
 use crate::base::HandledEvent;
 use crate::events::{Backoff, EventRecord, Lanes, Progress};
 use crate::state::StateError;
+use futures_util::FutureExt;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
@@ -25,13 +28,6 @@ const STORE_PAUSE: Duration = Duration::from_millis(250);
 /// The pauses while the service cannot be reached.
 const UNREACHED: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(5) };
 
-/// Sends dead letters again, and answers with their number.
-pub(super) struct Resend {
-    /// `None`: all of them.
-    pub(super) number: Option<u64>,
-    pub(super) answer: oneshot::Sender<Result<usize, StateError>>,
-}
-
 /// What a subscription's task is given.
 pub(super) struct Dispatcher<H> {
     pub(super) subscription: Arc<Subscription>,
@@ -40,7 +36,7 @@ pub(super) struct Dispatcher<H> {
     pub(super) handler: Arc<H>,
     /// Wakes the task after an event was published.
     pub(super) news: Arc<Notify>,
-    pub(super) resends: mpsc::Receiver<Resend>,
+    pub(super) orders: mpsc::Receiver<SubscriptionOrder>,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) settled: Settled,
     pub(super) status: Arc<Mutex<Status>>,
@@ -85,6 +81,8 @@ struct Delivering<H> {
     fates: BTreeMap<u64, EventFate>,
     /// Calls in a row that could not be made.
     unreached: u32,
+    /// While it is there, nothing is handed out.
+    hold: Option<Hold>,
 }
 
 impl<H: Handle> Dispatcher<H> {
@@ -95,7 +93,8 @@ impl<H: Handle> Dispatcher<H> {
         let (mut tries, mut saves) = (JoinSet::new(), JoinSet::new());
         loop {
             let stopping = *stop.borrow();
-            if !stopping {
+            let pausing = stopping || delivering.hold.is_some();
+            if !pausing {
                 delivering.read_more().await;
                 delivering.begin_tries(&mut tries);
             }
@@ -103,19 +102,25 @@ impl<H: Handle> Dispatcher<H> {
                 delivering.begin_save(&mut saves);
             }
             delivering.report();
-            if stopping && tries.is_empty() && saves.is_empty() {
-                return;
+            if tries.is_empty() && saves.is_empty() {
+                match delivering.hold.take() {
+                    _ if stopping => return,
+                    Some(hold) => {
+                        delivering.pause(hold).await;
+                        continue;
+                    }
+                    None => {}
+                }
             }
             let wake = delivering.next_wake();
             let given = &mut delivering.given;
             tokio::select! {
                 Some(Ok(ended)) = tries.join_next() => delivering.ended(ended),
                 Some(Ok((fates, saved))) = saves.join_next() => delivering.saved(fates, saved),
-                Some(order) = given.resends.recv(), if !stopping => delivering.resend(order).await,
+                Some(order) = given.orders.recv(), if !pausing => delivering.obey(order).await,
                 () = given.news.notified(), if !stopping => delivering.more = true,
-                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() && !stopping => {}
+                () = sleep_until(wake.unwrap_or_else(Instant::now).into()), if wake.is_some() && !pausing => {}
                 _ = stop.changed(), if !stopping => {}
-                // A try that panicked has no end; its event is delivered again at the next start.
                 else => return,
             }
         }
@@ -141,6 +146,7 @@ impl<H: Handle> Dispatcher<H> {
                         read_again: Instant::now(),
                         fates: BTreeMap::new(),
                         unreached: 0,
+                        hold: None,
                     });
                 }
                 Err(error) => {
@@ -243,7 +249,12 @@ impl<H: Handle> Delivering<H> {
                     None => read_again(&log, &notes, number, revived).await,
                 };
                 let verdict = match record {
-                    Ok(record) => handler.handle(&subscription, Arc::new(event), &record.payload).await,
+                    Ok(record) => {
+                        let handling = handler.handle(&subscription, Arc::new(event), &record);
+                        // A panic of the host itself is a failed try like any other: it must not block the key.
+                        let panicked = |_| TryEnd::Failed("the host panicked; its log says where".to_owned());
+                        AssertUnwindSafe(handling).catch_unwind().await.unwrap_or_else(panicked)
+                    }
                     Err(verdict) => verdict,
                 };
                 EndedTry { number, verdict }
@@ -360,10 +371,36 @@ impl<H: Handle> Delivering<H> {
         }
     }
 
-    async fn resend(&mut self, Resend { number, answer }: Resend) {
-        let outcome = self.revive(number).await;
-        // Who has asked may have gone.
-        let _ = answer.send(outcome);
+    async fn obey(&mut self, order: SubscriptionOrder) {
+        match order {
+            SubscriptionOrder::Resend { number, answer } => {
+                let outcome = self.revive(number).await;
+                // Who has asked may have gone.
+                let _ = answer.send(outcome);
+            }
+            SubscriptionOrder::Hold(hold) => self.hold = Some(hold),
+        }
+    }
+
+    /// Nothing is under way, and all that has ended is on disk: waits until it is told how to go on.
+    async fn pause(&mut self, Hold { held, go_on }: Hold) {
+        // What it has settled may be wanted again: from now on retention takes nothing.
+        self.given.settled.set(0);
+        if held.send(self.progress.clone()).is_err() {
+            return;
+        }
+        // Without an answer nothing has changed.
+        let Ok(Restart { progress, dead, begun }) = go_on.await else { return };
+        let settings = &self.given.subscription.settings;
+        self.lanes = Lanes::new(settings.concurrency, settings.waiting);
+        (self.read, self.progress, self.dead) = (progress.floor(), progress, dead);
+        (self.held_bytes, self.more, self.unreached) = (0, true, 0);
+        self.held.clear();
+        self.failed.clear();
+        self.fates.clear();
+        self.report();
+        // Who has ordered it may have gone.
+        let _ = begun.send(());
     }
 
     /// Sends dead letters again. They stay dead letters until they are handled.

@@ -1,7 +1,7 @@
-//! Floor 6: events on their way to the services that subscribe.
+//! Floor 6: events on their way to the services that subscribe, and what services do by themselves at their times.
 //!
 //! Owns the log of each topic (in a bucket of `state`), the task of each subscription, its notes on disk (progress,
-//! failures, dead letters), and retention.
+//! failures, dead letters), retention, data that are made again from their events, and the task of each schedule.
 //!
 //! What always holds:
 //! - A published event is handled by each subscription at least once, or is a dead letter of it: whatever is swapped,
@@ -14,8 +14,11 @@
 //! - Only a failure of the function itself counts as a try. A service that cannot be reached costs none, and its events
 //!   wait.
 //! - No event goes before every subscription has settled it. A dead letter has a copy of its event.
+//! - Data and the progress of the subscriptions that made them begin anew together: a plan on disk binds the steps.
+//! - A due time of a schedule is settled on disk once, and no two of one schedule are under way.
 //!
-//! Never: decides which event is next (`events` does), knows how a call is made (the mesh does).
+//! Never: decides which event is next (`events` does) or when something is due (`schedule` does), knows how a call is
+//! made (the mesh does).
 //!
 //! Tests: `tests/`, with a handler of their own over the real store.
 
@@ -23,16 +26,28 @@ mod dead_letter;
 mod deliveries;
 mod dispatcher;
 mod event_log;
+mod event_trace;
 mod handler;
+mod handler_work;
+mod hold;
 mod notes;
+mod rebuild;
+mod reset;
 mod retention;
+mod schedule;
+mod schedules;
 mod status;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod timekeeper;
 
 pub use dead_letter::{DeadLetter, FailedTry};
 pub use deliveries::{Deliveries, DeliveryError, SubscriptionReport, TopicReport};
 pub use event_log::{EventPage, LoggedEvent};
-pub use handler::{Handle, MeshHandler, TryEnd};
+pub use handler::{Fire, Handle, MeshHandler, TryEnd};
+pub use handler_work::HandlerWork;
+pub use rebuild::{RebuildOrder, RebuiltSubscription, ReplayStart};
+pub use schedule::{FiringEnd, NamedSchedule, ScheduledWork};
+pub use schedules::{ScheduleReport, Schedules, WallClock, wall_clock};
 pub use subscription::{Subscription, SubscriptionSettings};

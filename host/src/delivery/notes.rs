@@ -8,12 +8,11 @@
 
 use super::dead_letter::{DeadLetter, FailureHistory};
 use super::subscription::Subscription;
-use crate::base::HandledEvent;
+use crate::base::{HandledEvent, ServiceName};
 use crate::events::Progress;
 use crate::state::{Beside, Bucket, Change, Entry, Key, StateError, Store, Transaction, limit};
 use std::collections::BTreeMap;
 
-const PROGRESS: &[u8] = b"progress";
 const FAILED: &[u8] = b"failed/";
 const DEAD: &[u8] = b"dead/";
 const APPLIED: &[u8] = b"applied/";
@@ -54,13 +53,52 @@ pub(super) enum EventFate {
 }
 
 impl Notes {
+    /// The key of the progress.
+    pub(super) const PROGRESS: &[u8] = b"progress";
+
     pub(super) fn new(store: &Store, subscription: &Subscription) -> Self {
-        Self { service: store.bucket(&subscription.service), bucket: store.bucket(&subscription.notes()) }
+        Self::of(store, &subscription.service, &subscription.notes())
+    }
+
+    /// The notes of `service` in the bucket `notes`.
+    pub(super) fn of(store: &Store, service: &ServiceName, notes: &ServiceName) -> Self {
+        Self { service: store.bucket(service), bucket: store.bucket(notes) }
+    }
+
+    /// The progress on disk, if there is one that can be read.
+    pub(super) async fn progress(&self) -> Result<Option<Progress>, StateError> {
+        let found = self.bucket.get(vec![Self::PROGRESS.to_vec()]).await?;
+        Ok(found.into_iter().flatten().next().and_then(|found| Progress::decode(&found.value)))
+    }
+
+    /// Removes everything but the progress and the dead letters up to the number `last`. Returns how many these are.
+    /// `applied`: the notes of their commits stay too, since what was committed does.
+    pub(super) async fn clear(&self, last: u64, applied: bool) -> Result<usize, StateError> {
+        let (mut after, mut kept) = (None, 0);
+        loop {
+            let page = self.bucket.keys(Vec::new(), after, MOST_FATES).await?;
+            let mut writes = Vec::new();
+            for key in page.items {
+                let stays = |prefix| number_after(prefix, &key).is_some_and(|number| number <= last);
+                if stays(DEAD) {
+                    kept += 1;
+                } else if key != Self::PROGRESS && !(applied && stays(APPLIED)) {
+                    writes.push((key, Change::Delete));
+                }
+            }
+            if !writes.is_empty() {
+                self.commit(writes).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(kept);
+            }
+        }
     }
 
     /// Reads what is on disk, and clears notes of commits that nothing needs any more.
     pub(super) async fn load(&self) -> Result<SavedNotes, StateError> {
-        let found = self.bucket.get(vec![PROGRESS.to_vec()]).await?;
+        let found = self.bucket.get(vec![Self::PROGRESS.to_vec()]).await?;
         let progress = found.into_iter().flatten().next().map(|found| {
             Progress::decode(&found.value).unwrap_or_else(|| {
                 // Better twice than never.
@@ -148,7 +186,7 @@ impl Notes {
                 break;
             }
         }
-        writes.push((PROGRESS.to_vec(), Change::Put(progress.encode())));
+        writes.push((Self::PROGRESS.to_vec(), Change::Put(progress.encode())));
         self.commit(writes).await?;
         Ok(saved)
     }

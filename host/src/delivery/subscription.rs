@@ -1,7 +1,8 @@
 //! A subscription: which function of which service handles the events of which topic.
 
+use super::handler_work::HandlerWork;
 use crate::base::ServiceName;
-use crate::events::{Backoff, Topic};
+use crate::events::{Backoff, Topic, TopicName};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,11 +43,20 @@ pub struct Subscription {
     pub function: String,
     /// How its events are delivered.
     pub settings: SubscriptionSettings,
+    /// The scope of the tracer in which its traces are: those that are slow there are kept.
+    pub trace_scope: usize,
+    /// What its handlers take.
+    pub work: Arc<HandlerWork>,
 }
 
 impl Subscription {
     /// The bucket of its notes. A replaced function is the same subscription: what it has settled stays settled.
     pub fn notes(&self) -> ServiceName {
-        ServiceName::of_host_part("subscription", &format!("{}/{}", self.service, self.topic.name))
+        Self::notes_of(&self.service, &self.topic.name)
+    }
+
+    /// The bucket of the notes of the subscription of `service` to `topic`.
+    pub(super) fn notes_of(service: &ServiceName, topic: &TopicName) -> ServiceName {
+        ServiceName::of_host_part("subscription", &format!("{service}/{topic}"))
     }
 }

@@ -18,6 +18,8 @@ struct CloudEvent<'a> {
     publisher: &'a str,
     sequence: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     partitionkey: Option<&'a str>,
     data: Option<&'a RawValue>,
 }
@@ -25,7 +27,7 @@ struct CloudEvent<'a> {
 /// The event `number` of `topic` as a CloudEvent (CloudEvents 1.0.2, section 3; JSON format, section 3).
 ///
 /// `source` and `id` together are unique, as section 3.1.1 demands: the source names the topic of this host, and the id
-/// is the event's number in it. `sequence` and `partitionkey` are documented extensions of the specification.
+/// is the event's number in it. `sequence`, `partitionkey` and `traceparent` are documented extensions of the specification.
 pub fn cloud_event(topic: &TopicName, number: u64, event: &EventRecord) -> Box<RawValue> {
     let envelope = CloudEvent {
         specversion: "1.0",
@@ -37,6 +39,7 @@ pub fn cloud_event(topic: &TopicName, number: u64, event: &EventRecord) -> Box<R
         publisher: &event.source,
         // Texts of equal length sort as their numbers do: the extension compares them as texts.
         sequence: format!("{number:020}"),
+        traceparent: event.trace.as_ref().map(ToString::to_string),
         partitionkey: event.key.as_deref(),
         // A payload is published only if it is JSON.
         data: serde_json::from_str(&event.payload).ok(),
@@ -68,15 +71,19 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::TraceParent;
 
     #[test]
     fn an_envelope_has_the_required_attributes_and_the_payload_as_it_is() {
         let payload = r#"{"id":"o-1","total":9007199254740993.50}"#.to_owned();
-        let event = EventRecord { time: 1_795_000_000_123, source: "orders".into(), key: Some("o-1".into()), payload };
+        let trace = TraceParent::parse("00-000000000000000000000000000000ab-00000000000000cd-01");
+        let (time, key) = (1_795_000_000_123, Some("o-1".into()));
+        let event = EventRecord { time, source: "orders".into(), key, payload, trace };
         let expected = r#"{"specversion":"1.0","id":"7","source":"/topics/orders.placed","type":"orders.placed","#
             .to_owned()
             + r#""time":"2026-11-18T11:06:40.123Z","datacontenttype":"application/json","publisher":"orders","#
-            + r#""sequence":"00000000000000000007","partitionkey":"o-1","#
+            + r#""sequence":"00000000000000000007","#
+            + r#""traceparent":"00-000000000000000000000000000000ab-00000000000000cd-01","partitionkey":"o-1","#
             + r#""data":{"id":"o-1","total":9007199254740993.50}}"#;
         assert_eq!(cloud_event(&TopicName::new("orders.placed").unwrap(), 7, &event).get(), expected);
     }

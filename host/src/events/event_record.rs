@@ -1,12 +1,14 @@
 //! An event as it is stored.
 
-use crate::base::Digest;
+use crate::base::{Digest, SpanId, TraceId, TraceParent};
 
 /// The first bytes of a record's SHA-256, which stand before the rest of it. The database has checksums of its pages,
 /// but trusts them after it was closed cleanly, so that a bit that flips later is found by nobody else.
 const DIGEST: usize = 8;
-/// The format of a record.
-const FORMAT: u8 = 1;
+/// The format of a record without a trace.
+const PLAIN: u8 = 1;
+/// The format of a record whose publisher was traced: the trace stands before the rest.
+const TRACED: u8 = 2;
 
 /// An event without its number, which is its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct EventRecord {
     pub key: Option<String>,
     /// The payload: JSON.
     pub payload: String,
+    /// The place in a trace at which it was published.
+    pub trace: Option<TraceParent>,
 }
 
 /// A record that is not what was written.
@@ -30,9 +34,17 @@ impl EventRecord {
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
         let key = self.key.as_deref().unwrap_or_default();
-        let mut body = Vec::with_capacity(DIGEST + 13 + self.source.len() + key.len() + self.payload.len());
+        let mut body = Vec::with_capacity(DIGEST + 38 + self.source.len() + key.len() + self.payload.len());
         body.extend_from_slice(&[0; DIGEST]);
-        body.push(FORMAT);
+        match &self.trace {
+            Some(TraceParent { trace, span, sampled }) => {
+                body.push(TRACED);
+                body.extend_from_slice(trace.bytes());
+                body.extend_from_slice(span.bytes());
+                body.push(u8::from(*sampled));
+            }
+            None => body.push(PLAIN),
+        }
         body.extend_from_slice(&self.time.to_be_bytes());
         body.push(u8::try_from(self.source.len()).unwrap_or(u8::MAX));
         body.extend_from_slice(&self.source.as_bytes()[..self.source.len().min(255)]);
@@ -59,7 +71,18 @@ impl EventRecord {
     }
 
     fn parse(body: &[u8]) -> Option<Self> {
-        let body = body.strip_prefix(&[FORMAT])?;
+        let (format, body) = body.split_first()?;
+        let (trace, body) = match *format {
+            PLAIN => (None, body),
+            TRACED => {
+                let (trace, body) = body.split_first_chunk::<16>()?;
+                let (span, body) = body.split_first_chunk::<8>()?;
+                let (sampled, body) = body.split_first()?;
+                let (trace, span) = (TraceId::stored(*trace)?, SpanId::stored(*span)?);
+                (Some(TraceParent { trace, span, sampled: *sampled != 0 }), body)
+            }
+            _ => return None,
+        };
         let (time, body) = body.split_first_chunk::<8>()?;
         let (source, body) = body.split_first()?;
         let (source, body) = body.split_at_checked((*source).into())?;
@@ -72,6 +95,7 @@ impl EventRecord {
             source: text(source)?,
             key: if length == 0 { None } else { Some(text(key)?) },
             payload: text(payload)?,
+            trace,
         })
     }
 }
@@ -82,8 +106,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn record() -> impl Strategy<Value = EventRecord> {
-        (any::<u64>(), "[a-z]{1,20}", proptest::option::of(".{0,40}"), ".{0,200}")
-            .prop_map(|(time, source, key, payload)| EventRecord { time, source, key, payload })
+        let trace = (1..u128::MAX, 1..u64::MAX, any::<bool>()).prop_map(|(trace, span, sampled)| {
+            let (trace, span) = (TraceId::from_random(trace), SpanId::from_random(span));
+            TraceParent { trace, span, sampled }
+        });
+        let (key, trace) = (proptest::option::of(".{0,40}"), proptest::option::of(trace));
+        (any::<u64>(), "[a-z]{1,20}", key, ".{0,200}", trace)
+            .prop_map(|(time, source, key, payload, trace)| EventRecord { time, source, key, payload, trace })
     }
 
     proptest! {

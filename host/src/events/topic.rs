@@ -106,7 +106,7 @@ impl Topic {
         if self.bytes() >= size.saturating_add(size / 4) {
             return Err(RefusedEvent::Full(self.name.clone()));
         }
-        Ok(EventRecord { time, source: source.to_owned(), key, payload })
+        Ok(EventRecord { time, source: source.to_owned(), key, payload, trace: None })
     }
 
     /// The bytes of its events.

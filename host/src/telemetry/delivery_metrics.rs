@@ -6,6 +6,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A subscription at the time of a scrape.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct DeliverySample {
     pub handled: u64,
     /// Tries that failed.
     pub failures: u64,
+    /// The processor time of its handlers.
+    pub cpu: Duration,
 }
 
 /// The topics and subscriptions that exist at the time of a scrape.
@@ -76,6 +79,13 @@ impl Collector for DeliveryScrape {
                     [("topic", sample.topic.as_str()), ("service", sample.service.as_str()), ("outcome", outcome)];
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
             }
+        }
+        let help = "Processor time of guests that worked for the events, in seconds";
+        let mut family = encoder.encode_descriptor("delivery_cpu_seconds", help, None, MetricType::Counter)?;
+        for sample in &samples {
+            let labels = [("topic", sample.topic.as_str()), ("service", sample.service.as_str())];
+            let seconds = sample.cpu.as_secs_f64();
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, u64>(&seconds, None)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
 use super::saga_metrics::{SagaScrape, SagaSource};
+use super::schedule_metrics::{ScheduleScrape, ScheduleSource};
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::{StoreCollector, StoreMetrics};
 use super::tls_metrics::{TlsMetrics, TlsScrape};
@@ -68,6 +69,12 @@ impl Metrics {
     pub fn add_sagas(&self, source: Arc<dyn SagaSource>) {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         registry.register_collector(Box::new(SagaScrape(source)));
+    }
+
+    /// Adds the metrics of schedules.
+    pub fn add_schedules(&self, source: Arc<dyn ScheduleSource>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(ScheduleScrape(source)));
     }
 
     /// Adds the metrics of the edges that serve TLS, each with its name.

@@ -54,7 +54,7 @@ pub struct KeptTrace {
     pub took: Duration,
     /// The route, or a word in brackets.
     pub route: String,
-    /// The status of the answer; 499 if the client went away before.
+    /// The status of the answer; 499 if the client went away before; 0 for an event.
     pub status: u16,
     /// Why it is kept.
     pub rule: KeepRule,

@@ -45,6 +45,7 @@ mod operator;
 mod otlp;
 mod pool_metrics;
 mod saga_metrics;
+mod schedule_metrics;
 mod service_metrics;
 mod slow_threshold;
 mod status_slot;
@@ -80,6 +81,7 @@ pub use otlp::{
 };
 pub use pool_metrics::PoolMetrics;
 pub use saga_metrics::{SagaSample, SagaSource};
+pub use schedule_metrics::{ScheduleSample, ScheduleSource};
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};

@@ -37,10 +37,15 @@ pub struct TraceEnd<'a> {
     pub route: &'a str,
     /// The request's id.
     pub request_id: &'a RequestId,
-    /// The status of its answer; 499 if the client went away before.
+    /// The status of its answer; 499 if the client went away before; [`TraceEnd::NO_STATUS`] for an event.
     pub status: u16,
     /// How long it took.
     pub took: Duration,
+}
+
+impl TraceEnd<'_> {
+    /// The status of what has none: nobody asked by HTTP.
+    pub const NO_STATUS: u16 = 0;
 }
 
 impl Tracer {

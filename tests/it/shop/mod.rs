@@ -1,7 +1,8 @@
-//! The example shop behind the gateway: the manifest that `just run` starts, with its three services.
+//! The example shop behind the gateway: the manifest that `just run` starts, with its services.
 
 mod chaos;
 mod concurrent_writes;
+mod events;
 mod orders;
 mod products;
 mod typed_route_errors;
@@ -16,14 +17,14 @@ use serde_json::Value;
 struct Shop {
     atoll: Atoll,
     http: Http,
-    _home: Home,
+    home: Home,
 }
 
 impl Shop {
     /// Starts the shop with the repository's own manifest and an empty store.
     async fn open() -> Self {
         let home = Home::new(&shop_manifest());
-        Self { atoll: home.start().await, http: Http::default(), _home: home }
+        Self { atoll: home.start().await, http: Http::default(), home }
     }
 
     /// The address of `path` at the gateway.

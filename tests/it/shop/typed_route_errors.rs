@@ -182,7 +182,7 @@ async fn failing_products_get_502_or_503_and_orders_answers_by_its_own_contract(
     let manifest = shop_manifest().replacen("page_size = \"50\"", "mode = \"trap\"", 3);
     for (manifest, status, named) in [(shop_manifest(), 503, "unavailable"), (manifest, 502, "trap")] {
         let home = Home::new(&manifest);
-        let shop = Shop { atoll: home.start().await, http: Http::default(), _home: home };
+        let shop = Shop { atoll: home.start().await, http: Http::default(), home };
         let stocked = StockedShop::of(shop).await;
         let ada = stocked.shop.post("/api/users", &json!({"name": "Ada", "email": "ada@example.org"})).await;
         let line = json!({"product": stocked.mug.rsplit_once('/').unwrap().1, "quantity": 1});

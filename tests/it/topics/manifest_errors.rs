@@ -21,7 +21,7 @@ const CASES: [(&str, &str, &str, &str); 7] = [
     (
         "[topic.entries]\npayload = \"atoll:fixture-events/types#entry\"\n[topic.entries.more]\n",
         "[]",
-        "unknown key `more` in [topic.entries]",
+        "a name with dots stands in quotes: [topic.\"entries.more\"]",
         ":3:",
     ),
     ("", "[]", "there is no topic `entries`", ":4:"),

@@ -3,6 +3,9 @@
 
 mod crash;
 mod manifest_errors;
+mod rebuilds;
+mod schedules;
+mod traced;
 
 use super::atoll::{Answer, Atoll, Home, Http, eventually};
 use http::Method;

@@ -102,7 +102,7 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 }
 
 /// A duration as the manifest writes it.
-pub(super) fn as_written(duration: Duration) -> String {
+pub(crate) fn as_written(duration: Duration) -> String {
     write(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), DURATIONS)
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
     /// The names of the keys that were read so far.
     known: Vec<&'static str>,
+    /// Keys that were reported as what they are.
+    refused: Vec<String>,
     pub(crate) report: &'a Report,
 }
 
@@ -34,12 +36,12 @@ impl<'a> Section<'a> {
             report.push(ValueOrigin::Text(value.span()), format!("{title} must be a table"), help);
         }
         let span = value.map_or(0..0, Spanned::span);
-        Self { title, span, table, known: Vec::new(), report }
+        Self { title, span, table, known: Vec::new(), refused: Vec::new(), report }
     }
 
     /// The manifest as a whole.
     pub(crate) fn root(table: &'a DeTable<'a>, report: &'a Report) -> Self {
-        Self { title: ROOT.into(), span: 0..0, table: Some(table), known: Vec::new(), report }
+        Self { title: ROOT.into(), span: 0..0, table: Some(table), known: Vec::new(), refused: Vec::new(), report }
     }
 
     fn raw(&mut self, name: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
@@ -207,11 +209,35 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Reports every table that was not read, each with the message and the help that `explain` makes of the names that
+    /// lead to it: a name with dots that stands in no quotes is a table in a table.
+    pub(crate) fn refuse_tables(&mut self, explain: impl Fn(&str) -> (String, String)) {
+        let Some(table) = self.table else { return };
+        for (key, value) in table {
+            let mut names = key.get_ref().to_string();
+            let (mut inner, mut unread) = (value, !self.known.contains(&key.get_ref().as_ref()));
+            unread &= value.get_ref().is_table();
+            // `a.b.c` is one table in another, and nothing else is in them.
+            while let Some(below) = inner.get_ref().as_table().filter(|below| below.len() == 1)
+                && let Some((name, value)) = below.iter().next()
+                && value.get_ref().is_table()
+            {
+                names = format!("{names}.{}", name.get_ref());
+                inner = value;
+            }
+            if unread {
+                let (message, help) = explain(&names);
+                self.report.push(ValueOrigin::Text(key.span()), message, help);
+                self.refused.push(key.get_ref().to_string());
+            }
+        }
+    }
+
     /// Reports every key that was not read.
     pub(crate) fn close(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
-            if !self.known.contains(&name) {
+            if !self.known.contains(&name) && !self.refused.iter().any(|refused| refused == name) {
                 let help = did_you_mean(name, self.known.iter().copied(), "the keys known here");
                 let message = format!("unknown key `{name}` in {}", self.title);
                 self.report.push(ValueOrigin::Text(key.span()), message, help);

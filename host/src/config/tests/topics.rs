@@ -9,6 +9,10 @@ use std::time::Duration;
 fn wrong_topics_and_subscriptions_are_findings() {
     cases! {
         "[topic.Orders]" => "1:8", "`Orders` is no topic name", "rename it";
+        "[topic.orders.placed]\nretention = '1d'" =>
+            "1:15", "`orders.placed` is read as `placed` in `orders`", "[topic.\"orders.placed\"]";
+        "[topic.orders.placed.eu]" =>
+            "1:15", "`orders.placed.eu` is read as", "[topic.\"orders.placed.eu\"]";
         "[topic.a]\nsize = 1" => "2:8", "`size` must be a size of 1MiB to 1TiB, not 1", "64MiB";
         "[topic.a]\npayload = 'order'" => "2:11", "`payload` must be a type of WIT", "`#`";
         "[service.a]\ncomponent = 'users.wasm'\npublish = ['b']" =>
@@ -21,6 +25,40 @@ fn wrong_topics_and_subscriptions_are_findings() {
             "4:36", "`a` subscribes with a function of `b`", "call = \"a/f\"";
         "[topic.t]\n[service.a]\nurls = ['http://a:1']\nsubscribe = [{ topic = 't', call = 'a/f' }]" =>
             "4:36", "`a` has no component", "leave `subscribe` out";
+    }
+}
+
+#[test]
+fn wrong_schedules_are_findings() {
+    const START: &str = "[topic.t]\n[service.a]\ncomponent = 'users.wasm'\n[[schedule]]\nname = 's'\n";
+    let findings = |text: &str| parse(&format!("{START}{text}"), &[]).unwrap_err().to_string();
+    for (text, message, help) in [
+        ("call = 'a/f'", "a schedule has either `cron` or `every`", "every = \"15m\""),
+        ("call = 'a/f'\ncron = '0 3 * * *'\nevery = '1m'", "a schedule has either `cron` or `every`", "15m"),
+        ("every = '1m'", "a schedule has either `call` or `topic`", "call = \"reports/nightly\""),
+        ("every = '1m'\ncall = 'a/f'\ntopic = 't'", "a schedule has either `call` or `topic`", "say what it does"),
+        ("every = '1m'\ncall = 'b/f'", "there is no service `b`", "`a`"),
+        ("every = '1m'\ntopic = 'u'", "there is no topic `u`", "`t`"),
+        ("every = '1m'\ncall = 'a/f'\nkey = 'k'", "`key` orders events", "leave it out"),
+        ("every = '1ms'\ncall = 'a/f'", "`every` must be a duration of 1s to 366d", "1ms"),
+        ("cron = '0 25 * * *'\ncall = 'a/f'", "`0 25 * * *` is no cron pattern", "minute, hour"),
+        ("cron = '0 0 30 2 *'\ncall = 'a/f'", "`cron` is never due", "a day that a month has"),
+        ("cron = '0 3 * * *'\ntime_zone = 'Mars'\ncall = 'a/f'", "there is no time zone `Mars`", "Europe/Berlin"),
+        ("every = '1m'\ntime_zone = 'UTC'\ncall = 'a/f'", "`time_zone` is that of `cron`", "leave it out"),
+        ("every = '1m'\ncall = 'a/f'\ncatch_up = 'one'", "`catch_up` must be", "latest"),
+        (
+            "every = '1m'\ncall = 'a/f'\n[[schedule]]\nname = 's'\nevery = '1m'\ncall = 'a/f'",
+            "two schedules `s`",
+            "rename",
+        ),
+        (
+            "every = '1m'\ncall = 'a/f'\n[[schedule]]\nevery = '1m'\ncall = 'a/f'",
+            "a schedule has no `name`",
+            "add name",
+        ),
+    ] {
+        let found = findings(text).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(found.contains(message) && found.contains(help), "{message}, {help}:\n{found}");
     }
 }
 

@@ -1,11 +1,13 @@
 //! Delivery over the real store, with a handler that the tests drive.
 
 mod behaviour;
+mod rebuilds;
+mod scheduled;
 mod seeded;
 
 use super::{Deliveries, Handle, Subscription, SubscriptionSettings, TryEnd};
 use crate::base::{HandledEvent, ServiceName};
-use crate::events::{Backoff, NewEvent, PayloadType, Retention, Topic, TopicName};
+use crate::events::{Backoff, EventRecord, NewEvent, PayloadType, Retention, Topic, TopicName};
 use crate::state::{Settings, Store};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +24,8 @@ struct Script {
     calls: Mutex<Vec<(u64, Option<String>, u32)>>,
     /// The verdicts of an event's next calls; then it is handled.
     verdicts: Mutex<BTreeMap<u64, Vec<TryEnd>>>,
+    /// The events whose next call panics.
+    panics: Mutex<std::collections::BTreeSet<u64>>,
     /// The most calls at the same time, and those of one key.
     running: Mutex<BTreeMap<Option<String>, usize>>,
     overlap: Mutex<usize>,
@@ -50,11 +54,12 @@ impl Drop for Running<'_> {
 }
 
 impl Handle for Script {
-    async fn handle(&self, _: &Subscription, event: Arc<HandledEvent>, _: &str) -> TryEnd {
+    async fn handle(&self, _: &Subscription, event: Arc<HandledEvent>, _: &EventRecord) -> TryEnd {
         self.calls.lock().unwrap().push((event.number, event.key.clone(), event.attempt));
         let running = Running::begin(self, event.key.clone());
         tokio::task::yield_now().await;
         drop(running);
+        assert!(!self.panics.lock().unwrap().remove(&event.number), "told to panic");
         let mut verdicts = self.verdicts.lock().unwrap();
         verdicts.get_mut(&event.number).and_then(Vec::pop).unwrap_or(TryEnd::Handled)
     }
@@ -85,6 +90,8 @@ async fn start(store: &Store, topic: &Arc<Topic>, settings: SubscriptionSettings
         at: 0,
         function: "order-placed".into(),
         settings,
+        trace_scope: 0,
+        work: Arc::default(),
     };
     Deliveries::start(store, vec![Arc::clone(topic)], vec![subscription], &[], Arc::clone(script)).await.unwrap()
 }

@@ -124,7 +124,10 @@ impl CommitScope {
         for (topic, event) in events {
             let at = topics.iter().position(|own| own.name.as_str() == topic);
             let at = at.ok_or_else(|| CommitFailure::NotGranted(topic))?;
-            let record = topics[at].admit(event, source, now()).map_err(CommitFailure::Refused)?.encode();
+            let mut record = topics[at].admit(event, source, now()).map_err(CommitFailure::Refused)?;
+            // The handlers' traces have a link to this one.
+            record.trace = self.own.place();
+            let record = record.encode();
             let (bytes, writes) = writes.entry(at).or_default();
             *bytes += record.len() as u64;
             writes.push((Topic::COUNTER.to_vec(), Change::Append(record)));

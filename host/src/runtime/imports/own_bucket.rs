@@ -1,7 +1,7 @@
 //! A guest's use of its store: each operation with its span, on the call's tape, and with a note of what the guest is
 //! handed.
 
-use crate::base::OpenSpan;
+use crate::base::{OpenSpan, TraceParent};
 use crate::recording::{Blob, RecordedCommit, RecordedQuestion, RecordedReply, RefusalCase};
 use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::Context;
@@ -19,6 +19,11 @@ pub(super) struct OwnBucket {
 }
 
 impl OwnBucket {
+    /// Its operation's place in the trace of the call, if that is traced.
+    pub(super) fn place(&self) -> Option<TraceParent> {
+        self.span.as_ref().map(|span| span.scope().parent())
+    }
+
     /// The bucket of the guest with this context. `operation` is the name of the function that it calls.
     pub(super) fn of(context: &Context, operation: &'static str) -> Self {
         let grants = &context.identity.grants;

@@ -28,6 +28,8 @@ const SHOP: &str = r#"
 [gateway]
 timeout = "50s"
 
+[topic."orders.placed"]
+
 [service.users]
 component = "{component:users}"
 replicas = 2
@@ -46,6 +48,7 @@ component = "{component:orders}"
 replicas = 2
 state = true
 calls = ["users", "products"]
+publish = ["orders.placed"]
 ORDERS
 limits = { timeout = "45s" }
 breaker = { failure_threshold = 3, recovery_timeout = "5s" }
