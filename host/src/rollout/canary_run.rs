@@ -226,14 +226,16 @@ impl CanaryRun {
 
     /// What the record says of it.
     pub(super) fn to_record(&self) -> OpenRollout {
+        // Copied: two locks in one expression would both be held to its end.
+        let CanaryProgress { in_shadow, step, .. } = *self.progress();
         OpenRollout {
             id: self.id,
             digest: self.revision.digest().to_string(),
             who: self.order.who.clone(),
             why: self.order.why.clone(),
             began: seconds(self.began),
-            step: Some(self.progress().step),
-            in_shadow: self.progress().in_shadow,
+            step: Some(step),
+            in_shadow,
             evidence: self.watch.judge().evidence().map(|evidence| evidence.logs()),
             plan: self.plan.to_record(self.order.hold),
         }
