@@ -45,10 +45,10 @@ impl Call for NotingService {
 }
 
 /// The address of the peer.
-pub const PEER: [u8; 4] = [192, 0, 2, 7];
+pub(crate) const PEER: [u8; 4] = [192, 0, 2, 7];
 
 /// Sends a request through a gateway whose routes have `prefix`, which is stripped. Returns what the service gets.
-pub fn send(head: Parts, trusted: bool, prefix: &str) -> Option<Parts> {
+pub(crate) fn send(head: Parts, trusted: bool, prefix: &str) -> Option<Parts> {
     let rule = Rule::prefix(prefix).and_then(|rule| rule.with_strip_prefix(prefix)).ok()?;
     let target = Target {
         answerer: Answerer::Service(ServiceName::new("users").expect("a name")),
@@ -77,7 +77,7 @@ pub fn send(head: Parts, trusted: bool, prefix: &str) -> Option<Parts> {
 }
 
 /// Fields of a header section: a line each, with a colon. `None`: HTTP's parsers would refuse one of them.
-pub fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeaderMap> {
+pub(crate) fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for line in lines.filter(|line| !line.is_empty()) {
         let at = line.iter().position(|byte| *byte == b':')?;
@@ -88,7 +88,7 @@ pub fn fields<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<HeaderMap> {
 }
 
 /// The one line of the field; `None` if there are more or fewer.
-pub fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+pub(crate) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     lines.next().filter(|_| lines.next().is_none())
 }

@@ -38,8 +38,11 @@ fn manifest(secrets: &str) -> String {
 [telemetry]
 sample = 1
 
+[telemetry.logs]
+keep = "1MiB"
+
 [audit]
-file = ".atoll/audit.jsonl"
+file = "audit.jsonl"
 
 [history]
 
@@ -90,7 +93,8 @@ async fn a_component_reads_its_secrets_and_nothing_of_the_host_shows_them() {
         assert!(!String::from_utf8_lossy(&inspected.stdout).contains(PLANTED), "{inspected:?}");
         let log = atoll.stop().await;
         assert!(log.iter().all(|line| !line.contains(PLANTED)), "the log shows a secret");
-        for file in files(&home.folder.path().join(".atoll")) {
+        let audit = home.folder.path().join("audit.jsonl");
+        for file in files(&home.folder.path().join(".atoll")).into_iter().chain([audit]) {
             let held = std::fs::read(&file).unwrap();
             let shown = held.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
             assert!(!shown, "{} holds a secret", file.display());

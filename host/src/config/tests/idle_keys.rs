@@ -11,7 +11,7 @@ fn a_key_without_effect_is_refused_where_it_stands() {
         ("state = true", "state"),
         ("config = { a = 'b' }", "config"),
         ("env = { A = 'b' }", "env"),
-        ("secrets = { a = { file = 'users.wasm' } }", "secrets"),
+        ("secrets = { a = { file = 'secret' } }", "secrets"),
         ("calls = ['a']", "calls"),
         ("egress = ['https://b.example']", "egress"),
         ("idempotent = ['get']", "idempotent"),

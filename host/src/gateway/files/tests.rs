@@ -39,8 +39,8 @@ async fn ask(
     Ok((Response::from_parts(head, ()), body))
 }
 
-/// A route for all below `/f`, which strips that, makes `/` of the path `/f`. The references of a page there would begin
-/// beside the folder and not in it.
+/// A route for all below `/f`, which strips that, makes `/` of `/f`. The references of a page there would begin beside
+/// the folder and not in it.
 #[tokio::test]
 async fn a_folder_at_a_path_without_a_slash_is_redirected_to_whatever_a_route_has_stripped() {
     let (_root, folder) = folder(&[("index.html", b"page")], Some("/index.html"));
