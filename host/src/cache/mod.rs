@@ -47,6 +47,6 @@ pub use freshness::{AnswerMoment, Freshness};
 pub use kept_answer::KeptAnswer;
 pub use purge::Purge;
 pub use selection::{KeyDigest, Selection};
-pub use state_basis::{StateBasis, keep_by_state};
-pub use storability::keep;
+pub use state_basis::StateBasis;
+pub use storability::{keep, keep_by_state};
 pub use unkept::Unkept;

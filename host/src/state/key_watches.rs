@@ -192,6 +192,9 @@ impl KeyWatches {
 
     /// To be called before all of `bucket` is erased.
     pub(super) fn begin_erasure(&self, bucket: &ServiceName) {
+        if !self.is_on.load(Ordering::Acquire) {
+            return;
+        }
         let mut tables = self.lock();
         tables.writing.entry(bucket.clone()).or_default().all = true;
         tables.end_changing();

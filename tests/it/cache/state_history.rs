@@ -165,7 +165,8 @@ impl World {
             let value = register.acknowledged.load(SeqCst) + 1;
             register.begun.store(value, SeqCst);
             // What was in doubt when the host died is written again.
-            while clients.send(Method::PUT, &register.paths[1], &register.content(value)).await.is_none() {
+            let method = if register.is_user { Method::PATCH } else { Method::PUT };
+            while clients.send(method.clone(), &register.paths[1], &register.content(value)).await.is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             register.acknowledged.store(value, SeqCst);
