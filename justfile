@@ -1,7 +1,8 @@
 # Every command that a person runs. `./just` is `just` for machines that do not have it.
 
-# Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built.
-profile := "release"
+# Cargo profile of the host in `run` and `atoll`: `just profile=dev run` reuses what `just test` has built, and
+# `just profile=release run` runs what is shipped, after some minutes more.
+profile := "quick"
 
 # Arguments reach a recipe as "$@", so that their quoting survives.
 set positional-arguments
@@ -69,6 +70,12 @@ examples: setup
 conformance *ARGS: build-components
     @exec tests/conformance/run.sh "$@"
 
+# The first hour in each language, with its tools from their registries: `just languages`, `just languages "js ts"`
+[group("verify")]
+languages *LANGUAGES: setup
+    cargo build --profile {{ profile }} --bin atoll
+    @exec tests/languages/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll "$@"
+
 # Look at the gateway's TLS with testssl.sh, a package of Debian: `just conformance-tls`
 [group("verify")]
 conformance-tls *ARGS: setup
@@ -129,6 +136,11 @@ audit: setup
 fuzz TARGET="all" SECONDS="60": build-components
     @exec fuzz/run.sh "$@"
 
+# Kill the host 200 times, or as often as CRASHES says, while sagas run, and see that money, stock and orders add up
+[group("verify")]
+saga-crashes CRASHES="200": build-components
+    ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
 nightly: sim conformance (fuzz "all" "600") audit
@@ -143,10 +155,33 @@ dashboard:
 drawing: setup
     ATOLL_WRITE_DRAWING=1 cargo test --quiet -p host --test system the_drawing_is_that_of_the_imports
 
-# Run the benchmarks and the programs that they compare with
+# Write the JSON schema of the manifest anew into host/schema, from the declarations of its keys
+[group("build")]
+schema: setup
+    ATOLL_WRITE_SCHEMA=1 cargo test --quiet -p host --lib config::tests::schema
+
+# Run the benchmarks and the programs that they compare with; `just bench edge` runs bench/edge.py
 [group("verify")]
 bench *ARGS: build-components
-    @exec cargo run --release -p bench -- "$@"
+    @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
+        exec bench/edge.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+
+# Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
+[group("verify")]
+key-kills COUNT="100": build-components
+    ATOLL_KEY_KILLS="$1" cargo test -p host --test system -- the_key_is_replaced_while_the_host_runs
+
+# Measure rate limits in real traffic, and what others notice of a client whose requests are expensive
+[group("verify")]
+limits-in-traffic SECONDS="40": build-components
+    cargo build --release --bin atoll
+    @exec bench/limits.py target/release/atoll "$1"
+
+# Abuse the gateway's HTTP/2 with frames, ten seconds for each kind: `just abuse-http2`, `just abuse-http2 2`
+[group("verify")]
+abuse-http2 SECONDS="10": build-components
+    cargo build --bin atoll
+    @exec bench/http2_abuse.py target/debug/atoll "$1"
 
 # Measure the hot nouns one by one, with criterion: `just bench-micro`, `just bench-micro breaker`
 [group("verify")]

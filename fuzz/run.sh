@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets and runs them: `fuzz/run.sh [TARGET|all [SECONDS]]`; `./just fuzz` is the same.
+# Builds the fuzz targets and runs them: `fuzz/run.sh [TARGET|all|shared [SECONDS]]`; `./just fuzz` is the same.
+# With `all` each target has so many seconds, with `shared` all of them together: more targets then take no longer.
 #
 # libFuzzer keeps the inputs that reached new code in `target/fuzz/TARGET`, and starts from them the next time. The
 # input of a crash is in `target/fuzz/TARGET.crashes`; `target/debug/fuzz-TARGET FILE` runs it again. At first a target
@@ -9,13 +10,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 
 # `component` runs by its name alone: it stops at a fault of `wit_parser` 0.262. It joins `all` when that is mended.
-readonly targets=(manifest arguments route token coding files cache range)
+readonly targets=(manifest arguments route token coding files cache range forwarded http2-head)
 readonly built=${CARGO_TARGET_DIR:-target}
 readonly slowest=10 # seconds for one input; all of them take milliseconds
 readonly memory=1024 # MiB of address space: more fails at the very input that asks for it
 
 target=${1:-all}
 seconds=${2:-60}
+if [[ $target == shared ]]; then
+    target=all
+    seconds=$((seconds / ${#targets[@]}))
+fi
 if [[ $target != all && " ${targets[*]} component " != *" $target "* ]]; then
     echo "fuzz: no target '$target': ${targets[*]} component" >&2
     exit 2

@@ -17,9 +17,11 @@ pub mod coding;
 pub mod contract;
 pub mod diagnosis;
 pub mod egress;
+pub mod expectation;
 pub mod fault;
 pub mod identity;
 pub mod limit;
+pub mod recording;
 pub mod retry;
 pub mod route;
 pub mod verdict;
@@ -30,6 +32,7 @@ pub mod audit;
 pub mod events;
 pub mod listen;
 pub mod registry;
+pub mod saga;
 pub mod state;
 
 // Floor 4: Wasmtime.
@@ -40,6 +43,7 @@ pub mod mesh;
 
 // Floor 6: processes that take several steps or run all the time.
 pub mod acme;
+pub mod coordinator;
 pub mod delivery;
 pub mod health;
 pub mod rollout;

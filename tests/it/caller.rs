@@ -34,7 +34,7 @@ impl Host {
         let cache = workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         let code = runtime.load(&component("fixture-caller")).unwrap();
         for (service, callee) in
             [("front", "back"), ("back", "back"), ("outer", "guarded"), ("guarded", "back"), ("shared", "back")]

@@ -28,7 +28,7 @@ pub fn component(name: &str) -> PathBuf {
 
 /// The repository's own manifest, with the shop's components as this checkout builds them, and with its contracts.
 pub fn shop_manifest() -> String {
-    for name in ["users", "products", "orders"] {
+    for name in ["users", "products", "orders", "payments", "checkout"] {
         component(name);
     }
     let manifest = fs::read_to_string(workspace().join("atoll.toml")).expect("the checkout has a manifest");

@@ -47,7 +47,7 @@ impl InProcessMesh {
         let cache = super::components::workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 256, 128 << 20).unwrap());
         let registry = Arc::new(Registry::default());
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         for (plan, fixture) in services {
             let component = runtime.load(&component(fixture)).unwrap();
             rollout.launch(plan, Some((&component, &[])), None).unwrap();

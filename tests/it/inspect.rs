@@ -180,6 +180,18 @@ async fn inspect_compares_with_what_the_running_host_serves_and_says_so() {
     assert!(report.ends_with("\nfits: nothing would break\n"), "{report}");
     let compared = section(&report, "compared with").join("\n");
     assert!(compared.starts_with("revision ") && compared.contains(&atoll.admin), "{report}");
+    assert!(section(&report, "limits")[0].contains("128 MiB for each instance"), "{report}");
+    assert_eq!([section(&report, "env"), section(&report, "calls")], [["none"], ["none"]], "{report}");
+    assert!(section(&report, "differs").is_empty(), "{report}");
+    // The manifest is edited, and the host has not started again.
+    let granted =
+        "component = \"notes.wasm\"\nenv = { LOG = \"debug\" }\ncalls = [\"notes\"]\nlimits = { memory = \"1MiB\" }";
+    fs::write(home.manifest(), manifest.replace("component = \"notes.wasm\"", granted)).unwrap();
+    let (_, report, _) = inspect(&home, "fixture-notes-2", &against).await;
+    let differs = section(&report, "differs");
+    assert!(differs[0].starts_with("limits: ") && differs[0].contains("1 MiB for each"), "{report}");
+    assert!(differs[1].ends_with("atoll.toml: LOG") && differs[2].ends_with("atoll.toml: notes"), "{report}");
+    fs::write(home.manifest(), manifest).unwrap();
 
     // A rebuild: the file that the manifest names is another one than the host serves.
     fs::copy(component("fixture-notes-1"), &file).unwrap();

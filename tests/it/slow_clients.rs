@@ -2,6 +2,7 @@
 //! notice. For services behind `urls`, for components, and for typed routes.
 
 use super::atoll::{Atoll, Home, Http, TIMEOUT};
+use super::http2::raw_client::{DATA, END_HEADERS, END_STREAM, HEADERS, RawClient, frame, request};
 use super::open_exchange::in_flight;
 use super::plain_server::PlainServer;
 use serde_json::Value;
@@ -122,6 +123,101 @@ async fn a_slow_upload_holds_no_place_of_its_service() {
         let answer = head(&mut long).await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         drop((uploads, long));
+        in_flight(&atoll, service, 0).await;
+        assert_eq!(failures(&atoll, service).await, 0);
+    }
+}
+
+/// Two calls at a time, of which one may have a client that still sends.
+const TWO: &str = "limits = { concurrency = 2, open_uploads = 1, waiting = 16, wait = \"10s\", timeout = \"1m\" }";
+
+/// A host with [`TWO`] for each of its services, which speaks HTTP/2 by prior knowledge.
+async fn host_of_two() -> (Home, Atoll, PlainServer) {
+    let plain = PlainServer::start("plain").await;
+    let home = Home::new(&format!(
+        r#"
+        [gateway]
+        timeout = "1m"
+        min_upload_rate = 0
+
+        [gateway.http2]
+        prior_knowledge = true
+
+        [service.plain]
+        urls = ["http://{}"]
+        {TWO}
+
+        [[route]]
+        prefix = "/plain"
+        strip_prefix = "/plain"
+        service = "plain"
+
+        [service.guest]
+        component = "{{component:fixture-hostile}}"
+        {TWO}
+
+        [[route]]
+        prefix = "/guest"
+        strip_prefix = "/guest"
+        service = "guest"
+        "#,
+        plain.address
+    ));
+    let atoll = home.start().await;
+    (home, atoll, plain)
+}
+
+#[tokio::test]
+async fn slow_uploads_of_unknown_length_leave_places_to_others() {
+    let (_home, atoll, _plain) = host_of_two().await;
+    for (service, echo) in [("plain", "/plain/echo"), ("guest", "/guest/echo")] {
+        let mut first = connect(&atoll).await;
+        let chunked = format!("POST {echo} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n");
+        first.write_all(chunked.as_bytes()).await.unwrap();
+        // It pauses, and may be waiting for the service.
+        in_flight(&atoll, service, 1).await;
+        let mut uploads = Vec::new();
+        for framing in ["", "Expect: 100-continue\r\n", "Content-Type: application/grpc\r\n", ""] {
+            let mut upload = connect(&atoll).await;
+            let request = chunked.replace("Host: a\r\n", &format!("Host: a\r\n{framing}"));
+            upload.write_all(request.as_bytes()).await.unwrap();
+            uploads.push(upload);
+        }
+        let mut long = connect(&atoll).await;
+        let head_of_long = format!("POST {echo} HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n");
+        long.write_all(head_of_long.as_bytes()).await.unwrap();
+        long.write_all(&vec![b'x'; 64 << 10]).await.unwrap();
+        let mut http2 = RawClient::start(&atoll.gateway, &[]).await;
+        for stream in [1, 3, 5] {
+            http2.send(&frame(HEADERS, END_HEADERS, stream, &request("POST", echo, &[]))).await;
+            http2.send(&frame(DATA, 0, stream, b"h")).await;
+        }
+        assert!(http2.is_alive().await);
+        for _ in 0..20 {
+            assert_eq!(status(&atoll, &format!("/{service}/ok")).await, 200, "{service}");
+        }
+        in_flight(&atoll, service, 1).await;
+        // Another one that sends all at once needs to wait for nobody.
+        let mut whole = connect(&atoll).await;
+        whole.write_all(format!("{chunked}0\r\n\r\n").as_bytes()).await.unwrap();
+        assert!(head(&mut whole).await.starts_with("HTTP/1.1 200 "));
+        // The slow ones are served, one after the other, as they send the rest.
+        for mut upload in std::iter::once(first).chain(uploads) {
+            upload.write_all(b"1\r\ni\r\n0\r\n\r\n").await.unwrap();
+            let mut answer = head(&mut upload).await;
+            if answer.starts_with("HTTP/1.1 100 ") {
+                answer = head(&mut upload).await;
+            }
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{service}: {answer}");
+        }
+        for stream in [1, 3, 5] {
+            http2.send(&frame(DATA, END_STREAM, stream, b"i")).await;
+        }
+        for _ in 0..3 {
+            assert_eq!(http2.next_of(HEADERS).await.unwrap().status(), 200, "{service}");
+        }
+        assert!(head(&mut long).await.starts_with("HTTP/1.1 200 "), "{service}");
+        drop(long);
         in_flight(&atoll, service, 0).await;
         assert_eq!(failures(&atoll, service).await, 0);
     }

@@ -270,6 +270,27 @@ async fn a_quiet_websocket_is_closed_and_a_drain_says_so_between_two_frames() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_applied_manifest_closes_no_websocket_and_its_route_keeps_its_places() {
+    let (upstream, address) = Upstream::start().await;
+    let (atoll, home) = host(address, "", "websocket_connections = 1").await;
+    let (mut client, mut server) = open(&atoll, &upstream).await;
+    let text = fs::read_to_string(home.manifest()).unwrap();
+    let first = "[[route]]\npath = \"/first\"\nservice = \"hello\"\n";
+    let at = text.find("[[route]]").unwrap();
+    fs::write(home.manifest(), format!("{}{first}{}", &text[..at], &text[at..])).unwrap();
+    let applied = home.output(&["apply", "--yes"]).await;
+    assert_eq!(applied.status.code(), Some(0), "{applied:?}");
+    assert_eq!(Http::default().get(&format!("{}/first", atoll.gateway)).await.status, 200);
+    client.send(b"up").await;
+    server.send(b"down").await;
+    assert_eq!((server.take(2).await, client.take(4).await), (b"up".to_vec(), b"down".to_vec()));
+    assert_eq!(open_sockets(&atoll).await.as_deref(), Some("1"));
+    let mut second = Wire::connect(&atoll.gateway).await;
+    second.send(handshake("/chat", "")).await;
+    assert!(second.head().await.starts_with("HTTP/1.1 503 "), "the one that is open counts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_websockets_outlive_swaps_of_other_services_in_order() {
     let (upstream, address) = Upstream::start().await;
     let (atoll, home) = host(address, "", "").await;

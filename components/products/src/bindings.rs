@@ -6,13 +6,13 @@ wit_bindgen::generate!({
     world: "shop:products/service",
     additional_derives: [PartialEq, Eq],
     with: {
-        "atoll:state/transactions@0.1.0": platform::transactions,
-        "wasi:config/store@0.2.0-rc.1": platform::config,
+        "atoll:state/transactions@0.1.0": atoll_guest::transactions,
+        "wasi:config/store@0.2.0-rc.1": atoll_guest::config,
     },
 });
 
 // Only a component has exports. As symbols of a native library their names would not be valid.
 #[cfg(target_arch = "wasm32")]
-type Component = crate::products::Products<platform::Host>;
+type Component = crate::products::Products<atoll_guest::Host>;
 #[cfg(target_arch = "wasm32")]
 export!(Component);

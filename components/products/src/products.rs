@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, decode, find_many, list, new_id, record_key, transact};
+use atoll_guest::{Platform, decode, find_many, list, new_id, record_key, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::products::products::{
@@ -173,21 +173,11 @@ impl From<Vec<FieldError>> for Error {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => {
-                Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
-            }
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { invalid: FieldError, unavailable, internal });
 
 #[cfg(test)]
 mod tests {
-    use platform::memory::{Memory, block_on, interleave};
+    use atoll_guest::memory::{Memory, block_on, interleave};
 
     use super::*;
 

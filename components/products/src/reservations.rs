@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use platform::{Platform, Transaction, decode, transact};
+use atoll_guest::{Platform, Transaction, decode, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::products::products::{
@@ -157,7 +157,7 @@ fn reservation_key(key: &str) -> String {
 mod tests {
     use std::pin::Pin;
 
-    use platform::memory::{Memory, block_on, interleave};
+    use atoll_guest::memory::{Memory, block_on, interleave};
 
     use super::*;
     use crate::bindings::exports::shop::products::products::{Guest, NewProduct, ProductChanges};

@@ -1,9 +1,9 @@
 //! The HTTP adapter of the users: parses a request, calls the contract, and encodes the result.
 
-use platform::Host;
+use atoll_guest::Host;
+use atoll_guest::http::{Expect, Problem, Request, Response};
 use serde_json::{Value, json};
 use wasip3::http::types;
-use web::{Expect, Problem, Request, Response};
 
 use crate::bindings::exports::shop::users::users::{Error, FieldError, Guest, NewUser, User, UserChanges, UserId};
 use crate::bindings::exports::wasi::http::handler;
@@ -12,7 +12,7 @@ use crate::users::Users;
 
 impl handler::Guest for Users<Host> {
     async fn handle(request: types::Request) -> Result<types::Response, types::ErrorCode> {
-        web::serve(request, route::<Self>).await
+        atoll_guest::http::serve(request, route::<Self>).await
     }
 }
 
@@ -92,19 +92,19 @@ fn problem(error: Error) -> Problem {
     }
 }
 
-fn field_error(error: FieldError) -> web::FieldError {
-    web::FieldError::new(error.pointer, error.detail)
+fn field_error(error: FieldError) -> atoll_guest::http::FieldError {
+    atoll_guest::http::FieldError::new(error.pointer, error.detail)
 }
 
 #[cfg(test)]
 mod tests {
-    use platform::memory::{Memory, block_on};
+    use atoll_guest::memory::{Memory, block_on};
 
     use super::*;
 
     fn send(method: &str, path: &str, body: &str) -> Response {
         let request = Request::new(method, path).with_header("content-type", "application/json").with_body(body);
-        block_on(web::answer(request, route::<Users<Memory>>))
+        block_on(atoll_guest::http::answer(request, route::<Users<Memory>>))
     }
 
     fn document(response: &Response) -> Value {
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(send("GET", path, "").status, 404, "{path}");
         }
         let form = Request::new("POST", "/users").with_header("content-type", "application/x-www-form-urlencoded");
-        assert_eq!(block_on(web::answer(form, route::<Users<Memory>>)).status, 415);
+        assert_eq!(block_on(atoll_guest::http::answer(form, route::<Users<Memory>>)).status, 415);
         let wrong = send("DELETE", "/users", "");
         assert_eq!((wrong.status, header(&wrong, "allow")), (405, Some("GET, HEAD, POST")));
         let wrong = send("POST", "/users/7", "");

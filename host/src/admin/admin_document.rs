@@ -1,11 +1,13 @@
 //! `GET /openapi.json` of the admin: what it can be asked, from one table and the wire types themselves.
 
 use super::answer_schema::schema_of;
+use super::apply_view::ApplyView;
 use super::handler::AdminState;
 use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
 use super::operations::Operations;
 use super::operator::Role;
+use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView, RolloutView};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -66,7 +68,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 48] = [
+static RESOURCES: [AdminResource; 55] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -112,11 +114,21 @@ static RESOURCES: [AdminResource; 48] = [
     resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
+    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
+    asked(
+        resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
+        &["dry_run", "base"],
+    ),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),
     resource(GET, "/v1/topics/{topic}/events", "Its events from a place on", anything),
     resource(POST, "/v1/topics/{topic}/events", "Publish an event", anything),
     resource(GET, "/v1/topics/{topic}/subscriptions/{service}/dead", "The dead letters of a subscription", anything),
     resource(POST, "/v1/topics/{topic}/subscriptions/{service}/dead/retry", "Send them again", anything),
+    resource(GET, "/v1/sagas", "The sagas that have not ended, or those that have", anything),
+    resource(POST, "/v1/sagas", "Start a saga", anything),
+    resource(GET, "/v1/sagas/{id}", "What a saga is at", anything),
+    resource(POST, "/v1/sagas/{id}/{order}", "Retry, skip or compensate it", anything),
     resource(GET, "/v1/limits", "The rate limits", schema_of::<Vec<LimitView>>),
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),
@@ -134,6 +146,13 @@ static RESOURCES: [AdminResource; 48] = [
 /// The route.
 pub(super) fn resources<O: Operations>() -> Router<Arc<AdminState<O>>> {
     Router::new().route("/openapi.json", get(async || Json(document())))
+}
+
+/// The paths without a parameter, each once: what one can begin with.
+pub(super) fn listed_paths() -> Vec<&'static str> {
+    let mut paths: Vec<_> = RESOURCES.iter().map(|resource| resource.path).filter(|path| !path.contains('{')).collect();
+    paths.dedup();
+    paths
 }
 
 /// The document (OpenAPI 3.1).
@@ -187,7 +206,9 @@ mod tests {
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("rollouts.rs"),
+            include_str!("recordings.rs"),
             include_str!("topics.rs"),
+            include_str!("sagas.rs"),
             include_str!("observed.rs"),
             include_str!("admin_document.rs"),
         ];
@@ -200,6 +221,16 @@ mod tests {
             paths.dedup();
         }
         assert_eq!(described, routed);
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_none_is_told_where_to_begin() {
+        let (admin, _) = admin(LOOPBACK, None);
+        let told = get(&admin, "/v1/nothing").await.text;
+        for path in ["/healthz", "/metrics", "/v1/services", "/v1/cache/purge", "/v1/state/key", "/v1/stream"] {
+            assert_eq!(told.matches(&format!("{path},")).count(), 1, "{path}: {told}");
+        }
+        assert!(!told.contains("{name}"), "{told}");
     }
 
     #[tokio::test]

@@ -1,11 +1,12 @@
 //! A host without services, for the tests of this room and of the CLI.
 
 use super::{
-    AdoptedView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView, FaultOrder, FaultView,
-    GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView, LimitView, MaintenanceOrder,
-    MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations, OriginView, OutsideView, OverviewView,
-    PurgedView, RolloutEnd, RolloutView, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder,
-    TraceSummaryView, TraceView, TrialView, UseView, WhyView,
+    AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, BreakerView, CacheView, CauseView, EndpointView,
+    FaultOrder, FaultView, GrantView, GuardOperations, HistoryView, HostReadiness, KeyOrder, KeyView, LastErrorView,
+    LimitView, MaintenanceOrder, MaintenanceView, NewKeyView, OperationError, OperationErrorKind, Operations,
+    OriginView, OutsideView, OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutView, RolloutWish, RouteView,
+    SagaAnswer, SagaCommand, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView,
+    UseView, WhyView,
 };
 use crate::cache::Purge;
 use crate::telemetry::TraceQuery;
@@ -227,7 +228,8 @@ impl Operations for Fake {
         let fits = component.starts_with(b"\0asm");
         let breaks = if fits { Vec::new() } else { vec!["it has no `get`; route /a depends on it".to_owned()] };
         let (service, revision) = (name.to_owned(), "aaaaaaaaaaaa".to_owned());
-        Ok(TrialView { service, revision, fits, refused: Vec::new(), breaks })
+        let grants = vec![GrantView { what: "env".into(), lines: vec!["LOG".into()] }];
+        Ok(TrialView { service, revision, fits, refused: Vec::new(), breaks, grants })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
@@ -266,6 +268,11 @@ impl Operations for Fake {
 
     async fn rollback_to(&self, name: &str, _: &str) -> Result<SwapView, OperationError> {
         self.rollback(name).await
+    }
+
+    async fn apply(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
+        let (base, before) = ("b".repeat(12), "a".repeat(64));
+        Ok(ApplyView { base, before, changes: Vec::new(), applied: !order.dry_run, file_differs: false })
     }
 
     async fn adopt(&self, name: &str) -> Result<AdoptedView, OperationError> {
@@ -331,6 +338,14 @@ impl Operations for Fake {
         self.outside.lock().expect("no test panics with it").clone()
     }
 
+    fn recordings(&self) -> Vec<RecordingView> {
+        Vec::new()
+    }
+
+    fn recording(&self, id: &str, _: Option<&str>) -> Option<Vec<u8>> {
+        (id == "1").then(|| b"{}".to_vec())
+    }
+
     fn keys(&self) -> Vec<KeyView> {
         self.keys.lock().expect("no test panics with it").clone()
     }
@@ -374,6 +389,13 @@ impl Operations for Fake {
                 Ok(TopicAnswer::Published { number: event.payload.get().len() as u64 })
             }
             other => Err(OperationError::new(OperationErrorKind::NoTopic, format!("{other:?}"))),
+        }
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        match command {
+            SagaCommand::List { parked: false, .. } => Ok(SagaAnswer::Sagas(Vec::new())),
+            other => Err(OperationError::new(OperationErrorKind::NoSaga, format!("{other:?}"))),
         }
     }
 }
@@ -436,6 +458,7 @@ pub(crate) fn rollout(service: &str) -> RolloutView {
         ended: Some(1060),
         sentence: "failed calls: 3 of 40 against 0 of 760 of the stable revision; evidence 312 of 100".into(),
         canary: None,
+        shadow: None,
     }
 }
 

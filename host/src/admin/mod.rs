@@ -19,8 +19,9 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`, `handler` → `problem` →
-//! `operations`, `guard_operations` → `view`, `limit_view`, `rollout_view`, `topic_view`, `trace_view`,
+//! `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`, `upload`,
+//! `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`, `rollout_view`,
+//! `saga_view` → `recording_view`, `topic_view`, `trace_view`,
 //! `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`;
 //! small tests stand in the files.
 
@@ -28,6 +29,8 @@
 mod admin;
 mod admin_document;
 mod answer_schema;
+mod apply;
+mod apply_view;
 mod cache;
 mod change;
 mod dashboard;
@@ -47,9 +50,13 @@ mod operator;
 mod order;
 mod problem;
 mod query;
+mod recording_view;
+mod recordings;
 mod rollout_view;
 mod rollouts;
 mod router;
+mod saga_view;
+mod sagas;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -65,16 +72,19 @@ mod upload;
 mod view;
 
 pub use admin::Admin;
+pub use apply_view::{ApplyView, PlannedChangeView};
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{
-    CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView, UseView,
-    WhyView,
+    CallerView, CauseView, ChangeView, LastErrorView, LineView, LinesView, OverviewView, RequestShapeView, TrapView,
+    UseView, WhyView,
 };
 pub use operation_error::{OperationError, OperationErrorKind};
-pub use operations::{FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
+pub use operations::{ApplyOrder, FaultOrder, HostReadiness, KeyOrder, Operations, RolloutEnd, RolloutWish};
 pub use operator::{Operator, Role};
+pub use recording_view::{DifferenceView, RecordingView, ShadowView};
 pub use rollout_view::{AdoptedView, BegunView, CanaryView, EvidenceView, HistoryView, RolloutView, SideView};
+pub use saga_view::{SagaAnswer, SagaCommand, SagaStart, SagaStartView};
 pub use settings::Settings;
 pub use token::Token;
 pub use topic_view::{
@@ -85,6 +95,6 @@ pub use trace_view::{SpanView, TraceSummaryView, TraceView};
 pub use upload::MAX_COMPONENT;
 pub use view::{
     BreakerAction, BreakerRequest, BreakerView, CacheView, ClearedView, EndpointView, FaultRequest, FaultView,
-    KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest, PurgedView,
-    RouteView, ServiceView, SwapView, TrialView,
+    GrantView, KeyRequest, KeyView, NewKeyView, OriginView, OutsideView, PoolView, ProblemView, PurgeRequest,
+    PurgedView, RouteView, ServiceView, SwapView, TrialView,
 };

@@ -190,10 +190,23 @@ pub struct OverviewView {
     pub pool: UseView,
     /// The endpoints whose circuit is not closed, and all of them.
     pub open_circuits: UseView,
+    /// The services that called it, each with its calls.
+    pub callers: Vec<CallerView>,
     /// The latest failure.
     pub last_error: Option<LastErrorView>,
     /// The latest change.
     pub newest_change: Option<ChangeView>,
+}
+
+/// The calls of a service by another one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CallerView {
+    /// Who called; `(others)`: callers beyond the first 32.
+    pub caller: String,
+    /// Its calls in a second.
+    pub calls_per_second: f64,
+    /// Those that failed, in a second.
+    pub failures_per_second: f64,
 }
 
 /// What is used of something, and its limit.

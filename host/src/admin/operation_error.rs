@@ -39,6 +39,10 @@ pub enum OperationErrorKind {
     NoTopic,
     /// The event does not fit its topic. Nothing was published.
     BadEvent,
+    /// There is no such saga.
+    NoSaga,
+    /// The input does not fit its saga. Nothing was started.
+    BadInput,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

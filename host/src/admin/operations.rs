@@ -1,11 +1,14 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
+use super::apply_view::ApplyView;
 use super::guard_operations::GuardOperations;
 use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
 #[cfg(doc)]
 use super::operation_error::OperationErrorKind;
+use super::recording_view::RecordingView;
 use super::rollout_view::{AdoptedView, BegunView, HistoryView};
+use super::saga_view::{SagaAnswer, SagaCommand};
 use super::topic_view::{TopicAnswer, TopicOrder};
 use super::trace_view::{TraceSummaryView, TraceView};
 use super::view::{
@@ -120,6 +123,14 @@ pub trait Operations: GuardOperations {
         action: BreakerAction,
     ) -> Result<ServiceView, OperationError>;
 
+    /// Serves another manifest: all of it or nothing. Without a change, and in a dry run, nothing happens.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Refused`] for a manifest that cannot be served, with all that is wrong with it;
+    /// [`OperationErrorKind::Conflict`] if it needs a restart, if what is served is not the order's `base` any more, or
+    /// if something else that it would change is being changed.
+    fn apply(&self, order: ApplyOrder) -> impl Future<Output = Result<ApplyView, OperationError>> + Send;
+
     /// Every active fault on purpose, of every service.
     fn faults(&self) -> Vec<FaultView>;
 
@@ -146,6 +157,13 @@ pub trait Operations: GuardOperations {
     /// The kept trace with this id, or that of the request with this id: `Some(None)` if there is none, `None` if
     /// requests are not traced.
     fn trace(&self, id: &str) -> Option<Option<TraceView>>;
+
+    /// The recorded calls, the last one first.
+    fn recordings(&self) -> Vec<RecordingView>;
+
+    /// The file of a recording, masked by rule: that of this number, or of the request with this id; with `service`
+    /// only one of that service. `None`: there is none.
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>>;
 
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;
@@ -180,6 +198,24 @@ pub trait Operations: GuardOperations {
     /// [`OperationErrorKind::NoTopic`] if the manifest has no such topic or subscription,
     /// [`OperationErrorKind::BadEvent`] for an event that does not fit.
     fn topics(&self, order: TopicOrder) -> impl Future<Output = Result<TopicAnswer, OperationError>> + Send;
+
+    /// Carries out what an operator wants with sagas. What it changes is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::NoSaga`] if there is no such saga, [`OperationErrorKind::BadInput`] for an input that does
+    /// not fit, [`OperationErrorKind::Conflict`] for what cannot be done with the saga now.
+    fn sagas(&self, command: SagaCommand) -> impl Future<Output = Result<SagaAnswer, OperationError>> + Send;
+}
+
+/// A manifest that an operator wants to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ApplyOrder {
+    /// Its text. Relative paths begin at the folder of the host's own manifest.
+    pub text: String,
+    /// Only tell what would change.
+    pub dry_run: bool,
+    /// What is served as the operator knows it: `base` of a dry run. `None`: whatever it is.
+    pub base: Option<String>,
 }
 
 /// How an operator wants a component to be deployed. What is left out is as the manifest says.
@@ -195,6 +231,10 @@ pub struct RolloutWish {
     pub step: Option<Duration>,
     /// How many calls a step has at least.
     pub calls: Option<u64>,
+    /// How long calls are compared in the shadow first.
+    pub shadow: Option<Duration>,
+    /// Whether a difference in the shadow takes it back.
+    pub fail_on_diff: bool,
     /// Why.
     pub why: Option<String>,
 }

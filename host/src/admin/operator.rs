@@ -40,10 +40,14 @@ impl Role {
     /// not an API key's is a change of services.
     pub(super) fn needed(method: &Method, path: &str) -> Self {
         match *method {
+            // What callers have sent, masked by rule alone.
+            Method::GET if path.starts_with("/v1/recordings/") => Self::Operate,
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
             _ if path == "/v1/state/key" || path.ends_with("/data") => Self::Admin,
+            // It changes everything.
+            _ if path == "/v1/apply" => Self::Admin,
             // It writes a file of the manifest.
             _ if path.ends_with("/adopt") => Self::Admin,
             _ => Self::Operate,
@@ -61,6 +65,8 @@ mod tests {
             (Method::GET, "/v1/services", Role::Read),
             (Method::HEAD, "/metrics", Role::Read),
             (Method::GET, "/v1/keys", Role::Read),
+            (Method::GET, "/v1/recordings", Role::Read),
+            (Method::GET, "/v1/recordings/7", Role::Operate),
             (Method::POST, "/v1/services/users/swap", Role::Operate),
             (Method::POST, "/v1/services/users/trial", Role::Operate),
             (Method::DELETE, "/v1/faults", Role::Operate),
@@ -70,6 +76,7 @@ mod tests {
             (Method::PUT, "/v1/maintenance", Role::Operate),
             (Method::DELETE, "/v1/services/users/data", Role::Admin),
             (Method::POST, "/v1/state/key", Role::Admin),
+            (Method::POST, "/v1/apply", Role::Admin),
             (Method::POST, "/v1/services/users/adopt", Role::Admin),
         ] {
             assert_eq!(Role::needed(&method, path), role, "{method} {path}");

@@ -79,6 +79,8 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NoRollout => (StatusCode::NOT_FOUND, "no-such-rollout"),
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
             OperationErrorKind::NoTopic => (StatusCode::NOT_FOUND, "no-such-topic"),
+            OperationErrorKind::NoSaga => (StatusCode::NOT_FOUND, "no-such-saga"),
+            OperationErrorKind::BadInput => (StatusCode::UNPROCESSABLE_ENTITY, "input-refused"),
             OperationErrorKind::BadEvent => (StatusCode::UNPROCESSABLE_ENTITY, "event-refused"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),

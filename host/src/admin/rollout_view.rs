@@ -1,5 +1,6 @@
 //! The wire types of rollouts and of a service's history.
 
+use super::recording_view::ShadowView;
 use serde::{Deserialize, Serialize};
 
 /// A rollout: a canary under way, or one that has ended.
@@ -13,7 +14,7 @@ pub struct RolloutView {
     pub revision: String,
     /// The whole digest, 64 hex digits.
     pub digest: String,
-    /// `canary` while it is under way; then `promoted`, `rolled-back`, `aborted` or `superseded`.
+    /// `shadow` and `canary` while it is under way; then `promoted`, `rolled-back`, `aborted` or `superseded`.
     pub phase: String,
     /// Who ordered it.
     pub who: String,
@@ -27,6 +28,9 @@ pub struct RolloutView {
     pub sentence: String,
     /// The canary under way. None: it has ended.
     pub canary: Option<CanaryView>,
+    /// What was compared in the shadow. None: nothing, or the rollout has ended.
+    #[serde(default)]
+    pub shadow: Option<ShadowView>,
 }
 
 /// How far a canary has come.

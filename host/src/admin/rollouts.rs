@@ -145,16 +145,24 @@ fn wish(query: BTreeMap<String, String>) -> Result<RolloutWish, AdminProblem> {
             "hold" => wish.hold = flag(&name, &value)?,
             "canary" => wish.canary = Some(shares(&value)?),
             "step_ms" => wish.step = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
+            "shadow_ms" => wish.shadow = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
+            "fail_on_diff" => wish.fail_on_diff = flag(&name, &value)?,
             "calls" => wish.calls = Some(number(&name, &value, 1..=MOST_CALLS)?),
+            // Logs, tables and the audit file have it in one line.
+            "why" if value.chars().any(char::is_control) => {
+                return Err(wrong("`why` is one line, without control characters"));
+            }
             "why" if value.len() <= LONGEST_WHY => wish.why = Some(value),
             "why" => return Err(wrong(format!("`why` is at most {LONGEST_WHY} bytes"))),
             other => {
-                let detail = format!("there is no setting `{other}`: now, hold, canary, step_ms, calls, why");
+                let detail = format!(
+                    "there is no setting `{other}`: now, hold, canary, step_ms, calls, shadow_ms, fail_on_diff, why"
+                );
                 return Err(wrong(detail));
             }
         }
     }
-    if wish.now && (wish.hold || wish.canary.is_some()) {
+    if wish.now && (wish.hold || wish.canary.is_some() || wish.shadow.is_some()) {
         return Err(wrong("`now` gives all calls to the new revision: it goes with neither `canary` nor `hold`"));
     }
     Ok(wish)
@@ -214,6 +222,8 @@ mod tests {
             ("step_ms", "1"),
             ("calls", "0"),
             ("hold", "yes"),
+            ("why", "two\nlines"),
+            ("why", "a\u{1b}[2Jb"),
             ("canery", "5%"),
         ] {
             assert!(read(&[wrong]).is_none(), "{wrong:?}");

@@ -1,12 +1,16 @@
 //! The resources and their handlers.
 
+use super::admin_document::listed_paths;
 use super::change::finish;
 use super::handler::{AdminState, Name};
 use super::operations::{HostReadiness, Operations};
 use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
-use super::{admin_document, cache, dashboard, guards, keys, observed, rollouts, topics, traces, traffic};
+use super::{
+    admin_document, apply, cache, dashboard, guards, keys, observed, recordings, rollouts, sagas, topics, traces,
+    traffic,
+};
 use crate::telemetry;
 use axum::extract::{Request, State};
 use axum::response::IntoResponse;
@@ -36,9 +40,14 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(observed::resources())
         .merge(admin_document::resources())
         .merge(topics::resources())
+        .merge(sagas::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(rollouts::resources())
+        .merge(recordings::resources())
+        .merge(apply::resources())
+        .merge(apply::resources())
+        .merge(recordings::resources())
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)
@@ -142,12 +151,7 @@ async fn rollback<O: Operations>(
 }
 
 async fn no_resource(uri: Uri) -> AdminProblem {
-    let detail = format!(
-        "the admin has no resource `{}`: see /healthz, /readyz, /metrics, /v1/services, /v1/routes, /v1/faults, \
-         /v1/outside, /v1/keys, /v1/cache, /v1/limits, /v1/maintenance, /v1/topics, /v1/traces, /v1/overview, \
-         /v1/logs, /v1/traps, /v1/changes, /v1/stream",
-        uri.path()
-    );
+    let detail = format!("the admin has no resource `{}`: see {}", uri.path(), listed_paths().join(", "));
     AdminProblem::new(StatusCode::NOT_FOUND, "no-such-resource", detail)
 }
 

@@ -268,6 +268,17 @@ pub struct TrialView {
     pub refused: Vec<String>,
     /// What other services, routes and their clients would miss, each with its user.
     pub breaks: Vec<String>,
+    /// What the service is granted, and how it is bounded.
+    pub grants: Vec<GrantView>,
+}
+
+/// One kind of what a service is granted, or of its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantView {
+    /// `limits`, `isolation`, `state`, `config`, `secrets`, `env` or `calls`.
+    pub what: String,
+    /// As text for people: of settings, secrets and variables the names alone.
+    pub lines: Vec<String>,
 }
 
 /// What an operator does to a circuit.

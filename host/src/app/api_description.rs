@@ -28,7 +28,7 @@ struct DescribedRoute {
     path: String,
     host: Option<String>,
     service: ServiceName,
-    /// Its position among the typed routes of the service.
+    /// Its place among the typed routes of the service.
     at: usize,
 }
 
@@ -69,7 +69,7 @@ impl ApiDescription {
         }
         let functions = self.routes.iter().filter_map(|route| {
             let DescribedService { contract, routed } = services.get(&route.service)?.as_ref()?;
-            let function = routed.get(route.at)?;
+            let function = routed.get(BoundFunction::position(routed, route.at)?)?;
             // Bound again for the docs of the folder: the component's own contract has none.
             let function = rebound(function, contract).map_or(Cow::Borrowed(function), Cow::Owned);
             Some((route, contract, function))

@@ -8,6 +8,8 @@ use super::event_plan::EventPlan;
 use super::late_findings::LateFindings;
 use super::load::{self, Compile};
 use super::probe::health_check;
+use super::routed_places::RoutedPlaces;
+use super::saga_plans::{SagaContext, SagaPlans};
 use super::service_component::ServiceComponent;
 use super::trust;
 use super::warnings::warnings;
@@ -20,6 +22,7 @@ use crate::gateway::{Answerer, Target};
 use crate::health;
 use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Uses, WireError, wire, wire_each};
 use crate::runtime::{Component, Runtime, answers_http};
+use crate::saga::SagaDefinition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -35,6 +38,8 @@ pub(super) struct Assembly {
     pub(super) targets: Vec<Target>,
     /// The topics and subscriptions.
     pub(super) events: EventPlan,
+    /// The sagas.
+    pub(super) sagas: SagaPlans,
     /// What the routes by HTTP and the health checks use of the services.
     pub(super) needs: Vec<Need>,
     /// The description of the typed routes, if the manifest wants one.
@@ -46,7 +51,8 @@ pub(super) struct Assembly {
 }
 
 /// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that
-/// cannot be served is left out, and so is each service whose imports only such a service answers.
+/// cannot be served is left out, and so is each service whose imports only such a service answers. `pinned` are the
+/// definitions of the sagas that have not ended.
 ///
 /// # Errors
 /// Everything that is wrong with the manifest and its components, each with its position in the manifest; except for
@@ -54,8 +60,8 @@ pub(super) struct Assembly {
 pub(super) async fn assemble(
     draft: &Draft,
     runtime: &Arc<Runtime>,
-    compile: Compile,
-    partial: bool,
+    (compile, partial): (Compile, bool),
+    (places, pinned): (&mut RoutedPlaces, Vec<SagaDefinition>),
 ) -> anyhow::Result<Assembly> {
     let manifest = &draft.manifest;
     let mut findings = LateFindings::new(draft);
@@ -71,10 +77,24 @@ pub(super) async fn assemble(
     let mut health_checks: Vec<_> = health_checks.collect();
     let mut specs = trust::specs(manifest, &mut findings);
     let left_out = if partial { leave_out(manifest, findings.of_services(), &mut components) } else { BTreeMap::new() };
-    let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, &mut needs, &mut findings);
-    let events = EventPlan::of(manifest, &components, &mut routed, &mut needs, &mut findings);
+    let RoutedTargets { mut targets, mut routed } = routes(manifest, &components, places, &mut needs, &mut findings);
+    let events = EventPlan::of(manifest, &components, (&mut routed, places), &mut needs, &mut findings);
+    let sagas = SagaPlans::of(
+        pinned,
+        &mut SagaContext {
+            manifest,
+            components: &components,
+            routed: &mut routed,
+            places,
+            needs: &mut needs,
+            findings: &mut findings,
+        },
+    );
+    places.finish();
     for spec in &mut specs {
-        spec.routed = routed.remove(&spec.name).unwrap_or_default().into();
+        let mut functions = routed.remove(&spec.name).unwrap_or_default();
+        functions.sort_by_key(|function| function.place);
+        spec.routed = functions.into();
         spec.grants.topics = events.named(&spec.grants.publish);
     }
     if partial && draft.findings().is_empty() && !findings.has_topics() {
@@ -95,7 +115,7 @@ pub(super) async fn assemble(
     }
     let description = ApiDescription::of(manifest, &targets);
     let warnings = doubtful.into_iter().chain(warnings(manifest, &specs, &targets)).collect();
-    Ok(Assembly { specs, components, health_checks, targets, events, needs, description, left_out, warnings })
+    Ok(Assembly { specs, components, health_checks, targets, events, sagas, needs, description, left_out, warnings })
 }
 
 /// Takes the components of the services in `left_out` away, and those of the services that cannot be linked without
@@ -237,6 +257,7 @@ struct RoutedTargets {
 fn routes(
     manifest: &Manifest,
     components: &[Option<ServiceComponent>],
+    places: &mut RoutedPlaces,
     needs: &mut Vec<Need>,
     findings: &mut LateFindings<'_>,
 ) -> RoutedTargets {
@@ -254,11 +275,11 @@ fn routes(
         let mut typed = None;
         match (&route.call, component) {
             (Some(call), Some(component)) => match bind(manifest, route, (name, call), &component.described) {
-                Ok(function) => {
+                Ok(mut function) => {
                     needs.push(named(route, (name, call), &function));
-                    let functions: &mut Vec<_> = routed.entry(name.clone()).or_default();
-                    typed = Some(functions.len());
-                    functions.push(function);
+                    function.place = places.of(name, function.wish(&call.function));
+                    typed = Some(function.place);
+                    routed.entry(name.clone()).or_default().push(function);
                 }
                 Err(errors) => errors.into_iter().for_each(|error| findings.route(index, error)),
             },
@@ -271,18 +292,20 @@ fn routes(
             _ => {}
         }
         let trailers = service.is_some_and(|(service, _)| service.spec.addresses.dial.http2);
-        targets.push(target(route, typed, trailers));
+        let open_uploads = service.map_or(0, |(service, _)| service.open_uploads);
+        targets.push(Target { open_uploads, ..target(route, typed, trailers) });
     }
     RoutedTargets { targets, routed }
 }
 
-/// What a route leads to: `typed` is the position of its function, `trailers` whether its service takes them.
+/// What a route leads to: `typed` is the place of its function, `trailers` whether its service takes them.
 fn target(route: &Route, typed: Option<usize>, trailers: bool) -> Target {
     let Route { answerer, body: body_limit, limits, timeout, websocket, cors, cache, addresses, transforms, .. } =
         route.clone();
     Target {
         answerer,
         body_limit,
+        open_uploads: 0,
         timeout,
         limits,
         typed,

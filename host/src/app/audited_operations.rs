@@ -1,10 +1,12 @@
 //! What the admin asks of the host, with a line in the audit file for each change.
 
 use crate::admin::{
-    AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
-    KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView, RolloutEnd, RolloutWish,
-    RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView, WhyView,
+    AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
+    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, Operations, OutsideView, OverviewView, PurgedView,
+    RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
+    WhyView,
 };
+use crate::admin::{SagaAnswer, SagaCommand};
 use crate::admin::{TopicAnswer, TopicOrder};
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::cache::Purge;
@@ -131,7 +133,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let before = self.digest(name);
+        let (before, why) = (self.digest(name), wish.why.clone());
         let outcome = self.inner.begin_rollout(name, component, wish).await;
         let canary = outcome.as_ref().ok().and_then(|begun| begun.rollout.as_ref());
         let (what, after) = match canary {
@@ -139,7 +141,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
             None => ("swap", self.digest(name)),
         };
         let event = AuditRecord::new(&who(), what).on(name).changed(before.as_deref(), after.as_deref());
-        self.record(event, None, outcome)
+        self.record(event.why(why.as_deref()), None, outcome)
     }
 
     fn history(&self, name: &str) -> Result<HistoryView, OperationError> {
@@ -169,6 +171,18 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(&who(), "adopt").on(name).changed(None, digest.as_deref());
         let path = outcome.as_ref().ok().map(|adopted| adopted.path.clone());
         self.record(event, path, outcome)
+    }
+
+    async fn apply(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
+        if order.dry_run {
+            return self.inner.apply(order).await;
+        }
+        let digest = crate::base::Digest::of(order.text.as_bytes()).to_string();
+        let outcome = self.inner.apply(order).await;
+        let before = outcome.as_ref().ok().map(|view| view.before.clone());
+        let words = outcome.as_ref().ok().map(|view| format!("{} changes", view.changes.len()));
+        let event = AuditRecord::new(&who(), "apply").on("manifest").changed(before.as_deref(), Some(&digest));
+        self.record(event, words, outcome)
     }
 
     fn breakers(
@@ -210,6 +224,14 @@ impl<O: Operations> Operations for AuditedOperations<O> {
 
     fn trace(&self, id: &str) -> Option<Option<TraceView>> {
         self.inner.trace(id)
+    }
+
+    fn recordings(&self) -> Vec<RecordingView> {
+        self.inner.recordings()
+    }
+
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
+        self.inner.recording(id, service)
     }
 
     fn keys(&self) -> Vec<KeyView> {
@@ -258,5 +280,23 @@ impl<O: Operations> Operations for AuditedOperations<O> {
             _ => None,
         });
         self.record(AuditRecord::new(&who(), what).on(&topic), words.or(number), outcome)
+    }
+
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        let (what, on) = match &command {
+            SagaCommand::List { .. } | SagaCommand::Ended { .. } | SagaCommand::Show(_) => {
+                return self.inner.sagas(command).await;
+            }
+            SagaCommand::Start(start) => ("saga-started", start.saga.clone()),
+            SagaCommand::Retry(id) => ("saga-retried", id.clone()),
+            SagaCommand::Skip(id) => ("saga-skipped", id.clone()),
+            SagaCommand::Compensate(id) => ("saga-compensated", id.clone()),
+        };
+        let outcome = self.inner.sagas(command).await;
+        let words = outcome.as_ref().ok().and_then(|answer| match answer {
+            SagaAnswer::Started(started) => Some(started.id.clone()),
+            SagaAnswer::Saga(_) | SagaAnswer::Sagas(_) => None,
+        });
+        self.record(AuditRecord::new(&who(), what).on(&on), words, outcome)
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct AuthPolicies {
     /// The keys that have to be kept fresh.
     fetched: Vec<Arc<TokenKeys>>,
     /// The file of the API keys, if a policy needs it.
-    pub(super) key_file: Option<KeyFile>,
+    pub(super) key_file: Option<Arc<KeyFile>>,
 }
 
 impl AuthPolicies {
@@ -40,7 +40,7 @@ impl AuthPolicies {
         let ring = Arc::new(SharedKeyRing::default());
         let open = || KeyFile::open(manifest.gateway.keys.clone(), names.clone(), Arc::clone(&ring));
         let wrong = |error: anyhow::Error| ManifestErrors::from(edge_files::api_keys(manifest, &error));
-        let key_file = if names.is_empty() { None } else { Some(open().map_err(wrong)?) };
+        let key_file = if names.is_empty() { None } else { Some(Arc::new(open().map_err(wrong)?)) };
         let mut all = Self { policies: Vec::new(), fetched: Vec::new(), key_file };
         for config in &manifest.auth {
             let proof = all.proof(config, &ring).with_context(|| format!("policy `{}`", config.name))?;
@@ -85,11 +85,13 @@ impl AuthPolicies {
         self.fetched.iter().filter_map(|keys| keys.metrics()).map(Arc::clone).collect()
     }
 
-    /// Begins to fetch the keys, and to keep them fresh.
-    pub(super) fn keep_fresh(&self, upkeep: &mut JoinSet<()>) {
+    /// Begins to fetch the keys, and to keep them fresh, until what is returned is dropped.
+    pub(super) fn kept_fresh(&self) -> JoinSet<()> {
+        let mut upkeep = JoinSet::new();
         for keys in self.fetched.iter().map(Arc::clone) {
             upkeep.spawn(async move { keys.keep_fresh().await });
         }
+        upkeep
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::assembly::{Assembly, assemble};
 use super::load::{self, Compile};
+use super::routed_places::RoutedPlaces;
 use crate::config::{Draft, Finding};
 use std::path::Path;
 
@@ -40,7 +41,9 @@ pub async fn check(path: &Path) -> anyhow::Result<Summary> {
 /// As [`check`].
 pub(super) async fn check_all(draft: &Draft) -> anyhow::Result<Assembly> {
     match load::engine(&draft.manifest) {
-        Ok(runtime) => assemble(draft, &runtime, Compile::Now, false).await,
+        Ok(runtime) => {
+            assemble(draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await
+        }
         // Settings that are wrong were replaced by their defaults, so the engine's error may be of nobody's making.
         Err(error) => Err(draft.errors().map_or(error, Into::into)),
     }

@@ -1,6 +1,7 @@
 //! Topics and subscriptions, checked against the components: the types of payloads, and the functions that handle them.
 
 use super::late_findings::LateFindings;
+use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
 use crate::base::ServiceName;
 use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
@@ -33,7 +34,7 @@ impl EventPlan {
     pub(super) fn of(
         manifest: &Manifest,
         components: &[Option<ServiceComponent>],
-        routed: &mut BTreeMap<ServiceName, Vec<BoundFunction>>,
+        (routed, places): (&mut BTreeMap<ServiceName, Vec<BoundFunction>>, &mut RoutedPlaces),
         needs: &mut Vec<Need>,
         findings: &mut LateFindings<'_>,
     ) -> Self {
@@ -51,17 +52,17 @@ impl EventPlan {
                     continue;
                 };
                 match handler(manifest, service, component, config, &topic) {
-                    Ok((function, need)) => {
+                    Ok((mut function, need)) => {
                         let name = &service.spec.name;
-                        let functions = routed.entry(name.clone()).or_default();
+                        function.place = places.of(name, function.wish(&config.function));
                         plan.subscriptions.push(Subscription {
                             service: name.clone(),
                             topic,
-                            at: functions.len(),
+                            at: function.place,
                             function: config.function.clone(),
                             settings: config.settings.clone(),
                         });
-                        functions.push(function);
+                        routed.entry(name.clone()).or_default().push(function);
                         needs.push(need);
                     }
                     Err(wrong) => {

@@ -1,8 +1,10 @@
 //! Faults on purpose over time: those of the manifest begin with the host, and those whose time is over end.
 
 use super::operations::HostOperations;
+use crate::base::ServiceName;
 use crate::config::Manifest;
-use crate::fault::{ActiveFault, FaultOrigin};
+use crate::fault::{ActiveFault, Fault, FaultOrigin};
+use crate::mesh::Service;
 use crate::telemetry::{ChangeKind, note_change};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
@@ -35,18 +37,46 @@ impl HostOperations {
         next
     }
 
+    /// Injects the faults of `next` that `before` does not have, and ends those that it has no more.
+    pub(super) fn change_faults(&self, before: &Manifest, next: &Manifest) {
+        let fault = |manifest: &Manifest, name: &ServiceName| {
+            manifest.services.iter().find(|service| service.spec.name == *name).and_then(|service| service.fault)
+        };
+        let (table, now) = (self.registry.snapshot(), Instant::now());
+        for service in &next.services {
+            let name = &service.spec.name;
+            let Some(entry) = table.get(name.as_str()).filter(|_| fault(before, name) != service.fault) else {
+                continue;
+            };
+            let faults = &entry.group.traffic.faults;
+            let own = faults.active(now).into_iter().filter(|one| one.origin == FaultOrigin::Manifest);
+            for one in own {
+                faults.remove(one.id);
+            }
+            if let Some(fault) = service.fault {
+                self.inject(name, entry, fault);
+            }
+        }
+    }
+
     /// Injects the faults that the manifest has from the start.
     pub(super) fn inject_faults(&self, manifest: &Manifest) {
         let table = self.registry.snapshot();
         for service in &manifest.services {
             if let (Some(fault), Some(entry)) = (service.fault, table.get(service.spec.name.as_str())) {
-                let id = self.next_fault.fetch_add(1, Relaxed);
-                let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
-                added.expect("there are no faults yet");
-                tracing::warn!(service = %service.spec.name, %fault, "a fault on purpose, from the manifest");
-                let reason = format!("{fault}: by the manifest");
-                note_change(ChangeKind::FaultBegun, service.spec.name.as_str(), None, &reason);
+                self.inject(&service.spec.name, entry, fault);
             }
         }
+    }
+
+    fn inject(&self, name: &ServiceName, entry: &Service, fault: Fault) {
+        let id = self.next_fault.fetch_add(1, Relaxed);
+        let added = entry.group.traffic.faults.add(id, fault, None, FaultOrigin::Manifest, Instant::now());
+        if let Err(full) = added {
+            tracing::warn!(service = %name, %full, "a fault of the manifest was not injected");
+            return;
+        }
+        tracing::warn!(service = %name, %fault, "a fault on purpose, from the manifest");
+        note_change(ChangeKind::FaultBegun, name.as_str(), None, &format!("{fault}: by the manifest"));
     }
 }

@@ -1,6 +1,6 @@
 //! The traces of the host, as the manifest wants them.
 
-use super::otlp_export::OtlpExporter;
+use super::otlp_export::OtlpExporters;
 use crate::config::Manifest;
 use crate::telemetry::{TraceQueue, Tracer};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub(super) struct HostTraces {
     /// `None`: requests are not traced.
     pub(super) tracer: Option<Arc<Tracer>>,
-    /// `None`: traces are sent nowhere.
-    pub(super) exporter: Option<Arc<OtlpExporter>>,
+    /// `None`: nothing is sent to a collector.
+    pub(super) exporter: Option<Arc<OtlpExporters>>,
 }
 
 impl HostTraces {
@@ -21,9 +21,12 @@ impl HostTraces {
     /// The root certificates of the collector cannot be read.
     pub(super) fn of(manifest: &Manifest) -> anyhow::Result<Self> {
         let Some(config) = &manifest.telemetry else { return Ok(Self::default()) };
-        let queue = config.export.as_ref().map(|export| Arc::new(TraceQueue::new(export.queue)));
-        let exporter = config.export.as_ref().zip(queue.clone());
-        let exporter = exporter.map(|(export, queue)| OtlpExporter::new(export, queue)).transpose()?.map(Arc::new);
+        let settings = config.export.as_ref();
+        let queue = settings.map(|settings| Arc::new(TraceQueue::new(settings.queue)));
+        let exporter = settings.zip(queue.as_ref()).map(|(settings, queue)| OtlpExporters::new(settings, queue));
+        let exporter = exporter.transpose()?.map(Arc::new);
+        // Without a collector for traces nobody empties their queue.
+        let queue = queue.filter(|_| settings.is_some_and(|settings| settings.traces.is_some()));
         // The gateway counts at each route, and at two places for the rest.
         let scopes = manifest.routes.len() + 2;
         Ok(Self { tracer: Some(Arc::new(Tracer::new(config.traces.clone(), scopes, queue))), exporter })

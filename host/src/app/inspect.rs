@@ -3,6 +3,7 @@
 
 use super::assembly::{Assembly, assemble, offers};
 use super::load::{self, Compile};
+use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
 use crate::base::{Digest, ServiceName};
 use crate::config::{Manifest, ServiceConfig};
@@ -83,14 +84,15 @@ async fn try_as(
         return Err(SwapError::NoComponent(name.clone()).into());
     }
     let runtime = load::engine(manifest)?;
-    let assembly = match assemble(&draft, &runtime, Compile::Now, false).await {
-        Ok(assembly) => assembly,
-        // The cause may be the component that this one would replace, so the check is repeated with this one.
-        Err(_) => {
-            draft.manifest.services[index].component = Some(file.to_owned());
-            assemble(&draft, &runtime, Compile::Now, false).await?
-        }
-    };
+    let assembly =
+        match assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await {
+            Ok(assembly) => assembly,
+            // The cause may be the component that this one would replace, so the check is repeated with this one.
+            Err(_) => {
+                draft.manifest.services[index].component = Some(file.to_owned());
+                assemble(&draft, &runtime, (Compile::Now, false), (&mut RoutedPlaces::default(), Vec::new())).await?
+            }
+        };
     let manifest = &draft.manifest;
     let compiler = Arc::clone(&runtime);
     let component = spawn_blocking(move || compiler.compile(&bytes)).await.context("the compiler does not panic")?;

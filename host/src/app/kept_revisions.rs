@@ -1,6 +1,6 @@
-//! What the history says at a start: which components serve in place of the manifest's, and which canaries go on.
+//! What the history says of a manifest: which components serve in place of the manifest's, and which canaries go on.
 
-use crate::archive::{Archive, OpenRollout, Promotion};
+use crate::archive::{Archive, ArchiveError, OpenRollout, Promotion};
 use crate::base::{Digest, ServiceName};
 use crate::config::Manifest;
 use anyhow::Context;
@@ -20,45 +20,87 @@ pub(super) struct KeptRevisions {
     pub(super) files: BTreeMap<ServiceName, PathBuf>,
 }
 
+/// The files of a manifest's components, and what the history has to note once they serve.
+pub(super) struct ComponentFiles {
+    /// The files that the manifest names.
+    pub(super) files: BTreeMap<ServiceName, PathBuf>,
+    /// The services whose component is another one than before: what was promoted for the one before serves no more.
+    renewed: Vec<ServiceName>,
+}
+
 impl KeptRevisions {
     /// Opens the history, keeps the manifest's components in it, and puts those that were promoted in their place.
     ///
     /// # Errors
     /// The history cannot be read or written.
     pub(super) fn open(manifest: &mut Manifest) -> anyhow::Result<Self> {
-        let files = |manifest: &Manifest| {
-            let services = manifest.services.iter();
-            services.filter_map(|service| Some((service.spec.name.clone(), service.component.clone()?))).collect()
-        };
-        let mut kept = Self { files: files(manifest), ..Self::default() };
-        let Some(settings) = &manifest.history else { return Ok(kept) };
-        let archive = Archive::open(settings).context("the history of revisions ([history])")?;
-        for service in &mut manifest.services {
-            let name = service.spec.name.clone();
-            // A component that cannot be read is told with all other errors of the manifest.
-            let Some(bytes) = service.component.as_ref().and_then(|path| fs::read(path).ok()) else { continue };
-            let digest = archive.keep(&bytes)?;
-            let record = archive.record(&name);
-            kept.open.extend(record.open.map(|open| (name.clone(), open)));
-            let Some(Promotion { digest: promoted, manifest: replaced }) = record.promoted else { continue };
-            if replaced != digest.to_string() {
-                tracing::info!(service = %name, "the manifest names another component than before: that one serves");
-                archive.change(&name, |record| record.promoted = None)?;
-                continue;
+        let archive = manifest.history.as_ref().map(Archive::open).transpose();
+        let archive = archive.context("the history of revisions ([history])")?;
+        let found = substitute(manifest, archive.as_ref())?;
+        let mut kept = Self { files: found.files.clone(), ..Self::default() };
+        let Some(archive) = archive else { return Ok(kept) };
+        found.note(Some(&archive))?;
+        for service in &manifest.services {
+            let name = &service.spec.name;
+            if found.files.contains_key(name) {
+                kept.open.extend(archive.record(name).open.map(|open| (name.clone(), open)));
             }
-            let promoted = Digest::parse(&promoted).context("a digest of the history")?;
-            if let Err(error) = archive.load(&promoted) {
-                tracing::error!(service = %name, %error, "the manifest's component serves in its place");
-                continue;
-            }
-            tracing::info!(
-                service = %name, revision = promoted.short(), manifest = digest.short(),
-                "what was swapped in serves in place of the manifest's component: `atoll adopt` makes it the manifest's"
-            );
-            service.component = Some(archive.file(&promoted));
-            service.spec.manifest = Some(digest);
         }
         kept.archive = Some(Arc::new(archive));
         Ok(kept)
     }
+}
+
+impl ComponentFiles {
+    /// Keeps the components in the history, and forgets what was promoted for components that the manifest has no more.
+    ///
+    /// # Errors
+    /// The history cannot be written.
+    pub(super) fn note(&self, archive: Option<&Archive>) -> Result<(), ArchiveError> {
+        let Some(archive) = archive else { return Ok(()) };
+        for path in self.files.values() {
+            // A component that cannot be read is told with all other errors of the manifest.
+            if let Ok(bytes) = fs::read(path) {
+                archive.keep(&bytes)?;
+            }
+        }
+        for name in &self.renewed {
+            tracing::info!(service = %name, "the manifest names another component than before: that one serves");
+            archive.change(name, |record| record.promoted = None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts the components that were promoted in the place of the manifest's. Nothing is written.
+///
+/// # Errors
+/// The history is damaged.
+pub(super) fn substitute(manifest: &mut Manifest, archive: Option<&Archive>) -> anyhow::Result<ComponentFiles> {
+    let services = manifest.services.iter();
+    let files = services.filter_map(|service| Some((service.spec.name.clone(), service.component.clone()?)));
+    let mut found = ComponentFiles { files: files.collect(), renewed: Vec::new() };
+    let Some(archive) = archive else { return Ok(found) };
+    for service in &mut manifest.services {
+        let name = service.spec.name.clone();
+        let Some(bytes) = service.component.as_ref().and_then(|path| fs::read(path).ok()) else { continue };
+        let digest = Digest::of(&bytes);
+        let Some(Promotion { digest: promoted, manifest: replaced }) = archive.record(&name).promoted else { continue };
+        if replaced != digest.to_string() {
+            found.renewed.push(name);
+            continue;
+        }
+        let promoted = Digest::parse(&promoted).context("a digest of the history")?;
+        if let Err(error) = archive.load(&promoted) {
+            tracing::error!(service = %name, %error, "the manifest's component serves in its place");
+            continue;
+        }
+        tracing::info!(
+            service = %name, revision = promoted.short(), manifest = digest.short(),
+            "what was swapped in serves in place of the manifest's component: `atoll adopt` makes it the manifest's"
+        );
+        service.component = Some(archive.file(&promoted));
+        service.spec.manifest = Some(digest);
+    }
+    Ok(found)
 }

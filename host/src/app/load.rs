@@ -24,7 +24,13 @@ pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
     };
     let slots = manifest.runtime.slots(with_component().map(|replicas| (replicas.count, &replicas.limits)));
     let memory = with_component().map(|replicas| replicas.limits.memory).max().unwrap_or(1 << 16);
-    let runtime = Runtime::new(&manifest.runtime, slots, memory).map_err(anyhow::Error::from);
+    // A recording is replayed on other machines, too.
+    let is_recorded = |service: &ServiceConfig| {
+        let shadow = service.spec.rollout.as_ref().is_some_and(|plan| plan.shadow.is_some());
+        service.spec.record.is_some() || shadow
+    };
+    let start = if manifest.services.iter().any(is_recorded) { Runtime::deterministic } else { Runtime::new };
+    let runtime = start(&manifest.runtime, slots, memory).map_err(anyhow::Error::from);
     runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
 }
 

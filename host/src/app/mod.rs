@@ -13,25 +13,36 @@
 //! `recent_traffic`, `service_view`, `fault_views`, `rollout_views`, `topic_operations`, `trace_views`,
 //! `swap_refusal`; `assembly` → `event_plan`; `run` → `kept_revisions`, `admin_file`, `audited_operations`; `assembly`
 //! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
-//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`. Tests: with the real binary in
+//! `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`, `health_watches`, `running_host`,
+//! `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier` implements; `run` →
+//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `contract_tests` → `test_bench` →
+//! `stand_ins`. Tests: with the real binary in
 //! `tests/it`.
 
 mod admin_file;
 mod api_description;
+mod applier;
+mod apply_manifest;
+mod apply_refusal;
+mod apply_view;
 mod assembly;
 mod audited_guards;
 mod audited_operations;
 mod auth_policies;
 mod cache_order;
 mod check;
+mod contract_tests;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
 mod event_plan;
 mod fault_views;
 mod fault_watch;
+mod grant_views;
 mod guard_operations;
 mod guards;
+mod health_watches;
+mod host_parts;
 mod host_traces;
 mod inspect;
 mod issuer;
@@ -39,21 +50,34 @@ mod kept_revisions;
 mod key_file;
 mod late_findings;
 mod load;
+mod manifest_in_use;
 mod observations;
 mod operations;
+mod otlp_client;
 mod otlp_export;
+mod otlp_logs;
+mod otlp_metrics;
+mod otlp_traces;
 mod probe;
 mod quota_store;
 mod quotas;
 mod recent_traffic;
+mod recording_views;
+mod replay;
 mod rollout_operations;
 mod rollout_views;
+mod routed_places;
 mod run;
+mod running_host;
+mod saga_operations;
+mod saga_plans;
 mod service_component;
 mod service_view;
 mod shutdown;
+mod stand_ins;
 mod start_end;
 mod swap_refusal;
+mod test_bench;
 mod topic_operations;
 mod trace_views;
 mod troubles;
@@ -62,5 +86,8 @@ mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
+pub use contract_tests::{TestOrder, test};
+pub use grant_views::{grant_views, manifest_grants};
 pub use inspect::{Inspection, ManifestTrial, inspect};
+pub use replay::{Replays, replay};
 pub use run::run;

@@ -1,7 +1,7 @@
 //! What operators see of the host over time: the traffic of the last minute, and why a service does not fare well.
 
 use super::operations::HostOperations;
-use crate::admin::{CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
+use crate::admin::{CallerView, CauseView, ChangeView, LastErrorView, OverviewView, UseView, WhyView};
 use crate::breaker::{Forced, State};
 use crate::diagnosis::{CircuitFacts, EndpointFacts, FailureFacts, PoolFacts, ServiceCause, ServiceFacts, why};
 use crate::mesh::{BulkheadCounts, EndpointStats, Service};
@@ -19,26 +19,27 @@ const SAMPLE: Duration = Duration::from_secs(5);
 /// The counts of the last minute of one service, and how long that minute was so far.
 type RecentCounts = BTreeMap<String, (Duration, TrafficCounts)>;
 
-impl HostOperations {
-    /// Samples the counters of all services, and notes which endpoints were ejected. It never returns.
-    pub(super) async fn watch_traffic(&self) {
-        let mut ticks = interval(SAMPLE);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ejected = BTreeSet::new();
-        loop {
-            ticks.tick().await;
-            let now = Instant::now();
-            for (name, counts) in self.traffic_counts() {
-                let mut windows = self.recent.lock();
-                match windows.get_mut(&name) {
-                    Some(window) => window.note(now, counts),
-                    None => drop(windows.insert(name, TrafficWindow::new(now, counts))),
-                }
+/// Samples the counters of all services of the host that serves, and notes which endpoints were ejected. It never
+/// returns.
+pub(super) async fn watch_traffic(host: impl Fn() -> Arc<HostOperations>) {
+    let mut ticks = interval(SAMPLE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ejected = BTreeSet::new();
+    loop {
+        ticks.tick().await;
+        let (host, now) = (host(), Instant::now());
+        for (name, counts) in host.traffic_counts() {
+            let mut windows = host.recent.lock();
+            match windows.get_mut(&name) {
+                Some(window) => window.note(now, counts),
+                None => drop(windows.insert(name, TrafficWindow::new(now, counts))),
             }
-            self.note_ejections(&mut ejected, now);
         }
+        host.note_ejections(&mut ejected, now);
     }
+}
 
+impl HostOperations {
     /// An ejection has no event of its own: the review of the endpoints runs within a call. It lasts for many samples.
     fn note_ejections(&self, known: &mut BTreeSet<(String, String)>, now: Instant) {
         let table = self.registry.snapshot();
@@ -111,7 +112,13 @@ impl HostOperations {
             .iter()
             .filter(|endpoint| endpoint.stats.state(Instant::now()).breaker.state != State::Closed);
         let bodies = self.gateway.as_ref().and_then(|gateway| gateway.body_memory(&name));
+        let callers = counts.callers.iter().map(|(caller, traffic)| CallerView {
+            caller: caller.clone(),
+            calls_per_second: share(traffic.calls, seconds),
+            failures_per_second: share(traffic.failures, seconds),
+        });
         OverviewView {
+            callers: callers.collect(),
             window_seconds: seconds,
             requests_per_second: share(counts.requests, seconds),
             failed_percent: 100.0 * share(counts.failures, as_float(counts.requests)),

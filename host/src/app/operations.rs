@@ -1,27 +1,32 @@
 //! Implements what the admin asks of the host, with the rooms below.
 
 use super::api_description::LiveDescription;
+use super::apply_manifest::ApplyManifest;
 use super::auth_policies::claim_names;
 use super::cache_order;
 use super::edge_tls::EdgeTls;
 use super::fault_views::{fault_view, faults};
+use super::grant_views::grant_views;
 use super::guards::Guards;
 use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
+use super::recording_views;
 use super::rollout_views::open_view;
+use super::saga_operations::{self, HostSagas, SagaSamples};
 use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
-use super::topic_operations;
+use super::topic_operations::{self, DeliverySamples};
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
-    AdoptedView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView, HostReadiness, KeyOrder,
-    KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView, OverviewView, PurgedView,
-    RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView,
-    TrialView, WhyView,
+    AdoptedView, ApplyOrder, ApplyView, BegunView, BreakerAction, CacheView, FaultOrder, FaultView, HistoryView,
+    HostReadiness, KeyOrder, KeyView, NewKeyView, OperationError, OperationErrorKind, Operations, OutsideView,
+    OverviewView, PurgedView, RecordingView, RolloutEnd, RolloutWish, RouteView, SagaAnswer, SagaCommand, ServiceView,
+    SwapView, TopicAnswer, TopicOrder, TraceSummaryView, TraceView, TrialView, WhyView,
 };
 use crate::base::ServiceName;
 use crate::cache::Purge;
+use crate::contract::{BoundFunction, Names};
 use crate::delivery::Deliveries;
 use crate::fault::{ActiveFault, FaultOrigin};
 use crate::gateway::{Gateway, SharedCache, Target};
@@ -37,14 +42,14 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 /// The host, for the admin.
 pub(super) struct HostOperations {
-    pub(super) rollout: Rollout,
+    pub(super) rollout: Arc<Rollout>,
     pub(super) registry: Arc<Registry<Service>>,
     pub(super) routes: Arc<RoutingTable<Target>>,
     pub(super) metrics: Metrics,
@@ -62,6 +67,10 @@ pub(super) struct HostOperations {
     pub(super) tls: Option<EdgeTls>,
     /// The topics and subscriptions, once they deliver.
     pub(super) deliveries: OnceLock<Arc<Deliveries>>,
+    /// Empty if the manifest has no sagas.
+    pub(super) sagas: Arc<OnceLock<HostSagas>>,
+    /// How names are written in the JSON of callers.
+    pub(super) names: Names,
     /// The limits, the gateway's gate and the manifest.
     pub(super) guards: Option<Guards>,
     /// The API keys, if a policy needs them.
@@ -75,27 +84,29 @@ pub(super) struct HostOperations {
     /// The slots of the engine's pool; 0: not known.
     pub(super) pool_slots: usize,
     /// The traffic of the last minute.
-    pub(super) recent: RecentTraffic,
+    pub(super) recent: Arc<RecentTraffic>,
     /// The files of the manifest's components.
     pub(super) components: BTreeMap<ServiceName, PathBuf>,
     /// What the edges count beside requests.
     pub(super) edges: Option<EdgeMetrics>,
     /// The traces of requests, if the manifest wants them.
     pub(super) tracer: Option<Arc<Tracer>>,
-    pub(super) next_fault: AtomicU64,
+    pub(super) next_fault: Arc<AtomicU64>,
     /// Wakes [`HostOperations::watch_faults`].
-    pub(super) fault_added: Notify,
+    pub(super) fault_added: Arc<Notify>,
+    /// What changes the manifest that is served.
+    pub(super) applier: Arc<OnceLock<Weak<dyn ApplyManifest>>>,
 }
 
 impl HostOperations {
     pub(super) fn new(
-        rollout: Rollout,
+        rollout: Arc<Rollout>,
         registry: Arc<Registry<Service>>,
         routes: Arc<RoutingTable<Target>>,
         metrics: Metrics,
         drain: Drain,
     ) -> Self {
-        let (next_fault, fault_added) = (AtomicU64::new(1), Notify::new());
+        let (next_fault, fault_added) = (Arc::new(AtomicU64::new(1)), Arc::default());
         let (left_out, partial, description, store) = (Mutex::default(), false, None, None);
         let (tls, deliveries, guards, keys, cache) = (None, OnceLock::new(), None, None, None);
         let (edges, tracer, gateway, grants) = (None, None, None, BTreeMap::new());
@@ -112,18 +123,36 @@ impl HostOperations {
             store,
             tls,
             deliveries,
+            sagas: Arc::default(),
+            names: Names::default(),
             guards,
             keys,
             cache,
             gateway,
             grants,
             pool_slots,
-            recent: RecentTraffic::default(),
+            recent: Arc::default(),
             components,
             edges,
             tracer,
             next_fault,
             fault_added,
+            applier: Arc::default(),
+        }
+    }
+
+    /// Takes the place of `before`, which served another manifest: what was counted and ordered goes on.
+    pub(super) fn go_on(&mut self, before: &Self) {
+        self.recent = Arc::clone(&before.recent);
+        self.next_fault = Arc::clone(&before.next_fault);
+        self.fault_added = Arc::clone(&before.fault_added);
+        if let Some(deliveries) = before.deliveries.get() {
+            self.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(deliveries))));
+            // It is empty.
+            let _ = self.deliveries.set(Arc::clone(deliveries));
+        }
+        if let Some(sagas) = self.sagas.get() {
+            self.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(sagas))));
         }
     }
 
@@ -191,7 +220,8 @@ impl Operations for HostOperations {
     fn routes(&self) -> Vec<RouteView> {
         let (table, left_out) = (self.registry.snapshot(), self.left_out_services());
         let call = |target: &Target| {
-            let name = &table.get(target.service()?.as_str())?.routed.get(target.typed?)?.name;
+            let routed = &table.get(target.service()?.as_str())?.routed;
+            let name = &routed.get(BoundFunction::position(routed, target.typed?)?)?.name;
             Some(format!("{}#{}", name.interface.short(), name.function))
         };
         let route = |(rule, target): &(crate::route::Rule, Target)| RouteView {
@@ -230,10 +260,10 @@ impl Operations for HostOperations {
 
     async fn trial(&self, name: &str, component: Bytes) -> Result<TrialView, OperationError> {
         self.refuse_left_out(name)?;
-        let (trial, revision) = self.rollout.trial(name, component).await.map_err(refusal)?;
-        let fits = trial.fits();
+        let (trial, revision, spec) = self.rollout.trial(name, component).await.map_err(refusal)?;
+        let (fits, grants) = (trial.fits(), grant_views(&spec, &trial.links));
         let Trial { refusals: refused, breaks, .. } = trial;
-        Ok(TrialView { service: name.to_owned(), revision: revision.short(), fits, refused, breaks })
+        Ok(TrialView { service: name.to_owned(), revision: revision.short(), fits, refused, breaks, grants })
     }
 
     async fn rollback(&self, name: &str) -> Result<SwapView, OperationError> {
@@ -368,6 +398,14 @@ impl Operations for HostOperations {
         Some(self.tracer.as_ref()?.get(id).map(|trace| trace_views::view(&trace)))
     }
 
+    fn recordings(&self) -> Vec<RecordingView> {
+        recording_views::recordings(self.rollout.recordings())
+    }
+
+    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
+        recording_views::file(self.rollout.recordings(), id, service)
+    }
+
     fn keys(&self) -> Vec<KeyView> {
         let records = self.keys.as_ref().map(|keys| keys.records()).unwrap_or_default();
         records.into_iter().map(key_file::view).collect()
@@ -394,12 +432,22 @@ impl Operations for HostOperations {
         topic_operations::carry_out(self.deliveries.get(), order).await
     }
 
+    async fn sagas(&self, command: SagaCommand) -> Result<SagaAnswer, OperationError> {
+        saga_operations::carry_out(self.sagas.get(), self.names, command).await
+    }
+
     fn cache(&self) -> Result<CacheView, OperationError> {
         cache_order::view(self.cache.as_deref())
     }
 
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError> {
         cache_order::purge(self.cache.as_deref(), purge)
+    }
+
+    async fn apply(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
+        let applier = self.applier.get().and_then(Weak::upgrade);
+        let gone = || OperationError::new(OperationErrorKind::Conflict, "the host does not serve yet: try again");
+        applier.ok_or_else(gone)?.apply(order).await
     }
 }
 

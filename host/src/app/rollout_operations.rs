@@ -25,15 +25,20 @@ impl HostOperations {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let RolloutWish { now, hold, canary, step, calls, why } = wish;
+        let RolloutWish { now, hold, canary, step, calls, shadow, fail_on_diff, why } = wish;
         let planned = self.rollout.plan(name).map_err(refusal)?;
-        let wanted = !now && (planned.is_some() || canary.is_some() || hold);
+        let wanted = !now && (planned.is_some() || canary.is_some() || hold || shadow.is_some());
         let plan = wanted.then(|| {
+            // A shadow alone is followed by no canary.
+            let alone = planned.is_none() && !hold && shadow.is_some();
             let plan = planned.unwrap_or_default();
+            let usual = if alone { Vec::new() } else { plan.shares };
             CanaryPlan {
-                shares: canary.unwrap_or(plan.shares),
+                shares: canary.unwrap_or(usual),
                 step: step.unwrap_or(plan.step),
                 calls: calls.unwrap_or(plan.calls),
+                shadow: shadow.or(plan.shadow),
+                fail_on_diff: fail_on_diff || plan.fail_on_diff,
                 ..plan
             }
         });

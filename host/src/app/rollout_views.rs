@@ -1,5 +1,6 @@
 //! Rollouts, as the admin shows them.
 
+use super::recording_views::shadow;
 use crate::admin::{CanaryView, EvidenceView, RolloutView, SideView};
 use crate::archive::{HistoryEntry, RolloutOutcome};
 use crate::base::Digest;
@@ -11,10 +12,17 @@ use std::time::UNIX_EPOCH;
 pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {
     let RolloutState { id, digest, who, why, began, report, .. } = state;
     let asks = if state.asks { "; it has too few calls for a verdict: promote it or roll it back" } else { "" };
-    let sentence = format!(
+    let in_shadow = state.shadow.as_ref().is_some_and(|shadow| shadow.is_under_way);
+    let found = state.shadow.as_ref().map(|shadow| shadow.tally.in_words());
+    let step = format!(
         "step {} of {}: {} % of the calls; {report}; evidence {:.2} of 100{asks}",
         state.step, state.steps, state.share, report.whole
     );
+    let sentence = match found {
+        Some(found) if in_shadow => format!("{found}{asks}"),
+        Some(found) => format!("{step}; {found}"),
+        None => step,
+    };
     let [failures, new_traps, slow_calls, memory] = report.evidence;
     let canary = CanaryView {
         share: state.share,
@@ -36,13 +44,14 @@ pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {
         id: *id,
         revision: digest.short(),
         digest: digest.to_string(),
-        phase: "canary".into(),
+        phase: if in_shadow { "shadow" } else { "canary" }.into(),
         who: who.clone(),
         why: why.clone(),
         began: began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         ended: None,
         sentence,
         canary: Some(canary),
+        shadow: state.shadow.as_ref().map(shadow),
     }
 }
 
@@ -70,5 +79,6 @@ pub(super) fn ended_view(name: &str, entry: &HistoryEntry) -> RolloutView {
         ended: Some(entry.ended),
         sentence: entry.verdict.clone(),
         canary: None,
+        shadow: None,
     }
 }

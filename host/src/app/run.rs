@@ -1,48 +1,55 @@
 //! The life of the host: build, serve, and shut down (`shutdown.rs`).
 
 use super::admin_file::AdminFile;
-use super::api_description::{LiveDescription, now};
+use super::applier::{AppliedManifest, Applier};
 use super::assembly::{Assembly, assemble};
-use super::audited_operations::AuditedOperations;
 use super::auth_policies::AuthPolicies;
 use super::check::check_all;
 use super::edge_files;
 use super::edge_tls::EdgeTls;
 use super::event_plan::EventPlan;
-use super::guards::Guards;
+use super::health_watches::HealthWatches;
+use super::host_parts::{CheckedManifest, HostParts, ServingHost};
 use super::host_traces::HostTraces;
 use super::kept_revisions::KeptRevisions;
 use super::load::{self, Compile};
+use super::manifest_in_use::ManifestInUse;
+use super::observations::watch_traffic;
 use super::operations::HostOperations;
 use super::quota_store::QuotaStore;
 use super::quotas;
+use super::routed_places::RoutedPlaces;
+use super::running_host::RunningHost;
+use super::saga_operations::{HostSagas, SagaSamples};
+use super::saga_plans::SagaPlans;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
 use crate::acme::CertificateKeeper;
-use crate::admin::Admin;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
+use crate::coordinator::SagaJournal;
 use crate::delivery::Deliveries;
-use crate::gateway::{self, Gateway};
 use crate::health;
 use crate::listen::{Drain, Listener};
-use crate::mesh::{Discovered, Mesh, Service};
+use crate::mesh::{Mesh, Service};
+use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
-use crate::route::RoutingTable;
-use crate::runtime::Runtime;
+use crate::runtime::{RecordingPlace, Runtime};
+use crate::saga::SagaDefinition;
 use crate::state::{StateError, Store};
-use crate::telemetry::{self, EdgeMetrics, Metrics, ProxyRefusals};
+use crate::telemetry;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::task::{JoinSet, block_in_place, spawn_blocking};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::{JoinHandle, JoinSet, block_in_place, spawn_blocking};
 use tokio::time::timeout;
 
 /// How long the host waits for name servers before it serves.
@@ -52,9 +59,9 @@ const RESOLVING: Duration = Duration::from_secs(2);
 const PARTIAL: &str = "nothing is served until this is right; `atoll run --partial` leaves out what cannot be served, \
                        and serves the rest";
 
-/// Serves the manifest at `path` until the process is told to stop (SIGTERM, SIGINT or SIGHUP), then lets requests in
-/// flight finish. A second signal cuts them off. `announce` gets one line for each address when all services serve;
-/// before, it gets a line that says which components are being compiled, if there are such.
+/// Serves the manifest at `path` until the process is told to stop (SIGTERM or SIGINT), then lets requests in flight
+/// finish. A second signal cuts them off. SIGHUP applies the manifest again. `announce` gets one line for each address
+/// when all services serve; before, it gets a line that says which components are being compiled, if there are such.
 ///
 /// # Errors
 /// What is wrong with the manifest and its components ([`ManifestErrors`]), an address
@@ -62,14 +69,11 @@ const PARTIAL: &str = "nothing is served until this is right; `atoll run --parti
 /// that cannot be served are no error: they are left out.
 pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sync + 'static) -> anyhow::Result<()> {
     let started = Instant::now();
-    let mut draft = load::manifest(path)?;
-    if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
-        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
-    }
+    let mut draft = right_manifest(path, partial).await?;
     let manifest = &draft.manifest;
     telemetry::bound(&manifest.log);
     raise_file_limit();
-    let mut signals = Signals::catch()?;
+    let (mut signals, hangup) = (Signals::catch()?, signal(SignalKind::hangup())?);
     let (tls, keeper) = edge_tls(&draft, &announce).await?;
     let (gateway_socket, admin_socket) = tls.bind(manifest).await?;
     let secure_address = gateway_socket.secure_addr()?;
@@ -77,17 +81,12 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (trail, revisions) = (open_audit(manifest, path)?, KeptRevisions::open(&mut draft.manifest)?);
     let manifest = &draft.manifest;
     let runtime = load::engine(manifest)?;
-    // To compile, and to repair a store after a crash, can take long. A signal ends the host during that time too.
-    let (mut assembly, (store, counts)) = tokio::select! {
-        prepared = prepare(&draft, &runtime, partial) => prepared.map_err(|error| suggest_partial(error, &draft))?,
-        name = signals.next() => {
-            tracing::info!(signal = name, "stopped before it served");
-            return Ok(());
-        }
-    };
+    let mut places = RoutedPlaces::default();
+    let prepared = prepare_until_told(&draft, &runtime, (partial, &mut places), &mut signals).await?;
+    let Some((mut assembly, (store, counts))) = prepared else { return Ok(()) };
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
-    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), revisions.archive.clone())?;
+    let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     // A name that no server answers for is resolved again later. Other services must not wait for it.
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
@@ -95,16 +94,23 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
-    let Edges { gateway, admin, host, mesh, events, mut upkeep } = edges(
-        (manifest, path),
-        &runtime,
-        (registry, store.clone(), counts, trail.clone()),
-        rollout,
-        (assembly, policies, partial),
-        (&drain, &revisions),
-        (&tls, secure_address, gateway_socket.refusals().cloned(), &traces),
+    let parts = host_parts(
+        (path, manifest, partial, started),
+        (&runtime, registry, rollout),
+        (&store, &trail, &traces, &drain),
+        (&tls, secure_address, &gateway_socket),
     );
-    let deliveries = deliver(events, store.as_ref(), mesh, &host).await?;
+    let (events, sagas) = (std::mem::take(&mut assembly.events), std::mem::take(&mut assembly.sagas));
+    let health_checks = std::mem::take(&mut assembly.health_checks);
+    let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
+    let serving = parts.serve(checked, None);
+    let host = Arc::clone(&serving.host);
+    host.inject_faults(manifest);
+    let running = Arc::new(RunningHost::new(&serving));
+    let mut upkeep = attend(&running, &tls, manifest, &traces);
+    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
+    let deliveries = deliver(events, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
+    let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
 
     let admin_address = admin_socket.local_addr()?;
     let _left_until_the_end = AdminFile::leave(path, admin_address, tls.admin.is_some());
@@ -124,16 +130,123 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         drain: drain.clone(),
     };
     upkeep.spawn(end.finish());
-    keeper.map(|keeper| upkeep.spawn(keeper.keep()));
 
-    let admin_edge = tokio::spawn(admin_socket.serve(move |request, _| admin.handle(request), admin_drain.clone()));
-    let signals = tokio::spawn(signals.start(drain.clone(), manifest.gateway.drain, on_drain(trail.clone())));
-    serve(gateway_socket, gateway, drain).await;
+    let within = manifest.gateway.drain;
+    let applied = applied_manifest(draft, &parts, (serving, policies, places), (health_checks, counts));
+    let applier = Applier::new(parts, Arc::clone(&running), applied);
+    upkeep.spawn(reload_on_hangup(hangup, applier, trail.clone()));
+    let admin_edge = serve_operators(admin_socket, &running, &admin_drain);
+    let signals = tokio::spawn(signals.start(drain.clone(), within, on_drain(trail.clone())));
+    serve(gateway_socket, running, drain).await;
     signals.abort();
     let exporter = traces.exporter;
-    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, store }.run().await?;
+    Shutdown { admin_drain, admin_edge, upkeep, exporter, runtime, deliveries, sagas, store }.run().await?;
     on_stop(trail);
     Ok(())
+}
+
+/// The manifest, in whose text nothing is wrong.
+async fn right_manifest(path: &Path, partial: bool) -> anyhow::Result<Draft> {
+    let draft = load::manifest(path)?;
+    if !draft.findings().is_empty() || (!partial && !draft.absent().is_empty()) {
+        check_all(&draft).await.map_err(|error| suggest_partial(error, &draft))?;
+    }
+    Ok(draft)
+}
+
+/// Prepares the start; `None` if a signal comes before. To compile, and to repair a store after a crash, can take long:
+/// a signal ends the host during that time too.
+async fn prepare_until_told(
+    draft: &Draft,
+    runtime: &Arc<Runtime>,
+    (partial, places): (bool, &mut RoutedPlaces),
+    signals: &mut Signals,
+) -> anyhow::Result<Option<(Assembly, (Option<Store>, Option<QuotaStore>))>> {
+    tokio::select! {
+        prepared = prepare(draft, runtime, partial, places) => {
+            prepared.map(Some).map_err(|error| suggest_partial(error, draft))
+        }
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopped before it served");
+            Ok(None)
+        }
+    }
+}
+
+/// Serves operators, by whichever admin is the host's.
+fn serve_operators(socket: Listener, running: &Arc<RunningHost>, drain: &Drain) -> JoinHandle<usize> {
+    let running = Arc::clone(running);
+    tokio::spawn(socket.serve(move |request, _| running.admin().handle(request), drain.clone()))
+}
+
+/// What lives as long as the process.
+fn host_parts(
+    (path, manifest, partial, since): (&Path, &Manifest, bool, Instant),
+    (runtime, registry, rollout): (&Arc<Runtime>, Arc<Registry<Service>>, Rollout),
+    (store, trail, traces, drain): (&Option<Store>, &Option<AuditTrail>, &HostTraces, &Drain),
+    (tls, secure_address, gateway): (&EdgeTls, Option<SocketAddr>, &Listener),
+) -> HostParts {
+    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
+    let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
+    runtime.connect(outcall);
+    HostParts {
+        path: path.to_path_buf(),
+        runtime: Arc::clone(runtime),
+        registry,
+        rollout: Arc::new(rollout),
+        mesh,
+        store: store.clone(),
+        trail: trail.clone(),
+        tls: tls.clone(),
+        secure_address,
+        proxy: gateway.refusals().cloned(),
+        tracer: traces.tracer.clone(),
+        drain: drain.clone(),
+        partial,
+        since,
+        sagas: Arc::default(),
+        applier: Arc::default(),
+    }
+}
+
+/// The manifest of the start, as the first one that is served.
+fn applied_manifest(
+    draft: Draft,
+    parts: &HostParts,
+    (serving, policies, places): (ServingHost, AuthPolicies, RoutedPlaces),
+    (health_checks, counts): (Vec<Option<health::Settings>>, Option<QuotaStore>),
+) -> AppliedManifest {
+    let text = draft.text().to_owned();
+    let manifest = draft.manifest;
+    let mut quotas = JoinSet::new();
+    if let Some(counts) = counts {
+        quotas.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
+    }
+    let mut watches = HealthWatches::default();
+    let names = manifest.services.iter().map(|service| service.spec.name.clone());
+    watches.watch(&parts.registry, names.zip(health_checks).collect(), |_| false);
+    let keys = policies.kept_fresh();
+    let in_use = ManifestInUse::new(&text, manifest);
+    AppliedManifest { in_use, serving, policies: Arc::new(policies), places, watches, keys, quotas }
+}
+
+/// Applies the host's own manifest at each SIGHUP. It never returns.
+async fn reload_on_hangup(mut hangup: Signal, applier: Arc<Applier>, trail: Option<AuditTrail>) {
+    while hangup.recv().await.is_some() {
+        let outcome = Box::pin(applier.reload()).await;
+        let words = match &outcome {
+            Ok(view) => format!("{} changes", view.changes.len()),
+            Err(error) => format!("refused: {:?}", error.kind),
+        };
+        match outcome {
+            Ok(view) if view.changes.is_empty() => tracing::info!("SIGHUP: the manifest has not changed"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "SIGHUP: the manifest was not applied; the one before serves on"),
+        }
+        if let Some(trail) = &trail {
+            trail.note(AuditRecord::new("SIGHUP", "apply").on("manifest").outcome(&words));
+        }
+    }
 }
 
 /// Reads the certificates. If they are wrong, whatever else is wrong is told with it. The keeper of a certificate that
@@ -149,110 +262,18 @@ async fn edge_tls(draft: &Draft, announce: &impl Fn(&str)) -> anyhow::Result<(Ed
 }
 
 /// Serves customers until the end of the drain.
-async fn serve(socket: Listener, gateway: Arc<Gateway<Mesh>>, drain: Drain) {
-    let observer = Arc::clone(&gateway);
-    let socket = socket.on_unparsed(move |request| observer.unparsed(&request));
+async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
+    let observer = Arc::clone(&running);
+    let socket = socket.on_unparsed(move |request| observer.gateway().0.unparsed(&request));
     let handle = move |request, peer| {
-        let gateway = Arc::clone(&gateway);
-        async move { gateway.handle(request, peer).await }
+        // A request stays with the gateway that it began with.
+        let gateway = running.gateway();
+        async move { gateway.0.handle(request, peer).await }
     };
     let cut_off = socket.serve(handle, drain).await;
     if cut_off > 0 {
         tracing::warn!(cut_off, "connections were cut off at the end of the drain");
     }
-}
-
-/// What serves, built and not yet started, and the tasks that run beside it.
-struct Edges {
-    gateway: Arc<Gateway<Mesh>>,
-    admin: Admin,
-    host: Arc<HostOperations>,
-    mesh: Arc<Mesh>,
-    events: EventPlan,
-    /// Resolves host names again, watches faults on purpose end, and checks the health of endpoints.
-    upkeep: JoinSet<()>,
-}
-
-fn edges(
-    (manifest, path): (&Manifest, &Path),
-    runtime: &Runtime,
-    (registry, store, counts, trail): (Arc<Registry<Service>>, Option<Store>, Option<QuotaStore>, Option<AuditTrail>),
-    rollout: Rollout,
-    (assembly, mut policies, partial): (Assembly, AuthPolicies, bool),
-    (drain, revisions): (&Drain, &KeptRevisions),
-    (tls, secure_address, proxy, traces): (&EdgeTls, Option<SocketAddr>, Option<Arc<ProxyRefusals>>, &HostTraces),
-) -> Edges {
-    let mesh = Arc::new(Mesh::new(Arc::clone(&registry), manifest.mesh.clone()));
-    let outcall: Weak<Mesh> = Arc::downgrade(&mesh);
-    runtime.connect(outcall);
-    let Assembly { mut targets, description, health_checks, left_out, events, .. } = assembly;
-    for (target, route) in targets.iter_mut().zip(&manifest.routes) {
-        target.access = route.auth.as_ref().map(|auth| policies.access(auth));
-    }
-    let rules = manifest.routes.iter().map(|route| route.rule.clone());
-    let routes = Arc::new(RoutingTable::new(rules.zip(targets).collect()));
-    let openapi = description.as_ref().map(|description| description.document(|name| now(&rollout, &registry, name)));
-    let given = manifest.gateway.settings.clone();
-    let (audit, access, traces_to) = (trail.clone(), manifest.log.access, traces.tracer.clone());
-    let mut settings = gateway::Settings { openapi, audit, access, traces: traces_to, ..given };
-    settings.acme = tls.challenges(manifest);
-    if let (Some(https), Some(address)) = (&mut settings.https, secure_address) {
-        // With port 0 the manifest does not know it.
-        https.redirect = https.redirect.map(|port| if port == 0 { address.port() } else { port });
-    }
-    let gateway = Arc::new(Gateway::new(settings, Arc::clone(&routes), Arc::clone(&mesh)));
-    let watched = Arc::clone(&gateway);
-    let metrics = Metrics::new(Discovered(Arc::clone(&registry)), Arc::clone(gateway.metrics()));
-    let audit = trail.as_ref().map(|trail| Arc::clone(trail.metrics()));
-    let counted = EdgeMetrics { proxy, audit, keys: policies.fetches() };
-    let metrics = metrics.with_tls(tls.metrics()).with_edges(counted.clone()).with_host();
-    let metrics = metrics.with_traces(traces.tracer.as_ref());
-    let mut host = HostOperations::new(rollout, Arc::clone(&registry), routes, metrics, drain.clone());
-    host.left_out = left_out.into();
-    host.partial = partial;
-    host.description = description.map(|description| LiveDescription::new(description, Arc::clone(&gateway)));
-    if let Some(store) = &store {
-        host.metrics.add_store(Arc::clone(store.metrics()));
-    }
-    host.cache = gateway.cache().cloned();
-    if let Some(cache) = gateway.cache() {
-        host.metrics.add_cache(Arc::clone(cache.metrics()));
-    }
-    host.store = store;
-    host.tls = Some(tls.clone());
-    host.edges = Some(counted);
-    let (limits, manifest_path) = (manifest.limits.clone(), path.to_path_buf());
-    host.guards = Some(Guards { gateway: Arc::clone(&gateway), limits, manifest: manifest_path });
-    host.keys = policies.key_file.take().map(Arc::new);
-    host.gateway = Some(watched);
-    host.pool_slots = runtime.pool_slots();
-    let grants = manifest.services.iter().map(|service| (service.spec.name.to_string(), service.spec.grants.clone()));
-    host.grants = grants.collect();
-    host.components = revisions.files.clone();
-    host.tracer = traces.tracer.clone();
-    host.inject_faults(manifest);
-    let host = Arc::new(host);
-    let mut upkeep = JoinSet::new();
-    tls.watch(manifest, &mut upkeep);
-    policies.keep_fresh(&mut upkeep);
-    if let Some(counts) = counts {
-        upkeep.spawn(quotas::forget_old_counts(manifest.limits.clone(), counts));
-    }
-    if let Some(exporter) = traces.exporter.clone() {
-        upkeep.spawn(async move { exporter.run().await });
-    }
-    attend(&host, &mut upkeep);
-    for (service, settings) in manifest.services.iter().zip(health_checks) {
-        if let Some(settings) = settings {
-            upkeep.spawn(health::watch(Arc::clone(&registry), service.spec.name.clone(), settings));
-        }
-    }
-    let settings = manifest.admin.settings.clone();
-    let admin = match trail {
-        Some(trail) => Admin::new(settings, Arc::new(AuditedOperations::new(Arc::clone(&host), trail))),
-        None => Admin::new(settings, Arc::clone(&host)),
-    };
-    Edges { gateway, admin, host, mesh, events, upkeep }
 }
 
 /// Begins to deliver events, and lends the admin and the metrics what they tell; `None` if there are no topics.
@@ -270,16 +291,48 @@ async fn deliver(
     Ok(Some(deliveries))
 }
 
-/// Begins the tasks of the host itself: they resolve names again, take canaries further, and end faults on purpose.
-fn attend(host: &Arc<HostOperations>, upkeep: &mut JoinSet<()>) {
-    let resolver = Arc::clone(host);
+/// The definitions of the sagas on disk that have not ended.
+pub(super) async fn pinned_sagas(store: Option<&Store>) -> anyhow::Result<Vec<SagaDefinition>> {
+    match store {
+        Some(store) => SagaJournal::new(store).definitions().await.context("reading the sagas"),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Goes on with the sagas on disk, and lends the admin, the gateway and the metrics what they tell; `None` if there are
+/// no sagas.
+async fn coordinate(
+    plans: SagaPlans,
+    store: Option<&Store>,
+    mesh: Arc<Mesh>,
+    host: &HostOperations,
+) -> anyhow::Result<Option<HostSagas>> {
+    let started = plans.start(store, mesh).await.context("reading the sagas")?;
+    let Some(sagas) = started.map(Arc::new) else { return Ok(None) };
+    host.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(&sagas))));
+    // It is set this once.
+    let _ = host.sagas.set(Arc::clone(&sagas));
+    Ok(Some(sagas))
+}
+
+/// Begins the tasks of the host itself: they watch certificates, send traces, resolve names again, take canaries
+/// further, and end faults on purpose.
+fn attend(running: &Arc<RunningHost>, tls: &EdgeTls, manifest: &Manifest, traces: &HostTraces) -> JoinSet<()> {
+    let mut upkeep = JoinSet::new();
+    tls.watch(manifest, &mut upkeep);
+    if let Some(exporter) = traces.exporter.clone() {
+        let serving = Arc::clone(running);
+        upkeep.spawn(async move { exporter.run(Box::new(move || serving.host().metrics.encode())).await });
+    }
+    let resolver = running.host();
     upkeep.spawn(async move { resolver.rollout.keep_resolved().await });
-    let canaries = Arc::clone(host);
-    upkeep.spawn(async move { canaries.rollout.attend(|| canaries.renew_description()).await });
-    let faults = Arc::clone(host);
+    let (canaries, renewed) = (running.host(), Arc::clone(running));
+    upkeep.spawn(async move { canaries.rollout.attend(|| renewed.host().renew_description()).await });
+    let faults = running.host();
     upkeep.spawn(async move { faults.watch_faults().await });
-    let traffic = Arc::clone(host);
-    upkeep.spawn(async move { traffic.watch_traffic().await });
+    let traffic = Arc::clone(running);
+    upkeep.spawn(async move { watch_traffic(|| traffic.host()).await });
+    upkeep
 }
 
 /// Records each signal that begins or hurries the drain.
@@ -314,8 +367,18 @@ async fn prepare(
     draft: &Draft,
     runtime: &Arc<Runtime>,
     partial: bool,
+    places: &mut RoutedPlaces,
 ) -> anyhow::Result<(Assembly, (Option<Store>, Option<QuotaStore>))> {
-    Ok((assemble(draft, runtime, Compile::Later, partial).await?, open_store(&draft.manifest).await?))
+    // A saga that has not ended goes on with its own definition, whose functions are checked as those of the manifest.
+    let has_sagas = !draft.manifest.sagas.is_empty() || draft.manifest.state.path.exists();
+    let early = if has_sagas { Some(open_store(&draft.manifest).await?) } else { None };
+    let pinned = pinned_sagas(early.as_ref().and_then(|(store, _)| store.as_ref())).await?;
+    let assembly = assemble(draft, runtime, (Compile::Later, partial), (places, pinned)).await?;
+    let stores = match early {
+        Some(stores) => stores,
+        None => open_store(&draft.manifest).await?,
+    };
+    Ok((assembly, stores))
 }
 
 /// Adds to the manifest's errors that the host would serve the rest, if it would.
@@ -340,16 +403,22 @@ fn list_left_out(manifest: &Manifest, assembly: &Assembly) -> Vec<String> {
     services.chain(routes).collect()
 }
 
+/// Where revisions and recordings are kept.
+fn kept(manifest: &Manifest, revisions: &KeptRevisions) -> (Option<Arc<Archive>>, Arc<RecordingPlace>) {
+    let (bounds, rules) = (manifest.record.bounds.clone(), Arc::new(manifest.record.rules.clone()));
+    (revisions.archive.clone(), Arc::new(RecordingPlace { store: RecordingStore::new(bounds), rules }))
+}
+
 /// Deploys the services and publishes them in the discovery table.
-fn launch(
+pub(super) fn launch(
     assembly: &mut Assembly,
     runtime: &Arc<Runtime>,
     registry: &Arc<Registry<Service>>,
     store: Option<&Store>,
-    archive: Option<Arc<Archive>>,
+    (archive, recordings): (Option<Arc<Archive>>, Arc<RecordingPlace>),
 ) -> anyhow::Result<Rollout> {
     let rollout = Rollout::new(Arc::clone(runtime), Arc::clone(registry), std::mem::take(&mut assembly.needs));
-    let mut rollout = rollout.with_archive(archive);
+    let rollout = rollout.with_archive(archive).with_recordings(recordings);
     let specs = std::mem::take(&mut assembly.specs);
     let components = assembly.components.iter().map(Option::as_ref);
     let components = components.map(|one| one.map(|one| (&one.component, one.links.as_slice())));
@@ -358,15 +427,15 @@ fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics, and the counts of quotas in it. Opening
-/// it reads parts of the file; after a crash, all of it.
-async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
+/// The store, if a service has state, a limit has a quota or there are topics or sagas, and the counts of quotas in it.
+/// Opening it reads parts of the file; after a crash, all of it.
+pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
-    if !has_state && manifest.topics.is_empty() && !quotas::are_named(&manifest.limits) {
+    if !has_state && manifest.topics.is_empty() && manifest.sagas.is_empty() && !quotas::are_named(&manifest.limits) {
         return Ok((None, None));
     }
     let settings = manifest.state.clone();
-    let by_state = manifest.routes.iter().any(|route| route.cache.as_ref().is_some_and(|cache| cache.by_state));
+    let by_state = manifest.caches_by_state();
     let open = move || {
         let store = Store::open(&settings)?;
         if by_state {

@@ -4,7 +4,8 @@
 //! The admin stays until then, so that operators see the drain. The store closes last: guests may commit until the end
 //! of their grace period.
 
-use super::otlp_export::OtlpExporter;
+use super::otlp_export::OtlpExporters;
+use super::saga_operations::HostSagas;
 use crate::delivery::Deliveries;
 use crate::listen::Drain;
 use crate::runtime::Runtime;
@@ -18,25 +19,20 @@ use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 /// How long the admin may take for its last answers after the gateway's drain.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
-/// How long events under way may take to end.
+/// How long events and steps of sagas under way may take to end.
 const EVENTS_DRAIN: Duration = Duration::from_secs(10);
 /// How long guests may work after the last answer.
 const GUESTS_DRAIN: Duration = Duration::from_secs(5);
 
-/// The signals that tell the host to stop. A terminal that is closed sends SIGHUP.
+/// The signals that tell the host to stop.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
     pub(super) fn catch() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     /// Waits for a signal, and returns its name.
@@ -44,7 +40,6 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 
@@ -68,10 +63,11 @@ pub(super) struct Shutdown {
     pub(super) admin_edge: JoinHandle<usize>,
     /// Tasks that run beside the edges: the resolver of names, the health checks.
     pub(super) upkeep: JoinSet<()>,
-    /// What sends traces to the collector.
-    pub(super) exporter: Option<Arc<OtlpExporter>>,
+    /// What sends traces, lines and metrics to collectors.
+    pub(super) exporter: Option<Arc<OtlpExporters>>,
     pub(super) runtime: Arc<Runtime>,
     pub(super) deliveries: Option<Arc<Deliveries>>,
+    pub(super) sagas: Option<HostSagas>,
     pub(super) store: Option<Store>,
 }
 
@@ -83,6 +79,9 @@ impl Shutdown {
     pub(super) async fn run(mut self) -> anyhow::Result<()> {
         if let Some(deliveries) = self.deliveries {
             deliveries.stop(EVENTS_DRAIN).await;
+        }
+        if let Some(sagas) = self.sagas {
+            sagas.stop(EVENTS_DRAIN).await;
         }
         self.admin_drain.start(ADMIN_DRAIN);
         self.admin_edge.await.context("the admin's task")?;

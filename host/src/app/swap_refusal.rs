@@ -10,7 +10,11 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         SwapError::NoHistory
         | SwapError::NoComponent(_)
         | SwapError::NoPrevious(_)
+        | SwapError::NoShadow(..)
         | SwapError::Rewired
+        | SwapError::Replaced(_)
+        | SwapError::UnderWay(_)
+        | SwapError::Moved(_)
         | SwapError::Busy(_) => OperationErrorKind::Conflict,
         SwapError::Refused(_)
         | SwapError::Unwired(_)

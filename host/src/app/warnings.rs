@@ -1,7 +1,7 @@
 //! What in a manifest works, and is probably not what its author means.
 
 use crate::config::{Finding, Manifest};
-use crate::contract::{HttpBinding, HttpBindingKey, ParamSource};
+use crate::contract::{BoundFunction, HttpBinding, HttpBindingKey, ParamSource};
 use crate::gateway::{Answerer, DOCUMENT_PATH, Target};
 use crate::rollout::ServiceSpec;
 use crate::route::{Path, RequestHead, RouteLookup, RoutingTable};
@@ -13,7 +13,7 @@ pub(super) fn warnings(manifest: &Manifest, specs: &[ServiceSpec], targets: &[Ta
     let mut warnings = Vec::new();
     let function = |target: &Target| {
         let spec = specs.iter().find(|spec| Some(&spec.name) == target.service())?;
-        spec.routed.get(target.typed?)
+        spec.routed.get(BoundFunction::position(&spec.routed, target.typed?)?)
     };
     for (index, target) in targets.iter().enumerate() {
         if let (Some(call), Some(function)) = (&manifest.routes[index].call, function(target))

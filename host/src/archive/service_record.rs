@@ -43,6 +43,9 @@ pub struct OpenRollout {
     pub began: u64,
     /// The step that it has reached, from 0; `None`: no call has gone to it.
     pub step: Option<usize>,
+    /// Whether it is compared in the shadow, before its first step.
+    #[serde(default)]
+    pub in_shadow: bool,
     /// The evidence of each signal, as the judge keeps it.
     pub evidence: [[f64; 7]; 4],
     /// How it goes on.
@@ -62,6 +65,12 @@ pub struct RecordedPlan {
     pub max_errors: f64,
     /// After how many milliseconds a step with too few calls asks.
     pub ask_ms: u64,
+    /// How many milliseconds calls are compared in the shadow first; 0: not at all.
+    #[serde(default)]
+    pub shadow_ms: u64,
+    /// Whether a difference in the shadow ends it.
+    #[serde(default)]
+    pub fail_on_diff: bool,
     /// What sticks to a revision.
     pub sticky: Option<String>,
     /// Whether it stays at its first step.

@@ -31,6 +31,9 @@ pub struct AuditLine {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// The request at the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -46,7 +49,8 @@ fn is_zero(count: &u64) -> bool {
 
 impl AuditLine {
     pub(super) fn of(event: &AuditRecord, seq: u64, time: String, previous: String, left_out: u64) -> Self {
-        let AuditRecord { who, what, on, before, after, outcome, request_id } = event.clone();
-        Self { seq, time, previous, who, what: what.to_owned(), on, before, after, outcome, request_id, left_out }
+        let AuditRecord { who, what, on, before, after, outcome, why, request_id } = event.clone();
+        let what = what.to_owned();
+        Self { seq, time, previous, who, what, on, before, after, outcome, why, request_id, left_out }
     }
 }

@@ -12,14 +12,15 @@ pub struct AuditRecord {
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
     pub(super) outcome: Option<String>,
+    pub(super) why: Option<String>,
     pub(super) request_id: Option<String>,
 }
 
 impl AuditRecord {
     /// `who` did `what`, a word in kebab-case such as `swap`.
     pub fn new(who: &str, what: &'static str) -> Self {
-        let (on, before, after, outcome, request_id) = (None, None, None, None, None);
-        Self { who: bounded(who), what, on, before, after, outcome, request_id }
+        let (on, before, after, outcome, why, request_id) = (None, None, None, None, None, None);
+        Self { who: bounded(who), what, on, before, after, outcome, why, request_id }
     }
 
     /// To what: a service, a route, a key.
@@ -38,6 +39,12 @@ impl AuditRecord {
     #[must_use]
     pub fn outcome(self, outcome: &str) -> Self {
         Self { outcome: Some(bounded(outcome)), ..self }
+    }
+
+    /// Why, in the operator's words, if he gave some.
+    #[must_use]
+    pub fn why(self, why: Option<&str>) -> Self {
+        Self { why: why.map(bounded), ..self }
     }
 
     /// The request at the gateway that it concerns.

@@ -3,7 +3,7 @@
 use super::ejection::EjectionState;
 use super::failure_window::FailureWindow;
 use super::latency::Latency;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The share of its weight that an endpoint has after slow start, in thousandths. Slow start begins with a tenth of it
@@ -39,7 +39,7 @@ pub enum LoadSample {
 /// since all calls share it.
 #[derive(Debug)]
 pub struct Load {
-    weight: u16,
+    weight: AtomicU16,
     /// When the endpoint was created. Slow start and all times of this endpoint count from here.
     created: Instant,
     in_flight: AtomicUsize,
@@ -55,7 +55,7 @@ impl Load {
     /// other endpoints.
     pub fn new(weight: u16, now: Instant) -> Self {
         Self {
-            weight: weight.clamp(1, 1_000),
+            weight: AtomicU16::new(weight.clamp(1, 1_000)),
             created: now,
             in_flight: AtomicUsize::new(0),
             latency: Latency::default(),
@@ -106,7 +106,12 @@ impl Load {
 
     /// The weight that the endpoint was given, 1..=1000, without slow start.
     pub fn weight(&self) -> u16 {
-        self.weight
+        self.weight.load(Relaxed)
+    }
+
+    /// Gives the endpoint another weight, within the bounds of [`Load::new`]; calls see it from now on.
+    pub fn set_weight(&self, weight: u16) {
+        self.weight.store(weight.clamp(1, 1_000), Relaxed);
     }
 
     /// The average latency as the last call left it, with failures and their penalty; `None` before the first call. A
@@ -133,7 +138,7 @@ impl Load {
             let grown = grown as u32;
             share = TENTH + grown;
         }
-        usize::from(self.weight) * share as usize
+        usize::from(self.weight()) * share as usize
     }
 
     /// Milliseconds since the endpoint was created; 0 for an earlier time.

@@ -3,6 +3,7 @@
 
 use super::call_inputs::InputWatch;
 use super::call_report::CallReporter;
+use super::commit_guard::CommitGuard;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
@@ -38,6 +39,8 @@ pub struct CallContext {
     pub sticky_fields: Option<StickyFields>,
     /// The event that this call handles; `None` if it handles none. Calls on its behalf handle none.
     pub event: Option<Arc<HandledEvent>>,
+    /// What refuses the commits of this call, and of those on its behalf, once they are too late; `None`: nothing.
+    pub guard: Option<Arc<CommitGuard>>,
     /// Who pays for what guests take for the request; `None`: nobody, and it is not measured. All calls on its behalf
     /// have the same.
     pub payer: Option<Arc<dyn WorkPayer>>,
@@ -63,7 +66,8 @@ impl CallContext {
     /// A context whose call must be answered within `timeout` from `now`, the `timeout` of its route.
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
-        let (identity, sticky_fields, event, payer, trace, report) = (None, None, None, None, None, None);
+        let (identity, sticky_fields, event, guard, payer) = (None, None, None, None, None);
+        let (watch, trace, report) = (None, None, None);
         Self {
             request_id,
             deadline,
@@ -72,8 +76,9 @@ impl CallContext {
             identity,
             sticky_fields,
             event,
+            guard,
             payer,
-            watch: None,
+            watch,
             trace,
             report,
             dependency_failed: None,
@@ -128,15 +133,16 @@ impl CallContext {
         Self { identity: None, event: None, ..self }
     }
 
-    /// The same call, made for nobody in particular, for no event, and outside of its request's trace.
+    /// The same call, made for nobody in particular, for no event, outside of its request's trace, and with nothing
+    /// that refuses its commits.
     #[must_use]
     pub fn unattributed(self) -> Self {
-        Self { identity: None, event: None, trace: None, ..self }
+        Self { identity: None, event: None, guard: None, trace: None, ..self }
     }
 
-    /// Whether it has no identity, no event and no place in a trace.
+    /// Whether it has no identity, no event, no guard and no place in a trace.
     pub fn is_unattributed(&self) -> bool {
-        self.identity.is_none() && self.event.is_none() && self.trace.is_none()
+        self.identity.is_none() && self.event.is_none() && self.guard.is_none() && self.trace.is_none()
     }
 
     /// The same call with `depth` calls above it.

@@ -99,6 +99,33 @@ impl ErrorKind {
         matches!(self, Self::Instantiation | Self::Connect | Self::Reset | Self::Timeout)
     }
 
+    /// The kind of this name, as [`ErrorKind::as_str`] has it.
+    pub fn named(name: &str) -> Option<Self> {
+        const ALL: [ErrorKind; 20] = [
+            ErrorKind::Trap,
+            ErrorKind::Memory,
+            ErrorKind::Instantiation,
+            ErrorKind::BadAnswer,
+            ErrorKind::Connect,
+            ErrorKind::Reset,
+            ErrorKind::Timeout,
+            ErrorKind::CircuitOpen,
+            ErrorKind::OutOfService,
+            ErrorKind::Starting,
+            ErrorKind::Overloaded,
+            ErrorKind::Draining,
+            ErrorKind::NoEndpoint,
+            ErrorKind::Denied,
+            ErrorKind::TooDeep,
+            ErrorKind::BodyTooLarge,
+            ErrorKind::SlowBody,
+            ErrorKind::Forbidden,
+            ErrorKind::ClientGone,
+            ErrorKind::Host,
+        ];
+        ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// A stable name for logs, metrics and problem types: kebab-case.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -35,6 +35,12 @@ pub enum ProofKind {
 }
 
 impl ProofKind {
+    /// The kind of this name, as [`ProofKind::as_str`] has it.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::ApiKey, Self::Token, Self::Introspection, Self::Certificate];
+        all.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// A stable name for services, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

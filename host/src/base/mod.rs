@@ -5,14 +5,15 @@
 //! handles, the trace of a request (its ids, the fields that carry them, its tree of spans, each a plain record), the
 //! body type that every room passes along, the host that a message names, the header fields that end at this host, what
 //! may stand in a line of the log and what is masked there, and the kinds of error with their blame. What always holds:
-//! a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside
-//! each noun.
+//! a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand
+//! beside each noun.
 
 mod authority;
 mod body;
 mod call_inputs;
 mod call_report;
 mod caller_header;
+mod commit_guard;
 mod context;
 mod deadline;
 mod error;
@@ -38,6 +39,7 @@ pub use body::{
 pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
 pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
+pub use commit_guard::CommitGuard;
 pub use context::{CallContext, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};

@@ -93,6 +93,9 @@ fn described(entry: &AuditLine) -> String {
     if let Some(outcome) = &entry.outcome {
         text.push_str(&format!(" ({outcome})"));
     }
+    if let Some(why) = &entry.why {
+        text.push_str(&format!(": {why}"));
+    }
     if let Some(id) = &entry.request_id {
         text.push_str(&format!(" request {id}"));
     }

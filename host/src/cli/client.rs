@@ -5,7 +5,7 @@ use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
 use crate::admin::{
-    AdoptedView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
+    AdoptedView, ApplyView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
     KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView,
     PurgeRequest, PurgedView, RolloutView, ServiceView, SwapView, TrialView,
 };
@@ -105,6 +105,13 @@ impl Client {
         self.read(&answer)
     }
 
+    /// Applies the manifest `text`, or plans it, as the fields of `query` say.
+    pub(super) async fn apply(&self, text: String, query: &str) -> Result<ApplyView, CliError> {
+        let body = Some(("application/toml", Bytes::from(text)));
+        let answer = self.send(Method::POST, &format!("/v1/apply?{query}"), body, CHANGE).await?;
+        self.read(&answer)
+    }
+
     /// The rollouts of `service`.
     pub(super) async fn history(&self, service: &ServiceName) -> Result<HistoryView, CliError> {
         self.read(&self.get(&format!("/v1/services/{service}/rollouts")).await?)
@@ -120,6 +127,15 @@ impl Client {
         let path = format!("/v1/services/{service}/rollouts/current/{end}");
         let answer = self.send(Method::POST, &path, None, CHANGE).await?;
         self.read(&answer)
+    }
+
+    /// The file of a recording: that of this number, or of the request with this id.
+    pub(super) async fn recording(&self, id: &str, service: Option<&ServiceName>) -> Result<Vec<u8>, CliError> {
+        // What is no id is no path either, and certainly no recording.
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        let id: String = id.chars().map(|c| if legal(c) { c } else { '_' }).collect();
+        let service = service.map(|service| format!("?service={service}")).unwrap_or_default();
+        Ok(self.get(&format!("/v1/recordings/{id}{service}")).await?.to_vec())
     }
 
     /// Makes what serves the manifest's component.

@@ -1,6 +1,7 @@
 //! The command line and its help texts.
 
 use super::address::AdminAddress;
+use super::apply::{ApplyArgs, DiffArgs};
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
 use super::events::EventsVerb;
@@ -8,19 +9,22 @@ use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
+use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
+use super::saga::SagaVerb;
 use super::trace::TraceArgs;
 use crate::base::ServiceName;
 use crate::project::Language;
 use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 
 /// A microservices platform in one process: services are WebAssembly components.
 ///
 /// `atoll run` reads a manifest, loads its services and serves them behind one
-/// gateway. `atoll ps`, `routes`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
-/// `trace`, `key`, `cache`, `events`, `limit`, `maintenance` and `state` inspect a
+/// gateway. `atoll ps`, `routes`, `apply`, `swap`, `rollout`, `rollback`, `breaker`, `fault`,
+/// `trace`, `key`, `cache`, `events`, `saga`, `limit`, `maintenance` and `state` inspect a
 /// running host and change it while traffic flows, through its admin; `why`, `logs`,
 /// `traps`, `changes` and `top` show what happens in it.
 #[derive(Debug, Parser)]
@@ -51,7 +55,8 @@ Examples:
   atoll check                      Check ./atoll.toml, and that every component loads
   atoll inspect new.wasm           Show its exports and imports; with --against users: what it would break
   atoll new mailer --lang js       Make a service in JavaScript; `atoll dev` builds, serves, and swaps in what changes
-  atoll run                        Serve ./atoll.toml until SIGTERM, SIGHUP or Ctrl-C
+  atoll test users                 Call its functions with made-up arguments and by its examples, without serving
+  atoll run                        Serve ./atoll.toml until SIGTERM or Ctrl-C
   atoll ps                         Show services, revisions, endpoints, breakers and rates
   atoll why users                  Say why `users` does not fare well, and where the first cause is
   atoll logs users -f --level warn Show its warnings as they come; `atoll traps users` shows its traps
@@ -60,6 +65,7 @@ Examples:
   atoll swap users new.wasm --canary 5%,25% --wait   Give it a share first; take it back by itself if it is worse
   atoll rollback users             Return to the revision before
   atoll history users              List its revisions; `atoll rollback users REVISION` returns to one
+  atoll apply                      Serve what ./atoll.toml says now, without a restart
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
   atoll trace --errors             List what went wrong lately; `atoll trace ID` shows one request, span by span
   atoll audit verify audit.jsonl   Check that nobody changed the record of changes
@@ -67,6 +73,7 @@ Examples:
   atoll key create partner --scope orders:write --expires 90d   Create an API key, and show it once
   atoll cache purge --tag users    Take answers out of the gateway's cache
   atoll events list                Show topics, how far each subscriber is behind, and dead letters
+  atoll saga list --parked         Show the sagas that wait for a person: `retry`, `skip` or `compensate` them
   atoll limit show                 Show what each rate limit has admitted and refused
   atoll maintenance on             Answer every request with 503 until `atoll maintenance off`
 
@@ -83,7 +90,7 @@ Environment:
 Exit codes:
   0  done
   1  refused or failed; standard error says why and what to do
-  2  the command line is wrong";
+  2  the command line is wrong; of `apply --dry-run` and `diff`: something would change";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -91,9 +98,9 @@ pub(super) enum Verb {
     /// Serve the services of a manifest
     ///
     /// Loads every service, then prints one line for each address on standard
-    /// output. The log goes to standard error. On SIGTERM, SIGHUP (a terminal that is
-    /// closed) or Ctrl-C the host takes no new requests and finishes those in flight;
-    /// a second signal cuts them off.
+    /// output. The log goes to standard error. On SIGTERM or Ctrl-C the host takes no new
+    /// requests and finishes those in flight; a second signal cuts them off. On SIGHUP it
+    /// applies its manifest again, like `atoll apply`.
     #[command(verbatim_doc_comment)]
     Run {
         #[command(flatten)]
@@ -111,6 +118,16 @@ pub(super) enum Verb {
         #[arg(long, value_name = "FORMAT", value_enum)]
         log_format: Option<LogFormatArg>,
     },
+
+    /// Replay a recorded call here, or list the recorded calls
+    ///
+    /// A recording has all that a component got in one call, so the replay needs no other
+    /// service, no store and no host: the same component gives the same answer, or fails in
+    /// the same place, also on another machine. Writes and calls are compared, and never made.
+    /// With --against it shows what another component does differently. The exit code is 1 if
+    /// anything differs.
+    #[command(verbatim_doc_comment, after_long_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
 
     /// Check the manifest and every component, without serving
     ///
@@ -182,6 +199,49 @@ pub(super) enum Verb {
         manifest: ManifestArg,
     },
 
+    /// Call the functions of services with made-up arguments and by examples, without serving
+    ///
+    /// Each exported function gets valid arguments, which are made from its types: it must
+    /// not trap, and must answer within its type. A failing argument is made smaller
+    /// before it is shown. The examples of a contract stand in the docs of its WIT, in
+    /// lines `Example: {"id": 7} => {"name": "Ada"}`, and in the files of the folder
+    /// `tests` of a service; those on other services are what it expects of them. State
+    /// is empty at the start and gone at the end; no host outside is reached.
+    #[command(verbatim_doc_comment)]
+    Test(TestArgs),
+
+    /// Look whether this machine has what Atoll and the builds of the manifest need
+    ///
+    /// Limits of the system, the tools of each language, the manifest, and the host that
+    /// runs by it. Says how to mend what is wrong.
+    #[command(verbatim_doc_comment)]
+    Doctor {
+        #[command(flatten)]
+        manifest: ManifestArg,
+    },
+
+    /// Print the JSON schema of the manifest, for editors
+    ///
+    /// `atoll schema > atoll.schema.json`, and `#:schema ./atoll.schema.json` as the first
+    /// line of the manifest.
+    #[command(verbatim_doc_comment)]
+    Schema,
+
+    /// Print completions for a shell
+    ///
+    /// Bash: `atoll completions bash > ~/.local/share/bash-completion/completions/atoll`.
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+
+    /// Write man pages: one for `atoll`, one for each verb
+    Man {
+        /// The folder; made where it is not there
+        folder: PathBuf,
+    },
+
     /// List or check an audit file
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -223,6 +283,21 @@ pub(super) enum Remote {
     /// one. The swap lasts until the host restarts, unless the manifest has a history.
     #[command(verbatim_doc_comment)]
     Swap(SwapArgs),
+
+    /// Serve another manifest while traffic flows: all of it, or nothing
+    ///
+    /// Shows what would change, and how: `live`, `swap` or `restart`. Asks, and applies
+    /// it. What both manifests say alike keeps its circuits, limits, caches, WebSockets
+    /// and requests in flight. A change that needs a restart refuses all. SIGHUP applies
+    /// the host's own file without a question.
+    #[command(verbatim_doc_comment, after_long_help = APPLY_EXAMPLES)]
+    Apply(ApplyArgs),
+
+    /// Compare what a host serves with a manifest
+    ///
+    /// The exit code is 0 if they are the same, and 2 if not.
+    #[command(verbatim_doc_comment)]
+    Diff(DiffArgs),
 
     /// Return a service to the revision that served before, or to one of its history
     ///
@@ -327,6 +402,10 @@ pub(super) enum Remote {
     #[command(subcommand)]
     Events(EventsVerb),
 
+    /// Start sagas, look at them, and decide about those that wait for a person
+    #[command(subcommand)]
+    Saga(SagaVerb),
+
     /// Show the rate limits
     #[command(subcommand)]
     Limit(LimitVerb),
@@ -339,6 +418,18 @@ pub(super) enum Remote {
     #[command(subcommand)]
     State(StateVerb),
 }
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  atoll replay                               List the recorded calls
+  atoll replay 4f6c8d…                       Replay the call of this request, the failed one if there is one
+  atoll replay 4f6c8d… --save bad.json       Write the recording to a file, masked
+  atoll replay --file bad.json --against new.wasm   Show what another component does with it";
+
+const APPLY_EXAMPLES: &str = "\
+Examples:
+  atoll apply --dry-run     Show what ./atoll.toml would change; the exit code is 2 if something would
+  atoll apply --yes         Apply it without a question";
 
 const ROLLOUT_EXAMPLES: &str = "\
 Examples:
@@ -367,6 +458,30 @@ pub(super) struct ManifestArg {
     pub(super) path: PathBuf,
 }
 
+/// What is to be tested.
+#[derive(Debug, Args)]
+pub(super) struct TestArgs {
+    /// The services; without them all that have a component
+    #[arg(value_parser = ServiceName::new)]
+    pub(super) services: Vec<ServiceName>,
+    /// The manifest
+    #[arg(long, value_name = "MANIFEST", default_value = "atoll.toml")]
+    pub(super) manifest: PathBuf,
+    /// A file to test in place of the service's component, before it is deployed
+    #[arg(long, value_name = "FILE", requires = "services")]
+    pub(super) component: Option<PathBuf>,
+    /// How many made-up arguments each function gets
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub(super) inputs: u32,
+    /// What the arguments are made from: the same seed makes the same [default: random]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) seed: Option<u64>,
+    /// Write a report for CI, in the form of JUnit
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+}
+
 /// The language of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(super) enum LanguageArg {
@@ -376,6 +491,9 @@ pub(super) enum LanguageArg {
     /// JavaScript on QuickJS, by npm
     #[value(alias = "javascript")]
     Js,
+    /// TypeScript on QuickJS, by npm
+    #[value(alias = "typescript")]
+    Ts,
     /// Python, by pip
     Python,
 }
@@ -385,6 +503,7 @@ impl From<LanguageArg> for Language {
         match language {
             LanguageArg::Rust => Self::Rust,
             LanguageArg::Js => Self::JavaScript,
+            LanguageArg::Ts => Self::TypeScript,
             LanguageArg::Python => Self::Python,
         }
     }

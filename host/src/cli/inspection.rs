@@ -1,11 +1,11 @@
 //! The output of `inspect`.
 
 use super::state_ends;
-use crate::admin::TrialView;
-use crate::app::{Inspection, ManifestTrial};
+use crate::admin::{GrantView, TrialView};
+use crate::app::{self, Inspection, ManifestTrial};
 use crate::contract::{Contract, Interface, InterfaceName, uncallable};
 use crate::rollout::Trial;
-use crate::runtime::{Isolation, Offer, is_state, offer_of};
+use crate::runtime::{Offer, is_state, offer_of};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -143,45 +143,30 @@ fn describe_trial(text: &mut String, trial: &ManifestTrial) {
     section(text, "service", [spec.name.to_string()]);
     let compared = format!("the component that {} names, since no host of it is known to run", manifest.display());
     section(text, "compared with", [compared]);
-    let (limits, bulkhead) = (&spec.replicas.limits, &spec.traffic.bulkhead);
-    section(
-        text,
-        "limits",
-        [format!(
-            "{} for each instance, {:?} for each call; {} replicas, each with {} at a time; {} may wait, for {:?}",
-            bytes(limits.memory),
-            limits.timeout,
-            spec.replicas.count,
-            limits.concurrency,
-            bulkhead.waiting,
-            bulkhead.wait
-        )],
-    );
-    section(text, "isolation", [isolation(&spec.replicas.isolation)]);
-    section(text, "state", [if spec.grants.state { "its own data" } else { "none" }.to_owned()]);
-    let keys: Vec<_> = spec.grants.config.keys().map(String::as_str).collect();
-    section(text, "config", [if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }]);
-    let names: Vec<_> = spec.grants.secrets.names().collect();
-    section(text, "secrets", [if names.is_empty() { "none".to_owned() } else { names.join(", ") }]);
-    let names: Vec<_> = spec.grants.env.names().collect();
-    section(text, "env", [if names.is_empty() { "none".to_owned() } else { names.join(", ") }]);
-    let calls = spec.grants.calls.iter().map(|callee| {
-        let linked = links.iter().filter(|link| link.service == *callee).map(|link| link.import.to_string());
-        let linked: Vec<_> = linked.collect();
-        format!("{callee}: {}", if linked.is_empty() { "only by HTTP".to_owned() } else { linked.join(", ") })
-    });
-    let calls: Vec<_> = calls.collect();
-    section(text, "calls", if calls.is_empty() { vec!["none".to_owned()] } else { calls });
+    for GrantView { what, lines } in app::grant_views(spec, links) {
+        section(text, &what, lines);
+    }
     section(text, "refused", refusals.iter().map(|refusal| format!("it {refusal}")));
     section(text, "breaks", breaks.iter().cloned());
 }
 
-/// Describes what the running host at `admin` says of the component.
-pub(super) fn describe_remote_trial(trial: &TrialView, admin: &str) -> String {
-    let TrialView { service, revision, fits, refused, breaks } = trial;
+/// Describes what the running host at `admin` says of the component. `manifest` is the file from which that host would
+/// start again, with what it grants the service now.
+pub(super) fn describe_remote_trial(
+    trial: &TrialView,
+    admin: &str,
+    manifest: Option<(&Path, Vec<GrantView>)>,
+) -> String {
+    let TrialView { service, revision, fits, refused, breaks, grants } = trial;
     let mut text = "\n".to_owned();
     section(&mut text, "service", [service.clone()]);
     section(&mut text, "compared with", [format!("revision {revision}, which the host at {admin} serves")]);
+    for GrantView { what, lines } in grants {
+        section(&mut text, what, lines.iter().cloned());
+    }
+    if let Some((path, manifest)) = manifest {
+        section(&mut text, "differs", differences(grants, &manifest, path));
+    }
     section(&mut text, "refused", refused.iter().map(|refusal| format!("it {refusal}")));
     section(&mut text, "breaks", breaks.iter().cloned());
     if *fits {
@@ -190,21 +175,22 @@ pub(super) fn describe_remote_trial(trial: &TrialView, admin: &str) -> String {
     text
 }
 
-fn isolation(isolation: &Isolation) -> String {
-    match isolation {
-        Isolation::Request => "request: each call has an instance of its own".to_owned(),
-        Isolation::Reuse(reuse) => format!(
-            "reuse: an instance serves up to {} calls, {} at a time, and is idle for {:?} at most",
-            reuse.max_requests, reuse.max_concurrent, reuse.idle_timeout
-        ),
-    }
-}
-
-/// A size in the largest unit that divides it.
-fn bytes(size: usize) -> String {
-    const UNITS: [(usize, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fitting = UNITS.iter().find(|(unit, _)| size >= *unit && size.is_multiple_of(*unit));
-    fitting.map_or_else(|| format!("{size} B"), |(unit, name)| format!("{} {name}", size / unit))
+/// What the next start from the manifest would change.
+fn differences(host: &[GrantView], manifest: &[GrantView], path: &Path) -> Vec<String> {
+    let said = |view: &GrantView| {
+        // Which imports a callee answers depends on the component, and is no matter of the manifest.
+        let lines = view.lines.iter().map(|line| match view.what.as_str() {
+            "calls" => line.split_once(": ").map_or(line.as_str(), |(callee, _)| callee),
+            _ => line.as_str(),
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let differing = host.iter().filter_map(|own| {
+        let other = manifest.iter().find(|view| view.what == own.what)?;
+        let (what, other) = (&own.what, said(other));
+        (other != said(own)).then(|| format!("{what}: from its next start on, by {}: {other}", path.display()))
+    });
+    differing.collect()
 }
 
 #[cfg(test)]
@@ -261,11 +247,33 @@ cannot cross   `f` of shop:a/a@1.0.0: parameter `a` is resource `file`: a resour
     }
 
     #[test]
-    fn a_size_is_in_the_largest_unit_that_divides_it() {
-        for (size, text) in
-            [(0, "0 B"), (1000, "1000 B"), (1 << 16, "64 KiB"), (1536 << 20, "1536 MiB"), (2 << 30, "2 GiB")]
-        {
-            assert_eq!(bytes(size), text);
-        }
+    fn what_the_next_start_would_change_is_told_beside_what_the_host_grants() {
+        let grants = |env: &str, calls: &[&str]| {
+            let calls = calls.iter().map(|call| (*call).to_owned()).collect();
+            vec![
+                GrantView { what: "env".into(), lines: vec![env.into()] },
+                GrantView { what: "calls".into(), lines: calls },
+            ]
+        };
+        let trial = TrialView {
+            service: "orders".into(),
+            revision: "aaaaaaaaaaaa".into(),
+            fits: true,
+            refused: Vec::new(),
+            breaks: Vec::new(),
+            grants: grants("LOG", &["users: shop:users/users@1.0.0"]),
+        };
+        let text = |manifest| describe_remote_trial(&trial, "127.0.0.1:9090", manifest);
+        let path = Path::new("atoll.toml");
+        assert!(!text(Some((path, grants("LOG", &["users: only by HTTP"])))).contains("differs"));
+        assert!(!text(None).contains("differs"));
+        let told = text(Some((path, grants("LOG, CA", &["users: only by HTTP", "mail: only by HTTP"]))));
+        let expected = "\
+env            LOG
+calls          users: shop:users/users@1.0.0
+differs        env: from its next start on, by atoll.toml: LOG, CA
+               calls: from its next start on, by atoll.toml: users, mail
+";
+        assert!(told.contains(expected), "{told}");
     }
 }

@@ -21,6 +21,11 @@ pub(super) fn age(seconds: u64) -> String {
     fitting.map_or_else(|| format!("{seconds}s"), |(length, unit)| format!("{}{unit}", seconds / length))
 }
 
+/// `1 service`, `2 services`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The headings and the rows as text. Each column is as wide as its widest cell, with two spaces between columns.
 pub(super) fn lay_out<const N: usize>(columns: [(&str, Side); N], rows: impl Iterator<Item = [String; N]>) -> String {
     let headings = columns.map(|(heading, _)| heading.to_owned());

@@ -4,22 +4,26 @@
 //! sends requests to the admin of a running host, and reads the wire types that `admin` declares.
 //!
 //! What always holds: results go to standard output, errors to standard error; the exit code is 0 for success, 1 for a
-//! refusal or a failure, and 2 for a wrong command line; an error says what to do; the token is never printed.
+//! refusal or a failure, and 2 for a wrong command line or, of `diff`, a difference; an error says what to do; the
+//! token is never printed.
 //!
 //! Never: it reads the manifest, or decides anything about services.
 //!
-//! From the top: `verb` → `develop` → `command` → `order`, `key`, `rollout`, `trace`, `observed`, `top` → `client` →
-//! `event_stream` → `admin_connector`, `failure` → `address`; `table`, `inspection` and `layout` make text, and
-//! `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against an admin on a loopback socket), and
-//! small tests in the files.
+//! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
+//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`,
+//! `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against
+//! an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
+mod apply;
 mod audit;
 mod cache;
 mod client;
 mod command;
 mod develop;
+mod doctor;
+mod editor_files;
 mod event_stream;
 mod events;
 mod failure;
@@ -30,10 +34,13 @@ mod layout;
 mod observed;
 mod observed_text;
 mod order;
+mod replay;
 mod rollout;
+mod saga;
 mod state_ends;
 mod table;
 mod terminal;
+mod test;
 #[cfg(test)]
 mod tests;
 mod top;
@@ -41,6 +48,7 @@ mod trace;
 mod verb;
 
 use crate::telemetry;
+use apply::WouldChange;
 use clap::Parser;
 use command::Command;
 use std::process::ExitCode;
@@ -57,6 +65,7 @@ pub fn main() -> ExitCode {
     };
     let code = match verb::execute(command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<WouldChange>() => ExitCode::from(2),
         Err(error) => {
             terminal::report(&error);
             ExitCode::FAILURE

@@ -4,7 +4,9 @@ use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
 use super::terminal;
-use crate::admin::{AdoptedView, BegunView, CanaryView, HistoryView, RolloutView, SwapView};
+use crate::admin::{
+    AdoptedView, BegunView, CanaryView, DifferenceView, HistoryView, RolloutView, ShadowView, SwapView,
+};
 use crate::base::ServiceName;
 use crate::config::duration;
 use clap::{Args, ValueEnum};
@@ -35,6 +37,12 @@ pub(super) struct SwapArgs {
     /// How many calls a step has at least
     #[arg(long, value_name = "N")]
     calls: Option<u64>,
+    /// Compare calls in the shadow first, for so long: 60s
+    #[arg(long, value_name = "DURATION", value_parser = step, conflicts_with = "now")]
+    shadow: Option<Duration>,
+    /// Take it back if anything differs in the shadow
+    #[arg(long, requires = "shadow")]
+    fail_on_diff: bool,
     /// Stay at the first step until `atoll rollout SERVICE promote` or `rollback`
     #[arg(long)]
     hold: bool,
@@ -80,7 +88,7 @@ fn step(text: &str) -> Result<Duration, String> {
 
 /// Swaps a component in.
 pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<String> {
-    let SwapArgs { service, file, now, canary, step, calls, hold, wait, why } = args;
+    let SwapArgs { service, file, now, canary, step, calls, shadow, fail_on_diff, hold, wait, why } = args;
     let mut fields = Vec::new();
     let mut field = |name: &str, value: Option<String>| {
         fields.extend(value.map(|value| format!("{name}={}", encoded(&value))));
@@ -90,16 +98,24 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     field("canary", canary);
     field("step_ms", step.map(|step| step.as_millis().to_string()));
     field("calls", calls.map(|calls| calls.to_string()));
+    field("shadow_ms", shadow.map(|shadow| shadow.as_millis().to_string()));
+    field("fail_on_diff", fail_on_diff.then(|| "true".into()));
     field("why", why);
     let begun = client.begin_rollout(&service, &file, &fields.join("&")).await?;
     let BegunView { service: name, revision, previous, rollout } = begun;
     let Some(rollout) = rollout else { return Ok(served(&SwapView { service: name, revision, previous })) };
-    let begun = format!(
-        "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. `atoll rollout {name} --watch` \
+    let begun = match &rollout.shadow {
+        Some(shadow) => format!(
+            "{name}: {} is compared in the shadow for {} s; {revision} serves. `atoll rollout {name} --watch` follows it",
+            rollout.revision, shadow.seconds
+        ),
+        None => format!(
+            "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. `atoll rollout {name} --watch` \
          follows it",
-        rollout.revision,
-        rollout.canary.as_ref().map_or(0, |canary| canary.share)
-    );
+            rollout.revision,
+            rollout.canary.as_ref().map_or(0, |canary| canary.share)
+        ),
+    };
     if !wait {
         return Ok(begun);
     }
@@ -125,7 +141,7 @@ pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Resul
     let Some(last) = (!history.rollouts.is_empty()).then(|| history.rollouts.swap_remove(0)) else {
         return Ok(format!("{service}: there was no rollout"));
     };
-    if watch && last.canary.is_some() {
+    if watch && last.ended.is_none() {
         return follow(client, &service, last.id).await;
     }
     Ok(describe(&last))
@@ -139,7 +155,7 @@ async fn follow(client: &Client, service: &ServiceName, id: u64) -> anyhow::Resu
     let mut shown = String::new();
     loop {
         let rollout = client.rollout(service, id).await?;
-        if rollout.canary.is_none() {
+        if rollout.ended.is_some() {
             let text = describe(&rollout);
             return if rollout.phase == "promoted" { Ok(text) } else { Err(anyhow::anyhow!(text)) };
         }
@@ -178,6 +194,9 @@ fn describe(rollout: &RolloutView) -> String {
     let RolloutView { service, id, revision, phase, sentence, canary, who, why, .. } = rollout;
     let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let mut text = format!("{service}: rollout {id} of {revision}: {phase}\n  {sentence}\n  ordered by {who}{why}\n");
+    if let Some(shadow) = &rollout.shadow {
+        text.push_str(&shadowed(shadow));
+    }
     if let Some(CanaryView { of_canary, of_stable, evidence, calls_in_step, calls_needed, hold, .. }) = canary {
         let columns = [("REVISION", Left), ("CALLS", Right), ("FAILED", Right), ("SLOW", Right)];
         let row = |name: &str, side: &crate::admin::SideView| {
@@ -192,6 +211,24 @@ fn describe(rollout: &RolloutView) -> String {
         if *hold {
             text.push_str(&format!("it stays at this step: `atoll rollout {service} promote` or `rollback`\n"));
         }
+    }
+    text
+}
+
+/// What a shadow has found.
+fn shadowed(shadow: &ShadowView) -> String {
+    let ShadowView { compared, differing, stopped, skipped, differences, .. } = shadow;
+    let mut text = format!(
+        "shadow: {compared} calls compared, {differing} differ, {stopped} ask for something new, {skipped} skipped\n"
+    );
+    if !differences.is_empty() {
+        const COLUMNS: [(&str, Side); 5] =
+            [("WHERE", Left), ("CALLS", Right), ("WAS", Left), ("IS", Left), ("FIRST REQUEST", Left)];
+        let row = |one: &DifferenceView| {
+            let DifferenceView { place, calls, was, is, request, .. } = one.clone();
+            [place, calls.to_string(), was, is, request]
+        };
+        text.push_str(&lay_out(COLUMNS, differences.iter().map(row)));
     }
     text
 }

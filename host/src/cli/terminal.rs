@@ -127,6 +127,20 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{}", without_control(line));
 }
 
+/// Asks a question on standard error, and returns whether the answer is yes.
+///
+/// # Errors
+/// There is no terminal to ask: then whoever wants the change says so on the command line.
+pub(super) fn ask(question: &str) -> anyhow::Result<bool> {
+    if !io::stdin().is_terminal() {
+        anyhow::bail!("there is no terminal to ask, so nothing was changed: --yes answers all questions with yes");
+    }
+    let _ = write!(io::stderr(), "{} [y/N] ", without_control(question));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Prints on standard error what went wrong and what to do.
 pub(super) fn report(error: &anyhow::Error) {
     let text = error_text(error, io::stderr().is_terminal());

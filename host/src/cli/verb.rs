@@ -1,12 +1,15 @@
 //! Executes the verbs: the one place that calls `app`, and the one that sends requests to the admin.
 
 use super::address::AdminAddress;
+use super::apply::{ApplyArgs, DiffArgs};
 use super::client::Client;
 use super::command::{Command, LogFormatArg, Remote, Verb};
 use super::failure::CliError;
+use super::layout::counted;
+use super::replay::ReplayArgs;
 use super::{
-    audit, cache, develop, events, guard, inspection, key, observed, observed_text, order, rollout, table, terminal,
-    top, trace,
+    apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
+    replay, rollout, saga, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -42,11 +45,21 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::New { name, lang } => develop::new(&name, lang.into()),
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
+        Verb::Replay(args) => replay_call(command.admin, command.ca, args),
+        Verb::Doctor { manifest } => doctor::doctor(&manifest.path),
+        Verb::Schema => editor_files::schema(),
+        Verb::Completions { shell } => editor_files::completions(shell),
+        Verb::Man { folder } => editor_files::man(&folder),
+        Verb::Test(arguments) => test::test(arguments),
         Verb::Audit(verb) => Ok(terminal::print(&audit::execute(&verb)?)?),
         Verb::Remote(verb) => {
             let token = environment("ATOLL_ADMIN_TOKEN");
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
+            let manifest = match &verb {
+                Remote::Apply(ApplyArgs { manifest, .. }) | Remote::Diff(DiffArgs { manifest, .. }) => manifest.clone(),
+                _ => MANIFEST.into(),
+            };
+            let admin = admin(command.admin, environment("ATOLL_ADMIN"), || app::known_admin(&manifest))?;
             let ca = authorities(command.ca).or_else(|| development(&admin));
             let text = runtime.block_on(request(verb, admin, token.as_deref(), ca.as_deref()))?;
             // A verb that follows something has printed it already.
@@ -121,11 +134,6 @@ fn check(manifest: &Path) -> anyhow::Result<()> {
     Ok(terminal::print(&format!("{path} is right: {services} ({components}), {routes}"))?)
 }
 
-/// `1 service`, `2 services`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let found = runtime.block_on(app::inspect(file, against))?;
@@ -135,6 +143,22 @@ fn inspect(file: &Path, against: Option<(&ServiceName, &Path)>) -> anyhow::Resul
         Some(tried) => Err(misfit(file, &tried.service.spec.name)),
         None => anyhow::bail!("no host runs {}", file.display()),
     }
+}
+
+/// Replays a recorded call, which a host has unless it is in a file.
+fn replay_call(flag: Option<AdminAddress>, ca: Option<PathBuf>, args: ReplayArgs) -> anyhow::Result<()> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let client = if args.needs_host() {
+        let token = environment("ATOLL_ADMIN_TOKEN").filter(|token| !token.is_empty());
+        let admin = admin(flag, environment("ATOLL_ADMIN"), || app::known_admin(Path::new(MANIFEST)))?;
+        let ca = authorities(ca).or_else(|| development(&admin));
+        Some(runtime.block_on(async { Client::new(admin, token.as_deref(), ca.as_deref()) })?)
+    } else {
+        None
+    };
+    let replayed = runtime.block_on(replay::replay(client.as_ref(), args));
+    runtime.shutdown_background();
+    Ok(terminal::print(&replayed?)?)
 }
 
 /// A running host that `inspect` can ask.
@@ -185,7 +209,10 @@ fn inspect_at(
         }
         outcome => outcome?,
     };
-    let text = inspection::describe(file, &found) + &inspection::describe_remote_trial(&trial, &host.admin.to_string());
+    // A host that was named by its address may have another manifest than the one that is here.
+    let own = (!host.named).then(|| app::manifest_grants(manifest, service)).flatten();
+    let told = inspection::describe_remote_trial(&trial, &host.admin.to_string(), own.map(|own| (manifest, own)));
+    let text = inspection::describe(file, &found) + &told;
     terminal::print(&text)?;
     if trial.fits { Ok(()) } else { Err(misfit(file, service)) }
 }
@@ -207,6 +234,8 @@ pub(super) async fn request(
         Remote::Ps { json: false } => ps(&client).await,
         Remote::Routes { json } => client.list("/v1/routes", json, table::routes).await,
         Remote::Swap(args) => rollout::swap(&client, args).await,
+        Remote::Apply(args) => apply::apply(&client, args).await,
+        Remote::Diff(args) => apply::diff(&client, args).await,
         Remote::Rollback { service, revision } => {
             Ok(rollout::served(&client.rollback(&service, revision.as_deref()).await?))
         }
@@ -224,6 +253,7 @@ pub(super) async fn request(
         Remote::Why(args) => observed::why(&client, args).await,
         Remote::Top => top::top(&client).await,
         Remote::Events(verb) => events::events(&client, verb).await,
+        Remote::Saga(verb) => saga::sagas(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
         Remote::State(verb) => guard::state(&client, verb).await,

@@ -1,6 +1,6 @@
 //! `acme` of `[gateway.tls]`: a certificate that the host obtains by itself.
 
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::kind::{ChoiceKind, FlagKind, KindError, ListKind, TextKind, ValueKind, refused};
@@ -57,6 +57,8 @@ static PROFILE: ManifestKey<TextKind> = ManifestKey::without_default(
     TextKind { min: 1 },
     "The profile of the certificate, one of those in the directory: `shortlived`. Absent: the authority chooses.",
 );
+const ACCOUNT_FOLDER: CreatedPath =
+    CreatedPath { is_folder: true, help: "name a folder of its own for the account and the certificates" };
 static FOLDER: ManifestKey<PathKind> = ManifestKey::new(
     "folder",
     PathKind,
@@ -169,7 +171,7 @@ pub(super) fn read(
         challenge: section.get(&CHALLENGE),
         profile: section.find(&PROFILE).map(|found| found.value),
         external_account,
-        folder: folder.join(section.get(&FOLDER)),
+        folder: ACCOUNT_FOLDER.resolve(section.get_sourced(&FOLDER), folder, section.report),
     };
     section.close();
     Some(Sourced { value: settings, origin })

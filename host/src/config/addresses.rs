@@ -9,7 +9,7 @@ use super::reader::measure::{DurationKind, HOUR};
 use super::reader::pair::PairKind;
 use super::reader::section::Section;
 use crate::mesh::Dial;
-use crate::rollout::{AddressSettings, PlainAddress};
+use crate::rollout::{AddressSettings, PlainAddress, SrvSource};
 use http::Uri;
 use http::uri::Scheme;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,9 @@ static URLS: ManifestKey<ListKind<PairKind<HttpAddressKind, CountKind<u16>>>> = 
     "urls",
     ListKind { of: PairKind { name: "url", of: HttpAddressKind, extra: &WEIGHT }, max: 64 },
     "Plain HTTP services: scheme, host and port, nothing more. The host is a name or an IP address. The default port \
-     is 80, with `https` 443. `weight` is the weight of each of its addresses, as below; the default is 1.",
+     is 80, with `https` 443. `weight` is the weight of each of its addresses, as below; the default is 1. \
+     `dns+srv://NAME` is what the SRV records of a DNS name point to, `dns+srv://SERVER/NAME` as that name server has \
+     them, `dns+srv+https` by TLS.",
 );
 /// The weight of each replica of a service, and of each address of one of its `urls`.
 pub(super) static WEIGHT: ManifestKey<CountKind<u16>> = ManifestKey::new(
@@ -41,7 +43,7 @@ static DNS: ManifestKey<DurationKind> = ManifestKey::new(
     "dns",
     DurationKind { min: 1000, max: HOUR },
     r#""30s""#,
-    "How often the host names in `urls` are resolved again.",
+    "How often the names in `urls` are resolved again.",
 );
 
 const CERTIFICATES: RequiredPath = RequiredPath {
@@ -83,7 +85,7 @@ pub(super) fn read(
     });
     if let Some(ca) = &ca
         && !wrong
-        && !urls.iter().any(|url| url.base.scheme() == Some(&Scheme::HTTPS))
+        && !urls.iter().any(|url| is_secure(&url.base))
     {
         let message = "`ca` has no effect, since no address of the service is https://";
         report.push_if_whole(ca.origin.clone(), message, "write https:// in `urls`, or leave `ca` out");
@@ -92,14 +94,19 @@ pub(super) fn read(
     Addresses { settings: AddressSettings { urls, dns, dial }, none, ca }
 }
 
-/// Scheme, host and port, nothing more.
+fn is_secure(address: &Uri) -> bool {
+    address.scheme() == Some(&Scheme::HTTPS)
+        || matches!(SrvSource::of(address), Some(Ok(SrvSource { secure: true, .. })))
+}
+
+/// Scheme, host and port, nothing more; or a DNS name with SRV records.
 struct HttpAddressKind;
 
 impl ValueKind for HttpAddressKind {
     type Value = Uri;
 
     fn accepts(&self) -> String {
-        "an http:// or https:// address".into()
+        "an http://, https:// or dns+srv:// address".into()
     }
 
     fn help(&self) -> String {
@@ -112,6 +119,11 @@ impl ValueKind for HttpAddressKind {
             vec![KindError { span: value.span(), message: message.into(), help: help.into() }]
         };
         let uri: Uri = text.parse().map_err(|_| refused(self, value))?;
+        if let Some(source) = SrvSource::of(&uri) {
+            let help = "write the name of the records: \"dns+srv://_http._tcp.users.internal\", or with a name server \
+                        \"dns+srv://10.0.0.2:8600/users.service.consul\"";
+            return source.map(|_| uri).map_err(|wrong| problem(wrong, help));
+        }
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return Err(refused(self, value));
         };
@@ -151,23 +163,28 @@ mod tests {
             "http://[::1]:80",
             "https://a",
             "HTTPS://a:1",
+            "dns+srv://_http._tcp.users.internal",
+            "dns+srv+https://[::1]:53/_http._tcp.users.internal",
         ] {
             assert!(read(good).is_ok(), "{good}");
         }
         for (bad, expected) in [
-            ("127.0.0.1:5001", "an http:// or https:// address"),
-            ("ftp://a:1", "an http:// or https:// address"),
-            ("http://", "an http:// or https:// address"),
-            ("http://a:0", "an http:// or https:// address"),
-            ("http://a:", "an http:// or https:// address"),
-            ("http://a:65536", "an http:// or https:// address"),
-            ("/users", "an http:// or https:// address"),
-            ("https://", "an http:// or https:// address"),
-            ("https://a:0", "an http:// or https:// address"),
+            ("127.0.0.1:5001", "an http://, https:// or dns+srv:// address"),
+            ("ftp://a:1", "an http://, https:// or dns+srv:// address"),
+            ("http://", "an http://, https:// or dns+srv:// address"),
+            ("http://a:0", "an http://, https:// or dns+srv:// address"),
+            ("http://a:", "an http://, https:// or dns+srv:// address"),
+            ("http://a:65536", "an http://, https:// or dns+srv:// address"),
+            ("/users", "an http://, https:// or dns+srv:// address"),
+            ("https://", "an http://, https:// or dns+srv:// address"),
+            ("https://a:0", "an http://, https:// or dns+srv:// address"),
             ("http://u:p@a:1", "user or a password"),
             ("http://a:1/base", "without path or query"),
             ("http://a:1?q=1", "without path or query"),
             ("http://a:1/#f", "without path or query"),
+            ("dns+srv://users", "two labels"),
+            ("dns+srv://users.internal:80", "without a port"),
+            ("dns+srv://ns.internal/users.internal", "by IP address"),
         ] {
             let message = read(bad).expect_err(bad);
             assert!(message.contains(expected), "{bad}: {message}");

@@ -1,7 +1,7 @@
 //! `[audit]`: the file of changes and refusals.
 
 use super::edge_finding_key::EdgeFindingKey;
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
@@ -24,6 +24,8 @@ static REFUSALS: ManifestKey<CountKind<u32>> = ManifestKey::new(
      out.",
 );
 
+const AUDIT_FILE: CreatedPath = CreatedPath { is_folder: false, help: "name a file in it, such as audit.jsonl" };
+
 /// Reads `[audit]`; `None` without a file.
 pub(super) fn read(root: &mut Section<'_>, folder: &Path, spans: &mut KeySpans<EdgeFindingKey>) -> Option<Settings> {
     let there = root.has("audit");
@@ -36,5 +38,5 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, spans: &mut KeySpans<E
         section.report.push_if_whole(origin, "`[audit]` has no `file`, so nothing would be recorded", help);
     }
     section.close();
-    Some(Settings { path: folder.join(file?.value), refusals })
+    Some(Settings { path: AUDIT_FILE.resolve(file?, folder, root.report), refusals })
 }

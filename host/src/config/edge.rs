@@ -4,7 +4,7 @@ use super::auth_names::AuthNamesKind;
 use super::edge_finding_key::EdgeFindingKey;
 use super::openapi::OpenapiKind;
 use super::reader::address::{IpAddressKind, SocketAddressKind};
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
 use super::reader::key_spans::KeySpans;
@@ -13,7 +13,7 @@ use super::reader::measure::{DurationKind, GIB, HOUR, KIB, MIB, MINUTE, SizeKind
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::tls::{self, GatewayTlsConfig, Redirect, TlsConfig};
-use super::{cache_bounds, cors, entry, http2, token};
+use super::{cache_bounds, cors, entry, http2, idle_keys, token};
 use crate::admin;
 use crate::contract::{Info, Names};
 use crate::gateway::{CorsPolicy, HttpsSettings};
@@ -92,8 +92,9 @@ static MIN_UPLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
     "min_upload_rate",
     RATE,
     r#""240B""#,
-    "The least bytes per second of a request's body, while the service waits for the body and has not answered. A \
-     client below it for `rate_grace` is answered with 408. 0: any rate.",
+    "The least bytes per second of a request's body, while the service waits for the body. A client below it for \
+     `rate_grace` is answered with 408. Once the service has answered, only bodies whose length was said must keep it. \
+     0: any rate.",
 );
 static MIN_DOWNLOAD_RATE: ManifestKey<SizeKind> = ManifestKey::new(
     "min_download_rate",
@@ -203,6 +204,7 @@ static DEFAULT_AUTH: ManifestKey<AuthNamesKind> = ManifestKey::new(
     "The policies (`[auth.NAME]`) of each route that has no `auth` of its own. With it a route that says nothing is \
      closed, and `auth = \"none\"` opens one. `/openapi.json` has no route, so it stays open.",
 );
+const API_KEYS: CreatedPath = CreatedPath { is_folder: false, help: "name a file in it, such as keys.json" };
 static KEYS: ManifestKey<PathKind> = ManifestKey::new(
     "keys",
     PathKind,
@@ -232,9 +234,10 @@ pub(super) fn read(
     let before = report.count();
     let mut section = root.section("gateway");
     let gateway_address = section.get_or_variable(&LISTEN, GATEWAY_LISTEN, env);
-    let mut gateway = gateway(&mut section, gateway_address.value);
+    let mut gateway = gateway(&mut section, gateway_address.value, folder);
     spans.note_key(EdgeFindingKey::ApiKeys, &section, KEYS.name);
     let tls = tls::of_gateway(&mut section, folder, env);
+    idle_keys::refuse_of_gateway(&section, &gateway.listen);
     section.close();
 
     let mut section = root.section("admin");
@@ -279,7 +282,7 @@ fn https(tls: &GatewayTlsConfig) -> Option<HttpsSettings> {
     (redirect.is_some() || tls.hsts.is_some()).then_some(HttpsSettings { redirect, hsts: tls.hsts })
 }
 
-fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
+fn gateway(section: &mut Section<'_>, address: SocketAddr, folder: &Path) -> GatewayConfig {
     let (max_headers, header_bytes) = (section.get(&MAX_HEADERS).into(), in_memory(section.get(&HEADER_BYTES)));
     let connections = section.get(&CONNECTIONS);
     let trusted_proxies: Vec<IpAddr> = section.get(&TRUSTED_PROXIES).into_iter().map(Spanned::into_inner).collect();
@@ -328,6 +331,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
             access: AccessFormat::default(),
             sticky: Vec::new(),
             traces: None,
+            sagas: gateway::SagaEntrance::default(),
         },
         tls: None,
         drain: section.get(&DRAIN),
@@ -335,7 +339,7 @@ fn gateway(section: &mut Section<'_>, address: SocketAddr) -> GatewayConfig {
         cors: cors::read(section, None),
         names: section.get(&NAMES),
         openapi: section.get(&OPENAPI),
-        keys: section.get(&KEYS),
+        keys: API_KEYS.resolve(section.get_sourced(&KEYS), folder, section.report),
         default_auth: section.get(&DEFAULT_AUTH),
     }
 }

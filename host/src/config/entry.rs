@@ -69,7 +69,12 @@ static OPERATORS: ManifestKey<ListKind<AddressRangeKind>> = ManifestKey::new(
 
 /// Reads `allow` and `deny`.
 pub(super) fn addresses(section: &mut Section<'_>) -> AddressList {
-    AddressList { allow: ranges(section.get(&ALLOW)), deny: ranges(section.get(&DENY)) }
+    let allow = section.get_sourced(&ALLOW);
+    if allow.value.is_empty() && allow.span().is_some() {
+        let message = "an empty `allow` keeps nobody out, and `deny` alone decides";
+        section.report.push(allow.origin.clone(), message, "name who is let in, or leave it out");
+    }
+    AddressList { allow: ranges(allow.value), deny: ranges(section.get(&DENY)) }
 }
 
 /// Reads what every request passes first.

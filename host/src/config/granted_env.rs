@@ -161,6 +161,11 @@ fn read_key(
     let variables = service.get(key).into_iter().filter_map(|(name, source)| {
         let origin = ValueOrigin::Text(source.span());
         match value(source.into_inner(), folder, env) {
+            Ok(value) if !key.kind.texts && value.trim().is_empty() => {
+                let message = format!("`{}` has an entry `{name}`, which is empty", key.name);
+                report.push(origin, message, "set it, or leave the entry out");
+                None
+            }
             Ok(value) => Some((name, value)),
             Err((message, help)) => {
                 report.push(origin, format!("`{}` has an entry `{name}`, {message}", key.name), help);

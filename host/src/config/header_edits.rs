@@ -103,7 +103,12 @@ fn read(parent: &mut Section<'_>, name: &'static str, of_answer: bool) -> Header
         value.into_iter().filter_map(|(name, value)| Some((check(&name, origin.clone())?, value))).collect()
     };
     let removed = remove.into_iter().filter_map(|name| check(name.get_ref(), ValueOrigin::Text(name.span())));
+    let at = set.origin.clone();
     let edits = HeaderEdits { remove: removed.collect(), set: named(set), add: named(add) };
+    for name in edits.remove.iter().filter(|name| edits.set.iter().any(|(set, _)| set == *name)) {
+        let message = format!("`remove` has no effect on `{name}`, which `set` sets");
+        section.report.push(at.clone(), message, "leave it out of one of them: `set` replaces all lines of a field");
+    }
     section.close();
     edits
 }

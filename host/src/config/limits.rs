@@ -1,5 +1,6 @@
 //! The tables of a `[service.NAME]` that bound its calls and the life of its instances: `limits` and `reuse`.
 
+use super::idle_keys;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::ManifestKey;
 use super::reader::kind::{ChoiceKind, CountKind};
@@ -48,6 +49,14 @@ static CONCURRENCY: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "256",
     "The number of calls at the same time at each replica or address. The service may have that many for each of its \
      endpoints.",
+);
+/// Clients that send slowly leave at least a quarter of the places to the others.
+static OPEN_UPLOADS: ManifestKey<CountKind<u16>> = ManifestKey::without_default(
+    "open_uploads",
+    CountKind { min: 1, max: 10_000 },
+    "How many of these calls may be under way, for each replica or address, while their clients have still to send: \
+     beyond the first 64 KiB of a body, or after a pause in one whose length was not said. A further request waits \
+     until another client has sent all. Absent: three quarters of `concurrency`, rounded up.",
 );
 static WAITING: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "waiting",
@@ -116,12 +125,16 @@ pub(super) struct LimitKeys {
     pub(super) connect: Duration,
     pub(super) total: Duration,
     pub(super) body: u64,
+    /// For each endpoint.
+    pub(super) open_uploads: usize,
 }
 
 /// The limits of instances, of calls, and of the bodies of requests.
 pub(super) fn limits(service: &mut Section<'_>) -> LimitKeys {
+    let before = service.report.count();
     let mut section = service.section("limits");
-    let (concurrency, waiting) = (section.get(&CONCURRENCY).into(), section.get(&WAITING).into());
+    let (concurrency, waiting): (usize, _) = (section.get(&CONCURRENCY).into(), section.get(&WAITING).into());
+    let open_uploads = section.find(&OPEN_UPLOADS).map_or(concurrency - concurrency / 4, |found| found.value.into());
     let (timeout, wait, share) = (section.get(&TIMEOUT), section.get(&WAIT), section.get(&SHARE));
     let memory = in_memory(section.get(&MEMORY));
     let limits = LimitKeys {
@@ -130,7 +143,12 @@ pub(super) fn limits(service: &mut Section<'_>) -> LimitKeys {
         connect: section.get(&CONNECT),
         total: section.find(&TOTAL).map_or(timeout.max(TrafficSettings::default().total), |found| found.value),
         body: section.get(&BODY_LIMIT),
+        open_uploads,
     };
+    // A wrong value is a finding already.
+    if service.report.count() == before {
+        idle_keys::refuse_of_limits(service, &section);
+    }
     section.close();
     limits
 }

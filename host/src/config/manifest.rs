@@ -9,7 +9,7 @@ use super::late_finding_key::LateFindingKey;
 use super::log;
 use super::operators;
 use super::rate;
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::finding::{Finding, ManifestErrors, ManifestText, Span, ValueOrigin};
 use super::reader::key::ManifestKey;
 use super::reader::key_spans::KeySpans;
@@ -18,14 +18,17 @@ use super::reader::measure::{GIB, MIB, SizeKind, in_memory};
 use super::reader::report::Report;
 use super::reader::section::Section;
 use super::reader::syntax;
+use super::record::{self, RecordConfig};
 use super::rollout;
 use super::route::{self, Route};
+use super::saga::{self, SagaConfig};
 use super::service::{self, ServiceConfig, Services};
 use super::telemetry::{self, TelemetryConfig};
 use super::tls::TlsConfig;
 use super::topic::{self, TopicConfig};
 use crate::base::{CallContext, ServiceName};
 use crate::contract::HttpBindingKey;
+use crate::coordinator::SagaSettings;
 use crate::gateway::RateLimit;
 use crate::listen::TlsFile;
 use crate::telemetry::LogSettings;
@@ -52,6 +55,8 @@ pub struct Manifest {
     pub audit: Option<crate::audit::Settings>,
     /// Where revisions are kept; `None`: what is swapped in lasts until the host restarts.
     pub history: Option<crate::archive::Settings>,
+    /// Where recordings of calls are kept.
+    pub record: RecordConfig,
     /// The bounds of the log.
     pub log: LogSettings,
     /// How requests are traced; `None`: they are not.
@@ -64,6 +69,10 @@ pub struct Manifest {
     pub limits: Vec<Arc<RateLimit>>,
     /// In the order of the manifest; each name stands once.
     pub topics: Vec<TopicConfig>,
+    /// In the order of the manifest; each name stands once.
+    pub sagas: Vec<SagaConfig>,
+    /// The bounds of all sagas together.
+    pub saga_bounds: SagaSettings,
     /// In the order of the manifest; each name stands once.
     pub services: Vec<ServiceConfig>,
     /// In the order of the manifest, which decides between routes that are otherwise of equal rank.
@@ -101,6 +110,8 @@ static PATH: ManifestKey<PathKind> = ManifestKey::new(
     r#"".atoll/state.redb""#,
     "The file. The host creates it and its folders if they do not exist.",
 );
+const DATABASE: CreatedPath =
+    CreatedPath { is_folder: false, help: "name a file in it, such as state.redb: the host creates it" };
 static MAX_BATCH: ManifestKey<CountKind<u16>> = ManifestKey::new(
     "max_batch",
     CountKind { min: 1, max: 10_000 },
@@ -129,6 +140,7 @@ static CACHE: ManifestKey<PathKind> = ManifestKey::new(
      host runs the code in it. Code that is damaged, or that was compiled by another version or for another processor, \
      is compiled again. Of the components that this manifest does not use, the 512 that were used last are kept.",
 );
+const CODE_CACHE: CreatedPath = CreatedPath { is_folder: true, help: "name a folder of its own for compiled code" };
 static INSTANCES: ManifestKey<CountKind<u32>> = ManifestKey::new(
     "instances",
     CountKind { min: 0, max: 100_000 },
@@ -148,6 +160,11 @@ static CALL_DEPTH: ManifestKey<CountKind<u16>> = ManifestKey::new(
 );
 
 impl Manifest {
+    /// Whether a route keeps answers until the state changes that they were made of.
+    pub fn caches_by_state(&self) -> bool {
+        self.routes.iter().any(|route| route.cache.as_ref().is_some_and(|cache| cache.by_state))
+    }
+
     /// Reads and checks the manifest at `path`; `env` gives the variables of the environment.
     ///
     /// # Errors
@@ -254,7 +271,9 @@ impl Draft {
         }
     }
 
-    fn parse(name: &str, text: String, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
+    /// Like [`Draft::load`], but the caller has the text. Errors show `name` as the file; relative paths begin at
+    /// `folder`.
+    pub fn parse(name: &str, text: String, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let source = Arc::new(ManifestText::new(name.into(), text));
         let (table, syntax) = syntax::parse(&source);
         let report = Report::new(source.clone(), syntax);
@@ -283,6 +302,11 @@ impl Draft {
     /// why, and further findings about these keys would be consequences.
     pub fn is_settled(&self, service: &ServiceName) -> bool {
         !self.unsettled.contains(service)
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.manifest.source.text
     }
 
     /// All that is wrong so far; `None` if nothing is.
@@ -319,12 +343,11 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let source = root.report.source.clone();
     let mut edge_spans = KeySpans::new(0..0);
     let (mut gateway, mut admin) = edge::read(&mut root, folder, env, &mut edge_spans);
-    gateway.keys = folder.join(&gateway.keys);
     let policies = auth::read_all(&mut root, folder, env, (&gateway, &mut edge_spans));
 
     let mut section = root.section("state");
     let state = state::Settings {
-        path: folder.join(section.get_or_variable(&PATH, STATE_PATH, env).value),
+        path: DATABASE.resolve(section.get_or_variable(&PATH, STATE_PATH, env), folder, root.report),
         max_batch: section.get(&MAX_BATCH).into(),
         queue: in_memory(section.get(&QUEUE)),
         cache: in_memory(section.get(&PAGES)),
@@ -335,7 +358,7 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
     let mut section = root.section("runtime");
     let instances = section.get(&INSTANCES);
     let runtime = runtime::Settings {
-        cache: folder.join(section.get(&CACHE)),
+        cache: CODE_CACHE.resolve(section.get_sourced(&CACHE), folder, root.report),
         instances: usize::try_from(instances).expect("at most 100,000"),
     };
     let mesh = mesh::Settings { depth: section.get(&CALL_DEPTH).into(), ..mesh::Settings::default() };
@@ -343,18 +366,20 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
 
     let log = log::read(&mut root);
     let (telemetry, log) = telemetry::read(&mut root, folder, env, log);
-    admin.settings.operators = operators::read_all(&mut root, admin.settings.address, folder, env);
+    admin.settings.operators = operators::read_all(&mut root, &admin.settings, folder, env);
     let audit = audit::read(&mut root, folder, &mut edge_spans);
     let topics = topic::read_all(&mut root);
     let mut services = service::read_all(&mut root, folder, env, &topics);
     let wanted = services.all.iter().any(|service| service.spec.rollout.is_some());
-    let history = rollout::history(&mut root, folder, wanted);
+    let history = rollout::history(&mut root, folder, &runtime.cache, wanted);
+    let record = record::place(&mut root);
     let sticky = services.all.iter().filter_map(|service| service.spec.rollout.as_ref()?.sticky.clone());
     gateway.settings.sticky = sticky.filter(|name| **name != *CallContext::SUBJECT).collect();
     gateway.settings.sticky.sort();
     gateway.settings.sticky.dedup();
+    let (saga_bounds, sagas) = (saga::settings(&mut root), saga::read_all(&mut root, &services));
     let limits = rate::read_all(&mut root);
-    let routes = route::read_all(&mut root, &services, &gateway, &policies, &limits, folder);
+    let routes = route::read_all(&mut root, &services, &gateway, &policies, (&limits, &sagas), folder);
     root.close();
     let manifest = Manifest {
         gateway,
@@ -365,10 +390,13 @@ pub(super) fn read(mut root: Section<'_>, folder: &Path, env: &dyn Fn(&str) -> O
         telemetry,
         audit,
         history,
+        record,
         runtime,
         mesh,
         limits: limits.all(),
         topics: topics.all,
+        sagas,
+        saga_bounds,
         services: std::mem::take(&mut services.all),
         routes: routes.all,
         source,

@@ -22,7 +22,8 @@
 //! `service`, with a file for each group of its keys (`addresses`, `egress`, `limits`, `breaker`, `resilience`,
 //! `health`, `subscription`); `topic`; `rate`; `route`, with `cors`, `matching`, `own_answer`, `route_cache`,
 //! `route_call`, `route_auth` and `transforms`, with `compress`, `decompress`, `header_edits` and `mirror`. Below them
-//! is the wing `reader`, which reads one table.
+//! is the wing `reader`, which reads one table. Beside them `manifest_change` says what differs between two manifests,
+//! and `change_class` what a running host can do about it.
 //!
 //! Tests: `tests/`. One of them holds `docs/manifest.md` against the keys, and one the defaults against those of the
 //! rooms.
@@ -36,6 +37,7 @@ mod auth_tokens;
 mod breaker;
 mod build;
 mod cache_bounds;
+mod change_class;
 mod compress;
 mod cors;
 mod decompress;
@@ -48,10 +50,12 @@ mod granted_env;
 mod header_edits;
 mod health;
 mod http2;
+mod idle_keys;
 mod late_finding_key;
 mod limits;
 mod log;
 mod manifest;
+mod manifest_change;
 mod matching;
 mod mirror;
 mod openapi;
@@ -60,12 +64,16 @@ mod otel_variables;
 mod own_answer;
 mod rate;
 mod reader;
+mod record;
 mod resilience;
 mod rollout;
 mod route;
 mod route_auth;
 mod route_cache;
 mod route_call;
+mod route_saga;
+mod saga;
+mod saga_binding;
 mod secret;
 mod service;
 mod subscription;
@@ -82,16 +90,19 @@ mod websocket;
 pub use auth::{AuthConfig, AuthProof};
 pub use auth_tokens::{IssuerAddress, TokenKeyPlace};
 pub use build::BuildConfig;
+pub use change_class::ChangeClass;
 pub use edge::{AdminConfig, GatewayConfig};
 pub use edge_finding_key::EdgeFindingKey;
 pub use health::{HealthConfig, ProbeSpec};
 pub use late_finding_key::LateFindingKey;
 pub use manifest::{Draft, Manifest, environment};
+pub use manifest_change::{ManifestChange, ManifestTree};
 pub use reader::finding::{Finding, ManifestErrors, RenderStyle};
 pub use reader::measure::duration;
 pub use route::Route;
 pub use route_auth::RouteAuth;
 pub use route_call::RouteCall;
+pub use saga::{SagaConfig, StepSpans};
 pub use secret::SecretText;
 pub use service::ServiceConfig;
 pub use subscription::{SubscriptionConfig, TopicUse};

@@ -6,8 +6,7 @@ use super::reader::kind::ChoiceKind;
 use super::reader::section::Section;
 use super::secret::{self, SecretKind};
 use super::token;
-use crate::admin::{Operator, Role, Token};
-use std::net::SocketAddr;
+use crate::admin::{self, Operator, Role, Token};
 use std::path::Path;
 
 static ROLE: ManifestKey<ChoiceKind<Role>> = ManifestKey::new(
@@ -26,10 +25,10 @@ static TOKEN: ManifestKey<SecretKind> = ManifestKey::without_default(
 /// The longest name of an operator, in bytes.
 const LONGEST_NAME: usize = 64;
 
-/// Reads all sections `[operator.NAME]`. The admin listens on `address`.
+/// Reads all sections `[operator.NAME]`, of an admin with these settings, which have no operators yet.
 pub(super) fn read_all(
     root: &mut Section<'_>,
-    address: SocketAddr,
+    admin: &admin::Settings,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<Operator> {
@@ -52,8 +51,11 @@ pub(super) fn read_all(
         section.close();
         let Some(secret) = secret else { continue };
         let text = secret.value.expose().trim();
-        if let Some((message, help)) = token::weakness(text, address) {
+        if let Some((message, help)) = token::weakness(text, None) {
             report.push(secret.origin, format!("`token` {message}"), help);
+        } else if admin.token.as_ref().is_some_and(|token| token.matches(text.as_bytes())) {
+            let message = "`token` is that of ATOLL_ADMIN_TOKEN too, with which everybody is the admin";
+            report.push(secret.origin, message, "make another one with `openssl rand -hex 32`");
         } else if let Some((_, other)) = operators.iter().find(|(known, _)| known == text) {
             let message = format!("`token` is that of operator `{}` too, so nobody could tell them apart", other.name);
             report.push(secret.origin, message, "make one for each of them with `openssl rand -hex 32`");
@@ -83,6 +85,9 @@ mod tests {
             "A" => Some(STRONG.to_owned()),
             "B" => Some(STRONG.chars().rev().collect()),
             "WEAK" => Some("hunter2".to_owned()),
+            "BLANK" => Some(" \n".to_owned()),
+            "ATOLL_ADMIN_TOKEN" => Some("ffeeddccbbaa99887766554433221100ff".to_owned()),
+            "OWN" => Some("ffeeddccbbaa99887766554433221100ff".to_owned()),
             _ => None,
         };
         let parsed = Manifest::parse("atoll.toml", text.into(), Path::new("/base"), &env);
@@ -114,10 +119,16 @@ mod tests {
                 "that of operator `a` too",
             ),
             ("[admin]\nlisten = \"0.0.0.0:9090\"\n[operator.a]\ntoken = { env = \"WEAK\" }", "can be guessed"),
+            ("[operator.a]\ntoken = { env = \"WEAK\" }", "`token` can be guessed: a text like this has at most"),
+            ("[operator.a]\ntoken = { env = \"BLANK\" }", "`token` is empty"),
+            ("[operator.a]\ntoken = { env = \"OWN\" }", "`token` is that of ATOLL_ADMIN_TOKEN too"),
         ] {
             let errors = parse(text).expect_err(text);
             assert!(errors.contains(message), "{errors}");
-            assert!(!errors.contains("hunter2\" can") && !errors.contains(STRONG), "{errors}");
+            assert!(
+                !errors.contains("hunter2\" can") && !errors.contains(STRONG) && !errors.contains("ffeedd"),
+                "{errors}"
+            );
         }
     }
 }

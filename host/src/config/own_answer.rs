@@ -49,8 +49,8 @@ const FOLDER: RequiredPath = RequiredPath {
 };
 
 /// What such a route has no use for.
-const USELESS: [&str; 3] = ["body", "websocket", "decompress"];
-const USELESS_FOR_REDIRECT: [&str; 2] = ["strip_prefix", "rewrite"];
+const USELESS: [&str; 4] = ["body", "websocket", "decompress", "cache"];
+const USELESS_FOR_REDIRECT: [&str; 4] = ["strip_prefix", "rewrite", "timeout", "compress"];
 
 /// The status of a redirection.
 struct RedirectStatusKind;
@@ -118,9 +118,11 @@ impl OwnAnswerKeys {
     /// Reports a key that nothing reads on such a route.
     fn refuse_useless(&self, section: &Section<'_>) {
         let refuse = |names: &[&'static str], with: &str| {
-            if let Some((name, span)) = section.first_of(names) {
-                let message = format!("`{name}` has no effect with `{with}`");
-                section.report.push(ValueOrigin::Text(span), message, "leave it out: no service is called");
+            for name in names {
+                if let Some((name, span)) = section.first_of(&[*name]) {
+                    let message = format!("`{name}` has no effect with `{with}`");
+                    section.report.push(ValueOrigin::Text(span), message, "leave it out: no service is called");
+                }
             }
         };
         match (&self.files, &self.redirect) {

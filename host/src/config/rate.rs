@@ -196,6 +196,14 @@ fn read(key: &Spanned<&str>, mut section: Section<'_>) -> Option<Arc<RateLimit>>
     named.then(|| Arc::new(RateLimit::new(name, measures, by)))
 }
 
+/// What a route has that limits may count.
+pub(super) struct LimitedRoute {
+    /// Whether components work for its requests.
+    pub(super) guests: bool,
+    /// Whether it may know who calls.
+    pub(super) callers: bool,
+}
+
 impl RateLimits {
     /// Those that are right, in the order of their names.
     pub(super) fn all(&self) -> Vec<Arc<RateLimit>> {
@@ -203,11 +211,15 @@ impl RateLimits {
     }
 
     /// The limits that the route `section` names.
-    pub(super) fn of_route(&self, section: &mut Section<'_>) -> Option<RouteLimits> {
+    pub(super) fn of_route(&self, section: &mut Section<'_>, route: LimitedRoute) -> Option<RouteLimits> {
         let report = section.report;
         let named = section.get(&LIMIT).into_iter().filter_map(|named| {
             let limit =
                 self.find(&Sourced { value: named.get_ref(), origin: ValueOrigin::Text(named.span()) }, report)?;
+            if let Some((why, help)) = idle(&limit, &route) {
+                let message = format!("limit `{}` {why}", limit.name());
+                report.push_if_whole(ValueOrigin::Text(named.span()), message, help);
+            }
             Some(Spanned::new(named.span(), (named.into_inner(), limit)))
         });
         let distinct = report.distinct(named.collect(), |(name, _)| name.clone());
@@ -221,5 +233,19 @@ impl RateLimits {
             report.push_if_whole(named.origin.clone(), format!("there is no limit `{}`", named.value), help);
         }
         found.cloned().flatten()
+    }
+}
+
+/// Why a limit would not do on a route what it says, and what to do about that.
+fn idle(limit: &RateLimit, route: &LimitedRoute) -> Option<(&'static str, &'static str)> {
+    let only_work = limit.counts_only_work();
+    match limit.by() {
+        _ if only_work && !route.guests => {
+            Some(("has no effect here: no component works for this route", "give the limit a `rate`, or leave it out"))
+        }
+        LimitKey::ApiKey | LimitKey::Subject | LimitKey::Claim(_) if !route.callers => {
+            Some(("counts by who calls, which this route never knows", "add `auth`, or write by = \"client\""))
+        }
+        _ => None,
     }
 }

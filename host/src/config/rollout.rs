@@ -1,8 +1,8 @@
 //! `rollout` of a `[service.NAME]`: how a new revision gets its calls; and `[history]`: where revisions are kept.
 
-use super::reader::file::PathKind;
+use super::reader::file::{CreatedPath, PathKind};
 use super::reader::key::ManifestKey;
-use super::reader::kind::{CountKind, KindError, ListKind, ValueKind, refused};
+use super::reader::kind::{CountKind, FlagKind, KindError, ListKind, ValueKind, refused};
 use super::reader::measure::{DAY, DurationKind, MINUTE};
 use super::reader::section::Section;
 use crate::archive;
@@ -40,6 +40,18 @@ static STICKY: ManifestKey<StickyKind> = ManifestKey::without_default(
     StickyKind,
     "Whose calls stick to one revision: those of one subject, or those with one value of a header or a cookie of the \
      request at the gateway. Absent, or where a request has no such field: each request is drawn by itself.",
+);
+static SHADOW: ManifestKey<DurationKind> = ManifestKey::without_default(
+    "shadow",
+    DurationKind { min: 1000, max: DAY },
+    "How long calls are compared in the shadow first: the new revision gets what the old one got, and what it answers, \
+     writes and calls is compared and goes nowhere. Absent: not at all.",
+);
+static FAIL_ON_DIFF: ManifestKey<FlagKind> = ManifestKey::new(
+    "fail_on_diff",
+    FlagKind,
+    "false",
+    "Whether the first difference in the shadow takes the new revision back.",
 );
 static ASK: ManifestKey<DurationKind> = ManifestKey::new(
     "ask",
@@ -147,6 +159,8 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
         calls: section.get(&CALLS),
         max_errors: section.find(&MAX_ERRORS).map(|limit| limit.value),
         sticky: section.find(&STICKY).map(|sticky| sticky.value),
+        shadow: section.find(&SHADOW).map(|shadow| shadow.value),
+        fail_on_diff: section.get(&FAIL_ON_DIFF),
         ask: section.get(&ASK),
     };
     if !plan.shares.is_sorted_by(|one, next| one < next) || plan.shares.is_empty() {
@@ -157,12 +171,23 @@ pub(super) fn read(service: &mut Section<'_>) -> Option<CanaryPlan> {
     there.then_some(plan)
 }
 
+const HISTORY_FOLDER: CreatedPath =
+    CreatedPath { is_folder: true, help: "name a folder of its own for the history: the host creates it" };
+
 /// Reads `[history]`. `wanted`: whether a service has a `rollout`. `None`: nothing is kept.
-pub(super) fn history(root: &mut Section<'_>, folder: &Path, wanted: bool) -> Option<archive::Settings> {
+pub(super) fn history(root: &mut Section<'_>, folder: &Path, cache: &Path, wanted: bool) -> Option<archive::Settings> {
     let there = root.has("history");
     let mut section = root.section("history");
+    let found = section.get_sourced(&PATH);
+    let path = folder.join(&found.value);
+    if (there || wanted) && (path.starts_with(cache) || cache.starts_with(&path)) {
+        let message = format!("`{}` and the cache of compiled code are in one another", found.value.display());
+        let help =
+            "the host clears its cache by itself: name another folder for the history, or for `cache` of [runtime]";
+        root.report.push(found.origin.clone(), message, help);
+    }
     let settings = archive::Settings {
-        path: folder.join(section.get(&PATH)),
+        path: HISTORY_FOLDER.resolve(found, folder, root.report),
         revisions: section.get(&REVISIONS).into(),
         age: section.get(&AGE),
     };

@@ -4,7 +4,7 @@ use super::auth::{AuthConfig, Policies};
 use super::edge::GatewayConfig;
 use super::matching::Matching;
 use super::own_answer::OwnAnswerKeys;
-use super::rate::RateLimits;
+use super::rate::{LimitedRoute, RateLimits};
 use super::reader::finding::ValueOrigin;
 use super::reader::function::Callee;
 use super::reader::key::{ManifestKey, Sourced};
@@ -15,8 +15,9 @@ use super::reader::report::Report;
 use super::reader::section::Section;
 use super::route_auth::{AuthKeys, RouteAuth};
 use super::route_call::{CALL, CallKeys, RouteCall};
+use super::saga::SagaConfig;
 use super::service::{ServiceConfig, Services};
-use super::{cors, edge, entry, limits, route_auth, route_cache, transforms, websocket};
+use super::{cors, edge, entry, idle_keys, limits, route_auth, route_cache, route_saga, transforms, websocket};
 use crate::cache::CachePolicy;
 use crate::contract::HttpBindingKey;
 use crate::gateway::{AddressList, Answerer, CorsPolicy, RouteLimits, RouteTransforms, WebSocketSettings};
@@ -90,6 +91,7 @@ struct RouteContext<'a> {
     /// The policies of a route that names none.
     usual: &'a [usize],
     limits: &'a RateLimits,
+    sagas: &'a [SagaConfig],
     /// Where relative paths begin.
     folder: &'a Path,
 }
@@ -100,30 +102,37 @@ pub(super) fn read_all(
     services: &Services,
     gateway: &GatewayConfig,
     policies: &Policies,
-    limits: &RateLimits,
+    (limits, sagas): (&RateLimits, &[SagaConfig]),
     folder: &Path,
 ) -> Routes {
     let mut routes = Routes::default();
     let usual = route_auth::resolve(gateway.default_auth.clone(), policies, root.report).unwrap_or_default();
     for section in root.list("route") {
-        read(section, &RouteContext { services, gateway, policies, usual: &usual, limits, folder }, &mut routes);
+        read(section, &RouteContext { services, gateway, policies, usual: &usual, limits, sagas, folder }, &mut routes);
     }
     routes
 }
 
 /// Reads one route, and adds it to `routes` if nothing about it is wrong.
 fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Routes) {
-    let RouteContext { services, gateway, policies, usual, limits, folder } = *context;
+    let RouteContext { services, gateway, policies, usual, limits, sagas, folder } = *context;
     let report = section.report;
     let mut matching = Matching::read(&mut section);
+    idle_keys::refuse_without_get(&section, matching.methods.as_ref().map(|found| found.value.as_slice()));
     let keys = CallKeys::read(&mut section);
     let spans = keys.spans(&section, matching.path.as_ref());
     let own = OwnAnswerKeys::read(&mut section);
+    let saga = route_saga::read(&mut section, sagas);
     let service = service(&mut section, keys.call.as_ref(), services);
     let (body, timeout) = (section.find(&BODY), section.find(&TIMEOUT).map_or(gateway.timeout, |found| found.value));
     let websocket = websocket::read(&mut section, service);
     let auth = AuthKeys::read(&mut section).finish(&section, usual, policies);
-    let limits = limits.of_route(&mut section);
+    let bound = LimitedRoute {
+        guests: !OwnAnswerKeys::are_written(&section)
+            && service.is_none_or(|service| !services.only_addresses.contains(&service.spec.name)),
+        callers: !matches!(auth, Ok(None)),
+    };
+    let limits = limits.of_route(&mut section, bound);
     let cors = cors::read(&mut section, gateway.cors.as_ref());
     let cache = route_cache::read(&mut section);
     let addresses = Some(entry::addresses(&mut section)).filter(|list| !list.is_empty()).map(Arc::new);
@@ -135,9 +144,12 @@ fn read(mut section: Section<'_>, context: &RouteContext<'_>, routes: &mut Route
     if let Some(rule) = matching.rule(&section) {
         refuse_duplicate(&rule, &mut routes.first_lines, report);
         let own = own.finish(&section, &rule.value, folder);
+        let own_body = if saga.is_some() { route_saga::BODY } else { 0 };
         let called = service.map(|service| Answerer::Service(service.spec.name.clone()));
-        if let (Some(answerer), Ok(auth)) = (called.or(own).filter(|_| section.is_whole()), auth) {
-            let body = body.map_or(service.map_or(0, |service| service.body), |found| found.value);
+        if let (Some(answerer), Ok(auth)) =
+            (called.or(own).or(saga.map(Answerer::Saga)).filter(|_| section.is_whole()), auth)
+        {
+            let body = body.map_or(service.map_or(own_body, |service| service.body), |found| found.value);
             let cache = cache.map(|keys| keys.finish(&section, (service, call.as_ref()), auth.as_ref()));
             let rule = rule.value;
             routes.all.push(Route {
@@ -175,7 +187,7 @@ fn service<'a>(
             None
         }
         (None, None) => {
-            let own = OwnAnswerKeys::are_written(section);
+            let own = OwnAnswerKeys::are_written(section) || section.has(route_saga::NAME);
             if section.lacks(SERVICE.name) && section.lacks(CALL.name) && !own {
                 let help = "add service = \"NAME\", or call = \"NAME/function\"";
                 report.push_if_whole(ValueOrigin::Text(section.span.clone()), "this route names no service", help);

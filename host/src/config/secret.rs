@@ -64,7 +64,7 @@ pub(super) fn read(
     section.hide_text(key.name);
     let Sourced { value, origin } = section.find(key)?;
     match granted_env::value(value, folder, env) {
-        Ok(text) if text.is_empty() => {
+        Ok(text) if text.trim().is_empty() => {
             section.report.push(origin, format!("`{}` is empty", key.name), "set it, or leave the key out");
             None
         }

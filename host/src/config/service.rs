@@ -16,13 +16,13 @@ use super::reader::section::Section;
 use super::reader::suggest::did_you_mean;
 use super::subscription::{self, TopicUse};
 use super::topic::Topics;
-use super::{breaker, egress, granted_env, health, limits, resilience, rollout};
+use super::{breaker, egress, granted_env, health, idle_keys, limits, record, resilience, rollout};
 use crate::base::ServiceName;
 use crate::events::TopicName;
 use crate::fault::Fault;
 use crate::mesh::{Dial, TrafficSettings};
 use crate::rollout::{GrantSettings, ReplicaSettings, ServiceSpec};
-use crate::runtime::Isolation;
+use crate::runtime::{Isolation, Limits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct ServiceConfig {
     pub ca: Option<PathBuf>,
     /// The largest body of a request, in bytes, unless the route has another limit: 0 to 1 TiB.
     pub body: u64,
+    /// How many of its calls may be under way while their clients still send.
+    pub open_uploads: usize,
     /// How each endpoint is checked; `None`: it is not checked.
     pub health: Option<HealthConfig>,
     /// The fault that is injected from the start; `None`: none.
@@ -48,6 +50,8 @@ pub struct ServiceConfig {
     pub topics: TopicUse,
     /// How its component is made; `None`: elsewhere.
     pub build: Option<BuildConfig>,
+    /// The folder of its examples, for `atoll test`; it existed when the manifest was read.
+    pub tests: Option<PathBuf>,
 }
 
 impl ServiceConfig {
@@ -104,6 +108,12 @@ static WIT: ManifestKey<PathKind> = ManifestKey::without_default(
      because a component carries none. A component that the files do not describe is refused, at the start and by a \
      swap.",
 );
+static TESTS: ManifestKey<PathKind> = ManifestKey::without_default(
+    "tests",
+    PathKind,
+    "The folder of its examples, files of TOML: calls of its functions and of those that it uses of others, each with \
+     the answer. Only `atoll test` reads it. Absent: none but those in the docs of its WIT.",
+);
 static IDEMPOTENT: ManifestKey<ListKind<FunctionKind>> = ManifestKey::new(
     "idempotent",
     ListKind { of: FunctionKind, max: 256 },
@@ -125,6 +135,12 @@ const COMPONENT_FILE: RequiredPath = RequiredPath {
     is_folder: false,
     wrong_type_help: "name the .wasm file itself",
     absent_help: "build it first, or correct the path",
+};
+const TESTS_FOLDER: RequiredPath = RequiredPath {
+    name: "the folder",
+    is_folder: true,
+    wrong_type_help: "name the folder that holds the .toml files with the examples",
+    absent_help: "correct the path, or leave `tests` out",
 };
 const WIT_FOLDER: RequiredPath = RequiredPath {
     name: "the folder",
@@ -219,6 +235,7 @@ fn read(
     services: &mut Services,
 ) {
     let report = section.report;
+    let begin = report.count();
     let component = section.find(&COMPONENT);
     let no_component = section.lacks(COMPONENT.name);
     let build = build::read(&mut section, component.as_ref(), folder);
@@ -236,6 +253,7 @@ fn read(
     }
     let before = report.count();
     let (calls, idempotent, wit) = (section.get_sourced(&CALLS), section.get_sourced(&IDEMPOTENT), section.find(&WIT));
+    let tests = section.find(&TESTS);
     spans.note(LateFindingKey::Calls, Some(&calls));
     spans.note(LateFindingKey::Wit, wit.as_ref());
     spans.note(LateFindingKey::Idempotent, Some(&idempotent));
@@ -252,20 +270,20 @@ fn read(
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
-    let replicas = ReplicaSettings {
-        count: section.get(&REPLICAS).into(),
-        weight: section.get(&WEIGHT),
-        limits: limits.instance,
-        isolation: limits::isolation(&mut section),
-    };
+    let replicas = replicas(&mut section, limits.instance);
+    let record = record::read(&mut section, &replicas.isolation);
     let before = report.count();
     let topics = subscription::read(&mut section, key.get_ref(), !no_component, topics);
     let called = services.named(calls.value, report);
     let grants = grants(&mut section, folder, env, called, topics.publish.clone(), dial);
+    if report.count() == begin {
+        idle_keys::refuse_of_service(&section);
+    }
     section.close();
     settled &= report.count() == before && (no_component || component.is_some());
     let component = component.map(|found| look_for(&found, folder, (key.get_ref(), build.is_some()), report));
     let wit = wit.map(|found| WIT_FOLDER.resolve(&found, folder, report));
+    let tests = tests.map(|found| TESTS_FOLDER.resolve(&found, folder, report));
     let idempotent = report.distinct(idempotent.value, String::clone);
     let Ok(name) = ServiceName::new(key.get_ref()) else { return };
     services.spans.insert(name.clone(), spans);
@@ -277,10 +295,34 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
+    let endpoints = addresses.urls.len() + if no_component { 0 } else { replicas.count };
+    let open_uploads = limits.open_uploads * endpoints;
     let name = ServiceSpec::new(name);
-    let spec =
-        ServiceSpec { replicas, addresses, grants, idempotent, requires, wit, traffic, breaker, rollout, ..name };
-    services.all.push(ServiceConfig { spec, component, ca, body: limits.body, health, fault, topics, build });
+    let spec = ServiceSpec {
+        replicas,
+        addresses,
+        grants,
+        idempotent,
+        requires,
+        wit,
+        traffic,
+        breaker,
+        rollout,
+        record,
+        ..name
+    };
+    let body = limits.body;
+    services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build, tests });
+}
+
+/// The endpoints of its component, whose instances have these limits.
+fn replicas(section: &mut Section<'_>, limits: Limits) -> ReplicaSettings {
+    ReplicaSettings {
+        count: section.get(&REPLICAS).into(),
+        weight: section.get(&WEIGHT),
+        limits,
+        isolation: limits::isolation(section),
+    }
 }
 
 /// What the service may reach. It gets the topics of `publish` later, when their types are known.

@@ -1,14 +1,14 @@
-//! `[telemetry]`: the traces of requests, and where they are sent.
+//! `[telemetry]`: the traces of requests, and what a collector gets.
 
-use super::otel_variables::{OtelVariables, below, collector};
+use super::otel_variables::{OtelVariables, SignalVariables, collector};
 use super::reader::decimal::DecimalKind;
 use super::reader::finding::ValueOrigin;
 use super::reader::key::{ManifestKey, Sourced};
-use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
+use super::reader::kind::{ChoiceKind, CountKind, KindError, ListKind, TextKind, ValueKind, refused};
 use super::reader::measure::{GIB, KIB, SizeKind, in_memory};
 use super::reader::section::Section;
 use super::telemetry_logs;
-use crate::telemetry::{ExportSettings, LogSettings, TraceSettings};
+use crate::telemetry::{ExportSettings, LogSettings, OtlpProtocol, OtlpSignal, TraceSettings};
 use http::Uri;
 use std::path::Path;
 use toml::Spanned;
@@ -17,8 +17,19 @@ use toml::de::DeValue;
 static OTLP: ManifestKey<CollectorKind> = ManifestKey::without_default(
     "otlp",
     CollectorKind,
-    "The collector that gets the kept traces, by OTLP over HTTP with protobuf: scheme, host and port, and perhaps a \
-     path, below which `/v1/traces` is. Absent: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, or none.",
+    "The collector that gets what `export` names, by OTLP over HTTP with protobuf: scheme, host and port, and perhaps a \
+     path, below which `/v1/traces` and its like are. Or, as a table, `endpoint` and `protocol`: `\"http/protobuf\"` or \
+     `\"grpc\"`. Absent: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, or none.",
+);
+static EXPORT: ManifestKey<ListKind<ChoiceKind<OtlpSignal>>> = ManifestKey::new(
+    "export",
+    ListKind {
+        of: ChoiceKind(&[("traces", OtlpSignal::Traces), ("logs", OtlpSignal::Logs), ("metrics", OtlpSignal::Metrics)]),
+        max: 3,
+    },
+    r#"["traces"]"#,
+    "What the collector gets: kept traces, the lines of the log, all metrics of `/metrics`. With `logs` the memory of \
+     `[telemetry.logs]` is at least 1 MiB, since lines are sent out of it.",
 );
 static SAMPLE: ManifestKey<DecimalKind> = ManifestKey::new(
     "sample",
@@ -48,36 +59,53 @@ static SPANS: ManifestKey<CountKind<u32>> = ManifestKey::new(
 );
 
 /// The keys of which any one begins to record traces.
-const OWN: [&str; 5] = ["otlp", "sample", "service_name", "keep", "spans"];
+const OWN: [&str; 6] = ["otlp", "export", "sample", "service_name", "keep", "spans"];
 
-/// How requests are traced.
+/// The least memory of the log whose lines are sent, in bytes.
+const SENT_LINES: usize = 1 << 20;
+
+/// How requests are traced, and what is sent to a collector.
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig {
     /// Which traces are kept.
     pub traces: TraceSettings,
-    /// Where they are sent; `None`: nowhere.
+    /// What is sent to a collector; `None`: nothing.
     pub export: Option<ExportSettings>,
 }
 
-/// The address of a collector.
+/// The address of a collector, and how it is spoken to.
 struct CollectorKind;
 
+const PROTOCOLS: ChoiceKind<OtlpProtocol> =
+    ChoiceKind(&[("http/protobuf", OtlpProtocol::Http), ("grpc", OtlpProtocol::Grpc)]);
+
 impl ValueKind for CollectorKind {
-    type Value = Uri;
+    type Value = (Uri, OtlpProtocol);
 
     fn accepts(&self) -> String {
-        "an http:// or https:// address".into()
+        "an http:// or https:// address, or a table of `endpoint` and `protocol`".into()
     }
 
     fn help(&self) -> String {
-        "write scheme, host and port: \"http://127.0.0.1:4318\"; keys of the collector's owner stand in \
-         OTEL_EXPORTER_OTLP_HEADERS"
+        "write scheme, host and port: \"http://127.0.0.1:4318\", or { endpoint = \"http://127.0.0.1:4317\", protocol = \
+         \"grpc\" }; keys of the collector's owner stand in OTEL_EXPORTER_OTLP_HEADERS"
             .into()
     }
 
-    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Uri, Vec<KindError>> {
-        let uri = value.get_ref().as_str().and_then(collector);
-        uri.ok_or_else(|| refused(self, value))
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<(Uri, OtlpProtocol), Vec<KindError>> {
+        let Some(table) = value.get_ref().as_table() else {
+            let uri = value.get_ref().as_str().and_then(collector);
+            return uri.map(|uri| (uri, OtlpProtocol::Http)).ok_or_else(|| refused(self, value));
+        };
+        let (mut endpoint, mut protocol) = (None, OtlpProtocol::Http);
+        for (name, entry) in table {
+            match name.get_ref().as_ref() {
+                "endpoint" => endpoint = entry.get_ref().as_str().and_then(collector),
+                "protocol" => protocol = PROTOCOLS.read(entry)?,
+                _ => return Err(refused(self, value)),
+            }
+        }
+        endpoint.map(|endpoint| (endpoint, protocol)).ok_or_else(|| refused(self, value))
     }
 }
 
@@ -90,41 +118,42 @@ pub(super) fn read(
     log: LogSettings,
 ) -> (Option<TelemetryConfig>, LogSettings) {
     let mut section = root.section("telemetry");
-    let log = telemetry_logs::read(&mut section, log);
-    (read_traces(section, folder, env), log)
+    let mut log = telemetry_logs::read(&mut section, log);
+    let config = read_signals(section, folder, env);
+    if config.as_ref().and_then(|config| config.export.as_ref()).is_some_and(|export| export.logs.is_some()) {
+        log.keep = log.keep.max(SENT_LINES);
+    }
+    (config, log)
 }
 
-fn read_traces(
+fn read_signals(
     mut section: Section<'_>,
     folder: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Option<TelemetryConfig> {
     let named = section.first_of(&OWN).is_some();
-    let otlp = section.find(&OTLP);
+    let otlp = section.find(&OTLP).map(|Sourced { value, .. }| value);
+    let export = section.get_sourced(&EXPORT);
     let (sample, name) = (section.get_sourced(&SAMPLE), section.get_sourced(&SERVICE_NAME));
     let (keep, spans) = (in_memory(section.get(&KEEP)), section.get(&SPANS));
     let report = section.report;
-    let variables = OtelVariables::read(env, report, folder);
-    let endpoint = otlp.map(|Sourced { value, .. }| below(&value, "/v1/traces")).or(variables.endpoint);
+    let written = otlp.is_some() || export.span().is_some();
+    let signals: Vec<OtlpSignal> = export.value.into_iter().map(Spanned::into_inner).collect();
+    let variables = OtelVariables::read(env, report, folder, written.then_some(&signals[..]));
     section.close();
-    if !named && endpoint.is_none() {
+    let target = |signal: Option<SignalVariables>| signal.and_then(|signal| signal.target(otlp.as_ref()));
+    let [traces, logs, metrics] = [variables.traces, variables.logs, variables.metrics].map(target);
+    let sends = traces.is_some() || logs.is_some() || metrics.is_some();
+    if !named && !sends {
         return None;
     }
     let written = sample.span().is_some();
     let sample = variables.sample.filter(|_| !written).unwrap_or(sample.value);
     let written = name.span().is_some();
     let service_name = variables.service_name.filter(|_| !written).unwrap_or(name.value);
-    let export = endpoint.map(|endpoint| ExportSettings {
-        endpoint,
-        headers: variables.headers,
-        timeout: variables.timeout,
-        ca: variables.ca,
-        service_name,
-        resource: variables.resource,
-        batch: variables.batch,
-        queue: variables.queue,
-        delay: variables.delay,
-    });
+    let OtelVariables { resource, batch, queue, delay, interval, .. } = variables;
+    let export = ExportSettings { traces, logs, metrics, service_name, resource, batch, queue, delay, interval };
+    let export = sends.then_some(export);
     if let Some(export) = &export
         && export.batch > export.queue
     {
@@ -148,7 +177,10 @@ mod tests {
     }
 
     fn endpoint(text: &str, variables: &[(&str, &str)]) -> Option<String> {
-        parse(text, variables).unwrap().and_then(|config| config.export).map(|export| export.endpoint.to_string())
+        parse(text, variables)
+            .unwrap()
+            .and_then(|config| config.export?.traces)
+            .map(|target| target.endpoint.to_string())
     }
 
     #[test]
@@ -182,11 +214,12 @@ mod tests {
         let config = parse("", &variables).unwrap().unwrap();
         let export = config.export.unwrap();
         assert!((config.traces.sample - 0.25).abs() < 1e-9);
-        assert_eq!((export.service_name.as_str(), export.timeout), ("shop", Duration::from_millis(1500)));
+        let traces = export.traces.unwrap();
+        assert_eq!((export.service_name.as_str(), traces.timeout), ("shop", Duration::from_millis(1500)));
         assert_eq!(export.resource, [("deployment.environment.name".to_owned(), "test".to_owned())]);
-        let headers: Vec<_> = export.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let headers: Vec<_> = traces.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(headers, [("x-key", b"a b".as_slice()), ("x-other", b"c")]);
-        assert!(!format!("{:?}", export.headers).contains("a b"), "a key of a collector does not print");
+        assert!(!format!("{:?}", traces.headers).contains("a b"), "a key of a collector does not print");
         let own = parse(own, &variables).unwrap().unwrap();
         assert!((own.traces.sample - 0.5).abs() < 1e-9);
         assert_eq!(own.export.unwrap().service_name, "mine");
@@ -201,19 +234,62 @@ mod tests {
     }
 
     #[test]
+    fn each_signal_has_a_target_of_its_own() {
+        let targets = |text: &str, variables: &[(&str, &str)]| {
+            let export = parse(text, variables).unwrap().and_then(|config| config.export).unwrap();
+            [export.traces, export.logs, export.metrics].map(|target| target.map(|target| target.endpoint.to_string()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            targets("[telemetry]\notlp = 'http://c:1'\nexport = ['logs', 'metrics']", &[]),
+            [None, some("http://c:1/v1/logs"), some("http://c:1/v1/metrics")]
+        );
+        let grpc = "[telemetry]\notlp = { endpoint = 'http://c:2', protocol = 'grpc' }";
+        assert_eq!(
+            targets(grpc, &[]),
+            [some("http://c:2/opentelemetry.proto.collector.trace.v1.TraceService/Export"), None, None]
+        );
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:3"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "console,otlp"),
+            ("OTEL_METRICS_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:4"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+        ];
+        assert_eq!(
+            targets("", &variables),
+            [
+                None,
+                some("http://c:3/v1/logs"),
+                some("http://m:4/opentelemetry.proto.collector.metrics.v1.MetricsService/Export")
+            ]
+        );
+    }
+
+    #[test]
     fn a_wrong_value_says_where_it_stands() {
         for (text, variables, expected) in [
             ("[telemetry]\notlp = 'collector:4318'", &[][..], "`otlp` must be an http:// or https:// address"),
             ("[telemetry]\notlp = 'http://key@collector'", &[], "`otlp` must be an http:// or https:// address"),
+            ("[telemetry]\notlp = 'https://collector?api-key=hush'", &[], "`otlp` must be"),
+            ("[telemetry]\notlp = 'https://u:hush/word@c'", &[], "`otlp` must be"),
             ("[telemetry]\nsample = 1.5", &[], "`sample` must be a number of 0 to 1, not 1.5"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "x")], "OTEL_EXPORTER_OTLP_ENDPOINT"),
-            ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "grpc"),
+            (
+                "",
+                &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")],
+                "http/json",
+            ),
+            ("[telemetry]\notlp = { endpoint = 'http://c', protocol = 'json' }", &[], "`otlp` must be"),
+            ("[telemetry]\nexport = ['spans']", &[], "`export`"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c")], "HEADERS"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "5s")], "TIMEOUT"),
         ] {
             let error = parse(text, variables).unwrap_err();
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains("a b=c"), "a header may be a secret: {error}");
+            assert!(!error.contains("key@") && !error.contains("hush"), "an address may hold one: {error}");
         }
     }
 }

@@ -15,20 +15,24 @@ const STRENGTH: usize = 128;
 /// A random token of this strength has at least as many different characters.
 const DIFFERENT: usize = 6;
 
-/// What is wrong with a token of the admin that listens on `address`, and how to mend it. Never with the token itself.
-pub(super) fn weakness(token: &str, address: SocketAddr) -> Option<(String, String)> {
-    let reachable = !address.ip().to_canonical().is_loopback();
+/// What is wrong with a token, and how to mend it. Never with the token itself. `address`: where the admin listens, if
+/// the token may be guessable where only this machine can try it. That of an operator never may: it proves who of
+/// several people somebody is.
+pub(super) fn weakness(token: &str, address: Option<SocketAddr>) -> Option<(String, String)> {
+    let reachable = address.is_none_or(|address| !address.ip().to_canonical().is_loopback());
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let message = "must be visible ASCII without spaces: it is sent in a header".to_owned();
         return Some((message, format!("{MAKE}; look for a stray newline")));
     }
     (reachable && is_guessable(token)).then(|| {
-        let message = format!(
-            "can be guessed: a text like this has at most {} bits, and {address} can be reached from other machines, \
-             so it needs {STRENGTH}",
-            strength(token),
-        );
-        (message, format!("{MAKE}, or listen on 127.0.0.1"))
+        let guess = format!("can be guessed: a text like this has at most {} bits", strength(token));
+        match address {
+            Some(address) => {
+                let why = format!("{address} can be reached from other machines, so it needs {STRENGTH}");
+                (format!("{guess}, and {why}"), format!("{MAKE}, or listen on 127.0.0.1"))
+            }
+            None => (format!("{guess}, and it needs {STRENGTH}"), MAKE.to_owned()),
+        }
     })
 }
 
@@ -46,7 +50,7 @@ pub(super) fn read(
     let token = env(ADMIN_TOKEN).filter(|token| !token.is_empty());
     match &token {
         Some(token) => {
-            if let Some((message, help)) = weakness(token, address.value) {
+            if let Some((message, help)) = weakness(token, Some(address.value)) {
                 report.push(ValueOrigin::Variable(ADMIN_TOKEN), message, help);
             }
         }

@@ -25,7 +25,7 @@ pub struct TopicConfig {
 }
 
 /// A type of an interface: `shop:orders/events#order-placed`.
-struct TypeNameKind;
+pub(super) struct TypeNameKind;
 
 impl ValueKind for TypeNameKind {
     type Value = String;

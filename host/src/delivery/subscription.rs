@@ -36,7 +36,7 @@ pub struct Subscription {
     pub service: ServiceName,
     /// The topic.
     pub topic: Arc<Topic>,
-    /// The position of its function among the functions that the host calls by name (`Service::routed`).
+    /// The place of its function among the functions that the host calls by name (`Service::routed`).
     pub at: usize,
     /// The function's name in the manifest, for messages.
     pub function: String,

@@ -15,6 +15,14 @@ use std::task::{Context, Poll, ready};
 /// The statuses and kinds of what a route refuses that decodes bodies.
 pub(super) const REFUSED: [(u16, &str); 2] = [(415, "unsupported-coding"), (400, "bad-coding")];
 
+/// The answer to a body that becomes too many times as long without its coding.
+pub(super) fn too_dense() -> Problem {
+    let detail =
+        "the body becomes too many times as long without its coding: send it with less compression, or with none";
+    let kind = ErrorKind::BodyTooLarge.as_str();
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, kind, "The body is compressed too much", detail).closing()
+}
+
 /// The room for what one step makes.
 const STEP: usize = 16 << 10;
 /// So much may be made of anything: short texts may have any ratio.
@@ -120,16 +128,28 @@ impl DecodedBody {
             };
             drop(self.input.split_to(read));
             (self.read, self.made, self.full) = (self.read + read as u64, self.made + made as u64, made == STEP);
-            if self.made > self.of.limit || self.made > FREE.max(self.read * u64::from(self.of.ratio)) {
-                self.upload.note_too_large();
-                let detail = "the request's body is longer without its coding than its route allows";
-                return Poll::Ready(Err(BodyError::new(ErrorKind::BodyTooLarge, detail)));
+            if let Err(error) = self.check() {
+                return Poll::Ready(Err(error));
             }
             if made > 0 {
                 room.truncate(made);
                 return Poll::Ready(Ok(Some(room.into())));
             }
         }
+    }
+
+    /// Whether what came out is within both bounds.
+    fn check(&self) -> Result<(), BodyError> {
+        let detail = if self.made > self.of.limit {
+            self.upload.note_too_large();
+            "the request's body is longer without its coding than its route allows"
+        } else if self.made > FREE.max(self.read * u64::from(self.of.ratio)) {
+            self.upload.note_too_dense();
+            "the request's body becomes more times as long without its coding than `decompress_ratio` allows"
+        } else {
+            return Ok(());
+        };
+        Err(BodyError::new(ErrorKind::BodyTooLarge, detail))
     }
 
     fn broken(&self) -> BodyError {
@@ -178,10 +198,11 @@ mod tests {
         output
     }
 
-    async fn decode(coding: ContentCoding, body: Vec<u8>, limit: u64, ratio: u32) -> (Option<Vec<u8>>, bool, bool) {
+    async fn decode(coding: ContentCoding, body: Vec<u8>, limit: u64, ratio: u32) -> (Option<Vec<u8>>, [bool; 3]) {
         let (body, upload) = UploadStatus::watch(full_body(body));
         let decoded = EncodedUpload { coding, ratio, limit }.decoded(body, &upload).collect().await;
-        (decoded.ok().map(|body| body.to_bytes().to_vec()), upload.was_too_large(), upload.was_broken())
+        let wrong = [upload.was_too_large(), upload.was_too_dense(), upload.was_broken()];
+        (decoded.ok().map(|body| body.to_bytes().to_vec()), wrong)
     }
 
     #[tokio::test]
@@ -190,15 +211,19 @@ mod tests {
         for coding in ContentCoding::ALL {
             let body = encoded(coding, &content);
             let whole = decode(coding, body.clone(), 200_000, 100_000).await;
-            assert_eq!(whole, (Some(content.clone()), false, false), "{coding:?}");
+            assert_eq!(whole, (Some(content.clone()), [false; 3]), "{coding:?}");
             let too_long = decode(coding, body.clone(), 199_999, 100_000).await;
-            assert_eq!(too_long, (None, true, false), "{coding:?}: its length");
+            assert_eq!(too_long, (None, [true, false, false]), "{coding:?}: its length");
             let ratio = decode(coding, body.clone(), 200_000, 2).await;
-            assert_eq!(ratio, (None, true, false), "{coding:?}: its ratio");
+            assert_eq!(ratio, (None, [false, true, false]), "{coding:?}: its ratio");
             let free = decode(coding, encoded(coding, &content[..60_000]), 200_000, 2).await;
             assert_eq!(free.0.map(|free| free.len()), Some(60_000), "{coding:?}: 64 KiB of any ratio");
             for broken in [&body[..body.len() - 3], b"this is no such content at all"] {
-                assert_eq!(decode(coding, broken.to_vec(), 200_000, 100_000).await, (None, false, true), "{coding:?}");
+                assert_eq!(
+                    decode(coding, broken.to_vec(), 200_000, 100_000).await,
+                    (None, [false, false, true]),
+                    "{coding:?}"
+                );
             }
         }
         let (body, upload) = UploadStatus::watch(empty_body());

@@ -21,6 +21,8 @@ pub(super) struct UploadStatus(Option<Arc<AtomicU8>>);
 const TOO_LARGE: u8 = 1;
 /// It is not of its coding.
 const BROKEN: u8 = 2;
+/// It became too many times as long without its coding.
+const TOO_DENSE: u8 = 3;
 
 impl UploadStatus {
     /// Limits the body of a request with these headers to `limit` bytes.
@@ -58,6 +60,11 @@ impl UploadStatus {
         self.is(TOO_LARGE)
     }
 
+    /// Whether the body became too many times as long without its coding.
+    pub(super) fn was_too_dense(&self) -> bool {
+        self.is(TOO_DENSE)
+    }
+
     /// Whether the body is not of its coding.
     pub(super) fn was_broken(&self) -> bool {
         self.is(BROKEN)
@@ -70,6 +77,11 @@ impl UploadStatus {
     /// The body has passed its limit.
     pub(super) fn note_too_large(&self) {
         self.note(TOO_LARGE);
+    }
+
+    /// The body became too many times as long without its coding.
+    pub(super) fn note_too_dense(&self) {
+        self.note(TOO_DENSE);
     }
 
     /// The body is not of its coding.

@@ -27,7 +27,7 @@ pub trait Call: Send + Sync + 'static {
         context: &CallContext,
     ) -> impl Future<Output = Result<Response<Body>, CallFailure>> + Send;
 
-    /// The function that the route calls whose position among the typed routes of `service` is `at`, as the service has
+    /// The function that the route calls whose place among the typed routes of `service` is `at`, as the service has
     /// it now.
     ///
     /// # Errors

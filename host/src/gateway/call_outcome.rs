@@ -17,6 +17,9 @@ pub(super) fn settle<T>(
     if upload.was_too_large() {
         return Err(status::problem(ErrorKind::BodyTooLarge, service).closing());
     }
+    if upload.was_too_dense() {
+        return Err(body_decoding::too_dense());
+    }
     if upload.was_broken() {
         return Err(body_decoding::broken());
     }

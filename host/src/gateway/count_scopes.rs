@@ -3,10 +3,12 @@
 use super::authentication;
 use super::body_decoding;
 use super::files;
+use super::route_numbers::RouteNumbers;
+use super::saga_answer;
 use super::settings::{Answerer, Target};
 use super::websocket;
 use crate::route::RoutingTable;
-use crate::telemetry::{CacheMetrics, CountScope, GatewayMetrics};
+use crate::telemetry::{CountScope, GatewayMetrics};
 use std::collections::HashSet;
 
 /// The statuses and kinds of the host's own answers on every route: the kinds of failed calls (`status.rs`), and a path
@@ -82,9 +84,9 @@ const UNROUTED: [(u16, &str); 15] = [
 const UNPARSED: [(u16, &str); 4] =
     [(400, "malformed"), (408, "slow-headers"), (414, "target-too-long"), (431, "headers-too-large")];
 
-/// The counters of a gateway with these routes. Their scopes are the routes in their order, then [`unrouted`], then
+/// What a gateway with these routes counts. The scopes are the routes in their order, then [`unrouted`], then
 /// [`unparsed`].
-pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
+pub(super) fn scopes(routes: &RoutingTable<Target>) -> Vec<CountScope> {
     let mut names = HashSet::new();
     let of_routes = routes.routes().iter().enumerate().map(|(index, (rule, target))| {
         let mut route = rule.description();
@@ -105,6 +107,7 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
             Answerer::Service(_) => vec![CALLED.as_slice(), NO_UPGRADE.as_slice()],
             Answerer::Files(_) => vec![files::REFUSED.as_slice()],
             Answerer::Redirection(_) => Vec::new(),
+            Answerer::Saga(_) => vec![saga_answer::REFUSED.as_slice()],
         };
         let chosen = [typed, sockets, refused, limited, cors, addresses, decoding, cached];
         let outcomes = usual.into_iter().chain(chosen.into_iter().flatten());
@@ -115,17 +118,21 @@ pub(super) fn metrics(routes: &RoutingTable<Target>) -> GatewayMetrics {
     for (name, outcomes) in [("(none)", UNROUTED.as_slice()), ("(unparsed)", UNPARSED.as_slice())] {
         scopes.push(CountScope { route: name.to_owned(), service: String::new(), outcomes: vec![outcomes] });
     }
-    GatewayMetrics::new(scopes)
+    scopes
 }
 
-/// The counters of the cache, for the routes that have one; `None` if none has. They have the labels of `metrics`.
-pub(super) fn cache_metrics(routes: &RoutingTable<Target>, metrics: &GatewayMetrics) -> Option<CacheMetrics> {
+/// The routes that have a cache: the number of each, its label in `metrics`, and its service.
+pub(super) fn cached(
+    routes: &RoutingTable<Target>,
+    numbers: &RouteNumbers,
+    metrics: &GatewayMetrics,
+) -> Vec<(usize, String, String)> {
     let cached = routes.routes().iter().enumerate().filter(|(_, (_, target))| target.cache.is_some());
     let cached = cached.map(|(at, (_, target))| {
-        (at, metrics.label(at).to_owned(), target.service().map(ToString::to_string).unwrap_or_default())
+        let service = target.service().map(ToString::to_string).unwrap_or_default();
+        (numbers.of(at), metrics.label(at).to_owned(), service)
     });
-    let mut cached = cached.peekable();
-    cached.peek().is_some().then(|| CacheMetrics::new(cached))
+    cached.collect()
 }
 
 /// The scope of the requests without a route.

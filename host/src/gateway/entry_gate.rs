@@ -36,17 +36,27 @@ pub(super) struct EntryGate {
     /// During maintenance the seconds after which clients shall come back; otherwise 0.
     maintenance: AtomicU64,
     retry_after: Duration,
+    /// Whether the manifest wants maintenance from the start.
+    planned: bool,
 }
 
 impl EntryGate {
     pub(super) fn new(settings: EntrySettings) -> Self {
         let EntrySettings { addresses, operators, maintenance, retry_after } = settings;
         let addresses = Some(addresses).filter(|list| !list.is_empty());
-        let gate = Self { addresses, operators, maintenance: AtomicU64::new(0), retry_after };
+        let gate = Self { addresses, operators, maintenance: AtomicU64::new(0), retry_after, planned: maintenance };
         if maintenance {
             gate.begin_maintenance(None);
         }
         gate
+    }
+
+    /// This gate takes the place of another one. What an operator has ordered since stays, unless the manifest has
+    /// changed its mind.
+    pub(super) fn go_on(&self, before: &Self) {
+        if self.planned == before.planned {
+            self.maintenance.store(before.maintenance.load(Relaxed), Relaxed);
+        }
     }
 
     /// Begins maintenance, in which clients are told to come back after so long, or after the usual time.

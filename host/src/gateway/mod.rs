@@ -64,9 +64,12 @@ mod rates;
 mod redirection;
 mod request_changes;
 mod request_trace;
+mod route_numbers;
+mod saga_answer;
 mod settings;
 mod status;
 mod sticky_fields;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod told_hosts;
@@ -91,4 +94,5 @@ pub use openapi_document::DOCUMENT_PATH;
 pub use pipeline::Gateway;
 pub use rates::{KeepQuota, LimitCounts, LimitKey, LimitMeasures, RateLimit, RouteLimits, SavedFuture};
 pub use redirection::{Redirection, RedirectionError};
+pub use saga_answer::{SagaDoor, SagaDoorFuture, SagaEntrance, SagaRefusal, SagaRoute};
 pub use settings::{Answerer, HttpsSettings, RouteTransforms, Settings, Target, WebSocketSettings};

@@ -14,8 +14,13 @@ use http::request::Parts;
 pub(super) async fn answer(route: &Match<'_, Target>, head: &Parts) -> Result<Response<Body>, Problem> {
     match &route.target.answerer {
         // Boxed: a call of a service would pay for the size of this future.
-        Answerer::Files(folder) => Box::pin(folder.answer(head, &route.upstream_path(), route.target.timeout)).await,
+        Answerer::Files(folder) => {
+            // `/f` of a route for all below `/f` becomes `/`, a folder, whose page would have wrong references.
+            let bare = route.rule.is_prefix() && !head.uri.path().ends_with('/');
+            let path = route.upstream_path();
+            Box::pin(folder.answer(head, (&path, bare), route.target.timeout)).await
+        }
         Answerer::Redirection(redirection) => Ok(redirection.answer(route, head.uri.query())),
-        Answerer::Service(_) => unreachable!("the pipeline calls services itself"),
+        Answerer::Service(_) | Answerer::Saga(_) => unreachable!("the pipeline reaches services and sagas itself"),
     }
 }

@@ -16,19 +16,21 @@ use super::problem::Problem;
 use super::rates::{LimitStage, RateAdmission, RequestToAdmit};
 use super::request_changes::RequestChanges;
 use super::request_trace::{GatewayTraces, RequestTrace};
-use super::settings::{Settings, Target};
+use super::route_numbers::RouteNumbers;
+use super::saga_answer::SagaRequest;
+use super::settings::{Answerer, Settings, Target};
 use super::told_hosts::ToldHosts;
 use super::typed::{self, Arguments};
 use super::websocket::{SocketHandshake, SocketPermits};
 use super::{
     acme_answer, client_address, cors, count_scopes, forwarded_request, head_check, https_only, own_answer,
-    public_answer, sticky_fields,
+    public_answer, saga_answer, sticky_fields,
 };
 use crate::audit::AuditRecord;
 use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
 use crate::listen::{Peer, UnparsedRequest};
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
-use crate::telemetry::{AccessFormat, GatewayMetrics};
+use crate::telemetry::{AccessFormat, CacheMetrics, GatewayMetrics};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::TE;
@@ -43,21 +45,23 @@ use std::time::{Duration, Instant};
 
 /// The public edge. It answers every request: with the answer of a service, or with a problem of its own.
 pub struct Gateway<C> {
-    settings: Settings,
+    pub(super) settings: Settings,
     /// Replaced when a swap changes it.
     document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
-    body_budgets: BTreeMap<ServiceName, BodyBudget>,
+    pub(super) body_budgets: BTreeMap<ServiceName, BodyBudget>,
     /// The kept answers, if a route has a cache.
-    cache: Option<Arc<SharedCache>>,
-    routes: Arc<RoutingTable<Target>>,
-    socket_permits: SocketPermits,
-    entry: EntryGate,
-    metrics: Arc<GatewayMetrics>,
+    pub(super) cache: Option<Arc<SharedCache>>,
+    pub(super) routes: Arc<RoutingTable<Target>>,
+    /// What counts by route knows each by its number.
+    pub(super) numbers: RouteNumbers,
+    pub(super) socket_permits: SocketPermits,
+    pub(super) entry: EntryGate,
+    pub(super) metrics: Arc<GatewayMetrics>,
     traces: Option<Arc<GatewayTraces>>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
-    hasher: RandomState,
-    mesh: Arc<C>,
+    pub(super) hasher: RandomState,
+    pub(super) mesh: Arc<C>,
 }
 
 impl<C: Call> Gateway<C> {
@@ -67,18 +71,36 @@ impl<C: Call> Gateway<C> {
             *proxy = proxy.to_canonical();
         }
         let document = settings.openapi.take().map(|text| ArcSwap::from_pointee(OpenapiDocument::new(text)));
-        let services = routes.routes().iter().filter_map(|(_, target)| target.service());
-        let body_budgets = services.map(|service| (service.clone(), BodyBudget::new(settings.body_memory))).collect();
-        let metrics = Arc::new(count_scopes::metrics(&routes));
-        let cache = count_scopes::cache_metrics(&routes, &metrics);
-        let cache = cache.map(|metrics| {
+        let budget = |(_, target): &(_, Target)| {
+            let budget = BodyBudget::new(settings.body_memory, target.open_uploads);
+            Some((target.service()?.clone(), budget))
+        };
+        let body_budgets = routes.routes().iter().filter_map(budget).collect();
+        let metrics = Arc::new(GatewayMetrics::new(count_scopes::scopes(&routes)));
+        let numbers = RouteNumbers::first(routes.routes().len());
+        let cached = count_scopes::cached(&routes, &numbers, &metrics);
+        let cache = (!cached.is_empty()).then(|| {
             let mesh = Arc::clone(&mesh);
-            Arc::new(SharedCache::new(settings.cache, Arc::new(metrics), move || mesh.table_number()))
+            let metrics = Arc::new(CacheMetrics::new(cached));
+            Arc::new(SharedCache::new(settings.cache, metrics, move || mesh.table_number()))
         });
         let traces = settings.traces.take().map(|tracer| Arc::new(GatewayTraces::new(tracer, &routes)));
         let (socket_permits, hasher) = (SocketPermits::of(&routes), RandomState::new());
         let entry = EntryGate::new(std::mem::take(&mut settings.entry));
-        Self { settings, document, body_budgets, cache, routes, socket_permits, entry, metrics, traces, hasher, mesh }
+        Self {
+            settings,
+            document,
+            body_budgets,
+            cache,
+            routes,
+            numbers,
+            socket_permits,
+            entry,
+            metrics,
+            traces,
+            hasher,
+            mesh,
+        }
     }
 
     /// What the gateway counts: each request that has ended, once.
@@ -186,6 +208,13 @@ impl<C: Call> Gateway<C> {
         extras.begin(target, &head);
         // Before anything of the body is read.
         let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
+        if let Answerer::Saga(saga) = &route.target.answerer {
+            let who = admitted.as_ref().map_or("", |admitted| admitted.identity.subject.as_str());
+            let (body_limit, deadline) = (route.target.body_limit, caller.began + *timeout);
+            let request = SagaRequest { head: &head, body, body_limit, who, deadline };
+            // Boxed: a call of a service would pay for the size of this future.
+            return Box::pin(saga_answer::answer(&self.settings.sagas, saga, request)).await;
+        }
         let Some(service) = route.target.service() else { return own_answer::answer(&route, &head).await };
         let (place, limit) = ((route.index, service), route.target.body_limit);
         let handshake = SocketHandshake::begin(&head, &body, route.target, place, &self.socket_permits)?;
@@ -219,10 +248,12 @@ impl<C: Call> Gateway<C> {
         if let Some(handshake) = &handshake {
             handshake.offer(&mut request);
         }
-        if BodyBudget::reads_ahead(&head.headers, request.body()) {
+        if handshake.is_none()
+            && let Some(reading) = BodyBudget::reading(&head.headers, request.body())
+        {
             // A call of the mesh holds a place of the service, and a client that sends slowly shall hold none. Boxed:
             // most requests have no body, and would pay for the size of this future.
-            let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), context.deadline)).await;
+            let read = Box::pin(self.budget(service).read_ahead(request.body_mut(), reading, context.deadline)).await;
             settle(read, &upload, service, caller.id)?;
         }
         changes.apply(&mut request, &upload, &self.mesh, &context);
@@ -274,7 +305,8 @@ impl<C: Call> Gateway<C> {
         }
         let begin = |limits| {
             let client = self.client(&head.headers, caller);
-            let request = RequestToAdmit { headers: &head.headers, client, route: route.index };
+            let route = self.numbers.of(route.index);
+            let request = RequestToAdmit { headers: &head.headers, client, route };
             RateAdmission::begin(limits, &self.hasher, request, caller.began)
         };
         let mut rates = limits.as_ref().map(begin);
@@ -371,7 +403,8 @@ impl<C: Call> Gateway<C> {
         context: &CallContext,
     ) -> Result<CacheTurn, Problem> {
         let Some(cache) = &self.cache else { return Ok(CacheTurn::Nothing) };
-        let at = RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: route.index };
+        let at =
+            RequestPlace { host, secure: caller.secure, trusted: caller.trusted, route: self.numbers.of(route.index) };
         cache.turn(&CachedRequest { head, is_bare, at, context }, route.target.cache.as_ref()).await
     }
 

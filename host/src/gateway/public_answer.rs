@@ -121,6 +121,7 @@ mod tests {
         let target = Target {
             answerer: Answerer::Service(service),
             body_limit: 1,
+            open_uploads: 8,
             timeout: Duration::from_secs(1),
             limits: None,
             typed: None,

@@ -12,6 +12,7 @@ use super::header_edits::{AnswerEdits, HeaderEdits};
 use super::mirror::Mirror;
 use super::rates::RouteLimits;
 use super::redirection::Redirection;
+use super::saga_answer::{SagaEntrance, SagaRoute};
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
 use crate::cache::CachePolicy;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub sticky: Vec<Arc<str>>,
     /// What is proved to an ACME authority by HTTP; `None`: the host obtains no certificate by itself.
     pub acme: Option<Arc<AcmeChallenges>>,
+    /// The way to the sagas, for routes that lead to one.
+    pub sagas: SagaEntrance,
     /// The traces of requests; `None`: they are not traced.
     pub traces: Option<Arc<Tracer>>,
 }
@@ -80,6 +83,7 @@ impl Default for Settings {
             cache: CacheBounds::default(),
             sticky: Vec::new(),
             acme: None,
+            sagas: SagaEntrance::default(),
             traces: None,
         }
     }
@@ -104,11 +108,14 @@ pub struct Target {
     pub answerer: Answerer,
     /// The most bytes of a request's body; a request with more is answered with 413.
     pub body_limit: u64,
+    /// How many calls of the service may be under way while their clients still send their bodies. Equal for all routes
+    /// to one service.
+    pub open_uploads: usize,
     /// The time limit for the service, from the arrival of the request to the head of the answer.
     pub timeout: Duration,
     /// The rate limits that must admit a request; `None`: there are none.
     pub limits: Option<RouteLimits>,
-    /// For a route that calls a function: its position among such routes of the service. `None` for a service that
+    /// For a route that calls a function: its place among such routes of the service. `None` for a service that
     /// speaks HTTP itself.
     ///
     /// The rule of such a route names its methods (`HEAD` as well, if it names `GET`), and has no rewrite.
@@ -136,7 +143,7 @@ impl Target {
     pub fn service(&self) -> Option<&ServiceName> {
         match &self.answerer {
             Answerer::Service(service) => Some(service),
-            Answerer::Files(_) | Answerer::Redirection(_) => None,
+            Answerer::Files(_) | Answerer::Redirection(_) | Answerer::Saga(_) => None,
         }
     }
 }
@@ -150,6 +157,8 @@ pub enum Answerer {
     Files(Arc<StaticFolder>),
     /// The gateway, which sends the client to another address.
     Redirection(Arc<Redirection>),
+    /// A saga, which is started or shown.
+    Saga(SagaRoute),
 }
 
 impl Answerer {
@@ -159,6 +168,7 @@ impl Answerer {
             Self::Service(_) => None,
             Self::Files(folder) => Some(format!("files of {}", folder.root().display())),
             Self::Redirection(redirection) => Some(redirection.description()),
+            Self::Saga(route) => Some(format!("saga {}", route.saga)),
         }
     }
 }

@@ -63,6 +63,7 @@ fn routes() -> RoutingTable<Target> {
     let target = |service: &str| Target {
         answerer: Answerer::Service(ServiceName::new(service).expect("a name")),
         body_limit: 16,
+        open_uploads: 8,
         timeout: Duration::from_millis(300),
         limits: None,
         typed: None,

@@ -32,6 +32,18 @@ impl SocketPermits {
     }
 }
 
+impl SocketPermits {
+    /// Goes on with the permits of the routes that stay: `kept` has the position that each had before.
+    pub(super) fn keep(&mut self, before: &Self, kept: &[Option<usize>]) {
+        for (index, permits) in &mut self.0 {
+            let own = kept.get(*index).copied().flatten().and_then(|at| before.0.get(&at));
+            if let Some(own) = own {
+                *permits = Arc::clone(own);
+            }
+        }
+    }
+}
+
 /// A handshake under way, and the right to the WebSocket that follows.
 pub(super) struct SocketHandshake<'a> {
     settings: &'a WebSocketSettings,

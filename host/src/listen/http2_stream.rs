@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -139,12 +140,7 @@ impl StreamTunnel {
 /// fields that are wrong, doubled or missing.
 pub(super) fn normalize(request: Request<Incoming>, record: &Arc<ExchangeRecord>) -> Request<Body> {
     let (mut head, body) = request.into_parts();
-    if !head.headers.contains_key(HOST)
-        && let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
-    {
-        head.headers.insert(HOST, host);
-    }
-    join_cookies(&mut head.headers);
+    http1_head(&mut head);
     let body = match body.is_end_stream() {
         true => empty_body(),
         false => {
@@ -153,6 +149,16 @@ pub(super) fn normalize(request: Request<Incoming>, record: &Arc<ExchangeRecord>
         }
     };
     Request::from_parts(head, body)
+}
+
+/// Makes the head of a request of HTTP/2 one as HTTP/1.1 has it: with `Host`, and with one field `cookie`.
+pub fn http1_head(head: &mut Parts) {
+    if !head.headers.contains_key(HOST)
+        && let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+    {
+        head.headers.insert(HOST, host);
+    }
+    join_cookies(&mut head.headers);
 }
 
 /// Clients may split the field `cookie`, to compress it better (RFC 9113, section 8.2.3).
@@ -186,7 +192,9 @@ impl http_body::Body for StreamUpload {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 // Once the answer has begun, peer and service may be in a conversation. With gRPC they may be before:
                 // most servers send the head of an answer with its first message.
-                let conversation = this.record.has_answered() || this.record.passes_trailers();
+                // Not with a peer that has said how much it sends.
+                let said = this.body.size_hint().exact().is_some();
+                let conversation = this.record.passes_trailers() || this.record.has_answered() && !said;
                 if conversation || this.pace.poll_too_slow(context).is_pending() {
                     return Poll::Pending;
                 }

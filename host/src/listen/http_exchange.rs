@@ -271,12 +271,14 @@ impl InboundBody {
         }
     }
 
-    /// Fails when the peer sends too slowly. Once the head of the answer was made, nothing is slow: peer and service
-    /// may be in a conversation, and 408 cannot be answered any more.
+    /// Fails when the peer sends too slowly. Once the head of the answer was made, nothing is slow in a body whose
+    /// length was not said: peer and service may be in a conversation. A peer that said how much it sends is in none,
+    /// and loses its connection, since 408 cannot be answered any more.
     fn poll_too_slow(&mut self, context: &mut Context<'_>) -> Poll<BodyError> {
         ready!(self.pace.poll_too_slow(context));
         let upload = self.exchange.as_ref().and_then(|exchange| exchange.upload.as_ref());
-        if upload.is_none_or(|upload| matches!(*upload.state(), UploadProgress::Answered)) {
+        let conversation = |upload: &Upload| upload.chunked && matches!(*upload.state(), UploadProgress::Answered);
+        if upload.is_none_or(conversation) {
             return Poll::Pending;
         }
         Poll::Ready(BodyError::new(ErrorKind::SlowBody, "the request's body came below `min_upload_rate`"))

@@ -74,6 +74,7 @@ pub use acme_challenges::{AcmeChallenges, OfferedProof};
 pub use certificate_facts::{CertificateFacts, SubjectName};
 pub use certificate_files::{TlsFile, TlsFileError};
 pub use drain::Drain;
+pub use http2_stream::http1_head;
 pub use listener::Listener;
 pub use peer::Peer;
 pub use secure_peer::{ClientCertificate, SecurePeer};

@@ -1,7 +1,9 @@
 //! The other end of a connection.
 
+use super::answer_buffer::AnswerMemory;
 use super::http_exchange::ExchangeRecord;
 use super::secure_peer::SecurePeer;
+use super::settings::Settings;
 use crate::base::Body;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +22,13 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A peer at `addr` without TLS, of no connection: for a request that somebody makes in this process.
+    pub fn without_connection(addr: SocketAddr) -> Self {
+        let settings = Settings::default();
+        let record = ExchangeRecord::new(&settings, AnswerMemory::new(settings.answer_buffer, settings.answer_memory));
+        Self { addr, is_unnamed: false, secure: None, record: Arc::new(record) }
+    }
+
     /// The body of an answer to this peer, so that the connection can read it ahead: while the peer is slow, up to
     /// `answer_buffer` of the listener's settings, and within `answer_memory`. Once all of `answer` was read, it is
     /// dropped.

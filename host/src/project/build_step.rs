@@ -74,6 +74,11 @@ impl BuildStep {
         steps.collect()
     }
 
+    /// The command line for `sh -c`.
+    pub fn command(&self) -> &str {
+        &self.config.command
+    }
+
     /// The file that it makes.
     pub fn component(&self) -> &PathBuf {
         &self.config.component

@@ -7,6 +7,8 @@ pub enum Language {
     Rust,
     /// By componentize-qjs: the engine is QuickJS.
     JavaScript,
+    /// The same, checked by tsc and bundled by esbuild.
+    TypeScript,
     /// By componentize-py: the engine is CPython.
     Python,
 }
@@ -28,6 +30,12 @@ impl Language {
                 ("src/service.js", include_str!("../../templates/javascript/src/service.js")),
                 (".gitignore", "/node_modules\n/{{name}}.wasm\n"),
             ],
+            Self::TypeScript => &[
+                ("package.json", include_str!("../../templates/typescript/package.json")),
+                ("tsconfig.json", include_str!("../../templates/typescript/tsconfig.json")),
+                ("src/service.ts", include_str!("../../templates/typescript/src/service.ts")),
+                (".gitignore", "/node_modules\n/{{name}}.wasm\n"),
+            ],
             Self::Python => &[
                 ("requirements.txt", include_str!("../../templates/python/requirements.txt")),
                 ("service.py", include_str!("../../templates/python/service.py")),
@@ -43,7 +51,7 @@ impl Language {
                 "cargo build --quiet --release --target wasm32-wasip2 --target-dir target && \
                  cp target/wasm32-wasip2/release/{{snake}}.wasm {{name}}.wasm"
             }
-            Self::JavaScript => {
+            Self::JavaScript | Self::TypeScript => {
                 "test -d node_modules || npm install --silent --no-audit --no-fund && npm run --silent component"
             }
             Self::Python => {
@@ -56,7 +64,7 @@ impl Language {
     /// The settings that a component with an engine needs beyond the defaults, as lines of its section.
     pub(super) fn settings(self) -> &'static str {
         match self {
-            Self::Rust | Self::JavaScript => "",
+            Self::Rust | Self::JavaScript | Self::TypeScript => "",
             // CPython starts with 16 to 32 MiB, and a first call that loads modules wants more than a Rust service.
             Self::Python => "limits = { memory = \"256MiB\" }\n",
         }

@@ -9,6 +9,10 @@ use thiserror::Error;
 
 const CONTRACT: &str = include_str!("../../templates/wit/service.wit");
 const PAGE: &str = include_str!("../../templates/README.md");
+/// The crate for services in Rust, of the version of this host.
+const GUEST: &str = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
+/// Where the crate stands in the checkout that this host was built from.
+const GUEST_IN_CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../components/guest");
 
 /// A service that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,10 +60,19 @@ pub fn create(name: &ServiceName, language: Language, place: &Path) -> Result<Ne
     let contract = [("wit/{{name}}.wit", CONTRACT), ("README.md", PAGE)];
     let mut files = Vec::new();
     for (path, text) in contract.iter().chain(language.files()) {
-        let text = names.fill(text).replace("{{manifest}}", &manifest);
+        let text = names.fill(text).replace("{{manifest}}", &manifest).replace("{{guest}}", &guest());
         files.push(write(folder.join(names.fill(path)), &text)?);
     }
     Ok(NewService { files, manifest })
+}
+
+/// What the manifest of a Rust service says of the guest crate. On the machine that has the checkout of this host, that
+/// crate is taken, so that both are always of one state.
+fn guest() -> String {
+    match Path::new(GUEST_IN_CHECKOUT).canonicalize() {
+        Ok(path) => format!("{GUEST}, path = {:?}", path.display().to_string()),
+        Err(_) => GUEST.to_owned(),
+    }
 }
 
 fn write(path: PathBuf, text: &str) -> Result<PathBuf, TemplateError> {
@@ -124,7 +137,7 @@ mod tests {
     use super::*;
     use crate::config::Draft;
 
-    const LANGUAGES: [Language; 3] = [Language::Rust, Language::JavaScript, Language::Python];
+    const LANGUAGES: [Language; 4] = [Language::Rust, Language::JavaScript, Language::TypeScript, Language::Python];
 
     #[test]
     fn every_template_is_filled_and_its_sections_are_a_manifest() {

@@ -61,6 +61,11 @@ impl<T> Registry<T> {
         self.change(|table| table.remove(name))
     }
 
+    /// Takes all of `names` out of the table, in one step.
+    pub fn withdraw_all(&self, names: &[ServiceName]) {
+        self.change(|table| table.retain(|name, _| !names.contains(name)));
+    }
+
     fn change<R>(&self, edit: impl Fn(&mut BTreeMap<ServiceName, Arc<T>>) -> R) -> R {
         let mut result = None;
         // If two writers race, `rcu` runs the edit of the later one again on the newer snapshot: neither change is

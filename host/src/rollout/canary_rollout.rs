@@ -5,9 +5,11 @@ use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::journal::entry_at_once;
 use super::plan::CanaryPlan;
+use super::shadow_phase::no_shadow;
+use super::shadow_run::ShadowRun;
 use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
-use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
+use crate::archive::{Archive, HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::{Digest, ServiceName};
 use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
@@ -63,6 +65,9 @@ pub enum EndOrder {
     Abort,
 }
 
+/// How long a canary that has to go waits for the disk.
+const DISK: Duration = Duration::from_secs(1);
+
 impl Rollout {
     /// Deploys the component in `bytes` as the order says. If it is the one that serves already, nothing changes. A
     /// canary under way ends as superseded when the new component has passed its checks: the last order counts.
@@ -70,7 +75,7 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then, and a canary under way goes on.
     pub async fn begin(&self, name: &str, bytes: Bytes, order: RolloutOrder) -> Result<Begun, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
+        let deployment = &*self.find(name).inspect_err(|error| report_refusal("swap", name, error))?;
         let begun = self.deploy_as_ordered(deployment, bytes, order).await;
         begun.inspect_err(|error| deployment.refused("swap", error))
     }
@@ -90,20 +95,21 @@ impl Rollout {
         bytes: Bytes,
         order: RolloutOrder,
     ) -> Result<Begun, SwapError> {
-        let mut history = deployment.history.lock().await;
+        let mut history = deployment.turn().await?;
         let stable = history.stable.clone().ok_or_else(|| SwapError::NoComponent(deployment.spec.name.clone()))?;
         let id = self.record_intent(deployment, bytes.clone(), &order).await?;
         let begun = match self.prepare(deployment, bytes, Clients::MustNotNotice).await {
             Ok(revision) if revision.digest() == stable.digest() => Ok(Begun::AtOnce(report(&history))),
             Ok(revision) => match order.plan.clone() {
                 None => self.replace(deployment, &mut history, revision, (id, &order)).await.map(Begun::AtOnce),
-                Some(plan) => {
-                    self.supersede(deployment, &revision).await;
-                    self.begin_canary(deployment, &stable, revision, (id, plan, order, None))
-                        .await
-                        .map(Box::new)
-                        .map(Begun::Canary)
-                }
+                Some(plan) => match no_shadow(deployment, &plan, &revision) {
+                    Some(error) => Err(error),
+                    None => {
+                        self.supersede(deployment, &revision).await;
+                        let begun = self.begin_canary(deployment, &stable, revision, (id, plan, order, None)).await;
+                        begun.map(Box::new).map(Begun::Canary)
+                    }
+                },
             },
             Err(error) => Err(error),
         };
@@ -182,7 +188,9 @@ impl Rollout {
             revision.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
         }
         let routed = self.routed(deployment, revision.contract())?;
-        let step = resumed.as_ref().and_then(|open| open.step).unwrap_or_default().min(plan.shares.len() - 1);
+        let in_shadow = plan.shadow.is_some() && resumed.as_ref().is_none_or(|open| open.in_shadow);
+        let step =
+            resumed.as_ref().and_then(|open| open.step).unwrap_or_default().min(plan.shares.len().saturating_sub(1));
         let began = resumed.as_ref().map_or_else(SystemTime::now, |open| UNIX_EPOCH + Duration::from_secs(open.began));
         let mut judge = Judge::new(plan.max_errors);
         if let Some(open) = &resumed {
@@ -190,18 +198,26 @@ impl Rollout {
         }
         let digest = revision.digest();
         let salt = u64::from_le_bytes(std::array::from_fn(|at| digest.0[at]));
-        let coin = Coin::new(plan.shares[step], rand::random());
+        let coin = Coin::new(plan.shares.get(step).copied().unwrap_or(1), rand::random());
         let watch = CanaryWatch::new(coin, judge, plan.sticky.clone(), salt, Arc::clone(&self.wake));
-        let run = CanaryRun::new(id, revision, Arc::new(watch), plan, order, (began, step));
+        let pool = in_shadow.then(|| deployment.replay_pool(&self.runtime, &revision));
+        let shadow = pool.map(|pool| ShadowRun::begin(&deployment.recorder, pool));
+        let run = CanaryRun::new(id, revision, Arc::new(watch), plan, order, (began, step, shadow));
         let run = Arc::new(run);
         // On the disk first: after a crash the canary goes on, or was never there.
         let open = run.to_record();
         self.record(deployment, move |record| record.open = Some(open)).await?;
-        deployment.publish_canary(&self.runtime, &self.registry, Arc::clone(&run), routed);
+        match in_shadow {
+            true => deployment.begin_shadow(Arc::clone(&run)),
+            false => deployment.publish_canary(&self.runtime, &self.registry, Arc::clone(&run), routed),
+        }
         self.wake.notify_one();
         let state = run.state();
         let (service, revision) = (&deployment.spec.name, digest.short());
-        tracing::info!(%service, revision, rollout = id, share = state.share, "a canary gets calls");
+        match in_shadow {
+            true => tracing::info!(%service, revision, rollout = id, "a canary is compared in the shadow"),
+            false => tracing::info!(%service, revision, rollout = id, share = state.share, "a canary gets calls"),
+        }
         Ok(state)
     }
 
@@ -210,7 +226,7 @@ impl Rollout {
     /// # Errors
     /// It cannot be resumed. Then the record says that it was aborted.
     pub async fn resume(&self, name: &ServiceName, open: OpenRollout) -> Result<(), SwapError> {
-        let deployment = self.find(name.as_str())?;
+        let deployment = &*self.find(name.as_str())?;
         let order = RolloutOrder {
             plan: CanaryPlan::from_record(&open.plan),
             hold: open.plan.hold,
@@ -241,7 +257,7 @@ impl Rollout {
         open: &OpenRollout,
         order: &RolloutOrder,
     ) -> Result<(), SwapError> {
-        let history = deployment.history.lock().await;
+        let history = deployment.turn().await?;
         let no_component = || SwapError::NoComponent(deployment.spec.name.clone());
         let stable = history.stable.clone().ok_or_else(no_component)?;
         let plan = order.plan.clone().filter(|_| open.step.is_some());
@@ -264,7 +280,8 @@ impl Rollout {
     /// called after a promotion. It ends when it is dropped.
     pub async fn attend(&self, promoted: impl Fn()) {
         loop {
-            let canaries = self.deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
+            let deployments = self.deployments();
+            let canaries = deployments.values().filter_map(|deployment| Some((deployment, deployment.canary()?)));
             let mut next: Option<Duration> = None;
             for (deployment, run) in canaries.collect::<Vec<_>>() {
                 let wait = self.attend_one(deployment, &run, &promoted).await;
@@ -301,17 +318,28 @@ impl Rollout {
                     "a canary has had too few calls for a verdict: `atoll rollout` shows it, promote it or roll it back"
                 );
             }
+            NextMove::EndShadow if run.plan.shares.is_empty() => self.promote_or_end(deployment, run, promoted).await,
+            NextMove::EndShadow => self.end_shadow(deployment, run).await,
+            NextMove::Differs => {
+                let _ends_alone = deployment.history.lock().await;
+                let verdict = "it differs in the shadow".to_owned();
+                self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+            }
             NextMove::RollBack(reason) => self.condemn(deployment, run, reason).await,
-            NextMove::Promote => match self.promote(deployment, run, None).await {
-                Ok(_) => promoted(),
-                Err(error) => {
-                    let verdict = format!("it cannot be promoted: {error}");
-                    let _ends_alone = deployment.history.lock().await;
-                    self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
-                }
-            },
+            NextMove::Promote => self.promote_or_end(deployment, run, promoted).await,
         }
         Duration::ZERO
+    }
+
+    async fn promote_or_end(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) {
+        match self.promote(deployment, run, None).await {
+            Ok(_) => promoted(),
+            Err(error) => {
+                let verdict = format!("it cannot be promoted: {error}");
+                let _ends_alone = deployment.history.lock().await;
+                self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
+            }
+        }
     }
 
     async fn condemn(&self, deployment: &Deployment, run: &Arc<CanaryRun>, reason: RollbackReason) {
@@ -320,9 +348,24 @@ impl Rollout {
         self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
     }
 
-    /// Takes the canary out of the table, and then writes that down. Nothing happens if it has ended meanwhile. The
-    /// caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
-    async fn take_back(&self, deployment: &Deployment, run: &Arc<CanaryRun>, outcome: RolloutOutcome, verdict: String) {
+    /// Writes the end of the canary down, and then takes it out of the table. Nothing happens if it has ended meanwhile.
+    /// The caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
+    pub(super) async fn take_back(
+        &self,
+        deployment: &Deployment,
+        run: &Arc<CanaryRun>,
+        outcome: RolloutOutcome,
+        verdict: String,
+    ) {
+        if !deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run)) {
+            return;
+        }
+        // On the disk first: if the host ended between the two, a canary that was condemned would get calls again. A
+        // disk that hangs must not keep it either: the write goes on behind its back.
+        let ended = timeout(DISK, self.record_end(deployment, run.entry(outcome, verdict.clone()))).await;
+        if ended.is_err() {
+            tracing::error!(service = %deployment.spec.name, "the disk is too slow for the end of a rollout");
+        }
         if !deployment.end_canary(&self.registry, run) {
             return;
         }
@@ -331,7 +374,6 @@ impl Rollout {
         }
         let (service, revision) = (&deployment.spec.name, run.revision.digest().short());
         tracing::warn!(%service, revision, rollout = run.id, ?outcome, verdict, "a canary was taken back");
-        self.record_end(deployment, run.entry(outcome, verdict)).await;
     }
 
     /// Gives all calls to the canary. `by`: who says so, if it was not the judge.
@@ -341,7 +383,7 @@ impl Rollout {
         run: &Arc<CanaryRun>,
         by: Option<&str>,
     ) -> Result<Swapped, SwapError> {
-        let mut history = deployment.history.lock().await;
+        let mut history = deployment.turn().await?;
         let is_under_way = deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run));
         if !is_under_way {
             return Err(SwapError::NoRollout(deployment.spec.name.clone()));
@@ -362,7 +404,7 @@ impl Rollout {
     /// # Errors
     /// There is no such canary, or it cannot be promoted; then it is as it was.
     pub async fn end(&self, name: &str, id: Option<u64>, order: EndOrder, by: &str) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = &*self.find(name)?;
         let run = deployment.canary().filter(|run| id.is_none_or(|id| run.id == id));
         let run = run.ok_or_else(|| SwapError::NoRollout(deployment.spec.name.clone()))?;
         let outcome = match order {
@@ -371,7 +413,7 @@ impl Rollout {
             EndOrder::Abort => RolloutOutcome::Aborted,
         };
         let numbers = run.watch.judge().report();
-        let history = deployment.history.lock().await;
+        let history = deployment.turn().await?;
         if !deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, &run)) {
             return Err(SwapError::NoRollout(deployment.spec.name.clone()));
         }
@@ -385,6 +427,11 @@ impl Rollout {
     /// There is no such service.
     pub fn plan(&self, name: &str) -> Result<Option<CanaryPlan>, SwapError> {
         self.find(name).map(|deployment| deployment.spec.rollout.clone())
+    }
+
+    /// The history.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_deref()
     }
 
     /// Whether there is a history: what is swapped in lasts through a restart.
@@ -410,8 +457,8 @@ impl Rollout {
     /// # Errors
     /// The disk takes nothing.
     pub async fn adopted(&self, name: &str, digest: Digest) -> Result<(), SwapError> {
-        let deployment = self.find(name)?;
-        let mut history = deployment.history.lock().await;
+        let deployment = &*self.find(name)?;
+        let mut history = deployment.turn().await?;
         self.record(deployment, |record| record.promoted = None).await?;
         history.manifest = Some(digest);
         deployment.adopt(&self.registry, digest);
@@ -423,7 +470,7 @@ impl Rollout {
     /// # Errors
     /// There is no such service.
     pub fn rollouts(&self, name: &str) -> Result<RolloutHistory, SwapError> {
-        let deployment = self.find(name)?;
+        let deployment = &*self.find(name)?;
         let mut ended = match &self.archive {
             Some(archive) => archive.record(&deployment.spec.name).entries,
             None => deployment.ended().clone(),

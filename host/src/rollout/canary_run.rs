@@ -1,9 +1,11 @@
 //! One canary under way: what it is, and how far it has come.
 
 use super::plan::CanaryPlan;
+use super::shadow_run::ShadowRun;
 use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::Digest;
 use crate::mesh::CanaryWatch;
+use crate::recording::ShadowTally;
 use crate::runtime::Revision;
 use crate::verdict::{JudgeReport, RollbackReason};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,12 +33,16 @@ pub(super) struct CanaryRun {
     pub(super) plan: CanaryPlan,
     pub(super) order: RolloutOrder,
     pub(super) began: SystemTime,
+    /// What is compared before its first step.
+    pub(super) shadow: Option<ShadowRun>,
     progress: Mutex<CanaryProgress>,
 }
 
 /// How far a canary has come.
 #[derive(Clone, Copy)]
 pub(super) struct CanaryProgress {
+    /// Whether it is compared in the shadow, before its first step.
+    pub(super) in_shadow: bool,
     /// From 0.
     pub(super) step: usize,
     /// When the step began.
@@ -52,6 +58,10 @@ pub(super) struct CanaryProgress {
 pub(super) enum NextMove {
     /// Nothing yet; look again after this time at the latest.
     Wait(Duration),
+    /// The shadow is over: the first step begins, or it is promoted if it has none.
+    EndShadow,
+    /// It differs in the shadow, and has to go for that.
+    Differs,
     /// The next step begins.
     Step(usize),
     /// An operator has to decide: the step has lasted long, and has too few calls.
@@ -60,6 +70,17 @@ pub(super) enum NextMove {
     Promote,
     /// The canary has to go.
     RollBack(RollbackReason),
+}
+
+/// What a shadow has found so far.
+#[derive(Debug, Clone)]
+pub struct ShadowState {
+    /// Whether it goes on.
+    pub is_under_way: bool,
+    /// How long it lasts at least.
+    pub lasts: Duration,
+    /// The counts.
+    pub tally: ShadowTally,
 }
 
 /// A rollout at one moment.
@@ -91,6 +112,8 @@ pub struct RolloutState {
     pub hold: bool,
     /// Whether the step has too few calls for so long that an operator has to decide.
     pub asks: bool,
+    /// What the shadow has found, if it had one.
+    pub shadow: Option<ShadowState>,
     /// The numbers.
     pub report: JudgeReport,
 }
@@ -102,10 +125,11 @@ impl CanaryRun {
         watch: Arc<CanaryWatch>,
         plan: CanaryPlan,
         order: RolloutOrder,
-        (began, step): (SystemTime, usize),
+        (began, step, shadow): (SystemTime, usize, Option<ShadowRun>),
     ) -> Self {
-        let progress = CanaryProgress { step, since: Instant::now(), asked: false, recorded: 0 };
-        Self { id, revision, watch, plan, order, began, progress: Mutex::new(progress) }
+        let in_shadow = shadow.is_some();
+        let progress = CanaryProgress { in_shadow, step, since: Instant::now(), asked: false, recorded: 0 };
+        Self { id, revision, watch, plan, order, began, shadow, progress: Mutex::new(progress) }
     }
 
     pub(super) fn progress(&self) -> MutexGuard<'_, CanaryProgress> {
@@ -121,8 +145,11 @@ impl CanaryRun {
         if let Some(reason) = verdict {
             return NextMove::RollBack(reason);
         }
-        let CanaryProgress { step, since, asked, .. } = *self.progress();
+        let CanaryProgress { in_shadow, step, since, asked, .. } = *self.progress();
         let lasted = now.saturating_duration_since(since);
+        if let Some(shadow) = self.shadow.as_ref().filter(|_| in_shadow) {
+            return self.next_of_shadow(&shadow.tally(), lasted, asked);
+        }
         if self.order.hold {
             return NextMove::Wait(RECORDED);
         }
@@ -137,6 +164,32 @@ impl CanaryRun {
         }
     }
 
+    fn next_of_shadow(&self, tally: &ShadowTally, lasted: Duration, asked: bool) -> NextMove {
+        let lasts = self.plan.shadow.unwrap_or_default();
+        if self.plan.fail_on_diff && tally.differs() {
+            return NextMove::Differs;
+        }
+        if lasted < lasts {
+            return NextMove::Wait((lasts - lasted).min(LOOK));
+        }
+        match tally.compared {
+            // Nothing was compared: that says nothing.
+            0 if lasted >= self.plan.ask && !asked => NextMove::Ask,
+            0 => NextMove::Wait(LOOK),
+            _ if self.order.hold && self.plan.shares.is_empty() => NextMove::Wait(RECORDED),
+            _ => NextMove::EndShadow,
+        }
+    }
+
+    /// Ends the shadow: the first step begins.
+    pub(super) fn end_shadow(&self, now: Instant) {
+        if let Some(shadow) = &self.shadow {
+            shadow.end();
+        }
+        let mut progress = self.progress();
+        (progress.in_shadow, progress.since, progress.asked) = (false, now, false);
+    }
+
     /// Begins a step.
     pub(super) fn begin_step(&self, step: usize, now: Instant) {
         self.watch.begin_step(self.plan.shares[step]);
@@ -145,14 +198,20 @@ impl CanaryRun {
     }
 
     pub(super) fn state(&self) -> RolloutState {
-        let CanaryProgress { step, since, asked, .. } = *self.progress();
+        let CanaryProgress { in_shadow, step, since, asked, .. } = *self.progress();
+        let shadow = self.shadow.as_ref().map(|shadow| ShadowState {
+            is_under_way: in_shadow,
+            lasts: self.plan.shadow.unwrap_or_default(),
+            tally: shadow.tally(),
+        });
+        let share = self.plan.shares.get(step).copied().filter(|_| !in_shadow).unwrap_or_default();
         RolloutState {
             id: self.id,
             digest: self.revision.digest(),
             who: self.order.who.clone(),
             why: self.order.why.clone(),
             began: self.began,
-            share: self.plan.shares[step],
+            share,
             step: step + 1,
             steps: self.plan.shares.len(),
             in_step: since.elapsed(),
@@ -160,6 +219,7 @@ impl CanaryRun {
             calls_needed: self.plan.calls,
             hold: self.order.hold,
             asks: asked,
+            shadow,
             report: self.watch.judge().report(),
         }
     }
@@ -173,6 +233,7 @@ impl CanaryRun {
             why: self.order.why.clone(),
             began: seconds(self.began),
             step: Some(self.progress().step),
+            in_shadow: self.progress().in_shadow,
             evidence: self.watch.judge().evidence().map(|evidence| evidence.logs()),
             plan: self.plan.to_record(self.order.hold),
         }
@@ -188,7 +249,10 @@ impl CanaryRun {
             began: seconds(self.began),
             ended: seconds(SystemTime::now()),
             outcome,
-            verdict,
+            verdict: match self.shadow.as_ref().map(|shadow| shadow.tally().in_words()) {
+                Some(shadow) => format!("{verdict}; {shadow}"),
+                None => verdict,
+            },
         }
     }
 }

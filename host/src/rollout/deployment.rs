@@ -2,6 +2,7 @@
 
 use super::addresses::{AddressEndpoints, resolve};
 use super::canary_run::CanaryRun;
+use super::error::SwapError;
 use super::spec::ServiceSpec;
 use crate::archive::HistoryEntry;
 use crate::base::Digest;
@@ -11,11 +12,13 @@ use crate::mesh::{
     RevisionInfo, Service, Traffic,
 };
 use crate::registry::Registry;
-use crate::runtime::{Grants, InstancePool, PublishGrant, Revision, Runtime};
+use crate::runtime::{
+    Grants, InstancePool, Isolation, Limits, PublishGrant, Recorder, RecordingPlace, Revision, Runtime,
+};
 use crate::state::Store;
 use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard as TurnGuard};
 
 /// What lives as long as the service, through all of its revisions.
 pub(super) struct Deployment {
@@ -25,18 +28,20 @@ pub(super) struct Deployment {
     /// could both read the old history, and the second publication would lose the revision of the first.
     pub(super) history: Mutex<RevisionHistory>,
     pub(super) traffic: Arc<Traffic>,
-    outside: Arc<OutsideHosts>,
+    pub(super) outside: Arc<OutsideHosts>,
     /// The lock is held until the change is published. Otherwise a swap and a resolved name that change the endpoints
     /// at the same time could publish in the wrong order, and the table would lose one of the changes.
-    published: SyncMutex<PublishedEndpoints>,
+    pub(super) published: SyncMutex<PublishedEndpoints>,
     /// The digest of the manifest's component.
-    manifest: SyncMutex<Option<Digest>>,
+    pub(super) manifest: SyncMutex<Option<Digest>>,
     /// The canary under way.
     canary: SyncMutex<Option<Arc<CanaryRun>>>,
     /// The rollouts that have ended since the host started, the last one at the end; for a host without history.
-    ended: SyncMutex<Vec<HistoryEntry>>,
+    pub(super) ended: SyncMutex<Vec<HistoryEntry>>,
     /// The counters of the canaries' endpoints, which go on from one canary to the next.
-    canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
+    pub(super) canary_stats: SyncMutex<Vec<Arc<EndpointStats>>>,
+    /// What records its calls, through all of its revisions.
+    pub(super) recorder: Arc<Recorder>,
 }
 
 /// How many rollouts that have ended a host without history remembers of each service.
@@ -55,15 +60,17 @@ pub(super) struct RevisionHistory {
 
 /// The endpoints of a service in the discovery table.
 #[derive(Clone, Default)]
-struct PublishedEndpoints {
-    replicas: Vec<Arc<Endpoint>>,
-    addresses: Vec<AddressEndpoints>,
-    revision: Option<RevisionInfo>,
+pub(super) struct PublishedEndpoints {
+    pub(super) replicas: Vec<Arc<Endpoint>>,
+    pub(super) addresses: Vec<AddressEndpoints>,
+    pub(super) revision: Option<RevisionInfo>,
     /// The functions of the revision that the manifest calls idempotent.
-    idempotent: Vec<FunctionName>,
+    pub(super) idempotent: Vec<FunctionName>,
     /// The functions that routes call, as the revision has them.
-    routed: Arc<[BoundFunction]>,
+    pub(super) routed: Arc<[BoundFunction]>,
     canary: Option<PublishedCanary>,
+    /// Another deployment of the service has taken its place: nothing of this one is published any more.
+    pub(super) retired: bool,
 }
 
 /// The endpoints of a canary in the discovery table.
@@ -77,7 +84,8 @@ struct PublishedCanary {
 }
 
 impl Deployment {
-    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>) -> Self {
+    /// `recordings`: where its recordings go.
+    pub(super) fn new(spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
         let (name, grants) = (&spec.name, &spec.grants);
         let bucket =
             store.filter(|_| grants.state).map(|store| store.bucket(name).also_named(grants.bucket.as_deref()));
@@ -108,6 +116,7 @@ impl Deployment {
             canary: SyncMutex::default(),
             ended: SyncMutex::default(),
             canary_stats: SyncMutex::default(),
+            recorder: Arc::new(Recorder::new(spec.record, Arc::clone(recordings))),
             spec,
         }
     }
@@ -136,6 +145,18 @@ impl Deployment {
     pub(super) fn pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
         let replicas = &self.spec.replicas;
         InstancePool::new(Arc::clone(runtime), Arc::clone(revision), replicas.limits.clone(), &replicas.isolation)
+            .recorded_by(Arc::clone(&self.recorder))
+    }
+
+    /// A pool in which `revision` replays calls: a few at a time, each in an instance of its own.
+    pub(super) fn replay_pool(&self, runtime: &Arc<Runtime>, revision: &Arc<Revision>) -> InstancePool {
+        let limits = Limits { concurrency: 4, ..self.spec.replicas.limits.clone() };
+        InstancePool::new(Arc::clone(runtime), Arc::clone(revision), limits, &Isolation::Request)
+    }
+
+    /// The canary `run` is under way, and gets no calls yet.
+    pub(super) fn begin_shadow(&self, run: Arc<CanaryRun>) {
+        *self.canary_slot() = Some(run);
     }
 
     /// Puts `history` into the discovery table: new endpoints for the stable revision, whose functions for the routes
@@ -228,7 +249,7 @@ impl Deployment {
     }
 
     /// The functions of the revision that the manifest calls idempotent.
-    fn idempotent(&self, revision: &Revision) -> Vec<FunctionName> {
+    pub(super) fn idempotent(&self, revision: &Revision) -> Vec<FunctionName> {
         let named = |text: &String| revision.contract().lookup(text).ok().map(|(name, _)| name);
         self.spec.idempotent.iter().filter_map(named).collect()
     }
@@ -261,7 +282,12 @@ impl Deployment {
         self.replace_replicas(runtime, history, &mut self.published());
     }
 
-    fn replace_replicas(&self, runtime: &Arc<Runtime>, history: &RevisionHistory, published: &mut PublishedEndpoints) {
+    pub(super) fn replace_replicas(
+        &self,
+        runtime: &Arc<Runtime>,
+        history: &RevisionHistory,
+        published: &mut PublishedEndpoints,
+    ) {
         let spec = &self.spec;
         let replica = |revision: &Arc<Revision>, index: usize| {
             let before = published.replicas.get(index).map(|before| &*before.stats);
@@ -296,6 +322,13 @@ impl Deployment {
         }
     }
 
+    /// Like [`Deployment::resolve`], but leaves the discovery table as it is.
+    pub(super) async fn resolve_unpublished(&self) {
+        if let Some(addresses) = resolve(&self.spec, &self.addresses()).await {
+            self.published().addresses = addresses;
+        }
+    }
+
     fn addresses(&self) -> Vec<AddressEndpoints> {
         self.published().addresses.clone()
     }
@@ -303,7 +336,21 @@ impl Deployment {
     fn change(&self, registry: &Registry<Service>, change: impl FnOnce(&mut PublishedEndpoints)) {
         let mut published = self.published();
         change(&mut published);
-        registry.publish(&self.spec.name, self.service(&published));
+        if !published.retired {
+            registry.publish(&self.spec.name, self.service(&published));
+        }
+    }
+
+    /// The lock of the history, for a change of the revision.
+    ///
+    /// # Errors
+    /// Meanwhile a manifest was applied that changes the service.
+    pub(super) async fn turn(&self) -> Result<TurnGuard<'_, RevisionHistory>, SwapError> {
+        let history = self.history.lock().await;
+        if self.published().retired {
+            return Err(SwapError::Replaced(self.spec.name.clone()));
+        }
+        Ok(history)
     }
 
     /// The service's entry for the discovery table.
@@ -311,7 +358,7 @@ impl Deployment {
         self.service(&self.published())
     }
 
-    fn service(&self, published: &PublishedEndpoints) -> Service {
+    pub(super) fn service(&self, published: &PublishedEndpoints) -> Service {
         let addresses = published.addresses.iter().flat_map(AddressEndpoints::endpoints);
         let endpoints: Vec<_> = published.replicas.iter().chain(addresses).cloned().collect();
         let of_canary = published.canary.as_ref().map_or(0, |canary| canary.replicas.len());
@@ -344,7 +391,7 @@ impl Deployment {
         Canary { service: Arc::new(service), watch }
     }
 
-    fn published(&self) -> MutexGuard<'_, PublishedEndpoints> {
+    pub(super) fn published(&self) -> MutexGuard<'_, PublishedEndpoints> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -43,6 +43,18 @@ pub enum SwapError {
     /// There was no free instance to try the component in.
     #[error("the host is too busy to try the component; try again: {0}")]
     Busy(#[source] InvokeError),
+    /// Its calls cannot be compared in the shadow.
+    #[error("service `{0}` cannot be compared in the shadow: {1}")]
+    NoShadow(ServiceName, String),
+    /// Meanwhile a manifest was applied that changes the service.
+    #[error("a manifest was applied that changes service `{0}`: try again")]
+    Replaced(ServiceName),
+    /// A manifest cannot change a service whose revision is being changed.
+    #[error("service `{0}` has a rollout or a swap under way: wait for its end, or end it, and try again")]
+    UnderWay(ServiceName),
+    /// Another revision serves than when the change was prepared.
+    #[error("another revision of service `{0}` serves by now: try again")]
+    Moved(ServiceName),
     /// There is no such rollout under way.
     #[error("service `{0}` has no such rollout under way")]
     NoRollout(ServiceName),
@@ -72,8 +84,11 @@ impl SwapError {
             Self::Undescribed(_) => "undescribed",
             Self::Breaks(_) => "breaks-callers",
             Self::Rewired => "rewired",
+            Self::Replaced(_) | Self::Moved(_) => "replaced",
+            Self::UnderWay(_) => "under-way",
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
+            Self::NoShadow(..) => "no-shadow",
             Self::NoRollout(_) | Self::NotBegun => "no-rollout",
             Self::History(_) | Self::NoHistory => "history",
             Self::Host(_) => "host",

@@ -41,6 +41,7 @@ impl Rollout {
                     why,
                     began: seconds(SystemTime::now()),
                     step: None,
+                    in_shadow: false,
                     evidence: [[0.0; 7]; 4],
                     plan,
                 });
@@ -118,7 +119,8 @@ impl Rollout {
         }
         if let Some(archive) = self.archive.clone() {
             let serving: Vec<Digest> = self.serving().values().map(|revision| revision.digest()).collect();
-            let manifest = self.deployments.values().filter_map(|deployment| deployment.manifest());
+            let deployments = self.deployments();
+            let manifest = deployments.values().filter_map(|deployment| deployment.manifest());
             let also: Vec<Digest> = serving.into_iter().chain(manifest).collect();
             drop(spawn_blocking(move || archive.sweep(&also)));
         }

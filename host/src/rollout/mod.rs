@@ -8,7 +8,7 @@
 //! - Nothing changes until the new revision has passed every check; then one publication swaps it in.
 //! - Requests in flight finish on the revision that they started on: it lives as long as they do.
 //! - An endpoint that stays keeps its breaker and its load, when a name is resolved again and when a revision is
-//!   replaced. While no name server answers, the addresses that were resolved last stay.
+//!   replaced. While no name server answers, and when an answer is empty, the addresses that were resolved last stay.
 //! - Swaps of one service happen one after the other; swaps of different services do not wait for each other.
 //!
 //! - What was taken back never serves again by itself; what was promoted serves after a restart, if the host has a
@@ -16,31 +16,42 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout` → `journal` → `swap` → `deployment` → `addresses`,
-//! `canary_run` → `spec` → `plan`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands
-//! apart.
+//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` →
+//! `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
+//! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart; `addresses` →
+//! `srv_lookup` → `dns_message` → `srv_choice`, `srv_source`.
 //! Tests: with real components in `tests/it`.
 
 mod addresses;
 mod canary_rollout;
 mod canary_run;
 mod deployment;
+mod dns_message;
 mod error;
+mod exchange;
 mod journal;
 mod plan;
 mod rollback;
+mod shadow_phase;
+mod shadow_run;
 mod spec;
+mod srv_choice;
+mod srv_lookup;
+mod srv_source;
 mod start;
 mod start_ledger;
+mod succession;
 mod swap;
 mod trial;
 mod wiring;
 
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};
-pub use canary_run::{RolloutOrder, RolloutState};
+pub use canary_run::{RolloutOrder, RolloutState, ShadowState};
 pub use error::SwapError;
+pub use exchange::{PreparedExchange, WantedService};
 pub use plan::CanaryPlan;
 pub use spec::{AddressSettings, GrantSettings, PlainAddress, ReplicaSettings, ServiceSpec};
+pub use srv_source::SrvSource;
 pub use swap::{Rollout, Swapped};
 pub use trial::{Trial, TrialGround};
 pub use wiring::{Importer, ManifestName, Need, Offers, Uses, WireError, needs_of, wire, wire_each};

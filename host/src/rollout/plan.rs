@@ -7,8 +7,8 @@ use std::time::Duration;
 /// The plan of a canary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CanaryPlan {
-    /// The shares of its steps, in percent, each 1 to 99 and larger than the one before; one at least. After the last
-    /// step the revision gets all calls.
+    /// The shares of its steps, in percent, each 1 to 99 and larger than the one before; one at least, unless
+    /// there is a shadow. After the last step the revision gets all calls.
     pub shares: Vec<u8>,
     /// How long a step lasts at least: 1 s to 1 d. Default 2 min.
     pub step: Duration,
@@ -19,6 +19,10 @@ pub struct CanaryPlan {
     pub max_errors: Option<f64>,
     /// What sticks to one revision: `subject`, `header:NAME`, `cookie:NAME`. Default: each request for itself.
     pub sticky: Option<Arc<str>>,
+    /// How long calls are compared in the shadow before the canary gets any: 1 s to 1 d. Default: not at all.
+    pub shadow: Option<Duration>,
+    /// Whether a difference in the shadow takes the canary back. Default: no.
+    pub fail_on_diff: bool,
     /// After how long a step that has too few calls asks an operator. Default 10 min.
     pub ask: Duration,
 }
@@ -31,6 +35,8 @@ impl Default for CanaryPlan {
             calls: 50,
             max_errors: None,
             sticky: None,
+            shadow: None,
+            fail_on_diff: false,
             ask: Duration::from_secs(600),
         }
     }
@@ -52,6 +58,8 @@ impl CanaryPlan {
             max_errors: self.max_errors.unwrap_or_default(),
             ask_ms: millis(self.ask),
             sticky: self.sticky.as_deref().map(str::to_owned),
+            shadow_ms: self.shadow.map(millis).unwrap_or_default(),
+            fail_on_diff: self.fail_on_diff,
             hold,
         }
     }
@@ -59,12 +67,15 @@ impl CanaryPlan {
     /// The plan that a record has; `None` if it has no steps.
     pub(super) fn from_record(record: &RecordedPlan) -> Option<Self> {
         let shares: Vec<u8> = record.shares.iter().copied().filter(|share| (1..100).contains(share)).collect();
-        (!shares.is_empty()).then(|| Self {
+        let shadow = (record.shadow_ms > 0).then(|| Duration::from_millis(record.shadow_ms));
+        (!shares.is_empty() || shadow.is_some()).then(|| Self {
             shares,
             step: Duration::from_millis(record.step_ms),
             calls: record.calls,
             max_errors: Some(record.max_errors).filter(|share| *share > 0.0 && *share < 1.0),
             sticky: record.sticky.as_deref().map(Arc::from),
+            shadow,
+            fail_on_diff: record.fail_on_diff,
             ask: Duration::from_millis(record.ask_ms),
         })
     }

@@ -18,7 +18,7 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
     pub async fn rollback(&self, name: &str, by: &RolloutOrder) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
+        let deployment = &*self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
         if deployment.canary().is_some() {
             return self.end(name, None, EndOrder::RollBack, &by.who).await;
         }
@@ -27,7 +27,7 @@ impl Rollout {
     }
 
     async fn restore(&self, deployment: &Deployment, by: &RolloutOrder) -> Result<Swapped, SwapError> {
-        let mut history = deployment.history.lock().await;
+        let mut history = deployment.turn().await?;
         if history.stable.is_none() {
             return Err(SwapError::NoComponent(deployment.spec.name.clone()));
         }
@@ -55,8 +55,8 @@ impl Rollout {
     /// # Errors
     /// [`SwapError`]. Nothing has changed then.
     pub async fn rollback_to(&self, name: &str, digest: Digest, by: &RolloutOrder) -> Result<Swapped, SwapError> {
-        let deployment = self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
-        let mut history = deployment.history.lock().await;
+        let deployment = &*self.find(name).inspect_err(|error| report_refusal("rollback", name, error))?;
+        let mut history = deployment.turn().await?;
         let swapped = self.restore_kept(deployment, &mut history, digest, by).await;
         swapped.inspect_err(|error| deployment.refused("rollback", error))
     }

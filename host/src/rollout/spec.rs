@@ -7,7 +7,7 @@ use crate::contract::BoundFunction;
 use crate::egress::Allow;
 use crate::events::{Topic, TopicName};
 use crate::mesh::{Dial, TrafficSettings};
-use crate::runtime::{GuestEnv, Isolation, Limits};
+use crate::runtime::{GuestEnv, Isolation, Limits, RecordShare};
 use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub struct ServiceSpec {
     pub breaker: breaker::Settings,
     /// How a new revision gets its calls, unless the order says otherwise; `None`: all at once. Default: none.
     pub rollout: Option<CanaryPlan>,
+    /// Which of its calls are recorded; `None`: none. Default: none.
+    pub record: Option<RecordShare>,
     /// The digest of the manifest's component, if another one serves in its place from the start. Default: none.
     pub manifest: Option<Digest>,
 }
@@ -103,7 +105,8 @@ impl GrantSettings {
 /// A plain HTTP service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlainAddress {
-    /// Scheme, host and port. If the host is a name, each address that it resolves to is an endpoint.
+    /// Scheme, host and port. If the host is a name, each address that it resolves to is an endpoint. With a scheme of
+    /// [`SrvSource`](super::SrvSource), each record that is found there.
     pub base: Uri,
     /// The weight of each of these endpoints beside the others of the service: 1 to 1,000.
     pub weight: u16,
@@ -124,6 +127,7 @@ impl ServiceSpec {
             traffic: TrafficSettings::default(),
             breaker: breaker::Settings::default(),
             rollout: None,
+            record: None,
             manifest: None,
         }
     }

@@ -49,7 +49,7 @@ impl Rollout {
     /// Lets the services serve that waited for the component of `name` alone.
     pub(super) fn compiled(&self, name: &ServiceName) {
         let ready = self.ledger().compiled(name);
-        ready.iter().for_each(|service| self.deployments[service].started());
+        self.let_in(&ready);
     }
 
     /// Takes the services out that cannot serve without the component of `name`, and lets the others serve that waited
@@ -63,8 +63,8 @@ impl Rollout {
             } else {
                 format!("it needs service `{provider}`, which is left out")
             };
-            let deployment = &self.deployments[&service];
-            let mut history = deployment.history.lock().await;
+            let Ok(deployment) = self.find(service.as_str()) else { continue };
+            let Ok(mut history) = deployment.turn().await else { continue };
             // A swap of this service, or of the one that it needs, may have come between: then it serves.
             if history.previous.is_some() || swapped.contains(&provider) {
                 deployment.started();
@@ -78,7 +78,7 @@ impl Rollout {
             note_change(ChangeKind::LeftOut, service.as_str(), None, &reason);
             left_out(&service, reason);
         }
-        ready.iter().for_each(|service| self.deployments[service].started());
+        self.let_in(&ready);
     }
 
     async fn compile(&self, name: &ServiceName, revision: Arc<Revision>) -> Result<(), InvokeError> {
@@ -100,15 +100,21 @@ impl Rollout {
     /// Finds out which of the services wait for components, and lets no call to them. They are not published yet.
     pub(super) fn begin_start(&self) {
         let serving = self.serving();
+        let deployments = self.deployments();
         let services = serving.iter().map(|(name, revision)| StartedService {
             name,
-            calls: &self.deployments[name].spec.grants.calls,
+            calls: &deployments[name].spec.grants.calls,
             providers: revision.links().iter().map(|link| link.service.clone()).collect(),
             compiled: revision.uncompiled().is_none(),
         });
         let ledger = StartLedger::new(services);
-        ledger.names().for_each(|name| self.deployments[name].hold());
+        ledger.names().for_each(|name| deployments[name].hold());
         *self.ledger() = ledger;
+    }
+
+    /// Lets calls to these services.
+    fn let_in(&self, services: &[ServiceName]) {
+        services.iter().filter_map(|service| self.find(service.as_str()).ok()).for_each(|one| one.started());
     }
 
     fn ledger(&self) -> MutexGuard<'_, StartLedger> {

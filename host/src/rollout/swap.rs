@@ -11,12 +11,14 @@ use crate::base::{Blame, CallContext, Digest, RequestId, ServiceName};
 use crate::contract::{BoundFunction, Contract};
 use crate::mesh::Service;
 use crate::registry::Registry;
-use crate::runtime::{Component, InvokeError, Link, LoadError, Revision, Runtime};
+use crate::runtime::{Component, InvokeError, Link, LoadError, RecordingPlace, Revision, Runtime};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, note_change};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -45,9 +47,10 @@ struct Fit {
 pub struct Rollout {
     pub(super) runtime: Arc<Runtime>,
     pub(super) registry: Arc<Registry<Service>>,
-    pub(super) deployments: BTreeMap<ServiceName, Deployment>,
+    /// Replaced as a whole when a manifest is applied.
+    deployments: ArcSwap<Deployments>,
     /// What the routes by HTTP and the health checks need of the services.
-    routes: Vec<Need>,
+    pub(super) routes: Mutex<Vec<Need>>,
     /// The revisions that serve. A swap holds this lock from its last check against the other services to the
     /// publication. Otherwise two services that use each other could be swapped at the same time, each checked against
     /// the old revision of the other, and the new revisions would not fit together.
@@ -56,16 +59,25 @@ pub struct Rollout {
     pub(super) ledger: Mutex<StartLedger>,
     /// Where the history is; `None`: what is swapped lasts until the host restarts.
     pub(super) archive: Option<Arc<Archive>>,
+    /// Where recordings of calls are kept.
+    pub(super) recordings: Arc<RecordingPlace>,
     /// Wakes [`Rollout::attend`]: a canary has begun, or has to go.
     pub(super) wake: Arc<Notify>,
+    /// Wakes [`Rollout::keep_resolved`]: there are other services.
+    pub(super) replaced: Notify,
 }
+
+/// The services by their names.
+pub(super) type Deployments = BTreeMap<ServiceName, Arc<Deployment>>;
 
 impl Rollout {
     /// A host without services, for [`Rollout::launch`]. `routes` is what the routes by HTTP and the health checks need
     /// of the services.
     pub fn new(runtime: Arc<Runtime>, registry: Arc<Registry<Service>>, routes: Vec<Need>) -> Self {
-        let (deployments, serving, ledger) = (BTreeMap::new(), Mutex::default(), Mutex::default());
-        Self { runtime, registry, deployments, routes, serving, ledger, archive: None, wake: Arc::default() }
+        let (deployments, serving, ledger) = (ArcSwap::default(), Mutex::default(), Mutex::default());
+        let (routes, wake, replaced) = (Mutex::new(routes), Arc::default(), Notify::new());
+        let (archive, recordings) = (None, Arc::default());
+        Self { runtime, registry, deployments, routes, serving, ledger, archive, recordings, wake, replaced }
     }
 
     /// The same host with a history on the disk.
@@ -74,13 +86,24 @@ impl Rollout {
         Self { archive, ..self }
     }
 
+    /// The same host, which keeps its recordings there.
+    #[must_use]
+    pub fn with_recordings(self, recordings: Arc<RecordingPlace>) -> Self {
+        Self { recordings, ..self }
+    }
+
+    /// Where recordings of calls are kept.
+    pub fn recordings(&self) -> &RecordingPlace {
+        &self.recordings
+    }
+
     /// Deploys a service with the component of its manifest, if it has one, and publishes it in the discovery table.
     /// The component comes with the links of its imports (see [`wire`]).
     ///
     /// # Errors
     /// The component may not run as that service. Then the service is not published.
     pub fn launch(
-        &mut self,
+        &self,
         spec: ServiceSpec,
         component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
@@ -94,7 +117,7 @@ impl Rollout {
     /// # Errors
     /// The first component that may not run as its service. Then no service is published.
     pub fn launch_all<'a>(
-        &mut self,
+        &self,
         launches: impl Iterator<Item = (ServiceSpec, Option<(&'a Component, &'a [Link])>)>,
         store: Option<&Store>,
     ) -> Result<(), (ServiceName, LoadError)> {
@@ -105,13 +128,15 @@ impl Rollout {
             table.push((name, deployment.entry()));
             launched.push(deployment);
         }
+        let mut deployments = Deployments::clone(&self.deployments());
         for mut deployment in launched {
             let name = deployment.spec.name.clone();
             if let Some(revision) = &deployment.history.get_mut().stable {
                 self.serving().insert(name.clone(), Arc::clone(revision));
             }
-            self.deployments.insert(name, deployment);
+            deployments.insert(name, Arc::new(deployment));
         }
+        self.deployments.store(Arc::new(deployments));
         self.begin_start();
         self.registry.publish_all(table);
         Ok(())
@@ -124,7 +149,7 @@ impl Rollout {
         component: Option<(&Component, &[Link])>,
         store: Option<&Store>,
     ) -> Result<Deployment, LoadError> {
-        let mut deployment = Deployment::new(spec, store);
+        let mut deployment = Deployment::new(spec, store, &self.recordings);
         let load = |(component, links): (&Component, &[Link])| {
             let limits = &deployment.spec.replicas.limits;
             component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links).map(Arc::new)
@@ -175,12 +200,13 @@ impl Rollout {
     }
 
     /// Tries the component in `bytes` as the component of `name`, as [`Rollout::swap`] does before it changes anything.
-    /// Returns what was found, and the revision that it was compared with. It starts no instance.
+    /// Returns what was found, the revision that it was compared with, and what the
+    /// service is granted. It starts no instance.
     ///
     /// # Errors
     /// The file is no component, there is no such service, or the service has no component.
-    pub async fn trial(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest), SwapError> {
-        let deployment = self.find(name)?;
+    pub async fn trial(&self, name: &str, bytes: Bytes) -> Result<(Trial, Digest, ServiceSpec), SwapError> {
+        let deployment = &*self.find(name)?;
         let spec = &deployment.spec;
         let no_component = || SwapError::NoComponent(spec.name.clone());
         let runtime = Arc::clone(&self.runtime);
@@ -197,7 +223,7 @@ impl Rollout {
         drop(serving);
         let mut trial = Trial::run(&contract, &component, ground);
         trial.refusals.extend(described.err());
-        Ok((trial, revision))
+        Ok((trial, revision, spec.clone()))
     }
 
     /// The contract of the revision that serves.
@@ -207,27 +233,46 @@ impl Rollout {
 
     /// Resolves the host names of all services once.
     pub async fn resolve(&self) {
-        join_all(self.with_names().map(|deployment| deployment.resolve(&self.registry))).await;
+        let deployments = self.deployments();
+        join_all(with_names(&deployments).map(|deployment| deployment.resolve(&self.registry))).await;
     }
 
     /// Resolves the host names of each service again and again, in the interval of its settings. It ends when it is
     /// dropped.
     pub async fn keep_resolved(&self) {
-        let each = self.with_names().map(async |deployment| {
-            loop {
-                sleep(deployment.spec.addresses.dns).await;
-                deployment.resolve(&self.registry).await;
+        loop {
+            let deployments = self.deployments();
+            let each = with_names(&deployments).map(async |deployment| {
+                loop {
+                    sleep(deployment.spec.addresses.dns).await;
+                    deployment.resolve(&self.registry).await;
+                }
+            });
+            let all = async {
+                join_all(each).await;
+                // There are no names.
+                pending::<()>().await;
+            };
+            tokio::select! {
+                () = all => {}
+                () = self.replaced.notified() => {}
             }
-        });
-        join_all(each).await;
+        }
     }
 
-    fn with_names(&self) -> impl Iterator<Item = &Deployment> {
-        self.deployments.values().filter(|deployment| deployment.has_names())
+    /// The services as they are now.
+    pub(super) fn deployments(&self) -> Arc<Deployments> {
+        self.deployments.load_full()
     }
 
-    pub(super) fn find(&self, name: &str) -> Result<&Deployment, SwapError> {
-        self.deployments.get(name).ok_or_else(|| SwapError::Unknown(name.to_owned()))
+    /// Makes these the services.
+    pub(super) fn replace_deployments(&self, deployments: Deployments) {
+        self.deployments.store(Arc::new(deployments));
+        self.replaced.notify_one();
+    }
+
+    pub(super) fn find(&self, name: &str) -> Result<Arc<Deployment>, SwapError> {
+        self.deployments.load().get(name).cloned().ok_or_else(|| SwapError::Unknown(name.to_owned()))
     }
 
     /// Starts one instance of `revision` before any call can depend on it.
@@ -264,14 +309,15 @@ impl Rollout {
             |(name, revision): (&ServiceName, &Arc<Revision>)| (name.clone(), Arc::clone(revision.contract()));
         let others = || serving.iter().filter(|(other, _)| **other != deployment.spec.name);
         let needs = others().flat_map(|(other, revision)| needs_of(other, revision.contract(), revision.links()));
+        let deployments = self.deployments();
         let importers = others().filter_map(|(name, revision)| {
-            let calls = self.deployments.get(name)?.spec.grants.calls.clone();
+            let calls = deployments.get(name)?.spec.grants.calls.clone();
             Some(Importer { name: name.clone(), contract: Arc::clone(revision.contract()), calls })
         });
         TrialGround::new(
             &deployment.spec,
             serving.iter().map(contract).collect(),
-            needs.chain(self.routes.iter().cloned()).collect(),
+            needs.chain(self.routes().iter().cloned()).collect(),
             importers.collect(),
             deployment.routed(),
         )
@@ -298,9 +344,19 @@ impl Rollout {
         Ok(report(history))
     }
 
+    /// What the routes by HTTP and the health checks need of the services.
+    pub(super) fn routes(&self) -> MutexGuard<'_, Vec<Need>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn serving(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Arc<Revision>>> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The services with host names.
+fn with_names(deployments: &Deployments) -> impl Iterator<Item = &Arc<Deployment>> {
+    deployments.values().filter(|deployment| deployment.has_names())
 }
 
 impl Swapped {

@@ -58,6 +58,8 @@ pub struct Runtime {
     pub(crate) outcall: OutcallHandle,
     /// The bytes of the largest memory that the pool has room for.
     pub(crate) most_memory: usize,
+    /// Whether guests compute the same on every machine.
+    pub(crate) is_deterministic: bool,
 }
 
 impl Runtime {
@@ -71,11 +73,28 @@ impl Runtime {
     /// # Errors
     /// When the pool's address space cannot be reserved, or the linker's interfaces clash.
     pub fn new(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
+        Self::start(settings, slots, memory, false)
+    }
+
+    /// As [`Runtime::new`], and guests compute the same on every machine: each NaN has one form, and relaxed SIMD has
+    /// one result. Functions on floating-point numbers check each result for that; other code costs nothing more.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn deterministic(settings: &Settings, slots: usize, memory: usize) -> wasmtime::Result<Self> {
+        Self::start(settings, slots, memory, true)
+    }
+
+    fn start(settings: &Settings, slots: usize, memory: usize, is_deterministic: bool) -> wasmtime::Result<Self> {
         // Each store that is dropped makes an error for the fiber that it keeps, and nobody reads that error's
         // backtrace. With `RUST_BACKTRACE` set, recording it was an eighth of a fresh instance's cost. The backtraces
         // of guests' traps are separate, and stay.
         wasmtime::error::disable_backtrace();
-        let engine = Engine::new(&config(slots, memory))?;
+        let mut config = config(slots, memory);
+        if is_deterministic {
+            config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+        }
+        let engine = Engine::new(&config)?;
         let cpu = CpuShares::new();
         start_ticks(&engine, Arc::clone(&cpu))?;
         Ok(Self {
@@ -89,6 +108,7 @@ impl Runtime {
             cpu,
             outcall: OutcallHandle::default(),
             most_memory: memory,
+            is_deterministic,
             engine,
         })
     }

@@ -25,6 +25,8 @@ pub struct Grants {
     config: WasiConfigVariables,
     /// The same, for whoever notes what a guest is handed.
     config_values: GuestEnv,
+    /// The names in it whose values are secrets.
+    secret_names: Vec<String>,
     env: GuestEnv,
 }
 
@@ -82,7 +84,17 @@ impl Grants {
     ) -> Self {
         let config_values = GuestEnv(config.clone());
         let config = config_values.variables().collect();
-        Self { service, state, calls, egress, publish: None, config, config_values, env: GuestEnv::default() }
+        Self {
+            service,
+            state,
+            calls,
+            egress,
+            publish: None,
+            config,
+            config_values,
+            secret_names: Vec::new(),
+            env: GuestEnv::default(),
+        }
     }
 
     /// The same grants with these environment variables.
@@ -100,6 +112,7 @@ impl Grants {
         for (name, value) in secrets.variables() {
             self.config.insert(name, value);
             self.config_values.0.insert(name.to_owned(), value.to_owned());
+            self.secret_names.push(name.to_owned());
         }
         self
     }
@@ -112,6 +125,11 @@ impl Grants {
     /// The service's configuration.
     pub(crate) fn config(&self) -> &WasiConfigVariables {
         &self.config
+    }
+
+    /// Whether the value of the configuration with this name is a secret.
+    pub(crate) fn is_secret(&self, name: &str) -> bool {
+        self.secret_names.iter().any(|secret| secret == name)
     }
 
     /// The values of the service's configuration. They may be secrets.

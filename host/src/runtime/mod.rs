@@ -21,7 +21,8 @@
 //!
 //! The wings, from the top; each imports only from those after it: `pool` (which instance serves a call), `instance`
 //! (one instance at work), `code` (a component and its revisions), the file `engine`, `imports` (what guests import
-//! beyond WASI), `context` (the data of one store), the file `outcall`, and at the bottom `values` (what crosses),
+//! beyond WASI), `context` (the data of one store), `tape` (what a call is recorded on), the file `outcall`, and at the
+//! bottom `values` (what crosses),
 //! `capacity` (slots and processor time) and `cache` (compiled code), which do not know each other. The other files are
 //! below all wings.
 //!
@@ -42,6 +43,7 @@ mod offer;
 mod outcall;
 mod pool;
 mod settings;
+mod tape;
 mod values;
 
 pub use capacity::depth_class::DepthClass;
@@ -58,5 +60,6 @@ pub use offer::{Offer, offer_of};
 pub use outcall::{Outcall, OutcallError, OutcallFuture};
 pub use pool::instance_pool::InstancePool;
 pub use settings::{Isolation, Limits, Reuse, Settings};
+pub use tape::recorder::{RecordShare, Recorder, RecordingPlace, ShadowCalls};
 pub use values::detached::DetachedValues;
 pub use wasmtime::component::Val as Value;

@@ -114,6 +114,14 @@ pub enum StateError {
         /// What redb found, or the message of its panic. redb gives no error value for it, only a text.
         detail: String,
     },
+    /// What the store said when the call was recorded that is replayed now.
+    #[error("{text}")]
+    Replayed {
+        /// What the guest read.
+        text: String,
+        /// Whether it was told that something is too large.
+        too_large: bool,
+    },
     /// The disk failed, or is full. A commit that fails so is on disk whole or not at all, and only reading can tell
     /// which.
     #[error("{}: {problem}", .path.display())]
@@ -155,7 +163,8 @@ impl StateError {
             | Self::ConflictBeside { .. }
             | Self::TooLarge { .. }
             | Self::EmptyKey
-            | Self::NotANumber { .. } => None,
+            | Self::NotANumber { .. }
+            | Self::Replayed { .. } => None,
             Self::Overloaded => Some(ErrorKind::Overloaded),
             Self::Closed => Some(ErrorKind::Draining),
             Self::InUse { .. }

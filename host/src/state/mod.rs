@@ -30,6 +30,7 @@
 //!
 //! Tests are in `tests/`: a model, the sharing of syncs, failures of the disk, and crash images at seeded points.
 
+mod absent_backend;
 mod backend;
 mod cursors;
 mod embedded;

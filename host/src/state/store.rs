@@ -1,5 +1,6 @@
 //! The handles that other rooms hold: the store, and one service's bucket in it.
 
+use super::absent_backend::AbsentBackend;
 use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
@@ -32,6 +33,11 @@ impl Store {
     /// [`StateError::Io`]. Each names the file and what to do.
     pub fn open(settings: &Settings) -> Result<Self, StateError> {
         Ok(Self::new(Arc::new(Embedded::open(settings)?)))
+    }
+
+    /// No store: each operation answers [`StateError::Closed`].
+    pub fn absent() -> Self {
+        Self::new(Arc::new(AbsentBackend::default()))
     }
 
     /// A store with another backend.
@@ -70,8 +76,8 @@ impl Store {
         self.backend.replace_key(key).await
     }
 
-    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what is
-    /// watched. Blocks for as long as a batch is being written.
+    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what
+    /// is watched. Blocks for as long as a batch is being written.
     pub fn switch_watches_on(&self) {
         self.backend.switch_watches_on();
     }

@@ -1,5 +1,6 @@
 //! The metric handles of the gateway's cache.
 
+use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -42,7 +43,7 @@ impl CacheOutcome {
 #[derive(Debug, Default)]
 pub struct CacheMetrics {
     /// By the position of the route.
-    routes: BTreeMap<usize, RouteCounters>,
+    routes: ArcSwap<BTreeMap<usize, Arc<RouteCounters>>>,
     answers: AtomicU64,
     bytes: AtomicU64,
     evicted: AtomicU64,
@@ -60,22 +61,34 @@ struct RouteCounters {
 impl CacheMetrics {
     /// The counters of these routes, all 0: the position of each, its label `route`, and the name of its service.
     pub fn new(routes: impl IntoIterator<Item = (usize, String, String)>) -> Self {
+        let all = Self::default();
+        all.serve(routes);
+        all
+    }
+
+    /// Counts these routes from now on: the position of each, its label `route`, and the name of its service. One that
+    /// was counted at this position goes on.
+    pub fn serve(&self, routes: impl IntoIterator<Item = (usize, String, String)>) {
+        let before = self.routes.load();
         let counters = |(at, route, service)| {
-            (at, RouteCounters { route, service, counts: Default::default(), unkept: Mutex::default() })
+            let known = before.get(&at).filter(|own| own.route == route && own.service == service).map(Arc::clone);
+            let new =
+                || Arc::new(RouteCounters { route, service, counts: Default::default(), unkept: Mutex::default() });
+            (at, known.unwrap_or_else(new))
         };
-        Self { routes: routes.into_iter().map(counters).collect(), ..Self::default() }
+        self.routes.store(Arc::new(routes.into_iter().map(counters).collect()));
     }
 
     /// Counts a request to the route at this position.
     pub fn count(&self, route: usize, outcome: CacheOutcome) {
-        if let Some(counters) = self.routes.get(&route) {
+        if let Some(counters) = self.routes.load().get(&route) {
             counters.counts[outcome as usize].fetch_add(1, Relaxed);
         }
     }
 
     /// Counts an answer of the route at this position that is not kept, for this reason.
     pub fn count_unkept(&self, route: usize, reason: &'static str) {
-        if let Some(counters) = self.routes.get(&route) {
+        if let Some(counters) = self.routes.load().get(&route) {
             *counters.unkept.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
         }
     }
@@ -83,7 +96,8 @@ impl CacheMetrics {
     /// How many answers of the route at this position were not kept for this reason.
     #[cfg(test)]
     pub(crate) fn unkept(&self, route: usize, reason: &str) -> u64 {
-        let unkept = self.routes[&route].unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.load();
+        let unkept = routes[&route].unkept.lock().unwrap_or_else(PoisonError::into_inner);
         unkept.get(reason).copied().unwrap_or_default()
     }
 
@@ -108,7 +122,7 @@ impl Collector for CacheCollector {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let help = "Requests to routes with a cache, by what it did: hit, stale, collapsed, validated, miss or pass";
         let mut family = encoder.encode_descriptor("cache_requests", help, None, MetricType::Counter)?;
-        for counters in self.0.routes.values() {
+        for counters in self.0.routes.load().values() {
             for ((_, outcome), count) in CacheOutcome::ALL.iter().zip(&counters.counts) {
                 let labels =
                     [("route", counters.route.as_str()), ("service", counters.service.as_str()), ("outcome", *outcome)];
@@ -118,7 +132,7 @@ impl Collector for CacheCollector {
         }
         let help = "Answers that the cache does not keep, by the reason";
         let mut family = encoder.encode_descriptor("cache_unkept", help, None, MetricType::Counter)?;
-        for counters in self.0.routes.values() {
+        for counters in self.0.routes.load().values() {
             let unkept = counters.unkept.lock().unwrap_or_else(PoisonError::into_inner);
             for (reason, count) in &*unkept {
                 let labels =

@@ -11,6 +11,7 @@ use super::host_collector::HostCollector;
 use super::kind_counters::KindCounters;
 use super::log::{self, LogCounts};
 use super::metrics_source::{EndpointSample, MetricsSource, OutsideSample, ServiceSample};
+use super::saga_metrics::{SagaScrape, SagaSource};
 use super::service_metrics::ServiceMetrics;
 use super::store_metrics::{StoreCollector, StoreMetrics};
 use super::tls_metrics::{TlsMetrics, TlsScrape};
@@ -63,6 +64,12 @@ impl Metrics {
         registry.register_collector(Box::new(DeliveryScrape(source)));
     }
 
+    /// Adds the metrics of sagas.
+    pub fn add_sagas(&self, source: Arc<dyn SagaSource>) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register_collector(Box::new(SagaScrape(source)));
+    }
+
     /// Adds the metrics of the edges that serve TLS, each with its name.
     #[must_use]
     pub fn with_tls(self, edges: Vec<(&'static str, Arc<TlsMetrics>)>) -> Self {
@@ -81,11 +88,11 @@ impl Metrics {
         self
     }
 
-    /// Adds the metrics of this process, which is taken to have begun now.
+    /// Adds the metrics of this process, which has begun at `since`.
     #[must_use]
-    pub fn with_host(self) -> Self {
+    pub fn with_host(self, since: Instant) -> Self {
         let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        registry.register_collector(Box::new(HostCollector { since: Instant::now() }));
+        registry.register_collector(Box::new(HostCollector { since }));
         drop(registry);
         self
     }

@@ -6,7 +6,7 @@ use crate::base::TraceId;
 use std::array::from_fn;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// The bounds of the histogram of durations in microseconds. The manifest's `total` is 15 s by default; a body may
@@ -34,15 +34,17 @@ pub struct CountScope {
 /// The counters of the gateway: a bounded number for each [`CountScope`].
 #[derive(Default)]
 pub struct GatewayMetrics {
-    scopes: Vec<(CountScope, ScopeCounters)>,
-    /// The open WebSockets of the scopes that have had one.
-    sockets: Mutex<BTreeMap<usize, u64>>,
+    scopes: Vec<(CountScope, Arc<ScopeCounters>)>,
 }
 
 /// The counters of one scope. They are made by its first request: a gateway may have thousands of routes of which few
 /// are used.
 #[derive(Default)]
-struct ScopeCounters(OnceLock<Box<UsedCounters>>);
+struct ScopeCounters {
+    used: OnceLock<Box<UsedCounters>>,
+    /// The open WebSockets, once there has been one.
+    sockets: OnceLock<AtomicU64>,
+}
 
 struct UsedCounters {
     /// By kind of [`OF_ANY_STATUS`], and by slot of the status.
@@ -89,8 +91,21 @@ pub(super) struct DurationSample<'a> {
 impl GatewayMetrics {
     /// The counters of these scopes, all 0.
     pub fn new(scopes: Vec<CountScope>) -> Self {
-        let scopes = scopes.into_iter().map(|scope| (scope, ScopeCounters::default())).collect();
-        Self { scopes, sockets: Mutex::default() }
+        Self { scopes: scopes.into_iter().map(|scope| (scope, Arc::default())).collect() }
+    }
+
+    /// The counters of these scopes in place of those of `self`. A scope that both have goes on counting, also for
+    /// those who still use the others; one whose outcomes are others begins at 0.
+    #[must_use]
+    pub fn succeeded(&self, scopes: Vec<CountScope>) -> Self {
+        let before: BTreeMap<_, _> = self.scopes.iter().map(|entry| (entry.0.route.as_str(), entry)).collect();
+        let counters = |scope: CountScope| {
+            let own = before.get(scope.route.as_str());
+            let same = |own: &CountScope| own.service == scope.service && own.outcomes().eq(scope.outcomes());
+            let counters = own.filter(|(own, _)| same(own)).map(|(_, counters)| Arc::clone(counters));
+            (scope, counters.unwrap_or_default())
+        };
+        Self { scopes: scopes.into_iter().map(counters).collect() }
     }
 
     /// The label `route` of the scope with this index.
@@ -127,17 +142,13 @@ impl GatewayMetrics {
 
     /// How many WebSockets are open now at each scope that has had one.
     pub(super) fn socket_samples(&self) -> Vec<(&CountScope, u64)> {
-        let counts = self.sockets();
-        counts.iter().filter_map(|(scope, count)| Some((&self.scopes.get(*scope)?.0, *count))).collect()
-    }
-
-    fn sockets(&self) -> MutexGuard<'_, BTreeMap<usize, u64>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        let all = self.scopes.iter();
+        all.filter_map(|(scope, counters)| Some((scope, counters.sockets.get()?.load(Relaxed)))).collect()
     }
 
     /// The scopes, each with its counters.
     fn iter(&self) -> impl Iterator<Item = (&CountScope, Option<&UsedCounters>)> {
-        self.scopes.iter().map(|(scope, counters)| (scope, counters.0.get().map(|used| &**used)))
+        self.scopes.iter().map(|(scope, counters)| (scope, counters.used.get().map(|used| &**used)))
     }
 
     /// How many requests of the routes of each service have ended otherwise than with its answer, by kind; an answer of
@@ -194,23 +205,23 @@ impl GatewayMetrics {
 }
 
 /// An open WebSocket: it is counted from [`OpenSocket::begin`] until it is dropped.
-pub struct OpenSocket {
-    metrics: Arc<GatewayMetrics>,
-    scope: usize,
-}
+pub struct OpenSocket(Option<Arc<ScopeCounters>>);
 
 impl OpenSocket {
     /// Counts a WebSocket at the scope with this index of `metrics`.
     pub fn begin(metrics: &Arc<GatewayMetrics>, scope: usize) -> Self {
-        *metrics.sockets().entry(scope).or_default() += 1;
-        Self { metrics: Arc::clone(metrics), scope }
+        let counters = metrics.scopes.get(scope).map(|(_, counters)| Arc::clone(counters));
+        if let Some(counters) = &counters {
+            counters.sockets.get_or_init(AtomicU64::default).fetch_add(1, Relaxed);
+        }
+        Self(counters)
     }
 }
 
 impl Drop for OpenSocket {
     fn drop(&mut self) {
-        if let Some(count) = self.metrics.sockets().get_mut(&self.scope) {
-            *count -= 1;
+        if let Some(count) = self.0.as_ref().and_then(|counters| counters.sockets.get()) {
+            count.fetch_sub(1, Relaxed);
         }
     }
 }
@@ -223,7 +234,7 @@ impl CountScope {
 
 impl ScopeCounters {
     fn used(&self, scope: &CountScope) -> &UsedCounters {
-        self.0.get_or_init(|| {
+        self.used.get_or_init(|| {
             Box::new(UsedCounters {
                 any: from_fn(|_| from_fn(|_| AtomicU64::new(0))),
                 own: scope.outcomes().map(|_| AtomicU64::new(0)).collect(),
@@ -271,6 +282,24 @@ mod tests {
         let zero = ["/a 200 answer", "/a 502 trap", "/a 503 overloaded", "(none) 404 no-route"];
         assert_eq!(samples(&metrics()), zero.map(|name| (name.to_owned(), 0)));
         assert_eq!(metrics().duration_samples().count(), 0);
+    }
+
+    #[test]
+    fn a_scope_that_stays_goes_on_counting_and_another_begins_at_0() {
+        let before = Arc::new(metrics());
+        before.ended(0, 502, "trap", None);
+        before.ended(1, 404, "no-route", None);
+        let socket = OpenSocket::begin(&before, 1);
+        let none = CountScope { route: "(none)".into(), service: String::new(), outcomes: vec![&[(404, "no-route")]] };
+        let route = CountScope { route: "/a".into(), service: "a".into(), outcomes: vec![&OUTCOMES[..1]] };
+        let after = before.succeeded(vec![none, route]);
+        before.ended(1, 404, "no-route", None);
+        after.ended(0, 404, "no-route", None);
+        let expected = [("(none) 404 no-route", 3), ("/a 200 answer", 0), ("/a 502 trap", 0)];
+        assert_eq!(samples(&after), expected.map(|(name, count)| (name.to_owned(), count)));
+        assert_eq!(after.socket_samples().len(), 1);
+        drop(socket);
+        assert_eq!(after.socket_samples()[0].1, 0);
     }
 
     #[test]

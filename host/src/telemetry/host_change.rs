@@ -65,6 +65,10 @@ pub enum ChangeKind {
     RollbackRefused,
     /// A service is left out: it cannot be served.
     LeftOut,
+    /// Another manifest is served.
+    ManifestApplied,
+    /// A name behind `urls` has other addresses.
+    AddressesChanged,
 }
 
 static CHANGES: NumberedRing<HostChange> = NumberedRing::new(MOST);
@@ -91,6 +95,8 @@ impl ChangeKind {
             Self::SwapRefused => "swap-refused",
             Self::RollbackRefused => "rollback-refused",
             Self::LeftOut => "left-out",
+            Self::ManifestApplied => "manifest-applied",
+            Self::AddressesChanged => "addresses-changed",
         }
     }
 }

@@ -9,7 +9,7 @@
 //! `tracing`'s formatter, and the queue of `line_queue`, whose thread alone waits for the reader.
 //!
 //! The trace of a request is a tree of plain records (`base`). At its end the [`Tracer`] decides whether it is kept, in
-//! a memory of fixed size, and queued for the collector; `otlp_message` writes it as OTLP, over `protobuf`.
+//! a memory of fixed size, and queued for the collector. `otlp` writes traces, lines and metrics as OTLP.
 //!
 //! What always holds: counting takes no lock. Whoever ends a trace waits for nobody. A reader of the log that stalls
 //! blocks nothing. No line disappears without being counted, in the log and in a metric, and no kept trace does on its
@@ -42,9 +42,9 @@ mod log;
 mod metrics_source;
 mod numbered_ring;
 mod operator;
-mod otlp_message;
+mod otlp;
 mod pool_metrics;
-mod protobuf;
+mod saga_metrics;
 mod service_metrics;
 mod slow_threshold;
 mod status_slot;
@@ -74,14 +74,18 @@ pub use log::{LogSettings, announce, bound, finish, init, report};
 pub use metrics_source::{EndpointSample, MetricsSource, OutsideSample, PoolSample, ServiceSample};
 pub use numbered_ring::{NumberedRing, RingPage};
 pub use operator::{as_operator, operator};
-pub use otlp_message::{HostResource, PartialSuccess, export_request, partial_success};
+pub use otlp::{
+    ExportSettings, HostResource, OtlpProtocol, OtlpSignal, PartialSuccess, SignalTarget, logs_request,
+    metrics_request, partial_success, traces_request,
+};
 pub use pool_metrics::PoolMetrics;
+pub use saga_metrics::{SagaSample, SagaSource};
 pub use service_metrics::ServiceMetrics;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
 pub use trace_memory::TraceQuery;
 pub use trace_queue::TraceQueue;
-pub use trace_settings::{ExportSettings, TraceSettings};
+pub use trace_settings::TraceSettings;
 pub use tracer::{TraceEnd, Tracer};
-pub use traffic_window::{TrafficCounts, TrafficWindow};
+pub use traffic_window::{CallerTraffic, TrafficCounts, TrafficWindow};
 pub use trap_report::{ERROR_OUTPUT, GuestFailure, RequestShape, TrapMemory, TrapReport, traps};

@@ -151,5 +151,9 @@ impl ServiceMetrics {
         for (owner, count) in DeadlineOwner::ALL.into_iter().zip(&self.timeouts) {
             *counts.timeouts.entry(owner.as_str()).or_default() += count.get();
         }
+        for (caller, calls, failures) in self.callers.iter() {
+            let traffic = counts.callers.entry(caller.to_owned()).or_default();
+            (traffic.calls, traffic.failures) = (traffic.calls + calls, traffic.failures + failures);
+        }
     }
 }

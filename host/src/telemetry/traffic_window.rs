@@ -33,8 +33,19 @@ pub struct TrafficCounts {
     /// Requests of the service's routes that ended otherwise than with its answer, by kind; an answer of 5xx is
     /// `answered-5xx`.
     pub at_gateway: BTreeMap<&'static str, u64>,
+    /// The calls of each caller that is a service, and those that failed.
+    pub callers: BTreeMap<String, CallerTraffic>,
     /// Tries by their latency: those up to each bound of [`LATENCY`], then those beyond.
     pub(super) latency: [u64; LATENCY.len() + 1],
+}
+
+/// The calls of one caller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallerTraffic {
+    /// All of them.
+    pub calls: u64,
+    /// Those that failed.
+    pub failures: u64,
 }
 
 impl TrafficCounts {
@@ -47,7 +58,13 @@ impl TrafficCounts {
                 now.iter().map(|(kind, count)| (*kind, count.saturating_sub(then.get(kind).copied().unwrap_or(0))));
             grown.filter(|(_, count)| *count > 0).collect()
         };
+        let callers = self.callers.iter().map(|(caller, now)| {
+            let then = earlier.callers.get(caller).copied().unwrap_or_default();
+            let calls = now.calls.saturating_sub(then.calls);
+            (caller.clone(), CallerTraffic { calls, failures: now.failures.saturating_sub(then.failures) })
+        });
         Self {
+            callers: callers.filter(|(_, traffic)| traffic.calls > 0).collect(),
             requests: self.requests.saturating_sub(earlier.requests),
             failures: self.failures.saturating_sub(earlier.failures),
             retries: self.retries.saturating_sub(earlier.retries),
@@ -131,6 +148,12 @@ mod tests {
         let (length, recent) = window.recent(at(200), &counts(140));
         assert_eq!((length, recent.requests), (Duration::from_secs(60), 12));
         assert!(window.samples.len() <= MOST_SAMPLES);
+        let called = |calls| {
+            let traffic = CallerTraffic { calls, failures: calls / 2 };
+            TrafficCounts { callers: BTreeMap::from([("orders".to_owned(), traffic)]), ..TrafficCounts::default() }
+        };
+        assert_eq!(called(10).since(&called(4)).callers["orders"], CallerTraffic { calls: 6, failures: 3 });
+        assert!(called(4).since(&called(4)).callers.is_empty());
         let (_, gone) = window.recent(at(200), &counts(0));
         assert_eq!((gone.requests, gone.failed.len()), (0, 0));
     }

@@ -85,6 +85,8 @@ async fn what_comes_out_is_bounded_and_what_is_broken_is_refused() {
         assert_eq!(kind(&refused), (413, "body-too-large".into()), "{coding:?}");
         let ratio = edge.send("POST", "/ratio", &fields, encoded(coding, &vec![b'a'; 200_000])).await;
         assert_eq!(kind(&ratio), (413, "body-too-large".into()), "{coding:?}");
+        let detail = |answer: &crate::it::atoll::Answer| answer.problem()["detail"].as_str().unwrap().to_owned();
+        assert!(detail(&ratio).contains("too many times as long without its coding"), "{}", detail(&ratio));
         let whole = encoded(coding, "some text, some text".as_bytes());
         for broken in [whole[..whole.len() - 2].to_vec(), b"this is no such content".to_vec()] {
             let refused = edge.send("POST", "/d", &fields, broken).await;

@@ -182,8 +182,8 @@ async fn an_answer_lives_until_what_its_call_has_read_changes_through_all_servic
     assert_eq!(shop.hit(&details).await["user"], Value::Null);
 }
 
-/// The fixture `inputs`: `front` calls `back`, `mixed` calls `kept`, whose instances serve several calls, and `outer` may
-/// ask outside.
+/// The fixture `inputs`: `front` calls `back` and may ask outside, `mixed` calls `kept`, whose instances serve several
+/// calls.
 const INPUTS: &str = r#"
 [service.front]
 component = "{component:fixture-inputs}"

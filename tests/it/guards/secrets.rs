@@ -5,14 +5,49 @@ use super::super::components::workspace;
 
 const PLANTED: &str = "sk_live_3f9a0c51b2d4e6";
 
+/// What the admin shows of a service, of requests, of failures with their trap reports, and of changes.
+const SHOWN: [&str; 16] = [
+    "/metrics",
+    "/readyz",
+    "/v1/services",
+    "/v1/services/products",
+    "/v1/services/products/why",
+    "/v1/services/products/rollouts",
+    "/v1/routes",
+    "/v1/limits",
+    "/v1/overview",
+    "/v1/logs",
+    "/v1/traps",
+    "/v1/traces",
+    "/v1/changes",
+    "/v1/outside",
+    "/v1/faults",
+    "/v1/keys",
+];
+
+/// All files below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 fn manifest(secrets: &str) -> String {
     let wit = workspace().join("wit/products");
     format!(
         r#"
+[telemetry]
+sample = 1
+
+[audit]
+file = ".atoll/audit.jsonl"
+
+[history]
+
 [service.products]
 component = "{{component:fixture-bad-products}}"
 wit = "{}"
 config = {{ page_size = "50" }}
+rollout = {{ canary = ["50%"] }}
 secrets = {secrets}
 
 [[route]]
@@ -35,10 +70,16 @@ async fn a_component_reads_its_secrets_and_nothing_of_the_host_shows_them() {
         let answer = http.get(&format!("{}/products/1", atoll.gateway)).await;
         assert_eq!(answer.status, status, "{answer:?}");
         assert!(!format!("{answer:?}").contains(PLANTED));
-        for path in ["/metrics", "/v1/services", "/v1/services/products", "/v1/routes", "/v1/limits"] {
+        for path in SHOWN {
             let shown = http.get(&format!("{}{path}", atoll.admin)).await;
+            assert_eq!(shown.status, 200, "{path}: {shown:?}");
             assert!(!String::from_utf8_lossy(&shown.body).contains(PLANTED), "{path}");
         }
+        // That is a change, or a refused one, and an entry of the audit file.
+        let bytes = std::fs::read(super::super::components::component("fixture-bad-products")).unwrap();
+        let swap = http::Request::post(format!("{}/v1/services/products/swap", atoll.admin));
+        let swapped = http.send(swap.header("content-type", "application/wasm"), bytes).await;
+        assert!(!format!("{swapped:?}").contains(PLANTED));
         let inspected = home
             .command(&["inspect", "--against", "products"])
             .arg(super::super::components::component("fixture-bad-products"))
@@ -49,6 +90,11 @@ async fn a_component_reads_its_secrets_and_nothing_of_the_host_shows_them() {
         assert!(!String::from_utf8_lossy(&inspected.stdout).contains(PLANTED), "{inspected:?}");
         let log = atoll.stop().await;
         assert!(log.iter().all(|line| !line.contains(PLANTED)), "the log shows a secret");
+        for file in files(&home.folder.path().join(".atoll")) {
+            let held = std::fs::read(&file).unwrap();
+            let shown = held.windows(PLANTED.len()).any(|window| window == PLANTED.as_bytes());
+            assert!(!shown, "{} holds a secret", file.display());
+        }
     }
 }
 

@@ -105,14 +105,21 @@ async fn the_file_holds_no_value_and_only_the_right_key_opens_it() {
     assert_eq!(read(&atoll, "/kv/bucket/default/49").await.as_deref(), Some("a-text-that-is-found-if-it-is-there-49"));
 }
 
+/// How often the host is killed: 8 times, or as `ATOLL_KEY_KILLS` says (`just key-kills`), up to 250.
+fn rounds() -> u8 {
+    let asked = std::env::vars().find(|(name, _)| name == "ATOLL_KEY_KILLS");
+    asked.map_or(8, |(_, asked)| asked.parse().expect("a number up to 250"))
+}
+
 #[tokio::test]
 async fn the_key_is_replaced_while_the_host_runs_and_a_kill_loses_nothing() {
+    let rounds = rounds();
     let home = Home::new("");
     let write_key = |seed: u8| std::fs::write(home.folder.path().join(format!("key-{seed}")), key(seed)).unwrap();
     write_key(0);
     home.write(&manifest("encryption = { key = { file = \"key-0\" } }"));
     let mut written = 0;
-    for round in 1..=8_u8 {
+    for round in 1..=rounds {
         let atoll = Arc::new(home.start().await);
         for number in 0..written {
             let found = read(&atoll, &format!("/kv/bucket/default/{number}")).await;
@@ -163,7 +170,7 @@ async fn the_key_is_replaced_while_the_host_runs_and_a_kill_loses_nothing() {
     // The manifest names the last key alone: the host before has taken it.
     let atoll = home.start().await;
     atoll.stop().await;
-    home.write(&manifest("encryption = { key = { file = \"key-8\" } }"));
+    home.write(&manifest(&format!("encryption = {{ key = {{ file = \"key-{rounds}\" }} }}")));
     let atoll = home.start().await;
     assert_eq!(read(&atoll, "/kv/bucket/default/0").await, Some(format!("{PLANTED}-0")));
     let same = verb(&home, &atoll, &["state", "rekey"]).await;

@@ -4,7 +4,7 @@ mod abuse;
 mod exchanges;
 mod frames;
 mod grpc;
-mod raw_client;
+pub mod raw_client;
 mod websockets;
 
 use super::atoll::{Atoll, Home};

@@ -12,6 +12,7 @@ mod health;
 mod operator_controls;
 mod raw_upstreams;
 mod retries;
+mod srv_records;
 
 use super::atoll::{Answer, Atoll, Home, Http};
 use super::plain_server::PlainServer;

@@ -3,6 +3,8 @@
 mod canaries;
 mod crashes;
 mod history;
+mod recordings;
+mod shadows;
 
 use super::atoll::{Answer, Atoll, Home, Http, TIMEOUT, eventually};
 use super::components::component;

@@ -33,7 +33,7 @@ impl StartingRooms {
         let settings = Settings { cache: folder.path().join("cache"), ..Settings::default() };
         let runtime = Arc::new(Runtime::new(&settings, 64, 16 << 20).unwrap());
         let registry = Arc::<Registry<_>>::default();
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         let components: Vec<_> = services
             .iter()
             .map(|(name, revision, _)| {

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -43,6 +44,28 @@ impl ReceivedSpan {
     }
 }
 
+/// A line of the log as the collector got it.
+#[derive(Debug, Clone)]
+pub struct ReceivedLine {
+    pub resource: BTreeMap<String, String>,
+    pub severity: String,
+    pub body: String,
+    pub attributes: BTreeMap<String, String>,
+    pub trace: String,
+}
+
+/// A point of a metric as the collector got it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedPoint {
+    pub metric: String,
+    pub unit: String,
+    pub attributes: BTreeMap<String, String>,
+    /// The value; of a histogram how many there were.
+    pub value: f64,
+    /// Of a histogram: the counts of its buckets, and their bounds.
+    pub buckets: (Vec<u64>, Vec<f64>),
+}
+
 /// What the collector does with exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
@@ -66,17 +89,40 @@ pub struct Collector {
 struct CollectorState {
     mood: Mood,
     spans: Mutex<Vec<ReceivedSpan>>,
+    lines: Mutex<Vec<ReceivedLine>>,
+    /// Those of the last export.
+    points: Mutex<Vec<ReceivedPoint>>,
     requests: Mutex<Vec<(String, HeaderMap)>>,
 }
 
 impl Collector {
+    /// One that speaks HTTP/1.1.
     pub async fn start(mood: Mood) -> Self {
+        Self::start_by(mood, false).await
+    }
+
+    /// One that speaks gRPC.
+    pub async fn start_grpc(mood: Mood) -> Self {
+        Self::start_by(mood, true).await
+    }
+
+    async fn start_by(mood: Mood, grpc: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (spans, requests) = (Mutex::default(), Mutex::default());
-        let state = Arc::new(CollectorState { mood, spans, requests });
-        let task = tokio::spawn(accept(listener, Arc::clone(&state)));
+        let (spans, lines, points, requests) = Default::default();
+        let state = Arc::new(CollectorState { mood, spans, lines, points, requests });
+        let task = tokio::spawn(accept(listener, Arc::clone(&state), grpc));
         Self { address, state, task }
+    }
+
+    /// The lines that it has taken.
+    pub fn lines(&self) -> Vec<ReceivedLine> {
+        self.state.lines.lock().unwrap().clone()
+    }
+
+    /// The points of the last export of metrics that it has taken.
+    pub fn points(&self) -> Vec<ReceivedPoint> {
+        self.state.points.lock().unwrap().clone()
     }
 
     /// The spans that it has taken.
@@ -96,7 +142,7 @@ impl Drop for Collector {
     }
 }
 
-async fn accept(listener: TcpListener, state: Arc<CollectorState>) {
+async fn accept(listener: TcpListener, state: Arc<CollectorState>, grpc: bool) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -104,34 +150,85 @@ async fn accept(listener: TcpListener, state: Arc<CollectorState>) {
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let state = Arc::clone(&state);
-                async move { Ok::<_, Infallible>(take(&state, request).await) }
+                async move {
+                    let answer = if grpc { take_call(&state, request).await } else { take(&state, request).await };
+                    Ok::<_, Infallible>(answer)
+                }
             });
             // A host that ends breaks its connection.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            if grpc {
+                let connection = http2::Builder::new(TokioExecutor::new());
+                let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+            } else {
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            }
         });
     }
 }
 
-async fn take(state: &CollectorState, request: Request<Incoming>) -> Response<Full<Bytes>> {
+type CollectorBody = BoxBody<Bytes, Infallible>;
+
+/// Remembers a request; returns its path and its body, and whether it is the first one.
+async fn note(state: &CollectorState, request: Request<Incoming>) -> (String, Bytes, bool) {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    let is_first = {
-        let mut requests = state.requests.lock().unwrap();
-        requests.push((head.uri.path().to_owned(), head.headers));
-        requests.len() == 1
-    };
+    let mut requests = state.requests.lock().unwrap();
+    requests.push((head.uri.path().to_owned(), head.headers));
+    (head.uri.path().to_owned(), body, requests.len() == 1)
+}
+
+fn keep(state: &CollectorState, path: &str, message: &[u8]) {
+    match path {
+        path if path.contains("trace") => state.spans.lock().unwrap().extend(read_request(message)),
+        path if path.contains("logs") => state.lines.lock().unwrap().extend(read_lines(message)),
+        path if path.contains("metrics") => *state.points.lock().unwrap() = read_points(message),
+        other => panic!("no collector has {other}"),
+    }
+}
+
+async fn take(state: &CollectorState, request: Request<Incoming>) -> Response<CollectorBody> {
+    let (path, body, is_first) = note(state, request).await;
     match state.mood {
         Mood::Hesitates if is_first => {
-            Response::builder().status(503).header("retry-after", "0").body(Full::default()).unwrap()
+            Response::builder().status(503).header("retry-after", "0").body(CollectorBody::default()).unwrap()
         }
         Mood::Silent => std::future::pending().await,
-        Mood::Status(status) => Response::builder().status(status).body(Full::default()).unwrap(),
+        Mood::Status(status) => Response::builder().status(status).body(CollectorBody::default()).unwrap(),
         Mood::Takes | Mood::Hesitates => {
-            state.spans.lock().unwrap().extend(read_request(&body));
+            keep(state, &path, &body);
             let answer: &'static [u8] = if state.mood == Mood::Takes { b"" } else { b"\x0a\x08\x08\x03\x12\x04full" };
-            Response::new(Full::from(answer))
+            Response::new(Full::from(answer).boxed())
         }
     }
+}
+
+/// The same by gRPC: each message has five bytes before it, and the status stands in the trailers. A status of the mood
+/// is one of gRPC.
+async fn take_call(state: &CollectorState, request: Request<Incoming>) -> Response<CollectorBody> {
+    let (path, body, is_first) = note(state, request).await;
+    let answer = Response::builder().header("content-type", "application/grpc");
+    let status = match state.mood {
+        // `UNAVAILABLE`.
+        Mood::Hesitates if is_first => 14,
+        Mood::Silent => return std::future::pending().await,
+        Mood::Status(status) => status,
+        Mood::Takes | Mood::Hesitates => {
+            let (prefix, message) = body.split_at(5);
+            assert_eq!((prefix[0], usize::try_from(length(&prefix[1..])).unwrap()), (0, message.len()));
+            keep(state, &path, message);
+            0
+        }
+    };
+    if status != 0 {
+        return answer.header("grpc-status", status).body(CollectorBody::default()).unwrap();
+    }
+    let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
+    let body = Full::from(&[0, 0, 0, 0, 0][..]).with_trailers(async { Some(Ok(trailers)) });
+    answer.body(body.boxed()).unwrap()
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes.try_into().unwrap())
 }
 
 /// A field of a message: a number, or bytes.
@@ -203,22 +300,75 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
 
 /// `ExportTraceServiceRequest`.
 fn read_request(bytes: &[u8]) -> Vec<ReceivedSpan> {
-    let mut spans = Vec::new();
-    for (_, resource_spans) in fields(bytes) {
-        let resource_spans = fields(resource_spans.bytes());
-        let resource = resource_spans.iter().find(|(number, _)| *number == 1).expect("a resource");
+    by_resource(bytes, read_span)
+}
+
+/// `ExportLogsServiceRequest`.
+fn read_lines(bytes: &[u8]) -> Vec<ReceivedLine> {
+    by_resource(bytes, read_line)
+}
+
+/// `ExportMetricsServiceRequest`.
+fn read_points(bytes: &[u8]) -> Vec<ReceivedPoint> {
+    by_resource(bytes, |metric, _| read_metric(metric)).into_iter().flatten().collect()
+}
+
+/// What the scopes of each resource have, each read with the attributes of its resource.
+fn by_resource<T>(bytes: &[u8], read: impl Fn(&[u8], &BTreeMap<String, String>) -> T) -> Vec<T> {
+    let mut found = Vec::new();
+    for (_, of_resource) in fields(bytes) {
+        let of_resource = fields(of_resource.bytes());
+        let resource = of_resource.iter().find(|(number, _)| *number == 1).expect("a resource");
         let resource = attributes(&fields(resource.1.bytes()), 1);
-        for (_, scope_spans) in resource_spans.iter().filter(|(number, _)| *number == 2) {
-            let scope_spans = fields(scope_spans.bytes());
-            spans.extend(
-                scope_spans
-                    .iter()
-                    .filter(|(number, _)| *number == 2)
-                    .map(|(_, span)| read_span(span.bytes(), &resource)),
-            );
+        for (_, of_scope) in of_resource.iter().filter(|(number, _)| *number == 2) {
+            let of_scope = fields(of_scope.bytes());
+            let own = of_scope.iter().filter(|(number, _)| *number == 2);
+            found.extend(own.map(|(_, one)| read(one.bytes(), &resource)));
         }
     }
-    spans
+    found
+}
+
+/// `LogRecord`.
+fn read_line(bytes: &[u8], resource: &BTreeMap<String, String>) -> ReceivedLine {
+    let line = fields(bytes);
+    let one = |number| line.iter().find(|(own, _)| *own == number).map(|(_, field)| field);
+    ReceivedLine {
+        resource: resource.clone(),
+        severity: one(3).expect("a level").text(),
+        body: fields(one(5).expect("a body").bytes())[0].1.text(),
+        attributes: attributes(&line, 6),
+        trace: one(9).map_or_else(String::new, Field::hex),
+    }
+}
+
+/// `Metric`: a gauge in field 5, a sum in 7, a histogram in 9.
+fn read_metric(bytes: &[u8]) -> Vec<ReceivedPoint> {
+    let metric = fields(bytes);
+    let text = |number| metric.iter().find(|(own, _)| *own == number).map_or_else(String::new, |(_, one)| one.text());
+    let (kind, data) = metric.iter().find(|(number, _)| matches!(number, 5 | 7 | 9)).expect("points");
+    let data = fields(data.bytes());
+    let point = |(_, point): &(u64, Field<'_>)| {
+        let point = fields(point.bytes());
+        let all = |number| point.iter().filter(move |(own, _)| *own == number).map(|(_, field)| field.number());
+        let value = all(4).next().expect("a value");
+        let is_histogram = *kind == 9;
+        #[expect(clippy::cast_precision_loss, reason = "a count of a test is small")]
+        let value = if is_histogram { value as f64 } else { f64::from_bits(value) };
+        ReceivedPoint {
+            metric: text(1),
+            unit: text(3),
+            attributes: attributes(&point, if is_histogram { 9 } else { 7 }),
+            value,
+            buckets: if is_histogram {
+                (all(6).collect(), all(7).map(f64::from_bits).collect())
+            } else {
+                Default::default()
+            },
+        }
+    };
+    let points = data.iter().filter(|(number, _)| *number == 1);
+    points.map(point).collect()
 }
 
 /// `KeyValue`s in the field `number`. Of a value only its text is kept.

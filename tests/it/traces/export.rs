@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-fn hello(telemetry: &str) -> String {
+pub(super) fn hello(telemetry: &str) -> String {
     format!(
         "[telemetry]\n{telemetry}\n\n[service.hello]\ncomponent = \"{{component:fixture-hello}}\"\n\n[[route]]\n\
          prefix = \"/\"\nservice = \"hello\"\n"
@@ -21,9 +21,9 @@ fn to(collector: &Collector) -> String {
 }
 
 /// Exports are sent at once.
-const AT_ONCE: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "1");
+pub(super) const AT_ONCE: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "1");
 
-async fn start(manifest: &str, variables: &[(&str, &str)]) -> TracedHost {
+pub(super) async fn start(manifest: &str, variables: &[(&str, &str)]) -> TracedHost {
     let home = Home::new(manifest);
     TracedHost { atoll: home.start_with(variables).await, http: Http::default(), home }
 }
@@ -146,7 +146,7 @@ async fn an_export_that_is_refused_is_counted_and_not_repeated() {
     })
     .await;
     assert_eq!(collector.requests().len(), 1);
-    let line = host.atoll.logged("the collector takes no traces").await;
+    let line = host.atoll.logged("the collector takes nothing").await;
     assert!(line.contains("status 400"), "{line}");
 }
 

@@ -5,6 +5,7 @@ mod context;
 mod export;
 mod kept;
 mod metrics;
+mod signals;
 
 use super::atoll::{Atoll, Home, Http};
 use serde_json::Value;

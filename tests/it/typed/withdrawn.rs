@@ -27,7 +27,7 @@ impl CallerAndCallee {
         let cache = workspace().join("target/test-cache");
         let runtime = Arc::new(Runtime::new(&Settings { cache, instances: 0 }, 64, 64 << 20).unwrap());
         let registry = Arc::new(Registry::default());
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         let mut offers = Offers::new();
         for (service, fixture) in [("types", "fixture-types"), ("relay", "fixture-relay")] {
             let component = runtime.load(&component(fixture)).unwrap();

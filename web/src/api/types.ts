@@ -36,6 +36,8 @@ export interface Overview {
     waiting: Use;
     body_memory: Use;
     pool: Use;
+    /** The services that called it. */
+    callers: { caller: string; calls_per_second: number; failures_per_second: number }[];
     last_error: { seconds_ago: number; kind: string; detail: string } | null;
 }
 
@@ -132,14 +134,6 @@ export interface Problem {
     title: string;
     status: number;
     detail: string;
-}
-
-/** The calls of one service by another, in the last minute. */
-export interface Call {
-    caller: string;
-    callee: string;
-    requests_per_second: number;
-    failures_per_second: number;
 }
 
 export interface TrapReport {

@@ -5,7 +5,7 @@ import { Empty, Table } from "../parts/table";
 import { Graph, type Edge, type Node } from "../parts/graph";
 import { Plot } from "../parts/plot";
 import { useResource } from "../parts/resource";
-import type { Call, Route, Service } from "../api/types";
+import type { Overview as Rates, Route, Service } from "../api/types";
 import { age, milliseconds, rate, share } from "../format";
 import { history, now, outside, rates, services } from "../live";
 import { link } from "../routing";
@@ -14,14 +14,13 @@ const ORDER = { bad: 0, warn: 1, plain: 2, good: 2 };
 
 export function Overview() {
     const routes = useResource<Route[]>("/v1/routes");
-    const calls = useResource<Call[]>("/v1/calls");
     const all = services.value;
     if (!all) return <p>Waiting for the host …</p>;
     const sorted = [...all].sort((one, other) => ORDER[serviceState(one).tone] - ORDER[serviceState(other).tone]);
     return (
         <>
             <h1>Overview</h1>
-            <Graph {...graph(all, routes.value ?? [], calls.value ?? [])} />
+            <Graph {...graph(all, routes.value ?? [], [...rates.value.values()])} />
             <Table
                 caption="Services"
                 head={["Service", "State", "Rate", "Failed", "p99", "In flight", "Revision", "Age", "Last minutes"]}
@@ -70,7 +69,8 @@ function Row({ service }: { service: Service }) {
 }
 
 /** Clients, the gateway, the services by their distance from it, and hosts outside. */
-function graph(all: Service[], routes: Route[], calls: Call[]): { nodes: Node[]; edges: Edge[] } {
+function graph(all: Service[], routes: Route[], minute: Rates[]): { nodes: Node[]; edges: Edge[] } {
+    const calls = minute.flatMap((callee) => callee.callers.map((call) => ({ ...call, callee: callee.service })));
     const routed = new Set(routes.map((route) => route.service));
     const depth = new Map<string, number>([...routed].map((name) => [name, 2]));
     // Each round follows one more call, so a circle of calls ends it too.
@@ -106,9 +106,9 @@ function graph(all: Service[], routes: Route[], calls: Call[]): { nodes: Node[];
     const edges: Edge[] = [];
     const called = new Map<string, number>();
     for (const call of calls) {
-        called.set(call.callee, (called.get(call.callee) ?? 0) + call.requests_per_second);
-        const failed = call.requests_per_second > 0 ? call.failures_per_second / call.requests_per_second : 0;
-        edges.push({ from: call.caller, to: call.callee, perSecond: call.requests_per_second, failed });
+        called.set(call.callee, (called.get(call.callee) ?? 0) + call.calls_per_second);
+        const failed = call.calls_per_second > 0 ? call.failures_per_second / call.calls_per_second : 0;
+        edges.push({ from: call.caller, to: call.callee, perSecond: call.calls_per_second, failed });
     }
     let total = 0;
     for (const name of routed) {

@@ -21,6 +21,11 @@ impl ValueKind for DecimalKind {
         format!("write a number of {} to {}, without quotes", self.min, self.max)
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "number", "minimum": self.min, "maximum": self.max })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<f64, Vec<KindError>> {
         let value_of = value.get_ref();
         let text = value_of.as_float().map(|float| float.as_str().to_owned());

@@ -22,6 +22,11 @@ impl ValueKind for PathKind {
         "write a path in quotes, absolute or relative to the manifest".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<PathBuf, Vec<KindError>> {
         let path = TextKind { min: 1 }.read(value).ok().filter(|path| !path.contains('\0'));
         path.map(PathBuf::from).ok_or_else(|| refused(self, value))
@@ -65,5 +70,28 @@ impl RequiredPath {
                 Err((message, format!("{}; looked for {}", self.absent_help, path.display())))
             }
         }
+    }
+}
+
+/// A file or folder that the host creates if it is not there.
+pub(crate) struct CreatedPath {
+    /// Whether it is a folder; otherwise it is a file.
+    pub(crate) is_folder: bool,
+    /// The help if something else is there.
+    pub(crate) help: &'static str,
+}
+
+impl CreatedPath {
+    /// The path, joined to the manifest's `folder`. If a file is there in place of the folder, or a folder in place of
+    /// the file, that is reported: the host could not start.
+    pub(crate) fn resolve(&self, found: Sourced<PathBuf>, folder: &Path, report: &Report) -> PathBuf {
+        let path = folder.join(&found.value);
+        let is_wrong = |facts: fs::Metadata| if self.is_folder { !facts.is_dir() } else { facts.is_dir() };
+        if fs::metadata(&path).is_ok_and(is_wrong) {
+            let (wanted, there) = if self.is_folder { ("folder", "file") } else { ("file", "folder") };
+            let message = format!("`{}` must be a {wanted}, and there is a {there}", found.value.display());
+            report.push(found.origin, message, self.help);
+        }
+        path
     }
 }

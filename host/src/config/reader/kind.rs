@@ -1,6 +1,7 @@
 //! The kinds of values that a key can have: which values each kind accepts, and the error for any other value.
 
 use super::finding::Span;
+use super::masked_text;
 use super::suggest::did_you_mean;
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -27,6 +28,12 @@ pub(crate) trait ValueKind: Sync {
     /// How an accepted value is written.
     fn help(&self) -> String;
 
+    /// The JSON schema of what is accepted, or of more: what only `read` can tell is left to it.
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
     /// The value, or everything that is wrong with it: a list can have several wrong items.
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>>;
 }
@@ -42,10 +49,13 @@ fn quote(value: &DeValue<'_>) -> String {
     /// Longer strings are cut: the error marks the whole value in the text anyway.
     const LONGEST: usize = 60;
     match value {
-        DeValue::String(text) if text.chars().count() > LONGEST => {
-            format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>())
+        DeValue::String(text) => {
+            let text = masked_text::mask(text, &[]);
+            if text.chars().count() > LONGEST {
+                return format!("{:?}", text.chars().take(LONGEST).chain(['…']).collect::<String>());
+            }
+            format!("{text:?}")
         }
-        DeValue::String(text) => format!("{text:?}"),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
         DeValue::Boolean(flag) => flag.to_string(),
@@ -76,6 +86,11 @@ impl ValueKind for FlagKind {
         "write true or false, without quotes".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "boolean" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<bool, Vec<KindError>> {
         value.get_ref().as_bool().ok_or_else(|| refused(self, value))
     }
@@ -96,6 +111,12 @@ impl<T: Copy + PartialOrd + Display + Sync + TryFrom<u64>> ValueKind for CountKi
 
     fn help(&self) -> String {
         format!("write a number of {} to {}, without quotes", self.min, self.max)
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        let bound = |bound: T| bound.to_string().parse::<u64>().expect("it is a whole number");
+        serde_json::json!({ "type": "integer", "minimum": bound(self.min), "maximum": bound(self.max) })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
@@ -123,6 +144,11 @@ impl ValueKind for TextKind {
         "put the value in quotes".into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<String, Vec<KindError>> {
         let text = value.get_ref().as_str().filter(|text| (self.min..=LONGEST_TEXT).contains(&text.len()));
         text.map(Into::into).ok_or_else(|| refused(self, value))
@@ -142,6 +168,12 @@ impl<T: Copy + Sync> ValueKind for ChoiceKind<T> {
 
     fn help(&self) -> String {
         format!("write {}", self.accepts())
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        let words: Vec<&str> = self.0.iter().map(|(word, _)| *word).collect();
+        serde_json::json!({ "enum": words })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<T, Vec<KindError>> {
@@ -174,6 +206,11 @@ impl<K: ValueKind> ValueKind for ListKind<K> {
         format!("write at most {} in square brackets, separated by commas", self.max)
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "array", "maxItems": self.max, "items": self.of.schema() })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let items = value.get_ref().as_array().filter(|items| items.len() <= self.max);
         let items = items.ok_or_else(|| refused(self, value))?;
@@ -196,6 +233,11 @@ impl<K: ValueKind> ValueKind for TableKind<K> {
 
     fn help(&self) -> String {
         "write it in braces: { name = value }".into()
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "object", "additionalProperties": self.0.schema() })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {

@@ -12,6 +12,7 @@ pub(super) fn mask<'a>(text: &'a str, spans: &[Range<usize>]) -> Cow<'a, str> {
     let mut secrets: Vec<Range<usize>> = spans.to_vec();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
+        secrets.extend(in_addresses(line).into_iter().map(|span| start + span.start..start + span.end));
         secrets.extend(secrets_of(line).into_iter().map(|span| start + span.start..start + span.end));
         start += line.len();
     }
@@ -27,6 +28,24 @@ pub(super) fn mask<'a>(text: &'a str, spans: &[Range<usize>]) -> Cow<'a, str> {
     }
     // Whole characters were replaced.
     String::from_utf8(bytes).map_or_else(|_| Cow::Borrowed(""), Cow::Owned)
+}
+
+/// The parts of addresses in `text` that may be secrets: a user with a password, and a query.
+pub(super) fn in_addresses(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (at, scheme) in text.match_indices("://") {
+        let begin = at + scheme.len();
+        let is_end = |character: char| character.is_whitespace() || matches!(character, '"' | '\'');
+        let end = text[begin..].find(is_end).map_or(text.len(), |length| begin + length);
+        let address = &text[begin..end];
+        if let Some(user) = address.rfind('@') {
+            found.push(begin..begin + user);
+        }
+        if let Some(query) = address.find('?') {
+            found.push(begin + query + 1..end);
+        }
+    }
+    found
 }
 
 /// What is between the quotes that follow the names of secrets in one line; to its end, if a quote is not closed.
@@ -65,6 +84,9 @@ mod tests {
             ("secret = { file = \"path\" }", "secret = { file = \"path\" }"),
             ("my-secret = \"kept\"", "my-secret = \"kept\""),
             ("key = \"shop.key\"", "key = \"shop.key\""),
+            ("otlp = 'http://a:b@c:1/d'", "otlp = 'http://***@c:1/d'"),
+            ("[\"https://a?key=b\", 'https://c/d', \"e@f?\"]", "[\"https://a?*****\", 'https://c/d', \"e@f?\"]"),
+            ("urls = [\"http://not closed", "urls = [\"http://not closed"),
         ] {
             assert_eq!(mask(text, &[]), masked);
         }

@@ -51,6 +51,11 @@ impl ValueKind for SizeKind {
             .into()
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": self.min }] })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<u64, Vec<KindError>> {
         let bytes = value.get_ref().as_str().map_or_else(|| whole(value.get_ref()), |text| parse(text, SIZES));
         bytes.filter(|bytes| (self.min..=self.max).contains(bytes)).ok_or_else(|| refused(self, value))
@@ -72,6 +77,11 @@ impl ValueKind for DurationKind {
 
     fn help(&self) -> String {
         "write a whole number with its unit in quotes: \"250ms\", \"5s\", \"1m\" or \"2h\"".into()
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Duration, Vec<KindError>> {

@@ -27,6 +27,15 @@ impl<K: ValueKind, A: ValueKind> ValueKind for PairKind<K, A> {
         format!("write it in quotes, or as {{ {} = …, {} = … }}", self.name, self.extra.name)
     }
 
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        let properties = serde_json::json!({ self.name: self.of.schema(), self.extra.name: self.extra.kind.schema() });
+        let table = serde_json::json!({
+            "type": "object", "properties": properties, "required": [self.name], "additionalProperties": false
+        });
+        serde_json::json!({ "anyOf": [self.of.schema(), table] })
+    }
+
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Self::Value, Vec<KindError>> {
         let Some(table) = value.get_ref().as_table() else {
             // Without a table the value must be a text: the error for a number or a list then names both forms.

@@ -32,6 +32,7 @@ pub(crate) struct KeyFacts {
     pub(crate) accepts: String,
     pub(crate) default: Option<&'static str>,
     pub(crate) help: &'static str,
+    pub(crate) schema: serde_json::Value,
 }
 
 impl Report {
@@ -112,8 +113,8 @@ impl Report {
 
     #[cfg(test)]
     pub(super) fn declare<K: ValueKind>(&self, section: &str, key: &ManifestKey<K>) {
-        let (section, accepts) = (section.to_owned(), key.kind.accepts());
-        let facts = KeyFacts { section, name: key.name, accepts, default: key.default, help: key.help };
+        let (section, accepts, schema) = (section.to_owned(), key.kind.accepts(), key.kind.schema());
+        let facts = KeyFacts { section, name: key.name, accepts, default: key.default, help: key.help, schema };
         self.keys.borrow_mut().push(facts);
     }
 

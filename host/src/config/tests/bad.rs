@@ -24,6 +24,19 @@ fn an_unknown_key_is_refused_with_a_suggestion() {
 }
 
 #[test]
+fn a_path_that_something_else_has_is_refused() {
+    cases! {
+        "[history]\npath = 'ca.pem'" => "2:8", "`ca.pem` must be a folder, and there is a file", "folder of its own";
+        "[state]\npath = 'wit'" => "2:8", "`wit` must be a file, and there is a folder", "state.redb";
+        "[runtime]\ncache = 'ca.pem'" => "2:9", "`ca.pem` must be a folder", "compiled code";
+        "[audit]\nfile = 'wit'" => "2:8", "`wit` must be a file", "audit.jsonl";
+        "[gateway]\nkeys = 'wit'" => "2:8", "`wit` must be a file", "keys.json";
+        "[history]\npath = '.atoll/cache/history'" => "2:8", "cache of compiled code are in one another", "another folder";
+        "[history]\npath = '.atoll'" => "2:8", "cache of compiled code are in one another", "another folder";
+    }
+}
+
+#[test]
 fn a_value_of_another_kind_or_out_of_bounds_is_refused() {
     cases! {
         "[gateway]\nlisten = 'localhost:8080'" =>
@@ -122,7 +135,8 @@ fn a_cache_that_cannot_work_is_a_finding() {
     cases! {
         "[gateway]\ncache = { memory = '1MiB' }" => "2:9", "`object` is more than a tenth of `memory`", "smaller";
         "[gateway]\ncache = { memory = '64KiB' }" => "2:20", "must be a size of 1MiB to 256GiB", "64MiB";
-        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") => "5:9", "`cache` must be true, false or \"state\"", "ttl";
+        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") =>
+            "5:9", "`cache` must be true, false or \"state\"", "ttl";
         route!("service = 'users'\nprefix = '/a'\ncache = { ttl = '1ms' }") => "5:17", "100ms to 365d", "1m";
         route!("service = 'users'\nprefix = '/a'\ncache = { tll = '1s' }") =>
             "5:11", "unknown key `tll` in `cache` of [[route]]", "`ttl`";

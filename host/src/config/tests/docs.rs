@@ -9,7 +9,7 @@ use crate::config::reader::syntax;
 use std::sync::Arc;
 
 /// Every key that is read from a manifest with all sections, without duplicates.
-fn facts() -> Vec<KeyFacts> {
+pub(super) fn facts() -> Vec<KeyFacts> {
     let source = Arc::new(ManifestText::new("atoll.toml".into(), include_str!("every_key.toml").into()));
     let (table, syntax) = syntax::parse(&source);
     let report = Report::new(source.clone(), syntax);

@@ -1,11 +1,14 @@
 //! Tests of the whole room: policies of callers in `auth`; `good` manifests and their defaults, `bad` manifests and
-//! their findings (between services in `mesh`, for TLS in `tls`, for events in `topics`), and the reference in `docs`.
+//! their findings (between services in `mesh`, for TLS in `tls`, for events in `topics`), the reference in
+//! `docs`, and the JSON schema in `schema`.
 
 mod auth;
 mod bad;
 mod docs;
 mod good;
+mod idle_keys;
 mod mesh;
+mod schema;
 mod tls;
 mod topics;
 
@@ -13,11 +16,12 @@ use super::{Finding, Manifest, ManifestErrors};
 use std::fs;
 use tempfile::TempDir;
 
-/// A folder with the files `users.wasm`, `ca.pem`, `secret` and `key`, and the folders `wit` and `public`.
+/// A folder with the files `users.wasm`, `ca.pem`, `secret`, `token` and `key`, and the folders `wit` and `public`.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("users.wasm"), b"\0asm").expect("a file");
     fs::write(folder.path().join("ca.pem"), b"").expect("a file");
+    fs::write(folder.path().join("token"), b"00112233445566778899aabbccddeeff").expect("a file");
     fs::write(folder.path().join("secret"), b"hush-hush-hush-hush-hush-hush-hush").expect("a file");
     fs::write(folder.path().join("key"), b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=").expect("a file");
     fs::create_dir(folder.path().join("wit")).expect("a folder");

@@ -15,6 +15,9 @@ pub struct BoundFunction {
     pub binding: HttpBinding,
     /// What the route says about the function.
     spec: HttpBindingSpec,
+    /// Names it among the functions of its service that routes call, also when other routes come and go: no two have
+    /// the same. Such a list is in the order of the places. 0 until the list is made.
+    pub place: usize,
 }
 
 impl BoundFunction {
@@ -28,7 +31,7 @@ impl BoundFunction {
         function: &Function,
         spec: HttpBindingSpec,
     ) -> Result<Self, Vec<HttpBindingError>> {
-        Ok(Self { route, name, binding: HttpBinding::bind(function, &spec)?, spec })
+        Ok(Self { route, name, binding: HttpBinding::bind(function, &spec)?, spec, place: 0 })
     }
 
     /// Binds another form of the function to the same route.
@@ -36,7 +39,22 @@ impl BoundFunction {
     /// # Errors
     /// Everything that does not fit.
     pub fn rebind(&self, name: FunctionName, function: &Function) -> Result<Self, Vec<HttpBindingError>> {
-        Self::bind(self.route.clone(), name, function, self.spec.clone())
+        let bound = Self::bind(self.route.clone(), name, function, self.spec.clone())?;
+        Ok(Self { place: self.place, ..bound })
+    }
+
+    /// The position of the function at `place` in a list that is in the order of the places.
+    pub fn position(list: &[Self], place: usize) -> Option<usize> {
+        // No route has come or gone since the start: the place is the position.
+        if list.get(place).is_some_and(|function| function.place == place) {
+            return Some(place);
+        }
+        list.binary_search_by_key(&place, |function| function.place).ok()
+    }
+
+    /// What tells its route's wish from others: two bindings with the same text are the same for whoever calls.
+    pub fn wish(&self, function: &str) -> String {
+        format!("{} {function} {:?}", self.route, self.spec)
     }
 
     /// Whether a call of `other` is the same as a call of this function: the name and all types are the same, though

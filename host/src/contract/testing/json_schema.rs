@@ -62,7 +62,8 @@ pub(crate) fn misfit(document: &Json, schema: &Json, value: &Json) -> Option<Str
             "minLength" => {
                 value.as_str().is_none_or(|text| text.chars().count() as u64 >= rule.as_u64().expect("a count"))
             }
-            "format" | "pattern" | "contentEncoding" | "description" | "uniqueItems" => true,
+            "$schema" | "title" | "default" | "format" | "pattern" | "contentEncoding" | "description"
+            | "uniqueItems" => true,
             other => panic!("the keyword `{other}`"),
         };
         if !ok {

@@ -71,7 +71,7 @@ impl SharedCache {
         self.change(|store| store.purge(purge))
     }
 
-    pub(super) fn bounds(&self) -> CacheBounds {
+    pub(in crate::gateway) fn bounds(&self) -> CacheBounds {
         self.bounds
     }
 

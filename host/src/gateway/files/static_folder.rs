@@ -61,15 +61,15 @@ impl StaticFolder {
         &self.root
     }
 
-    /// Answers a request for `path`, a path below the folder with a slash at its beginning. It waits for the disk until
-    /// `most` is over.
+    /// Answers a request for `path`, a path below the folder with a slash at its beginning. `bare`: the path that the
+    /// client knows ends without a slash, whatever `path` does. It waits for the disk until `most` is over.
     ///
     /// # Errors
     /// The statuses and kinds of [`REFUSED`].
     pub(in crate::gateway) async fn answer(
         self: &Arc<Self>,
         head: &Parts,
-        path: &str,
+        (path, bare): (&str, bool),
         most: Duration,
     ) -> Result<Response<Body>, Problem> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
@@ -79,7 +79,7 @@ impl StaticFolder {
         let lines = head.headers.get_all(ACCEPT_ENCODING).into_iter().map(HeaderValue::as_bytes);
         let accept = AcceptEncoding::parse(lines);
         let folder = Arc::clone(self);
-        let looked = self.disk.run(move || folder.look_up(&path, &accept));
+        let looked = self.disk.run(move || folder.look_up(&path, bare, &accept));
         match timeout(most, looked).await.map_err(|_| busy())? {
             Ok(Found::File(file)) => file_answer::answer(&self.disk, head, file),
             Ok(Found::Folder) => Ok(to_folder(head)),
@@ -92,12 +92,12 @@ impl StaticFolder {
         }
     }
 
-    fn look_up(&self, path: &FilePath, accept: &AcceptEncoding) -> io::Result<Found> {
+    fn look_up(&self, path: &FilePath, bare: bool, accept: &AcceptEncoding) -> io::Result<Found> {
         let root = open_root(&self.root)?;
         let below = |path: &Path| open_below(root.as_fd(), path);
         let file = match below(path.as_path())? {
             Some(Opened::File(file)) if !path.is_folder() => Some((path.as_path().to_owned(), file)),
-            Some(Opened::Folder) if !path.is_folder() => return Ok(Found::Folder),
+            Some(Opened::Folder) if bare || !path.is_folder() => return Ok(Found::Folder),
             Some(Opened::Folder) => file_at(path.join(INDEX), below)?,
             _ => None,
         };

@@ -32,10 +32,23 @@ async fn ask(
     let request = Request::builder().method(method).uri(path);
     let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let head = request.body(()).expect("a request").into_parts().0;
-    let answer = folder.answer(&head, head.uri.path(), Duration::from_secs(10)).await?;
+    let path = head.uri.path();
+    let answer = folder.answer(&head, (path, !path.ends_with('/')), Duration::from_secs(10)).await?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
     Ok((Response::from_parts(head, ()), body))
+}
+
+/// A route for all below `/f`, which strips that, makes `/` of the path `/f`. The references of a page there would begin
+/// beside the folder and not in it.
+#[tokio::test]
+async fn a_folder_at_a_path_without_a_slash_is_redirected_to_whatever_a_route_has_stripped() {
+    let (_root, folder) = folder(&[("index.html", b"page")], Some("/index.html"));
+    let request = Request::get("/f?a=b").body(()).expect("a request").into_parts().0;
+    let ask = |bare| folder.answer(&request, ("/", bare), Duration::from_secs(10));
+    let answer = ask(true).await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), answer.headers()["location"].as_bytes()), (308, &b"./f/?a=b"[..]));
+    assert_eq!(ask(false).await.expect("the page").status(), StatusCode::OK);
 }
 
 async fn status(folder: &Arc<StaticFolder>, method: &str, path: &str, fields: &[(&str, &str)]) -> StatusCode {
@@ -150,7 +163,7 @@ async fn a_long_file_is_read_piece_by_piece_and_a_short_one_breaks_off() {
     let (_, part) = ask(&folder, "GET", "/long.bin", &[("range", "bytes=65535-131072")]).await.expect("a part");
     assert_eq!(part, content[65_535..=131_072]);
     let head = Request::get("/long.bin").body(()).expect("a request").into_parts().0;
-    let answer = folder.answer(&head, "/long.bin", Duration::from_secs(10)).await.expect("a file");
+    let answer = folder.answer(&head, ("/long.bin", true), Duration::from_secs(10)).await.expect("a file");
     let mut body = answer.into_body();
     let first = body.frame().await.expect("a piece").expect("a whole one").into_data().expect("data");
     assert_eq!(first.len(), 64 << 10);

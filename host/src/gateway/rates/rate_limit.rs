@@ -57,6 +57,11 @@ impl RateLimit {
         &self.name
     }
 
+    /// Whether it counts nothing but the work of guests.
+    pub fn counts_only_work(&self) -> bool {
+        self.measures.rate.is_none() && self.measures.quota.is_none()
+    }
+
     /// What it counts by.
     pub fn by(&self) -> &LimitKey {
         &self.by

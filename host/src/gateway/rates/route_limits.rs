@@ -25,4 +25,11 @@ impl RouteLimits {
         let policy = HeaderValue::from_str(&policies.join(", ")).expect("names and numbers");
         (!limits.is_empty()).then(|| Self { limits: limits.into(), early, policy })
     }
+
+    /// The same limits, of which those that `known` has by their names are those.
+    #[must_use]
+    pub fn with(&self, known: impl Fn(&str) -> Option<Arc<RateLimit>>) -> Self {
+        let own = |limit: &Arc<RateLimit>| known(limit.name()).unwrap_or_else(|| Arc::clone(limit));
+        Self { limits: self.limits.iter().map(own).collect(), early: self.early, policy: self.policy.clone() }
+    }
 }

@@ -127,6 +127,11 @@ async fn a_body_that_comes_too_slowly_fails_until_the_head_of_the_answer() {
     tokio::time::sleep(SHORT * 2).await;
     wire.send("2\r\nhi\r\n0\r\n\r\n").await;
     assert_eq!(wire.closed().await, "2\r\nhi\r\n0\r\n\r\n");
+    // A peer that has said how much it sends is in none, and its connection is closed.
+    let mut wire = WireClient::connect(server.addr).await;
+    wire.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n").await;
+    wire.head().await;
+    assert_eq!(wire.closed().await, "");
 }
 
 #[tokio::test]

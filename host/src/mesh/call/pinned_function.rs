@@ -35,13 +35,13 @@ impl<P> Deref for PinnedFunction<P> {
 }
 
 impl<P: Invoke> Mesh<P> {
-    /// The function that the route calls whose position among the typed routes of `service` is `at`.
+    /// The function that the route calls whose place among the typed routes of `service` is `at`.
     ///
     /// # Errors
     /// The call would be too deep, the caller lacks a scope, or the discovery table has no such function.
     pub fn pin(&self, service: &ServiceName, at: usize, context: &CallContext) -> Result<PinnedFunction<P>, CallError> {
         let (service, tossed) = self.admit(service, context, |entry, tossed| (Arc::clone(entry), tossed))?;
-        if at < service.routed.len() {
+        if let Some(at) = BoundFunction::position(&service.routed, at) {
             return Ok(PinnedFunction { service, at, tossed });
         }
         Err(CallError::new(&service.group.name, ErrorKind::NoEndpoint, "it has no component with the route's function"))

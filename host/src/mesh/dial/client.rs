@@ -45,7 +45,7 @@ impl HttpClient {
     /// connection, which goes only to an address that `rule` admits.
     pub fn checked(base: Uri, rule: EgressRule, dial: &Dial) -> Self {
         let connector = Connector::checked(&base, rule, dial);
-        Self::new(base, true, connector, false)
+        Self::new(base, true, connector, dial.http2)
     }
 
     fn new(base: Uri, outside: bool, connector: Connector, http2: bool) -> Self {
@@ -56,6 +56,11 @@ impl HttpClient {
     /// What its requests' addresses begin with.
     pub fn base(&self) -> &Uri {
         &self.0.base
+    }
+
+    /// Whether it is an outside host, which learns nothing about this one.
+    pub(super) fn is_outside(&self) -> bool {
+        self.0.outside
     }
 
     /// How its connections are made.

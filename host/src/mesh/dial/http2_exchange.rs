@@ -40,8 +40,12 @@ impl HttpClient {
     ) -> Result<Response<Body>, TryError> {
         let (mut head, body) = request.into_parts();
         let trailers = head.headers.contains_key(TE);
-        request_head::for_service(&mut head.headers, self.base(), context, Instant::now());
-        remove_hop_by_hop(&mut head.headers);
+        if self.is_outside() {
+            request_head::for_outside(&mut head.headers, self.base());
+        } else {
+            request_head::for_service(&mut head.headers, self.base(), context, Instant::now());
+            remove_hop_by_hop(&mut head.headers);
+        }
         head.headers.remove(EXPECT);
         if trailers {
             head.headers.insert(TE, HeaderValue::from_static("trailers"));

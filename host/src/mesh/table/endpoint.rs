@@ -117,6 +117,11 @@ impl EndpointStats {
         }
     }
 
+    /// Gives the endpoint another weight: 1 to 1,000.
+    pub fn set_weight(&self, weight: u16) {
+        self.load.set_weight(weight);
+    }
+
     /// Adds what was counted so far to `counts`.
     pub fn count_into(&self, counts: &mut TrafficCounts) {
         self.metrics.count_into(counts);

@@ -4,7 +4,7 @@
 use super::bulkhead::{Bulkhead, BulkheadSettings};
 use crate::balance::{self, Balancer};
 use crate::base::{CallContext, ErrorKind};
-use crate::fault::{ActiveFaults, InjectedFailure};
+use crate::fault::{ActiveFault, ActiveFaults, InjectedFailure};
 use crate::mesh::call_rng::CallRng;
 use crate::mesh::clock;
 use crate::mesh::error::TryError;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// The settings of one service's calls.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TrafficSettings {
     /// The longest time of one try to the head of its answer, and the longest silence inside its body. Default 10 s.
     pub timeout: Duration,
@@ -62,7 +62,22 @@ pub struct Traffic {
 impl Traffic {
     /// The policy that `settings` describe, with fresh counts.
     pub fn new(settings: TrafficSettings) -> Self {
-        let metrics = Arc::<ServiceMetrics>::default();
+        Self::with_metrics(settings, Arc::default())
+    }
+
+    /// The policy that `settings` describe in place of this one: it goes on with its counts and its faults on purpose.
+    #[must_use]
+    pub fn succeeded(&self, settings: TrafficSettings) -> Self {
+        let next = Self::with_metrics(settings, Arc::clone(&self.metrics));
+        let now = clock::now();
+        for ActiveFault { id, fault, until, origin } in self.faults.active(now) {
+            // There is room for as many.
+            let _ = next.faults.add(id, fault, until, origin, now);
+        }
+        next
+    }
+
+    fn with_metrics(settings: TrafficSettings, metrics: Arc<ServiceMetrics>) -> Self {
         Self {
             timeout: settings.timeout,
             total: settings.total,

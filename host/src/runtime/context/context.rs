@@ -10,6 +10,7 @@ use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::error::InvokeError;
 use crate::runtime::fault::InstanceFault;
 use crate::runtime::outcall::OutcallHandle;
+use crate::runtime::tape::taped_sources;
 use crate::runtime::values::lifeline::{HasLifeline, Lifeline};
 use crate::runtime::values::read_ahead::ReadAhead;
 use crate::telemetry::{GuestFailure, traps};
@@ -40,8 +41,8 @@ pub(crate) struct Context {
     /// streams.
     pub(crate) reader_token: Option<mpsc::Sender<Infallible>>,
     fault: InstanceFault,
-    /// Whether it was ever called for an event.
-    pub(crate) handles_events: bool,
+    /// Whether it was ever called for an event, or for a step of a saga.
+    pub(crate) has_noted_commits: bool,
     /// Made when the guest first asks for its output, its environment, a clock or randomness: many requests need none
     /// of them.
     wasi: Option<Box<WasiCtx>>,
@@ -67,7 +68,7 @@ impl Context {
         table.set_max_capacity(MOST_RESOURCES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
-        let handles_events = first.event.is_some();
+        let has_noted_commits = first.event.is_some() || first.guard.is_some();
         let slice = CpuSlice::default();
         slice.meter().made_for(first.payer.as_ref());
         let outbound = Outbound::new(identity.clone(), outcall, first);
@@ -78,7 +79,7 @@ impl Context {
             slice,
             reader_token: None,
             fault,
-            handles_events,
+            has_noted_commits,
             wasi: None,
             errors: None,
             logging: None,
@@ -89,7 +90,7 @@ impl Context {
 
     /// The instance begins one more call. If it was idle, it begins the call as a new instance would.
     pub(crate) fn begin(&mut self, task: GuestTaskId, context: CallContext) {
-        self.handles_events |= context.event.is_some();
+        self.has_noted_commits |= context.event.is_some() || context.guard.is_some();
         let calls = &mut self.outbound.calls;
         if calls.is_idle() {
             self.memory.denied = false;
@@ -138,7 +139,7 @@ impl Context {
     /// Logs that the instance failed, and remembers it with what the guest has printed to standard error.
     pub(crate) fn report_failure(&self, error: &InvokeError) {
         self.identity.log_failure(error);
-        if error.kind.blame() != Blame::Service {
+        if error.kind.blame() != Blame::Service || self.identity.tape.is_played() {
             return;
         }
         let printed: Vec<_> = self.logging.iter().chain(&self.errors).map(GuestLog::last_output).collect();
@@ -188,6 +189,7 @@ fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes
     if let Some(notes) = notes {
         notes.watch_system(&mut wasi);
     }
+    taped_sources::install(&mut wasi, &identity.tape);
     wasi.build()
 }
 
@@ -201,7 +203,7 @@ pub(crate) fn caller(store: &mut StoreContextMut<'_, Context>) -> CallContext {
     // Not `latest` if one runs: the call that came last may have been answered before this one.
     let likely = if calls.is_idle() { Some(calls.latest()) } else { calls.only() };
     match likely {
-        // A guess is good enough if there is no identity, no trace and no event to give to the wrong one.
+        // A guess is good enough if there is no identity, no trace, no event and no guard to give to the wrong one.
         Some(likely) if !calls.are_several() || likely.is_unattributed() => likely.clone(),
         _ => caller_on_stack(store),
     }

@@ -4,6 +4,7 @@ use crate::base::{Blame, Digest, ErrorKind, RequestId};
 use crate::runtime::error::InvokeError;
 use crate::runtime::grants::Grants;
 use crate::runtime::outcall::OutcallError;
+use crate::runtime::tape::call_tape::CallTape;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,6 +16,8 @@ pub(crate) struct InstanceIdentity {
     /// The instance's number: instances are counted from the start of the host.
     pub(crate) instance: u64,
     pub(crate) request: CurrentRequest,
+    /// The tape of the only call that it serves; none if it may serve several.
+    pub(crate) tape: CallTape,
 }
 
 /// The id of the request that an instance serves. If it serves several, the id of the latest.
@@ -40,7 +43,10 @@ impl fmt::Display for CurrentRequest {
 impl InstanceIdentity {
     /// Logs that the instance failed, with the guest's backtrace: the one line that has it.
     pub(crate) fn log_failure(&self, error: &InvokeError) {
-        let Self { grants, revision, instance, request } = self;
+        if self.tape.is_played() {
+            return;
+        }
+        let Self { grants, revision, instance, request, .. } = self;
         let place = error.place.as_deref();
         // What the host itself made of a failure has no place. Then the text alone tells one from another.
         let cause = place.map_or(&*error.detail, |place| &*place.cause).lines().next();
@@ -56,6 +62,9 @@ impl InstanceIdentity {
     /// or how it was called. A refusal is logged at `debug` alone, also one for want of a scope: a flood of refusals
     /// must not become a flood of lines.
     pub(crate) fn log_failed_call(&self, callee: &dyn fmt::Display, what: &str, error: &OutcallError) {
+        if self.tape.is_played() {
+            return;
+        }
         let Self { grants, instance, request, .. } = self;
         let (caller, kind) = (&grants.service, error.kind);
         if kind.blame() == Blame::Refusal || kind == ErrorKind::Forbidden {

@@ -119,6 +119,9 @@ impl LogLine {
 
     /// Logs a line, at `level` or else at the level that it names, if the instance may log one more.
     fn put(&mut self, text: &str, level: Option<Level>, topic: &str) {
+        if self.identity.tape.is_played() {
+            return;
+        }
         if self.lines >= MOST_LINES || self.logged + text.len() > MOST_BYTES {
             self.dropped += 1;
         } else if !text.is_empty() {
@@ -134,7 +137,7 @@ impl LogLine {
         // The level of a line of `tracing` is a constant of its place in the code.
         macro_rules! line {
             ($level:expr) => {{
-                let InstanceIdentity { grants, revision, instance, request } = &self.identity;
+                let InstanceIdentity { grants, revision, instance, request, .. } = &self.identity;
                 let (service, revision) = (&grants.service, revision.short());
                 let topic = (!topic.is_empty()).then_some(topic);
                 tracing::event!(

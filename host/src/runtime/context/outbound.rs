@@ -15,6 +15,8 @@ use crate::base::{
 };
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::tape::call_tape::CallTape;
+use crate::runtime::tape::taped_exchange::{self, TapedExchange};
 use crate::runtime::values::body::{for_host, for_outside};
 use crate::runtime::values::timed_body::TimedBody;
 use http::uri::Scheme;
@@ -33,6 +35,9 @@ use wasmtime_wasi_http::{
 /// The top-level domain of the services. It is reserved for private use, so no name below it belongs to anybody on the
 /// internet (ICANN, 2024).
 const DOMAIN: &str = ".internal";
+
+/// How a recording names the failure of a guest that did not wait longer for its connection.
+const CONNECTION_TIMEOUT: &str = "connection-timeout";
 
 /// The outbound HTTP of one instance.
 pub(super) struct Outbound {
@@ -162,12 +167,19 @@ impl WasiHttpHooks for Outbound {
     ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
         // Taken in any case: it is for this request alone.
         let (identity, trace) = std::mem::take(&mut self.attributed);
+        let tape = self.identity.tape.clone();
+        if tape.is_played() {
+            return Box::new(played_answer(tape, request, transmission));
+        }
+        let (taped, request) = TapedExchange::begin(tape, request);
         let Some(destination) = self.destination(&request) else {
             self.log_denied(&request);
+            taped.failed(ErrorKind::Forbidden.as_str());
             return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
         };
         if matches!(destination, Destination::Outside { .. }) && request.method() == Method::CONNECT {
             // A tunnel would lead past the allow-list.
+            taped.failed(ErrorKind::Forbidden.as_str());
             return Box::new(std::future::ready(Err(Error::HttpRequestMethodInvalid)));
         }
         let mut request = self.open_bodies.request(request);
@@ -193,6 +205,7 @@ impl WasiHttpHooks for Outbound {
                 answer = call(&outcall, &caller, &destination, request, context) => answer,
                 () = connection.until_late() => {
                     notes.iter().for_each(|notes| notes.failed_call(ErrorKind::Timeout));
+                    taped.failed(CONNECTION_TIMEOUT);
                     return Err(Error::ConnectionTimeout);
                 }
             };
@@ -204,9 +217,11 @@ impl WasiHttpHooks for Outbound {
                         let body = body.map_err(|error| guest_body_error(&error)).boxed_unsync();
                         TimedBody::wrap(body, first_byte, options.between_bytes_timeout)
                     });
+                    let answer = taped.answered(answer);
                     Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
                 }
                 Err(error) => {
+                    taped.failed(error.kind.as_str());
                     log_failure(&caller, &destination, &error);
                     notes.iter().for_each(|notes| notes.failed_call(error.kind));
                     Err(guest_error(error.kind))
@@ -214,6 +229,16 @@ impl WasiHttpHooks for Outbound {
             }
         })
     }
+}
+
+/// The answer that a recording has. The request goes nowhere.
+async fn played_answer(tape: CallTape, request: http::Request<WasiBody>, transmission: Transmission) -> OutboundAnswer {
+    let answer = taped_exchange::played(&tape, request).await.map_err(|kind| match &*kind {
+        CONNECTION_TIMEOUT => Error::ConnectionTimeout,
+        kind => guest_error(ErrorKind::named(kind).unwrap_or(ErrorKind::Host)),
+    })?;
+    drop(transmission);
+    Ok((answer, Box::new(std::future::ready(Ok(()))) as Transmission))
 }
 
 /// The wait for a request's connection, as long as the guest permits. Dropping the call at its end is nobody's fault,

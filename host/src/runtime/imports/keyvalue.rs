@@ -103,7 +103,10 @@ impl store::HostBucket for Context {
         let (own, bucket) = (self.own(&bucket, "list-keys")?, self.bucket(&bucket)?);
         // No cursor is 0. Guests that count pages begin with it.
         let after = match cursor.filter(|&cursor| cursor != 0) {
-            Some(cursor) => Some(bucket.key_of_cursor(cursor).await?.ok_or_else(unknown_cursor)?),
+            Some(cursor) => {
+                let key = OwnBucket::opened(self, bucket.clone(), "list-keys").key_of_cursor(cursor).await?;
+                Some(key.ok_or_else(unknown_cursor)?)
+            }
             None => None,
         };
         let page = own.keys(Key::new(), after, limit::PAGE).await?;

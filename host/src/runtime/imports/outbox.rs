@@ -1,9 +1,10 @@
 //! What a guest's commit does beside its own writes: the events that it publishes, and the note that it was made for
 //! the event which the call handles. All of it is one commit.
 
-use super::own_bucket::OwnBucket;
-use crate::base::HandledEvent;
+use super::own_bucket::{OwnBucket, played_refusal, recorded_change, recorded_commit, refused};
+use crate::base::{CommitGuard, HandledEvent};
 use crate::events::{NewEvent, RefusedEvent, Topic, longest};
+use crate::recording::{PublishedEvent, RecordedQuestion, RecordedReply, RefusalCase};
 use crate::runtime::context::context::{Context, caller};
 use crate::runtime::grants::PublishGrant;
 use crate::state::{Beside, Bucket, Change, Committed, Key, StateError, Transaction};
@@ -18,6 +19,7 @@ pub(super) struct CommitScope {
     pub(super) own: OwnBucket,
     publish: Option<PublishGrant>,
     event: Option<Arc<HandledEvent>>,
+    guard: Option<Arc<CommitGuard>>,
 }
 
 /// Why nothing was committed.
@@ -28,6 +30,8 @@ pub(super) enum CommitFailure {
     Refused(RefusedEvent),
     /// The store refused, or failed.
     State(StateError),
+    /// As an event was refused when the call was recorded that is replayed now.
+    Replayed(RefusalCase, String),
 }
 
 impl From<StateError> for CommitFailure {
@@ -40,21 +44,56 @@ impl CommitScope {
     /// The scope of the call on whose behalf the guest in `store` calls the host now. `operation` is the name of the
     /// function that it calls.
     pub(super) fn of(store: &mut StoreContextMut<'_, Context>, operation: &'static str) -> Self {
-        let event = if store.data().handles_events { caller(store).event } else { None };
+        let (event, guard) = match store.data().has_noted_commits.then(|| caller(store)) {
+            Some(call) => (call.event, call.guard),
+            None => (None, None),
+        };
         let publish = store.data().identity.grants.publish.clone();
-        Self { own: OwnBucket::of(store.data(), operation), publish, event }
+        Self { own: OwnBucket::of(store.data(), operation), publish, event, guard }
     }
 
     /// Commits `transaction` and publishes `events`, in one commit. In a call that handles an event the commit is
     /// applied once for that event: if a try before has made it, the answer has the version of then, and no sums.
     pub(super) async fn commit(
         self,
+        transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        // Boxed where there is a tape: a call without one would pay for the size of the future.
+        if self.own.tape.is_off() {
+            return self.commit_now(transaction, events).await;
+        }
+        Box::pin(self.commit_taped(transaction, events)).await
+    }
+
+    async fn commit_taped(
+        mut self,
+        transaction: Transaction,
+        events: Vec<(String, NewEvent)>,
+    ) -> Result<Committed, CommitFailure> {
+        let tape = std::mem::take(&mut self.own.tape);
+        let event = |(topic, NewEvent { key, payload }): &(String, NewEvent)| PublishedEvent {
+            topic: topic.clone(),
+            key: key.clone(),
+            payload: payload.clone().into(),
+        };
+        let mut asked = recorded_commit(&transaction);
+        asked.events = events.iter().map(event).collect();
+        let question = || RecordedQuestion::Commit(asked);
+        tape.ask(question, self.commit_now(transaction, events), |answer| Some(recorded(answer)), played).await
+    }
+
+    async fn commit_now(
+        self,
         mut transaction: Transaction,
         events: Vec<(String, NewEvent)>,
     ) -> Result<Committed, CommitFailure> {
         let published = self.add_events(&mut transaction, events)?;
-        let Self { own, event, .. } = self;
+        let Self { own, event, guard, .. } = self;
         let changes = !transaction.writes.is_empty() || !transaction.beside.is_empty();
+        if let Some(guard) = guard.filter(|_| changes) {
+            transaction.beside.push(beside(&guard));
+        }
         let committed = match event {
             Some(event) if changes => {
                 let bucket = own.bucket.clone();
@@ -100,6 +139,41 @@ impl CommitScope {
     }
 }
 
+fn recorded(answer: &Result<Committed, CommitFailure>) -> RecordedReply {
+    let (case, text) = match answer {
+        Ok(committed) => return recorded_change(committed),
+        Err(CommitFailure::State(error)) => return refused(error),
+        Err(CommitFailure::NotGranted(topic)) => (RefusalCase::NotGranted, topic.clone()),
+        Err(CommitFailure::Refused(refused)) => {
+            let case = match refused {
+                RefusedEvent::Payload(_) => RefusalCase::Refused,
+                RefusedEvent::TooLong(_) => RefusalCase::TooLarge,
+                RefusedEvent::Full(_) => RefusalCase::Unavailable,
+            };
+            (case, refused.to_string())
+        }
+        Err(CommitFailure::Replayed(case, text)) => (*case, text.clone()),
+    };
+    RecordedReply::Refused { case, text }
+}
+
+fn played(reply: RecordedReply) -> Option<Result<Committed, CommitFailure>> {
+    match reply {
+        RecordedReply::Change { version, sums } => Some(Ok(Committed { version, sums })),
+        RecordedReply::Refused { case: RefusalCase::NotGranted, text } => Some(Err(CommitFailure::NotGranted(text))),
+        RecordedReply::Refused { case: RefusalCase::Refused, text } => {
+            Some(Err(CommitFailure::Replayed(RefusalCase::Refused, text)))
+        }
+        reply => played_refusal(reply).map(|error| Err(CommitFailure::State(error))),
+    }
+}
+
+/// What demands that the guard's key is absent. The store has one writer, so a commit is either before the one that
+/// writes the key, and then before everything that follows from it, or it is refused.
+pub(super) fn beside(guard: &CommitGuard) -> Beside {
+    Beside { bucket: guard.bucket.clone(), checks: vec![(guard.key.clone(), 0)], writes: Vec::new() }
+}
+
 /// Commits `transaction` with the note that it was made for `event`, unless a try before has made it.
 async fn commit_once(
     bucket: &Bucket,
@@ -111,11 +185,11 @@ async fn commit_once(
     transaction.beside.push(Beside {
         bucket: event.notes.clone(),
         checks: vec![(note.clone(), 0)],
-        writes: vec![(note, Change::Put(Vec::new()))],
+        writes: vec![(note.clone(), Change::Put(Vec::new()))],
     });
     match bucket.commit(transaction).await {
         // A try before has made this commit: all that it wrote has the version of its note.
-        Err(StateError::ConflictBeside { version, .. }) => Ok(Committed { version, sums: Vec::new() }),
+        Err(StateError::ConflictBeside { key, version }) if key == note => Ok(Committed { version, sums: Vec::new() }),
         outcome => outcome.inspect_err(|_| event.release_commit(number)),
     }
 }

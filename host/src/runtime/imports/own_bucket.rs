@@ -1,9 +1,12 @@
-//! A guest's use of its store: each operation with its span, and with a note of what the guest is handed.
+//! A guest's use of its store: each operation with its span, on the call's tape, and with a note of what the guest is
+//! handed.
 
 use crate::base::OpenSpan;
+use crate::recording::{Blob, RecordedCommit, RecordedQuestion, RecordedReply, RefusalCase};
 use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::Context;
-use crate::state::{Bucket, Committed, Entry, Key, Page, StateError, Transaction, Versioned};
+use crate::runtime::tape::call_tape::CallTape;
+use crate::state::{Bucket, Change, Committed, Entry, Key, Page, StateError, Transaction, Versioned};
 
 /// A service's own bucket for one operation, with the span of that, and what is noted of the call.
 pub(super) struct OwnBucket {
@@ -11,6 +14,8 @@ pub(super) struct OwnBucket {
     operation: &'static str,
     span: Option<OpenSpan>,
     notes: Option<CallNotes>,
+    /// The tape of the call.
+    pub(super) tape: CallTape,
 }
 
 impl OwnBucket {
@@ -24,11 +29,24 @@ impl OwnBucket {
 
     /// As [`OwnBucket::of`], for a guest that has opened its bucket itself.
     pub(super) fn opened(context: &Context, bucket: Bucket, operation: &'static str) -> Self {
-        Self { bucket, operation, span: open(context, operation), notes: context.notes() }
+        let (span, notes, tape) = (open(context, operation), context.notes(), context.identity.tape.clone());
+        Self { bucket, operation, span, notes, tape }
     }
 
     /// As [`Bucket::get`].
     pub(super) async fn get(self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
+        // Boxed where there is a tape: a call without one would pay for the size of the future.
+        if self.tape.is_off() { self.get_now(keys).await } else { Box::pin(self.get_taped(keys)).await }
+    }
+
+    async fn get_taped(mut self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
+        let tape = std::mem::take(&mut self.tape);
+        let asked = keys.iter().cloned().map(Blob::from).collect();
+        let question = || RecordedQuestion::Get { keys: asked };
+        tape.ask(question, self.get_now(keys), recorded_values, played_values).await
+    }
+
+    async fn get_now(self, keys: Vec<Key>) -> Result<Vec<Option<Versioned>>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.get(keys)).await };
         notes.before_values(&self.bucket, &keys);
         let outcome = traced(self.span, self.bucket.get(keys.clone())).await;
@@ -41,6 +59,25 @@ impl OwnBucket {
 
     /// As [`Bucket::scan`].
     pub(super) async fn scan(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
+        if self.tape.is_off() {
+            return self.scan_now(prefix, after, limit).await;
+        }
+        Box::pin(self.scan_taped(prefix, after, limit)).await
+    }
+
+    async fn scan_taped(mut self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
+        let tape = std::mem::take(&mut self.tape);
+        let question = asked_page(&prefix, after.as_ref(), limit.max(1));
+        let entry = |Entry { key, value }: &Entry| (key.clone().into(), value.value.clone().into(), value.version);
+        let played = |(key, value, version): (Blob, Blob, u64)| Entry {
+            key: key.bytes().to_vec(),
+            value: Versioned { value: value.bytes().to_vec(), version },
+        };
+        let live = self.scan_now(prefix, after, limit);
+        tape.ask(question, live, |page| recorded_page(page, entry), |reply| played_page(reply, played)).await
+    }
+
+    async fn scan_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Entry>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.scan(prefix, after, limit)).await };
         let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
         let outcome = traced(self.span, self.bucket.scan(prefix.clone(), after.clone(), limit)).await;
@@ -56,6 +93,44 @@ impl OwnBucket {
 
     /// As [`Bucket::keys`].
     pub(super) async fn keys(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
+        if self.tape.is_off() {
+            return self.keys_now(prefix, after, limit).await;
+        }
+        Box::pin(self.keys_taped(prefix, after, limit)).await
+    }
+
+    async fn keys_taped(mut self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
+        let tape = std::mem::take(&mut self.tape);
+        let question = asked_page(&prefix, after.as_ref(), 0);
+        let key = |key: &Key| (key.clone().into(), Blob::default(), 0);
+        let played = |(key, _, _): (Blob, Blob, u64)| key.bytes().to_vec();
+        let live = self.keys_now(prefix, after, limit);
+        tape.ask(question, live, |page| recorded_page(page, key), |reply| played_page(reply, played)).await
+    }
+
+    /// As [`Bucket::key_of_cursor`].
+    pub(super) async fn key_of_cursor(self, cursor: u64) -> Result<Option<Key>, StateError> {
+        if self.tape.is_off() {
+            return self.bucket.key_of_cursor(cursor).await;
+        }
+        Box::pin(self.key_of_cursor_taped(cursor)).await
+    }
+
+    async fn key_of_cursor_taped(mut self, cursor: u64) -> Result<Option<Key>, StateError> {
+        let tape = std::mem::take(&mut self.tape);
+        let recorded = |answer: &Result<Option<Key>, StateError>| match answer {
+            Ok(key) => Some(RecordedReply::Key(key.clone().map(Blob::from))),
+            Err(error) => Some(refused(error)),
+        };
+        let played = |reply| match reply {
+            RecordedReply::Key(key) => Some(Ok(key.map(|key| key.bytes().to_vec()))),
+            reply => played_refusal(reply).map(Err),
+        };
+        let live = self.bucket.key_of_cursor(cursor);
+        tape.ask(|| RecordedQuestion::Cursor { cursor }, live, recorded, played).await
+    }
+
+    async fn keys_now(self, prefix: Key, after: Option<Key>, limit: usize) -> Result<Page<Key>, StateError> {
         let Some(notes) = self.notes else { return traced(self.span, self.bucket.keys(prefix, after, limit)).await };
         let watch = notes.before_page(&self.bucket, &prefix, after.as_deref());
         let outcome = traced(self.span, self.bucket.keys(prefix.clone(), after.clone(), limit)).await;
@@ -80,8 +155,120 @@ impl OwnBucket {
 
     /// As [`Bucket::commit`].
     pub(super) async fn commit(self, transaction: Transaction) -> Result<Committed, StateError> {
+        if self.tape.is_off() {
+            return self.commit_now(transaction).await;
+        }
+        Box::pin(self.commit_taped(transaction)).await
+    }
+
+    async fn commit_taped(mut self, transaction: Transaction) -> Result<Committed, StateError> {
+        let tape = std::mem::take(&mut self.tape);
+        let asked = recorded_commit(&transaction);
+        let recorded = |answer: &Result<Committed, StateError>| match answer {
+            Ok(committed) => Some(recorded_change(committed)),
+            Err(error) => Some(refused(error)),
+        };
+        let played = |reply| match reply {
+            RecordedReply::Change { version, sums } => Some(Ok(Committed { version, sums })),
+            reply => played_refusal(reply).map(Err),
+        };
+        tape.ask(|| RecordedQuestion::Commit(asked), self.commit_now(transaction), recorded, played).await
+    }
+
+    async fn commit_now(self, transaction: Transaction) -> Result<Committed, StateError> {
         let bucket = self.bucket.clone();
         self.change(bucket.commit(transaction)).await
+    }
+}
+
+/// What a commit changes, as a recording has it; the events come beside.
+pub(super) fn recorded_commit(transaction: &Transaction) -> RecordedCommit {
+    let write = |(key, change): &(Key, Change)| {
+        let value = match change {
+            Change::Put(value) | Change::Append(value) => Some(value.clone().into()),
+            Change::Add(delta) => Some(format!("+{delta}").into()),
+            Change::Delete => None,
+        };
+        (key.clone().into(), value)
+    };
+    RecordedCommit {
+        checks: transaction.checks.iter().map(|(key, version)| (key.clone().into(), *version)).collect(),
+        writes: transaction.writes.iter().map(write).collect(),
+        events: Vec::new(),
+    }
+}
+
+/// A commit that was made.
+pub(super) fn recorded_change(committed: &Committed) -> RecordedReply {
+    RecordedReply::Change { version: committed.version, sums: committed.sums.clone() }
+}
+
+/// A failure of the store, as the guest reads it.
+pub(super) fn refused(error: &StateError) -> RecordedReply {
+    let (case, text) = match error {
+        StateError::Conflict { key } => (RefusalCase::Conflict, String::from_utf8_lossy(key).into_owned()),
+        StateError::TooLarge { .. } | StateError::EmptyKey | StateError::NotANumber { .. } => {
+            (RefusalCase::TooLarge, error.for_guest())
+        }
+        _ => (RefusalCase::Unavailable, error.for_guest()),
+    };
+    RecordedReply::Refused { case, text }
+}
+
+/// The failure of the store that was recorded; `None`: it is something else.
+pub(super) fn played_refusal(reply: RecordedReply) -> Option<StateError> {
+    let RecordedReply::Refused { case, text } = reply else { return None };
+    match case {
+        RefusalCase::Conflict => Some(StateError::Conflict { key: text.into_bytes() }),
+        RefusalCase::TooLarge | RefusalCase::Unavailable => {
+            Some(StateError::Replayed { text, too_large: case == RefusalCase::TooLarge })
+        }
+        RefusalCase::NotGranted | RefusalCase::Refused => None,
+    }
+}
+
+fn recorded_values(answer: &Result<Vec<Option<Versioned>>, StateError>) -> Option<RecordedReply> {
+    let value = |value: &Option<Versioned>| value.as_ref().map(|one| (one.value.clone().into(), one.version));
+    Some(match answer {
+        Ok(values) => RecordedReply::Values(values.iter().map(value).collect()),
+        Err(error) => refused(error),
+    })
+}
+
+fn played_values(reply: RecordedReply) -> Option<Result<Vec<Option<Versioned>>, StateError>> {
+    let value = |(value, version): (Blob, u64)| Versioned { value: value.bytes().to_vec(), version };
+    match reply {
+        RecordedReply::Values(values) => Some(Ok(values.into_iter().map(|one| one.map(value)).collect())),
+        reply => played_refusal(reply).map(Err),
+    }
+}
+
+/// The question for a page.
+fn asked_page(prefix: &Key, after: Option<&Key>, limit: usize) -> impl FnOnce() -> RecordedQuestion + use<> {
+    let (prefix, after) = (prefix.clone(), after.cloned());
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    move || RecordedQuestion::Scan { prefix: prefix.into(), after: after.map(Blob::from), limit }
+}
+
+fn recorded_page<T>(
+    answer: &Result<Page<T>, StateError>,
+    entry: impl Fn(&T) -> (Blob, Blob, u64),
+) -> Option<RecordedReply> {
+    Some(match answer {
+        Ok(Page { items, next }) => {
+            RecordedReply::Page { entries: items.iter().map(entry).collect(), next: next.clone().map(Blob::from) }
+        }
+        Err(error) => refused(error),
+    })
+}
+
+fn played_page<T>(reply: RecordedReply, entry: impl Fn((Blob, Blob, u64)) -> T) -> Option<Result<Page<T>, StateError>> {
+    match reply {
+        RecordedReply::Page { entries, next } => {
+            let items = entries.into_iter().map(entry).collect();
+            Some(Ok(Page { items, next: next.map(|next| next.bytes().to_vec()) }))
+        }
+        reply => played_refusal(reply).map(Err),
     }
 }
 

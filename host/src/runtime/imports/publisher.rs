@@ -61,6 +61,7 @@ async fn publish(scope: CommitScope, events: Vec<contract::Event>) -> Result<(),
             RefusedEvent::Full(_) => contract::Error::Unavailable(refused.to_string()),
         }),
         Err(CommitFailure::State(error)) => Err(state_error(&error)),
+        Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Invalid(text)),
     }
 }
 
@@ -72,8 +73,8 @@ pub(super) fn not_granted(topic: &str) -> String {
 fn state_error(error: &StateError) -> contract::Error {
     let text = error.for_guest();
     match error {
-        StateError::TooLarge { .. } => contract::Error::TooLarge(text),
-        StateError::Overloaded | StateError::Closed => contract::Error::Unavailable(text),
+        StateError::TooLarge { .. } | StateError::Replayed { too_large: true, .. } => contract::Error::TooLarge(text),
+        StateError::Overloaded | StateError::Closed | StateError::Replayed { .. } => contract::Error::Unavailable(text),
         _ => {
             tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(text)

@@ -97,6 +97,7 @@ async fn commit(scope: CommitScope, checks: Vec<contract::Check>, writes: Vec<co
     match scope.commit(transaction, Vec::new()).await {
         Ok(committed) => Ok(committed.version),
         Err(CommitFailure::State(error)) => Err(guest_error(error)),
+        Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Unavailable(text)),
         Err(CommitFailure::NotGranted(_) | CommitFailure::Refused(_)) => {
             unreachable!("a commit without events is not refused for one")
         }
@@ -126,7 +127,10 @@ pub(super) fn guest_error(error: StateError) -> contract::Error {
         StateError::TooLarge { .. } | StateError::EmptyKey | StateError::NotANumber { .. } => {
             contract::Error::TooLarge(error.for_guest())
         }
-        StateError::Overloaded => contract::Error::Unavailable(error.for_guest()),
+        StateError::Replayed { text, too_large: true } => contract::Error::TooLarge(text),
+        StateError::Overloaded | StateError::Replayed { .. } => contract::Error::Unavailable(error.for_guest()),
+        // An action of a saga that has turned meanwhile. Nobody waits for its answer.
+        StateError::ConflictBeside { .. } => contract::Error::Unavailable("the saga of this call is undone".into()),
         _ => {
             tracing::error!(target: "store", error = error.with_causes(), "the store failed");
             contract::Error::Unavailable(error.for_guest())

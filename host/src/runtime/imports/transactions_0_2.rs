@@ -116,6 +116,7 @@ async fn commit(
             RefusedEvent::Full(_) => contract::Error::Unavailable(refused.to_string()),
         }),
         Err(CommitFailure::State(error)) => Err(failed(error)),
+        Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Refused(text)),
     }
 }
 

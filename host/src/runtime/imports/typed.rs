@@ -2,10 +2,13 @@
 
 use crate::base::{CallContext, ErrorKind, ServiceName};
 use crate::contract::{FORBIDDEN, Function, FunctionName, Interface, InterfaceName, Type, UNAVAILABLE};
+use crate::recording::{Blob, RecordedQuestion, RecordedReply};
 use crate::runtime::context::call_notes::CallNotes;
 use crate::runtime::context::context::{Context, caller};
 use crate::runtime::grants::Grants;
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
+use crate::runtime::tape::call_tape::CallTape;
+use crate::runtime::tape::taped_values::{played_value, recorded_arguments, recorded_result};
 use crate::runtime::values::detached::DetachedValues;
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +65,9 @@ struct PackedCall {
     /// Those of the caller, with its name.
     grants: Arc<Grants>,
     notes: Option<CallNotes>,
+    tape: CallTape,
+    /// The arguments as the tape has them; `None`: they cannot be recorded, or there is no tape.
+    recorded: Option<Vec<Blob>>,
 }
 
 /// One imported function.
@@ -107,14 +113,57 @@ impl Import {
     ) -> wasmtime::Result<PackedCall> {
         let context = caller(store).deeper(Instant::now());
         let types = self.function.params.iter().map(|param| &param.ty);
+        let tape = store.data().identity.tape.clone();
+        let recorded = if tape.is_off() { None } else { recorded_arguments(&self.function, arguments) };
         let arguments = DetachedValues::pack(store, types, arguments.to_vec())?;
         let grants = Arc::clone(&store.data().identity.grants);
         let notes = CallNotes::of(&context, &grants);
-        Ok(PackedCall { arguments, context, grants, notes })
+        Ok(PackedCall { arguments, context, grants, notes, tape, recorded })
     }
 
-    async fn call(&self, packed: PackedCall) -> Result<DetachedValues, OutcallError> {
-        let PackedCall { arguments, context, grants, notes } = packed;
+    /// The answer of the service, or of the recording.
+    async fn call(&self, mut packed: PackedCall) -> Result<DetachedValues, OutcallError> {
+        let (tape, recorded) = (std::mem::take(&mut packed.tape), packed.recorded.take());
+        if tape.is_off() {
+            return self.call_now(packed).await;
+        }
+        if recorded.is_none() {
+            tape.abandon();
+        }
+        let question = || RecordedQuestion::Call {
+            service: self.service.to_string(),
+            function: self.name.to_string(),
+            arguments: recorded.unwrap_or_default(),
+        };
+        let reply = |answer: &Result<DetachedValues, OutcallError>| match answer {
+            Ok(values) => recorded_result(&self.function, values.values()).map(RecordedReply::Result),
+            Err(error) => Some(RecordedReply::Failed { kind: error.kind.to_string() }),
+        };
+        // Boxed: the future of a call without a tape would be larger for it.
+        Box::pin(tape.ask(question, self.call_now(packed), reply, |reply| self.played(reply))).await
+    }
+
+    /// The answer that a recording has; `None` if it is not of the function's type.
+    fn played(&self, reply: RecordedReply) -> Option<Result<DetachedValues, OutcallError>> {
+        match reply {
+            RecordedReply::Result(text) => {
+                let values = match (&self.function.result, text) {
+                    (None, None) => Vec::new(),
+                    (Some(ty), Some(text)) => vec![played_value(ty, &text)?],
+                    _ => return None,
+                };
+                Some(Ok(DetachedValues::new(values)))
+            }
+            RecordedReply::Failed { kind } => {
+                let kind = ErrorKind::named(&kind)?;
+                Some(Err(OutcallError { kind, detail: "the recorded call got no answer".into() }))
+            }
+            _ => None,
+        }
+    }
+
+    async fn call_now(&self, packed: PackedCall) -> Result<DetachedValues, OutcallError> {
+        let PackedCall { arguments, context, grants, notes, .. } = packed;
         let parties = (&grants.service, &self.service);
         if let Some(notes) = &notes {
             notes.service_call(&self.service);

@@ -13,6 +13,7 @@ use crate::runtime::capacity::cpu::ServiceCpu;
 use crate::runtime::capacity::depth_class::DepthClass;
 use crate::runtime::capacity::pressure::IdleInstances;
 use crate::runtime::capacity::slots::{PoolShare, ServiceSlots};
+use crate::runtime::code::linked::Export;
 use crate::runtime::code::revision::Revision;
 use crate::runtime::context::identity::{CurrentRequest, InstanceIdentity};
 use crate::runtime::engine::Runtime;
@@ -22,6 +23,8 @@ use crate::runtime::instance::job::{Job, JobAnswer, PendingAnswer, Work};
 use crate::runtime::instance::serving::ServingCount;
 use crate::runtime::instance::worker::{self, InstanceSpec, Lease, Worker};
 use crate::runtime::settings::{Isolation, Limits};
+use crate::runtime::tape::call_tape::CallTape;
+use crate::runtime::tape::recorder::Recorder;
 use crate::runtime::values::body::for_guest;
 use crate::runtime::values::detached::DetachedValues;
 use crate::telemetry::PoolMetrics;
@@ -56,9 +59,9 @@ struct AnsweredJob<T> {
 
 /// The instances of one revision at one endpoint, bounded by the service's limits.
 pub struct InstancePool {
-    runtime: Arc<Runtime>,
-    revision: Arc<Revision>,
-    limits: Limits,
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) revision: Arc<Revision>,
+    pub(super) limits: Limits,
     /// The service's account of the engine's pool.
     slots: Arc<ServiceSlots>,
     /// The service's account of the processor.
@@ -68,6 +71,10 @@ pub struct InstancePool {
     /// The instances that are kept between calls. `None`: each request gets an instance of its own.
     kept: Option<Arc<KeptInstances>>,
     serving: ServingCount,
+    /// What nobody reads: the counts of replays.
+    unseen: Arc<PoolMetrics>,
+    /// What records its calls; `None` where calls share instances.
+    pub(super) recorder: Option<Arc<Recorder>>,
     /// Whose work the instances do, in traces.
     owner: Arc<SpanOwner>,
 }
@@ -88,7 +95,26 @@ impl InstancePool {
         let cpu = runtime.cpu.service(&revision.grants.service, limits.share);
         let service = revision.grants.service.to_string();
         let owner = Arc::new(SpanOwner { service, revision: revision.digest().short() });
-        Self { runtime, revision, limits, slots, cpu, permits, kept, serving, owner }
+        Self {
+            runtime,
+            revision,
+            limits,
+            slots,
+            cpu,
+            permits,
+            kept,
+            serving,
+            unseen: Arc::default(),
+            recorder: None,
+            owner,
+        }
+    }
+
+    /// The same pool, whose calls `recorder` records if it wants any. Calls that share instances are never recorded.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Arc<Recorder>) -> Self {
+        let recorder = self.kept.is_none().then_some(recorder);
+        Self { recorder, ..self }
     }
 
     /// What the service has of the engine's pool: all of its replicas and revisions together.
@@ -135,6 +161,21 @@ impl InstancePool {
         request: http::Request<Body>,
         context: &CallContext,
     ) -> Result<http::Response<Body>, InvokeError> {
+        let tape = self.tape_of_request(&request, context);
+        if tape.is_off() {
+            return self.invoke_on(request, context, tape).await;
+        }
+        // Boxed: most calls are not recorded, and would pay for the size of the future.
+        Box::pin(self.invoke_recorded(request, context, tape)).await
+    }
+
+    /// [`InstancePool::invoke`] with a tape.
+    pub(super) async fn invoke_on(
+        &self,
+        request: http::Request<Body>,
+        context: &CallContext,
+        tape: CallTape,
+    ) -> Result<http::Response<Body>, InvokeError> {
         if !self.answers_http() {
             let detail = "the component answers no HTTP: its functions are called by typed routes";
             return Err(InvokeError::new(ErrorKind::NoEndpoint, detail));
@@ -144,7 +185,7 @@ impl InstancePool {
         let unread = UnreadContent::follows(&request);
         let (work, answer) = Work::request(for_guest(request, &self.revision.grants.service));
         let (context, span) = GuestSpan::begin(context, &self.owner);
-        let job = (Job { context, work }, span);
+        let job = (Job { context, work }, span, tape);
         let AnsweredJob { answer, guard, fault, span } = self.run_job(job, answer, self.kept.as_ref(), arrived).await?;
         answer.map(|response| {
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -171,18 +212,34 @@ impl InstancePool {
         arguments: DetachedValues,
         context: &CallContext,
     ) -> Result<DetachedValues, InvokeError> {
+        let recorder = self.recorder.as_ref().filter(|recorder| recorder.is_on());
+        let Some(_) = recorder else { return self.call_on(function, arguments, context, CallTape::default()).await };
+        // Boxed: most calls are not recorded, and would pay for the size of the future.
+        Box::pin(self.call_recorded(function, arguments, context)).await
+    }
+
+    pub(super) fn export(&self, function: &FunctionName) -> Result<Arc<Export>, InvokeError> {
+        let absent = || InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}"));
+        self.revision.export(function).ok_or_else(absent)
+    }
+
+    /// [`InstancePool::call`] with a tape.
+    pub(super) async fn call_on(
+        &self,
+        function: &FunctionName,
+        arguments: DetachedValues,
+        context: &CallContext,
+        tape: CallTape,
+    ) -> Result<DetachedValues, InvokeError> {
         let arrived = Instant::now();
         self.revision.ready(&self.runtime, context.deadline).await?;
-        let export = self
-            .revision
-            .export(function)
-            .ok_or_else(|| InvokeError::new(ErrorKind::NoEndpoint, format!("the component exports no {function}")))?;
+        let export = self.export(function)?;
         // A stream outlives its call, and would hold up later calls on a kept instance.
         let kept = self.kept.as_ref().filter(|_| !export.streams);
         let (work, answer) = Work::call(export, arguments);
         let (context, mut span) = GuestSpan::begin(context, &self.owner);
         span.describe(|| function.function.clone().into());
-        let mut answered = self.run_job((Job { context, work }, span), answer, kept, arrived).await?;
+        let mut answered = self.run_job((Job { context, work }, span, tape), answer, kept, arrived).await?;
         answered.guard.release();
         Ok(answered.answer)
     }
@@ -190,12 +247,12 @@ impl InstancePool {
     /// Runs `job` on an instance of its own, or on one that `kept` keeps. `arrived`: when the call came.
     async fn run_job<T: JobAnswer>(
         &self,
-        (job, mut span): (Job, GuestSpan),
+        (job, mut span, tape): (Job, GuestSpan, CallTape),
         mut answer: PendingAnswer<T>,
         kept: Option<&Arc<KeptInstances>>,
         arrived: Instant,
     ) -> Result<AnsweredJob<T>, InvokeError> {
-        let deadline = Instant::from_std(job.context.deadline);
+        let (deadline, is_played) = (Instant::from_std(job.context.deadline), tape.is_played());
         let mut after_each_poll = |context: &mut Context<'_>| answer.poll_answer(context);
         let StartedJob { guard, fault, leased } = match kept {
             Some(kept) => self.start_on_kept(kept, job, arrived, deadline, &mut after_each_poll).await?,
@@ -204,14 +261,17 @@ impl InstancePool {
                 let lease = self.lease(&self.permits, class, deadline, self.limits.wait).await?;
                 let lease = lease.serving(&self.serving);
                 let leased = Instant::now();
-                let (guard, fault) = worker::serve_once(self.spec(lease, &job.context), job, &mut after_each_poll);
+                let (guard, fault) =
+                    worker::serve_once(self.spec(lease, &job.context, tape), job, &mut after_each_poll);
                 StartedJob { guard: CallGuard::Own(guard), fault, leased }
             }
         };
         span.leased(arrived, leased);
         let error = match answer.wait_until(deadline).await {
             Ok(Some(answer)) => {
-                self.slots.metrics().worked(leased.elapsed());
+                if !is_played {
+                    self.slots.metrics().worked(leased.elapsed());
+                }
                 return Ok(AnsweredJob { answer, guard, fault, span });
             }
             // Drop the guard first: the fault is recorded when the instance ends.
@@ -287,7 +347,8 @@ impl InstancePool {
                 lease = &mut lease => {
                     let lease = lease?;
                     let reserved = lease.slots.is_reserved();
-                    let worker = Worker::start(self.spec(lease, &job.context), kept.concurrent(), &job.context);
+                    let spec = self.spec(lease, &job.context, CallTape::default());
+                    let worker = Worker::start(spec, kept.concurrent(), &job.context);
                     return Ok(kept.add(worker, class, reserved, job, after_each_poll));
                 }
                 () = has_room => {}
@@ -304,25 +365,26 @@ impl InstancePool {
         let deadline = Instant::from_std(context.deadline);
         // It may wait until its deadline: a swap under load is not worth less than one call.
         let lease = self.lease(&self.permits, DepthClass::of(context.depth), deadline, Duration::MAX).await?;
-        let rehearsed = worker::rehearse(self.spec(lease, context), context.clone());
+        let rehearsed = worker::rehearse(self.spec(lease, context, CallTape::default()), context.clone());
         match timeout_at(deadline, rehearsed).await {
             Ok(rehearsed) => rehearsed,
             Err(_) => Err(InvokeError::new(ErrorKind::Timeout, "it did not start before the deadline")),
         }
     }
 
-    fn spec(&self, lease: Lease, context: &CallContext) -> InstanceSpec<'_> {
+    fn spec(&self, lease: Lease, context: &CallContext, tape: CallTape) -> InstanceSpec<'_> {
         let (runtime, revision, limits, cpu) = (&self.runtime, &self.revision, &self.limits, &self.cpu);
-        let metrics = self.slots.metrics();
-        InstanceSpec { runtime, revision, limits, cpu, metrics, identity: self.identity(context), lease }
+        let metrics = if tape.is_played() { &self.unseen } else { self.slots.metrics() };
+        InstanceSpec { runtime, revision, limits, cpu, metrics, identity: self.identity(context, tape), lease }
     }
 
-    fn identity(&self, context: &CallContext) -> InstanceIdentity {
+    fn identity(&self, context: &CallContext, tape: CallTape) -> InstanceIdentity {
         InstanceIdentity {
             grants: Arc::clone(&self.revision.grants),
             revision: self.revision.digest(),
             instance: NEXT_INSTANCE.fetch_add(1, Ordering::Relaxed),
             request: CurrentRequest::new(context.request_id.clone()),
+            tape,
         }
     }
 

@@ -7,3 +7,4 @@ mod guest_body;
 mod guest_span;
 pub(super) mod instance_pool;
 mod kept_instances;
+mod replay;

@@ -46,7 +46,7 @@ impl InProcessHost {
             parts().map(|(service, part)| (service.spec.name.clone(), part.contract().clone())).collect();
 
         let registry = Arc::new(Registry::default());
-        let mut rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
+        let rollout = Rollout::new(Arc::clone(&runtime), Arc::clone(&registry), Vec::new());
         let (targets, mut routed) = targets(&manifest, &offers);
         for (service, component) in parts() {
             let routed = routed.remove(&service.spec.name).unwrap_or_default().into();
@@ -98,12 +98,15 @@ fn targets(manifest: &Manifest, offers: &Offers) -> (Vec<Target>, BTreeMap<Servi
                 names: host::contract::Names::Snake,
             };
             let functions = routed.entry(service.clone()).or_default();
-            functions.push(BoundFunction::bind(rule.description(), name, described, spec).unwrap());
+            let mut function = BoundFunction::bind(rule.description(), name, described, spec).unwrap();
+            function.place = functions.len();
+            functions.push(function);
             functions.len() - 1
         });
         Target {
             answerer: answerer.clone(),
             body_limit: *body,
+            open_uploads: 256,
             timeout: *timeout,
             limits: None,
             typed,

@@ -171,6 +171,7 @@ pub(super) fn route(
     let target = Target {
         answerer: Answerer::Service(ServiceName::new("products").expect("a name")),
         body_limit: 64,
+        open_uploads: 8,
         timeout: Duration::from_millis(300),
         limits: None,
         typed: Some(0),

@@ -6,6 +6,7 @@ use crate::base::{Digest, RequestId, empty_body};
 use crate::contract::FunctionName;
 use crate::runtime::grants::Grants;
 use crate::runtime::outcall::{Outcall, OutcallFuture};
+use crate::runtime::tape::call_tape::CallTape;
 use crate::runtime::values::detached::DetachedValues;
 use http_body_util::Empty;
 use std::collections::BTreeMap;
@@ -87,7 +88,8 @@ fn outbound(recorder: &Arc<Recorder>) -> Outbound {
     let grants = Grants::new(name("shop"), None, vec![name("users")], egress, &BTreeMap::new());
     let id = RequestId::from_random(7);
     let (grants, request) = (Arc::new(grants), CurrentRequest::new(id.clone()));
-    let identity = InstanceIdentity { grants, revision: Digest([0; 32]), instance: 1, request };
+    let identity =
+        InstanceIdentity { grants, revision: Digest([0; 32]), instance: 1, request, tape: CallTape::default() };
     let handle = OutcallHandle::default();
     let outcall: Arc<dyn Outcall> = Arc::clone(recorder) as Arc<dyn Outcall>;
     handle.connect(Arc::downgrade(&outcall));

@@ -1,0 +1,160 @@
+//! The verbs that change the manifest of a running host, and compare it with a file.
+
+use super::client::Client;
+use super::layout::Side::Left;
+use super::layout::{counted, lay_out, none};
+use super::terminal;
+use crate::admin::{ApplyView, PlannedChangeView, ServiceView};
+use anyhow::Context;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// What is applied, and how.
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The manifest
+    #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
+    pub(super) manifest: PathBuf,
+    /// Ask nothing
+    #[arg(long, short, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Only show what would change; the exit code is 2 if something would
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the admin's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is compared.
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The manifest
+    #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
+    pub(super) manifest: PathBuf,
+    /// Print the admin's JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something would change. It was printed; the exit code is 2.
+#[derive(Debug, thiserror::Error)]
+#[error("something would change")]
+pub(super) struct WouldChange;
+
+/// Applies a manifest.
+pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<String> {
+    let ApplyArgs { manifest, yes, dry_run, json } = args;
+    let text = read(&manifest)?;
+    let plan = client.apply(text.clone(), "dry_run=true").await?;
+    if dry_run {
+        return planned(&plan, shown(&plan, json)?);
+    }
+    if plan.changes.is_empty() {
+        return Ok(if json { shown(&plan, true)? } else { "nothing to change\n".to_owned() });
+    }
+    let restart = plan.changes.iter().filter(|change| change.class == "restart").count();
+    if !json || restart > 0 {
+        terminal::note(table(&plan).trim_end());
+    }
+    if restart > 0 {
+        anyhow::bail!(
+            "{} a restart of the host, so nothing was changed: take what is marked out of the manifest, or restart the \
+             host",
+            if restart == 1 { "one change needs".to_owned() } else { format!("{restart} changes need") }
+        );
+    }
+    if !yes && !terminal::ask(&format!("apply {}?", counted(plan.changes.len(), "change")))? {
+        return Ok("nothing was changed\n".into());
+    }
+    let applied = client.apply(text, &format!("base={}", plan.base)).await?;
+    if json {
+        return shown(&applied, true);
+    }
+    let mut text = format!("{} applied\n", counted(applied.changes.len(), "change"));
+    if applied.file_differs {
+        text.push_str("the host's own file has another text: with a restart that one would be served\n");
+    }
+    Ok(text)
+}
+
+/// Compares what a host serves with a manifest.
+pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<String> {
+    let DiffArgs { manifest, json } = args;
+    let plan = client.apply(read(&manifest)?, "dry_run=true").await?;
+    if json {
+        return planned(&plan, shown(&plan, true)?);
+    }
+    let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
+    let promoted = services.iter().filter(|service| service.differs_from_manifest && service.lasts);
+    let promoted = promoted.filter_map(|service| Some((&service.name, service.revision.as_ref()?)));
+    let lines = promoted.map(|(name, revision)| {
+        format!(
+            "{name}: {revision} was promoted and serves in place of the manifest's component: `atoll adopt {name}`\n"
+        )
+    });
+    let lines: String = lines.collect();
+    let text = if plan.changes.is_empty() { "the host serves this manifest\n".to_owned() } else { table(&plan) };
+    planned(&plan, format!("{text}{lines}"))
+}
+
+/// The plan, and whether it is empty.
+fn planned(plan: &ApplyView, text: String) -> anyhow::Result<String> {
+    if plan.changes.is_empty() {
+        return Ok(text);
+    }
+    terminal::print(&text)?;
+    Err(WouldChange.into())
+}
+
+fn read(manifest: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))
+}
+
+fn shown(plan: &ApplyView, json: bool) -> anyhow::Result<String> {
+    Ok(match json {
+        true => serde_json::to_string_pretty(plan)?,
+        false if plan.changes.is_empty() => "nothing to change\n".into(),
+        false => table(plan),
+    })
+}
+
+/// The changes as a table.
+fn table(plan: &ApplyView) -> String {
+    let columns = [("CLASS", Left), ("KEY", Left), ("BEFORE", Left), ("AFTER", Left), ("WHY", Left)];
+    let row = |change: &PlannedChangeView| {
+        let PlannedChangeView { key, class, reason, before, after } = change.clone();
+        [class, key, before.unwrap_or_else(none), after.unwrap_or_else(none), reason]
+    };
+    lay_out(columns, plan.changes.iter().map(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_a_table_and_an_error_of_its_own_kind() {
+        let change = PlannedChangeView {
+            key: "service.users.limits.timeout".into(),
+            class: "live".into(),
+            reason: "calls that come later get it".into(),
+            before: None,
+            after: Some("\"5s\"".into()),
+        };
+        let plan = ApplyView {
+            base: "b".into(),
+            before: "a".into(),
+            changes: vec![change],
+            applied: false,
+            file_differs: false,
+        };
+        assert_eq!(
+            table(&plan),
+            "CLASS  KEY                           BEFORE  AFTER  WHY\n\
+             live   service.users.limits.timeout  -       \"5s\"   calls that come later get it\n"
+        );
+        let nothing = ApplyView { changes: Vec::new(), ..plan };
+        assert_eq!(planned(&nothing, "x".into()).unwrap(), "x");
+    }
+}

@@ -1,0 +1,141 @@
+//! A saga that has not ended, as its task and the coordinator share it.
+
+use super::error::SagaError;
+use super::journal::SagaJournal;
+use super::plan::{SagaPlan, SagaSettings};
+use super::recovery::RecoveredSaga;
+use crate::saga::{JournalEntry, SagaOutcome, SagaRun, bound};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// Orders that may wait for a saga's task.
+const WAITING_ORDERS: usize = 4;
+
+/// What an operator decides about a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SagaOrder {
+    /// A parked saga tries again.
+    Retry,
+    /// A parked saga goes on as if the step were done, or undone.
+    Skip,
+    /// A saga that has not passed its pivot goes back.
+    Compensate,
+}
+
+/// An order, and the way for its answer.
+pub(super) struct WaitingOrder {
+    pub(super) order: SagaOrder,
+    pub(super) answer: oneshot::Sender<Result<(), SagaError>>,
+}
+
+/// What is counted of the sagas of one name.
+#[derive(Default)]
+pub(super) struct SagaCounters {
+    pub(super) completed: AtomicU64,
+    pub(super) compensated: AtomicU64,
+    pub(super) failures: AtomicU64,
+}
+
+/// A saga that has not ended.
+pub(super) struct LiveSaga {
+    pub(super) id: String,
+    pub(super) plan: Arc<SagaPlan>,
+    pub(super) counts: Arc<SagaCounters>,
+    pub(super) orders: mpsc::Sender<WaitingOrder>,
+    pub(super) ended: watch::Sender<bool>,
+    run: Mutex<SagaRun>,
+    length: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Its place among the sagas that may be there.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl LiveSaga {
+    /// The saga that `recovered` tells of, and the orders that its task gets.
+    pub(super) fn of(
+        recovered: RecoveredSaga,
+        counts: Arc<SagaCounters>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> (Arc<Self>, mpsc::Receiver<WaitingOrder>) {
+        let RecoveredSaga { id, plan, run, length, bytes } = recovered;
+        let (orders, waiting) = mpsc::channel(WAITING_ORDERS);
+        let live = Self {
+            id,
+            plan,
+            counts,
+            orders,
+            ended: watch::channel(false).0,
+            run: Mutex::new(run),
+            length: AtomicUsize::new(length as usize),
+            bytes: AtomicUsize::new(bytes),
+            _place: place,
+        };
+        (Arc::new(live), waiting)
+    }
+
+    /// Looks at what its journal tells.
+    pub(super) fn run<T>(&self, look: impl FnOnce(&SagaRun) -> T) -> T {
+        look(&self.run.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many entries its journal has.
+    pub(super) fn length(&self) -> u32 {
+        u32::try_from(self.length.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a result of so many bytes fits into a journal of at most `most`.
+    pub(super) fn has_room(&self, most: usize, bytes: usize) -> bool {
+        bytes <= bound::RESULT && self.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= most
+    }
+
+    /// Takes entries that are on disk.
+    pub(super) fn take(&self, entries: &[JournalEntry]) {
+        let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            run.apply(entry);
+            if let JournalEntry::Done { result, .. } = entry {
+                self.bytes.fetch_add(result.len(), Ordering::Relaxed);
+            }
+        }
+        self.length.fetch_add(entries.len(), Ordering::Relaxed);
+    }
+}
+
+/// What the tasks of all sagas share.
+pub(super) struct SharedSagas<P> {
+    pub(super) journal: SagaJournal,
+    pub(super) performer: Arc<P>,
+    pub(super) settings: SagaSettings,
+    /// The calls of steps that may be under way.
+    pub(super) permits: Semaphore,
+    pub(super) live: Mutex<BTreeMap<String, Arc<LiveSaga>>>,
+    pub(super) tasks: Mutex<JoinSet<()>>,
+}
+
+impl<P> SharedSagas<P> {
+    /// The sagas that have not ended, by their ids.
+    pub(super) fn live(&self) -> MutexGuard<'_, BTreeMap<String, Arc<LiveSaga>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of a saga is on disk.
+    pub(super) fn ended(&self, saga: &LiveSaga, outcome: SagaOutcome) {
+        let count = match outcome {
+            SagaOutcome::Completed => &saga.counts.completed,
+            SagaOutcome::Compensated => &saga.counts.compensated,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.live().remove(&saga.id);
+        saga.ended.send_replace(true);
+    }
+}
+
+/// Now, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

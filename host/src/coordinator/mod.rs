@@ -1,0 +1,39 @@
+//! Floor 6: sagas at work.
+//!
+//! Owns the journal of every saga (in a bucket of `state`), the task of each saga that has not ended, the calls of its
+//! steps, and what operators decide about sagas.
+//!
+//! What always holds:
+//! - An entry is on disk before anything follows from it: a start before it is acknowledged, a step's beginning before
+//!   its action is called, a turn before the first compensation.
+//! - The commit of a turn writes a tombstone, and each commit by an action of the saga demands that there is none
+//!   (`base/commit_guard.rs`). So an action that is late, since its answer was lost or its call was cut off, changes
+//!   nothing that its compensation does not see.
+//! - One task works on a saga. After a restart it goes on where the journal ends.
+//! - A compensation is never cut off by a deadline or an operator, and never given up: it is tried until it succeeds,
+//!   or waits for a person.
+//! - How many sagas there are, how long their journals are, and how many steps are called at once is bounded.
+//!
+//! Never: decides what comes next (`saga` does), knows how a call is made (the mesh does).
+//!
+//! Tests: `tests/`, with services of their own over the real store.
+
+mod driver;
+mod error;
+mod journal;
+mod live_saga;
+mod performer;
+mod plan;
+mod recovery;
+mod saga_coordinator;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use error::SagaError;
+pub use journal::SagaJournal;
+pub use live_saga::SagaOrder;
+pub use performer::{CallEnd, MeshPerformer, Perform, PlannedCall};
+pub use plan::{SagaPlan, SagaSettings, StepTargets};
+pub use saga_coordinator::{Coordinator, StartedSaga};
+pub use status::{SagaCounts, SagaStatus};

@@ -1,0 +1,190 @@
+//! The answers of routes that start a saga, or show one.
+
+use super::problem::Problem;
+use crate::base::{Body, full_body};
+use crate::coordinator::SagaStatus;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::json;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout_at;
+
+/// What makes a start repeatable.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a request refused by this file is counted as.
+pub(super) const REFUSED: [(u16, &str); 7] = [
+    (400, "malformed-body"),
+    (404, "no-saga"),
+    (408, "slow-body"),
+    (413, "body-too-large"),
+    (415, "unsupported-media-type"),
+    (422, "saga-refused"),
+    (503, "sagas-unavailable"),
+];
+
+/// A route that leads to a saga: POST starts it, GET shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SagaRoute {
+    /// The saga of the manifest.
+    pub saga: Arc<str>,
+    /// How long a start waits for the end: 0 s to 1 h. Default 0 s.
+    pub wait: Duration,
+}
+
+/// Why a saga was not started, or is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SagaRefusal {
+    /// There is none with this id.
+    Unknown,
+    /// The input does not fit; what is wrong, for the client.
+    Input(String),
+    /// The key was used with another input.
+    OtherInput,
+    /// Not now.
+    Unavailable,
+}
+
+/// What becomes of a question about a saga.
+pub type SagaDoorFuture<'a> = Pin<Box<dyn Future<Output = Result<SagaStatus, SagaRefusal>> + Send + 'a>>;
+
+/// How the gateway reaches the sagas.
+pub trait SagaDoor: Send + Sync + 'static {
+    /// Starts a saga with this input for `who`, whose key makes it repeatable, and waits for its end for `wait` at
+    /// most. It is on disk when this returns.
+    fn start<'a>(
+        &'a self,
+        saga: &'a str,
+        who_and_key: (&'a str, Option<&'a str>),
+        input: Bytes,
+        wait: Duration,
+    ) -> SagaDoorFuture<'a>;
+
+    /// What a saga is at.
+    fn show<'a>(&'a self, saga: &'a str, id: &'a str) -> SagaDoorFuture<'a>;
+}
+
+/// The way to the sagas, if the manifest has any.
+#[derive(Clone, Default)]
+pub struct SagaEntrance(pub Option<Arc<dyn SagaDoor>>);
+
+impl fmt::Debug for SagaEntrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SagaEntrance")
+    }
+}
+
+/// A request to such a route.
+pub(super) struct SagaRequest<'a> {
+    pub(super) head: &'a Parts,
+    pub(super) body: Body,
+    pub(super) body_limit: u64,
+    /// Who asks, if the route knows.
+    pub(super) who: &'a str,
+    pub(super) deadline: Instant,
+}
+
+/// Starts the saga of the route, or shows one.
+///
+/// # Errors
+/// The request does not fit, there is no such saga, or it cannot be started now.
+pub(super) async fn answer(
+    entrance: &SagaEntrance,
+    route: &SagaRoute,
+    request: SagaRequest<'_>,
+) -> Result<Response<Body>, Problem> {
+    let door = entrance.0.as_ref().ok_or_else(|| problem(SagaRefusal::Unavailable))?;
+    let SagaRequest { head, body, body_limit, who, deadline } = request;
+    let path = head.uri.path();
+    if head.method != Method::POST {
+        let id = path.rsplit('/').next().unwrap_or_default();
+        let status = door.show(&route.saga, id).await.map_err(problem)?;
+        return Ok(written(StatusCode::OK, &status));
+    }
+    if !is_json(head) {
+        let detail = "the input of a saga is JSON: send it with `Content-Type: application/json`";
+        let title = "The body is of another type";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail));
+    }
+    let key = match head.headers.get(&IDEMPOTENCY_KEY) {
+        Some(value) => {
+            let detail = "`Idempotency-Key` must be 1 to 200 visible ASCII characters";
+            Some(value.to_str().map_err(|_| Problem::bad_request("malformed-body", detail))?)
+        }
+        None => None,
+    };
+    let input = read(body, body_limit, deadline).await?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let status = door.start(&route.saga, (who, key), input, route.wait.min(left)).await.map_err(problem)?;
+    let code = if status.has_ended() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut answer = written(code, &status);
+    let location = format!("{}/{}", path.trim_end_matches('/'), status.id);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    Ok(answer)
+}
+
+fn is_json(head: &Parts) -> bool {
+    let given = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case("application/json"))
+}
+
+async fn read(body: Body, limit: u64, deadline: Instant) -> Result<Bytes, Problem> {
+    let limited = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect();
+    let Ok(read) = timeout_at(deadline.into(), limited).await else {
+        let detail = "the body did not arrive in time";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "slow-body", "The body is too slow", detail).closing());
+    };
+    match read {
+        Ok(read) => Ok(read.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            let detail = format!("the body is longer than {limit} bytes");
+            let title = "The body is too large";
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", title, detail).closing())
+        }
+        Err(_) => Err(Problem::bad_request("malformed-body", "the body ended before its end")),
+    }
+}
+
+/// A saga as its clients see it: why a step failed is the operators' business.
+fn written(code: StatusCode, status: &SagaStatus) -> Response<Body> {
+    let SagaStatus { id, saga, state, started, ended, done, steps, result, .. } = status;
+    // Whoever waits for a saga cannot do anything about one that waits for a person.
+    let state = if state == "parked" { "running" } else { state };
+    let text = json!({
+        "id": id, "saga": saga, "state": state, "started": started, "ended": ended, "done": done, "steps": steps,
+        "result": result,
+    });
+    let mut answer = Response::new(full_body(text.to_string()));
+    *answer.status_mut() = code;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+fn problem(refusal: SagaRefusal) -> Problem {
+    match refusal {
+        SagaRefusal::Unknown => {
+            let detail = "there is no saga with this id, or it is forgotten";
+            Problem::new(StatusCode::NOT_FOUND, "no-saga", "There is no such saga", detail)
+        }
+        SagaRefusal::Input(detail) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "saga-refused", "The input does not fit", detail)
+        }
+        SagaRefusal::OtherInput => {
+            let detail = "the key was used with another input";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "saga-refused", "The key was used before", detail)
+        }
+        SagaRefusal::Unavailable => {
+            let detail = "no saga can be started or shown now";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "sagas-unavailable", "Not now", detail)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The services of another manifest take the place of those that serve, in one publication. What the other manifest
+//! leaves as it is keeps its endpoints, with their circuits, connections and instances.
+
+use super::deployment::{Deployment, RevisionHistory};
+use super::error::SwapError;
+use super::spec::ServiceSpec;
+use super::swap::{Deployments, Rollout, does_not_start};
+use super::wiring::Need;
+use crate::base::{CallContext, Digest, RequestId, ServiceName};
+use crate::contract::BoundFunction;
+use crate::runtime::{Component, Link, LoadError, Revision};
+use crate::state::Store;
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::MutexGuard as TurnGuard;
+use tokio::time::timeout;
+
+/// How long a host name may take to be resolved before the service is published without its addresses.
+const RESOLVING: Duration = Duration::from_secs(2);
+
+/// A service as the other manifest wants it.
+pub struct WantedService<'a> {
+    /// What is deployed.
+    pub spec: ServiceSpec,
+    /// Its component, compiled, with the links of its imports.
+    pub component: Option<(&'a Component, &'a [Link])>,
+    /// Whether the manifest has the same settings for it as before.
+    pub same: bool,
+}
+
+/// Everything that an exchange needs, prepared and checked. Nothing has changed yet; dropped, nothing changes.
+pub struct PreparedExchange {
+    services: BTreeMap<ServiceName, NextService>,
+    needs: Vec<Need>,
+    /// The revisions that served when it was prepared.
+    seen: BTreeMap<ServiceName, Digest>,
+}
+
+/// What becomes of one service of the other manifest.
+enum NextService {
+    /// It goes on; its routes may be others.
+    Kept(Arc<Deployment>, Arc<[BoundFunction]>),
+    /// Another deployment begins.
+    New(Arc<Deployment>, Option<Arc<Revision>>),
+}
+
+impl PreparedExchange {
+    /// The services that get another deployment.
+    pub fn changed(&self) -> impl Iterator<Item = &ServiceName> {
+        let new = self.services.iter().filter(|(_, next)| matches!(next, NextService::New(..)));
+        new.map(|(name, _)| name)
+    }
+}
+
+impl Rollout {
+    /// The digest of the component that serves as `name`.
+    pub fn digest(&self, name: &str) -> Option<Digest> {
+        self.serving().get(name).map(|revision| revision.digest())
+    }
+
+    /// Prepares the exchange of all services for `wanted`, whose components fit one another: new revisions are made,
+    /// and each has started once. `needs` is what the routes by HTTP and the health checks need of the services.
+    ///
+    /// # Errors
+    /// A component may not run as its service, or does not start.
+    pub async fn prepare_exchange(
+        &self,
+        wanted: Vec<WantedService<'_>>,
+        needs: Vec<Need>,
+        store: Option<&Store>,
+    ) -> Result<PreparedExchange, (ServiceName, SwapError)> {
+        let seen = self.serving().iter().map(|(name, revision)| (name.clone(), revision.digest())).collect();
+        let mut services = BTreeMap::new();
+        for one in wanted {
+            let name = one.spec.name.clone();
+            let next = self.prepare_service(one, store).await.map_err(|error| (name.clone(), error))?;
+            services.insert(name, next);
+        }
+        Ok(PreparedExchange { services, needs, seen })
+    }
+
+    async fn prepare_service(
+        &self,
+        wanted: WantedService<'_>,
+        store: Option<&Store>,
+    ) -> Result<NextService, SwapError> {
+        let WantedService { spec, component, same } = wanted;
+        let before = self.find(spec.name.as_str()).ok();
+        let stable = self.serving().get(&spec.name).map(Arc::clone);
+        let digest = component.map(|(component, _)| component.digest());
+        let links = component.map_or(&[][..], |(_, links)| links);
+        let same_code = digest == stable.as_ref().map(|stable| stable.digest())
+            && stable.as_ref().is_none_or(|stable| stable.links() == links);
+        if let Some(before) = before.as_ref().filter(|_| same && same_code) {
+            return Ok(NextService::Kept(Arc::clone(before), spec.routed));
+        }
+        let manifest = spec.manifest.or(digest);
+        let mut next = match &before {
+            Some(before) => before.succeeded(spec, store, &self.recordings),
+            None => Deployment::new(spec, store, &self.recordings),
+        };
+        next.note_manifest(manifest);
+        let goes_on = before
+            .as_ref()
+            .zip(stable.clone())
+            .filter(|(before, stable)| same_code && before.shares_revisions(&next, (stable.links(), links)));
+        let revision = match (component, &goes_on) {
+            (Some(_), Some((_, stable))) => Some(Arc::clone(stable)),
+            (Some((component, links)), None) => Some(self.first_started(&next, component, links).await?),
+            (None, _) => None,
+        };
+        let previous = stable.clone().filter(|stable| digest.is_some_and(|digest| digest != stable.digest()));
+        let history = RevisionHistory { stable: revision.clone(), previous, manifest };
+        match goes_on {
+            Some((before, _)) if before.shares_replicas(&next) => {
+                next.keep_replicas(&before.published());
+                if let Some(revision) = &revision {
+                    next.published().idempotent = next.idempotent(revision);
+                }
+            }
+            _ => next.replace_replicas(&self.runtime, &history, &mut next.published()),
+        }
+        next.history = history.into();
+        if next.has_names() && timeout(RESOLVING, next.resolve_unpublished()).await.is_err() {
+            tracing::warn!(service = %next.spec.name, "its host names are still being resolved");
+        }
+        Ok(NextService::New(Arc::new(next), revision))
+    }
+
+    /// A revision that has started once.
+    async fn first_started(
+        &self,
+        deployment: &Deployment,
+        component: &Component,
+        links: &[Link],
+    ) -> Result<Arc<Revision>, SwapError> {
+        let limits = &deployment.spec.replicas.limits;
+        let revision: Result<_, LoadError> =
+            component.revision(&self.runtime, Arc::clone(&deployment.grants), limits, links);
+        let revision = Arc::new(revision?);
+        let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), limits.timeout);
+        deployment.pool(&self.runtime, &revision).rehearse(&context).await.map_err(does_not_start)?;
+        Ok(revision)
+    }
+
+    /// Makes the exchange, in one publication. The services that the other manifest does not have stay in the discovery
+    /// table, for requests that were routed before: they are returned, for [`Rollout::withdraw`].
+    ///
+    /// # Errors
+    /// A service that changes has a swap or a canary under way, or another revision serves than when the exchange was
+    /// prepared. Nothing has changed then.
+    pub fn exchange(&self, exchange: PreparedExchange) -> Result<Vec<ServiceName>, (ServiceName, SwapError)> {
+        let PreparedExchange { services, needs, seen } = exchange;
+        let before = self.deployments();
+        // From here on no swap of any service is published.
+        let mut serving = self.serving();
+        let moved = |name: &ServiceName| (name.clone(), SwapError::Moved(name.clone()));
+        let now: BTreeMap<_, _> = serving.iter().map(|(name, revision)| (name.clone(), revision.digest())).collect();
+        if let Some((name, _)) = now.iter().chain(&seen).find(|(name, _)| now.get(*name) != seen.get(*name)) {
+            return Err(moved(name));
+        }
+        let goes = |name: &&ServiceName| !matches!(services.get(*name), Some(NextService::Kept(..)));
+        let leaving: Vec<_> = before.iter().filter(|(name, _)| goes(name)).map(|(_, one)| Arc::clone(one)).collect();
+        let _turns = leaving.iter().map(|one| turn_now(one)).collect::<Result<Vec<_>, _>>()?;
+        for (name, next) in &services {
+            if let NextService::Kept(deployment, routed) = next
+                && deployment.canary().is_some()
+                && !same_places(&deployment.routed(), routed)
+            {
+                return Err((name.clone(), SwapError::UnderWay(name.clone())));
+            }
+        }
+        // From here on nothing fails. A deployment that was retired publishes nothing any more.
+        leaving.iter().for_each(|one| one.published().retired = true);
+        let (mut deployments, mut running) = (Deployments::new(), BTreeMap::new());
+        for (name, next) in services {
+            match next {
+                NextService::Kept(deployment, routed) => {
+                    running.extend(serving.get(&name).map(|revision| (name.clone(), Arc::clone(revision))));
+                    deployment.published().routed = routed;
+                    deployments.insert(name, deployment);
+                }
+                NextService::New(deployment, revision) => {
+                    running.extend(revision.map(|revision| (name.clone(), revision)));
+                    deployments.insert(name, deployment);
+                }
+            }
+        }
+        *serving = running;
+        *self.routes() = needs;
+        let gone = before.keys().filter(|name| !deployments.contains_key(*name)).cloned().collect();
+        self.publish_all(&deployments);
+        self.replace_deployments(deployments);
+        drop(serving);
+        Ok(gone)
+    }
+
+    /// Puts all deployments into the discovery table, in one step. Meanwhile none of them changes: otherwise a name
+    /// that is resolved at that moment could be lost.
+    fn publish_all(&self, deployments: &Deployments) {
+        let guards: Vec<(&ServiceName, &Arc<Deployment>, MutexGuard<'_, _>)> =
+            deployments.iter().map(|(name, one)| (name, one, one.published())).collect();
+        let entries = guards.iter().map(|(name, one, published)| ((*name).clone(), one.service(published)));
+        self.registry.publish_all(entries.collect());
+    }
+
+    /// Takes services out of the discovery table that [`Rollout::exchange`] has left there.
+    pub fn withdraw(&self, gone: &[ServiceName]) {
+        let now = self.deployments();
+        let gone: Vec<_> = gone.iter().filter(|name| !now.contains_key(*name)).cloned().collect();
+        self.registry.withdraw_all(&gone);
+    }
+}
+
+/// Whether routes call the same functions.
+fn same_places(a: &[BoundFunction], b: &[BoundFunction]) -> bool {
+    a.iter().map(|function| function.place).eq(b.iter().map(|function| function.place))
+}
+
+/// The lock of a history that nobody holds, of a service without a canary.
+fn turn_now(deployment: &Deployment) -> Result<TurnGuard<'_, RevisionHistory>, (ServiceName, SwapError)> {
+    let name = &deployment.spec.name;
+    let under_way = || (name.clone(), SwapError::UnderWay(name.clone()));
+    let turn = deployment.history.try_lock().map_err(|_| under_way())?;
+    if deployment.canary().is_some() { Err(under_way()) } else { Ok(turn) }
+}
