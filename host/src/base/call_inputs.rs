@@ -3,11 +3,11 @@
 //! A guest has nothing but its own code and what the host hands to it. So whoever watches all inputs of a call knows
 //! all that its answer can depend on, except the order in which a guest's own calls are answered.
 
-use super::context::RequestId;
 use super::error::ErrorKind;
 use super::identity::Identity;
 use super::name::ServiceName;
 use super::read_standing::ReadStanding;
+use super::request_id::RequestId;
 use std::fmt;
 use std::time::Duration;
 

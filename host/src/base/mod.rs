@@ -5,8 +5,8 @@
 //! handles, the trace of a request (its ids, the fields that carry them, its tree of spans, each a plain record), the
 //! body type that every room passes along, the host that a message names, the header fields that end at this host, what
 //! may stand in a line of the log and what is masked there, and the kinds of error with their blame. What always holds:
-//! a value of these types is valid (each
-//! [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand beside each noun.
+//! a value of these types is valid (each [`ServiceName`] is a legal name). Never: I/O, tokio, policy. Tests stand
+//! beside each noun.
 
 mod authority;
 mod body;
@@ -24,6 +24,7 @@ mod log_text;
 mod masked_text;
 mod name;
 mod read_standing;
+mod request_id;
 mod span;
 mod trace_context;
 mod trace_tree;
@@ -39,7 +40,7 @@ pub use call_inputs::{Input, InputWatch, NamedTexts, StatePage, StateValue};
 pub use call_report::{CallReport, CallReporter};
 pub use caller_header::{is_login, remove_claimed_identity};
 pub use commit_guard::CommitGuard;
-pub use context::{CallContext, RequestId, StickyFields};
+pub use context::{CallContext, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use handled_event::HandledEvent;
@@ -49,6 +50,7 @@ pub use log_text::log_safe;
 pub use masked_text::mask_secrets;
 pub use name::{Digest, InvalidName, ServiceName};
 pub use read_standing::ReadStanding;
+pub use request_id::RequestId;
 pub use span::{SpanAttribute, SpanKind, SpanOwner, SpanText, SpanValue, TraceSpan};
 pub use trace_context::{SpanId, TraceId, TraceParent, TraceState, bound_baggage, known_method};
 pub use trace_tree::{EndedTree, OpenSpan, TraceMark, TraceScope, TraceStart, TraceTree};

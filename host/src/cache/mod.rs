@@ -9,8 +9,8 @@
 //!   gateway sets by itself is not kept;
 //! - an answer to a request with credentials is kept only where RFC 9111, section 3.5, allows it, or where the route's
 //!   key tells the callers apart; an answer with `Set-Cookie` only if it says `public`;
-//! - an answer that is kept by state is given for exactly as long as all stands that its call has read, by the revisions
-//!   that have read it ([`StateBasis`]), and to none but callers of the same identity;
+//! - an answer that is kept by state is given for exactly as long as all stands that its call has read, by the
+//!   revisions that have read it ([`StateBasis`]), and to none but callers of the same identity;
 //! - what cannot be understood makes an answer older or less cacheable, never the other way round;
 //! - a value of a request's field, which may be a secret, is kept as a digest alone.
 //!
@@ -47,6 +47,6 @@ pub use freshness::{AnswerMoment, Freshness};
 pub use kept_answer::KeptAnswer;
 pub use purge::Purge;
 pub use selection::{KeyDigest, Selection};
-pub use state_basis::{StateBasis, keep_by_state};
-pub use storability::keep;
+pub use state_basis::StateBasis;
+pub use storability::{keep, keep_by_state};
 pub use unkept::Unkept;

@@ -6,9 +6,10 @@ use super::cache_tags::CacheTags;
 use super::freshness::{AnswerMoment, Freshness, is_heuristic, stated_lifetime};
 use super::kept_answer::{KeptAnswer, dated};
 use super::selection::Selection;
+use super::state_basis::StateBasis;
 use super::unkept::Unkept;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
 /// The answer to a GET with the headers `request`, as it is kept; its content is added when it is whole.
@@ -64,4 +65,40 @@ pub fn keep(
         return Err(Unkept::Lifetime);
     }
     Ok(kept)
+}
+
+/// The answer of a function, as it is kept for as long as `basis` stands; its content is added when it is whole.
+///
+/// It gets no `Date`, which tells of whole seconds only: a client that asks for a newer one (`If-Modified-Since`) would
+/// be told within the second of a change that there is none.
+///
+/// # Errors
+/// Why it may not be kept.
+pub fn keep_by_state(
+    status: StatusCode,
+    answer: &HeaderMap,
+    moment: AnswerMoment,
+    basis: StateBasis,
+) -> Result<KeptAnswer, Unkept> {
+    if !status.is_success() || status == StatusCode::PARTIAL_CONTENT {
+        return Err(Unkept::Status);
+    }
+    if answer.contains_key(SET_COOKIE) {
+        return Err(Unkept::SetCookie);
+    }
+    let selection = Selection::of(answer, &HeaderMap::new()).ok_or(Unkept::Varies)?;
+    let tags = CacheTags::of(answer).ok_or(Unkept::Tags)?;
+    let mut headers = answer.clone();
+    headers.remove(DATE);
+    Ok(KeptAnswer {
+        status,
+        headers,
+        body: Bytes::new(),
+        control: CacheControl::default(),
+        is_stated: true,
+        freshness: Freshness::without_end(moment),
+        selection,
+        tags,
+        basis: Some(basis),
+    })
 }

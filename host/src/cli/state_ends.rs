@@ -4,8 +4,8 @@
 use crate::cache::Unkept;
 use crate::contract::Contract;
 
-/// Interfaces, by their names without a version, and the reason that a call of them is. The library of a language imports
-/// more than a component calls, so each line says what may be.
+/// Interfaces, by their names without a version, and the reason that a call of them is. The library of a language
+/// imports more than a component calls, so each line says what may be.
 const INTERFACES: [(Unkept, &[&str]); 5] = [
     (Unkept::Clock, &["wasi:clocks/monotonic-clock", "wasi:clocks/system-clock", "wasi:clocks/wall-clock"]),
     (Unkept::Random, &["wasi:random/insecure", "wasi:random/random"]),

@@ -77,9 +77,9 @@ static CACHE: ManifestKey<CacheWordKind> = ManifestKey::new(
     "cache",
     CacheWordKind,
     "false",
-    "Whether answers to GET are kept, as they allow it (RFC 9111). A table in place of true says more. With `\"state\"`, \
-     on a route with `call`, an answer is kept for as long as nothing has changed that its call has read of the \
-     services' stores.",
+    "Whether answers to GET are kept, as they allow it (RFC 9111). A table in place of true says more. With \
+     `\"state\"`, on a route with `call`, an answer is kept for as long as nothing has changed that its call has read \
+     of the services' stores.",
 );
 /// The longest time that a route can add to what answers say: a year.
 const LONGEST: u64 = 365 * DAY;

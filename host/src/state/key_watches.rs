@@ -9,9 +9,9 @@
 //!
 //! Watch, begin and end exclude one another by one lock. So for each watch and each batch that changes what it watches:
 //!
-//! 1. The watch comes before the begin: the begin ends the flag. From then on the answer is not given, and the new value
-//!    is neither readable nor acknowledged yet. Whether the answer has been stored by then does not matter, since the
-//!    flag travels with it: an invalidation that comes between a read and the storing of its answer wins.
+//! 1. The watch comes before the begin: the begin ends the flag. From then on the answer is not given, and the new
+//!    value is neither readable nor acknowledged yet. Whether the answer has been stored by then does not matter, since
+//!    the flag travels with it: an invalidation that comes between a read and the storing of its answer wins.
 //! 2. The watch comes between begin and end: the read may find the value before the batch or the one after it. The flag
 //!    is ended at once, and the answer is never given to another request.
 //! 3. The watch comes after the end: the read finds the new value.
@@ -192,6 +192,9 @@ impl KeyWatches {
 
     /// To be called before all of `bucket` is erased.
     pub(super) fn begin_erasure(&self, bucket: &ServiceName) {
+        if !self.is_on.load(Ordering::Acquire) {
+            return;
+        }
         let mut tables = self.lock();
         tables.writing.entry(bucket.clone()).or_default().all = true;
         tables.end_changing();

@@ -76,8 +76,8 @@ impl Store {
         self.backend.replace_key(key).await
     }
 
-    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what is
-    /// watched. Blocks for as long as a batch is being written.
+    /// From now on [`Bucket::watch_keys`] and [`Bucket::watch_listing`] work, and each batch of commits looks at what
+    /// is watched. Blocks for as long as a batch is being written.
     pub fn switch_watches_on(&self) {
         self.backend.switch_watches_on();
     }

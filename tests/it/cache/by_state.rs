@@ -32,9 +32,9 @@ path = "/users"
 call = "users/create"
 
 [[route]]
-method = "PUT"
+method = "PATCH"
 path = "/renamed/{id}"
-call = "users/replace"
+call = "users/update"
 
 [[route]]
 method = "DELETE"
@@ -159,7 +159,7 @@ async fn an_answer_lives_until_what_its_call_has_read_changes_through_all_servic
     let both = "/products?limit=1";
     assert_eq!(shop.miss(both).await, shop.hit(both).await);
 
-    shop.write(Method::PUT, &format!("/renamed/{}", id(&ada)), &user(1, "Countess")).await;
+    shop.write(Method::PATCH, &format!("/renamed/{}", id(&ada)), &user(1, "Countess")).await;
     assert_eq!(shop.miss(&of_ada).await["name"], "Countess");
     assert_eq!(shop.hit(&of_bob).await["name"], "Bob", "nobody has touched what it rests on");
     assert_eq!(shop.miss(&details).await["user"]["name"], "Countess", "the callee's reads are the caller's");
@@ -182,8 +182,8 @@ async fn an_answer_lives_until_what_its_call_has_read_changes_through_all_servic
     assert_eq!(shop.hit(&details).await["user"], Value::Null);
 }
 
-/// The fixture `inputs`: `front` calls `back`, `mixed` calls `kept`, whose instances serve several calls, and `outer` may
-/// ask outside.
+/// The fixture `inputs`: `front` calls `back` and may ask outside, `mixed` calls `kept`, whose instances serve several
+/// calls.
 const INPUTS: &str = r#"
 [service.front]
 component = "{component:fixture-inputs}"

@@ -8,9 +8,9 @@
 //! - not older than what any read returned that ended before this one began,
 //! - not newer than the last write that had begun when the read ended.
 //!
-//! Linearizability is local (Herlihy and Wing, 1990, theorem 1), so the registers can be checked one by one. The details
-//! of an order show three of them, of two services, through a third one; its contract says that they are not read at one
-//! moment.
+//! Linearizability is local (Herlihy and Wing, 1990, theorem 1), so the registers can be checked one by one. The
+//! details of an order show three of them, of two services, through a third one; its contract says that they are not
+//! read at one moment.
 //!
 //! `./just state-cache [SECONDS]` runs the long form: 32 readers and 8 writers.
 
@@ -165,7 +165,8 @@ impl World {
             let value = register.acknowledged.load(SeqCst) + 1;
             register.begun.store(value, SeqCst);
             // What was in doubt when the host died is written again.
-            while clients.send(Method::PUT, &register.paths[1], &register.content(value)).await.is_none() {
+            let method = if register.is_user { Method::PATCH } else { Method::PUT };
+            while clients.send(method.clone(), &register.paths[1], &register.content(value)).await.is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             register.acknowledged.store(value, SeqCst);

@@ -135,7 +135,8 @@ fn a_cache_that_cannot_work_is_a_finding() {
     cases! {
         "[gateway]\ncache = { memory = '1MiB' }" => "2:9", "`object` is more than a tenth of `memory`", "smaller";
         "[gateway]\ncache = { memory = '64KiB' }" => "2:20", "must be a size of 1MiB to 256GiB", "64MiB";
-        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") => "5:9", "`cache` must be true, false or \"state\"", "ttl";
+        route!("service = 'users'\nprefix = '/a'\ncache = 'yes'") =>
+            "5:9", "`cache` must be true, false or \"state\"", "ttl";
         route!("service = 'users'\nprefix = '/a'\ncache = { ttl = '1ms' }") => "5:17", "100ms to 365d", "1m";
         route!("service = 'users'\nprefix = '/a'\ncache = { tll = '1s' }") =>
             "5:11", "unknown key `tll` in `cache` of [[route]]", "`ttl`";

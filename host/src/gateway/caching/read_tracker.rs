@@ -5,7 +5,8 @@ use crate::base::{Input, InputWatch, ReadStanding, ServiceName};
 use crate::cache::{StateBasis, Unkept};
 use std::sync::{Arc, OnceLock};
 
-/// The most keys and listings that an answer may rest on. Each is watched, in memory, for as long as the answer is kept.
+/// The most keys and listings that an answer may rest on. Each is watched, in memory, for as long as the answer is
+/// kept.
 const MOST_READS: usize = 1024;
 
 /// What one call has been handed, through all services.

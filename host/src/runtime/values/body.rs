@@ -27,8 +27,8 @@ pub(crate) fn for_guest(mut request: http::Request<Body>, service: &ServiceName)
 }
 
 /// A guest's request as the called service reads it: in origin form, with the host that the guest named, and with `id`,
-/// the id of the request that the guest serves, unless it is hidden. A guest that breaks its body off is this service's client, and the
-/// break is the client's fault.
+/// the id of the request that the guest serves, unless it is hidden. A guest that breaks its body off is this service's
+/// client, and the break is the client's fault.
 pub(crate) fn for_host(request: http::Request<WasiBody>, id: Option<&RequestId>) -> http::Request<Body> {
     let (mut parts, body) = request.into_parts();
     if let Some(authority) = parts.uri.authority() {

@@ -242,8 +242,8 @@ struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next batch
-    /// gathers.
+    /// The writer's loop: takes the commits that wait, writes them, answers. While it waits for the disk, the next
+    /// batch gathers.
     fn write_batches(&self, queue: &FairQueue<CommitJob>, max_batch: usize) {
         while let Some(jobs) = queue.take(max_batch, BATCH_BYTES) {
             let mut batch = Vec::with_capacity(jobs.len());
@@ -265,8 +265,8 @@ impl BatchWriter {
         }
     }
 
-    /// Writes one batch. A conflict is answered together with the rest, not earlier: the commit that it lost against can
-    /// only be read once it is on disk.
+    /// Writes one batch. A conflict is answered together with the rest, not earlier: the commit that it lost against
+    /// can only be read once it is on disk.
     fn write(&self, batch: Vec<(ServiceName, Transaction)>) -> Vec<Result<Committed, StateError>> {
         let _alone = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         self.watches.begin_batch(&batch);

@@ -213,6 +213,11 @@ async fn an_erasure_a_failed_batch_and_a_store_without_watches_end_what_is_watch
     let standing = ReadStanding::default();
     unwatched.bucket(&name("users")).watch_keys(&[key("a")], &standing);
     assert!(!standing.stands(), "nobody would tell");
+    unwatched.erase(&name("users")).await.unwrap();
+    unwatched.switch_watches_on();
+    let switched_on = ReadStanding::default();
+    unwatched.bucket(&name("users")).watch_keys(&[key("a")], &switched_on);
+    assert!(switched_on.stands(), "what was erased before does not matter");
     drop(unwatched);
 
     let disk = SimDisk::default();
