@@ -46,8 +46,6 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(rollouts::resources())
         .merge(recordings::resources())
         .merge(apply::resources())
-        .merge(apply::resources())
-        .merge(recordings::resources())
         .merge(traces::resources())
         .fallback(no_resource)
         .method_not_allowed_fallback(no_method)

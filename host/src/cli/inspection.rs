@@ -238,6 +238,7 @@ imports        shop:b/b@1.0.0: needs `calls` with a service that exports it
                wasi:keyvalue/store@0.2.0-draft: needs `state = true`
                wasi:keyvalue/watcher@0.2.0-draft: this host does not offer it
                wasi:cli@0.2.6, wasi:random@0.3.0
+not by state   random: if a call uses wasi:random/random@0.3.0
 cannot cross   `f` of shop:a/a@1.0.0: parameter `a` is resource `file`: a resource cannot leave its service
                shop:b/b@1.0.0 has the resource `handle`
 ",

@@ -294,11 +294,11 @@ fn the_manifest_of_the_example_shop_is_valid() {
     let folder = folder();
     let dist = folder.path().join("components/dist");
     std::fs::create_dir_all(&dist).expect("a folder");
-    let shop = ["users", "products", "orders", "payments", "checkout", "mailer", "sales"];
+    let shop = ["users", "products", "orders", "mailer", "sales", "payments", "checkout"];
     for name in shop {
         std::fs::write(dist.join(format!("{name}.wasm")), b"").expect("a file");
     }
-    for contract in ["users", "products", "orders-1.1", "payments", "checkout", "mailer", "sales"] {
+    for contract in ["users", "products", "orders-1.1", "mailer", "sales", "payments", "checkout"] {
         std::fs::create_dir_all(folder.path().join("wit").join(contract)).expect("a folder");
     }
     let path = folder.path().join("atoll.toml");

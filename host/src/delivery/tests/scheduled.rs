@@ -140,7 +140,7 @@ async fn what_was_missed_while_the_host_was_away_follows_the_rule() {
         }
         let late = heard.len() - 1;
         assert_eq!(late, rings.len() - 2, "{rule:?}: {heard:?}");
-        stop(&schedules, (heard.len() as u64)).await;
+        stop(&schedules, heard.len() as u64).await;
         assert_eq!(schedules.report()[0].skipped, skipped, "{rule:?}");
     }
 }
