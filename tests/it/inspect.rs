@@ -54,7 +54,7 @@ async fn inspect_describes_a_component_without_a_manifest() {
         !imports.iter().any(|import| import.starts_with("create:")),
         "the component does not call `create`, so it must not be listed:\n{report}"
     );
-    assert!(imports.last().unwrap().starts_with("wasi:cli@"), "{report}");
+    assert!(imports.last().unwrap().contains("wasi:cli@"), "{report}");
     let ends = section(&report, "not by state");
     for line in [
         "write: if a call uses `commit` of atoll:state/transactions@0.1.0",

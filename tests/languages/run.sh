@@ -25,8 +25,10 @@ source_of() {
 thrown() {
     case $1 in
     rust) printf '%s' 's/if person == "nobody" {/if person == "bug" { panic!("a bug of mine") }\n        &/' ;;
-    js | ts) printf '%s' 's/if (person === "nobody") {/if (person === "bug") { throw new TypeError("a bug of mine"); }\n    &/' ;;
-    python) printf '%s' 's/if person == "nobody":/if person == "bug":\n            raise ValueError("a bug of mine")\n        &/' ;;
+    js | ts) printf '%s' \
+        's/if (person === "nobody") {/if (person === "bug") { throw new TypeError("a bug of mine"); }\n    &/' ;;
+    python) printf '%s' \
+        's/if person == "nobody":/if person == "bug":\n            raise ValueError("a bug of mine")\n        &/' ;;
     esac
 }
 # Waits for two minutes at most until a command succeeds.

@@ -25,6 +25,7 @@ use crate::rollout::{GrantSettings, ManifestName, Need, Offers, ServiceSpec, Use
 use crate::runtime::{Component, Runtime, answers_http};
 use crate::saga::SagaDefinition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 
 /// The manifest's services and routes, checked against the components.
@@ -51,6 +52,14 @@ pub(super) struct Assembly {
     pub(super) left_out: BTreeMap<ServiceName, String>,
     /// What is probably not meant as it is written.
     pub(super) warnings: Vec<Finding>,
+}
+
+impl Assembly {
+    /// Takes out what runs beside the edges: events with schedules, sagas, health checks.
+    pub(super) fn take_plans(&mut self) -> ((EventPlan, SchedulePlan), SagaPlans, Vec<Option<health::Settings>>) {
+        let plans = (take(&mut self.events), take(&mut self.schedules));
+        (plans, take(&mut self.sagas), take(&mut self.health_checks))
+    }
 }
 
 /// Loads the components and checks that they and the routes fit together. With `partial`, a service or a route that

@@ -15,7 +15,7 @@
 //! and `operations` → `api_description`; `run` and `assembly` → `edge_tls` → `development_authority`; `run` →
 //! `applier` → `host_parts` → `operations`; `applier` → `manifest_in_use`, `health_watches`, `running_host`,
 //! `apply_refusal`, `apply_view`; `operations` → `apply_manifest`, which `applier` implements; `run` →
-//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `contract_tests` → `test_bench` →
+//! `auth_policies` → `issuer`, `key_file`; `run` → `host_traces` → `otlp_export`; `test_order` → `test_bench` →
 //! `stand_ins`. Tests: with the real binary in
 //! `tests/it`.
 
@@ -31,7 +31,6 @@ mod audited_operations;
 mod auth_policies;
 mod cache_order;
 mod check;
-mod contract_tests;
 mod development_authority;
 mod edge_files;
 mod edge_tls;
@@ -53,6 +52,7 @@ mod load;
 mod manifest_in_use;
 mod observations;
 mod operations;
+mod operations_succession;
 mod otlp_client;
 mod otlp_export;
 mod otlp_logs;
@@ -80,6 +80,7 @@ mod stand_ins;
 mod start_end;
 mod swap_refusal;
 mod test_bench;
+mod test_order;
 mod topic_operations;
 mod trace_views;
 mod troubles;
@@ -88,8 +89,8 @@ mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};
 pub use check::{Summary, check};
-pub use contract_tests::{TestOrder, test};
 pub use grant_views::{grant_views, manifest_grants};
 pub use inspect::{Inspection, ManifestTrial, inspect};
 pub use replay::{Replays, replay};
 pub use run::run;
+pub use test_order::{TestOrder, test};

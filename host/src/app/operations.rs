@@ -12,11 +12,11 @@ use super::key_file::{self, KeyFile, KeyFileError, KeyWish};
 use super::recent_traffic::RecentTraffic;
 use super::recording_views;
 use super::rollout_views::open_view;
-use super::saga_operations::{self, HostSagas, SagaSamples};
-use super::schedule_operations::{self, ScheduleSamples};
+use super::saga_operations::{self, HostSagas};
+use super::schedule_operations;
 use super::service_view::{breaker_view, view};
 use super::swap_refusal::refusal;
-use super::topic_operations::{self, DeliverySamples};
+use super::topic_operations;
 use super::trace_views;
 use super::troubles::troubles;
 use crate::admin::{
@@ -35,7 +35,7 @@ use crate::identity::KeyRecord;
 use crate::listen::Drain;
 use crate::mesh::{self, Endpoint, Mesh, Service};
 use crate::registry::Registry;
-use crate::rollout::{Begun, GrantSettings, Rollout, SwapError, Swapped, Trial};
+use crate::rollout::{Begun, GrantSettings, Rollout, Swapped, Trial};
 use crate::route::{Rewrite, RoutingTable};
 use crate::state::Store;
 use crate::telemetry::{ChangeKind, EdgeMetrics, Metrics, TraceQuery, Tracer, note_change};
@@ -142,40 +142,6 @@ impl HostOperations {
             next_fault,
             fault_added,
             applier: Arc::default(),
-        }
-    }
-
-    /// Takes the place of `before`, which served another manifest: what was counted and ordered goes on.
-    pub(super) fn go_on(&mut self, before: &Self) {
-        self.recent = Arc::clone(&before.recent);
-        self.next_fault = Arc::clone(&before.next_fault);
-        self.fault_added = Arc::clone(&before.fault_added);
-        if let Some(deliveries) = before.deliveries.get() {
-            self.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(deliveries))));
-            // It is empty.
-            let _ = self.deliveries.set(Arc::clone(deliveries));
-        }
-        if let Some(schedules) = before.schedules.get() {
-            self.metrics.add_schedules(Arc::new(ScheduleSamples(Arc::clone(schedules))));
-            let _ = self.schedules.set(Arc::clone(schedules));
-        }
-        if let Some(sagas) = self.sagas.get() {
-            self.metrics.add_sagas(Arc::new(SagaSamples(Arc::clone(sagas))));
-        }
-    }
-
-    /// The answer to a swap or a rollback. After a success the OpenAPI document is made anew, here and not later, so
-    /// that whoever swapped finds it.
-    pub(super) fn swapped(&self, name: &str, outcome: Result<Swapped, SwapError>) -> Result<SwapView, OperationError> {
-        let swapped = outcome.map_err(refusal)?;
-        self.renew_description();
-        Ok(swap_view(name, &swapped))
-    }
-
-    /// Makes the OpenAPI document anew.
-    pub(super) fn renew_description(&self) {
-        if let Some(description) = &self.description {
-            tokio::task::block_in_place(|| description.renew(&self.rollout, &self.registry));
         }
     }
 }
@@ -516,7 +482,7 @@ impl HostOperations {
     }
 }
 
-fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
+pub(super) fn swap_view(name: &str, swapped: &Swapped) -> SwapView {
     SwapView {
         service: name.to_owned(),
         revision: swapped.revision.short(),

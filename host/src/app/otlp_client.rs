@@ -224,7 +224,7 @@ impl CollectorComplaints {
         self.unsaid += lost;
         if self.last.is_none_or(|last| last.elapsed() >= QUIET) {
             let (lost, of) = (std::mem::take(&mut self.unsaid), self.of);
-            tracing::warn!(target: "otlp", lost, of, reason, "the collector takes nothing: what it did not get is lost");
+            tracing::warn!(target: "otlp", lost, of, reason, "the collector takes nothing: it is lost");
             self.last = Some(Instant::now());
         }
     }

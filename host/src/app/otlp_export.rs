@@ -65,19 +65,20 @@ impl OtlpExporters {
 
     /// Sends what waits at the end of the host, in a bounded time.
     pub(super) async fn finish(&self) {
+        // Boxed: whoever waits for the end would pay for the size of three clients.
         let traces = async {
             if let Some(traces) = &self.traces {
-                traces.finish().await;
+                Box::pin(traces.finish()).await;
             }
         };
         let logs = async {
             if let Some(logs) = &self.logs {
-                logs.finish().await;
+                Box::pin(logs.finish()).await;
             }
         };
         let metrics = async {
             if let (Some(metrics), Some(exposition)) = (&self.metrics, self.exposition.get()) {
-                metrics.finish(exposition).await;
+                Box::pin(metrics.finish(exposition)).await;
             }
         };
         let finished = timeout(LAST, async { tokio::join!(traces, logs, metrics) }).await.is_ok();

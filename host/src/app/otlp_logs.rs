@@ -25,7 +25,7 @@ pub(super) struct LogExporter {
 }
 
 /// Lines that were read and not sent yet.
-struct LineBatch {
+struct UnsentLines {
     message: Option<Bytes>,
     lines: usize,
     /// How many had left the memory before they were read.
@@ -83,15 +83,15 @@ impl LogExporter {
     }
 
     /// The next lines.
-    fn read(&self) -> LineBatch {
+    fn read(&self) -> UnsentLines {
         let from = self.next.load(Relaxed);
         let page = lines().page(from);
         let missed = page.entries.first().map_or(0, |(first, _)| usize::try_from(first - from).unwrap_or(usize::MAX));
         let entries = page.entries.iter().take(self.batch);
-        let next = entries.clone().last().map_or(page.next, |(number, _)| number + 1);
+        let next = entries.clone().next_back().map_or(page.next, |(number, _)| number + 1);
         let lines: Vec<Arc<KeptLine>> =
             entries.filter(|(_, line)| line.target != OWN).map(|(_, line)| Arc::clone(line)).collect();
         let message = (!lines.is_empty()).then(|| logs_request(&self.host, &lines).into());
-        LineBatch { message, lines: lines.len(), missed, next }
+        UnsentLines { message, lines: lines.len(), missed, next }
     }
 }

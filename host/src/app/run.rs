@@ -21,7 +21,7 @@ use super::quotas;
 use super::routed_places::RoutedPlaces;
 use super::running_host::RunningHost;
 use super::saga_operations::{HostSagas, SagaSamples};
-use super::saga_plans::SagaPlans;
+use super::saga_plans::{SagaPlans, pinned_sagas};
 use super::schedule_operations::ScheduleSamples;
 use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
@@ -32,7 +32,6 @@ use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
 use crate::config::{Draft, Manifest, ManifestErrors};
-use crate::coordinator::SagaJournal;
 use crate::health;
 use crate::listen::{Drain, Listener};
 use crate::mesh::{Mesh, Service};
@@ -40,7 +39,6 @@ use crate::recording::RecordingStore;
 use crate::registry::Registry;
 use crate::rollout::Rollout;
 use crate::runtime::{RecordingPlace, Runtime};
-use crate::saga::SagaDefinition;
 use crate::state::{StateError, Store};
 use crate::telemetry;
 use anyhow::Context;
@@ -88,10 +86,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
-    // A name that no server answers for is resolved again later. Other services must not wait for it.
-    if timeout(RESOLVING, rollout.resolve()).await.is_err() {
-        tracing::warn!("host names are still being resolved: their addresses get no calls yet");
-    }
+    resolve(&rollout).await;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -101,9 +96,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&store, &trail, &traces, &drain),
         (&tls, secure_address, &gateway_socket),
     );
-    let plans = (std::mem::take(&mut assembly.events), std::mem::take(&mut assembly.schedules));
-    let sagas = std::mem::take(&mut assembly.sagas);
-    let health_checks = std::mem::take(&mut assembly.health_checks);
+    let (plans, sagas, health_checks) = assembly.take_plans();
     let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
     let serving = parts.serve(checked, None);
     let host = Arc::clone(&serving.host);
@@ -300,11 +293,11 @@ async fn deliver(
     Ok(())
 }
 
-/// The definitions of the sagas on disk that have not ended.
-pub(super) async fn pinned_sagas(store: Option<&Store>) -> anyhow::Result<Vec<SagaDefinition>> {
-    match store {
-        Some(store) => SagaJournal::new(store).definitions().await.context("reading the sagas"),
-        None => Ok(Vec::new()),
+/// Resolves host names for a while. A name that no server answers for is resolved again later: other services must not
+/// wait for it.
+async fn resolve(rollout: &Rollout) {
+    if timeout(RESOLVING, rollout.resolve()).await.is_err() {
+        tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }
 }
 

@@ -6,13 +6,14 @@ use super::service_component::ServiceComponent;
 use crate::base::ServiceName;
 use crate::config::{Manifest, SagaConfig, StepSpans};
 use crate::contract::{BoundFunction, HttpBindingSpec, Interface, Type};
-use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaPlan, SagaSettings, StepTargets};
+use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaJournal, SagaPlan, SagaSettings, StepTargets};
 use crate::mesh::{Mesh, Value};
 use crate::rollout::{ManifestName, Need, Uses};
 use crate::saga::{
     Binding, BindingRoot, SagaDefinition, StepAction, StepCall, StepDirection, TypeScope, check_binding,
 };
 use crate::state::Store;
+use anyhow::Context;
 use http::Method;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -39,6 +40,8 @@ pub(super) struct SagaContext<'a, 'f> {
 struct CheckedSaga<'a> {
     definition: SagaDefinition,
     config: Option<&'a SagaConfig>,
+    /// Of the definition as it is written: it tells apart the functions of two definitions of one saga.
+    digest: String,
 }
 
 /// What is known when a call is made.
@@ -56,13 +59,15 @@ impl SagaPlans {
         let manifest = context.manifest;
         let mut plans: Vec<SagaPlan> = Vec::new();
         for config in &manifest.sagas {
-            let saga = CheckedSaga { definition: config.definition.clone(), config: Some(config) };
+            let digest = config.definition.digest().to_string();
+            let saga = CheckedSaga { definition: config.definition.clone(), config: Some(config), digest };
             plans.extend(saga.plan(context));
         }
         for definition in pinned {
             let digest = definition.digest();
             if plans.iter().all(|plan| plan.definition.digest() != digest) {
-                plans.extend(CheckedSaga { definition, config: None }.plan(context));
+                let digest = digest.to_string();
+                plans.extend(CheckedSaga { definition, config: None, digest }.plan(context));
             }
         }
         Self { plans, settings: manifest.saga_bounds.clone() }
@@ -79,6 +84,14 @@ impl SagaPlans {
     ) -> Result<Option<Coordinator<MeshPerformer>>, SagaError> {
         let Some(store) = store.filter(|_| !self.plans.is_empty()) else { return Ok(None) };
         Coordinator::start(store, self.plans, self.settings, Arc::new(MeshPerformer(mesh))).await.map(Some)
+    }
+}
+
+/// The definitions of the sagas on disk that have not ended.
+pub(super) async fn pinned_sagas(store: Option<&Store>) -> anyhow::Result<Vec<SagaDefinition>> {
+    match store {
+        Some(store) => SagaJournal::new(store).definitions().await.context("reading the sagas"),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -218,7 +231,8 @@ impl CheckedSaga<'_> {
         };
         self.check_arguments(step, direction, call, &bound, known, context).then_some(())?;
         let result = bound.binding.success().cloned();
-        let at = context.places.of(&call.service, bound.wish(&call.function.to_string()));
+        let wish = format!("{} {}", self.digest, bound.wish(&call.function.to_string()));
+        let at = context.places.of(&call.service, wish);
         bound.place = at;
         let functions = context.routed.entry(call.service.clone()).or_default();
         let name = Some(ManifestName { text: call.function.clone(), prefix });

@@ -1,7 +1,7 @@
 //! Calls the functions of services as `atoll test` wants them called, and says what is wrong with the answers.
 
-use super::contract_tests::TestOrder;
 use super::stand_ins::{FakeAnswer, Replacements, StandIns};
+use super::test_order::TestOrder;
 use crate::base::{CallContext, RequestId, ServiceName};
 use crate::contract::{Contract, Function, FunctionName, Names, Type, Value as _, json};
 use crate::expectation::{ArgumentSource, Example, ExpectedAnswer, TestCase, mismatch, smaller};

@@ -7,15 +7,16 @@ use super::cache::CacheVerb;
 use super::events::EventsVerb;
 use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
 use super::key::KeyVerb;
+use super::log_format_arg::LogFormatArg;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
 use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
 use super::trace::TraceArgs;
+use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
 use crate::base::ServiceName;
 use crate::project::Language;
-use crate::telemetry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -426,37 +427,6 @@ pub(super) enum Remote {
     State(StateVerb),
 }
 
-const REPLAY_EXAMPLES: &str = "\
-Examples:
-  atoll replay                               List the recorded calls
-  atoll replay 4f6c8d…                       Replay the call of this request, the failed one if there is one
-  atoll replay 4f6c8d… --save bad.json       Write the recording to a file, masked
-  atoll replay --file bad.json --against new.wasm   Show what another component does with it";
-
-const APPLY_EXAMPLES: &str = "\
-Examples:
-  atoll apply --dry-run     Show what ./atoll.toml would change; the exit code is 2 if something would
-  atoll apply --yes         Apply it without a question";
-
-const ROLLOUT_EXAMPLES: &str = "\
-Examples:
-  atoll rollout users             Show the rollout under way, or the last one
-  atoll rollout users --watch     Follow it; the exit code is 1 if it is not promoted
-  atoll rollout users promote     Give the canary all calls
-  atoll rollout users rollback    Take the canary back";
-
-const BREAKER_EXAMPLES: &str = "\
-Examples:
-  atoll breaker open users users-1   Refuse the calls of one endpoint; the others serve
-  atoll breaker close users          Let every call pass, even if calls fail
-  atoll breaker reset users          Let the breakers decide again";
-
-const LOGS_EXAMPLES: &str = "\
-Examples:
-  atoll logs users -f                       What `users` logs, as it comes
-  atoll logs --since 5m --level warn        The warnings and errors of the last five minutes
-  atoll logs --trace 4bf92f3577b34da6       All lines of one trace, or of one request by its id";
-
 /// The manifest argument.
 #[derive(Debug, Args)]
 pub(super) struct ManifestArg {
@@ -512,24 +482,6 @@ impl From<LanguageArg> for Language {
             LanguageArg::Js => Self::JavaScript,
             LanguageArg::Ts => Self::TypeScript,
             LanguageArg::Python => Self::Python,
-        }
-    }
-}
-
-/// The format of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormatArg {
-    /// Text for people
-    Pretty,
-    /// One JSON object in each line, for log collectors
-    Json,
-}
-
-impl From<LogFormatArg> for telemetry::LogFormat {
-    fn from(format: LogFormatArg) -> Self {
-        match format {
-            LogFormatArg::Pretty => Self::Pretty,
-            LogFormatArg::Json => Self::Json,
         }
     }
 }

@@ -69,6 +69,12 @@ impl CliError {
             Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-key") => {
                 "`atoll key list` lists the keys".into()
             }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-saga") => {
+                "`atoll saga list` lists those that have not ended, and with `--ended` the others".into()
+            }
+            Self::Refused { status: StatusCode::NOT_FOUND, kind, .. } if kind.ends_with(":no-such-recording") => {
+                "`atoll replay` lists the recordings".into()
+            }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
                 "nothing was changed: the old revision still serves".into()

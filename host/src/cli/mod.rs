@@ -10,9 +10,9 @@
 //! Never: it reads the manifest, or decides anything about services.
 //!
 //! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
-//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`; `table`,
-//! `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the verbs against
-//! an admin on a loopback socket), and small tests in the files.
+//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`;
+//! `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the
+//! verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
@@ -31,6 +31,7 @@ mod guard;
 mod inspection;
 mod key;
 mod layout;
+mod log_format_arg;
 mod observed;
 mod observed_text;
 mod order;
@@ -47,6 +48,7 @@ mod tests;
 mod top;
 mod trace;
 mod verb;
+mod verb_examples;
 
 use crate::telemetry;
 use apply::WouldChange;

@@ -106,12 +106,12 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     let Some(rollout) = rollout else { return Ok(served(&SwapView { service: name, revision, previous })) };
     let begun = match &rollout.shadow {
         Some(shadow) => format!(
-            "{name}: {} is compared in the shadow for {} s; {revision} serves. `atoll rollout {name} --watch` follows it",
+            "{name}: {} is compared in the shadow for {} s; {revision} serves. Follow it: `atoll rollout {name} --watch`",
             rollout.revision, shadow.seconds
         ),
         None => format!(
-            "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. `atoll rollout {name} --watch` \
-         follows it",
+            "{name}: {} gets {} % of the calls as a canary; {revision} serves the others. \
+             `atoll rollout {name} --watch`          follows it",
             rollout.revision,
             rollout.canary.as_ref().map_or(0, |canary| canary.share)
         ),

@@ -3,9 +3,10 @@
 use super::address::AdminAddress;
 use super::apply::{ApplyArgs, DiffArgs};
 use super::client::Client;
-use super::command::{Command, LogFormatArg, Remote, Verb};
+use super::command::{Command, Remote, Verb};
 use super::failure::CliError;
 use super::layout::counted;
+use super::log_format_arg::LogFormatArg;
 use super::replay::ReplayArgs;
 use super::{
     apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,

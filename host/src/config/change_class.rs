@@ -38,7 +38,7 @@ const CLASSES: [(&[&str], ChangeClass, &str); 67] = [
     (&["gateway", "cors"], Live, REQUESTS),
     (&["gateway", "cache"], Live, "the cache begins empty"),
     (&["gateway", "body_memory"], Live, REQUESTS),
-    (&["gateway", "names"], Live, REQUESTS),
+    (&["gateway", "names"], Restart, "topics, schedules and sagas read JSON by it since the start"),
     (&["gateway", "openapi"], Live, REQUESTS),
     (&["gateway", "default_auth"], Live, REQUESTS),
     (&["gateway", "allow"], Live, REQUESTS),

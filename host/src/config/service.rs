@@ -260,13 +260,7 @@ fn read(
     let health = health::read(&mut section, !no_component, &mut spans);
     let mut settled = section.is_whole() && report.count() == before;
     let breaker = breaker::read(&mut section, limits.instance.timeout);
-    let traffic = TrafficSettings {
-        timeout: limits.instance.timeout,
-        total: limits.total,
-        bulkhead: limits.bulkhead,
-        balance: resilience::balance(&mut section),
-        retry: resilience::retry(&mut section),
-    };
+    let traffic = traffic(&mut section, &limits);
     let fault = resilience::fault(&mut section);
     let rollout = rollout::read(&mut section);
     let requires = report.distinct(section.get(&REQUIRES), String::clone).into_iter().map(Arc::from).collect();
@@ -313,6 +307,17 @@ fn read(
     };
     let body = limits.body;
     services.all.push(ServiceConfig { spec, component, ca, body, open_uploads, health, fault, topics, build, tests });
+}
+
+/// The policy of its calls.
+fn traffic(section: &mut Section<'_>, limits: &limits::LimitKeys) -> TrafficSettings {
+    TrafficSettings {
+        timeout: limits.instance.timeout,
+        total: limits.total,
+        bulkhead: limits.bulkhead.clone(),
+        balance: resilience::balance(section),
+        retry: resilience::retry(section),
+    }
 }
 
 /// The endpoints of its component, whose instances have these limits.

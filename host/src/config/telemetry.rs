@@ -17,9 +17,9 @@ use toml::de::DeValue;
 static OTLP: ManifestKey<CollectorKind> = ManifestKey::without_default(
     "otlp",
     CollectorKind,
-    "The collector that gets what `export` names, by OTLP over HTTP with protobuf: scheme, host and port, and perhaps a \
-     path, below which `/v1/traces` and its like are. Or, as a table, `endpoint` and `protocol`: `\"http/protobuf\"` or \
-     `\"grpc\"`. Absent: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, or none.",
+    "The collector that gets what `export` names, by OTLP over HTTP with protobuf: scheme, host and port, and perhaps \
+     a path, below which `/v1/traces` and its like are. Or, as a table, `endpoint` and `protocol`: \
+     `\"http/protobuf\"` or `\"grpc\"`. Absent: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, or none.",
 );
 static EXPORT: ManifestKey<ListKind<ChoiceKind<OtlpSignal>>> = ManifestKey::new(
     "export",

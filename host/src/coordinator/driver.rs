@@ -72,7 +72,17 @@ impl<P: Perform> Driver<P> {
             return !self.write(vec![JournalEntry::failed(step, direction, reason)]).await;
         };
         let shared = Arc::clone(&self.shared);
-        let Ok(_permit) = shared.permits.acquire().await else { return true };
+        // Not deaf while it waits: a saga whose host stops calls no further step.
+        let waited = tokio::select! {
+            biased;
+            signal = self.signal(direction) => Err(signal),
+            permit = shared.permits.acquire() => Ok(permit),
+        };
+        let _permit = match waited {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return true,
+            Err(signal) => return matches!(self.heed(signal).await, Interruption::Stopping),
+        };
         let mut performed = pin!(shared.performer.perform(&call));
         let end = loop {
             // Both futures lose nothing when they are dropped. What a signal means is carried out after that, since a
@@ -110,7 +120,11 @@ impl<P: Perform> Driver<P> {
     /// Writes what came of a call, and pauses if it is tried again. `true`: the host is stopping.
     async fn settle(&mut self, step: usize, direction: StepDirection, end: CallEnd, unreached: &mut u32) -> bool {
         let end = match end {
-            CallEnd::Done(result) if !self.live.has_room(self.shared.settings.journal, result.len()) => {
+            // The result of a compensation is not kept.
+            CallEnd::Done(result)
+                if direction == StepDirection::Action
+                    && !self.live.has_room(self.shared.settings.journal, result.len()) =>
+            {
                 CallEnd::Failed("its result is longer than the rest of the saga's journal".to_owned())
             }
             end => end,

@@ -90,8 +90,8 @@ impl Deliveries {
         Ok(rebuilt)
     }
 
-    /// Erases the data of a service, and what its subscriptions keep of events: dead letters and histories. How far they
-    /// are stays. Returns whether the service had data.
+    /// Erases the data of a service, and what its subscriptions keep of events: dead letters and histories. How far
+    /// they are stays. Returns whether the service had data.
     ///
     /// # Errors
     /// The store fails, or the host is stopping.

@@ -77,7 +77,7 @@ impl Schedules {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let ended = timeout(within, async { while tasks.join_next().await.is_some() {} }).await;
         if ended.is_err() {
-            tracing::warn!(target: "delivery", "calls of schedules were cut off: they are made again at the next start");
+            tracing::warn!(target: "delivery", "calls of schedules were cut off: the next start makes them again");
         }
     }
 

@@ -218,8 +218,8 @@ impl<F: Fire> Timekeeper<F> {
         }
     }
 
-    /// Writes down that everything up to `due` is settled, again and again if the store cannot write. False: it was told
-    /// to stop first, so that the due time comes again at the next start.
+    /// Writes down that everything up to `due` is settled, again and again if the store cannot write. False: it was
+    /// told to stop first, so that the due time comes again at the next start.
     async fn settle(&mut self, due: u64) -> bool {
         let mut failures = 0;
         loop {

@@ -27,7 +27,8 @@ struct CloudEvent<'a> {
 /// The event `number` of `topic` as a CloudEvent (CloudEvents 1.0.2, section 3; JSON format, section 3).
 ///
 /// `source` and `id` together are unique, as section 3.1.1 demands: the source names the topic of this host, and the id
-/// is the event's number in it. `sequence`, `partitionkey` and `traceparent` are documented extensions of the specification.
+/// is the event's number in it. `sequence`, `partitionkey` and `traceparent` are documented extensions of the
+/// specification.
 pub fn cloud_event(topic: &TopicName, number: u64, event: &EventRecord) -> Box<RawValue> {
     let envelope = CloudEvent {
         specversion: "1.0",

@@ -56,6 +56,7 @@ mod header_edits;
 mod https_only;
 mod mirror;
 mod openapi_document;
+mod operator_access;
 mod own_answer;
 mod pipeline;
 mod problem;

@@ -1,6 +1,6 @@
 //! The pipeline of a request: every stage, in order.
 
-use super::access_log::{AccessRecord, LoggedClient, write_unparsed};
+use super::access_log::{AccessRecord, LoggedClient};
 use super::answer_extras::AnswerExtras;
 use super::authentication::{self, Admitted, RouteCaller};
 use super::body_budget::BodyBudget;
@@ -28,11 +28,10 @@ use super::{
 };
 use crate::audit::AuditRecord;
 use crate::base::{Body, CallContext, HostAndPort, ServiceName, WorkPayer, remove_claimed_identity};
-use crate::listen::{Peer, UnparsedRequest};
+use crate::listen::Peer;
 use crate::route::{Match, Path, RequestHead, RouteLookup, RoutingTable};
 use crate::telemetry::{AccessFormat, CacheMetrics, GatewayMetrics};
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::header::TE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -41,13 +40,13 @@ use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The public edge. It answers every request: with the answer of a service, or with a problem of its own.
 pub struct Gateway<C> {
     pub(super) settings: Settings,
     /// Replaced when a swap changes it.
-    document: Option<ArcSwap<OpenapiDocument>>,
+    pub(super) document: Option<ArcSwap<OpenapiDocument>>,
     /// One budget for each service, so that a flood of requests to one service uses up no other's.
     pub(super) body_budgets: BTreeMap<ServiceName, BodyBudget>,
     /// The kept answers, if a route has a cache.
@@ -100,49 +99,6 @@ impl<C: Call> Gateway<C> {
             traces,
             hasher,
             mesh,
-        }
-    }
-
-    /// What the gateway counts: each request that has ended, once.
-    pub fn metrics(&self) -> &Arc<GatewayMetrics> {
-        &self.metrics
-    }
-
-    /// The kept answers, if a route has a cache.
-    pub fn cache(&self) -> Option<&Arc<SharedCache>> {
-        self.cache.as_ref()
-    }
-
-    /// The bytes of request bodies that are held now for a service with a route, and the most that may be.
-    pub fn body_memory(&self, service: &str) -> Option<(usize, usize)> {
-        let most = self.settings.body_memory;
-        self.body_budgets.get(service).map(|budget| (most.saturating_sub(budget.free()), most))
-    }
-
-    /// When clients are told to come back, during maintenance; `None`: there is none.
-    pub fn maintenance(&self) -> Option<Duration> {
-        self.entry.maintenance()
-    }
-
-    /// Begins maintenance, in which clients are told to come back after so long, or after the time of the settings.
-    pub fn begin_maintenance(&self, retry_after: Option<Duration>) {
-        self.entry.begin_maintenance(retry_after);
-    }
-
-    /// Ends maintenance.
-    pub fn end_maintenance(&self) {
-        self.entry.end_maintenance();
-    }
-
-    /// Counts and logs what the listener refused since it could not be parsed as a request.
-    pub fn unparsed(&self, request: &UnparsedRequest) {
-        write_unparsed(&self.metrics, count_scopes::unparsed(&self.routes), request);
-    }
-
-    /// Replaces the text of the OpenAPI document, if there is one.
-    pub fn describe(&self, text: Bytes) {
-        if let Some(document) = &self.document {
-            document.store(Arc::new(OpenapiDocument::new(text)));
         }
     }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 pub(super) const MASK: &str = "***";
 
 /// A header or a member of JSON whose name has one of these in it is a secret, whatever its case; `-` stands for `_`
-/// too. The same names as those that the log masks.
-const NAMES: [&str; 14] = [
+/// too. Those that the log masks, and two that headers have.
+const NAMES: [&str; 16] = [
     "password",
     "passwd",
     "passphrase",
@@ -23,6 +23,8 @@ const NAMES: [&str; 14] = [
     "access-key",
     "private-key",
     "authorization",
+    "x-auth",
+    "session",
     "cookie",
     "signature",
     "credential",

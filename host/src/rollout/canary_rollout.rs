@@ -348,8 +348,9 @@ impl Rollout {
         self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict).await;
     }
 
-    /// Writes the end of the canary down, and then takes it out of the table. Nothing happens if it has ended meanwhile.
-    /// The caller holds the lock of the history: a promotion that is under way ends first, so one canary has one end.
+    /// Writes the end of the canary down, and then takes it out of the table. Nothing happens if it has ended
+    /// meanwhile. The caller holds the lock of the history: a promotion that is under way ends first, so one canary has
+    /// one end.
     pub(super) async fn take_back(
         &self,
         deployment: &Deployment,

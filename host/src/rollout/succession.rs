@@ -11,7 +11,18 @@ use std::sync::{Arc, PoisonError};
 
 impl Deployment {
     /// The deployment of `spec` in place of this one. It has no replicas yet.
-    pub(super) fn succeeded(&self, spec: ServiceSpec, store: Option<&Store>, recordings: &Arc<RecordingPlace>) -> Self {
+    pub(super) fn succeeded(
+        &self,
+        mut spec: ServiceSpec,
+        store: Option<&Store>,
+        recordings: &Arc<RecordingPlace>,
+    ) -> Self {
+        // A topic is one for the process: its counters, and who is told of an event, hang on it.
+        for topic in &mut spec.grants.topics {
+            if let Some(own) = self.spec.grants.topics.iter().find(|own| own.name == topic.name) {
+                *topic = Arc::clone(own);
+            }
+        }
         let before = self.published().clone();
         let mut next = Self::new(spec, store, recordings);
         // What is recorded of a service changes with a restart alone.

@@ -40,8 +40,8 @@ pub enum InvalidRecurrence {
 }
 
 impl Recurrence {
-    /// The times of a cron pattern of five fields (or six, with seconds first), by the calendar of `zone`, a name of the
-    /// IANA's database: `Europe/Berlin`, `UTC`.
+    /// The times of a cron pattern of five fields (or six, with seconds first), by the calendar of `zone`, a name of
+    /// the IANA's database: `Europe/Berlin`, `UTC`.
     ///
     /// # Errors
     /// One of the two texts is none.

@@ -34,7 +34,7 @@ const REFUSED: [&str; 9] = [
 ];
 
 /// The kinds of refused swaps and rollbacks.
-const SWAPS_REFUSED: [&str; 10] = [
+const SWAPS_REFUSED: [&str; 15] = [
     "no-component",
     "no-previous",
     "invalid",
@@ -45,6 +45,11 @@ const SWAPS_REFUSED: [&str; 10] = [
     "does-not-start",
     "busy",
     "host",
+    "history",
+    "no-rollout",
+    "no-shadow",
+    "replaced",
+    "under-way",
 ];
 
 /// The counters and histograms of one service, whichever revision it runs.

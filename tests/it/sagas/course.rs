@@ -31,7 +31,7 @@ async fn a_checkout_ends_with_an_order_or_with_nothing() {
     let told = shop.admin(&format!("/v1/sagas/{id}")).await;
     assert!(told["turned"].as_str().unwrap().contains("declined"), "{told}");
     // A charge whose answer is lost is repeated under its key; if each is lost, it is undone.
-    shop.behave("loses-answers", 100).await;
+    shop.behave("loses_answers", 100).await;
     let end = shop.buy("/checkout", "lost", &mug, 2).await.unwrap().json();
     let id = end["id"].as_str().unwrap();
     assert_eq!((end["state"].as_str(), shop.payment(id).await), (Some("compensated"), (true, true)));

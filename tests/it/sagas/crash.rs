@@ -16,7 +16,7 @@ const CLIENTS: usize = 6;
 /// How long they buy before a crash, in milliseconds.
 const LIFE: std::ops::Range<u64> = 60..600;
 const STOCK: u32 = 1_000_000;
-const MODES: [(&str, u32); 4] = [("works", 100), ("declines", 40), ("loses-answers", 40), ("hangs", 30)];
+const MODES: [(&str, u32); 4] = [("works", 100), ("declines", 40), ("loses_answers", 40), ("hangs", 30)];
 
 /// Buys one thing after the other until the host is gone. Returns the keys, each with whether the start was
 /// acknowledged.

@@ -31,7 +31,8 @@ fn a_path_that_something_else_has_is_refused() {
         "[runtime]\ncache = 'ca.pem'" => "2:9", "`ca.pem` must be a folder", "compiled code";
         "[audit]\nfile = 'wit'" => "2:8", "`wit` must be a file", "audit.jsonl";
         "[gateway]\nkeys = 'wit'" => "2:8", "`wit` must be a file", "keys.json";
-        "[history]\npath = '.atoll/cache/history'" => "2:8", "cache of compiled code are in one another", "another folder";
+        "[history]\npath = '.atoll/cache/history'"
+            => "2:8", "cache of compiled code are in one another", "another folder";
         "[history]\npath = '.atoll'" => "2:8", "cache of compiled code are in one another", "another folder";
     }
 }

@@ -45,7 +45,8 @@ fn wrong_urls_ca_dns_and_weights_are_findings() {
             "leave `ca` out to trust what the system trusts; looked for /";
         "[service.a]\nurls = ['https://a']\nca = 'wit'" => "3:6", "`wit` is not a file", "PEM file";
         // The address is wrong, so it is not known whether `ca` has an effect.
-        "[service.a]\nurls = ['https:/a']\nca = 'ca.pem'" => "2:9", "must be an http://, https:// or dns+srv:// address", "scheme";
+        "[service.a]\nurls = ['https:/a']\nca = 'ca.pem'"
+            => "2:9", "must be an http://, https:// or dns+srv:// address", "scheme";
         urls!("dns = '500ms'") => "3:7", "`dns` must be a duration of 1s to 1h, not \"500ms\"", "\"5s\"";
         component!("weight = 1001") => "3:10", "`weight` must be a whole number of 1 to 1000, not 1001", "1000";
     }

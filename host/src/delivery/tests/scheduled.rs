@@ -77,8 +77,8 @@ impl Tower {
     }
 }
 
-/// Stops once nothing is under way. Until then it never lets the runtime rest: the paused clock would jump to the end of
-/// the stop's patience while a commit is on its way to the disk.
+/// Stops once nothing is under way. Until then it never lets the runtime rest: the paused clock would jump to the end
+/// of the stop's patience while a commit is on its way to the disk.
 async fn stop(schedules: &Schedules, settled: u64) {
     loop {
         let report = &schedules.report()[0];

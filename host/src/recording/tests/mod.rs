@@ -332,7 +332,9 @@ proptest! {
     }
 
     #[test]
-    fn more_random_bytes_than_were_recorded_are_the_same_in_each_replay(lengths in prop::collection::vec(1_usize..9, 1..5)) {
+    fn more_random_bytes_than_were_recorded_are_the_same_in_each_replay(
+        lengths in prop::collection::vec(1_usize..9, 1..5),
+    ) {
         let bytes = || {
             let mut play = playback(recording());
             lengths.iter().map(|length| {

@@ -218,8 +218,8 @@ mod tests {
     }
 
     /// A future whose polls use up their slices, so often; then one waits for `release`, and then it ends. It counts
-    /// its polls on compute threads.
-    fn guest(slices: usize, release: oneshot::Receiver<()>, turns: &Arc<AtomicUsize>) -> ComputeFuture {
+    /// its polls on compute threads, and once more when it has begun to wait there.
+    fn guest(slices: usize, mut release: oneshot::Receiver<()>, turns: &Arc<AtomicUsize>) -> ComputeFuture {
         let (slice, turns) = (CpuSlice::default(), Arc::clone(turns));
         let inner = slice.clone();
         let work = async move {
@@ -227,6 +227,13 @@ mod tests {
                 inner.end().await;
                 turns.fetch_add(on_compute_thread().into(), SeqCst);
             }
+            let release = poll_fn(|context| {
+                let polled = Pin::new(&mut release).poll(context);
+                if polled.is_pending() {
+                    turns.fetch_add(on_compute_thread().into(), SeqCst);
+                }
+                polled
+            });
             let _ = release.await;
             assert!(!on_compute_thread(), "a guest that waits comes back");
             tokio::time::sleep(Duration::ZERO).await;
@@ -240,13 +247,14 @@ mod tests {
         let (release, released) = oneshot::channel();
         let guest = tokio::spawn(guest(1_000, released, &turns));
         let deadline = tokio::time::Instant::now() + LONG;
-        while turns.load(SeqCst) < 1_000 {
+        // Until it waits: a release that came before would end it on the compute thread.
+        while turns.load(SeqCst) < 1_001 {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::task::yield_now().await;
         }
         release.send(()).unwrap();
         timeout(LONG, guest).await.unwrap().unwrap();
-        assert_eq!(turns.load(SeqCst), 1_000, "every slice but the first is a turn");
+        assert_eq!(turns.load(SeqCst), 1_001, "every slice but the first is a turn");
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use super::call_notes::CallNotes;
 use super::identity::InstanceIdentity;
 use super::log::{GuestLog, OutputStream};
 use super::memory::MemoryLimit;
-use super::outbound::Outbound;
+use super::outbound::{AttributedCall, Outbound};
 use crate::base::{Blame, CallContext, OpenSpan, SpanKind};
 use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::runtime::error::InvokeError;
@@ -222,8 +222,8 @@ fn caller_on_stack(store: &mut StoreContextMut<'_, Context>) -> CallContext {
 /// The next request that the guest sends by HTTP is made on behalf of the call that [`caller`] finds now, as far as the
 /// identity and the trace go. Call it directly before the request is sent.
 pub(crate) fn attribute_request(store: &mut StoreContextMut<'_, Context>) {
-    let CallContext { identity, trace, .. } = caller(store);
-    store.data_mut().outbound.attribute(identity, trace);
+    let CallContext { identity, trace, guard, .. } = caller(store);
+    store.data_mut().outbound.attribute(AttributedCall { identity, trace, guard });
 }
 
 impl HasLifeline for Context {

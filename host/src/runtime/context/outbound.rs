@@ -11,7 +11,8 @@ use super::calls::Calls;
 use super::identity::InstanceIdentity;
 use super::open_bodies::OpenBodies;
 use crate::base::{
-    Body, BodyError, CallContext, ConnectionNotice, DeadlineOwner, ErrorKind, Identity, ServiceName, TraceScope,
+    Body, BodyError, CallContext, CommitGuard, ConnectionNotice, DeadlineOwner, ErrorKind, Identity, ServiceName,
+    TraceScope,
 };
 use crate::egress::{Allow, EgressRule};
 use crate::runtime::outcall::{OutcallError, OutcallHandle};
@@ -39,6 +40,14 @@ const DOMAIN: &str = ".internal";
 /// How a recording names the failure of a guest that did not wait longer for its connection.
 const CONNECTION_TIMEOUT: &str = "connection-timeout";
 
+/// Of the call that sends a request, what no other call's request may have.
+#[derive(Default)]
+pub(super) struct AttributedCall {
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) trace: Option<TraceScope>,
+    pub(super) guard: Option<Arc<CommitGuard>>,
+}
+
 /// The outbound HTTP of one instance.
 pub(super) struct Outbound {
     identity: InstanceIdentity,
@@ -46,7 +55,7 @@ pub(super) struct Outbound {
     /// The calls that the instance serves: the guest's requests are made on behalf of them.
     pub(super) calls: Calls,
     /// Who the next request is made for, and its place in a trace.
-    attributed: (Option<Arc<Identity>>, Option<TraceScope>),
+    attributed: AttributedCall,
     pub(super) open_bodies: OpenBodies,
 }
 
@@ -81,12 +90,12 @@ impl Outbound {
     /// `first`: the call that the instance is made for.
     pub(super) fn new(identity: InstanceIdentity, outcall: OutcallHandle, first: CallContext) -> Self {
         let calls = Calls::new(first);
-        Self { identity, outcall, calls, attributed: (None, None), open_bodies: OpenBodies::default() }
+        Self { identity, outcall, calls, attributed: AttributedCall::default(), open_bodies: OpenBodies::default() }
     }
 
-    /// The next request, and no other one, is made for `identity`, at this place of a trace.
-    pub(super) fn attribute(&mut self, identity: Option<Arc<Identity>>, trace: Option<TraceScope>) {
-        self.attributed = (identity, trace);
+    /// The next request, and no other one, is made by `call`.
+    pub(super) fn attribute(&mut self, call: AttributedCall) {
+        self.attributed = call;
     }
 
     /// Where a request goes; `None` if this guest may not send it there.
@@ -166,7 +175,7 @@ impl WasiHttpHooks for Outbound {
         transmission: Transmission,
     ) -> Box<dyn Future<Output = OutboundAnswer> + Send> {
         // Taken in any case: it is for this request alone.
-        let (identity, trace) = std::mem::take(&mut self.attributed);
+        let attributed = std::mem::take(&mut self.attributed);
         let tape = self.identity.tape.clone();
         if tape.is_played() {
             return Box::new(played_answer(tape, request, transmission));
@@ -190,7 +199,8 @@ impl WasiHttpHooks for Outbound {
         // the latest deadline: then no call's deadline cuts another call's request short. Only its identity and its
         // trace are those of the right call: see `Outbound::attribute`.
         let mut context = self.calls.latest_deadline().deeper(now).within(now, head_timeout, DeadlineOwner::Caller);
-        (context.identity, context.trace) = (identity, trace);
+        (context.identity, context.trace) = (attributed.identity, attributed.trace);
+        context.guard = attributed.guard;
         // The guest's time for the first byte is one for the body, and the head comes before.
         let first_byte = options.first_byte_timeout.and_then(|_| now.checked_add(head_timeout));
         let notes = CallNotes::of(&context, &self.identity.grants);

@@ -24,7 +24,8 @@ enum CallTapeKind {
     Played(PlayedTape),
 }
 
-/// A tape that records. When its last clone is dropped, with the instance and the answer's body, the recording is whole.
+/// A tape that records. When its last clone is dropped, with the instance and the answer's body, the recording is
+/// whole.
 struct RecordedTape {
     recorder: Arc<Recorder>,
     reason: RecordingReason,

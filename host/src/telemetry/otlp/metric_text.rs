@@ -157,7 +157,7 @@ mod tests {
         let text = "# HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{service=\"x}\\\"\",kind=\"y\"} 3\n\
                     # HELP a_up Whether.\n# TYPE a_up gauge\na_up 0.5\n\
                     # HELP a_took_seconds Time.\n# TYPE a_took_seconds histogram\na_took_seconds_sum{s=\"x\"} 1.5\n\
-                    a_took_seconds_count{s=\"x\"} 3\na_took_seconds_bucket{le=\"0.5\",s=\"x\"} 2 # {trace_id=\"0\"} 0.1\n\
+                    a_took_seconds_count{s=\"x\"} 3\na_took_seconds_bucket{le=\"0.5\",s=\"x\"} 2 # {id=\"0\"} 0.1\n\
                     a_took_seconds_bucket{le=\"+Inf\",s=\"x\"} 3\n# EOF\n";
         let families = families(text);
         let [calls, up, took] = &families[..] else { panic!("{families:?}") };
