@@ -106,7 +106,7 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     let Some(rollout) = rollout else { return Ok(served(&SwapView { service: name, revision, previous })) };
     let begun = match &rollout.shadow {
         Some(shadow) => format!(
-            "{name}: {} is compared in the shadow for {} s; {revision} serves. Follow it: `atoll rollout {name} --watch`",
+            "{name}: {} is compared in the shadow for {} s; {revision} serves. Follow: `atoll rollout {name} --watch`",
             rollout.revision, shadow.seconds
         ),
         None => format!(

@@ -43,10 +43,7 @@ state = true
 PRODUCTS
 idempotent = ["get", "list", "reserve", "release"]
 
-[topic."orders.placed"]
-
 [service.orders]
-publish = ["orders.placed"]
 component = "{component:orders}"
 replicas = 2
 state = true
