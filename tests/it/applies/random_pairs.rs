@@ -46,7 +46,7 @@ fn random(dice: &mut Dice) -> String {
     let rate = dice.pick(&["100/10s", "1000/1s"]);
     let mut text = format!(
         "[gateway]\n{}[limit.wide]\nrate = \"{rate}\"\n",
-        dice.pick(&["", "timeout = \"9s\"\n", "names = \"camelCase\"\n"])
+        dice.pick(&["", "timeout = \"9s\"\n", "timeout = \"8s\"\n"])
     );
     let mut services = Vec::new();
     for (name, component) in [("hello", "fixture-hello"), ("fickle", "fixture-fickle"), ("third", "fixture-hello")] {

@@ -295,7 +295,8 @@ async fn whatever_a_call_takes_beside_state_is_told_by_name_and_counted() {
     eventually("an instance that has served before", async || {
         let told = shop.unkept("/mixed?what=call:remember,get:a").await;
         // The first answer may have met a new instance; then a write ends it.
-        shop.write(Method::POST, "/write", &json!({ "what": "get:a" })).await;
+        let write = Request::post(format!("{}/write?what=get:a", shop.atoll.gateway));
+        assert_eq!(shop.http.send(write, "").await.status, 200);
         told.contains("detail=kept-memory").then_some(())
     })
     .await;
