@@ -1,8 +1,9 @@
 //! The command line, and the verbs against an admin on a loopback socket.
 
 use super::address::AdminAddress;
-use super::command::{Command, LogFormatArg, Remote, Verb};
+use super::command::{Command, Remote, Verb};
 use super::failure::CliError;
+use super::log_format_arg::LogFormatArg;
 use super::verb::{admin, request};
 use crate::admin::fake::Fake;
 use crate::admin::{Admin, BreakerView, FaultView, MAX_COMPONENT, OutsideView, ServiceView, Settings, Token};
