@@ -289,8 +289,7 @@ fn read(
     if no_component && !none {
         services.only_addresses.push(name.clone());
     }
-    let endpoints = addresses.urls.len() + if no_component { 0 } else { replicas.count };
-    let open_uploads = limits.open_uploads * endpoints;
+    let open_uploads = limits.open_uploads * (addresses.urls.len() + if no_component { 0 } else { replicas.count });
     let name = ServiceSpec::new(name);
     let spec = ServiceSpec {
         replicas,
