@@ -208,6 +208,7 @@ mod tests {
             include_str!("guards.rs"),
             include_str!("traces.rs"),
             include_str!("cache.rs"),
+            include_str!("apply.rs"),
             include_str!("rollouts.rs"),
             include_str!("recordings.rs"),
             include_str!("topics.rs"),

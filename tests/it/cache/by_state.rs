@@ -294,6 +294,10 @@ async fn whatever_a_call_takes_beside_state_is_told_by_name_and_counted() {
         told.contains("detail=kept-memory").then_some(())
     })
     .await;
+    assert_reasons_are_counted(&shop).await;
+}
+
+async fn assert_reasons_are_counted(shop: &StateShop) {
     let metrics = shop.http.get(&format!("{}/metrics", shop.atoll.admin)).await;
     for (route, service, reason, count) in [
         ("GET,HEAD /front", "front", "clock", 12),

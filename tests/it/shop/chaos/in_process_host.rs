@@ -2,8 +2,9 @@
 
 use super::super::super::atoll::Home;
 use host::base::ServiceName;
-use host::config::{Manifest, Route, ServiceConfig};
+use host::config::{Manifest, Route, ServiceConfig, TopicConfig};
 use host::contract::{BoundFunction, HttpBindingSpec};
+use host::events::{PayloadType, Topic};
 use host::gateway::{self, Answerer, Gateway, RouteTransforms, Target};
 use host::listen::{Drain, Listener};
 use host::mesh::{self, Mesh};
@@ -50,7 +51,10 @@ impl InProcessHost {
         let (targets, mut routed) = targets(&manifest, &offers);
         for (service, component) in parts() {
             let routed = routed.remove(&service.spec.name).unwrap_or_default().into();
-            let spec = ServiceSpec { routed, ..service.spec.clone() };
+            let mut spec = ServiceSpec { routed, ..service.spec.clone() };
+            let granted = |topic: &&TopicConfig| spec.grants.publish.contains(&topic.name);
+            let topic = |topic: &TopicConfig| Topic::new(topic.name.clone(), PayloadType::Any, topic.retention);
+            spec.grants.topics = manifest.topics.iter().filter(granted).map(topic).map(Arc::new).collect();
             let links = wire(&spec.name, component.contract(), &spec.grants.calls, &offers).unwrap();
             rollout.launch(spec, Some((component, &links)), Some(&store)).unwrap();
         }
