@@ -20,6 +20,11 @@ impl Call for NotingService {
     type Value = Value;
     type Pinned = Arc<BoundFunction>;
 
+    /// Nothing is swapped here.
+    fn table_number(&self) -> u64 {
+        0
+    }
+
     async fn call(
         &self,
         _: &ServiceName,

@@ -48,7 +48,7 @@ pub struct Playback {
 /// How a replay has gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaybackReport {
-    /// What differs, in the order in which it showed; at most [`MOST_DIFFERENCES`].
+    /// What differs, in the order in which it showed; at most 32.
     pub differences: Vec<Difference>,
     /// What the guest asked for that was not recorded. Then it was stopped there, and its outcome says nothing.
     pub stopped: Option<String>,
