@@ -6,7 +6,7 @@
 # stream has not ended; the gzip decoder answers with the error "unexpected BufError".
 # One would have guessed: the three decoders share one trait, and an empty piece asks for nothing.
 # Source: run here; `compression_codecs::DecodeV2::decode`.
-# Atoll: `host/src/coding/decoder.rs` flushes the gzip decoder instead.
+# Atoll: `host/rules/src/coding/decoder.rs` flushes the gzip decoder instead.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,7 +7,7 @@
 # the whole scrape. With `f64::INFINITY` the line is right.
 # One would have guessed: the two ways to write a histogram treat the crate's own mark for the last bucket alike.
 # Source: run here; `prometheus_client::encoding::MetricEncoder::encode_histogram`; OpenMetrics 1.0, "Histogram".
-# Atoll: `host/src/telemetry/histogram.rs` ends with an infinite bound.
+# Atoll: `host/rules/src/telemetry/histogram.rs` ends with an infinite bound.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,36 +1,20 @@
 //! Atoll: a microservices platform in one process.
 //!
-//! The crate consists of rooms on floors. A room imports only from floors below its own; `tests/tidy.rs` enforces that.
-//! `docs/ARCHITECTURE.md` has the overview; the charter of each room is at the top of its `mod.rs`.
+//! The host consists of rooms on floors; the ground floors stand in the crate `rules`. A room imports only from floors
+//! below its own; `tests/tidy.rs` enforces that. `docs/ARCHITECTURE.md` has the overview; the charter of each room is
+//! at the top of its `mod.rs`.
 
-// Floor 0: the vocabulary of all rooms.
-pub mod base;
-
-// Floor 1: logs and metrics.
-pub mod telemetry;
-
-// Floor 2: decisions that depend only on their arguments.
-pub mod balance;
-pub mod breaker;
-pub mod cache;
-pub mod coding;
-pub mod contract;
-pub mod diagnosis;
-pub mod egress;
-pub mod expectation;
-pub mod fault;
-pub mod identity;
-pub mod limit;
-pub mod recording;
-pub mod retry;
-pub mod route;
-pub mod schedule;
-pub mod verdict;
+// Floors 0 to 2: the vocabulary, logs and metrics, and decisions. They are a crate of their own.
+pub use rules::{
+    balance, base, breaker, cache, coding, contract, diagnosis, egress, fault, identity, limit, recording, retry,
+    route, schedule, telemetry, verdict,
+};
 
 // Floor 3: the discovery table, the database, the audit file, the history, and sockets.
 pub mod archive;
 pub mod audit;
 pub mod events;
+pub mod expectation;
 pub mod listen;
 pub mod registry;
 pub mod saga;

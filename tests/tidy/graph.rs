@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use super::scan::{Import, Scan, TypeItem};
-use super::{Breach, host_module, is_test_file};
+use super::{Breach, host_module, house, is_test_file};
 
 /// The path of a module below the crate's root: `["mesh", "dial", "client"]`.
 type Module = Vec<String>;
@@ -166,7 +166,7 @@ impl Tree {
     }
 
     fn breaches_of_files(&self, room: &str, allowed: &[Circle]) -> Vec<Breach> {
-        let name = |path: &str| path.trim_start_matches(&format!("host/src/{room}/")).to_owned();
+        let name = |path: &str| path.trim_start_matches(&format!("{}/", house::home(room))).to_owned();
         let edges = self.edges(room, |_, file| name(&file.path));
         let circles = circles(&edges);
         let mut breaches = Vec::new();
@@ -234,7 +234,7 @@ impl Tree {
 }
 
 fn charter(room: &str, rule: String) -> Breach {
-    Breach { file: format!("host/src/{room}/mod.rs"), line: 1, rule }
+    Breach { file: format!("{}/mod.rs", house::home(room)), line: 1, rule }
 }
 
 /// The levels that the imports themselves would allow, for whoever writes the table.

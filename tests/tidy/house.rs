@@ -2,7 +2,7 @@
 
 use super::graph::{Circle, Levels};
 
-/// The rooms of `host/src` by floor. A room imports only from floors below its own.
+/// The rooms by floor. A room imports only from floors below its own.
 pub const FLOORS: [&[&str]; 11] = [
     &["base"],
     &["telemetry"],
@@ -32,6 +32,12 @@ pub const FLOORS: [&[&str]; 11] = [
     &["app", "project"],
     &["cli"],
 ];
+
+/// The highest floor of the crate `rules`. The floors above are the crate `host`.
+const TOP_OF_RULES: usize = 2;
+
+/// The one file outside of `runtime` that names Wasmtime: the impl of a trait of ours for a type of the engine.
+pub const ENGINE_VALUES: &str = "host/rules/src/contract/json/engine_value.rs";
 
 /// Imports that the floors would allow and the charters forbid: room, what it must not import, why.
 const CLOSED_DOORS: [(&str, &[&str], &str); 2] = [
@@ -237,6 +243,12 @@ pub fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
 }
 
+/// The folder of the room, relative to the workspace. A room that no floor has would stand in the host.
+pub fn home(room: &str) -> String {
+    let crate_ = if floor(room).is_some_and(|floor| floor <= TOP_OF_RULES) { "host/rules/src" } else { "host/src" };
+    format!("{crate_}/{room}")
+}
+
 /// The rule that an import of `target` by `room` breaks, if it breaks one.
 pub fn broken_by_import(room: &str, target: &str) -> Option<String> {
     let Some(from) = floor(room) else {
@@ -297,7 +309,7 @@ fn decisions(room: Option<&str>) -> bool {
     room.and_then(floor) == Some(2)
 }
 
-const WASMTIME: &str = "only `runtime` names Wasmtime";
+pub const WASMTIME: &str = "only `runtime` names Wasmtime";
 const ANYHOW: &str = "`anyhow` is for `app` and `cli`; a room has its own error enum";
 const NO_IO: &str = "floor 0 is vocabulary: no I/O, no tokio";
 const PURE: &str = "floor 2 decides from values: it does not wait, read a clock, draw at random, log, or know hyper";

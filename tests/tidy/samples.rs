@@ -27,7 +27,7 @@ fn assert_clean(file: &str, code: &str) {
     assert_eq!(breaches(file, code), Vec::<String>::new(), "{file}: {code}");
 }
 
-const CIRCUIT: &str = "host/src/breaker/circuit.rs";
+const CIRCUIT: &str = "host/rules/src/breaker/circuit.rs";
 const MESH: &str = "host/src/mesh/mod.rs";
 
 #[test]
@@ -66,8 +66,8 @@ fn imports_inside_of_use_trees_are_found() {
 fn imports_through_super_are_found() {
     assert_breach(CIRCUIT, "use super::super::mesh::Call;", 2, "imports mesh");
     assert_breach(CIRCUIT, "use super::{super::mesh::Call, Settings};", 2, "imports mesh");
-    assert_breach("host/src/breaker/mod.rs", "use super::mesh::Call;", 2, "imports mesh");
-    assert_breach("host/src/breaker/mod.rs", "use self::super::{base, mesh};", 2, "imports mesh");
+    assert_breach("host/rules/src/breaker/mod.rs", "use super::mesh::Call;", 2, "imports mesh");
+    assert_breach("host/rules/src/breaker/mod.rs", "use self::super::{base, mesh};", 2, "imports mesh");
     assert_breach(CIRCUIT, "mod tests {\n    use super::super::super::mesh::Call;\n}", 3, "imports mesh");
     // Two up from a module inside of the file is the room itself; a module that ended counts no more.
     assert_clean(CIRCUIT, "mod tests { use super::super::mesh; }\nmod more { mod deep {} }\nuse super::mesh;");
@@ -85,7 +85,7 @@ fn ways_around_the_walls_are_found() {
     assert_breach(CIRCUIT, "use crate as host;", 2, "`crate::crate` is not a room");
     assert_breach(CIRCUIT, "use crate::{self as host};", 2, "not a room");
     assert_breach(CIRCUIT, "use crate::*;", 2, "`crate::*` is not a room");
-    assert_breach("host/src/breaker/mod.rs", "use super::*;", 2, "not a room");
+    assert_breach("host/rules/src/breaker/mod.rs", "use super::*;", 2, "not a room");
     assert_breach(CIRCUIT, "#[path = \"../mesh/call.rs\"]\nmod call;", 2, "hides an import");
     assert_breach(CIRCUIT, "#[cfg_attr(unix, path = \"../mesh/call.rs\")]\nmod call;", 2, "hides an import");
     assert_breach("host/src/lib.rs", "extern crate self as host;", 2, "hides an import");
@@ -143,7 +143,7 @@ fn floor_two_is_pure() {
 #[test]
 fn tests_of_floor_two_may_read_a_clock() {
     assert_clean(CIRCUIT, "#[cfg(test)]\nmod tests { fn f() { let start = Instant::now(); } }");
-    assert_clean("host/src/breaker/tests.rs", "fn f() { let start = Instant::now(); }");
+    assert_clean("host/rules/src/breaker/tests.rs", "fn f() { let start = Instant::now(); }");
     assert_breach(CIRCUIT, "#[cfg(test)]\nuse std::fmt;\nfn f() { Instant::now() }", 4, "floor 2");
     assert_breach(CIRCUIT, "#[cfg(test)]\nmod tests { fn f() {} }\nfn f() { Instant::now() }", 4, "floor 2");
     assert_breach(CIRCUIT, "#[cfg(not(test))]\nfn f() { Instant::now() }", 3, "floor 2");
@@ -152,8 +152,8 @@ fn tests_of_floor_two_may_read_a_clock() {
 
 #[test]
 fn floor_zero_does_no_io() {
-    assert_breach("host/src/base/body.rs", "use tokio::sync::mpsc;", 2, "floor 0 is vocabulary");
-    assert_breach("host/src/base/body.rs", "use std::fs::File;", 2, "floor 0 is vocabulary");
+    assert_breach("host/rules/src/base/body.rs", "use tokio::sync::mpsc;", 2, "floor 0 is vocabulary");
+    assert_breach("host/rules/src/base/body.rs", "use std::fs::File;", 2, "floor 0 is vocabulary");
 }
 
 #[test]
@@ -193,15 +193,16 @@ fn unsafe_is_kept_in_its_places() {
 fn a_room_is_in_the_table_chartered_and_not_empty() {
     let source = |path: &str, text: &str| (format!("host/src/{path}"), text.to_owned());
     let sources = BTreeMap::from([
-        source("base/mod.rs", "//! A charter.\nmod name;"),
-        source("base/name.rs", "//! A name.\npub struct Name;"),
+        ("host/rules/src/base/mod.rs".to_owned(), "//! A charter.\nmod name;".to_owned()),
+        ("host/rules/src/base/name.rs".to_owned(), "//! A name.\npub struct Name;".to_owned()),
+        source("limit/mod.rs", "//! In the wrong crate: its floor is below the cut.\npub struct Limit;"),
         source("mesh/mod.rs", "//! A charter alone.\n/// fn\nmod call;"),
         source("health/watch.rs", "//! No charter.\nfn f() {}"),
         source("attic/mod.rs", "//! No plan.\nfn f() {}"),
         source("runtime/mod.rs", "//! A charter.\nfn f() { unsafe { } }"),
         source("runtime/pool.rs", "//! A pool.\nfn f() { unsafe { } }"),
     ]);
-    let folders = ["base", "mesh", "health", "attic", "runtime", "retry"].map(str::to_owned);
+    let folders = ["base", "mesh", "health", "attic", "runtime", "retry", "limit"].map(str::to_owned);
     let found: Vec<String> = breaches_of_rooms(&folders, &sources).iter().map(Breach::to_string).collect();
     assert_eq!(
         found,
@@ -209,8 +210,10 @@ fn a_room_is_in_the_table_chartered_and_not_empty() {
             "host/src/mesh/mod.rs:1: room `mesh` is empty: a room comes with its first code",
             "host/src/health/mod.rs:1: room `health` has no `mod.rs` with its charter",
             "host/src/attic/mod.rs:1: `attic` is not a room of the table of floors",
-            "host/src/retry/mod.rs:1: room `retry` has no `mod.rs` with its charter",
-            "host/src/retry/mod.rs:1: room `retry` is empty: a room comes with its first code",
+            "host/rules/src/retry/mod.rs:1: room `retry` has no `mod.rs` with its charter",
+            "host/rules/src/retry/mod.rs:1: room `retry` is empty: a room comes with its first code",
+            "host/rules/src/limit/mod.rs:1: room `limit` has no `mod.rs` with its charter",
+            "host/rules/src/limit/mod.rs:1: room `limit` is empty: a room comes with its first code",
             "host/src/runtime/pool.rs:1: a second module of `runtime` with `unsafe`: one holds it all",
         ]
     );

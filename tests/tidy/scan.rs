@@ -309,11 +309,14 @@ fn flatten(stream: TokenStream, into: &mut Vec<Token>) {
     }
 }
 
-/// Marks each item under `#[cfg(test)]` or `#[cfg(all(test, …))]`: from the attribute to the item's closing brace or
-/// semicolon.
+/// Marks each item under `#[cfg(test)]`, `#[cfg(all(test, …))]` or `#[cfg(any(test, feature = "testing"))]`, which is
+/// for the tests of other crates: from the attribute to the item's closing brace or semicolon.
 fn mark_tests(tokens: &mut [Token]) {
-    const CFG_TEST: [&[&str]; 2] =
-        [&["#", "[", "cfg", "(", "test", ")", "]"], &["#", "[", "cfg", "(", "all", "(", "test", ","]];
+    const CFG_TEST: [&[&str]; 3] = [
+        &["#", "[", "cfg", "(", "test", ")", "]"],
+        &["#", "[", "cfg", "(", "all", "(", "test", ","],
+        &["#", "[", "cfg", "(", "any", "(", "test", ",", "feature", "="],
+    ];
     let mut at = 0;
     while at < tokens.len() {
         let begins_with = |row: &&[&str]| {

@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 pub const ISSUER: &str = "https://id.example";
 pub const AUDIENCE: &str = "shop";
 /// An RSA key for tests alone: ring makes none.
-pub const RSA_PEM: &str = include_str!("../../../host/src/identity/tests/rsa_key.pem");
+pub const RSA_PEM: &str = include_str!("../../../host/rules/src/identity/tests/rsa_key.pem");
 
 pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()

@@ -7,7 +7,7 @@
 
 // The tests call a part of what the host calls.
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the room is the host's")]
-#[path = "../../../host/src/breaker/mod.rs"]
+#[path = "../../../host/rules/src/breaker/mod.rs"]
 mod breaker;
 
 mod counts;

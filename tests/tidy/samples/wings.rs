@@ -20,7 +20,7 @@ fn tree(changes: &[(&str, &str)]) -> Tree {
     let host = |(file, code): &(&str, &str)| (format!("host/src/mesh/{file}"), format!("//! A file.\n{code}"));
     let mut sources: BTreeMap<String, String> = files.iter().map(host).collect();
     sources.extend(changes.iter().map(host));
-    sources.insert("host/src/base/mod.rs".to_owned(), "//! A room.\npub struct Body;".to_owned());
+    sources.insert("host/rules/src/base/mod.rs".to_owned(), "//! A room.\npub struct Body;".to_owned());
     sources.insert("host/src/lib.rs".to_owned(), "//! All.\npub mod base; pub mod mesh;".to_owned());
     Tree::new(&sources)
 }
@@ -166,6 +166,7 @@ fn a_file_named_as_tests_are_is_declared_for_tests() {
         tree(&files).breaches_of_test_names().iter().map(Breach::to_string).collect()
     };
     assert_eq!(found("#[cfg(test)]\nmod socket_tests;"), [] as [&str; 0]);
+    assert_eq!(found("#[cfg(any(test, feature = \"testing\"))]\npub mod socket_tests;"), [] as [&str; 0]);
     let rule = "named as a test file, but no `#[cfg(test)] mod` declares it";
     assert_eq!(found("mod socket_tests;"), [format!("host/src/mesh/dial/socket_tests.rs:1: {rule}")]);
 }

@@ -372,7 +372,7 @@ pub(crate) fn recorded_headers(headers: &http::HeaderMap) -> Vec<(String, Blob)>
 mod tests {
     use super::super::recorder::{RecordShare, RecordingPlace};
     use super::*;
-    use crate::recording::tests::recording;
+    use crate::recording::testing::recording;
     use crate::recording::{RecordingBounds, RecordingStore};
     use std::time::Duration;
     use tokio::time::sleep;

@@ -159,7 +159,7 @@ impl Drop for ShadowCalls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::tests::recording;
+    use crate::recording::testing::recording;
     use crate::recording::{Blob, RecordingBounds};
 
     fn recorder(share: Option<RecordShare>) -> Arc<Recorder> {

@@ -1,4 +1,4 @@
-//! Owns what crosses the border of a store: values, streams and futures, HTTP bodies, and JSON's view of a value.
+//! Owns what crosses the border of a store: values, streams and futures, and HTTP bodies.
 //! Plain values cross as they are, and a stream that breaks off never looks like one that ended.
 //! Never: knows the data of a store, or the instance behind it.
 
@@ -8,4 +8,3 @@ pub(super) mod detached;
 pub(super) mod lifeline;
 pub(super) mod read_ahead;
 pub(super) mod timed_body;
-mod value;

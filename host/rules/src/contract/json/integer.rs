@@ -25,7 +25,7 @@ pub enum Integer {
 
 /// The largest whole number that every reader keeps exactly. Many readers keep numbers as doubles and would change a
 /// larger one, so that is written as a string (RFC 7493 §2.2).
-pub(crate) const MAX_SAFE: i128 = (1 << 53) - 1;
+pub const MAX_SAFE: i128 = (1 << 53) - 1;
 
 /// Whether a double holds this number exactly, and no other whole number is rounded to it.
 pub(super) fn is_safe(value: i128) -> bool {
@@ -34,15 +34,18 @@ pub(super) fn is_safe(value: i128) -> bool {
 
 /// A kind of whole numbers, with its bounds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct IntegerRange {
-    pub(crate) kind: Integer,
-    pub(crate) min: i128,
-    pub(crate) max: i128,
+pub struct IntegerRange {
+    /// The type itself.
+    pub kind: Integer,
+    /// Its least value.
+    pub min: i128,
+    /// Its greatest value.
+    pub max: i128,
 }
 
 impl IntegerRange {
     /// The range of an integer type, behind aliases; `None` for any other type.
-    pub(crate) fn of(ty: &Type) -> Option<Self> {
+    pub fn of(ty: &Type) -> Option<Self> {
         let (kind, min, max) = match ty.resolved() {
             Type::S8 => (Integer::S8, i128::from(i8::MIN), i128::from(i8::MAX)),
             Type::U8 => (Integer::U8, 0, i128::from(u8::MAX)),
@@ -77,7 +80,7 @@ impl IntegerRange {
     }
 
     /// Whether a string of digits is read as a number of this kind: 64 bits do not fit into a double.
-    pub(crate) fn may_be_text(self) -> bool {
+    pub fn may_be_text(self) -> bool {
         matches!(self.kind, Integer::S64 | Integer::U64)
     }
 

@@ -30,7 +30,7 @@ pub fn is_list_of_textual(ty: &Type) -> bool {
 }
 
 /// Whether a list of this type is a string in base64.
-pub(crate) fn is_byte(ty: &Type) -> bool {
+pub fn is_byte(ty: &Type) -> bool {
     matches!(ty.resolved(), Type::U8)
 }
 

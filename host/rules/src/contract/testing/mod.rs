@@ -6,6 +6,6 @@ mod json_schema;
 mod sample_component;
 mod sample_value;
 
-pub(crate) use json_schema::misfit;
-pub(crate) use sample_component::{component, contract, exporting, interface, name};
-pub(crate) use sample_value::{SampleValue, enumeration, flags, record, typed, types, values, variant};
+pub use json_schema::misfit;
+pub use sample_component::{component, contract, exporting, interface, name};
+pub use sample_value::{SampleValue, enumeration, flags, record, typed, types, values, variant};

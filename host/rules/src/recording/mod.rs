@@ -24,8 +24,10 @@ mod playback;
 mod recording;
 mod recording_store;
 mod shadow_tally;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub use blob::Blob;
 pub use difference::{Difference, outcome_differences};

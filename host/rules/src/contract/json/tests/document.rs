@@ -5,7 +5,7 @@ use super::{violations, written};
 use crate::contract::json::{MAX_VALUES, MAX_VIOLATION_BYTES, MAX_VIOLATIONS, Names, read};
 use crate::contract::testing::SampleValue;
 
-const DOCUMENT: &str = include_str!("../../../../../docs/json-mapping.md");
+const DOCUMENT: &str = include_str!("../../../../../../docs/json-mapping.md");
 
 /// The WIT that the document declares its types in.
 fn declared() -> Declared {

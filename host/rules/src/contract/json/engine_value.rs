@@ -1,6 +1,8 @@
-//! The engine's values, as the JSON mapping of `contract` writes and reads them.
+//! The engine's values, as the mapping writes and reads them.
+//!
+//! By Rust's rule of orphans the impl stands with the trait or with the type, so it is here and not in `runtime`.
 
-use crate::contract::{Integer, Value};
+use super::{Integer, Value};
 use wasmtime::component::Val;
 
 fn boxed(value: Option<Val>) -> Option<Box<Val>> {

@@ -5,6 +5,8 @@
 
 mod array_reader;
 mod direction;
+#[cfg(feature = "engine")]
+mod engine_value;
 mod expected;
 mod integer;
 mod json_form;
@@ -23,10 +25,10 @@ mod value;
 mod violation;
 mod writer;
 
-pub(crate) use direction::Direction;
+pub use direction::Direction;
 pub use integer::Integer;
-pub(crate) use integer::{IntegerRange, MAX_SAFE};
-pub(crate) use json_form::is_byte;
+pub use integer::{IntegerRange, MAX_SAFE};
+pub use json_form::is_byte;
 pub use json_form::{is_list_of_textual, is_nullable, is_textual, unmappable};
 pub use names::Names;
 pub use reader::read;

@@ -18,8 +18,8 @@ mod compat;
 mod http_binding;
 pub mod json;
 mod openapi;
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod wit;
 
 pub use compat::{Unmet, misread, never_callable, noticed, rebound, uncallable, unmet};

@@ -9,22 +9,38 @@ use std::sync::Arc;
 /// A value of any WIT type that has JSON. Floats are kept as bits, so that a value equals itself; all NaN have the same
 /// bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SampleValue {
+pub enum SampleValue {
+    /// `bool`.
     Bool(bool),
+    /// An integer of any width.
     Integer(i128),
+    /// The bits of an `f32`.
     F32(u32),
+    /// The bits of an `f64`.
     F64(u64),
+    /// `char`.
     Char(char),
+    /// `string`.
     String(String),
+    /// `list`.
     List(Vec<Self>),
+    /// `list` of a fixed length.
     FixedList(Vec<Self>),
+    /// `map`, in the order of its entries.
     Map(Vec<(Self, Self)>),
+    /// `record`: names and values of its fields.
     Record(Vec<(String, Self)>),
+    /// `tuple`.
     Tuple(Vec<Self>),
+    /// `variant`: the case and what it carries.
     Variant(String, Option<Box<Self>>),
+    /// `enum`: the case.
     Enum(String),
+    /// `option`.
     Option(Option<Box<Self>>),
+    /// `result`.
     Result(Result<Option<Box<Self>>, Option<Box<Self>>>),
+    /// `flags`: those that are set.
     Flags(Vec<String>),
 }
 
@@ -130,25 +146,25 @@ impl Value for SampleValue {
 }
 
 /// A record type without docs.
-pub(crate) fn record(name: &str, fields: &[(&str, Type)]) -> Type {
+pub fn record(name: &str, fields: &[(&str, Type)]) -> Type {
     let field = |(name, ty): &(&str, Type)| Field { name: (*name).into(), docs: None, ty: ty.clone() };
     Type::Record(Arc::new(Record { name: name.into(), docs: None, fields: fields.iter().map(field).collect() }))
 }
 
 /// A variant type without docs.
-pub(crate) fn variant(name: &str, cases: &[(&str, Option<Type>)]) -> Type {
+pub fn variant(name: &str, cases: &[(&str, Option<Type>)]) -> Type {
     let cases = cases.iter().map(|(name, ty)| case(name, ty.clone())).collect();
     Type::Variant(Arc::new(Variant { name: name.into(), docs: None, cases }))
 }
 
 /// An enum type without docs.
-pub(crate) fn enumeration(name: &str, cases: &[&str]) -> Type {
+pub fn enumeration(name: &str, cases: &[&str]) -> Type {
     let cases = cases.iter().map(|name| case(name, None)).collect();
     Type::Enum(Arc::new(Enum { name: name.into(), docs: None, cases }))
 }
 
 /// Flags without docs.
-pub(crate) fn flags(name: &str, flags: &[&str]) -> Type {
+pub fn flags(name: &str, flags: &[&str]) -> Type {
     let flags = flags.iter().map(|&name| name.into()).collect();
     Type::Flags(Arc::new(Flags { name: name.into(), docs: None, flags }))
 }
@@ -183,7 +199,7 @@ fn key_types() -> impl Strategy<Value = Type> {
 }
 
 /// Random types that have JSON, of all kinds, four deep at most.
-pub(crate) fn types() -> impl Strategy<Value = Type> {
+pub fn types() -> impl Strategy<Value = Type> {
     plain_types().prop_recursive(4, 24, 4, |inner| {
         let some = || inner.clone().prop_map(Arc::new);
         let maybe = || proptest::option::of(inner.clone());
@@ -206,7 +222,7 @@ pub(crate) fn types() -> impl Strategy<Value = Type> {
 }
 
 /// Random values of a type.
-pub(crate) fn values(ty: &Type) -> BoxedStrategy<SampleValue> {
+pub fn values(ty: &Type) -> BoxedStrategy<SampleValue> {
     use Type as T;
     let maybe = |ty: &Option<Arc<Type>>| match ty {
         Some(ty) => values(ty).prop_map(Some).boxed(),
@@ -280,6 +296,6 @@ fn whole(min: i128, max: i128) -> BoxedStrategy<SampleValue> {
 }
 
 /// A random type and a value of it.
-pub(crate) fn typed() -> impl Strategy<Value = (Type, SampleValue)> {
+pub fn typed() -> impl Strategy<Value = (Type, SampleValue)> {
     types().prop_flat_map(|ty| values(&ty).prop_map(move |value| (ty.clone(), value)))
 }

@@ -147,11 +147,11 @@ pub struct Flags {
 
 /// The definition in an interface that makes a type.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Definition<'a> {
+pub struct Definition<'a> {
     /// The keyword of WIT: `record`.
-    pub(crate) keyword: &'static str,
+    pub keyword: &'static str,
     /// The name of the type in its interface.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
 }
 
 impl Type {
@@ -212,7 +212,7 @@ impl Type {
     }
 
     /// Whether it is a `bool`, a number, a `char` or a `string`: one value without parts. Aliases are looked through.
-    pub(crate) fn is_scalar(&self) -> bool {
+    pub fn is_scalar(&self) -> bool {
         match self.resolved() {
             Self::Bool
             | Self::S8
@@ -247,7 +247,7 @@ impl Type {
 
     /// The definition of the type, if an interface defines it under a name. An alias is not looked through, and has
     /// none.
-    pub(crate) fn definition(&self) -> Option<Definition<'_>> {
+    pub fn definition(&self) -> Option<Definition<'_>> {
         let (keyword, name) = match self {
             Self::Record(record) => ("record", record.name.as_str()),
             Self::Variant(variant) => ("variant", variant.name.as_str()),
@@ -297,7 +297,7 @@ impl Type {
     ///
     /// Every walk through types goes through here, so that a new type of WIT is a compile error at one place and not a
     /// gap in each walk.
-    pub(crate) fn any_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Self) -> bool) -> bool {
+    pub fn any_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Self) -> bool) -> bool {
         match self {
             Self::List(ty) | Self::FixedList(ty, _) | Self::Option(ty) => visit(ty),
             Self::Map(key, value) => visit(key) || visit(value),

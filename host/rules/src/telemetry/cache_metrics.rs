@@ -94,8 +94,8 @@ impl CacheMetrics {
     }
 
     /// How many answers of the route at this position were not kept for this reason.
-    #[cfg(test)]
-    pub(crate) fn unkept(&self, route: usize, reason: &str) -> u64 {
+    #[cfg(any(test, feature = "testing"))]
+    pub fn unkept(&self, route: usize, reason: &str) -> u64 {
         let routes = self.routes.load();
         let unkept = routes[&route].unkept.lock().unwrap_or_else(PoisonError::into_inner);
         unkept.get(reason).copied().unwrap_or_default()

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 /// Why `value` does not fit `schema`; `None` if it fits. A reference is looked up in `document`. Unknown keywords, and
 /// the keywords that only describe, are passed over.
-pub(crate) fn misfit(document: &Json, schema: &Json, value: &Json) -> Option<String> {
+pub fn misfit(document: &Json, schema: &Json, value: &Json) -> Option<String> {
     let wrong = |keyword: &str| Some(format!("{keyword}: {value} is not of {schema}"));
     let fits = |schema: &Json, value: &Json| misfit(document, schema, value).is_none();
     let Some(schema_members) = schema.as_object() else {

@@ -5,7 +5,7 @@ use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_compon
 use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
 
 /// A component that does nothing, for the one world of the package in `wit`. Other packages may follow in braces.
-pub(crate) fn component(wit: &str) -> Vec<u8> {
+pub fn component(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve { all_features: true, ..Resolve::default() };
     let package =
         resolve.push_source("sample.wit", wit).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
@@ -16,21 +16,21 @@ pub(crate) fn component(wit: &str) -> Vec<u8> {
 }
 
 /// The contract of a component for the one world of `wit`.
-pub(crate) fn contract(wit: &str) -> Contract {
+pub fn contract(wit: &str) -> Contract {
     Contract::decode(&component(wit)).unwrap()
 }
 
 /// A contract that exports an interface `a:b/i@1.0.0` with this body.
-pub(crate) fn exporting(body: &str) -> Contract {
+pub fn exporting(body: &str) -> Contract {
     contract(&format!("package a:b@1.0.0; interface i {{ {body} }} world w {{ export i; }}"))
 }
 
 /// The interface with this body, as a component exports it.
-pub(crate) fn interface(body: &str) -> Interface {
+pub fn interface(body: &str) -> Interface {
     exporting(body).exports.remove(&name()).expect("it is exported")
 }
 
 /// The name of the interface of [`exporting`] and [`interface`].
-pub(crate) fn name() -> InterfaceName {
+pub fn name() -> InterfaceName {
     InterfaceName::new("a:b/i@1.0.0")
 }

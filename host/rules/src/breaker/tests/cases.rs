@@ -308,7 +308,7 @@ fn the_breaker_behaves_as_every_case_says() {
 
 #[test]
 fn docs_breaker_md_has_exactly_the_cases_of_this_table() {
-    let guide = include_str!("../../../../docs/breaker.md");
+    let guide = include_str!("../../../../../docs/breaker.md");
     let table_line = |case: &Case| {
         let ours = case.differs.map_or("same".to_owned(), |why| format!("differs: {why}"));
         format!("| {} | {} | {} | {ours} |", case.name, case.source, case.theirs)
