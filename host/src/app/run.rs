@@ -83,10 +83,11 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let mut places = RoutedPlaces::default();
     let prepared = prepare_until_told(&draft, &runtime, (partial, &mut places), &mut signals).await?;
     let Some((mut assembly, (store, counts))) = prepared else { return Ok(()) };
-    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
+    let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
     resolve(&rollout).await;
+    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -97,7 +98,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&tls, secure_address, &gateway_socket),
     );
     let (plans, sagas, health_checks) = assembly.take_plans();
-    let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
+    let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
     let serving = parts.serve(checked, None);
     let host = Arc::clone(&serving.host);
     host.inject_faults(manifest);
