@@ -39,7 +39,7 @@ mod key_watches;
 mod state_key;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transaction;
 
 pub use backend::{Backend, BackendFuture};

@@ -4,6 +4,7 @@ mod concurrency;
 mod crash;
 mod data_control;
 mod disk_failures;
+pub(crate) mod doubtful;
 mod encryption;
 mod file;
 mod limits;
