@@ -195,13 +195,13 @@ impl Applier {
         let gone = self.parts.rollout.exchange(exchange).map_err(of_service)?;
 
         // From here on nothing fails.
+        block_in_place(|| files.renew(archive));
         let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files };
         let before = ServingBefore { serving: &now.serving, kept: &kept };
         let serving = block_in_place(|| self.parts.serve(checked, Some(&before)));
         let leaving = self.running.replace(&serving);
         serving.host.change_faults(&now.in_use.manifest, manifest);
         now.watches.watch(&self.parts.registry, health, same);
-        block_in_place(|| files.renew(archive));
         if !same_policies {
             now.keys = policies.kept_fresh();
         }

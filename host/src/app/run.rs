@@ -87,8 +87,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
-    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
-    resolve(&rollout).await;
+    settle(&rollout, &revisions).await;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -295,9 +294,10 @@ async fn deliver(
     Ok(())
 }
 
-/// Resolves host names for a while. A name that no server answers for is resolved again later: other services must not
-/// wait for it.
-async fn resolve(rollout: &Rollout) {
+/// The components serve: the history forgets what was promoted for those before, and host names are resolved for a
+/// while. A name that no server answers for is resolved again later: other services must not wait for it.
+async fn settle(rollout: &Rollout, revisions: &KeptRevisions) {
+    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }

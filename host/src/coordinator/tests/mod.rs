@@ -232,7 +232,7 @@ async fn a_compensation_succeeds_whatever_it_returns() {
     let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
     script.answers("act-b", &[CallEnd::Refused("no".into())]);
     let long = CallEnd::Done(format!("\"{}\"", "x".repeat(8192)));
-    script.answers("undo-b", &[long.clone()]);
+    script.answers("undo-b", std::slice::from_ref(&long));
     script.answers("undo-a", &[long]);
     let (store, settings) = (store(folder.path()), SagaSettings { journal: 4096, ..settings() });
     let plans = vec![plan(Duration::from_secs(600))];
