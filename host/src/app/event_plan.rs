@@ -1,6 +1,5 @@
 //! Topics and subscriptions, checked against the components: the types of payloads, and the functions that handle them.
 
-use super::host_traces::HostTraces;
 use super::late_findings::LateFindings;
 use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
@@ -63,7 +62,7 @@ impl EventPlan {
                             at: function.place,
                             function: config.function.clone(),
                             settings: config.settings.clone(),
-                            trace_scope: HostTraces::first_subscription(manifest) + plan.subscriptions.len(),
+                            slow: Arc::default(),
                             work: Arc::default(),
                         });
                         routed.entry(name.clone()).or_default().push(function);

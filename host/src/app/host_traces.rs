@@ -15,11 +15,6 @@ pub(super) struct HostTraces {
 }
 
 impl HostTraces {
-    /// The scope of the first subscription. The gateway counts at each route before, and at two places for the rest.
-    pub(super) fn first_subscription(manifest: &Manifest) -> usize {
-        manifest.routes.len() + 2
-    }
-
     /// The traces that `manifest` wants. Nothing is sent yet.
     ///
     /// # Errors
@@ -32,8 +27,6 @@ impl HostTraces {
         let exporter = exporter.transpose()?.map(Arc::new);
         // Without a collector for traces nobody empties their queue.
         let queue = queue.filter(|_| settings.is_some_and(|settings| settings.traces.is_some()));
-        let subscriptions: usize = manifest.services.iter().map(|service| service.topics.subscribe.len()).sum();
-        let scopes = Self::first_subscription(manifest) + subscriptions;
-        Ok(Self { tracer: Some(Arc::new(Tracer::new(config.traces.clone(), scopes, queue))), exporter })
+        Ok(Self { tracer: Some(Arc::new(Tracer::new(config.traces.clone(), queue))), exporter })
     }
 }

@@ -35,7 +35,7 @@ impl EventTrace {
         let Self { tracer, tree, mut root, began } = self;
         let took = began.elapsed();
         let failed = *end != TryEnd::Handled;
-        let Some(rule) = tracer.decide(&tree, subscription.trace_scope, failed, took) else { return };
+        let Some(rule) = tracer.decide(&tree, Some(&subscription.slow), failed, took) else { return };
         let topic = subscription.topic.name.as_str();
         root.rename(format!("process {topic}"));
         root.reserve(6);

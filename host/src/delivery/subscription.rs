@@ -3,6 +3,7 @@
 use super::handler_work::HandlerWork;
 use crate::base::ServiceName;
 use crate::events::{Backoff, Topic, TopicName};
+use crate::telemetry::SlowThreshold;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +44,8 @@ pub struct Subscription {
     pub function: String,
     /// How its events are delivered.
     pub settings: SubscriptionSettings,
-    /// The scope of the tracer in which its traces are: those that are slow there are kept.
-    pub trace_scope: usize,
+    /// When a handling is slow: then its trace is kept.
+    pub slow: Arc<SlowThreshold>,
     /// What its handlers take.
     pub work: Arc<HandlerWork>,
 }

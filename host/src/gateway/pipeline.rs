@@ -57,7 +57,7 @@ pub struct Gateway<C> {
     pub(super) socket_permits: SocketPermits,
     pub(super) entry: EntryGate,
     pub(super) metrics: Arc<GatewayMetrics>,
-    traces: Option<Arc<GatewayTraces>>,
+    pub(super) traces: Option<Arc<GatewayTraces>>,
     /// Makes the keys of rate limits: nobody outside can foresee which keys share a bucket.
     pub(super) hasher: RandomState,
     pub(super) mesh: Arc<C>,

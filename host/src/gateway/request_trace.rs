@@ -5,7 +5,7 @@ use crate::base::{
     OpenSpan, RequestId, TraceId, TraceParent, TraceScope, TraceState, TraceTree, bound_baggage, known_method,
 };
 use crate::route::RoutingTable;
-use crate::telemetry::{TraceEnd, Tracer};
+use crate::telemetry::{SlowThreshold, TraceEnd, Tracer};
 use http::{Method, Request, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,11 +18,32 @@ pub(super) struct GatewayTraces {
     tracer: Arc<Tracer>,
     /// The path pattern of each route, by its index.
     routes: Vec<Arc<str>>,
+    /// When a request is slow, by the scope that it is counted in: that of its route, or one of those of requests that
+    /// have none.
+    thresholds: Vec<Arc<SlowThreshold>>,
 }
+
+/// The scopes after those of the routes (`count_scopes.rs`).
+const WITHOUT_ROUTE: usize = 2;
 
 impl GatewayTraces {
     pub(super) fn new(tracer: Arc<Tracer>, routes: &RoutingTable<Target>) -> Self {
-        Self { tracer, routes: routes.routes().iter().map(|(rule, _)| rule.path().into()).collect() }
+        let routes: Vec<_> = routes.routes().iter().map(|(rule, _)| rule.path().into()).collect();
+        let thresholds = (0..routes.len() + WITHOUT_ROUTE).map(|_| Arc::default()).collect();
+        Self { tracer, routes, thresholds }
+    }
+
+    /// Takes over what those before know of the routes that both have. `kept`: the position of each route there.
+    pub(super) fn go_on(&mut self, before: &Self, kept: &[Option<usize>]) {
+        let places = kept.iter().copied().enumerate();
+        let without = (0..WITHOUT_ROUTE).map(|at| (self.routes.len() + at, Some(before.routes.len() + at)));
+        for (at, place) in places.chain(without) {
+            if let Some(same) = place.and_then(|place| before.thresholds.get(place))
+                && let Some(own) = self.thresholds.get_mut(at)
+            {
+                *own = Arc::clone(same);
+            }
+        }
     }
 }
 
@@ -81,7 +102,8 @@ impl RequestTrace {
         let Self { traces, tree, root, scheme, version } = self;
         let EndedRequest { scope, id, status, took, broken, .. } = *ended;
         let failed = broken || status >= 500;
-        let Some(rule) = traces.tracer.decide(&tree, scope, failed, took) else { return (tree.start().id, false) };
+        let threshold = traces.thresholds.get(scope).map(|threshold| &**threshold);
+        let Some(rule) = traces.tracer.decide(&tree, threshold, failed, took) else { return (tree.start().id, false) };
         let pattern = traces.routes.get(scope);
         let root = complete(root, ended, pattern, (scheme, version));
         root.end_after(took);
@@ -125,4 +147,28 @@ fn complete(
         if kind == "answer" { root.fail(status.to_string()) } else { root.fail(kind) }
     }
     root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::TraceSettings;
+
+    #[test]
+    fn a_route_that_stays_keeps_its_threshold_wherever_it_stands() {
+        let tracer = Arc::new(Tracer::new(TraceSettings { sample: 0.0, keep: 1 << 20, spans: 8 }, None));
+        let traces = |paths: &[&str]| {
+            let routes: Vec<_> = paths.iter().map(|path| (*path).into()).collect();
+            let thresholds = (0..routes.len() + WITHOUT_ROUTE).map(|_| Arc::default()).collect();
+            GatewayTraces { tracer: Arc::clone(&tracer), routes, thresholds }
+        };
+        let (before, mut next) = (traces(&["/a", "/b"]), traces(&["/new", "/b", "/a"]));
+        next.go_on(&before, &[None, Some(1), Some(0)]);
+        let places: Vec<_> = next
+            .thresholds
+            .iter()
+            .map(|own| before.thresholds.iter().position(|other| Arc::ptr_eq(own, other)))
+            .collect();
+        assert_eq!(places, [None, Some(1), Some(0), Some(2), Some(3)]);
+    }
 }

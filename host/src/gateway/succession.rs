@@ -42,6 +42,10 @@ impl<C: Call> Gateway<C> {
                 }
             }
         }
+        // Nobody else has the new one yet.
+        if let (Some(own), Some(before)) = (next.traces.as_mut().and_then(Arc::get_mut), &self.traces) {
+            own.go_on(before, kept);
+        }
         next.socket_permits.keep(&self.socket_permits, kept);
         next.entry.go_on(&self.entry);
         next

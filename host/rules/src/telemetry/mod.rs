@@ -83,6 +83,7 @@ pub use pool_metrics::PoolMetrics;
 pub use saga_metrics::{SagaSample, SagaSource};
 pub use schedule_metrics::{ScheduleSample, ScheduleSource};
 pub use service_metrics::ServiceMetrics;
+pub use slow_threshold::SlowThreshold;
 pub use store_metrics::StoreMetrics;
 pub use tls_metrics::{HANDSHAKE_FAILURES, TlsMetrics};
 pub use trace_memory::TraceQuery;

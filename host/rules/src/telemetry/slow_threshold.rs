@@ -1,6 +1,8 @@
 //! The p99 of one route's recent requests, in fixed memory and without a lock.
 
 use std::array::from_fn;
+use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -18,12 +20,14 @@ const RENEW: u32 = 64;
 /// At so many requests all counts are halved, so that the recent ones count most.
 const HALVE: u32 = 8192;
 
-/// Knows when a request is slower than 99 in 100 of its route.
+/// Knows when a request is slower than 99 in 100 of its route. Whoever serves the route has it, and hands it on where
+/// another manifest has the same route: it knows nothing of positions.
 ///
 /// Many threads may add to it at once. Of a halving and an addition that race, the addition may be lost, or be halved
 /// with the others: an estimate bears that.
-pub(super) struct SlowThreshold {
-    buckets: [AtomicU32; BUCKETS],
+pub struct SlowThreshold {
+    /// Made by the first request.
+    buckets: OnceLock<Box<[AtomicU32; BUCKETS]>>,
     count: AtomicU32,
     /// In nanoseconds; `u64::MAX` while there are too few requests.
     threshold: AtomicU64,
@@ -31,8 +35,13 @@ pub(super) struct SlowThreshold {
 
 impl Default for SlowThreshold {
     fn default() -> Self {
-        let buckets = from_fn(|_| AtomicU32::new(0));
-        Self { buckets, count: AtomicU32::new(0), threshold: AtomicU64::new(u64::MAX) }
+        Self { buckets: OnceLock::new(), count: AtomicU32::new(0), threshold: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl fmt::Debug for SlowThreshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlowThreshold({} ns)", self.threshold.load(Relaxed))
     }
 }
 
@@ -41,16 +50,17 @@ impl SlowThreshold {
     pub(super) fn add(&self, took: Duration) -> bool {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let is_slow = nanos > self.threshold.load(Relaxed);
-        self.buckets[bucket(nanos)].fetch_add(1, Relaxed);
+        let buckets = self.buckets.get_or_init(|| Box::new(from_fn(|_| AtomicU32::new(0))));
+        buckets[bucket(nanos)].fetch_add(1, Relaxed);
         let count = self.count.fetch_add(1, Relaxed) + 1;
         if count >= LEAST && count.is_multiple_of(RENEW) {
-            self.renew(count >= HALVE);
+            self.renew(buckets, count >= HALVE);
         }
         is_slow
     }
 
-    fn renew(&self, halve: bool) {
-        let counts: Vec<u32> = self.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
+    fn renew(&self, buckets: &[AtomicU32; BUCKETS], halve: bool) {
+        let counts: Vec<u32> = buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
         let total: u64 = counts.iter().map(|count| u64::from(*count)).sum();
         // So many are slower, or as slow.
         let beyond = total / 100;
@@ -67,7 +77,7 @@ impl SlowThreshold {
             above += count;
         }
         if halve {
-            for (bucket, count) in self.buckets.iter().zip(&counts) {
+            for (bucket, count) in buckets.iter().zip(&counts) {
                 bucket.fetch_sub(count.div_ceil(2).min(*count), Relaxed);
             }
             self.count.store(HALVE / 2, Relaxed);

@@ -10,14 +10,12 @@ use super::trace_queue::TraceQueue;
 use super::trace_settings::TraceSettings;
 use crate::base::{EndedTree, RequestId, TraceId, TraceMark, TraceParent, TraceStart, TraceState, TraceTree};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The traces of the gateway's requests.
 pub struct Tracer {
     settings: TraceSettings,
-    /// One for each scope of the gateway, made by its first request.
-    thresholds: Vec<OnceLock<Box<SlowThreshold>>>,
     memory: Mutex<TraceMemory>,
     /// `None`: traces are sent nowhere.
     queue: Option<Arc<TraceQueue>>,
@@ -49,12 +47,11 @@ impl TraceEnd<'_> {
 }
 
 impl Tracer {
-    /// A tracer for a gateway with so many scopes. Kept traces also go to `queue`.
-    pub fn new(settings: TraceSettings, scopes: usize, queue: Option<Arc<TraceQueue>>) -> Self {
+    /// A tracer without traces. Those that it keeps also go to `queue`.
+    pub fn new(settings: TraceSettings, queue: Option<Arc<TraceQueue>>) -> Self {
         let memory = Mutex::new(TraceMemory::new(settings.keep));
-        let thresholds = (0..scopes).map(|_| OnceLock::new()).collect();
         let (ended, lost) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { settings, thresholds, memory, queue, ended, kept: Default::default(), lost }
+        Self { settings, memory, queue, ended, kept: Default::default(), lost }
     }
 
     /// Begins a trace at `began`. A trusted peer's trace is continued; a stranger's only gets a link. `own` is the id
@@ -85,10 +82,16 @@ impl Tracer {
         id.share() < self.settings.sample
     }
 
-    /// Whether the trace of a request that has ended is kept, and why. `scope`: where the gateway counts the request.
-    pub fn decide(&self, tree: &TraceTree, scope: usize, failed: bool, took: Duration) -> Option<KeepRule> {
+    /// Whether the trace of a request that has ended is kept, and why. `threshold`: that of its route, to which it is
+    /// added; `None`: it is of a kind that is never slow.
+    pub fn decide(
+        &self,
+        tree: &TraceTree,
+        threshold: Option<&SlowThreshold>,
+        failed: bool,
+        took: Duration,
+    ) -> Option<KeepRule> {
         self.ended.fetch_add(1, Relaxed);
-        let threshold = self.thresholds.get(scope).map(|threshold| threshold.get_or_init(Box::default));
         let is_slow = threshold.is_some_and(|threshold| threshold.add(took));
         self.rule(tree, failed, is_slow)
     }
@@ -190,11 +193,21 @@ mod tests {
     use crate::base::{SpanId, SpanKind};
 
     fn tracer(sample: f64) -> Tracer {
-        Tracer::new(TraceSettings { sample, keep: 1 << 20, spans: 8 }, 1, Some(Arc::new(TraceQueue::new(64))))
+        Tracer::new(TraceSettings { sample, keep: 1 << 20, spans: 8 }, Some(Arc::new(TraceQueue::new(64))))
     }
 
     fn end(tracer: &Tracer, tree: &TraceTree, failed: bool, took: Duration) -> Option<KeepRule> {
-        let rule = tracer.decide(tree, 0, failed, took)?;
+        end_on(tracer, None, tree, failed, took)
+    }
+
+    fn end_on(
+        tracer: &Tracer,
+        route: Option<&SlowThreshold>,
+        tree: &TraceTree,
+        failed: bool,
+        took: Duration,
+    ) -> Option<KeepRule> {
+        let rule = tracer.decide(tree, route, failed, took)?;
         let (request_id, status) = (RequestId::from_random(1), if failed { 502 } else { 200 });
         tracer.keep(tree, rule, &TraceEnd { route: "/a", request_id: &request_id, status, took });
         Some(rule)
@@ -236,11 +249,11 @@ mod tests {
 
     #[test]
     fn what_is_slower_than_its_route_is_kept() {
-        let tracer = tracer(0.0);
+        let (tracer, route) = (tracer(0.0), SlowThreshold::default());
         let ended = |millis| {
             let tree = tracer.begin((None, None), false, (u128::MAX, 1), Instant::now());
             drop(tree.root("GET"));
-            end(&tracer, &tree, false, Duration::from_millis(millis))
+            end_on(&tracer, Some(&route), &tree, false, Duration::from_millis(millis))
         };
         assert!((0..1000).filter_map(|_| ended(5)).count() == 0);
         assert_eq!(ended(50), Some(KeepRule::Slow));
@@ -269,7 +282,7 @@ mod tests {
     #[test]
     fn the_queue_takes_so_many_spans_and_counts_the_others() {
         let queue = Arc::new(TraceQueue::new(5));
-        let tracer = Tracer::new(TraceSettings { sample: 1.0, keep: 1 << 20, spans: 8 }, 1, Some(Arc::clone(&queue)));
+        let tracer = Tracer::new(TraceSettings { sample: 1.0, keep: 1 << 20, spans: 8 }, Some(Arc::clone(&queue)));
         for own in 1..=3 {
             rule(&tracer, own, false, None);
         }

@@ -90,7 +90,7 @@ async fn start(store: &Store, topic: &Arc<Topic>, settings: SubscriptionSettings
         at: 0,
         function: "order-placed".into(),
         settings,
-        trace_scope: 0,
+        slow: Arc::default(),
         work: Arc::default(),
     };
     Deliveries::start(store, vec![Arc::clone(topic)], vec![subscription], &[], Arc::clone(script)).await.unwrap()
