@@ -5,7 +5,8 @@ use super::mirror::Mirror;
 use super::problem::Problem;
 use super::settings::Target;
 use crate::base::{
-    Body, CallContext, HostAndPort, RequestId, SecureOrigin, StreamedContent, UnreadContent, remove_hop_by_hop,
+    Body, CallContext, HostAndPort, RequestId, SecureOrigin, StreamedContent, UnreadContent, last_word,
+    remove_hop_by_hop,
 };
 use crate::route::Match;
 use http::header::{Entry, FORWARDED, HOST};
@@ -45,12 +46,27 @@ impl ForwardedFrom<'_> {
     }
 }
 
-/// Whether the client came by `https`, as the headers say that the service gets: the first word is that of the client's
-/// own connection.
+/// Whether the client came by `https`, as the headers say that the service gets.
 fn is_https(headers: &HeaderMap) -> bool {
-    let scheme = headers.get(FORWARDED_PROTO).map(|value| value.as_bytes());
-    let first = scheme.and_then(|scheme| scheme.split(|byte| *byte == b',').next());
-    first.is_some_and(|first| first.trim_ascii().eq_ignore_ascii_case(b"https"))
+    headers.get(FORWARDED_PROTO).is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+/// Leaves of the fields of which a service expects one value what the trusted proxy itself has said: two lines, and two
+/// schemes, could be read in two ways.
+fn keep_own_words(headers: &mut HeaderMap) {
+    if headers.get_all(FORWARDED_HOST).iter().nth(1).is_some()
+        && let Some(last) = headers.get_all(FORWARDED_HOST).iter().next_back().cloned()
+    {
+        headers.insert(FORWARDED_HOST, last);
+    }
+    let Some(said) = headers.get(FORWARDED_PROTO) else { return };
+    let scheme = last_word(headers, &FORWARDED_PROTO).unwrap_or_default();
+    if scheme.is_empty() {
+        headers.remove(FORWARDED_PROTO);
+    } else if said.as_bytes() != scheme || headers.get_all(FORWARDED_PROTO).iter().nth(1).is_some() {
+        let scheme = HeaderValue::from_bytes(scheme).expect("a part of a header value is one");
+        headers.insert(FORWARDED_PROTO, scheme);
+    }
 }
 
 /// Builds the service's request in origin form: the rewritten path, the query unchanged, and the headers that are meant
@@ -71,6 +87,9 @@ pub(super) fn build(
     // First, before the gateway sets headers of its own: the client chooses which headers `Connection` removes.
     remove_hop_by_hop(&mut headers);
     remove_ending(&mut headers, origin.trusted);
+    if origin.trusted {
+        keep_own_words(&mut headers);
+    }
     headers.reserve(MOST_SET);
     if let Some(admitted) = origin.admitted {
         admitted.strip(&mut headers);
@@ -235,10 +254,10 @@ mod tests {
     }
 
     fn forwarded_by(trusted: bool, secure: bool, peer: &str, fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers: HeaderMap = fields
-            .iter()
-            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
         let id = RequestId::from_random(1);
         let origin = ForwardedFrom {
             id: &id,
@@ -249,6 +268,9 @@ mod tests {
             admitted: None,
         };
         remove_ending(&mut headers, trusted);
+        if trusted {
+            keep_own_words(&mut headers);
+        }
         set_forwarded(&mut headers, &origin, Some("/api"));
         headers
     }
@@ -279,9 +301,30 @@ mod tests {
         let headers = forwarded_by(false, true, "::1", &[("x-forwarded-proto", "http")]);
         assert_eq!(headers["forwarded"], "for=\"[::1]\";host=\"shop:80\";proto=https");
         assert_eq!((&headers["x-forwarded-proto"], is_https(&headers)), (&HeaderValue::from_static("https"), true));
-        let plain = forwarded_by(true, true, "::1", &[("x-forwarded-proto", "http, https")]);
+        let plain = forwarded_by(true, true, "::1", &[("x-forwarded-proto", "http")]);
         assert!(!is_https(&plain), "the client of the trusted proxy came without TLS");
         assert!(!is_https(&forwarded(false, "::1", &[])));
+    }
+
+    #[test]
+    fn of_several_schemes_the_last_one_is_the_word_of_the_trusted_proxy_itself() {
+        for (lines, told) in [
+            (&["https", "http"][..], "http"),
+            (&["http", "https"], "https"),
+            (&["https, http"], "http"),
+            (&["http", "https , https"], "https"),
+            (&["HTTPS"], "HTTPS"),
+            // It says nothing: the connection counts.
+            (&["https", ""], "http"),
+            (&["https,"], "http"),
+        ] {
+            let fields: Vec<_> = lines.iter().map(|line| ("x-forwarded-proto", *line)).collect();
+            let headers = forwarded(true, "10.0.0.1", &fields);
+            let all: Vec<_> = headers.get_all("x-forwarded-proto").iter().collect();
+            assert_eq!(all, [told], "{lines:?}");
+        }
+        let hosts = forwarded(true, "10.0.0.1", &[("x-forwarded-host", "forged"), ("x-forwarded-host", "outside")]);
+        assert_eq!(hosts.get_all("x-forwarded-host").iter().collect::<Vec<_>>(), ["outside"]);
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use super::problem::Problem;
 use super::settings::HttpsSettings;
-use crate::base::{Body, HostAndPort};
+use crate::base::{Body, HostAndPort, last_word};
 use crate::listen::Peer;
 use http::header::{LOCATION, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Sends a request without TLS to `https`, if the settings say so: 308, which keeps method and body. A request that a
 /// `trusted` proxy got by `https` is served: the proxy has ended TLS, and would be sent in circles.
@@ -39,11 +41,9 @@ pub(super) fn check(
     Err(problem.with_header(LOCATION, location).closing())
 }
 
-/// Whether the proxy says that its own client came by `https`. The last word is the proxy's own.
+/// Whether the proxy says that its own client came by `https`.
 fn is_forwarded_https(head: &Parts) -> bool {
-    let said = head.headers.get_all("x-forwarded-proto").iter().next_back();
-    let said = said.and_then(|value| value.to_str().ok()).and_then(|value| value.rsplit(',').next());
-    said.is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+    last_word(&head.headers, &FORWARDED_PROTO).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"https"))
 }
 
 /// Tells the browser to use nothing but `https` for this host (RFC 6797), on a connection with TLS alone (section 7.2).

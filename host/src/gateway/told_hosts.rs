@@ -17,7 +17,8 @@ impl<'a> ToldHosts<'a> {
     /// The hosts that a request with these headers tells its service, if its client named `host`. `trusted` is whether
     /// the client is a trusted proxy, `secure` whether its connection has TLS.
     pub(super) fn new(headers: &HeaderMap, host: Option<HostAndPort<'a>>, trusted: bool, secure: bool) -> Self {
-        Self { host, secure, forwarded: if trusted { headers.get("x-forwarded-host").cloned() } else { None } }
+        let last = || headers.get_all("x-forwarded-host").iter().next_back().cloned();
+        Self { host, secure, forwarded: if trusted { last() } else { None } }
     }
 
     /// Whose host the authority of a reference is that `service` wrote.

@@ -44,7 +44,7 @@ pub use context::{CallContext, StickyFields};
 pub use deadline::DeadlineOwner;
 pub use error::{Blame, Cause, ErrorKind};
 pub use handled_event::HandledEvent;
-pub use header::{header_tokens, is_hop_by_hop, remove_hop_by_hop};
+pub use header::{header_tokens, is_hop_by_hop, last_word, remove_hop_by_hop};
 pub use identity::{Identity, ProofKind};
 pub use log_text::log_safe;
 pub use masked_text::mask_secrets;
