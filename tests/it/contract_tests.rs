@@ -157,6 +157,7 @@ async fn the_shop_keeps_its_contracts_with_faults_and_fakes() {
     assert!(said.contains("ok      users: orders expects: there is no such user"), "{said}");
     assert!(said.contains("ok      orders: an order has the price of its product"), "{said}");
     assert!(said.contains("ok      orders: place with 20 made-up inputs"), "{said}");
+    assert!(said.lines().any(|line| line.contains(" cases, with --seed 7")), "what has passed can be repeated: {said}");
     // Nothing of it is left in the manifest's own state.
     assert!(!home.folder.path().join(".atoll/state.redb").exists());
 }

@@ -119,7 +119,10 @@ static RESOURCES: [AdminResource; 57] = [
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
     asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service", "random"]),
     asked(
-        resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
+        asked(
+            resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
+            &["dry_run", "base", "name"],
+        ),
         &["dry_run", "base"],
     ),
     resource(GET, "/v1/topics", "Every topic, with its subscriptions", anything),

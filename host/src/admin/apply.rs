@@ -5,6 +5,7 @@ use super::change::finish;
 use super::handler::AdminState;
 use super::operations::{ApplyOrder, Operations};
 use super::problem::AdminProblem;
+use super::query;
 use super::upload::is_solely;
 use axum::extract::{Request, State};
 use axum::routing::post;
@@ -52,7 +53,8 @@ fn order(query: &str) -> Result<ApplyOrder, AdminProblem> {
             Some(("dry_run", "true")) => order.dry_run = true,
             Some(("dry_run", "false")) => order.dry_run = false,
             Some(("base", base)) if !base.is_empty() => order.base = Some(base.to_owned()),
-            _ => return Err(wrong("the settings are `dry_run=true` and `base=WORD`")),
+            Some(("name", name)) if !name.is_empty() => order.name = Some(query::decoded(name)?),
+            _ => return Err(wrong("the settings are `dry_run=true`, `base=WORD` and `name=FILE`")),
         }
     }
     Ok(order)
@@ -71,7 +73,8 @@ mod tests {
         let read = |query: &str| order(query).ok().map(|order| (order.dry_run, order.base));
         assert_eq!(read(""), Some((false, None)));
         assert_eq!(read("dry_run=true&base=abc"), Some((true, Some("abc".to_owned()))));
-        for wrong in ["dryrun=true", "dry_run", "dry_run=1", "base=", "base"] {
+        assert_eq!(order("name=my%20shop.toml").ok().and_then(|order| order.name).as_deref(), Some("my shop.toml"));
+        for wrong in ["dryrun=true", "dry_run", "dry_run=1", "base=", "base", "name=", "name=%4"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

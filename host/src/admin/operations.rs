@@ -220,6 +220,8 @@ pub struct ApplyOrder {
     pub dry_run: bool,
     /// What is served as the operator knows it: `base` of a dry run. `None`: whatever it is.
     pub base: Option<String>,
+    /// How messages name it, as the operator knows it: the path of its file there. `None`: as the host's own manifest.
+    pub name: Option<String>,
 }
 
 /// How an operator wants a component to be deployed. What is left out is as the manifest says.

@@ -79,7 +79,7 @@ fn length(text: &str) -> Option<Duration> {
 }
 
 /// Percent-encoding undone, and `+` for a blank (application/x-www-form-urlencoded).
-fn decoded(text: &str) -> Result<String, AdminProblem> {
+pub(super) fn decoded(text: &str) -> Result<String, AdminProblem> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

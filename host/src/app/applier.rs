@@ -88,7 +88,7 @@ impl Applier {
 
     /// Serves the manifest of the order. After an error nothing has changed.
     async fn apply_order(&self, order: ApplyOrder) -> Result<ApplyView, OperationError> {
-        let ApplyOrder { text, dry_run, base, .. } = order;
+        let ApplyOrder { text, dry_run, base, name } = order;
         let mut now = self.now.lock().await;
         let served = self.served(&now);
         if base.is_some_and(|base| base != served) {
@@ -100,7 +100,7 @@ impl Applier {
         let on_disk = block_in_place(|| std::fs::read(&self.parts.path)).unwrap_or_default();
         let before = now.in_use.digest.to_string();
         let file_differs = on_disk != text.as_bytes();
-        let next = self.prepare(&now, text).await?;
+        let next = self.prepare(&now, text, name).await?;
         let view = |base: String, changes: &[ManifestChange], applied: bool| ApplyView {
             base,
             before: before.clone(),
@@ -127,10 +127,16 @@ impl Applier {
         Digest::of(format!("{} {}", now.in_use.digest, revisions.join(" ")).as_bytes()).short()
     }
 
-    /// Reads and checks a manifest, and finds out what it would change.
-    async fn prepare(&self, now: &AppliedManifest, text: String) -> Result<NextManifest, OperationError> {
+    /// Reads and checks a manifest, and finds out what it would change. `name`: how messages name it, if it is not the
+    /// host's own file.
+    async fn prepare(
+        &self,
+        now: &AppliedManifest,
+        text: String,
+        name: Option<String>,
+    ) -> Result<NextManifest, OperationError> {
         let path = &self.parts.path;
-        let name = path.display().to_string();
+        let name = name.unwrap_or_else(|| path.display().to_string());
         let mut draft = Draft::parse(&name, text, path.parent().unwrap_or(Path::new("")), &environment);
         if !draft.findings().is_empty() || !draft.absent().is_empty() {
             let error = check_all(&draft).await.err();

@@ -45,7 +45,16 @@ pub(super) fn of_service((service, error): (ServiceName, SwapError)) -> Operatio
         SwapError::Host(_) | SwapError::History(_) => OperationErrorKind::Internal,
         _ => OperationErrorKind::Refused,
     };
-    OperationError::new(kind, format!("nothing was changed: service `{service}`: {error}"))
+    let text = match &error {
+        SwapError::UnderWay(_) => format!(
+            "service `{service}` has a rollout or a swap under way, which this manifest would change: wait for its \
+             end, or end it by `atoll rollout {service} promote`, `rollback` or `abort`, and apply again"
+        ),
+        // These name it.
+        SwapError::Moved(_) | SwapError::Replaced(_) | SwapError::NoComponent(_) => error.to_string(),
+        error => format!("service `{service}`: {error}"),
+    };
+    OperationError::new(kind, format!("nothing was changed: {text}"))
 }
 
 /// The host failed.

@@ -46,7 +46,7 @@ pub(super) struct WouldChange;
 pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<String> {
     let ApplyArgs { manifest, yes, dry_run, json } = args;
     let text = read(&manifest)?;
-    let plan = client.apply(text.clone(), "dry_run=true").await?;
+    let plan = client.apply(text.clone(), "dry_run=true", &manifest).await?;
     if dry_run {
         return planned(&plan, shown(&plan, json)?);
     }
@@ -67,7 +67,7 @@ pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<St
     if !yes && !terminal::ask(&format!("apply {}?", counted(plan.changes.len(), "change")))? {
         return Ok("nothing was changed\n".into());
     }
-    let applied = client.apply(text, &format!("base={}", plan.base)).await?;
+    let applied = client.apply(text, &format!("base={}", plan.base), &manifest).await?;
     if json {
         return shown(&applied, true);
     }
@@ -81,7 +81,7 @@ pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<St
 /// Compares what a host serves with a manifest.
 pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<String> {
     let DiffArgs { manifest, json } = args;
-    let plan = client.apply(read(&manifest)?, "dry_run=true").await?;
+    let plan = client.apply(read(&manifest)?, "dry_run=true", &manifest).await?;
     if json {
         return planned(&plan, shown(&plan, true)?);
     }

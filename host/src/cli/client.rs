@@ -105,10 +105,11 @@ impl Client {
         self.read(&answer)
     }
 
-    /// Applies the manifest `text`, or plans it, as the fields of `query` say.
-    pub(super) async fn apply(&self, text: String, query: &str) -> Result<ApplyView, CliError> {
+    /// Applies the manifest `text`, or plans it, as the fields of `query` say. Messages name it by `file`.
+    pub(super) async fn apply(&self, text: String, query: &str, file: &Path) -> Result<ApplyView, CliError> {
         let body = Some(("application/toml", Bytes::from(text)));
-        let answer = self.send(Method::POST, &format!("/v1/apply?{query}"), body, CHANGE).await?;
+        let name = percent_encoded(&file.display().to_string());
+        let answer = self.send(Method::POST, &format!("/v1/apply?{query}&name={name}"), body, CHANGE).await?;
         self.read(&answer)
     }
 
@@ -346,4 +347,12 @@ fn read_component(path: &Path) -> Result<Bytes, CliError> {
         return Err(CliError::TooLarge { path: path.into(), max: MAX_COMPONENT / 1024 / 1024 });
     }
     Ok(component.into())
+}
+
+/// A text as a part of a path or as a value of a query: all but the unreserved characters of RFC 3986, section 2.3, in
+/// percent encoding.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let one = |byte: u8| if unreserved(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(one).collect()
 }

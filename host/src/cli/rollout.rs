@@ -1,6 +1,6 @@
 //! The verbs of rollouts and of the history.
 
-use super::client::Client;
+use super::client::{Client, percent_encoded};
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
 use super::terminal;
@@ -91,7 +91,7 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     let SwapArgs { service, file, now, canary, step, calls, shadow, fail_on_diff, hold, wait, why } = args;
     let mut fields = Vec::new();
     let mut field = |name: &str, value: Option<String>| {
-        fields.extend(value.map(|value| format!("{name}={}", encoded(&value))));
+        fields.extend(value.map(|value| format!("{name}={}", percent_encoded(&value))));
     };
     field("now", now.then(|| "true".into()));
     field("hold", hold.then(|| "true".into()));
@@ -266,13 +266,6 @@ fn table(history: &HistoryView) -> String {
     text
 }
 
-/// A value of a query, percent-encoded (RFC 3986, section 2.1).
-fn encoded(text: &str) -> String {
-    let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let one = |byte: u8| if unreserved(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    text.bytes().map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +299,6 @@ mod tests {
 
     #[test]
     fn a_value_of_a_query_is_encoded() {
-        assert_eq!(encoded("5%,25% é"), "5%25%2C25%25%20%C3%A9");
+        assert_eq!(percent_encoded("5%,25% é"), "5%25%2C25%25%20%C3%A9");
     }
 }

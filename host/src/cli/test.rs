@@ -26,13 +26,14 @@ pub(super) fn test(arguments: TestArgs) -> anyhow::Result<()> {
     if let Some(report) = report {
         fs::write(&report, junit(&cases)).with_context(|| format!("writing {}", report.display()))?;
     }
-    terminal::print(&text(&cases))?;
+    terminal::print(&text(&cases, seed))?;
     let failed = cases.iter().filter(|case| case.failure.is_some()).count();
     anyhow::ensure!(failed == 0, "{failed} of {} failed, with --seed {seed}", counted(cases.len(), "case"));
     Ok(())
 }
 
-fn text(cases: &[TestCase]) -> String {
+/// A line for each case, and the seed: what has passed with it can be tried again, too.
+fn text(cases: &[TestCase], seed: u64) -> String {
     let mut text = String::new();
     for TestCase { service, name, failure, .. } in cases {
         match failure {
@@ -45,6 +46,8 @@ fn text(cases: &[TestCase]) -> String {
     }
     if cases.is_empty() {
         text.push_str("nothing to test: no service has a component that exports functions\n");
+    } else {
+        text.push_str(&format!("{}, with --seed {seed}\n", counted(cases.len(), "case")));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `atoll trace`: the kept traces, as a table or as a waterfall.
 
-use super::client::Client;
+use super::client::{Client, percent_encoded};
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
 use crate::admin::{SpanView, TraceSummaryView, TraceView};
@@ -61,15 +61,6 @@ fn query(arguments: &TraceArgs) -> String {
         limit.map(|limit| format!("limit={limit}")),
     ];
     pairs.into_iter().flatten().collect::<Vec<_>>().join("&")
-}
-
-/// The text as a part of a path or of a query.
-fn percent_encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 /// The traces as a table, the newest first.

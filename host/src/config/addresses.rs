@@ -110,7 +110,9 @@ impl ValueKind for HttpAddressKind {
     }
 
     fn help(&self) -> String {
-        "write scheme, host and port: \"http://127.0.0.1:5001\", or \"https://users.example.com\"".into()
+        "write scheme, host and port: \"http://127.0.0.1:5001\", or \"https://users.example.com\"; or a DNS name with \
+         SRV records: \"dns+srv://_http._tcp.users.internal\""
+            .into()
     }
 
     fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<Uri, Vec<KindError>> {

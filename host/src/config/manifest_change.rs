@@ -42,6 +42,16 @@ impl ManifestTree {
         let (before, after) = (self.leaves(), next.leaves());
         let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
         let changed = keys.into_iter().filter(|path| before.get(*path) != after.get(*path));
+        let changed: Vec<_> = changed.collect();
+        let whole = |path: &Vec<String>| path.len() == 2 && is_named(&path[0]);
+        let sections: Vec<_> = changed.iter().copied().filter(|path| whole(path)).collect();
+        // A section that comes or goes is one change. What it holds is told beside it only if it needs a restart and
+        // the section by itself does not.
+        let told = |path: &&Vec<String>| {
+            let section = sections.iter().find(|section| path.len() > 2 && path[..2] == section[..]);
+            section.is_none_or(|section| class(path) == ChangeClass::Restart && class(section) != ChangeClass::Restart)
+        };
+        let changed = changed.iter().copied().filter(told);
         let mut changes: Vec<_> =
             changed.map(|path| change(path, before.get(path).copied(), after.get(path).copied())).collect();
         let order = |tree: &Self| tree.routes().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
@@ -86,11 +96,24 @@ impl ManifestTree {
         routes.map(|table| (route_name(table), table)).collect()
     }
 
+    /// The schedules in their order, each with its name.
+    fn schedules(&self) -> Vec<(String, &Table)> {
+        let all = self.0.get("schedule").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_table);
+        let name = |table: &Table| table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        all.map(|table| (name(table), table)).collect()
+    }
+
     /// Every value with its path. A list is one value. A section without keys is one too: a service may have none.
     fn leaves(&self) -> BTreeMap<Vec<String>, ManifestLeaf<'_>> {
         let mut leaves = BTreeMap::new();
-        for (name, value) in self.0.iter().filter(|(name, _)| *name != "route") {
+        for (name, value) in self.0.iter().filter(|(name, _)| !LISTED.contains(&name.as_str())) {
             walk(&mut vec![name.clone()], value, &mut leaves);
+        }
+        for (name, table) in self.schedules() {
+            for (key, value) in table.iter().filter(|(key, _)| *key != "name") {
+                walk(&mut vec!["schedule".into(), name.clone(), key.clone()], value, &mut leaves);
+            }
+            leaves.insert(vec!["schedule".into(), name], ManifestLeaf::Section);
         }
         for (name, table) in self.routes() {
             for (key, value) in table.iter().filter(|(key, _)| !MATCHING.contains(&key.as_str())) {
@@ -111,7 +134,19 @@ enum ManifestLeaf<'a> {
 }
 
 /// The named sections, whose coming and going is a change by itself.
-const NAMED: [&str; 5] = ["service", "limit", "auth", "topic", "operator"];
+const NAMED: [&str; 6] = ["service", "limit", "auth", "topic", "operator", "saga"];
+/// The lists of sections, each of which has a name of its own.
+const LISTED: [&str; 2] = ["route", "schedule"];
+
+/// Whether sections of this kind come and go as a whole.
+fn is_named(kind: &str) -> bool {
+    NAMED.contains(&kind) || LISTED.contains(&kind)
+}
+
+/// The class of the key at this path.
+fn class(path: &[String]) -> ChangeClass {
+    class_of(&path.iter().map(String::as_str).collect::<Vec<_>>()).map_or(ChangeClass::Restart, |(class, _)| class)
+}
 
 fn walk<'a>(path: &mut Vec<String>, value: &'a Value, leaves: &mut BTreeMap<Vec<String>, ManifestLeaf<'a>>) {
     if path.len() == 2 && NAMED.contains(&path[0].as_str()) {
@@ -136,6 +171,8 @@ fn change(path: &[String], before: Option<ManifestLeaf<'_>>, after: Option<Manif
     let key = match keys.as_slice() {
         ["route", name] => format!("route {name}"),
         ["route", name, rest @ ..] => format!("route {name}: {}", rest.join(".")),
+        ["schedule", name] => format!("schedule {name}"),
+        ["schedule", name, rest @ ..] => format!("schedule {name}: {}", rest.join(".")),
         all => all.join("."),
     };
     let hidden = keys.iter().any(|key| HIDDEN.contains(key)) && keys.first() != Some(&"route");
@@ -217,6 +254,43 @@ mod tests {
         ];
         assert_eq!(told(before, after), expected.map(|(key, class)| (key.to_owned(), class)));
         assert_eq!(told("[[route]]\npath = \"/a\"\n", ""), [("route /a".to_owned(), Live)]);
+    }
+
+    #[test]
+    fn a_section_that_comes_or_goes_is_one_change_unless_a_part_of_it_needs_a_restart() {
+        use ChangeClass::{Live, Restart};
+        let plain = "[service.a]\ncomponent = \"a.wasm\"\nreplicas = 2\nlimits.timeout = \"1s\"\n";
+        let publisher = format!("{plain}publish = [\"orders\"]\n");
+        let route = "[[route]]\npath = \"/a\"\nservice = \"a\"\nbody = \"1MiB\"\n";
+        let owned = |rows: &[(&str, ChangeClass)]| -> Vec<(String, ChangeClass)> {
+            rows.iter().map(|(key, class)| ((*key).to_owned(), *class)).collect()
+        };
+        for (section, rows) in [
+            (plain, &[("service.a", Live)][..]),
+            (&publisher, &[("service.a", Live), ("service.a.publish", Restart)]),
+            (route, &[("route /a", Live)]),
+            ("[topic.orders]\nretention = \"1d\"", &[("topic.orders", Restart)]),
+            ("[saga.buy]\ndeadline = \"1m\"", &[("saga.buy", Restart)]),
+            ("[[schedule]]\nname = \"nightly\"\ncron = \"0 3 * * *\"", &[("schedule nightly", Restart)]),
+        ] {
+            assert_eq!(told("", section), owned(rows), "{section} comes");
+            assert_eq!(told(section, ""), owned(rows), "{section} goes");
+        }
+    }
+
+    #[test]
+    fn the_names_of_json_change_with_a_restart_for_topics_and_sagas_read_by_them() {
+        let changes = told("", "[gateway]\nnames = \"kebab-case\"\ntimeout = \"9s\"");
+        let expected = [("gateway.names", ChangeClass::Restart), ("gateway.timeout", ChangeClass::Live)];
+        assert_eq!(changes, expected.map(|(key, class)| (key.to_owned(), class)));
+    }
+
+    #[test]
+    fn schedules_are_told_apart_by_their_names() {
+        let schedule = |name: &str, cron: &str| format!("[[schedule]]\nname = \"{name}\"\ncron = \"{cron}\"\n");
+        let before = format!("{}{}", schedule("a", "0 1 * * *"), schedule("b", "0 2 * * *"));
+        let after = format!("{}{}", schedule("b", "0 2 * * *"), schedule("a", "0 3 * * *"));
+        assert_eq!(told(&before, &after), [("schedule a: cron".to_owned(), ChangeClass::Restart)]);
     }
 
     #[test]

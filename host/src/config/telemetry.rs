@@ -10,6 +10,7 @@ use super::reader::section::Section;
 use super::telemetry_logs;
 use crate::telemetry::{ExportSettings, LogSettings, OtlpProtocol, OtlpSignal, TraceSettings};
 use http::Uri;
+use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -97,15 +98,32 @@ impl ValueKind for CollectorKind {
             let uri = value.get_ref().as_str().and_then(collector);
             return uri.map(|uri| (uri, OtlpProtocol::Http)).ok_or_else(|| refused(self, value));
         };
+        let wrong = |span: Range<usize>, message: String| vec![KindError { span, message, help: self.help() }];
         let (mut endpoint, mut protocol) = (None, OtlpProtocol::Http);
         for (name, entry) in table {
             match name.get_ref().as_ref() {
-                "endpoint" => endpoint = entry.get_ref().as_str().and_then(collector),
-                "protocol" => protocol = PROTOCOLS.read(entry)?,
-                _ => return Err(refused(self, value)),
+                "endpoint" => {
+                    let uri = entry.get_ref().as_str().and_then(collector);
+                    // It is not shown: it may hold a key.
+                    let message = || "must have an http:// or https:// address as its `endpoint`".to_owned();
+                    endpoint = Some(uri.ok_or_else(|| wrong(entry.span(), message()))?);
+                }
+                "protocol" => {
+                    let nested = |mut error: KindError| {
+                        error.message = error.message.replacen("must be", "must have as its `protocol`", 1);
+                        error
+                    };
+                    let read = PROTOCOLS.read(entry);
+                    protocol = read.map_err(|errors| errors.into_iter().map(nested).collect::<Vec<_>>())?;
+                }
+                other => {
+                    let message = format!("has no key `{other}`: it has `endpoint` and `protocol`");
+                    return Err(wrong(name.span(), message));
+                }
             }
         }
-        endpoint.map(|endpoint| (endpoint, protocol)).ok_or_else(|| refused(self, value))
+        let lacks = || wrong(value.span(), "must have an `endpoint`".to_owned());
+        endpoint.map(|endpoint| (endpoint, protocol)).ok_or_else(lacks)
     }
 }
 
@@ -281,7 +299,14 @@ mod tests {
                 &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")],
                 "http/json",
             ),
-            ("[telemetry]\notlp = { endpoint = 'http://c', protocol = 'json' }", &[], "`otlp` must be"),
+            (
+                "[telemetry]\notlp = { endpoint = 'http://c', protocol = 'json' }",
+                &[],
+                "`otlp` must have as its `protocol`",
+            ),
+            ("[telemetry]\notlp = { protocol = 'grpc' }", &[], "`otlp` must have an `endpoint`"),
+            ("[telemetry]\notlp = { endpoint = 'u:hush@c', protocol = 'grpc' }", &[], "as its `endpoint`"),
+            ("[telemetry]\notlp = { endpoint = 'http://c', protocoll = 'grpc' }", &[], "has no key `protocoll`"),
             ("[telemetry]\nexport = ['spans']", &[], "`export`"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c")], "HEADERS"),
             ("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_TIMEOUT", "5s")], "TIMEOUT"),

@@ -4,7 +4,7 @@
 use crate::base::ServiceName;
 use crate::contract::{BoundFunction, Contract, Interface, InterfaceName, Unmet, noticed, rebound, unmet};
 use crate::runtime::{Link, answers_http};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The contract of each service that has a component.
@@ -236,7 +236,14 @@ pub(super) fn breaks<'a>(
         };
         unmet.iter().map(|unmet| depends(unmet, &need.by)).collect::<Vec<_>>()
     };
-    needs.filter(|need| need.service == *service).flat_map(broken).collect()
+    once(needs.filter(|need| need.service == *service).flat_map(broken))
+}
+
+/// Each text once, in its first place: a saga that goes on with its definition of before needs what the manifest's
+/// needs, under the same name.
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    texts.filter(|text| seen.insert(text.clone())).collect()
 }
 
 /// The names in the manifest that a host would refuse if it started with this contract of `service`, each with its
@@ -251,7 +258,7 @@ pub(super) fn misnamed<'a>(
         let error = contract.lookup(text).err()?;
         Some(depends(&format!("{error} ({})", error.help(prefix)), &need.by))
     };
-    needs.filter(|need| need.service == *service).filter_map(refused).collect()
+    once(needs.filter(|need| need.service == *service).filter_map(refused))
 }
 
 /// A service that imports functions of others.
@@ -310,8 +317,30 @@ pub(super) fn reroute(
         }
     }
     if !breaks.is_empty() {
-        return Err(breaks);
+        return Err(once(breaks.into_iter()));
     }
     let unchanged = functions.iter().zip(before.iter()).all(|(new, old)| new.same(old));
     Ok(if unchanged { Arc::clone(before) } else { functions.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_definitions_of_one_saga_miss_is_told_once() {
+        let name = ServiceName::new("products").expect("a name");
+        let interface = InterfaceName::new("shop:products/products@1.0.0");
+        let functions = || Interface::default();
+        let need = |by: &str| Need {
+            by: by.into(),
+            service: name.clone(),
+            uses: Uses::Functions { interface: interface.clone(), functions: functions() },
+            name: Some(ManifestName { text: "products/reserve".into(), prefix: "products/".into() }),
+        };
+        let needs = [need("step `a` of saga `buy`"), need("step `a` of saga `buy`"), need("route POST /reserve")];
+        let told = misnamed(&name, &Contract::default(), needs.iter());
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("step `a`") && told[1].contains("route POST"), "{told:?}");
+    }
 }

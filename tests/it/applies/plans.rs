@@ -35,6 +35,12 @@ async fn a_plan_is_shown_and_then_applied_as_a_whole_or_not_at_all() {
     assert_eq!((status(&http, &atoll, "/new").await, status(&http, &atoll, "/hello").await), (200, 200));
     assert_eq!(home.output(&["apply", "--dry-run"]).await.status.code(), Some(0));
 
+    // A service that comes or goes is one row.
+    let with_more = format!("{next}\n[service.more]\ncomponent = \"{{component:fixture-hello}}\"\nreplicas = 2\n");
+    write(&home, &with_more);
+    let plan = out(&home.output(&["apply", "--dry-run"]).await);
+    let rows: Vec<_> = plan.lines().skip(1).map(|row| row.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(rows, ["service.more"], "{plan}");
     // Back again: the route is gone, and so is what it served.
     write(&home, &manifest("", ""));
     apply(&home).await;
@@ -60,6 +66,14 @@ async fn a_manifest_that_cannot_be_served_changes_nothing_and_is_explained() {
         }
         assert_eq!(status(&http, &atoll, "/hello").await, 200);
     }
+    // Errors name the file that the operator has given, and not the host's own.
+    let next = home.folder.path().join("my next.toml");
+    std::fs::write(&next, manifest("", "[gatway]").replace("{component:fixture-hello}", "hello.wasm")).unwrap();
+    for arguments in [["apply", "my next.toml"], ["diff", "my next.toml"]] {
+        let refused = home.output(&arguments).await;
+        assert!(err(&refused).contains("my next.toml:"), "{arguments:?}: {}", err(&refused));
+        assert!(!err(&refused).contains("atoll.toml"), "{arguments:?}: {}", err(&refused));
+    }
     // By SIGHUP, too.
     atoll.signal(Signal::HUP);
     atoll.logged("the manifest was not applied; the one before serves on").await;
@@ -73,8 +87,12 @@ async fn a_hangup_applies_the_hosts_own_file() {
     write(&home, &manifest("", "[[route]]\npath = \"/new\"\nservice = \"hello\""));
     atoll.signal(Signal::HUP);
     eventually("the route serves", async || (status(&http, &atoll, "/new").await == 200).then_some(())).await;
-    let changes = http.get(&format!("{}/v1/changes?kind=manifest-applied", atoll.admin)).await.json();
-    assert_eq!(changes.as_array().map(Vec::len), Some(1), "{changes}");
+    // It is noted when the services that went have left, a moment after the first request is routed anew.
+    eventually("the change is noted, once", async || {
+        let changes = http.get(&format!("{}/v1/changes?kind=manifest-applied", atoll.admin)).await.json();
+        (changes.as_array().map(Vec::len) == Some(1)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +136,9 @@ async fn a_service_with_a_canary_is_not_changed_under_it() {
     write(&home, &manifest(&format!("{plan}\nlimits.timeout = \"5s\""), ""));
     let refused = home.output(&["apply", "--yes"]).await;
     assert_eq!(refused.status.code(), Some(1));
-    assert!(err(&refused).contains("has a rollout or a swap under way"), "{}", err(&refused));
+    let told = err(&refused).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("nothing was changed: service `hello` has a rollout or a swap under way"), "{told}");
+    assert!(told.contains("`atoll rollout hello promote`"), "{told}");
     // What does not touch it is applied beside it.
     write(&home, &manifest(plan, "[[route]]\npath = \"/new\"\nservice = \"hello\""));
     apply(&home).await;

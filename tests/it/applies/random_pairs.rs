@@ -97,8 +97,9 @@ async fn seen(http: &Http, atoll: &Atoll) -> String {
 }
 
 fn forget(view: &mut Value) {
-    const OF_THE_TIME: [&str; 15] = [
+    const OF_THE_TIME: [&str; 16] = [
         "since",
+        "age_seconds",
         "requests",
         "failures",
         "in_flight",

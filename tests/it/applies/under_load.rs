@@ -1,9 +1,11 @@
 //! What both manifests have is served on, whatever else changes.
 
+use super::super::components::shop_manifest;
 use super::*;
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use http_body_util::Full;
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -101,4 +103,33 @@ async fn what_stays_keeps_its_counters_its_circuits_its_buckets_and_its_answers(
     let after = service(&http, &atoll, "hello").await;
     let requests = |view: &Value| view["endpoints"][0]["requests"].as_u64().unwrap();
     assert!(requests(&after) >= requests(&before), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_with_other_settings_is_heard() {
+    let home = Home::new(&shop_manifest());
+    let (atoll, http) = (home.start().await, Http::default());
+    let post = async |path: &str, body: Value| {
+        let answer = http.json(Method::POST, &format!("{}{path}", atoll.gateway), &body).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].clone()
+    };
+    let user = post("/api/users", json!({ "name": "Ada", "email": "ada@example.org" })).await;
+    let price = json!({ "amount": 1250, "currency": "EUR" });
+    let mug = post("/api/products", json!({ "sku": "mug", "name": "Mug", "price": price, "stock": 9 })).await;
+    // Its deployment is another one from here on, with another grant to publish.
+    let text = std::fs::read_to_string(home.manifest()).unwrap();
+    let changed = text.replacen("page_size = \"50\", sweep_after", "page_size = \"49\", sweep_after", 1);
+    assert_ne!(text, changed);
+    std::fs::write(home.manifest(), changed).unwrap();
+    apply(&home).await;
+    let order = json!({ "user": user, "lines": [{ "product": mug, "quantity": 1 }] });
+    let request = Request::post(format!("{}/api/orders", atoll.gateway)).header("idempotency-key", "k");
+    let placed = http.send(request.header("content-type", "application/json"), order.to_string()).await;
+    assert_eq!(placed.status, 201, "{placed:?}");
+    eventually("the order's mail is written", async || {
+        let mails = http.get(&format!("{}/api/mails", atoll.gateway)).await.json();
+        (mails["items"].as_array().map(Vec::len) == Some(1)).then_some(())
+    })
+    .await;
 }

@@ -39,6 +39,33 @@ pub enum InvalidRecurrence {
     Zone(String),
 }
 
+/// The fields of a pattern, each with what it takes.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31 or L"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of the week", "0 to 7 or SUN to SAT"),
+];
+
+/// Which field of the pattern is wrong; `None`: none by itself. croner's own text does not say.
+fn misread(pattern: &str) -> Option<String> {
+    let parts: Vec<_> = pattern.split_whitespace().collect();
+    let fields = match parts.len() {
+        5 => &FIELDS[1..],
+        6 => &FIELDS[..],
+        count => return Some(format!("it has {count} fields, and not five, or six with seconds first")),
+    };
+    let alone = |at: usize| {
+        let one = (0..parts.len()).map(|other| if other == at { parts[at] } else { "*" });
+        one.collect::<Vec<_>>().join(" ")
+    };
+    let wrong = (0..parts.len()).find(|at| Cron::from_str(&alone(*at)).is_err())?;
+    let (name, takes) = fields[wrong];
+    Some(format!("the {name} is {takes}, and not `{}`", parts[wrong]))
+}
+
 impl Recurrence {
     /// The times of a cron pattern of five fields (or six, with seconds first), by the calendar of `zone`, a name of
     /// the IANA's database: `Europe/Berlin`, `UTC`.
@@ -47,8 +74,10 @@ impl Recurrence {
     /// One of the two texts is none.
     pub fn cron(pattern: &str, zone: &str) -> Result<Self, InvalidRecurrence> {
         let zone = TimeZone::get(zone).map_err(|_| InvalidRecurrence::Zone(zone.to_owned()))?;
-        let cron = Cron::from_str(pattern)
-            .map_err(|error| InvalidRecurrence::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
+        let cron = Cron::from_str(pattern).map_err(|error| {
+            let (pattern, reason) = (pattern.to_owned(), misread(pattern).unwrap_or_else(|| error.to_string()));
+            InvalidRecurrence::Pattern { pattern, reason }
+        })?;
         Ok(Self::Cron(Box::new(CronTimes { cron, zone })))
     }
 

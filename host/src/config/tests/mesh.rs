@@ -20,7 +20,8 @@ macro_rules! component {
 fn wrong_urls_ca_dns_and_weights_are_findings() {
     cases! {
         "[service.a]\nurls = ['ftp://a:1']" =>
-            "2:9", "`urls` must be an http://, https:// or dns+srv:// address, not \"ftp://a:1\"", "https://users";
+            "2:9", "`urls` must be an http://, https:// or dns+srv:// address, not \"ftp://a:1\"",
+            "or a DNS name with SRV records: \"dns+srv://_http._tcp.users.internal\"";
         "[service.a]\nurls = ['dns+srv://users']" =>
             "2:9", "`urls` must hold a DNS name of two labels or more", "dns+srv://_http._tcp.users.internal";
         "[service.a]\nurls = [5]" =>
