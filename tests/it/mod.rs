@@ -10,6 +10,7 @@ mod breaker_verdicts;
 mod cache;
 mod caller;
 mod check_at_once;
+mod cli_output;
 mod cli_verbs;
 pub mod components;
 mod contract_tests;
