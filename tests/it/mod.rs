@@ -55,6 +55,7 @@ mod swaps;
 mod tls;
 mod topics;
 mod traces;
+mod tutorial;
 mod typed;
 mod url_services;
 mod websockets;
