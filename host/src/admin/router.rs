@@ -8,7 +8,7 @@ use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{
-    admin_document, apply, cache, dashboard, guards, keys, observed, recordings, rollouts, sagas, topics, traces,
+    admin_document, apply, cache, dashboard, data, guards, keys, observed, recordings, rollouts, sagas, topics, traces,
     traffic,
 };
 use crate::telemetry;
@@ -43,6 +43,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(sagas::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
+        .merge(data::resources())
         .merge(rollouts::resources())
         .merge(recordings::resources())
         .merge(apply::resources())

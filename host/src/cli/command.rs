@@ -5,7 +5,7 @@ use super::apply::{ApplyArgs, DiffArgs};
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
 use super::events::EventsVerb;
-use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
+use super::guard::{LimitVerb, MaintenanceVerb};
 use super::key::KeyVerb;
 use super::log_format_arg::LogFormatArg;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
@@ -14,6 +14,7 @@ use super::output::Output;
 use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
+use super::state::StateVerb;
 use super::trace::TraceArgs;
 use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
 use crate::base::ServiceName;
@@ -66,6 +67,7 @@ Examples:
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll swap users new.wasm --canary 5%,25% --wait   Give it a share first; take it back by itself if it is worse
   atoll rollback users             Return to the revision before
+  atoll state snapshot users       Keep its data as they are now; `export` and `import` take data out and in
   atoll history users              List its revisions; `atoll rollback users REVISION` returns to one
   atoll apply                      Serve what ./atoll.toml says now, without a restart
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`

@@ -1,11 +1,10 @@
-//! The verbs of limits, maintenance and the data of services.
+//! The verbs of limits and maintenance.
 
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
 use super::output::Output;
 use crate::admin::{LimitView, MaintenanceRequest, MaintenanceView};
-use crate::base::ServiceName;
 use crate::config;
 use clap::Subcommand;
 use std::time::Duration;
@@ -40,33 +39,6 @@ pub(super) enum MaintenanceVerb {
         #[command(flatten)]
         output: Output,
     },
-}
-
-/// The changes of the database.
-#[derive(Debug, Subcommand)]
-pub(super) enum StateVerb {
-    /// Delete all data of a service, and the key that they are encrypted with
-    ///
-    /// The service goes on, with nothing. Nobody can take this back. Free parts of the
-    /// file hold what was there until they are written again: where values are
-    /// encrypted, replace the database's key afterwards (`atoll state rekey`), and
-    /// nobody can read them.
-    #[command(verbatim_doc_comment)]
-    Erase {
-        /// The service, also one that the manifest does not have any more
-        #[arg(value_parser = ServiceName::new)]
-        service: ServiceName,
-        /// That this is meant
-        #[arg(long, required = true)]
-        yes: bool,
-    },
-    /// Replace the key of the database by the one that the manifest names now
-    ///
-    /// First name the new key in `encryption` of [state], by a file, and the one before
-    /// it as `previous`: so the host starts with this manifest whenever it is killed.
-    /// Values are not written again, only the keys of services.
-    #[command(verbatim_doc_comment)]
-    Rekey,
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
@@ -104,21 +76,6 @@ fn switched(view: &MaintenanceView) -> String {
         }
         MaintenanceView { on: false, .. } => "maintenance is off: requests are answered".into(),
     }
-}
-
-/// Executes a verb of the database.
-pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<String> {
-    Ok(match verb {
-        StateVerb::Erase { service, .. } => match client.erase(&service).await? {
-            true => format!("{service}: its data are deleted"),
-            false => format!("{service}: it had no data"),
-        },
-        StateVerb::Rekey => match client.replace_state_key().await? {
-            true => "the key of the database is replaced: `previous` can be taken out of the manifest".into(),
-            false => "the manifest names the key in use: name another one, by a file, and the one in use as `previous`"
-                .into(),
-        },
-    })
 }
 
 /// The limits, one in each row.

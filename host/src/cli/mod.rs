@@ -40,6 +40,7 @@ mod replay;
 mod rollout;
 mod saga;
 mod schedules;
+mod state;
 mod state_ends;
 mod table;
 mod terminal;

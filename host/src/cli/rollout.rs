@@ -196,14 +196,16 @@ fn describe(rollout: &RolloutView) -> String {
         text.push_str(&shadowed(shadow));
     }
     if let Some(CanaryView { of_canary, of_stable, evidence, calls_in_step, calls_needed, hold, .. }) = canary {
-        let columns = [("REVISION", Left), ("CALLS", Right), ("FAILED", Right), ("SLOW", Right)];
+        let columns = [("REVISION", Left), ("CALLS", Right), ("FAILED", Right), ("SLOW", Right), ("HEAVY", Right)];
         let row = |name: &str, side: &crate::admin::SideView| {
-            [name.to_owned(), side.calls.to_string(), side.failed.to_string(), side.slow.to_string()]
+            let counts = [side.calls, side.failed, side.slow, side.heavy].map(|count| count.to_string());
+            let [calls, failed, slow, heavy] = counts;
+            [name.to_owned(), calls, failed, slow, heavy]
         };
         text.push_str(&lay_out(columns, [row("canary", of_canary), row("stable", of_stable)].into_iter()));
         text.push_str(&format!(
-            "evidence: failures {:.2}, new traps {:.2}, slow calls {:.2}, together {:.2} of 100\n",
-            evidence.failures, evidence.new_traps, evidence.slow_calls, evidence.whole
+            "evidence: failures {:.2}, new traps {:.2}, slow calls {:.2}, memory {:.2}, together {:.2} of 100\n",
+            evidence.failures, evidence.new_traps, evidence.slow_calls, evidence.memory, evidence.whole
         ));
         text.push_str(&format!("this step: {calls_in_step} of {calls_needed} calls\n"));
         if *hold {

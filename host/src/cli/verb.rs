@@ -10,7 +10,7 @@ use super::log_format_arg::LogFormatArg;
 use super::replay::ReplayArgs;
 use super::{
     apply, audit, cache, develop, doctor, editor_files, events, guard, inspection, key, observed, observed_text, order,
-    replay, rollout, saga, schedules, table, terminal, test, top, trace,
+    replay, rollout, saga, schedules, state, table, terminal, test, top, trace,
 };
 use crate::admin::{OutsideView, OverviewView, ServiceView};
 use crate::app::{AdminSource, KnownAdmin};
@@ -258,7 +258,7 @@ pub(super) async fn request(
         Remote::Saga(verb) => saga::sagas(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,
         Remote::Maintenance(verb) => guard::maintenance(&client, verb).await,
-        Remote::State(verb) => guard::state(&client, verb).await,
+        Remote::State(verb) => state::state(&client, verb).await,
     }
 }
 
