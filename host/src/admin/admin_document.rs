@@ -119,7 +119,7 @@ static RESOURCES: [AdminResource; 61] = [
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
     resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
-    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
+    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service", "random"]),
     asked(
         resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
         &["dry_run", "base"],

@@ -164,8 +164,8 @@ pub trait Operations: GuardOperations + DataOperations {
     fn recordings(&self) -> Vec<RecordingView>;
 
     /// The file of a recording, masked by rule: that of this number, or of the request with this id; with `service`
-    /// only one of that service. `None`: there is none.
-    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>>;
+    /// only one of that service; with `random` it has the random bytes that the guest got. `None`: there is none.
+    fn recording(&self, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>>;
 
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;

@@ -229,8 +229,8 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.recordings()
     }
 
-    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
-        self.inner.recording(id, service)
+    fn recording(&self, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>> {
+        self.inner.recording(id, service, random)
     }
 
     fn keys(&self) -> Vec<KeyView> {

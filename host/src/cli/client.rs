@@ -150,13 +150,19 @@ impl Client {
         self.read(&answer)
     }
 
-    /// The file of a recording: that of this number, or of the request with this id.
-    pub(super) async fn recording(&self, id: &str, service: Option<&ServiceName>) -> Result<Vec<u8>, CliError> {
+    /// The file of a recording: that of this number, or of the request with this id. `random`: with the random bytes
+    /// that the guest got.
+    pub(super) async fn recording(
+        &self,
+        id: &str,
+        service: Option<&ServiceName>,
+        random: bool,
+    ) -> Result<Vec<u8>, CliError> {
         // What is no id is no path either, and certainly no recording.
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
         let id: String = id.chars().map(|c| if legal(c) { c } else { '_' }).collect();
-        let service = service.map(|service| format!("?service={service}")).unwrap_or_default();
-        Ok(self.get(&format!("/v1/recordings/{id}{service}")).await?.to_vec())
+        let service = service.map(|service| format!("&service={service}")).unwrap_or_default();
+        Ok(self.get(&format!("/v1/recordings/{id}?random={random}{service}")).await?.to_vec())
     }
 
     /// Makes what serves the manifest's component.

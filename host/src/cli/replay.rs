@@ -59,7 +59,8 @@ pub(super) async fn replay(client: Option<&Client>, args: ReplayArgs) -> anyhow:
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             (file.display().to_string(), bytes)
         }
-        (Some(client), Some(id), None) => (id.clone(), client.recording(id, service.as_ref()).await?),
+        // A file may go anywhere; for a replay the random bytes come along, and end with this process.
+        (Some(client), Some(id), None) => (id.clone(), client.recording(id, service.as_ref(), save.is_none()).await?),
         (Some(client), None, None) => return client.list("/v1/recordings", output, table).await,
         (None, _, None) => return Err(anyhow::anyhow!("name a request id, or a file with `--file`")),
     };

@@ -97,6 +97,11 @@ impl SagaStatus {
         self.ended.is_some()
     }
 
+    /// Whether it has ended, and was undone.
+    pub fn is_undone(&self) -> bool {
+        self.has_ended() && self.state == SagaOutcome::Compensated.as_str()
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and JSON are JSON")
     }
