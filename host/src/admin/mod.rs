@@ -19,7 +19,7 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`,
+//! `rollouts`, `apply`, `audit`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`,
 //! `upload`, `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`,
 //! `rollout_view`, `saga_view`, `schedule_view` → `recording_view`, `topic_view`, `trace_view`, `observed_view`. Tests:
 //! `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand in the
@@ -31,9 +31,12 @@ mod admin_document;
 mod answer_schema;
 mod apply;
 mod apply_view;
+mod audit;
 mod cache;
 mod change;
 mod dashboard;
+#[cfg(test)]
+mod dashboard_types;
 #[cfg(test)]
 pub(crate) mod fake;
 mod guard;

@@ -36,4 +36,4 @@ pub use live_saga::SagaOrder;
 pub use performer::{CallEnd, MeshPerformer, Perform, PlannedCall};
 pub use plan::{SagaPlan, SagaSettings, StepTargets};
 pub use saga_coordinator::{Coordinator, StartedSaga};
-pub use status::{SagaCounts, SagaStatus};
+pub use status::{SagaCounts, SagaStatus, StepStatus};
