@@ -1,6 +1,7 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
 use super::apply_view::ApplyView;
+use super::data_operations::DataOperations;
 use super::guard_operations::GuardOperations;
 use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
@@ -28,7 +29,7 @@ use std::time::Duration;
 ///
 /// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
 /// that changes of one service happen one after the other. The other changes do not wait for anything.
-pub trait Operations: GuardOperations {
+pub trait Operations: GuardOperations + DataOperations {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 

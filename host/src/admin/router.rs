@@ -8,7 +8,7 @@ use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{
-    admin_document, apply, audit, cache, dashboard, guards, keys, observed, recordings, rollouts, sagas, topics,
+    admin_document, apply, audit, cache, dashboard, data, guards, keys, observed, recordings, rollouts, sagas, topics,
     traces, traffic,
 };
 use crate::telemetry;
@@ -44,6 +44,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(audit::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
+        .merge(data::resources())
         .merge(rollouts::resources())
         .merge(recordings::resources())
         .merge(apply::resources())

@@ -292,6 +292,7 @@ export interface Canary {
     /** The evidence against it: at 100 it is rolled back. */
     evidence: { failures: number; new_traps: number; slow_calls: number; memory: number; whole: number };
     slow_above_ms: number | null;
+    heavy_above_bytes: number | null;
 }
 
 /** The calls of one revision that were judged. */
@@ -299,6 +300,8 @@ export interface Side {
     calls: number;
     failed: number;
     slow: number;
+    /** Calls that needed much memory. */
+    heavy: number;
 }
 
 export interface Shadow {

@@ -7,7 +7,7 @@ import { ask } from "../parts/dialog";
 import { Meter } from "../parts/meter";
 import { useResource } from "../parts/resource";
 import { Empty, Table } from "../parts/table";
-import { age, clock, count, milliseconds, share } from "../format";
+import { age, bytes, clock, count, milliseconds, share } from "../format";
 import { services } from "../live";
 import { link } from "../routing";
 
@@ -125,10 +125,12 @@ function Signals({ canary }: { canary: Canary }) {
     const { of_canary: its, of_stable: others, evidence } = canary;
     const part = (some: number, all: number) => (all > 0 ? `${some} of ${all} (${share(some / all)})` : "–");
     const slow = canary.slow_above_ms === null ? "not known yet" : `above ${milliseconds(canary.slow_above_ms)}`;
+    const heavy = canary.heavy_above_bytes === null ? "not known" : `above ${bytes(canary.heavy_above_bytes)}`;
     const rows: [string, string, string, number][] = [
         ["Failed calls", part(its.failed, its.calls), part(others.failed, others.calls), evidence.failures],
         ["Crashes of a new kind", "", "", evidence.new_traps],
         [`Slow calls (${slow})`, part(its.slow, its.calls), part(others.slow, others.calls), evidence.slow_calls],
+        [`Much memory (${heavy})`, part(its.heavy, its.calls), part(others.heavy, others.calls), evidence.memory],
         ["All together", count(its.calls, "call"), count(others.calls, "call"), evidence.whole],
     ];
     return (

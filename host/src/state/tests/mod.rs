@@ -3,12 +3,14 @@
 mod concurrency;
 mod crash;
 mod data_control;
+mod data_files;
 mod disk_failures;
 mod encryption;
 mod file;
 mod limits;
 mod listing;
 mod model;
+mod overlay;
 mod sim_disk;
 mod value_cache;
 mod watches;
