@@ -52,6 +52,7 @@ mod shop;
 mod slow_clients;
 mod start;
 mod swaps;
+mod terminal;
 mod tls;
 mod topics;
 mod traces;

@@ -17,6 +17,7 @@ use super::view::{
     BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
     SwapView, TrialView,
 };
+use crate::audit::{AuditLine, AuditQuery};
 use crate::cache::Purge;
 use crate::fault::Fault;
 use crate::telemetry::TraceQuery;
@@ -193,6 +194,14 @@ pub trait Operations: GuardOperations + DataOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Lines of the audit file, the newest first; `None` if the host keeps none, as here.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Internal`] if the file cannot be read.
+    fn audit(&self, _query: AuditQuery) -> impl Future<Output = Result<Option<Vec<AuditLine>>, OperationError>> + Send {
+        async { Ok(None) }
+    }
 
     /// Every schedule, in the order of the manifest.
     fn schedules(&self) -> Vec<ScheduleView>;

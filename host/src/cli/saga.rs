@@ -148,6 +148,8 @@ fn one(status: &SagaStatus) -> String {
     line("step", status.step.as_deref());
     line("undone because", status.turned.as_deref());
     line(&format!("failed {failures} times, the last time because"), status.failure.as_deref());
+    let steps: Vec<_> = status.plan.iter().map(|step| format!("{} {}", step.name, step.state)).collect();
+    line("steps", (!steps.is_empty()).then(|| steps.join(", ")).as_deref());
     line("result", status.result.as_deref().map(RawValue::get));
     text
 }
@@ -164,7 +166,8 @@ mod tests {
     fn parked() -> SagaStatus {
         serde_json::from_str(
             r#"{"id":"7f","saga":"checkout","state":"parked","started":0,"step":"ship","done":3,"steps":4,"failures":10,
-            "failure":"no carrier\nsecond line"}"#,
+            "failure":"no carrier\nsecond line",
+            "plan":[{"name":"quote","state":"done"},{"name":"ship","state":"under-way"}]}"#,
         )
         .unwrap()
     }
@@ -179,6 +182,7 @@ mod tests {
         assert!(!text.contains("second line") && table(&[]) == "no sagas\n", "{text}");
         let text = one(&parked());
         assert!(text.contains("3 of 4 steps done") && text.contains("failed 10 times"), "{text}");
+        assert!(text.contains("steps: quote done, ship under-way\n"), "{text}");
     }
 
     #[test]
