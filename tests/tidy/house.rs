@@ -55,10 +55,13 @@ const WINGS: [(&str, Levels<'static>); 7] = [
     (
         "state",
         &[
+            &["bucket_export", "bucket_import", "data_format", "overlay"],
             &["store"],
             &["absent_backend", "cursors", "embedded"],
             &["backend"],
-            &["key_watches"],
+            &["frozen_bucket"],
+            &["backend_future", "key_watches"],
+            &["bucket_lines"],
             &["transaction"],
             &["error", "state_key"],
         ],

@@ -2,6 +2,8 @@
 
 use super::answer_schema::schema_of;
 use super::apply_view::ApplyView;
+use super::data::LINES;
+use super::data_view::{ImportedView, SnapshotView};
 use super::handler::AdminState;
 use super::limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceView};
 use super::observed_view::{ChangeView, LinesView, OverviewView, TrapView, WhyView};
@@ -15,6 +17,7 @@ use super::view::{
     CacheView, ClearedView, FaultView, KeyView, OutsideView, ProblemView, PurgedView, RouteView, ServiceView, SwapView,
     TrialView,
 };
+use crate::audit::AuditLine;
 use axum::routing::get;
 use axum::{Json, Router};
 use http::Method;
@@ -69,7 +72,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 57] = [
+static RESOURCES: [AdminResource; 62] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -115,6 +118,10 @@ static RESOURCES: [AdminResource; 57] = [
     resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    asked(
+        resource(GET, "/v1/audit", "The last lines of the audit file, the newest first", schema_of::<Vec<AuditLine>>),
+        &["who", "what", "on", "limit"],
+    ),
     resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
     asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service", "random"]),
@@ -139,6 +146,16 @@ static RESOURCES: [AdminResource; 57] = [
     resource(GET, "/v1/maintenance", "Whether every request is answered with 503", schema_of::<MaintenanceView>),
     resource(PUT, "/v1/maintenance", "Begin or end that", schema_of::<MaintenanceView>),
     resource(DELETE, "/v1/services/{name}/data", "Erase the data of the service", schema_of::<ErasedView>),
+    written_as(
+        resource(GET, "/v1/services/{name}/data", "All of its data, as they are and not encrypted", text),
+        LINES,
+    ),
+    asked(
+        resource(POST, "/v1/services/{name}/data", "Import data, or a snapshot", schema_of::<ImportedView>),
+        &["replace", "snapshot"],
+    ),
+    resource(GET, "/v1/services/{name}/data/snapshots", "Its snapshots", schema_of::<Vec<SnapshotView>>),
+    resource(POST, "/v1/services/{name}/data/snapshots", "Make a snapshot on the host", schema_of::<SnapshotView>),
     resource(POST, "/v1/state/key", "Replace the key that encrypts all data", schema_of::<KeyReplacedView>),
     asked(
         resource(GET, "/v1/traces", "The traces that are kept", schema_of::<Vec<TraceSummaryView>>),
@@ -212,8 +229,10 @@ mod tests {
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("apply.rs"),
+            include_str!("audit.rs"),
             include_str!("rollouts.rs"),
             include_str!("recordings.rs"),
+            include_str!("data.rs"),
             include_str!("topics.rs"),
             include_str!("sagas.rs"),
             include_str!("observed.rs"),

@@ -38,6 +38,8 @@ pub(crate) struct Fake {
     pub(crate) purges: Mutex<Vec<Purge>>,
     /// The orders about maintenance.
     pub(crate) maintenance: Mutex<Vec<MaintenanceOrder>>,
+    /// The imports of data: what came, and whether it replaces.
+    pub(crate) imports: Mutex<Vec<(String, bool)>>,
     /// One permit for each swap that may end. A test that holds swaps back takes the permits away.
     pub(crate) gate: Semaphore,
     /// Gets a permit for each swap that begins.
@@ -60,6 +62,7 @@ impl Default for Fake {
             keys: Mutex::default(),
             purges: Mutex::default(),
             maintenance: Mutex::default(),
+            imports: Mutex::default(),
             gate: Semaphore::new(1000),
             begun: Semaphore::new(0),
         }

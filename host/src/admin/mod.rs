@@ -18,12 +18,12 @@
 //!
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
-//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `observed`,
-//! `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`, `query`,
-//! `upload`, `handler` → `problem` → `operations`, `guard_operations` → `view`, `limit_view`, `apply_view`,
-//! `rollout_view`, `saga_view`, `schedule_view` → `recording_view`, `topic_view`, `trace_view`, `observed_view`. Tests:
-//! `tests.rs` and `traffic_tests.rs` call the whole edge in memory with the host of `fake.rs`; small tests stand in the
-//! files.
+//! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `data`,
+//! `observed`, `rollouts`, `apply`, `audit`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`,
+//! `order`, `query`, `upload`, `handler` → `problem` → `operations`, `guard_operations`, `data_operations` → `view`,
+//! `limit_view`, `data_view`, `apply_view`, `rollout_view`, `saga_view`, `schedule_view` → `recording_view`,
+//! `topic_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory
+//! with the host of `fake.rs`; small tests stand in the files.
 
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod admin;
@@ -31,11 +31,19 @@ mod admin_document;
 mod answer_schema;
 mod apply;
 mod apply_view;
+mod audit;
 mod cache;
 mod change;
 mod dashboard;
 #[cfg(test)]
+mod dashboard_types;
+mod data;
+mod data_operations;
+mod data_view;
+#[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod fake_data;
 mod guard;
 mod guard_operations;
 mod guards;
@@ -74,6 +82,8 @@ mod view;
 
 pub use admin::Admin;
 pub use apply_view::{ApplyView, PlannedChangeView};
+pub use data_operations::{DataOperations, DataPieces, DataSource};
+pub use data_view::{ImportedView, SnapshotView};
 pub use guard_operations::{GuardOperations, MaintenanceOrder};
 pub use limit_view::{ErasedView, KeyReplacedView, LimitView, MaintenanceRequest, MaintenanceView};
 pub use observed_view::{

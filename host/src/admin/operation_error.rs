@@ -43,6 +43,8 @@ pub enum OperationErrorKind {
     NoSaga,
     /// The input does not fit its saga. Nothing was started.
     BadInput,
+    /// Data that are imported are wrong, or broke off. Nothing has changed.
+    BadData,
     /// The component is broken, or it cannot serve. Nothing has changed.
     Refused,
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service

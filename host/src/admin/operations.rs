@@ -1,6 +1,7 @@
 //! What the admin asks of the host. `app` implements it with the rooms that the admin must not know.
 
 use super::apply_view::ApplyView;
+use super::data_operations::DataOperations;
 use super::guard_operations::GuardOperations;
 use super::observed_view::{OverviewView, WhyView};
 use super::operation_error::OperationError;
@@ -16,6 +17,7 @@ use super::view::{
     BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
     SwapView, TrialView,
 };
+use crate::audit::{AuditLine, AuditQuery};
 use crate::cache::Purge;
 use crate::fault::Fault;
 use crate::telemetry::TraceQuery;
@@ -27,7 +29,7 @@ use std::time::Duration;
 ///
 /// Swap and rollback are called in a task of their own, which is never dropped half way. The implementation makes sure
 /// that changes of one service happen one after the other. The other changes do not wait for anything.
-pub trait Operations: GuardOperations {
+pub trait Operations: GuardOperations + DataOperations {
     /// Whether the host takes requests.
     fn ready(&self) -> HostReadiness;
 
@@ -192,6 +194,14 @@ pub trait Operations: GuardOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Lines of the audit file, the newest first; `None` if the host keeps none, as here.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Internal`] if the file cannot be read.
+    fn audit(&self, _query: AuditQuery) -> impl Future<Output = Result<Option<Vec<AuditLine>>, OperationError>> + Send {
+        async { Ok(None) }
+    }
 
     /// Every schedule, in the order of the manifest.
     fn schedules(&self) -> Vec<ScheduleView>;

@@ -42,6 +42,8 @@ impl Role {
         match *method {
             // What callers have sent, masked by rule alone.
             Method::GET if path.starts_with("/v1/recordings/") => Self::Operate,
+            // All that callers have ever stored, as it is.
+            Method::GET | Method::HEAD if path.ends_with("/data") => Self::Admin,
             Method::GET | Method::HEAD | Method::OPTIONS => Self::Read,
             _ if path == "/v1/keys" || path.starts_with("/v1/keys/") => Self::Admin,
             // What cannot be undone.
@@ -75,6 +77,11 @@ mod tests {
             (Method::DELETE, "/v1/keys/k1", Role::Admin),
             (Method::PUT, "/v1/maintenance", Role::Operate),
             (Method::DELETE, "/v1/services/users/data", Role::Admin),
+            (Method::GET, "/v1/services/users/data", Role::Admin),
+            (Method::HEAD, "/v1/services/users/data", Role::Admin),
+            (Method::POST, "/v1/services/users/data", Role::Admin),
+            (Method::GET, "/v1/services/users/data/snapshots", Role::Read),
+            (Method::POST, "/v1/services/users/data/snapshots", Role::Operate),
             (Method::POST, "/v1/state/key", Role::Admin),
             (Method::POST, "/v1/apply", Role::Admin),
             (Method::POST, "/v1/services/sales/rebuild", Role::Admin),

@@ -82,6 +82,7 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NoSaga => (StatusCode::NOT_FOUND, "no-such-saga"),
             OperationErrorKind::BadInput => (StatusCode::UNPROCESSABLE_ENTITY, "input-refused"),
             OperationErrorKind::BadEvent => (StatusCode::UNPROCESSABLE_ENTITY, "event-refused"),
+            OperationErrorKind::BadData => (StatusCode::UNPROCESSABLE_ENTITY, "data-refused"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

@@ -62,6 +62,9 @@ pub struct CanaryView {
     pub evidence: EvidenceView,
     /// Above how many milliseconds a call is slow. None: not known before 2,000 calls of the stable revision.
     pub slow_above_ms: Option<f64>,
+    /// Above how many bytes a call needs much memory. None: not known, as for slow calls, or calls share instances.
+    #[serde(default)]
+    pub heavy_above_bytes: Option<u64>,
 }
 
 /// The calls of one revision that were judged.
@@ -73,6 +76,9 @@ pub struct SideView {
     pub failed: u64,
     /// Calls that were slow.
     pub slow: u64,
+    /// Calls that needed much memory.
+    #[serde(default)]
+    pub heavy: u64,
 }
 
 /// Evidence against a canary.

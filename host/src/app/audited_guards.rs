@@ -1,7 +1,10 @@
 //! The operations on limits, maintenance and data, with a line in the audit file for each change.
 
 use super::audited_operations::{AuditedOperations, who};
-use crate::admin::{GuardOperations, LimitView, MaintenanceOrder, MaintenanceView, OperationError, Operations};
+use crate::admin::{
+    DataOperations, DataPieces, DataSource, GuardOperations, ImportedView, LimitView, MaintenanceOrder,
+    MaintenanceView, OperationError, Operations, SnapshotView,
+};
 use crate::audit::AuditRecord;
 
 impl<O: Operations> GuardOperations for AuditedOperations<O> {
@@ -30,5 +33,34 @@ impl<O: Operations> GuardOperations for AuditedOperations<O> {
         let outcome = self.inner.replace_state_key().await;
         let order = matches!(outcome, Ok(false)).then(|| "it is the key in use".to_owned());
         self.record(AuditRecord::new(&who(), "state-key-replaced"), order, outcome)
+    }
+}
+
+impl<O: Operations> DataOperations for AuditedOperations<O> {
+    async fn export(&self, service: &str) -> Result<DataPieces, OperationError> {
+        let outcome = self.inner.export(service).await;
+        self.record(AuditRecord::new(&who(), "data-exported").on(service), None, outcome)
+    }
+
+    async fn import(&self, service: &str, source: DataSource, replaces: bool) -> Result<ImportedView, OperationError> {
+        let from = match &source {
+            DataSource::Upload(_) => "an upload".to_owned(),
+            DataSource::Snapshot(name) => format!("snapshot {name}"),
+        };
+        let outcome = self.inner.import(service, source, replaces).await;
+        let how = if replaces { ", replacing" } else { "" };
+        let counts = outcome.as_ref().map(|ImportedView { written, .. }| format!(": {written} entries"));
+        let words = format!("{from}{how}{}", counts.unwrap_or_default());
+        self.record(AuditRecord::new(&who(), "data-imported").on(service), Some(words), outcome)
+    }
+
+    async fn snapshot(&self, service: &str) -> Result<SnapshotView, OperationError> {
+        let outcome = self.inner.snapshot(service).await;
+        let path = outcome.as_ref().ok().map(|snapshot| snapshot.path.clone());
+        self.record(AuditRecord::new(&who(), "data-snapshot").on(service), path, outcome)
+    }
+
+    async fn snapshots(&self, service: &str) -> Result<Vec<SnapshotView>, OperationError> {
+        self.inner.snapshots(service).await
     }
 }

@@ -8,7 +8,7 @@ use crate::admin::{GuardOperations, LimitView, MaintenanceOrder, MaintenanceView
 use crate::base::ServiceName;
 use crate::gateway::{LimitMeasures, RateLimit};
 use crate::limit::WorkBudget;
-use crate::state::{StateError, StateKey, Store};
+use crate::state::{DataFormat, StateError, StateKey, Store};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
@@ -43,6 +43,7 @@ impl GuardOperations for HostOperations {
             Some(deliveries) => deliveries.erase(&name).await.map_err(topic_operations::refusal)?,
             None => self.store()?.erase(&name).await.map_err(refusal)?,
         };
+        DataFormat::of(&self.store()?.bucket(&name)).forget().await.map_err(refusal)?;
         tracing::warn!(service, erased, "an operator has erased the data of a service");
         Ok(erased)
     }
@@ -61,7 +62,7 @@ impl GuardOperations for HostOperations {
 }
 
 impl HostOperations {
-    fn store(&self) -> Result<&Store, OperationError> {
+    pub(super) fn store(&self) -> Result<&Store, OperationError> {
         let none = || OperationError::new(OperationErrorKind::Conflict, "this host has no database");
         self.store.as_ref().ok_or_else(none)
     }

@@ -154,6 +154,7 @@ impl HostParts {
             host.metrics.add_cache(Arc::clone(cache.metrics()));
         }
         host.store.clone_from(&self.store);
+        host.snapshots = manifest.state.path.with_extension("snapshots");
         host.tls = Some(self.tls.clone());
         host.edges = Some(counted);
         let (limits, path) = (manifest.limits.clone(), self.path.clone());

@@ -99,6 +99,8 @@ pub(super) struct HostOperations {
     pub(super) fault_added: Arc<Notify>,
     /// What changes the manifest that is served.
     pub(super) applier: Arc<OnceLock<Weak<dyn ApplyManifest>>>,
+    /// Where snapshots of data are.
+    pub(super) snapshots: PathBuf,
 }
 
 impl HostOperations {
@@ -142,6 +144,7 @@ impl HostOperations {
             next_fault,
             fault_added,
             applier: Arc::default(),
+            snapshots: PathBuf::new(),
         }
     }
 }

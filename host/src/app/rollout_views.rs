@@ -38,6 +38,7 @@ pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {
         of_stable: side(report.stable),
         evidence: EvidenceView { failures, new_traps, slow_calls, memory, whole: report.whole },
         slow_above_ms: report.slow_above.map(|micros| micros as f64 / 1000.0),
+        heavy_above_bytes: report.heavy_above,
     };
     RolloutView {
         service: name.to_owned(),
@@ -55,8 +56,8 @@ pub(super) fn open_view(name: &str, state: &RolloutState) -> RolloutView {
     }
 }
 
-fn side(SideCounts { calls, failed, slow }: SideCounts) -> SideView {
-    SideView { calls, failed, slow }
+fn side(SideCounts { calls, failed, slow, heavy }: SideCounts) -> SideView {
+    SideView { calls, failed, slow, heavy }
 }
 
 /// A rollout that has ended.

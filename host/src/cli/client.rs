@@ -4,18 +4,21 @@ use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
+use super::output::Output;
 use crate::admin::{
     AdoptedView, ApplyView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
-    KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView, ProblemView,
-    PurgeRequest, PurgedView, RolloutView, ServiceView, SwapView, TrialView,
+    ImportedView, KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView,
+    ProblemView, PurgeRequest, PurgedView, RolloutView, ServiceView, SnapshotView, SwapView, TrialView,
 };
 use crate::base::ServiceName;
 use crate::mesh::Tls;
 use bytes::Bytes;
+use futures_util::stream::try_unfold;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -23,9 +26,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// How long connecting may take.
@@ -34,14 +38,21 @@ const CONNECT: Duration = Duration::from_secs(5);
 const READ: Duration = Duration::from_secs(10);
 /// How long the answer to a change may take: a large component is uploaded and compiled.
 const CHANGE: Duration = Duration::from_secs(600);
+/// How long an import or a snapshot may take.
+const LONG: Duration = Duration::from_secs(6 * 3600);
+/// The bytes of a file that are read at once.
+const PIECE: usize = 64 * 1024;
 /// The longest answer that is read, in bytes: enough for thousands of services.
 const LONGEST: usize = 16 * 1024 * 1024;
+
+/// What is sent to an admin.
+type UploadBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A client of one admin.
 pub(super) struct Client {
     admin: AdminAddress,
     authorization: Option<HeaderValue>,
-    http: HttpClient<AdminConnector, Full<Bytes>>,
+    http: HttpClient<AdminConnector, UploadBody>,
 }
 
 impl Client {
@@ -79,17 +90,27 @@ impl Client {
         serde_json::from_slice(answer).map_err(|error| self.strange(error))
     }
 
-    /// The admin's answer at `path`: its JSON, or a text that `format` makes of it.
-    pub(super) async fn list<T: DeserializeOwned>(
+    /// The admin's answer at `path`: its JSON, or the text that `text` makes of it.
+    pub(super) async fn show<T: DeserializeOwned>(
         &self,
         path: &str,
-        json: bool,
-        format: fn(&[T]) -> String,
+        output: Output,
+        text: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<String> {
         let answer = self.get(path).await?;
         // The JSON is parsed in both cases, so that a script never gets JSON that is not an admin's.
-        let items: Vec<T> = self.read(&answer)?;
-        Ok(if json { String::from_utf8(answer.into())? } else { format(&items) })
+        let view: T = self.read(&answer)?;
+        output.answer(answer, || text(&view))
+    }
+
+    /// [`Client::show`] of a list.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        output: Output,
+        text: fn(&[T]) -> String,
+    ) -> anyhow::Result<String> {
+        self.show(path, output, |items: &Vec<T>| text(items)).await
     }
 
     /// Replaces the component of `service` by the one in `file`, as the fields of `query` say.
@@ -244,6 +265,17 @@ impl Client {
         body: Option<(&'static str, Bytes)>,
         within: Duration,
     ) -> Result<Bytes, CliError> {
+        self.send_body(method, path, body.map(|(media_type, body)| (media_type, whole(body))), within).await
+    }
+
+    /// Sends a request whose body may be longer than fits in memory.
+    async fn send_body(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&'static str, UploadBody)>,
+        within: Duration,
+    ) -> Result<Bytes, CliError> {
         let exchange = async {
             let (status, body) = self.exchange(method, path, body, None).await?;
             let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
@@ -252,6 +284,51 @@ impl Client {
         let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: within.as_secs() };
         let (status, body) = timeout(within, exchange).await.map_err(silent)??;
         if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+    }
+
+    /// Takes the lines of the file `path` into the data of `service`.
+    pub(super) async fn import(
+        &self,
+        service: &ServiceName,
+        path: &Path,
+        replaces: bool,
+    ) -> Result<ImportedView, CliError> {
+        let body = file_body(path).map_err(|source| CliError::File { path: path.into(), source })?;
+        let resource = format!("/v1/services/{service}/data?replace={replaces}");
+        let answer = self.send_body(Method::POST, &resource, Some(("application/x-ndjson", body)), LONG).await?;
+        self.read(&answer)
+    }
+
+    /// Takes a snapshot of the host into the data of `service`.
+    pub(super) async fn import_snapshot(
+        &self,
+        service: &ServiceName,
+        name: &str,
+        replaces: bool,
+    ) -> Result<ImportedView, CliError> {
+        // What is no number is no name of a snapshot.
+        let name: String = name.chars().map(|c| if c.is_ascii_digit() { c } else { '_' }).collect();
+        let resource = format!("/v1/services/{service}/data?replace={replaces}&snapshot={name}");
+        let answer = self.send(Method::POST, &resource, None, LONG).await?;
+        self.read(&answer)
+    }
+
+    /// Has the host make a snapshot of the data of `service`.
+    pub(super) async fn snapshot(&self, service: &ServiceName) -> Result<SnapshotView, CliError> {
+        let answer = self.send(Method::POST, &format!("/v1/services/{service}/data/snapshots"), None, LONG).await?;
+        self.read(&answer)
+    }
+
+    /// The data of `service`, as they come.
+    pub(super) async fn export(&self, service: &ServiceName) -> Result<ExportBody<'_>, CliError> {
+        let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: READ.as_secs() };
+        let path = format!("/v1/services/{service}/data");
+        let (status, body) = timeout(READ, self.exchange(Method::GET, &path, None, None)).await.map_err(silent)??;
+        if status.is_success() {
+            return Ok(ExportBody { body, client: self });
+        }
+        let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
+        Err(self.refused(status, &body.to_bytes()))
     }
 
     /// Opens the stream of events at `path`, after the event with the id `last`.
@@ -271,7 +348,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: Option<(&'static str, Bytes)>,
+        body: Option<(&'static str, UploadBody)>,
         last: Option<&str>,
     ) -> Result<(StatusCode, Incoming), CliError> {
         let mut request = Request::builder().method(method).uri(self.admin.resource(path));
@@ -284,8 +361,8 @@ impl Client {
         if let Some((media_type, _)) = &body {
             request = request.header(CONTENT_TYPE, *media_type);
         }
-        let body = body.map(|(_, body)| body).unwrap_or_default();
-        let request = request.body(Full::new(body)).map_err(|error| self.strange(error))?;
+        let body = body.map_or_else(|| whole(Bytes::new()), |(_, body)| body);
+        let request = request.body(body).map_err(|error| self.strange(error))?;
         let response = self.http.request(request).await.map_err(|error| self.unreachable(&error))?;
         let (head, body) = response.into_parts();
         Ok((head.status, body))
@@ -335,6 +412,48 @@ impl EventStream {
             return self.parser.push(&data);
         }
     }
+}
+
+/// An answer that comes in pieces.
+pub(super) struct ExportBody<'a> {
+    body: Incoming,
+    client: &'a Client,
+}
+
+impl ExportBody<'_> {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// It broke off.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, CliError> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| self.client.strange(format!("the data broke off: {error}")))?;
+            if let Ok(piece) = frame.into_data() {
+                return Ok(Some(piece));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn whole(bytes: Bytes) -> UploadBody {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// The bytes of a file, read as they are sent.
+fn file_body(path: &Path) -> io::Result<UploadBody> {
+    let file = std::fs::File::open(path)?;
+    let pieces = try_unfold(file, async |mut file: std::fs::File| {
+        let read = spawn_blocking(move || {
+            let mut piece = vec![0; PIECE];
+            let length = file.read(&mut piece)?;
+            piece.truncate(length);
+            Ok::<_, io::Error>((piece, file))
+        });
+        let (piece, file) = read.await.map_err(io::Error::other)??;
+        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), file)))
+    });
+    Ok(StreamBody::new(pieces).boxed_unsync())
 }
 
 /// The component's bytes, of a bounded number: the path may be a device or a pipe.

@@ -5,14 +5,16 @@ use super::apply::{ApplyArgs, DiffArgs};
 use super::audit::AuditVerb;
 use super::cache::CacheVerb;
 use super::events::EventsVerb;
-use super::guard::{LimitVerb, MaintenanceVerb, StateVerb};
+use super::guard::{LimitVerb, MaintenanceVerb};
 use super::key::KeyVerb;
 use super::log_format_arg::LogFormatArg;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
+use super::output::Output;
 use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
+use super::state::StateVerb;
 use super::trace::TraceArgs;
 use super::verb_examples::{APPLY_EXAMPLES, BREAKER_EXAMPLES, LOGS_EXAMPLES, REPLAY_EXAMPLES, ROLLOUT_EXAMPLES};
 use crate::base::ServiceName;
@@ -65,6 +67,7 @@ Examples:
   atoll swap users new.wasm        Replace the component of `users`; no request is lost
   atoll swap users new.wasm --canary 5%,25% --wait   Give it a share first; take it back by itself if it is worse
   atoll rollback users             Return to the revision before
+  atoll state snapshot users       Keep its data as they are now; `export` and `import` take data out and in
   atoll history users              List its revisions; `atoll rollback users REVISION` returns to one
   atoll apply                      Serve what ./atoll.toml says now, without a restart
   atoll breaker open users         Refuse every call of `users` until `atoll breaker reset users`
@@ -219,6 +222,8 @@ pub(super) enum Verb {
     Doctor {
         #[command(flatten)]
         manifest: ManifestArg,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Print the JSON schema of the manifest, for editors
@@ -263,16 +268,14 @@ pub(super) enum Remote {
     /// on purpose, and the outside hosts that services called.
     #[command(verbatim_doc_comment)]
     Ps {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// List routes in the order of the manifest
     Routes {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Replace the component of a service while traffic flows
@@ -321,9 +324,8 @@ pub(super) enum Remote {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Write the component that serves over the manifest's file
@@ -401,9 +403,8 @@ pub(super) enum Remote {
 
     /// List schedules: when each is due, what it did, what was missed
     Schedules {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// List topics, print and publish events, look at dead letters, make data again from events

@@ -1,10 +1,10 @@
-//! The verbs of limits, maintenance and the data of services.
+//! The verbs of limits and maintenance.
 
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
+use super::output::Output;
 use crate::admin::{LimitView, MaintenanceRequest, MaintenanceView};
-use crate::base::ServiceName;
 use crate::config;
 use clap::Subcommand;
 use std::time::Duration;
@@ -14,9 +14,8 @@ use std::time::Duration;
 pub(super) enum LimitVerb {
     /// Show the limits of the manifest, and what each has admitted and refused
     Show {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -36,34 +35,10 @@ pub(super) enum MaintenanceVerb {
     /// Answer requests again
     Off,
     /// Show whether there is maintenance
-    Show,
-}
-
-/// The changes of the database.
-#[derive(Debug, Subcommand)]
-pub(super) enum StateVerb {
-    /// Delete all data of a service, and the key that they are encrypted with
-    ///
-    /// The service goes on, with nothing. Nobody can take this back. Free parts of the
-    /// file hold what was there until they are written again: where values are
-    /// encrypted, replace the database's key afterwards (`atoll state rekey`), and
-    /// nobody can read them.
-    #[command(verbatim_doc_comment)]
-    Erase {
-        /// The service, also one that the manifest does not have any more
-        #[arg(value_parser = ServiceName::new)]
-        service: ServiceName,
-        /// That this is meant
-        #[arg(long, required = true)]
-        yes: bool,
+    Show {
+        #[command(flatten)]
+        output: Output,
     },
-    /// Replace the key of the database by the one that the manifest names now
-    ///
-    /// First name the new key in `encryption` of [state], by a file, and the one before
-    /// it as `previous`: so the host starts with this manifest whenever it is killed.
-    /// Values are not written again, only the keys of services.
-    #[command(verbatim_doc_comment)]
-    Rekey,
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
@@ -73,14 +48,14 @@ fn wait(text: &str) -> Result<Duration, String> {
 }
 
 /// Executes a verb of limits.
-pub(super) async fn limit(client: &Client, LimitVerb::Show { json }: LimitVerb) -> anyhow::Result<String> {
-    client.list("/v1/limits", json, limits).await
+pub(super) async fn limit(client: &Client, LimitVerb::Show { output }: LimitVerb) -> anyhow::Result<String> {
+    client.list("/v1/limits", output, limits).await
 }
 
 /// Executes a verb of maintenance.
 pub(super) async fn maintenance(client: &Client, verb: MaintenanceVerb) -> anyhow::Result<String> {
     let view = match verb {
-        MaintenanceVerb::Show => client.read(&client.get("/v1/maintenance").await?)?,
+        MaintenanceVerb::Show { output } => return client.show("/v1/maintenance", output, switched).await,
         MaintenanceVerb::Off => {
             client.switch_maintenance(&MaintenanceRequest { on: false, retry_after_seconds: None }).await?
         }
@@ -89,28 +64,18 @@ pub(super) async fn maintenance(client: &Client, verb: MaintenanceVerb) -> anyho
             client.switch_maintenance(&MaintenanceRequest { on: true, retry_after_seconds }).await?
         }
     };
-    Ok(match view {
+    Ok(switched(&view))
+}
+
+/// Whether there is maintenance, in a sentence.
+fn switched(view: &MaintenanceView) -> String {
+    match view {
         MaintenanceView { on: true, retry_after_seconds } => {
             let seconds = retry_after_seconds.unwrap_or_default();
             format!("maintenance is on: requests are answered with 503 and `Retry-After: {seconds}`")
         }
         MaintenanceView { on: false, .. } => "maintenance is off: requests are answered".into(),
-    })
-}
-
-/// Executes a verb of the database.
-pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<String> {
-    Ok(match verb {
-        StateVerb::Erase { service, .. } => match client.erase(&service).await? {
-            true => format!("{service}: its data are deleted"),
-            false => format!("{service}: it had no data"),
-        },
-        StateVerb::Rekey => match client.replace_state_key().await? {
-            true => "the key of the database is replaced: `previous` can be taken out of the manifest".into(),
-            false => "the manifest names the key in use: name another one, by a file, and the one in use as `previous`"
-                .into(),
-        },
-    })
+    }
 }
 
 /// The limits, one in each row.

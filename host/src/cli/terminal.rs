@@ -34,6 +34,15 @@ pub(super) fn print_on(text: &str) -> io::Result<bool> {
     }
 }
 
+/// Writes bytes to standard output as they are, for a file or another program.
+///
+/// # Errors
+/// Standard output cannot be written: also if its reader has stopped, since what it got then is not whole.
+pub(super) fn pour(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush())
+}
+
 /// The whole terminal, for pictures that replace each other. When it is dropped, the terminal is as it was.
 pub(super) struct FullScreen {
     before: Option<Termios>,

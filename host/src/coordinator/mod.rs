@@ -38,4 +38,4 @@ pub use performer::{CallEnd, MeshPerformer, Perform, PlannedCall};
 pub use plan::{SagaPlan, SagaSettings, StepTargets};
 pub use saga_coordinator::{Coordinator, StartedSaga};
 pub use start_key::SagaStarter;
-pub use status::{SagaCounts, SagaStatus};
+pub use status::{SagaCounts, SagaStatus, StepStatus};

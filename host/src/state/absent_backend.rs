@@ -1,7 +1,9 @@
 //! The store of whoever has none: every operation finds it closed.
 
-use super::backend::{Backend, BackendFuture};
+use super::backend::Backend;
+use super::backend_future::BackendFuture;
 use super::error::StateError;
+use super::frozen_bucket::FrozenBucket;
 use super::key_watches::KeyWatches;
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
@@ -39,6 +41,14 @@ impl Backend for AbsentBackend {
     }
 
     fn commit<'a>(&'a self, _: &'a ServiceName, _: Transaction) -> BackendFuture<'a, Committed> {
+        closed()
+    }
+
+    fn freeze<'a>(&'a self, _: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
+        closed()
+    }
+
+    fn unseal<'a>(&'a self, _: &'a ServiceName, _: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {
         closed()
     }
 

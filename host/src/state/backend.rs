@@ -1,16 +1,13 @@
 //! What a database must do to hold the services' data.
 
-use super::error::StateError;
+use super::backend_future::BackendFuture;
+use super::frozen_bucket::FrozenBucket;
 use super::key_watches::KeyWatches;
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
 use crate::base::ServiceName;
 use crate::telemetry::StoreMetrics;
-use std::pin::Pin;
 use std::sync::Arc;
-
-/// A future of a backend's answer.
-pub type BackendFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StateError>> + Send + 'a>>;
 
 /// A database of versioned keys, with one bucket for each service.
 ///
@@ -46,6 +43,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Applies `transaction` whole, or refuses it. Answers when the commit is on disk. If the future is dropped
     /// before, the commit is on disk whole or not at all.
     fn commit<'a>(&'a self, bucket: &'a ServiceName, transaction: Transaction) -> BackendFuture<'a, Committed>;
+
+    /// The bucket as it is now, to be read page by page.
+    fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>>;
+
+    /// The values of entries of `bucket` that a [`FrozenBucket`] has handed out as they are on disk.
+    fn unseal<'a>(&'a self, bucket: &'a ServiceName, entries: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>>;
 
     /// Deletes all values of `bucket`, and what it takes to read them. Answers when that is on disk, with whether there
     /// was anything. Commits that wait may be written before or after it.

@@ -32,22 +32,36 @@
 
 mod absent_backend;
 mod backend;
+mod backend_future;
+mod bucket_export;
+mod bucket_import;
+mod bucket_lines;
 mod cursors;
+mod data_format;
 mod embedded;
 mod error;
+mod frozen_bucket;
 mod key_watches;
+mod overlay;
 mod state_key;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transaction;
 
-pub use backend::{Backend, BackendFuture};
+pub use backend::Backend;
+pub use backend_future::BackendFuture;
+pub use bucket_export::BucketExport;
+pub use bucket_import::{BucketImport, ImportCounts};
+pub use bucket_lines::{BucketFileError, BucketHeader, BucketReader};
+pub use data_format::{DataFormat, NotedFormat};
 pub use embedded::caught_panic::keep_quiet_about_caught_panics;
 pub use embedded::engine::{Embedded, Settings};
 pub use embedded::sealing::Encryption;
 pub use error::{StateError, StorageCause};
+pub use frozen_bucket::{FrozenBucket, ValueForm};
 pub use key_watches::{KeyWatch, KeyWatches};
+pub use overlay::Overlay;
 pub use state_key::StateKey;
 pub use store::{Bucket, Store};
 pub use transaction::{

@@ -5,6 +5,7 @@ use super::backend::Backend;
 use super::cursors::{Cursors, cursor_of};
 use super::embedded::engine::{Embedded, Settings};
 use super::error::StateError;
+use super::frozen_bucket::FrozenBucket;
 use super::key_watches::{KeyWatch, Watched};
 use super::state_key::StateKey;
 use super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, check_key, limit};
@@ -212,6 +213,41 @@ impl Bucket {
     pub async fn commit(&self, transaction: Transaction) -> Result<Committed, StateError> {
         transaction.check_limits()?;
         self.backend.commit(&self.name, transaction).await
+    }
+
+    /// The data as they are now, to be read page by page while others write.
+    ///
+    /// # Errors
+    /// [`StateError::Closed`], or the disk's.
+    pub async fn freeze(&self) -> Result<Arc<dyn FrozenBucket>, StateError> {
+        self.backend.freeze(&self.name).await
+    }
+
+    /// The values of entries that were read in the form [`ValueForm::Stored`](super::ValueForm::Stored).
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`]: they were not stored in this bucket, or were altered, or its key is gone.
+    pub async fn unseal(&self, entries: Vec<Entry>) -> Result<Vec<Entry>, StateError> {
+        self.backend.unseal(&self.name, entries).await
+    }
+
+    /// As [`Bucket::commit`], for the host, which may change more at once than a guest.
+    ///
+    /// # Errors
+    /// As there, except for the bounds.
+    pub async fn commit_whole(&self, transaction: Transaction) -> Result<Committed, StateError> {
+        self.backend.commit(&self.name, transaction).await
+    }
+
+    /// A bucket of the host's own, about this one. `kind`: what it is for.
+    pub(super) fn of_host(&self, kind: &str) -> Self {
+        let name = ServiceName::of_host_part(kind, self.name.as_str());
+        Self { name, alias: None, ..self.clone() }
+    }
+
+    /// The same bucket in another database.
+    pub(super) fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        Self { backend, cursors: Arc::default(), ..self.clone() }
     }
 
     /// Has `standing` end before the first change of one of `keys` can be read. It must be called before the keys are

@@ -6,13 +6,13 @@
 //! - **share**: over 100 requests the canary gets exactly its share.
 //!
 //! `ATOLL_SIM_ROLLOUTS=n` runs n rollouts of equal revisions. `-- --ignored table_of_rules --nocapture` prints the
-//! table of `docs/rollouts.md`.
+//! table of `docs/rollouts.md`, with `ATOLL_SIM_TABLE=n` of n rollouts for each cell.
 
 mod other_rules;
 mod stream;
 
 use super::rng::SimRng;
-use host::verdict::{Coin, CoinKey, Judge, Symptom};
+use host::verdict::{Coin, CoinKey, Judge, RollbackReason, Symptom};
 use other_rules::{Flagger, Kayenta, Rule};
 use stream::{CallStream, Conduct};
 
@@ -113,12 +113,34 @@ fn a_slower_canary_is_found_by_its_slow_calls() {
     assert!(percentile(&mut calls, 50) <= 500, "{calls:?}");
 }
 
+#[test]
+fn a_heavier_canary_is_found_by_its_memory() {
+    let run = |seed: u64| {
+        let mut rng = SimRng::new(seed);
+        let (mut coin, mut judge) = (Coin::new(5, rng.number()), Judge::new(None));
+        let mut stream = CallStream::of(&mut rng, Conduct::failing(0.0), Conduct::heavier(8));
+        let mut calls = 0;
+        loop {
+            let toss = coin.toss(CoinKey::Request(stream.next_key()));
+            judge.note(toss, stream.outcome(toss.canary));
+            calls += u64::from(toss.canary && judge.report().heavy_above.is_some());
+            if let Some(reason) = judge.verdict() {
+                assert!(matches!(reason, RollbackReason::Worse { symptom: Symptom::Memory, .. }), "{reason:?}");
+                return calls;
+            }
+            assert!(calls < 20_000, "seed {seed}: never found");
+        }
+    };
+    let mut calls: Vec<u64> = (0..20).map(run).collect();
+    assert!(percentile(&mut calls, 50) <= 50, "{calls:?}");
+}
+
 /// How often each rule rolls back within an hour at 1,200 calls a minute and a share of 5 %, and after how many canary
 /// calls (the median).
 #[test]
 #[ignore = "it takes minutes in a debug build: `just sim` runs it, and prints the table of docs/rollouts.md"]
 fn table_of_rules() {
-    const RUNS: u64 = 200;
+    let runs = super::number("ATOLL_SIM_TABLE").unwrap_or(200);
     const MINUTES: u64 = 60;
     const CALLS_A_MINUTE: u64 = 1200;
     let good = Conduct::failing(0.001);
@@ -131,13 +153,14 @@ fn table_of_rules() {
         ("0.1 to 1 %", good, Conduct::failing(0.01)),
         ("0.1 to 5 %", good, Conduct::failing(0.05)),
         ("always crashes", good, Conduct::failing(1.0)),
+        ("half a MiB more of memory", good, Conduct { heavier: 8, ..good }),
     ];
     println!("| case | Atoll | Kayenta | Flagger |\n| --- | --- | --- | --- |");
     for (name, stable, canary) in cases {
         let mut cells = Vec::new();
         for rule in 0..3 {
             let mut calls = Vec::new();
-            for seed in 0..RUNS {
+            for seed in 0..runs {
                 let mut rule: Box<dyn Rule> = match rule {
                     0 => Box::new(Judge::new(None)),
                     1 => Box::new(Kayenta::default()),
@@ -145,7 +168,7 @@ fn table_of_rules() {
                 };
                 calls.extend(run_rule(seed, &mut *rule, (stable, canary), (MINUTES, CALLS_A_MINUTE)));
             }
-            let share = calls.len() as f64 * 100.0 / RUNS as f64;
+            let share = calls.len() as f64 * 100.0 / runs as f64;
             assert!(rule > 0 || !name.starts_with("equal") || share <= 1.0, "{name}: {share} % rolled back");
             let median = if calls.is_empty() { "-".into() } else { percentile(&mut calls, 50).to_string() };
             cells.push(format!("{share:.1} %, {median}"));

@@ -11,6 +11,8 @@ pub struct Conduct {
     pub failing: f64,
     /// How many times as slow it is.
     pub slower: f64,
+    /// How many pages of memory more its calls need.
+    pub heavier: u64,
     /// The minutes of an outage, and the share of calls that fail then.
     pub outage: Option<(Span, f64)>,
 }
@@ -30,11 +32,15 @@ impl From<Range<u64>> for Span {
 
 impl Conduct {
     pub fn failing(failing: f64) -> Self {
-        Self { failing, slower: 1.0, outage: None }
+        Self { failing, slower: 1.0, heavier: 0, outage: None }
     }
 
     pub fn slower(slower: f64) -> Self {
-        Self { failing: 0.0, slower, outage: None }
+        Self { slower, ..Self::failing(0.0) }
+    }
+
+    pub fn heavier(heavier: u64) -> Self {
+        Self { heavier, ..Self::failing(0.0) }
     }
 }
 
@@ -104,7 +110,9 @@ impl CallStream {
         // A long tail: the logarithm of the latency is a sum of uniform numbers.
         let log: f64 = (0..4).map(|_| self.unit()).sum::<f64>() * 1.5;
         let micros = 300.0 * log.exp() * conduct.slower;
-        CallOutcome::Answered { micros: micros as u64, memory: None }
+        // Most calls fit in 17 pages of 64 KiB, and some need more, by the size of what they are about.
+        let pages = 17 + conduct.heavier + (self.unit().powi(8) * 12.0) as u64;
+        CallOutcome::Answered { micros: micros as u64, memory: Some(pages << 16) }
     }
 
     fn unit(&mut self) -> f64 {

@@ -7,6 +7,7 @@ use super::commit_guard::CommitGuard;
 use super::deadline::DeadlineOwner;
 use super::handled_event::HandledEvent;
 use super::identity::Identity;
+use super::memory_note::MemoryNote;
 use super::request_id::RequestId;
 use super::trace_tree::TraceScope;
 use super::work::WorkPayer;
@@ -50,6 +51,8 @@ pub struct CallContext {
     pub trace: Option<TraceScope>,
     /// Where the mesh reports how it made the call; `None` if nobody asks. Calls on its behalf report nothing.
     pub report: Option<CallReporter>,
+    /// Where the memory of its instance is noted; `None`: nobody asks. Calls on its behalf note nothing.
+    pub memory: Option<Arc<MemoryNote>>,
     /// Whether a call on behalf of this one has failed. The contexts of those calls share the flag, and set it. `None`
     /// outside of a try: nobody asks there.
     dependency_failed: Option<Arc<AtomicBool>>,
@@ -67,7 +70,7 @@ impl CallContext {
     pub fn new(request_id: RequestId, now: Instant, timeout: Duration) -> Self {
         let (deadline, deadline_owner) = (now + timeout, DeadlineOwner::Route);
         let (identity, sticky_fields, event, guard, payer) = (None, None, None, None, None);
-        let (watch, trace, report) = (None, None, None);
+        let (watch, trace, report, memory) = (None, None, None, None);
         Self {
             request_id,
             deadline,
@@ -81,6 +84,7 @@ impl CallContext {
             watch,
             trace,
             report,
+            memory,
             dependency_failed: None,
         }
     }
@@ -103,7 +107,15 @@ impl CallContext {
     pub fn deeper(&self, now: Instant) -> Self {
         let kept = (self.deadline.saturating_duration_since(now) / 20).min(KEPT);
         let (deadline, deadline_owner) = (self.deadline - kept, DeadlineOwner::Caller);
-        Self { depth: self.depth + 1, deadline, deadline_owner, event: None, report: None, ..self.clone() }
+        Self {
+            depth: self.depth + 1,
+            deadline,
+            deadline_owner,
+            event: None,
+            report: None,
+            memory: None,
+            ..self.clone()
+        }
     }
 
     /// What sticks to a revision of a service: the value of the field `name` of the request, or who calls if `name` is

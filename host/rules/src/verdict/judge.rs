@@ -45,6 +45,8 @@ pub struct SideCounts {
     pub failed: u64,
     /// Calls that were slow.
     pub slow: u64,
+    /// Calls that needed much memory.
+    pub heavy: u64,
 }
 
 /// Judges one rollout.
@@ -99,6 +101,9 @@ pub struct JudgeReport {
     pub whole: f64,
     /// Above how many microseconds a call is slow; `None` before 2,000 calls of the stable revision.
     pub slow_above: Option<u64>,
+    /// Above how many bytes a call needs much memory; `None` before 2,000 calls of the stable revision, and where calls
+    /// share instances.
+    pub heavy_above: Option<u64>,
     /// Failures are less than so many times as frequent at the canary, at 99 %.
     pub excluded: Option<f64>,
     /// The canary fails at most this share of its calls, at 99 %.
@@ -156,6 +161,7 @@ impl Judge {
                 }
                 let heavy = memory.and_then(|bytes| self.memory.exceeds(bytes, toss.canary));
                 if heavy == Some(true) && first(&mut self.heavy_keys, toss.key) {
+                    self.side(toss.canary).heavy += 1;
                     self.add(Symptom::Memory, toss);
                 }
             }
@@ -225,6 +231,7 @@ impl Judge {
             evidence: self.evidence.map(|evidence| evidence.value()),
             whole: self.whole(),
             slow_above: self.slow.bound(),
+            heavy_above: self.memory.bound(),
             excluded: self.harm.least(),
             highest: highest_share(self.canary.failed, self.canary.calls),
         }
@@ -247,7 +254,8 @@ impl RollbackReason {
             Self::Worse { symptom, evidence } => {
                 let counts = match symptom {
                     Symptom::SlowCalls => counts(|side| side.slow),
-                    Symptom::Failures | Symptom::NewTraps | Symptom::Memory => counts(|side| side.failed),
+                    Symptom::Memory => counts(|side| side.heavy),
+                    Symptom::Failures | Symptom::NewTraps => counts(|side| side.failed),
                 };
                 format!("{symptom}: {counts} of the stable revision; evidence {evidence:.0} of {ENOUGH}")
             }

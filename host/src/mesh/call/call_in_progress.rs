@@ -110,8 +110,12 @@ impl<'a, P: Invoke> CallInProgress<'a, P> {
                 let mut context = self.context.within(now, *timeout, DeadlineOwner::Timeout).for_try();
                 let left = context.deadline.saturating_duration_since(now);
                 let cut = cut(left, *timeout.min(total));
-                let mut guard =
-                    TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut).on_trial(self.tossed.clone());
+                let mut guard = TryGuard::start(&self.group.name, &endpoint.stats, permit, now, cut);
+                if let Some(tossed) = &self.tossed {
+                    let (tossed, memory) = tossed.for_try();
+                    context.memory = Some(memory);
+                    guard = guard.on_trial(tossed);
+                }
                 let endpoint = Arc::clone(endpoint);
                 if context.trace.is_some() {
                     let trace = CallTrace { context: &context, service: &self.group.name };

@@ -69,8 +69,8 @@ impl TryGuard {
     }
 
     /// The same try, whose outcome the judge of a rollout learns.
-    pub(super) fn on_trial(mut self, tossed: Option<Box<TossedCall>>) -> Self {
-        self.tossed = tossed;
+    pub(super) fn on_trial(mut self, tossed: Box<TossedCall>) -> Self {
+        self.tossed = Some(tossed);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The watch over a canary: which calls go to it, and how it fares beside the stable revision.
 
-use crate::base::{CallContext, ErrorKind};
+use crate::base::{CallContext, ErrorKind, MemoryNote};
 use crate::breaker::Verdict;
 use crate::verdict::{CallOutcome, Coin, CoinKey, Judge, Toss};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -32,6 +32,8 @@ pub struct TossedCall {
     pub(crate) watch: Arc<CanaryWatch>,
     /// A hash of how the service crashed.
     crash: Option<u64>,
+    /// Where the memory of the try's instance is noted.
+    memory: Option<Arc<MemoryNote>>,
 }
 
 impl CanaryWatch {
@@ -49,7 +51,7 @@ impl CanaryWatch {
             return None;
         }
         let toss = self.coin().toss(self.key(context));
-        Some(Box::new(TossedCall { toss, watch: Arc::clone(self), crash: None }))
+        Some(Box::new(TossedCall { toss, watch: Arc::clone(self), crash: None, memory: None }))
     }
 
     /// What the coin is thrown for. A request without the sticky field is thrown for by itself.
@@ -86,6 +88,12 @@ impl CanaryWatch {
 }
 
 impl TossedCall {
+    /// The same for one try, and where the memory of its instance is to be noted.
+    pub(crate) fn for_try(&self) -> (Box<Self>, Arc<MemoryNote>) {
+        let note = Arc::<MemoryNote>::default();
+        (Box::new(Self { memory: Some(Arc::clone(&note)), ..self.clone() }), note)
+    }
+
     /// The service crashed. How it did is told apart by the words of the error without its numbers: two revisions have
     /// their code at different places.
     pub(crate) fn crashed(&mut self, kind: ErrorKind, detail: &str) {
@@ -103,7 +111,7 @@ impl TossedCall {
         let outcome = match verdict {
             Verdict::Success => {
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-                CallOutcome::Answered { micros, memory: None }
+                CallOutcome::Answered { micros, memory: self.memory.as_ref().and_then(|note| note.most()) }
             }
             Verdict::EndpointFault | Verdict::RequestFault => CallOutcome::Failed { trap: self.crash },
             Verdict::Throttled | Verdict::Neutral => CallOutcome::Neutral,

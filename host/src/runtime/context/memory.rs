@@ -1,5 +1,6 @@
 //! The limit on what an instance may keep in its memories and tables.
 
+use crate::base::MemoryNote;
 use crate::runtime::capacity::cpu_slice::CpuSlice;
 use crate::telemetry::PoolMetrics;
 use std::sync::Arc;
@@ -20,12 +21,19 @@ pub(crate) struct MemoryLimit {
     pub(crate) denied: bool,
     /// Where the largest use is noted.
     metrics: Arc<PoolMetrics>,
+    /// Where the use is noted for the only call of the instance, if somebody asks.
+    note: Option<Arc<MemoryNote>>,
 }
 
 impl MemoryLimit {
     /// No memory is used, and at most `limit` bytes may be. The largest use is noted in `metrics`.
     pub(crate) fn new(limit: usize, metrics: Arc<PoolMetrics>) -> Self {
-        Self { limit, used: 0, denied: false, slice: CpuSlice::default(), metrics }
+        Self { limit, used: 0, denied: false, slice: CpuSlice::default(), metrics, note: None }
+    }
+
+    /// The same, of an instance that serves one call, whose `note` it is.
+    pub(crate) fn noted_in(self, note: Option<Arc<MemoryNote>>) -> Self {
+        Self { note, ..self }
     }
 
     /// The same, of the instance whose work `slice` measures.
@@ -44,6 +52,9 @@ impl ResourceLimiter for MemoryLimit {
         self.used = used;
         self.slice.meter().has_memory(used);
         self.metrics.uses_memory(used);
+        if let Some(note) = &self.note {
+            note.has(used);
+        }
         Ok(true)
     }
 
@@ -67,6 +78,15 @@ impl ResourceLimiter for MemoryLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_learns_of_what_its_instance_has_and_not_of_what_it_was_refused() {
+        let note = Arc::<MemoryNote>::default();
+        let mut memory = MemoryLimit::new(100, Arc::default()).noted_in(Some(Arc::clone(&note)));
+        assert!(memory.memory_growing(0, 60, None).unwrap() && memory.memory_growing(60, 80, None).unwrap());
+        assert!(!memory.memory_growing(80, 200, None).unwrap());
+        assert_eq!(note.most(), Some(80));
+    }
 
     #[test]
     fn the_limit_is_on_the_sum_of_all_memories() {

@@ -114,7 +114,7 @@ impl Database {
 
     /// The values of `keys`, as of one moment.
     pub(crate) fn get(&self, bucket: &ServiceName, keys: &[Key]) -> Result<Vec<Option<Versioned>>, StateError> {
-        let values = self.read(bucket, |table, codec| snapshot::values(table, codec, keys))?;
+        let values = self.read(bucket, |table, codec| snapshot::values(table.as_ref(), codec, keys))?;
         values.ok_or(StateError::TooLarge { what: "the values of one read", limit: limit::BYTES, unit: "bytes" })
     }
 
@@ -126,7 +126,7 @@ impl Database {
         after: Option<&[u8]>,
         most: usize,
     ) -> Result<Page<Entry>, StateError> {
-        self.read(bucket, |table, codec| snapshot::entries(table, codec, prefix, after, most))
+        self.read(bucket, |table, codec| snapshot::entries(table.as_ref(), codec, prefix, after, most))
     }
 
     /// A page of keys.
@@ -137,7 +137,7 @@ impl Database {
         after: Option<&[u8]>,
         most: usize,
     ) -> Result<Page<Key>, StateError> {
-        self.read(bucket, |table, _| snapshot::keys(table, prefix, after, most))
+        self.read(bucket, |table, _| snapshot::keys(table.as_ref(), prefix, after, most))
     }
 
     /// Applies a batch. Each answer says that its transaction is on disk or was refused. An error is the answer to all

@@ -6,8 +6,10 @@ use super::fair_queue::{FairQueue, PushError};
 use super::sealing::Encryption;
 use super::value_cache::ValueCache;
 use crate::base::ServiceName;
-use crate::state::backend::{Backend, BackendFuture};
+use crate::state::backend::Backend;
+use crate::state::backend_future::BackendFuture;
 use crate::state::error::{StateError, StorageCause};
+use crate::state::frozen_bucket::FrozenBucket;
 use crate::state::key_watches::KeyWatches;
 use crate::state::state_key::StateKey;
 use crate::state::transaction::{Committed, Entry, Key, Page, Transaction, Versioned, limit};
@@ -172,6 +174,16 @@ impl Backend for Embedded {
             })?;
             answered.await.unwrap_or(Err(StateError::Closed))
         })
+    }
+
+    fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
+        let bucket = bucket.clone();
+        self.read(move |database| Ok(Arc::new(database.freeze(&bucket)?) as Arc<dyn FrozenBucket>))
+    }
+
+    fn unseal<'a>(&'a self, bucket: &'a ServiceName, entries: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {
+        let bucket = bucket.clone();
+        self.read(move |database| database.unseal(&bucket, entries))
     }
 
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {

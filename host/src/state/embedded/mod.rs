@@ -11,6 +11,7 @@ pub(super) mod disk;
 pub(super) mod engine;
 pub(super) mod fair_queue;
 pub(super) mod format;
+mod frozen_table;
 pub(super) mod layout;
 pub(super) mod read_only_disk;
 pub(super) mod sealing;

@@ -10,7 +10,7 @@ pub(super) type BucketSnapshot = ReadOnlyTable<&'static [u8], (u64, &'static [u8
 
 /// The values of `keys` in their order; `None` if the values have more than [`limit::BYTES`] together.
 pub(super) fn values(
-    table: Option<BucketSnapshot>,
+    table: Option<&BucketSnapshot>,
     codec: &ValueCodec,
     keys: &[Key],
 ) -> Result<Option<Vec<Option<Versioned>>>, StorageError> {
@@ -31,7 +31,7 @@ pub(super) fn values(
 
 /// A page of at most `most` entries.
 pub(super) fn entries(
-    table: Option<BucketSnapshot>,
+    table: Option<&BucketSnapshot>,
     codec: &ValueCodec,
     prefix: &[u8],
     after: Option<&[u8]>,
@@ -43,7 +43,7 @@ pub(super) fn entries(
 
 /// A page of at most `most` keys.
 pub(super) fn keys(
-    table: Option<BucketSnapshot>,
+    table: Option<&BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
     most: usize,
@@ -61,7 +61,7 @@ struct PageBounds {
 
 /// The items after `after` whose keys start with `prefix`, within `bounds`.
 fn walk<T>(
-    table: Option<BucketSnapshot>,
+    table: Option<&BucketSnapshot>,
     prefix: &[u8],
     after: Option<&[u8]>,
     bounds: PageBounds,

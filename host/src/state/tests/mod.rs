@@ -3,6 +3,7 @@
 mod concurrency;
 mod crash;
 mod data_control;
+mod data_files;
 mod disk_failures;
 pub(crate) mod doubtful;
 mod encryption;
@@ -10,6 +11,7 @@ mod file;
 mod limits;
 mod listing;
 mod model;
+mod overlay;
 mod sim_disk;
 mod value_cache;
 mod watches;

@@ -179,6 +179,41 @@ fn slow_is_what_95_percent_of_2000_stable_calls_were_faster_than() {
     assert!(matches!(judge.verdict(), Some(RollbackReason::Worse { symptom: Symptom::SlowCalls, .. })));
 }
 
+/// Calls take whole pages of 64 KiB: what 95 % of the stable calls stay at or below is the bound.
+#[test]
+fn a_canary_that_needs_more_memory_is_found_and_one_that_needs_the_same_is_not() {
+    let page = |pages: u64| CallOutcome::Answered { micros: 10, memory: Some(pages << 16) };
+    let run = |more: u64| {
+        let mut judge = Judge::new(None);
+        for key in 0..2000 {
+            // What the canary needs settles nothing.
+            judge.note(toss(true, key), page(100));
+            judge.note(toss(false, key), page(if key % 50 == 0 { 9 } else { 3 }));
+        }
+        assert_eq!((judge.report().heavy_above, judge.report().canary.heavy), (Some(3 << 16), 0));
+        for key in 3000..3400 {
+            let heavy = if key % 7 == 3 { 9 } else { 3 };
+            judge.note(toss(key % 20 == 0, key), page(heavy + if key % 20 == 0 { more } else { 0 }));
+        }
+        (judge.verdict(), judge.report())
+    };
+    let (verdict, report) = run(1);
+    let Some(reason @ RollbackReason::Worse { symptom: Symptom::Memory, .. }) = verdict else { panic!("{report:?}") };
+    let sentence = reason.sentence(&report);
+    assert!(sentence.starts_with("calls that need much memory: "), "{sentence}");
+    assert_eq!(run(0).0, None);
+    // Where nobody knows, nothing is said.
+    let mut judge = Judge::new(None);
+    (0..9000).for_each(|key| judge.note(toss(key % 20 == 0, key), answered(1)));
+    assert_eq!((judge.report().heavy_above, judge.report().evidence[Symptom::Memory as usize]), (None, 1.0));
+}
+
+#[test]
+fn the_weights_of_all_symptoms_make_one() {
+    // Otherwise the whole would begin elsewhere than at 1, and the bound of 1 % would be another one.
+    assert!((Judge::new(None).report().whole - 1.0).abs() < 1e-12);
+}
+
 #[test]
 fn neutral_outcomes_count_nowhere() {
     let mut judge = Judge::new(Some(0.05));

@@ -1,0 +1,70 @@
+//! The number of the format that a migration has given the data of a service: a note of the host's own, beside the
+//! data.
+
+use super::error::StateError;
+use super::store::Bucket;
+use super::transaction::{Beside, Change, Key, Transaction};
+
+/// Where the number is.
+const NOTE: &[u8] = b"format";
+
+/// The note of one service.
+pub struct DataFormat {
+    bucket: Bucket,
+}
+
+/// The note at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotedFormat {
+    /// The number; `None`: no migration has run.
+    pub format: Option<u32>,
+    /// The version of the note, for [`DataFormat::change`].
+    version: u64,
+}
+
+impl DataFormat {
+    /// The note of the service whose data are in `data`.
+    pub fn of(data: &Bucket) -> Self {
+        Self { bucket: data.of_host("data-format") }
+    }
+
+    /// The note as it is now.
+    ///
+    /// # Errors
+    /// The store is closed, or the disk's.
+    pub async fn read(&self) -> Result<NotedFormat, StateError> {
+        let found = self.bucket.get(vec![NOTE.to_vec()]).await?.pop().flatten();
+        let number = |value: &[u8]| u32::from_be_bytes(value.try_into().unwrap_or_default());
+        let format = found.as_ref().map(|found| number(&found.value));
+        Ok(NotedFormat { format, version: found.map_or(0, |found| found.version) })
+    }
+
+    /// What a commit of the service's data does beside, to have `format` from then on; refused if the note is not as it
+    /// was at `before`.
+    pub fn change(&self, before: NotedFormat, format: Option<u32>) -> Beside {
+        let key: Key = NOTE.to_vec();
+        let change = format.map_or(Change::Delete, |format| Change::Put(format.to_be_bytes().to_vec()));
+        let checks = vec![(key.clone(), before.version)];
+        Beside { bucket: self.bucket.service().clone(), checks, writes: vec![(key, change)] }
+    }
+
+    /// Writes the note alone.
+    ///
+    /// # Errors
+    /// [`StateError::ConflictBeside`]: it has changed; or the store's.
+    pub async fn write(&self, before: NotedFormat, format: Option<u32>) -> Result<(), StateError> {
+        let beside = vec![self.change(before, format)];
+        self.bucket.commit(Transaction { beside, ..Transaction::default() }).await.map(drop)
+    }
+
+    /// Removes the note.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn forget(&self) -> Result<(), StateError> {
+        self.bucket
+            .commit(Transaction { writes: vec![(NOTE.to_vec(), Change::Delete)], ..Transaction::default() })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! A bucket's table as of one moment, outside of the lock of the database: a slow reader holds nobody up.
+
+use super::caught_panic::catch;
+use super::database::{Access, Database};
+use super::layout::{BucketTable, META, VERSION, table_name};
+use super::sealing::{ValueCodec, WRAPPED_KEYS, damaged_key};
+use super::snapshot::{self, BucketSnapshot};
+use crate::base::ServiceName;
+use crate::state::backend_future::BackendFuture;
+use crate::state::error::{StateError, StorageCause};
+use crate::state::frozen_bucket::{FrozenBucket, ValueForm};
+use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
+use redb::{ReadableDatabase, StorageError, TableError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+/// A table with what it takes to read it.
+struct FrozenTable {
+    /// `None`: nothing was ever written to the bucket.
+    table: Option<BucketSnapshot>,
+    codec: ValueCodec,
+    version: u64,
+    path: PathBuf,
+}
+
+/// A bucket of the embedded database, as of one moment. After the database was opened again, or closed, it answers
+/// with errors.
+pub(super) struct FrozenEmbedded(Arc<FrozenTable>);
+
+impl Database {
+    /// The bucket as it is now. Blocks.
+    pub(super) fn freeze(&self, bucket: &ServiceName) -> Result<FrozenEmbedded, StateError> {
+        let table = self.with(Access::Read, |database| {
+            let read = database.begin_read()?;
+            let version = read.open_table(META)?.get(VERSION)?.map_or(0, |version| version.value());
+            let table = match read.open_table(BucketTable::new(&table_name(bucket))) {
+                Ok(table) => Some(table),
+                Err(TableError::TableDoesNotExist(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let codec = match &*self.encryption.load() {
+                Some(encryption) if table.is_some() => {
+                    let key = encryption.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
+                    ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
+                }
+                _ => ValueCodec::Plain,
+            };
+            Ok(FrozenTable { table, codec, version, path: self.path.clone() })
+        });
+        table.map(Arc::new).map(FrozenEmbedded)
+    }
+
+    /// The values of entries that were read in the form [`ValueForm::Stored`]. Blocks.
+    ///
+    /// # Errors
+    /// [`StateError::Corrupt`]: one is not what was stored there, or the service's key is another one.
+    pub(super) fn unseal(&self, bucket: &ServiceName, entries: Vec<Entry>) -> Result<Vec<Entry>, StateError> {
+        let FrozenEmbedded(table) = self.freeze(bucket)?;
+        let plain = |Entry { key, value }: Entry| {
+            let plain = table.codec.decode(&key, value.version, &value.value)?.into_owned();
+            Ok(Entry { key, value: Versioned { value: plain, version: value.version } })
+        };
+        entries.into_iter().map(plain).collect::<Result<_, _>>().map_err(|error| table.error(error))
+    }
+}
+
+impl FrozenTable {
+    /// Reads, and turns a panic of redb at a damaged page into an error.
+    fn read<T>(&self, read: impl FnOnce() -> Result<T, StorageError>) -> Result<T, StateError> {
+        let read = catch(read).unwrap_or_else(|panic| Err(StorageError::Corrupted(panic)));
+        read.map_err(|error| self.error(error))
+    }
+
+    fn error(&self, error: StorageError) -> StateError {
+        let path = self.path.clone();
+        match error {
+            StorageError::Corrupted(detail) => StateError::Corrupt { path, detail },
+            other => {
+                let source = Some(StorageCause::new(other));
+                StateError::Io { path, problem: "the snapshot cannot be read any more", source }
+            }
+        }
+    }
+}
+
+impl FrozenEmbedded {
+    fn read<'a, T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&FrozenTable) -> Result<T, StateError> + Send + 'static,
+    ) -> BackendFuture<'a, T> {
+        let table = Arc::clone(&self.0);
+        // A cancelled task means that the runtime is shutting down.
+        Box::pin(async move { spawn_blocking(move || f(&table)).await.unwrap_or(Err(StateError::Closed)) })
+    }
+}
+
+impl FrozenBucket for FrozenEmbedded {
+    fn version(&self) -> u64 {
+        self.0.version
+    }
+
+    fn is_sealed(&self) -> bool {
+        matches!(self.0.codec, ValueCodec::Sealed(_))
+    }
+
+    fn get(&self, keys: Vec<Key>) -> BackendFuture<'_, Vec<Option<Versioned>>> {
+        self.read(move |frozen| {
+            let values = frozen.read(|| snapshot::values(frozen.table.as_ref(), &frozen.codec, &keys))?;
+            let too_large = StateError::TooLarge { what: "the values of one read", limit: limit::BYTES, unit: "bytes" };
+            values.ok_or(too_large)
+        })
+    }
+
+    fn scan(&self, prefix: Key, after: Option<Key>, limit: usize, form: ValueForm) -> BackendFuture<'_, Page<Entry>> {
+        self.read(move |frozen| {
+            let codec = match form {
+                ValueForm::Plain => &frozen.codec,
+                ValueForm::Stored => &ValueCodec::Plain,
+            };
+            frozen.read(|| snapshot::entries(frozen.table.as_ref(), codec, &prefix, after.as_deref(), limit))
+        })
+    }
+}
