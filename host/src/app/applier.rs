@@ -195,7 +195,7 @@ impl Applier {
         let gone = self.parts.rollout.exchange(exchange).map_err(of_service)?;
 
         // From here on nothing fails.
-        let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files };
+        let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files.clone() };
         let before = ServingBefore { serving: &now.serving, kept: &kept };
         let serving = block_in_place(|| self.parts.serve(checked, Some(&before)));
         let leaving = self.running.replace(&serving);
