@@ -1,7 +1,9 @@
 //! A database that does what it is told and says that the disk has failed, for the tests of other rooms.
 
-use super::super::backend::{Backend, BackendFuture};
+use super::super::backend::Backend;
+use super::super::backend_future::BackendFuture;
 use super::super::embedded::engine::{Embedded, Settings};
+use super::super::frozen_bucket::FrozenBucket;
 use super::super::key_watches::KeyWatches;
 use super::super::state_key::StateKey;
 use super::super::transaction::{Committed, Entry, Key, Page, Transaction, Versioned};
@@ -64,6 +66,14 @@ impl Backend for DoubtfulBackend {
             let failed = || StateError::Io { path: "state.redb".into(), problem: "the disk failed", source: None };
             if is_doubtful { Err(failed()) } else { Ok(committed) }
         })
+    }
+
+    fn freeze<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, Arc<dyn FrozenBucket>> {
+        self.below.freeze(bucket)
+    }
+
+    fn unseal<'a>(&'a self, bucket: &'a ServiceName, entries: Vec<Entry>) -> BackendFuture<'a, Vec<Entry>> {
+        self.below.unseal(bucket, entries)
     }
 
     fn erase<'a>(&'a self, bucket: &'a ServiceName) -> BackendFuture<'a, bool> {
