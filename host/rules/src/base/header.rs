@@ -53,8 +53,8 @@ pub fn header_tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
 }
 
 /// What the last hop itself has said in a header to which each hop appends, as a line or behind a comma: the last word
-/// of the last line. Those before it are the word of whoever sent the request there. RFC 7239 has no rule for the fields
-/// that begin with `X-`.
+/// of the last line. Those before it are the word of whoever sent the request there. RFC 7239 has no rule for the
+/// fields that begin with `X-`.
 pub fn last_word<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let line = headers.get_all(name).iter().next_back()?.as_bytes();
     line.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii)
