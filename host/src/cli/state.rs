@@ -112,7 +112,7 @@ pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<St
                 (Some(file), None) => client.import(&service, &file, replace).await?,
                 (None, None) => anyhow::bail!("name a file or a snapshot"),
             };
-            let [written, same] = [written, same].map(|count| counted(count as usize, "entry"));
+            let [written, same] = [written, same].map(|count| counted(count as usize, "key"));
             format!("{service}: {written} imported, {same} there already")
         }
         StateVerb::Snapshot { service } => {
