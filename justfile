@@ -61,7 +61,7 @@ check: lint test examples doc audit
 # Build every example as its reader would
 [group("verify")]
 examples: setup
-    for manifest in examples/*/Cargo.toml; do \
+    for manifest in examples/*/Cargo.toml examples/from-flask/orders/Cargo.toml; do \
         cargo build --release --locked --target wasm32-wasip2 --manifest-path "$manifest"; \
     done
 
@@ -75,6 +75,12 @@ conformance *ARGS: build-components
 languages *LANGUAGES: setup
     cargo build --profile {{ profile }} --bin atoll
     @exec tests/languages/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll "$@"
+
+# Walk the six steps from the Flask shop to components, with Flask from PyPI: `just tutorial`
+[group("verify")]
+tutorial: setup
+    cargo build --profile {{ profile }} --bin atoll
+    @exec tests/tutorial/run.sh target/{{ if profile == "dev" { "debug" } else { profile } }}/atoll
 
 # Look at the gateway's TLS with testssl.sh, a package of Debian: `just conformance-tls`
 [group("verify")]
@@ -156,6 +162,11 @@ nightly: sim conformance (fuzz "all" "600") audit
 [group("build")]
 dashboard:
     @exec web/build.sh
+
+# Make the site of the documentation in target/book/site, with the pinned mdBook
+[group("build")]
+book: setup
+    @exec .ci/book
 
 # Draw rooms and wings anew in docs/ARCHITECTURE.md, from the imports
 [group("build")]

@@ -1,7 +1,7 @@
 # Starts the example shop from the dev profile for a recipe that tries something real against it. Sourced, not run.
 #
 #   source tests/running_shop.sh NAME     NAME: the recipe, for its errors
-#   start_shop                            sets `gateway` and `admin`, the addresses
+#   start_shop [MANIFEST]                 sets `gateway` and `admin`, the addresses
 #
 # `work` is a temporary folder. At the end of the recipe it goes, and so does every process in `running`.
 
@@ -37,7 +37,7 @@ start_shop() {
     cargo build --quiet --bin atoll
     ATOLL_GATEWAY_LISTEN=127.0.0.1:0 ATOLL_ADMIN_LISTEN=127.0.0.1:0 ATOLL_STATE_PATH="$work/state.redb" \
         ATOLL_LOG=access=off,info \
-        "${CARGO_TARGET_DIR:-target}/debug/atoll" run atoll.toml >"$work/out" 2>"$work/host.log" &
+        "${CARGO_TARGET_DIR:-target}/debug/atoll" run "${1:-atoll.toml}" >"$work/out" 2>"$work/host.log" &
     local host=$!
     running+=("$host")
     local deadline=$((SECONDS + start_deadline))

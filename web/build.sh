@@ -12,5 +12,5 @@ command -v npm >/dev/null || {
 }
 npm ci --no-audit --no-fund --silent
 npm run --silent build
-find src index.html package.json package-lock.json tsconfig.json vite.config.ts -type f | LC_ALL=C sort |
+find src public index.html package.json package-lock.json tsconfig.json vite.config.ts -type f | LC_ALL=C sort |
     xargs sha256sum >dist/sources.sha256

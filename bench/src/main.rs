@@ -41,6 +41,7 @@ mod server_comparison;
 mod shop_native;
 mod start;
 mod table;
+mod tracing;
 mod trivial_json;
 mod upstream;
 mod writes;
@@ -130,10 +131,12 @@ enum Comparison {
     Memory,
     /// Throughput by the number of services, routes, endpoints and processors.
     Scaling,
+    /// The processor time of a request and of a typed call: without traces, with 1 %, with all of them.
+    Tracing,
 }
 
 impl Comparison {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Writes,
         Self::Calls,
         Self::Orders,
@@ -148,12 +151,13 @@ impl Comparison {
         Self::Latency,
         Self::Memory,
         Self::Scaling,
+        Self::Tracing,
     ];
 
     /// The default number of rounds, and of seconds for each side in a round.
     fn extent(self) -> (u32, u64) {
         match self {
-            Self::Writes | Self::Calls | Self::Orders | Self::Proxy | Self::Http => (5, 2),
+            Self::Writes | Self::Calls | Self::Orders | Self::Proxy | Self::Http | Self::Tracing => (5, 2),
             Self::Bodies | Self::Compute | Self::Latency | Self::Scaling => (3, 2),
             // Phases of 4 s, longer than the health checks need to see that an upstream is down.
             Self::Proxies => (3, 12),
@@ -182,6 +186,7 @@ impl Comparison {
             Self::Latency => ("latency", latency::run(plan).await?),
             Self::Memory => ("memory", memory::run(plan).await?),
             Self::Scaling => ("scaling", scaling::run(plan).await?),
+            Self::Tracing => ("tracing", tracing::run(plan).await?),
         })
     }
 }

@@ -17,7 +17,11 @@ browser=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || comm
 command -v npm >/dev/null || fail "npm is missing: install Node 20 or newer"
 npm ci --prefix "$here" --no-audit --no-fund --silent
 
-start_shop
+# The shop, with what the pages show: an audit file, a history, traces, schedules, and mails that are soon given up.
+sed -e "s|\"components/dist|\"$PWD/components/dist|; s|wit = \"wit|wit = \"$PWD/wit|" \
+    -e 's|call = "mailer/confirm"|call = "mailer/confirm", tries = 2, backoff = "10ms"|' atoll.toml >"$work/atoll.toml"
+sed "s|WORK|$work|" "$here/more.toml" >>"$work/atoll.toml"
+start_shop "$work/atoll.toml"
 
 mkdir -p "$pictures"
 BROWSER=$browser GATEWAY=$gateway ADMIN=$admin PICTURES=$pictures COMPONENT=$PWD/components/dist/users.wasm \

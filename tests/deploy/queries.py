@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DEADLINE = 60  # seconds, until Prometheus has scraped and computed what is asked
 MUST_ANSWER = (
     "atoll_gateway_requests_total",
+    "atoll_gateway_failures_total",
     "atoll_gateway_duration_seconds_bucket",
     "atoll_requests_total",
     "atoll_latency_seconds_bucket",

@@ -127,13 +127,13 @@ async fn probes_answer_and_metrics_count_requests_failures_and_instances() {
     let info = format!("atoll_revision_info{{service=\"hostile\",revision=\"{revision}\"}} 1\n");
     assert!(text.contains(&info), "{info} is missing in\n{text}");
     let labels = "service=\"hostile\",endpoint=\"hostile-0\"";
-    for (name, value) in
-        [("requests_total", 1), ("failures_total", 1), ("latency_seconds_count", 1), ("breaker_state", 0)]
-    {
+    for (name, value) in [("requests_total", 1), ("failures_total", 1), ("breaker_state", 0)] {
         let line = format!("atoll_{name}{{{labels}}} {value}\n");
         assert!(text.contains(&line), "{line} is missing in\n{text}");
     }
     assert!(text.contains("atoll_swaps_total{service=\"hello\"} 0\n"), "{text}");
+    assert!(text.contains("atoll_latency_seconds_count{service=\"hostile\"} 1\n"), "{text}");
+    assert!(text.contains("atoll_gateway_failures_total{route=\"/hostile/*\",service=\"hostile\"} 1\n"), "{text}");
     // The answer is sent before its instance has ended, so the gauge needs a moment.
     let none = format!("atoll_instances{{{labels}}} 0\n");
     eventually("the instance has ended", async || {

@@ -34,6 +34,25 @@ async fn order(atoll: &Atoll, method: Method, path: &str, body: &str) {
     assert!(answer.status.is_success(), "{path}: {}", answer.status);
 }
 
+/// What the dashboard shows: the newest first, and only what was asked for.
+async fn served_by_the_admin(atoll: &Atoll) {
+    let lines = async |query: &str| {
+        let answer = Http::default().get(&format!("{}/v1/audit?{query}", atoll.admin)).await;
+        assert_eq!(answer.status, 200, "{query}");
+        let lines: Vec<serde_json::Value> = serde_json::from_slice(&answer.body).unwrap();
+        lines
+    };
+    let changes = lines("who=loopback&limit=2").await;
+    let words: Vec<_> = changes.iter().map(|line| (line["what"].as_str().unwrap(), &line["on"])).collect();
+    assert_eq!(words, [("breaker", &"hello".into()), ("rollback", &"hello".into())]);
+    let swaps = lines("what=swap").await;
+    assert_eq!((swaps.len(), swaps[0]["seq"].as_u64()), (1, Some(2)));
+    assert!(swaps[0]["before"].is_string() && swaps[0]["before"] != swaps[0]["after"]);
+    assert_eq!(lines("on=nothing").await, [] as [serde_json::Value; 0]);
+    let wrong = Http::default().get(&format!("{}/v1/audit?limit=0", atoll.admin)).await;
+    assert_eq!(wrong.status, 400);
+}
+
 #[tokio::test]
 async fn changes_and_refusals_are_in_the_audit_file_and_survive_a_kill() {
     let home = home();
@@ -50,6 +69,7 @@ async fn changes_and_refusals_are_in_the_audit_file_and_survive_a_kill() {
         assert_eq!((refused.status.as_u16(), problem["type"].as_str()), (403, Some("urn:atoll:problem:forbidden")));
         assert_eq!((problem["scope"].as_str(), refused.headers.get("connection")), (Some("hello:read"), None));
     }
+    served_by_the_admin(&atoll).await;
     // What an operator was told is on the disk, whatever happens to the host then.
     let fault = home.output(&["--admin", &atoll.admin, "fault", "add", "hello", "--error", "10%"]).await;
     assert!(fault.status.success(), "{}", text(&fault));

@@ -3,7 +3,7 @@
 use super::components::{component, workspace};
 use super::in_process_mesh::plan;
 use futures_util::future::join_all;
-use host::base::{CallContext, ErrorKind, Identity, ProofKind, RequestId, ServiceName, empty_body};
+use host::base::{CallContext, ErrorKind, Identity, IdentityFields, ProofKind, RequestId, ServiceName, empty_body};
 use host::contract::{FunctionName, InterfaceName, Value as _};
 use host::mesh::{CallError, Mesh};
 use host::registry::Registry;
@@ -100,6 +100,7 @@ fn caller(subject: &str, scopes: &[&str]) -> Identity {
         proof: ProofKind::Token,
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         claims: r#"{"sub":"x"}"#.into(),
+        told: IdentityFields::default(),
     }
 }
 

@@ -30,11 +30,14 @@ interface planted {
 
 world service {
   export planted;
+  /// What a toolchain leaves behind. It traps, and is nobody's contract.
+  export init: func(n: u8) -> u8;
 }
 "#;
 
 const MODULE: &str = r#"
 (module
+  (func (export "init") (param i32) (result i32) unreachable)
   (func (export "test:planted/planted@1.0.0#half") (param i32) (result i32)
     (i32.shr_u (local.get 0) (i32.const 1)))
   (func (export "test:planted/planted@1.0.0#trapping") (param i32) (result i32)

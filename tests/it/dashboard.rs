@@ -26,6 +26,7 @@ async fn the_dashboard_needs_no_token_and_may_load_nothing_from_elsewhere() {
         ("/", "text/html; charset=utf-8", "<title>Atoll</title>"),
         ("/dashboard.js", "text/javascript; charset=utf-8", "/v1/services"),
         ("/dashboard.css", "text/css; charset=utf-8", "prefers-color-scheme"),
+        ("/dashboard.svg", "image/svg+xml", "<svg"),
     ] {
         let answer = http.get(&format!("{}{path}", atoll.admin)).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, media_type), "{path}");
@@ -37,6 +38,10 @@ async fn the_dashboard_needs_no_token_and_may_load_nothing_from_elsewhere() {
         assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
     }
     assert_eq!(http.get(&format!("{}/v1/services", atoll.admin)).await.status, 401);
+    // This host keeps no audit file.
+    let authorized = http::Request::builder().uri(format!("{}/v1/audit", atoll.admin));
+    let authorized = authorized.header("authorization", format!("Bearer {token}"));
+    assert_eq!(http.send(authorized, String::new()).await.problem()["type"], "urn:atoll:problem:no-audit");
 }
 
 /// Whoever changes a source and forgets `./just dashboard` would ship the old page.
@@ -47,6 +52,7 @@ fn what_is_served_was_built_from_these_sources() {
     let listed: BTreeMap<&str, &str> =
         listed.lines().filter_map(|line| line.split_once("  ")).map(|(digest, file)| (file, digest)).collect();
     let mut sources = files_below(&web.join("src"));
+    sources.extend(files_below(&web.join("public")));
     sources.extend(BUILD_FILES.map(|name| web.join(name)));
     for path in &sources {
         let name = path.strip_prefix(&web).unwrap().to_str().unwrap();

@@ -36,3 +36,10 @@ export function clock(moment: number | string): string {
 export function count(value: number, noun: string): string {
     return `${value} ${noun}${value === 1 ? "" : "s"}`;
 }
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+
+export function bytes(value: number): string {
+    const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, value)) / 10));
+    return `${unit === 0 ? value : (value / 1024 ** unit).toFixed(1)} ${UNITS[unit]}`;
+}

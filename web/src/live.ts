@@ -28,6 +28,8 @@ export const newest = signal<Change | null>(null);
 /** Why the last reading failed; nothing while the host answers. */
 export const offline = signal<string | null>(null);
 export const paused = signal(false);
+/** How many actions have been taken: after each of them a page reads again. */
+export const actions = signal(0);
 /** The newest sample is the last one. */
 export const history = signal<ReadonlyMap<string, readonly Sample[]>>(new Map());
 
@@ -148,4 +150,7 @@ export function follow(): void {
 }
 
 /** Reads at once, so that an operator sees what an action did. */
-export const readNow = readOnce;
+export async function readNow(): Promise<void> {
+    actions.value++;
+    await readOnce();
+}

@@ -11,11 +11,16 @@ import { link, location } from "./routing";
 const PAGES: [string, string][] = [
     ["", "Overview"],
     ["routes", "Routes"],
+    ["rollouts", "Rollouts"],
+    ["events", "Events"],
+    ["sagas", "Sagas"],
+    ["schedules", "Schedules"],
     ["traces", "Traces"],
     ["logs", "Log"],
     ["traps", "Traps"],
     ["faults", "Faults"],
     ["changes", "Changes"],
+    ["audit", "Audit"],
 ];
 
 type Theme = "auto" | "light" | "dark";

@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, Transaction, decode, transact};
+use atoll_guest::{Platform, Transaction, decode, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::checkout::checkout::{
@@ -150,19 +150,11 @@ fn place_of(key: &str) -> String {
     format!("order/{key}")
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => Self::Conflict(format!("{pointer} {detail}")),
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { unavailable, internal });
 
 #[cfg(test)]
 mod tests {
-    use platform::memory::{Memory, block_on};
+    use atoll_guest::memory::{Memory, block_on};
 
     use super::*;
 

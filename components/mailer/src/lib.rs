@@ -2,5 +2,10 @@
 //!
 //! State, as keys of the service's own bucket: `mail/ID` holds the mail about the order of this id.
 
-pub mod bindings;
 pub mod mailer;
+
+atoll_guest::service!(
+    mailer::Mailer<atoll_guest::Host>,
+    path: ["../../wit", "../../wit/state", "../../wit/orders-events", "../../wit/mailer"],
+    world: "shop:mailer/service",
+);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, list, record_key, transact};
+use atoll_guest::{Failure, Platform, list, record_key, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::mailer::mailer::{Error, FieldError, Guest, Mail, MailPage, OrderPlaced};
@@ -63,23 +63,13 @@ impl<P: Platform> Guest for Mailer<P> {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => {
-                Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
-            }
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { invalid: FieldError, unavailable, internal });
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bindings::shop::orders_events::events::{OrderLine, Price};
-    use platform::memory::{Memory, block_on};
+    use atoll_guest::memory::{Memory, block_on};
 
     fn order(id: u64) -> OrderPlaced {
         let price = |amount| Price { amount, currency: "EUR".to_owned() };

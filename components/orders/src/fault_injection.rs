@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
-use platform::memory::{Memory, cut_short, yield_now};
-use platform::transactions::{Check, Error, Page, Versioned, Write};
-use platform::{Event, Platform, Publisher};
+use atoll_guest::Platform;
+use atoll_guest::events::Event;
+use atoll_guest::memory::{Memory, cut_short, yield_now};
+use atoll_guest::transactions::{Check, Error, Page, Versioned, Write};
 
 use crate::bindings::shop::products::products::{self, Line, Price, Product, ReservedLine};
 use crate::bindings::shop::users::users::{self, User};
@@ -138,7 +139,7 @@ pub(crate) struct FlakyPlatform(Memory);
 
 /// Runs an operation of the memory at once. The operation waits for nothing else.
 fn at_once<T>(operation: impl Future<Output = T>) -> T {
-    platform::memory::block_on(operation)
+    atoll_guest::memory::block_on(operation)
 }
 
 impl Platform for FlakyPlatform {
@@ -156,9 +157,9 @@ impl Platform for FlakyPlatform {
         call(move || at_once(memory.scan(prefix, after, limit)), Error::Unavailable).await
     }
 
-    async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>) -> Result<u64, Error> {
+    async fn commit(&self, checks: Vec<Check>, writes: Vec<Write>, events: Vec<Event>) -> Result<u64, Error> {
         let memory = self.0.clone();
-        call(move || at_once(memory.commit(checks, writes)), Error::Unavailable).await
+        call(move || at_once(memory.commit(checks, writes, events)), Error::Unavailable).await
     }
 
     fn setting(&self, key: &str) -> Result<Option<String>, String> {
@@ -188,18 +189,6 @@ impl Platform for FlakyPlatform {
             0 => self.0.within(time, future).await,
             _ => cut_short(random(60), future).await,
         }
-    }
-}
-
-impl Publisher for FlakyPlatform {
-    async fn commit_and_publish(
-        &self,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
-        events: Vec<Event>,
-    ) -> Result<u64, Error> {
-        let memory = self.0.clone();
-        call(move || at_once(memory.commit_and_publish(checks, writes, events)), Error::Unavailable).await
     }
 }
 

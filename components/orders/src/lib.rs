@@ -7,7 +7,6 @@
 //! - `order_placed` is the event of an order, which is published in the commit that stores it.
 //! - `pending` undoes a placement that did not finish.
 //! - `dependencies` are the services that orders calls.
-//! - `bindings` is generated.
 //!
 //! There is no HTTP here: the host makes HTTP from typed routes.
 //!
@@ -22,7 +21,6 @@
 //! nothing bounds their number. Once products answer again, every call that places or lists orders ends up to four of
 //! them.
 
-pub mod bindings;
 pub mod dependencies;
 #[cfg(test)]
 mod fault_injection;
@@ -33,3 +31,9 @@ mod placement;
 mod rules;
 #[cfg(test)]
 mod tests;
+
+atoll_guest::service!(
+    orders::Orders<atoll_guest::Host, dependencies::LinkedServices>,
+    path: ["../../wit", "../../wit/state", "../../wit/users", "../../wit/products", "../../wit/orders-1.1"],
+    world: "shop:orders/service",
+);

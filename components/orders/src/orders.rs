@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use platform::{Failure, Publisher, both, find_many, list, record_key};
+use atoll_guest::{Platform, both, find_many, list, record_key};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::orders::orders::{
@@ -67,7 +67,7 @@ impl From<ReservedLine> for Line {
 
 /// `place` and `list` sweep first, so that stock which a crash has left reserved can be sold. `get` does not sweep: a
 /// scan would cost more than the read itself.
-impl<P: Publisher, N: Dependencies> Guest for Orders<P, N> {
+impl<P: Platform, N: Dependencies> Guest for Orders<P, N> {
     async fn place(key: String, order: NewOrder) -> Result<Order, Error> {
         let wanted = rules::accept(&key, &order)?;
         let workflow = Workflow::<P, N>::for_this_request()?;
@@ -102,14 +102,4 @@ pub(crate) fn order_key(id: OrderId) -> String {
     record_key(KIND, id)
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => {
-                Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
-            }
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { invalid: FieldError, unavailable, internal });

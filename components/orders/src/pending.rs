@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use platform::{Failure, Platform, Transaction, decode, new_id, record_key, transact};
+use atoll_guest::{Failure, Platform, Transaction, decode, new_id, record_key, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::orders::orders::{Error, OrderId};

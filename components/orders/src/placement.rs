@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use platform::{Publisher, decode, new_id, transact, transact_and_publish};
+use atoll_guest::{Platform, decode, new_id, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::orders::orders::{Error, Order, OrderId, Price};
@@ -68,7 +68,7 @@ struct Placement<'d> {
     reservation: String,
 }
 
-impl<P: Publisher, N: Dependencies> Workflow<P, N> {
+impl<P: Platform, N: Dependencies> Workflow<P, N> {
     /// The workflow of the current request.
     pub(crate) fn for_this_request() -> Result<Self, Error> {
         let platform = P::current();
@@ -188,7 +188,7 @@ impl<P: Publisher, N: Dependencies> Workflow<P, N> {
             placed: self.platform.now(),
             reservation: reservation.clone(),
         };
-        transact_and_publish(&self.platform, async |transaction, outbox| {
+        transact(&self.platform, async |transaction| {
             let [pending] = transaction.read([pending_key(*id)]).await?;
             let pending = pending.map(|pending| decode::<Pending>(&pending_key(*id), &pending)).transpose()?;
             if pending.is_none_or(|pending| pending.reservation != *reservation) {
@@ -197,7 +197,7 @@ impl<P: Publisher, N: Dependencies> Workflow<P, N> {
             transaction.claim(order_key(*id));
             transaction.put(order_key(*id), &record);
             transaction.delete(pending_key(*id));
-            outbox.publish(TOPIC, id.to_string(), &OrderPlaced::of(*id, &record));
+            transaction.publish(TOPIC, Some(id.to_string()), &OrderPlaced::of(*id, &record));
             Ok(record.clone().with_id(*id))
         })
         .await

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use platform::memory::{Memory, block_on, cut_short, interleave};
-use platform::{Platform, decode};
+use atoll_guest::memory::{Memory, block_on, cut_short, interleave};
+use atoll_guest::{Platform, decode};
 
 use crate::bindings::exports::shop::orders::orders::{Error, Guest, Line, NewOrder, Order, Price};
 use crate::bindings::shop::products::products::Product;
@@ -296,7 +296,7 @@ fn check(memory: &Memory, context: &str) {
         assert_eq!(pieces(&record.with_id(id)), wanted.pieces, "{context}");
     }
     assert_eq!(held, BTreeMap::new(), "{context}: stock is reserved without an order");
-    let mut published: Vec<_> = memory.events().into_iter().map(|event| event.key).collect();
+    let mut published: Vec<_> = memory.published().into_iter().map(|event| event.key).collect();
     let ids = orders.iter().map(|key| key.trim_start_matches("order/").trim_start_matches('0').to_owned());
     published.sort_unstable_by_key(|id| id.as_deref().and_then(|id| id.parse::<u64>().ok()));
     assert_eq!(published, ids.map(Some).collect::<Vec<_>>(), "{context}: each order is published once");

@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use platform::{Failure, Platform, decode, transact};
+use atoll_guest::{Platform, decode, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::payments::payments::{Error, Guest, Mode, Payment, Price};
@@ -121,7 +121,7 @@ impl<P: Platform> Guest for Payments<P> {
 
 async fn mode_of_this_charge(platform: &impl Platform) -> Result<Mode, Error> {
     let found = platform.get_many(vec![BEHAVIOUR.to_owned()]).await.map_err(|error| match error {
-        platform::transactions::Error::Unavailable(text) => Error::Unavailable(text),
+        atoll_guest::transactions::Error::Unavailable(text) => Error::Unavailable(text),
         other => Error::Internal(format!("{other:?}")),
     })?;
     let Some(found) = found.into_iter().flatten().next() else { return Ok(Mode::Works) };
@@ -145,19 +145,11 @@ fn place_of(key: &str) -> String {
     format!("payment/{key}")
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => Self::Conflict(format!("{pointer} {detail}")),
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { unavailable, internal });
 
 #[cfg(test)]
 mod tests {
-    use platform::memory::{Memory, block_on};
+    use atoll_guest::memory::{Memory, block_on};
 
     use super::*;
 

@@ -3,7 +3,6 @@
 //! The modules:
 //! - `products` implements the contract, with `reservations` for the stock that orders take.
 //! - `rules` says which values are valid, with the currencies in `currency`.
-//! - `bindings` is generated.
 //!
 //! There is no HTTP here: the host makes HTTP from typed routes.
 //!
@@ -16,8 +15,13 @@
 //! Keys that belong together change in one commit: a product and its SKU; a reservation and the stock of all its
 //! products.
 
-pub mod bindings;
 mod currency;
 pub mod products;
 mod reservations;
 mod rules;
+
+atoll_guest::service!(
+    products::Products<atoll_guest::Host>,
+    path: ["../../wit", "../../wit/state", "../../wit/products"],
+    world: "shop:products/service",
+);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use platform::{Failure, Platform, decode, list, record_key, transact};
+use atoll_guest::{Failure, Platform, decode, list, record_key, transact};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::exports::shop::sales::sales::{Error, FieldError, Guest, OrderPlaced, Price, Sale, SalePage};
@@ -62,23 +62,13 @@ impl<P: Platform> Guest for Sales<P> {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Invalid { pointer, detail } => {
-                Self::Invalid(vec![FieldError { pointer: pointer.to_owned(), detail }])
-            }
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Internal(text) => Self::Internal(text),
-        }
-    }
-}
+atoll_guest::errors!(Error { invalid: FieldError, unavailable, internal });
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bindings::shop::orders_events::events::OrderLine;
-    use platform::memory::{Memory, interleave};
+    use atoll_guest::memory::{Memory, interleave};
 
     fn price(amount: u64, currency: &str) -> Price {
         Price { amount, currency: currency.to_owned() }
@@ -106,7 +96,7 @@ mod tests {
             ];
             let counted = interleave(seed, orders.map(Sales::<Memory>::count).into_iter().collect());
             assert!(counted.iter().all(Result::is_ok), "{counted:?}");
-            let page = platform::memory::block_on(Sales::<Memory>::list(None, None)).expect("a page");
+            let page = atoll_guest::memory::block_on(Sales::<Memory>::list(None, None)).expect("a page");
             let seen: Vec<_> =
                 page.items.iter().map(|sale| (sale.product, sale.orders, sale.pieces, sale.revenue.clone())).collect();
             let expected = [(1, 2, 3, vec![price(200, "EUR"), price(900, "JPY")]), (2, 2, 4, vec![price(230, "EUR")])];

@@ -2,8 +2,8 @@
 
 use atoll_guest::Host;
 use atoll_guest::http::{Expect, Problem, Request, Response};
+use atoll_guest::wasip3::http::types;
 use serde_json::{Value, json};
-use wasip3::http::types;
 
 use crate::bindings::exports::shop::users::users::{Error, FieldError, Guest, NewUser, User, UserChanges, UserId};
 use crate::bindings::exports::wasi::http::handler;

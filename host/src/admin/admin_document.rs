@@ -17,6 +17,7 @@ use super::view::{
     CacheView, ClearedView, FaultView, KeyView, OutsideView, ProblemView, PurgedView, RouteView, ServiceView, SwapView,
     TrialView,
 };
+use crate::audit::AuditLine;
 use axum::routing::get;
 use axum::{Json, Router};
 use http::Method;
@@ -71,7 +72,7 @@ const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
 
 /// Every resource under `/v1`, the probes and the metrics. A test holds the router against it.
-static RESOURCES: [AdminResource; 61] = [
+static RESOURCES: [AdminResource; 62] = [
     resource(GET, "/healthz", "Whether the host is alive", anything),
     resource(GET, "/readyz", "Whether the host takes requests", anything),
     written_as(resource(GET, "/metrics", "All metrics, as OpenMetrics text", text), "application/openmetrics-text"),
@@ -117,9 +118,13 @@ static RESOURCES: [AdminResource; 61] = [
     resource(POST, "/v1/services/{name}/rollouts/{id}/{end}", "Promote, roll back or abort it", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/rollback/{revision}", "Return to this revision", schema_of::<SwapView>),
     resource(POST, "/v1/services/{name}/adopt", "Write what serves into the manifest's file", schema_of::<AdoptedView>),
+    asked(
+        resource(GET, "/v1/audit", "The last lines of the audit file, the newest first", schema_of::<Vec<AuditLine>>),
+        &["who", "what", "on", "limit"],
+    ),
     resource(GET, "/v1/schedules", "Every schedule", schema_of::<Vec<ScheduleView>>),
     resource(GET, "/v1/recordings", "The recorded calls, the last one first", schema_of::<Vec<RecordingView>>),
-    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service"]),
+    asked(resource(GET, "/v1/recordings/{id}", "The file of one, masked by rule", anything), &["service", "random"]),
     asked(
         resource(POST, "/v1/apply", "Serve another manifest, all of it or nothing", schema_of::<ApplyView>),
         &["dry_run", "base"],
@@ -222,8 +227,10 @@ mod tests {
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("apply.rs"),
+            include_str!("audit.rs"),
             include_str!("rollouts.rs"),
             include_str!("recordings.rs"),
+            include_str!("data.rs"),
             include_str!("topics.rs"),
             include_str!("sagas.rs"),
             include_str!("observed.rs"),

@@ -345,7 +345,7 @@ impl Operations for Fake {
         Vec::new()
     }
 
-    fn recording(&self, id: &str, _: Option<&str>) -> Option<Vec<u8>> {
+    fn recording(&self, id: &str, _: Option<&str>, _: bool) -> Option<Vec<u8>> {
         (id == "1").then(|| b"{}".to_vec())
     }
 

@@ -19,8 +19,8 @@
 //! Never: it decides what a swap is, touches the discovery table or the runtime, or opens a socket.
 //!
 //! From the top: `admin` → `guard`, `router` → `dashboard`, `traffic`, `traces`, `keys`, `cache`, `guards`, `data`,
-//! `observed`, `rollouts`, `apply`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`, `order`,
-//! `query`, `upload`, `handler` → `problem` → `operations`, `guard_operations`, `data_operations` → `view`,
+//! `observed`, `rollouts`, `apply`, `audit`, `recordings`, `sagas`, `topics`, `admin_document` → `answer_schema`,
+//! `order`, `query`, `upload`, `handler` → `problem` → `operations`, `guard_operations`, `data_operations` → `view`,
 //! `limit_view`, `data_view`, `apply_view`, `rollout_view`, `saga_view`, `schedule_view` → `recording_view`,
 //! `topic_view`, `trace_view`, `observed_view`. Tests: `tests.rs` and `traffic_tests.rs` call the whole edge in memory
 //! with the host of `fake.rs`; small tests stand in the files.
@@ -31,9 +31,12 @@ mod admin_document;
 mod answer_schema;
 mod apply;
 mod apply_view;
+mod audit;
 mod cache;
 mod change;
 mod dashboard;
+#[cfg(test)]
+mod dashboard_types;
 mod data;
 mod data_operations;
 mod data_view;

@@ -17,6 +17,7 @@ use super::view::{
     BreakerAction, CacheView, FaultView, KeyView, NewKeyView, OutsideView, PurgedView, RouteView, ServiceView,
     SwapView, TrialView,
 };
+use crate::audit::{AuditLine, AuditQuery};
 use crate::cache::Purge;
 use crate::fault::Fault;
 use crate::telemetry::TraceQuery;
@@ -164,8 +165,8 @@ pub trait Operations: GuardOperations + DataOperations {
     fn recordings(&self) -> Vec<RecordingView>;
 
     /// The file of a recording, masked by rule: that of this number, or of the request with this id; with `service`
-    /// only one of that service. `None`: there is none.
-    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>>;
+    /// only one of that service; with `random` it has the random bytes that the guest got. `None`: there is none.
+    fn recording(&self, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>>;
 
     /// Every API key, in the order in which they were created. Never the key itself.
     fn keys(&self) -> Vec<KeyView>;
@@ -193,6 +194,14 @@ pub trait Operations: GuardOperations + DataOperations {
     /// # Errors
     /// As [`Operations::cache`].
     fn purge(&self, purge: &Purge) -> Result<PurgedView, OperationError>;
+
+    /// Lines of the audit file, the newest first; `None` if the host keeps none, as here.
+    ///
+    /// # Errors
+    /// [`OperationErrorKind::Internal`] if the file cannot be read.
+    fn audit(&self, _query: AuditQuery) -> impl Future<Output = Result<Option<Vec<AuditLine>>, OperationError>> + Send {
+        async { Ok(None) }
+    }
 
     /// Every schedule, in the order of the manifest.
     fn schedules(&self) -> Vec<ScheduleView>;

@@ -3,13 +3,14 @@
 use super::handler::AdminState;
 use super::operations::Operations;
 use super::problem::AdminProblem;
+use super::query::AdminQuery;
 use super::recording_view::RecordingView;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
 use std::sync::Arc;
 
 /// The routes.
@@ -24,20 +25,12 @@ async fn recordings<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> J
 async fn recording<O: Operations>(
     State(state): State<Arc<AdminState<O>>>,
     path: Result<Path<String>, axum::extract::rejection::PathRejection>,
-    RawQuery(query): RawQuery,
+    uri: Uri,
 ) -> Result<impl IntoResponse, AdminProblem> {
     let Path(id) = path.map_err(|_| absent("\u{fffd}"))?;
-    let service = match query.as_deref() {
-        None | Some("") => None,
-        Some(query) => match query.strip_prefix("service=") {
-            Some(service) if !service.contains('&') => Some(service),
-            _ => {
-                let detail = "write service=NAME for the recording of one service, or nothing";
-                return Err(AdminProblem::new(StatusCode::BAD_REQUEST, "bad-query", detail));
-            }
-        },
-    };
-    let file = state.operations.recording(&id, service).ok_or_else(|| absent(&id))?;
+    let query = AdminQuery::of(&uri, &["service", "random"])?;
+    let (service, random) = (query.text("service"), query.is_set("random"));
+    let file = state.operations.recording(&id, service.as_deref(), random).ok_or_else(|| absent(&id))?;
     Ok(([(CONTENT_TYPE, "application/json")], file))
 }
 

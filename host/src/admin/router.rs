@@ -8,8 +8,8 @@ use super::problem::AdminProblem;
 use super::upload::{ComponentUpload, SWAPS, uploaded};
 use super::view::{RouteView, ServiceView, SwapView, TrialView};
 use super::{
-    admin_document, apply, cache, dashboard, data, guards, keys, observed, recordings, rollouts, sagas, topics, traces,
-    traffic,
+    admin_document, apply, audit, cache, dashboard, data, guards, keys, observed, recordings, rollouts, sagas, topics,
+    traces, traffic,
 };
 use crate::telemetry;
 use axum::extract::{Request, State};
@@ -41,6 +41,7 @@ pub(super) fn router<O: Operations>(operations: Arc<O>) -> Router {
         .merge(admin_document::resources())
         .merge(topics::resources())
         .merge(sagas::resources())
+        .merge(audit::resources())
         .merge(dashboard::resources())
         .merge(guards::resources())
         .merge(data::resources())

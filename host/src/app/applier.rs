@@ -176,7 +176,7 @@ impl Applier {
         let policies = if same_policies {
             Arc::clone(&now.policies)
         } else {
-            Arc::new(AuthPolicies::of(manifest).map_err(wrong)?)
+            Arc::new(AuthPolicies::of(manifest, Some(&now.policies)).map_err(wrong)?)
         };
         let counts = match &self.parts.store {
             Some(store) => quotas::keep(&in_use.fresh_limits(&now.in_use), store).await.map_err(failed)?,
@@ -190,16 +190,18 @@ impl Applier {
         let names = manifest.services.iter().map(|service| service.spec.name.clone());
         let health: Vec<_> = names.zip(std::mem::take(&mut assembly.health_checks)).collect();
         let kept = now.in_use.kept_routes(&in_use);
-        block_in_place(|| files.note(self.parts.rollout.archive())).map_err(failed)?;
+        let archive = self.parts.rollout.archive();
+        block_in_place(|| files.keep(archive)).map_err(failed)?;
         let gone = self.parts.rollout.exchange(exchange).map_err(of_service)?;
 
         // From here on nothing fails.
-        let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files };
+        let checked = CheckedManifest { manifest, assembly, policies: &policies, files: files.files.clone() };
         let before = ServingBefore { serving: &now.serving, kept: &kept };
         let serving = block_in_place(|| self.parts.serve(checked, Some(&before)));
         let leaving = self.running.replace(&serving);
         serving.host.change_faults(&now.in_use.manifest, manifest);
         now.watches.watch(&self.parts.registry, health, same);
+        block_in_place(|| files.renew(archive));
         if !same_policies {
             now.keys = policies.kept_fresh();
         }

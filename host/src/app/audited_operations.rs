@@ -6,13 +6,13 @@ use crate::admin::{
     RecordingView, RolloutEnd, RolloutWish, RouteView, ServiceView, SwapView, TraceSummaryView, TraceView, TrialView,
     WhyView,
 };
-use crate::admin::{SagaAnswer, SagaCommand, ScheduleView, TopicAnswer, TopicOrder};
-use crate::audit::{AuditRecord, AuditTrail};
+use crate::admin::{OperationErrorKind, SagaAnswer, SagaCommand, ScheduleView, TopicAnswer, TopicOrder};
+use crate::audit::{AuditLine, AuditQuery, AuditRecord, AuditTrail};
 use crate::cache::Purge;
 use crate::telemetry::{TraceQuery, operator};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn_blocking};
 
 /// Operations whose changes are recorded, those that were refused too, before the operator gets the answer.
 pub(super) struct AuditedOperations<O> {
@@ -229,8 +229,8 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         self.inner.recordings()
     }
 
-    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
-        self.inner.recording(id, service)
+    fn recording(&self, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>> {
+        self.inner.recording(id, service, random)
     }
 
     fn keys(&self) -> Vec<KeyView> {
@@ -260,6 +260,15 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let event = AuditRecord::new(&who(), "cache-purged").on("cache");
         let count = outcome.as_ref().map_or(0, |purged| purged.purged);
         self.record(event, Some(format!("{purge:?}: {count}")), outcome)
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<Option<Vec<AuditLine>>, OperationError> {
+        let trail = self.trail.clone();
+        let read = spawn_blocking(move || trail.newest(&query)).await.unwrap_or_else(|error| Err(error.into()));
+        let unreadable = |error| {
+            OperationError::new(OperationErrorKind::Internal, format!("the audit file cannot be read: {error}"))
+        };
+        read.map(Some).map_err(unreadable)
     }
 
     fn schedules(&self) -> Vec<ScheduleView> {

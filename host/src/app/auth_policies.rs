@@ -30,17 +30,17 @@ pub(super) struct AuthPolicies {
 }
 
 impl AuthPolicies {
-    /// The policies of `manifest`. Nothing is fetched yet.
+    /// The policies of `manifest`, which takes the place of a manifest with the policies `before`. Nothing is fetched
+    /// yet.
     ///
     /// # Errors
     /// The file of API keys, or root certificates, cannot be read.
-    pub(super) fn of(manifest: &Manifest) -> anyhow::Result<Self> {
+    pub(super) fn of(manifest: &Manifest, before: Option<&Self>) -> anyhow::Result<Self> {
         let of_keys = manifest.auth.iter().filter(|policy| matches!(policy.proof, AuthProof::ApiKey));
         let names: Vec<String> = of_keys.map(|policy| policy.name.clone()).collect();
-        let ring = Arc::new(SharedKeyRing::default());
-        let open = || KeyFile::open(manifest.gateway.keys.clone(), names.clone(), Arc::clone(&ring));
         let wrong = |error: anyhow::Error| ManifestErrors::from(edge_files::api_keys(manifest, &error));
-        let key_file = if names.is_empty() { None } else { Some(Arc::new(open().map_err(wrong)?)) };
+        let key_file = if names.is_empty() { None } else { Some(key_file(manifest, names, before).map_err(wrong)?) };
+        let ring = key_file.as_ref().map_or_else(Arc::default, |file| Arc::clone(file.ring()));
         let mut all = Self { policies: Vec::new(), fetched: Vec::new(), key_file };
         for config in &manifest.auth {
             let proof = all.proof(config, &ring).with_context(|| format!("policy `{}`", config.name))?;
@@ -93,6 +93,15 @@ impl AuthPolicies {
         }
         upkeep
     }
+}
+
+/// The file of the API keys: the one that is open, if there is one.
+fn key_file(manifest: &Manifest, policies: Vec<String>, before: Option<&AuthPolicies>) -> anyhow::Result<Arc<KeyFile>> {
+    let file = match before.and_then(|before| before.key_file.as_ref()) {
+        Some(open) => open.succeeded(policies)?,
+        None => KeyFile::open(manifest.gateway.keys.clone(), policies)?,
+    };
+    Ok(Arc::new(file))
 }
 
 /// The names of the claims that a route demands.

@@ -17,10 +17,11 @@ pub(super) struct KeptRevisions {
     /// The rollouts that were under way when the host ended.
     pub(super) open: Vec<(ServiceName, OpenRollout)>,
     /// The files of the manifest's components.
-    pub(super) files: BTreeMap<ServiceName, PathBuf>,
+    pub(super) files: ComponentFiles,
 }
 
 /// The files of a manifest's components, and what the history has to note once they serve.
+#[derive(Default)]
 pub(super) struct ComponentFiles {
     /// The files that the manifest names.
     pub(super) files: BTreeMap<ServiceName, PathBuf>,
@@ -36,13 +37,13 @@ impl KeptRevisions {
     pub(super) fn open(manifest: &mut Manifest) -> anyhow::Result<Self> {
         let archive = manifest.history.as_ref().map(Archive::open).transpose();
         let archive = archive.context("the history of revisions ([history])")?;
-        let found = substitute(manifest, archive.as_ref())?;
-        let mut kept = Self { files: found.files.clone(), ..Self::default() };
+        let files = substitute(manifest, archive.as_ref())?;
+        let mut kept = Self { files, ..Self::default() };
         let Some(archive) = archive else { return Ok(kept) };
-        found.note(Some(&archive))?;
+        kept.files.keep(Some(&archive))?;
         for service in &manifest.services {
             let name = &service.spec.name;
-            if found.files.contains_key(name) {
+            if kept.files.files.contains_key(name) {
                 kept.open.extend(archive.record(name).open.map(|open| (name.clone(), open)));
             }
         }
@@ -52,11 +53,11 @@ impl KeptRevisions {
 }
 
 impl ComponentFiles {
-    /// Keeps the components in the history, and forgets what was promoted for components that the manifest has no more.
+    /// Keeps the components in the history. Nothing is forgotten: the manifest may still be refused.
     ///
     /// # Errors
     /// The history cannot be written.
-    pub(super) fn note(&self, archive: Option<&Archive>) -> Result<(), ArchiveError> {
+    pub(super) fn keep(&self, archive: Option<&Archive>) -> Result<(), ArchiveError> {
         let Some(archive) = archive else { return Ok(()) };
         for path in self.files.values() {
             // A component that cannot be read is told with all other errors of the manifest.
@@ -64,11 +65,19 @@ impl ComponentFiles {
                 archive.keep(&bytes)?;
             }
         }
+        Ok(())
+    }
+
+    /// The manifest serves: forgets what was promoted for components that it has no more. If the disk takes nothing,
+    /// the next start or apply forgets it, for it compares the components too.
+    pub(super) fn renew(&self, archive: Option<&Archive>) {
+        let Some(archive) = archive else { return };
         for name in &self.renewed {
             tracing::info!(service = %name, "the manifest names another component than before: that one serves");
-            archive.change(name, |record| record.promoted = None)?;
+            if let Err(error) = archive.change(name, |record| record.promoted = None) {
+                tracing::warn!(service = %name, %error, "what was promoted before stays in the record");
+            }
         }
-        Ok(())
     }
 }
 

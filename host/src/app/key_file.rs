@@ -17,12 +17,18 @@ use std::time::{Duration, SystemTime};
 /// The most keys. Each start reads them, and each change writes them all.
 const MOST: usize = 10_000;
 
-/// The file and the ring that is made of it. Its methods write to the disk, and return when the change is there: so it
-/// survives the end of the host, and the next request sees it.
+/// The file and the ring that is made of it, for the policies of one manifest. Its methods write to the disk, and
+/// return when the change is there: so it survives the end of the host, and the next request sees it.
 pub(super) struct KeyFile {
-    path: PathBuf,
     /// The policies of API keys.
     policies: Vec<String>,
+    kept: Arc<KeptKeys>,
+}
+
+/// What is kept of the keys of one file: once in a process, whatever manifests it serves. While one manifest takes the
+/// place of another both answer requests, and a key that is revoked through one of them must be gone for both.
+struct KeptKeys {
+    path: PathBuf,
     ring: Arc<SharedKeyRing>,
     records: Mutex<Vec<KeyRecord>>,
 }
@@ -81,15 +87,30 @@ impl KeyFile {
     ///
     /// # Errors
     /// It cannot be read, or is no file of keys. Without the keys nobody could call, so that is no detail.
-    pub(super) fn open(path: PathBuf, policies: Vec<String>, ring: Arc<SharedKeyRing>) -> anyhow::Result<Self> {
-        let records = read(&path).with_context(|| format!("the key file {}", path.display()))?;
-        ring.replace(KeyRing::new(&records));
-        Ok(Self { path, policies, ring, records: Mutex::new(records) })
+    pub(super) fn open(path: PathBuf, policies: Vec<String>) -> anyhow::Result<Self> {
+        let kept = KeptKeys { path, ring: Arc::default(), records: Mutex::default() };
+        kept.read_again()?;
+        Ok(Self { policies, kept: Arc::new(kept) })
+    }
+
+    /// The same keys for the policies of the manifest that comes next; its file is the same, for `gateway.keys` changes
+    /// with a restart alone. The file is read again: another host may have changed it.
+    ///
+    /// # Errors
+    /// As [`KeyFile::open`].
+    pub(super) fn succeeded(&self, policies: Vec<String>) -> anyhow::Result<Self> {
+        self.kept.read_again()?;
+        Ok(Self { policies, kept: Arc::clone(&self.kept) })
+    }
+
+    /// What requests are checked by.
+    pub(super) fn ring(&self) -> &Arc<SharedKeyRing> {
+        &self.kept.ring
     }
 
     /// All keys, in the order in which they were created.
     pub(super) fn records(&self) -> Vec<KeyRecord> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Creates a key, which is shown once, and what is kept of it.
@@ -114,22 +135,32 @@ impl KeyFile {
             expires: wish.lasts.map(|lasts| now.saturating_add(lasts.as_secs())),
             hash: key.hash(),
         };
-        self.change(|records| {
+        let added = self.kept.change(|records| {
             if records.len() >= MOST {
                 return Err(KeyFileError::Full);
             }
             records.push(record.clone());
-            Ok(record.clone())
-        })
-        .map(|record| (key, record))
+            Ok(record)
+        });
+        added.map(|record| (key, record))
     }
 
     /// Removes the key `id`. The next request with it is refused.
     pub(super) fn revoke(&self, id: &str) -> Result<KeyRecord, KeyFileError> {
-        self.change(|records| {
+        self.kept.change(|records| {
             let at = records.iter().position(|record| record.id == id);
             at.map(|at| records.remove(at)).ok_or_else(|| KeyFileError::NoKey(id.to_owned()))
         })
+    }
+}
+
+impl KeptKeys {
+    /// Takes the keys that are in the file. No change of this process comes between the reading and the ring.
+    fn read_again(&self) -> anyhow::Result<()> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        *records = read(&self.path).with_context(|| format!("the key file {}", self.path.display()))?;
+        self.ring.replace(KeyRing::new(&*records));
+        Ok(())
     }
 
     /// Changes the keys on the disk, then in memory. One change at a time, also among hosts: one that drains may still
@@ -218,7 +249,7 @@ mod tests {
     use super::*;
 
     fn open(path: &Path) -> anyhow::Result<KeyFile> {
-        KeyFile::open(path.into(), vec!["partner".into()], Arc::default())
+        KeyFile::open(path.into(), vec!["partner".into()])
     }
 
     fn wish(policy: Option<&str>) -> KeyWish {
@@ -237,6 +268,23 @@ mod tests {
         let (_, late) = old.create(wish(None)).unwrap();
         let (_, later) = new.create(wish(None)).unwrap();
         assert_eq!(open(&path).unwrap().records(), [late, later]);
+    }
+
+    #[test]
+    fn a_key_that_is_revoked_while_another_manifest_takes_over_is_gone_for_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let before = open(&path).unwrap();
+        let (_, record) = before.create(wish(None)).unwrap();
+        let next = before.succeeded(vec!["partner".into(), "staff".into()]).unwrap();
+        assert!(Arc::ptr_eq(before.ring(), next.ring()), "requests of both are checked by the same keys");
+        before.revoke(&record.id).unwrap();
+        assert!(next.records().is_empty());
+        next.create(wish(Some("staff"))).unwrap();
+        assert!(matches!(before.create(wish(Some("staff"))), Err(KeyFileError::NoPolicy(_))));
+        assert_eq!(before.records(), next.records());
+        std::fs::write(&path, "{}").unwrap();
+        assert!(next.succeeded(Vec::new()).is_err());
     }
 
     #[test]

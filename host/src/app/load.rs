@@ -16,21 +16,22 @@ pub(super) fn manifest(path: &Path) -> Result<Draft, ManifestErrors> {
     Draft::load(path, &environment)
 }
 
+/// The most memory of one instance, in bytes: that of 32-bit addresses. A slot of the pool reserves so much address
+/// space in any case. A service's own limit is kept by its instances, so a manifest that is applied later may raise it.
+const MOST_MEMORY: usize = 4 << 30;
+
 /// An engine whose pool fits the manifest's services.
 pub(super) fn engine(manifest: &Manifest) -> anyhow::Result<Arc<Runtime>> {
-    let with_component = || {
-        let services = manifest.services.iter().filter(|service| service.component.is_some());
-        services.map(|service| &service.spec.replicas)
-    };
-    let slots = manifest.runtime.slots(with_component().map(|replicas| (replicas.count, &replicas.limits)));
-    let memory = with_component().map(|replicas| replicas.limits.memory).max().unwrap_or(1 << 16);
+    let with_component = manifest.services.iter().filter(|service| service.component.is_some());
+    let replicas = with_component.map(|service| &service.spec.replicas);
+    let slots = manifest.runtime.slots(replicas.map(|replicas| (replicas.count, &replicas.limits)));
     // A recording is replayed on other machines, too.
     let is_recorded = |service: &ServiceConfig| {
         let shadow = service.spec.rollout.as_ref().is_some_and(|plan| plan.shadow.is_some());
         service.spec.record.is_some() || shadow
     };
     let start = if manifest.services.iter().any(is_recorded) { Runtime::deterministic } else { Runtime::new };
-    let runtime = start(&manifest.runtime, slots, memory).map_err(anyhow::Error::from);
+    let runtime = start(&manifest.runtime, slots, MOST_MEMORY).map_err(anyhow::Error::from);
     runtime.context("the engine does not start; fewer `instances` in [runtime] need less address space").map(Arc::new)
 }
 

@@ -88,6 +88,7 @@ mod topic_operations;
 mod trace_views;
 mod troubles;
 mod trust;
+mod unfinished_sagas;
 mod warnings;
 
 pub use admin_file::{AdminSource, KnownAdmin, development_authority, known_admin};

@@ -379,8 +379,8 @@ impl Operations for HostOperations {
         recording_views::recordings(self.rollout.recordings())
     }
 
-    fn recording(&self, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
-        recording_views::file(self.rollout.recordings(), id, service)
+    fn recording(&self, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>> {
+        recording_views::file(self.rollout.recordings(), id, service, random)
     }
 
     fn keys(&self) -> Vec<KeyView> {

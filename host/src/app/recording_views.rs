@@ -1,32 +1,36 @@
 //! Recordings and shadows, as the admin shows them.
 
 use crate::admin::{DifferenceView, RecordingView, ShadowView};
-use crate::recording::{DifferenceCount, Recording, ShadowTally};
+use crate::recording::{DifferenceCount, MaskRules, Recording, ShadowTally};
 use crate::rollout::ShadowState;
 use crate::runtime::RecordingPlace;
 
 /// All recordings, the last one first.
 pub(super) fn recordings(place: &RecordingPlace) -> Vec<RecordingView> {
-    place.store.list().iter().map(|(recording, bytes)| view(recording, *bytes)).collect()
+    place.store.list().iter().map(|(recording, bytes)| view(&place.rules, recording, *bytes)).collect()
 }
 
-fn view(recording: &Recording, bytes: usize) -> RecordingView {
+fn view(rules: &MaskRules, recording: &Recording, bytes: usize) -> RecordingView {
+    let rules = rules.with_secrets_of(recording);
     RecordingView {
         number: recording.number,
         request: recording.request.clone(),
         service: recording.service.clone(),
         revision: recording.revision.chars().take(12).collect(),
-        call: recording.call.in_words(),
-        outcome: recording.outcome.in_words(),
+        call: rules.text_without_secrets(&recording.call.in_words()),
+        outcome: rules.text_without_secrets(&recording.outcome.in_words()),
         failed: recording.has_failed(),
         began: recording.began,
         bytes,
     }
 }
 
-/// The file of a recording, masked by rule.
-pub(super) fn file(place: &RecordingPlace, id: &str, service: Option<&str>) -> Option<Vec<u8>> {
-    place.store.find(id, service).map(|recording| place.rules.masked(&recording).to_file())
+/// The file of a recording, masked by rule; `random`: with the random bytes of the guest.
+pub(super) fn file(place: &RecordingPlace, id: &str, service: Option<&str>, random: bool) -> Option<Vec<u8>> {
+    let recording = place.store.find(id, service)?;
+    let rules = &place.rules;
+    let copy = if random { rules.masked_for_replay(&recording) } else { rules.masked(&recording) };
+    Some(copy.to_file())
 }
 
 /// What a shadow has found.

@@ -27,6 +27,7 @@ use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
+use super::unfinished_sagas;
 use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
@@ -83,9 +84,10 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let mut places = RoutedPlaces::default();
     let prepared = prepare_until_told(&draft, &runtime, (partial, &mut places), &mut signals).await?;
     let Some((mut assembly, (store, counts))) = prepared else { return Ok(()) };
-    let (policies, traces) = (AuthPolicies::of(manifest)?, HostTraces::of(manifest)?);
+    let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
+    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
     resolve(&rollout).await;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
@@ -97,7 +99,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         (&tls, secure_address, &gateway_socket),
     );
     let (plans, sagas, health_checks) = assembly.take_plans();
-    let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.clone() };
+    let checked = CheckedManifest { manifest, assembly, policies: &policies, files: revisions.files.files.clone() };
     let serving = parts.serve(checked, None);
     let host = Arc::clone(&serving.host);
     host.inject_faults(manifest);
@@ -429,13 +431,14 @@ pub(super) fn launch(
     Ok(rollout)
 }
 
-/// The store, if a service has state, a limit has a quota or there are topics, sagas or schedules, and the counts of
-/// quotas in it. Opening it reads parts of the file; after a crash, all of it.
+/// The store, if a service has state, a limit has a quota, there are topics, sagas or schedules, or sagas of an earlier
+/// manifest have not ended; and the counts of quotas in it. Opening it reads parts of the file; after a crash, all of
+/// it.
 pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<Store>, Option<QuotaStore>)> {
     let has_state = manifest.services.iter().any(|service| service.spec.grants.state);
     let asynchronous = !manifest.topics.is_empty() || !manifest.schedules.is_empty() || !manifest.sagas.is_empty();
     if !has_state && !asynchronous && !quotas::are_named(&manifest.limits) {
-        return Ok((None, None));
+        return Ok((unfinished_sagas::store(&manifest.state).await?, None));
     }
     let settings = manifest.state.clone();
     let by_state = manifest.caches_by_state();

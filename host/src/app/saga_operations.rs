@@ -1,9 +1,8 @@
 //! What the admin, the gateway and the metrics ask of sagas, from `coordinator`.
 
 use crate::admin::{OperationError, OperationErrorKind, SagaAnswer, SagaCommand, SagaStart, SagaStartView};
-use crate::base::Digest;
 use crate::contract::Names;
-use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaOrder, SagaStatus, StartedSaga};
+use crate::coordinator::{Coordinator, MeshPerformer, SagaError, SagaOrder, SagaStarter, SagaStatus, StartedSaga};
 use crate::gateway::{SagaDoor, SagaDoorFuture, SagaRefusal};
 use crate::telemetry::{SagaSample, SagaSource};
 use bytes::Bytes;
@@ -12,9 +11,6 @@ use std::time::Duration;
 
 /// The sagas of the host.
 pub(super) type HostSagas = Arc<Coordinator<MeshPerformer>>;
-
-/// The longest key of a start, in bytes.
-const LONGEST_KEY: usize = 200;
 
 /// Carries out what an operator wants. `None`: the manifest has no sagas.
 pub(super) async fn carry_out(
@@ -39,7 +35,7 @@ async fn answer(sagas: &HostSagas, names: Names, command: SagaCommand) -> Result
         }
         SagaCommand::Show(id) => return Ok(SagaAnswer::Saga(Box::new(sagas.show(&id).await?))),
         SagaCommand::Start(SagaStart { saga, key, input }) => {
-            let id = key.map(|key| id_of(&saga, "operator", &key)).transpose()?;
+            let id = key.map(|key| sagas.id_of(&saga, SagaStarter::Operator, &key)).transpose()?;
             let started = sagas.begin(&saga, id, input.get().as_bytes(), names).await?;
             let StartedSaga { id, existed } = started;
             return Ok(SagaAnswer::Started(SagaStartView { id, existed }));
@@ -50,19 +46,6 @@ async fn answer(sagas: &HostSagas, names: Names, command: SagaCommand) -> Result
     };
     sagas.order(&id, order).await?;
     Ok(SagaAnswer::Saga(Box::new(sagas.show(&id).await?)))
-}
-
-/// The id of the saga that `who` starts with `key`. Nobody can guess it who does not know the key, and two clients who
-/// took the same key start two sagas.
-fn id_of(saga: &str, who: &str, key: &str) -> Result<String, SagaError> {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > LONGEST_KEY || !visible {
-        return Err(SagaError::Input(format!("the key must be 1 to {LONGEST_KEY} visible ASCII characters")));
-    }
-    // The parts have no space, but for the last one perhaps.
-    let digest = Digest::of(format!("{saga} {key} {who}").as_bytes()).to_string();
-    let hexadecimal: String = digest.chars().rev().take(32).collect();
-    Ok(hexadecimal)
 }
 
 fn refusal(error: SagaError) -> OperationError {
@@ -87,13 +70,13 @@ impl SagaDoor for HostSagaDoor {
     fn start<'a>(
         &'a self,
         saga: &'a str,
-        (who, key): (&'a str, Option<&'a str>),
+        (starter, key): (SagaStarter<'a>, Option<&'a str>),
         input: Bytes,
         wait: Duration,
     ) -> SagaDoorFuture<'a> {
         Box::pin(async move {
             let sagas = self.sagas.get().ok_or(SagaRefusal::Unavailable)?;
-            let id = key.map(|key| id_of(saga, who, key)).transpose().map_err(outside)?;
+            let id = key.map(|key| sagas.id_of(saga, starter, key)).transpose().map_err(outside)?;
             let started = {
                 let (sagas, saga, names) = (Arc::clone(sagas), saga.to_owned(), self.names);
                 // A task of its own: a client that leaves must not leave a saga on disk that nobody drives.
@@ -148,17 +131,43 @@ impl SagaSource for SagaSamples {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::coordinator::{SagaPlan, SagaSettings, StepTargets};
+    use crate::mesh::{self, Mesh};
+    use crate::saga::{SagaDefinition, SagaStep, StepAction};
+    use crate::state::{Settings, Store};
+    use std::future::poll_fn;
+    use std::task::Poll;
+    use std::time::Instant;
+    use tokio::time::sleep;
 
-    #[test]
-    fn the_id_of_a_key_is_that_of_its_client_and_saga() {
-        let id = |saga, who, key| id_of(saga, who, key).unwrap();
-        assert_eq!(id("a", "ada", "1"), id("a", "ada", "1"));
-        assert_eq!(id("a", "ada", "1").len(), 32);
-        for (saga, who, key) in [("b", "ada", "1"), ("a", "bob", "1"), ("a", "ada", "2")] {
-            assert_ne!(id(saga, who, key), id("a", "ada", "1"));
-        }
-        for wrong in ["", "a b", "é", &"x".repeat(201)] {
-            assert!(id_of("a", "ada", wrong).is_err(), "{wrong:?}");
+    /// A saga that waits for a moment, and calls nobody.
+    fn rest() -> SagaPlan {
+        let action = StepAction::Pause(Duration::from_millis(1));
+        let step = SagaStep { name: "wait".into(), action, undo: None, pivot: false, timeout: None, tries: 1 };
+        let deadline = Duration::from_secs(600);
+        let definition = SagaDefinition { name: "rest".into(), input: None, deadline, steps: vec![step] };
+        let targets = vec![StepTargets::default()];
+        SagaPlan { definition: Arc::new(definition), input: None, targets, is_current: true }
+    }
+
+    #[tokio::test]
+    async fn a_saga_whose_client_leaves_while_it_begins_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { path: folder.path().join("state.redb"), ..Settings::default() };
+        let store = Store::open(&settings).unwrap();
+        let mesh = MeshPerformer(Arc::new(Mesh::new(Arc::default(), mesh::Settings::default())));
+        let sagas = Coordinator::start(&store, vec![rest()], SagaSettings::default(), Arc::new(mesh)).await;
+        let sagas = Arc::new(sagas.unwrap());
+        let door = HostSagaDoor { sagas: Arc::new(OnceLock::from(Arc::clone(&sagas))), names: Names::Snake };
+        let input = Bytes::from_static(b"{}");
+        let mut start = door.start("rest", (SagaStarter::Anybody, Some("k")), input, Duration::ZERO);
+        let first = poll_fn(|context| Poll::Ready(start.as_mut().poll(context).is_pending())).await;
+        assert!(first, "it has begun to write");
+        drop(start);
+        let began = Instant::now();
+        while sagas.list_ended(None, 10).await.unwrap().is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "nobody goes on with it");
+            sleep(Duration::from_millis(2)).await;
         }
     }
 }

@@ -98,6 +98,7 @@ pub(super) async fn pinned_sagas(store: Option<&Store>) -> anyhow::Result<Vec<Sa
 impl CheckedSaga<'_> {
     /// The saga with its functions; `None` if something is wrong, which was found.
     fn plan(mut self, context: &mut SagaContext<'_, '_>) -> Option<SagaPlan> {
+        self.check_services(context)?;
         let input = self.input(context)?;
         let mut known = KnownTypes { input: input.clone(), before: Vec::new(), own: None };
         let (mut targets, mut right) = (Vec::new(), true);
@@ -128,6 +129,23 @@ impl CheckedSaga<'_> {
         }
         let (definition, is_current) = (Arc::new(self.definition), self.config.is_some());
         right.then_some(SagaPlan { definition, input, targets, is_current })
+    }
+
+    /// The services of a definition of an earlier manifest: nobody else has looked for them. `None`: one has gone.
+    fn check_services(&self, context: &mut SagaContext<'_, '_>) -> Option<()> {
+        if self.config.is_some() {
+            return Some(());
+        }
+        let serves = |call: &&StepCall| {
+            let service = context.manifest.services.iter().find(|service| service.spec.name == call.service);
+            service.is_some_and(|service| service.component.is_some())
+        };
+        let Some(gone) = self.calls().find(|call| !serves(call)) else { return Some(()) };
+        let message = format!("they call `{}/{}`, and no such service has a component", gone.service, gone.function);
+        let help = "keep the service until they have ended, which `atoll saga list` tells; `atoll saga compensate` \
+                    undoes one";
+        self.find(context, &(0..0), message, help);
+        None
     }
 
     /// The type of the input. The outer `None`: there is no such type, which was found.

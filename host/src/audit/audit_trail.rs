@@ -1,7 +1,9 @@
 //! The running host's end of the file: a bounded queue, and the thread that writes what is in it.
 
 use super::audit_file::AuditFile;
+use super::audit_line::AuditLine;
 use super::audit_record::AuditRecord;
+use super::audit_tail::{self, AuditQuery};
 use crate::telemetry::AuditMetrics;
 use std::io;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ pub struct AuditTrail(Arc<AuditTrailShared>);
 
 #[derive(Debug)]
 struct AuditTrailShared {
+    path: PathBuf,
     queue: SyncSender<QueuedRecord>,
     refusals: u32,
     window: Mutex<RefusalWindow>,
@@ -66,13 +69,21 @@ impl AuditTrail {
         let counted = Arc::clone(&metrics);
         thread::Builder::new().name("audit".into()).spawn(move || write(file, &events, &counted))?;
         let window = Mutex::new(RefusalWindow { began: Instant::now(), count: 0 });
-        let (refusals, left_out) = (settings.refusals, AtomicU64::new(0));
-        Ok(Self(Arc::new(AuditTrailShared { queue, refusals, window, left_out, metrics })))
+        let (path, refusals, left_out) = (settings.path.clone(), settings.refusals, AtomicU64::new(0));
+        Ok(Self(Arc::new(AuditTrailShared { path, queue, refusals, window, left_out, metrics })))
     }
 
     /// How the file does.
     pub fn metrics(&self) -> &Arc<AuditMetrics> {
         &self.0.metrics
+    }
+
+    /// The lines at the end of the file that fit, the newest first. It blocks the thread for a read of 4 MiB at most.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest(&self, query: &AuditQuery) -> io::Result<Vec<AuditLine>> {
+        audit_tail::newest(&self.0.path, query)
     }
 
     /// Records `event`, and waits until it is on the disk. It blocks the thread: for the changes of operators, which

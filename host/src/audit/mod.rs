@@ -19,6 +19,7 @@
 mod audit_file;
 mod audit_line;
 mod audit_record;
+mod audit_tail;
 mod audit_trail;
 mod chain;
 #[cfg(test)]
@@ -27,5 +28,6 @@ mod tests;
 pub use audit_file::AuditFile;
 pub use audit_line::AuditLine;
 pub use audit_record::AuditRecord;
+pub use audit_tail::AuditQuery;
 pub use audit_trail::{AuditTrail, Settings};
 pub use chain::{BrokenChain, VerifiedChain, verify};

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::Left;
 use super::layout::{counted, lay_out, none};
+use super::output::Output;
 use super::terminal;
 use crate::admin::{ApplyView, PlannedChangeView, ServiceView};
 use anyhow::Context;
@@ -21,9 +22,8 @@ pub(super) struct ApplyArgs {
     /// Only show what would change; the exit code is 2 if something would
     #[arg(long)]
     dry_run: bool,
-    /// Print the admin's JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What is compared.
@@ -32,9 +32,8 @@ pub(super) struct DiffArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST", default_value = "atoll.toml")]
     pub(super) manifest: PathBuf,
-    /// Print the admin's JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Something would change. It was printed; the exit code is 2.
@@ -44,17 +43,17 @@ pub(super) struct WouldChange;
 
 /// Applies a manifest.
 pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<String> {
-    let ApplyArgs { manifest, yes, dry_run, json } = args;
+    let ApplyArgs { manifest, yes, dry_run, output } = args;
     let text = read(&manifest)?;
     let plan = client.apply(text.clone(), "dry_run=true").await?;
     if dry_run {
-        return planned(&plan, shown(&plan, json)?);
+        return planned(&plan, output.document(&plan, planned_text)?);
     }
     if plan.changes.is_empty() {
-        return Ok(if json { shown(&plan, true)? } else { "nothing to change\n".to_owned() });
+        return output.document(&plan, planned_text);
     }
     let restart = plan.changes.iter().filter(|change| change.class == "restart").count();
-    if !json || restart > 0 {
+    if !output.is_json() || restart > 0 {
         terminal::note(table(&plan).trim_end());
     }
     if restart > 0 {
@@ -68,22 +67,21 @@ pub(super) async fn apply(client: &Client, args: ApplyArgs) -> anyhow::Result<St
         return Ok("nothing was changed\n".into());
     }
     let applied = client.apply(text, &format!("base={}", plan.base)).await?;
-    if json {
-        return shown(&applied, true);
-    }
-    let mut text = format!("{} applied\n", counted(applied.changes.len(), "change"));
-    if applied.file_differs {
-        text.push_str("the host's own file has another text: with a restart that one would be served\n");
-    }
-    Ok(text)
+    output.document(&applied, |applied| {
+        let mut text = format!("{} applied\n", counted(applied.changes.len(), "change"));
+        if applied.file_differs {
+            text.push_str("the host's own file has another text: with a restart that one would be served\n");
+        }
+        text
+    })
 }
 
 /// Compares what a host serves with a manifest.
 pub(super) async fn diff(client: &Client, args: DiffArgs) -> anyhow::Result<String> {
-    let DiffArgs { manifest, json } = args;
+    let DiffArgs { manifest, output } = args;
     let plan = client.apply(read(&manifest)?, "dry_run=true").await?;
-    if json {
-        return planned(&plan, shown(&plan, true)?);
+    if output.is_json() {
+        return planned(&plan, output.document(&plan, planned_text)?);
     }
     let services: Vec<ServiceView> = client.read(&client.get("/v1/services").await?)?;
     let promoted = services.iter().filter(|service| service.differs_from_manifest && service.lasts);
@@ -111,12 +109,8 @@ fn read(manifest: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))
 }
 
-fn shown(plan: &ApplyView, json: bool) -> anyhow::Result<String> {
-    Ok(match json {
-        true => serde_json::to_string_pretty(plan)?,
-        false if plan.changes.is_empty() => "nothing to change\n".into(),
-        false => table(plan),
-    })
+fn planned_text(plan: &ApplyView) -> String {
+    if plan.changes.is_empty() { "nothing to change\n".into() } else { table(plan) }
 }
 
 /// The changes as a table.

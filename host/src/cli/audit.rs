@@ -1,5 +1,6 @@
 //! `atoll audit`: what is in an audit file, and whether anybody changed it.
 
+use super::output::Output;
 use crate::audit::{AuditLine, VerifiedChain, verify};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -17,6 +18,8 @@ pub(super) enum AuditVerb {
         /// Only the last entries
         #[arg(long, value_name = "NUMBER")]
         last: Option<usize>,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Check that no entry was changed, removed or put in
@@ -40,10 +43,10 @@ pub(super) enum AuditVerb {
 /// The file cannot be read, or its chain is broken: then with the line.
 pub(super) fn execute(verb: &AuditVerb) -> anyhow::Result<String> {
     match verb {
-        AuditVerb::List { file, last } => {
+        AuditVerb::List { file, last, output } => {
             let VerifiedChain { entries, .. } = read(file)?;
             let skipped = last.map_or(0, |last| entries.len().saturating_sub(last));
-            Ok(entries.iter().skip(skipped).map(described).collect())
+            output.document(&entries[skipped..], |entries| entries.iter().map(described).collect())
         }
         AuditVerb::Verify { file, contains } => {
             let found = read(file)?;

@@ -1,6 +1,7 @@
 //! The verbs of the gateway's cache.
 
 use super::client::Client;
+use super::output::Output;
 use crate::admin::{CacheView, PurgeRequest};
 use clap::{Args, Subcommand};
 
@@ -9,9 +10,8 @@ use clap::{Args, Subcommand};
 pub(super) enum CacheVerb {
     /// Show how full the cache is
     Show {
-        /// Print the admin's JSON instead of text
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Take answers out: they are fetched again when somebody asks for them
     ///
@@ -48,12 +48,7 @@ pub(super) struct PurgeArgs {
 /// Asks the cache, and returns what it says.
 pub(super) async fn cache(client: &Client, verb: CacheVerb) -> anyhow::Result<String> {
     match verb {
-        CacheVerb::Show { json: true } => Ok(String::from_utf8_lossy(&client.get("/v1/cache").await?).into_owned()),
-        CacheVerb::Show { json: false } => {
-            let CacheView { answers, bytes, max_bytes, evicted } = client.read(&client.get("/v1/cache").await?)?;
-            let (used, most) = (mebibytes(bytes), mebibytes(max_bytes));
-            Ok(format!("{answers} answers in {used} of {most} MiB; {evicted} have left for others"))
-        }
+        CacheVerb::Show { output } => client.show("/v1/cache", output, fill).await,
         CacheVerb::Purge(PurgeArgs { tag, prefix, path, all }) => {
             let purged =
                 if all { client.purge_all().await? } else { client.purge(&PurgeRequest { path, prefix, tag }).await? };
@@ -63,6 +58,12 @@ pub(super) async fn cache(client: &Client, verb: CacheVerb) -> anyhow::Result<St
             })
         }
     }
+}
+
+/// How full the cache is, in a sentence.
+fn fill(CacheView { answers, bytes, max_bytes, evicted }: &CacheView) -> String {
+    let (used, most) = (mebibytes(*bytes), mebibytes(*max_bytes));
+    format!("{answers} answers in {used} of {most} MiB; {evicted} have left for others")
 }
 
 /// Mebibytes with one decimal.

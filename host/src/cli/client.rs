@@ -4,6 +4,7 @@ use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
 use super::failure::CliError;
+use super::output::Output;
 use crate::admin::{
     AdoptedView, ApplyView, BegunView, BreakerRequest, ClearedView, ErasedView, FaultRequest, FaultView, HistoryView,
     ImportedView, KeyReplacedView, KeyRequest, KeyView, MAX_COMPONENT, MaintenanceRequest, MaintenanceView, NewKeyView,
@@ -89,17 +90,27 @@ impl Client {
         serde_json::from_slice(answer).map_err(|error| self.strange(error))
     }
 
-    /// The admin's answer at `path`: its JSON, or a text that `format` makes of it.
-    pub(super) async fn list<T: DeserializeOwned>(
+    /// The admin's answer at `path`: its JSON, or the text that `text` makes of it.
+    pub(super) async fn show<T: DeserializeOwned>(
         &self,
         path: &str,
-        json: bool,
-        format: fn(&[T]) -> String,
+        output: Output,
+        text: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<String> {
         let answer = self.get(path).await?;
         // The JSON is parsed in both cases, so that a script never gets JSON that is not an admin's.
-        let items: Vec<T> = self.read(&answer)?;
-        Ok(if json { String::from_utf8(answer.into())? } else { format(&items) })
+        let view: T = self.read(&answer)?;
+        output.answer(answer, || text(&view))
+    }
+
+    /// [`Client::show`] of a list.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        output: Output,
+        text: fn(&[T]) -> String,
+    ) -> anyhow::Result<String> {
+        self.show(path, output, |items: &Vec<T>| text(items)).await
     }
 
     /// Replaces the component of `service` by the one in `file`, as the fields of `query` say.
@@ -139,13 +150,19 @@ impl Client {
         self.read(&answer)
     }
 
-    /// The file of a recording: that of this number, or of the request with this id.
-    pub(super) async fn recording(&self, id: &str, service: Option<&ServiceName>) -> Result<Vec<u8>, CliError> {
+    /// The file of a recording: that of this number, or of the request with this id. `random`: with the random bytes
+    /// that the guest got.
+    pub(super) async fn recording(
+        &self,
+        id: &str,
+        service: Option<&ServiceName>,
+        random: bool,
+    ) -> Result<Vec<u8>, CliError> {
         // What is no id is no path either, and certainly no recording.
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
         let id: String = id.chars().map(|c| if legal(c) { c } else { '_' }).collect();
-        let service = service.map(|service| format!("?service={service}")).unwrap_or_default();
-        Ok(self.get(&format!("/v1/recordings/{id}{service}")).await?.to_vec())
+        let service = service.map(|service| format!("&service={service}")).unwrap_or_default();
+        Ok(self.get(&format!("/v1/recordings/{id}?random={random}{service}")).await?.to_vec())
     }
 
     /// Makes what serves the manifest's component.

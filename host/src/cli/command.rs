@@ -10,6 +10,7 @@ use super::key::KeyVerb;
 use super::log_format_arg::LogFormatArg;
 use super::observed::{ChangesArgs, LogsArgs, TrapsArgs, WhyArgs};
 use super::order::{BreakerVerb, FaultVerb};
+use super::output::Output;
 use super::replay::ReplayArgs;
 use super::rollout::{RolloutArgs, SwapArgs};
 use super::saga::SagaVerb;
@@ -221,6 +222,8 @@ pub(super) enum Verb {
     Doctor {
         #[command(flatten)]
         manifest: ManifestArg,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Print the JSON schema of the manifest, for editors
@@ -265,16 +268,14 @@ pub(super) enum Remote {
     /// on purpose, and the outside hosts that services called.
     #[command(verbatim_doc_comment)]
     Ps {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// List routes in the order of the manifest
     Routes {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Replace the component of a service while traffic flows
@@ -323,9 +324,8 @@ pub(super) enum Remote {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// Write the component that serves over the manifest's file
@@ -403,9 +403,8 @@ pub(super) enum Remote {
 
     /// List schedules: when each is due, what it did, what was missed
     Schedules {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 
     /// List topics, print and publish events, look at dead letters, make data again from events

@@ -1,9 +1,11 @@
 //! `atoll doctor`: whether this machine has what Atoll and the builds of the manifest need.
 
+use super::output::Output;
 use super::terminal;
 use crate::app::{self, AdminSource};
 use crate::project::BuildStep;
 use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -43,6 +45,7 @@ const TOOLS: [BuildTool; 3] = [
 ];
 
 /// What was looked at, and how it is.
+#[derive(Debug, Serialize)]
 struct Diagnosis {
     what: String,
     found: String,
@@ -63,13 +66,21 @@ impl Diagnosis {
 }
 
 /// Looks at everything, prints it, and fails if something does not work.
-pub(super) fn doctor(manifest: &Path) -> anyhow::Result<()> {
+pub(super) fn doctor(manifest: &Path, output: Output) -> anyhow::Result<()> {
     let builds = BuildStep::read(manifest).unwrap_or_default();
     let mut looked = vec![files(), address_space()];
     looked.extend(TOOLS.iter().map(|tool| tool.look(&builds)));
     looked.extend(there(manifest));
+    terminal::print(&output.document(looked.as_slice(), described)?)?;
+    let broken = looked.iter().filter(|one| one.broken).count();
+    anyhow::ensure!(broken == 0, "{broken} of {} do not work", looked.len());
+    Ok(())
+}
+
+/// What was looked at, one in each line, and how to mend it.
+fn described(looked: &[Diagnosis]) -> String {
     let mut text = String::new();
-    for Diagnosis { what, found, mend, broken } in &looked {
+    for Diagnosis { what, found, mend, broken } in looked {
         let mark = if *broken {
             "WRONG"
         } else if mend.is_some() {
@@ -82,10 +93,7 @@ pub(super) fn doctor(manifest: &Path) -> anyhow::Result<()> {
             text.push_str(&format!("       help: {mend}\n"));
         }
     }
-    terminal::print(&text)?;
-    let broken = looked.iter().filter(|one| one.broken).count();
-    anyhow::ensure!(broken == 0, "{broken} of {} do not work", looked.len());
-    Ok(())
+    text
 }
 
 fn files() -> Diagnosis {

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
+use super::output::Output;
 use super::terminal;
 use crate::admin::{
     DeadLetterView, EventPageView, EventView, PublishRequest, PublishedView, RebuildRequest, RebuiltView, RetryRequest,
@@ -22,9 +23,8 @@ use tokio::time::sleep;
 pub(super) enum EventsVerb {
     /// List topics and subscriptions: how far each is behind, what is stuck, dead letters
     List {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Print the events of a topic, one CloudEvent in each line
     ///
@@ -44,6 +44,9 @@ pub(super) enum EventsVerb {
         key: Option<String>,
     },
     /// List the dead letters of a subscription, with why each failed
+    ///
+    /// As JSON with all failures, and with the events themselves.
+    #[command(verbatim_doc_comment)]
     Dead {
         /// The topic
         #[arg(value_parser = TopicName::new)]
@@ -51,9 +54,8 @@ pub(super) enum EventsVerb {
         /// The service that subscribes
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// Print the admin's JSON, with the events themselves
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Send a dead letter again, or all of a subscription
     ///
@@ -144,7 +146,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Asks about topics, or changes something.
 pub(super) async fn events(client: &Client, verb: EventsVerb) -> anyhow::Result<String> {
     match verb {
-        EventsVerb::List { json } => client.list("/v1/topics", json, topics).await,
+        EventsVerb::List { output } => client.list("/v1/topics", output, topics).await,
         EventsVerb::Tail(args) => tail(client, args).await,
         EventsVerb::Publish { topic, payload, key } => {
             let text = if payload == "-" { standard_input()? } else { payload };
@@ -154,9 +156,9 @@ pub(super) async fn events(client: &Client, verb: EventsVerb) -> anyhow::Result<
             let published: PublishedView = client.post(&format!("/v1/topics/{topic}/events"), &order).await?;
             Ok(format!("{topic}: event {} is published", published.number))
         }
-        EventsVerb::Dead { topic, service, json } => {
+        EventsVerb::Dead { topic, service, output } => {
             let path = format!("/v1/topics/{topic}/subscriptions/{service}/dead?limit=1000");
-            client.list(&path, json, dead_letters).await
+            client.list(&path, output, dead_letters).await
         }
         EventsVerb::Retry { topic, service, number } => {
             let path = format!("/v1/topics/{topic}/subscriptions/{service}/dead/retry");

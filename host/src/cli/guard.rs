@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
+use super::output::Output;
 use crate::admin::{LimitView, MaintenanceRequest, MaintenanceView};
 use crate::config;
 use clap::Subcommand;
@@ -13,9 +14,8 @@ use std::time::Duration;
 pub(super) enum LimitVerb {
     /// Show the limits of the manifest, and what each has admitted and refused
     Show {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -35,7 +35,10 @@ pub(super) enum MaintenanceVerb {
     /// Answer requests again
     Off,
     /// Show whether there is maintenance
-    Show,
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 fn wait(text: &str) -> Result<Duration, String> {
@@ -45,14 +48,14 @@ fn wait(text: &str) -> Result<Duration, String> {
 }
 
 /// Executes a verb of limits.
-pub(super) async fn limit(client: &Client, LimitVerb::Show { json }: LimitVerb) -> anyhow::Result<String> {
-    client.list("/v1/limits", json, limits).await
+pub(super) async fn limit(client: &Client, LimitVerb::Show { output }: LimitVerb) -> anyhow::Result<String> {
+    client.list("/v1/limits", output, limits).await
 }
 
 /// Executes a verb of maintenance.
 pub(super) async fn maintenance(client: &Client, verb: MaintenanceVerb) -> anyhow::Result<String> {
     let view = match verb {
-        MaintenanceVerb::Show => client.read(&client.get("/v1/maintenance").await?)?,
+        MaintenanceVerb::Show { output } => return client.show("/v1/maintenance", output, switched).await,
         MaintenanceVerb::Off => {
             client.switch_maintenance(&MaintenanceRequest { on: false, retry_after_seconds: None }).await?
         }
@@ -61,13 +64,18 @@ pub(super) async fn maintenance(client: &Client, verb: MaintenanceVerb) -> anyho
             client.switch_maintenance(&MaintenanceRequest { on: true, retry_after_seconds }).await?
         }
     };
-    Ok(match view {
+    Ok(switched(&view))
+}
+
+/// Whether there is maintenance, in a sentence.
+fn switched(view: &MaintenanceView) -> String {
+    match view {
         MaintenanceView { on: true, retry_after_seconds } => {
             let seconds = retry_after_seconds.unwrap_or_default();
             format!("maintenance is on: requests are answered with 503 and `Retry-After: {seconds}`")
         }
         MaintenanceView { on: false, .. } => "maintenance is off: requests are answered".into(),
-    })
+    }
 }
 
 /// The limits, one in each row.

@@ -1,6 +1,7 @@
 //! The verbs of API keys.
 
 use super::client::Client;
+use super::output::Output;
 use super::table;
 use crate::admin::{KeyRequest, NewKeyView};
 use crate::config;
@@ -17,9 +18,8 @@ pub(super) enum KeyVerb {
     Create(NewKey),
     /// List the keys: their ids, names, scopes and ends, never the keys themselves
     List {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Revoke a key: it is refused from the next request on
     Revoke {
@@ -66,7 +66,7 @@ pub(super) async fn key(client: &Client, key: KeyVerb) -> anyhow::Result<String>
             let created = client.create_key(&KeyRequest { name, policy, scopes, expires_in_seconds }).await?;
             Ok(shown(&created))
         }
-        KeyVerb::List { json } => client.list("/v1/keys", json, table::keys).await,
+        KeyVerb::List { output } => client.list("/v1/keys", output, table::keys).await,
         KeyVerb::Revoke { id } => {
             let revoked = client.revoke_key(&id).await?;
             Ok(format!("key {} of `{}` is revoked", revoked.id, revoked.name))

@@ -10,9 +10,9 @@
 //! Never: it reads the manifest, or decides anything about services.
 //!
 //! From the top: `verb` → `develop`, `test`, `doctor`, `editor_files` → `command` → `order`, `key`, `apply`, `rollout`,
-//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream` → `admin_connector`, `failure` → `address`;
-//! `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command line; the
-//! verbs against an admin on a loopback socket), and small tests in the files.
+//! `replay`, `trace`, `observed`, `top` → `client` → `event_stream`, `output` → `admin_connector`, `failure` →
+//! `address`; `table`, `inspection` and `layout` make text, and `terminal` prints it. Tests: `tests.rs` (the command
+//! line; the verbs against an admin on a loopback socket), and small tests in the files.
 
 mod address;
 mod admin_connector;
@@ -35,6 +35,7 @@ mod log_format_arg;
 mod observed;
 mod observed_text;
 mod order;
+mod output;
 mod replay;
 mod rollout;
 mod saga;

@@ -2,8 +2,9 @@
 //! does not fare well.
 
 use super::client::Client;
+use super::output::Output;
 use super::{observed_text, terminal};
-use crate::admin::{ChangeView, LineView, LinesView, TrapView, WhyView};
+use crate::admin::{ChangeView, LineView, LinesView, TrapView};
 use crate::base::ServiceName;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -35,9 +36,8 @@ pub(super) struct LogsArgs {
     /// How many lines at most, the newest ones
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
-    /// Print the admin's JSON, one line each
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Which changes.
@@ -55,9 +55,8 @@ pub(super) struct ChangesArgs {
     /// Go on with the changes that come
     #[arg(short, long)]
     follow: bool,
-    /// Print the admin's JSON, one line each
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Which traps.
@@ -66,9 +65,8 @@ pub(super) struct TrapsArgs {
     /// Only those of this service
     #[arg(value_parser = ServiceName::new)]
     service: Option<ServiceName>,
-    /// Print the admin's JSON instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// The service that does not fare well.
@@ -77,9 +75,8 @@ pub(super) struct WhyArgs {
     /// The service
     #[arg(value_parser = ServiceName::new)]
     service: ServiceName,
-    /// Print the admin's JSON instead of text
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// The level of a line.
@@ -106,7 +103,7 @@ impl LevelArg {
 
 /// The lines of the log. With `follow` it returns when the host ends the stream for good.
 pub(super) async fn logs(client: &Client, args: LogsArgs) -> anyhow::Result<String> {
-    let LogsArgs { service, follow, since, level, trace, limit, json } = args;
+    let LogsArgs { service, follow, since, level, trace, limit, output } = args;
     let path = resource(
         "/v1/logs",
         &[
@@ -119,24 +116,24 @@ pub(super) async fn logs(client: &Client, args: LogsArgs) -> anyhow::Result<Stri
         ],
     );
     if follow {
-        return follow_stream::<LineView>(client, &path, "line", json, |_| true, observed_text::line).await;
+        return follow_stream::<LineView>(client, &path, "line", output, |_| true, observed_text::line).await;
     }
     let LinesView { lines } = client.read(&client.get(&path).await?)?;
-    lines.iter().map(|line| shown(line, json, observed_text::line)).collect()
+    lines.iter().map(|line| output.line(line, observed_text::line)).collect()
 }
 
 /// The changes of the host.
 pub(super) async fn changes(client: &Client, args: ChangesArgs) -> anyhow::Result<String> {
-    let ChangesArgs { service, kind, since, follow, json } = args;
+    let ChangesArgs { service, kind, since, follow, output } = args;
     let service = service.map(|service| service.to_string());
     let parameters = [("service", service.clone()), ("kind", kind.clone()), ("since", since)];
     let path = resource("/v1/changes", &parameters);
     let changes: Vec<ChangeView> = client.read(&client.get(&path).await?)?;
     // The admin has the newest first, and a terminal the newest last.
     let text: String =
-        changes.iter().rev().map(|one| shown(one, json, observed_text::change)).collect::<anyhow::Result<_>>()?;
+        changes.iter().rev().map(|one| output.line(one, observed_text::change)).collect::<anyhow::Result<_>>()?;
     if !follow {
-        return Ok(if text.is_empty() { "no changes\n".into() } else { text });
+        return Ok(if text.is_empty() && !output.is_json() { "no changes\n".into() } else { text });
     }
     if !text.is_empty() && !terminal::print_on(&text)? {
         return Ok(String::new());
@@ -145,20 +142,18 @@ pub(super) async fn changes(client: &Client, args: ChangesArgs) -> anyhow::Resul
         service.as_ref().is_none_or(|service| change.service == *service)
             && kind.as_ref().is_none_or(|kind| change.kind == *kind)
     };
-    follow_stream(client, "/v1/stream", "change", json, is_meant, observed_text::change).await
+    follow_stream(client, "/v1/stream", "change", output, is_meant, observed_text::change).await
 }
 
 /// The trap reports.
-pub(super) async fn traps(client: &Client, TrapsArgs { service, json }: TrapsArgs) -> anyhow::Result<String> {
+pub(super) async fn traps(client: &Client, TrapsArgs { service, output }: TrapsArgs) -> anyhow::Result<String> {
     let path = resource("/v1/traps", &[("service", service.map(|service| service.to_string()))]);
-    client.list::<TrapView>(&path, json, observed_text::traps).await
+    client.list::<TrapView>(&path, output, observed_text::traps).await
 }
 
 /// Why a service does not fare well.
-pub(super) async fn why(client: &Client, WhyArgs { service, json }: WhyArgs) -> anyhow::Result<String> {
-    let answer = client.get(&format!("/v1/services/{service}/why")).await?;
-    let view: WhyView = client.read(&answer)?;
-    Ok(if json { String::from_utf8(answer.into())? } else { observed_text::why(&view) })
+pub(super) async fn why(client: &Client, WhyArgs { service, output }: WhyArgs) -> anyhow::Result<String> {
+    client.show(&format!("/v1/services/{service}/why"), output, observed_text::why).await
 }
 
 /// A resource with the parameters that have a value.
@@ -183,16 +178,12 @@ fn resource(path: &str, parameters: &[(&str, Option<String>)]) -> String {
     text
 }
 
-fn shown<T: Serialize>(item: &T, json: bool, text: fn(&T) -> String) -> anyhow::Result<String> {
-    Ok(if json { serde_json::to_string(item)? + "\n" } else { text(item) })
-}
-
 /// Prints the events of a stream as they come. When it breaks off it is opened again, and goes on where it stopped.
 async fn follow_stream<T: DeserializeOwned + Serialize>(
     client: &Client,
     path: &str,
     kind: &str,
-    json: bool,
+    output: Output,
     is_meant: impl Fn(&T) -> bool,
     text: fn(&T) -> String,
 ) -> anyhow::Result<String> {
@@ -203,7 +194,7 @@ async fn follow_stream<T: DeserializeOwned + Serialize>(
             for event in events.into_iter().filter(|event| event.kind == kind) {
                 let item: T = serde_json::from_str(&event.data)?;
                 last = event.id.or(last);
-                if is_meant(&item) && !terminal::print_on(&shown(&item, json, text)?)? {
+                if is_meant(&item) && !terminal::print_on(&output.line(&item, text)?)? {
                     return Ok(String::new());
                 }
             }

@@ -1,6 +1,7 @@
 //! The verbs that change circuits and faults on purpose.
 
 use super::client::Client;
+use super::output::Output;
 use super::table;
 use crate::admin::{BreakerAction, BreakerRequest, FaultRequest, FaultView};
 use crate::base::ServiceName;
@@ -54,9 +55,8 @@ pub(super) enum FaultVerb {
     },
     /// List the active faults
     List {
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// End faults: all of them, those of a service, or one
     Clear {
@@ -123,7 +123,7 @@ pub(super) async fn fault(client: &Client, fault: FaultVerb) -> anyhow::Result<S
             let fault = client.add_fault(&service, &request(&effect, lasts)).await?;
             Ok(added(&fault))
         }
-        FaultVerb::List { json } => client.list("/v1/faults", json, table::faults).await,
+        FaultVerb::List { output } => client.list("/v1/faults", output, table::faults).await,
         FaultVerb::Clear { service, id } => Ok(cleared(client.clear_faults(service.as_ref(), id).await?)),
     }
 }

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out};
+use super::output::Output;
 use crate::admin::RecordingView;
 use crate::app::{self, Replays};
 use crate::base::ServiceName;
@@ -16,12 +17,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
     /// A request id, or the number of a recording [default: list the recordings]
+    #[arg(conflicts_with_all = ["output", "json"])]
     id: Option<String>,
     /// Of several recordings of the request, that of this service
     #[arg(long, value_name = "SERVICE", value_parser = ServiceName::new, requires = "id")]
     service: Option<ServiceName>,
     /// Read the recording from this file, and ask no host
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "save"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["id", "save", "output", "json"])]
     file: Option<PathBuf>,
     /// Write the recording to this file, masked, and do not replay it
     #[arg(long, value_name = "FILE", requires = "id")]
@@ -35,6 +37,8 @@ pub(super) struct ReplayArgs {
     /// How often it is replayed: 1 to 10,000
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     times: u32,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl ReplayArgs {
@@ -49,14 +53,15 @@ impl ReplayArgs {
 /// # Errors
 /// There is no such recording; or the replay differs from it.
 pub(super) async fn replay(client: Option<&Client>, args: ReplayArgs) -> anyhow::Result<String> {
-    let ReplayArgs { id, service, file, save, against, manifest, times } = args;
+    let ReplayArgs { id, service, file, save, against, manifest, times, output } = args;
     let (name, bytes) = match (client, &id, &file) {
         (_, _, Some(file)) => {
             let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
             (file.display().to_string(), bytes)
         }
-        (Some(client), Some(id), None) => (id.clone(), client.recording(id, service.as_ref()).await?),
-        (Some(client), None, None) => return list(client).await,
+        // A file may go anywhere; for a replay the random bytes come along, and end with this process.
+        (Some(client), Some(id), None) => (id.clone(), client.recording(id, service.as_ref(), save.is_none()).await?),
+        (Some(client), None, None) => return client.list("/v1/recordings", output, table).await,
         (None, _, None) => return Err(anyhow::anyhow!("name a request id, or a file with `--file`")),
     };
     if let Some(path) = save {
@@ -72,11 +77,6 @@ pub(super) async fn replay(client: Option<&Client>, args: ReplayArgs) -> anyhow:
 fn save_to(path: &Path, bytes: &[u8]) -> anyhow::Result<String> {
     std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(format!("{}: `atoll replay --file {}` replays it, on any machine", path.display(), path.display()))
-}
-
-async fn list(client: &Client) -> anyhow::Result<String> {
-    let recordings: Vec<RecordingView> = client.read(&client.get("/v1/recordings").await?)?;
-    Ok(table(&recordings))
 }
 
 fn table(recordings: &[RecordingView]) -> String {

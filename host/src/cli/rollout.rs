@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
+use super::output::Output;
 use super::terminal;
 use crate::admin::{
     AdoptedView, BegunView, CanaryView, DifferenceView, HistoryView, RolloutView, ShadowView, SwapView,
@@ -64,16 +65,16 @@ pub(super) struct RolloutArgs {
     #[arg(value_parser = ServiceName::new)]
     service: ServiceName,
     /// What becomes of the canary that is under way
+    #[arg(conflicts_with_all = ["output", "json"])]
     action: Option<RolloutAction>,
     /// With `promote`: also if the revision before cannot read what this one has written
     #[arg(long, requires = "action")]
     no_way_back: bool,
     /// Print a line whenever something changes, until the rollout has ended
-    #[arg(long, conflicts_with = "action")]
+    #[arg(long, conflicts_with_all = ["action", "output", "json"])]
     watch: bool,
-    /// Print the admin's JSON
-    #[arg(long, conflicts_with_all = ["action", "watch"])]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// What an operator does to a canary.
@@ -132,7 +133,7 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
 
 /// Shows the last rollout of a service, or ends the canary under way.
 pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Result<String> {
-    let RolloutArgs { service, action, no_way_back, watch, json } = args;
+    let RolloutArgs { service, action, no_way_back, watch, output } = args;
     if let Some(action) = action {
         let end = match action {
             RolloutAction::Promote if no_way_back => "promote?no_way_back=true",
@@ -146,16 +147,14 @@ pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Resul
         return Ok(served(&client.end_rollout(&service, end).await?));
     }
     let mut history = client.history(&service).await?;
-    if json {
-        return Ok(serde_json::to_string_pretty(&history.rollouts.first())?);
+    let last = (!history.rollouts.is_empty()).then(|| history.rollouts.swap_remove(0));
+    match &last {
+        Some(last) if watch && last.ended.is_none() => follow(client, &service, last.id).await,
+        _ => output.document(&last, |last| match last {
+            Some(last) => describe(last),
+            None => format!("{service}: there was no rollout"),
+        }),
     }
-    let Some(last) = (!history.rollouts.is_empty()).then(|| history.rollouts.swap_remove(0)) else {
-        return Ok(format!("{service}: there was no rollout"));
-    };
-    if watch && last.ended.is_none() {
-        return follow(client, &service, last.id).await;
-    }
-    Ok(describe(&last))
 }
 
 /// Notes each change of a rollout until it has ended.
@@ -180,9 +179,8 @@ async fn follow(client: &Client, service: &ServiceName, id: u64) -> anyhow::Resu
 }
 
 /// The revisions of a service.
-pub(super) async fn history(client: &Client, service: &ServiceName, json: bool) -> anyhow::Result<String> {
-    let history = client.history(service).await?;
-    Ok(if json { serde_json::to_string_pretty(&history)? } else { table(&history) })
+pub(super) async fn history(client: &Client, service: &ServiceName, output: Output) -> anyhow::Result<String> {
+    client.show(&format!("/v1/services/{service}/rollouts"), output, table).await
 }
 
 /// Makes what serves the manifest's component.

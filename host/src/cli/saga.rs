@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
+use super::output::Output;
 use crate::admin::{SagaStart, SagaStartView};
 use crate::coordinator::SagaStatus;
 use clap::Subcommand;
@@ -33,18 +34,16 @@ pub(super) enum SagaVerb {
         /// Those that have ended and are remembered
         #[arg(long)]
         ended: bool,
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Show what a saga is at, and what its result is
     #[command(verbatim_doc_comment)]
     Show {
         /// Its id
         id: String,
-        /// Print the admin's JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Try the step again that a parked saga waits at
     #[command(verbatim_doc_comment)]
@@ -78,7 +77,7 @@ pub(super) async fn sagas(client: &Client, verb: SagaVerb) -> anyhow::Result<Str
             let what = if started.existed { "was started before" } else { "is started" };
             return Ok(format!("{saga}: saga {} {what}", started.id));
         }
-        SagaVerb::List { parked, ended, json } => {
+        SagaVerb::List { parked, ended, output } => {
             let state = if parked {
                 "state=parked&"
             } else if ended {
@@ -86,15 +85,9 @@ pub(super) async fn sagas(client: &Client, verb: SagaVerb) -> anyhow::Result<Str
             } else {
                 ""
             };
-            return client.list(&format!("/v1/sagas?{state}limit=1000"), json, table).await;
+            return client.list(&format!("/v1/sagas?{state}limit=1000"), output, table).await;
         }
-        SagaVerb::Show { id, json } => {
-            let answer = client.get(&path(&id, "")).await?;
-            if json {
-                return Ok(String::from_utf8_lossy(&answer).into_owned());
-            }
-            return Ok(one(&client.read::<SagaStatus>(&answer)?));
-        }
+        SagaVerb::Show { id, output } => return client.show(&path(&id, ""), output, one).await,
         SagaVerb::Retry { id } => (id, "retry"),
         SagaVerb::Skip { id } => (id, "skip"),
         SagaVerb::Compensate { id } => (id, "compensate"),
@@ -155,6 +148,8 @@ fn one(status: &SagaStatus) -> String {
     line("step", status.step.as_deref());
     line("undone because", status.turned.as_deref());
     line(&format!("failed {failures} times, the last time because"), status.failure.as_deref());
+    let steps: Vec<_> = status.plan.iter().map(|step| format!("{} {}", step.name, step.state)).collect();
+    line("steps", (!steps.is_empty()).then(|| steps.join(", ")).as_deref());
     line("result", status.result.as_deref().map(RawValue::get));
     text
 }
@@ -171,7 +166,8 @@ mod tests {
     fn parked() -> SagaStatus {
         serde_json::from_str(
             r#"{"id":"7f","saga":"checkout","state":"parked","started":0,"step":"ship","done":3,"steps":4,"failures":10,
-            "failure":"no carrier\nsecond line"}"#,
+            "failure":"no carrier\nsecond line",
+            "plan":[{"name":"quote","state":"done"},{"name":"ship","state":"under-way"}]}"#,
         )
         .unwrap()
     }
@@ -186,6 +182,7 @@ mod tests {
         assert!(!text.contains("second line") && table(&[]) == "no sagas\n", "{text}");
         let text = one(&parked());
         assert!(text.contains("3 of 4 steps done") && text.contains("failed 10 times"), "{text}");
+        assert!(text.contains("steps: quote done, ship under-way\n"), "{text}");
     }
 
     #[test]

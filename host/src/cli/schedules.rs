@@ -3,16 +3,17 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, age, lay_out, none};
+use super::output::Output;
 use crate::admin::ScheduleView;
 use std::time::SystemTime;
 
 /// Lists the schedules.
-pub(super) async fn schedules(client: &Client, json: bool) -> anyhow::Result<String> {
+pub(super) async fn schedules(client: &Client, output: Output) -> anyhow::Result<String> {
     let now_table = |all: &[ScheduleView]| {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         table(all, u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     };
-    client.list("/v1/schedules", json, now_table).await
+    client.list("/v1/schedules", output, now_table).await
 }
 
 /// The schedules, one in each row, at `now` in milliseconds since 1970.

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, counted, lay_out};
+use super::output::Output;
 use super::terminal;
 use crate::admin::{ImportedView, SnapshotView};
 use crate::base::ServiceName;
@@ -87,9 +88,8 @@ pub(super) enum StateVerb {
         /// The service
         #[arg(value_parser = ServiceName::new)]
         service: ServiceName,
-        /// Print the admin's JSON instead of a table
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -122,8 +122,8 @@ pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<St
                  `atoll state import {service} --snapshot {name}` brings it back"
             )
         }
-        StateVerb::Snapshots { service, json } => {
-            client.list(&format!("/v1/services/{service}/data/snapshots"), json, snapshots).await?
+        StateVerb::Snapshots { service, output } => {
+            client.list(&format!("/v1/services/{service}/data/snapshots"), output, snapshots).await?
         }
     })
 }

@@ -90,7 +90,7 @@ fn the_admin_flag_is_accepted_before_and_after_the_verb() {
     for line in ["atoll --admin localhost:7 ps --json", "atoll ps --json --admin http://localhost:7/"] {
         let command = parse(line).expect(line);
         assert_eq!(command.admin.map(|admin| admin.to_string()).as_deref(), Some("http://localhost:7"));
-        assert!(matches!(command.verb, Verb::Remote(Remote::Ps { json: true })));
+        assert!(matches!(command.verb, Verb::Remote(Remote::Ps { output }) if output.is_json()));
     }
 }
 
@@ -218,11 +218,11 @@ fn failure(outcome: anyhow::Result<String>) -> (CliError, String) {
 #[tokio::test]
 async fn ps_routes_swap_and_rollback_reach_the_admin() {
     let host = Host::start(None).await;
-    let table = host.send(Remote::Ps { json: false }, None).await.expect("a table");
+    let table = host.send(remote("atoll ps"), None).await.expect("a table");
     assert!(table.contains("aaaaaaaaaaaa*"), "{table}");
-    let json = host.send(Remote::Ps { json: true }, None).await.expect("JSON");
+    let json = host.send(remote("atoll ps --json"), None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<ServiceView>>(&json).expect("services").len(), 2);
-    let routes = host.send(Remote::Routes { json: false }, None).await.expect("a table");
+    let routes = host.send(remote("atoll routes"), None).await.expect("a table");
     assert!(routes.contains("/legacy/{id}"), "{routes}");
 
     // Larger than the buffers of a socket, so that it is streamed.
@@ -271,7 +271,7 @@ async fn the_fault_verbs_add_list_and_clear_faults() {
     assert_eq!(table.lines().count(), 4, "{table}");
     let json = host.send(remote("atoll fault list --json"), None).await.expect("JSON");
     assert_eq!(serde_json::from_str::<Vec<FaultView>>(&json).expect("faults").len(), 3);
-    let ps = host.send(Remote::Ps { json: false }, None).await.expect("a table");
+    let ps = host.send(remote("atoll ps"), None).await.expect("a table");
     assert!(ps.contains("\n! legacy: 0.5% traps on purpose"), "{ps}");
 
     let (wrong, help) = failure(host.send(remote("atoll fault clear legacy --id 1"), None).await);
@@ -292,12 +292,12 @@ async fn the_fault_verbs_add_list_and_clear_faults() {
 #[tokio::test]
 async fn ps_shows_outside_hosts_below_the_services() {
     let host = Host::start(None).await;
-    let without = host.send(Remote::Ps { json: false }, None).await.expect("a table");
+    let without = host.send(remote("atoll ps"), None).await.expect("a table");
     assert!(!without.contains("OUTSIDE"), "{without}");
     let (service, name) = ("users".to_owned(), "https://api.example.com".to_owned());
     let one = OutsideView { service, host: name, breaker: BreakerView::Open, requests: 5, failures: 2, in_flight: 1 };
     host.fake.outside.lock().expect("free").push(one);
-    let with = host.send(Remote::Ps { json: false }, None).await.expect("a table");
+    let with = host.send(remote("atoll ps"), None).await.expect("a table");
     let below = with.strip_prefix(&without).expect("the same above");
     assert!(below.starts_with("\nSERVICE  OUTSIDE") && below.contains("https://api.example.com  open"), "{below}");
 }
@@ -330,14 +330,14 @@ async fn a_component_that_is_too_large_is_not_uploaded() {
 #[tokio::test]
 async fn the_token_is_sent_and_never_printed() {
     let host = Host::start(Some("s3cret")).await;
-    assert!(host.send(Remote::Ps { json: false }, Some("s3cret")).await.is_ok());
+    assert!(host.send(remote("atoll ps"), Some("s3cret")).await.is_ok());
     for wrong in [None, Some(""), Some("wr0ng")] {
-        let (failure, help) = failure(host.send(Remote::Ps { json: false }, wrong).await);
+        let (failure, help) = failure(host.send(remote("atoll ps"), wrong).await);
         assert!(matches!(failure, CliError::Refused { status: StatusCode::UNAUTHORIZED, .. }), "{failure}");
         assert!(help.contains("ATOLL_ADMIN_TOKEN"), "{help}");
         assert!(!format!("{failure:?}{failure}").contains("wr0ng"));
     }
-    let (unsendable, _) = failure(host.send(Remote::Ps { json: false }, Some("a\nb")).await);
+    let (unsendable, _) = failure(host.send(remote("atoll ps"), Some("a\nb")).await);
     assert!(matches!(unsendable, CliError::Token));
 }
 
@@ -348,7 +348,7 @@ async fn a_host_that_cannot_be_reached_is_an_error_with_help() {
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
     let address = socket.local_addr().expect("an address");
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (unreachable, help) = failure(request(Remote::Ps { json: false }, admin, None, None).await);
+    let (unreachable, help) = failure(request(remote("atoll ps"), admin, None, None).await);
     assert!(matches!(unreachable, CliError::Unreachable { .. }), "{unreachable}");
     assert!(help.contains("is the host running?"), "{help}");
 }
@@ -361,7 +361,7 @@ async fn an_answer_that_is_not_an_admins_is_an_error() {
     let hello = |_request, _peer| async { http::Response::new(crate::base::full_body("hello")) };
     tokio::spawn(socket.serve(hello, drain.clone()));
     let admin: AdminAddress = address.to_string().parse().expect("an address");
-    let (strange, _) = failure(request(Remote::Ps { json: true }, admin, None, None).await);
+    let (strange, _) = failure(request(remote("atoll ps -o json"), admin, None, None).await);
     assert!(matches!(strange, CliError::Strange { .. }), "{strange}");
     drain.start(std::time::Duration::ZERO);
 }

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::layout::Side::{Left, Right};
 use super::layout::{Side, lay_out, none};
+use super::output::Output;
 use crate::admin::{SpanView, TraceSummaryView, TraceView};
 use crate::base::log_safe;
 use clap::Args;
@@ -27,9 +28,8 @@ pub(super) struct TraceArgs {
     /// The most traces, the newest first [default: 50]
     #[arg(long, value_name = "NUMBER", conflicts_with = "id")]
     pub(super) limit: Option<usize>,
-    /// Print the admin's JSON instead of a table or a waterfall
-    #[arg(long)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
 }
 
 /// The columns of the bars of a waterfall.
@@ -43,13 +43,10 @@ pub(super) async fn trace(client: &Client, arguments: TraceArgs) -> anyhow::Resu
         Some(id) => format!("/v1/traces/{}", percent_encoded(id)),
         None => format!("/v1/traces?{}", query(&arguments)),
     };
-    let answer = client.get(&path).await?;
-    if arguments.id.is_some() {
-        let trace: TraceView = client.read(&answer)?;
-        return Ok(if arguments.json { String::from_utf8(answer.into())? } else { waterfall(&trace) });
+    match arguments.id {
+        Some(_) => client.show(&path, arguments.output, waterfall).await,
+        None => client.list(&path, arguments.output, |traces| list(traces, SystemTime::now())).await,
     }
-    let traces: Vec<TraceSummaryView> = client.read(&answer)?;
-    Ok(if arguments.json { String::from_utf8(answer.into())? } else { list(&traces, SystemTime::now()) })
 }
 
 fn query(arguments: &TraceArgs) -> String {
@@ -330,7 +327,7 @@ gateway: name-a      0.000  8.000  ███████████████
             min_ms: Some(5),
             errors: true,
             limit: Some(3),
-            json: false,
+            output: Output::default(),
         };
         assert_eq!(query(&arguments), "service=a%26b&min_ms=5&error=true&limit=3");
     }

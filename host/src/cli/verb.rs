@@ -47,7 +47,7 @@ pub(super) fn execute(command: Command) -> anyhow::Result<()> {
         Verb::Build { services, manifest, all } => develop::build(&manifest, &services, all),
         Verb::Dev { manifest } => develop::dev(&manifest.path, command.ca.as_deref()),
         Verb::Replay(args) => replay_call(command.admin, command.ca, args),
-        Verb::Doctor { manifest } => doctor::doctor(&manifest.path),
+        Verb::Doctor { manifest, output } => doctor::doctor(&manifest.path, output),
         Verb::Schema => editor_files::schema(),
         Verb::Completions { shell } => editor_files::completions(shell),
         Verb::Man { folder } => editor_files::man(&folder),
@@ -231,9 +231,9 @@ pub(super) async fn request(
 ) -> anyhow::Result<String> {
     let client = Client::new(admin, token.filter(|token| !token.is_empty()), ca)?;
     match verb {
-        Remote::Ps { json: true } => client.list("/v1/services", true, table::services).await,
-        Remote::Ps { json: false } => ps(&client).await,
-        Remote::Routes { json } => client.list("/v1/routes", json, table::routes).await,
+        Remote::Ps { output } if output.is_json() => client.list("/v1/services", output, table::services).await,
+        Remote::Ps { .. } => ps(&client).await,
+        Remote::Routes { output } => client.list("/v1/routes", output, table::routes).await,
         Remote::Swap(args) => rollout::swap(&client, args).await,
         Remote::Apply(args) => apply::apply(&client, args).await,
         Remote::Diff(args) => apply::diff(&client, args).await,
@@ -241,7 +241,7 @@ pub(super) async fn request(
             Ok(rollout::served(&client.rollback(&service, revision.as_deref()).await?))
         }
         Remote::Rollout(args) => rollout::rollout(&client, args).await,
-        Remote::History { service, json } => rollout::history(&client, &service, json).await,
+        Remote::History { service, output } => rollout::history(&client, &service, output).await,
         Remote::Adopt { service } => rollout::adopt(&client, &service).await,
         Remote::Breaker(breaker) => order::breaker(&client, breaker).await,
         Remote::Fault(fault) => order::fault(&client, fault).await,
@@ -253,7 +253,7 @@ pub(super) async fn request(
         Remote::Changes(args) => observed::changes(&client, args).await,
         Remote::Why(args) => observed::why(&client, args).await,
         Remote::Top => top::top(&client).await,
-        Remote::Schedules { json } => schedules::schedules(&client, json).await,
+        Remote::Schedules { output } => schedules::schedules(&client, output).await,
         Remote::Events(verb) => events::events(&client, verb).await,
         Remote::Saga(verb) => saga::sagas(&client, verb).await,
         Remote::Limit(verb) => guard::limit(&client, verb).await,

@@ -71,10 +71,11 @@ impl<P: Perform> Driver<P> {
             let reason = "the host has no function for this step";
             return !self.write(vec![JournalEntry::failed(step, direction, reason)]).await;
         };
-        let shared = Arc::clone(&self.shared);
+        let (shared, mut stop) = (Arc::clone(&self.shared), self.stop.clone());
         // Not deaf while it waits: a saga whose host stops calls no further step.
         let waited = tokio::select! {
             biased;
+            _ = stop.wait_for(|stopping| *stopping) => return true,
             signal = self.signal(direction) => Err(signal),
             permit = shared.permits.acquire() => Ok(permit),
         };

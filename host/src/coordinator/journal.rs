@@ -1,6 +1,7 @@
 //! The journals of all sagas on disk.
 //!
 //! Keys of their bucket, with numbers as bytes in big-endian order:
+//! - `secret`: what ids are made with of the keys of starts, 32 random bytes;
 //! - `definition/DIGEST`: a definition that a saga was started with;
 //! - `journal/ID/NUMBER`: an entry of a saga that has not ended, the first is 0;
 //! - `turned/ID`: the tombstone of a saga that has turned, as long as the saga is remembered;
@@ -15,6 +16,7 @@ use crate::state::{self, Bucket, Change, Key, StateError, Store, Transaction, li
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+const SECRET: &[u8] = b"secret";
 const DEFINITION: &[u8] = b"definition/";
 const JOURNAL: &[u8] = b"journal/";
 const TURNED: &[u8] = b"turned/";
@@ -113,6 +115,16 @@ impl SagaJournal {
             self.commit(Vec::new(), writes.to_vec()).await?;
         }
         Ok(())
+    }
+
+    /// What ids are made with. It is made once for a database.
+    pub(super) async fn secret(&self) -> Result<Vec<u8>, StateError> {
+        if let Some(secret) = self.get(SECRET.to_vec()).await? {
+            return Ok(secret);
+        }
+        let secret = rand::random::<[u8; 32]>().to_vec();
+        self.commit(vec![(SECRET.to_vec(), 0)], vec![(SECRET.to_vec(), Change::Put(secret.clone()))]).await?;
+        Ok(secret)
     }
 
     /// Keeps a definition.

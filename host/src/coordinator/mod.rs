@@ -26,6 +26,7 @@ mod performer;
 mod plan;
 mod recovery;
 mod saga_coordinator;
+mod start_key;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -36,4 +37,5 @@ pub use live_saga::SagaOrder;
 pub use performer::{CallEnd, MeshPerformer, Perform, PlannedCall};
 pub use plan::{SagaPlan, SagaSettings, StepTargets};
 pub use saga_coordinator::{Coordinator, StartedSaga};
-pub use status::{SagaCounts, SagaStatus};
+pub use start_key::SagaStarter;
+pub use status::{SagaCounts, SagaStatus, StepStatus};

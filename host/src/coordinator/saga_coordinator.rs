@@ -7,6 +7,7 @@ use super::live_saga::{LiveSaga, SagaCounters, SagaOrder, SharedSagas, WaitingOr
 use super::performer::Perform;
 use super::plan::{SagaPlan, SagaSettings};
 use super::recovery::{self, RecoveredSaga};
+use super::start_key::{SagaIds, SagaStarter};
 use super::status::{SagaCounts, SagaStatus, digest, next_begun};
 use crate::contract::Names;
 use crate::saga::{JournalEntry, SagaRun};
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -35,6 +36,9 @@ pub struct StartedSaga {
 pub struct Coordinator<P> {
     shared: Arc<SharedSagas<P>>,
     plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
+    ids: SagaIds,
+    /// Held for reading from before a start is on disk until it has its task.
+    starting: RwLock<()>,
     places: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     keeper: Mutex<JoinSet<()>>,
@@ -56,6 +60,7 @@ impl<P: Perform> Coordinator<P> {
         for plan in plans.iter().filter(|plan| plan.is_current) {
             journal.keep(&plan.definition).await?;
         }
+        let ids = SagaIds::new(&journal.secret().await?);
         let recovered = recovery::recover(&journal, &plans).await?;
         let (permits, most) = (Semaphore::new(settings.concurrency), settings.most);
         let (live, tasks) = (Mutex::default(), Mutex::default());
@@ -65,7 +70,7 @@ impl<P: Perform> Coordinator<P> {
         keeper.spawn(forget(shared.journal.clone()));
         let plans = plans.into_iter().map(|plan| (plan, Arc::default())).collect();
         let (places, keeper) = (Arc::new(Semaphore::new(most)), Mutex::new(keeper));
-        let coordinator = Self { shared, plans, places, stop, keeper };
+        let coordinator = Self { shared, plans, ids, starting: RwLock::default(), places, stop, keeper };
         if !recovered.is_empty() {
             tracing::info!(target: "saga", sagas = recovered.len(), "sagas of an earlier run go on");
         }
@@ -92,6 +97,15 @@ impl<P: Perform> Coordinator<P> {
         // Those that have ended are let go, so that their number stays that of the sagas.
         while tasks.try_join_next().is_some() {}
         tasks.spawn(driver.run());
+    }
+
+    /// The id of the saga `saga` that `starter` starts with `key`: the same for the same three, and known to nobody who
+    /// has not been told it.
+    ///
+    /// # Errors
+    /// The key is not 1 to 200 visible ASCII characters.
+    pub fn id_of(&self, saga: &str, starter: SagaStarter<'_>, key: &str) -> Result<String, SagaError> {
+        self.ids.of(saga, starter, key)
     }
 
     /// Starts the saga `name`. `names` is the style of the names in `input`, which is JSON. With `id` a start can be
@@ -126,7 +140,9 @@ impl<P: Perform> Coordinator<P> {
         let mut entries = vec![JournalEntry::Started { at: unix_ms(), definition, input: input.clone() }];
         let mut run = SagaRun::begin(Arc::clone(&plan.definition), &id, &entries[0]).expect("it begins with a start");
         entries.extend(next_begun(&run, unix_ms()));
+        let starting = self.starting.read().await;
         if !self.shared.journal.begin(&id, &entries).await? {
+            drop(starting);
             let lost = || SagaError::Unknown("the saga of this key is being forgotten".to_owned());
             return self.existing(&id, &input).await?.ok_or_else(lost);
         }
@@ -147,7 +163,30 @@ impl<P: Perform> Coordinator<P> {
                 None => return Ok(None),
             },
         };
-        if same { Ok(Some(StartedSaga { id: id.to_owned(), existed: true })) } else { Err(SagaError::OtherInput) }
+        if !same {
+            return Err(SagaError::OtherInput);
+        }
+        self.adopt(id).await?;
+        Ok(Some(StartedSaga { id: id.to_owned(), existed: true }))
+    }
+
+    /// Gives a saga that is on disk its task, if it has none: the commit of its start has failed with an error of the
+    /// disk, and is there all the same.
+    async fn adopt(&self, id: &str) -> Result<(), SagaError> {
+        if self.shared.live().contains_key(id) {
+            return Ok(());
+        }
+        // Every start that is on disk has its task by then, or never gets one.
+        let _alone = self.starting.write().await;
+        if self.shared.live().contains_key(id) || self.shared.journal.ended(id).await?.is_some() {
+            return Ok(());
+        }
+        let plans: Vec<_> = self.plans.iter().map(|(plan, _)| Arc::clone(plan)).collect();
+        let recovered = recovery::recover(&self.shared.journal, &plans).await?;
+        if let Some(saga) = recovered.into_iter().find(|saga| saga.id == id) {
+            self.drive(saga, Arc::clone(&self.places).try_acquire_owned().ok());
+        }
+        Ok(())
     }
 
     /// What a saga is at.

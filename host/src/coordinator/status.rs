@@ -40,6 +40,18 @@ pub struct SagaStatus {
     /// The digest of its input.
     #[serde(default)]
     pub input: String,
+    /// What each step is at; empty once it has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<StepStatus>,
+}
+
+/// One step of a saga.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStatus {
+    /// Its name.
+    pub name: String,
+    /// `waiting`, `under-way`, `done`, `undone`, or `left-out` since the saga turned before it.
+    pub state: String,
 }
 
 /// How many sagas of one name there are, and have ended since the start.
@@ -81,6 +93,7 @@ impl SagaStatus {
             turned: run.turned().map(str::to_owned),
             result: None,
             input: digest(run.input()),
+            plan: plan(run),
         }
     }
 
@@ -89,12 +102,17 @@ impl SagaStatus {
         let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
         let result = run.result().filter(|_| outcome == SagaOutcome::Completed).and_then(raw);
         let state = outcome.as_str().to_owned();
-        Self { state, ended: Some(now), step: None, result, ..Self::of(id, run) }
+        Self { state, ended: Some(now), step: None, result, plan: Vec::new(), ..Self::of(id, run) }
     }
 
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.ended.is_some()
+    }
+
+    /// Whether it has ended, and was undone.
+    pub fn is_undone(&self) -> bool {
+        self.has_ended() && self.state == SagaOutcome::Compensated.as_str()
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -114,6 +132,11 @@ impl SagaCounts {
             SagaPhase::Parked => self.parked += 1,
         }
     }
+}
+
+fn plan(run: &SagaRun) -> Vec<StepStatus> {
+    let steps = run.definition().steps.iter().enumerate();
+    steps.map(|(at, step)| StepStatus { name: step.name.to_string(), state: run.step_state(at).to_owned() }).collect()
 }
 
 pub(super) fn digest(input: &str) -> String {

@@ -7,13 +7,13 @@ use super::handler::Handle;
 use super::hold::SubscriptionOrder;
 use super::notes::Notes;
 use super::reset::ServiceReset;
-use super::retention;
+use super::retention::{self, RetentionTurn};
 use super::status::{Settled, Status};
 use super::subscription::Subscription;
 use crate::base::ServiceName;
 use crate::events::{NewEvent, RefusedEvent, Topic, TopicName};
 use crate::state::{Change, StateError, Store, Transaction};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -96,6 +96,8 @@ pub struct Deliveries {
     pub(super) delivered: Vec<Delivered>,
     /// One service is taken back after the other.
     pub(super) resetting: tokio::sync::Mutex<()>,
+    /// Held while no event of the topic may go.
+    pub(super) turns: BTreeMap<TopicName, RetentionTurn>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
     keepers: Mutex<JoinSet<()>>,
@@ -152,7 +154,7 @@ impl Deliveries {
             tasks.spawn(dispatcher.run());
             delivered.push(one);
         }
-        let mut keepers = JoinSet::new();
+        let (mut keepers, mut turns) = (JoinSet::new(), BTreeMap::new());
         for (log, topic) in &topics {
             let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
             let news: Vec<_> = ours().map(|one| Arc::clone(&one.news)).collect();
@@ -160,11 +162,14 @@ impl Deliveries {
             // What nobody advances holds all events back.
             let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
             let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
-            keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled));
+            let turn = RetentionTurn::default();
+            turns.insert(topic.name.clone(), turn.clone());
+            keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn));
         }
         let topics = topics.into_iter().map(|(log, topic)| (topic, log)).collect();
         let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
-        Ok(Self { store: store.clone(), topics, delivered, resetting: Default::default(), stop, tasks, keepers })
+        let (store, resetting) = (store.clone(), Default::default());
+        Ok(Self { store, topics, delivered, resetting, turns, stop, tasks, keepers })
     }
 
     /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
@@ -242,7 +247,8 @@ impl Deliveries {
         let bytes = record.len() as u64;
         let writes =
             vec![(Topic::COUNTER.to_vec(), Change::Append(record)), (Topic::WRITTEN.to_vec(), Change::Add(bytes))];
-        let committed = log.bucket().commit(Transaction { writes, ..Transaction::default() }).await?;
+        let committed = log.bucket().commit(Transaction { writes, ..Transaction::default() }).await;
+        let committed = committed.inspect_err(|_| topic.may_have_more())?;
         topic.published(1, bytes);
         Ok(committed.sums.first().copied().expect("an appended event has a number"))
     }

@@ -66,8 +66,14 @@ impl Deliveries {
         let mut plan = BTreeMap::new();
         let mut rebuilt = Vec::new();
         let held = self.hold(chosen).await?;
+        // What is there now is there until the subscriptions hold it back again: without that, an event could go
+        // between the look at the first one and the new beginning.
+        let mut no_retention = Vec::new();
         for Held { one, .. } in &held {
             let topic = &one.subscription.topic;
+            if let Some(turn) = self.turns.get(&topic.name) {
+                no_retention.push(turn.lock().await);
+            }
             let first = self.first_of(topic).await?;
             let floor = match order.from {
                 ReplayStart::Beginning if first > 1 => return Err(DeliveryError::NotRebuilt(gone(topic, first))),

@@ -6,6 +6,7 @@ use crate::events::Topic;
 use crate::state::{Change, StateError, Transaction, sequence_key};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 /// The time between two looks at a topic that is within its size.
@@ -15,10 +16,16 @@ const HURRY: Duration = Duration::from_millis(250);
 /// The most events that go in one commit.
 const STEP: usize = 256;
 
+/// Whose turn it is: that of the retention, which removes events, or that of an order that needs them. Who holds the
+/// lock has it.
+pub(super) type RetentionTurn = Arc<Mutex<()>>;
+
 /// Keeps a topic within its retention. It never returns.
-pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>) {
+pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>, turn: RetentionTurn) {
     loop {
         loop {
+            // From the look at what is settled to the commit.
+            let _turn = turn.lock().await;
             match drop_some(&topic, &log, &settled).await {
                 Ok(0) => break,
                 Ok(_) => {}

@@ -100,13 +100,9 @@ impl<F: Fire> Timekeeper<F> {
     /// start is missed then. `None`: it was told to stop first.
     async fn load(&mut self) -> Option<u64> {
         loop {
-            match self.bucket.get(vec![DONE.to_vec()]).await {
-                Ok(found) => {
-                    let text = found.into_iter().flatten().next().map(|found| found.value);
-                    let done = text.and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok());
-                    if done.is_some() {
-                        return done;
-                    }
+            match self.done().await {
+                Ok((done @ Some(_), _)) => return done,
+                Ok((None, _)) => {
                     let now = (self.clock)();
                     return self.settle(now).await.then_some(now);
                 }
@@ -119,6 +115,15 @@ impl<F: Fire> Timekeeper<F> {
         }
     }
 
+    /// The last due time that is settled on disk, and the version of the note.
+    async fn done(&self) -> Result<(Option<u64>, u64), StateError> {
+        let Some(found) = self.bucket.get(vec![DONE.to_vec()]).await?.into_iter().flatten().next() else {
+            return Ok((None, 0));
+        };
+        let done = std::str::from_utf8(&found.value).ok().and_then(|text| text.parse().ok());
+        Ok((done, found.version))
+    }
+
     /// Looks what is due at `now`. False: it was told to stop.
     async fn look(&mut self, firing: &mut Option<Firing>, done: &mut u64, free_since: u64, now: u64) -> bool {
         let NamedSchedule { times, missed, .. } = &*self.schedule;
@@ -127,7 +132,12 @@ impl<F: Fire> Timekeeper<F> {
             if let Some(newer) = newer {
                 // Nobody waits for the older one any more.
                 let pick = missed.pick(times, current.due, free_since, now);
-                self.tell(|status| status.skipped += 1 + pick.skipped);
+                let given_up = u64::from(current.failed > 0);
+                self.tell(|status| {
+                    // One that was tried and failed was not skipped.
+                    status.given_up += given_up;
+                    status.skipped += pick.skipped + 1 - given_up;
+                });
                 *current = Firing::new(newer);
             }
         } else {
@@ -197,7 +207,9 @@ impl<F: Fire> Timekeeper<F> {
         true
     }
 
-    /// Publishes the event of a due time, and settles the due time in the same commit: it is published once.
+    /// Publishes the event of a due time, and settles the due time in the same commit: it is published once. A commit
+    /// that failed with an error of the disk may be there all the same, so each try looks first; and the note must not
+    /// have changed since, should a commit of before arrive late.
     async fn publish(&self, topic: &Arc<Topic>, event: NewEvent, due: u64) -> TryEnd {
         let source = format!("schedule {}", self.schedule.name);
         let record = match topic.admit(event, &source, (self.clock)()) {
@@ -206,15 +218,27 @@ impl<F: Fire> Timekeeper<F> {
             Err(refused) => return TryEnd::Failed(refused.to_string()),
         };
         let bytes = record.len() as u64;
+        let version = match self.done().await {
+            Ok((Some(done), _)) if done >= due => {
+                topic.published(1, bytes);
+                return TryEnd::Handled;
+            }
+            Ok((_, version)) => version,
+            Err(error) => return TryEnd::NotNow(error.with_causes()),
+        };
         let writes =
             vec![(Topic::COUNTER.to_vec(), Change::Append(record)), (Topic::WRITTEN.to_vec(), Change::Add(bytes))];
         let beside = vec![Beside { bucket: topic.bucket(), checks: Vec::new(), writes }];
-        match self.bucket.commit(Transaction { beside, ..settled(due) }).await {
+        let checks = vec![(DONE.to_vec(), version)];
+        match self.bucket.commit(Transaction { checks, beside, ..settled(due) }).await {
             Ok(_) => {
                 topic.published(1, bytes);
                 TryEnd::Handled
             }
-            Err(error) => TryEnd::NotNow(error.with_causes()),
+            Err(error) => {
+                topic.may_have_more();
+                TryEnd::NotNow(error.with_causes())
+            }
         }
     }
 

@@ -135,6 +135,11 @@ impl Topic {
     pub fn published(&self, events: u64, bytes: u64) {
         self.last.fetch_add(events, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
+        self.may_have_more();
+    }
+
+    /// A commit with events has failed so that nobody knows whether it is on disk: whoever delivers looks.
+    pub fn may_have_more(&self) {
         if let Some(tell) = self.on_publish.get() {
             tell();
         }

@@ -165,9 +165,9 @@ impl<C: Call> Gateway<C> {
         // Before anything of the body is read.
         let (admitted, payer) = self.admit(&route, &head, caller, record.peer(), extras).await?;
         if let Answerer::Saga(saga) = &route.target.answerer {
-            let who = admitted.as_ref().map_or("", |admitted| admitted.identity.subject.as_str());
+            let starter = saga_answer::starter(admitted.as_ref().map(|admitted| &*admitted.identity));
             let (body_limit, deadline) = (route.target.body_limit, caller.began + *timeout);
-            let request = SagaRequest { head: &head, body, body_limit, who, deadline };
+            let request = SagaRequest { head: &head, body, body_limit, starter, deadline };
             // Boxed: a call of a service would pay for the size of this future.
             return Box::pin(saga_answer::answer(&self.settings.sagas, saga, request)).await;
         }

@@ -1,14 +1,14 @@
 //! The answers of routes that start a saga, or show one.
 
 use super::problem::Problem;
-use crate::base::{Body, full_body};
-use crate::coordinator::SagaStatus;
+use crate::base::{Body, Identity, full_body};
+use crate::coordinator::{SagaStarter, SagaStatus};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use tokio::time::timeout_at;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a request refused by this file is counted as.
-pub(super) const REFUSED: [(u16, &str); 7] = [
+pub(super) const REFUSED: [(u16, &str); 8] = [
     (400, "malformed-body"),
     (404, "no-saga"),
     (408, "slow-body"),
+    (409, "saga-undone"),
     (413, "body-too-large"),
     (415, "unsupported-media-type"),
     (422, "saga-refused"),
@@ -56,12 +57,12 @@ pub type SagaDoorFuture<'a> = Pin<Box<dyn Future<Output = Result<SagaStatus, Sag
 
 /// How the gateway reaches the sagas.
 pub trait SagaDoor: Send + Sync + 'static {
-    /// Starts a saga with this input for `who`, whose key makes it repeatable, and waits for its end for `wait` at
+    /// Starts a saga with this input for a starter, whose key makes it repeatable, and waits for its end for `wait` at
     /// most. It is on disk when this returns.
     fn start<'a>(
         &'a self,
         saga: &'a str,
-        who_and_key: (&'a str, Option<&'a str>),
+        starter_and_key: (SagaStarter<'a>, Option<&'a str>),
         input: Bytes,
         wait: Duration,
     ) -> SagaDoorFuture<'a>;
@@ -85,22 +86,27 @@ pub(super) struct SagaRequest<'a> {
     pub(super) head: &'a Parts,
     pub(super) body: Body,
     pub(super) body_limit: u64,
-    /// Who asks, if the route knows.
-    pub(super) who: &'a str,
+    /// Who asks.
+    pub(super) starter: SagaStarter<'a>,
     pub(super) deadline: Instant,
+}
+
+/// Who starts a saga, by what the route's policies know.
+pub(super) fn starter(identity: Option<&Identity>) -> SagaStarter<'_> {
+    identity.map_or(SagaStarter::Anybody, |one| SagaStarter::Caller { policy: &one.policy, subject: &one.subject })
 }
 
 /// Starts the saga of the route, or shows one.
 ///
 /// # Errors
-/// The request does not fit, there is no such saga, or it cannot be started now.
+/// The request does not fit, there is no such saga, it cannot be started now, or it has ended undone.
 pub(super) async fn answer(
     entrance: &SagaEntrance,
     route: &SagaRoute,
     request: SagaRequest<'_>,
 ) -> Result<Response<Body>, Problem> {
     let door = entrance.0.as_ref().ok_or_else(|| problem(SagaRefusal::Unavailable))?;
-    let SagaRequest { head, body, body_limit, who, deadline } = request;
+    let SagaRequest { head, body, body_limit, starter, deadline } = request;
     let path = head.uri.path();
     if head.method != Method::POST {
         let id = path.rsplit('/').next().unwrap_or_default();
@@ -121,11 +127,18 @@ pub(super) async fn answer(
     };
     let input = read(body, body_limit, deadline).await?;
     let left = deadline.saturating_duration_since(Instant::now());
-    let status = door.start(&route.saga, (who, key), input, route.wait.min(left)).await.map_err(problem)?;
+    let status = door.start(&route.saga, (starter, key), input, route.wait.min(left)).await.map_err(problem)?;
+    let location = HeaderValue::from_str(&format!("{}/{}", path.trim_end_matches('/'), status.id)).ok();
+    if status.is_undone() {
+        let problem = undone(&status);
+        return Err(match location {
+            Some(location) => problem.with_header(LOCATION, location),
+            None => problem,
+        });
+    }
     let code = if status.has_ended() { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut answer = written(code, &status);
-    let location = format!("{}/{}", path.trim_end_matches('/'), status.id);
-    if let Ok(location) = HeaderValue::from_str(&location) {
+    if let Some(location) = location {
         answer.headers_mut().insert(LOCATION, location);
     }
     Ok(answer)
@@ -154,14 +167,37 @@ async fn read(body: Body, limit: u64, deadline: Instant) -> Result<Bytes, Proble
 }
 
 /// A saga as its clients see it: why a step failed is the operators' business.
-fn written(code: StatusCode, status: &SagaStatus) -> Response<Body> {
+fn members(status: &SagaStatus) -> [(&'static str, Value); 8] {
     let SagaStatus { id, saga, state, started, ended, done, steps, result, .. } = status;
     // Whoever waits for a saga cannot do anything about one that waits for a person.
     let state = if state == "parked" { "running" } else { state };
-    let text = json!({
-        "id": id, "saga": saga, "state": state, "started": started, "ended": ended, "done": done, "steps": steps,
-        "result": result,
-    });
+    [
+        ("id", json!(id)),
+        ("saga", json!(saga)),
+        ("state", json!(state)),
+        ("started", json!(started)),
+        ("ended", json!(ended)),
+        ("done", json!(done)),
+        ("steps", json!(steps)),
+        ("result", json!(result)),
+    ]
+}
+
+/// The answer to a start whose saga was undone: what the client wanted has not happened, and nothing of it is left. The
+/// start was well formed, and the services' state was against it: 409 (RFC 9110, section 15.5.10), so that a client
+/// which looks at the status alone takes it for no success.
+fn undone(status: &SagaStatus) -> Problem {
+    let detail = "one of the steps could not be done, so all of them were undone";
+    let problem = Problem::new(StatusCode::CONFLICT, "saga-undone", "Nothing was done", detail);
+    let add = |problem: Problem, (name, value): (&'static str, Value)| match value {
+        Value::Null => problem,
+        value => problem.with_member(name, value.to_string().as_bytes()),
+    };
+    members(status).into_iter().fold(problem, add)
+}
+
+fn written(code: StatusCode, status: &SagaStatus) -> Response<Body> {
+    let text = Value::Object(members(status).map(|(name, value)| (name.to_owned(), value)).into_iter().collect());
     let mut answer = Response::new(full_body(text.to_string()));
     *answer.status_mut() = code;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -340,6 +340,24 @@ impl SagaRun {
         }
     }
 
+    /// What the step with this index is at: `waiting` for its turn, `under-way`, `done`, `undone`, or `left-out` since
+    /// the saga turned before it.
+    pub fn step_state(&self, at: usize) -> &'static str {
+        match () {
+            () if at >= self.begun.len() => {
+                if self.turned.is_some() {
+                    "left-out"
+                } else {
+                    "waiting"
+                }
+            }
+            () if self.current() == Some(at) => "under-way",
+            // Whether a step without a compensation was passed or undone is the same to its reader.
+            () if self.turned.is_some() && at >= self.to_undo => "undone",
+            () => "done",
+        }
+    }
+
     /// How many steps are done.
     pub fn done(&self) -> usize {
         self.results.len()

@@ -46,7 +46,7 @@ mod overlay;
 mod state_key;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transaction;
 
 pub use backend::Backend;

@@ -1,6 +1,7 @@
 //! Manifests that are applied to a running host through the real binary.
 
 mod plans;
+mod promotions;
 mod random_pairs;
 mod under_load;
 

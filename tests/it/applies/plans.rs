@@ -137,3 +137,15 @@ async fn what_a_host_needs_from_its_start_is_named() {
     let plan = home.output(&["apply", "--dry-run"]).await;
     assert!(out(&plan).contains("restart  history"), "{}{}", out(&plan), err(&plan));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_began_with_addresses_alone_takes_components_of_any_size() {
+    let home = Home::new("[service.hello]\nurls = [\"http://127.0.0.1:9\"]\n");
+    let atoll = home.start().await;
+    let http = Http::default();
+    for memory in ["64MiB", "1GiB"] {
+        write(&home, &manifest(&format!("limits = {{ memory = \"{memory}\" }}"), ""));
+        apply(&home).await;
+        assert_eq!(status(&http, &atoll, "/hello").await, 200, "{memory}");
+    }
+}

@@ -114,7 +114,8 @@ strip_prefix = "/narrow"
 service = "narrow"
 timeout = "10m"
 "#;
-    let waits = async |host: &Counted| host.metrics().await.service("atoll_queue_wait_seconds_count", "narrow");
+    let waits =
+        async |host: &Counted| host.metrics().await.sum("atoll_queue_wait_seconds_count", &[("service", "narrow")]);
     // Refused after its wait.
     let host = Counted::start(&manifest.replace("WAIT", "50ms")).await;
     let held = OpenExchange::begin(&host.atoll, "/narrow/echo").await;

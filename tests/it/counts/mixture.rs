@@ -294,6 +294,7 @@ async fn the_gateway_counts_exactly_what_its_clients_saw() {
     assert_eq!(metrics.sum("atoll_swaps_total", &labels), swaps);
     assert_eq!(metrics.sum("atoll_rollbacks_total", &labels), rollbacks);
     assert_eq!(metrics.sum("atoll_swaps_refused_total", &labels), refusals);
+    assert_eq!(metrics.sum("atoll_swap_refusals_total", &labels), refusals);
     assert_eq!(metrics.sum("atoll_swaps_refused_total", &[("service", "hello"), ("kind", "invalid")]), refusals);
 
     // Each has a line in the access log too, also what could not be parsed.

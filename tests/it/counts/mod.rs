@@ -66,16 +66,18 @@ impl Metrics {
         self.0.iter().filter(move |series| series.name == name && has(series))
     }
 
-    /// The sum of the series of this name with these labels, of which there must be one at least.
+    /// The sum of the series of this name with these labels; 0 if there is none: a kind has its series with its first
+    /// event.
     fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let values: Vec<_> = self.of(name, labels).map(|series| series.value).collect();
-        assert!(!values.is_empty(), "{name} has no series with {labels:?}");
-        values.iter().sum()
+        // The sum of no floats is -0.
+        self.of(name, labels).map(|series| series.value).sum::<f64>() + 0.0
     }
 
-    /// The sum of a metric over all series of `service`.
+    /// The sum of a metric over all series of `service`, of which there must be one at least.
     fn service(&self, name: &str, service: &str) -> f64 {
-        self.sum(name, &[("service", service)])
+        let labels = [("service", service)];
+        assert!(self.of(name, &labels).next().is_some(), "{name} has no series of {service}");
+        self.sum(name, &labels)
     }
 }
 

@@ -48,7 +48,7 @@ const STABLE: &str = "traps-000-takes-000-ms-a";
 
 /// A revision that traps in `traps` percent of its calls, and takes `millis` for each. `mark`: so that two with the
 /// same conduct are two revisions.
-fn revision(traps: u32, millis: u32, mark: char) -> (String, Bytes) {
+pub(super) fn revision(traps: u32, millis: u32, mark: char) -> (String, Bytes) {
     let conduct = format!("traps-{traps:03}-takes-{millis:03}-ms-{mark}");
     let mut bytes = fs::read(component("fixture-fickle")).unwrap();
     let at: Vec<_> = bytes.windows(STABLE.len()).enumerate().filter(|(_, w)| *w == STABLE.as_bytes()).collect();

@@ -143,3 +143,47 @@ async fn without_a_word_of_the_manifest_nothing_is_recorded_and_too_large_a_call
     let replayed = home.output(&["replay", &number, "--admin", &atoll.admin]).await;
     assert!(replayed.status.success(), "{}", text(&replayed));
 }
+
+/// Takes inputs by a route whose answers are kept by state, so that the host also watches what the call takes.
+const INPUTS: &str = r#"
+[service.inputs]
+component = "{component:fixture-inputs}"
+state = true
+calls = ["inputs"]
+env = { INPUT = "s3cret-of-the-environment" }
+record = { every = 1, failed = false }
+
+[[route]]
+method = "GET"
+path = "/take"
+call = "inputs/take"
+cache = "state"
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_fills_the_cache_by_state_is_recorded_and_leaves_the_host_without_its_secrets() {
+    let home = Home::new(INPUTS);
+    let (atoll, http) = (home.start().await, Http::default());
+    let url = format!("{}/take?what=get:a,random,insecure,wall,monotonic,map,environment", atoll.gateway);
+    let answer = http.get(&url).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let list = recordings(&http, &atoll, 1).await;
+    assert!(list[0]["call"].as_str().unwrap().ends_with("#take"), "{list:?}");
+    // Clocks and randomness went over both the notes of the cache and the tape.
+    let replayed = home.output(&["replay", "1", "--times", "3", "--admin", &atoll.admin]).await;
+    assert!(text(&replayed).contains("3 the same"), "{}", text(&replayed));
+
+    let file = async |query: &str| http.get(&format!("{}/v1/recordings/1{query}", atoll.admin)).await;
+    for query in ["", "?random=true"] {
+        let masked = String::from_utf8_lossy(&file(query).await.body).into_owned();
+        assert!(!masked.contains("s3cret"), "the answer repeats the environment: {masked}");
+    }
+    let random = |file: Value| file["recording"]["inputs"]["random"][0].clone();
+    assert_eq!(random(file("").await.json()), "***");
+    assert_ne!(random(file("?random=true").await.json()), "***");
+    assert_eq!(file("?randm=true").await.status, 400);
+    let saved = home.output(&["replay", "1", "--save", "call.json", "--admin", &atoll.admin]).await;
+    assert!(saved.status.success(), "{}", text(&saved));
+    let replayed = home.output(&["replay", "--file", "call.json"]).await;
+    assert!(text(&replayed).contains("of the recording are masked"), "{}", text(&replayed));
+}

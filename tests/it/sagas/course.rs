@@ -24,9 +24,16 @@ async fn a_checkout_ends_with_an_order_or_with_nothing() {
     assert_eq!(shop.buy("/checkout", "good", &mug, 3).await.unwrap().status, 422);
     // A refusal undoes everything.
     shop.behave("declines", 100).await;
-    let end = shop.buy("/checkout", "declined", &mug, 2).await.unwrap().json();
-    assert_eq!(end["state"], "compensated", "{end}");
+    let answer = shop.buy("/checkout", "declined", &mug, 2).await.unwrap();
+    let end = answer.problem();
+    assert_eq!((answer.status.as_u16(), end["state"].as_str()), (409, Some("compensated")), "{end}");
+    assert_eq!(end["type"], "urn:atoll:problem:saga-undone");
     let id = end["id"].as_str().unwrap();
+    assert_eq!(answer.header("location"), format!("/checkout/{id}"));
+    // To look at it is no failure, and the same start again has the same answer.
+    let looked = shop.http.get(&format!("{}/checkout/{id}", shop.gateway)).await;
+    assert_eq!((looked.status.as_u16(), &looked.json()["state"]), (200, &json!("compensated")));
+    assert_eq!(shop.buy("/checkout", "declined", &mug, 2).await.unwrap().status, 409);
     assert_eq!((shop.stock(&mug).await, shop.payment(id).await, shop.order(id).await), (8, (false, false), None));
     let told = shop.admin(&format!("/v1/sagas/{id}")).await;
     assert!(told["turned"].as_str().unwrap().contains("declined"), "{told}");

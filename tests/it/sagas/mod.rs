@@ -2,7 +2,10 @@
 
 mod course;
 mod crash;
+mod leftover;
 mod manifest_errors;
+mod owners;
+mod shop;
 mod swaps;
 
 use super::atoll::{Answer, Atoll, Http};

@@ -61,6 +61,7 @@ export interface Service {
     pool: { held: number; waiting: number; longest_wait_ms: number } | null;
     faults: Fault[];
     left_out: string | null;
+    canary: Rollout | null;
 }
 
 export interface Fault {
@@ -85,7 +86,9 @@ export interface Outside {
 
 export interface Route {
     matches: string;
-    service: string;
+    /** Nothing where the gateway answers itself. */
+    service: string | null;
+    answer: string | null;
     call: string | null;
     rewrite: string | null;
     auth: string[] | null;
@@ -147,15 +150,15 @@ export interface TrapReport {
     request_id: string;
     request: { method: string; route: string } | null;
     count: number;
-    /** RFC 3339. */
-    first: string;
-    last: string;
+    /** In milliseconds since 1970. */
+    first: number;
+    last: number;
 }
 
 export interface Change {
-    number: number;
-    /** RFC 3339. */
-    time: string;
+    id: number;
+    /** In milliseconds since 1970. */
+    time: number;
     kind: string;
     service: string;
     endpoint: string | null;
@@ -164,13 +167,164 @@ export interface Change {
 }
 
 export interface LogLine {
-    number: number;
-    /** RFC 3339. */
-    time: string;
+    id: number;
+    /** In milliseconds since 1970. */
+    time: number;
     level: string;
     target: string;
     service: string | null;
     request_id: string | null;
-    message: string;
+    text: string;
     fields: Record<string, unknown>;
+}
+
+export interface Topic {
+    name: string;
+    payload: string | null;
+    /** The number of its latest event. */
+    last: number;
+    bytes: number;
+    subscriptions: Subscription[];
+}
+
+export interface Subscription {
+    service: string;
+    function: string;
+    lag: number;
+    lag_seconds: number | null;
+    /** The number of the oldest event that is tried again. */
+    stuck: number | null;
+    stuck_key: string | null;
+    in_flight: number;
+    dead: number;
+    handled: number;
+    failures: number;
+}
+
+/** An event of a topic; without `event` its bytes are damaged. */
+export interface TopicEvent {
+    number: number;
+    event: CloudEvent | null;
+}
+
+/** What the pages show of a CloudEvent (CNCF, 1.0). */
+export interface CloudEvent {
+    time: string;
+    partitionkey?: string;
+    traceparent?: string;
+    data?: unknown;
+}
+
+export interface DeadLetter {
+    number: number;
+    tries: number;
+    failures: { at: number; reason: string }[];
+    event: CloudEvent | null;
+}
+
+export interface Saga {
+    id: string;
+    saga: string;
+    state: string;
+    /** In milliseconds since 1970. */
+    started: number;
+    done: number;
+    steps: number;
+    failures: number;
+    ended?: number;
+    step?: string;
+    failure?: string;
+    turned?: string;
+    result?: unknown;
+    /** What each step is at; nothing once the saga has ended. */
+    plan?: { name: string; state: string }[];
+}
+
+export interface Schedule {
+    name: string;
+    when: string;
+    target: string;
+    next: number | null;
+    under_way: number | null;
+    last: { due: number; at: number; error: string | null } | null;
+    done: number;
+    failures: number;
+    given_up: number;
+    skipped: number;
+}
+
+/** The rollouts of a service, the last one first. */
+export interface History {
+    service: string;
+    serving: string | null;
+    manifest: string | null;
+    rollouts: Rollout[];
+}
+
+export interface Rollout {
+    service: string;
+    id: number;
+    revision: string;
+    digest: string;
+    phase: string;
+    who: string;
+    why: string | null;
+    /** In seconds since 1970. */
+    began: number;
+    ended: number | null;
+    sentence: string;
+    canary: Canary | null;
+    shadow: Shadow | null;
+}
+
+export interface Canary {
+    share: number;
+    step: number;
+    steps: number;
+    seconds_in_step: number;
+    step_seconds: number;
+    calls_in_step: number;
+    calls_needed: number;
+    hold: boolean;
+    asks: boolean;
+    of_canary: Side;
+    of_stable: Side;
+    /** The evidence against it: at 100 it is rolled back. */
+    evidence: { failures: number; new_traps: number; slow_calls: number; memory: number; whole: number };
+    slow_above_ms: number | null;
+    heavy_above_bytes: number | null;
+}
+
+/** The calls of one revision that were judged. */
+export interface Side {
+    calls: number;
+    failed: number;
+    slow: number;
+    /** Calls that needed much memory. */
+    heavy: number;
+}
+
+export interface Shadow {
+    under_way: boolean;
+    compared: number;
+    differing: number;
+    stopped: number;
+    skipped: number;
+    differences: { place: string; calls: number; was: string; is: string; request: string }[];
+}
+
+/** A line of the audit file. */
+export interface AuditEntry {
+    seq: number;
+    /** RFC 3339. */
+    time: string;
+    who: string;
+    what: string;
+    on?: string;
+    before?: string;
+    after?: string;
+    outcome?: string;
+    why?: string;
+    /** How many refusals before it have no line. */
+    left_out?: number;
 }

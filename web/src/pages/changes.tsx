@@ -23,9 +23,9 @@ export function ChangeRows({ changes }: { changes: Change[] }) {
     if (changes.length === 0) return <Empty columns={5}>Nothing has changed since the host started.</Empty>;
     return (
         <>
-            {[...changes].reverse().map((change) => (
-                <tr key={change.number}>
-                    <td>{clock(change.time)}</td>
+            {changes.map((change) => (
+                <tr key={change.id}>
+                    <td class="when">{clock(change.time)}</td>
                     <th scope="row">{change.kind}</th>
                     <td>
                         {change.service ? (

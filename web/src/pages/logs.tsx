@@ -60,15 +60,15 @@ export function Logs() {
             <Table caption="Lines, the newest first" head={["When", "Level", "Service", "Text"]}>
                 {lines.length === 0 && <Empty columns={4}>No line that fits is kept.</Empty>}
                 {[...lines].reverse().map((line) => (
-                    <tr key={line.number}>
-                        <td>{clock(line.time)}</td>
+                    <tr key={line.id}>
+                        <td class="when">{clock(line.time)}</td>
                         <td>
                             <Badge tone={TONE[line.level.toLowerCase()] ?? "plain"}>{line.level}</Badge>
                         </td>
                         <td>{line.service ?? line.target}</td>
                         <td class="line">
                             {[
-                                line.message,
+                                line.text,
                                 ...Object.entries(line.fields).map(([name, value]) => `${name}=${String(value)}`),
                             ].join("  ")}
                         </td>

@@ -1,6 +1,6 @@
 // Everything on one screen: what is ill comes first.
 
-import { Badge, serviceState } from "../parts/badge";
+import { Badge, Phase, serviceState } from "../parts/badge";
 import { Empty, Table } from "../parts/table";
 import { Graph, type Edge, type Node } from "../parts/graph";
 import { Plot } from "../parts/plot";
@@ -8,25 +8,46 @@ import { useResource } from "../parts/resource";
 import type { Overview as Rates, Route, Service } from "../api/types";
 import { age, milliseconds, rate, share } from "../format";
 import { history, now, outside, rates, services } from "../live";
-import { link } from "../routing";
+import { link, location, refine } from "../routing";
 
 const ORDER = { bad: 0, warn: 1, plain: 2, good: 2 };
+/** How many services the graph shows: more of them, and nobody sees anything. */
+const DRAWN = 40;
 
 export function Overview() {
     const routes = useResource<Route[]>("/v1/routes");
     const all = services.value;
     if (!all) return <p>Waiting for the host …</p>;
-    const sorted = [...all].sort((one, other) => ORDER[serviceState(one).tone] - ORDER[serviceState(other).tone]);
+    const perSecond = (service: Service) => now.value.get(service.name)?.perSecond ?? 0;
+    const rank = (service: Service) => ORDER[serviceState(service).tone];
+    const sorted = [...all].sort((one, other) => rank(one) - rank(other));
+    // What is ill, and then what has most traffic.
+    const drawn = [...sorted].sort((one, other) => rank(one) - rank(other) || perSecond(other) - perSecond(one));
+    const wanted = location.value.query.get("name") ?? "";
+    const shown = sorted.filter((service) => service.name.includes(wanted));
     return (
         <>
             <h1>Overview</h1>
-            <Graph {...graph(all, routes.value ?? [], [...rates.value.values()])} />
+            <Graph {...graph(drawn.slice(0, DRAWN), routes.value ?? [], [...rates.value.values()])} />
+            {all.length > DRAWN && (
+                <p>
+                    The graph has the {DRAWN} services with trouble or most traffic; all {all.length} are in the table.
+                </p>
+            )}
+            <form class="filters" onSubmit={(event) => event.preventDefault()}>
+                <label>
+                    Name{" "}
+                    <input value={wanted} onInput={(event) => refine({ name: event.currentTarget.value.trim() })} />
+                </label>
+            </form>
             <Table
                 caption="Services"
                 head={["Service", "State", "Rate", "Failed", "p99", "In flight", "Revision", "Age", "Last minutes"]}
             >
-                {sorted.length === 0 && <Empty columns={9}>The manifest names no service.</Empty>}
-                {sorted.map((service) => (
+                {shown.length === 0 && (
+                    <Empty columns={9}>{wanted ? "No service has this name." : "The manifest names no service."}</Empty>
+                )}
+                {shown.map((service) => (
                     <Row key={service.name} service={service} />
                 ))}
             </Table>
@@ -52,6 +73,14 @@ function Row({ service }: { service: Service }) {
             <td class="number">{sample?.inFlight ?? "–"}</td>
             <td>
                 <code>{service.revision ?? "addresses"}</code>
+                {service.canary && (
+                    <>
+                        {" "}
+                        <a href={link(["rollouts", service.name])}>
+                            <Phase of={service.canary} />
+                        </a>
+                    </>
+                )}
                 {service.differs_from_manifest && (
                     <span title="It differs from the manifest, because of a swap"> *</span>
                 )}
@@ -71,7 +100,8 @@ function Row({ service }: { service: Service }) {
 /** Clients, the gateway, the services by their distance from it, and hosts outside. */
 function graph(all: Service[], routes: Route[], minute: Rates[]): { nodes: Node[]; edges: Edge[] } {
     const calls = minute.flatMap((callee) => callee.callers.map((call) => ({ ...call, callee: callee.service })));
-    const routed = new Set(routes.map((route) => route.service));
+    const drawn = new Set(all.map((service) => service.name));
+    const routed = new Set(routes.flatMap((route) => route.service ?? []).filter((name) => drawn.has(name)));
     const depth = new Map<string, number>([...routed].map((name) => [name, 2]));
     // Each round follows one more call, so a circle of calls ends it too.
     for (let round = 0; round < all.length; round++) {
@@ -98,7 +128,7 @@ function graph(all: Service[], routes: Route[], minute: Rates[]): { nodes: Node[
             label: service.name,
             column: depth.get(service.name) ?? 2,
             tone,
-            word,
+            word: service.canary ? `${word}, ${service.canary.phase} ${service.canary.canary?.share ?? 0} %` : word,
             page: ["services", service.name],
         });
     }
@@ -119,7 +149,7 @@ function graph(all: Service[], routes: Route[], minute: Rates[]): { nodes: Node[
         edges.push({ from: "gateway", to: name, perSecond, failed });
     }
     edges.push({ from: "clients", to: "gateway", perSecond: total, failed: 0 });
-    for (const host of outside.value) {
+    for (const host of outside.value.filter(({ service }) => drawn.has(service))) {
         const id = `outside ${host.host}`;
         if (!nodes.some((node) => node.id === id)) {
             const tone = host.breaker === "closed" ? "good" : host.breaker === "open" ? "bad" : "warn";

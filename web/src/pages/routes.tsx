@@ -13,7 +13,7 @@ export function Routes() {
             {routes.error && <p class="bad">{routes.error}</p>}
             <Table
                 caption="Routes"
-                head={["Matches", "Service", "Function", "Path becomes", "Who is let in", "Scopes"]}
+                head={["Matches", "Service", "Answers", "Path becomes", "Who is let in", "Scopes"]}
             >
                 {routes.value?.length === 0 && <Empty columns={6}>The manifest has no route.</Empty>}
                 {routes.value?.map((route) => (
@@ -22,9 +22,13 @@ export function Routes() {
                             <code>{route.matches}</code>
                         </th>
                         <td>
-                            <a href={link(["services", route.service])}>{route.service}</a>
+                            {route.service ? (
+                                <a href={link(["services", route.service])}>{route.service}</a>
+                            ) : (
+                                "the gateway"
+                            )}
                         </td>
-                        <td>{route.call ?? "HTTP"}</td>
+                        <td>{route.call ?? route.answer ?? "HTTP"}</td>
                         <td>{route.rewrite ?? "–"}</td>
                         <td>{route.auth ? route.auth.join(", ") : "everybody"}</td>
                         <td>

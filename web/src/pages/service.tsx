@@ -2,14 +2,14 @@
 
 import { order, send } from "../api/client";
 import type { Change, Endpoint, Service, TrapReport, Use, Why } from "../api/types";
-import { Badge, Circuit, endpointState, serviceState } from "../parts/badge";
+import { Badge, Circuit, Phase, endpointState, serviceState } from "../parts/badge";
 import { ask } from "../parts/dialog";
 import { Plot } from "../parts/plot";
 import { useResource } from "../parts/resource";
 import { Empty, Table } from "../parts/table";
 import { ChangeRows } from "./changes";
 import { TrapList } from "./traps";
-import { age, count, milliseconds, rate, share } from "../format";
+import { age, bytes, count, milliseconds, rate, share } from "../format";
 import { history, rates, services } from "../live";
 import { link } from "../routing";
 
@@ -23,7 +23,8 @@ export function ServicePage({ name }: { name: string }) {
     return (
         <>
             <h1>
-                {name} <Badge tone={state.tone}>{state.word}</Badge>
+                {name} <Badge tone={state.tone}>{state.word}</Badge>{" "}
+                {service.canary && <Phase of={service.canary} />}
             </h1>
             {service.left_out && <p class="bad">{service.left_out}</p>}
             <Causes name={name} />
@@ -35,6 +36,7 @@ export function ServicePage({ name }: { name: string }) {
             <p>
                 <a href={link(["traces"], { service: name })}>Traces</a> ·{" "}
                 <a href={link(["logs"], { service: name })}>Log</a> ·{" "}
+                <a href={link(["rollouts", name])}>Rollouts</a> ·{" "}
                 <a href={link(["faults"])}>{count(service.faults.length, "fault")} on purpose</a>
             </p>
             <h2>Traps</h2>
@@ -59,7 +61,7 @@ function Facts({ service }: { service: Service }) {
         ["Refused, retries", minute ? `${minute.refused}, ${minute.retries}` : "–"],
         ["In flight", use(minute?.in_flight)],
         ["Wait", use(minute?.waiting)],
-        ["Body memory", use(minute?.body_memory)],
+        ["Body memory", use(minute?.body_memory, bytes)],
         ["Slots of the pool", use(minute?.pool)],
     ];
     return (
@@ -75,9 +77,9 @@ function Facts({ service }: { service: Service }) {
 }
 
 /** What is used, beside its limit. */
-function use(of: Use | undefined): string {
+function use(of: Use | undefined, text: (value: number) => string = String): string {
     if (!of) return "–";
-    return of.limit > 0 ? `${of.used} of ${of.limit}` : String(of.used);
+    return of.limit > 0 ? `${text(of.used)} of ${text(of.limit)}` : text(of.used);
 }
 
 /** The first cause of what is wrong comes first, with the calls that lead to it. */

@@ -66,7 +66,7 @@ export function Traces() {
                 {traces.value?.length === 0 && <Empty columns={7}>No trace that fits is kept.</Empty>}
                 {traces.value?.map((trace) => (
                     <tr key={trace.id}>
-                        <td>{clock(trace.began)}</td>
+                        <td class="when">{clock(trace.began)}</td>
                         <th scope="row">
                             <a href={link(["traces", trace.id])}>{trace.name}</a>
                         </th>

@@ -1,6 +1,6 @@
 // A word with a colour. The word says it all: whoever sees no colour misses nothing.
 
-import type { BreakerState, Endpoint, Service } from "../api/types";
+import type { BreakerState, Endpoint, Rollout, Service } from "../api/types";
 
 export type Tone = "good" | "warn" | "bad" | "plain";
 
@@ -42,4 +42,18 @@ export function serviceState(service: Service): { tone: Tone; word: string } {
     if (bad.length > 0 && bad.length < states.length)
         return { tone: "warn", word: `${bad.length} of ${states.length} ${first.word}` };
     return first;
+}
+
+const PHASE: Record<string, Tone> = {
+    shadow: "warn",
+    canary: "warn",
+    promoted: "good",
+    "rolled-back": "bad",
+    aborted: "plain",
+    superseded: "plain",
+};
+
+/** What a rollout is at, or how it ended. */
+export function Phase({ of }: { of: Rollout }) {
+    return <Badge tone={PHASE[of.phase] ?? "plain"}>{of.canary ? `${of.phase} ${of.canary.share} %` : of.phase}</Badge>;
 }

@@ -25,18 +25,25 @@ export interface Edge {
 
 const COLUMN = 230;
 const ROW = 64;
+/** How many nodes stand above each other; a column with more of them is several beside each other. */
+const TALLEST = 10;
 const BOX = { width: 160, height: 44 };
 
 export function Graph({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
     const columns = Map.groupBy(nodes, (node) => node.column);
-    const tallest = Math.max(1, ...[...columns.values()].map((column) => column.length));
+    const tallest = Math.min(TALLEST, Math.max(1, ...[...columns.values()].map((column) => column.length)));
     const at = new Map<string, { x: number; y: number }>();
-    for (const [column, members] of columns) {
-        members.forEach((node, row) =>
-            at.set(node.id, { x: column * COLUMN, y: (row + (tallest - members.length) / 2) * ROW }),
-        );
+    let left = 0;
+    for (const [, members] of [...columns].sort(([one], [other]) => one - other)) {
+        const parts = Math.ceil(members.length / TALLEST);
+        const rows = Math.ceil(members.length / parts);
+        members.forEach((node, index) => {
+            const x = left + Math.floor(index / rows) * COLUMN;
+            at.set(node.id, { x, y: ((index % rows) + (tallest - rows) / 2) * ROW });
+        });
+        left += parts * COLUMN;
     }
-    const width = Math.max(...columns.keys(), 0) * COLUMN + BOX.width + 8;
+    const width = left - COLUMN + BOX.width + 8;
     const height = tallest * ROW;
     return (
         <div class="scroll" tabIndex={0} role="region" aria-label="Graph of calls">

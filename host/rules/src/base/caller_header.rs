@@ -110,6 +110,12 @@ impl Identity {
     /// Adds the fields that tell a service of this host who calls. The fields are those of
     /// `docs/services.md`; a value of more than 4 KiB is left out, never cut: half of a name is another name.
     pub fn write_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in self.told.get_or_make(|| self.fields()) {
+            headers.insert(name, value.clone());
+        }
+    }
+
+    fn fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         let fields = [
             (SUBJECT, percent_encoded(&self.subject)),
             (POLICY, percent_encoded(&self.policy)),
@@ -117,11 +123,8 @@ impl Identity {
             (SCOPES, self.scope_list()),
             (CLAIMS, URL_SAFE_NO_PAD.encode(&self.claims)),
         ];
-        for (name, value) in fields {
-            if value.len() <= LONGEST {
-                headers.insert(name, HeaderValue::try_from(value).expect("visible ASCII and spaces"));
-            }
-        }
+        let short = fields.into_iter().filter(|(_, value)| value.len() <= LONGEST);
+        short.map(|(name, value)| (name, HeaderValue::try_from(value).expect("visible ASCII and spaces"))).collect()
     }
 
     /// The scopes with a space between them, as in `scope` of OAuth 2. What is no scope there (RFC 6749, section 3.3)
@@ -149,13 +152,13 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ProofKind;
+    use crate::base::{IdentityFields, ProofKind};
     use proptest::prelude::*;
 
     fn identity(subject: &str, scopes: &[&str], claims: &str) -> Identity {
         let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
         let (subject, policy, claims) = (subject.into(), "staff".into(), claims.into());
-        Identity { subject, policy, proof: ProofKind::Token, scopes, claims }
+        Identity { subject, policy, proof: ProofKind::Token, scopes, claims, told: IdentityFields::default() }
     }
 
     fn written(identity: &Identity) -> HeaderMap {

@@ -1,5 +1,6 @@
 //! Who calls, as it was proved at the edge.
 
+use super::identity_fields::IdentityFields;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub struct Identity {
     pub scopes: BTreeSet<String>,
     /// All that its issuer says of it, as the text of one JSON object; `{}` for an API key.
     pub claims: String,
+    /// What an HTTP service is told of it, made at the first call.
+    pub told: IdentityFields,
 }
 
 /// How an identity was proved.

@@ -125,7 +125,7 @@ impl KeyDigest {
         };
         told.iter().for_each(|value| add(b't', Some(value)));
         // A guest may ask who calls, and gets all of this.
-        if let Some(Identity { subject, policy, proof, scopes, claims }) = whole_identity {
+        if let Some(Identity { subject, policy, proof, scopes, claims, .. }) = whole_identity {
             for text in [subject, policy, proof.as_str(), claims] {
                 add(b'i', Some(text.as_bytes()));
             }

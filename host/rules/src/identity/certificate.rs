@@ -1,6 +1,6 @@
 //! What a client's certificate proves, once TLS has checked its chain.
 
-use crate::base::{Identity, ProofKind};
+use crate::base::{Identity, IdentityFields, ProofKind};
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -96,6 +96,7 @@ impl CertificatePolicy {
             proof: ProofKind::Certificate,
             scopes: self.scopes.clone(),
             claims: claims.to_string(),
+            told: IdentityFields::default(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What an issuer answers when it is asked about a token (OAuth 2.0 Token Introspection, RFC 7662).
 
 use super::claims::Claims;
-use crate::base::{Identity, ProofKind};
+use crate::base::{Identity, IdentityFields, ProofKind};
 use serde_json::Value;
 
 /// The policy of tokens that their issuer is asked about.
@@ -61,7 +61,14 @@ impl IntrospectionPolicy {
         };
         let Ok(text) = String::from_utf8(answer.to_vec()) else { return Introspected::Unreadable };
         let (policy, scopes) = (self.name.clone(), claims.scopes());
-        let identity = Identity { subject, policy, proof: ProofKind::Introspection, scopes, claims: text };
+        let identity = Identity {
+            subject,
+            policy,
+            proof: ProofKind::Introspection,
+            scopes,
+            claims: text,
+            told: IdentityFields::default(),
+        };
         Introspected::Active { identity, until }
     }
 }

@@ -1,7 +1,7 @@
 //! The API keys that a host knows.
 
 use super::api_key::KeyHash;
-use crate::base::{Identity, ProofKind};
+use crate::base::{Identity, IdentityFields, ProofKind};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -55,6 +55,7 @@ impl KeyRing {
                 proof: ProofKind::ApiKey,
                 scopes: record.scopes.clone(),
                 claims: "{}".to_owned(),
+                told: IdentityFields::default(),
             };
             (record.hash, RingEntry { expires: record.expires, identity: Arc::new(identity) })
         };

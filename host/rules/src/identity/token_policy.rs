@@ -3,7 +3,7 @@
 use super::algorithm::TokenAlgorithm;
 use super::compact_token::{CompactToken, LONGEST_TOKEN};
 use super::key_set::{KeyMiss, KeySet};
-use crate::base::{Identity, ProofKind};
+use crate::base::{Identity, IdentityFields, ProofKind};
 use serde_json::Value;
 
 /// The policy of the tokens (JWT, RFC 7519) of one issuer.
@@ -127,7 +127,17 @@ impl TokenPolicy {
         let subject = token.claims.subject().ok_or(TokenRefusal::NoSubject)?;
         let claims = String::from_utf8(token.payload.clone()).map_err(|_| TokenRefusal::Malformed)?;
         let (policy, scopes) = (self.name.clone(), token.claims.scopes());
-        Ok(VerifiedToken { identity: Identity { subject, policy, proof: ProofKind::Token, scopes, claims }, until })
+        Ok(VerifiedToken {
+            identity: Identity {
+                subject,
+                policy,
+                proof: ProofKind::Token,
+                scopes,
+                claims,
+                told: IdentityFields::default(),
+            },
+            until,
+        })
     }
 
     /// Checks the claims of a token that its key has proved. Returns when it ends.

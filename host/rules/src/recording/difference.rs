@@ -2,8 +2,9 @@
 
 use super::blob::Blob;
 use super::exchange::{RecordedHeader, RecordedQuestion};
-use super::mask_rules::{MASK, MaskRules};
+use super::mask_rules::MaskRules;
 use super::recording::RecordedOutcome;
+use super::secret_values::MASK;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -37,9 +38,11 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference at `place`.
-    pub(super) fn new(place: impl Into<String>, was: impl Into<String>, is: impl Into<String>) -> Self {
-        Self { place: place.into(), was: short(&was.into()), is: short(&is.into()) }
+    /// A difference at `place`, without secrets.
+    pub(super) fn new(rules: &MaskRules, place: &str, was: impl Into<String>, is: impl Into<String>) -> Self {
+        // Before the cut: a part of a secret could not be told.
+        let shown = |text: String| short(&rules.text_without_secrets(&text));
+        Self { place: rules.name_without_secrets(place), was: shown(was.into()), is: shown(is.into()) }
     }
 
     /// In one line: `body /total: 1200 is 1250`.
@@ -60,7 +63,7 @@ pub fn outcome_differences(was: &RecordedOutcome, is: &RecordedOutcome, rules: &
             RecordedOutcome::Http { status: is, headers: new, body: after },
         ) => {
             if was != is {
-                found.push(Difference::new("status", was.to_string(), is.to_string()));
+                found.push(Difference::new(rules, "status", was.to_string(), is.to_string()));
             }
             header_differences("", old, new, rules, &mut found);
             value_differences("body", before, after, rules, &mut found);
@@ -68,16 +71,18 @@ pub fn outcome_differences(was: &RecordedOutcome, is: &RecordedOutcome, rules: &
         (RecordedOutcome::Function(Some(was)), RecordedOutcome::Function(Some(is))) => {
             value_differences("result", was, is, rules, &mut found);
         }
-        (RecordedOutcome::Failed { .. }, RecordedOutcome::Failed { .. }) => failure_differences(was, is, &mut found),
+        (RecordedOutcome::Failed { .. }, RecordedOutcome::Failed { .. }) => {
+            failure_differences(was, is, rules, &mut found)
+        }
         (was, is) if was == is => {}
-        (was, is) => found.push(Difference::new("outcome", was.in_words(), is.in_words())),
+        (was, is) => found.push(Difference::new(rules, "outcome", was.in_words(), is.in_words())),
     }
     found.truncate(MOST_DIFFERENCES);
     found
 }
 
 /// The frames count by their functions: another build of the same code has other offsets.
-fn failure_differences(was: &RecordedOutcome, is: &RecordedOutcome, found: &mut Vec<Difference>) {
+fn failure_differences(was: &RecordedOutcome, is: &RecordedOutcome, rules: &MaskRules, found: &mut Vec<Difference>) {
     let (
         RecordedOutcome::Failed { kind: one, cause: why, frames: old, .. },
         RecordedOutcome::Failed { kind, cause, frames, .. },
@@ -86,12 +91,12 @@ fn failure_differences(was: &RecordedOutcome, is: &RecordedOutcome, found: &mut 
         return;
     };
     if (one, why) != (kind, cause) {
-        found.push(Difference::new("failure", was.in_words(), is.in_words()));
+        found.push(Difference::new(rules, "failure", was.in_words(), is.in_words()));
     }
     if old != frames {
         let at = old.iter().zip(frames).position(|(old, new)| old != new).unwrap_or(old.len().min(frames.len()));
         let frame = |frames: &[String]| frames.get(at).cloned().unwrap_or_else(|| NOTHING.into());
-        found.push(Difference::new(format!("frame {at}"), frame(old), frame(frames)));
+        found.push(Difference::new(rules, &format!("frame {at}"), frame(old), frame(frames)));
     }
 }
 
@@ -119,7 +124,7 @@ pub(super) fn header_differences(
                 Some(_) if rules.hides(name) => MASK.to_owned(),
                 Some(values) => format!("{:?}", values.join(", ")),
             };
-            found.push(Difference::new(format!("{of}header {name}"), shown(old), shown(new)));
+            found.push(Difference::new(rules, &format!("{of}header {name}"), shown(old), shown(new)));
         }
     }
 }
@@ -132,13 +137,13 @@ pub(super) fn value_differences(of: &str, was: &Blob, is: &Blob, rules: &MaskRul
     let parsed = |value: &Blob| serde_json::from_slice::<Value>(value.bytes()).ok();
     match parsed(was).zip(parsed(is)) {
         Some((was, is)) => JsonDifferences { of, rules, found }.compare(&was, &is, &mut Vec::new()),
-        None => found.push(Difference::new(of, shown_bytes(was), shown_bytes(is))),
+        None => found.push(Difference::new(rules, of, shown_bytes(was, rules), shown_bytes(is, rules))),
     }
 }
 
-fn shown_bytes(value: &Blob) -> String {
+fn shown_bytes(value: &Blob, rules: &MaskRules) -> String {
     match value.text() {
-        Some(text) => format!("{:?}", crate::base::mask_secrets(text)),
+        Some(text) => format!("{:?}", rules.text_without_secrets(text)),
         None => format!("{} bytes", value.len()),
     }
 }
@@ -192,9 +197,8 @@ impl JsonDifferences<'_> {
     fn add(&mut self, was: String, is: String, steps: &[String]) {
         let hidden = (0..steps.len()).any(|at| self.rules.hides_at(&steps[..=at]));
         let shown = |text: String| match text {
-            text if text == NOTHING => text,
-            _ if hidden => MASK.into(),
-            text => crate::base::mask_secrets(&text).into_owned(),
+            text if hidden && text != NOTHING => MASK.into(),
+            text => text,
         };
         // An index says which one of many: the place is that of them all.
         let step = |step: &String| {
@@ -203,7 +207,7 @@ impl JsonDifferences<'_> {
         };
         let pointer: String = steps.iter().map(step).collect();
         let place = if pointer.is_empty() { self.of.to_owned() } else { format!("{} {pointer}", self.of) };
-        self.found.push(Difference::new(place, shown(was), shown(is)));
+        self.found.push(Difference::new(self.rules, &place, shown(was), shown(is)));
     }
 }
 
@@ -235,7 +239,7 @@ pub(super) fn question_differences(
             value_differences(&format!("{of}body"), before, after, rules, &mut found);
         }
         (was, is) if was == is => {}
-        (was, is) => found.push(Difference::new(general(&is.in_words()), was.in_words(), is.in_words())),
+        (was, is) => found.push(Difference::new(rules, &general(&is.in_words()), was.in_words(), is.in_words())),
     }
     found
 }
@@ -262,7 +266,7 @@ fn commit_differences(
                     Some(None) => "a removal",
                     Some(Some(_)) => "a value",
                 };
-                found.push(Difference::new(place, shown(was), shown(is)));
+                found.push(Difference::new(rules, &place, shown(was), shown(is)));
             }
         }
     }
@@ -271,14 +275,14 @@ fn commit_differences(
             let each: Vec<_> = checks.iter().map(|(name, version)| format!("{}@{version}", key(name))).collect();
             if each.is_empty() { NOTHING.to_owned() } else { each.join(", ") }
         };
-        found.push(Difference::new("checks of a commit", shown(&was.checks), shown(&is.checks)));
+        found.push(Difference::new(rules, "checks of a commit", shown(&was.checks), shown(&is.checks)));
     }
     let topics = |commit: &super::exchange::RecordedCommit| {
         commit.events.iter().map(|event| event.topic.clone()).collect::<Vec<_>>().join(", ")
     };
     if topics(was) != topics(is) {
         let shown = |topics: String| if topics.is_empty() { NOTHING.to_owned() } else { topics };
-        found.push(Difference::new("events", shown(topics(was)), shown(topics(is))));
+        found.push(Difference::new(rules, "events", shown(topics(was)), shown(topics(is))));
         return;
     }
     for (was, is) in was.events.iter().zip(&is.events) {
@@ -286,7 +290,7 @@ fn commit_differences(
         value_differences(&place, &was.payload, &is.payload, rules, found);
         if was.key != is.key {
             let shown = |key: &Option<String>| key.clone().unwrap_or_else(|| NOTHING.into());
-            found.push(Difference::new(format!("{place} key"), shown(&was.key), shown(&is.key)));
+            found.push(Difference::new(rules, &format!("{place} key"), shown(&was.key), shown(&is.key)));
         }
     }
 }

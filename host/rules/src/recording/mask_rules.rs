@@ -1,13 +1,12 @@
 //! Which values of a recording nobody outside may see, and a copy without them.
 
 use super::blob::Blob;
-use super::exchange::{RecordedExchange, RecordedHeader, RecordedQuestion, RecordedReply};
-use super::recording::{RecordedCall, RecordedOutcome, Recording};
+use super::exchange::{RecordedCommit, RecordedExchange, RecordedHeader, RecordedQuestion, RecordedReply};
+use super::recording::{RecordedCall, RecordedInputs, RecordedOutcome, Recording};
+use super::secret_values::{MASK, SecretValues};
 use crate::base::mask_secrets;
 use serde_json::Value;
-
-/// What stands in place of a value.
-pub(super) const MASK: &str = "***";
+use std::borrow::Cow;
 
 /// A header or a member of JSON whose name has one of these in it is a secret, whatever its case; `-` stands for `_`
 /// too. Those that the log masks, and two that headers have.
@@ -37,6 +36,8 @@ pub struct MaskRules {
     names: Vec<String>,
     /// JSON pointers (RFC 6901) into bodies, arguments, results, values and payloads. `*` stands for any step.
     pointers: Vec<Vec<String>>,
+    /// The secrets of one recording, which are hidden wherever they stand.
+    secrets: SecretValues,
 }
 
 impl MaskRules {
@@ -67,9 +68,44 @@ impl MaskRules {
         named || self.pointers.iter().any(fits)
     }
 
-    /// The recording without what the rules hide, and without the values of its environment and secrets. How many
-    /// values were masked stands in it.
+    /// These rules for what a guest with the secrets and the environment of this recording gives back: a guest may send
+    /// on what it has, under any name.
+    pub fn with_secrets_of(&self, recording: &Recording) -> Self {
+        let Recording { env, secrets, config, .. } = recording;
+        let secrets = secrets.values().map(|value| (value, true));
+        let env = env.iter().map(|(name, value)| (value, self.hides(name)));
+        let config = config.iter().filter(|(name, _)| self.hides(name)).map(|(_, value)| (value, true));
+        Self { secrets: SecretValues::of(secrets.chain(env).chain(config)), ..self.clone() }
+    }
+
+    /// A text without what looks like a secret, and without the secrets of the recording.
+    pub fn text_without_secrets(&self, text: &str) -> String {
+        self.secrets.hide_in(&mask_secrets(text)).into_owned()
+    }
+
+    /// A text without the secrets of the recording; what only looks like one stays.
+    pub(super) fn name_without_secrets(&self, text: &str) -> String {
+        self.secrets.hide_in(text).into_owned()
+    }
+
+    /// The recording without what the rules hide, without the values of its environment and secrets wherever they
+    /// stand, and without the random bytes that the guest got: it may have made a key of them. How many values were
+    /// masked stands in it.
     pub fn masked(&self, recording: &Recording) -> Recording {
+        let mut copy = self.masked_for_replay(recording);
+        let RecordedInputs { random, insecure, seed, .. } = &mut copy.inputs;
+        let (mut count, drawn) = (0, random.iter_mut().chain(insecure));
+        drawn.chain(seed).for_each(|bytes| hide(bytes, &mut count));
+        copy.masked += count;
+        copy
+    }
+
+    /// The same with the random bytes, without which a guest that draws some does something else in a replay.
+    pub fn masked_for_replay(&self, recording: &Recording) -> Recording {
+        self.with_secrets_of(recording).masked_copy(recording)
+    }
+
+    fn masked_copy(&self, recording: &Recording) -> Recording {
         let mut copy = recording.clone();
         let mut count = 0;
         copy.env.values_mut().chain(copy.secrets.values_mut()).for_each(|value| hide(value, &mut count));
@@ -98,7 +134,12 @@ impl MaskRules {
                 self.value(body, &mut count);
             }
             RecordedOutcome::Function(Some(result)) => self.value(result, &mut count),
-            RecordedOutcome::Function(None) | RecordedOutcome::Failed { .. } => {}
+            RecordedOutcome::Function(None) => {}
+            RecordedOutcome::Failed { cause, .. } => {
+                let mut text = std::mem::take(cause).into();
+                self.text(&mut text, &mut count);
+                *cause = String::from_utf8_lossy(text.bytes()).into_owned();
+            }
         }
         copy.masked = count;
         copy
@@ -106,13 +147,16 @@ impl MaskRules {
 
     fn exchange(&self, exchange: &mut RecordedExchange, count: &mut usize) {
         match &mut exchange.question {
-            RecordedQuestion::Commit(commit) => {
-                commit
-                    .writes
-                    .iter_mut()
-                    .filter_map(|(_, value)| value.as_mut())
-                    .for_each(|value| self.value(value, count));
-                commit.events.iter_mut().for_each(|event| self.value(&mut event.payload, count));
+            RecordedQuestion::Commit(RecordedCommit { checks, writes, events }) => {
+                checks.iter_mut().for_each(|(key, _)| self.key(key, count));
+                for (key, value) in writes {
+                    self.key(key, count);
+                    value.iter_mut().for_each(|value| self.value(value, count));
+                }
+                for event in events {
+                    event.key.iter_mut().for_each(|key| self.name(key, count));
+                    self.value(&mut event.payload, count);
+                }
             }
             RecordedQuestion::Call { arguments, .. } => {
                 arguments.iter_mut().for_each(|argument| self.value(argument, count));
@@ -122,15 +166,26 @@ impl MaskRules {
                 self.headers(headers, count);
                 self.value(body, count);
             }
-            RecordedQuestion::Get { .. } | RecordedQuestion::Scan { .. } | RecordedQuestion::Cursor { .. } => {}
+            RecordedQuestion::Get { keys } => keys.iter_mut().for_each(|key| self.key(key, count)),
+            RecordedQuestion::Scan { prefix, after, .. } => {
+                self.key(prefix, count);
+                after.iter_mut().for_each(|key| self.key(key, count));
+            }
+            RecordedQuestion::Cursor { .. } => {}
         }
         match &mut exchange.answer {
             Some(RecordedReply::Values(values)) => {
                 values.iter_mut().flatten().for_each(|(value, _)| self.value(value, count));
             }
-            Some(RecordedReply::Page { entries, .. }) => {
-                entries.iter_mut().for_each(|(_, value, _)| self.value(value, count));
+            Some(RecordedReply::Page { entries, next }) => {
+                for (key, value, _) in entries {
+                    self.key(key, count);
+                    self.value(value, count);
+                }
+                next.iter_mut().for_each(|key| self.key(key, count));
             }
+            Some(RecordedReply::Key(Some(key))) => self.key(key, count),
+            Some(RecordedReply::Refused { text, .. }) => self.name(text, count),
             Some(RecordedReply::Result(Some(result))) => self.value(result, count),
             Some(RecordedReply::Response { headers, body, .. }) => {
                 self.headers(headers, count);
@@ -167,12 +222,35 @@ impl MaskRules {
     }
 
     fn text(&self, value: &mut Blob, count: &mut usize) {
-        if let Some(text) = value.text()
-            && let std::borrow::Cow::Owned(masked) = mask_secrets(text)
-        {
+        let Some(text) = value.text() else { return self.key(value, count) };
+        if let Some(masked) = self.masked_text(text) {
             *value = masked.into();
             *count += 1;
         }
+    }
+
+    /// The text without secrets; `None`: it has none.
+    fn masked_text(&self, text: &str) -> Option<String> {
+        let masked = mask_secrets(text);
+        match (self.secrets.hide_in(&masked), &masked) {
+            (Cow::Owned(hidden), _) => Some(hidden),
+            (_, Cow::Owned(_)) => Some(masked.into_owned()),
+            _ => None,
+        }
+    }
+
+    /// A key, or bytes that are no text: a name in it tells nothing, so the secrets of the recording alone go.
+    fn key(&self, key: &mut Blob, count: &mut usize) {
+        if let Some(hidden) = self.secrets.hide_in_bytes(key.bytes()) {
+            *key = hidden.into();
+            *count += 1;
+        }
+    }
+
+    fn name(&self, text: &mut String, count: &mut usize) {
+        let hidden = self.name_without_secrets(text);
+        *count += usize::from(hidden != *text);
+        *text = hidden;
     }
 
     fn json(&self, value: &mut Value, steps: &mut Vec<String>, count: &mut usize) {
@@ -183,10 +261,15 @@ impl MaskRules {
         }
         match value {
             Value::Object(members) => {
-                for (name, value) in members {
+                for (name, value) in &mut *members {
                     steps.push(name.clone());
                     self.json(value, steps, count);
                     steps.pop();
+                }
+                if members.keys().any(|name| self.name_without_secrets(name) != *name) {
+                    let all = std::mem::take(members).into_iter();
+                    *members = all.map(|(name, value)| (self.name_without_secrets(&name), value)).collect();
+                    *count += 1;
                 }
             }
             Value::Array(items) => {
@@ -197,12 +280,18 @@ impl MaskRules {
                 }
             }
             Value::String(text) => {
-                if let std::borrow::Cow::Owned(masked) = mask_secrets(text) {
+                if let Some(masked) = self.masked_text(text) {
                     *text = masked;
                     *count += 1;
                 }
             }
-            _ => {}
+            Value::Number(number) => {
+                if let Some(masked) = self.masked_text(&number.to_string()) {
+                    *value = masked.into();
+                    *count += 1;
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
         }
     }
 }

@@ -14,7 +14,7 @@
 //! Never: it reads a clock, knows the engine, or makes a call.
 //!
 //! From the top: `way_back` → `written_overlay`, `playback`; `shadow_tally` → `playback` → `difference` → `mask_rules`
-//! → `recording` → `exchange` → `blob`; `recording_store` → `recording`. Tests: `tests/`.
+//! → `secret_values`, `recording` → `exchange` → `blob`; `recording_store` → `recording`. Tests: `tests/`.
 
 mod blob;
 mod difference;
@@ -24,6 +24,7 @@ mod playback;
 #[expect(clippy::module_inception, reason = "a file is named for its main noun")]
 mod recording;
 mod recording_store;
+mod secret_values;
 mod shadow_tally;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

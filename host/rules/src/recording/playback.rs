@@ -30,7 +30,8 @@ pub struct NewQuestion(pub String);
 /// One replay of a recording, from the side of the host.
 pub struct Playback {
     recording: Arc<Recording>,
-    rules: Arc<MaskRules>,
+    /// With the secrets of the recording.
+    rules: MaskRules,
     /// Which exchanges were used.
     used: Vec<bool>,
     /// Exchanges that were asked for and not answered yet.
@@ -72,8 +73,9 @@ impl PlaybackReport {
 
 impl Playback {
     /// A replay that has not begun.
-    pub fn new(recording: Arc<Recording>, rules: Arc<MaskRules>) -> Self {
+    pub fn new(recording: Arc<Recording>, rules: &MaskRules) -> Self {
         let used = vec![false; recording.exchanges.len()];
+        let rules = rules.with_secrets_of(&recording);
         Self {
             recording,
             rules,
@@ -150,14 +152,19 @@ impl Playback {
         if let Some(at) = self.near(question) {
             self.note(at, question);
         }
-        let stopped = NewQuestion(question.in_words());
-        self.stopped = Some(stopped.clone());
-        Err(stopped)
+        let stopped = self.new_question(question);
+        Err(self.stopped.insert(stopped).clone())
     }
 
     /// The guest cannot go on after this question.
     pub fn stop(&mut self, question: &RecordedQuestion) {
-        self.stopped.get_or_insert_with(|| NewQuestion(question.in_words()));
+        if self.stopped.is_none() {
+            self.stopped = Some(self.new_question(question));
+        }
+    }
+
+    fn new_question(&self, question: &RecordedQuestion) -> NewQuestion {
+        NewQuestion(self.rules.name_without_secrets(&question.in_words()))
     }
 
     /// Whether the guest has asked for something that was not recorded.
@@ -268,7 +275,7 @@ impl Playback {
         for (at, exchange) in self.recording.exchanges.iter().enumerate() {
             if !self.used[at] && exchange.question.is_effect() {
                 let what = exchange.question.in_words();
-                differences.push(Difference::new(general(&what), what, NOTHING));
+                differences.push(Difference::new(&self.rules, &general(&what), what, NOTHING));
             }
         }
         differences.extend(outcome_differences(&self.recording.outcome, &outcome, &self.rules));

@@ -111,6 +111,11 @@ impl EndpointMetrics {
         }
     }
 
+    /// The latencies of all requests, added up.
+    pub(super) fn seconds(&self) -> f64 {
+        self.latency.snapshot().sum()
+    }
+
     /// The requests and failures so far.
     pub fn counts(&self) -> RequestCounts {
         RequestCounts { requests: self.requests.get(), failures: self.failures.get() }

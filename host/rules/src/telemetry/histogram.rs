@@ -67,6 +67,30 @@ impl<const N: usize> Histogram<N> {
 }
 
 impl HistogramSnapshot {
+    /// Adds what a histogram with the same bounds holds.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.sum += other.sum;
+        self.count += other.count;
+        for ((_, own), (_, count)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *own += count;
+        }
+    }
+
+    /// The same durations in fewer buckets: those up to each of `bounds` in microseconds, which are some of its own.
+    pub(super) fn coarser(&self, bounds: &[u64]) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "bounds are below 2⁵³")]
+        let bounds = bounds.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
+        let mut left = self.buckets.iter().peekable();
+        let buckets = bounds.map(|bound| {
+            let mut count = 0;
+            while let Some((_, own)) = left.next_if(|(own, _)| *own <= bound) {
+                count += own;
+            }
+            (bound, count)
+        });
+        Self { sum: self.sum, count: self.count, buckets: buckets.collect() }
+    }
+
     /// The sum of all durations in seconds.
     pub(super) fn sum(&self) -> f64 {
         self.sum
@@ -113,5 +137,23 @@ mod tests {
         let HistogramSnapshot { sum, count, buckets } = histogram.snapshot();
         assert_eq!((count, buckets), (7, vec![(0.001, 2), (0.0025, 2), (f64::INFINITY, 3)]));
         assert!((sum - 4.009_502_001).abs() < 1e-9, "{sum}");
+    }
+
+    #[test]
+    fn histograms_add_up_and_get_coarser_without_losing_a_duration() {
+        let (one, other) = (Histogram::new(&[1_000, 2_500, 5_000]), Histogram::new(&[1_000, 2_500, 5_000]));
+        for micros in [500, 2_000, 4_000] {
+            one.observe(Duration::from_micros(micros));
+            other.observe(Duration::from_micros(micros + 2_000));
+        }
+        let mut both = one.snapshot();
+        both.add(&other.snapshot());
+        assert_eq!(
+            (both.count, &both.buckets[..]),
+            (6, &[(0.001, 1), (0.0025, 2), (0.005, 2), (f64::INFINITY, 1)][..])
+        );
+        let coarser = both.coarser(&[2_500]);
+        assert_eq!((coarser.count, &coarser.buckets[..]), (6, &[(0.0025, 3), (f64::INFINITY, 3)][..]));
+        assert!((coarser.sum - 0.019).abs() < 1e-9, "{}", coarser.sum);
     }
 }

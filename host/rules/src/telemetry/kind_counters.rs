@@ -3,8 +3,8 @@
 use prometheus_client::metrics::counter::Counter;
 use std::array::from_fn;
 
-/// One counter for each of a few kinds. Each has its series from the start, so that the first event of a kind shows as
-/// a rise.
+/// One counter for each of a few kinds. A kind has its series from its first event on: most kinds never happen to most
+/// services.
 pub(super) struct KindCounters<const N: usize> {
     kinds: &'static [&'static str; N],
     counters: [Counter; N],
@@ -23,6 +23,16 @@ impl<const N: usize> KindCounters<N> {
         if let Some(known) = known {
             self.counters[known].inc();
         }
+    }
+
+    /// How often each kind has happened.
+    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+        self.iter().map(|(kind, count)| (kind, count.get())).collect()
+    }
+
+    /// The events of all kinds.
+    pub(super) fn total(&self) -> u64 {
+        self.counters.iter().map(Counter::get).sum()
     }
 
     /// The kinds with their counters.

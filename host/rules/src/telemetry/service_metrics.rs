@@ -13,9 +13,9 @@ use std::time::Duration;
 pub(super) const WAIT: [u64; 12] =
     [1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000, 30_000_000];
 
-/// The bounds of the histogram of calls in microseconds. A call may stream its answer for long.
-pub(super) const CALL: [u64; 12] =
-    [100, 500, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 5_000_000, 15_000_000, 60_000_000];
+/// The bounds of the histogram of calls in microseconds, each a line of the exposition for each service. A call may
+/// stream its answer for long.
+pub(super) const CALL: [u64; 8] = [100, 1_000, 5_000, 10_000, 50_000, 100_000, 1_000_000, 10_000_000];
 
 /// The kinds of injected faults.
 const INJECTED: [&str; 3] = ["latency", "error", "trap"];

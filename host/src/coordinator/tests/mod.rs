@@ -1,15 +1,20 @@
 //! Sagas over the real store, with services that the tests drive.
 
-use super::{CallEnd, Coordinator, Perform, PlannedCall, SagaError, SagaOrder, SagaPlan, SagaSettings, StepTargets};
+use super::{
+    CallEnd, Coordinator, Perform, PlannedCall, SagaError, SagaOrder, SagaPlan, SagaSettings, SagaStarter, StepTargets,
+};
 use crate::base::ServiceName;
 use crate::contract::Names;
 use crate::events::Backoff;
 use crate::saga::{Binding, BindingPath, SagaDefinition, SagaStep, StepAction, StepCall};
-use crate::state::{Settings, Store};
+use crate::state::tests::doubtful::doubtful_store;
+use crate::state::{Settings, StateError, Store};
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How long a test waits for what must happen.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,8 +26,9 @@ struct Script {
     calls: Mutex<Vec<(String, String)>>,
     /// The ends of the next calls of a function, the last one first; then it is done.
     ends: Mutex<BTreeMap<String, Vec<CallEnd>>>,
-    /// A function that never answers.
+    /// A function that does not answer before it is released.
     hangs: Mutex<Option<String>>,
+    release: Notify,
 }
 
 impl Script {
@@ -41,7 +47,7 @@ impl Perform for Script {
         self.calls.lock().unwrap().push((function.clone(), call.arguments[0].1.clone()));
         let hangs = self.hangs.lock().unwrap().as_deref() == Some(&function);
         if hangs {
-            std::future::pending::<()>().await;
+            self.release.notified().await;
         }
         let end = self.ends.lock().unwrap().get_mut(&function).and_then(Vec::pop);
         end.unwrap_or_else(|| CallEnd::Done(format!("\"{function}\"")))
@@ -191,4 +197,73 @@ async fn a_saga_goes_on_where_its_journal_ends() {
     let sagas = start(&store, &script).await;
     assert_eq!(sagas.show("1").await.unwrap().state, "completed", "what has ended is remembered");
     assert_eq!(sagas.list_ended(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_saga_that_waits_for_its_turn_hears_an_operator_and_the_end_of_the_host() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    *script.hangs.lock().unwrap() = Some("act-a".into());
+    let (store, settings) = (store(folder.path()), SagaSettings { concurrency: 1, ..settings() });
+    let plans = vec![plan(Duration::from_secs(600))];
+    let sagas = Arc::new(Coordinator::start(&store, plans, settings, Arc::clone(&script)).await.unwrap());
+    for id in ["calls", "waits", "waits too"] {
+        begin(&sagas, id).await.unwrap();
+        while script.functions().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    // One call at a time, and it hangs: the others wait for their turn.
+    let ordered = tokio::time::timeout(TIMEOUT, sagas.order("waits", SagaOrder::Compensate)).await;
+    ordered.expect("it hears the order").unwrap();
+    assert_eq!(sagas.show("waits").await.unwrap().state, "compensating");
+    // The host ends, and then the call: nobody takes the turn that it leaves.
+    let ending = Arc::clone(&sagas);
+    let ended = tokio::spawn(async move { ending.stop(TIMEOUT).await });
+    while !matches!(sagas.begin("buy", None, b"{}", Names::Snake).await, Err(SagaError::Stopping)) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    script.release.notify_waiters();
+    ended.await.unwrap();
+    assert_eq!(script.functions(), ["act-a"]);
+}
+
+#[tokio::test]
+async fn a_compensation_succeeds_whatever_it_returns() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    script.answers("act-b", &[CallEnd::Refused("no".into())]);
+    let long = CallEnd::Done(format!("\"{}\"", "x".repeat(8192)));
+    script.answers("undo-b", &[long.clone()]);
+    script.answers("undo-a", &[long]);
+    let (store, settings) = (store(folder.path()), SagaSettings { journal: 4096, ..settings() });
+    let plans = vec![plan(Duration::from_secs(600))];
+    let sagas = Coordinator::start(&store, plans, settings, Arc::clone(&script)).await.unwrap();
+    begin(&sagas, "1").await.unwrap();
+    assert_eq!(state_of(&sagas, "1").await, "compensated");
+    assert_eq!(script.functions(), ["act-a", "act-b", "undo-b", "undo-a"]);
+    assert_eq!(sagas.counts()[0].failures, 1, "the refusal of `b`");
+}
+
+#[tokio::test]
+async fn the_ids_of_keys_last_as_long_as_the_database_and_are_those_of_no_other() {
+    let (folder, other, script) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Arc::default());
+    let id = |sagas: &Coordinator<Script>| sagas.id_of("buy", SagaStarter::Anybody, "k").unwrap();
+    let first = store(folder.path());
+    let before = id(&start(&first, &script).await);
+    assert_eq!(id(&start(&first, &script).await), before);
+    assert_ne!(id(&start(&store(other.path()), &script).await), before);
+}
+
+#[tokio::test]
+async fn a_saga_whose_start_failed_and_is_on_disk_goes_on_when_it_is_started_again() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let (store, doubts) = doubtful_store(folder.path());
+    let sagas = start(&store, &script).await;
+    doubts.store(1, Ordering::Relaxed);
+    let failed = begin(&sagas, "1").await;
+    assert!(matches!(failed, Err(SagaError::State(StateError::Io { .. }))), "{failed:?}");
+    assert!(begin(&sagas, "1").await.unwrap(), "it is there");
+    assert_eq!(state_of(&sagas, "1").await, "completed");
+    assert_eq!(script.functions(), ["act-a", "act-b", "act-c", "act-d"]);
+    assert!(begin(&sagas, "1").await.unwrap());
+    assert_eq!(script.functions().len(), 4, "what has ended is not begun again");
 }

@@ -145,3 +145,27 @@ async fn a_rebuild_that_a_crash_cut_off_is_finished_at_the_next_start() {
     assert!(ServiceReset::left(&store, &mailer()).await.unwrap().is_none());
     deliveries.stop(TIMEOUT).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_waits_for_the_retention_and_sees_what_it_has_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, script) = (store(folder.path()), week(), Arc::new(Script::default()));
+    let deliveries = Arc::new(start(&store, &topic, quick(), &script).await);
+    for _ in 0..3 {
+        publish(&deliveries, None).await;
+    }
+    settled(&deliveries).await;
+    // The retention is between its look at what is settled and its commit.
+    let turn = Arc::clone(&deliveries.turns[&topic.name]).lock_owned().await;
+    let rebuilding = Arc::clone(&deliveries);
+    let mut rebuilt =
+        tokio::spawn(async move { rebuilding.rebuild(order(ReplayStart::Beginning, true)).await.map(drop) });
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut rebuilt).await;
+    assert!(early.is_err(), "it began anew with an event that goes: {early:?}");
+    let writes = vec![(sequence_key(Topic::COUNTER, 1), Change::Delete)];
+    store.bucket(&topic.bucket()).commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
+    drop(turn);
+    let refused = rebuilt.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("the events 1 to 1 of `orders.placed` have gone"), "{refused}");
+    deliveries.stop(TIMEOUT).await;
+}

@@ -2,8 +2,11 @@
 //! each is driven by the firings alone, so that time never passes for another reason.
 
 use super::*;
+use crate::delivery::event_log::EventLog;
 use crate::delivery::{Fire, NamedSchedule, ScheduledWork, Schedules, WallClock};
 use crate::schedule::{MissedRule, Recurrence};
+use crate::state::tests::doubtful::doubtful_store;
+use std::sync::atomic::Ordering;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -54,10 +57,14 @@ fn paused_clock() -> WallClock {
 
 impl Tower {
     fn new(folder: &Path) -> Self {
+        Self::on(store(folder))
+    }
+
+    fn on(store: Store) -> Self {
         let (clock, (rings, heard)) = (paused_clock(), mpsc::channel(64));
         let (ends, running) = (Mutex::default(), Mutex::default());
         let bell = Arc::new(Bell { clock: Arc::clone(&clock), rings, ends, running });
-        Self { store: store(folder), clock, bell, rings: heard }
+        Self { store, clock, bell, rings: heard }
     }
 
     fn start(&self, times: &Recurrence, missed: MissedRule, work: ScheduledWork) -> Schedules {
@@ -201,4 +208,39 @@ async fn an_event_is_published_once_for_each_due_time() {
     assert_eq!((records[0].payload.as_str(), records[0].key.as_deref()), (r#"{"kind":"tick"}"#, Some("k")));
     assert!(records.is_sorted_by(|a, b| a.time / 10_000 < b.time / 10_000), "{records:?}");
     deliveries.stop(TIMEOUT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_failed_and_is_passed_by_a_newer_one_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tower = Tower::new(folder.path());
+    tower.prepare(&[(12_000, failed()), (12_000, failed()), (0, TryEnd::Handled)]);
+    let schedules = tower.start(&every(10), MissedRule::Latest, call());
+    // The time of 10 s has failed at 22 s, that of 20 s at 34 s; then a newer one is due.
+    assert_eq!((tower.ring().await, tower.ring().await, tower.ring().await), (10_000, 22_000, 34_000));
+    stop(&schedules, 3).await;
+    let report = &schedules.report()[0];
+    assert_eq!((report.done, report.failures, report.given_up, report.skipped), (1, 2, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_commit_is_in_doubt_is_published_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, doubts) = doubtful_store(folder.path());
+    let (tower, topic) = (Tower::on(store), week());
+    let (news, mut told) = mpsc::channel(64);
+    topic.on_publish(move || news.try_send(()).expect("the test listens"));
+    let work = ScheduledWork::Publish { topic: Arc::clone(&topic), key: None, payload: "{}".into() };
+    let schedules = tower.start(&every(10), MissedRule::All, work);
+    told.recv().await.unwrap();
+    // The second event is on disk, and the answer is that the disk has failed: deliveries look, and it is found there.
+    doubts.store(1, Ordering::Relaxed);
+    for _ in 0..3 {
+        told.recv().await.unwrap();
+    }
+    stop(&schedules, 3).await;
+    let page = EventLog::new(&tower.store, &topic).after(0, 10).await.unwrap();
+    let times: Vec<_> =
+        page.events.iter().map(|event| (event.record.as_ref().unwrap().time - START) / 10_000).collect();
+    assert_eq!((times, topic.last()), (vec![1, 2, 3], 3));
 }

@@ -1,7 +1,9 @@
 //! Answers that are kept by state: what ends them, at each moment of a fetch.
 
 use super::*;
-use crate::base::{Body, BodyError, CallContext, Identity, Input, InputWatch, ProofKind, RequestId, ServiceName};
+use crate::base::{
+    Body, BodyError, CallContext, Identity, IdentityFields, Input, InputWatch, ProofKind, RequestId, ServiceName,
+};
 use crate::base::{empty_body, full_body};
 use crate::cache::CachePolicy;
 use crate::gateway::problem::Problem;
@@ -103,7 +105,14 @@ fn status(answer: &Response<Body>) -> &str {
 
 fn identity(subject: &str, scope: &str, claims: &str) -> Identity {
     let (subject, policy, claims) = (subject.to_owned(), "api".to_owned(), claims.to_owned());
-    Identity { subject, policy, proof: ProofKind::Token, scopes: [scope.to_owned()].into(), claims }
+    Identity {
+        subject,
+        policy,
+        proof: ProofKind::Token,
+        scopes: [scope.to_owned()].into(),
+        claims,
+        told: IdentityFields::default(),
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::limit_key::{ClientBytes, LimitedRequest};
 use super::rate_fields::LEFT;
 use super::*;
-use crate::base::{Identity, ProofKind, RequestId, TakenWork};
+use crate::base::{Identity, IdentityFields, ProofKind, RequestId, TakenWork};
 use crate::gateway::problem::Problem;
 use crate::limit::{Limiter, Quota, QuotaEntry, QuotaTable, Rate, WorkBudget, WorkLimiter};
 use http::header::RETRY_AFTER;
@@ -54,7 +54,14 @@ fn limit(name: &str, measures: LimitMeasures, by: LimitKey) -> Arc<RateLimit> {
 
 fn identity(subject: &str, proof: ProofKind) -> Identity {
     let claims = r#"{"tenant":"blue"}"#.to_owned();
-    Identity { subject: subject.into(), policy: "staff".into(), proof, scopes: BTreeSet::new(), claims }
+    Identity {
+        subject: subject.into(),
+        policy: "staff".into(),
+        proof,
+        scopes: BTreeSet::new(),
+        claims,
+        told: IdentityFields::default(),
+    }
 }
 
 #[tokio::test]

@@ -5,13 +5,14 @@
 
 use crate::base::{CallContext, ErrorKind, Identity, Input, InputWatch, RequestId, ServiceName, StatePage, StateValue};
 use crate::runtime::grants::Grants;
+use crate::runtime::tape::taped_sources::GuestSources;
 use crate::state::{Bucket, Committed, Entry, Key, KeyWatch, Page, Versioned};
 use rand::TryRng;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime_wasi::random::thread_rng;
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtxBuilder};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
 
 /// The seed of the hash tables of every guest whose call is watched. A seed for each call would make each answer
 /// depend on chance; this one stays secret, and differs with each start of the host, as in a plain process.
@@ -35,16 +36,14 @@ impl CallNotes {
         self.watch.note(&self.grants.service, input);
     }
 
-    /// Has the guest's clocks, its randomness and its environment noted.
-    pub(super) fn watch_system(&self, wasi: &mut WasiCtxBuilder) {
+    /// Clocks and randomness for the guest, each use of which is noted; its environment is noted now.
+    pub(super) fn sources(&self) -> GuestSources {
         self.note(Input::InsecureSeed(*SEED));
         let environment: Vec<_> = self.grants.env().variables().collect();
         self.note(Input::Environment(&environment));
-        wasi.insecure_random_seed(*SEED)
-            .wall_clock(NotedClock { notes: self.clone(), origin: Instant::now() })
-            .monotonic_clock(NotedClock { notes: self.clone(), origin: Instant::now() })
-            .secure_random(NotedRng { notes: self.clone(), rng: thread_rng(), secure: true })
-            .insecure_random(NotedRng { notes: self.clone(), rng: thread_rng(), secure: false });
+        let clock = || Box::new(NotedClock { notes: self.clone(), origin: Instant::now() });
+        let rng = |secure| Box::new(NotedRng { notes: self.clone(), rng: thread_rng(), secure });
+        GuestSources { time: clock(), ticks: clock(), random: rng(true), quick: rng(false), seed: *SEED }
     }
 
     /// The guest asks for values of its configuration.

@@ -186,10 +186,7 @@ fn wasi(identity: &InstanceIdentity, errors: &GuestLog, notes: Option<&CallNotes
     for (name, value) in identity.grants.env().variables() {
         wasi.env(name, value);
     }
-    if let Some(notes) = notes {
-        notes.watch_system(&mut wasi);
-    }
-    taped_sources::install(&mut wasi, &identity.tape);
+    taped_sources::install(&mut wasi, notes.map(CallNotes::sources), &identity.tape);
     wasi.build()
 }
 

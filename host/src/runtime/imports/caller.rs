@@ -57,7 +57,7 @@ fn asked(store: &mut StoreContextMut<'_, Context>) -> (CallContext, Option<CallN
 }
 
 impl From<&Identity> for contract::Identity {
-    fn from(Identity { subject, policy, proof, scopes, claims }: &Identity) -> Self {
+    fn from(Identity { subject, policy, proof, scopes, claims, .. }: &Identity) -> Self {
         Self {
             subject: subject.clone(),
             policy: policy.clone(),

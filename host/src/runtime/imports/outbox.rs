@@ -97,10 +97,15 @@ impl CommitScope {
         let committed = match event {
             Some(event) if changes => {
                 let bucket = own.bucket.clone();
-                own.change(commit_once(&bucket, transaction, &event)).await?
+                own.change(commit_once(&bucket, transaction, &event)).await
             }
-            _ => own.commit(transaction).await?,
+            _ => own.commit(transaction).await,
         };
+        let committed = committed.inspect_err(|error| {
+            if matches!(error, StateError::Io { .. }) {
+                published.iter().for_each(|(topic, ..)| topic.may_have_more());
+            }
+        })?;
         // Each event has a number among the sums. A commit that was made before has none: it has told already.
         if !committed.sums.is_empty() {
             published.iter().for_each(|(topic, events, bytes)| topic.published(*events, *bytes));

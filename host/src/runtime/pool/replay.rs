@@ -24,12 +24,8 @@ impl InstancePool {
     /// # Errors
     /// [`ErrorKind::NoEndpoint`] when the component has no such function, or one of other types;
     /// [`ErrorKind::Overloaded`] when no instance is free. A guest that fails is an outcome, and no error.
-    pub async fn replay(
-        &self,
-        recording: &Arc<Recording>,
-        rules: &Arc<MaskRules>,
-    ) -> Result<PlaybackReport, InvokeError> {
-        let tape = CallTape::played(Playback::new(Arc::clone(recording), Arc::clone(rules)));
+    pub async fn replay(&self, recording: &Arc<Recording>, rules: &MaskRules) -> Result<PlaybackReport, InvokeError> {
+        let tape = CallTape::played(Playback::new(Arc::clone(recording), rules));
         let context = played_context(recording, self.limits.timeout);
         let outcome = tokio::select! {
             biased;
@@ -78,10 +74,6 @@ impl InstancePool {
     fn tape(&self, context: &CallContext, call: impl FnOnce() -> Option<RecordedCall>) -> CallTape {
         let Some(recorder) = &self.recorder else { return CallTape::default() };
         let Some(reason) = recorder.reason() else { return CallTape::default() };
-        // Whoever watches the call is told by clocks of its own.
-        if context.watch.is_some() {
-            return CallTape::default();
-        }
         let Some(call) = call() else { return CallTape::default() };
         let instance = RecordedInstance {
             grants: Arc::clone(&self.revision.grants),

@@ -392,7 +392,7 @@ mod tests {
     use super::super::recorder::{RecordShare, RecordingPlace};
     use super::*;
     use crate::recording::testing::recording;
-    use crate::recording::{RecordingBounds, RecordingStore};
+    use crate::recording::{MaskRules, RecordingBounds, RecordingStore};
     use std::time::Duration;
     use tokio::time::sleep;
 
@@ -440,7 +440,7 @@ mod tests {
         let facts: Vec<_> = recording.exchanges.iter().map(|one| (one.order, one.at_once)).collect();
         assert_eq!(facts, [(0, true), (2, false), (1, false)]);
 
-        let tape = CallTape::played(Playback::new(Arc::clone(&recording), Arc::default()));
+        let tape = CallTape::played(Playback::new(Arc::clone(&recording), &MaskRules::default()));
         let arrived = Mutex::new(Vec::new());
         let one = async |key: &'static str| {
             let version = ask(&tape, key, Some(1_000_000)).await;
@@ -456,7 +456,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_that_was_not_recorded_stops_the_replay_and_is_named() {
-        let tape = CallTape::played(Playback::new(Arc::new(recording()), Arc::default()));
+        let tape = CallTape::played(Playback::new(Arc::new(recording()), &MaskRules::default()));
         tokio::select! {
             version = ask(&tape, "new", None) => panic!("{version}"),
             () = tape.stopped() => {}

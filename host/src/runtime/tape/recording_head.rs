@@ -2,7 +2,8 @@
 
 use super::call_tape::recorded_headers;
 use crate::base::{
-    Blame, Body, BodyError, CallContext, HandledEvent, Identity, ProofKind, RequestId, SecureOrigin, ServiceName,
+    Blame, Body, BodyError, CallContext, HandledEvent, Identity, IdentityFields, ProofKind, RequestId, SecureOrigin,
+    ServiceName,
 };
 use crate::recording::{Blob, RecordedCall, RecordedCaller, RecordedEvent, RecordedInputs, RecordedOutcome, Recording};
 use crate::runtime::error::InvokeError;
@@ -59,7 +60,7 @@ impl RecordedInstance {
     }
 }
 
-fn caller(Identity { subject, policy, proof, scopes, claims }: &Identity) -> RecordedCaller {
+fn caller(Identity { subject, policy, proof, scopes, claims, .. }: &Identity) -> RecordedCaller {
     RecordedCaller {
         subject: subject.clone(),
         policy: policy.clone(),
@@ -121,6 +122,7 @@ fn identity(caller: &RecordedCaller) -> Identity {
         proof: ProofKind::named(&caller.proof).unwrap_or(ProofKind::ApiKey),
         scopes: caller.scopes.iter().cloned().collect::<BTreeSet<_>>(),
         claims: caller.claims.text().unwrap_or("{}").to_owned(),
+        told: IdentityFields::default(),
     }
 }
 

@@ -8,23 +8,47 @@ use std::time::Duration;
 use wasmtime_wasi::WasiCtxBuilder;
 use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock, MonotonicClock, WallClock};
 
-/// Has a guest's clocks and its randomness go over its tape, if it has one.
-pub(crate) fn install(wasi: &mut WasiCtxBuilder, tape: &CallTape) {
-    if tape.is_off() {
+/// Where a guest's clocks and its randomness come from.
+pub(crate) struct GuestSources {
+    pub(crate) time: Box<dyn HostWallClock>,
+    pub(crate) ticks: Box<dyn HostMonotonicClock>,
+    /// The source of `wasi:random/random`.
+    pub(crate) random: Box<dyn Rng + Send>,
+    /// The source of the interface for quick ones.
+    pub(crate) quick: Box<dyn Rng + Send>,
+    /// The seed for hash tables.
+    pub(crate) seed: u128,
+}
+
+impl Default for GuestSources {
+    fn default() -> Self {
+        Self {
+            time: Box::new(WallClock::new()),
+            ticks: Box::new(MonotonicClock::new()),
+            random: Box::new(StdRng::from_rng(&mut rand::rng())),
+            quick: Box::new(SmallRng::from_rng(&mut rand::rng())),
+            seed: rand::random(),
+        }
+    }
+}
+
+/// Has a guest's clocks and its randomness go over its tape, if it has one, and come from `noted`, if somebody watches
+/// what the guest gets of them.
+pub(crate) fn install(wasi: &mut WasiCtxBuilder, noted: Option<GuestSources>, tape: &CallTape) {
+    if tape.is_off() && noted.is_none() {
         return;
     }
-    wasi.wall_clock(TapedTime(tape.clone(), WallClock::new()));
-    wasi.monotonic_clock(TapedTicks(tape.clone(), MonotonicClock::new()));
-    let secure = TapedRandom { tape: tape.clone(), source: StdRng::from_rng(&mut rand::rng()), quick: false };
-    wasi.secure_random(secure);
-    let quick = TapedRandom { tape: tape.clone(), source: SmallRng::from_rng(&mut rand::rng()), quick: true };
-    wasi.insecure_random(quick);
-    let seed = tape.play(|playback| playback.seed()).unwrap_or_else(rand::random);
+    let GuestSources { time, ticks, random, quick, seed } = noted.unwrap_or_default();
+    wasi.wall_clock(TapedTime(tape.clone(), time));
+    wasi.monotonic_clock(TapedTicks(tape.clone(), ticks));
+    wasi.secure_random(TapedRandom { tape: tape.clone(), source: random, quick: false });
+    wasi.insecure_random(TapedRandom { tape: tape.clone(), source: quick, quick: true });
+    let seed = tape.play(|playback| playback.seed()).unwrap_or(seed);
     tape.add(16, |given, _| given.seed = Some(seed.to_le_bytes().to_vec().into()));
     wasi.insecure_random_seed(seed);
 }
 
-struct TapedTime(CallTape, WallClock);
+struct TapedTime(CallTape, Box<dyn HostWallClock>);
 
 impl HostWallClock for TapedTime {
     fn resolution(&self) -> Duration {
@@ -43,7 +67,7 @@ impl HostWallClock for TapedTime {
     }
 }
 
-struct TapedTicks(CallTape, MonotonicClock);
+struct TapedTicks(CallTape, Box<dyn HostMonotonicClock>);
 
 impl HostMonotonicClock for TapedTicks {
     fn resolution(&self) -> u64 {
@@ -60,14 +84,14 @@ impl HostMonotonicClock for TapedTicks {
     }
 }
 
-struct TapedRandom<R> {
+struct TapedRandom {
     tape: CallTape,
-    source: R,
+    source: Box<dyn Rng + Send>,
     /// Whether it is the source of the interface for quick ones.
     quick: bool,
 }
 
-impl<R: Rng> TryRng for TapedRandom<R> {
+impl TryRng for TapedRandom {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {

@@ -36,6 +36,19 @@ fn the_step_in_doubt_is_undone_first_and_then_backwards() {
 }
 
 #[test]
+fn each_step_says_what_it_is_at() {
+    let states = |run: &SagaRun| [0, 1, 2].map(|step| run.step_state(step));
+    let mut run = run(None, &[]);
+    assert_eq!(states(&run), ["waiting"; 3]);
+    assert!(run.apply(&begun(0)) && run.apply(&done(0)) && run.apply(&begun(1)));
+    assert_eq!(states(&run), ["done", "under-way", "waiting"]);
+    assert!(run.apply(&JournalEntry::turned("no money")));
+    assert_eq!(states(&run), ["done", "under-way", "left-out"]);
+    assert!(run.apply(&JournalEntry::Undone { step: 1 }));
+    assert_eq!(states(&run), ["under-way", "undone", "left-out"]);
+}
+
+#[test]
 fn behind_the_pivot_there_is_no_way_back() {
     let mut run = run(Some(0), &[begun(0), done(0), begun(1)]);
     assert!(!run.may_turn(true) && !run.apply(&JournalEntry::turned("late")));

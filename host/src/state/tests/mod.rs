@@ -5,6 +5,7 @@ mod crash;
 mod data_control;
 mod data_files;
 mod disk_failures;
+pub(crate) mod doubtful;
 mod encryption;
 mod file;
 mod limits;

@@ -1,7 +1,7 @@
 //! What tells requests apart, what `Cache-Status` says, and what a purge takes.
 
 use super::*;
-use crate::base::{HostAndPort, Identity, ProofKind};
+use crate::base::{HostAndPort, Identity, IdentityFields, ProofKind};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -52,6 +52,7 @@ fn a_routes_key_tells_requests_apart_by_its_parts() {
         proof: ProofKind::Token,
         scopes: BTreeSet::new(),
         claims: "{}".into(),
+        told: IdentityFields::default(),
     };
     let by = |part: KeyPart, fields: Fields<'_>, subject: Option<&str>| {
         KeyDigest::of((0, &policy(&[part])), &headers(fields), subject.map(who).as_ref(), &[])

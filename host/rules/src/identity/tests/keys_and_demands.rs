@@ -1,6 +1,6 @@
 //! API keys, what an issuer says of a token, certificates, and what routes demand.
 
-use crate::base::{Identity, ProofKind};
+use crate::base::{Identity, IdentityFields, ProofKind};
 use crate::identity::{
     ApiKey, CertificatePolicy, Demand, DemandedClaim, Introspected, IntrospectionPolicy, KeyRecord, KeyRefusal,
     KeyRing, Lack, NamePattern, ShownCertificate,
@@ -35,7 +35,7 @@ fn a_key_proves_its_owner_to_its_own_policy_until_it_ends() {
 fn identity(scopes: &[&str], claims: Value) -> Identity {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let (subject, policy, proof) = ("ada".into(), "staff".into(), ProofKind::Token);
-    Identity { subject, policy, proof, scopes, claims: claims.to_string() }
+    Identity { subject, policy, proof, scopes, claims: claims.to_string(), told: IdentityFields::default() }
 }
 
 #[test]

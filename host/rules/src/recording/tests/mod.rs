@@ -6,10 +6,11 @@ use super::testing::*;
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn playback(recording: Recording) -> Playback {
-    Playback::new(Arc::new(recording), Arc::default())
+    Playback::new(Arc::new(recording), &MaskRules::default())
 }
 
 fn words(report: &PlaybackReport) -> Vec<String> {
@@ -53,9 +54,43 @@ fn a_copy_for_outside_has_no_secret_and_says_how_many_it_lacks() {
         assert!(!text.contains(secret), "{secret}: {text}");
     }
     assert!(text.contains("1200") && text.contains("\"50\"") && text.contains("*/*"), "{text}");
-    // The query, the header, the password, the name, the mail, the environment.
-    assert_eq!(copy.masked, 6);
+    // The query, the header, the password, the name, the mail, the environment, the random bytes.
+    assert_eq!(copy.masked, 7);
     assert_eq!(rules.masked(&copy), Recording { masked: copy.masked, ..rules.masked(&copy) });
+}
+
+#[test]
+fn a_secret_that_the_guest_sends_on_is_in_no_part_of_a_copy_or_of_a_difference() {
+    let secret = "sk live/4711";
+    let said = |name: &str| format!(r#"{{"{name}":"with {secret}"}}"#);
+    let mut whole = Recording { secrets: BTreeMap::from([("partner".into(), blob(secret))]), ..recording() };
+    let address = "http://partner.example/charge?k=sk%20live%2F4711";
+    let headers = vec![("x-partner".into(), blob(secret))];
+    let request =
+        RecordedQuestion::Http { method: "POST".into(), address: blob(address), headers, body: blob(&said("a")) };
+    whole.exchanges = vec![
+        exchange(request, RecordedReply::Result(Some(blob(&said(secret)))), 0),
+        exchange(commit(&format!("by/{secret}"), secret), RecordedReply::Key(Some(blob(secret))), 1),
+        exchange(get(secret), found(&said("b"), 1), 2),
+    ];
+    let cause = format!("panicked: token=abcdefgh, {secret} was refused");
+    let (kind, frames) = ("trap".to_owned(), Vec::new());
+    whole.outcome = RecordedOutcome::Failed { kind, cause, frames, stack: None };
+    for copy in [MaskRules::default().masked(&whole), MaskRules::default().masked_for_replay(&whole)] {
+        let text = String::from_utf8(copy.to_file()).unwrap();
+        assert!(!text.contains("4711") && !text.contains("abcdefgh"), "{text}");
+        assert!(text.contains("panicked: token=***, *** was refused"), "{text}");
+    }
+    let given = |copy: Recording| copy.inputs.random;
+    assert_eq!(given(MaskRules::default().masked_for_replay(&whole)), whole.inputs.random, "a replay needs them");
+    assert_ne!(given(MaskRules::default().masked(&whole)), whole.inputs.random);
+
+    let mut play = playback(whole);
+    play.ask(&commit(&format!("by/{secret}"), &said("c"))).unwrap();
+    play.ask(&get(&format!("other/{secret}"))).unwrap_err();
+    let report = play.report(answered(secret));
+    let text = format!("{report:?}");
+    assert!(!report.differences.is_empty() && !text.contains("4711"), "{text}");
 }
 
 #[test]

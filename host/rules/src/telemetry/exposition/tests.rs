@@ -2,7 +2,9 @@
 
 use super::super::gateway_metrics::CountScope;
 use super::*;
-use crate::telemetry::{PoolMetrics, PoolSample};
+use crate::base::DeadlineOwner;
+use crate::telemetry::metrics_source::{EndpointSample, OutsideSample, PoolSample, ServiceSample};
+use crate::telemetry::{EndpointMetrics, PoolMetrics, ServiceMetrics};
 use std::time::Duration;
 
 #[derive(Default, Clone)]
@@ -47,6 +49,29 @@ impl MetricsSource for One {
     }
 }
 
+/// A service of one plain address, to which nothing has happened yet.
+struct Quiet;
+
+impl MetricsSource for Quiet {
+    fn endpoints(&self) -> Vec<(EndpointSample, Arc<EndpointMetrics>)> {
+        let (service, endpoint, breaker) = ("old".into(), "old-0".into(), 0);
+        let (forced, ready, ejected, in_flight, instances) = (false, true, false, 0, 0);
+        let sample = EndpointSample { service, endpoint, breaker, forced, ready, ejected, in_flight, instances };
+        vec![(sample, Arc::default())]
+    }
+
+    fn services(&self) -> Vec<(ServiceSample, Arc<ServiceMetrics>)> {
+        let (name, revision, pool, computed) = ("old".into(), String::new(), PoolSample::default(), Duration::ZERO);
+        let sample = ServiceSample { name, revision, waiting: 0, faults: 0, retry_budget: 9, pool, computed };
+        vec![(sample, Arc::default())]
+    }
+
+    fn outside(&self) -> Vec<(OutsideSample, Arc<EndpointMetrics>)> {
+        let host = "https://api.example.com".into();
+        vec![(OutsideSample { service: "old".into(), host, breaker: 0, in_flight: 0 }, Arc::default())]
+    }
+}
+
 struct Nothing;
 
 impl MetricsSource for Nothing {
@@ -80,7 +105,9 @@ fn the_exposition_has_every_family_of_endpoints() {
             r#"atoll_requests_total{service="users",endpoint="users-0"} 1"#,
             r#"atoll_failures_total{service="users",endpoint="users-0"} 1"#,
             r#"atoll_failures_by_kind_total{service="users",endpoint="users-0",kind="trap"} 1"#,
-            r#"atoll_latency_seconds_bucket{le="0.0025",service="users",endpoint="users-0"} 1"#,
+            r#"atoll_endpoint_seconds_total{service="users",endpoint="users-0"} 0.002"#,
+            r#"atoll_latency_seconds_bucket{le="0.001",service="users"} 0"#,
+            r#"atoll_latency_seconds_bucket{le="0.0025",service="users"} 1"#,
             r#"atoll_breaker_state{service="users",endpoint="users-0"} 2"#,
             r#"atoll_breaker_forced{service="users",endpoint="users-0"} 1"#,
             r#"atoll_endpoint_ready{service="users",endpoint="users-0"} 0"#,
@@ -116,9 +143,8 @@ fn the_exposition_has_every_family_of_services() {
             r#"atoll_swaps_total{service="users"} 1"#,
             r#"atoll_rollbacks_total{service="users"} 2"#,
             r#"atoll_swaps_refused_total{service="users",kind="does-not-start"} 1"#,
-            r#"atoll_swaps_refused_total{service="users",kind="breaks-callers"} 0"#,
+            r#"atoll_swap_refusals_total{service="users"} 1"#,
             r#"atoll_refused_total{service="users",kind="circuit-open"} 1"#,
-            r#"atoll_refused_total{service="users",kind="overloaded"} 0"#,
             r#"atoll_retries_total{service="users"} 1"#,
             r#"atoll_retries_denied_total{service="users"} 2"#,
             r#"atoll_queue_wait_seconds_bucket{le="0.0025",service="users"} 0"#,
@@ -130,15 +156,38 @@ fn the_exposition_has_every_family_of_services() {
             r#"atoll_pool_longest_wait_seconds{service="users"} 0.25"#,
             r#"atoll_pool_wait_seconds_bucket{le="0.025",service="users"} 0"#,
             r#"atoll_pool_wait_seconds_bucket{le="0.05",service="users"} 1"#,
-            r#"atoll_timeouts_total{service="users",deadline="route"} 0"#,
             r#"atoll_timeouts_total{service="users",deadline="caller"} 1"#,
             r#"atoll_faults_standing{service="users"} 5"#,
             r#"atoll_retry_budget{service="users"} 6"#,
-            r#"atoll_faults_injected_total{service="users",kind="latency"} 0"#,
             r#"atoll_faults_injected_total{service="users",kind="error"} 1"#,
             r#"atoll_faults_injected_total{service="users",kind="trap"} 2"#,
         ],
     );
+}
+
+#[test]
+fn what_cannot_happen_and_what_has_not_happened_has_no_series() {
+    let quiet = Metrics::new(Quiet, Arc::default()).encode();
+    for present in ["atoll_requests_total", "atoll_endpoint_ready", "atoll_breaker_state", "atoll_retries_total"] {
+        assert!(quiet.contains(&format!("\n{present}{{")), "{present} is missing in\n{quiet}");
+    }
+    for family in [
+        "breaker_forced",
+        "endpoint_ejected",
+        "latency_seconds",
+        "queue_wait_seconds",
+        "pool_",
+        "swaps",
+        "rollbacks",
+        "swap_refusals",
+        "refused",
+        "timeouts",
+        "faults_",
+        "guest_seconds",
+        "outside_latency_seconds",
+    ] {
+        assert!(!quiet.contains(&format!("atoll_{family}")), "{family} is in\n{quiet}");
+    }
 }
 
 #[test]
@@ -170,7 +219,7 @@ fn the_exposition_has_every_family_of_the_gateway() {
         &[
             r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="200",kind="answer"} 0"#,
             r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="204",kind="answer"} 1"#,
-            r#"atoll_gateway_requests_total{route="/a/{id}",service="a",status="502",kind="trap"} 0"#,
+            r#"atoll_gateway_failures_total{route="/a/{id}",service="a"} 0"#,
             r#"atoll_gateway_duration_seconds_bucket{le="0.0025",route="/a/{id}",service="a",class="2xx"} 1"#,
             r#"atoll_gateway_duration_seconds_bucket{le="+Inf",route="/a/{id}",service="a",class="2xx"} 1"#,
         ],

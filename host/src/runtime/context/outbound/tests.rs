@@ -19,6 +19,8 @@ type SentRequest = (String, String, Option<String>, u128);
 #[derive(Default)]
 struct Recorder {
     sent: Mutex<Vec<SentRequest>>,
+    /// The guard of each request.
+    guards: Mutex<Vec<Option<Arc<CommitGuard>>>>,
     refuses: bool,
     /// It never answers; and whether the request gets a connection.
     silent: Option<bool>,
@@ -34,6 +36,7 @@ impl Recorder {
         let id = request.headers().get("x-request-id").map(|id| id.to_str().unwrap().to_owned());
         let left = context.deadline.saturating_duration_since(Instant::now()).as_millis();
         self.sent.lock().unwrap().push((callee, request.uri().to_string(), id, left));
+        self.guards.lock().unwrap().push(context.guard.clone());
         if let Some(connects) = self.silent {
             if let Some(notice) = request.extensions().get::<ConnectionNotice>().filter(|_| connects) {
                 notice.tell();
@@ -137,6 +140,21 @@ async fn a_request_goes_where_a_grant_permits_and_nowhere_else() {
     let tunnel = send(&mut outbound, request(Method::CONNECT, "https://api.example/"), RequestOptions::default()).await;
     assert!(matches!(tunnel, Err(Error::HttpRequestMethodInvalid)), "{tunnel:?}");
     assert!(recorder.sent.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_of_a_sagas_action_takes_its_guard_along_and_the_next_one_does_not() {
+    let recorder = Arc::new(Recorder::default());
+    let mut outbound = outbound(&recorder);
+    let guard = Arc::new(CommitGuard { bucket: name("orders"), key: b"turned/1".to_vec() });
+    outbound.attribute(AttributedCall { guard: Some(guard), ..AttributedCall::default() });
+    for _ in 0..2 {
+        let request = request(Method::GET, "http://users.internal/");
+        send(&mut outbound, request, RequestOptions::default()).await.unwrap();
+    }
+    let guards: Vec<_> =
+        recorder.guards.lock().unwrap().iter().map(|guard| guard.as_ref().map(|guard| guard.key.clone())).collect();
+    assert_eq!(guards, [Some(b"turned/1".to_vec()), None]);
 }
 
 #[tokio::test]
