@@ -58,7 +58,7 @@ async fn a_kill_at_any_moment_leaves_what_the_record_explains() {
     let mut aborted = BTreeSet::new();
     for kill in 0..kills {
         let (conduct, component) =
-            revision(0, u32::try_from(kill / 24 % 5).unwrap(), char::from(b'b' + (kill % 24) as u8));
+            revision(0, u32::try_from(kill / 24 % 5).unwrap(), char::from(b'b' + u8::try_from(kill % 24).unwrap()));
         let orders = {
             let (admin, component) = (atoll.admin.clone(), component.clone());
             tokio::spawn(async move {
