@@ -142,6 +142,13 @@ audit: setup
 fuzz TARGET="all" SECONDS="60": build-components
     @exec fuzz/run.sh "$@"
 
+# The proofs of docs/rollouts.md in their full sizes: swaps under load, kills, migrations, calls in the shadow
+[group("verify")]
+rollouts-long: build-components
+    ATOLL_ROLLOUT_SWAPS=1000 ATOLL_ROLLOUT_KILLS=200 ATOLL_MIGRATION_KILLS=100 ATOLL_SHADOW_ROUNDS=1500 \
+        ATOLL_SLOW_CANDIDATE=1 cargo test --package host --test system -- it::rollouts --nocapture
+    ATOLL_SIM_ROLLOUTS=10000 cargo test --package host --test system -- sim::rollouts --nocapture
+
 # Kill the host 200 times, or as often as CRASHES says, while sagas run, and see that money, stock and orders add up
 [group("verify")]
 saga-crashes CRASHES="200": build-components

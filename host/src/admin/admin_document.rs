@@ -226,6 +226,7 @@ mod tests {
             include_str!("traffic.rs"),
             include_str!("keys.rs"),
             include_str!("guards.rs"),
+            include_str!("data.rs"),
             include_str!("traces.rs"),
             include_str!("cache.rs"),
             include_str!("apply.rs"),

@@ -21,8 +21,9 @@ pub enum DataSource {
 /// service, also of one that the manifest does not have any more.
 ///
 /// # Errors
-/// [`OperationErrorKind::NotFound`](super::OperationErrorKind::NotFound) for what is no name of a service, or of a
-/// snapshot, [`OperationErrorKind::Conflict`](super::OperationErrorKind::Conflict) if the host has no database.
+/// [`OperationErrorKind::NotFound`](super::OperationErrorKind::NotFound) for what is no name of a service,
+/// [`OperationErrorKind::Conflict`](super::OperationErrorKind::Conflict) if the host has no database, or no such
+/// snapshot.
 pub trait DataOperations: Send + Sync + 'static {
     /// All data of a service, as of one moment, as they are and not encrypted.
     fn export(&self, service: &str) -> impl Future<Output = Result<DataPieces, OperationError>> + Send;

@@ -251,6 +251,8 @@ pub struct RolloutWish {
     pub shadow: Option<Duration>,
     /// Whether a difference in the shadow takes it back.
     pub fail_on_diff: bool,
+    /// Whether it may be promoted though the revision before cannot read what it has written.
+    pub no_way_back: bool,
     /// Why.
     pub why: Option<String>,
 }
@@ -259,7 +261,10 @@ pub struct RolloutWish {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RolloutEnd {
     /// It gets all calls.
-    Promote,
+    Promote {
+        /// Also if the revision before cannot read what it has written.
+        no_way_back: bool,
+    },
     /// It goes.
     RollBack,
     /// It goes, and nobody says that it is bad.

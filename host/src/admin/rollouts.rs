@@ -11,7 +11,7 @@ use super::view::SwapView;
 use axum::extract::{Path, Request, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -69,10 +69,11 @@ async fn rollout<O: Operations>(
 async fn end<O: Operations>(
     State(state): State<Arc<AdminState<O>>>,
     path: Result<Path<(String, String, String)>, axum::extract::rejection::PathRejection>,
+    uri: Uri,
 ) -> Result<Json<SwapView>, AdminProblem> {
     let Path((name, id, end)) = path.map_err(|_| AdminProblem::no_service("\u{fffd}"))?;
     let end = match end.as_str() {
-        "promote" => RolloutEnd::Promote,
+        "promote" => RolloutEnd::Promote { no_way_back: no_way_back(&uri)? },
         "rollback" => RolloutEnd::RollBack,
         "abort" => RolloutEnd::Abort,
         other => {
@@ -101,6 +102,18 @@ async fn adopt<O: Operations>(
 ) -> Result<Json<AdoptedView>, AdminProblem> {
     let operations = state.operations.clone();
     finish(async move { operations.adopt(&name).await }).await
+}
+
+/// Whether a promotion may leave no way back. An unknown field is refused, so a typing error promotes nothing.
+fn no_way_back(uri: &Uri) -> Result<bool, AdminProblem> {
+    let mut given_up = false;
+    for (name, value) in query(uri.query().unwrap_or_default())? {
+        match name.as_str() {
+            "no_way_back" => given_up = flag(&name, &value)?,
+            other => return Err(wrong(format!("a promotion has no setting `{other}`: no_way_back"))),
+        }
+    }
+    Ok(given_up)
 }
 
 fn no_rollout(name: &str, id: &str) -> AdminProblem {
@@ -147,6 +160,7 @@ fn wish(query: BTreeMap<String, String>) -> Result<RolloutWish, AdminProblem> {
             "step_ms" => wish.step = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
             "shadow_ms" => wish.shadow = Some(Duration::from_millis(number(&name, &value, 1000..=LONGEST_STEP)?)),
             "fail_on_diff" => wish.fail_on_diff = flag(&name, &value)?,
+            "no_way_back" => wish.no_way_back = flag(&name, &value)?,
             "calls" => wish.calls = Some(number(&name, &value, 1..=MOST_CALLS)?),
             // Logs, tables and the audit file have it in one line.
             "why" if value.chars().any(char::is_control) => {
@@ -156,7 +170,8 @@ fn wish(query: BTreeMap<String, String>) -> Result<RolloutWish, AdminProblem> {
             "why" => return Err(wrong(format!("`why` is at most {LONGEST_WHY} bytes"))),
             other => {
                 let detail = format!(
-                    "there is no setting `{other}`: now, hold, canary, step_ms, calls, shadow_ms, fail_on_diff, why"
+                    "there is no setting `{other}`: now, hold, canary, step_ms, calls, shadow_ms, fail_on_diff, \
+                     no_way_back, why"
                 );
                 return Err(wrong(detail));
             }

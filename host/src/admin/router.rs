@@ -70,7 +70,8 @@ async fn ready<O: Operations>(State(state): State<Arc<AdminState<O>>>) -> Result
         )),
         // The error of the compiler is in the log and in /v1/services, since everybody may ask this.
         HostReadiness::Incomplete => Some(format!(
-            "the host serves, without these services, since a component could not be compiled: {}",
+            "the host serves, without these services, since a component could not be compiled, or its data not \
+             migrated: {}",
             left_out.join(", ")
         )),
         HostReadiness::Draining => Some("the host was told to stop and finishes the requests in flight".into()),

@@ -151,7 +151,7 @@ impl<O: Operations> Operations for AuditedOperations<O> {
         let before = self.digest(name);
         let outcome = self.inner.end_rollout(name, id, end).await;
         let what = match end {
-            RolloutEnd::Promote => "canary-promoted",
+            RolloutEnd::Promote { .. } => "canary-promoted",
             RolloutEnd::RollBack => "canary-rolled-back",
             RolloutEnd::Abort => "canary-aborted",
         };

@@ -2,7 +2,7 @@
 
 use super::operations::HostOperations;
 use super::snapshot_folder::SnapshotFolder;
-use super::spooled_data::SpooledData;
+use super::spooled_data::{SpooledData, failed};
 use crate::admin::{
     DataOperations, DataPieces, DataSource, ImportedView, OperationError, OperationErrorKind, SnapshotView,
 };
@@ -168,12 +168,4 @@ fn interrupted(counts: &ImportCounts, error: StateError) -> OperationError {
     };
     let message = format!("after {done} entries: {error}. What was imported stays; the import can be made again");
     OperationError::new(kind, message)
-}
-
-pub(super) fn failed(error: StateError) -> OperationError {
-    let kind = match &error {
-        StateError::Closed => OperationErrorKind::Conflict,
-        _ => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
 }

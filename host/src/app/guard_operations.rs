@@ -8,7 +8,7 @@ use crate::admin::{GuardOperations, LimitView, MaintenanceOrder, MaintenanceView
 use crate::base::ServiceName;
 use crate::gateway::{LimitMeasures, RateLimit};
 use crate::limit::WorkBudget;
-use crate::state::{DataFormat, StateError, StateKey, Store};
+use crate::state::{StateError, StateKey, Store};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
@@ -43,7 +43,6 @@ impl GuardOperations for HostOperations {
             Some(deliveries) => deliveries.erase(&name).await.map_err(topic_operations::refusal)?,
             None => self.store()?.erase(&name).await.map_err(refusal)?,
         };
-        DataFormat::of(&self.store()?.bucket(&name)).forget().await.map_err(refusal)?;
         tracing::warn!(service, erased, "an operator has erased the data of a service");
         Ok(erased)
     }

@@ -25,7 +25,7 @@ impl HostOperations {
         component: Bytes,
         wish: RolloutWish,
     ) -> Result<BegunView, OperationError> {
-        let RolloutWish { now, hold, canary, step, calls, shadow, fail_on_diff, why } = wish;
+        let RolloutWish { now, hold, canary, step, calls, shadow, fail_on_diff, no_way_back, why } = wish;
         let planned = self.rollout.plan(name).map_err(refusal)?;
         let wanted = !now && (planned.is_some() || canary.is_some() || hold || shadow.is_some());
         let plan = wanted.then(|| {
@@ -42,7 +42,7 @@ impl HostOperations {
                 ..plan
             }
         });
-        let order = RolloutOrder { plan, hold, why, ..self.order() };
+        let order = RolloutOrder { plan, hold, no_way_back, why, ..self.order() };
         let begun = self.rollout.begin(name, component, order).await.map_err(refusal)?;
         match begun {
             Begun::AtOnce(swapped) => {
@@ -72,7 +72,7 @@ impl HostOperations {
 
     pub(super) async fn end(&self, name: &str, id: Option<u64>, end: RolloutEnd) -> Result<SwapView, OperationError> {
         let order = match end {
-            RolloutEnd::Promote => EndOrder::Promote,
+            RolloutEnd::Promote { no_way_back } => EndOrder::Promote { no_way_back },
             RolloutEnd::RollBack => EndOrder::RollBack,
             RolloutEnd::Abort => EndOrder::Abort,
         };

@@ -1,7 +1,6 @@
 //! The snapshots of one service's data: files beside the database.
 
-use super::data_operations::failed;
-use super::spooled_data::on_disk;
+use super::spooled_data::{failed, on_disk};
 use crate::admin::{OperationError, OperationErrorKind, SnapshotView};
 use crate::base::ServiceName;
 use crate::state::BucketExport;
@@ -39,7 +38,7 @@ impl SnapshotFolder {
         let path = self.file(name);
         let none = || {
             let message = format!("`{}` has no snapshot `{name}`: `atoll state snapshots` lists them", self.service);
-            OperationError::new(OperationErrorKind::NotFound, message)
+            OperationError::new(OperationErrorKind::Conflict, message)
         };
         if !is_name(name) || !path.exists() {
             return Err(none());

@@ -1,8 +1,7 @@
 //! Data that are imported, on the disk: they are looked at as a whole before anything changes.
 
-use super::data_operations::failed;
 use crate::admin::{DataPieces, OperationError, OperationErrorKind};
-use crate::state::{Bucket, BucketFileError, BucketHeader, BucketReader, Entry};
+use crate::state::{Bucket, BucketFileError, BucketHeader, BucketReader, Entry, StateError};
 use futures_util::StreamExt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Seek, Write};
@@ -78,7 +77,7 @@ impl DataLines {
             return Ok(None);
         }
         if self.header.sealed {
-            return self.bucket.unseal(entries).await.map(Some).map_err(failed);
+            return self.bucket.unseal(entries).await.map(Some).map_err(sealed);
         }
         Ok(Some(entries))
     }
@@ -108,4 +107,24 @@ fn disk(error: io::Error) -> OperationError {
 
 fn wrong(error: BucketFileError) -> OperationError {
     OperationError::new(OperationErrorKind::BadData, format!("nothing was imported: {error}"))
+}
+
+/// Why values that are encrypted cannot be read. It is no damage: their key went when the data were erased.
+fn sealed(error: StateError) -> OperationError {
+    match error {
+        StateError::Corrupt { .. } => {
+            let message = "nothing was imported: its values are encrypted with another key than the service has now";
+            OperationError::new(OperationErrorKind::BadData, message)
+        }
+        other => failed(other),
+    }
+}
+
+/// A failure of the store.
+pub(super) fn failed(error: StateError) -> OperationError {
+    let kind = match &error {
+        StateError::Closed => OperationErrorKind::Conflict,
+        _ => OperationErrorKind::Internal,
+    };
+    OperationError::caused_by(kind, error)
 }

@@ -11,6 +11,9 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         | SwapError::NoComponent(_)
         | SwapError::NoPrevious(_)
         | SwapError::NoShadow(..)
+        | SwapError::NoWayBack(..)
+        | SwapError::NewerData { .. }
+        | SwapError::Migrates(_)
         | SwapError::Rewired
         | SwapError::Replaced(_)
         | SwapError::UnderWay(_)
@@ -20,6 +23,7 @@ pub(super) fn refusal(error: SwapError) -> OperationError {
         | SwapError::Unwired(_)
         | SwapError::Undescribed(_)
         | SwapError::Breaks(_)
+        | SwapError::Migration(..)
         | SwapError::DoesNotStart(_) => OperationErrorKind::Refused,
         SwapError::NoRollout(_) | SwapError::NotBegun => OperationErrorKind::NoRollout,
         SwapError::Host(_) | SwapError::History(_) => OperationErrorKind::Internal,

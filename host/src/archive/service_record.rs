@@ -75,6 +75,9 @@ pub struct RecordedPlan {
     pub sticky: Option<String>,
     /// Whether it stays at its first step.
     pub hold: bool,
+    /// Whether it may be promoted though the revision before cannot read what it has written.
+    #[serde(default)]
+    pub no_way_back: bool,
 }
 
 impl ServiceRecord {

@@ -76,6 +76,9 @@ impl CliError {
                 "`atoll replay` lists the recordings".into()
             }
             Self::Refused { status: StatusCode::NOT_FOUND, .. } => "`atoll ps` lists the services".into(),
+            Self::Refused { kind, .. } if kind.ends_with(":data-refused") => {
+                "a file of `atoll state export` is needed, as it was written".into()
+            }
             Self::Refused { status: StatusCode::UNPROCESSABLE_ENTITY, .. } => {
                 "nothing was changed: the old revision still serves".into()
             }

@@ -44,6 +44,9 @@ pub(super) struct SwapArgs {
     /// Take it back if anything differs in the shadow
     #[arg(long, requires = "shadow")]
     fail_on_diff: bool,
+    /// Let it be promoted though the revision before cannot read what it has written
+    #[arg(long, conflicts_with = "now")]
+    no_way_back: bool,
     /// Stay at the first step until `atoll rollout SERVICE promote` or `rollback`
     #[arg(long)]
     hold: bool,
@@ -64,6 +67,9 @@ pub(super) struct RolloutArgs {
     /// What becomes of the canary that is under way
     #[arg(conflicts_with_all = ["output", "json"])]
     action: Option<RolloutAction>,
+    /// With `promote`: also if the revision before cannot read what this one has written
+    #[arg(long, requires = "action")]
+    no_way_back: bool,
     /// Print a line whenever something changes, until the rollout has ended
     #[arg(long, conflicts_with_all = ["action", "output", "json"])]
     watch: bool,
@@ -89,7 +95,7 @@ fn step(text: &str) -> Result<Duration, String> {
 
 /// Swaps a component in.
 pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<String> {
-    let SwapArgs { service, file, now, canary, step, calls, shadow, fail_on_diff, hold, wait, why } = args;
+    let SwapArgs { service, file, now, canary, step, calls, shadow, fail_on_diff, no_way_back, hold, wait, why } = args;
     let mut fields = Vec::new();
     let mut field = |name: &str, value: Option<String>| {
         fields.extend(value.map(|value| format!("{name}={}", percent_encoded(&value))));
@@ -101,6 +107,7 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
     field("calls", calls.map(|calls| calls.to_string()));
     field("shadow_ms", shadow.map(|shadow| shadow.as_millis().to_string()));
     field("fail_on_diff", fail_on_diff.then(|| "true".into()));
+    field("no_way_back", no_way_back.then(|| "true".into()));
     field("why", why);
     let begun = client.begin_rollout(&service, &file, &fields.join("&")).await?;
     let BegunView { service: name, revision, previous, rollout } = begun;
@@ -126,13 +133,17 @@ pub(super) async fn swap(client: &Client, args: SwapArgs) -> anyhow::Result<Stri
 
 /// Shows the last rollout of a service, or ends the canary under way.
 pub(super) async fn rollout(client: &Client, args: RolloutArgs) -> anyhow::Result<String> {
-    let RolloutArgs { service, action, watch, output } = args;
+    let RolloutArgs { service, action, no_way_back, watch, output } = args;
     if let Some(action) = action {
         let end = match action {
+            RolloutAction::Promote if no_way_back => "promote?no_way_back=true",
             RolloutAction::Promote => "promote",
             RolloutAction::Rollback => "rollback",
             RolloutAction::Abort => "abort",
         };
+        if no_way_back && action != RolloutAction::Promote {
+            anyhow::bail!("--no-way-back goes with `promote` alone");
+        }
         return Ok(served(&client.end_rollout(&service, end).await?));
     }
     let mut history = client.history(&service).await?;

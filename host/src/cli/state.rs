@@ -112,7 +112,8 @@ pub(super) async fn state(client: &Client, verb: StateVerb) -> anyhow::Result<St
                 (Some(file), None) => client.import(&service, &file, replace).await?,
                 (None, None) => anyhow::bail!("name a file or a snapshot"),
             };
-            let [written, same] = [written, same].map(|count| counted(count as usize, "entry"));
+            let keys = |count: u64| counted(usize::try_from(count).unwrap_or(usize::MAX), "key");
+            let [written, same] = [written, same].map(keys);
             format!("{service}: {written} imported, {same} there already")
         }
         StateVerb::Snapshot { service } => {

@@ -1,6 +1,7 @@
 //! The way of a canary: it begins beside the stable revision, goes from step to step, and is promoted or taken back.
 
 use super::canary_run::{CanaryRun, NextMove, RolloutOrder, RolloutState, seconds};
+use super::data_migration::MigrationMode;
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::journal::entry_at_once;
@@ -9,7 +10,7 @@ use super::shadow_phase::no_shadow;
 use super::shadow_run::ShadowRun;
 use super::swap::{Rollout, Swapped, does_not_start, report, report_refusal};
 use super::wiring::Clients;
-use crate::archive::{Archive, HistoryEntry, OpenRollout, RolloutOutcome};
+use crate::archive::{HistoryEntry, OpenRollout, RolloutOutcome};
 use crate::base::{Digest, ServiceName};
 use crate::mesh::CanaryWatch;
 use crate::runtime::Revision;
@@ -58,7 +59,10 @@ pub struct RolloutHistory {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOrder {
     /// It gets all calls, whatever the judge says.
-    Promote,
+    Promote {
+        /// Also if the revision before cannot read what it has written.
+        no_way_back: bool,
+    },
     /// It goes.
     RollBack,
     /// It goes, and nobody says that it is bad.
@@ -105,6 +109,11 @@ impl Rollout {
                 Some(plan) => match no_shadow(deployment, &plan, &revision) {
                     Some(error) => Err(error),
                     None => {
+                        // Now, since a canary of which the data cannot be migrated need not begin.
+                        if let Err(error) = self.migrate(deployment, &revision, MigrationMode::Try).await {
+                            self.forget_intent(deployment, id).await;
+                            return Err(error);
+                        }
                         self.supersede(deployment, &revision).await;
                         let begun = self.begin_canary(deployment, &stable, revision, (id, plan, order, None)).await;
                         begun.map(Box::new).map(Begun::Canary)
@@ -128,8 +137,10 @@ impl Rollout {
         (id, order): (u64, &RolloutOrder),
     ) -> Result<Swapped, SwapError> {
         let digest = revision.digest();
+        let migrated = self.migrate(deployment, &revision, MigrationMode::Make).await?;
         self.supersede(deployment, &revision).await;
-        let swapped = self.make_stable(deployment, history, revision, Clients::MustNotNotice).await?;
+        let swapped = self.make_stable(deployment, history, Arc::clone(&revision), Clients::MustNotNotice).await?;
+        self.sweep(deployment, &revision, migrated).await;
         deployment.traffic.metrics.swapped();
         swapped.log(deployment, "swapped");
         self.record_end(deployment, entry_at_once(id, digest, order, "all calls at once")).await;
@@ -230,6 +241,7 @@ impl Rollout {
         let order = RolloutOrder {
             plan: CanaryPlan::from_record(&open.plan),
             hold: open.plan.hold,
+            no_way_back: open.plan.no_way_back,
             who: open.who.clone(),
             why: open.why.clone(),
         };
@@ -297,6 +309,12 @@ impl Rollout {
     /// Makes the next move of a canary, and returns how long the one after it can wait.
     async fn attend_one(&self, deployment: &Deployment, run: &Arc<CanaryRun>, promoted: &impl Fn()) -> Duration {
         let service = &deployment.spec.name;
+        if deployment.canary_fails_checks() {
+            let _ends_alone = deployment.history.lock().await;
+            let verdict = "none of its endpoints passes the health check, and one of the stable revision does";
+            self.take_back(deployment, run, RolloutOutcome::RolledBack, verdict.to_owned()).await;
+            return Duration::ZERO;
+        }
         match run.next_move(Instant::now()) {
             NextMove::Wait(wait) => {
                 let judged = run.watch.judge().report();
@@ -377,12 +395,13 @@ impl Rollout {
         tracing::warn!(%service, revision, rollout = run.id, ?outcome, verdict, "a canary was taken back");
     }
 
-    /// Gives all calls to the canary. `by`: who says so, if it was not the judge.
+    /// Gives all calls to the canary, if the revision before reads what it has written. `by`: who says so, if it was
+    /// not the judge, and whether there may be no way back.
     async fn promote(
         &self,
         deployment: &Deployment,
         run: &Arc<CanaryRun>,
-        by: Option<&str>,
+        by: Option<(&str, bool)>,
     ) -> Result<Swapped, SwapError> {
         let mut history = deployment.turn().await?;
         let is_under_way = deployment.canary().is_some_and(|own| Arc::ptr_eq(&own, run));
@@ -390,12 +409,16 @@ impl Rollout {
             return Err(SwapError::NoRollout(deployment.spec.name.clone()));
         }
         let numbers = run.watch.judge().report();
+        let way_back = self.way_back(deployment, &history, run, by.is_some_and(|(_, no_way_back)| no_way_back)).await?;
         let revision = Arc::clone(&run.revision);
-        let swapped = self.make_stable(deployment, &mut history, revision, Clients::MustNotNotice).await?;
+        let migrated = self.migrate(deployment, &revision, MigrationMode::Make).await?;
+        let swapped = self.make_stable(deployment, &mut history, Arc::clone(&revision), Clients::MustNotNotice).await?;
+        self.sweep(deployment, &revision, migrated).await;
         deployment.end_canary(&self.registry, run);
         deployment.traffic.metrics.swapped();
         swapped.log(deployment, "promoted");
-        let verdict = by.map_or_else(|| numbers.to_string(), |by| format!("promoted by {by}; {numbers}"));
+        let numbers = format!("{numbers}; {way_back}");
+        let verdict = by.map_or_else(|| numbers.clone(), |(by, _)| format!("promoted by {by}; {numbers}"));
         self.record_end(deployment, run.entry(RolloutOutcome::Promoted, verdict)).await;
         Ok(swapped)
     }
@@ -409,7 +432,9 @@ impl Rollout {
         let run = deployment.canary().filter(|run| id.is_none_or(|id| run.id == id));
         let run = run.ok_or_else(|| SwapError::NoRollout(deployment.spec.name.clone()))?;
         let outcome = match order {
-            EndOrder::Promote => return self.promote(deployment, &run, Some(by)).await,
+            EndOrder::Promote { no_way_back } => {
+                return self.promote(deployment, &run, Some((by, no_way_back))).await;
+            }
             EndOrder::RollBack => RolloutOutcome::RolledBack,
             EndOrder::Abort => RolloutOutcome::Aborted,
         };
@@ -428,29 +453,6 @@ impl Rollout {
     /// There is no such service.
     pub fn plan(&self, name: &str) -> Result<Option<CanaryPlan>, SwapError> {
         self.find(name).map(|deployment| deployment.spec.rollout.clone())
-    }
-
-    /// The history.
-    pub fn archive(&self) -> Option<&Archive> {
-        self.archive.as_deref()
-    }
-
-    /// Whether there is a history: what is swapped in lasts through a restart.
-    pub fn has_history(&self) -> bool {
-        self.archive.is_some()
-    }
-
-    /// The revision of a service's history whose digest begins with `digits`.
-    pub fn kept(&self, name: &ServiceName, digits: &str) -> Option<Digest> {
-        Digest::parse(&self.archive.as_ref()?.find(name, digits)?)
-    }
-
-    /// A component of the history.
-    ///
-    /// # Errors
-    /// It is not there.
-    pub async fn component(&self, digest: Digest) -> Result<Bytes, SwapError> {
-        self.on_disk(move |archive| archive.load(&digest)).await?.ok_or(SwapError::NoHistory)
     }
 
     /// The file of the manifest is the component that serves: nothing is served in its place after a restart.

@@ -19,6 +19,8 @@ pub struct RolloutOrder {
     pub plan: Option<CanaryPlan>,
     /// Whether it stays at its first step until it is promoted or rolled back by hand.
     pub hold: bool,
+    /// Whether it may be promoted though the revision before cannot read what it has written.
+    pub no_way_back: bool,
     /// Who orders it: `admin-token`, `loopback`.
     pub who: String,
     /// Why, in the operator's words.
@@ -237,7 +239,7 @@ impl CanaryRun {
             step: Some(step),
             in_shadow,
             evidence: self.watch.judge().evidence().map(|evidence| evidence.logs()),
-            plan: self.plan.to_record(self.order.hold),
+            plan: self.plan.to_record(self.order.hold, self.order.no_way_back),
         }
     }
 

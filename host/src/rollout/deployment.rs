@@ -230,6 +230,15 @@ impl Deployment {
         self.canary_slot().clone()
     }
 
+    /// Whether health checks find no endpoint of the canary ready, and one of the stable revision: what both suffer
+    /// from is no fault of the canary.
+    pub(super) fn canary_fails_checks(&self) -> bool {
+        let published = self.published();
+        let Some(canary) = &published.canary else { return false };
+        let is_ready = |endpoint: &Arc<Endpoint>| endpoint.stats.readiness.is_ready();
+        published.replicas.iter().any(is_ready) && !canary.replicas.iter().any(is_ready)
+    }
+
     fn canary_slot(&self) -> MutexGuard<'_, Option<Arc<CanaryRun>>> {
         self.canary.lock().unwrap_or_else(PoisonError::into_inner)
     }

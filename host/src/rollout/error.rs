@@ -46,6 +46,33 @@ pub enum SwapError {
     /// Its calls cannot be compared in the shadow.
     #[error("service `{0}` cannot be compared in the shadow: {1}")]
     NoShadow(ServiceName, String),
+    /// The migration of the data fails, in the words of the component or of the host.
+    #[error("the data of service `{0}` cannot be migrated: {1}. Nothing has changed")]
+    Migration(ServiceName, String),
+    /// The data have a newer format than the revision reads.
+    #[error(
+        "the data of service `{service}` have format {data}, and this revision keeps format {revision}: swap in one \
+         that reads them, or bring back a snapshot from before (`atoll state erase`, then `atoll state import`)"
+    )]
+    NewerData {
+        /// The service.
+        service: ServiceName,
+        /// The format of the data.
+        data: u32,
+        /// The format of the revision.
+        revision: u32,
+    },
+    /// A manifest is applied whole, and a migration cannot be taken back.
+    #[error(
+        "the component of service `{0}` migrates data: swap it in first (`atoll swap`), and apply the manifest then"
+    )]
+    Migrates(ServiceName),
+    /// The revision before cannot read what the new one has written.
+    #[error(
+        "{0}. Swap in a revision first that reads both forms and writes the old one; or give the way back up: \
+         `atoll rollout {1} promote --no-way-back`"
+    )]
+    NoWayBack(String, ServiceName),
     /// Meanwhile a manifest was applied that changes the service.
     #[error("a manifest was applied that changes service `{0}`: try again")]
     Replaced(ServiceName),
@@ -89,6 +116,10 @@ impl SwapError {
             Self::DoesNotStart(_) => "does-not-start",
             Self::Busy(_) => "busy",
             Self::NoShadow(..) => "no-shadow",
+            Self::Migration(..) => "migration",
+            Self::NewerData { .. } => "newer-data",
+            Self::Migrates(_) => "migrates",
+            Self::NoWayBack(..) => "no-way-back",
             Self::NoRollout(_) | Self::NotBegun => "no-rollout",
             Self::History(_) | Self::NoHistory => "history",
             Self::Host(_) => "host",

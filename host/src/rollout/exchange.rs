@@ -1,6 +1,7 @@
 //! The services of another manifest take the place of those that serve, in one publication. What the other manifest
 //! leaves as it is keeps its endpoints, with their circuits, connections and instances.
 
+use super::data_migration::MigrationMode;
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::spec::ServiceSpec;
@@ -141,6 +142,9 @@ impl Rollout {
         let revision = Arc::new(revision?);
         let context = CallContext::new(RequestId::from_random(rand::random()), Instant::now(), limits.timeout);
         deployment.pool(&self.runtime, &revision).rehearse(&context).await.map_err(does_not_start)?;
+        if self.migrate(deployment, &revision, MigrationMode::Try).await?.is_some() {
+            return Err(SwapError::Migrates(deployment.spec.name.clone()));
+        }
         Ok(revision)
     }
 

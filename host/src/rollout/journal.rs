@@ -5,7 +5,7 @@ use super::deployment::Deployment;
 use super::error::SwapError;
 use super::swap::Rollout;
 use crate::archive::{Archive, ArchiveError, HistoryEntry, OpenRollout, Promotion, RolloutOutcome, ServiceRecord};
-use crate::base::Digest;
+use crate::base::{Digest, ServiceName};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
@@ -29,7 +29,7 @@ impl Rollout {
             return Ok(NEXT_ID.fetch_add(1, Relaxed));
         }
         let (who, why, plan) = (order.who.clone(), order.why.clone(), order.plan.clone().unwrap_or_default());
-        let plan = plan.to_record(order.hold);
+        let plan = plan.to_record(order.hold, order.no_way_back);
         let intent = move |record: &mut ServiceRecord, digest: Digest| {
             record.last_id += 1;
             // A canary under way goes on until the new component has passed its checks.
@@ -124,6 +124,29 @@ impl Rollout {
             let also: Vec<Digest> = serving.into_iter().chain(manifest).collect();
             drop(spawn_blocking(move || archive.sweep(&also)));
         }
+    }
+
+    /// The history.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.as_deref()
+    }
+
+    /// Whether there is a history: what is swapped in lasts through a restart.
+    pub fn has_history(&self) -> bool {
+        self.archive.is_some()
+    }
+
+    /// The revision of a service's history whose digest begins with `digits`.
+    pub fn kept(&self, name: &ServiceName, digits: &str) -> Option<Digest> {
+        Digest::parse(&self.archive.as_ref()?.find(name, digits)?)
+    }
+
+    /// A component of the history.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub async fn component(&self, digest: Digest) -> Result<Bytes, SwapError> {
+        self.on_disk(move |archive| archive.load(&digest)).await?.ok_or(SwapError::NoHistory)
     }
 
     /// The number of the next rollout.

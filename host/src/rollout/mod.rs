@@ -16,15 +16,15 @@
 //!
 //! Never: it serves sockets, or decides whether a canary is worse (`verdict` does).
 //!
-//! From the top: `start` and `rollback` → `canary_rollout`, `shadow_phase` → `journal` → `swap` → `deployment` →
-//! `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` → `succession` →
-//! `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart; `addresses` →
-//! `srv_lookup` → `dns_message` → `srv_choice`, `srv_source`.
-//! Tests: with real components in `tests/it`.
+//! From the top: `start` and `rollback` → `canary_rollout` → `shadow_phase`, `way_back`, `data_migration` → `journal` →
+//! `swap` → `deployment` → `addresses`, `canary_run` → `shadow_run`, `spec` → `plan`; `exchange` → `swap`; `exchange` →
+//! `succession` → `deployment`; `swap` → `trial` → `wiring`; `swap` and `start` → `start_ledger`; `error` stands apart;
+//! `addresses` → `srv_lookup` → `dns_message` → `srv_choice`, `srv_source`. Tests: with real components in `tests/it`.
 
 mod addresses;
 mod canary_rollout;
 mod canary_run;
+mod data_migration;
 mod deployment;
 mod dns_message;
 mod error;
@@ -43,6 +43,7 @@ mod start_ledger;
 mod succession;
 mod swap;
 mod trial;
+mod way_back;
 mod wiring;
 
 pub use canary_rollout::{Begun, EndOrder, RolloutHistory};

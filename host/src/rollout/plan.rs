@@ -49,7 +49,7 @@ impl CanaryPlan {
         digits.parse().ok().filter(|percent| (1..=99).contains(percent))
     }
 
-    pub(super) fn to_record(&self, hold: bool) -> RecordedPlan {
+    pub(super) fn to_record(&self, hold: bool, no_way_back: bool) -> RecordedPlan {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         RecordedPlan {
             shares: self.shares.clone(),
@@ -61,6 +61,7 @@ impl CanaryPlan {
             shadow_ms: self.shadow.map(millis).unwrap_or_default(),
             fail_on_diff: self.fail_on_diff,
             hold,
+            no_way_back,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::canary_rollout::EndOrder;
 use super::canary_run::RolloutOrder;
+use super::data_migration::MigrationMode;
 use super::deployment::{Deployment, RevisionHistory};
 use super::error::SwapError;
 use super::journal::entry_at_once;
@@ -40,6 +41,7 @@ impl Rollout {
         // be loaded.
         let deadline = Instant::now() + deployment.spec.replicas.limits.timeout;
         previous.ready(&self.runtime, deadline).await.map_err(does_not_start)?;
+        self.migrate(deployment, &previous, MigrationMode::Make).await?;
         let (digest, manifest) = (previous.digest(), *manifest);
         let next = RevisionHistory { stable: Some(previous), previous: stable.clone(), manifest };
         // The table first, then the disk: calls must not wait for it.
@@ -71,6 +73,7 @@ impl Rollout {
         let kept = self.on_disk(move |archive| archive.load(&digest)).await?;
         let bytes = kept.ok_or_else(|| SwapError::NoPrevious(deployment.spec.name.clone()))?;
         let revision = self.prepare(deployment, bytes, Clients::MayNotice).await?;
+        self.migrate(deployment, &revision, MigrationMode::Make).await?;
         self.supersede(deployment, &revision).await;
         let manifest = history.manifest;
         let swapped = self.make_stable(deployment, history, revision, Clients::MayNotice).await?;

@@ -1,10 +1,12 @@
-//! The end of a start: components whose code was not in the cache are compiled while the host serves.
+//! The end of a start: components whose code was not in the cache are compiled while the host serves, and data are
+//! migrated before their service does.
 
+use super::data_migration::MigrationMode;
 use super::deployment::RevisionHistory;
 use super::start_ledger::{SettledServices, StartLedger, StartedService};
 use super::swap::Rollout;
 use crate::base::ServiceName;
-use crate::runtime::{InvokeError, Revision};
+use crate::runtime::{InvokeError, Migration, Revision};
 use crate::telemetry::{ChangeKind, note_change};
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -26,15 +28,15 @@ impl Rollout {
         self.ledger().names().cloned().collect()
     }
 
-    /// Compiles all components of the start that are not compiled, as many at once as there are cores. Each service
-    /// serves as soon as it can. `left_out` gets each service that cannot serve, with the reason; it has no instances
-    /// any more. If the future is dropped, no further compilation begins.
+    /// Compiles all components of the start that are not compiled, and migrates data, as many at once as there are
+    /// cores. Each service serves as soon as it can. `left_out` gets each service that cannot serve, with the reason;
+    /// it has no instances any more. If the future is dropped, no further compilation begins.
     pub async fn finish_start(&self, left_out: impl Fn(&ServiceName, String)) {
         let revisions: Vec<_> = self.serving().iter().map(|(name, one)| (name.clone(), Arc::clone(one))).collect();
-        let uncompiled = revisions.into_iter().filter(|(_, revision)| revision.uncompiled().is_some());
+        let unfinished = revisions.into_iter().filter(|(_, revision)| !is_finished(revision));
         let cores = available_parallelism().map_or(1, usize::from);
-        let compilations = stream::iter(uncompiled).map(async |(name, revision)| {
-            let outcome = self.compile(&name, revision).await;
+        let compilations = stream::iter(unfinished).map(async |(name, revision)| {
+            let outcome = self.finish(&name, revision).await;
             (name, outcome)
         });
         let mut compilations = pin!(compilations.buffer_unordered(cores));
@@ -54,12 +56,12 @@ impl Rollout {
 
     /// Takes the services out that cannot serve without the component of `name`, and lets the others serve that waited
     /// for it.
-    async fn failed(&self, name: &ServiceName, error: &InvokeError, left_out: &impl Fn(&ServiceName, String)) {
+    async fn failed(&self, name: &ServiceName, error: &str, left_out: &impl Fn(&ServiceName, String)) {
         let SettledServices { ready, left_out: gone } = self.ledger().failed(name);
         let mut swapped = BTreeSet::new();
         for (service, provider) in gone {
             let reason = if service == *name {
-                format!("its component cannot be compiled: {}", error.detail)
+                error.to_owned()
             } else {
                 format!("it needs service `{provider}`, which is left out")
             };
@@ -79,6 +81,19 @@ impl Rollout {
             left_out(&service, reason);
         }
         self.let_in(&ready);
+    }
+
+    /// Does what is missing before a service of the start can serve.
+    ///
+    /// # Errors
+    /// Why it cannot serve.
+    async fn finish(&self, name: &ServiceName, revision: Arc<Revision>) -> Result<(), String> {
+        if revision.uncompiled().is_some() {
+            let compiled = self.compile(name, Arc::clone(&revision)).await;
+            compiled.map_err(|error| format!("its component cannot be compiled: {}", error.detail))?;
+        }
+        let Ok(deployment) = self.find(name.as_str()) else { return Ok(()) };
+        self.migrate(&deployment, &revision, MigrationMode::Make).await.map(drop).map_err(|error| error.to_string())
     }
 
     async fn compile(&self, name: &ServiceName, revision: Arc<Revision>) -> Result<(), InvokeError> {
@@ -105,7 +120,7 @@ impl Rollout {
             name,
             calls: &deployments[name].spec.grants.calls,
             providers: revision.links().iter().map(|link| link.service.clone()).collect(),
-            compiled: revision.uncompiled().is_none(),
+            compiled: is_finished(revision),
         });
         let ledger = StartLedger::new(services);
         ledger.names().for_each(|name| deployments[name].hold());
@@ -120,6 +135,12 @@ impl Rollout {
     fn ledger(&self) -> MutexGuard<'_, StartLedger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether nothing is missing before a revision can serve: its code is there, and it has no migration, which may have
+/// to run first.
+fn is_finished(revision: &Revision) -> bool {
+    revision.uncompiled().is_none() && !Migration::is_of(revision.contract())
 }
 
 /// A size as people read it, with one decimal.

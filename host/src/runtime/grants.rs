@@ -117,6 +117,22 @@ impl Grants {
         self
     }
 
+    /// What a migration of the service gets: its settings, and the data of `bucket` in place of its own.
+    pub(crate) fn confined_to(&self, bucket: Bucket) -> Self {
+        let publish = self.publish.as_ref().map(|_| PublishGrant { topics: Vec::new(), bucket: bucket.clone() });
+        Self {
+            service: self.service.clone(),
+            state: Some(bucket),
+            calls: Vec::new(),
+            egress: Allow::default(),
+            publish,
+            config: self.config_values.variables().collect(),
+            config_values: self.config_values.clone(),
+            secret_names: self.secret_names.clone(),
+            env: self.env.clone(),
+        }
+    }
+
     /// The service's environment variables.
     pub(crate) fn env(&self) -> &GuestEnv {
         &self.env

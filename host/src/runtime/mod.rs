@@ -59,6 +59,7 @@ pub use imports::typed::Link;
 pub use offer::{Offer, offer_of};
 pub use outcall::{Outcall, OutcallError, OutcallFuture};
 pub use pool::instance_pool::InstancePool;
+pub use pool::migration::Migration;
 pub use settings::{Isolation, Limits, Reuse, Settings};
 pub use tape::recorder::{RecordShare, Recorder, RecordingPlace, ShadowCalls};
 pub use values::detached::DetachedValues;

@@ -56,15 +56,4 @@ impl DataFormat {
         let beside = vec![self.change(before, format)];
         self.bucket.commit(Transaction { beside, ..Transaction::default() }).await.map(drop)
     }
-
-    /// Removes the note.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn forget(&self) -> Result<(), StateError> {
-        self.bucket
-            .commit(Transaction { writes: vec![(NOTE.to_vec(), Change::Delete)], ..Transaction::default() })
-            .await?;
-        Ok(())
-    }
 }

@@ -1,10 +1,16 @@
 //! Rollouts through the real binary: canaries that are promoted and taken back, the history, and hosts that are killed.
 
+mod bad_candidates;
 mod canaries;
 mod crashes;
+mod data;
 mod history;
+mod keeper;
+mod migrations;
 mod recordings;
 mod shadows;
+mod under_load;
+mod way_back;
 
 use super::atoll::{Answer, Atoll, Home, Http, TIMEOUT, eventually};
 use super::components::component;
@@ -112,4 +118,10 @@ impl Load {
         }
         all
     }
+}
+
+/// A size that whoever runs the test may choose: `just rollouts-long` does.
+#[expect(clippy::disallowed_methods, reason = "whoever runs the test says how long it may take")]
+fn number(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }

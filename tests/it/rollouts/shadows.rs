@@ -66,9 +66,8 @@ async fn shop(http: &Http, atoll: &Atoll, rounds: usize) -> usize {
 }
 
 /// `ATOLL_SHADOW_ROUNDS=1500` makes it the 10,000 requests of the whole proof.
-#[expect(clippy::disallowed_methods, reason = "whoever runs the test says how long it may take")]
 fn rounds() -> usize {
-    std::env::var("ATOLL_SHADOW_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
+    number("ATOLL_SHADOW_ROUNDS", 8)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
 //! Floor 2: one call of a guest, recorded whole, and what a replay of it is compared by.
 //!
 //! Owns the [`Recording`] and its file, the [`RecordingStore`] that keeps some within bounds, the [`Playback`] that
-//! answers a guest from a recording in place of the world, the comparison of what came of it, and the [`MaskRules`]
-//! that say what nobody outside may see.
+//! answers a guest from a recording in place of the world, the comparison of what came of it, the [`WrittenOverlay`]
+//! and the [`WayBack`] that tell whether one revision reads what another one has written, and the [`MaskRules`] that
+//! say what nobody outside may see.
 //!
 //! What always holds:
 //! - A replay reaches nothing: each question is answered from the recording, or the guest is stopped.
@@ -12,8 +13,8 @@
 //!
 //! Never: it reads a clock, knows the engine, or makes a call.
 //!
-//! From the top: `shadow_tally` → `playback` → `difference` → `mask_rules` → `secret_values`, `recording` →
-//! `exchange` → `blob`; `recording_store` → `recording`. Tests: `tests/`.
+//! From the top: `way_back` → `written_overlay`, `playback`; `shadow_tally` → `playback` → `difference` → `mask_rules`
+//! → `secret_values`, `recording` → `exchange` → `blob`; `recording_store` → `recording`. Tests: `tests/`.
 
 mod blob;
 mod difference;
@@ -29,6 +30,8 @@ mod shadow_tally;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod way_back;
+mod written_overlay;
 
 pub use blob::Blob;
 pub use difference::{Difference, outcome_differences};
@@ -42,3 +45,5 @@ pub use recording::{
 };
 pub use recording_store::{RecordingBounds, RecordingStore};
 pub use shadow_tally::{DifferenceCount, ShadowTally};
+pub use way_back::{UnreadableKey, WayBack};
+pub use written_overlay::WrittenOverlay;

@@ -8,6 +8,9 @@ use super::recording::{RecordedOutcome, Recording};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The most keys that are noted as read.
+const MOST_READ: usize = 1024;
+
 /// The answer to a question, and when it comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlayedAnswer {
@@ -36,6 +39,8 @@ pub struct Playback {
     /// What is known of each key by what was read and written so far.
     known: BTreeMap<Blob, Option<(Blob, u64)>>,
     differences: Vec<Difference>,
+    /// Keys that were handed out with a value, in their order.
+    read: Vec<Blob>,
     stopped: Option<NewQuestion>,
     /// How many of the recorded times, ticks and random bytes were given.
     times: usize,
@@ -55,6 +60,8 @@ pub struct PlaybackReport {
     pub stopped: Option<String>,
     /// The outcome of the replay; `None`: it was stopped.
     pub outcome: Option<RecordedOutcome>,
+    /// The keys of its data that the guest has read and found, in the order in which it did; at most 1,024.
+    pub read: Vec<Blob>,
 }
 
 impl PlaybackReport {
@@ -76,6 +83,7 @@ impl Playback {
             waiting: Vec::new(),
             known: BTreeMap::new(),
             differences: Vec::new(),
+            read: Vec::new(),
             stopped: None,
             times: 0,
             ticks: 0,
@@ -138,6 +146,7 @@ impl Playback {
             return Ok(self.play(at, question));
         }
         if let Some(answer) = self.assembled(question) {
+            self.note_read(question, &answer);
             return Ok(PlayedAnswer { exchange: usize::MAX, answer: Some(answer), at_once: true });
         }
         if let Some(at) = self.near(question) {
@@ -195,6 +204,9 @@ impl Playback {
         self.note(at, question);
         let RecordedExchange { answer, at_once, .. } = self.recording.exchanges[at].clone();
         self.learn(question, answer.as_ref());
+        if let Some(answer) = &answer {
+            self.note_read(question, answer);
+        }
         if !at_once && answer.is_some() {
             self.waiting.push(at);
         }
@@ -205,6 +217,19 @@ impl Playback {
         let found = question_differences(&self.recording.exchanges[at].question, question, &self.rules);
         self.differences.extend(found);
         self.differences.truncate(MOST_DIFFERENCES);
+    }
+
+    /// Notes the keys that the guest finds.
+    fn note_read(&mut self, question: &RecordedQuestion, answer: &RecordedReply) {
+        match (question, answer) {
+            (RecordedQuestion::Get { keys }, RecordedReply::Values(values)) => {
+                let found = keys.iter().zip(values).filter(|(_, value)| value.is_some());
+                self.read.extend(found.map(|(key, _)| key.clone()));
+            }
+            (_, RecordedReply::Page { entries, .. }) => self.read.extend(entries.iter().map(|(key, ..)| key.clone())),
+            _ => {}
+        }
+        self.read.truncate(MOST_READ);
     }
 
     fn learn(&mut self, question: &RecordedQuestion, answer: Option<&RecordedReply>) {
@@ -240,7 +265,12 @@ impl Playback {
     pub fn report(&self, outcome: RecordedOutcome) -> PlaybackReport {
         let mut differences = self.differences.clone();
         if let Some(stopped) = &self.stopped {
-            return PlaybackReport { differences, stopped: Some(stopped.to_string()), outcome: None };
+            return PlaybackReport {
+                differences,
+                stopped: Some(stopped.to_string()),
+                outcome: None,
+                read: self.read.clone(),
+            };
         }
         for (at, exchange) in self.recording.exchanges.iter().enumerate() {
             if !self.used[at] && exchange.question.is_effect() {
@@ -250,7 +280,7 @@ impl Playback {
         }
         differences.extend(outcome_differences(&self.recording.outcome, &outcome, &self.rules));
         differences.truncate(MOST_DIFFERENCES);
-        PlaybackReport { differences, stopped: None, outcome: Some(outcome) }
+        PlaybackReport { differences, stopped: None, outcome: Some(outcome), read: self.read.clone() }
     }
 }
 

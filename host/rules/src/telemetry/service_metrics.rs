@@ -34,7 +34,7 @@ const REFUSED: [&str; 9] = [
 ];
 
 /// The kinds of refused swaps and rollbacks.
-const SWAPS_REFUSED: [&str; 15] = [
+const SWAPS_REFUSED: [&str; 19] = [
     "no-component",
     "no-previous",
     "invalid",
@@ -48,6 +48,10 @@ const SWAPS_REFUSED: [&str; 15] = [
     "history",
     "no-rollout",
     "no-shadow",
+    "no-way-back",
+    "migration",
+    "migrates",
+    "newer-data",
     "replaced",
     "under-way",
 ];
@@ -142,7 +146,7 @@ impl ServiceMetrics {
     }
 
     /// Counts a swap or a rollback that was refused. `kind` is `no-component`, `no-previous`, `invalid`, `unwired`,
-    /// `breaks-callers`, `rewired`, `does-not-start`, `busy` or `host`.
+    /// `breaks-callers`, `rewired`, `does-not-start`, `busy`, `host`, or another one of the list above.
     pub fn swap_refused(&self, kind: &str) {
         self.swaps_refused.count(kind);
     }

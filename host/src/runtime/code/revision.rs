@@ -15,6 +15,7 @@ use crate::runtime::error::InvokeError;
 use crate::runtime::grants::Grants;
 use crate::runtime::imports::typed::Link;
 use crate::runtime::lock::lock;
+use crate::state::Bucket;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 use std::path::Path;
@@ -79,6 +80,12 @@ impl Revision {
     /// The same revision, whose component of so many bytes is not compiled; 0: it is.
     pub(super) fn with_uncompiled(self, bytes: u64) -> Self {
         Self { uncompiled: bytes.into(), ..self }
+    }
+
+    /// A revision of the same code that reaches the data of `bucket` and nothing else.
+    pub(crate) fn confined_to(&self, bucket: Bucket) -> Self {
+        let (grants, contract) = (Arc::new(self.grants.confined_to(bucket)), Arc::clone(&self.contract));
+        Self::new(self.digest, self.slots, grants, contract, self.links.clone(), self.source.clone(), None)
     }
 
     /// The bytes of its component, if that is not compiled yet.

@@ -7,4 +7,5 @@ mod guest_body;
 mod guest_span;
 pub(super) mod instance_pool;
 mod kept_instances;
+pub(super) mod migration;
 mod replay;

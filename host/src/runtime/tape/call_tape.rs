@@ -1,5 +1,6 @@
 //! The tape of one call.
 
+use super::confined_tape::ConfinedTape;
 use super::recorder::{Recorder, RecordingReason};
 use crate::recording::{
     Blob, Playback, PlaybackReport, PlayedAnswer, RecordedCall, RecordedExchange, RecordedInputs, RecordedOutcome,
@@ -22,6 +23,7 @@ pub(crate) struct CallTape(Option<Arc<CallTapeKind>>);
 enum CallTapeKind {
     Recorded(RecordedTape),
     Played(PlayedTape),
+    Confined(ConfinedTape),
 }
 
 /// A tape that records. When its last clone is dropped, with the instance and the answer's body, the recording is
@@ -86,6 +88,19 @@ impl CallTape {
     pub(crate) fn played(playback: Playback) -> Self {
         let played = PlayedTape { playback: Mutex::new(playback), arrived: Notify::new(), stopped: Notify::new() };
         Self(Some(Arc::new(CallTapeKind::Played(played))))
+    }
+
+    /// A tape for a guest that may reach its own data and nothing else.
+    pub(crate) fn confined() -> Self {
+        Self(Some(Arc::new(CallTapeKind::Confined(ConfinedTape::default()))))
+    }
+
+    /// Ends when a confined guest has reached out, with what it would have done. It never ends for another tape.
+    pub(crate) async fn reached_out(&self) -> String {
+        match self.0.as_deref() {
+            Some(CallTapeKind::Confined(tape)) => tape.reached_out().await,
+            _ => pending().await,
+        }
     }
 
     /// Whether there is none.
@@ -180,6 +195,10 @@ impl CallTape {
     ) -> T {
         match self.0.as_deref() {
             None => live.await,
+            Some(CallTapeKind::Confined(tape)) => {
+                tape.admit(&question()).await;
+                live.await
+            }
             Some(CallTapeKind::Recorded(tape)) => {
                 let at = tape.asked(question());
                 let mut live = pin!(live);
@@ -445,6 +464,18 @@ mod tests {
         tape.stopped().await;
         let stopped = tape.report(RecordedOutcome::Function(None)).unwrap().stopped;
         assert_eq!(stopped.as_deref(), Some("asks for something new: read `new`"));
+    }
+
+    #[tokio::test]
+    async fn a_confined_guest_reads_and_is_stopped_at_a_call() {
+        let tape = CallTape::confined();
+        assert_eq!(ask(&tape, "user/7", Some(3)).await, 3, "its own data are there");
+        let call = || RecordedQuestion::Call { service: "a".into(), function: "b#c".into(), arguments: Vec::new() };
+        tokio::select! {
+            () = tape.ask(call, async {}, |()| None, |_| None) => panic!("it was called"),
+            what = tape.reached_out() => assert_eq!(what, "call b#c"),
+        }
+        assert!(!tape.is_played() && !tape.is_off());
     }
 
     #[tokio::test]

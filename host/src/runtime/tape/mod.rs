@@ -6,6 +6,7 @@
 //! in the recording of the next.
 
 pub(crate) mod call_tape;
+mod confined_tape;
 pub(crate) mod recorded_body;
 pub(crate) mod recorder;
 pub(crate) mod recording_head;

@@ -57,6 +57,9 @@ impl Database {
     /// [`StateError::Corrupt`]: one is not what was stored there, or the service's key is another one.
     pub(super) fn unseal(&self, bucket: &ServiceName, entries: Vec<Entry>) -> Result<Vec<Entry>, StateError> {
         let FrozenEmbedded(table) = self.freeze(bucket)?;
+        if matches!(table.codec, ValueCodec::Plain) {
+            return Err(table.error(damaged_key(bucket)));
+        }
         let plain = |Entry { key, value }: Entry| {
             let plain = table.codec.decode(&key, value.version, &value.value)?.into_owned();
             Ok(Entry { key, value: Versioned { value: plain, version: value.version } })

@@ -1,5 +1,7 @@
 //! Recordings, their files, masks and store; replays against them.
 
+mod way_back;
+
 use super::testing::*;
 use super::*;
 use proptest::prelude::*;
@@ -229,7 +231,7 @@ fn a_shadow_counts_each_place_once_a_call_and_shows_masked_samples() {
             &RecordedOutcome::Function(Some(blob(&is.to_string()))),
             &rules,
         );
-        PlaybackReport { differences, stopped: None, outcome: None }
+        PlaybackReport { differences, stopped: None, outcome: None, read: Vec::new() }
     };
     let mut tally = ShadowTally::default();
     tally.count(&report(json!(1), json!(1)), 1, "a");
@@ -240,6 +242,7 @@ fn a_shadow_counts_each_place_once_a_call_and_shows_masked_samples() {
         differences: Vec::new(),
         stopped: Some("asks for something new: read `u/7`".into()),
         outcome: None,
+        read: Vec::new(),
     };
     tally.count(&stopped, 5, "e");
     let places: Vec<_> =
