@@ -141,9 +141,15 @@ fuzz TARGET="all" SECONDS="60": build-components
 saga-crashes CRASHES="200": build-components
     ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
 
+# Hold the promises of events over JetStream too, on a real nats-server, which it installs into .tools/
+[group("verify")]
+brokers *FILTER: build-components
+    tests/brokers/install.sh
+    cargo test -p host --test system -- it::topics::promises it::topics::jet_stream "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance (fuzz "all" "600") audit
+nightly: sim conformance brokers (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]
