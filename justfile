@@ -170,7 +170,9 @@ schema: setup
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
-        exec bench/edge.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+        exec bench/edge.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
+        exec bench/events.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
 
 # Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
 [group("verify")]
