@@ -154,9 +154,15 @@ rollouts-long: build-components
 saga-crashes CRASHES="200": build-components
     ATOLL_TEST_CRASHES="$1" cargo test --package host --test system -- it::sagas::crash --nocapture
 
+# Hold the promises of events over JetStream too, on a real nats-server, which it installs into .tools/
+[group("verify")]
+brokers *FILTER: build-components
+    tests/brokers/install.sh
+    cargo test -p host --test system -- it::topics::promises it::topics::jet_stream "$@"
+
 # What takes too long for each change: the long simulation, schemathesis, ten minutes of each fuzz target, the audit
 [group("verify")]
-nightly: sim conformance (fuzz "all" "600") audit
+nightly: sim conformance brokers (fuzz "all" "600") audit
 
 # Build the dashboard anew into web/dist, which is committed; needs Node
 [group("build")]
@@ -182,7 +188,9 @@ schema: setup
 [group("verify")]
 bench *ARGS: build-components
     @if [ "${1:-}" = edge ]; then shift && cargo build --release --bin atoll && \
-        exec bench/edge.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
+        exec bench/edge.py target/release/atoll "$@"; fi; \
+    if [ "${1:-}" = events ]; then shift && tests/brokers/install.sh && cargo build --release --bin atoll && \
+        exec bench/events.py target/release/atoll "$@"; fi; exec cargo run --release -p bench -- "$@"
 
 # Kill the host at so many moments of a rotation of its key: `just key-kills`, `just key-kills 20`
 [group("verify")]

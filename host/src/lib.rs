@@ -20,7 +20,8 @@ pub mod registry;
 pub mod saga;
 pub mod state;
 
-// Floor 4: Wasmtime.
+// Floor 4: Wasmtime, and a broker of events.
+pub mod broker;
 pub mod runtime;
 
 // Floor 5: the making of one service call.

@@ -74,7 +74,7 @@ pub enum TopicAnswer {
     Events(EventPageView),
     /// An event is on disk.
     Published {
-        /// Its number.
+        /// Its number; with a broker, that in the outbox.
         number: u64,
     },
     /// Dead letters.
@@ -161,6 +161,9 @@ pub struct TopicView {
     pub last: u64,
     /// The bytes of the events that it keeps.
     pub bytes: u64,
+    /// The bytes of the events that wait here for the broker; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbox_bytes: Option<u64>,
     /// Its subscriptions.
     pub subscriptions: Vec<SubscriptionView>,
 }

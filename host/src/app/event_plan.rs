@@ -4,13 +4,14 @@ use super::late_findings::LateFindings;
 use super::routed_places::RoutedPlaces;
 use super::service_component::ServiceComponent;
 use crate::base::ServiceName;
+use crate::broker::Broker;
 use crate::config::{Manifest, ServiceConfig, SubscriptionConfig, TopicConfig};
 use crate::contract::{BoundFunction, Function, FunctionName, HttpBindingSpec, Interface, Type, misread};
-use crate::delivery::{Deliveries, MeshHandler, Subscription};
+use crate::delivery::{Deliveries, DeliveryError, MeshHandler, Subscription};
 use crate::events::{PayloadType, Topic, TopicName};
 use crate::mesh::Mesh;
 use crate::rollout::{ManifestName, Need, Uses};
-use crate::state::{StateError, Store};
+use crate::state::Store;
 use crate::telemetry::Tracer;
 use http::Method;
 use std::collections::BTreeMap;
@@ -39,6 +40,11 @@ impl EventPlan {
         needs: &mut Vec<Need>,
         findings: &mut LateFindings<'_>,
     ) -> Self {
+        if let Some(broker) = manifest.broker.as_ref().filter(|_| manifest.state.encryption.is_some()) {
+            let message = "a broker stores events as they are, and `encryption` of [state] promises that nothing is";
+            let help = "leave `broker` out: the host's own database keeps events encrypted";
+            findings.topic(manifest.diagnose_at(&broker.span, message, help));
+        }
         let services: Vec<_> = manifest.services.iter().zip(components.iter().map(Option::as_ref)).collect();
         let topic = |config: &TopicConfig| Arc::new(topic(manifest, config, &services, findings));
         let mut plan =
@@ -92,16 +98,17 @@ impl EventPlan {
     /// Begins to deliver; `None` if there are no topics.
     ///
     /// # Errors
-    /// A topic cannot be read.
+    /// A topic cannot be read, or its log cannot move to the broker or back.
     pub(super) async fn start(
         self,
         store: Option<&Store>,
         mesh: Arc<Mesh>,
         tracer: Option<Arc<Tracer>>,
-    ) -> Result<Option<Deliveries>, StateError> {
+        broker: Option<&dyn Broker>,
+    ) -> Result<Option<Deliveries>, DeliveryError> {
         let Some(store) = store.filter(|_| !self.topics.is_empty()) else { return Ok(None) };
         let handler = Arc::new(MeshHandler { mesh, tracer });
-        Deliveries::start(store, self.topics, self.subscriptions, &self.absent, handler).await.map(Some)
+        Deliveries::start(store, self.topics, self.subscriptions, &self.absent, (handler, broker)).await.map(Some)
     }
 }
 
@@ -129,7 +136,11 @@ fn topic(
             }
         }
     });
-    Topic::new(name.clone(), payload, *retention)
+    let topic = Topic::new(name.clone(), payload, *retention);
+    match &manifest.broker {
+        Some(broker) => topic.with_outbox(broker.settings.outbox),
+        None => topic,
+    }
 }
 
 fn type_of<'a>(wanted: &str, topic: &TopicName, services: EventServices<'a>) -> Option<&'a Type> {

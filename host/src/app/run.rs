@@ -32,6 +32,7 @@ use crate::acme::CertificateKeeper;
 use crate::archive::Archive;
 use crate::audit::{AuditRecord, AuditTrail};
 use crate::base::Digest;
+use crate::broker::{Broker, JetStream};
 use crate::config::{Draft, Manifest, ManifestErrors};
 use crate::health;
 use crate::listen::{Drain, Listener};
@@ -105,7 +106,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let running = Arc::new(RunningHost::new(&serving));
     let mut upkeep = attend(&running, &tls, manifest, &traces);
     keeper.map(|keeper| upkeep.spawn(keeper.keep()));
-    deliver(plans, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
+    deliver(plans, (store.as_ref(), manifest), Arc::clone(&parts.mesh), &host).await?;
     let sagas = coordinate(sagas, store.as_ref(), Arc::clone(&parts.mesh), &host).await?;
     let asynchronous = Arc::clone(&host);
 
@@ -276,11 +277,19 @@ async fn serve(socket: Listener, running: Arc<RunningHost>, drain: Drain) {
 /// Begins to deliver events and to keep the times of schedules, and lends the admin and the metrics what they tell.
 async fn deliver(
     (events, schedules): (EventPlan, SchedulePlan),
-    store: Option<&Store>,
+    (store, manifest): (Option<&Store>, &Manifest),
     mesh: Arc<Mesh>,
     host: &HostOperations,
 ) -> anyhow::Result<()> {
-    let started = events.start(store, Arc::clone(&mesh), host.tracer.clone()).await.context("reading the topics")?;
+    let broker = match &manifest.broker {
+        Some(broker) => {
+            Some(JetStream::connect(&broker.settings).await.context("connecting to the broker of the events")?)
+        }
+        None => None,
+    };
+    let broker = broker.as_ref().map(|broker| broker as &dyn Broker);
+    let started = events.start(store, Arc::clone(&mesh), host.tracer.clone(), broker).await;
+    let started = started.context("reading the topics")?;
     if let Some(deliveries) = started.map(Arc::new) {
         host.metrics.add_deliveries(Arc::new(DeliverySamples(Arc::clone(&deliveries))));
         // It is set this once, and so are the schedules.

@@ -85,6 +85,7 @@ fn topic(TopicReport { topic, subscriptions }: &TopicReport) -> TopicView {
         payload: topic.payload.name().map(str::to_owned),
         last: topic.last(),
         bytes: topic.bytes(),
+        outbox_bytes: topic.outbox_bytes(),
         subscriptions: subscriptions.iter().map(subscription).collect(),
     }
 }
@@ -117,8 +118,9 @@ pub(super) fn refusal(error: DeliveryError) -> OperationError {
     let kind = match &error {
         DeliveryError::Unknown(_) => OperationErrorKind::NoTopic,
         DeliveryError::Refused(_) => OperationErrorKind::BadEvent,
+        DeliveryError::LogStays(_) => OperationErrorKind::Conflict,
         DeliveryError::NotRebuilt(_) | DeliveryError::Stopping => OperationErrorKind::Conflict,
-        DeliveryError::State(_) => OperationErrorKind::Internal,
+        DeliveryError::State(_) | DeliveryError::Broker(_) => OperationErrorKind::Internal,
     };
     OperationError::caused_by(kind, error)
 }

@@ -326,6 +326,7 @@ mod tests {
             payload: None,
             last: 19,
             bytes: 2049,
+            outbox_bytes: None,
             subscriptions,
         };
         let expected = "\

@@ -2,17 +2,23 @@
 
 use super::dead_letter::DeadLetter;
 use super::dispatcher::Dispatcher;
-use super::event_log::{EventLog, EventPage};
+use super::error::DeliveryError;
+use super::event_log::{EventLog, EventPage, LogError};
 use super::handler::Handle;
 use super::hold::SubscriptionOrder;
+use super::log_change::change_log;
+use super::log_watch::LogWatch;
 use super::notes::Notes;
+use super::outbox::Outbox;
+use super::relay::Relay;
 use super::reset::ServiceReset;
 use super::retention::{self, RetentionTurn};
 use super::status::{Settled, Status};
 use super::subscription::Subscription;
 use crate::base::ServiceName;
-use crate::events::{NewEvent, RefusedEvent, Topic, TopicName};
-use crate::state::{Change, StateError, Store, Transaction};
+use crate::broker::Broker;
+use crate::events::{NewEvent, Topic, TopicName};
+use crate::state::{Change, Store, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,26 +30,6 @@ use tokio::time::timeout;
 const WAITING_ORDERS: usize = 16;
 /// Who has published what an operator publishes.
 const OPERATOR: &str = "operator";
-
-/// Why an order of an operator was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    /// The manifest has no such topic, or the service does not subscribe to it.
-    #[error("{0}")]
-    Unknown(String),
-    /// The event is refused.
-    #[error("{0}")]
-    Refused(#[from] RefusedEvent),
-    /// The order to make data again is refused.
-    #[error("{0}")]
-    NotRebuilt(String),
-    /// The store refused or failed.
-    #[error("the store: {0}")]
-    State(#[from] StateError),
-    /// The host is stopping.
-    #[error("the host is stopping")]
-    Stopping,
-}
 
 /// A subscription as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,71 +91,60 @@ pub struct Deliveries {
 
 impl Deliveries {
     /// Counts the events of each topic, and begins to deliver. Topics in `absent` have a subscription that cannot be
-    /// served now: they keep all of their events.
+    /// served now: they keep all of their events. With a broker the topics have outboxes, and their logs are there.
     ///
     /// # Errors
-    /// A topic cannot be read.
+    /// A topic cannot be read, or its log cannot move.
     pub async fn start<H: Handle>(
         store: &Store,
         topics: Vec<Arc<Topic>>,
         subscriptions: Vec<Subscription>,
         absent: &[TopicName],
-        handler: Arc<H>,
-    ) -> Result<Self, StateError> {
-        let (stop, stopped) = watch::channel(false);
-        let (mut tasks, mut delivered) = (JoinSet::new(), Vec::new());
-        let topics: Vec<_> = topics.into_iter().map(|topic| (EventLog::new(store, &topic), topic)).collect();
-        for (log, topic) in &topics {
-            let (last, bytes) = log.count().await?;
-            topic.count(last, bytes);
-        }
+        (handler, broker): (Arc<H>, Option<&dyn Broker>),
+    ) -> Result<Self, DeliveryError> {
         for service in subscriptions.iter().map(|one| &one.service).collect::<BTreeSet<_>>() {
             // One that a crash has cut off.
             if let Some(reset) = ServiceReset::left(store, service).await? {
                 reset.finish(store).await?;
             }
         }
+        let mut logs = Vec::new();
+        for topic in topics {
+            let ours: Vec<_> = subscriptions.iter().filter(|one| one.topic.name == topic.name).collect();
+            change_log(store, &topic, &ours, absent.contains(&topic.name)).await?;
+            let log = match broker {
+                Some(broker) => {
+                    topic.count_outbox(Outbox::new(store, &topic).bytes().await?);
+                    EventLog::Brokered(broker.log(&topic.name))
+                }
+                None => EventLog::embedded(store, &topic),
+            };
+            match log.count().await {
+                Ok((last, bytes)) => topic.count(last, bytes),
+                // Until the broker is there, nobody knows more.
+                Err(LogError::Broker(error)) if !error.is_lasting() => {}
+                Err(error) => return Err(error.into()),
+            }
+            logs.push((topic, log));
+        }
+        let (stop, stopped) = watch::channel(false);
+        let (mut tasks, mut delivered) = (JoinSet::new(), Vec::new());
         for subscription in subscriptions {
-            let subscription = Arc::new(subscription);
-            let (sender, orders) = mpsc::channel(WAITING_ORDERS);
-            let one = Delivered {
-                notes: Notes::new(store, &subscription),
-                news: Arc::default(),
-                orders: sender,
-                settled: Settled::default(),
-                status: Arc::default(),
-                subscription,
-            };
-            let dispatcher = Dispatcher {
-                log: EventLog::new(store, &one.subscription.topic),
-                subscription: Arc::clone(&one.subscription),
-                notes: one.notes.clone(),
-                handler: Arc::clone(&handler),
-                news: Arc::clone(&one.news),
-                orders,
-                stop: stopped.clone(),
-                settled: one.settled.clone(),
-                status: Arc::clone(&one.status),
-            };
+            let log = logs.iter().find(|(topic, _)| topic.name == subscription.topic.name).map(|(_, log)| log.clone());
+            let log = log.unwrap_or_else(|| EventLog::embedded(store, &subscription.topic));
+            let (one, dispatcher) = Delivered::new(store, subscription, log, (&handler, &stopped));
             tasks.spawn(dispatcher.run());
             delivered.push(one);
         }
         let (mut keepers, mut turns) = (JoinSet::new(), BTreeMap::new());
-        for (log, topic) in &topics {
-            let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
-            let news: Vec<_> = ours().map(|one| Arc::clone(&one.news)).collect();
-            topic.on_publish(move || news.iter().for_each(|news| news.notify_one()));
-            // What nobody advances holds all events back.
-            let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
-            let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
+        for (topic, log) in &logs {
             let turn = RetentionTurn::default();
-            turns.insert(topic.name.clone(), turn.clone());
-            keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn));
+            keep(store, (topic, log), &delivered, (absent, &turn), &mut keepers);
+            turns.insert(topic.name.clone(), turn);
         }
-        let topics = topics.into_iter().map(|(log, topic)| (topic, log)).collect();
         let (tasks, keepers) = (Mutex::new(tasks), Mutex::new(keepers));
         let (store, resetting) = (store.clone(), Default::default());
-        Ok(Self { store, topics, delivered, resetting, turns, stop, tasks, keepers })
+        Ok(Self { store, topics: logs, delivered, resetting, turns, stop, tasks, keepers })
     }
 
     /// Hands out no further events, and waits until those under way have ended and their ends are on disk, for `within`
@@ -199,7 +174,7 @@ impl Deliveries {
         self.delivered.iter().filter(|one| one.subscription.topic.name == topic.name)
     }
 
-    fn topic(&self, name: &str) -> Result<&(Arc<Topic>, EventLog), DeliveryError> {
+    pub(super) fn topic(&self, name: &str) -> Result<&(Arc<Topic>, EventLog), DeliveryError> {
         let found = self.topics.iter().find(|(topic, _)| topic.name.as_str() == name);
         found.ok_or_else(|| DeliveryError::Unknown(format!("the manifest has no topic `{name}`")))
     }
@@ -237,17 +212,19 @@ impl Deliveries {
         Ok(low)
     }
 
-    /// Publishes an event in the name of the operator. Returns its number, when it is on disk.
+    /// Publishes an event in the name of the operator. Returns its number, when it is on disk; with a broker, its number
+    /// in the outbox.
     ///
     /// # Errors
     /// The event is refused, there is no such topic, or the store refuses or fails.
     pub async fn publish(&self, topic: &str, event: NewEvent) -> Result<u64, DeliveryError> {
-        let (topic, log) = self.topic(topic)?;
+        let (topic, _) = self.topic(topic)?;
         let record = topic.admit(event, OPERATOR, now())?.encode();
         let bytes = record.len() as u64;
         let writes =
             vec![(Topic::COUNTER.to_vec(), Change::Append(record)), (Topic::WRITTEN.to_vec(), Change::Add(bytes))];
-        let committed = log.bucket().commit(Transaction { writes, ..Transaction::default() }).await;
+        let bucket = self.store.bucket(&topic.bucket());
+        let committed = bucket.commit(Transaction { writes, ..Transaction::default() }).await;
         let committed = committed.inspect_err(|_| topic.may_have_more())?;
         topic.published(1, bytes);
         Ok(committed.sums.first().copied().expect("an appended event has a number"))
@@ -280,7 +257,63 @@ impl Deliveries {
     }
 }
 
+/// Begins the tasks that a topic needs beside its subscriptions.
+fn keep(
+    store: &Store,
+    (topic, log): (&Arc<Topic>, &EventLog),
+    delivered: &[Delivered],
+    (absent, turn): (&[TopicName], &RetentionTurn),
+    keepers: &mut JoinSet<()>,
+) {
+    let ours = || delivered.iter().filter(|one| one.subscription.topic.name == topic.name);
+    let news: Vec<_> = ours().map(|one| Arc::clone(&one.news)).collect();
+    topic.on_publish(move || news.iter().for_each(|news| news.notify_one()));
+    // What nobody advances holds all events back.
+    let held = absent.iter().filter(|name| **name == topic.name).map(|_| Settled::default());
+    let settled = ours().map(|one| one.settled.clone()).chain(held).collect();
+    keepers.spawn(retention::keep(Arc::clone(topic), log.clone(), settled, turn.clone()));
+    let EventLog::Brokered(log) = log else { return };
+    let (topic, log, news) = (Arc::clone(topic), Arc::clone(log), Arc::new(Notify::new()));
+    let waiting = Arc::clone(&news);
+    topic.on_waiting(move || waiting.notify_one());
+    let subscriptions = ours().map(|one| (one.notes.clone(), one.orders.clone())).collect();
+    keepers.spawn(LogWatch { topic: Arc::clone(&topic), log: Arc::clone(&log), subscriptions }.run());
+    let outbox = Outbox::new(store, &topic);
+    keepers.spawn(Relay { topic, outbox, log, news }.run());
+}
+
 impl Delivered {
+    /// A subscription, and the task that delivers to it from `log`.
+    fn new<H: Handle>(
+        store: &Store,
+        subscription: Subscription,
+        log: EventLog,
+        (handler, stop): (&Arc<H>, &watch::Receiver<bool>),
+    ) -> (Self, Dispatcher<H>) {
+        let subscription = Arc::new(subscription);
+        let (sender, orders) = mpsc::channel(WAITING_ORDERS);
+        let one = Self {
+            notes: Notes::new(store, &subscription),
+            news: Arc::default(),
+            orders: sender,
+            settled: Settled::default(),
+            status: Arc::default(),
+            subscription,
+        };
+        let dispatcher = Dispatcher {
+            log,
+            subscription: Arc::clone(&one.subscription),
+            notes: one.notes.clone(),
+            handler: Arc::clone(handler),
+            news: Arc::clone(&one.news),
+            orders,
+            stop: stop.clone(),
+            settled: one.settled.clone(),
+            status: Arc::clone(&one.status),
+        };
+        (one, dispatcher)
+    }
+
     fn report(&self, now: u64) -> SubscriptionReport {
         let Subscription { service, topic, function, .. } = &*self.subscription;
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);

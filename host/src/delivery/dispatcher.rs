@@ -1,7 +1,7 @@
 //! The task of one subscription: reads the log, hands events out, and writes down what became of them.
 
 use super::dead_letter::FailureHistory;
-use super::event_log::{EventLog, LoggedEvent};
+use super::event_log::{EventLog, LogError, LoggedEvent};
 use super::handler::{Handle, TryEnd};
 use super::hold::{Hold, Restart, SubscriptionOrder};
 use super::notes::{EventFate, MOST_FATES, Notes, SavedNotes};
@@ -60,7 +60,7 @@ struct EndedTry {
 }
 
 /// A save that has ended: what was to be saved, and how many of it were.
-type EventSave = (Vec<(u64, EventFate)>, Result<usize, StateError>);
+type EventSave = (Vec<(u64, EventFate)>, Result<usize, LogError>);
 
 /// The task's own state.
 struct Delivering<H> {
@@ -161,7 +161,7 @@ impl<H: Handle> Dispatcher<H> {
         }
     }
 
-    async fn try_load(&self) -> Result<(Progress, SavedNotes), StateError> {
+    async fn try_load(&self) -> Result<(Progress, SavedNotes), LogError> {
         let mut saved = self.notes.load().await?;
         if let Some(progress) = saved.progress.take() {
             return Ok((progress, saved));
@@ -335,7 +335,7 @@ impl<H: Handle> Delivering<H> {
                     }
                 }
             }
-            let saved = notes.save(progress, &fates).await;
+            let saved = notes.save(progress, &fates).await.map_err(LogError::from);
             if saved.is_err() {
                 sleep(STORE_PAUSE).await;
             }
@@ -344,7 +344,7 @@ impl<H: Handle> Delivering<H> {
     }
 
     /// A save has ended: the events that it settles make room for the next of their keys.
-    fn saved(&mut self, fates: Vec<(u64, EventFate)>, saved: Result<usize, StateError>) {
+    fn saved(&mut self, fates: Vec<(u64, EventFate)>, saved: Result<usize, LogError>) {
         let saved = saved.unwrap_or_else(|error| {
             self.warn(&error, "the progress cannot be saved: it is tried again");
             0
@@ -455,7 +455,10 @@ impl<H: Handle> Delivering<H> {
         status.dead = self.dead;
     }
 
-    fn warn(&self, error: &StateError, what: &str) {
+    fn warn(&self, error: &LogError, what: &str) {
+        if error.is_away() {
+            return;
+        }
         let Subscription { service, topic, .. } = &*self.given.subscription;
         tracing::warn!(target: "delivery", %service, topic = %topic.name, error = error.with_causes(), "{what}");
     }
@@ -464,7 +467,7 @@ impl<H: Handle> Delivering<H> {
 /// The event that did not fit in memory.
 async fn read_again(log: &EventLog, notes: &Notes, number: u64, revived: bool) -> Result<Arc<EventRecord>, TryEnd> {
     let found = if revived {
-        notes.dead_letter(number).await.map(|letter| letter.map(|letter| letter.record))
+        notes.dead_letter(number).await.map(|letter| letter.map(|letter| letter.record)).map_err(LogError::from)
     } else {
         log.get(number).await
     };

@@ -1,7 +1,8 @@
 //! Floor 6: events on their way to the services that subscribe, and what services do by themselves at their times.
 //!
-//! Owns the log of each topic (in a bucket of `state`), the task of each subscription, its notes on disk (progress,
-//! failures, dead letters), retention, data that are made again from their events, and the task of each schedule.
+//! Owns the log of each topic (in a bucket of `state`, or through `broker` with an outbox in that bucket), the task of
+//! each subscription, its notes on disk (progress, failures, dead letters), retention, data that are made again from
+//! their events, and the task of each schedule.
 //!
 //! What always holds:
 //! - A published event is handled by each subscription at least once, or is a dead letter of it: whatever is swapped,
@@ -15,6 +16,8 @@
 //!   wait.
 //! - No event goes before every subscription has settled it. A dead letter has a copy of its event.
 //! - Data and the progress of the subscriptions that made them begin anew together: a plan on disk binds the steps.
+//! - With a broker, an acknowledged event is in the outbox or in the broker's log, and it is there once: whoever sends
+//!   again looks first. The order of the outbox is that of the log.
 //! - A due time of a schedule is settled on disk once, and no two of one schedule are under way.
 //!
 //! Never: decides which event is next (`events` does) or when something is due (`schedule` does), knows how a call is
@@ -25,13 +28,18 @@
 mod dead_letter;
 mod deliveries;
 mod dispatcher;
+mod error;
 mod event_log;
 mod event_trace;
 mod handler;
 mod handler_work;
 mod hold;
+mod log_change;
+mod log_watch;
 mod notes;
+mod outbox;
 mod rebuild;
+mod relay;
 mod reset;
 mod retention;
 mod schedule;
@@ -43,8 +51,9 @@ mod tests;
 mod timekeeper;
 
 pub use dead_letter::{DeadLetter, FailedTry};
-pub use deliveries::{Deliveries, DeliveryError, SubscriptionReport, TopicReport};
-pub use event_log::{EventPage, LoggedEvent};
+pub use deliveries::{Deliveries, SubscriptionReport, TopicReport};
+pub use error::DeliveryError;
+pub use event_log::{EventPage, LogError, LoggedEvent};
 pub use handler::{Fire, Handle, MeshHandler, TryEnd};
 pub use handler_work::HandlerWork;
 pub use rebuild::{RebuildOrder, RebuiltSubscription, ReplayStart};

@@ -96,6 +96,30 @@ impl Notes {
         }
     }
 
+    /// Writes a progress that was cut at the number `last`, and removes what is noted of the tries and the commits of
+    /// events above it. Dead letters stay. Returns how many these are.
+    pub(super) async fn cut(&self, progress: &Progress, last: u64) -> Result<usize, StateError> {
+        let mut dead = 0;
+        self.each(DEAD, |_, _| dead += 1).await?;
+        for prefix in [FAILED, APPLIED] {
+            // The first key that may go comes after this one, which is a beginning of it.
+            let mut before = key_of(prefix, last.saturating_add(1));
+            before.pop();
+            let mut after = Some(before);
+            while after.is_some() {
+                let page = self.bucket.keys(prefix.to_vec(), after, MOST_FATES).await?;
+                let above = |key: &Key| number_after(prefix, key).is_some_and(|number| number > last);
+                let writes: Vec<_> = page.items.into_iter().filter(above).map(|key| (key, Change::Delete)).collect();
+                if !writes.is_empty() {
+                    self.commit(writes).await?;
+                }
+                after = page.next;
+            }
+        }
+        self.commit(vec![(Self::PROGRESS.to_vec(), Change::Put(progress.encode()))]).await?;
+        Ok(dead)
+    }
+
     /// Reads what is on disk, and clears notes of commits that nothing needs any more.
     pub(super) async fn load(&self) -> Result<SavedNotes, StateError> {
         let found = self.bucket.get(vec![Self::PROGRESS.to_vec()]).await?;

@@ -1,8 +1,8 @@
 //! Data that were made of events are made again: the service's data go, and its subscriptions begin anew, while all
 //! other services serve.
 
-use super::deliveries::{Delivered, Deliveries, DeliveryError};
-use super::event_log::EventLog;
+use super::deliveries::{Delivered, Deliveries};
+use super::error::DeliveryError;
 use super::hold::{Hold, Restart, SubscriptionOrder};
 use super::notes::Notes;
 use super::reset::{ResetEnd, ServiceReset, SubscriptionReset};
@@ -147,7 +147,7 @@ impl Deliveries {
 
     /// The number of the first event that the topic still has; the next one, if it has none.
     async fn first_of(&self, topic: &Arc<Topic>) -> Result<u64, DeliveryError> {
-        let page = EventLog::new(&self.store, topic).after(0, 1).await?;
+        let page = self.topic(topic.name.as_str())?.1.after(0, 1).await?;
         Ok(page.events.first().map_or_else(|| topic.last() + 1, |event| event.number))
     }
 

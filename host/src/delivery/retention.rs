@@ -1,9 +1,8 @@
 //! Removes the events that a topic need not keep.
 
-use super::event_log::{EventLog, LoggedEvent};
+use super::event_log::{EventLog, LogError, LoggedEvent};
 use super::status::Settled;
 use crate::events::Topic;
-use crate::state::{Change, StateError, Transaction, sequence_key};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::Mutex;
@@ -29,6 +28,7 @@ pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>
             match drop_some(&topic, &log, &settled).await {
                 Ok(0) => break,
                 Ok(_) => {}
+                Err(error) if error.is_away() => break,
                 Err(error) => {
                     let error = error.with_causes();
                     tracing::warn!(target: "delivery", topic = %topic.name, error, "old events could not be removed");
@@ -42,7 +42,7 @@ pub(super) async fn keep(topic: Arc<Topic>, log: EventLog, settled: Vec<Settled>
 }
 
 /// Removes the oldest events that may go, at most [`STEP`]. Returns their number.
-pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]) -> Result<usize, StateError> {
+pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]) -> Result<usize, LogError> {
     // Without a subscription nobody waits for an event.
     let floor = settled.iter().map(Settled::get).min().unwrap_or(u64::MAX);
     if floor == 0 {
@@ -51,7 +51,7 @@ pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let oldest = u64::try_from(now.saturating_sub(topic.retention.age).as_millis()).unwrap_or(u64::MAX);
     let mut over = topic.bytes().saturating_sub(topic.retention.size);
-    let (mut writes, mut bytes) = (Vec::new(), 0);
+    let (mut gone, mut bytes) = (Vec::new(), 0);
     for LoggedEvent { number, record, bytes: size } in log.after(0, STEP).await?.events {
         // A damaged event has no time that can be trusted: it goes for want of room alone.
         let old = record.is_ok_and(|record| record.time < oldest);
@@ -60,13 +60,11 @@ pub(super) async fn drop_some(topic: &Topic, log: &EventLog, settled: &[Settled]
         }
         over = over.saturating_sub(size);
         bytes += size;
-        writes.push((sequence_key(Topic::COUNTER, number), Change::Delete));
+        gone.push(number);
     }
-    let count = writes.len();
-    if count > 0 {
-        writes.push((Topic::GONE.to_vec(), Change::Add(bytes)));
-        log.bucket().commit(Transaction { writes, ..Transaction::default() }).await?;
+    if !gone.is_empty() {
+        log.remove(&gone, bytes).await?;
         topic.dropped(bytes);
     }
-    Ok(count)
+    Ok(gone.len())
 }

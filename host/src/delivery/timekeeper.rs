@@ -214,7 +214,7 @@ impl<F: Fire> Timekeeper<F> {
         let source = format!("schedule {}", self.schedule.name);
         let record = match topic.admit(event, &source, (self.clock)()) {
             Ok(record) => record.encode(),
-            Err(refused @ RefusedEvent::Full(_)) => return TryEnd::NotNow(refused.to_string()),
+            Err(refused @ RefusedEvent::Full { .. }) => return TryEnd::NotNow(refused.to_string()),
             Err(refused) => return TryEnd::Failed(refused.to_string()),
         };
         let bytes = record.len() as u64;

@@ -27,6 +27,7 @@ mod unread_value;
 
 pub use backoff::Backoff;
 pub use cloud_event::cloud_event;
+pub(crate) use cloud_event::rfc3339;
 pub use event_record::{DamagedRecord, EventRecord};
 pub use lanes::Lanes;
 pub use payload_type::{PayloadMisfit, PayloadType};

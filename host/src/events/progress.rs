@@ -57,6 +57,20 @@ impl Progress {
         }
     }
 
+    /// The greatest number that is settled.
+    pub fn highest(&self) -> u64 {
+        self.above.last_key_value().map_or(self.floor, |(_, last)| *last)
+    }
+
+    /// Forgets what is settled above `last`: the log ends there, and gives these numbers anew.
+    pub fn cut(&mut self, last: u64) {
+        self.floor = self.floor.min(last);
+        drop(self.above.split_off(&last.saturating_add(1)));
+        if let Some(mut end) = self.above.last_entry() {
+            *end.get_mut() = last.min(*end.get());
+        }
+    }
+
     /// The bytes that are stored.
     pub fn encode(&self) -> Vec<u8> {
         let numbers = self.above.iter().flat_map(|(first, last)| [first, last]);
@@ -101,6 +115,15 @@ mod tests {
                 prop_assert_eq!((progress.open_up_to(66), progress.open_up_to(9)), (open(66), open(9)));
                 prop_assert_eq!(Progress::decode(&progress.encode()), Some(progress.clone()));
                 prop_assert!(!progress.is_settled(progress.floor() + 1));
+                prop_assert_eq!(progress.highest(), model.last().copied().unwrap_or(0));
+            }
+            for last in (0..70).rev() {
+                progress.cut(last);
+                model.split_off(&(last + 1));
+                for number in 1..70 {
+                    prop_assert_eq!(progress.is_settled(number), model.contains(&number), "{} of {}", number, last);
+                }
+                prop_assert_eq!(Progress::decode(&progress.encode()), Some(progress.clone()));
             }
         }
     }

@@ -39,6 +39,16 @@ pub struct Topic {
     bytes: AtomicU64,
     last: AtomicU64,
     on_publish: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// With a broker: the events on this disk that are not there yet.
+    outbox: Option<OutboxFill>,
+}
+
+/// What waits in the outbox of a topic.
+struct OutboxFill {
+    /// With so many bytes it takes no further event.
+    bound: u64,
+    bytes: AtomicU64,
+    on_waiting: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// An event that is to be published.
@@ -59,9 +69,14 @@ pub enum RefusedEvent {
     /// A part is too long.
     #[error("{0}")]
     TooLong(String),
-    /// The topic is full of events that a subscription has not settled.
-    #[error("the topic `{0}` is full: its subscribers are behind; try again later")]
-    Full(TopicName),
+    /// The topic takes no more for now.
+    #[error("the topic `{topic}` is full: {reason}; try again later")]
+    Full {
+        /// The topic.
+        topic: TopicName,
+        /// What it waits for.
+        reason: &'static str,
+    },
 }
 
 impl Topic {
@@ -74,7 +89,15 @@ impl Topic {
             bytes: AtomicU64::new(0),
             last: AtomicU64::new(0),
             on_publish: OnceLock::new(),
+            outbox: None,
         }
+    }
+
+    /// The same topic, whose log is in a broker. At most about `bound` bytes of its events wait for the broker.
+    #[must_use]
+    pub fn with_outbox(self, bound: u64) -> Self {
+        let outbox = OutboxFill { bound, bytes: AtomicU64::new(0), on_waiting: OnceLock::new() };
+        Self { outbox: Some(outbox), ..self }
     }
 
     /// In its bucket: the counter of its events.
@@ -102,11 +125,18 @@ impl Topic {
             return Err(RefusedEvent::TooLong(format!("the key of an event has at most {} bytes", longest::KEY)));
         }
         self.payload.check(&payload).map_err(RefusedEvent::Payload)?;
+        let reason = match &self.outbox {
+            Some(outbox) if outbox.bytes.load(Relaxed) >= outbox.bound => "its broker is away, or takes no more events",
+            None if self.is_full() => "its subscribers are behind",
+            _ => return Ok(EventRecord { time, source: source.to_owned(), key, payload, trace: None }),
+        };
+        Err(RefusedEvent::Full { topic: self.name.clone(), reason })
+    }
+
+    /// Whether its log takes no further event: subscribers are behind, since what they have settled may go.
+    pub fn is_full(&self) -> bool {
         let size = self.retention.size;
-        if self.bytes() >= size.saturating_add(size / 4) {
-            return Err(RefusedEvent::Full(self.name.clone()));
-        }
-        Ok(EventRecord { time, source: source.to_owned(), key, payload, trace: None })
+        self.bytes() >= size.saturating_add(size / 4)
     }
 
     /// The bytes of its events.
@@ -131,17 +161,63 @@ impl Topic {
         let _ = self.bytes.fetch_update(Relaxed, Relaxed, less);
     }
 
-    /// So many events, with so many bytes, are on disk: tells whoever delivers.
+    /// So many events, with so many bytes, are on disk: tells whoever delivers, or moves them to the broker.
     pub fn published(&self, events: u64, bytes: u64) {
+        if let Some(outbox) = &self.outbox {
+            outbox.bytes.fetch_add(bytes, Relaxed);
+            outbox.on_waiting.get().into_iter().for_each(|tell| tell());
+            return;
+        }
         self.last.fetch_add(events, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
-        self.may_have_more();
+        self.tell();
     }
 
-    /// A commit with events has failed so that nobody knows whether it is on disk: whoever delivers looks.
+    /// A commit with events has failed so that nobody knows whether it is on disk: whoever delivers them, or moves them
+    /// to the broker, looks.
     pub fn may_have_more(&self) {
-        if let Some(tell) = self.on_publish.get() {
-            tell();
+        match &self.outbox {
+            Some(outbox) => outbox.on_waiting.get().into_iter().for_each(|tell| tell()),
+            None => self.tell(),
+        }
+    }
+
+    /// The bytes of the events that wait for the broker; `None` without one.
+    pub fn outbox_bytes(&self) -> Option<u64> {
+        Some(self.outbox.as_ref()?.bytes.load(Relaxed))
+    }
+
+    /// What was found in the outbox when the host started.
+    pub fn count_outbox(&self, bytes: u64) {
+        if let Some(outbox) = &self.outbox {
+            outbox.bytes.store(bytes, Relaxed);
+        }
+    }
+
+    /// Events that had so many bytes in the outbox are with the broker.
+    pub fn relayed(&self, bytes: u64) {
+        if let Some(outbox) = &self.outbox {
+            let less = |now: u64| Some(now.saturating_sub(bytes));
+            let _ = outbox.bytes.fetch_update(Relaxed, Relaxed, less);
+        }
+    }
+
+    /// The broker's log has the event `last`, and more bytes by so many: tells whoever delivers.
+    pub fn extended(&self, last: u64, bytes: u64) {
+        self.last.fetch_max(last, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.tell();
+    }
+
+    /// There may be something new: tells whoever delivers.
+    pub fn tell(&self) {
+        self.on_publish.get().into_iter().for_each(|tell| tell());
+    }
+
+    /// `tell` is called after each event that waits for the broker. Only the first one counts.
+    pub fn on_waiting(&self, tell: impl Fn() + Send + Sync + 'static) {
+        if let Some(outbox) = &self.outbox {
+            let _ = outbox.on_waiting.set(Box::new(tell));
         }
     }
 
@@ -174,12 +250,33 @@ mod tests {
         for long in [event(longest::KEY + 1, 2), event(1, longest::PAYLOAD + 1)] {
             assert!(matches!(topic.admit(long, "a", 7), Err(RefusedEvent::TooLong(_))));
         }
+        let full = |reason| RefusedEvent::Full { topic: TopicName::new("a.b").unwrap(), reason };
         topic.published(1, 1249);
         assert!(topic.admit(event(1, 2), "a", 7).is_ok());
         topic.published(1, 1);
-        assert_eq!(topic.admit(event(1, 2), "a", 7), Err(RefusedEvent::Full(topic.name.clone())));
+        assert_eq!(topic.admit(event(1, 2), "a", 7), Err(full("its subscribers are behind")));
         topic.dropped(1249);
         assert_eq!((topic.last(), topic.bytes()), (2, 1));
         assert!(topic.admit(event(1, 2), "a", 7).is_ok());
+    }
+
+    #[test]
+    fn with_a_broker_the_outbox_is_bounded_and_what_it_has_is_no_event_of_the_log() {
+        let retention = Retention { age: Duration::from_secs(1), size: 1000 };
+        let topic = Topic::new(TopicName::new("a.b").unwrap(), PayloadType::Any, retention).with_outbox(500);
+        let event = || NewEvent { key: None, payload: "{}".into() };
+        topic.count_outbox(300);
+        topic.published(2, 199);
+        assert!(topic.admit(event(), "a", 7).is_ok());
+        topic.published(1, 1);
+        let reason = "its broker is away, or takes no more events";
+        let full = RefusedEvent::Full { topic: topic.name.clone(), reason };
+        assert_eq!((topic.admit(event(), "a", 7), topic.last(), topic.bytes()), (Err(full), 0, 0));
+        topic.relayed(400);
+        topic.extended(3, 400);
+        // That its log is full, the relay has to know: events are still taken.
+        topic.extended(2, 2000);
+        assert!(topic.is_full() && topic.admit(event(), "a", 7).is_ok());
+        assert_eq!((topic.last(), topic.bytes(), topic.outbox_bytes()), (3, 2400, Some(100)));
     }
 }

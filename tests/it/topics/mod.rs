@@ -2,7 +2,10 @@
 //! and what goes wrong with one event stays with it. `crash` kills the host meanwhile.
 
 mod crash;
+mod jet_stream;
 mod manifest_errors;
+mod nats_server;
+mod promises;
 mod rebuilds;
 mod schedules;
 mod traced;

@@ -153,7 +153,9 @@ async fn retention_waits_for_subscribers_and_gives_room_back() {
 async fn a_new_subscription_begins_where_it_is_told_and_events_are_found_by_time() {
     let folder = tempfile::tempdir().unwrap();
     let (store, topic, script) = (store(folder.path()), week(), Arc::new(Script::default()));
-    let none = Deliveries::start(&store, vec![Arc::clone(&topic)], Vec::new(), &[], Arc::clone(&script)).await.unwrap();
+    let none = Deliveries::start(&store, vec![Arc::clone(&topic)], Vec::new(), &[], (Arc::clone(&script), None))
+        .await
+        .unwrap();
     for _ in 0..5 {
         publish(&none, None).await;
     }
@@ -200,11 +202,12 @@ async fn a_subscriber_that_is_left_out_holds_all_events_back() {
     let folder = tempfile::tempdir().unwrap();
     let (store, topic, script) = (store(folder.path()), topic(Duration::ZERO, 1 << 30), Arc::new(Script::default()));
     let names = [topic.name.clone()];
-    let deliveries = Deliveries::start(&store, vec![Arc::clone(&topic)], Vec::new(), &names, script).await.unwrap();
+    let deliveries =
+        Deliveries::start(&store, vec![Arc::clone(&topic)], Vec::new(), &names, (script, None)).await.unwrap();
     for _ in 0..3 {
         publish(&deliveries, None).await;
     }
-    let log = EventLog::new(&store, &topic);
+    let log = EventLog::embedded(&store, &topic);
     let nobody = [Settled::default()];
     assert_eq!(retention::drop_some(&topic, &log, &nobody).await.unwrap(), 0);
     nobody[0].set(2);

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod rebuilds;
+mod relayed;
 mod scheduled;
 mod seeded;
 
@@ -93,7 +94,9 @@ async fn start(store: &Store, topic: &Arc<Topic>, settings: SubscriptionSettings
         slow: Arc::default(),
         work: Arc::default(),
     };
-    Deliveries::start(store, vec![Arc::clone(topic)], vec![subscription], &[], Arc::clone(script)).await.unwrap()
+    Deliveries::start(store, vec![Arc::clone(topic)], vec![subscription], &[], (Arc::clone(script), None))
+        .await
+        .unwrap()
 }
 
 async fn publish(deliveries: &Deliveries, key: Option<&str>) -> u64 {

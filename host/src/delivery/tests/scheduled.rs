@@ -239,7 +239,7 @@ async fn an_event_whose_commit_is_in_doubt_is_published_once() {
         told.recv().await.unwrap();
     }
     stop(&schedules, 3).await;
-    let page = EventLog::new(&tower.store, &topic).after(0, 10).await.unwrap();
+    let page = EventLog::embedded(&tower.store, &topic).after(0, 10).await.unwrap();
     let times: Vec<_> =
         page.events.iter().map(|event| (event.record.as_ref().unwrap().time - START) / 10_000).collect();
     assert_eq!((times, topic.last()), (vec![1, 2, 3], 3));

@@ -156,7 +156,7 @@ fn recorded(answer: &Result<Committed, CommitFailure>) -> RecordedReply {
             let case = match refused {
                 RefusedEvent::Payload(_) => RefusalCase::Refused,
                 RefusedEvent::TooLong(_) => RefusalCase::TooLarge,
-                RefusedEvent::Full(_) => RefusalCase::Unavailable,
+                RefusedEvent::Full { .. } => RefusalCase::Unavailable,
             };
             (case, refused.to_string())
         }

@@ -58,7 +58,7 @@ async fn publish(scope: CommitScope, events: Vec<contract::Event>) -> Result<(),
         Err(CommitFailure::Refused(refused)) => Err(match refused {
             RefusedEvent::Payload(_) => contract::Error::Invalid(refused.to_string()),
             RefusedEvent::TooLong(_) => contract::Error::TooLarge(refused.to_string()),
-            RefusedEvent::Full(_) => contract::Error::Unavailable(refused.to_string()),
+            RefusedEvent::Full { .. } => contract::Error::Unavailable(refused.to_string()),
         }),
         Err(CommitFailure::State(error)) => Err(state_error(&error)),
         Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Invalid(text)),

@@ -113,7 +113,7 @@ async fn commit(
         Err(CommitFailure::Refused(refused)) => Err(match refused {
             RefusedEvent::Payload(_) => contract::Error::Refused(refused.to_string()),
             RefusedEvent::TooLong(_) => contract::Error::TooLarge(refused.to_string()),
-            RefusedEvent::Full(_) => contract::Error::Unavailable(refused.to_string()),
+            RefusedEvent::Full { .. } => contract::Error::Unavailable(refused.to_string()),
         }),
         Err(CommitFailure::State(error)) => Err(failed(error)),
         Err(CommitFailure::Replayed(_, text)) => Err(contract::Error::Refused(text)),

@@ -1,0 +1,75 @@
+//! What a broker must do in place of the embedded log.
+
+use super::error::BrokerError;
+use crate::events::{EventRecord, TopicName};
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a broker's operation gives, later.
+pub type BrokerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BrokerError>> + Send + 'a>>;
+
+/// An event that is to be appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingEvent {
+    /// Names it for ever: no other event of the topic has it, and it is the same in each repetition.
+    pub id: String,
+    /// The event.
+    pub record: EventRecord,
+}
+
+/// An event of a broker's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its number, which the broker gave: at least 1, in the order of the log, perhaps with gaps.
+    pub number: u64,
+    /// As [`OutgoingEvent::id`]; `None` if somebody else published it without one.
+    pub id: Option<String>,
+    /// The event.
+    pub record: EventRecord,
+    /// About how many bytes it has there.
+    pub bytes: u64,
+}
+
+/// A page of a broker's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredPage {
+    /// In the order of their numbers.
+    pub events: Vec<StoredEvent>,
+    /// Whether more follows.
+    pub more: bool,
+}
+
+/// What a broker's log has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogExtent {
+    /// The number of the latest event; 0 if it has had none.
+    pub last: u64,
+    /// The bytes of its events.
+    pub bytes: u64,
+}
+
+/// A broker.
+pub trait Broker: Send + Sync {
+    /// The log of a topic there.
+    fn log(&self, topic: &TopicName) -> Arc<dyn BrokerLog>;
+}
+
+/// The log of one topic in a broker. Each operation ends within some seconds.
+pub trait BrokerLog: Send + Sync {
+    /// At most `most` events whose numbers are above `after`, the oldest first. A page may be shorter although more
+    /// follows.
+    fn after(&self, after: u64, most: usize) -> BrokerFuture<'_, StoredPage>;
+
+    /// Appends events in this order, and answers with the number of the last one when the broker has acknowledged all.
+    /// After an error a beginning of them may be there, or all, and may even come later.
+    fn append<'a>(&'a self, events: &'a [OutgoingEvent]) -> BrokerFuture<'a, u64>;
+
+    /// What it has, as whoever orders the log says.
+    fn extent(&self) -> BrokerFuture<'_, LogExtent>;
+
+    /// Removes the events up to this number.
+    fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()>;
+
+    /// Waits until somebody else has published an event. That is a hint, which may be lost.
+    fn news(&self) -> BrokerFuture<'_, ()>;
+}

@@ -1,0 +1,175 @@
+//! The connection to a NATS server with JetStream.
+
+use super::error::BrokerError;
+use super::settings::{BrokerLogin, BrokerSettings};
+use crate::events::longest;
+use async_nats::connection::State;
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, HeaderMap, Message, RequestErrorKind};
+use bytes::Bytes;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long one request may take. A server that has lost its leader answers nothing until it has one.
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
+/// The pauses between two tries to connect: the first, and the longest. A fleet that comes back all at once would be a
+/// storm (openobserve #13676), so the pause is random.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// What a message has beside its payload at most: its headers, with a key that is written with `%`.
+const ENVELOPE: usize = 8 << 10;
+/// How many messages wait for a reader of this host at most: the client drops further ones. A page is shorter.
+const WAITING: usize = 4096;
+/// The API level from which messages can be read in batches and by their number: that of server 2.11.
+const LEAST_LEVEL: u64 = 1;
+
+/// A NATS server, or a cluster of them.
+#[derive(Clone, Debug)]
+pub struct JetStream {
+    client: Client,
+    replicas: u8,
+}
+
+impl JetStream {
+    /// Connects, and looks whether the server will do. A server that is away is no error: from then on the connection
+    /// is tried again and again. Takes some seconds at most.
+    ///
+    /// # Errors
+    /// [`BrokerError::Login`] and [`BrokerError::Unfit`].
+    pub async fn connect(settings: &BrokerSettings) -> Result<Self, BrokerError> {
+        let scheme = if settings.tls { "tls" } else { "nats" };
+        let servers: Vec<_> = settings.servers.iter().map(|server| format!("{scheme}://{server}")).collect();
+        let first = timeout(LONGEST, options(settings).connect(&servers)).await;
+        let client = match first {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) if lets_nobody_in(error.kind()) => return Err(BrokerError::Login(error.to_string())),
+            // The client goes on by itself, in the background.
+            Ok(Err(_)) | Err(_) => {
+                let again = options(settings).retry_on_initial_connect().connect(&servers).await;
+                again.map_err(|error| BrokerError::Login(error.to_string()))?
+            }
+        };
+        let broker = Self { client, replicas: settings.replicas };
+        match broker.level().await {
+            Err(error) if error.is_lasting() => Err(error),
+            _ => Ok(broker),
+        }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn replicas(&self) -> u8 {
+        self.replicas
+    }
+
+    /// The level of the server's API, if it is high enough.
+    pub(super) async fn level(&self) -> Result<u64, BrokerError> {
+        let answer = self.ask("$JS.API.INFO", None, Bytes::new()).await?;
+        let level = answer["api"]["level"].as_u64().unwrap_or(0);
+        let server = self.client.server_info();
+        if level < LEAST_LEVEL {
+            return Err(BrokerError::Unfit(format!(
+                "the NATS server {} has JetStream API level {level}, and Atoll needs level {LEAST_LEVEL}: use server \
+                 2.11 or later",
+                server.version
+            )));
+        }
+        let largest = longest::PAYLOAD + ENVELOPE;
+        if server.max_payload < largest {
+            return Err(BrokerError::Unfit(format!(
+                "the NATS server takes messages of at most {} bytes, and an event may have {largest}: raise its \
+                 `max_payload`",
+                server.max_payload
+            )));
+        }
+        Ok(level)
+    }
+
+    /// One request of the API, or one publication: both are answered in JSON.
+    pub(super) async fn ask(
+        &self,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Value, BrokerError> {
+        let answer = self.request(subject, headers, payload).await?;
+        let answer: Value =
+            serde_json::from_slice(&answer.payload).map_err(|error| BrokerError::Unread(error.to_string()))?;
+        match answer.get("error") {
+            None => Ok(answer),
+            Some(error) => Err(BrokerError::Refused {
+                code: error["err_code"].as_u64().unwrap_or(0),
+                text: error["description"].as_str().unwrap_or("no reason").to_owned(),
+            }),
+        }
+    }
+
+    async fn request(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Result<Message, BrokerError> {
+        self.reached()?;
+        let subject = subject.to_owned();
+        let asked = async {
+            match headers {
+                Some(headers) => self.client.request_with_headers(subject, headers, payload).await,
+                None => self.client.request(subject, payload).await,
+            }
+        };
+        // `request` can wait for as long as the server is away.
+        match timeout(LONGEST, asked).await {
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
+                Err(BrokerError::Away("JetStream is not enabled there, or has no leader".to_owned()))
+            }
+            Ok(Err(error)) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+                Err(BrokerError::Unfit(error.to_string()))
+            }
+            Ok(Err(error)) => Err(BrokerError::Away(error.to_string())),
+            Err(_) => Err(no_answer()),
+        }
+    }
+
+    /// An error if there is no connection now: what is sent would wait in the client, and be sent later.
+    pub(super) fn reached(&self) -> Result<(), BrokerError> {
+        match self.client.connection_state() {
+            State::Connected => Ok(()),
+            State::Pending | State::Disconnected => Err(BrokerError::Away("there is no connection".to_owned())),
+        }
+    }
+}
+
+pub(super) fn no_answer() -> BrokerError {
+    BrokerError::Away(format!("no answer within {} s", LONGEST.as_secs()))
+}
+
+fn options(settings: &BrokerSettings) -> ConnectOptions {
+    // Without echo: what this host publishes is no news for it.
+    let mut options = ConnectOptions::new()
+        .name("atoll")
+        .no_echo()
+        .require_tls(settings.tls)
+        .connection_timeout(LONGEST)
+        .request_timeout(Some(LONGEST))
+        .ping_interval(LONGEST)
+        .subscription_capacity(WAITING)
+        .reconnect_delay_callback(pause);
+    if let Some(ca) = &settings.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    match &settings.login {
+        Some(BrokerLogin::User(user, password)) => {
+            options.user_and_password(user.clone(), password.expose().to_owned())
+        }
+        Some(BrokerLogin::Token(token)) => options.token(token.expose().to_owned()),
+        None => options,
+    }
+}
+
+fn pause(tries: usize) -> Duration {
+    let (first, most) = PAUSES;
+    let doubled = first.saturating_mul(1 << tries.min(10)).min(most);
+    doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+fn lets_nobody_in(kind: ConnectErrorKind) -> bool {
+    matches!(kind, ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Tls)
+}

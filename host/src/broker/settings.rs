@@ -1,0 +1,51 @@
+//! Which broker, and how this host is let in there.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The broker of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerSettings {
+    /// The servers, `host:port`: one is enough, and each may be a member of one cluster. At least one.
+    pub servers: Vec<String>,
+    /// Whether only TLS will do.
+    pub tls: bool,
+    /// A PEM file of root certificates. `None`: the roots of the system.
+    pub ca: Option<PathBuf>,
+    /// How this host is let in; `None`: as anybody.
+    pub login: Option<BrokerLogin>,
+    /// On how many servers of a cluster a stream is kept that this host creates: 1 to 5.
+    pub replicas: u8,
+    /// The most bytes of one topic's events that wait here for the broker.
+    pub outbox: u64,
+}
+
+/// How a host is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerLogin {
+    /// By a name and a password.
+    User(String, LoginSecret),
+    /// By a token.
+    Token(LoginSecret),
+}
+
+/// A password or a token. It does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LoginSecret(String);
+
+impl LoginSecret {
+    /// The secret of this text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for LoginSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LoginSecret(…)")
+    }
+}

@@ -1,0 +1,246 @@
+//! `[events]`: the broker that has the logs of topics.
+
+use super::reader::file::{PathKind, RequiredPath};
+use super::reader::finding::{Span, ValueOrigin};
+use super::reader::key::ManifestKey;
+use super::reader::kind::{CountKind, KindError, TextKind, ValueKind, refused};
+use super::reader::measure::{MIB, SizeKind, TIB};
+use super::reader::section::Section;
+use super::secret::{self, SecretKind};
+use crate::broker::{BrokerLogin, BrokerSettings, LoginSecret};
+use std::path::Path;
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// The broker of the manifest.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Its settings.
+    pub settings: BrokerSettings,
+    /// Where its address is written.
+    pub(crate) span: Span,
+}
+
+/// The servers of a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BrokerAddress {
+    /// Each is `host:port`.
+    servers: Vec<String>,
+    tls: bool,
+}
+
+/// `nats://HOST:PORT`, with more servers of the cluster after commas; `tls://` where only TLS will do.
+pub(super) struct BrokerAddressKind;
+
+/// The port of NATS, as IANA has it.
+const PORT: u16 = 4222;
+
+impl ValueKind for BrokerAddressKind {
+    type Value = BrokerAddress;
+
+    fn accepts(&self) -> String {
+        "a NATS address, as \"nats://127.0.0.1:4222\" or \"tls://a:4222,b:4222\"".into()
+    }
+
+    fn help(&self) -> String {
+        "write nats:// or tls://, a host and perhaps a port; more servers of one cluster follow after commas".into()
+    }
+
+    #[cfg(test)]
+    fn schema(&self) -> serde_json::Value {
+        serde_json::json!({ "type": "string" })
+    }
+
+    fn read(&self, value: &Spanned<DeValue<'_>>) -> Result<BrokerAddress, Vec<KindError>> {
+        let text = value.get_ref().as_str().ok_or_else(|| refused(self, value))?;
+        let problem =
+            |message: &str, help: String| vec![KindError { span: value.span(), message: message.into(), help }];
+        if text.contains('@') {
+            // Without the text: it has a secret.
+            let help =
+                "a manifest is committed: name the user in `user`, and refer to the secret by `password` or `token`";
+            return Err(problem("must not hold a user, a password or a token", help.into()));
+        }
+        let (scheme, hosts) = text.split_once("://").ok_or_else(|| refused(self, value))?;
+        if ["amqp", "amqps", "kafka"].contains(&scheme) {
+            let help = "use NATS with JetStream, \"nats://HOST:4222\", or leave `broker` out: then events are in the \
+                        host's own database";
+            return Err(problem(&format!("names a broker, {scheme}, that Atoll does not speak to"), help.into()));
+        }
+        let servers: Option<Vec<_>> = hosts.split(',').map(server).collect();
+        let servers = servers.filter(|_| ["nats", "tls"].contains(&scheme)).ok_or_else(|| refused(self, value))?;
+        Ok(BrokerAddress { servers, tls: scheme == "tls" })
+    }
+}
+
+/// One server with its port; `None` if that is no server.
+fn server(text: &str) -> Option<String> {
+    let authority: http::uri::Authority = text.trim().parse().ok()?;
+    // `Authority` accepts a port that is not a number, and then says that there is none.
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let number = if port.is_empty() { PORT } else { authority.port_u16().filter(|port| *port > 0)? };
+    (!authority.host().is_empty()).then(|| format!("{}:{number}", authority.host()))
+}
+
+static BROKER: ManifestKey<BrokerAddressKind> = ManifestKey::without_default(
+    "broker",
+    BrokerAddressKind,
+    "A broker that has the logs of all topics, in place of the host's own database: NATS with JetStream, server 2.11 \
+     or later. The section needs it.",
+);
+static OUTBOX: ManifestKey<SizeKind> = ManifestKey::new(
+    "outbox",
+    SizeKind { min: MIB, max: TIB },
+    r#""256MiB""#,
+    "The most bytes of one topic's events that wait here while the broker is away, or its log is full. Beyond it \
+     publishing fails with `unavailable`.",
+);
+static REPLICAS: ManifestKey<CountKind<u8>> = ManifestKey::new(
+    "replicas",
+    CountKind { min: 1, max: 5 },
+    "1",
+    "On how many servers of a cluster each stream is kept. It counts when the host creates a stream.",
+);
+static CA: ManifestKey<PathKind> = ManifestKey::without_default(
+    "ca",
+    PathKind,
+    "A PEM file of root certificates, against which the broker's certificate is checked. Absent: the roots of the \
+     system. Only with `tls://`.",
+);
+static USER: ManifestKey<TextKind> = ManifestKey::without_default(
+    "user",
+    TextKind { min: 1 },
+    "The name of a user at the broker. Only with `password`.",
+);
+static PASSWORD: ManifestKey<SecretKind> =
+    ManifestKey::without_default("password", SecretKind, "The password of `user`: `{ from_env }` or `{ file }`.");
+static TOKEN: ManifestKey<SecretKind> = ManifestKey::without_default(
+    "token",
+    SecretKind,
+    "A token by which the broker lets this host in: `{ from_env }` or `{ file }`. Not with `user`.",
+);
+
+const CERTIFICATES: RequiredPath = RequiredPath {
+    name: "the certificates",
+    is_folder: false,
+    wrong_type_help: "name the PEM file itself",
+    absent_help: "correct the path, or leave `ca` out to trust what the system trusts",
+};
+
+/// Reads `[events]`; `None` without a broker.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Option<BrokerConfig> {
+    let (there, report) = (root.has("events"), root.report);
+    let mut section = root.section("events");
+    let (broker, outbox, replicas) = (section.find(&BROKER), section.get(&OUTBOX), section.get(&REPLICAS));
+    if there && section.lacks(BROKER.name) {
+        let origin = ValueOrigin::Text(section.span.clone());
+        let help = "add broker = \"nats://127.0.0.1:4222\", or leave the section out";
+        report.push_if_whole(origin, "`[events]` has no `broker`, and nothing else to say", help);
+    }
+    let ca = section.find(&CA);
+    let login = login(&mut section, folder, env);
+    section.close();
+    let broker = broker?;
+    let span = broker.span()?;
+    let BrokerAddress { servers, tls } = broker.value;
+    if let Some(ca) = ca.as_ref().filter(|_| !tls) {
+        let message = "`ca` has no effect, since the broker is not tls://";
+        report.push_if_whole(ca.origin.clone(), message, "write tls:// in `broker`, or leave `ca` out");
+    }
+    let ca = ca.map(|found| CERTIFICATES.resolve(&found, folder, report));
+    Some(BrokerConfig { settings: BrokerSettings { servers, tls, ca, login, replicas, outbox }, span })
+}
+
+fn login(section: &mut Section<'_>, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Option<BrokerLogin> {
+    let report = section.report;
+    let user = section.find(&USER);
+    let has_password = section.has(PASSWORD.name);
+    let password = secret::read(section, &PASSWORD, folder, env);
+    let token = secret::read(section, &TOKEN, folder, env);
+    let text = |secret: &str| LoginSecret::new(secret.trim().to_owned());
+    if let Some(user) = &user {
+        if !has_password {
+            report.push_if_whole(
+                user.origin.clone(),
+                "`user` has no `password`",
+                "add password = { from_env = \"NATS_PASSWORD\" }",
+            );
+        }
+        if let Some(token) = &token {
+            report.push_if_whole(
+                token.origin.clone(),
+                "`token` and `user` exclude one another",
+                "leave one of them out",
+            );
+        }
+        return Some(BrokerLogin::User(user.value.clone(), text(password?.value.expose())));
+    }
+    if let Some(password) = &password {
+        report.push_if_whole(password.origin.clone(), "`password` has no `user`", "add user = \"NAME\"");
+    }
+    Some(BrokerLogin::Token(text(token?.value.expose())))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::broker::{BrokerLogin, BrokerSettings, LoginSecret};
+    use crate::config::Manifest;
+    use std::path::Path;
+
+    fn parse(text: &str) -> Result<Option<BrokerSettings>, String> {
+        let env = |name: &str| (name == "SECRET").then(|| "s3cret\n".to_owned());
+        let read = Manifest::parse("atoll.toml", text.to_owned(), Path::new(""), &env);
+        read.map(|manifest| manifest.broker.map(|broker| broker.settings)).map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn a_broker_has_its_port_and_its_bounds_and_its_secret_does_not_print() {
+        let read = parse("[events]\nbroker = 'nats://a'\n").unwrap().unwrap();
+        let expected = BrokerSettings {
+            servers: vec!["a:4222".into()],
+            tls: false,
+            ca: None,
+            login: None,
+            replicas: 1,
+            outbox: 256 << 20,
+        };
+        assert_eq!(read, expected);
+        let text = "[events]\nbroker = 'tls://a:1, [::1]:2'\nuser = 'atoll'\npassword = { from_env = 'SECRET' }\n";
+        let read = parse(text).unwrap().unwrap();
+        assert_eq!((read.servers.clone(), read.tls), (vec!["a:1".to_owned(), "[::1]:2".into()], true));
+        assert_eq!(read.login, Some(BrokerLogin::User("atoll".into(), LoginSecret::new("s3cret".into()))));
+        assert!(!format!("{read:?}").contains("s3cret"));
+        assert_eq!(parse("").unwrap(), None);
+    }
+
+    #[test]
+    fn what_a_broker_cannot_be_or_cannot_keep_is_a_finding() {
+        for (text, message, help) in [
+            ("outbox = '1GiB'", "`[events]` has no `broker`", "add broker"),
+            ("broker = 'amqp://a'", "`broker` names a broker, amqp, that Atoll does not speak to", "JetStream"),
+            ("broker = 'kafka://a'", "`broker` names a broker, kafka, that Atoll does not speak to", "JetStream"),
+            ("broker = 'nats://u:s3cret@a'", "`broker` must not hold a user, a password", "refer to the secret"),
+            ("broker = 'nats://a:0'", "`broker` must be a NATS address", "after commas"),
+            ("broker = 'nats://'", "`broker` must be a NATS address", "after commas"),
+            ("broker = 'http://a'", "`broker` must be a NATS address", "after commas"),
+            ("broker = 'nats://a'\nuser = 'u'", "`user` has no `password`", "from_env"),
+            ("broker = 'nats://a'\npassword = { from_env = 'SECRET' }", "`password` has no `user`", "add user"),
+            ("broker = 'nats://a'\ntoken = 's3cret'", "`token` must not stand in the manifest", "from_env"),
+            (
+                "broker = 'nats://a'\nuser = 'u'\npassword = { from_env = 'SECRET' }\ntoken = { from_env = 'SECRET' }",
+                "`token` and `user` exclude one another",
+                "leave one",
+            ),
+            ("broker = 'nats://a'\nca = 'x.pem'", "`ca` has no effect", "tls://"),
+            ("broker = 'nats://a'\nreplicas = 6", "`replicas` must be a whole number of 1 to 5", "1 to 5"),
+        ] {
+            let found = parse(&format!("[events]\n{text}\n")).expect_err(text);
+            assert!(found.contains(message) && found.contains(help), "{text}: {found}");
+            assert!(!found.contains("s3cret"), "{text}: {found}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The outbox and the relay, with a broker that fails as brokers do.
+
+use super::*;
+use crate::broker::{Broker, BrokerError, BrokerFuture, BrokerLog, LogExtent, OutgoingEvent, StoredEvent, StoredPage};
+use crate::delivery::DeliveryError;
+use crate::delivery::outbox::Outbox;
+use crate::delivery::relay::{Relay, RelayStep};
+use crate::state::{Change, Transaction, sequence_key};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use std::future::pending;
+use tokio::sync::Notify;
+
+/// What the next append does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Append {
+    Works,
+    /// Nothing arrives.
+    Lost,
+    /// So many arrive, and the answer is lost.
+    Unanswered(usize),
+}
+
+/// A log in memory.
+struct FakeLog {
+    events: Mutex<Vec<StoredEvent>>,
+    appends: Mutex<Vec<Append>>,
+    /// Whether nothing is answered.
+    away: Mutex<bool>,
+}
+
+impl FakeLog {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { events: Mutex::default(), appends: Mutex::default(), away: Mutex::new(false) })
+    }
+
+    fn answer<T>(&self, answer: impl FnOnce(&mut Vec<StoredEvent>) -> T) -> Result<T, BrokerError> {
+        if *self.away.lock().unwrap() {
+            return Err(BrokerError::Away("told to be".into()));
+        }
+        Ok(answer(&mut self.events.lock().unwrap()))
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.events.lock().unwrap().iter().filter_map(|event| event.record.key.clone()).collect()
+    }
+
+    /// Somebody else publishes.
+    fn add(&self, id: Option<String>, record: EventRecord) {
+        let mut events = self.events.lock().unwrap();
+        let number = events.last().map_or(1, |last| last.number + 1);
+        events.push(StoredEvent { number, id, record, bytes: 10 });
+    }
+}
+
+impl BrokerLog for FakeLog {
+    fn after(&self, after: u64, most: usize) -> BrokerFuture<'_, StoredPage> {
+        Box::pin(async move {
+            self.answer(|events| {
+                let mut left = events.iter().filter(|event| event.number > after).cloned();
+                let events: Vec<_> = left.by_ref().take(most).collect();
+                StoredPage { events, more: left.next().is_some() }
+            })
+        })
+    }
+
+    fn append<'a>(&'a self, events: &'a [OutgoingEvent]) -> BrokerFuture<'a, u64> {
+        Box::pin(async move {
+            self.answer(|_| ())?;
+            let next = self.appends.lock().unwrap().pop().unwrap_or(Append::Works);
+            let arrive = match next {
+                Append::Works => events.len(),
+                Append::Lost => 0,
+                Append::Unanswered(count) => count,
+            };
+            for OutgoingEvent { id, record } in events.iter().take(arrive) {
+                self.add(Some(id.clone()), record.clone());
+            }
+            match next {
+                Append::Works => self.answer(|events| events.last().map_or(0, |last| last.number)),
+                _ => Err(BrokerError::Away("no answer".into())),
+            }
+        })
+    }
+
+    fn extent(&self) -> BrokerFuture<'_, LogExtent> {
+        Box::pin(async move {
+            self.answer(|events| LogExtent {
+                last: events.last().map_or(0, |last| last.number),
+                bytes: events.iter().map(|event| event.bytes).sum(),
+            })
+        })
+    }
+
+    fn drop_until(&self, number: u64) -> BrokerFuture<'_, ()> {
+        Box::pin(async move { self.answer(|events| events.retain(|event| event.number > number)) })
+    }
+
+    fn news(&self) -> BrokerFuture<'_, ()> {
+        Box::pin(pending())
+    }
+}
+
+struct FakeBroker(Arc<FakeLog>);
+
+impl Broker for FakeBroker {
+    fn log(&self, _: &TopicName) -> Arc<dyn BrokerLog> {
+        let log: Arc<FakeLog> = Arc::clone(&self.0);
+        log
+    }
+}
+
+fn brokered(bound: u64) -> Arc<Topic> {
+    let name = TopicName::new("orders.placed").unwrap();
+    let retention = Retention { age: Duration::from_secs(604_800), size: 1 << 30 };
+    Arc::new(Topic::new(name, PayloadType::Any, retention).with_outbox(bound))
+}
+
+async fn start_with(
+    store: &Store,
+    topic: &Arc<Topic>,
+    script: &Arc<Script>,
+    broker: Option<&Arc<FakeLog>>,
+) -> Result<Deliveries, DeliveryError> {
+    let subscription = Subscription {
+        service: ServiceName::new("mailer").unwrap(),
+        topic: Arc::clone(topic),
+        at: 0,
+        function: "order-placed".into(),
+        settings: quick(),
+        slow: Arc::default(),
+        work: Arc::default(),
+    };
+    let broker = broker.map(|log| FakeBroker(Arc::clone(log)));
+    let broker = broker.as_ref().map(|broker| broker as &dyn Broker);
+    let (topics, handler) = (vec![Arc::clone(topic)], Arc::clone(script));
+    Deliveries::start(store, topics, vec![subscription], &[], (handler, broker)).await
+}
+
+async fn refusal(store: &Store, topic: &Arc<Topic>, broker: Option<&Arc<FakeLog>>) -> String {
+    start_with(store, topic, &Arc::default(), broker).await.map(drop).unwrap_err().to_string()
+}
+
+fn keys(script: &Script) -> Vec<String> {
+    script.calls.lock().unwrap().iter().filter_map(|(_, key, _)| key.clone()).collect()
+}
+
+/// Each event is in the log once and in its order, whatever an append does and wherever the relay is cut off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_event_arrives_once_and_in_order_whatever_becomes_of_an_append() {
+    for seed in 0..20 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let folder = tempfile::tempdir().unwrap();
+        let (store, topic, log) = (store(folder.path()), brokered(1 << 20), FakeLog::new());
+        let deliveries = start_with(&store, &topic, &Arc::default(), Some(&log)).await.unwrap();
+        // The relay of the host is stopped: the test makes its steps.
+        deliveries.stop(TIMEOUT).await;
+        let relay = || Relay {
+            topic: Arc::clone(&topic),
+            outbox: Outbox::new(&store, &topic),
+            log: log.clone(),
+            news: Arc::new(Notify::new()),
+        };
+        let (mut expected, mut one, mut certain) = (Vec::new(), relay(), false);
+        let foreign = EventRecord { time: 1, source: "b".into(), key: None, payload: "{}".into(), trace: None };
+        for _ in 0..60 {
+            match random.random_range(0..6) {
+                0..=2 => {
+                    let key = format!("{}", expected.len());
+                    publish(&deliveries, Some(&key)).await;
+                    expected.push(key);
+                }
+                3 => log.add(random.random_bool(0.5).then(|| "outside-1".to_owned()), foreign.clone()),
+                // Another start of the host.
+                4 => (one, certain) = (relay(), false),
+                _ => {
+                    let count = random.random_range(0..4);
+                    let next = [Append::Works, Append::Lost, Append::Unanswered(count)][random.random_range(0..3)];
+                    log.appends.lock().unwrap().push(next);
+                    certain &= one.step(&mut certain).await.is_ok();
+                }
+            }
+        }
+        log.appends.lock().unwrap().clear();
+        certain = false;
+        while one.step(&mut certain).await.unwrap() == RelayStep::Moved {}
+        assert_eq!(log.keys(), expected, "seed {seed}");
+        assert_eq!(topic.outbox_bytes(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_away_holds_up_nobody_until_the_outbox_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log, script) = (store(folder.path()), brokered(200), FakeLog::new(), Arc::default());
+    *log.away.lock().unwrap() = true;
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    let event = |n: usize| NewEvent { key: Some(format!("k{n}")), payload: "{}".into() };
+    let mut taken = 0;
+    let refused = loop {
+        match deliveries.publish("orders.placed", event(taken)).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.to_string().contains("its broker is away") && taken > 2, "{taken}: {refused}");
+    assert_eq!((topic.last(), keys(&script).len()), (0, 0));
+    // A restart in between.
+    deliveries.stop(TIMEOUT).await;
+    drop(deliveries);
+    let topic = brokered(200);
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    assert!(topic.outbox_bytes() >= Some(200));
+    *log.away.lock().unwrap() = false;
+    eventually("all is handled", async || keys(&script).len() == taken).await;
+    assert_eq!(log.keys(), (0..taken).map(|n| format!("k{n}")).collect::<Vec<_>>());
+    settled(&deliveries).await;
+    // What others publish is delivered too, and what is settled is not delivered again.
+    let record =
+        EventRecord { time: 1, source: "b".into(), key: Some("other".into()), payload: "1".into(), trace: None };
+    log.add(None, record);
+    eventually("the event of others is handled", async || keys(&script).last().is_some_and(|key| key == "other")).await;
+    assert_eq!(keys(&script).len(), taken + 1);
+    deliveries.stop(TIMEOUT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_has_lost_its_end_gives_numbers_anew_and_nothing_of_them_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log, script) = (store(folder.path()), brokered(1 << 20), FakeLog::new(), Arc::default());
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    for n in 0..9 {
+        publish(&deliveries, Some(&format!("k{n}"))).await;
+    }
+    eventually("all is handled", async || keys(&script).len() == 9).await;
+    settled(&deliveries).await;
+    log.events.lock().unwrap().truncate(4);
+    eventually("the loss is noticed", async || topic.last() == 4).await;
+    for n in 10..13 {
+        publish(&deliveries, Some(&format!("k{n}"))).await;
+    }
+    eventually("the new events are handled", async || keys(&script).len() == 12).await;
+    // Of different keys, which have no order.
+    let mut new = keys(&script).split_off(9);
+    new.sort();
+    assert_eq!(new, ["k10", "k11", "k12"]);
+    deliveries.stop(TIMEOUT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_moves_to_a_broker_when_all_is_settled_and_back_when_all_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, log, script) = (store(folder.path()), FakeLog::new(), Arc::<Script>::default());
+    let deliveries = start_with(&store, &week(), &script, None).await.unwrap();
+    for n in 0..5 {
+        publish(&deliveries, Some(&format!("k{n}"))).await;
+    }
+    settled(&deliveries).await;
+    deliveries.stop(TIMEOUT).await;
+    publish(&deliveries, Some("late")).await;
+    drop(deliveries);
+    let refused = refusal(&store, &brokered(1 << 20), Some(&log)).await;
+    assert!(refused.contains("`mailer` has not settled 1 events of `orders.placed`"), "{refused}");
+    let deliveries = start_with(&store, &week(), &script, None).await.unwrap();
+    eventually("the last event is handled", async || keys(&script).len() == 6).await;
+    settled(&deliveries).await;
+    deliveries.stop(TIMEOUT).await;
+    drop(deliveries);
+    *log.away.lock().unwrap() = true;
+    let topic = brokered(1 << 20);
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    publish(&deliveries, Some("first")).await;
+    deliveries.stop(TIMEOUT).await;
+    drop(deliveries);
+    let refused = refusal(&store, &week(), None).await;
+    assert!(refused.contains("events of `orders.placed` wait for the broker"), "{refused}");
+    *log.away.lock().unwrap() = false;
+    let deliveries = start_with(&store, &brokered(1 << 20), &script, Some(&log)).await.unwrap();
+    eventually("it is handled", async || keys(&script).last().is_some_and(|key| key == "first")).await;
+    settled(&deliveries).await;
+    assert_eq!(log.keys(), ["first"], "what was settled in the embedded log is not sent");
+    deliveries.stop(TIMEOUT).await;
+    drop(deliveries);
+    let deliveries = start_with(&store, &week(), &script, None).await.unwrap();
+    publish(&deliveries, Some("home")).await;
+    eventually("it is handled", async || keys(&script).last().is_some_and(|key| key == "home")).await;
+    assert_eq!(keys(&script).len(), 8);
+    deliveries.stop(TIMEOUT).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_event_of_the_outbox_is_put_aside_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topic, log, script) = (store(folder.path()), brokered(1 << 20), FakeLog::new(), Arc::default());
+    *log.away.lock().unwrap() = true;
+    let deliveries = start_with(&store, &topic, &script, Some(&log)).await.unwrap();
+    for key in ["a", "b", "c"] {
+        publish(&deliveries, Some(key)).await;
+    }
+    let bucket = store.bucket(&topic.bucket());
+    let writes = vec![(sequence_key(Topic::COUNTER, 2), Change::Put(b"damaged".to_vec()))];
+    bucket.commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
+    *log.away.lock().unwrap() = false;
+    eventually("the others are handled", async || keys(&script).len() == 2).await;
+    assert_eq!(log.keys(), ["a", "c"]);
+    let aside = bucket.get(vec![[&b"damaged/"[..], &2_u64.to_be_bytes()].concat()]).await.unwrap();
+    assert_eq!(aside[0].as_ref().unwrap().value, b"damaged");
+    deliveries.stop(TIMEOUT).await;
+}

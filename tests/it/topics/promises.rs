@@ -1,0 +1,324 @@
+//! The promises of `docs/events.md`, each written once and held over every log: the host's own database, and JetStream
+//! on a real server that is killed, stopped and paused. Without a server (`just brokers` installs one) those of
+//! JetStream pass, and say so.
+
+use super::super::atoll::{Atoll, Home, TIMEOUT, eventually};
+use super::nats_server::NatsServer;
+use super::{Book, MANIFEST};
+use http::Method;
+use rand::RngExt;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Where the logs of the topics are.
+pub enum TestedLog {
+    Embedded,
+    JetStream(Box<NatsServer>),
+}
+
+/// What happens to a broker.
+#[derive(Debug, Clone, Copy)]
+enum BrokerTrouble {
+    Killed,
+    Stopped,
+    Paused,
+}
+
+impl TestedLog {
+    fn home(&self) -> Home {
+        self.home_with("")
+    }
+
+    /// A home whose `[events]` has more keys.
+    fn home_with(&self, keys: &str) -> Home {
+        match self {
+            Self::Embedded => Home::new(MANIFEST),
+            Self::JetStream(server) => {
+                Home::new(&format!("[events]\nbroker = '{}'\n{keys}\n{MANIFEST}", server.address()))
+            }
+        }
+    }
+
+    /// Takes the broker away for a moment; the host's own database goes with the host alone.
+    async fn trouble(&mut self, trouble: BrokerTrouble) {
+        let Self::JetStream(server) = self else { return };
+        let away = Duration::from_millis(rand::rng().random_range(20..400));
+        match trouble {
+            BrokerTrouble::Killed => server.kill().await,
+            BrokerTrouble::Stopped => server.stop().await,
+            BrokerTrouble::Paused => {
+                server.pause();
+                tokio::time::sleep(away).await;
+                server.go_on();
+                return;
+            }
+        }
+        tokio::time::sleep(away).await;
+        server.start_again().await;
+    }
+}
+
+/// Makes each promise a test of each log.
+macro_rules! promises {
+    ($($promise:ident)*) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                super::$promise(super::TestedLog::Embedded).await;
+            })*
+        }
+        mod jet_stream {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(server) = super::NatsServer::start().await else { return };
+                super::$promise(super::TestedLog::JetStream(Box::new(server))).await;
+            })*
+        }
+    };
+}
+
+promises! {
+    events_of_a_key_are_handled_in_their_order
+    a_dead_letter_stops_no_other_key_and_is_kept_until_it_is_handled
+    data_are_made_again_from_the_first_event
+    a_try_that_is_repeated_has_its_effect_once
+    crashes_of_the_host_lose_nothing_and_double_nothing
+    crashes_of_the_broker_lose_nothing_and_double_nothing
+}
+
+fn order(keys: usize, key: usize, events: usize) -> String {
+    (0..events).filter(|n| n % keys == key).map(|n| format!("e{n} ")).collect()
+}
+
+/// All events of a topic, by their ids in its log.
+async fn logged(book: &Book, topic: &str) -> Vec<String> {
+    let (mut ids, mut after) = (Vec::new(), 0);
+    loop {
+        let page = book.admin(&format!("/v1/topics/{topic}/events?after={after}&limit=500")).await;
+        for event in page["events"].as_array().unwrap() {
+            ids.push(event["event"]["data"]["id"].as_str().unwrap().to_owned());
+            after = event["number"].as_u64().unwrap();
+        }
+        if page["more"] == false {
+            return ids;
+        }
+    }
+}
+
+/// Waits until the log has so many events, and all are settled.
+async fn settled(book: &Book, topic: &str, events: usize) -> Value {
+    eventually("all events are in the log and settled", async || {
+        let topics = book.admin("/v1/topics").await;
+        let found = topics.as_array().unwrap().iter().find(|one| one["name"] == topic).unwrap().clone();
+        let one = found["subscriptions"][0].clone();
+        (found["last"].as_u64() >= Some(events as u64) && one["lag"] == 0).then_some(one)
+    })
+    .await
+}
+
+async fn events_of_a_key_are_handled_in_their_order(log: TestedLog) {
+    let home = log.home();
+    let host = home.start().await;
+    let book = Book::of(&host);
+    for n in 0..60 {
+        let mode = ["", "fail-2", "trap-after", "echo"][n % 4];
+        book.entry(&format!("e{n}"), &format!("k{}", n % 5), mode).await;
+    }
+    let end = settled(&book, "entries", 60).await;
+    settled(&book, "echo", 15).await;
+    assert_eq!((&end["dead"], &end["handled"]), (&json!(0), &json!(60)), "{end}");
+    for key in 0..5 {
+        assert_eq!(book.value("reader", &format!("order/k{key}")).await, order(5, key, 60));
+    }
+    assert_eq!(logged(&book, "entries").await, (0..60).map(|n| format!("e{n}")).collect::<Vec<_>>());
+    host.stop().await;
+}
+
+async fn a_dead_letter_stops_no_other_key_and_is_kept_until_it_is_handled(mut log: TestedLog) {
+    let home = log.home();
+    let host = home.start().await;
+    let book = Book::of(&host);
+    for (id, key, mode) in [("bad", "a", "fail"), ("after", "a", ""), ("good", "c", "")] {
+        book.entry(id, key, mode).await;
+    }
+    let end = settled(&book, "entries", 3).await;
+    assert_eq!((&end["dead"], &end["handled"], &end["failures"]), (&json!(1), &json!(2), &json!(3)), "{end}");
+    for (id, times) in [("bad", ""), ("after", "1"), ("good", "1")] {
+        assert_eq!(book.value("reader", &format!("seen/{id}")).await, times, "{id}");
+    }
+    // Neither the end of the host nor that of the broker takes it away.
+    host.kill().await;
+    log.trouble(BrokerTrouble::Killed).await;
+    let host = home.start().await;
+    let book = Book::of(&host);
+    let dead = book.dead().await;
+    let [letter] = &dead[..] else { panic!("{dead:?}") };
+    assert_eq!((&letter["tries"], &letter["event"]["data"]["id"]), (&json!(3), &json!("bad")));
+    let sent = home.output(&["events", "retry", "entries", "reader", "--admin", &host.admin]).await;
+    assert!(sent.status.success(), "{sent:?}");
+    eventually("it has failed again", async || (book.dead().await[0]["tries"] == 4).then_some(())).await;
+    host.stop().await;
+}
+
+async fn data_are_made_again_from_the_first_event(mut log: TestedLog) {
+    let home = log.home();
+    let host = home.start().await;
+    let book = Book::of(&host);
+    for n in 0..40 {
+        book.entry(&format!("e{n}"), &format!("k{}", n % 3), "").await;
+    }
+    settled(&book, "entries", 40).await;
+    log.trouble(BrokerTrouble::Killed).await;
+    let rebuilt = eventually("the data are made again", async || {
+        let output = home.output(&["events", "rebuild", "reader", "--yes", "--admin", &host.admin]).await;
+        output.status.success().then_some(output)
+    });
+    rebuilt.await;
+    eventually("all events were handled again", async || {
+        let one = book.subscription("entries").await;
+        (one["handled"] == 80 && one["lag"] == 0).then_some(())
+    })
+    .await;
+    for key in 0..3 {
+        assert_eq!(book.value("reader", &format!("order/k{key}")).await, order(3, key, 40));
+    }
+    host.stop().await;
+}
+
+async fn a_try_that_is_repeated_has_its_effect_once(log: TestedLog) {
+    let home = log.home();
+    let host = home.start().await;
+    let book = Book::of(&host);
+    for n in 0..5 {
+        book.entry(&format!("e{n}"), "k", "trap-after twice echo").await;
+    }
+    let end = settled(&book, "entries", 5).await;
+    assert_eq!((&end["failures"], &end["handled"]), (&json!(5), &json!(5)), "{end}");
+    settled(&book, "echo", 5).await;
+    for n in 0..5 {
+        for (service, key) in [("reader", "seen"), ("reader", "again"), ("echoes", "echoed")] {
+            assert_eq!(book.value(service, &format!("{key}/e{n}")).await, "1", "{key}/e{n}");
+        }
+    }
+    assert_eq!(book.value("reader", "order/k").await, "e0 e1 e2 e3 e4 ");
+    host.stop().await;
+}
+
+/// What the handlers do: most succeed, some fail or trap first, and some publish.
+const MODES: [&str; 6] = ["", "echo", "trap-after", "twice", "fail-2", "trap-after twice echo"];
+/// Publishers at the same time, each with a key of its own.
+const PUBLISHERS: usize = 4;
+
+/// What publishers know of their entries: with each id whether it was acknowledged, and what its handler does.
+type Published = BTreeMap<String, (bool, &'static str)>;
+
+/// Publishes until the host is gone, or `until` says so. What is not acknowledged is in doubt.
+async fn publish(book: Book, publisher: usize, first: usize, until: tokio::sync::watch::Receiver<bool>) -> Published {
+    let mut published = Published::new();
+    for n in first.. {
+        let (id, mode) = (format!("p{publisher}-{n}"), MODES[(n + publisher) % MODES.len()]);
+        let entry = json!({ "id": id, "key": format!("k{publisher}"), "mode": mode });
+        let request = http::Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}/put/entries", book.gateway))
+            .header("content-type", "application/json")
+            .body(entry.to_string().into())
+            .unwrap();
+        let done = book.http.try_send(request).await.is_ok_and(|answer| answer.status.is_success());
+        published.insert(id, (done, mode));
+        if !done || *until.borrow() {
+            break;
+        }
+    }
+    published
+}
+
+/// Publishes while `meanwhile` goes on, and adds what came of it to `published`.
+async fn publish_while(
+    host: &Atoll,
+    published: &mut Published,
+    meanwhile: impl Future<Output = ()>,
+) -> Vec<tokio::task::JoinHandle<Published>> {
+    let (stop, until) = tokio::sync::watch::channel(false);
+    let book = Book::of(host);
+    let first = |one: usize| published.keys().filter(|id| id.starts_with(&format!("p{one}-"))).count();
+    let publishers: Vec<_> =
+        (0..PUBLISHERS).map(|one| tokio::spawn(publish(book.clone(), one, first(one), until.clone()))).collect();
+    meanwhile.await;
+    let _ = stop.send(true);
+    publishers
+}
+
+async fn collect(publishers: Vec<tokio::task::JoinHandle<Published>>, published: &mut Published) {
+    for publisher in publishers {
+        published.extend(tokio::time::timeout(TIMEOUT, publisher).await.unwrap().unwrap());
+    }
+}
+
+/// Looks at every entry: an acknowledged one is in the log once and has its effects once, one in doubt has all or none.
+async fn account(host: &Atoll, published: &Published) {
+    let book = Book::of(host);
+    let mut written = BTreeSet::new();
+    for (id, (acknowledged, _)) in published {
+        let count = book.value("writer", &format!("written/{id}")).await;
+        assert!(count == "1" || (count.is_empty() && !acknowledged), "{id}: {count}");
+        written.extend((count == "1").then(|| id.clone()));
+    }
+    assert!(written.len() > 10 * PUBLISHERS, "this test has tried little: {}", written.len());
+    let end = settled(&book, "entries", written.len()).await;
+    assert_eq!(end["dead"], 0, "{end}");
+    let echoing = |mode: &str| mode.contains("echo");
+    settled(&book, "echo", published.iter().filter(|(id, (_, mode))| echoing(mode) && written.contains(*id)).count())
+        .await;
+    let mut in_log = logged(&book, "entries").await;
+    let events = in_log.len();
+    in_log.sort();
+    assert_eq!(in_log, written.iter().cloned().collect::<Vec<_>>(), "{events} events are in the log");
+    for id in &written {
+        let mode = published[id].1;
+        let effect = |word: &str| if mode.split(' ').any(|own| own == word) { "1" } else { "" };
+        assert_eq!(book.value("reader", &format!("seen/{id}")).await, "1", "{id} {mode}");
+        assert_eq!(book.value("reader", &format!("again/{id}")).await, effect("twice"), "{id} {mode}");
+        assert_eq!(book.value("echoes", &format!("echoed/{id}")).await, effect("echo"), "{id} {mode}");
+    }
+    for one in 0..PUBLISHERS {
+        let order = book.value("reader", &format!("order/k{one}")).await;
+        let number = |id: &str| id.rsplit_once('-').unwrap().1.parse::<usize>().unwrap();
+        assert!(order.split_whitespace().map(number).is_sorted_by(|a, b| a < b), "k{one}: {order}");
+    }
+}
+
+async fn crashes_of_the_host_lose_nothing_and_double_nothing(log: TestedLog) {
+    let home = log.home();
+    let mut published = Published::new();
+    for _ in 0..8 {
+        let host = home.start().await;
+        let life = Duration::from_millis(rand::rng().random_range(60..400));
+        let publishers = publish_while(&host, &mut published, tokio::time::sleep(life)).await;
+        host.kill().await;
+        collect(publishers, &mut published).await;
+    }
+    let host = home.start().await;
+    account(&host, &published).await;
+    host.stop().await;
+}
+
+async fn crashes_of_the_broker_lose_nothing_and_double_nothing(mut log: TestedLog) {
+    let home = log.home();
+    let mut published = Published::new();
+    let host = home.start().await;
+    for trouble in [BrokerTrouble::Killed, BrokerTrouble::Stopped, BrokerTrouble::Paused, BrokerTrouble::Killed] {
+        let publishers = publish_while(&host, &mut published, async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            log.trouble(trouble).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        });
+        let publishers = publishers.await;
+        collect(publishers, &mut published).await;
+    }
+    // Publishing has gone on all the time.
+    assert!(published.values().all(|(acknowledged, _)| *acknowledged), "{published:?}");
+    account(&host, &published).await;
+    host.stop().await;
+}
