@@ -212,8 +212,8 @@ impl Deliveries {
         Ok(low)
     }
 
-    /// Publishes an event in the name of the operator. Returns its number, when it is on disk; with a broker, its number
-    /// in the outbox.
+    /// Publishes an event in the name of the operator. Returns its number, when it is on disk; with a broker, its
+    /// number in the outbox.
     ///
     /// # Errors
     /// The event is refused, there is no such topic, or the store refuses or fails.
