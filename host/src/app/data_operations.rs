@@ -107,8 +107,7 @@ async fn next_piece(pieces: Option<PieceReceiver>) -> Option<(Result<Bytes, Oper
 
 impl ServiceData {
     async fn export(&self, form: ValueForm) -> Result<BucketExport, OperationError> {
-        let NotedFormat { format, .. } = self.format.read().await.map_err(failed)?;
-        BucketExport::begin(&self.bucket, form, format).await.map_err(failed)
+        BucketExport::begin(&self.bucket, form).await.map_err(failed)
     }
 
     /// Looks at all entries first, and then puts them in, batch by batch.
