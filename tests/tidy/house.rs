@@ -55,7 +55,8 @@ const WINGS: [(&str, Levels<'static>); 7] = [
     (
         "state",
         &[
-            &["bucket_export", "bucket_import", "data_format", "overlay"],
+            &["bucket_export", "bucket_import", "overlay"],
+            &["data_format"],
             &["store"],
             &["absent_backend", "cursors", "embedded"],
             &["backend"],

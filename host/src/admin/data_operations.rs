@@ -18,12 +18,13 @@ pub enum DataSource {
 }
 
 /// The part of [`Operations`](super::Operations) that takes data out and in while services run. Each of them is of one
-/// service, also of one that the manifest does not have any more.
+/// service, also of one that the manifest does not have any more, as long as it has data.
 ///
 /// # Errors
-/// [`OperationErrorKind::NotFound`](super::OperationErrorKind::NotFound) for what is no name of a service,
-/// [`OperationErrorKind::Conflict`](super::OperationErrorKind::Conflict) if the host has no database, or no such
-/// snapshot.
+/// [`OperationErrorKind::NotFound`](super::OperationErrorKind::NotFound) for a service that is neither in the manifest
+/// nor has data, [`OperationErrorKind::NoSnapshot`](super::OperationErrorKind::NoSnapshot) if it has no such snapshot,
+/// [`OperationErrorKind::Conflict`](super::OperationErrorKind::Conflict) if the host has no database, and
+/// [`OperationErrorKind::Overloaded`](super::OperationErrorKind::Overloaded) if too much waits for the disk.
 pub trait DataOperations: Send + Sync + 'static {
     /// All data of a service, as of one moment, as they are and not encrypted.
     fn export(&self, service: &str) -> impl Future<Output = Result<DataPieces, OperationError>> + Send;

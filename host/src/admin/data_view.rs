@@ -14,7 +14,7 @@ pub struct ImportedView {
 /// A snapshot of a service's data, in a file of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotView {
-    /// Its name: the version of the database's latest commit when it was made.
+    /// Its name: the time when it was made, and the version of the database's latest commit then.
     pub name: String,
     /// The file on the host.
     pub path: String,

@@ -43,6 +43,8 @@ pub enum OperationErrorKind {
     NoSaga,
     /// The input does not fit its saga. Nothing was started.
     BadInput,
+    /// The service has no such snapshot of its data.
+    NoSnapshot,
     /// Data that are imported are wrong, or broke off. Nothing has changed.
     BadData,
     /// The component is broken, or it cannot serve. Nothing has changed.
@@ -50,6 +52,8 @@ pub enum OperationErrorKind {
     /// The change is not possible now: another change is in progress, there is no revision to return to, the service
     /// has no component, or too many faults are active.
     Conflict,
+    /// The host has more to do than it takes on: another try later can do it.
+    Overloaded,
     /// The host failed.
     Internal,
 }

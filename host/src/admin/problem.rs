@@ -80,11 +80,13 @@ impl From<OperationError> for AdminProblem {
             OperationErrorKind::NoKey => (StatusCode::NOT_FOUND, "no-such-key"),
             OperationErrorKind::NoTopic => (StatusCode::NOT_FOUND, "no-such-topic"),
             OperationErrorKind::NoSaga => (StatusCode::NOT_FOUND, "no-such-saga"),
+            OperationErrorKind::NoSnapshot => (StatusCode::NOT_FOUND, "no-such-snapshot"),
             OperationErrorKind::BadInput => (StatusCode::UNPROCESSABLE_ENTITY, "input-refused"),
             OperationErrorKind::BadEvent => (StatusCode::UNPROCESSABLE_ENTITY, "event-refused"),
             OperationErrorKind::BadData => (StatusCode::UNPROCESSABLE_ENTITY, "data-refused"),
             OperationErrorKind::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "component-refused"),
             OperationErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            OperationErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             OperationErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
         Self::new(status, kind, error.to_string())

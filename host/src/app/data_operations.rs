@@ -2,7 +2,7 @@
 
 use super::operations::HostOperations;
 use super::snapshot_folder::SnapshotFolder;
-use super::spooled_data::{SpooledData, failed};
+use super::spooled_data::{SpooledData, failed, kind_of};
 use crate::admin::{
     DataOperations, DataPieces, DataSource, ImportedView, OperationError, OperationErrorKind, SnapshotView,
 };
@@ -32,7 +32,7 @@ struct ServiceData {
 
 impl DataOperations for HostOperations {
     async fn export(&self, service: &str) -> Result<DataPieces, OperationError> {
-        let data = self.data_of(service)?;
+        let data = self.data_of(service).await?;
         let export = data.export(ValueForm::Plain).await?;
         let (sender, pieces) = mpsc::channel(1);
         tokio::spawn(send_all(export, sender));
@@ -40,7 +40,7 @@ impl DataOperations for HostOperations {
     }
 
     async fn import(&self, service: &str, source: DataSource, replaces: bool) -> Result<ImportedView, OperationError> {
-        let data = self.data_of(service)?;
+        let data = self.data_of(service).await?;
         let folder = SnapshotFolder::of(&self.snapshots, &data.name);
         let spooled = match source {
             DataSource::Upload(pieces) => SpooledData::receive(folder.path(), pieces).await?,
@@ -52,24 +52,50 @@ impl DataOperations for HostOperations {
     }
 
     async fn snapshot(&self, service: &str) -> Result<SnapshotView, OperationError> {
-        let data = self.data_of(service)?;
+        let data = self.data_of(service).await?;
         let export = data.export(ValueForm::Stored).await?;
         SnapshotFolder::of(&self.snapshots, &data.name).write(export).await
     }
 
     async fn snapshots(&self, service: &str) -> Result<Vec<SnapshotView>, OperationError> {
-        let data = self.data_of(service)?;
-        SnapshotFolder::of(&self.snapshots, &data.name).list().await
+        let data = self.data_named(service)?;
+        let found = SnapshotFolder::of(&self.snapshots, &data.name).list().await?;
+        if found.is_empty() {
+            self.known(&data).await?;
+        }
+        Ok(found)
     }
 }
 
 impl HostOperations {
-    fn data_of(&self, service: &str) -> Result<ServiceData, OperationError> {
+    /// The data of a service that the manifest has, or that has left some.
+    async fn data_of(&self, service: &str) -> Result<ServiceData, OperationError> {
+        let data = self.data_named(service)?;
+        self.known(&data).await?;
+        Ok(data)
+    }
+
+    fn data_named(&self, service: &str) -> Result<ServiceData, OperationError> {
         let name = ServiceName::new(service)
             .map_err(|error| OperationError::caused_by(OperationErrorKind::NotFound, error))?;
         let store = self.store()?;
         let bucket = store.bucket(&name);
         Ok(ServiceData { format: DataFormat::of(&bucket), bucket, name })
+    }
+
+    /// Refuses a name with a typing error: an export of it would be empty, and an import would go where nobody looks.
+    async fn known(&self, data: &ServiceData) -> Result<(), OperationError> {
+        let is_named = self.grants.contains_key(data.name.as_str());
+        if is_named || !data.bucket.keys(Vec::new(), None, 1).await.map_err(failed)?.items.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = self.grants.keys().map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "the manifest has no service `{}`, and there are no data of it; the services are {}",
+            data.name,
+            names.join(", ")
+        );
+        Err(OperationError::new(OperationErrorKind::NotFound, message))
     }
 }
 
@@ -107,8 +133,7 @@ async fn next_piece(pieces: Option<PieceReceiver>) -> Option<(Result<Bytes, Oper
 
 impl ServiceData {
     async fn export(&self, form: ValueForm) -> Result<BucketExport, OperationError> {
-        let NotedFormat { format, .. } = self.format.read().await.map_err(failed)?;
-        BucketExport::begin(&self.bucket, form, format).await.map_err(failed)
+        BucketExport::begin(&self.bucket, form).await.map_err(failed)
     }
 
     /// Looks at all entries first, and then puts them in, batch by batch.
@@ -161,11 +186,6 @@ impl ServiceData {
 /// An import that ended in the middle: it can be made again.
 fn interrupted(counts: &ImportCounts, error: StateError) -> OperationError {
     let done = counts.written + counts.same;
-    let kind = if matches!(error, StateError::Conflict { .. }) {
-        OperationErrorKind::Conflict
-    } else {
-        OperationErrorKind::Internal
-    };
     let message = format!("after {done} entries: {error}. What was imported stays; the import can be made again");
-    OperationError::new(kind, message)
+    OperationError::new(kind_of(&error), message)
 }

@@ -9,6 +9,7 @@ use super::edge_tls::EdgeTls;
 use super::guards::Guards;
 use super::operations::HostOperations;
 use super::saga_operations::{HostSagaDoor, HostSagas};
+use super::snapshot_folder::SnapshotFolder;
 use crate::admin::Admin;
 use crate::audit::AuditTrail;
 use crate::base::ServiceName;
@@ -154,7 +155,7 @@ impl HostParts {
             host.metrics.add_cache(Arc::clone(cache.metrics()));
         }
         host.store.clone_from(&self.store);
-        host.snapshots = manifest.state.path.with_extension("snapshots");
+        host.snapshots = SnapshotFolder::beside(&manifest.state.path);
         host.tls = Some(self.tls.clone());
         host.edges = Some(counted);
         let (limits, path) = (manifest.limits.clone(), self.path.clone());

@@ -25,6 +25,7 @@ use super::saga_plans::{SagaPlans, pinned_sagas};
 use super::schedule_operations::ScheduleSamples;
 use super::schedule_plan::SchedulePlan;
 use super::shutdown::{Shutdown, Signals};
+use super::snapshot_folder::SnapshotFolder;
 use super::start_end::StartEnd;
 use super::topic_operations::DeliverySamples;
 use super::unfinished_sagas;
@@ -449,10 +450,14 @@ pub(super) async fn open_store(manifest: &Manifest) -> anyhow::Result<(Option<St
     if !has_state && !asynchronous && !quotas::are_named(&manifest.limits) {
         return Ok((unfinished_sagas::store(&manifest.state).await?, None));
     }
-    let settings = manifest.state.clone();
+    let (settings, snapshots) = (manifest.state.clone(), SnapshotFolder::beside(&manifest.state.path));
     let by_state = manifest.caches_by_state();
     let open = move || {
         let store = Store::open(&settings)?;
+        // The folder is that of the host that has the database open.
+        if let Err(error) = SnapshotFolder::sweep(&snapshots) {
+            tracing::warn!(path = %snapshots.display(), %error, "what is not whole there stays");
+        }
         if by_state {
             store.switch_watches_on();
         }

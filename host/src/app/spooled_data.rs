@@ -122,9 +122,34 @@ fn sealed(error: StateError) -> OperationError {
 
 /// A failure of the store.
 pub(super) fn failed(error: StateError) -> OperationError {
-    let kind = match &error {
-        StateError::Closed => OperationErrorKind::Conflict,
+    OperationError::caused_by(kind_of(&error), error)
+}
+
+/// Whether a failure of the store is one of the host, or nothing that another try could not do.
+pub(super) fn kind_of(error: &StateError) -> OperationErrorKind {
+    match error {
+        StateError::Closed | StateError::Conflict { .. } | StateError::ConflictBeside { .. } => {
+            OperationErrorKind::Conflict
+        }
+        StateError::Overloaded => OperationErrorKind::Overloaded,
         _ => OperationErrorKind::Internal,
-    };
-    OperationError::caused_by(kind, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_try_can_do_is_no_failure_of_the_host() {
+        for (error, kind) in [
+            (StateError::Closed, OperationErrorKind::Conflict),
+            (StateError::Conflict { key: b"k".to_vec() }, OperationErrorKind::Conflict),
+            (StateError::ConflictBeside { key: b"k".to_vec(), version: 7 }, OperationErrorKind::Conflict),
+            (StateError::Overloaded, OperationErrorKind::Overloaded),
+            (StateError::EmptyKey, OperationErrorKind::Internal),
+        ] {
+            assert_eq!(failed(error.clone()).kind, kind, "{error}");
+        }
+    }
 }

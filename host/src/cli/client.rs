@@ -3,6 +3,7 @@
 use super::address::AdminAddress;
 use super::admin_connector::AdminConnector;
 use super::event_stream::{EventParser, StreamEvent};
+use super::export_body::ExportBody;
 use super::failure::CliError;
 use super::output::Output;
 use crate::admin::{
@@ -306,8 +307,7 @@ impl Client {
         name: &str,
         replaces: bool,
     ) -> Result<ImportedView, CliError> {
-        // What is no number is no name of a snapshot.
-        let name: String = name.chars().map(|c| if c.is_ascii_digit() { c } else { '_' }).collect();
+        let name = percent_encoded(name);
         let resource = format!("/v1/services/{service}/data?replace={replaces}&snapshot={name}");
         let answer = self.send(Method::POST, &resource, None, LONG).await?;
         self.read(&answer)
@@ -320,12 +320,12 @@ impl Client {
     }
 
     /// The data of `service`, as they come.
-    pub(super) async fn export(&self, service: &ServiceName) -> Result<ExportBody<'_>, CliError> {
+    pub(super) async fn export(&self, service: &ServiceName) -> Result<ExportBody, CliError> {
         let silent = |_| CliError::Silent { admin: self.admin.to_string(), seconds: READ.as_secs() };
         let path = format!("/v1/services/{service}/data");
         let (status, body) = timeout(READ, self.exchange(Method::GET, &path, None, None)).await.map_err(silent)??;
         if status.is_success() {
-            return Ok(ExportBody { body, client: self });
+            return Ok(ExportBody { body, admin: self.admin.to_string() });
         }
         let body = Limited::new(body, LONGEST).collect().await.map_err(|error| self.strange(error))?;
         Err(self.refused(status, &body.to_bytes()))
@@ -411,28 +411,6 @@ impl EventStream {
             let Ok(data) = frame.into_data() else { continue };
             return self.parser.push(&data);
         }
-    }
-}
-
-/// An answer that comes in pieces.
-pub(super) struct ExportBody<'a> {
-    body: Incoming,
-    client: &'a Client,
-}
-
-impl ExportBody<'_> {
-    /// The next piece; `None` at the end.
-    ///
-    /// # Errors
-    /// It broke off.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, CliError> {
-        while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|error| self.client.strange(format!("the data broke off: {error}")))?;
-            if let Ok(piece) = frame.into_data() {
-                return Ok(Some(piece));
-            }
-        }
-        Ok(None)
     }
 }
 

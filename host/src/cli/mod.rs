@@ -26,6 +26,7 @@ mod doctor;
 mod editor_files;
 mod event_stream;
 mod events;
+mod export_body;
 mod failure;
 mod guard;
 mod inspection;

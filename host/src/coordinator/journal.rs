@@ -78,9 +78,19 @@ impl SagaJournal {
 
     /// Every saga that has not ended.
     pub(super) async fn load(&self) -> Result<SavedSagas, StateError> {
+        self.load_under(JOURNAL.to_vec()).await
+    }
+
+    /// The saga `id`, if it is there and has not ended.
+    pub(super) async fn load_one(&self, id: &str) -> Result<SavedSagas, StateError> {
+        self.load_under([JOURNAL, id.as_bytes(), b"/"].concat()).await
+    }
+
+    /// The sagas whose keys begin with `prefix`.
+    async fn load_under(&self, prefix: Key) -> Result<SavedSagas, StateError> {
         let (mut raw, mut after) = (BTreeMap::<String, Vec<(u32, Vec<u8>)>>::new(), None);
         loop {
-            let page = self.bucket.scan(JOURNAL.to_vec(), after, limit::PAGE).await?;
+            let page = self.bucket.scan(prefix.clone(), after, limit::PAGE).await?;
             for state::Entry { key, value } in page.items {
                 if let Some((id, number)) = place_of(&key) {
                     raw.entry(id).or_default().push((number, value.value));

@@ -1,6 +1,6 @@
 //! Sagas that an earlier run of the host has left.
 
-use super::journal::{SagaEntries, SagaJournal};
+use super::journal::{SagaEntries, SagaJournal, SavedSagas};
 use super::plan::SagaPlan;
 use crate::saga::{JournalEntry, SagaRun};
 use crate::state::StateError;
@@ -22,6 +22,19 @@ pub(super) async fn recover(journal: &SagaJournal, plans: &[Arc<SagaPlan>]) -> R
     for id in &saved.damaged {
         tracing::error!(target: "saga", id, "the journal of a saga is damaged: it does not go on");
     }
+    Ok(recovered(saved, plans))
+}
+
+/// Reads the saga `id`. `None`: it has ended, or cannot go on, which was told when the host started.
+pub(super) async fn recover_one(
+    journal: &SagaJournal,
+    plans: &[Arc<SagaPlan>],
+    id: &str,
+) -> Result<Option<RecoveredSaga>, StateError> {
+    Ok(recovered(journal.load_one(id).await?, plans).pop())
+}
+
+fn recovered(saved: SavedSagas, plans: &[Arc<SagaPlan>]) -> Vec<RecoveredSaga> {
     let by_digest: Vec<_> = plans.iter().map(|plan| (plan.definition.digest(), plan)).collect();
     let mut recovered = Vec::new();
     for (id, (entries, bytes)) in saved.live {
@@ -43,7 +56,7 @@ pub(super) async fn recover(journal: &SagaJournal, plans: &[Arc<SagaPlan>]) -> R
             }
         }
     }
-    Ok(recovered)
+    recovered
 }
 
 fn replay(plan: &SagaPlan, id: &str, entries: &SagaEntries) -> Option<SagaRun> {

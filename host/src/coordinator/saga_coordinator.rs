@@ -38,7 +38,7 @@ pub struct Coordinator<P> {
     plans: Vec<(Arc<SagaPlan>, Arc<SagaCounters>)>,
     ids: SagaIds,
     /// Held for reading from before a start is on disk until it has its task.
-    starting: RwLock<()>,
+    pub(super) starting: RwLock<()>,
     places: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     keeper: Mutex<JoinSet<()>>,
@@ -156,17 +156,23 @@ impl<P: Perform> Coordinator<P> {
 
     /// The saga that was started with this id, if there is one.
     async fn existing(&self, id: &str, input: &str) -> Result<Option<StartedSaga>, SagaError> {
-        let same = match self.shared.journal.input(id).await? {
-            Some(before) => before == input,
-            None => match self.shared.journal.ended(id).await? {
-                Some(ended) => ended.input == digest(input),
-                None => return Ok(None),
+        let (same, has_ended) = match self.shared.journal.ended(id).await? {
+            Some(ended) => (ended.input == digest(input), true),
+            None => match self.shared.journal.input(id).await? {
+                Some(before) => (before == input, false),
+                // It may have ended between the two reads.
+                None => match self.shared.journal.ended(id).await? {
+                    Some(ended) => (ended.input == digest(input), true),
+                    None => return Ok(None),
+                },
             },
         };
         if !same {
             return Err(SagaError::OtherInput);
         }
-        self.adopt(id).await?;
+        if !has_ended {
+            self.adopt(id).await?;
+        }
         Ok(Some(StartedSaga { id: id.to_owned(), existed: true }))
     }
 
@@ -176,14 +182,18 @@ impl<P: Perform> Coordinator<P> {
         if self.shared.live().contains_key(id) {
             return Ok(());
         }
-        // Every start that is on disk has its task by then, or never gets one.
-        let _alone = self.starting.write().await;
-        if self.shared.live().contains_key(id) || self.shared.journal.ended(id).await?.is_some() {
+        let plans: Vec<_> = self.plans.iter().map(|(plan, _)| Arc::clone(plan)).collect();
+        // A damaged one never gets a task: no start waits for each repetition of its key.
+        if recovery::recover_one(&self.shared.journal, &plans, id).await?.is_none() {
             return Ok(());
         }
-        let plans: Vec<_> = self.plans.iter().map(|(plan, _)| Arc::clone(plan)).collect();
-        let recovered = recovery::recover(&self.shared.journal, &plans).await?;
-        if let Some(saga) = recovered.into_iter().find(|saga| saga.id == id) {
+        // Every start that is on disk has its task by then, or never gets one.
+        let _alone = self.starting.write().await;
+        if self.shared.live().contains_key(id) {
+            return Ok(());
+        }
+        // It may have ended since.
+        if let Some(saga) = recovery::recover_one(&self.shared.journal, &plans, id).await? {
             self.drive(saga, Arc::clone(&self.places).try_acquire_owned().ok());
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! The data of one service on their way out, in the form of a file.
 
 use super::bucket_lines::{BucketHeader, add_entry, end_line};
+use super::data_format::DataFormat;
 use super::error::StateError;
 use super::frozen_bucket::{FrozenBucket, ValueForm};
 use super::store::Bucket;
@@ -27,13 +28,14 @@ enum ExportStage {
 }
 
 impl BucketExport {
-    /// The data of `bucket` as they are now, with values in this form. `format`: the number of the format that a
-    /// migration has given them.
+    /// The data of `bucket` as they are now, with values in this form, and with the number of their format at the same
+    /// moment.
     ///
     /// # Errors
     /// The store is closed, or the disk's.
-    pub async fn begin(bucket: &Bucket, form: ValueForm, format: Option<u32>) -> Result<Self, StateError> {
+    pub async fn begin(bucket: &Bucket, form: ValueForm) -> Result<Self, StateError> {
         let frozen = bucket.freeze().await?;
+        let format = DataFormat::of(bucket).at(&*frozen).await?;
         let sealed = form == ValueForm::Stored && frozen.is_sealed();
         let header = BucketHeader::new(bucket.service().as_str(), frozen.version(), sealed, format);
         Ok(Self { frozen, header, form, stage: ExportStage::Header, entries: 0 })

@@ -2,6 +2,7 @@
 //! data.
 
 use super::error::StateError;
+use super::frozen_bucket::FrozenBucket;
 use super::store::Bucket;
 use super::transaction::{Beside, Change, Key, Transaction};
 
@@ -26,6 +27,16 @@ impl DataFormat {
     /// The note of the service whose data are in `data`.
     pub fn of(data: &Bucket) -> Self {
         Self { bucket: data.of_host("data-format") }
+    }
+
+    /// The number at the moment of `data`, which are those of the service.
+    ///
+    /// # Errors
+    /// As [`DataFormat::read`].
+    pub(super) async fn at(&self, data: &dyn FrozenBucket) -> Result<Option<u32>, StateError> {
+        let notes = data.beside(self.bucket.service()).await?;
+        let found = notes.get(vec![NOTE.to_vec()]).await?.pop().flatten();
+        Ok(found.and_then(|found| found.value.first_chunk::<4>().map(|number| u32::from_be_bytes(*number))))
     }
 
     /// The note as it is now.

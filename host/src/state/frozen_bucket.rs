@@ -2,6 +2,8 @@
 
 use super::backend_future::BackendFuture;
 use super::transaction::{Entry, Key, Page, Versioned};
+use crate::base::ServiceName;
+use std::sync::Arc;
 
 /// How the values of a frozen bucket are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub trait FrozenBucket: Send + Sync + 'static {
 
     /// Whether values are encrypted on disk.
     fn is_sealed(&self) -> bool;
+
+    /// Another bucket of the same database, as it was at the same moment.
+    fn beside(&self, bucket: &ServiceName) -> BackendFuture<'_, Arc<dyn FrozenBucket>>;
 
     /// As [`Backend::get`](super::Backend::get).
     fn get(&self, keys: Vec<Key>) -> BackendFuture<'_, Vec<Option<Versioned>>>;

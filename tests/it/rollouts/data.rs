@@ -93,8 +93,55 @@ async fn a_snapshot_of_encrypted_data_shows_no_value_and_dies_with_the_key() {
     put(&http, &atoll, "k000", "new").await;
     let (done, text) = verb(&home, &atoll, &["import", "keeper", "--snapshot", &name, "--replace"]).await;
     assert!(!done && text.contains("another key than the service has now"), "{text}");
-    let (done, text) = verb(&home, &atoll, &["import", "keeper", "--snapshot", "99999"]).await;
-    assert!(!done && text.contains("has no snapshot `99999`"), "{text}");
+    let none = format!("{name}9");
+    let (done, text) = verb(&home, &atoll, &["import", "keeper", "--snapshot", &none]).await;
+    assert!(!done && text.contains(&format!("has no snapshot `{none}`")), "{text}");
+    let url = format!("{}/v1/services/keeper/data?snapshot={none}", atoll.admin);
+    let answer = http.send(Request::post(url), "").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["type"].as_str()),
+        (404, Some("urn:atoll:problem:no-such-snapshot"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_typing_error_in_a_name_is_refused_with_the_names_that_there_are() {
+    let home = Home::new(&manifest(""));
+    let (atoll, http) = (home.start().await, Http::default());
+    let file = home.folder.path().join("keeper.jsonl").display().to_string();
+    // A service of the manifest may have no data yet.
+    let (done, text) = verb(&home, &atoll, &["export", "keeper", &file]).await;
+    assert!(done, "{text}");
+    fill(&http, &atoll, 3).await;
+    let wrong: [&[&str]; 4] =
+        [&["snapshot", "keepre"], &["export", "keepre"], &["import", "keepre", &file], &["snapshots", "keepre"]];
+    for arguments in wrong {
+        let (done, text) = verb(&home, &atoll, arguments).await;
+        assert!(!done && text.contains("no service `keepre`") && text.contains("`keeper`"), "{arguments:?}: {text}");
+    }
+}
+
+/// The same version of the database, with other data: it was begun anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_after_a_restore_is_a_new_one() {
+    let home = Home::new(&manifest(""));
+    let (atoll, http) = (home.start().await, Http::default());
+    put(&http, &atoll, "k", "first").await;
+    let (done, text) = verb(&home, &atoll, &["snapshot", "keeper"]).await;
+    assert!(done, "{text}");
+    atoll.stop().await;
+    let state = home.folder.path().join(".atoll");
+    let database = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    database.filter(|path| path.is_file()).for_each(|path| fs::remove_file(path).unwrap());
+    let atoll = home.start().await;
+    put(&http, &atoll, "k", "other").await;
+    let (done, text) = verb(&home, &atoll, &["snapshot", "keeper"]).await;
+    assert!(done, "{text}");
+    let (_, listed) = verb(&home, &atoll, &["snapshots", "keeper"]).await;
+    let paths: Vec<_> = listed.lines().skip(1).map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
+    let [first, other] = &paths[..] else { panic!("{listed}") };
+    let read = |path: &str| fs::read_to_string(home.folder.path().join(path)).unwrap();
+    assert!(read(first).contains("first") && read(other).contains("other"), "{listed}");
 }
 
 /// An export is of one moment: each key has been written as often as the others, or once more for those before a place.

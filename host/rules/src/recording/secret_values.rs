@@ -2,7 +2,7 @@
 
 use super::blob::Blob;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -15,7 +15,8 @@ const SHORTEST: usize = 4;
 const SHORTEST_UNNAMED: usize = 16;
 
 /// Values that nobody outside may see, in the forms in which they are sent: as they are, as JSON and an address have
-/// them, and in Base64. The longest form comes first, so that none hides a part of another.
+/// them, in hexadecimal digits, and in Base64, also in the middle of other bytes (`user:secret`). The longest form
+/// comes first, so that none hides a part of another.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct SecretValues(Vec<Vec<u8>>);
 
@@ -32,8 +33,9 @@ impl SecretValues {
                 forms.push(json.as_bytes()[1..json.len() - 1].to_vec());
                 forms.push(in_address(text).into_bytes());
             }
-            forms.push(STANDARD_NO_PAD.encode(value.bytes()).into_bytes());
-            forms.push(value.bytes().to_vec());
+            let hex: String = value.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+            forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes(), value.bytes().to_vec()]);
+            forms.extend((0..3).flat_map(|before| in_base64(value.bytes(), before)));
         }
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
@@ -66,6 +68,18 @@ impl fmt::Debug for SecretValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} forms", self.0.len())
     }
+}
+
+/// How Base64 writes a value that so many bytes come before, in each of the two alphabets (RFC 4648, sections 4 and 5):
+/// where the value ends the text, and where more follows. Four characters have three bytes, so `before` is 0, 1 or 2. A
+/// character that also has bits of a neighbour is not part of the form.
+fn in_base64(value: &[u8], before: usize) -> impl Iterator<Item = Vec<u8>> {
+    let shifted = [&[0; 2][..before], value].concat();
+    // The first character that has bits of the value alone, and the end of those.
+    let (first, whole) = ((before * 8).div_ceil(6), shifted.len() * 8 / 6);
+    [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)]
+        .into_iter()
+        .flat_map(move |text| [text.as_bytes()[first..].to_vec(), text.as_bytes()[first..whole].to_vec()])
 }
 
 /// The bytes with the mask in each place of `form`; `None`: it is nowhere.
@@ -109,6 +123,10 @@ mod tests {
             (r#"{"a":"s3c \"ret/"}"#, r#"{"a":"***"}"#),
             ("?k=s3c%20%22ret%2F&b", "?k=***&b"),
             ("czNjICJyZXQv", "***"),
+            // `user:` and the secret, as RFC 7617 has it: alone, and with more behind it.
+            ("Basic dXNlcjpzM2MgInJldC8=", "Basic dXNlcjp***="),
+            ("73336320227265742f", "***"),
+            ("x-73336320227265742F", "x-***"),
             ("abc production", "abc production"),
             ("0123456789abcdef0", "***0"),
         ] {
@@ -121,6 +139,28 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_form_of_a_secret_stays_wherever_it_stands(
+            secret in prop::collection::vec(any::<u8>(), 8..40),
+            before in prop::collection::vec(any::<u8>(), 0..9),
+            after in prop::collection::vec(any::<u8>(), 0..9),
+        ) {
+            let blob = Blob::from(secret.clone());
+            let secrets = SecretValues::of([(&blob, true)]);
+            let all = [&before[..], &secret, &after].concat();
+            for text in [STANDARD_NO_PAD.encode(&all), URL_SAFE_NO_PAD.encode(&all)] {
+                // What is left of it are the characters that it shares with its neighbours.
+                let hidden = secrets.hide_in(&text);
+                let longest = text.len() - (secret.len() * 8 / 6 - 1) + MASK.len();
+                prop_assert!(hidden.contains(MASK) && hidden.len() <= longest, "{} in {}", hidden, text);
+            }
+            let hex: String = all.iter().map(|byte| format!("{byte:02x}")).collect();
+            for text in [hex.to_uppercase(), hex] {
+                let left = (before.len() + after.len()) * 2 + MASK.len();
+                prop_assert!(secrets.hide_in(&text).len() <= left, "{}", text);
+            }
+        }
+
         #[test]
         fn a_secret_never_stays(secret in "[a-zA-Z0-9/+ ]{4,24}", before in "[a-z]{0,9}", after in "[A-Z]{0,9}") {
             let secrets = secrets(&[(&secret, true)]);

@@ -8,7 +8,7 @@ use crate::contract::Names;
 use crate::events::Backoff;
 use crate::saga::{Binding, BindingPath, SagaDefinition, SagaStep, StepAction, StepCall};
 use crate::state::tests::doubtful::doubtful_store;
-use crate::state::{Settings, StateError, Store};
+use crate::state::{Change, Settings, StateError, Store, Transaction};
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::atomic::Ordering;
@@ -266,4 +266,31 @@ async fn a_saga_whose_start_failed_and_is_on_disk_goes_on_when_it_is_started_aga
     assert_eq!(script.functions(), ["act-a", "act-b", "act-c", "act-d"]);
     assert!(begin(&sagas, "1").await.unwrap());
     assert_eq!(script.functions().len(), 4, "what has ended is not begun again");
+}
+
+/// Whoever repeats the key of a saga that has ended, or is damaged, holds up no other start.
+#[tokio::test]
+async fn a_repeated_key_of_what_never_goes_on_waits_for_no_start() {
+    let (folder, script) = (tempfile::tempdir().unwrap(), Arc::<Script>::default());
+    let store = store(folder.path());
+    script.answers("act-d", &vec![CallEnd::Refused("no".into()); 9]);
+    let sagas = start(&store, &script).await;
+    begin(&sagas, "damaged").await.unwrap();
+    until(&sagas, "damaged", "parked").await;
+    sagas.stop(TIMEOUT).await;
+    let journal = store.bucket(&ServiceName::of_host_part("saga", "journal"));
+    let entry = [&b"journal/damaged/"[..], &1_u32.to_be_bytes()].concat();
+    let writes = vec![(entry, Change::Put(b"no entry".to_vec()))];
+    journal.commit(Transaction { writes, ..Transaction::default() }).await.unwrap();
+    script.answers("act-d", &[]);
+    let sagas = start(&store, &script).await;
+    begin(&sagas, "ended").await.unwrap();
+    assert_eq!(state_of(&sagas, "ended").await, "completed");
+    // A start that is being written.
+    let _starting = sagas.starting.read().await;
+    for id in ["ended", "damaged"] {
+        let existed = tokio::time::timeout(TIMEOUT, begin(&sagas, id)).await.expect("it waits for nobody");
+        assert!(existed.unwrap(), "{id}");
+    }
+    assert!(sagas.show("damaged").await.is_err(), "it has no task");
 }

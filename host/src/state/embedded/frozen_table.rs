@@ -3,25 +3,32 @@
 use super::caught_panic::catch;
 use super::database::{Access, Database};
 use super::layout::{BucketTable, META, VERSION, table_name};
-use super::sealing::{ValueCodec, WRAPPED_KEYS, damaged_key};
+use super::sealing::{Encryption, ValueCodec, WRAPPED_KEYS, damaged_key};
 use super::snapshot::{self, BucketSnapshot};
 use crate::base::ServiceName;
 use crate::state::backend_future::BackendFuture;
 use crate::state::error::{StateError, StorageCause};
 use crate::state::frozen_bucket::{FrozenBucket, ValueForm};
 use crate::state::transaction::{Entry, Key, Page, Versioned, limit};
-use redb::{ReadableDatabase, StorageError, TableError};
+use redb::{ReadTransaction, ReadableDatabase, StorageError, TableError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
+/// The database as of one moment, with the keys of that moment.
+struct FrozenMoment {
+    read: ReadTransaction,
+    encryption: Option<Arc<Encryption>>,
+    version: u64,
+    path: PathBuf,
+}
+
 /// A table with what it takes to read it.
 struct FrozenTable {
+    moment: Arc<FrozenMoment>,
     /// `None`: nothing was ever written to the bucket.
     table: Option<BucketSnapshot>,
     codec: ValueCodec,
-    version: u64,
-    path: PathBuf,
 }
 
 /// A bucket of the embedded database, as of one moment. After the database was opened again, or closed, it answers
@@ -34,19 +41,8 @@ impl Database {
         let table = self.with(Access::Read, |database| {
             let read = database.begin_read()?;
             let version = read.open_table(META)?.get(VERSION)?.map_or(0, |version| version.value());
-            let table = match read.open_table(BucketTable::new(&table_name(bucket))) {
-                Ok(table) => Some(table),
-                Err(TableError::TableDoesNotExist(_)) => None,
-                Err(error) => return Err(error.into()),
-            };
-            let codec = match &*self.encryption.load() {
-                Some(encryption) if table.is_some() => {
-                    let key = encryption.of_service(&read.open_table(WRAPPED_KEYS)?, bucket)?;
-                    ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
-                }
-                _ => ValueCodec::Plain,
-            };
-            Ok(FrozenTable { table, codec, version, path: self.path.clone() })
+            let (encryption, path) = (self.encryption.load_full(), self.path.clone());
+            FrozenMoment::table(&Arc::new(FrozenMoment { read, encryption, version, path }), bucket)
         });
         table.map(Arc::new).map(FrozenEmbedded)
     }
@@ -68,6 +64,25 @@ impl Database {
     }
 }
 
+impl FrozenMoment {
+    /// A bucket as it was then.
+    fn table(moment: &Arc<Self>, bucket: &ServiceName) -> Result<FrozenTable, redb::Error> {
+        let table = match moment.read.open_table(BucketTable::new(&table_name(bucket))) {
+            Ok(table) => Some(table),
+            Err(TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let codec = match &moment.encryption {
+            Some(encryption) if table.is_some() => {
+                let key = encryption.of_service(&moment.read.open_table(WRAPPED_KEYS)?, bucket)?;
+                ValueCodec::Sealed(key.map_err(|_| damaged_key(bucket))?)
+            }
+            _ => ValueCodec::Plain,
+        };
+        Ok(FrozenTable { moment: Arc::clone(moment), table, codec })
+    }
+}
+
 impl FrozenTable {
     /// Reads, and turns a panic of redb at a damaged page into an error.
     fn read<T>(&self, read: impl FnOnce() -> Result<T, StorageError>) -> Result<T, StateError> {
@@ -76,7 +91,7 @@ impl FrozenTable {
     }
 
     fn error(&self, error: StorageError) -> StateError {
-        let path = self.path.clone();
+        let path = self.moment.path.clone();
         match error {
             StorageError::Corrupted(detail) => StateError::Corrupt { path, detail },
             other => {
@@ -100,11 +115,25 @@ impl FrozenEmbedded {
 
 impl FrozenBucket for FrozenEmbedded {
     fn version(&self) -> u64 {
-        self.0.version
+        self.0.moment.version
     }
 
     fn is_sealed(&self) -> bool {
         matches!(self.0.codec, ValueCodec::Sealed(_))
+    }
+
+    fn beside(&self, bucket: &ServiceName) -> BackendFuture<'_, Arc<dyn FrozenBucket>> {
+        let bucket = bucket.clone();
+        self.read(move |frozen| {
+            let table = frozen.read(|| Ok(FrozenMoment::table(&frozen.moment, &bucket)))?;
+            let table = table.map_err(|error| match error {
+                redb::Error::Corrupted(detail) => StorageError::Corrupted(detail),
+                redb::Error::Io(error) => StorageError::Io(error),
+                other => StorageError::Corrupted(other.to_string()),
+            });
+            let table = table.map_err(|error| frozen.error(error))?;
+            Ok(Arc::new(FrozenEmbedded(Arc::new(table))) as Arc<dyn FrozenBucket>)
+        })
     }
 
     fn get(&self, keys: Vec<Key>) -> BackendFuture<'_, Vec<Option<Versioned>>> {

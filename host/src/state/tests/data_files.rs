@@ -20,7 +20,7 @@ fn store(key: Option<u8>) -> Store {
 }
 
 async fn exported(bucket: &Bucket, form: ValueForm) -> Vec<u8> {
-    let mut export = BucketExport::begin(bucket, form, Some(2)).await.expect("open");
+    let mut export = BucketExport::begin(bucket, form).await.expect("open");
     let mut text = Vec::new();
     while let Some(piece) = export.next().await.expect("read") {
         text.extend_from_slice(&piece);
@@ -81,7 +81,10 @@ proptest! {
 #[tokio::test]
 async fn a_file_that_is_not_whole_is_refused_by_its_line() {
     let bucket = store(None).bucket(&name("a"));
-    bucket.commit(puts(&[("a", "1"), ("b", "2"), ("c", "3")])).await.expect("written");
+    let note = DataFormat::of(&bucket);
+    let format = note.change(note.read().await.expect("read"), Some(2));
+    let data = puts(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    bucket.commit(Transaction { beside: vec![format], ..data }).await.expect("written");
     let text = String::from_utf8(exported(&bucket, ValueForm::Plain).await).expect("text");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], r#"{"atoll_state":1,"service":"a","version":1,"sealed":false,"format":2}"#);
@@ -113,7 +116,7 @@ async fn what_is_frozen_stays_while_others_write_and_a_sealed_file_needs_its_key
         .commit(Transaction { writes: vec![put("k", "before-it")], ..Transaction::default() })
         .await
         .expect("written");
-    let mut export = BucketExport::begin(&bucket, ValueForm::Plain, None).await.expect("open");
+    let mut export = BucketExport::begin(&bucket, ValueForm::Plain).await.expect("open");
     bucket.commit(Transaction { writes: vec![put("k", "after-it")], ..Transaction::default() }).await.expect("written");
     let mut text = Vec::new();
     while let Some(piece) = export.next().await.expect("read") {
@@ -131,6 +134,23 @@ async fn what_is_frozen_stays_while_others_write_and_a_sealed_file_needs_its_key
     bucket.commit(Transaction { writes: vec![put("k", "new")], ..Transaction::default() }).await.expect("written");
     let gone = imported(&bucket, &sealed, true).await.expect_err("its key is another one");
     assert!(gone.contains("is not the one that was written there"), "{gone}");
+}
+
+/// What a migration changes in one commit is never in two files: the note of one moment with the data of another.
+#[tokio::test]
+async fn the_note_in_an_export_is_of_the_moment_of_its_data() {
+    let bucket = store(Some(1)).bucket(&name("a"));
+    let note = DataFormat::of(&bucket);
+    for format in 1..4 {
+        let change = note.change(note.read().await.expect("read"), Some(format));
+        let data = puts(&[("k", &format!("of format {format}"))]);
+        let frozen = bucket.freeze().await.expect("open");
+        bucket.commit(Transaction { beside: vec![change], ..data }).await.expect("written");
+        let before = note.at(&*frozen).await.expect("read");
+        assert_eq!(before, (format > 1).then_some(format - 1), "what was written later is not in it");
+        let text = String::from_utf8(exported(&bucket, ValueForm::Plain).await).expect("text");
+        assert!(text.contains(&format!("\"format\":{format}}}")) && text.contains(&format!("of format {format}")));
+    }
 }
 
 #[tokio::test]

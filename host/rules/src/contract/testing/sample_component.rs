@@ -9,15 +9,18 @@ pub fn component(wit: &str) -> Vec<u8> {
     let mut resolve = Resolve { all_features: true, ..Resolve::default() };
     let package =
         resolve.push_source("sample.wit", wit).unwrap_or_else(|error| panic!("{}", resolve.render_error(&error)));
-    let world = resolve.select_world(&[package], None).unwrap();
+    let world = resolve.select_world(&[package], None).expect("the package has one world");
     let mut module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .expect("the module is that of the world");
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder.validate(true).module(&module).expect("the module has its world");
+    encoder.encode().expect("the module does what its world says")
 }
 
 /// The contract of a component for the one world of `wit`.
 pub fn contract(wit: &str) -> Contract {
-    Contract::decode(&component(wit)).unwrap()
+    Contract::decode(&component(wit)).expect("it was encoded from this WIT")
 }
 
 /// A contract that exports an interface `a:b/i@1.0.0` with this body.
