@@ -89,7 +89,8 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
     let (policies, traces) = (AuthPolicies::of(manifest, None)?, HostTraces::of(manifest)?);
     let registry = Arc::new(Registry::default());
     let rollout = launch(&mut assembly, &runtime, &registry, store.as_ref(), kept(manifest, &revisions))?;
-    settle(&rollout, &revisions).await;
+    rollout.find_numbered_data().await.context("reading the formats of the services' data")?;
+    settle(&rollout).await;
 
     let (drain, admin_drain) = (Drain::new(), Drain::new());
     let (left_out, warnings) = (list_left_out(manifest, &assembly), std::mem::take(&mut assembly.warnings));
@@ -119,6 +120,7 @@ pub async fn run(path: &Path, partial: bool, announce: impl Fn(&str) + Send + Sy
         runtime: Arc::clone(&runtime),
         announce,
         open: revisions.open,
+        files: revisions.files,
         gateway: gateway_socket.local_addr()?,
         secure_gateway: secure_address,
         admin: format!("{scheme}://{admin_address}"),
@@ -304,10 +306,9 @@ async fn deliver(
     Ok(())
 }
 
-/// The components serve: the history forgets what was promoted for those before, and host names are resolved for a
-/// while. A name that no server answers for is resolved again later: other services must not wait for it.
-async fn settle(rollout: &Rollout, revisions: &KeptRevisions) {
-    block_in_place(|| revisions.files.renew(revisions.archive.as_deref()));
+/// Host names are resolved for a while. A name that no server answers for is resolved again later: other services must
+/// not wait for it.
+async fn settle(rollout: &Rollout) {
     if timeout(RESOLVING, rollout.resolve()).await.is_err() {
         tracing::warn!("host names are still being resolved: their addresses get no calls yet");
     }

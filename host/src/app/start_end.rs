@@ -1,6 +1,7 @@
 //! The last part of a start, which goes on while the host serves already: components are compiled, and the lines are
 //! printed for which operators and programs wait.
 
+use super::kept_revisions::ComponentFiles;
 use super::operations::HostOperations;
 use crate::archive::OpenRollout;
 use crate::base::ServiceName;
@@ -11,7 +12,7 @@ use crate::telemetry::{ChangeKind, note_change};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 
 /// What the last part of a start needs.
 pub(super) struct StartEnd<A> {
@@ -19,6 +20,8 @@ pub(super) struct StartEnd<A> {
     pub(super) runtime: Arc<Runtime>,
     /// Prints a line.
     pub(super) announce: A,
+    /// The manifest's components: the history forgets what was promoted for those before, once they serve.
+    pub(super) files: ComponentFiles,
     /// The rollouts that were under way when the host ended.
     pub(super) open: Vec<(ServiceName, OpenRollout)>,
     pub(super) gateway: SocketAddr,
@@ -54,6 +57,11 @@ impl<A: Fn(&str)> StartEnd<A> {
                 () = self.drain.started() => return,
             }
         };
+        // Not before: if a new component cannot serve, what was promoted for the one before is still known.
+        block_in_place(|| {
+            let left_out = host.left_out_services().clone();
+            self.files.renew(host.rollout.archive(), |service| !left_out.contains_key(service));
+        });
         for (service, open) in &self.open {
             if let Err(error) = host.rollout.resume(service, open.clone()).await {
                 tracing::warn!(%service, rollout = open.id, %error, "a rollout does not go on: it was aborted");

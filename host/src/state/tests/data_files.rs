@@ -159,8 +159,15 @@ async fn the_note_of_a_format_changes_only_from_what_was_read() {
     let note = DataFormat::of(&bucket);
     let none = note.read().await.expect("read");
     assert_eq!(none.format, None);
-    note.write(none, Some(3)).await.expect("written");
-    let late = note.write(none, Some(4)).await;
+    note.write(none, Some(3), None).await.expect("written");
+    let late = note.write(none, Some(4), None).await;
     assert!(matches!(late, Err(StateError::ConflictBeside { .. })), "{late:?}");
-    assert_eq!(note.read().await.expect("read").format, Some(3));
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (Some(3), None));
+    note.write(read, Some(4), Some(2)).await.expect("written");
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (Some(4), Some(2)));
+    note.write(read, None, None).await.expect("written");
+    let read = note.read().await.expect("read");
+    assert_eq!((read.format, read.sweep_from), (None, None));
 }
