@@ -1,9 +1,8 @@
 //! The last part of a start, which goes on while the host serves already: components are compiled, and the lines are
 //! printed for which operators and programs wait.
 
-use super::kept_revisions::ComponentFiles;
+use super::kept_revisions::KeptRevisions;
 use super::operations::HostOperations;
-use crate::archive::OpenRollout;
 use crate::base::ServiceName;
 use crate::config::Finding;
 use crate::listen::Drain;
@@ -20,10 +19,9 @@ pub(super) struct StartEnd<A> {
     pub(super) runtime: Arc<Runtime>,
     /// Prints a line.
     pub(super) announce: A,
-    /// The manifest's components: the history forgets what was promoted for those before, once they serve.
-    pub(super) files: ComponentFiles,
-    /// The rollouts that were under way when the host ended.
-    pub(super) open: Vec<(ServiceName, OpenRollout)>,
+    /// What the history says: the rollouts that were under way when the host ended, and what it forgets once the
+    /// manifest's components serve.
+    pub(super) revisions: KeptRevisions,
     pub(super) gateway: SocketAddr,
     /// The gateway's socket by TLS, if it has one.
     pub(super) secure_gateway: Option<SocketAddr>,
@@ -60,9 +58,9 @@ impl<A: Fn(&str)> StartEnd<A> {
         // Not before: if a new component cannot serve, what was promoted for the one before is still known.
         block_in_place(|| {
             let left_out = host.left_out_services().clone();
-            self.files.renew(host.rollout.archive(), |service| !left_out.contains_key(service));
+            self.revisions.files.renew(host.rollout.archive(), |service| !left_out.contains_key(service));
         });
-        for (service, open) in &self.open {
+        for (service, open) in &self.revisions.open {
             if let Err(error) = host.rollout.resume(service, open.clone()).await {
                 tracing::warn!(%service, rollout = open.id, %error, "a rollout does not go on: it was aborted");
             }
